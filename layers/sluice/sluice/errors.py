@@ -1,0 +1,59 @@
+"""Everything sluice raises, named by what a handler does about it.
+
+SluiceError
+├── BadPackage      the package can never be indexed: record a reject, do not retry
+├── Changed         the object was overwritten while it was read: look again
+├── Archived        the object sits in an archive storage class: record a reject
+├── Unavailable     S3 or SQS did not answer properly: let the queue retry
+├── Corrupt         something sluice stored cannot be read: stop, touch nothing, alarm
+│   └── TooNew      ... because a newer sluice wrote it
+├── ForeignOwner    another stack publishes this channel: stop publishing, alarm
+└── Misconfigured   the environment of the function is wrong: fail at once
+"""
+
+from __future__ import annotations
+
+
+class SluiceError(Exception):
+    """Base of every error that sluice raises on purpose."""
+
+
+class BadPackage(SluiceError):
+    """A package that can never be indexed as it is.
+
+    ``code`` is stable and machine-readable (``kebab-case``), ``sentence`` tells a
+    person what is wrong and, where possible, what to do about it.
+    """
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(f"{code}: {sentence}")
+        self.code = code
+        self.sentence = sentence
+
+
+class Changed(SluiceError):
+    """The object is no longer the one that was opened (412 or 404 under If-Match)."""
+
+
+class Archived(SluiceError):
+    """The object cannot be read before somebody restores it (S3's InvalidObjectState)."""
+
+
+class Unavailable(SluiceError):
+    """A service did not answer properly, although the client had retried."""
+
+
+class Corrupt(SluiceError):
+    """A stored object does not have the form that sluice gave it."""
+
+
+class TooNew(Corrupt):
+    """A stored object has a format that this version of sluice does not know."""
+
+
+class ForeignOwner(SluiceError):
+    """The published index belongs to another stack; two stacks must not fight."""
+
+
+class Misconfigured(SluiceError):
+    """An environment variable is missing or has a value that cannot be used."""

@@ -1,0 +1,190 @@
+"""The key grammar: the only place where object keys are taken apart or put together.
+
+Public keys (channel bucket) follow the CEPs: ``<channel>/<subdir>/<filename>``, where the
+channel is a prefix of any depth and may be empty.  Private keys (state bucket) begin with the
+kind and the channel as one percent-encoded component, so that no channel's keys can nest in
+another's; the channel at the root of the bucket is ``%``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from urllib.parse import quote, unquote
+
+from sluice.limits import CHANNEL_COMPONENT_CHARS_MAX, FILENAME_CHARS_MAX, NAME_CHARS_MAX
+
+PACKAGE_SUFFIXES = (".conda", ".tar.bz2")
+"""Both archive formats of CEP 26.  The bucket's notifications filter on these."""
+
+NOARCH = "noarch"
+
+REPODATA = "repodata.json"
+REPODATA_ZST = "repodata.json.zst"
+SHARD_INDEX = "repodata_shards.msgpack.zst"
+SHARDS_FOLDER = "shards/"
+
+_SUBDIR = re.compile(r"noarch|[a-z0-9]+-[a-z0-9]+")
+_SUBDIR_CHARS_MAX = 32
+# CEP 26.  Names there are lower case; index.json of old packages was lower-cased by the
+# builders long ago, so no wider rule is needed.
+_NAME = re.compile(r"(([a-z0-9])|([a-z0-9_](?!_)))[._-]?([a-z0-9]+(\.|-|_|$))*")
+_VERSION = re.compile(r"[0-9a-z._+!]+")
+_BUILD = re.compile(r"[a-zA-Z0-9_.+]+")
+_SAFE_IN_STATE = "+!"
+_HASHED = "~"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Subdir:
+    """One subdir of one channel: the unit that has a head, a FIFO group and an index."""
+
+    channel: str
+    """Key prefix without slashes at its ends; empty for the channel at the bucket's root."""
+    name: str
+    """``noarch``, ``linux-64``, ..."""
+
+    @property
+    def prefix(self) -> str:
+        """The folder in the channel bucket, with its slash."""
+        return f"{self.channel}/{self.name}/" if self.channel else f"{self.name}/"
+
+    @property
+    def component(self) -> str:
+        """``<channel>/<subdir>`` as it stands in private keys: exactly two components."""
+        return f"{_state_channel(self.channel)}/{self.name}"
+
+    def public(self, filename: str) -> str:
+        """The key of a package or index file."""
+        return self.prefix + filename
+
+    def shard(self, digest: str) -> str:
+        """The key of a shard (CEP 16), by the hex SHA-256 of its bytes."""
+        return f"{self.prefix}{SHARDS_FOLDER}{digest}.msgpack.zst"
+
+    @property
+    def head(self) -> str:
+        """The one mutable object of the catalog."""
+        return f"heads/{self.component}.json"
+
+    def commit(self, digest: str) -> str:
+        """A commit, by the hex SHA-256 of its bytes."""
+        return f"commits/{self.component}/{digest}.json"
+
+    def tree(self, digest: str) -> str:
+        """A tree, by the hex SHA-256 of its bytes."""
+        return f"trees/{self.component}/{digest}.msgpack.zst"
+
+    def leaf(self, digest: str) -> str:
+        """A leaf, by the hex SHA-256 of its bytes."""
+        return f"leaves/{self.component}/{digest}.msgpack.zst"
+
+    @property
+    def staging(self) -> str:
+        """The folder of the staging records, with its slash."""
+        return f"staging/{self.component}/"
+
+    def staged(self, filename: str, unique: str) -> str:
+        """The key of one staging record."""
+        return f"{self.staging}{_state_filename(filename)}/{unique}.json"
+
+    def set_aside(self, staging_key: str) -> str:
+        """Where a staging record goes that nobody can read."""
+        return "unreadable/" + staging_key.removeprefix("staging/")
+
+    @property
+    def rejects(self) -> str:
+        """The document that tells people what was rejected, and why."""
+        return f"rejects/{self.component}.json"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PackageKey:
+    """A key that lies where a package lies."""
+
+    subdir: Subdir
+    filename: str
+
+    @property
+    def path(self) -> str:
+        """The key in the channel bucket."""
+        return self.subdir.public(self.filename)
+
+
+@dataclass(frozen=True, slots=True)
+class PackageName:
+    """What a package's filename says (CEP 26)."""
+
+    name: str
+    version: str
+    build: str
+    suffix: str
+
+
+def is_subdir(text: str) -> bool:
+    """Tell whether CEP 26 allows ``text`` as the name of a subdir."""
+    return len(text) <= _SUBDIR_CHARS_MAX and _SUBDIR.fullmatch(text) is not None
+
+
+def parse_package_key(key: str) -> PackageKey | None:
+    """Take a key of the channel bucket apart; ``None`` where no package can lie.
+
+    The filename need not be a valid one: that is for ``parse_filename`` and makes a reject,
+    while a key outside any subdir is none of our business.
+    """
+    folder, slash, filename = key.rpartition("/")
+    channel, _, subdir = folder.rpartition("/")
+    if not slash or not filename.endswith(PACKAGE_SUFFIXES) or not is_subdir(subdir):
+        return None
+    if channel and not all(channel.split("/")):
+        return None  # an empty component: no client could ask for it
+    if folder.startswith("/") or len(_state_channel(channel)) > CHANNEL_COMPONENT_CHARS_MAX:
+        return None
+    return PackageKey(Subdir(channel, subdir), filename)
+
+
+def parse_filename(filename: str) -> PackageName | None:
+    """Take ``<name>-<version>-<build><suffix>`` apart; ``None`` where CEP 26 forbids it."""
+    if len(filename) > FILENAME_CHARS_MAX:
+        return None
+    for suffix in PACKAGE_SUFFIXES:
+        if filename.endswith(suffix):
+            parts = filename.removesuffix(suffix).rsplit("-", 2)
+            break
+    else:
+        return None
+    if len(parts) != 3:
+        return None
+    name, version, build = parts
+    valid = (
+        max(map(len, parts)) <= NAME_CHARS_MAX
+        and _NAME.fullmatch(name)
+        and _VERSION.fullmatch(version)
+        and _BUILD.fullmatch(build)
+    )
+    return PackageName(name, version, build, suffix) if valid else None
+
+
+def package_name(filename: str) -> str:
+    """The name under which the catalog keeps a file; ``""`` where it has no parsable one."""
+    parsed = parse_filename(filename)
+    return parsed.name if parsed else ""
+
+
+def parse_state_channel(component: str) -> str:
+    """The channel that a component of a private key stands for."""
+    return "" if component == "%" else unquote(component)
+
+
+def _state_channel(channel: str) -> str:
+    return quote(channel, safe=_SAFE_IN_STATE) or "%"
+
+
+def _state_filename(filename: str) -> str:
+    # A valid filename is short and needs no escape.  An invalid one may fill a whole key and
+    # grow threefold when escaped, so a long one is named by its hash; the record tells the rest.
+    escaped = quote(filename, safe=_SAFE_IN_STATE)
+    if len(escaped) <= FILENAME_CHARS_MAX:
+        return escaped
+    return _HASHED + sha256(filename.encode()).hexdigest()

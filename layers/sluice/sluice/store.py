@@ -1,0 +1,122 @@
+"""What sluice asks of an object store: one bucket, behind seven operations.
+
+``s3.py`` implements it with boto3, ``tests/support/memory_store.py`` in memory.
+
+Errors: only "no such key" counts as absent (``None``); a 403, a 5xx or a timeout is
+``Unavailable``; an object that is not the expected version is ``Changed``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import NewType, Protocol
+
+ETag = NewType("ETag", str)
+"""An ETag as S3 gave it, quotes included.  Opaque: only ever compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One version of one object, as HEAD, GET or LIST describe it."""
+
+    key: str
+    etag: ETag
+    size: int
+    """Bytes."""
+    modified: int
+    """LastModified, whole seconds since the epoch (S3's headers have no finer clock)."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """User metadata, keys in lower case without ``x-amz-meta-``.  LIST leaves it empty."""
+    sha256: str | None = None
+    """Hex SHA-256 of the whole object where S3 itself computed it (type FULL_OBJECT)."""
+    encryption: str | None = None
+    """``x-amz-server-side-encryption``; decides whether the ETag is an MD5."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object that was read whole."""
+
+    info: ObjectInfo
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OpenObject:
+    """An object whose body is being streamed; leave the context to drop the connection."""
+
+    info: ObjectInfo
+    chunks: Iterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """What is stored beside a body."""
+
+    content_type: str
+    cache_control: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class ObjectStore(Protocol):
+    """One bucket."""
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """Describe the current version, or ``None`` where there is no such key."""
+        ...
+
+    def get(self, key: str) -> StoredObject | None:
+        """Read an object whole; for objects that sluice wrote and whose size it bounds."""
+        ...
+
+    def open(
+        self, key: str, *, if_match: ETag | None = None
+    ) -> AbstractContextManager[OpenObject | None]:
+        """Start one GET and stream it.
+
+        Without ``if_match`` a missing key gives ``None``; with it, a missing key or another
+        version raises ``Changed``.  An archived object raises ``Archived``.
+        """
+        ...
+
+    def read_range(self, key: str, start: int, length: int, *, if_match: ETag) -> bytes:
+        """Read ``length`` bytes from offset ``start`` of exactly that version.
+
+        Raises ``Changed`` where that version is gone.
+        """
+        ...
+
+    def put(self, key: str, body: bytes, headers: Headers) -> None:
+        """Write without a condition: for keys that are unique or named by their content."""
+        ...
+
+    def put_if(
+        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+    ) -> ETag | None:
+        """Write only over the version ``expected``, or, where that is ``None``, over nothing.
+
+        Returns the new ETag on a plain success.  ``None`` means *not known to have landed*: lost
+        (412, 404), to be tried again (409), or unanswered after retries.  The caller settles
+        which by reading back, never by guessing: the SDK resends a PUT whose answer was lost
+        and then reports 412 for a write that landed.
+        """
+        ...
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete keys; deleting what is not there is a success.
+
+        Raises ``Unavailable`` if any could not be deleted.
+        """
+        ...
+
+    def list(
+        self, prefix: str, *, delimiter: str | None = None, after: str | None = None
+    ) -> Iterator[ObjectInfo]:
+        """Yield the objects under ``prefix`` in key order, a page at a time as they are consumed.
+
+        With ``delimiter``, keys that contain it behind the prefix are left out.  ``after``
+        starts behind that key.
+        """
+        ...
