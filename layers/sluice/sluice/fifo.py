@@ -1,0 +1,30 @@
+"""What sluice asks of a FIFO queue: two operations.
+
+``sqs.py`` implements it with boto3, ``tests/support/memory_queue.py`` in memory.
+
+Errors: whatever keeps the queue from doing its part is ``Unavailable``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class FifoQueue(Protocol):
+    """One FIFO queue, from the side of those who feed and handle it.
+
+    Receiving and deleting is Lambda's event source mapping's business.
+    """
+
+    def send(self, body: str, *, group: str, deduplication_id: str) -> None:
+        """Ask for one delivery.
+
+        The queue drops it silently where it was sent the same ``deduplication_id`` within the
+        last five minutes, whether or not that message is still in the queue: that is the
+        debounce, and what makes sending again after a lost answer harmless.
+        """
+        ...
+
+    def change_visibility(self, receipt_handle: str, seconds: int) -> None:
+        """Make a received message come back ``seconds`` from now; until then its group waits."""
+        ...

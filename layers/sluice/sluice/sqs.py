@@ -1,0 +1,59 @@
+"""``FifoQueue`` on SQS, with boto3."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from sluice.errors import Unavailable
+from sluice.limits import ATTEMPTS_MAX, CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+_FAILURES = (BotoCoreError, ClientError, ResponseParserError)
+
+
+def make_client() -> SQSClient:
+    """Make a client for the region and endpoint of the environment; safe to share by threads."""
+    return boto3.client(
+        "sqs",
+        config=Config(
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS_MAX},
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            read_timeout=READ_TIMEOUT_SECONDS,
+        ),
+    )
+
+
+class MergeQueue:
+    """One FIFO queue of SQS."""
+
+    def __init__(self, client: SQSClient, url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def send(self, body: str, *, group: str, deduplication_id: str) -> None:
+        """See ``FifoQueue.send``."""
+        try:
+            self._client.send_message(
+                QueueUrl=self._url,
+                MessageBody=body,
+                MessageGroupId=group,
+                MessageDeduplicationId=deduplication_id,
+            )
+        except _FAILURES as error:
+            raise Unavailable(f"SendMessage {self._url} ({group}): {error}") from error
+
+    def change_visibility(self, receipt_handle: str, seconds: int) -> None:
+        """See ``FifoQueue.change_visibility``."""
+        try:
+            self._client.change_message_visibility(
+                QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
+            )
+        except _FAILURES as error:
+            raise Unavailable(f"ChangeMessageVisibility {self._url}: {error}") from error
