@@ -55,5 +55,9 @@ class ForeignOwner(SluiceError):
     """The published index belongs to another stack; two stacks must not fight."""
 
 
+class UnknownEvent(SluiceError):
+    """An event or a queue message that is not of any known form."""
+
+
 class Misconfigured(SluiceError):
     """An environment variable is missing or has a value that cannot be used."""

@@ -12,3 +12,83 @@ FILENAME_CHARS_MAX = 211
 CHANNEL_COMPONENT_CHARS_MAX = 400
 """Of a channel's path, percent-encoded.  S3 keys end at 1,024 bytes; a staging key holds the
 channel, the subdir, a filename and an id."""
+
+# --- stored objects of ours ---------------------------------------------------------------
+STORED_OBJECT_BYTES_MAX = 1024 * MIB
+"""Of one tree, leaf or shard after decompression: far above any real one; stops a bomb."""
+
+# --- merge --------------------------------------------------------------------------------
+MERGE_BATCH_RECORDS_MAX = 1000
+"""Staging records per commit: one page of LIST."""
+MERGE_BATCH_BYTES_MAX = 64 * MIB
+"""Of staging records held in memory at once."""
+NAMES_AT_ONCE = 256
+"""Package names whose leaves are held in memory together while they are read or written."""
+LEAVES_REMEMBERED_MAX = 4096
+"""Leaves that one merge keeps in memory."""
+MERGE_ATTEMPTS_MAX = 10
+"""How often a batch is tried again after another merge won the head."""
+WRITE_ATTEMPTS_MAX = 5
+"""How often one conditional write is settled by looking and trying again."""
+EXTRACT_ATTEMPTS_MAX = 3
+"""How often a package is read again that was overwritten while it was read."""
+MERGE_TIME_RESERVE_MS = 60_000
+"""A merge starts no further batch with less than this left before its function is stopped:
+what remains is for publishing."""
+CONCURRENT_REQUESTS_MAX = 32
+"""Requests of one function under way at once."""
+
+# --- S3 and SQS ---------------------------------------------------------------------------
+ATTEMPTS_MAX = 4
+"""Of one request, by the SDK; then the queue retries the whole message."""
+CONNECT_TIMEOUT_SECONDS = 5
+READ_TIMEOUT_SECONDS = 20
+"""Between two pieces of an answer, not for the whole of it."""
+STREAM_CHUNK_BYTES = MIB
+KEYS_PER_DELETE_MAX = 1000
+"""What S3's DeleteObjects takes."""
+
+# --- reading packages ---------------------------------------------------------------------
+SMALL_PACKAGE_BYTES_MAX = 4 * MIB
+"""Up to here one GET of everything is cheaper than several of parts."""
+CONDA_TAIL_BYTES = 256 * KIB
+"""First ranged GET of a .conda.  Must exceed the 64 KiB that a zip comment may have; the rest is
+room for the info member, which usually comes last, so that a second GET is rarely needed."""
+ZIP_MEMBERS_MAX = 64
+"""A .conda has three."""
+ZIP_LOCAL_HEADER_BYTES_MAX = 30 + 2 * (64 * KIB - 1)
+"""A fixed part, a name and an extra field."""
+INFO_PACKED_BYTES_MAX = 16 * MIB
+"""Of the info member of a .conda, held in memory; real ones have kilobytes."""
+INFO_UNPACKED_BYTES_MAX = 256 * MIB
+"""Of the same, unpacked in passing; recipes and test data in it make some large."""
+ZSTD_WINDOW_BYTES_MAX = 128 * MIB
+"""What zstd decoders accept by default, and what level 22 declares: not less, or packages that
+clients can read would be rejected.  The memory is only used as far as data fills it."""
+UNPACK_CHUNK_BYTES = 64 * KIB
+BZ2_STREAMS_MAX = 100_000
+"""Of one .tar.bz2.  Parallel compressors start one per 900 kB; a million empty ones are an attack."""
+TAR_BZ2_UNPACKED_BYTES_MAX = 4096 * MIB
+"""Unpacked in passing until info/index.json and its neighbours were found; builders put
+them first."""
+TAR_MEMBERS_MAX = 500_000
+"""Headers of one tar archive that are looked at."""
+TAR_EXTENDED_HEADER_BYTES_MAX = MIB
+"""Of a long name or a pax header, held in memory."""
+INDEX_JSON_BYTES_MAX = MIB
+ABOUT_JSON_BYTES_MAX = MIB
+RUN_EXPORTS_JSON_BYTES_MAX = 256 * KIB
+PATHS_JSON_BYTES_MAX = 8 * MIB
+"""Some 30,000 files.  A larger one is left out, for its entries take a multiple in memory."""
+JSON_DEPTH_MAX = 32
+"""Of index.json; real ones have three levels.  Far below what recursive parsers survive."""
+CHANNELDATA_FIELD_BYTES_MAX = 16 * KIB
+"""Of one field of about.json; a larger one is left out."""
+
+# --- records ------------------------------------------------------------------------------
+RECORD_BYTES_MAX = 256 * KIB
+"""Of one record as JSON.  Every client downloads every record."""
+PROBLEMS_TOLD_MAX = 8
+"""In the sentence of one reject."""
+PROBLEM_VALUE_CHARS_MAX = 80
+"""Of a value quoted in that sentence."""

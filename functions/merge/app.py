@@ -1,0 +1,133 @@
+"""Lambda: merge requests in, a commit and published index files out."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import (
+    SqsFifoPartialProcessor,
+    process_partial_response,
+)
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+from sluice import debounce, s3, sqs
+from sluice.concurrency import in_threads
+from sluice.limits import CONCURRENT_REQUESTS_MAX
+from sluice.merge import Merger, MergeReport, merge
+from sluice.publish.publisher import Publisher
+from sluice.settings import MergeSettings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+RETRY_SECONDS_MAX = 120
+
+logger = Logger()
+metrics = Metrics()
+tracer = Tracer()
+processor = SqsFifoPartialProcessor(raise_on_entire_batch_failure=False)
+
+
+class TooEarly(Exception):  # noqa: N818  named by the reaction: the message comes back
+    """The request's window has not closed; the message has been given back until it has."""
+
+
+@cache
+def settings() -> MergeSettings:
+    """Read the environment once."""
+    return MergeSettings.from_env(os.environ)
+
+
+@cache
+def queue() -> sqs.MergeQueue:
+    """Make the queue's client once per execution environment."""
+    return sqs.MergeQueue(sqs.make_client(), settings().common.merge_queue_url)
+
+
+@cache
+def merger() -> Merger:
+    """Wire the core to AWS, once per execution environment."""
+    common = settings().common
+    client = s3.make_client()
+    channel = s3.S3Store(client, common.channel_bucket)
+    state = s3.S3Store(client, common.state_bucket)
+    return Merger(
+        channel=channel,
+        state=state,
+        publisher=Publisher(channel, state, settings().owner, settings().index_max_age_seconds),
+        queue=queue(),
+        gather=in_threads(CONCURRENT_REQUESTS_MAX),
+        clock=now_ms,
+        unique=lambda: uuid.uuid4().hex,
+        debounce_seconds=common.debounce_seconds,
+    )
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+@tracer.capture_lambda_handler(capture_response=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    """Accept a batch (of one) from MergeQueue."""
+    return process_partial_response(
+        event=event, record_handler=handle_message, processor=processor, context=context
+    )
+
+
+def handle_message(record: SQSRecord, lambda_context: LambdaContext) -> None:
+    """Merge, or give the message back: until its window has closed, or to be tried again."""
+    request = debounce.parse(record.body)
+    logger.append_keys(channel=request.subdir.channel, subdir=request.subdir.name)
+    early_ms = request.not_before - now_ms()
+    if early_ms > 0:
+        queue().change_visibility(record.receipt_handle, -(-early_ms // 1000))
+        raise TooEarly(f"{early_ms} ms before the window closes")
+    try:
+        started = now_ms()
+        report = merge(merger(), request, time_left_ms=lambda_context.get_remaining_time_in_millis)
+    except Exception:
+        logger.exception("the merge will be tried again")
+        # A FIFO group stands still until its message is visible again: not for the whole timeout.
+        tries = int(record.attributes.approximate_receive_count or 1)
+        queue().change_visibility(record.receipt_handle, min(2**tries, RETRY_SECONDS_MAX))
+        raise
+    tell(report, duration_ms=now_ms() - started)
+
+
+def tell(report: MergeReport, *, duration_ms: int) -> None:
+    """Turn a report into metrics and one line of log."""
+    changed = report.difference
+    counts = {
+        "PackagesIndexed": len(changed.added) + len(changed.replaced),
+        "PackagesRemoved": len(changed.removed),
+        "PackagesRejected": len(changed.rejected),
+        "ForeignIndexWrites": report.foreign_overwritten,
+        "StagingSetAside": report.set_aside,
+    }
+    for name, count in counts.items():
+        metrics.add_metric(name, MetricUnit.Count, count)
+    metrics.add_metric("MergeDuration", MetricUnit.Milliseconds, duration_ms)
+    for lag_ms in report.lags_ms:
+        metrics.add_metric("IndexLag", MetricUnit.Milliseconds, lag_ms)
+    logger.info(
+        "merged",
+        extra={
+            "generation": report.generation,
+            "staged": report.staged,
+            "staged_by_newer_version": report.too_new,
+            "files_written": report.files_written,
+            "unfinished": report.unfinished,
+            "duration_ms": duration_ms,
+            **counts,
+        },
+    )

@@ -1,0 +1,122 @@
+"""The index that stood in a subdir before sluice: the base of its first public generation.
+
+Never publish less than what is already there (design, section 8): one upload into a channel of
+2,000 packages that somebody else has indexed must not publish an index of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from sluice.catalog.leaf import TAKEN_OVER, Record
+from sluice.errors import Corrupt
+from sluice.identity import Identity
+from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, package_name
+from sluice.publish.fence import Stamp
+from sluice.store import ObjectInfo, ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Somebody's index, grouped by package name, with the records still as raw JSON."""
+
+    generation: int = 0
+    """The highest that any index file there carries; 0 where none is sluice's."""
+    names: Mapping[str, Mapping[str, msgspec.Raw]] = field(default_factory=dict)
+    listing: Mapping[str, Identity] = field(default_factory=dict)
+    """The objects of the subdir's folder, by filename."""
+
+    @property
+    def records(self) -> int:
+        """How many files the index holds."""
+        return sum(map(len, self.names.values()))
+
+    def entries(self, name: str) -> dict[str, Record]:
+        """The files of one name as entries that reconcile will want to read again."""
+        return {
+            filename: self._entry(filename, raw)
+            for filename, raw in self.names.get(name, {}).items()
+        }
+
+    def _entry(self, filename: str, raw: msgspec.Raw) -> Record:
+        try:
+            record = msgspec.json.decode(raw, type=dict)
+        except msgspec.MsgspecError as error:
+            raise Corrupt(f"the record of {filename} in the index there: {error}") from error
+        identity = self.listing[filename]
+        # CEP 47: preserve what is there; an artifact that predates the field MAY be dated by
+        # another signal of the server's, here the time of its upload.
+        record.setdefault("indexed_timestamp", identity.modified * 1000)
+        return Record(identity=identity, extractor=TAKEN_OVER, record=record)
+
+
+class _Info(msgspec.Struct):
+    base_url: str | None = None
+
+
+class _Repodata(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
+    info: _Info = msgspec.field(default_factory=_Info)
+    packages: dict[str, msgspec.Raw] = msgspec.field(default_factory=dict)
+    packages_conda: dict[str, msgspec.Raw] = msgspec.field(default_factory=dict)
+    v3: dict[str, dict[str, msgspec.Raw]] = msgspec.field(default_factory=dict)
+
+
+def read_base(channel: ObjectStore, subdir: Subdir) -> Base:
+    """List the subdir and read the index that is there, if any.
+
+    Raises ``Corrupt`` where the index cannot be taken over whole: it is then left as it is.
+    """
+    infos = {
+        info.key.removeprefix(subdir.prefix): info
+        for info in channel.list(subdir.prefix, delimiter="/")
+    }
+    if REPODATA not in infos:
+        return Base()
+    key = subdir.public(REPODATA)
+    stored = channel.get(key)
+    if stored is None:  # deleted since it was listed
+        return Base()
+    listing = {filename: Identity.of(info) for filename, info in infos.items()}
+    heads = (channel.head(subdir.public(f)) for f in (SHARD_INDEX, REPODATA_ZST) if f in infos)
+    return Base(
+        generation=_highest_generation([stored.info, *heads]),
+        names=_by_name(_decode(stored.body, what=key), listing),
+        listing=listing,
+    )
+
+
+def _decode(body: bytes, *, what: str) -> dict[str, msgspec.Raw]:
+    if not body:  # CEP 36: an empty file is an empty index
+        return {}
+    try:
+        repodata = msgspec.json.decode(body, type=_Repodata)
+    except msgspec.MsgspecError as error:
+        raise Corrupt(f"the index that is there cannot be read, {what}: {error}") from error
+    if any(repodata.v3.values()):
+        raise Corrupt(f"the index that is there has v3 records (CEP 48) to be lost: {what}")
+    if repodata.info.base_url:
+        raise Corrupt(f"the index that is there has a base_url (CEP 15) to be lost: {what}")
+    return {**repodata.packages, **repodata.packages_conda}
+
+
+def _by_name(
+    records: Mapping[str, msgspec.Raw], listing: Mapping[str, Identity]
+) -> dict[str, dict[str, msgspec.Raw]]:
+    """Group the records whose files are there.
+
+    LIST is strongly consistent: a file that it does not show is gone, and the record of its
+    removal may already have been consumed by a merge before this one.
+    """
+    names: dict[str, dict[str, msgspec.Raw]] = {}
+    for filename, raw in records.items():
+        if filename in listing:
+            names.setdefault(package_name(filename), {})[filename] = raw
+    return names
+
+
+def _highest_generation(infos: Iterable[ObjectInfo | None]) -> int:
+    stamps = (Stamp.parse(info.metadata) for info in infos if info)
+    return max((stamp.generation for stamp in stamps if stamp), default=0)

@@ -1,0 +1,5 @@
+"""A content-addressed tree per subdir under one small head that is swapped (design, section 7).
+
+``head`` → ``commit`` and ``tree`` → ``leaf`` → entries.  Everything but the head is immutable,
+named by the SHA-256 of its bytes, and written before the head that refers to it.
+"""

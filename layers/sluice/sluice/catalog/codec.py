@@ -1,0 +1,64 @@
+"""The bytes of trees and leaves: msgpack in zstd, the same for the same content."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any, TypeVar
+
+import msgpack
+import msgspec
+
+from sluice import zstd
+from sluice.errors import Corrupt, TooNew
+
+FORMAT = 1
+"""Of heads, commits, trees and leaves alike.  Older ones are read, newer ones left alone."""
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def digest(body: bytes) -> str:
+    """Name some bytes: the hex SHA-256."""
+    return sha256(body).hexdigest()
+
+
+def pack(content: msgspec.Struct) -> bytes:
+    """Serialise for keeping.  Keys of mappings are sorted."""
+    plain = msgspec.to_builtins(content, builtin_types=(bytes,), order="deterministic")
+    return zstd.compress(pack_plain(plain))
+
+
+def pack_plain(content: Any) -> bytes:
+    """Serialise as msgpack what is already made of plain values in their final order."""
+    packed: bytes = msgpack.packb(content)
+    return packed
+
+
+def unpack(body: bytes, expected: type[S], *, what: str) -> S:
+    """Read what ``pack`` wrote; raises ``TooNew`` and ``Corrupt``, naming ``what``."""
+    try:
+        plain = msgpack.unpackb(zstd.decompress(body))
+        check_format(plain, what=what)
+        return msgspec.convert(plain, expected)
+    except (msgspec.ValidationError, ValueError, msgpack.UnpackException) as error:
+        raise Corrupt(f"{what}: {error}") from error
+
+
+def unpack_json(body: bytes, expected: type[S], *, what: str) -> S:
+    """Read a head or a commit; raises ``TooNew`` and ``Corrupt``, naming ``what``."""
+    try:
+        plain = msgspec.json.decode(body)
+        check_format(plain, what=what)
+        return msgspec.convert(plain, expected)
+    except msgspec.MsgspecError as error:
+        raise Corrupt(f"{what}: {error}") from error
+
+
+def check_format(plain: Any, *, what: str) -> None:
+    """Refuse what a newer sluice wrote."""
+    match plain:
+        case {"format": int(found)} if found > FORMAT:
+            raise TooNew(f"{what} has format {found}, this sluice knows up to {FORMAT}")
+        case {"format": int()}:
+            return
+    raise Corrupt(f"{what} does not say its format")

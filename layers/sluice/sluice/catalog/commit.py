@@ -1,0 +1,106 @@
+"""Commits and the head that names the last one: the history of a subdir and its only switch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from sluice.catalog.codec import FORMAT, unpack_json
+from sluice.errors import Unavailable
+from sluice.keys import Subdir
+from sluice.limits import WRITE_ATTEMPTS_MAX
+from sluice.store import ETag, Headers, ObjectStore
+
+_HEADERS = Headers(content_type="application/json")
+
+
+class Commit(msgspec.Struct, frozen=True, kw_only=True):
+    """What one generation changed.  Named by its digest, so a loser's commit is garbage."""
+
+    generation: int
+    tree: str
+    """Digest of the tree."""
+    parent: str | None
+    """Digest of the commit before; ``None`` for the first."""
+    at: int
+    """ms since the epoch."""
+    added: list[str]
+    replaced: list[str]
+    removed: list[str]
+    rejected: list[str]
+    taken_over: int = 0
+    """How many records came from the index that was there before sluice."""
+    config: str | None = None
+    """Digest of the channel configuration in force."""
+    patch: str | None = None
+    """Digest of the patch instructions in force."""
+    format: int = FORMAT
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of a subdir."""
+
+    generation: int
+    """Grows by at least one with every change of content; 0 before the first commit."""
+    epoch: int
+    """Grows when staging was consumed and nothing changed.  That swap fences merges which are
+    still running with what they saw before."""
+    commit: str | None
+    tree: str | None
+    writer: str
+    """Unique to one attempt to swap: tells one's own write from an equal one of somebody else."""
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class HeadVersion:
+    """A head and the ETag to swap it against."""
+
+    head: Head
+    etag: ETag | None
+    """``None`` where there is no head yet."""
+
+
+BEFORE_FIRST = HeadVersion(Head(generation=0, epoch=0, commit=None, tree=None, writer=""), None)
+
+
+def encode_commit(commit: Commit) -> bytes:
+    """Serialise a commit."""
+    return msgspec.json.encode(commit)
+
+
+def decode_commit(body: bytes, *, what: str) -> Commit:
+    """Read a commit; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
+    return unpack_json(body, Commit, what=what)
+
+
+def read_head(state: ObjectStore, subdir: Subdir) -> HeadVersion:
+    """Read the head, or ``BEFORE_FIRST``; raises ``Corrupt`` and ``TooNew``."""
+    stored = state.get(subdir.head)
+    if stored is None:
+        return BEFORE_FIRST
+    return HeadVersion(unpack_json(stored.body, Head, what=subdir.head), stored.info.etag)
+
+
+def swap_head(
+    state: ObjectStore, subdir: Subdir, head: Head, *, expected: ETag | None
+) -> HeadVersion | None:
+    """Replace exactly the head version ``expected``; ``None`` if another merge was first.
+
+    Anything but a plain success is settled by reading back.  A head that is still the expected
+    one means that the write did not land *yet*: the same write is sent again, and because both
+    copies carry the same condition at most one of them can land.
+    Raises ``Unavailable`` where that does not settle it.
+    """
+    body = msgspec.json.encode(head)
+    for _ in range(WRITE_ATTEMPTS_MAX):
+        etag = state.put_if(subdir.head, body, _HEADERS, expected=expected)
+        if etag is not None:
+            return HeadVersion(head, etag)
+        found = state.get(subdir.head)
+        if found is not None and found.body == body:
+            return HeadVersion(head, found.info.etag)
+        if (found.info.etag if found else None) != expected:
+            return None
+    raise Unavailable(f"the head {subdir.head} could not be swapped in {WRITE_ATTEMPTS_MAX} tries")

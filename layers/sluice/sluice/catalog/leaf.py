@@ -1,0 +1,160 @@
+"""A leaf: everything known about the files of one package name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from sluice import zstd
+from sluice.catalog.codec import FORMAT, digest, pack, pack_plain, unpack
+from sluice.catalog.tree import Node
+from sluice.identity import Identity
+from sluice.keys import PACKAGE_SUFFIXES
+
+TAKEN_OVER = 0
+"""Extractor version of entries that came from somebody else's index: older than any extractor,
+so reconcile reads those packages again."""
+
+_LISTING_DIGEST_BYTES = 16
+
+
+class _Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    identity: Identity | None
+    """The object that was judged; ``None`` where an index we took over lists a file that is not
+    in its folder (``base_url`` allows that)."""
+    extractor: int
+    """Version of the extractor that judged."""
+
+
+class Record(_Entry, frozen=True, kw_only=True, tag="record"):
+    """The file is in the index."""
+
+    record: dict[str, Any]
+    """Its repodata record, unpatched, with ``indexed_timestamp`` (CEP 47)."""
+    digests_from: dict[str, str] = msgspec.field(default_factory=dict)
+    run_exports: Any = None
+    channeldata: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Reject(_Entry, frozen=True, kw_only=True, tag="reject"):
+    """The file cannot be indexed."""
+
+    code: str
+    sentence: str
+    at: int
+    """When the reject was committed, ms since the epoch."""
+
+
+class Pin(_Entry, frozen=True, kw_only=True, tag="pin"):
+    """The file is kept out on purpose, until another object is uploaded under its name."""
+
+    at: int
+    reason: str
+
+
+Entry = Record | Reject | Pin
+Entries = Mapping[str, Entry]
+"""By filename."""
+
+
+class Leaf(msgspec.Struct, frozen=True, kw_only=True):
+    """As stored.  ``at`` makes the name unique: content that recurs gets another leaf."""
+
+    at: int
+    """Time of the commit that wrote it, ms since the epoch."""
+    entries: dict[str, Entry]
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What one name becomes: objects to write and the node that refers to them."""
+
+    node: Node
+    leaf_body: bytes
+    shard_body: bytes | None
+    """The public shard; ``None`` where the name has no records."""
+
+
+def decode(body: bytes, *, what: str) -> Leaf:
+    """Read a stored leaf; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
+    return unpack(body, Leaf, what=what)
+
+
+def render(name: str, entries: Entries, *, at: int) -> Rendered:
+    """Serialise the entries of one name, which must not be empty, as of the commit at ``at``."""
+    leaf_body = pack(Leaf(at=at, entries=dict(entries)))
+    records = records_of(entries)
+    # The files under "" have no parsable name, so there is no shard a client could ask for.
+    shard_body = shard(records, at=at) if records and name else None
+    times = [r["indexed_timestamp"] for r in records.values()]
+    node = Node(
+        leaf=bytes.fromhex(digest(leaf_body)),
+        shard=bytes.fromhex(digest(shard_body)) if shard_body else None,
+        listing=listing_digest(entries),
+        records=len(records),
+        rejects=sum(isinstance(entry, Reject) for entry in entries.values()),
+        extractor=min(entry.extractor for entry in entries.values()),
+        oldest=min(times, default=None),
+        newest=max(times, default=None),
+    )
+    return Rendered(node, leaf_body, shard_body)
+
+
+def records_of(entries: Entries) -> dict[str, dict[str, Any]]:
+    """The records among the entries, by filename, sorted."""
+    return {
+        filename: entry.record
+        for filename, entry in sorted(entries.items())
+        if isinstance(entry, Record)
+    }
+
+
+def shard(records: Mapping[str, Mapping[str, Any]], *, at: int) -> bytes:
+    """Serialise the public shard of one name (CEP 16); ``records`` by filename, sorted.
+
+    Digests are bytes there.  Both package maps are always present: py-rattler asks for them.
+    ``at`` is a key that clients ignore; it keeps a shard's name from ever recurring, so that
+    garbage collection needs no lock.
+    """
+    packages, packages_conda = by_archive(
+        {filename: _with_binary_digests(record) for filename, record in records.items()}
+    )
+    content = {
+        "at": at,
+        "packages": packages,
+        "packages.conda": packages_conda,
+        "removed": [],
+    }
+    return zstd.compress(pack_plain(content))
+
+
+def by_archive(records: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split by filename into ``packages`` (.tar.bz2) and ``packages.conda`` (CEP 36)."""
+    conda, _ = PACKAGE_SUFFIXES
+    return (
+        {name: record for name, record in records.items() if not name.endswith(conda)},
+        {name: record for name, record in records.items() if name.endswith(conda)},
+    )
+
+
+def listing_digest(entries: Entries) -> bytes:
+    """Condense what a LIST of the bucket would show for these files, to be compared with one."""
+    lines = (
+        f"{filename}\0{entry.identity.etag}\0{entry.identity.size}\n"
+        if entry.identity
+        else f"{filename}\0\0\n"
+        for filename, entry in sorted(entries.items())
+    )
+    return sha256("".join(lines).encode()).digest()[:_LISTING_DIGEST_BYTES]
+
+
+def _with_binary_digests(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: bytes.fromhex(value) if key in ("md5", "sha256") and value else value
+        for key, value in sorted(record.items())
+    }

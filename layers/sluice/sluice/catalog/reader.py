@@ -1,0 +1,70 @@
+"""Reading trees and leaves, each at most once: they are immutable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sluice.catalog import leaf as leaves
+from sluice.catalog import tree as trees
+from sluice.catalog.leaf import Entries
+from sluice.catalog.tree import EMPTY, Node, Tree
+from sluice.concurrency import Gather
+from sluice.errors import Corrupt
+from sluice.keys import Subdir
+from sluice.limits import LEAVES_REMEMBERED_MAX
+from sluice.store import ObjectStore
+
+
+class CatalogReader:
+    """Trees and leaves of one subdir, kept for the length of one merge."""
+
+    def __init__(self, state: ObjectStore, subdir: Subdir, gather: Gather) -> None:
+        self._state = state
+        self._subdir = subdir
+        self._gather = gather
+        self._trees: dict[str, Tree] = {}
+        self._leaves: dict[bytes, Entries] = {}
+
+    def tree(self, digest: str | None) -> Tree:
+        """The tree of that digest; raises ``Corrupt`` where it is missing or unreadable."""
+        found = self.find_tree(digest) if digest else EMPTY
+        if found is None:
+            raise Corrupt(f"the head refers to {digest}, but there is no such tree")
+        return found
+
+    def find_tree(self, digest: str) -> Tree | None:
+        """The tree of that digest, or ``None`` where it has been collected."""
+        if digest not in self._trees:
+            key = self._subdir.tree(digest)
+            stored = self._state.get(key)
+            if stored is None:
+                return None
+            self._trees[digest] = trees.decode(stored.body, what=key)
+        return self._trees[digest]
+
+    def entries(self, nodes: Iterable[Node | None]) -> list[Entries]:
+        """The entries of each node's leaf, empty for ``None``; raises ``Corrupt``."""
+        return self._gather(self._entries, nodes)
+
+    def remember_tree(self, digest: str, tree: Tree) -> None:
+        """Keep a tree that has just been written."""
+        self._trees[digest] = tree
+
+    def remember_entries(self, node: Node, entries: Entries) -> None:
+        """Keep the entries of a leaf, while there are not too many."""
+        if len(self._leaves) < LEAVES_REMEMBERED_MAX:
+            self._leaves[node.leaf] = entries
+
+    def _entries(self, node: Node | None) -> Entries:
+        if node is None:
+            return {}
+        known = self._leaves.get(node.leaf)
+        if known is not None:
+            return known
+        key = self._subdir.leaf(node.leaf.hex())
+        stored = self._state.get(key)
+        if stored is None:
+            raise Corrupt(f"a tree refers to {key}, but there is no such leaf")
+        entries = leaves.decode(stored.body, what=key).entries
+        self.remember_entries(node, entries)
+        return entries

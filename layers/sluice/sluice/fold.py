@@ -1,0 +1,128 @@
+"""What a batch of staging records means for the entries of the catalog.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from sluice.catalog.leaf import Entries, Entry, Pin, Record, Reject
+from sluice.identity import Identity
+from sluice.staging import Indexed, Rejected, Removed, Staged, encode
+
+Verdict = Indexed | Rejected
+News = Mapping[str, Verdict | None]
+"""By filename: what is known now of the object that is there, or ``None``: it is gone."""
+
+
+def settle(records: Iterable[Staged], observed: Mapping[str, Identity | None]) -> News:
+    """Hold the records against the objects that are there now (``observed``, by filename).
+
+    Not there: gone, whatever the records say.  There, and judged by a record with the same
+    identity: the best such verdict.  There with another identity: the records are stale, its own
+    event is on the way, so nothing is known.
+    The result does not depend on the order or the number of equal records.
+    """
+    news: dict[str, Verdict | None] = {
+        filename: None for filename, identity in observed.items() if identity is None
+    }
+    for record in records:
+        if isinstance(record, Removed) or record.identity != observed[record.filename]:
+            continue
+        best = news.get(record.filename)
+        if best is None or _precedence(record) > _precedence(best):
+            news[record.filename] = record
+    return news
+
+
+def apply(entries: Entries, news: News, *, at: int) -> dict[str, Entry]:
+    """The entries of one package name after ``news``, in a commit at ``at`` (ms)."""
+    after = dict(entries)
+    for filename, verdict in news.items():
+        if verdict is None:
+            after.pop(filename, None)
+        else:
+            after[filename] = _judge(entries.get(filename), verdict, at=at)
+    return after
+
+
+@dataclass(slots=True)
+class Difference:
+    """What a commit changed, as filenames in order."""
+
+    added: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    """Files that left the index: deleted, or overwritten by a package that was rejected."""
+    rejected: list[str] = field(default_factory=list)
+    rejects_changed: bool = False
+
+    def extend(self, later: Difference) -> None:
+        """Take up what a later commit changed."""
+        self.added += later.added
+        self.replaced += later.replaced
+        self.removed += later.removed
+        self.rejected += later.rejected
+        self.rejects_changed |= later.rejects_changed
+
+    def note(self, before: Entries, after: Entries) -> None:
+        """Take up what happened to the files of one package name."""
+        for filename in sorted(before.keys() | after.keys()):
+            old, new = before.get(filename), after.get(filename)
+            if old == new:
+                continue
+            match old, new:
+                case Record(), Record():
+                    self.replaced.append(filename)
+                case _, Record():
+                    self.added.append(filename)
+                case Record(), _:
+                    self.removed.append(filename)
+            if isinstance(new, Reject):
+                self.rejected.append(filename)
+            self.rejects_changed |= isinstance(old, Reject) or isinstance(new, Reject)
+
+
+def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
+    """The entry for an object that ``verdict`` is about, where ``old`` was known before."""
+    # On the same object, what was pinned out stays out, and another verdict must be better.
+    if (
+        old is not None
+        and old.identity == verdict.identity
+        and (isinstance(old, Pin) or _rank(old) >= _rank(verdict))
+    ):
+        return old
+    if isinstance(verdict, Rejected):
+        return Reject(
+            identity=verdict.identity,
+            extractor=verdict.extractor,
+            code=verdict.code,
+            sentence=verdict.sentence,
+            at=at,
+        )
+    return Record(
+        identity=verdict.identity,
+        extractor=verdict.extractor,
+        record={**verdict.record, "indexed_timestamp": _indexed_timestamp(old, verdict, at=at)},
+        digests_from=verdict.digests_from,
+        run_exports=verdict.run_exports,
+        channeldata=verdict.channeldata,
+    )
+
+
+def _indexed_timestamp(old: Entry | None, verdict: Indexed, *, at: int) -> int:
+    # CEP 47: kept for as long as the artifact is the same.  Other content under an old name is a
+    # new artifact: keeping its date would let an overwritten package slip past a cooldown.
+    if isinstance(old, Record) and old.record.get("sha256") == verdict.record["sha256"]:
+        kept: int = old.record["indexed_timestamp"]
+        return kept
+    return at
+
+
+def _rank(judged: Verdict | Entry) -> tuple[int, bool]:
+    """Of two verdicts on one object: the newer extractor wins, then indexed over rejected."""
+    return judged.extractor, isinstance(judged, Indexed | Record)
+
+
+def _precedence(verdict: Verdict) -> tuple[tuple[int, bool], int, bytes]:
+    """``_rank``, with ties broken by what is in the record: the order of arrival must not count."""
+    return _rank(verdict), verdict.at, encode(verdict)

@@ -1,0 +1,26 @@
+"""Which object a verdict was passed on."""
+
+from __future__ import annotations
+
+import msgspec
+
+from sluice.store import ObjectInfo
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """One upload of one key.
+
+    All three parts count: an ETag follows from the content alone and so recurs, LastModified has
+    whole seconds only.
+    """
+
+    etag: str
+    modified: int
+    """LastModified, seconds since the epoch."""
+    size: int
+    """Bytes."""
+
+    @classmethod
+    def of(cls, info: ObjectInfo) -> Identity:
+        """Take the identity from what S3 says of an object."""
+        return cls(etag=info.etag, modified=info.modified, size=info.size)

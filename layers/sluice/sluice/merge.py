@@ -1,0 +1,199 @@
+"""Merge: from the staging log of one subdir to a commit, and from the commit to published files.
+
+The FIFO group usually runs one merge of a subdir at a time, but that is not a lock: two at once
+are right as well, and so is a merge that is killed between any two requests.  What makes it so
+is the order of the steps (design, section 8):
+
+1. read the head, *then* list staging and look at the objects;
+2. write everything immutable, then swap the head against the version read in 1.  A merge that
+   changes nothing but consumed staging swaps it too, so that an older merge, still running with
+   what it saw before, cannot commit after that staging is gone;
+3. publish, behind the fence;
+4. only then delete the staging records that were read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from sluice import debounce, fold, staging
+from sluice.base import Base, read_base
+from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
+from sluice.catalog.generation import GenerationWriter
+from sluice.catalog.reader import CatalogReader
+from sluice.concurrency import Gather
+from sluice.debounce import MergeRequest
+from sluice.errors import Unavailable
+from sluice.fifo import FifoQueue
+from sluice.fold import Difference, News
+from sluice.identity import Identity
+from sluice.keys import NOARCH, Subdir
+from sluice.limits import MERGE_ATTEMPTS_MAX, MERGE_TIME_RESERVE_MS
+from sluice.publish.publisher import Publisher
+from sluice.staging import Indexed
+from sluice.store import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class Merger:
+    """What a merge needs of the world."""
+
+    channel: ObjectStore
+    state: ObjectStore
+    publisher: Publisher
+    queue: FifoQueue
+    """MergeQueue."""
+    gather: Gather
+    clock: Callable[[], int]
+    """Now, ms since the epoch."""
+    unique: Callable[[], str]
+    """A string that nobody else has."""
+    debounce_seconds: int
+
+
+@dataclass(slots=True)
+class MergeReport:
+    """What one merge did, for logs and metrics."""
+
+    generation: int = 0
+    staged: int = 0
+    """Staging records that were read."""
+    difference: Difference = field(default_factory=Difference)
+    """Of all commits of this run together."""
+    lags_ms: list[int] = field(default_factory=list)
+    """Commit time - upload time of each package that came into the index."""
+    set_aside: int = 0
+    too_new: int = 0
+    files_written: int = 0
+    foreign_overwritten: int = 0
+    unfinished: bool = False
+    """Time ran short; another merge was asked for."""
+
+
+def merge(world: Merger, request: MergeRequest, *, time_left_ms: Callable[[], int]) -> MergeReport:
+    """Fold everything staged for a subdir into its catalog and publish the result.
+
+    Raises ``Unavailable``, ``Corrupt``, ``TooNew`` and ``ForeignOwner``; whatever was staged
+    then still is.
+    """
+    run = _Run(world, request.subdir)
+    after: str | None = None
+    consumed: list[str] = []
+    while True:
+        batch = run.merge_batch(after, create=request.create)
+        consumed += batch.consumed
+        after = batch.resume_after
+        if after is None:
+            break
+        if time_left_ms() < MERGE_TIME_RESERVE_MS:
+            run.ask_for_another()
+            break
+    run.publish()
+    if consumed:
+        world.state.delete(consumed)
+    return run.report
+
+
+class _Run:
+    """One merge of one subdir."""
+
+    def __init__(self, world: Merger, subdir: Subdir) -> None:
+        self._world = world
+        self._subdir = subdir
+        self._catalog = CatalogReader(world.state, subdir, world.gather)
+        self._writer = GenerationWriter(
+            world.channel, world.state, subdir, self._catalog, world.gather
+        )
+        self._head: Head | None = None
+        self.report = MergeReport()
+
+    def merge_batch(self, after: str | None, *, create: bool) -> staging.Batch:
+        """Commit one batch of the log, starting over whenever another merge won the head."""
+        for _ in range(MERGE_ATTEMPTS_MAX):
+            version = read_head(self._world.state, self._subdir)
+            batch = staging.read_batch(
+                self._world.state, self._subdir, gather=self._world.gather, after=after
+            )
+            swapped = self._commit_batch(version, batch, create=create)
+            if swapped is not None:
+                self._head = swapped.head
+                self.report.generation = swapped.head.generation
+                self._take_stock(batch)
+                return batch
+        raise Unavailable(
+            f"another merge won the head of {self._subdir.component} {MERGE_ATTEMPTS_MAX} times"
+        )
+
+    def publish(self) -> None:
+        """Bring the published files up to the head."""
+        if self._head is not None:
+            done = self._world.publisher.publish(self._subdir, self._head, self._catalog)
+            self.report.files_written += done.files_written
+            self.report.foreign_overwritten += done.foreign_overwritten
+
+    def ask_for_another(self) -> None:
+        """Ask for the merge of what is left, under a deduplication id of its own."""
+        self.report.unfinished = True
+        debounce.unwindowed(
+            self._subdir, now_ms=self._world.clock(), unique=self._world.unique()
+        ).send_to(self._world.queue)
+
+    def _take_stock(self, batch: staging.Batch) -> None:
+        staging.set_aside(self._world.state, self._subdir, batch.unreadable)
+        self.report.staged += len(batch.consumed)
+        self.report.set_aside += len(batch.unreadable)
+        self.report.too_new += batch.too_new
+
+    def _commit_batch(
+        self, version: HeadVersion, batch: staging.Batch, *, create: bool
+    ) -> HeadVersion | None:
+        """Swap the head to what the batch makes of it; ``None`` where another merge won."""
+        head = version.head
+        parent = self._catalog.tree(head.tree)
+        news = fold.settle(batch.records, self._observe(batch))
+        goes_public = not parent.public and (create or _has_package(news))
+        base = read_base(self._world.channel, self._subdir) if goes_public else Base()
+        at = max(self._world.clock(), parent.at + 1)
+        draft = self._writer.draft(parent, base, news, at=at)
+        unique = self._world.unique()
+        if draft.nodes or goes_public:
+            if goes_public and self._subdir.name != NOARCH:
+                # Before the swap: a merge that dies right after it would not ask again.
+                self._ask_for_noarch()
+            public = parent.public or goes_public
+            after = self._writer.commit(parent, head, draft, base, public=public, writer=unique)
+        elif batch.records:
+            after = msgspec.structs.replace(head, epoch=head.epoch + 1, writer=unique)
+        else:
+            return version
+        swapped = swap_head(self._world.state, self._subdir, after, expected=version.etag)
+        if swapped is not None:
+            self.report.lags_ms += draft.lags_ms
+            self.report.difference.extend(draft.difference)
+        return swapped
+
+    def _observe(self, batch: staging.Batch) -> dict[str, Identity | None]:
+        """Look at the object behind every filename of the batch."""
+        filenames = sorted({record.filename for record in batch.records})
+        keys = [self._subdir.public(filename) for filename in filenames]
+        infos = self._world.gather(self._world.channel.head, keys)
+        return {
+            filename: Identity.of(info) if info else None
+            for filename, info in zip(filenames, infos, strict=True)
+        }
+
+    def _ask_for_noarch(self) -> None:
+        """Have the channel get a ``noarch/repodata.json``, without which it is none (CEP 26)."""
+        debounce.windowed(
+            Subdir(self._subdir.channel, NOARCH),
+            now_ms=self._world.clock(),
+            debounce_seconds=self._world.debounce_seconds,
+            create=True,
+        ).send_to(self._world.queue)
+
+
+def _has_package(news: News) -> bool:
+    return any(isinstance(verdict, Indexed) for verdict in news.values())

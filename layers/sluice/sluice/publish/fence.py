@@ -1,0 +1,119 @@
+"""The fence: no published file is ever replaced by one of an older generation.
+
+Every mutable file carries its generation in its body, which makes every ETag unique, and in its
+user metadata with the owner.  It is replaced only under ``If-Match`` on what was looked at.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from sluice.errors import ForeignOwner, Unavailable
+from sluice.limits import WRITE_ATTEMPTS_MAX
+from sluice.store import Headers, ObjectInfo, ObjectStore
+
+_GENERATION = "sluice-generation"
+_TREE = "sluice-tree"
+_OWNER = "sluice-owner"
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Who published a file, and from what."""
+
+    generation: int
+    tree: str
+    """Digest of the tree that the file was rendered from."""
+    owner: str
+    """The stack's id."""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """As user metadata of the object."""
+        return {_GENERATION: str(self.generation), _TREE: self.tree, _OWNER: self.owner}
+
+    @property
+    def body(self) -> dict[str, int | str]:
+        """As it stands in the body; CEP 36 tells clients to ignore the key."""
+        return {"generation": self.generation, "tree": self.tree}
+
+    @classmethod
+    def parse(cls, metadata: Mapping[str, str]) -> Stamp | None:
+        """Read a stamp; ``None`` where the object is not sluice's."""
+        generation = metadata.get(_GENERATION, "")
+        if not generation.isdecimal():
+            return None
+        return cls(int(generation), metadata.get(_TREE, ""), metadata.get(_OWNER, ""))
+
+
+class Standing(Enum):
+    """How a file that is there relates to the generation to be published."""
+
+    MISSING = auto()
+    OLDER = auto()
+    FOREIGN = auto()
+    """Written by another tool."""
+    SAME = auto()
+    NEWER = auto()
+
+    @property
+    def behind(self) -> bool:
+        """Whether the file has to be written."""
+        return self in (Standing.MISSING, Standing.OLDER, Standing.FOREIGN)
+
+
+def standing(found: ObjectInfo | None, mine: Stamp) -> Standing:
+    """Compare what is there with what is to be published; raises ``ForeignOwner``."""
+    if found is None:
+        return Standing.MISSING
+    theirs = Stamp.parse(found.metadata)
+    if theirs is None:
+        return Standing.FOREIGN
+    if theirs.owner != mine.owner:
+        raise ForeignOwner(
+            f"{found.key} is published by {theirs.owner}, not by this stack ({mine.owner})"
+        )
+    if theirs.generation == mine.generation:
+        return Standing.SAME
+    return Standing.OLDER if theirs.generation < mine.generation else Standing.NEWER
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """What came of an attempt to publish one file."""
+
+    standing: Standing
+    """How the file that is there now relates to ours; ``SAME`` once it is written."""
+    foreign_overwritten: int
+    """How many versions of other tools were overwritten (0 or 1, more if one keeps writing)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One file to publish."""
+
+    key: str
+    body: bytes
+    headers: Headers
+
+
+def replace(store: ObjectStore, page: Page, mine: Stamp, *, found: ObjectInfo | None) -> Replaced:
+    """Write a file unless a generation as new is there; ``found`` is the caller's first look.
+
+    Whatever a write answered but a plain success, look again: our own late write then shows as
+    ``SAME``.  Raises ``ForeignOwner``, and ``Unavailable`` after a bounded number of tries.
+    """
+    headers = dataclasses.replace(page.headers, metadata=mine.metadata)
+    foreign = 0
+    for _ in range(WRITE_ATTEMPTS_MAX):
+        now = standing(found, mine)
+        if not now.behind:
+            return Replaced(now, foreign)
+        expected = found.etag if found else None
+        if store.put_if(page.key, page.body, headers, expected=expected) is not None:
+            return Replaced(Standing.SAME, foreign + (now is Standing.FOREIGN))
+        found = store.head(page.key)
+    raise Unavailable(f"{page.key} could not be replaced in {WRITE_ATTEMPTS_MAX} tries")

@@ -1,0 +1,162 @@
+"""Writes the files of one generation, in an order that never refers to what is not there yet.
+
+Shards are immutable and were written with the commit.  Then the shard index, ``repodata.json.zst``
+and ``repodata.json`` follow, each behind the fence; a crash in between is finished by the next run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sluice import zstd
+from sluice.catalog.commit import Head
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Tree, changed_names
+from sluice.concurrency import chunks
+from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.limits import NAMES_AT_ONCE
+from sluice.publish import rejects, repodata, shard_index
+from sluice.publish.fence import Page, Replaced, Stamp, Standing, replace, standing
+from sluice.publish.repodata import Records
+from sluice.store import Headers, ObjectInfo, ObjectStore
+
+JSON = "application/json"
+ZSTD = "application/zstd"
+SHARD_HEADERS = Headers(ZSTD, cache_control="public, max-age=31536000, immutable")
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What publishing came to."""
+
+    files_written: int
+    foreign_overwritten: int
+    """How many index files of other tools were overwritten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Publishes subdirs into one channel bucket, and their rejects into the state bucket."""
+
+    channel: ObjectStore
+    state: ObjectStore
+    owner: str
+    max_age_seconds: int
+    """How long clients may keep an index file."""
+
+    def publish(self, subdir: Subdir, head: Head, catalog: CatalogReader) -> Published:
+        """Bring everything that is behind ``head`` up to it.
+
+        Raises ``ForeignOwner`` where another stack publishes this channel, ``Unavailable``, and
+        ``Corrupt`` where the catalog cannot be read.
+        """
+        if head.tree is None:
+            return Published(0, 0)
+        tree = catalog.tree(head.tree)
+        work = _Work(self, subdir, tree, Stamp(tree.generation, head.tree, self.owner), catalog)
+        if tree.public:
+            work.publish_shard_index()
+            work.publish_repodata()
+        if tree.rejects_generation:
+            work.publish_rejects()
+        return Published(work.written, work.foreign)
+
+
+class _Work:
+    """One run of the publisher over one generation."""
+
+    def __init__(
+        self, to: Publisher, subdir: Subdir, tree: Tree, stamp: Stamp, catalog: CatalogReader
+    ) -> None:
+        self._to = to
+        self._subdir = subdir
+        self._tree = tree
+        self._stamp = stamp
+        self._catalog = catalog
+        self.written = 0
+        self.foreign = 0
+
+    def publish_shard_index(self) -> None:
+        """Write ``repodata_shards.msgpack.zst``, small enough to render whole each time."""
+        key = self._subdir.public(SHARD_INDEX)
+        found = self._to.channel.head(key)
+        if standing(found, self._stamp).behind:
+            body = shard_index.render(self._tree, subdir=self._subdir.name, stamp=self._stamp)
+            self._write(self._to.channel, Page(key, body, self._index_headers(ZSTD)), found)
+
+    def publish_repodata(self) -> None:
+        """Write ``repodata.json.zst``, then ``repodata.json``, from one rendering."""
+        key_zst, key_json = self._subdir.public(REPODATA_ZST), self._subdir.public(REPODATA)
+        with self._to.channel.open(key_zst) as opened:
+            found_zst = opened.info if opened else None
+            now = standing(found_zst, self._stamp)
+            if now is Standing.NEWER:
+                return
+            # The previous file is downloaded only where it is of use.
+            previous = b"".join(opened.chunks) if opened and self._usable(opened.info) else None
+        found_json = self._to.channel.head(key_json)
+        if not now.behind and not standing(found_json, self._stamp).behind:
+            return
+        if now is Standing.SAME and previous is not None:
+            body = zstd.decompress(previous)
+        else:
+            body = self._render_repodata(found_zst, previous)
+        if now.behind:
+            page = Page(key_zst, zstd.compress(body), self._index_headers(ZSTD))
+            if self._write(self._to.channel, page, found_zst).standing is Standing.NEWER:
+                return
+        page = Page(key_json, body, self._index_headers(JSON))
+        self._write(self._to.channel, page, found_json)
+
+    def publish_rejects(self) -> None:
+        """Write the reject document, if the rejects changed since it was written."""
+        key = self._subdir.rejects
+        found = self._to.state.head(key)
+        if not standing(found, self._stamp).behind:
+            return
+        theirs = Stamp.parse(found.metadata) if found else None
+        if theirs and theirs.generation >= self._tree.rejects_generation:
+            return
+        nodes = [node for node in self._tree.names.values() if node.rejects]
+        body = rejects.render(self._catalog.entries(nodes), subdir=self._subdir, stamp=self._stamp)
+        self._write(self._to.state, Page(key, body, Headers(JSON)), found)
+
+    def _usable(self, found: ObjectInfo) -> bool:
+        return Stamp.parse(found.metadata) is not None
+
+    def _render_repodata(self, found: ObjectInfo | None, previous: bytes | None) -> bytes:
+        records = self._spliced(found, previous)
+        # A count that is off means that the previous file was not what its stamp said.
+        if records is None or len(records) != self._tree.records:
+            records = self._from_leaves()
+        return repodata.render(records, subdir=self._subdir.name, stamp=self._stamp)
+
+    def _from_leaves(self) -> Records:
+        records: Records = {}
+        for nodes in chunks(self._tree.names.values(), NAMES_AT_ONCE):
+            for entries in self._catalog.entries(nodes):
+                records.update(repodata.raw_records(entries))
+        return records
+
+    def _spliced(self, found: ObjectInfo | None, previous: bytes | None) -> Records | None:
+        """The records by way of the previous file, or ``None`` where that cannot be done."""
+        theirs = Stamp.parse(found.metadata) if found else None
+        if theirs is None or previous is None:
+            return None
+        old_tree = self._catalog.find_tree(theirs.tree)
+        if old_tree is None or old_tree.generation != theirs.generation:
+            return None
+        names = list(changed_names(old_tree, self._tree))
+        old = self._catalog.entries([old_tree.names.get(name) for name in names])
+        new = self._catalog.entries([self._tree.names.get(name) for name in names])
+        records = repodata.read(zstd.decompress(previous))
+        return repodata.splice(records, zip(old, new, strict=True))
+
+    def _write(self, store: ObjectStore, page: Page, found: ObjectInfo | None) -> Replaced:
+        done = replace(store, page, self._stamp, found=found)
+        self.written += done.standing is Standing.SAME
+        self.foreign += done.foreign_overwritten
+        return done
+
+    def _index_headers(self, content_type: str) -> Headers:
+        return Headers(content_type, cache_control=f"public, max-age={self._to.max_age_seconds}")

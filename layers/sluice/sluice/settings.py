@@ -1,0 +1,91 @@
+"""What the functions are told by their environment; nothing else reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sluice.debounce import DEBOUNCE_SECONDS_MIN
+from sluice.errors import Misconfigured
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What both functions need."""
+
+    channel_bucket: str
+    state_bucket: str
+    merge_queue_url: str
+    debounce_seconds: int
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """Read ``CHANNEL_BUCKET``, ``STATE_BUCKET``, ``MERGE_QUEUE_URL``, ``DEBOUNCE_SECONDS``.
+
+        Raises ``Misconfigured``, naming the variable.
+        """
+        return cls(
+            channel_bucket=_text(env, "CHANNEL_BUCKET"),
+            state_bucket=_text(env, "STATE_BUCKET"),
+            merge_queue_url=_text(env, "MERGE_QUEUE_URL"),
+            debounce_seconds=_whole(env, "DEBOUNCE_SECONDS", at_least=DEBOUNCE_SECONDS_MIN),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractSettings:
+    """What extract needs."""
+
+    common: Settings
+    trust_uploader_digests: bool
+    upload_receives_max: int
+    """How often UploadQueue hands a message out before it goes to the dead-letter queue."""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> ExtractSettings:
+        """Read also ``TRUST_UPLOADER_DIGESTS`` and ``UPLOAD_MAX_RECEIVES``."""
+        return cls(
+            common=Settings.from_env(env),
+            trust_uploader_digests=_flag(env, "TRUST_UPLOADER_DIGESTS"),
+            upload_receives_max=_whole(env, "UPLOAD_MAX_RECEIVES", at_least=1),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MergeSettings:
+    """What merge needs."""
+
+    common: Settings
+    owner: str
+    """Who publishes: the stack's id, written into the metadata of every index file."""
+    index_max_age_seconds: int
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> MergeSettings:
+        """Read also ``OWNER`` and ``INDEX_CACHE_MAX_AGE``."""
+        return cls(
+            common=Settings.from_env(env),
+            owner=_text(env, "OWNER"),
+            index_max_age_seconds=_whole(env, "INDEX_CACHE_MAX_AGE", at_least=0),
+        )
+
+
+def _text(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name, "")
+    if not value:
+        raise Misconfigured(f"the environment variable {name} is not set")
+    return value
+
+
+def _whole(env: Mapping[str, str], name: str, *, at_least: int) -> int:
+    text = _text(env, name)
+    if not text.isdecimal() or int(text) < at_least:
+        raise Misconfigured(f"{name} must be a whole number of {at_least} or more, not {text!r}")
+    return int(text)
+
+
+def _flag(env: Mapping[str, str], name: str) -> bool:
+    text = _text(env, name)
+    if text not in ("true", "false"):
+        raise Misconfigured(f"{name} must be true or false, not {text!r}")
+    return text == "true"
