@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from sluice.errors import Archived, Changed, Unavailable
@@ -49,9 +48,8 @@ PRECONDITION_FAILED = 412
 SERVER_ERROR = 500
 PARTIAL_CONTENT = 206
 
-# No proper answer at all.  The parser's error and urllib3's are not botocore's: a garbled
-# document raises the first, a TLS failure in the middle of a body the second.
-_NO_ANSWER = (BotoCoreError, ResponseParserError, HTTPError)
+# No answer at all.  botocore lets urllib3's error through where TLS fails in the middle of a body.
+_NO_ANSWER = (BotoCoreError, HTTPError)
 _KEYS_NAMED_MAX = 5
 
 

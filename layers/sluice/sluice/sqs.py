@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 
 from sluice.errors import Unavailable
 from sluice.limits import ATTEMPTS_MAX, CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
@@ -15,7 +14,7 @@ from sluice.limits import ATTEMPTS_MAX, CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SE
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-_FAILURES = (BotoCoreError, ClientError, ResponseParserError)
+_FAILURES = (BotoCoreError, ClientError)
 
 
 def make_client() -> SQSClient:

@@ -1,0 +1,149 @@
+"""The stores that have to keep the contract, each with somebody else who uploads to it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+from moto import mock_aws
+from tests.support.memory_store import MemoryStore
+
+from sluice.s3 import S3Store, make_client
+from sluice.store import ObjectStore
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+BUCKET = "channel"
+PAGE_SIZE = 3
+START_SECONDS_MAX = 60
+
+
+class World(Protocol):
+    """A store, and somebody else who uploads to the bucket behind it."""
+
+    store: ObjectStore
+    gives_checksum_type: bool
+    """moto never tells the type of a single PUT's checksum, AWS and MiniStack do."""
+
+    def upload(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        checksum: bool = False,
+        archived: bool = False,
+    ) -> None:
+        """Put an object there, not through the store."""
+        ...
+
+
+class MemoryWorld:
+    """The in-memory store."""
+
+    gives_checksum_type = True
+
+    def __init__(self) -> None:
+        memory = MemoryStore(page_size=PAGE_SIZE)
+        self.store: ObjectStore = memory
+        self._memory = memory
+
+    def upload(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        checksum: bool = False,
+        archived: bool = False,
+    ) -> None:
+        """Put an object there, not through the store."""
+        self._memory.upload(key, body, metadata=metadata, checksum=checksum, archived=archived)
+
+
+class S3World:
+    """``S3Store`` on whatever the client talks to."""
+
+    def __init__(self, client: S3Client, bucket: str, *, gives_checksum_type: bool) -> None:
+        self.store: ObjectStore = S3Store(client, bucket)
+        self.gives_checksum_type = gives_checksum_type
+        self._client = client
+        self._bucket = bucket
+        client.create_bucket(Bucket=bucket)
+
+    def upload(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        checksum: bool = False,
+        archived: bool = False,
+    ) -> None:
+        """Put an object there, not through the store."""
+        self._client.put_object(
+            Bucket=self._bucket,
+            Key=key,
+            Body=body,
+            Metadata=metadata or {},
+            ChecksumAlgorithm="SHA256" if checksum else "CRC32",
+            StorageClass="GLACIER" if archived else "STANDARD",
+        )
+
+
+@pytest.fixture(scope="session")
+def ministack() -> Iterator[str]:
+    """An emulator with a real HTTP server in it, on a free loopback port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "IOT_MTLS_ENABLED": "0",
+    }
+    server = subprocess.Popen(
+        [sys.executable, "-m", "ministack"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while server.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.fixture(params=["memory", "moto", pytest.param("ministack", marks=pytest.mark.e2e)])
+def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    match request.param:
+        case "memory":
+            yield MemoryWorld()
+        case "moto":
+            monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", str(PAGE_SIZE))
+            with mock_aws():
+                yield S3World(make_client(), BUCKET, gives_checksum_type=False)
+        case "ministack":
+            monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("ministack"))
+            bucket = f"{BUCKET}-{uuid.uuid4().hex[:8]}"
+            yield S3World(make_client(), bucket, gives_checksum_type=True)
+
+
+@pytest.fixture
+def store(world: World) -> ObjectStore:
+    return world.store

@@ -1,0 +1,267 @@
+"""What ``sluice.store.ObjectStore`` promises, held against every implementation."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import pytest
+from tests.store.conftest import World
+
+from sluice.errors import Archived, Changed, Unavailable
+from sluice.store import ETag, Headers, ObjectInfo, ObjectStore
+
+JSON = Headers("application/json")
+NONE = ETag('"00000000000000000000000000000000"')
+
+
+def head(store: ObjectStore, key: str) -> ObjectInfo:
+    info = store.head(key)
+    assert info is not None
+    return info
+
+
+def read(store: ObjectStore, key: str, *, if_match: ETag | None = None) -> bytes | None:
+    with store.open(key, if_match=if_match) as found:
+        return b"".join(found.chunks) if found else None
+
+
+def keys(store: ObjectStore, prefix: str, **options: str) -> list[str]:
+    return [info.key for info in store.list(prefix, **options)]
+
+
+# --- absence ----------------------------------------------------------------------------------
+
+
+def test_a_key_that_is_not_there_is_none(store: ObjectStore) -> None:
+    assert store.head("a") is None
+    assert store.get("a") is None
+    assert read(store, "a") is None
+    assert keys(store, "a") == []
+
+
+def test_under_a_condition_a_key_that_is_not_there_has_changed(store: ObjectStore) -> None:
+    with pytest.raises(Changed):
+        read(store, "a", if_match=NONE)
+    with pytest.raises(Changed):
+        store.read_range("a", 0, 1, if_match=NONE)
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+def test_what_was_put_is_read_back_whole(store: ObjectStore) -> None:
+    store.put("a", b"body", Headers("text/plain", "no-cache", {"generation": "7"}))
+    stored = store.get("a")
+    assert stored is not None
+    assert stored.body == b"body"
+    assert stored.info.metadata == {"generation": "7"}
+    assert stored.info.size == 4
+    assert read(store, "a") == b"body"
+
+
+def test_head_get_and_open_describe_one_version_alike(world: World) -> None:
+    world.upload("a", b"body", metadata={"Package-SHA256": "ab"}, checksum=True)
+    info = head(world.store, "a")
+    stored = world.store.get("a")
+    with world.store.open("a", if_match=info.etag) as found:
+        assert stored is not None
+        assert found is not None
+        assert info == stored.info == found.info
+    assert info.metadata == {"package-sha256": "ab"}
+
+
+def test_the_listing_agrees_with_head_on_identity(world: World) -> None:
+    world.upload("a", b"body", metadata={"x": "y"})
+    info = head(world.store, "a")
+    assert list(world.store.list("a")) == [
+        ObjectInfo(key="a", etag=info.etag, size=4, modified=info.modified)
+    ]
+
+
+def test_a_sha256_that_s3_computed_over_the_whole_object_is_handed_on(world: World) -> None:
+    world.upload("a", b"body", checksum=True)
+    digest = sha256(b"body").hexdigest() if world.gives_checksum_type else None
+    assert head(world.store, "a").sha256 == digest
+
+
+def test_an_object_without_a_sha256_has_none(world: World) -> None:
+    world.upload("a", b"body")
+    assert head(world.store, "a").sha256 is None
+
+
+def test_an_etag_is_quoted_and_follows_from_the_content(store: ObjectStore) -> None:
+    store.put("a", b"one", JSON)
+    first = head(store, "a").etag
+    store.put("a", b"two", JSON)
+    second = head(store, "a").etag
+    store.put("a", b"one", JSON)
+    assert first == '"f97c5d29941bfb1b2fdab0874906ab82"'
+    assert second != first
+    assert head(store, "a").etag == first
+
+
+def test_a_range_is_exactly_those_bytes(store: ObjectStore) -> None:
+    store.put("a", b"0123456789", JSON)
+    etag = head(store, "a").etag
+    assert store.read_range("a", 0, 1, if_match=etag) == b"0"
+    assert store.read_range("a", 3, 4, if_match=etag) == b"3456"
+    assert store.read_range("a", 9, 1, if_match=etag) == b"9"
+
+
+@pytest.mark.parametrize(("start", "length"), [(8, 3), (10, 1), (20, 5)])
+def test_a_range_that_cannot_be_served_whole_is_unavailable(
+    store: ObjectStore, start: int, length: int
+) -> None:
+    store.put("a", b"0123456789", JSON)
+    with pytest.raises(Unavailable):
+        store.read_range("a", start, length, if_match=head(store, "a").etag)
+
+
+def test_another_version_than_the_expected_one_has_changed(store: ObjectStore) -> None:
+    store.put("a", b"one", JSON)
+    old = head(store, "a").etag
+    store.put("a", b"two", JSON)
+    with pytest.raises(Changed):
+        read(store, "a", if_match=old)
+    with pytest.raises(Changed):
+        store.read_range("a", 0, 1, if_match=old)
+
+
+def test_an_object_that_is_overwritten_while_it_is_streamed_stays_what_it_was(
+    store: ObjectStore,
+) -> None:
+    store.put("a", b"one", JSON)
+    with store.open("a") as found:
+        store.put("a", b"two", JSON)
+        assert found is not None
+        assert b"".join(found.chunks) == b"one"
+
+
+def test_a_stream_may_be_left_unread(store: ObjectStore) -> None:
+    store.put("a", bytes(3_000_000), JSON)
+    with store.open("a") as found:
+        assert found is not None
+        assert found.info.size == 3_000_000
+
+
+def test_an_archived_object_is_described_but_not_read(world: World) -> None:
+    world.upload("a", b"body", archived=True)
+    assert head(world.store, "a").size == 4
+    with pytest.raises(Archived):
+        world.store.get("a")
+    with pytest.raises(Archived):
+        read(world.store, "a", if_match=head(world.store, "a").etag)
+
+
+# --- writing under a condition ----------------------------------------------------------------
+
+
+def test_over_nothing_only_the_first_write_lands(store: ObjectStore) -> None:
+    won = store.put_if("a", b"one", JSON, expected=None)
+    lost = store.put_if("a", b"two", JSON, expected=None)
+    assert won == head(store, "a").etag
+    assert lost is None
+    assert read(store, "a") == b"one"
+
+
+def test_over_the_expected_version_a_write_lands_and_gives_the_new_etag(
+    store: ObjectStore,
+) -> None:
+    first = store.put_if("a", b"one", JSON, expected=None)
+    second = store.put_if("a", b"two", Headers("text/plain", None, {"k": "v"}), expected=first)
+    info = head(store, "a")
+    assert second == info.etag != first
+    assert info.metadata == {"k": "v"}
+    assert read(store, "a") == b"two"
+
+
+def test_over_another_version_nothing_is_written(store: ObjectStore) -> None:
+    store.put("a", b"one", JSON)
+    assert store.put_if("a", b"two", JSON, expected=NONE) is None
+    assert read(store, "a") == b"one"
+
+
+def test_over_a_version_that_is_gone_nothing_is_written(store: ObjectStore) -> None:
+    store.put("a", b"one", JSON)
+    etag = head(store, "a").etag
+    store.delete(["a"])
+    assert store.put_if("a", b"two", JSON, expected=etag) is None
+    assert store.head("a") is None
+
+
+def test_bytes_that_come_back_match_an_old_condition(store: ObjectStore) -> None:
+    """No store protects against this: whoever swaps must see to it that bytes never recur."""
+    store.put("a", b"one", JSON)
+    old = head(store, "a").etag
+    store.put("a", b"two", JSON)
+    store.put("a", b"one", JSON)
+    assert store.put_if("a", b"three", JSON, expected=old) is not None
+
+
+# --- deleting ---------------------------------------------------------------------------------
+
+
+def test_deleting_takes_away_exactly_those_keys_and_minds_no_missing_one(
+    store: ObjectStore,
+) -> None:
+    for key in ("a/1", "a/2", "a/3"):
+        store.put(key, b"x", JSON)
+    store.delete(["a/1", "a/3", "a/never-there"])
+    assert keys(store, "a/") == ["a/2"]
+
+
+def test_deleting_nothing_asks_for_nothing(store: ObjectStore) -> None:
+    store.delete([])
+
+
+# --- listing ----------------------------------------------------------------------------------
+
+# In the order of their UTF-8 bytes.  What conda filenames hold ("+", "!", "_"), what a foreign
+# bucket may hold (blanks, "%", "&", "é", what lies outside Unicode's first plane).
+AWKWARD = [
+    "c/ blank",
+    "c/!epoch",
+    "c/%2B",
+    "c/&amp;",
+    "c/+cpu",
+    "c/_x",
+    "c/a b+c",
+    "c/é",
+    "c/\U0001f40d",
+]
+
+
+def test_keys_come_as_they_are_and_in_the_order_of_their_bytes(store: ObjectStore) -> None:
+    for key in reversed(AWKWARD):
+        store.put(key, key.encode(), JSON)
+    assert keys(store, "c/") == AWKWARD
+    assert [read(store, key) for key in AWKWARD] == [key.encode() for key in AWKWARD]
+
+
+def test_a_listing_goes_on_over_pages(store: ObjectStore) -> None:
+    expected = [f"p/{number:02}" for number in range(10)]
+    for key in expected:
+        store.put(key, b"x", JSON)
+    assert keys(store, "p/") == expected
+
+
+def test_a_listing_starts_behind_a_key_whether_that_is_there_or_not(store: ObjectStore) -> None:
+    for key in ("p/1", "p/2", "p/3", "p/4", "p/5", "q/1"):
+        store.put(key, b"x", JSON)
+    assert keys(store, "p/", after="p/2") == ["p/3", "p/4", "p/5"]
+    assert keys(store, "p/", after="p/25") == ["p/3", "p/4", "p/5"]
+    assert keys(store, "p/", after="p/5") == []
+
+
+def test_a_delimiter_leaves_out_what_lies_in_folders(store: ObjectStore) -> None:
+    folders = [f"s/{letter}/{number}" for letter in "abcde" for number in range(4)]
+    for key in [*folders, "s/b.conda", "s/c.conda", "s/z.conda", "s"]:
+        store.put(key, b"x", JSON)
+    assert keys(store, "s/", delimiter="/") == ["s/b.conda", "s/c.conda", "s/z.conda"]
+    assert keys(store, "s/", delimiter="/", after="s/b.conda") == ["s/c.conda", "s/z.conda"]
+
+
+def test_what_was_put_before_a_listing_began_is_in_it(store: ObjectStore) -> None:
+    for number in range(8):
+        store.put(f"p/{number}", b"x", JSON)
+        assert len(keys(store, "p/")) == number + 1

@@ -1,0 +1,361 @@
+"""What ``S3Store`` makes of the answers that no emulator gives; the rest is in tests/store."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable
+from hashlib import sha256
+from itertools import repeat
+
+import pytest
+from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
+from tests.support.scripted_aws import Answer, Script, error
+from urllib3 import HTTPSConnectionPool
+from urllib3.exceptions import ProtocolError, SSLError
+from urllib3.exceptions import ReadTimeoutError as URLLib3ReadTimeoutError
+
+from sluice.errors import Archived, Changed, Unavailable
+from sluice.limits import ATTEMPTS_MAX
+from sluice.s3 import S3Store, make_client
+from sluice.store import ETag, Headers, ObjectInfo
+
+JSON = Headers("application/json")
+ETAG = ETag('"f97c5d29941bfb1b2fdab0874906ab82"')
+URL = "https://channel.s3.amazonaws.com/k"
+POOL = HTTPSConnectionPool("channel.s3.amazonaws.com")
+DATE = "Tue, 14 Nov 2023 22:13:20 GMT"
+FOUND = {"ETag": ETAG, "Last-Modified": DATE}
+
+UNANSWERED = [
+    pytest.param(ConnectionClosedError(endpoint_url=URL), id="closed"),
+    pytest.param(EndpointConnectionError(endpoint_url=URL), id="unreachable"),
+    pytest.param(ReadTimeoutError(endpoint_url=URL), id="timeout"),
+    pytest.param(error(500, "InternalError"), id="500"),
+    pytest.param(error(503, "SlowDown"), id="503"),
+]
+REFUSED = [
+    pytest.param(error(403, "AccessDenied"), id="denied"),
+    pytest.param(error(404, "NoSuchBucket"), id="no-such-bucket"),
+    pytest.param(error(400, "InvalidRequest"), id="invalid"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
+
+
+def scripted(*answers: Answer | Exception) -> tuple[S3Store, Script]:
+    script = Script(*answers)
+    client = make_client()
+    script.attach(client)
+    return S3Store(client, "channel"), script
+
+
+OPERATIONS: list[tuple[str, Callable[[S3Store], object]]] = [
+    ("HeadObject", lambda store: store.head("k")),
+    ("GetObject", lambda store: store.get("k")),
+    ("GetObject", lambda store: store.read_range("k", 0, 1, if_match=ETAG)),
+    ("PutObject", lambda store: store.put("k", b"x", JSON)),
+    ("DeleteObjects", lambda store: store.delete(["k"])),
+    ("ListObjectsV2", lambda store: list(store.list("k"))),
+]
+READS = OPERATIONS[1:3]
+each_operation = pytest.mark.parametrize(("name", "call"), OPERATIONS)
+
+
+# --- failures ---------------------------------------------------------------------------------
+
+
+@each_operation
+@pytest.mark.parametrize("failure", UNANSWERED)
+def test_what_stays_unanswered_is_unavailable_and_says_where(
+    name: str, call: Callable[[S3Store], object], failure: Answer | Exception
+) -> None:
+    store, script = scripted(*repeat(failure, ATTEMPTS_MAX))
+    with pytest.raises(Unavailable, match=f"{name} s3://channel/k: "):
+        call(store)
+    assert script.exhausted
+
+
+@each_operation
+@pytest.mark.parametrize("refusal", REFUSED[:2])
+def test_what_is_refused_is_unavailable_and_never_absent(
+    name: str, call: Callable[[S3Store], object], refusal: Answer
+) -> None:
+    # The answer to a HEAD has no body: what is missing is asked for with a GET.
+    answers = [Answer(refusal.status), refusal] if name == "HeadObject" else [refusal]
+    store, _ = scripted(*answers)
+    with pytest.raises(Unavailable, match=r"^\w+ s3://channel/k: "):
+        call(store)
+
+
+@each_operation
+def test_one_lost_answer_is_made_up_for(name: str, call: Callable[[S3Store], object]) -> None:
+    success = {
+        "HeadObject": Answer(headers=FOUND | {"Content-Length": "3"}),
+        "GetObject": Answer(206, FOUND, b"x"),
+        "DeleteObjects": Answer(body=b"<DeleteResult/>"),
+        "ListObjectsV2": Answer(body=b"<ListBucketResult/>"),
+    }
+    store, script = scripted(
+        ConnectionClosedError(endpoint_url=URL), success.get(name, Answer(headers=FOUND))
+    )
+    call(store)
+    assert script.exhausted
+
+
+@pytest.mark.parametrize(("name", "call"), [OPERATIONS[4], OPERATIONS[5]])
+def test_a_garbled_document_is_unavailable(name: str, call: Callable[[S3Store], object]) -> None:
+    store, script = scripted(*repeat(Answer(body=b"<ListBucketResult><Conte"), ATTEMPTS_MAX))
+    with pytest.raises(Unavailable, match=f"{name} s3://channel/k: "):
+        call(store)
+    assert script.exhausted
+
+
+# --- absence ----------------------------------------------------------------------------------
+
+
+def test_a_bucket_is_asked_for_only_once() -> None:
+    store, script = scripted(Answer(404), error(404, "NoSuchKey"), Answer(404))
+    assert store.head("k") is None
+    assert store.head("k") is None
+    assert [request.method for request in script.requests] == ["HEAD", "GET", "HEAD"]
+
+
+def test_an_object_that_comes_between_head_and_get_is_described() -> None:
+    store, _ = scripted(Answer(404), Answer(headers=FOUND, body=b"abc"))
+    info = store.head("k")
+    assert info is not None
+    assert info.size == 3
+
+
+# --- describing -------------------------------------------------------------------------------
+
+
+def test_head_hands_on_everything_that_s3_says() -> None:
+    digest = sha256(b"abc").digest()
+    store, script = scripted(
+        Answer(
+            headers=FOUND
+            | {
+                "Content-Length": "3",
+                "x-amz-meta-Package-SHA256": "ab",
+                "x-amz-checksum-sha256": b64encode(digest).decode(),
+                "x-amz-checksum-type": "FULL_OBJECT",
+                "x-amz-server-side-encryption": "aws:kms",
+            }
+        )
+    )
+    assert store.head("k") == ObjectInfo(
+        key="k",
+        etag=ETAG,
+        size=3,
+        modified=1_700_000_000,
+        metadata={"package-sha256": "ab"},
+        sha256=digest.hex(),
+        encryption="aws:kms",
+    )
+    assert script.requests[0].headers["x-amz-checksum-mode"] == b"ENABLED"
+
+
+@pytest.mark.parametrize("kind", ["COMPOSITE", None])
+@pytest.mark.parametrize("suffix", ["", "-2"])
+def test_a_sha256_that_is_not_known_to_be_of_the_whole_object_is_not_believed(
+    kind: str | None, suffix: str
+) -> None:
+    headers = FOUND | {"x-amz-checksum-sha256": b64encode(bytes(32)).decode() + suffix}
+    if kind is not None:
+        headers["x-amz-checksum-type"] = kind
+    store, _ = scripted(Answer(headers=headers))
+    info = store.head("k")
+    assert info is not None
+    assert info.sha256 is None
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+def test_a_body_that_does_not_match_its_checksum_is_unavailable() -> None:
+    store, _ = scripted(Answer(headers=FOUND | {"x-amz-checksum-crc32": "AAAAAA=="}, body=b"abc"))
+    with pytest.raises(Unavailable, match="GetObject s3://channel/k: "):
+        store.get("k")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(206, FOUND, b"abc", breaks=ProtocolError("Connection broken")),
+        Answer(206, FOUND, b"abc", breaks=URLLib3ReadTimeoutError(POOL, URL, "Read timed out.")),
+        Answer(206, FOUND, b"abc", breaks=SSLError("decryption failed")),
+        Answer(206, FOUND | {"Content-Length": "9"}, b"abc"),
+    ],
+    ids=["broken", "timeout", "tls", "cut"],
+)
+def test_a_stream_that_ends_early_is_unavailable(answer: Answer) -> None:
+    store, _ = scripted(answer, answer)
+    with pytest.raises(Unavailable, match="GetObject s3://channel/k: "):
+        store.get("k")
+    with pytest.raises(Unavailable, match="GetObject s3://channel/k: "):
+        store.read_range("k", 0, int(answer.headers.get("Content-Length", 3)), if_match=ETAG)
+
+
+def test_an_error_of_the_reader_is_not_taken_for_one_of_s3() -> None:
+    store, _ = scripted(Answer(headers=FOUND, body=b"abc"))
+    with pytest.raises(ZeroDivisionError), store.open("k"):
+        _ = 1 / 0
+
+
+def test_a_server_that_ignores_the_range_is_not_read() -> None:
+    store, _ = scripted(Answer(200, FOUND, b"the whole object", breaks=AssertionError("read")))
+    with pytest.raises(Unavailable, match="asked for 3 bytes from 4, was offered 16"):
+        store.read_range("k", 4, 3, if_match=ETAG)
+
+
+def test_a_range_is_asked_for_once_and_under_the_condition() -> None:
+    store, script = scripted(Answer(206, FOUND, b"456"))
+    assert store.read_range("k", 4, 3, if_match=ETAG) == b"456"
+    (request,) = script.requests
+    assert request.headers["Range"] == b"bytes=4-6"
+    assert request.headers["If-Match"] == ETAG.encode()
+
+
+@pytest.mark.parametrize(("_name", "call"), READS)
+def test_an_archived_object_is_archived_though_s3_says_403(
+    _name: str, call: Callable[[S3Store], object]
+) -> None:
+    store, _ = scripted(error(403, "InvalidObjectState"))
+    with pytest.raises(Archived, match="s3://channel/k"):
+        call(store)
+
+
+@pytest.mark.parametrize(
+    "answer", [error(412, "PreconditionFailed"), error(404, "NoSuchKey")], ids=["other", "gone"]
+)
+def test_under_a_condition_an_object_that_is_not_the_same_has_changed(answer: Answer) -> None:
+    store, _ = scripted(answer, answer)
+    with pytest.raises(Changed, match="s3://channel/k"):
+        store.read_range("k", 0, 1, if_match=ETAG)
+    with pytest.raises(Changed, match="s3://channel/k"), store.open("k", if_match=ETAG):
+        pass
+
+
+# --- writing under a condition ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("expected", [None, ETAG], ids=["over-nothing", "over-a-version"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        error(412, "PreconditionFailed"),
+        error(409, "ConditionalRequestConflict"),
+        error(409, "OperationAborted"),
+    ],
+    ids=["412", "409", "409-aborted"],
+)
+def test_a_write_that_did_not_plainly_succeed_is_not_resent_and_not_known_to_have_landed(
+    answer: Answer, expected: ETag | None
+) -> None:
+    store, script = scripted(answer)
+    assert store.put_if("k", b"x", JSON, expected=expected) is None
+    assert script.exhausted
+
+
+def test_over_a_version_that_is_gone_a_write_has_not_landed() -> None:
+    store, _ = scripted(error(404, "NoSuchKey"))
+    assert store.put_if("k", b"x", JSON, expected=ETAG) is None
+
+
+@pytest.mark.parametrize("lost", UNANSWERED)
+def test_a_write_whose_answer_was_lost_meets_itself_and_does_not_call_that_a_success(
+    lost: Answer | Exception,
+) -> None:
+    """S3 stored it, the answer was lost, botocore sent it again: 412, for its own write."""
+    store, script = scripted(lost, error(412, "PreconditionFailed"))
+    assert store.put_if("k", b"x", JSON, expected=ETAG) is None
+    assert [request.headers["If-Match"] for request in script.requests] == [ETAG.encode()] * 2
+
+
+@pytest.mark.parametrize("failure", UNANSWERED)
+def test_a_write_that_is_never_answered_is_not_known_to_have_landed(
+    failure: Answer | Exception,
+) -> None:
+    store, script = scripted(*repeat(failure, ATTEMPTS_MAX))
+    assert store.put_if("k", b"x", JSON, expected=None) is None
+    assert script.exhausted
+
+
+@pytest.mark.parametrize("expected", [None, ETAG], ids=["over-nothing", "over-a-version"])
+@pytest.mark.parametrize("refusal", REFUSED)
+def test_a_write_that_is_refused_is_unavailable(refusal: Answer, expected: ETag | None) -> None:
+    store, _ = scripted(refusal)
+    with pytest.raises(Unavailable, match="PutObject s3://channel/k: "):
+        store.put_if("k", b"x", JSON, expected=expected)
+
+
+def test_the_conditions_and_headers_of_a_write_reach_s3() -> None:
+    store, script = scripted(Answer(headers=FOUND), Answer(headers=FOUND))
+    headers = Headers("text/plain", "no-cache", {"generation": "7"})
+    assert store.put_if("k", b"x", headers, expected=None) == ETAG
+    assert store.put_if("k", b"x", headers, expected=ETAG) == ETAG
+    over_nothing, over_a_version = (request.headers for request in script.requests)
+    assert over_nothing["If-None-Match"] == b"*"
+    assert "If-Match" not in over_nothing
+    assert over_a_version["If-Match"] == ETAG.encode()
+    assert "If-None-Match" not in over_a_version
+    assert over_nothing["Content-Type"] == b"text/plain"
+    assert over_nothing["Cache-Control"] == b"no-cache"
+    assert over_nothing["x-amz-meta-generation"] == b"7"
+
+
+# --- deleting and listing ---------------------------------------------------------------------
+
+
+def test_keys_are_deleted_a_thousand_at_a_time() -> None:
+    store, script = scripted(*repeat(Answer(body=b"<DeleteResult/>"), 3))
+    store.delete([f"k/{number}" for number in range(2001)])
+    bodies = [request.body for request in script.requests]
+    assert [body.count(b"<Key>") for body in bodies if isinstance(body, bytes)] == [1000, 1000, 1]
+    assert all(b"<Quiet>true</Quiet>" in body for body in bodies if isinstance(body, bytes))
+
+
+def test_keys_that_could_not_be_deleted_are_named() -> None:
+    failed = "".join(
+        f"<Error><Key>k/{number}</Key><Code>AccessDenied</Code></Error>" for number in range(7)
+    )
+    store, _ = scripted(Answer(body=f"<DeleteResult>{failed}</DeleteResult>".encode()))
+    with pytest.raises(Unavailable) as caught:
+        store.delete([f"k/{number}" for number in range(9)])
+    assert str(caught.value) == (
+        "DeleteObjects s3://channel/k/0, k/1, k/2, k/3, k/4 and 2 more: AccessDenied"
+    )
+
+
+def page(key: str, *, more: bool) -> Answer:
+    return Answer(
+        body=f"""<ListBucketResult><EncodingType>url</EncodingType>
+        <IsTruncated>{str(more).lower()}</IsTruncated>
+        {"<NextContinuationToken>t%2B+</NextContinuationToken>" if more else ""}
+        <Contents><Key>{key}</Key><ETag>&quot;ab&quot;</ETag><Size>1</Size>
+        <LastModified>2023-11-14T22:13:20.000Z</LastModified></Contents>
+        </ListBucketResult>""".encode()
+    )
+
+
+def test_pages_are_fetched_as_they_are_consumed() -> None:
+    store, script = scripted(page("k%2B1", more=True), page("k%C3%A9", more=False))
+    listing = store.list("k")
+    assert script.requests == []
+    first = next(listing)
+    assert len(script.requests) == 1
+    assert first == ObjectInfo("k+1", ETag('"ab"'), 1, 1_700_000_000)
+    assert [info.key for info in listing] == ["ké"]
+    assert "continuation-token=t%252B%2B" in script.requests[1].url
+
+
+def test_a_page_that_fails_behind_a_good_one_is_unavailable() -> None:
+    store, _ = scripted(page("k1", more=True), error(403, "AccessDenied"))
+    listing = store.list("k")
+    next(listing)
+    with pytest.raises(Unavailable, match="ListObjectsV2 s3://channel/k: "):
+        next(listing)

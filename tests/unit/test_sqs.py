@@ -1,0 +1,107 @@
+"""``MergeQueue`` on moto, and on the answers that moto does not give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import repeat
+
+import pytest
+from botocore.exceptions import ConnectionClosedError
+from moto import mock_aws
+from tests.support.memory_queue import MemoryQueue, Message
+from tests.support.scripted_aws import Answer, Script
+
+from sluice.errors import Unavailable
+from sluice.fifo import FifoQueue
+from sluice.limits import ATTEMPTS_MAX
+from sluice.sqs import MergeQueue, make_client
+
+URL = "https://sqs.us-east-1.amazonaws.com/1/merge.fifo"
+CALLS: list[tuple[str, Callable[[MergeQueue], object]]] = [
+    ("SendMessage", lambda queue: queue.send("b", group="g", deduplication_id="1")),
+    ("ChangeMessageVisibility", lambda queue: queue.change_visibility("handle", 3)),
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with mock_aws():
+        yield make_client().create_queue(
+            QueueName="merge.fifo", Attributes={"FifoQueue": "true", "VisibilityTimeout": "900"}
+        )["QueueUrl"]
+
+
+def receive(url: str) -> list[tuple[str, str, str, str]]:
+    answer = make_client().receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
+    )
+    return [
+        (
+            message["Body"],
+            message["Attributes"]["MessageGroupId"],
+            message["Attributes"]["MessageDeduplicationId"],
+            message["ReceiptHandle"],
+        )
+        for message in answer.get("Messages", [])
+    ]
+
+
+def test_a_message_carries_its_group_and_its_deduplication_id(url: str) -> None:
+    MergeQueue(make_client(), url).send("body", group="c/noarch", deduplication_id="c/noarch|7")
+    ((*message, _handle),) = receive(url)
+    assert message == ["body", "c/noarch", "c/noarch|7"]
+
+
+def test_a_message_of_the_same_deduplication_id_is_dropped_by_sqs_and_by_its_fake(url: str) -> None:
+    fake = MemoryQueue()
+    queues: list[FifoQueue] = [MergeQueue(make_client(), url), fake]
+    for queue in queues:
+        queue.send("one", group="g", deduplication_id="1")
+        queue.send("two", group="g", deduplication_id="1")
+        queue.send("three", group="g", deduplication_id="2")
+    assert [body for body, *_ in receive(url)] == ["one", "three"]
+    assert [message.body for message in fake.messages] == ["one", "three"]
+    assert fake.dropped == [Message("two", "g", "1")]
+
+
+def test_a_message_is_handed_back_for_the_seconds_asked_for(url: str) -> None:
+    queue = MergeQueue(make_client(), url)
+    queue.send("body", group="g", deduplication_id="1")
+    ((*_, handle),) = receive(url)
+    assert receive(url) == []
+    queue.change_visibility(handle, 0)
+    assert [body for body, *_ in receive(url)] == ["body"]
+
+
+@pytest.mark.parametrize(("name", "call"), CALLS)
+@pytest.mark.parametrize(
+    "failures",
+    [
+        [*repeat(ConnectionClosedError(endpoint_url=URL), ATTEMPTS_MAX)],
+        [*repeat(Answer(503), ATTEMPTS_MAX)],
+        [Answer(400, {"x-amzn-query-error": "AWS.SimpleQueueService.NonExistentQueue;Sender"})],
+    ],
+    ids=["closed", "503", "no-queue"],
+)
+def test_a_queue_that_does_not_do_its_part_is_unavailable(
+    name: str, call: Callable[[MergeQueue], object], failures: list[Answer | Exception]
+) -> None:
+    script = Script(*failures)
+    client = make_client()
+    script.attach(client)
+    with pytest.raises(Unavailable, match=f"{name} {URL}"):
+        call(MergeQueue(client, URL))
+    assert script.exhausted
+
+
+def test_the_fake_forgets_a_deduplication_id_after_five_minutes() -> None:
+    now = 0.0
+    queue = MemoryQueue(lambda: now)
+    for now in (0.0, 299.0, 300.0):
+        queue.send(str(now), group="g", deduplication_id="1")
+    assert [message.body for message in queue.messages] == ["0.0", "300.0"]
