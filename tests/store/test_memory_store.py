@@ -1,6 +1,8 @@
-"""What the in-memory store offers beyond the contract: an outside, a log, hooks and lost answers."""
+"""What the in-memory store offers beyond the contract: an outside, a log, hooks, lost answers."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pytest
 from tests.support.memory_store import LostAnswer, MemoryStore, Request
@@ -98,17 +100,21 @@ def test_a_lost_answer_looks_the_same_whether_the_write_landed_or_not() -> None:
     assert landed.keys() == ["a"]
 
 
-@pytest.mark.parametrize("operation", ["PutObject", "GetObject", "HeadObject", "ListObjectsV2"])
-def test_other_lost_answers_are_unavailable(operation: str) -> None:
-    store = raising(LostAnswer(), operation)
-    calls = {
-        "PutObject": lambda: store.put("a", b"one", JSON),
-        "GetObject": lambda: store.read_range("a", 0, 1, if_match=ETag('"0"')),
-        "HeadObject": lambda: store.head("a"),
-        "ListObjectsV2": lambda: list(store.list("a")),
-    }
+@pytest.mark.parametrize(
+    ("operation", "call"),
+    [
+        ("PutObject", lambda store: store.put("a", b"one", JSON)),
+        ("GetObject", lambda store: store.read_range("a", 0, 1, if_match=ETag('"0"'))),
+        ("HeadObject", lambda store: store.head("a")),
+        ("ListObjectsV2", lambda store: list(store.list("a"))),
+        ("DeleteObjects", lambda store: store.delete(["a"])),
+    ],
+)
+def test_other_lost_answers_are_unavailable(
+    operation: str, call: Callable[[MemoryStore], object]
+) -> None:
     with pytest.raises(Unavailable, match=f"{operation} a: no answer"):
-        calls[operation]()
+        call(raising(LostAnswer(), operation))
 
 
 def test_a_listing_sees_what_changes_between_its_pages() -> None:
