@@ -31,10 +31,12 @@ RETRY_SECONDS_MAX = 120
 logger = Logger()
 metrics = Metrics()
 tracer = Tracer()
-processor = SqsFifoPartialProcessor(raise_on_entire_batch_failure=False)
+processor = SqsFifoPartialProcessor()
+# The batch is one message: one that comes back is an answer, not a failure of the function.
+processor.raise_on_entire_batch_failure = False
 
 
-class TooEarly(Exception):  # noqa: N818  named by the reaction: the message comes back
+class TooEarly(Exception):
     """The request's window has not closed; the message has been given back until it has."""
 
 

@@ -67,7 +67,8 @@ ZSTD_WINDOW_BYTES_MAX = 128 * MIB
 clients can read would be rejected.  The memory is only used as far as data fills it."""
 UNPACK_CHUNK_BYTES = 64 * KIB
 BZ2_STREAMS_MAX = 100_000
-"""Of one .tar.bz2.  Parallel compressors start one per 900 kB; a million empty ones are an attack."""
+"""Of one .tar.bz2.  Parallel compressors start one per 900 kB; a million empty ones are an
+attack."""
 TAR_BZ2_UNPACKED_BYTES_MAX = 4096 * MIB
 """Unpacked in passing until info/index.json and its neighbours were found; builders put
 them first."""

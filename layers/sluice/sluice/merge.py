@@ -22,13 +22,13 @@ import msgspec
 from sluice import debounce, fold, staging
 from sluice.base import Base, read_base
 from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
-from sluice.catalog.generation import GenerationWriter
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import Gather
 from sluice.debounce import MergeRequest
 from sluice.errors import Unavailable
 from sluice.fifo import FifoQueue
 from sluice.fold import Difference, News
+from sluice.generation import GenerationWriter
 from sluice.identity import Identity
 from sluice.keys import NOARCH, Subdir
 from sluice.limits import MERGE_ATTEMPTS_MAX, MERGE_TIME_RESERVE_MS

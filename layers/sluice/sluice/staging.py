@@ -12,15 +12,15 @@ from typing import Any
 
 import msgspec
 
+from sluice import headers
 from sluice.concurrency import Gather
 from sluice.errors import Corrupt, TooNew
 from sluice.identity import Identity
 from sluice.keys import Subdir
 from sluice.limits import MERGE_BATCH_BYTES_MAX, MERGE_BATCH_RECORDS_MAX
-from sluice.store import Headers, ObjectInfo, ObjectStore
+from sluice.store import ObjectInfo, ObjectStore
 
 FORMAT = 1
-_HEADERS = Headers(content_type="application/json")
 
 
 class _Staged(msgspec.Struct, frozen=True, kw_only=True, tag_field="verdict"):
@@ -38,8 +38,9 @@ class Indexed(_Staged, frozen=True, kw_only=True, tag="indexed"):
     identity: Identity
     record: dict[str, Any]
     """The repodata record, without ``indexed_timestamp`` (CEP 36, CEP 47)."""
-    digests_from: dict[str, str]
-    """How ``sha256`` and ``md5`` were obtained: ``s3``, ``uploader`` or ``read``."""
+    digests_from: dict[str, str | None]
+    """How ``sha256`` and ``md5`` were obtained: ``s3``, ``uploader``, ``read``, ``etag``; ``None``
+    where there is no MD5 to be had without a download."""
     run_exports: Any = None
     """``info/run_exports.json`` as it is (CEP 12), for ``run_exports.json``."""
     channeldata: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -87,7 +88,7 @@ def decode(body: bytes) -> Staged:
 
 def write(state: ObjectStore, subdir: Subdir, record: Staged, *, unique: str) -> None:
     """Append one record to the log of its subdir."""
-    state.put(subdir.staged(record.filename, unique), encode(record), _HEADERS)
+    state.put(subdir.staged(record.filename, unique), encode(record), headers.PRIVATE_JSON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ def read_batch(
 def set_aside(state: ObjectStore, subdir: Subdir, unreadable: list[tuple[str, bytes]]) -> None:
     """Move records that nobody can read out of the log, where they would be met again and again."""
     for key, body in unreadable:
-        state.put(subdir.set_aside(key), body, _HEADERS)
+        state.put(subdir.set_aside(key), body, headers.PRIVATE_JSON)
     if unreadable:
         state.delete([key for key, _ in unreadable])
 

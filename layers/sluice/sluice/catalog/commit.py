@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from sluice import headers
 from sluice.catalog.codec import FORMAT, unpack_json
 from sluice.errors import Unavailable
 from sluice.keys import Subdir
 from sluice.limits import WRITE_ATTEMPTS_MAX
-from sluice.store import ETag, Headers, ObjectStore
-
-_HEADERS = Headers(content_type="application/json")
+from sluice.store import ETag, ObjectStore
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +94,7 @@ def swap_head(
     """
     body = msgspec.json.encode(head)
     for _ in range(WRITE_ATTEMPTS_MAX):
-        etag = state.put_if(subdir.head, body, _HEADERS, expected=expected)
+        etag = state.put_if(subdir.head, body, headers.PRIVATE_JSON, expected=expected)
         if etag is not None:
             return HeadVersion(head, etag)
         found = state.get(subdir.head)

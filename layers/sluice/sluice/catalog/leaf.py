@@ -35,7 +35,7 @@ class Record(_Entry, frozen=True, kw_only=True, tag="record"):
 
     record: dict[str, Any]
     """Its repodata record, unpatched, with ``indexed_timestamp`` (CEP 47)."""
-    digests_from: dict[str, str] = msgspec.field(default_factory=dict)
+    digests_from: dict[str, str | None] = msgspec.field(default_factory=dict)
     run_exports: Any = None
     channeldata: dict[str, Any] = msgspec.field(default_factory=dict)
 

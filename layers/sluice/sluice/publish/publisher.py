@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sluice import zstd
+from sluice import headers, zstd
 from sluice.catalog.commit import Head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree, changed_names
@@ -18,11 +18,7 @@ from sluice.limits import NAMES_AT_ONCE
 from sluice.publish import rejects, repodata, shard_index
 from sluice.publish.fence import Page, Replaced, Stamp, Standing, replace, standing
 from sluice.publish.repodata import Records
-from sluice.store import Headers, ObjectInfo, ObjectStore
-
-JSON = "application/json"
-ZSTD = "application/zstd"
-SHARD_HEADERS = Headers(ZSTD, cache_control="public, max-age=31536000, immutable")
+from sluice.store import ObjectInfo, ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +78,11 @@ class _Work:
         found = self._to.channel.head(key)
         if standing(found, self._stamp).behind:
             body = shard_index.render(self._tree, subdir=self._subdir.name, stamp=self._stamp)
-            self._write(self._to.channel, Page(key, body, self._index_headers(ZSTD)), found)
+            self._write(
+                self._to.channel,
+                Page(key, body, headers.index_zstd(self._to.max_age_seconds)),
+                found,
+            )
 
     def publish_repodata(self) -> None:
         """Write ``repodata.json.zst``, then ``repodata.json``, from one rendering."""
@@ -102,10 +102,10 @@ class _Work:
         else:
             body = self._render_repodata(found_zst, previous)
         if now.behind:
-            page = Page(key_zst, zstd.compress(body), self._index_headers(ZSTD))
+            page = Page(key_zst, zstd.compress(body), headers.index_zstd(self._to.max_age_seconds))
             if self._write(self._to.channel, page, found_zst).standing is Standing.NEWER:
                 return
-        page = Page(key_json, body, self._index_headers(JSON))
+        page = Page(key_json, body, headers.index_json(self._to.max_age_seconds))
         self._write(self._to.channel, page, found_json)
 
     def publish_rejects(self) -> None:
@@ -119,7 +119,7 @@ class _Work:
             return
         nodes = [node for node in self._tree.names.values() if node.rejects]
         body = rejects.render(self._catalog.entries(nodes), subdir=self._subdir, stamp=self._stamp)
-        self._write(self._to.state, Page(key, body, Headers(JSON)), found)
+        self._write(self._to.state, Page(key, body, headers.PRIVATE_JSON), found)
 
     def _usable(self, found: ObjectInfo) -> bool:
         return Stamp.parse(found.metadata) is not None
@@ -157,6 +157,3 @@ class _Work:
         self.written += done.standing is Standing.SAME
         self.foreign += done.foreign_overwritten
         return done
-
-    def _index_headers(self, content_type: str) -> Headers:
-        return Headers(content_type, cache_control=f"public, max-age={self._to.max_age_seconds}")

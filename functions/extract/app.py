@@ -1,0 +1,105 @@
+"""Lambda: S3 events in, staging records and merge requests out."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    process_partial_response,
+)
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+from sluice import events, s3, sqs
+from sluice.events import ObjectEvent
+from sluice.extract import Extractor, extract
+from sluice.keys import parse_package_key
+from sluice.settings import ExtractSettings
+from sluice.staging import Indexed, Rejected, Removed, Staged
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger = Logger()
+metrics = Metrics()
+tracer = Tracer()
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+@cache
+def settings() -> ExtractSettings:
+    """Read the environment once."""
+    return ExtractSettings.from_env(os.environ)
+
+
+@cache
+def extractor() -> Extractor:
+    """Wire the core to AWS, once per execution environment."""
+    common = settings().common
+    client = s3.make_client()
+    return Extractor(
+        channel=s3.S3Store(client, common.channel_bucket),
+        state=s3.S3Store(client, common.state_bucket),
+        queue=sqs.MergeQueue(sqs.make_client(), common.merge_queue_url),
+        clock=lambda: time.time_ns() // 1_000_000,
+        unique=lambda: f"{time.time_ns()}-{uuid.uuid4().hex}",
+        debounce_seconds=common.debounce_seconds,
+        trust_uploader_digests=settings().trust_uploader_digests,
+        receives_max=settings().upload_receives_max,
+    )
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+@tracer.capture_lambda_handler(capture_response=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    """Accept SQS batches of S3 events, and S3 and EventBridge events as they are."""
+    match event:
+        case {"Records": [{"eventSource": "aws:sqs"}, *_]}:
+            return process_partial_response(
+                event=event, record_handler=handle_message, processor=processor, context=context
+            )
+    handle(events.parse(event), received=1)
+    return None
+
+
+def handle_message(record: SQSRecord) -> None:
+    """Handle one message of UploadQueue."""
+    received = int(record.attributes.approximate_receive_count or 1)
+    try:
+        handle(events.parse_body(record.body), received=received)
+    except Exception:
+        logger.exception("the upload will be tried again", extra={"received": received})
+        raise
+
+
+def handle(objects: list[ObjectEvent], *, received: int) -> None:
+    """Extract every object that lies where a package lies."""
+    for one in objects:
+        key = parse_package_key(one.key)
+        if key is None or one.bucket != settings().common.channel_bucket:
+            logger.info("not a package of this channel bucket", extra={"key": one.key})
+            continue
+        with logger.append_context_keys(
+            channel=key.subdir.channel, subdir=key.subdir.name, filename=key.filename
+        ):
+            staged = extract(extractor(), key, size_hint=one.size, received=received)
+            metrics.add_metric("StagedRecords", MetricUnit.Count, 1)
+            logger.info("staged", extra=_told_of(staged))
+
+
+def _told_of(staged: Staged) -> dict[str, str]:
+    match staged:
+        case Rejected(code=code, sentence=sentence):
+            return {"verdict": "rejected", "code": code, "sentence": sentence}
+        case Removed():
+            return {"verdict": "removed"}
+        case Indexed():
+            return {"verdict": "indexed"}

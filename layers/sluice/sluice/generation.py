@@ -1,0 +1,148 @@
+"""Writing the next generation: leaves and shards of the names that change, a tree, a commit.
+
+Nothing here is visible before the head is swapped; what a loser or a killed merge has written is
+garbage under names that never recur.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from sluice import fold, headers
+from sluice.base import Base
+from sluice.catalog import leaf, tree
+from sluice.catalog.codec import digest
+from sluice.catalog.commit import Commit, Head, encode_commit
+from sluice.catalog.leaf import Entries, Record, Rendered
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Node, Tree
+from sluice.concurrency import Gather, chunks
+from sluice.fold import Difference, News
+from sluice.keys import Subdir, package_name
+from sluice.limits import NAMES_AT_ONCE
+from sluice.store import ObjectStore
+
+
+@dataclass(slots=True)
+class Draft:
+    """The nodes of the names that a commit changes; their leaves and shards are written."""
+
+    at: int
+    """Time of the commit, ms since the epoch."""
+    nodes: dict[str, Node | None] = field(default_factory=dict)
+    """``None``: the name has no entries any more."""
+    difference: Difference = field(default_factory=Difference)
+    lags_ms: list[int] = field(default_factory=list)
+    """Commit time - upload time, of each package that came into the index or was replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationWriter:
+    """Writes generations of one subdir."""
+
+    channel: ObjectStore
+    state: ObjectStore
+    subdir: Subdir
+    catalog: CatalogReader
+    gather: Gather
+
+    def draft(self, parent: Tree, base: Base, news: News, *, at: int) -> Draft:
+        """Write leaves and shards of what ``news`` and ``base`` change about ``parent``.
+
+        The base is what stood in the subdir before sluice; what sluice knows itself of a file
+        comes before it.
+        """
+        by_name: dict[str, dict[str, fold.Verdict | None]] = {}
+        for filename, verdict in news.items():
+            by_name.setdefault(package_name(filename), {})[filename] = verdict
+        draft = Draft(at)
+        for names in chunks(sorted(by_name.keys() | base.names.keys()), NAMES_AT_ONCE):
+            known = self.catalog.entries([parent.names.get(name) for name in names])
+            changed: dict[str, Entries] = {}
+            for name, old in zip(names, known, strict=True):
+                before = {**base.entries(name), **old}
+                after = fold.apply(before, by_name.get(name, {}), at=at)
+                if after != old:
+                    changed[name] = after
+                    draft.difference.note(before, after)
+                    draft.lags_ms += _lags(before, after, at=at)
+            draft.nodes.update(self._write_leaves(changed, at=at))
+        return draft
+
+    def commit(
+        self, parent: Tree, head: Head, draft: Draft, base: Base, *, public: bool, writer: str
+    ) -> Head:
+        """Write tree and commit of a draft, and return the head that would name them."""
+        generation = max(head.generation, base.generation) + 1
+        grown = tree.grow(
+            parent,
+            draft.nodes,
+            generation=generation,
+            at=draft.at,
+            public=public,
+            rejects_changed=draft.difference.rejects_changed,
+        )
+        tree_body = tree.encode(grown)
+        tree_digest = digest(tree_body)
+        commit_body = encode_commit(
+            Commit(
+                generation=generation,
+                tree=tree_digest,
+                parent=head.commit,
+                at=draft.at,
+                added=draft.difference.added,
+                replaced=draft.difference.replaced,
+                removed=draft.difference.removed,
+                rejected=draft.difference.rejected,
+                taken_over=base.records,
+            )
+        )
+        commit_digest = digest(commit_body)
+        self.gather(
+            lambda put: self.state.put(*put),
+            [
+                (self.subdir.tree(tree_digest), tree_body, headers.PRIVATE_ZSTD),
+                (self.subdir.commit(commit_digest), commit_body, headers.PRIVATE_JSON),
+            ],
+        )
+        self.catalog.remember_tree(tree_digest, grown)
+        return Head(
+            generation=generation,
+            epoch=head.epoch,
+            commit=commit_digest,
+            tree=tree_digest,
+            writer=writer,
+        )
+
+    def _write_leaves(self, changed: Mapping[str, Entries], *, at: int) -> dict[str, Node | None]:
+        rendered = {
+            name: leaf.render(name, entries, at=at) for name, entries in changed.items() if entries
+        }
+        self.gather(lambda put: put(), list(self._puts(rendered.values())))
+        for name, one in rendered.items():
+            self.catalog.remember_entries(one.node, changed[name])
+        return {name: rendered[name].node if name in rendered else None for name in changed}
+
+    def _puts(self, rendered: Iterable[Rendered]) -> Iterator[partial[None]]:
+        for one in rendered:
+            yield partial(
+                self.state.put,
+                self.subdir.leaf(one.node.leaf.hex()),
+                one.leaf_body,
+                headers.PRIVATE_ZSTD,
+            )
+            if one.node.shard and one.shard_body:
+                yield partial(
+                    self.channel.put,
+                    self.subdir.shard(one.node.shard.hex()),
+                    one.shard_body,
+                    headers.SHARD,
+                )
+
+
+def _lags(before: Entries, after: Entries, *, at: int) -> Iterator[int]:
+    for filename, entry in after.items():
+        if isinstance(entry, Record) and entry.identity and entry != before.get(filename):
+            yield at - entry.identity.modified * 1000
