@@ -1,0 +1,156 @@
+"""Which values of ``info/index.json`` clients can read: key by key, and any value at all.
+
+As strict as the strictest client, rattler's ``PackageRecord``, and no stricter: what it cannot
+parse makes the whole ``repodata.json`` unreadable for it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from sluice.limits import JSON_DEPTH_MAX
+
+_INT64_MIN, _UINT64_MAX = -(2**63), 2**64 - 1  # what msgpack can hold
+# rattler reads a timestamp as seconds up to the first of these, as milliseconds above it, and
+# fails on what its calendar does not have.
+_TIMESTAMP_SECONDS_MAX = 253_402_300_799
+_CALENDAR_END_SECONDS = 253_402_207_200
+_DIGIT_RUN_MAX = 2**31 - 1
+
+# A version's segments (CEP 33): separated by one "." or "_"; the last may end in "_".
+_SEGMENTS = r"[0-9a-z]+(?:[._][0-9a-z]+)*_?"
+_VERSION = re.compile(rf"(?:[0-9]+!)?{_SEGMENTS}(?:\+{_SEGMENTS})?")
+_DIGITS = re.compile(r"[0-9]+")
+_PURL = re.compile(
+    r"pkg:/{0,2}[A-Za-z][A-Za-z0-9.-]*(?:/[^/@?#\s]+)+"  # type, namespace, name
+    r"(?:@[^/@?#\s]+)?(?:\?[a-z][a-z0-9._-]*=[^#&\s]+)?(?:#[^#\s]+)?"  # version, qualifier, path
+)
+_MD5 = re.compile(r"[0-9a-f]{32}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What the value of a key must be."""
+
+    accepts: Callable[[object], bool]
+    description: str
+    """For the sentence: "... instead of <description>"."""
+
+
+def is_texts(value: object) -> bool:
+    """Tell whether this is a list of strings."""
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def is_version(version: str) -> bool:
+    """Tell whether every client can read and order this version (CEP 33)."""
+    return _VERSION.fullmatch(version) is not None and all(
+        int(run) <= _DIGIT_RUN_MAX for run in _DIGITS.findall(version)
+    )
+
+
+def is_unicode(text: str) -> bool:
+    """Tell whether this can be encoded: JSON can escape half a surrogate pair."""
+    return _SURROGATE.search(text) is None
+
+
+def unpublishable(value: object) -> str | None:
+    """Tell why JSON or msgpack cannot hold this parsed JSON value, as the end of a clause."""
+    layer = [value]
+    for _ in range(JSON_DEPTH_MAX):
+        inner: list[object] = []
+        for item in layer:
+            if isinstance(item, dict):
+                inner += [*item.keys(), *item.values()]
+            elif isinstance(item, list):
+                inner += item
+            elif isinstance(item, str) and not is_unicode(item):
+                return "is not valid Unicode"
+            elif isinstance(item, int) and not _INT64_MIN <= item <= _UINT64_MAX:
+                return "has an integer of more than 64 bits"
+            elif isinstance(item, float) and not math.isfinite(item):
+                return "has a number that is too large"
+        layer = inner
+    return f"is nested deeper than {JSON_DEPTH_MAX} levels" if layer else None
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _UINT64_MAX
+
+
+def _is_timestamp(value: object) -> bool:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        return False
+    unit = 1 if value <= _TIMESTAMP_SECONDS_MAX else 1000
+    return value <= _CALENDAR_END_SECONDS * unit
+
+
+def _is_noarch(value: object) -> bool:
+    # Booleans are from before 2017, "" is what some servers write.
+    return isinstance(value, bool) or value in ("python", "generic", "")
+
+
+def _is_features(value: object) -> bool:
+    return isinstance(value, str) or is_texts(value)
+
+
+def _is_purls(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(item, str) and _is_purl(item) for item in value
+    )
+
+
+def _is_purl(text: str) -> bool:
+    # rattler decodes what is percent-encoded and checks the form of checksums.
+    decoded = unquote_to_bytes(text.encode("utf-8", "replace"))
+    if decoded.decode("utf-8", "replace").encode() != decoded or "checksum=" in text.lower():
+        return False
+    return _PURL.fullmatch(text) is not None
+
+
+def _is_groups(value: object) -> bool:
+    return isinstance(value, dict) and all(map(is_texts, value.values()))
+
+
+def _is_md5(value: object) -> bool:
+    return isinstance(value, str) and _MD5.fullmatch(value) is not None
+
+
+_TEXT = Form(_is_text, "a string")
+_TEXTS = Form(is_texts, "a list of strings")
+_COUNT = Form(_is_count, "a non-negative integer")
+
+FORMS: Mapping[str, Form] = {
+    "name": _TEXT,
+    "version": _TEXT,
+    "build": _TEXT,
+    "build_number": _COUNT,
+    "subdir": _TEXT,
+    "depends": _TEXTS,
+    "constrains": _TEXTS,
+    "date": _TEXT,
+    "extra_depends": Form(_is_groups, "an object of lists of strings"),
+    "features": _TEXT,
+    "flags": _TEXTS,
+    "legacy_bz2_md5": Form(_is_md5, "an MD5 in hex"),
+    "legacy_bz2_size": _COUNT,
+    "license": _TEXT,
+    "license_family": _TEXT,
+    "noarch": Form(_is_noarch, '"python", "generic" or a boolean'),
+    "preferred_env": _TEXT,
+    "purls": Form(_is_purls, "a list of package URLs (pkg:type/name)"),
+    "python_site_packages_path": _TEXT,
+    "repodata_revision": _COUNT,
+    "timestamp": Form(_is_timestamp, "the time of the build in milliseconds since 1970"),
+    "track_features": Form(_is_features, "a string or a list of strings"),
+}
+"""Every key that some client reads."""

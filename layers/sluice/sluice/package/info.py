@@ -1,0 +1,160 @@
+"""The JSON files of ``info/`` (CEP 34): what is taken over from each of them, and what not."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn
+
+import msgspec
+
+from sluice.errors import BadPackage
+from sluice.limits import CHANNELDATA_FIELD_BYTES_MAX, JSON_DEPTH_MAX
+
+_LINK_SCRIPT = re.compile(r"/\..*-(pre-link|post-link|pre-unlink)\.", re.DOTALL)
+"""``bin/.foo-post-link.sh``, as conda-index recognises them."""
+
+
+def parse_index(body: bytes, file: str) -> dict[str, Any]:
+    """Parse ``info/index.json`` strictly; ``file`` is the package's name.
+
+    A key that is given twice is refused at any depth: parsers take the first, the last or
+    neither, so the package would not mean the same to everyone.
+    """
+
+    def refuse(why: str) -> NoReturn:
+        raise BadPackage("index-json-invalid", f"{file}: its info/index.json {why}.")
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        if len(value) < len(pairs):
+            refuse("gives a key twice")
+        return value
+
+    def no_constant(name: str) -> NoReturn:
+        refuse(f"contains {name}, which is not JSON")
+
+    try:
+        index = json.loads(
+            body.decode("utf-8"), object_pairs_hook=unique, parse_constant=no_constant
+        )
+    except RecursionError as error:
+        raise _too_deep(file) from error
+    except UnicodeDecodeError:
+        refuse("is not UTF-8")
+    except ValueError as error:
+        refuse(f"is not JSON ({error})")
+    if not isinstance(index, dict):
+        refuse("is not a JSON object")
+    if _deeper_than(index, JSON_DEPTH_MAX):
+        raise _too_deep(file)
+    return index
+
+
+def parse_run_exports(body: bytes | None) -> dict[str, Any] | None:
+    """Parse ``info/run_exports.json``; ``None`` where it is missing or malformed.
+
+    Only ``schema_version`` is no list of match specs.  A bare list means ``weak`` (CEP 34).
+    """
+    parsed = _lenient(body, dict[str, list[str] | int] | list[str])
+    return {"weak": parsed} if isinstance(parsed, list) else parsed
+
+
+def parse_channeldata(about: bytes | None, paths: bytes | None) -> dict[str, Any]:
+    """Take what ``channeldata.json`` (CEP 38) needs from ``about.json`` and ``paths.json``.
+
+    What is missing, malformed or too large is left out, the flags all together.
+    """
+    return _about_fields(about) | _flags(paths)
+
+
+class _About(msgspec.Struct):
+    """The fields of channeldata that recipes state; each is judged on its own."""
+
+    description: msgspec.Raw = msgspec.Raw()
+    dev_url: msgspec.Raw = msgspec.Raw()
+    doc_source_url: msgspec.Raw = msgspec.Raw()
+    doc_url: msgspec.Raw = msgspec.Raw()
+    home: msgspec.Raw = msgspec.Raw()
+    icon_url: msgspec.Raw = msgspec.Raw()
+    identifiers: msgspec.Raw = msgspec.Raw()
+    keywords: msgspec.Raw = msgspec.Raw()
+    license: msgspec.Raw = msgspec.Raw()
+    recipe_origin: msgspec.Raw = msgspec.Raw()
+    source_url: msgspec.Raw = msgspec.Raw()
+    summary: msgspec.Raw = msgspec.Raw()
+    tags: msgspec.Raw = msgspec.Raw()
+
+
+class _Path(msgspec.Struct, gc=False):
+    """One entry of ``paths.json``.  The key that must be there bounds how many fit in a file."""
+
+    path: str = msgspec.field(name="_path")
+    file_mode: str | None = None
+    prefix_placeholder: str | None = None
+
+
+class _Paths(msgspec.Struct):
+    paths: list[_Path]
+
+
+def _about_fields(about: bytes | None) -> dict[str, Any]:
+    parsed = _lenient(about, _About)
+    if parsed is None:
+        return {}
+    fields = {}
+    for name in _About.__struct_fields__:
+        raw = getattr(parsed, name)
+        if 0 < len(raw) <= CHANNELDATA_FIELD_BYTES_MAX:
+            value = _lenient(bytes(raw), str | list[str])
+            if value:
+                fields[name] = value
+    return fields
+
+
+def _flags(paths: bytes | None) -> dict[str, bool]:
+    parsed = _lenient(paths, _Paths)
+    if parsed is None:
+        return {}
+    with_prefix = [entry.file_mode for entry in parsed.paths if entry.prefix_placeholder]
+    names = [entry.path for entry in parsed.paths]
+    scripts = {match[1] for match in map(_LINK_SCRIPT.search, names) if match}
+    return {
+        "activate.d": any(name.startswith("etc/conda/activate.d") for name in names),
+        "binary_prefix": "binary" in with_prefix,
+        "deactivate.d": any(name.startswith("etc/conda/deactivate.d") for name in names),
+        "post_link": "post-link" in scripts,
+        "pre_link": "pre-link" in scripts,
+        "pre_unlink": "pre-unlink" in scripts,
+        "text_prefix": any(mode != "binary" for mode in with_prefix),  # CEP 34's default is text
+    }
+
+
+def _lenient(body: bytes | None, form: Any) -> Any:
+    """Parse optional metadata; ``None`` where it is missing or not of this form."""
+    if body is None:
+        return None
+    try:
+        return msgspec.json.decode(body, type=form)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _deeper_than(value: object, levels: int) -> bool:
+    layer = [value]
+    for _ in range(levels):
+        layer = [inner for outer in layer for inner in _inside(outer)]
+    return bool(layer)
+
+
+def _inside(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _too_deep(file: str) -> BadPackage:
+    return BadPackage(
+        "index-json-too-deep",
+        f"{file}: its info/index.json is nested deeper than {JSON_DEPTH_MAX} levels.",
+    )

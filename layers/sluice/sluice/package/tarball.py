@@ -1,0 +1,248 @@
+"""The wanted files of ``info/``, out of an unpacked tar stream, in bounded time and memory.
+
+``tarfile`` parses single headers here and does not walk the archive: its walk reads extended
+headers of any size, recurses over chains of them and remembers every member.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from sluice.errors import BadPackage
+from sluice.limits import (
+    ABOUT_JSON_BYTES_MAX,
+    INDEX_JSON_BYTES_MAX,
+    MIB,
+    PATHS_JSON_BYTES_MAX,
+    RUN_EXPORTS_JSON_BYTES_MAX,
+    TAR_EXTENDED_HEADER_BYTES_MAX,
+    TAR_MEMBERS_MAX,
+)
+
+INDEX_JSON = "info/index.json"
+ABOUT_JSON = "info/about.json"
+PATHS_JSON = "info/paths.json"
+RUN_EXPORTS_JSON = "info/run_exports.json"
+
+_BYTES_MAX: Mapping[str, int] = {
+    INDEX_JSON: INDEX_JSON_BYTES_MAX,
+    ABOUT_JSON: ABOUT_JSON_BYTES_MAX,
+    PATHS_JSON: PATHS_JSON_BYTES_MAX,
+    RUN_EXPORTS_JSON: RUN_EXPORTS_JSON_BYTES_MAX,
+}
+
+# Links, devices and directories have no data, whatever size their headers state.
+_WITHOUT_DATA = (
+    tarfile.LNKTYPE,
+    tarfile.SYMTYPE,
+    tarfile.CHRTYPE,
+    tarfile.BLKTYPE,
+    tarfile.DIRTYPE,
+    tarfile.FIFOTYPE,
+)
+_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
+_PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
+_LENGTH_DIGITS_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    name: str
+    """Normalised: ``./info//index.json`` is ``info/index.json``."""
+    kind: bytes
+    size: int
+    """Bytes of data."""
+
+
+def read_info(
+    unpacked: Iterable[bytes], file: str, *, unpacked_bytes_max: int, until_payload: bool
+) -> dict[str, bytes]:
+    """Collect ``info/index.json`` and what is wanted beside it: name to content.
+
+    ``file`` is the package's name, for the sentences.  An optional file that is larger than
+    its bound is left out.  With ``until_payload`` reading ends at the first member outside
+    ``info/`` once ``info/index.json`` was found: builders write the files of ``info/`` in
+    one run, and unpacking the payload behind it could take minutes.
+    """
+    stream = _Stream(unpacked, unpacked_bytes_max, file)
+    seen: set[str] = set()
+    found: dict[str, bytes] = {}
+    for member in _members(stream, file):
+        if member.name not in _BYTES_MAX:
+            if until_payload and INDEX_JSON in seen and not _in_info(member.name):
+                break
+            continue
+        _must_be_the_only_file(member, seen, file)
+        seen.add(member.name)
+        if member.size <= _BYTES_MAX[member.name]:
+            found[member.name] = stream.read(member.size)
+        elif member.name == INDEX_JSON:
+            raise BadPackage(
+                "index-json-too-large",
+                f"{file}: info/index.json has {member.size} bytes; "
+                f"the most that is read is {INDEX_JSON_BYTES_MAX}.",
+            )
+    if INDEX_JSON not in found:
+        raise BadPackage(
+            "index-json-missing",
+            f"{file} contains no info/index.json: it is not a conda package.",
+        )
+    return found
+
+
+def _must_be_the_only_file(member: _Member, seen: set[str], file: str) -> None:
+    if member.kind not in _FILES:
+        raise BadPackage(
+            "info-member-not-a-file",
+            f"{file}: {member.name} is a link, a directory or a device instead of a file.",
+        )
+    if member.name in seen:
+        raise BadPackage(
+            "info-member-duplicate",
+            f"{file} contains {member.name} twice; clients would disagree about which one counts.",
+        )
+
+
+def _in_info(name: str) -> bool:
+    return name in ("", "info") or name.startswith("info/")
+
+
+def _members(stream: _Stream, file: str) -> Iterator[_Member]:
+    """Yield each member with the stream at its data, and skip what the caller leaves unread."""
+    name: str | None = None
+    size: int | None = None
+    for _ in range(TAR_MEMBERS_MAX):
+        header = stream.header()
+        if header is None:
+            return
+        kind = header.type
+        if kind == tarfile.GNUTYPE_LONGNAME:
+            name = stream.extended(header.size).split(b"\0", 1)[0].decode("utf-8", "replace")
+        elif kind in _PAX:
+            name, size = _pax_overrides(stream.extended(header.size), name, size, file)
+        elif kind in (tarfile.GNUTYPE_LONGLINK, tarfile.XGLTYPE):
+            stream.extended(header.size)
+        else:
+            length = header.size if size is None else size
+            length = 0 if kind in _WITHOUT_DATA else length
+            end = stream.position + _padded(length)
+            yield _Member(_normalised(header.name if name is None else name), kind, length)
+            stream.skip(end - stream.position)
+            name = size = None
+    raise BadPackage(
+        "tar-too-many-members",
+        f"{file} contains more than {TAR_MEMBERS_MAX} members in front of its info/index.json "
+        "or within info/.",
+    )
+
+
+def _pax_overrides(
+    data: bytes, name: str | None, size: int | None, file: str
+) -> tuple[str | None, int | None]:
+    """Take ``path`` and ``size`` out of records ``<length> <key>=<value>`` and a line feed."""
+    at = 0
+    while at < len(data) and data[at] != 0:
+        space = data.find(b" ", at, at + _LENGTH_DIGITS_MAX)
+        digits = data[at : max(space, at)]
+        end = at + int(digits) if digits.isdigit() else 0
+        if not space < end <= len(data) or data[end - 1 : end] != b"\n":
+            raise _damaged(file)
+        key, _, value = data[space + 1 : end - 1].partition(b"=")
+        if key == b"path":
+            name = value.decode("utf-8", "replace")
+        elif key == b"size":
+            if not value.isdigit() or len(value) > _LENGTH_DIGITS_MAX:
+                raise _damaged(file)
+            size = int(value)
+        at = end
+    return name, size
+
+
+def _normalised(name: str) -> str:
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
+def _padded(size: int) -> int:
+    return -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+
+
+def _damaged(file: str) -> BadPackage:
+    return BadPackage("tar-invalid", f"{file}: the tar archive in it is damaged.")
+
+
+class _Stream:
+    """A tar stream that only goes forward and counts what it takes."""
+
+    def __init__(self, chunks: Iterable[bytes], bytes_max: int, file: str) -> None:
+        self.position = 0
+        """Bytes consumed so far."""
+        self._chunks = iter(chunks)
+        self._bytes_max = bytes_max
+        self._file = file
+        self._taken = 0
+        self._chunk = b""
+        self._at = 0
+
+    def header(self) -> tarfile.TarInfo | None:
+        """Read the next header; ``None`` at the end of the archive."""
+        if not self._fill():
+            return None  # as lenient as tarfile and tar-rs: the closing zeros may be missing
+        block = self.read(tarfile.BLOCKSIZE)
+        if not any(block):
+            return None
+        try:
+            header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        except tarfile.HeaderError as error:
+            raise _damaged(self._file) from error
+        if header.size < 0:
+            raise _damaged(self._file)
+        return header
+
+    def extended(self, size: int) -> bytes:
+        """Read the data of an extended header."""
+        if size > TAR_EXTENDED_HEADER_BYTES_MAX:
+            raise _damaged(self._file)
+        data = self.read(size)
+        self.skip(_padded(size) - size)
+        return data
+
+    def read(self, size: int) -> bytes:
+        """Read exactly ``size`` bytes."""
+        return b"".join(self._take(size))
+
+    def skip(self, size: int) -> None:
+        """Pass over exactly ``size`` bytes."""
+        for _ in self._take(size):
+            pass
+
+    def _take(self, size: int) -> Iterator[bytes]:
+        while size > 0:
+            if not self._fill():
+                raise BadPackage(
+                    "truncated",
+                    f"{self._file} ends in the middle: it was probably cut off while it was "
+                    "copied. Build or upload it again.",
+                )
+            piece = self._chunk[self._at : self._at + size]
+            self._at += len(piece)
+            self.position += len(piece)
+            size -= len(piece)
+            yield piece
+
+    def _fill(self) -> bool:
+        """Make sure that there is something to take; ``False`` at the end."""
+        while self._at == len(self._chunk):
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return False
+            self._chunk, self._at = chunk, 0
+            self._taken += len(chunk)
+            if self._taken > self._bytes_max:
+                raise BadPackage(
+                    "info-too-large",
+                    f"{self._file}: its metadata was not complete after unpacking "
+                    f"{self._bytes_max // MIB} MiB. Packages keep info/ small and in front.",
+                )
+        return True
