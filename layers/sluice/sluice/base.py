@@ -28,6 +28,8 @@ class Base:
     names: Mapping[str, Mapping[str, msgspec.Raw]] = field(default_factory=dict)
     listing: Mapping[str, Identity] = field(default_factory=dict)
     """The objects of the subdir's folder, by filename."""
+    shard_index: bytes | None = None
+    """The shard index that is there."""
 
     @property
     def records(self) -> int:
@@ -80,11 +82,13 @@ def read_base(channel: ObjectStore, subdir: Subdir) -> Base:
     if stored is None:  # deleted since it was listed
         return Base()
     listing = {filename: Identity.of(info) for filename, info in infos.items()}
-    heads = (channel.head(subdir.public(f)) for f in (SHARD_INDEX, REPODATA_ZST) if f in infos)
+    compressed = channel.head(subdir.public(REPODATA_ZST)) if REPODATA_ZST in infos else None
+    shards = channel.get(subdir.public(SHARD_INDEX)) if SHARD_INDEX in infos else None
     return Base(
-        generation=_highest_generation([stored.info, *heads]),
+        generation=_highest_generation([stored.info, compressed, shards.info if shards else None]),
         names=_by_name(_decode(stored.body, what=key), listing),
         listing=listing,
+        shard_index=shards.body if shards else None,
     )
 
 

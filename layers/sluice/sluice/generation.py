@@ -86,6 +86,7 @@ class GenerationWriter:
         )
         tree_body = tree.encode(grown)
         tree_digest = digest(tree_body)
+        shards_digest = digest(base.shard_index) if base.shard_index else None
         commit_body = encode_commit(
             Commit(
                 generation=generation,
@@ -97,16 +98,19 @@ class GenerationWriter:
                 removed=draft.difference.removed,
                 rejected=draft.difference.rejected,
                 taken_over=base.records,
+                taken_over_shards=shards_digest,
             )
         )
         commit_digest = digest(commit_body)
-        self.gather(
-            lambda put: self.state.put(*put),
-            [
-                (self.subdir.tree(tree_digest), tree_body, headers.PRIVATE_ZSTD),
-                (self.subdir.commit(commit_digest), commit_body, headers.PRIVATE_JSON),
-            ],
-        )
+        put = self.state.put
+        puts = [
+            partial(put, self.subdir.tree(tree_digest), tree_body, headers.PRIVATE_ZSTD),
+            partial(put, self.subdir.commit(commit_digest), commit_body, headers.PRIVATE_JSON),
+        ]
+        if base.shard_index and shards_digest:
+            key = self.subdir.taken_over(shards_digest)
+            puts.append(partial(put, key, base.shard_index, headers.PRIVATE_ZSTD))
+        self.gather(_call, puts)
         self.catalog.remember_tree(tree_digest, grown)
         return Head(
             generation=generation,
@@ -120,7 +124,7 @@ class GenerationWriter:
         rendered = {
             name: leaf.render(name, entries, at=at) for name, entries in changed.items() if entries
         }
-        self.gather(lambda put: put(), list(self._puts(rendered.values())))
+        self.gather(_call, self._puts(rendered.values()))
         for name, one in rendered.items():
             self.catalog.remember_entries(one.node, changed[name])
         return {name: rendered[name].node if name in rendered else None for name in changed}
@@ -140,6 +144,10 @@ class GenerationWriter:
                     one.shard_body,
                     headers.SHARD,
                 )
+
+
+def _call(put: partial[None]) -> None:
+    put()
 
 
 def _lags(before: Entries, after: Entries, *, at: int) -> Iterator[int]:

@@ -80,6 +80,10 @@ class Subdir:
         """A leaf, by the hex SHA-256 of its bytes."""
         return f"leaves/{self.component}/{digest}.msgpack.zst"
 
+    def taken_over(self, digest: str) -> str:
+        """A shard index that stood in the subdir before sluice, by the digest of its bytes."""
+        return f"taken-over/{self.component}/{digest}.msgpack.zst"
+
     @property
     def staging(self) -> str:
         """The folder of the staging records, with its slash."""

@@ -30,6 +30,9 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     rejected: list[str]
     taken_over: int = 0
     """How many records came from the index that was there before sluice."""
+    taken_over_shards: str | None = None
+    """Digest of the shard index that was there before sluice.  Clients may hold it for a while
+    yet, so its shards must outlive it as those of any other generation do."""
     config: str | None = None
     """Digest of the channel configuration in force."""
     patch: str | None = None
