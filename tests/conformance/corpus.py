@@ -47,7 +47,11 @@ _INDEXES: tuple[Mapping[str, Any], ...] = (
     _linux("app", depends=["lib >=1.0,<3", "helper"], timestamp=1_700_000_000_000),
     {**_linux("lib", depends=["python >=3.11", "python_abi 3.12.* *_cp312"]), "version": "2.0"},
     {**_linux("lib", depends=["python"]), "version": "3.0", "build": "h1_1", "build_number": 1},
-    _linux("python", depends=[], python_site_packages_path="lib/python3.12/site-packages"),
+    {
+        **_linux("python", python_site_packages_path="lib/python3.12/site-packages"),
+        "version": "3.12.1",
+        "build": "h0_0_cpython",
+    },
     {**_linux("python_abi", constrains=["python 3.12.*"]), "version": "3.12", "build": "5_cp312"},
     _noarch("helper", "python", depends=["python", "lib !=2.5"], license="MIT"),
     # every known key once

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import count
 from pathlib import Path
 
@@ -81,7 +81,7 @@ def index_with_rattler(packages: Iterable[Package], folder: Path) -> dict[str, b
     return {path: body for path, body in files.items() if path not in paths}
 
 
-def write_channel(files: dict[str, bytes], folder: Path) -> None:
+def write_channel(files: Mapping[str, bytes], folder: Path) -> None:
     """Lay the files of a channel out on disk."""
     for path, body in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
