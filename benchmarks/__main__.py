@@ -47,12 +47,13 @@ def main() -> None:
         ("How much less", report.ratios(samples)),
         ("The handlers by themselves", report.steps(samples)),
         ("Requests by operation", report.operations(samples)),
+        ("Published files", report.published(samples)),
     ]
     if readings:
         sections.append(("One large package", report.large(readings, arguments.large_mib)))
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections)
     print(body)
-    arguments.output.write_text(f"{_preface()}\n\n{body}\n")
+    arguments.output.write_text(f"{_preface(arguments)}\n\n{body}\n")
 
 
 def _arguments() -> argparse.Namespace:
@@ -67,7 +68,12 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _preface() -> str:
+def _preface(arguments: argparse.Namespace) -> str:
+    sizes = " ".join(map(str, arguments.packages))
+    command = (
+        f"python -m benchmarks --packages {sizes} --runs {arguments.runs} "
+        f"--large-mib {arguments.large_mib}"
+    )
     versions = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
     rows = [
         ["Date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"],
@@ -75,7 +81,7 @@ def _preface() -> str:
         ["Machine", f"{_processor()}, {os.cpu_count()} CPUs, {_memory_gib():.0f} GiB"],
         ["System", f"{platform.system()} {platform.release()}, Python {platform.python_version()}"],
         ["Versions", versions],
-        ["Command", f"`make bench` (`python -m benchmarks {' '.join(sys.argv[1:])}`)"],
+        ["Command", f"`make bench`, which runs `{command}`"],
     ]
     return (
         "# Benchmark results\n\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -95,9 +96,8 @@ def _write(path: Path, payload_mib: int) -> dict[str, str]:
 
 
 def _expect_staged(s3: S3Client, state_bucket: str, digest: str) -> None:
-    """Stop unless the last staging record holds the right digest."""
-    listed = s3.list_objects_v2(Bucket=state_bucket, Prefix="staging/")["Contents"]
-    newest = max(listed, key=lambda staged: staged["LastModified"])
-    body = s3.get_object(Bucket=state_bucket, Key=newest["Key"])["Body"].read()
-    if f'"sha256":"{digest}"'.encode() not in body:
-        raise RuntimeError("extract staged another digest than the package has")
+    """Stop unless every staging record so far holds the right digest."""
+    for staged in s3.list_objects_v2(Bucket=state_bucket, Prefix="staging/")["Contents"]:
+        record = json.load(s3.get_object(Bucket=state_bucket, Key=staged["Key"])["Body"])
+        if record["record"]["sha256"] != digest:
+            raise RuntimeError("extract staged another digest than the package has")

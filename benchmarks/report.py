@@ -28,7 +28,7 @@ def uploads(samples: Sequence[Sample]) -> str:
             [
                 f"{case.packages:,}",
                 f"{case.latency_ms:g} ms",
-                _subject(case),
+                case.who,
                 _spread(sample.indexed.wall_s for sample in group),
                 _spread(sample.indexed.cpu_s for sample in group),
                 _spread((s3_requests(sample.requests) for sample in group), digits=0),
@@ -81,10 +81,22 @@ def steps(samples: Sequence[Sample]) -> str:
 def operations(samples: Sequence[Sample]) -> str:
     """Requests and bytes by operation, of the last run of each subject."""
     rows: Table = [["Packages", "Indexed by", "Operation", "Requests", "KiB up", "KiB down"]]
-    last = {(sample.case.packages, _subject(sample.case)): sample.requests for sample in samples}
+    last = {(sample.case.packages, sample.case.who): sample.requests for sample in samples}
     for (packages, subject), requests in last.items():
         for name, count in sorted(requests.items()):
             rows.append([f"{packages:,}", subject, name, *_counts(count)])
+    return table(rows)
+
+
+def published(samples: Sequence[Sample]) -> str:
+    """Sizes of the index files after the last run of each subject."""
+    last = {(sample.case.packages, sample.case.subject): sample.published for sample in samples}
+    names = list(next(iter(last.values())))
+    rows: Table = [["Packages", "Indexed by", *(f"{name}, KiB" for name in names)]]
+    rows.extend(
+        [f"{packages:,}", subject, *(f"{sizes[name] / 1024:,.1f}" for name in names)]
+        for (packages, subject), sizes in last.items()
+    )
     return table(rows)
 
 
@@ -144,10 +156,6 @@ def _by_case(samples: Sequence[Sample]) -> list[tuple[Case, list[Sample]]]:
         for _, members in groupby(sorted(samples, key=key), key=key)
         for group in [list(members)]
     ]
-
-
-def _subject(case: Case) -> str:
-    return f"sluice, {case.temperature}" if case.subject == "sluice" else case.subject
 
 
 def _usages(group: Sequence[Sample]) -> dict[str, list[Usage]]:

@@ -17,6 +17,9 @@ from benchmarks.channel import SUBDIR, MadeUpChannel
 from benchmarks.emulator import Cloud
 from benchmarks.proxy import Count
 from benchmarks.subjects import CHANNEL, Indexed, RattlerIndex, Session, Sluice, Temperature
+from benchmarks.worker import RATTLER_INDEX
+
+REPODATA = "repodata.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,14 @@ class Case:
     subject: str
     temperature: Temperature
 
+    def __str__(self) -> str:
+        return f"{self.packages:,} packages, {self.latency_ms:g} ms, {self.who}"
+
+    @property
+    def who(self) -> str:
+        """The subject, and whether its process was new where there is a choice."""
+        return self.subject if self.subject == RATTLER_INDEX else f"sluice, {self.temperature}"
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -66,6 +77,8 @@ class Sample:
     imports_s: float
     requests: Mapping[str, Count]
     """By operation, as the proxy saw them."""
+    published: Mapping[str, int]
+    """Bytes of each index file afterwards, by filename."""
 
 
 def measure(bench: Bench, packages: int, plan: Plan) -> Iterator[Sample]:
@@ -84,22 +97,23 @@ def measure(bench: Bench, packages: int, plan: Plan) -> Iterator[Sample]:
                 for temperature in subject.temperatures:
                     case = Case(packages, latency_ms, subject.name, temperature)
                     package = channel.upload(next(uploads))
-                    indexed, requests = _index(bench.cloud, case, subject.bucket, session, package)
+                    sample = _index(bench.cloud, case, subject.bucket, session, package)
                     note = "" if counted else " (not counted)"
-                    bench.say(f"{case}: {indexed.wall_s:.2f} s{note}")
+                    bench.say(f"{case}: {sample.indexed.wall_s:.2f} s{note}")
                     if counted:
-                        yield Sample(case, indexed, session.imports_s, requests)
+                        yield sample
 
 
-def _index(
-    cloud: Cloud, case: Case, bucket: str, session: Session, package: Package
-) -> tuple[Indexed, dict[str, Count]]:
+def _index(cloud: Cloud, case: Case, bucket: str, session: Session, package: Package) -> Sample:
     cloud.put_all(bucket, [(f"{CHANNEL}/{package.path}", package.body)])
     cloud.take(latency_ms=case.latency_ms)
     indexed = session.index(package)
     requests = cloud.take()
-    _expect_published(cloud, bucket, package)
-    return indexed, requests
+    published = _read_published(cloud, bucket)
+    if package.filename not in json.loads(published[REPODATA])["packages.conda"]:
+        raise RuntimeError(f"{package.filename} was not indexed; see the log of the benchmark")
+    sizes = {name: len(body) for name, body in published.items()}
+    return Sample(case, indexed, session.imports_s, requests, sizes)
 
 
 def _prepare(bench: Bench, channel: MadeUpChannel) -> tuple[Sluice, RattlerIndex]:
@@ -124,9 +138,10 @@ def _prepare(bench: Bench, channel: MadeUpChannel) -> tuple[Sluice, RattlerIndex
     return sluice, rattler
 
 
-def _expect_published(cloud: Cloud, bucket: str, package: Package) -> None:
+def _read_published(cloud: Cloud, bucket: str) -> dict[str, bytes]:
+    """Read the index files, by filename."""
     s3 = cloud.s3()
-    key = f"{CHANNEL}/{SUBDIR}/repodata.json"
-    repodata = json.load(s3.get_object(Bucket=bucket, Key=key)["Body"])
-    if package.filename not in repodata["packages.conda"]:
-        raise RuntimeError(f"{package.filename} was not indexed; see the log of the benchmark")
+    return {
+        name: s3.get_object(Bucket=bucket, Key=f"{CHANNEL}/{SUBDIR}/{name}")["Body"].read()
+        for name in (REPODATA, "repodata.json.zst", "repodata_shards.msgpack.zst")
+    }
