@@ -15,6 +15,7 @@ from sluice.catalog.leaf import TAKEN_OVER, Record
 from sluice.errors import Corrupt
 from sluice.identity import Identity
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, package_name
+from sluice.parsing import UNDECODABLE
 from sluice.publish.fence import Stamp
 from sluice.store import ObjectInfo, ObjectStore
 
@@ -46,7 +47,7 @@ class Base:
     def _entry(self, filename: str, raw: msgspec.Raw) -> Record:
         try:
             record = msgspec.json.decode(raw, type=dict)
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             raise Corrupt(f"the record of {filename} in the index there: {error}") from error
         identity = self.listing[filename]
         # CEP 47: preserve what is there; an artifact that predates the field MAY be dated by
@@ -97,7 +98,7 @@ def _decode(body: bytes, *, what: str) -> dict[str, msgspec.Raw]:
         return {}
     try:
         repodata = msgspec.json.decode(body, type=_Repodata)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise Corrupt(f"the index that is there cannot be read, {what}: {error}") from error
     if any(repodata.v3.values()):
         raise Corrupt(f"the index that is there has v3 records (CEP 48) to be lost: {what}")

@@ -19,6 +19,7 @@ import msgspec
 from sluice.errors import TooNew, UnknownEvent
 from sluice.fifo import FifoQueue
 from sluice.keys import Subdir, is_subdir
+from sluice.parsing import UNDECODABLE
 
 FORMAT = 1
 CLOCK_SKEW_SECONDS = 2
@@ -81,7 +82,7 @@ def parse(body: str) -> MergeRequest:
     """Read a message's body; raises ``UnknownEvent`` where it is not a merge request."""
     try:
         request = msgspec.json.decode(body, type=_Body)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise UnknownEvent(f"not a merge request: {error}") from error
     if request.format > FORMAT:
         raise TooNew(f"merge request of format {request.format}, this sluice knows {FORMAT}")

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import msgspec
 
 from sluice.errors import UnknownEvent
+from sluice.parsing import UNDECODABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ def parse_body(body: str) -> list[ObjectEvent]:
     """Read the body of an SQS message; raises ``UnknownEvent`` where it holds no S3 event."""
     try:
         event = msgspec.json.decode(body)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise UnknownEvent(f"not an S3 event: {error}") from error
     return parse(event)
 

@@ -18,6 +18,7 @@ from sluice.errors import Corrupt, TooNew
 from sluice.identity import Identity
 from sluice.keys import Subdir
 from sluice.limits import MERGE_BATCH_BYTES_MAX, MERGE_BATCH_RECORDS_MAX
+from sluice.parsing import UNDECODABLE
 from sluice.store import ObjectInfo, ObjectStore
 
 FORMAT = 1
@@ -82,7 +83,7 @@ def decode(body: bytes) -> Staged:
         if found > FORMAT:
             raise TooNew(f"staging record of format {found}, this sluice knows up to {FORMAT}")
         return _decoder.decode(body)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise Corrupt(f"not a staging record: {error}") from error
 
 

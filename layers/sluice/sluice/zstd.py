@@ -31,11 +31,13 @@ def compress(data: bytes) -> bytes:
 def decompress(data: bytes, *, bytes_max: int = STORED_OBJECT_BYTES_MAX) -> bytes:
     """Undo ``compress``; also reads the frames of other tools, which may not tell their size.
 
-    Raises ``Corrupt`` for anything that is not zstd or is larger than ``bytes_max``.
+    Raises ``Corrupt`` for anything that is not zstd, ends before the size that it tells, or is
+    larger than ``bytes_max``.
     """
     pieces: list[bytes] = []
     total = 0
     try:
+        told = zstandard.frame_content_size(data)  # -1: it does not tell
         reader = zstandard.ZstdDecompressor().stream_reader(data)
         while piece := reader.read(16 * MIB):
             total += len(piece)
@@ -44,4 +46,6 @@ def decompress(data: bytes, *, bytes_max: int = STORED_OBJECT_BYTES_MAX) -> byte
             pieces.append(piece)
     except zstandard.ZstdError as error:
         raise Corrupt(f"not zstd data: {error}") from error
+    if total < told:  # the reader takes the end of the data for the end of the frame
+        raise Corrupt(f"zstd data ends after {total:,} of {told:,} bytes")
     return b"".join(pieces)

@@ -10,6 +10,7 @@ import msgspec
 
 from sluice import zstd
 from sluice.errors import Corrupt, TooNew
+from sluice.parsing import UNDECODABLE
 
 FORMAT = 1
 """Of heads, commits, trees and leaves alike.  Older ones are read, newer ones left alone."""
@@ -40,7 +41,7 @@ def unpack(body: bytes, expected: type[S], *, what: str) -> S:
         plain = msgpack.unpackb(zstd.decompress(body))
         check_format(plain, what=what)
         return msgspec.convert(plain, expected)
-    except (msgspec.ValidationError, ValueError, msgpack.UnpackException) as error:
+    except (*UNDECODABLE, ValueError, msgpack.UnpackException) as error:
         raise Corrupt(f"{what}: {error}") from error
 
 
@@ -50,7 +51,7 @@ def unpack_json(body: bytes, expected: type[S], *, what: str) -> S:
         plain = msgspec.json.decode(body)
         check_format(plain, what=what)
         return msgspec.convert(plain, expected)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise Corrupt(f"{what}: {error}") from error
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from sluice.catalog.leaf import Entries, by_archive, records_of
 from sluice.errors import Corrupt
+from sluice.parsing import UNDECODABLE
 from sluice.publish.fence import Stamp
 
 Records = dict[str, msgspec.Raw]
@@ -51,7 +52,7 @@ def read(body: bytes) -> Records:
     """Read the records of an index that ``render`` made, without decoding them."""
     try:
         repodata = msgspec.json.decode(body, type=_Packages)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise Corrupt(f"not a repodata.json of ours: {error}") from error
     return {**repodata.packages, **repodata.packages_conda}
 

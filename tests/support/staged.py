@@ -1,0 +1,305 @@
+"""Staging records, and a world of one bucket pair in which they are staged, merged and read back.
+
+The clock moves with every upload, so that what happens later is later.  What is published is read
+the way clients read it, all three ways, which must agree.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from hashlib import md5, sha256
+from typing import Any
+
+import msgpack
+import zstandard
+from tests.support.memory_queue import MemoryQueue
+from tests.support.memory_store import MemoryStore
+
+from sluice import debounce, staging
+from sluice.catalog.commit import Commit, Head, decode_commit, read_head
+from sluice.catalog.leaf import Entry
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Tree
+from sluice.concurrency import in_order
+from sluice.debounce import MergeRequest
+from sluice.identity import Identity
+from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, parse_filename
+from sluice.merge import Merger, MergeReport, merge
+from sluice.publish.publisher import Publisher
+from sluice.staging import Indexed, Rejected, Removed, Staged
+
+START_MS = 1_750_000_000_000
+SUBDIR = Subdir("Conda/Default", "linux-64")
+NOARCH = Subdir("Conda/Default", "noarch")
+OWNER = "arn:aws:cloudformation:eu-west-1:1:stack/sluice/one"
+DEBOUNCE_SECONDS = 10
+PLENTY_MS = 900_000
+
+A = "alpha-1.0-0.conda"
+A2 = "alpha-2.0-0.tar.bz2"
+B = "beta-1.0-py312_0.conda"
+C = "gamma_x-3!1.2+cpu-h1_0.conda"
+
+Records = dict[str, dict[str, Any]]
+"""By filename."""
+
+
+def record_of(filename: str, body: bytes, *, subdir: str = SUBDIR.name) -> dict[str, Any]:
+    """The repodata record that extract would make of a good package."""
+    name = parse_filename(filename)
+    assert name
+    return {
+        "build": name.build,
+        "build_number": 0,
+        "constrains": [],
+        "depends": [],
+        "md5": md5(body, usedforsecurity=False).hexdigest(),
+        "name": name.name,
+        "sha256": sha256(body).hexdigest(),
+        "size": len(body),
+        "subdir": subdir,
+        "version": name.version,
+    }
+
+
+def identity_of(body: bytes = b"", *, modified: int = START_MS // 1000) -> Identity:
+    """The identity of an upload."""
+    return Identity(f'"{md5(body, usedforsecurity=False).hexdigest()}"', modified, len(body))
+
+
+def indexed(
+    filename: str,
+    body: bytes = b"",
+    *,
+    identity: Identity | None = None,
+    at: int = START_MS,
+    extractor: int = 1,
+) -> Indexed:
+    """What extract stages for a good package."""
+    return Indexed(
+        filename=filename,
+        extractor=extractor,
+        at=at,
+        identity=identity or identity_of(body),
+        record=record_of(filename, body),
+        digests_from={"sha256": "read", "md5": "read"},
+    )
+
+
+def rejected(
+    filename: str,
+    body: bytes = b"",
+    *,
+    identity: Identity | None = None,
+    at: int = START_MS,
+    extractor: int = 1,
+) -> Rejected:
+    """What extract stages for a bad package."""
+    return Rejected(
+        filename=filename,
+        extractor=extractor,
+        at=at,
+        identity=identity or identity_of(body),
+        code="zip-invalid",
+        sentence=f"{filename} is no zip file.",
+    )
+
+
+def removed(filename: str, *, at: int = START_MS, extractor: int = 1) -> Removed:
+    """What extract stages where nothing is."""
+    return Removed(filename=filename, extractor=extractor, at=at)
+
+
+class World:
+    """A channel bucket, a state bucket and a merge queue, in memory."""
+
+    def __init__(
+        self, *, subdir: Subdir = SUBDIR, owner: str = OWNER, page_size: int = 1000
+    ) -> None:
+        self.subdir = subdir
+        self.now_ms = START_MS
+        self.channel = MemoryStore(self._seconds, page_size=page_size)
+        self.state = MemoryStore(self._seconds, page_size=page_size)
+        self.queue = MemoryQueue(self._seconds)
+        self._uniques = 0
+        self.merger = Merger(
+            channel=self.channel,
+            state=self.state,
+            publisher=Publisher(self.channel, self.state, owner, max_age_seconds=60),
+            queue=self.queue,
+            gather=in_order,
+            clock=lambda: self.now_ms,
+            unique=self.unique,
+            debounce_seconds=DEBOUNCE_SECONDS,
+        )
+
+    # --- what happens -----------------------------------------------------------------------
+
+    def tick(self, seconds: int = 1) -> None:
+        """Let time pass."""
+        self.now_ms += seconds * 1000
+
+    def unique(self) -> str:
+        """Give a string that nobody else has."""
+        self._uniques += 1
+        return f"{self._uniques:032x}"
+
+    def upload(self, filename: str, body: bytes = b"") -> Identity:
+        """Put a package there, a second after everything before."""
+        self.tick()
+        return Identity.of(self.channel.upload(self.subdir.public(filename), body))
+
+    def remove(self, filename: str) -> None:
+        """Delete a package."""
+        self.channel.remove(self.subdir.public(filename))
+
+    def stage(self, *records: Staged) -> None:
+        """Write staging records as they are."""
+        for record in records:
+            staging.write(self.state, self.subdir, record, unique=self.unique())
+
+    def add(self, filename: str, body: bytes | None = None) -> Indexed:
+        """Upload a good package and stage it."""
+        body = filename.encode() if body is None else body
+        record = indexed(filename, body, identity=self.upload(filename, body), at=self.now_ms)
+        record.record["subdir"] = self.subdir.name
+        self.stage(record)
+        return record
+
+    def add_corrupt(self, filename: str, body: bytes = b"corrupt") -> Rejected:
+        """Upload a bad package and stage its reject."""
+        record = rejected(filename, identity=self.upload(filename, body), at=self.now_ms)
+        self.stage(record)
+        return record
+
+    def drop(self, filename: str) -> None:
+        """Delete a package and stage its removal."""
+        self.remove(filename)
+        self.stage(removed(filename, at=self.now_ms))
+
+    def index_as_others_do(self, *filenames: str, shards: bytes | None = None) -> Records:
+        """Upload packages and have another tool index them."""
+        records = {}
+        for filename in filenames:
+            self.upload(filename, filename.encode())
+            records[filename] = record_of(filename, filename.encode(), subdir=self.subdir.name)
+        body = json.dumps(foreign_repodata(records, subdir=self.subdir.name)).encode()
+        self.channel.upload(self.subdir.public(REPODATA), body)
+        self.channel.upload(
+            self.subdir.public(REPODATA_ZST), zstandard.ZstdCompressor().compress(body)
+        )
+        if shards is not None:
+            self.channel.upload(self.subdir.public(SHARD_INDEX), shards)
+        return records
+
+    def merge(
+        self, *, create: bool = False, time_left_ms: Callable[[], int] = lambda: PLENTY_MS
+    ) -> MergeReport:
+        """Merge what is staged, a second later."""
+        self.tick()
+        request = MergeRequest(self.subdir, not_before=0, create=create)
+        return merge(self.merger, request, time_left_ms=time_left_ms)
+
+    def deliver(self) -> list[MergeRequest]:
+        """Carry out every request in the queue, and those that follow from them."""
+        done = []
+        while self.queue.messages:
+            request = debounce.parse(self.queue.messages.pop(0).body)
+            done.append(request)
+            self.tick()
+            merge(self.merger, request, time_left_ms=lambda: PLENTY_MS)
+        return done
+
+    def owned_by(self, owner: str) -> Merger:
+        """The merger of another stack on the same buckets."""
+        publisher = replace(self.merger.publisher, owner=owner)
+        return replace(self.merger, publisher=publisher)
+
+    # --- what can be seen -------------------------------------------------------------------
+
+    def head(self) -> Head:
+        """The head as stored."""
+        return read_head(self.state, self.subdir).head
+
+    def tree(self) -> Tree:
+        """The tree that the head names."""
+        return self._catalog().tree(self.head().tree)
+
+    def commit(self) -> Commit:
+        """The commit that the head names."""
+        digest = self.head().commit
+        assert digest
+        return decode_commit(self.state.body(self.subdir.commit(digest)), what="commit")
+
+    def entries(self) -> dict[str, Entry]:
+        """Everything that the catalog knows, by filename."""
+        leaves = self._catalog().entries(self.tree().names.values())
+        return {filename: entry for leaf in leaves for filename, entry in leaf.items()}
+
+    def staged(self) -> list[str]:
+        """The keys of the staging records."""
+        return self.state.keys(self.subdir.staging)
+
+    def rejects(self) -> list[dict[str, Any]]:
+        """The reject document's list."""
+        found: list[dict[str, Any]] = json.loads(self.state.body(self.subdir.rejects))["rejects"]
+        return found
+
+    def body(self, file: str = REPODATA) -> bytes:
+        """A published file."""
+        return self.channel.body(self.subdir.public(file))
+
+    def index_files(self) -> dict[str, bytes]:
+        """Every file under the subdir that is not a package."""
+        return {
+            key.removeprefix(self.subdir.prefix): self.channel.body(key)
+            for key in self.channel.keys(self.subdir.prefix)
+            if parse_filename(key.rpartition("/")[2]) is None
+        }
+
+    def published(self) -> Records:
+        """The records that a client finds, whichever of the three files it reads."""
+        repodata = json.loads(self.body())
+        assert json.loads(unzstd(self.body(REPODATA_ZST))) == repodata
+        records: Records = {**repodata["packages"], **repodata["packages.conda"]}
+        assert self.published_in_shards() == records
+        return records
+
+    def published_in_shards(self) -> Records:
+        """The records that a client of CEP 16 finds, digests in hex."""
+        records: Records = {}
+        for name, digest in msgpack.unpackb(unzstd(self.body(SHARD_INDEX)))["shards"].items():
+            body = self.channel.body(self.subdir.shard(digest.hex()))
+            assert sha256(body).digest() == digest
+            shard = msgpack.unpackb(unzstd(body))
+            for filename, record in {**shard["packages"], **shard["packages.conda"]}.items():
+                assert record["name"] == name
+                records[filename] = {
+                    key: value.hex() if isinstance(value, bytes) else value
+                    for key, value in record.items()
+                }
+        return records
+
+    def _catalog(self) -> CatalogReader:
+        return CatalogReader(self.state, self.subdir, in_order)
+
+    def _seconds(self) -> float:
+        return self.now_ms / 1000
+
+
+def foreign_repodata(records: Mapping[str, Mapping[str, Any]], *, subdir: str) -> dict[str, Any]:
+    """A ``repodata.json`` as other tools write it."""
+    return {
+        "info": {"subdir": subdir},
+        "packages": {name: r for name, r in records.items() if name.endswith(".tar.bz2")},
+        "packages.conda": {name: r for name, r in records.items() if name.endswith(".conda")},
+        "removed": [],
+        "repodata_version": 1,
+    }
+
+
+def unzstd(body: bytes) -> bytes:
+    """Decompress as clients do: one frame, sized by its header."""
+    return zstandard.ZstdDecompressor().decompress(body)

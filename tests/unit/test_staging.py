@@ -1,0 +1,181 @@
+"""The staging log: records under keys of their own, read in bounded batches."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from tests.support.memory_store import MemoryStore
+from tests.support.staged import SUBDIR, A, B, C, World, identity_of, indexed, rejected, removed
+
+from sluice import staging
+from sluice.concurrency import in_order
+from sluice.errors import Corrupt, TooNew
+from sluice.staging import Batch, Staged
+
+FOLDER = "staging/Conda%2FDefault/linux-64"
+EVERY_VERDICT = [indexed(A, b"a"), rejected(B, b"b"), removed(C)]
+
+
+def read(state: MemoryStore, after: str | None = None) -> Batch:
+    """Read one batch."""
+    return staging.read_batch(state, SUBDIR, gather=in_order, after=after)
+
+
+def altered(record: Staged, /, **fields: object) -> bytes:
+    """The bytes of a record with other fields."""
+    return json.dumps({**json.loads(staging.encode(record)), **fields}).encode()
+
+
+@pytest.mark.parametrize("record", EVERY_VERDICT, ids=["indexed", "rejected", "removed"])
+def test_a_record_comes_back_as_it_was_staged(record: Staged) -> None:
+    assert staging.decode(staging.encode(record)) == record
+
+
+def test_what_was_read_beside_the_index_is_kept() -> None:
+    record = msgspec.structs.replace(
+        indexed(A), run_exports={"weak": ["a"]}, channeldata={"summary": "Ä"}
+    )
+    assert staging.decode(staging.encode(record)) == record
+
+
+def test_the_order_in_which_a_record_was_put_together_does_not_show() -> None:
+    record = indexed(A)
+    turned = msgspec.structs.replace(
+        record,
+        record=dict(reversed(record.record.items())),
+        digests_from={"md5": "read", "sha256": "read"},
+    )
+    assert staging.encode(turned) == staging.encode(record)
+
+
+@pytest.mark.parametrize("record", EVERY_VERDICT, ids=["indexed", "rejected", "removed"])
+def test_a_record_of_a_newer_format_is_refused_even_if_it_is_otherwise_unknown(
+    record: Staged,
+) -> None:
+    for body in (altered(record, format=2), altered(record, format=2, verdict="new", at=None)):
+        with pytest.raises(TooNew, match="staging record of format 2, this sluice knows up to 1"):
+            staging.decode(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not json",
+        b"[]",
+        b"{}",
+        b'{"format":"1"}',
+        b'{"format":1,"verdict":"removed"}',
+        altered(removed(A), verdict="guessed"),
+        altered(removed(A), filename=7),
+        altered(indexed(A), identity=None),
+        altered(indexed(A), record=[]),
+        staging.encode(removed(A))[:-5],
+        staging.encode(removed(A)).replace(b"alpha", b"\xff\xfe"),
+        b'{"format":1,"x":' + b"[" * 100_000,
+    ],
+)
+def test_anything_else_is_corrupt(body: bytes) -> None:
+    with pytest.raises(Corrupt, match="not a staging record") as raised:
+        staging.decode(body)
+    assert not isinstance(raised.value, TooNew)
+
+
+def test_an_empty_log_is_an_empty_batch() -> None:
+    assert read(MemoryStore()) == Batch([], [], [], 0, None)
+
+
+def test_a_batch_holds_every_record_in_key_order_and_other_subdirs_stay_out() -> None:
+    world = World()
+    world.stage(removed(B), removed(A), removed(A, at=2))
+    staging.write(world.state, type(SUBDIR)(SUBDIR.channel, "noarch"), removed(A), unique="1")
+    assert read(world.state) == Batch(
+        records=[removed(A), removed(A, at=2), removed(B)],
+        consumed=[
+            f"{FOLDER}/{A}/{2:032x}.json",
+            f"{FOLDER}/{A}/{3:032x}.json",
+            f"{FOLDER}/{B}/{1:032x}.json",
+        ],
+        unreadable=[],
+        too_new=0,
+        resume_after=None,
+    )
+
+
+def test_unreadable_records_are_named_and_too_new_ones_only_counted() -> None:
+    world = World()
+    world.stage(removed(A))
+    world.state.upload(f"{FOLDER}/{B}/1.json", b"garbage")
+    world.state.upload(f"{FOLDER}/{C}/1.json", altered(removed(C), format=2))
+    assert read(world.state) == Batch(
+        records=[removed(A)],
+        consumed=[f"{FOLDER}/{A}/{1:032x}.json"],
+        unreadable=[(f"{FOLDER}/{B}/1.json", b"garbage")],
+        too_new=1,
+        resume_after=None,
+    )
+
+
+def test_a_record_that_another_merge_deleted_meanwhile_is_left_out() -> None:
+    world = World()
+    world.stage(removed(A), removed(B))
+    gone = f"{FOLDER}/{A}/{1:032x}.json"
+
+    def delete(operation: str, key: str) -> None:
+        if (operation, key) == ("GetObject", gone):
+            world.state.objects.pop(key, None)
+
+    world.state.before = delete
+    assert read(world.state).records == [removed(B)]
+
+
+def test_a_batch_is_bounded_by_the_number_of_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staging, "MERGE_BATCH_RECORDS_MAX", 2)
+    world = World(page_size=1)
+    world.stage(removed(A), removed(B), removed(C))
+    first = read(world.state)
+    assert first.records == [removed(A), removed(B)]
+    assert first.resume_after == first.consumed[-1]
+    second = read(world.state, after=first.resume_after)
+    assert (second.records, second.resume_after) == ([removed(C)], None)
+
+
+def test_a_log_of_exactly_one_batch_has_no_second_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staging, "MERGE_BATCH_RECORDS_MAX", 2)
+    world = World()
+    world.stage(removed(A), removed(B))
+    assert read(world.state).resume_after is None
+
+
+def test_a_batch_is_bounded_by_bytes_but_never_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(staging.encode(removed(A)))
+    monkeypatch.setattr(staging, "MERGE_BATCH_BYTES_MAX", size - 1)
+    world = World()
+    world.stage(removed(A), removed(B))
+    first = read(world.state)
+    assert first.records == [removed(A)]
+    assert read(world.state, after=first.resume_after).records == [removed(B)]
+
+
+def test_what_nobody_can_read_is_moved_out_of_the_log_never_deleted() -> None:
+    state = MemoryStore()
+    keys = [f"{FOLDER}/{A}/1.json", f"{FOLDER}/{B}/1.json"]
+    for key in keys:
+        state.upload(key, key.encode())
+    staging.set_aside(state, SUBDIR, [(key, key.encode()) for key in keys])
+    assert {key: stored.body for key, stored in state.objects.items()} == {
+        key.replace("staging/", "unreadable/"): key.encode() for key in keys
+    }
+
+
+def test_setting_nothing_aside_asks_for_nothing() -> None:
+    state = MemoryStore()
+    staging.set_aside(state, SUBDIR, [])
+    assert state.requests == []
+
+
+def test_the_identity_tells_apart_uploads_of_the_same_content() -> None:
+    assert identity_of(b"a", modified=1) != identity_of(b"a", modified=2)
+    assert identity_of(b"a", modified=1) != identity_of(b"b", modified=1)
