@@ -1,0 +1,62 @@
+"""Doing many things at once, with results in order and no error lost."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from sluice.concurrency import Gather, chunks, in_order, in_threads
+from sluice.errors import Unavailable
+
+GATHERS = [in_order, in_threads(4)]
+
+
+@pytest.mark.parametrize("gather", GATHERS, ids=["in_order", "in_threads"])
+def test_results_come_in_the_order_of_the_items(gather: Gather) -> None:
+    assert gather(lambda n: n * n, range(100)) == [n * n for n in range(100)]
+    assert gather(str, iter([7])) == ["7"]
+    assert gather(str, []) == []
+
+
+@pytest.mark.parametrize("gather", GATHERS, ids=["in_order", "in_threads"])
+def test_the_first_error_in_order_is_raised(gather: Gather) -> None:
+    def fail(n: int) -> int:
+        if n % 2:
+            raise Unavailable(str(n))
+        return n
+
+    with pytest.raises(Unavailable, match=r"^1$"):
+        gather(fail, range(8))
+
+
+def test_an_error_is_raised_only_after_everything_started_has_ended() -> None:
+    ended: list[int] = []
+    failed = threading.Event()
+
+    def work(n: int) -> None:
+        if n == 0:
+            failed.set()
+            raise Unavailable("first")
+        failed.wait()
+        ended.append(n)
+
+    with pytest.raises(Unavailable):
+        in_threads(4)(work, range(4))
+    assert sorted(ended) == [1, 2, 3]
+
+
+def test_several_things_are_under_way_at_once() -> None:
+    meeting = threading.Barrier(3)
+    in_threads(3)(lambda _n: meeting.wait(), range(3))
+    assert not meeting.broken
+
+
+def test_a_single_thing_needs_no_thread() -> None:
+    assert in_threads(4)(lambda _n: threading.current_thread(), [1]) == [threading.current_thread()]
+
+
+def test_chunks_are_of_at_most_the_size_and_leave_nothing_out() -> None:
+    assert list(chunks(iter(range(7)), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert list(chunks(range(6), 3)) == [[0, 1, 2], [3, 4, 5]]
+    assert list(chunks([], 3)) == []

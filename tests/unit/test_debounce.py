@@ -1,0 +1,116 @@
+"""The debounce: which window, which id, which body."""
+
+from __future__ import annotations
+
+import pytest
+from tests.support.memory_queue import MemoryQueue, Message
+
+from sluice import debounce
+from sluice.debounce import MergeRequest, QueueMessage
+from sluice.errors import TooNew, UnknownEvent
+from sluice.keys import Subdir
+
+SUBDIR = Subdir("Conda/Default", "linux-64")
+LONG = Subdir("c/" * 190 + "c", "linux-64")
+SQS_ID_CHARS_MAX = 128
+
+
+def test_a_request_is_for_the_end_of_the_window_of_eight_seconds_and_one_more() -> None:
+    assert debounce.windowed(SUBDIR, now_ms=1_000_007_999, debounce_seconds=10) == QueueMessage(
+        body='{"channel":"Conda/Default","subdir":"linux-64","not_before":1000009000,'
+        '"create":false,"format":1}',
+        group="Conda%2FDefault/linux-64",
+        deduplication_id="Conda%2FDefault/linux-64|125000",
+    )
+
+
+@pytest.mark.parametrize(
+    ("debounce_seconds", "now_ms", "window", "not_before"),
+    [(3, 1999, 1, 3000), (3, 2000, 2, 4000), (300, 0, 0, 299_000), (300, 298_000, 1, 597_000)],
+)
+def test_a_window_is_two_seconds_shorter_than_the_queue_delays(
+    debounce_seconds: int, now_ms: int, window: int, not_before: int
+) -> None:
+    message = debounce.windowed(SUBDIR, now_ms=now_ms, debounce_seconds=debounce_seconds)
+    assert message.deduplication_id.endswith(f"|{window}")
+    assert debounce.parse(message.body) == MergeRequest(SUBDIR, not_before)
+
+
+def test_one_request_per_subdir_and_window_gets_through() -> None:
+    queue = MemoryQueue()
+    noarch = Subdir(SUBDIR.channel, "noarch")
+    for subdir, now_ms in [(SUBDIR, 0), (SUBDIR, 7999), (noarch, 7999), (SUBDIR, 8000)]:
+        debounce.windowed(subdir, now_ms=now_ms, debounce_seconds=10).send_to(queue)
+    assert [message.deduplication_id for message in queue.messages] == [
+        "Conda%2FDefault/linux-64|0",
+        "Conda%2FDefault/noarch|0",
+        "Conda%2FDefault/linux-64|1",
+    ]
+
+
+def test_a_request_to_create_is_not_swallowed_by_one_that_only_merges() -> None:
+    queue = MemoryQueue()
+    for create in (False, True, True):
+        debounce.windowed(SUBDIR, now_ms=0, debounce_seconds=10, create=create).send_to(queue)
+    assert [debounce.parse(message.body).create for message in queue.messages] == [False, True]
+    assert queue.messages[1].group == queue.messages[0].group
+
+
+def test_a_request_for_a_further_merge_has_an_id_of_its_own_and_is_due_at_once() -> None:
+    message = debounce.unwindowed(SUBDIR, now_ms=5, unique="0123456789abcdef0123456789abcdef")
+    assert message.deduplication_id == "Conda%2FDefault/linux-64|0123456789abcdef01234567"
+    assert debounce.parse(message.body) == MergeRequest(SUBDIR, not_before=5)
+
+
+def test_a_group_too_long_for_sqs_is_hashed_and_the_body_still_names_the_subdir() -> None:
+    messages = [
+        debounce.windowed(LONG, now_ms=10**13, debounce_seconds=3, create=True),
+        debounce.unwindowed(LONG, now_ms=10**13, unique="f" * 32),
+    ]
+    for message in messages:
+        assert message.group.startswith("sha256:")
+        assert len(message.deduplication_id) <= SQS_ID_CHARS_MAX
+        assert debounce.parse(message.body).subdir == LONG
+
+
+def test_the_longest_group_that_is_not_hashed_leaves_room_for_every_suffix() -> None:
+    subdir = Subdir("c" * 91, "linux-64")
+    message = debounce.unwindowed(subdir, now_ms=0, unique="f" * 32)
+    assert message.group == subdir.component
+    assert len(message.deduplication_id) <= SQS_ID_CHARS_MAX
+
+
+def test_a_message_is_sent_as_it_is() -> None:
+    queue = MemoryQueue()
+    QueueMessage("body", "group", "id").send_to(queue)
+    assert queue.messages == [Message("body", "group", "id")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "no json",
+        "[]",
+        '"%/noarch"',
+        '{"channel":"c","subdir":"linux-64"}',
+        '{"channel":"c","subdir":"linux-64","not_before":"soon"}',
+        '{"channel":"c","subdir":"../x","not_before":1}',
+        '{"channel":null,"subdir":"linux-64","not_before":1}',
+        '{"Records":[]}',
+    ],
+)
+def test_what_is_not_a_merge_request_is_an_unknown_event(body: str) -> None:
+    with pytest.raises(UnknownEvent, match="not a merge request"):
+        debounce.parse(body)
+
+
+def test_a_request_without_the_optional_fields_is_of_the_first_format() -> None:
+    body = '{"channel":"","subdir":"noarch","not_before":1}'
+    assert debounce.parse(body) == MergeRequest(Subdir("", "noarch"), 1)
+
+
+def test_a_request_of_a_newer_sluice_is_refused() -> None:
+    body = '{"channel":"c","subdir":"linux-64","not_before":1,"format":2}'
+    with pytest.raises(TooNew, match="merge request of format 2"):
+        debounce.parse(body)

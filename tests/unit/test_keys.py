@@ -1,0 +1,188 @@
+"""Where everything lies: the key grammar as literal examples."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluice.keys import (
+    REPODATA,
+    REPODATA_ZST,
+    SHARD_INDEX,
+    PackageKey,
+    PackageName,
+    Subdir,
+    is_subdir,
+    package_name,
+    parse_filename,
+    parse_package_key,
+    parse_state_channel,
+)
+from sluice.limits import CHANNEL_COMPONENT_CHARS_MAX, FILENAME_CHARS_MAX
+
+DEEP = Subdir("Conda/Default", "linux-64")
+ROOT = Subdir("", "noarch")
+DIGEST = "ab" * 32
+S3_KEY_BYTES_MAX = 1024
+
+
+def test_public_keys_follow_the_ceps_and_private_ones_start_with_kind_and_channel() -> None:
+    assert {
+        "package": DEEP.public("a-1-0.conda"),
+        "shard": DEEP.shard(DIGEST),
+        "head": DEEP.head,
+        "commit": DEEP.commit(DIGEST),
+        "tree": DEEP.tree(DIGEST),
+        "leaf": DEEP.leaf(DIGEST),
+        "staged": DEEP.staged("a-1!2+cpu-0.conda", "7"),
+        "rejects": DEEP.rejects,
+    } == {
+        "package": "Conda/Default/linux-64/a-1-0.conda",
+        "shard": f"Conda/Default/linux-64/shards/{DIGEST}.msgpack.zst",
+        "head": "heads/Conda%2FDefault/linux-64.json",
+        "commit": f"commits/Conda%2FDefault/linux-64/{DIGEST}.json",
+        "tree": f"trees/Conda%2FDefault/linux-64/{DIGEST}.msgpack.zst",
+        "leaf": f"leaves/Conda%2FDefault/linux-64/{DIGEST}.msgpack.zst",
+        "staged": "staging/Conda%2FDefault/linux-64/a-1!2+cpu-0.conda/7.json",
+        "rejects": "rejects/Conda%2FDefault/linux-64.json",
+    }
+
+
+def test_the_channel_at_the_root_of_the_bucket_has_no_leading_slash_and_is_a_percent_sign() -> None:
+    assert ROOT.public(REPODATA) == "noarch/repodata.json"
+    assert ROOT.shard(DIGEST) == f"noarch/shards/{DIGEST}.msgpack.zst"
+    assert ROOT.head == "heads/%/noarch.json"
+    assert ROOT.staged("a-1-0.conda", "7") == "staging/%/noarch/a-1-0.conda/7.json"
+    assert parse_state_channel("%") == ""
+
+
+def test_a_channel_that_is_itself_a_percent_sign_is_not_the_root() -> None:
+    assert Subdir("%", "noarch").head == "heads/%25/noarch.json"
+    assert parse_state_channel("%25") == "%"
+
+
+def test_an_unreadable_staging_record_is_set_aside_under_its_own_path() -> None:
+    staged = DEEP.staged("a-1-0.conda", "7")
+    assert DEEP.set_aside(staged) == "unreadable/Conda%2FDefault/linux-64/a-1-0.conda/7.json"
+
+
+def test_a_filename_that_would_overflow_a_staging_key_is_hashed() -> None:
+    channel = "c" * CHANNEL_COMPONENT_CHARS_MAX
+    subdir = Subdir(channel, "a" * 15 + "-" + "b" * 16)
+    long = [subdir.staged(f"{'é' * 300}{n}.conda", "f" * 64) for n in range(2)]
+    assert long[0] != long[1]
+    assert all(len(key.encode()) <= S3_KEY_BYTES_MAX for key in long)
+    assert long[0].split("/")[3].startswith("~")
+
+
+def test_the_index_files_do_not_pass_the_filter_of_the_notifications() -> None:
+    keys = [DEEP.public(file) for file in (REPODATA, REPODATA_ZST, SHARD_INDEX)]
+    assert [parse_package_key(key) for key in [*keys, DEEP.shard(DIGEST)]] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("key", "channel", "subdir", "filename"),
+    [
+        ("linux-64/a-1-0.conda", "", "linux-64", "a-1-0.conda"),
+        ("noarch/a-1-0.tar.bz2", "", "noarch", "a-1-0.tar.bz2"),
+        ("Conda/Default/osx-arm64/a-1-0.conda", "Conda/Default", "osx-arm64", "a-1-0.conda"),
+        ("c/linux-64/torch-2.1+cpu-0.conda", "c", "linux-64", "torch-2.1+cpu-0.conda"),
+        ("c/noarch/noarch/a-1-0.conda", "c/noarch", "noarch", "a-1-0.conda"),
+        ("c/noarch/.conda", "c", "noarch", ".conda"),
+        ("c/noarch/Not A Package!.conda", "c", "noarch", "Not A Package!.conda"),
+    ],
+)
+def test_a_key_in_a_subdir_is_taken_apart_whatever_its_filename(
+    key: str, channel: str, subdir: str, filename: str
+) -> None:
+    found = parse_package_key(key)
+    assert found == PackageKey(Subdir(channel, subdir), filename)
+    assert found
+    assert found.path == key
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "a-1-0.conda",
+        "/noarch/a-1-0.conda",
+        "c//noarch/a-1-0.conda",
+        "/c/noarch/a-1-0.conda",
+        "c/linux/a-1-0.conda",
+        "c/Linux-64/a-1-0.conda",
+        "c/noarch/a-1-0.zip",
+        "c/noarch/a-1-0.conda/",
+        "c/noarch/shards/a-1-0.conda",
+        "c/noarch/repodata.json",
+        f"{'é' * CHANNEL_COMPONENT_CHARS_MAX}/noarch/a-1-0.conda",
+        "",
+    ],
+)
+def test_a_key_outside_every_subdir_is_none_of_our_business(key: str) -> None:
+    assert parse_package_key(key) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        ("noarch", True),
+        ("linux-64", True),
+        ("emscripten-wasm32", True),
+        ("a" * 15 + "-" + "b" * 16, True),
+        ("a" * 16 + "-" + "b" * 16, False),
+        ("linux", False),
+        ("linux-aarch-64", False),
+        ("Linux-64", False),
+        ("linux-64\n", False),
+        ("", False),
+    ],
+)
+def test_a_subdir_is_what_cep_26_allows(text: str, *, allowed: bool) -> None:
+    assert is_subdir(text) is allowed
+
+
+@pytest.mark.parametrize(
+    ("filename", "parts"),
+    [
+        ("a-1-0.conda", ("a", "1", "0", ".conda")),
+        ("a-1-0.tar.bz2", ("a", "1", "0", ".tar.bz2")),
+        ("_libgcc_mutex-0.1-main.conda", ("_libgcc_mutex", "0.1", "main", ".conda")),
+        ("ruamel.yaml-0.18-py_0.conda", ("ruamel.yaml", "0.18", "py_0", ".conda")),
+        ("torch-2.1+cpu-py_0.conda", ("torch", "2.1+cpu", "py_0", ".conda")),
+        ("x-y-z-1!2.0-A_1.conda", ("x-y-z", "1!2.0", "A_1", ".conda")),
+        (f"{'n' * 64}-{'1' * 64}-{'b' * 64}.conda", ("n" * 64, "1" * 64, "b" * 64, ".conda")),
+    ],
+)
+def test_a_filename_is_name_version_and_build(
+    filename: str, parts: tuple[str, str, str, str]
+) -> None:
+    assert parse_filename(filename) == PackageName(*parts)
+    assert package_name(filename) == parts[0]
+
+
+@pytest.mark.parametrize(
+    "filename",
+    [
+        "a-1.conda",
+        "a-1-0.zip",
+        "a-1-0",
+        "-1-0.conda",
+        "a--0.conda",
+        "a-1-.conda",
+        "A-1-0.conda",
+        "__virtual-1-0.conda",
+        "a..b-1-0.conda",
+        "a-1 0-0.conda",
+        "a-1-0!.conda",
+        "a-1-é.conda",
+        "a-1-0\n.conda",
+        f"{'n' * 65}-1-0.conda",
+        f"a-{'1' * 65}-0.conda",
+        f"a-1-{'b' * 65}.conda",
+        "x" * FILENAME_CHARS_MAX + "-1-0.conda",
+        ".conda",
+        "",
+    ],
+)
+def test_a_filename_that_cep_26_forbids_has_no_name(filename: str) -> None:
+    assert parse_filename(filename) is None
+    assert package_name(filename) == ""

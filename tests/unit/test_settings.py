@@ -1,0 +1,69 @@
+"""What the functions are told by their environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from sluice.errors import Misconfigured
+from sluice.settings import ExtractSettings, MergeSettings, Settings
+
+COMMON = {
+    "CHANNEL_BUCKET": "channel",
+    "STATE_BUCKET": "state",
+    "MERGE_QUEUE_URL": "https://sqs/merge.fifo",
+    "DEBOUNCE_SECONDS": "10",
+}
+EXTRACT = {**COMMON, "TRUST_UPLOADER_DIGESTS": "true", "UPLOAD_MAX_RECEIVES": "5"}
+MERGE = {**COMMON, "OWNER": "arn:stack", "INDEX_CACHE_MAX_AGE": "0"}
+SETTINGS = Settings("channel", "state", "https://sqs/merge.fifo", 10)
+
+
+def test_each_function_reads_its_variables() -> None:
+    assert ExtractSettings.from_env(EXTRACT) == ExtractSettings(
+        SETTINGS, trust_uploader_digests=True, upload_receives_max=5
+    )
+    assert MergeSettings.from_env(MERGE) == MergeSettings(
+        SETTINGS, owner="arn:stack", index_max_age_seconds=0
+    )
+
+
+def test_trust_in_uploaders_can_be_withdrawn() -> None:
+    env = {**EXTRACT, "TRUST_UPLOADER_DIGESTS": "false"}
+    assert ExtractSettings.from_env(env).trust_uploader_digests is False
+
+
+@pytest.mark.parametrize(
+    ("settings", "env"), [(ExtractSettings, EXTRACT), (MergeSettings, MERGE)], ids=["E", "M"]
+)
+def test_a_missing_or_empty_variable_is_named(
+    settings: type[ExtractSettings | MergeSettings], env: Mapping[str, str]
+) -> None:
+    for name in env:
+        without = {other: value for other, value in env.items() if other != name}
+        for broken in (without, {**env, name: ""}):
+            with pytest.raises(Misconfigured, match=f"^the environment variable {name} is not set"):
+                settings.from_env(broken)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("DEBOUNCE_SECONDS", "2", "a whole number of 3 or more, not '2'"),
+        ("DEBOUNCE_SECONDS", "ten", "a whole number of 3 or more, not 'ten'"),
+        ("DEBOUNCE_SECONDS", "10.5", "a whole number of 3 or more, not '10.5'"),
+        ("DEBOUNCE_SECONDS", "-10", "a whole number of 3 or more, not '-10'"),
+        ("UPLOAD_MAX_RECEIVES", "0", "a whole number of 1 or more, not '0'"),
+        ("TRUST_UPLOADER_DIGESTS", "True", "true or false, not 'True'"),
+        ("TRUST_UPLOADER_DIGESTS", "1", "true or false, not '1'"),
+        ("INDEX_CACHE_MAX_AGE", "-1", "a whole number of 0 or more, not '-1'"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_quoted_with_what_it_must_be(
+    name: str, value: str, sentence: str
+) -> None:
+    settings = ExtractSettings if name in EXTRACT else MergeSettings
+    with pytest.raises(Misconfigured) as raised:
+        settings.from_env({**EXTRACT, **MERGE, name: value})
+    assert str(raised.value) == f"{name} must be {sentence}"
