@@ -65,7 +65,10 @@ INFO_UNPACKED_BYTES_MAX = 256 * MIB
 ZSTD_WINDOW_BYTES_MAX = 128 * MIB
 """What zstd decoders accept by default, and what level 22 declares: not less, or packages that
 clients can read would be rejected.  The memory is only used as far as data fills it."""
+ZSTD_SLIVER_BYTES = 512
+"""Fed to zstd at once: it may unpack to 16 MiB, and ordinarily does to a few KiB."""
 UNPACK_CHUNK_BYTES = 64 * KIB
+"""Fed to bzip2, and taken from it, at once."""
 BZ2_STREAMS_MAX = 100_000
 """Of one .tar.bz2.  Parallel compressors start one per 900 kB; a million empty ones are an
 attack."""

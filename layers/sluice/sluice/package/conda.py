@@ -21,12 +21,12 @@ from sluice.limits import (
     INFO_PACKED_BYTES_MAX,
     INFO_UNPACKED_BYTES_MAX,
     MIB,
-    UNPACK_CHUNK_BYTES,
     ZIP_LOCAL_HEADER_BYTES_MAX,
     ZIP_MEMBERS_MAX,
+    ZSTD_SLIVER_BYTES,
     ZSTD_WINDOW_BYTES_MAX,
 )
-from sluice.package.tarball import read_info
+from sluice.package.tarball import read_info, truncated
 
 Fetch = Callable[[int, int], bytes]
 """Read ``(start, length)`` of the object."""
@@ -36,12 +36,14 @@ SUFFIX = ".conda"
 _LOCAL_HEADER_BYTES_MIN = 30
 _ENCRYPTED = 0x1
 # What zipfile raises where there is no sound zip: its own error, structures that are too short,
-# versions and flags that it does not know, names that are not UTF-8, reads beyond the window.
+# versions and flags that it does not know, names that are not UTF-8, places outside of the file
+# or of the window, data that ends too early.
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
     struct.error,
     NotImplementedError,
     ValueError,
+    OSError,
     EOFError,
 )
 
@@ -144,16 +146,29 @@ def _component(members: Sequence[zipfile.ZipInfo], kind: str, file: str) -> zipf
 
 
 def _unpack(packed: bytes, file: str) -> Iterator[bytes]:
-    decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX)
+    """Decompress frame after frame.
+
+    In slivers, because zstd unpacks four bytes to 128 KiB at most and this interface gives all
+    at once; zstandard's bounded reader does not tell a frame that was cut off from its end.
+    """
+    context = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX)
+    frame = context.decompressobj()
     try:
-        with decompressor.stream_reader(packed, read_across_frames=True) as reader:
-            while chunk := reader.read(UNPACK_CHUNK_BYTES):
-                yield chunk
+        for start in range(0, len(packed), ZSTD_SLIVER_BYTES):
+            rest = packed[start : start + ZSTD_SLIVER_BYTES]
+            while rest:
+                if frame.eof:
+                    frame = context.decompressobj()
+                if unpacked := frame.decompress(rest):
+                    yield unpacked
+                rest = frame.unused_data
     except zstandard.ZstdError as error:
         raise BadPackage(
             "zstd-invalid",
             f"{file}: its info archive is not zstd, or it is damaged. Build or upload it again.",
         ) from error
+    if not frame.eof:
+        raise truncated(file)
 
 
 def _not_a_zip(file: str) -> BadPackage:
@@ -184,7 +199,7 @@ class _Window:
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         if base + offset < 0:
-            raise ValueError("in front of the file")
+            raise OSError("in front of the file")
         self._position = base + offset
         return self._position
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NoReturn
+from collections.abc import Iterable
+from typing import Annotated, Any, NoReturn
 
 import msgspec
 
@@ -54,10 +55,13 @@ def parse_index(body: bytes, file: str) -> dict[str, Any]:
 def parse_run_exports(body: bytes | None) -> dict[str, Any] | None:
     """Parse ``info/run_exports.json``; ``None`` where it is missing or malformed.
 
-    Only ``schema_version`` is no list of match specs.  A bare list means ``weak`` (CEP 34).
+    A bare list means ``weak`` (CEP 34).  Keys that no client knows are left out.
     """
-    parsed = _lenient(body, dict[str, list[str] | int] | list[str])
-    return {"weak": parsed} if isinstance(parsed, list) else parsed
+    parsed = _lenient(body, _RunExports | list[str])
+    if isinstance(parsed, list):
+        return {"weak": parsed}
+    groups: dict[str, Any] | None = None if parsed is None else msgspec.to_builtins(parsed)
+    return groups
 
 
 def parse_channeldata(about: bytes | None, paths: bytes | None) -> dict[str, Any]:
@@ -66,6 +70,17 @@ def parse_channeldata(about: bytes | None, paths: bytes | None) -> dict[str, Any
     What is missing, malformed or too large is left out, the flags all together.
     """
     return _about_fields(about) | _flags(paths)
+
+
+class _RunExports(msgspec.Struct):
+    """Groups of match specs; what was not given stays so."""
+
+    noarch: list[str] | msgspec.UnsetType = msgspec.UNSET
+    schema_version: Annotated[int, msgspec.Meta(ge=1, le=255)] | msgspec.UnsetType = msgspec.UNSET
+    strong: list[str] | msgspec.UnsetType = msgspec.UNSET
+    strong_constrains: list[str] | msgspec.UnsetType = msgspec.UNSET
+    weak: list[str] | msgspec.UnsetType = msgspec.UNSET
+    weak_constrains: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _About(msgspec.Struct):
@@ -143,14 +158,14 @@ def _lenient(body: bytes | None, form: Any) -> Any:
 def _deeper_than(value: object, levels: int) -> bool:
     layer = [value]
     for _ in range(levels):
-        layer = [inner for outer in layer for inner in _inside(outer)]
+        layer = [inner for outer in layer for inner in _containers_in(outer)]
     return bool(layer)
 
 
-def _inside(value: object) -> list[object]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
+def _containers_in(value: object) -> list[object]:
+    items = value.values() if isinstance(value, dict) else value
+    assert isinstance(items, Iterable)
+    return [item for item in items if isinstance(item, dict | list)]
 
 
 def _too_deep(file: str) -> BadPackage:

@@ -92,6 +92,15 @@ def read_info(
     return found
 
 
+def truncated(file: str) -> BadPackage:
+    """Make the reject for an archive that ends too early."""
+    return BadPackage(
+        "truncated",
+        f"{file} ends in the middle: it was probably cut off while it was copied. "
+        "Build or upload it again.",
+    )
+
+
 def _must_be_the_only_file(member: _Member, seen: set[str], file: str) -> None:
     if member.kind not in _FILES:
         raise BadPackage(
@@ -220,11 +229,7 @@ class _Stream:
     def _take(self, size: int) -> Iterator[bytes]:
         while size > 0:
             if not self._fill():
-                raise BadPackage(
-                    "truncated",
-                    f"{self._file} ends in the middle: it was probably cut off while it was "
-                    "copied. Build or upload it again.",
-                )
+                raise truncated(self._file)
             piece = self._chunk[self._at : self._at + size]
             self._at += len(piece)
             self.position += len(piece)

@@ -11,7 +11,7 @@ from sluice.limits import (
     TAR_BZ2_UNPACKED_BYTES_MAX,
     UNPACK_CHUNK_BYTES,
 )
-from sluice.package.tarball import read_info
+from sluice.package.tarball import read_info, truncated
 
 _STREAM_START = b"BZh"
 # A bzip2 stream ends in this 48-bit mark, a 32-bit checksum and up to 7 bits of padding.
@@ -39,11 +39,7 @@ def must_end_properly(tail: bytes, file: str) -> None:
     bits = int.from_bytes(tail[-TRAILER_BYTES:], "big") >> _CHECKSUM_BITS
     mask = (1 << _END_MARK_BITS) - 1
     if not any((bits >> padding) & mask == _END_MARK for padding in range(8)):
-        raise BadPackage(
-            "truncated",
-            f"{file} does not end like a bzip2 file: it was probably cut off while it was "
-            "copied. Build or upload it again.",
-        )
+        raise truncated(file)
 
 
 def _unpack(packed: Iterable[bytes], file: str) -> Iterator[bytes]:
@@ -67,6 +63,8 @@ def _unpack(packed: Iterable[bytes], file: str) -> Iterator[bytes]:
                 yield unpacked
             if streams > BZ2_STREAMS_MAX:
                 raise _damaged(file)
+    if not decompressor.eof:
+        raise truncated(file)
 
 
 def _pieces(packed: Iterable[bytes]) -> Iterator[bytes]:

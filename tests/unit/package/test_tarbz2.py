@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import bz2
+from collections.abc import Iterator
+
+import pytest
+from tests.support.packages import TAR_BZ2, Entry, index_entry, tar, tar_bz2
+
+from sluice.errors import BadPackage
+from sluice.limits import MIB
+from sluice.package import tarbz2
+from sluice.package.tarbz2 import TRAILER_BYTES, must_end_properly, read_tar_bz2_info
+
+INDEX = index_entry()
+FOUND = {"info/index.json": INDEX.data}
+PAYLOAD = Entry("lib/a", bytes(range(256)) * 8000)
+GOOD = tar_bz2(INDEX, PAYLOAD)
+
+
+def code(body: bytes) -> str:
+    with pytest.raises(BadPackage) as refused:
+        read_tar_bz2_info([body], TAR_BZ2)
+    return refused.value.code
+
+
+@pytest.mark.parametrize("chunk", [1, 1000, 10**9])
+def test_info_is_found_in_every_chunking(chunk: int) -> None:
+    body = tar_bz2(PAYLOAD, INDEX)
+    chunks = (body[at : at + chunk] for at in range(0, len(body), chunk))
+    assert read_tar_bz2_info(chunks, TAR_BZ2) == FOUND
+
+
+def test_streams_of_a_parallel_compressor_are_read_as_one() -> None:
+    body = tar([PAYLOAD, INDEX])
+    half = len(body) // 2
+    packed = bz2.compress(body[:half]) + bz2.compress(b"") + bz2.compress(body[half:])
+    assert read_tar_bz2_info([packed], TAR_BZ2) == FOUND
+
+
+def test_nothing_behind_info_is_taken() -> None:
+    def chunks() -> Iterator[bytes]:
+        yield GOOD
+        raise AssertionError("read on")
+
+    assert read_tar_bz2_info(chunks(), TAR_BZ2) == FOUND
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", "truncated"),
+        (b"not bzip2 at all", "bz2-invalid"),
+        (GOOD[:4], "truncated"),
+        (bz2.compress(tar([PAYLOAD, INDEX]))[:2000], "truncated"),
+        (GOOD[:40] + b"\xff" * 40 + GOOD[80:], "bz2-invalid"),
+        (bz2.compress(b"not tar" * 1000), "tar-invalid"),
+        (tar_bz2(PAYLOAD), "index-json-missing"),
+    ],
+)
+def test_damaged_files_are_refused(body: bytes, expected: str) -> None:
+    assert code(body) == expected
+
+
+def test_garbage_behind_the_last_stream_is_no_more_data() -> None:
+    assert code(bz2.compress(b"") + b"garbage") == "index-json-missing"
+
+
+def test_a_tar_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tarbz2, "TAR_BZ2_UNPACKED_BYTES_MAX", 4 * MIB)
+    bomb = tar_bz2(Entry("lib/zeros", bytes(8 * MIB)), INDEX)
+    assert len(bomb) < 1000
+    assert code(bomb) == "info-too-large"
+
+
+def test_a_bomb_behind_info_is_never_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tarbz2, "TAR_BZ2_UNPACKED_BYTES_MAX", 4 * MIB)
+    body = tar_bz2(INDEX, Entry("lib/zeros", bytes(64 * MIB)))
+    assert read_tar_bz2_info([body], TAR_BZ2) == FOUND
+
+
+def test_endless_empty_streams_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tarbz2, "BZ2_STREAMS_MAX", 100)
+    assert code(bz2.compress(b"") * 200) == "bz2-invalid"
+
+
+@pytest.mark.parametrize("length", range(1, 20))
+def test_every_whole_file_ends_properly_and_no_cut_one_does(length: int) -> None:
+    body = bz2.compress(b"x" * length * 37)
+    must_end_properly(body[-TRAILER_BYTES:], TAR_BZ2)
+    for cut in range(1, len(body)):
+        with pytest.raises(BadPackage) as refused:
+            must_end_properly(body[:-cut][-TRAILER_BYTES:], TAR_BZ2)
+        assert refused.value.code == "truncated"
