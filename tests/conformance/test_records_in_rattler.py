@@ -134,8 +134,7 @@ def test_a_version_is_accepted_exactly_if_rattler_reads_it(version: str) -> None
     try:
         make_record(INDEX | {"version": version}, key, size=7, digests=DIGESTS)
         accepted = True
-    except BadPackage as refused:
-        assert refused.code == "version-invalid"
+    except BadPackage:
         accepted = False
     assert accepted == readable or (readable and beyond_cep_33(version))
 
