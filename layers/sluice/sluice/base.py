@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import msgspec
 
+from sluice.catalog.codec import pack_plain
 from sluice.catalog.leaf import TAKEN_OVER, Record
 from sluice.errors import Corrupt
 from sluice.identity import Identity
@@ -46,14 +48,25 @@ class Base:
 
     def _entry(self, filename: str, raw: msgspec.Raw) -> Record:
         try:
+            known = msgspec.json.decode(raw, type=_Known)
             record = msgspec.json.decode(raw, type=dict)
-        except UNDECODABLE as error:
+            pack_plain(record)  # not every number and depth that JSON can hold fits in a shard
+        except (*UNDECODABLE, OverflowError, ValueError) as error:
             raise Corrupt(f"the record of {filename} in the index there: {error}") from error
         identity = self.listing[filename]
-        # CEP 47: preserve what is there; an artifact that predates the field MAY be dated by
-        # another signal of the server's, here the time of its upload.
-        record.setdefault("indexed_timestamp", identity.modified * 1000)
+        if known.indexed_timestamp is None:
+            # CEP 47: preserve what is there; an artifact that predates the field MAY be dated by
+            # another signal of the server's, here the time of its upload.
+            record["indexed_timestamp"] = identity.modified * 1000
         return Record(identity=identity, extractor=TAKEN_OVER, record=record)
+
+
+class _Known(msgspec.Struct):
+    """What sluice itself takes from a record, whoever wrote it."""
+
+    indexed_timestamp: int | None = None
+    md5: Annotated[str, msgspec.Meta(pattern="^([0-9a-fA-F]{2})*$")] | None = None
+    sha256: Annotated[str, msgspec.Meta(pattern="^([0-9a-fA-F]{2})*$")] | None = None
 
 
 class _Info(msgspec.Struct):
@@ -76,18 +89,15 @@ def read_base(channel: ObjectStore, subdir: Subdir) -> Base:
         info.key.removeprefix(subdir.prefix): info
         for info in channel.list(subdir.prefix, delimiter="/")
     }
-    if REPODATA not in infos:
-        return Base()
-    key = subdir.public(REPODATA)
-    stored = channel.get(key)
-    if stored is None:  # deleted since it was listed
-        return Base()
     listing = {filename: Identity.of(info) for filename, info in infos.items()}
+    index = channel.get(subdir.public(REPODATA)) if REPODATA in infos else None
     compressed = channel.head(subdir.public(REPODATA_ZST)) if REPODATA_ZST in infos else None
     shards = channel.get(subdir.public(SHARD_INDEX)) if SHARD_INDEX in infos else None
     return Base(
-        generation=_highest_generation([stored.info, compressed, shards.info if shards else None]),
-        names=_by_name(_decode(stored.body, what=key), listing),
+        generation=_highest_generation(
+            [index.info if index else None, compressed, shards.info if shards else None]
+        ),
+        names=_by_name(_decode(index.body, what=index.info.key), listing) if index else {},
         listing=listing,
         shard_index=shards.body if shards else None,
     )
