@@ -11,6 +11,7 @@ from sluice.limits import KIB, MIB, STORED_OBJECT_BYTES_MAX
 # saves 15 to 19 % against level 12, so it is worth its time only while the file is small.
 _LEVEL_BELOW_BYTES = ((512 * KIB, 19), (4 * MIB, 12), (128 * MIB, 9))
 _LEVEL_BEYOND = 6
+_LEVEL_PRIVATE = 3
 
 # With workers zstd cuts the input into jobs whose size follows from the level alone, so the bytes
 # do not depend on how many cores there are.  Below this size there would be only one job.
@@ -18,8 +19,13 @@ _THREADED_FROM_BYTES = 4 * MIB
 _WORKERS = 2
 
 
+def compress_private(data: bytes) -> bytes:
+    """Compress what no client downloads: mostly digests, on which a high level is wasted."""
+    return zstandard.ZstdCompressor(level=_LEVEL_PRIVATE).compress(data)
+
+
 def compress(data: bytes) -> bytes:
-    """Compress into a single frame that carries its content size.
+    """Compress what clients download into a single frame that carries its content size.
 
     Several clients stop reading after the first frame, and some size their buffer by the header.
     """

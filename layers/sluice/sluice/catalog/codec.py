@@ -26,7 +26,7 @@ def digest(body: bytes) -> str:
 def pack(content: msgspec.Struct) -> bytes:
     """Serialise for keeping.  Keys of mappings are sorted."""
     plain = msgspec.to_builtins(content, builtin_types=(bytes,), order="deterministic")
-    return zstd.compress(pack_plain(plain))
+    return zstd.compress_private(pack_plain(plain))
 
 
 def pack_plain(content: Any) -> bytes:
