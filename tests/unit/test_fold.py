@@ -1,0 +1,239 @@
+"""What staged verdicts mean for the entries of one name."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import msgspec
+import pytest
+from tests.support.staged import A2, A, B, identity_of, indexed, rejected, removed
+
+from sluice import fold
+from sluice.catalog.leaf import TAKEN_OVER, Entry, Pin, Record, Reject
+from sluice.fold import Difference
+from sluice.staging import Indexed, Rejected, Staged
+
+AT = 1_760_000_000_000
+LATER = AT + 5
+
+
+def record(verdict: Indexed, *, since: int = AT) -> Record:
+    """The entry that a good package becomes."""
+    return Record(
+        identity=verdict.identity,
+        extractor=verdict.extractor,
+        record={**verdict.record, "indexed_timestamp": since},
+        digests_from=verdict.digests_from,
+    )
+
+
+def reject(verdict: Rejected, *, at: int = AT) -> Reject:
+    """The entry that a bad package becomes."""
+    return Reject(
+        identity=verdict.identity,
+        extractor=verdict.extractor,
+        code=verdict.code,
+        sentence=verdict.sentence,
+        at=at,
+    )
+
+
+def apply(old: Entry | None, verdict: fold.Verdict | None) -> Entry | None:
+    """The entry of one file after a verdict."""
+    before: dict[str, Entry] = {A: old} if old else {}
+    return fold.apply(before, {A: verdict}, at=LATER).get(A)
+
+
+# --- settle: records against the objects that are there -------------------------------------------
+
+
+@pytest.mark.parametrize("staged", [[indexed(A)], [rejected(A)], [removed(A)], [indexed(A)] * 2])
+def test_what_is_not_there_is_gone_whatever_was_staged(staged: list[Staged]) -> None:
+    assert fold.settle(staged, {A: None}) == {A: None}
+
+
+def test_a_verdict_on_the_object_that_is_there_counts() -> None:
+    for verdict in (indexed(A), rejected(A)):
+        assert fold.settle([verdict], {A: verdict.identity}) == {A: verdict}
+
+
+def test_a_verdict_on_another_upload_is_stale_and_says_nothing() -> None:
+    there = identity_of(b"new")
+    for stale in (
+        indexed(A, b"old"),
+        rejected(A, b"old"),
+        indexed(A, b"new", identity=identity_of(b"new", modified=1)),
+        removed(A),
+    ):
+        assert fold.settle([stale], {A: there}) == {}
+
+
+@pytest.mark.parametrize(
+    ("worse", "better"),
+    [
+        (rejected(A), indexed(A)),
+        (rejected(A, at=2), indexed(A, at=1)),
+        (indexed(A, extractor=1), rejected(A, extractor=2)),
+        (indexed(A, extractor=1, at=2), indexed(A, extractor=2, at=1)),
+        (indexed(A, at=1), indexed(A, at=2)),
+    ],
+)
+def test_of_two_verdicts_on_one_object_the_newer_extractor_wins_then_the_good_one(
+    worse: fold.Verdict, better: fold.Verdict
+) -> None:
+    observed = {A: better.identity}
+    for order in permutations([worse, better, worse]):
+        assert fold.settle(order, observed) == {A: better}
+
+
+def test_verdicts_that_differ_in_nothing_but_what_they_say_are_settled_by_what_they_say() -> None:
+    one = indexed(A)
+    other = msgspec.structs.replace(one, record={**one.record, "license": "MIT"})
+    observed = {A: one.identity}
+    assert fold.settle([one, other], observed) == fold.settle([other, one], observed)
+
+
+def test_each_file_is_settled_on_its_own() -> None:
+    good = indexed(A, b"a")
+    staged: list[Staged] = [good, removed(A2), rejected(B, b"stale")]
+    observed = {A: identity_of(b"a"), A2: None, B: identity_of(b"b")}
+    assert fold.settle(staged, observed) == {A: good, A2: None}
+
+
+# --- apply: verdicts on entries -------------------------------------------------------------------
+
+
+def test_a_new_package_is_dated_by_its_commit() -> None:
+    verdict = indexed(A, b"a")
+    assert apply(None, verdict) == record(verdict, since=LATER)
+
+
+def test_a_package_that_is_gone_leaves_no_entry() -> None:
+    for old in (None, record(indexed(A)), reject(rejected(A))):
+        assert apply(old, None) is None
+
+
+def test_the_same_content_uploaded_again_keeps_its_date() -> None:
+    verdict = indexed(A, b"a", identity=identity_of(b"a", modified=9))
+    assert apply(record(indexed(A, b"a")), verdict) == record(verdict, since=AT)
+
+
+def test_other_content_under_the_same_name_gets_a_new_date() -> None:
+    verdict = indexed(A, b"other")
+    assert apply(record(indexed(A, b"a")), verdict) == record(verdict, since=LATER)
+
+
+def test_a_package_that_comes_back_after_its_removal_gets_a_new_date() -> None:
+    verdict = indexed(A, b"a")
+    gone = fold.apply({A: record(verdict)}, {A: None}, at=AT)
+    assert fold.apply(gone, {A: verdict}, at=LATER) == {A: record(verdict, since=LATER)}
+
+
+def test_a_package_that_was_rejected_is_dated_when_it_comes_in() -> None:
+    verdict = indexed(A, b"repaired")
+    assert apply(reject(rejected(A)), verdict) == record(verdict, since=LATER)
+
+
+def test_a_good_package_overwritten_by_a_corrupt_one_becomes_a_reject() -> None:
+    verdict = rejected(A, b"corrupt")
+    assert apply(record(indexed(A, b"a")), verdict) == reject(verdict, at=LATER)
+
+
+@pytest.mark.parametrize(
+    ("old", "verdict"),
+    [
+        (record(indexed(A)), indexed(A)),
+        (record(indexed(A)), indexed(A, at=99)),
+        (record(indexed(A)), rejected(A)),
+        (reject(rejected(A)), rejected(A, at=99)),
+        (record(indexed(A, extractor=2)), indexed(A, extractor=1)),
+        (reject(rejected(A, extractor=2)), indexed(A, extractor=1)),
+    ],
+)
+def test_on_the_same_object_a_verdict_that_is_no_better_changes_nothing(
+    old: Entry, verdict: fold.Verdict
+) -> None:
+    assert apply(old, verdict) is old
+
+
+@pytest.mark.parametrize(
+    ("old", "verdict"),
+    [
+        (record(indexed(A)), indexed(A, extractor=2)),
+        (record(indexed(A), since=AT), indexed(A, extractor=2)),
+    ],
+)
+def test_a_newer_extractor_reads_the_same_object_anew_and_its_date_stays(
+    old: Record, verdict: Indexed
+) -> None:
+    assert apply(old, verdict) == record(verdict, since=AT)
+
+
+def test_a_newer_extractor_may_reject_what_an_older_one_let_in_and_the_other_way_round() -> None:
+    assert isinstance(apply(record(indexed(A)), rejected(A, extractor=2)), Reject)
+    assert isinstance(apply(reject(rejected(A)), indexed(A, extractor=2)), Record)
+    assert isinstance(apply(reject(rejected(A)), indexed(A)), Record)
+
+
+def test_a_record_that_was_taken_over_is_replaced_by_the_first_verdict_of_ours() -> None:
+    verdict = indexed(A)
+    taken = msgspec.structs.replace(record(verdict), extractor=TAKEN_OVER, digests_from={})
+    assert apply(taken, verdict) == record(verdict, since=AT)
+    assert isinstance(apply(taken, rejected(A)), Reject)
+
+
+def test_a_pinned_file_stays_out_until_another_object_is_uploaded() -> None:
+    pin = Pin(identity=identity_of(), extractor=1, at=1, reason="withdrawn")
+    assert apply(pin, indexed(A)) is pin
+    assert apply(pin, indexed(A, extractor=9)) is pin
+    again = indexed(A, identity=identity_of(modified=9))
+    assert apply(pin, again) == record(again, since=LATER)
+    assert apply(pin, None) is None
+
+
+def test_files_without_news_stay_as_they_are() -> None:
+    kept = record(indexed(A))
+    assert fold.apply({A: kept, A2: record(indexed(A2))}, {A2: None}, at=LATER) == {A: kept}
+
+
+# --- the difference -------------------------------------------------------------------------------
+
+
+RECORD, RECORD_2 = record(indexed(A, b"1")), record(indexed(A, b"2"))
+REJECT, REJECT_2 = reject(rejected(A, b"1")), reject(rejected(A, b"2"))
+PIN = Pin(identity=None, extractor=1, at=1, reason="")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (None, RECORD, Difference(added=[A])),
+        (RECORD, RECORD_2, Difference(replaced=[A])),
+        (RECORD, RECORD, Difference()),
+        (RECORD, None, Difference(removed=[A])),
+        (RECORD, REJECT, Difference(removed=[A], rejected=[A], rejects_changed=True)),
+        (None, REJECT, Difference(rejected=[A], rejects_changed=True)),
+        (REJECT, REJECT_2, Difference(rejected=[A], rejects_changed=True)),
+        (REJECT, REJECT, Difference()),
+        (REJECT, None, Difference(rejects_changed=True)),
+        (REJECT, RECORD, Difference(added=[A], rejects_changed=True)),
+        (RECORD, PIN, Difference(removed=[A])),
+        (PIN, RECORD, Difference(added=[A])),
+        (PIN, REJECT, Difference(rejected=[A], rejects_changed=True)),
+    ],
+)
+def test_a_difference_tells_what_clients_and_people_see_change(
+    old: Entry | None, new: Entry | None, expected: Difference
+) -> None:
+    difference = Difference()
+    difference.note({A: old} if old else {}, {A: new} if new else {})
+    assert difference == expected
+
+
+def test_differences_of_several_commits_add_up() -> None:
+    total = Difference(added=[A])
+    total.extend(Difference(removed=[A], rejects_changed=True))
+    total.extend(Difference(added=[B], replaced=[A2], rejected=[A]))
+    assert total == Difference(
+        added=[A, B], replaced=[A2], removed=[A], rejected=[A], rejects_changed=True
+    )
