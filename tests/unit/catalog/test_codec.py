@@ -1,0 +1,88 @@
+"""The bytes of what is stored."""
+
+from __future__ import annotations
+
+import msgpack
+import msgspec
+import pytest
+
+from sluice import zstd
+from sluice.catalog import codec
+from sluice.errors import Corrupt, TooNew
+
+
+class Thing(msgspec.Struct, kw_only=True):
+    """Something to store."""
+
+    names: dict[str, bytes]
+    format: int = 1
+
+
+def packed(content: object) -> bytes:
+    """Pack without looking."""
+    return zstd.compress(msgpack.packb(content))
+
+
+def test_a_digest_is_the_sha256_in_hex() -> None:
+    assert codec.digest(b"abc") == (
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
+
+
+def test_content_comes_back() -> None:
+    thing = Thing(names={"b": b"\xff", "a": b""})
+    assert codec.unpack(codec.pack(thing), Thing, what="thing") == thing
+
+
+def test_the_order_of_insertion_does_not_show() -> None:
+    one, other = Thing(names={"a": b"1", "b": b"2"}), Thing(names={"b": b"2", "a": b"1"})
+    assert codec.pack(one) == codec.pack(other)
+
+
+def test_unknown_keys_of_the_same_format_are_ignored() -> None:
+    body = packed({"names": {}, "format": 1, "more": 1})
+    assert codec.unpack(body, Thing, what="thing") == Thing(names={})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"garbage",
+        codec.pack(Thing(names={"a": b"x" * 99}))[:-3],
+        zstd.compress(b""),
+        zstd.compress(b"\xc1"),
+        zstd.compress(b"\x91" * 5000),
+        packed([]),
+        packed({"names": {}}),
+        packed({"names": {}, "format": "1"}),
+        packed({"names": [], "format": 1}),
+        packed({"names": {"a": 7}, "format": 1}),
+        packed({1: 2, "format": 1}),
+        packed({"format": 1}),
+        packed({"format": 1, "names": {"a": msgpack.ExtType(4, b"x")}}),
+        zstd.compress(b"\x82\xa6format\x01\xa5names\x81\xa1\xff\xa1x"),
+        packed({"names": {}, "format": 1}) + b"more",
+    ],
+)
+def test_what_cannot_be_read_is_corrupt_and_not_too_new(body: bytes) -> None:
+    with pytest.raises(Corrupt) as raised:
+        codec.unpack(body, Thing, what="thing")
+    assert type(raised.value) is Corrupt
+
+
+def test_what_a_newer_sluice_stored_is_refused_whatever_else_it_holds() -> None:
+    with pytest.raises(TooNew, match="thing has format 2, this sluice knows up to 1"):
+        codec.unpack(packed({"format": 2}), Thing, what="thing")
+    with pytest.raises(TooNew, match="thing has format 2, this sluice knows up to 1"):
+        codec.unpack_json(b'{"format":2}', Thing, what="thing")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"{}", b'{"format":1}', b'{"format":1,"names":"\xff"}', b"[" * 100_000],
+)
+def test_json_that_cannot_be_read_is_corrupt(body: bytes) -> None:
+    with pytest.raises(Corrupt) as raised:
+        codec.unpack_json(body, Thing, what="thing")
+    assert type(raised.value) is Corrupt

@@ -1,0 +1,138 @@
+"""Leaves and shards: what is known of one name's files, and what clients see of it."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import msgpack
+import pytest
+from tests.support.staged import A2, A, identity_of, record_of, unzstd
+
+from sluice.catalog import codec, leaf
+from sluice.catalog.leaf import Entry, Leaf, Pin, Record, Reject
+from sluice.catalog.tree import Node
+from sluice.errors import TooNew
+
+AT = 1_750_000_000_000
+
+
+def record(filename: str, body: bytes = b"", *, since: int = AT) -> Record:
+    """A good file."""
+    fields = {**record_of(filename, body), "indexed_timestamp": since}
+    return Record(identity=identity_of(body), extractor=1, record=fields)
+
+
+REJECT = Reject(identity=identity_of(b"r"), extractor=2, code="c", sentence="S.", at=AT)
+PIN = Pin(identity=None, extractor=3, at=AT, reason="withdrawn")
+EVERY_KIND: dict[str, Entry] = {"alpha-1-0.conda": record("alpha-1-0.conda"), "r": REJECT, "p": PIN}
+
+
+def test_a_leaf_comes_back_with_every_kind_of_entry() -> None:
+    body = leaf.render("alpha", EVERY_KIND, at=AT).leaf_body
+    assert leaf.decode(body, what="leaf") == Leaf(at=AT, entries=EVERY_KIND)
+
+
+def test_a_leaf_of_a_newer_format_is_refused() -> None:
+    body = codec.pack(Leaf(at=AT, entries={}, format=2))
+    with pytest.raises(TooNew, match="leaf has format 2"):
+        leaf.decode(body, what="leaf")
+
+
+def test_a_node_tells_what_its_leaf_and_shard_hold() -> None:
+    entries: dict[str, Entry] = {
+        A: record(A, b"1", since=AT),
+        A2: record(A2, b"22", since=AT - 7),
+        "alpha-3.0-0.conda": REJECT,
+        "alpha-4.0-0.conda": PIN,
+    }
+    rendered = leaf.render("alpha", entries, at=AT)
+    assert rendered.shard_body
+    assert rendered.node == Node(
+        leaf=sha256(rendered.leaf_body).digest(),
+        shard=sha256(rendered.shard_body).digest(),
+        listing=leaf.listing_digest(entries),
+        records=2,
+        rejects=1,
+        extractor=1,
+        oldest=AT - 7,
+        newest=AT,
+    )
+
+
+def test_a_name_without_records_has_no_shard() -> None:
+    rendered = leaf.render("alpha", {A: REJECT, A2: PIN}, at=AT)
+    assert rendered.shard_body is None
+    assert (rendered.node.shard, rendered.node.records) == (None, 0)
+    assert (rendered.node.oldest, rendered.node.newest) == (None, None)
+
+
+def test_files_without_a_parsable_name_have_no_shard_either() -> None:
+    taken_over = Record(identity=identity_of(), extractor=0, record={"indexed_timestamp": AT})
+    rendered = leaf.render("", {"Odd Name.conda": taken_over}, at=AT)
+    assert (rendered.shard_body, rendered.node.records) == (None, 1)
+
+
+def test_the_same_content_in_another_commit_has_another_name() -> None:
+    one, other = (leaf.render("alpha", {A: record(A)}, at=at) for at in (AT, AT + 1))
+    assert one.node.leaf != other.node.leaf
+    assert one.node.shard != other.node.shard
+
+
+def test_the_order_in_which_entries_came_does_not_show() -> None:
+    entries: dict[str, Entry] = {A: record(A), A2: record(A2)}
+    turned: dict[str, Entry] = {}
+    for filename, entry in reversed(entries.items()):
+        assert isinstance(entry, Record)
+        fields = dict(reversed(entry.record.items()))
+        turned[filename] = Record(identity=entry.identity, extractor=1, record=fields)
+    assert leaf.render("alpha", turned, at=AT) == leaf.render("alpha", entries, at=AT)
+
+
+def test_a_shard_is_what_cep_16_says_with_digests_as_bytes() -> None:
+    rendered = leaf.render("alpha", {A: record(A, b"1"), A2: record(A2, b"2")}, at=AT)
+    assert rendered.shard_body
+    expected = {
+        filename: {
+            **record(filename, body).record,
+            "sha256": sha256(body).digest(),
+            "md5": bytes.fromhex(record_of(filename, body)["md5"]),
+        }
+        for filename, body in ((A, b"1"), (A2, b"2"))
+    }
+    assert msgpack.unpackb(unzstd(rendered.shard_body)) == {
+        "at": AT,
+        "packages": {A2: expected[A2]},
+        "packages.conda": {A: expected[A]},
+        "removed": [],
+    }
+
+
+@pytest.mark.parametrize(("field", "value"), [("md5", None), ("md5", ""), ("license", "MIT")])
+def test_what_is_no_digest_stays_as_it_is_in_a_shard(field: str, value: object) -> None:
+    body = leaf.shard({A: {field: value}}, at=AT)
+    assert msgpack.unpackb(unzstd(body))["packages.conda"] == {A: {field: value}}
+
+
+def test_a_shard_always_has_both_package_maps() -> None:
+    assert msgpack.unpackb(unzstd(leaf.shard({}, at=AT))) == {
+        "at": AT,
+        "packages": {},
+        "packages.conda": {},
+        "removed": [],
+    }
+
+
+def test_a_listing_digest_follows_from_names_etags_and_sizes_and_nothing_else() -> None:
+    def digest(**entries: Entry) -> bytes:
+        return leaf.listing_digest(entries)
+
+    base = digest(a=REJECT, b=PIN)
+    assert base == digest(b=PIN, a=record(A, b"r"))  # same object, other verdict
+    assert len(base) == 16
+    others = [
+        digest(a=REJECT),
+        digest(b=REJECT, a=PIN),
+        digest(a=record(A, b"s"), b=PIN),
+        digest(),
+    ]
+    assert len({base, *others}) == 5

@@ -1,0 +1,104 @@
+"""Trees: growing one generation out of another, and telling them apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluice.catalog import tree
+from sluice.catalog.tree import EMPTY, Node, Tree
+from sluice.errors import Corrupt, TooNew
+
+
+def node(leaf: bytes, *, records: int = 1, shard: bytes | None = b"s") -> Node:
+    """A node with this leaf."""
+    return Node(
+        leaf=leaf,
+        shard=shard,
+        listing=b"l",
+        records=records,
+        rejects=0,
+        extractor=1,
+        oldest=1,
+        newest=2,
+    )
+
+
+TREE = Tree(
+    generation=4,
+    at=1000,
+    public=True,
+    rejects_generation=2,
+    names={"a": node(b"1", records=2), "b": node(b"2", records=3)},
+)
+
+
+def test_a_tree_comes_back() -> None:
+    assert tree.decode(tree.encode(TREE), what="tree") == TREE
+
+
+def test_the_order_of_the_names_does_not_show() -> None:
+    turned = Tree(
+        generation=4, at=1000, public=True, rejects_generation=2,
+        names=dict(reversed(TREE.names.items())),
+    )  # fmt: skip
+    assert tree.encode(turned) == tree.encode(TREE)
+
+
+def test_the_same_names_in_another_generation_or_at_another_time_are_another_tree() -> None:
+    others = [
+        tree.grow(TREE, {}, generation=g, at=at, public=True, rejects_changed=False)
+        for g, at in ((4, 1000), (5, 1000), (4, 1001))
+    ]
+    assert len({tree.encode(other) for other in others}) == 3
+
+
+def test_a_tree_of_a_newer_format_or_of_none_is_refused() -> None:
+    newer = Tree(generation=1, at=1, public=True, rejects_generation=0, names={}, format=2)
+    with pytest.raises(TooNew, match="tree has format 2"):
+        tree.decode(tree.encode(newer), what="tree")
+    with pytest.raises(Corrupt):
+        tree.decode(b"garbage", what="tree")
+
+
+def test_growing_replaces_adds_and_drops_names_and_leaves_the_parent_alone() -> None:
+    before = tree.encode(TREE)
+    grown = tree.grow(
+        TREE,
+        {"a": node(b"9"), "b": None, "c": node(b"3"), "never there": None},
+        generation=5,
+        at=2000,
+        public=True,
+        rejects_changed=False,
+    )
+    assert grown == Tree(
+        generation=5,
+        at=2000,
+        public=True,
+        rejects_generation=2,
+        names={"a": node(b"9"), "c": node(b"3")},
+    )
+    assert tree.encode(TREE) == before
+
+
+def test_the_generation_in_which_rejects_changed_is_remembered() -> None:
+    grown = tree.grow(EMPTY, {}, generation=7, at=1, public=False, rejects_changed=True)
+    assert grown.rejects_generation == 7
+
+
+def test_the_records_of_a_tree_are_those_of_its_names() -> None:
+    assert (TREE.records, EMPTY.records) == (5, 0)
+
+
+def test_changed_names_are_those_with_another_leaf_in_order() -> None:
+    grown = tree.grow(
+        TREE,
+        {"b": None, "a": node(b"1"), "z": node(b"z"), "c": node(b"c")},
+        generation=5,
+        at=1,
+        public=True,
+        rejects_changed=False,
+    )
+    assert list(tree.changed_names(TREE, grown)) == ["b", "c", "z"]
+    assert list(tree.changed_names(grown, TREE)) == ["b", "c", "z"]
+    assert list(tree.changed_names(TREE, TREE)) == []
+    assert list(tree.changed_names(EMPTY, TREE)) == ["a", "b"]
