@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+from tests.support.memory_store import Clock, Hook, LostAnswer, ignore
+
+from sluice.errors import Unavailable
 
 DEDUPLICATION_SECONDS = 300
 """Counted from the send, also after the message was consumed (SQS developer guide)."""
@@ -21,26 +26,38 @@ class Message:
 class MemoryQueue:
     """``FifoQueue`` in memory; ``messages`` may be consumed by the test."""
 
-    def __init__(self, clock: Callable[[], float] = lambda: 1_700_000_000) -> None:
+    def __init__(self, clock: Clock = lambda: 1_700_000_000) -> None:
         self.messages: list[Message] = []
         self.dropped: list[Message] = []
         self.visibility: list[tuple[str, int]] = []
-        self.before: Callable[[str], None] = lambda _operation: None
+        self.before: Hook = ignore
+        self.after: Hook = ignore
         self._clock = clock
         self._sent_at: dict[str, float] = {}
 
     def send(self, body: str, *, group: str, deduplication_id: str) -> None:
         """See ``FifoQueue.send``."""
-        self.before("SendMessage")
-        message = Message(body, group, deduplication_id)
-        sent_at = self._sent_at.get(deduplication_id)
-        if sent_at is not None and self._clock() - sent_at < DEDUPLICATION_SECONDS:
-            self.dropped.append(message)
-            return
-        self._sent_at[deduplication_id] = self._clock()
-        self.messages.append(message)
+        with self._request("SendMessage", group):
+            self._take(Message(body, group, deduplication_id))
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
         """See ``FifoQueue.change_visibility``."""
-        self.before("ChangeMessageVisibility")
-        self.visibility.append((receipt_handle, seconds))
+        with self._request("ChangeMessageVisibility", receipt_handle):
+            self.visibility.append((receipt_handle, seconds))
+
+    @contextmanager
+    def _request(self, operation: str, key: str) -> Iterator[None]:
+        try:
+            self.before(operation, key)
+            yield
+            self.after(operation, key)
+        except LostAnswer as error:
+            raise Unavailable(f"{operation} {key}: no answer") from error
+
+    def _take(self, message: Message) -> None:
+        sent_at = self._sent_at.get(message.deduplication_id)
+        if sent_at is not None and self._clock() - sent_at < DEDUPLICATION_SECONDS:
+            self.dropped.append(message)
+            return
+        self._sent_at[message.deduplication_id] = self._clock()
+        self.messages.append(message)

@@ -59,7 +59,7 @@ class Stored:
     archived: bool = False
 
 
-def _ignore(_operation: str, _key: str) -> None:
+def ignore(_operation: str, _key: str) -> None:
     """Do nothing."""
 
 
@@ -67,8 +67,8 @@ class MemoryStore:
     """``ObjectStore`` in memory, with an outside (``upload``, ``remove``) that passes no hooks."""
 
     def __init__(self, clock: Clock = lambda: 1_700_000_000, *, page_size: int = 1000) -> None:
-        self.before: Hook = _ignore
-        self.after: Hook = _ignore
+        self.before: Hook = ignore
+        self.after: Hook = ignore
         self.objects: dict[str, Stored] = {}
         self.requests: list[Request] = []
         self._clock = clock
