@@ -1,0 +1,149 @@
+"""The fence: what may replace a published file, and what may not."""
+
+from __future__ import annotations
+
+import pytest
+from tests.support.memory_store import LostAnswer, MemoryStore
+
+from sluice.errors import ForeignOwner, Unavailable
+from sluice.limits import WRITE_ATTEMPTS_MAX
+from sluice.publish.fence import Page, Replaced, Stamp, Standing, replace, standing
+from sluice.store import Headers, ObjectInfo
+
+KEY = "c/linux-64/repodata.json"
+TREE = "ab" * 32
+MINE = Stamp(7, TREE, "me")
+PAGE = Page(KEY, b"page", Headers("application/json", "public, max-age=60"))
+
+
+def there(store: MemoryStore, generation: int, *, owner: str = "me") -> ObjectInfo:
+    """Have a file of sluice's there."""
+    stamp = Stamp(generation, TREE, owner)
+    return store.upload(KEY, f"{stamp}".encode(), metadata=stamp.metadata)
+
+
+def test_a_stamp_is_read_back_from_the_metadata() -> None:
+    assert MINE.metadata == {
+        "sluice-generation": "7",
+        "sluice-tree": TREE,
+        "sluice-owner": "me",
+    }
+    assert Stamp.parse(MINE.metadata) == MINE
+    assert MINE.body == {"generation": 7, "tree": TREE}
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [{}, {"sluice-generation": ""}, {"sluice-generation": "-1"}, {"sluice-generation": "x"}],
+)
+def test_what_carries_no_generation_is_not_ours(metadata: dict[str, str]) -> None:
+    assert Stamp.parse({"sluice-owner": "me", **metadata}) is None
+
+
+@pytest.mark.parametrize(
+    ("generation", "expected", "behind"),
+    [(6, Standing.OLDER, True), (7, Standing.SAME, False), (8, Standing.NEWER, False)],
+)
+def test_what_is_there_stands_by_its_generation(
+    generation: int, expected: Standing, *, behind: bool
+) -> None:
+    found = standing(there(MemoryStore(), generation), MINE)
+    assert (found, found.behind) == (expected, behind)
+
+
+def test_what_is_missing_or_of_another_tool_is_to_be_written() -> None:
+    foreign = MemoryStore().upload(KEY, b"rattler-index was here")
+    assert (standing(None, MINE), Standing.MISSING.behind) == (Standing.MISSING, True)
+    assert (standing(foreign, MINE), Standing.FOREIGN.behind) == (Standing.FOREIGN, True)
+
+
+@pytest.mark.parametrize("generation", [6, 7, 8])
+def test_another_owner_stops_publishing_whatever_its_generation(generation: int) -> None:
+    found = there(MemoryStore(), generation, owner="them")
+    with pytest.raises(ForeignOwner, match=f"{KEY} is published by them, not by this stack"):
+        standing(found, MINE)
+
+
+def test_a_file_is_written_with_its_headers_and_its_stamp() -> None:
+    store = MemoryStore()
+    assert replace(store, PAGE, MINE, found=None) == Replaced(Standing.SAME, 0)
+    stored = store.objects[KEY]
+    assert stored.body == b"page"
+    assert stored.headers == Headers("application/json", "public, max-age=60", MINE.metadata)
+
+
+def test_an_older_file_is_replaced_and_a_newer_or_equal_one_is_left() -> None:
+    for generation, expected, wrote in (
+        (6, Standing.SAME, True),
+        (7, Standing.SAME, False),
+        (8, Standing.NEWER, False),
+    ):
+        store = MemoryStore()
+        found = there(store, generation)
+        assert replace(store, PAGE, MINE, found=found) == Replaced(expected, 0)
+        assert (store.body(KEY) == b"page") is wrote
+
+
+def test_a_file_of_another_tool_is_overwritten_and_counted() -> None:
+    store = MemoryStore()
+    found = store.upload(KEY, b"foreign")
+    assert replace(store, PAGE, MINE, found=found) == Replaced(Standing.SAME, 1)
+    assert store.body(KEY) == b"page"
+
+
+def test_a_newer_generation_that_arrives_between_look_and_write_stays() -> None:
+    store = MemoryStore()
+    found = there(store, 6)
+    there(store, 8)
+    assert replace(store, PAGE, MINE, found=found) == Replaced(Standing.NEWER, 0)
+    assert store.body(KEY) != b"page"
+
+
+def test_a_foreign_file_that_arrives_between_look_and_write_is_looked_at_first() -> None:
+    store = MemoryStore()
+    found = there(store, 6)
+    store.upload(KEY, b"foreign")
+    assert replace(store, PAGE, MINE, found=found) == Replaced(Standing.SAME, 1)
+
+
+def test_a_file_that_vanishes_between_look_and_write_is_written() -> None:
+    store = MemoryStore()
+    found = there(store, 6)
+    store.remove(KEY)
+    assert replace(store, PAGE, MINE, found=found) == Replaced(Standing.SAME, 0)
+    assert store.body(KEY) == b"page"
+
+
+def test_another_owner_that_arrives_between_look_and_write_stops_publishing() -> None:
+    store = MemoryStore()
+    found = there(store, 6)
+    theirs = there(store, 1, owner="them")
+    with pytest.raises(ForeignOwner):
+        replace(store, PAGE, MINE, found=found)
+    assert store.objects[KEY].info == theirs
+
+
+def test_ones_own_write_whose_answer_was_lost_is_recognised() -> None:
+    store = MemoryStore()
+    found = there(store, 6)
+
+    def lose(operation: str, _key: str) -> None:
+        if operation == "PutObject":
+            raise LostAnswer
+
+    store.after = lose
+    assert replace(store, PAGE, MINE, found=found) == Replaced(Standing.SAME, 0)
+    assert [operation for operation, _ in store.operations()] == ["PutObject", "HeadObject"]
+
+
+def test_a_write_that_never_lands_is_given_up_as_unavailable() -> None:
+    store = MemoryStore()
+    found = there(store, 6)
+
+    def fail(operation: str, _key: str) -> None:
+        if operation == "PutObject":
+            raise LostAnswer
+
+    store.before = fail
+    with pytest.raises(Unavailable, match=f"could not be replaced in {WRITE_ATTEMPTS_MAX} tries"):
+        replace(store, PAGE, MINE, found=found)

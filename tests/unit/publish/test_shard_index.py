@@ -1,0 +1,48 @@
+"""The shard index (CEP 16)."""
+
+from __future__ import annotations
+
+import msgpack
+from tests.support.staged import unzstd
+from tests.unit.catalog.test_tree import node
+
+from sluice.catalog.tree import Tree
+from sluice.publish import shard_index
+from sluice.publish.fence import Stamp
+
+STAMP = Stamp(3, "ab" * 32, "me")
+
+
+def tree(*names: str, at: int = 1_750_000_000_123) -> Tree:
+    """A tree of these names, each with its own shard, and of one without any."""
+    nodes = {name: node(b"leaf", shard=name.encode()) for name in names}
+    nodes["rejected"] = node(b"leaf", records=0, shard=None)
+    return Tree(generation=3, at=at, public=True, rejects_generation=0, names=nodes)
+
+
+def test_the_index_names_every_shard_and_says_when_its_commit_was() -> None:
+    body = shard_index.render(tree("b", "a"), subdir="linux-64", stamp=STAMP)
+    content = msgpack.unpackb(unzstd(body))
+    assert content == {
+        "info": {
+            "base_url": "",
+            "created_at": "2025-06-15T15:06:40.123Z",
+            "shards_base_url": "./shards/",
+            "sluice": {"generation": 3, "tree": "ab" * 32},
+            "subdir": "linux-64",
+        },
+        "shards": {"a": b"a", "b": b"b"},
+        "version": 1,
+    }
+    assert list(content["shards"]) == ["a", "b"]
+
+
+def test_whole_seconds_keep_their_fraction() -> None:
+    body = shard_index.render(tree(at=1_750_000_000_000), subdir="noarch", stamp=STAMP)
+    assert msgpack.unpackb(unzstd(body))["info"]["created_at"] == "2025-06-15T15:06:40.000Z"
+
+
+def test_the_same_tree_gives_the_same_bytes() -> None:
+    assert shard_index.render(tree("a", "b"), subdir="s", stamp=STAMP) == shard_index.render(
+        tree("b", "a"), subdir="s", stamp=STAMP
+    )
