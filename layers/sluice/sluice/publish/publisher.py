@@ -13,12 +13,13 @@ from sluice.catalog.commit import Head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree, changed_names
 from sluice.concurrency import chunks
+from sluice.errors import Corrupt
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.limits import NAMES_AT_ONCE
 from sluice.publish import rejects, repodata, shard_index
 from sluice.publish.fence import Page, Replaced, Stamp, Standing, replace, standing
 from sluice.publish.repodata import Records
-from sluice.store import ObjectInfo, ObjectStore
+from sluice.store import ObjectInfo, ObjectStore, StoredObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +88,27 @@ class _Work:
     def publish_repodata(self) -> None:
         """Write ``repodata.json.zst``, then ``repodata.json``, from one rendering."""
         key_zst, key_json = self._subdir.public(REPODATA_ZST), self._subdir.public(REPODATA)
+        found_json = self._to.channel.head(key_json)
+        json_behind = standing(found_json, self._stamp).behind
         with self._to.channel.open(key_zst) as opened:
             found_zst = opened.info if opened else None
             now = standing(found_zst, self._stamp)
-            if now is Standing.NEWER:
+            if now is Standing.NEWER or not (now.behind or json_behind):
                 return
             # The previous file is downloaded only where it is of use.
-            previous = b"".join(opened.chunks) if opened and self._usable(opened.info) else None
-        found_json = self._to.channel.head(key_json)
-        if not now.behind and not standing(found_json, self._stamp).behind:
-            return
-        if now is Standing.SAME and previous is not None:
-            body = zstd.decompress(previous)
-        else:
-            body = self._render_repodata(found_zst, previous)
+            previous = (
+                StoredObject(opened.info, b"".join(opened.chunks))
+                if opened and now is not Standing.FOREIGN
+                else None
+            )
+        body = self._render_repodata(previous)
         if now.behind:
             page = Page(key_zst, zstd.compress(body), headers.index_zstd(self._to.max_age_seconds))
             if self._write(self._to.channel, page, found_zst).standing is Standing.NEWER:
                 return
-        page = Page(key_json, body, headers.index_json(self._to.max_age_seconds))
-        self._write(self._to.channel, page, found_json)
+        if json_behind:
+            page = Page(key_json, body, headers.index_json(self._to.max_age_seconds))
+            self._write(self._to.channel, page, found_json)
 
     def publish_rejects(self) -> None:
         """Write the reject document, if the rejects changed since it was written."""
@@ -121,11 +123,8 @@ class _Work:
         body = rejects.render(self._catalog.entries(nodes), subdir=self._subdir, stamp=self._stamp)
         self._write(self._to.state, Page(key, body, headers.PRIVATE_JSON), found)
 
-    def _usable(self, found: ObjectInfo) -> bool:
-        return Stamp.parse(found.metadata) is not None
-
-    def _render_repodata(self, found: ObjectInfo | None, previous: bytes | None) -> bytes:
-        records = self._spliced(found, previous)
+    def _render_repodata(self, previous: StoredObject | None) -> bytes:
+        records = self._spliced(previous) if previous else None
         # A count that is off means that the previous file was not what its stamp said.
         if records is None or len(records) != self._tree.records:
             records = self._from_leaves()
@@ -138,18 +137,19 @@ class _Work:
                 records.update(repodata.raw_records(entries))
         return records
 
-    def _spliced(self, found: ObjectInfo | None, previous: bytes | None) -> Records | None:
+    def _spliced(self, previous: StoredObject) -> Records | None:
         """The records by way of the previous file, or ``None`` where that cannot be done."""
-        theirs = Stamp.parse(found.metadata) if found else None
-        if theirs is None or previous is None:
+        theirs = Stamp.parse(previous.info.metadata)
+        old_tree = self._catalog.find_tree(theirs.tree) if theirs else None
+        if not theirs or not old_tree or old_tree.generation != theirs.generation:
             return None
-        old_tree = self._catalog.find_tree(theirs.tree)
-        if old_tree is None or old_tree.generation != theirs.generation:
+        try:
+            records = repodata.read(zstd.decompress(previous.body))
+        except Corrupt:  # another tool put other bytes under our metadata: they are only a cache
             return None
         names = list(changed_names(old_tree, self._tree))
         old = self._catalog.entries([old_tree.names.get(name) for name in names])
         new = self._catalog.entries([self._tree.names.get(name) for name in names])
-        records = repodata.read(zstd.decompress(previous))
         return repodata.splice(records, zip(old, new, strict=True))
 
     def _write(self, store: ObjectStore, page: Page, found: ObjectInfo | None) -> Replaced:

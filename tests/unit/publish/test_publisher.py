@@ -1,0 +1,321 @@
+"""Publishing one generation: which files, in which order, and by which way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+import zstandard
+from tests.support.staged import A2, SUBDIR, A, B, C, World
+
+from sluice.catalog.reader import CatalogReader
+from sluice.concurrency import in_order
+from sluice.errors import ForeignOwner
+from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
+from sluice.publish.publisher import Published
+from sluice.store import Headers
+
+INDEX_FILES = [SHARD_INDEX, REPODATA_ZST, REPODATA]
+KEYS = [SUBDIR.public(file) for file in INDEX_FILES]
+
+
+class Death(Exception):
+    """The function is killed."""
+
+
+@pytest.fixture
+def world() -> World:
+    """Two generations, the second published."""
+    world = World()
+    world.add(A)
+    world.add(B)
+    world.merge()
+    world.add(A2)
+    world.merge()
+    return world
+
+
+def publish(world: World) -> Published:
+    """Publish what the head says, with nothing remembered."""
+    catalog = CatalogReader(world.state, SUBDIR, in_order)
+    return world.merger.publisher.publish(SUBDIR, world.head(), catalog)
+
+
+def commit_only(world: World) -> None:
+    """Let a merge die between its commit and its publishing."""
+
+    def die(operation: str, key: str) -> None:
+        if key in KEYS:
+            raise Death(operation)
+
+    world.channel.before = die
+    with pytest.raises(Death):
+        world.merge()
+    world.channel.before = lambda _operation, _key: None
+    world.channel.requests.clear()
+    world.state.requests.clear()
+
+
+def from_scratch(world: World) -> dict[str, bytes]:
+    """The index files as they are when none are there to start from."""
+    before = dict(world.channel.objects)
+    for key in KEYS:
+        world.channel.objects.pop(key, None)
+    publish(world)
+    files = {file: world.body(file) for file in INDEX_FILES}
+    world.channel.objects = before
+    return files
+
+
+def puts(world: World) -> list[str]:
+    """The files that were written, in order."""
+    return [
+        key.removeprefix(SUBDIR.prefix)
+        for operation, key in world.channel.operations()
+        if operation == "PutObject"
+    ]
+
+
+def leaves_read(world: World) -> int:
+    """How many leaves were read."""
+    return sum(key.startswith("leaves/") for operation, key in world.state.operations())
+
+
+def test_the_order_never_refers_to_what_is_not_there_yet() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    (shard,) = world.channel.keys(SUBDIR.public("shards/"))
+    assert puts(world) == [shard.removeprefix(SUBDIR.prefix), *INDEX_FILES]
+
+
+def test_every_file_says_what_it_is_and_how_long_it_may_be_kept(world: World) -> None:
+    stamp = {
+        "sluice-generation": "2",
+        "sluice-tree": world.head().tree or "",
+        "sluice-owner": world.merger.publisher.owner,
+    }
+    found = {
+        file: world.channel.objects[SUBDIR.public(file)].headers for file in world.index_files()
+    }
+    indexes = {file: found.pop(file) for file in INDEX_FILES}
+    assert indexes == {
+        SHARD_INDEX: Headers("application/zstd", "public, max-age=60", stamp),
+        REPODATA_ZST: Headers("application/zstd", "public, max-age=60", stamp),
+        REPODATA: Headers("application/json", "public, max-age=60", stamp),
+    }
+    immutable = Headers("application/zstd", "public, max-age=31536000, immutable")
+    assert set(map(str, found.values())) == {str(immutable)}
+
+
+def test_the_compressed_index_is_one_frame_of_the_same_content(world: World) -> None:
+    body = world.body(REPODATA_ZST)
+    assert zstandard.ZstdDecompressor().decompress(body) == world.body()
+    assert zstandard.get_frame_parameters(body).content_size == len(world.body())
+
+
+def test_publishing_again_writes_nothing(world: World) -> None:
+    before = world.index_files()
+    world.channel.requests.clear()
+    assert publish(world) == Published(0, 0)
+    assert puts(world) == []
+    assert world.index_files() == before
+
+
+def test_publishing_again_does_not_download_the_index(world: World) -> None:
+    world.channel.requests.clear()
+    publish(world)
+    assert sum(request.received for request in world.channel.requests) == 0
+
+
+def test_the_same_head_gives_the_same_bytes_in_an_empty_bucket(world: World) -> None:
+    assert from_scratch(world) == {file: world.body(file) for file in INDEX_FILES}
+
+
+def test_a_new_generation_is_spliced_out_of_the_last_one(world: World) -> None:
+    world.add(C)
+    commit_only(world)
+    assert publish(world) == Published(3, 0)
+    assert leaves_read(world) == 1
+    assert {file: world.body(file) for file in INDEX_FILES} == from_scratch(world)
+
+
+def test_generations_that_were_never_published_are_spliced_over(world: World) -> None:
+    world.add(C)
+    commit_only(world)
+    world.drop(B)
+    commit_only(world)
+    publish(world)
+    assert world.published().keys() == {A, A2, C}
+    assert {file: world.body(file) for file in INDEX_FILES} == from_scratch(world)
+
+
+@pytest.mark.parametrize("file", INDEX_FILES)
+def test_a_file_that_was_deleted_is_put_back(world: World, file: str) -> None:
+    before = world.body(file)
+    world.channel.remove(SUBDIR.public(file))
+    assert publish(world) == Published(1, 0)
+    assert world.body(file) == before
+
+
+@pytest.mark.parametrize("file", INDEX_FILES)
+def test_a_file_that_another_tool_overwrote_is_put_back_and_counted(
+    world: World, file: str
+) -> None:
+    before = world.body(file)
+    world.channel.upload(SUBDIR.public(file), b'{"packages":{},"packages.conda":{}}')
+    assert publish(world) == Published(1, 1)
+    assert world.body(file) == before
+
+
+@pytest.mark.parametrize("file", INDEX_FILES)
+def test_a_file_of_another_owner_stops_publishing(world: World, file: str) -> None:
+    stored = world.channel.objects[SUBDIR.public(file)]
+    metadata = {**stored.info.metadata, "sluice-owner": "another stack"}
+    world.channel.upload(SUBDIR.public(file), stored.body, metadata=metadata)
+    world.add(C)
+    with pytest.raises(ForeignOwner, match="published by another stack"):
+        world.merge()
+    assert world.body(file) == stored.body
+
+
+@pytest.mark.parametrize("file", INDEX_FILES)
+def test_a_newer_generation_is_left_alone(world: World, file: str) -> None:
+    old_head = world.head()
+    world.add(C)
+    world.merge()
+    newer = world.body(file)
+    catalog = CatalogReader(world.state, SUBDIR, in_order)
+    assert world.merger.publisher.publish(SUBDIR, old_head, catalog) == Published(0, 0)
+    assert world.body(file) == newer
+
+
+@pytest.mark.parametrize("died_before", INDEX_FILES)
+def test_what_a_crash_left_behind_is_finished(world: World, died_before: str) -> None:
+    def die(operation: str, key: str) -> None:
+        if (operation, key) == ("PutObject", SUBDIR.public(died_before)):
+            raise Death
+
+    world.add(C)
+    world.channel.before = die
+    with pytest.raises(Death):
+        world.merge()
+    world.channel.before = lambda _operation, _key: None
+    expected = from_scratch(world)
+    missing = len(INDEX_FILES) - INDEX_FILES.index(died_before)
+    assert publish(world) == Published(missing, 0)
+    assert {file: world.body(file) for file in INDEX_FILES} == expected
+
+
+def garbage(_body: bytes) -> bytes:
+    """Not even zstd."""
+    return b"garbage"
+
+
+def truncated(body: bytes) -> bytes:
+    """The end is missing."""
+    return body[:-9]
+
+
+def another_json(_body: bytes) -> bytes:
+    """Valid, but no index."""
+    return zstandard.ZstdCompressor().compress(b"[]")
+
+
+def fewer_records(body: bytes) -> bytes:
+    """A record is missing."""
+    repodata = json.loads(zstandard.ZstdDecompressor().decompress(body))
+    del repodata["packages.conda"][B]
+    return zstandard.ZstdCompressor().compress(json.dumps(repodata).encode())
+
+
+TAMPERINGS = [garbage, truncated, another_json, fewer_records]
+
+
+def tamper(world: World, how: Callable[[bytes], bytes]) -> None:
+    """Change the compressed index under its own metadata, as a copy with ``aws s3 cp`` may."""
+    stored = world.channel.objects[SUBDIR.public(REPODATA_ZST)]
+    world.channel.upload(stored.info.key, how(stored.body), metadata=stored.info.metadata)
+
+
+@pytest.mark.parametrize("how", TAMPERINGS)
+def test_a_previous_file_that_is_not_what_its_stamp_says_is_rendered_anew(
+    world: World, how: Callable[[bytes], bytes]
+) -> None:
+    tamper(world, how)
+    world.add(C)
+    world.merge()
+    assert {file: world.body(file) for file in INDEX_FILES} == from_scratch(world)
+
+
+@pytest.mark.parametrize("how", TAMPERINGS)
+def test_a_file_of_the_same_generation_is_not_believed_either(
+    world: World, how: Callable[[bytes], bytes]
+) -> None:
+    expected = world.body()
+    tamper(world, how)
+    world.channel.remove(SUBDIR.public(REPODATA))
+    publish(world)
+    assert world.body() == expected
+
+
+def test_without_the_tree_of_the_last_generation_everything_is_rendered(world: World) -> None:
+    old_tree = world.head().tree
+    world.add(C)
+    commit_only(world)
+    assert old_tree
+    world.state.remove(SUBDIR.tree(old_tree))
+    assert publish(world) == Published(3, 0)
+    assert leaves_read(world) == 3
+    assert {file: world.body(file) for file in INDEX_FILES} == from_scratch(world)
+
+
+def test_a_stamp_whose_tree_is_of_another_generation_is_not_believed(world: World) -> None:
+    stored = world.channel.objects[SUBDIR.public(REPODATA_ZST)]
+    metadata = {**stored.info.metadata, "sluice-generation": "1"}
+    world.channel.upload(stored.info.key, stored.body, metadata=metadata)
+    world.add(C)
+    world.merge()
+    assert {file: world.body(file) for file in INDEX_FILES} == from_scratch(world)
+
+
+def test_what_is_not_public_has_no_index_and_what_was_never_rejected_no_reject_document(
+    world: World,
+) -> None:
+    assert SUBDIR.rejects not in world.state.objects
+    other = World()
+    other.add_corrupt(A)
+    other.merge()
+    assert other.index_files() == {}
+    assert [reject["filename"] for reject in other.rejects()] == [A]
+
+
+def test_the_reject_document_is_written_only_when_rejects_change(world: World) -> None:
+    world.add_corrupt(C)
+    world.merge()
+    document = world.state.objects[SUBDIR.rejects]
+    world.add("delta-1-0.conda")
+    world.merge()
+    assert world.state.objects[SUBDIR.rejects] == document
+    world.drop(C)
+    world.merge()
+    assert world.rejects() == []
+
+
+def test_a_reject_document_that_is_missing_or_foreign_is_put_back(world: World) -> None:
+    world.add_corrupt(C)
+    world.merge()
+    document = world.state.body(SUBDIR.rejects)
+    world.state.remove(SUBDIR.rejects)
+    assert publish(world) == Published(1, 0)
+    assert world.state.body(SUBDIR.rejects) == document
+    world.state.upload(SUBDIR.rejects, b"{}")
+    assert publish(world) == Published(1, 1)
+    assert world.state.body(SUBDIR.rejects) == document
+
+
+def test_before_the_first_commit_there_is_nothing_to_publish() -> None:
+    world = World()
+    assert publish(world) == Published(0, 0)
+    assert world.channel.requests == []
