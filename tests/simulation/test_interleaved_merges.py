@@ -7,68 +7,26 @@ from functools import partial
 from itertools import count
 
 import pytest
-from tests.simulation.interleaving import Story, any_request, contended, explore
-from tests.simulation.world import (
-    CORRUPT,
-    INDEX_FILES,
-    SUBDIR,
-    World,
-    content,
-    removes,
-    stages,
-    stages_late,
-    uploads,
+from tests.simulation.interleaving import any_request, contended, explore
+from tests.simulation.stories import (
+    KEPT,
+    LATER,
+    ONE,
+    REMOVED_AND_BACK,
+    STORIES,
+    TWO,
+    indexed,
+    nothing_new,
+    with_upload,
 )
+from tests.simulation.world import INDEX_FILES, SUBDIR, World
 from tests.support.memory_store import MemoryStore
 from tests.support.scheduler import Loses, Stage
 
 from sluice.catalog.commit import decode_commit
 from sluice.store import ETag, Headers
 
-KEPT, ONE, TWO, LATER = (f"{name}-1-0.conda" for name in ("kept", "one", "two", "later"))
-OLD = [f"old-{number}-0.conda" for number in range(20)]
 CONDITIONAL = (SUBDIR.head, *INDEX_FILES)
-
-
-def indexed() -> World:
-    """A subdir with two packages in its index and nothing on the way."""
-    world = World()
-    world.publish(KEPT, ONE)
-    world.settled.discard(ONE)
-    return world
-
-
-def with_upload() -> World:
-    """The same, and one upload that waits for a merge."""
-    world = indexed()
-    world.upload(TWO)
-    world.stage(TWO)
-    return world
-
-
-def with_stale_news() -> World:
-    """The same, and a record that will change nothing."""
-    world = indexed()
-    world.stage(ONE)
-    return world
-
-
-def new() -> World:
-    """A subdir with its first upload."""
-    world = World()
-    world.upload(ONE)
-    world.stage(ONE)
-    return world
-
-
-def indexed_by_others() -> World:
-    """A subdir that another tool has indexed, and the first upload that sluice sees."""
-    world = World()
-    world.index_as_others_do(OLD)
-    world.settled.discard(OLD[7])
-    world.upload(ONE)
-    world.stage(ONE)
-    return world
 
 
 def on_stage(world: World) -> Stage:
@@ -76,32 +34,6 @@ def on_stage(world: World) -> Stage:
 
 
 # --- every schedule ---------------------------------------------------------------------------
-
-REMOVED_AND_BACK = Story(with_upload, [removes(ONE), stages(ONE)], [uploads(ONE), stages(ONE)])
-REMOVED_BEFORE_INDEXED = Story(with_upload, [removes(TWO), stages(TWO)])
-FIRST_OVER_FOREIGN = Story(indexed_by_others, [removes(OLD[7]), stages(OLD[7])])
-
-STORIES = {
-    "removed before it was ever indexed": REMOVED_BEFORE_INDEXED,
-    "removed and uploaded again before the younger merge": Story(
-        with_upload, [removes(ONE), stages(ONE), uploads(ONE), stages(ONE)]
-    ),
-    "overwritten by something corrupt, and repaired": Story(
-        with_upload, [uploads(ONE, CORRUPT), stages(ONE)], [uploads(ONE, b"good"), stages(ONE)]
-    ),
-    "overwritten by something else": Story(with_upload, [uploads(ONE, b"else"), stages(ONE)]),
-    "removed, and an extract that saw it before writes last": Story(
-        with_upload, [removes(TWO), stages(TWO), stages_late(TWO, content(TWO))]
-    ),
-    "back, and an extract that saw it gone writes last": Story(
-        with_upload, [stages_late(ONE, None), stages_late(TWO, None)]
-    ),
-    "news that change nothing": Story(with_stale_news, [removes(ONE), stages(ONE)]),
-    "first upload, removed and uploaded again": Story(
-        new, [removes(ONE), stages(ONE)], [uploads(ONE), stages(ONE)]
-    ),
-    "first upload into another tool's index of twenty": FIRST_OVER_FOREIGN,
-}
 
 
 def test_two_merges_cut_at_every_pair_of_requests_while_a_package_goes_and_comes_back() -> None:
@@ -240,7 +172,7 @@ def history(world: World) -> list[str]:
 
 def test_of_two_merges_that_change_nothing_only_one_takes_the_swap_for_its_own() -> None:
     """But for the writer in it, both would write the same head."""
-    world = with_stale_news()
+    world = nothing_new()
     before = world.head()
     with on_stage(world) as stage:
         older, younger = stage.actor(world.merge), stage.actor(world.merge)

@@ -6,53 +6,22 @@ from collections.abc import Callable
 
 import pytest
 from tests.simulation.faults import Fault, disturb_everywhere
-from tests.simulation.world import CORRUPT, World
+from tests.simulation.stories import (
+    BAD,
+    GONE,
+    NEW,
+    OVER,
+    SPOILT,
+    batch_of_everything,
+    first_commit,
+    first_commit_over_foreign,
+    nothing_new,
+)
+from tests.simulation.world import World
 from tests.support.scheduler import Killed
 
 from sluice import debounce
 from sluice.keys import NOARCH
-
-KEPT, OVER, GONE, SPOILT = (f"{name}-1-0.conda" for name in ("kept", "over", "gone", "spoilt"))
-NEW, BAD = "new-1-0.conda", "bad-1-0.conda"
-OLD = [f"old-{number}-0.conda" for number in range(20)]
-
-
-def batch_of_everything() -> World:
-    """New, overwritten, removed, spoilt and never good, waiting together for one merge."""
-    world = World()
-    world.publish(KEPT, OVER, GONE, SPOILT)
-    world.settled = {KEPT}
-    world.upload(NEW)
-    world.upload(OVER, b"other")
-    world.remove(GONE)
-    world.upload(SPOILT, CORRUPT)
-    world.upload(BAD, CORRUPT)
-    for filename in (NEW, OVER, GONE, SPOILT, BAD):
-        world.stage(filename)
-    return world
-
-
-def first_commit() -> World:
-    """The first upload into an empty bucket."""
-    world = World()
-    world.upload(NEW)
-    world.stage(NEW)
-    return world
-
-
-def first_commit_over_foreign() -> World:
-    """The first upload into a subdir that another tool has indexed."""
-    world = first_commit()
-    world.index_as_others_do(OLD)
-    return world
-
-
-def nothing_new() -> World:
-    """A batch that only advances the epoch."""
-    world = World()
-    world.publish(KEPT)
-    world.stage(KEPT)
-    return world
 
 
 @pytest.mark.parametrize(

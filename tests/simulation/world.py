@@ -51,8 +51,7 @@ class World:
         self.channel = MemoryStore(lambda: NOW)
         self.state = MemoryStore(lambda: NOW)
         self.queue = MemoryQueue(lambda: NOW)
-        self.settled: set[str] = set()
-        """Files that must stay in the published index, once it is there, at every step."""
+        self._settled: set[str] = set()  # indexed and not touched since: never to be missed
         self._uploaded: set[tuple[str, str]] = set()
         self._unique = count()
         self._seen_head = ("", -1, -1)
@@ -67,7 +66,7 @@ class World:
             dict(self.state.objects),
         )
         other.queue = MemoryQueue(lambda: NOW)
-        other.settled, other._uploaded = set(self.settled), set(self._uploaded)
+        other._settled, other._uploaded = set(self._settled), set(self._uploaded)
         other._unique = copy(self._unique)
         other._seen = dict(self._seen)
         return other
@@ -78,11 +77,13 @@ class World:
         """Put a package there; its events are still on the way."""
         body = content(filename) if body is None else body
         self.channel.upload(SUBDIR.public(filename), body)
+        self._settled.discard(filename)
         self._uploaded.add((filename, sha256(body).hexdigest()))
 
     def remove(self, filename: str) -> None:
         """Delete a package; its event is still on the way."""
         self.channel.remove(SUBDIR.public(filename))
+        self._settled.discard(filename)
 
     def stage(self, filename: str) -> None:
         """Let extract look at the object and write down what it finds."""
@@ -119,7 +120,7 @@ class World:
             self.upload(filename)
             self.stage(filename)
         self.merge()
-        self.settled.update(filenames)
+        self._settled.update(filenames)
 
     def index_as_others_do(self, filenames: Iterable[str]) -> None:
         """Upload packages and index them with another tool, which knows nothing of sluice."""
@@ -137,7 +138,7 @@ class World:
         body = json.dumps(repodata).encode()
         self.channel.upload(SUBDIR.public(REPODATA), body)
         self.channel.upload(SUBDIR.public(REPODATA_ZST), zstandard.ZstdCompressor().compress(body))
-        self.settled.update(packages)
+        self._settled.update(packages)
 
     # --- merges -----------------------------------------------------------------------------
 
@@ -204,7 +205,11 @@ class World:
         for file in INDEX_FILES:
             found = self.records(file)
             assert found is not None, f"{file} is missing"
-            assert {name: _undated(record) for name, record in found.items()} == good, file
+            ghosts, lost = sorted(found.keys() - good.keys()), sorted(good.keys() - found.keys())
+            assert not ghosts, f"{file} has ghosts: {ghosts}"
+            assert not lost, f"{file} lost: {lost}"
+            outdated = [name for name in good if _undated(found[name]) != good[name]]
+            assert not outdated, f"{file} is out of date: {outdated}"
             assert self.generation(file) == self._tree_generation(), f"{file} is behind the head"
         assert self.published()[REPODATA] == _unzstd(self.published()[REPODATA_ZST])
         assert self._rejects() == {name for name, body in there.items() if body == CORRUPT}
@@ -259,7 +264,7 @@ class World:
             if (name, record["sha256"]) not in self._uploaded
         ]
         assert never == [], f"{file} has what was never uploaded"
-        assert self.settled <= records.keys(), f"{file} lost what nobody touched"
+        assert self._settled <= records.keys(), f"{file} lost what nobody touched"
         self._seen[file] = stored.info.etag, generation
 
     def _parse(self, file: str, body: bytes) -> tuple[int, Records]:

@@ -1,0 +1,98 @@
+"""The worlds that simulations begin with, and what happens in them while merges run."""
+
+from __future__ import annotations
+
+from tests.simulation.interleaving import Story
+from tests.simulation.world import (
+    CORRUPT,
+    World,
+    content,
+    removes,
+    stages,
+    stages_late,
+    uploads,
+)
+
+KEPT, ONE, TWO, LATER = (f"{name}-1-0.conda" for name in ("kept", "one", "two", "later"))
+OVER, GONE, SPOILT = (f"{name}-1-0.conda" for name in ("over", "gone", "spoilt"))
+NEW, BAD = (f"{name}-1-0.conda" for name in ("new", "bad"))
+OLD = [f"old-{number}-0.conda" for number in range(20)]
+
+
+def indexed() -> World:
+    """A subdir with two packages in its index and nothing on the way."""
+    world = World()
+    world.publish(KEPT, ONE)
+    return world
+
+
+def with_upload() -> World:
+    """The same, and one upload that waits for a merge."""
+    world = indexed()
+    world.upload(TWO)
+    world.stage(TWO)
+    return world
+
+
+def nothing_new() -> World:
+    """The same, and a record that will change nothing."""
+    world = indexed()
+    world.stage(ONE)
+    return world
+
+
+def first_commit() -> World:
+    """A subdir with its first upload."""
+    world = World()
+    world.upload(ONE)
+    world.stage(ONE)
+    return world
+
+
+def first_commit_over_foreign() -> World:
+    """A subdir that another tool has indexed, and the first upload that sluice sees."""
+    world = World()
+    world.index_as_others_do(OLD)
+    world.upload(ONE)
+    world.stage(ONE)
+    return world
+
+
+def batch_of_everything() -> World:
+    """New, overwritten, removed, spoilt and never good, waiting together for one merge."""
+    world = World()
+    world.publish(KEPT, OVER, GONE, SPOILT)
+    world.upload(NEW)
+    world.upload(OVER, b"other")
+    world.remove(GONE)
+    world.upload(SPOILT, CORRUPT)
+    world.upload(BAD, CORRUPT)
+    for filename in (NEW, OVER, GONE, SPOILT, BAD):
+        world.stage(filename)
+    return world
+
+
+REMOVED_AND_BACK = Story(with_upload, [removes(ONE), stages(ONE)], [uploads(ONE), stages(ONE)])
+REMOVED_BEFORE_INDEXED = Story(with_upload, [removes(TWO), stages(TWO)])
+FIRST_OVER_FOREIGN = Story(first_commit_over_foreign, [removes(OLD[7]), stages(OLD[7])])
+
+STORIES = {
+    "removed before it was ever indexed": REMOVED_BEFORE_INDEXED,
+    "removed and uploaded again before the younger merge": Story(
+        with_upload, [removes(ONE), stages(ONE), uploads(ONE), stages(ONE)]
+    ),
+    "overwritten by something corrupt, and repaired": Story(
+        with_upload, [uploads(ONE, CORRUPT), stages(ONE)], [uploads(ONE, b"good"), stages(ONE)]
+    ),
+    "removed, and an extract that saw it before writes last": Story(
+        with_upload, [removes(TWO), stages(TWO), stages_late(TWO, content(TWO))]
+    ),
+    "back, and an extract that saw it gone writes last": Story(
+        with_upload, [stages_late(ONE, None), stages_late(TWO, None)]
+    ),
+    "news that change nothing": Story(nothing_new, [removes(ONE), stages(ONE)]),
+    "first upload, removed and uploaded again": Story(
+        first_commit, [removes(ONE), stages(ONE)], [uploads(ONE), stages(ONE)]
+    ),
+    "first upload into another tool's index of twenty": FIRST_OVER_FOREIGN,
+}

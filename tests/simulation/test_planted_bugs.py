@@ -1,0 +1,161 @@
+"""The simulations can fail: each of these bugs, planted on purpose, is found by one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from tests.simulation import test_interleaved_merges as interleaved
+from tests.simulation.faults import disturb_everywhere
+from tests.simulation.interleaving import Story, contended, explore
+from tests.simulation.stories import (
+    FIRST_OVER_FOREIGN,
+    REMOVED_AND_BACK,
+    REMOVED_BEFORE_INDEXED,
+    batch_of_everything,
+    first_commit,
+)
+from tests.support.memory_store import MemoryStore
+from tests.support.scheduler import Loses
+
+import sluice.merge
+from sluice import staging
+from sluice.base import Base
+from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
+from sluice.errors import Corrupt
+from sluice.keys import Subdir
+from sluice.publish import fence
+from sluice.store import ETag, Headers, ObjectStore
+
+
+def interleavings(story: Story) -> None:
+    for _ in explore(story, counts=contended):
+        pass
+
+
+def disturbances() -> None:
+    for begin in (batch_of_everything, first_commit):
+        for _ in disturb_everywhere(begin):
+            pass
+
+
+def found(simulation: Callable[[], object], *, says: str | None = None) -> None:
+    """Whether the simulation finds what was planted."""
+    with pytest.raises((AssertionError, Corrupt), match=says):
+        simulation()
+
+
+def test_staging_that_is_deleted_before_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = staging.read_batch
+
+    def read_and_delete(state: ObjectStore, *args: Any, **options: Any) -> staging.Batch:
+        batch = plain(state, *args, **options)
+        state.delete(batch.consumed)
+        return batch
+
+    monkeypatch.setattr(staging, "read_batch", read_and_delete)
+    found(disturbances, says="lost|is missing|is out of date|has ghosts")
+
+
+def test_a_merge_without_effect_that_does_not_advance_the_epoch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def swap_only_changes(
+        state: ObjectStore, subdir: Subdir, head: Head, *, expected: ETag | None
+    ) -> HeadVersion | None:
+        before = read_head(state, subdir)
+        if before.head.generation == head.generation:
+            return before
+        return swap_head(state, subdir, head, expected=expected)
+
+    monkeypatch.setattr(sluice.merge, "swap_head", swap_only_changes)
+    found(lambda: interleavings(REMOVED_BEFORE_INDEXED), says="has ghosts: .*two")
+    found(interleaved.test_a_merge_that_changes_nothing_fences_an_older_one_that_still_would)
+
+
+def test_writes_that_ignore_their_condition(monkeypatch: pytest.MonkeyPatch) -> None:
+    def put_anyway(
+        store: MemoryStore, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+    ) -> ETag | None:
+        del expected
+        store.put(key, body, headers)
+        return store.objects[key].info.etag
+
+    monkeypatch.setattr(MemoryStore, "put_if", put_anyway)
+    found(lambda: interleavings(REMOVED_BEFORE_INDEXED), says="went back|older")
+
+
+def test_a_fence_that_takes_whatever_is_there_for_foreign(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fence.Stamp, "parse", lambda _metadata: None)
+    found(lambda: interleavings(REMOVED_AND_BACK), says="older .* over a newer")
+
+
+def test_a_fence_that_does_not_see_a_newer_generation(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = fence.standing
+
+    def standing(info: Any, mine: fence.Stamp) -> fence.Standing:
+        now = plain(info, mine)
+        return fence.Standing.OLDER if now is fence.Standing.NEWER else now
+
+    monkeypatch.setattr(fence, "standing", standing)
+    found(lambda: interleavings(REMOVED_AND_BACK), says="older .* over a newer")
+
+
+def test_heads_that_do_not_tell_who_wrote_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def anonymous(
+        state: ObjectStore, subdir: Subdir, head: Head, *, expected: ETag | None
+    ) -> HeadVersion | None:
+        return swap_head(state, subdir, msgspec.structs.replace(head, writer=""), expected=expected)
+
+    monkeypatch.setattr(sluice.merge, "swap_head", anonymous)
+    found(
+        interleaved.test_of_two_merges_that_change_nothing_only_one_takes_the_swap_for_its_own,
+    )
+
+
+def test_a_swap_that_takes_every_missing_answer_for_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    def swap_once(
+        state: ObjectStore, subdir: Subdir, head: Head, *, expected: ETag | None
+    ) -> HeadVersion | None:
+        body = msgspec.json.encode(head)
+        etag = state.put_if(subdir.head, body, Headers("application/json"), expected=expected)
+        return HeadVersion(head, etag) if etag else None
+
+    monkeypatch.setattr(sluice.merge, "swap_head", swap_once)
+    found(
+        lambda: interleaved.test_a_swap_of_the_head_without_an_answer_is_made_exactly_once(
+            Loses.ANSWER
+        ),
+    )
+
+
+def test_a_first_commit_that_does_not_look_at_what_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sluice.merge, "read_base", lambda *_: Base())
+    found(lambda: interleavings(FIRST_OVER_FOREIGN), says="lost what nobody touched")
+
+
+def test_a_swap_that_takes_every_missing_answer_for_a_success(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def swap_boldly(
+        state: ObjectStore, subdir: Subdir, head: Head, *, expected: ETag | None
+    ) -> HeadVersion:
+        return swap_head(state, subdir, head, expected=expected) or HeadVersion(head, None)
+
+    monkeypatch.setattr(sluice.merge, "swap_head", swap_boldly)
+    found(lambda: interleavings(REMOVED_AND_BACK), says="lost|has ghosts|ahead of the head")
+
+
+def test_a_shard_index_that_comes_before_its_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = MemoryStore.put
+
+    def put_no_shards(store: MemoryStore, key: str, body: bytes, headers: Headers) -> None:
+        if "/shards/" not in key:
+            plain(store, key, body, headers)
+
+    monkeypatch.setattr(MemoryStore, "put", put_no_shards)
+    found(disturbances, says="refers to what is not there")
