@@ -57,9 +57,10 @@ def test_a_request_to_create_is_not_swallowed_by_one_that_only_merges() -> None:
 
 
 def test_a_request_for_a_further_merge_has_an_id_of_its_own_and_is_due_at_once() -> None:
-    message = debounce.unwindowed(SUBDIR, now_ms=5, unique="0123456789abcdef0123456789abcdef")
-    assert message.deduplication_id == "Conda%2FDefault/linux-64|0123456789abcdef01234567"
-    assert debounce.parse(message.body) == MergeRequest(SUBDIR, not_before=5)
+    uniques = [f"the same for a long time {n}" for n in range(2)]
+    messages = [debounce.unwindowed(SUBDIR, now_ms=5, unique=unique) for unique in uniques]
+    assert len({message.deduplication_id for message in messages}) == 2
+    assert debounce.parse(messages[0].body) == MergeRequest(SUBDIR, not_before=5)
 
 
 def test_a_group_too_long_for_sqs_is_hashed_and_the_body_still_names_the_subdir() -> None:

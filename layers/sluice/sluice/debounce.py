@@ -26,6 +26,7 @@ CLOCK_SKEW_SECONDS = 2
 DEBOUNCE_SECONDS_MIN = CLOCK_SKEW_SECONDS + 1
 _GROUP_CHARS_MAX = 100
 """SQS allows 128 for a group and for a deduplication id; the id is the group and a suffix."""
+_UNIQUE_CHARS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,9 @@ def windowed(
 
 def unwindowed(subdir: Subdir, *, now_ms: int, unique: str) -> QueueMessage:
     """Ask for a further merge of what one merge did not get through; never deduplicated."""
-    return _message(MergeRequest(subdir, not_before=now_ms), suffix=unique[:24])
+    # Hashed, for any part of what is unique as a whole may recur.
+    suffix = sha256(unique.encode()).hexdigest()[:_UNIQUE_CHARS]
+    return _message(MergeRequest(subdir, not_before=now_ms), suffix=suffix)
 
 
 def parse(body: str) -> MergeRequest:
