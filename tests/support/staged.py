@@ -14,11 +14,14 @@ from typing import Any
 
 import msgpack
 import zstandard
+from msgspec import structs
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
 
 from sluice import debounce, staging
-from sluice.catalog.commit import Commit, Head, decode_commit, read_head
+from sluice.catalog import leaf, tree
+from sluice.catalog.codec import digest
+from sluice.catalog.commit import Commit, Head, decode_commit, read_head, swap_head
 from sluice.catalog.leaf import Entry
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
@@ -217,6 +220,25 @@ class World:
         publisher = replace(self.merger.publisher, owner=owner)
         return replace(self.merger, publisher=publisher)
 
+    def commit_entries(self, name: str, entries: Mapping[str, Entry]) -> None:
+        """Give a name these entries, as an operator's tool would."""
+        version, parent = read_head(self.state, self.subdir), self.tree()
+        at, generation = parent.at + 1, parent.generation + 1
+        rendered = leaf.render(name, entries, at=at)
+        grown = tree.grow(
+            parent,
+            {name: rendered.node},
+            generation=generation,
+            at=at,
+            public=parent.public,
+            rejects_changed=True,
+        )
+        body = tree.encode(grown)
+        self.state.upload(self.subdir.leaf(rendered.node.leaf.hex()), rendered.leaf_body)
+        self.state.upload(self.subdir.tree(digest(body)), body)
+        head = structs.replace(version.head, generation=generation, tree=digest(body))
+        assert swap_head(self.state, self.subdir, head, expected=version.etag)
+
     # --- what can be seen -------------------------------------------------------------------
 
     def head(self) -> Head:
@@ -229,14 +251,14 @@ class World:
 
     def commit(self) -> Commit:
         """The commit that the head names."""
-        digest = self.head().commit
-        assert digest
-        return decode_commit(self.state.body(self.subdir.commit(digest)), what="commit")
+        name = self.head().commit
+        assert name
+        return decode_commit(self.state.body(self.subdir.commit(name)), what="commit")
 
     def entries(self) -> dict[str, Entry]:
         """Everything that the catalog knows, by filename."""
         leaves = self._catalog().entries(self.tree().names.values())
-        return {filename: entry for leaf in leaves for filename, entry in leaf.items()}
+        return {filename: entry for entries in leaves for filename, entry in entries.items()}
 
     def staged(self) -> list[str]:
         """The keys of the staging records."""
@@ -270,9 +292,9 @@ class World:
     def published_in_shards(self) -> Records:
         """The records that a client of CEP 16 finds, digests in hex."""
         records: Records = {}
-        for name, digest in msgpack.unpackb(unzstd(self.body(SHARD_INDEX)))["shards"].items():
-            body = self.channel.body(self.subdir.shard(digest.hex()))
-            assert sha256(body).digest() == digest
+        for name, shard_digest in msgpack.unpackb(unzstd(self.body(SHARD_INDEX)))["shards"].items():
+            body = self.channel.body(self.subdir.shard(shard_digest.hex()))
+            assert sha256(body).digest() == shard_digest
             shard = msgpack.unpackb(unzstd(body))
             for filename, record in {**shard["packages"], **shard["packages.conda"]}.items():
                 assert record["name"] == name
