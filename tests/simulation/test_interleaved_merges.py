@@ -219,6 +219,7 @@ class SlowNetwork(MemoryStore):
 @pytest.mark.parametrize("key", CONDITIONAL)
 def test_a_conditional_write_that_lands_late_does_no_harm(key: str, *, younger_first: bool) -> None:
     begin = with_upload()
+    ever_held_back = False
     for steps in count():
         world = begin.copy()
         slow_state = SlowNetwork(world.state, key)
@@ -233,6 +234,7 @@ def test_a_conditional_write_that_lands_late_does_no_harm(key: str, *, younger_f
             younger = stage.actor(world.merge)
             if younger_first:
                 younger.finish()
+            ever_held_back |= bool(held_back)
             for write in held_back:
                 write()
             world.check_step()
@@ -242,3 +244,4 @@ def test_a_conditional_write_that_lands_late_does_no_harm(key: str, *, younger_f
         world.check_at_rest()
         if done:
             break
+    assert ever_held_back
