@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import socket
-import subprocess
-import sys
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from local.emulator import run_emulator
 from moto import mock_aws
 from tests.support.memory_store import MemoryStore
 
@@ -24,7 +19,6 @@ if TYPE_CHECKING:
 
 BUCKET = "channel"
 PAGE_SIZE = 3
-START_SECONDS_MAX = 60
 
 
 class World(Protocol):
@@ -101,32 +95,10 @@ class S3World:
 
 
 @pytest.fixture(scope="session")
-def ministack() -> Iterator[str]:
-    """An emulator with a real HTTP server in it, on a free loopback port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {
-        "GATEWAY_PORT": str(port),
-        "BIND_HOST": "127.0.0.1",
-        "IOT_MTLS_ENABLED": "0",
-    }
-    server = subprocess.Popen(
-        [sys.executable, "-m", "ministack"],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + START_SECONDS_MAX
-        while server.poll() is None and time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait()
+def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An emulator with a real HTTP server in it."""
+    with run_emulator(tmp_path_factory.mktemp("ministack")) as emulator:
+        yield emulator.endpoint
 
 
 @pytest.fixture(params=["memory", "moto", pytest.param("ministack", marks=pytest.mark.e2e)])
