@@ -75,10 +75,10 @@ attack."""
 TAR_BZ2_UNPACKED_BYTES_MAX = 4096 * MIB
 """Unpacked in passing until info/index.json and its neighbours were found; builders put
 them first."""
-TAR_MEMBERS_MAX = 500_000
-"""Headers of one tar archive that are looked at."""
-TAR_EXTENDED_HEADER_BYTES_MAX = MIB
-"""Of a long name or a pax header, held in memory."""
+TAR_HEADERS_MAX = 250_000
+"""Headers of one tar archive that are looked at; seconds of work."""
+TAR_EXTENDED_HEADERS_BYTES_MAX = 16 * MIB
+"""Long names and pax headers of one tar archive together; seconds of work."""
 INDEX_JSON_BYTES_MAX = MIB
 ABOUT_JSON_BYTES_MAX = MIB
 RUN_EXPORTS_JSON_BYTES_MAX = 256 * KIB

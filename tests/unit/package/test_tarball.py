@@ -11,7 +11,7 @@ from sluice.limits import (
     ABOUT_JSON_BYTES_MAX,
     INDEX_JSON_BYTES_MAX,
     MIB,
-    TAR_EXTENDED_HEADER_BYTES_MAX,
+    TAR_EXTENDED_HEADERS_BYTES_MAX,
 )
 from sluice.package import tarball
 from sluice.package.tarball import read_info
@@ -106,7 +106,7 @@ def test_unpacking_stops_at_its_limit() -> None:
 
 
 def test_a_tar_bomb_of_empty_members_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tarball, "TAR_MEMBERS_MAX", 20)
+    monkeypatch.setattr(tarball, "TAR_HEADERS_MAX", 20)
     assert code(tar([Entry(f"a{n}") for n in range(30)])) == "tar-too-many-members"
 
 
@@ -119,8 +119,15 @@ def test_a_chain_of_extended_headers_ends() -> None:
 
 def test_an_extended_header_of_gibibytes_is_refused_without_being_read() -> None:
     header = tarfile.TarInfo("pax")
-    header.type, header.size = tarfile.XHDTYPE, TAR_EXTENDED_HEADER_BYTES_MAX + 1
+    header.type, header.size = tarfile.XHDTYPE, TAR_EXTENDED_HEADERS_BYTES_MAX + 1
     assert code(header.tobuf(tarfile.USTAR_FORMAT)) == "tar-invalid"
+
+
+def test_pax_headers_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tarball, "TAR_EXTENDED_HEADERS_BYTES_MAX", 100)
+    assert read(tar([Entry("a", pax={"comment": "x"}), INDEX])) == FOUND
+    many = [Entry("a", pax={"comment": "x"}) for _ in range(10)]
+    assert code(tar([*many, INDEX])) == "tar-invalid"
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from sluice.limits import (
     MIB,
     PATHS_JSON_BYTES_MAX,
     RUN_EXPORTS_JSON_BYTES_MAX,
-    TAR_EXTENDED_HEADER_BYTES_MAX,
-    TAR_MEMBERS_MAX,
+    TAR_EXTENDED_HEADERS_BYTES_MAX,
+    TAR_HEADERS_MAX,
 )
 
 INDEX_JSON = "info/index.json"
@@ -122,7 +122,7 @@ def _members(stream: _Stream, file: str) -> Iterator[_Member]:
     """Yield each member with the stream at its data, and skip what the caller leaves unread."""
     name: str | None = None
     size: int | None = None
-    for _ in range(TAR_MEMBERS_MAX):
+    for _ in range(TAR_HEADERS_MAX):
         header = stream.header()
         if header is None:
             return
@@ -142,8 +142,8 @@ def _members(stream: _Stream, file: str) -> Iterator[_Member]:
             name = size = None
     raise BadPackage(
         "tar-too-many-members",
-        f"{file} contains more than {TAR_MEMBERS_MAX} members in front of its info/index.json "
-        "or within info/.",
+        f"{file} contains more than {TAR_HEADERS_MAX} members in front of its info/index.json "
+        "or within info/. Packages keep info/ small and in front.",
     )
 
 
@@ -191,6 +191,7 @@ class _Stream:
         self._bytes_max = bytes_max
         self._file = file
         self._taken = 0
+        self._extended = 0
         self._chunk = b""
         self._at = 0
 
@@ -211,7 +212,8 @@ class _Stream:
 
     def extended(self, size: int) -> bytes:
         """Read the data of an extended header."""
-        if size > TAR_EXTENDED_HEADER_BYTES_MAX:
+        self._extended += size
+        if self._extended > TAR_EXTENDED_HEADERS_BYTES_MAX:
             raise _damaged(self._file)
         data = self.read(size)
         self.skip(_padded(size) - size)
