@@ -18,6 +18,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice import debounce, s3, sqs
 from sluice.concurrency import in_threads
+from sluice.debounce import MergeRequest
 from sluice.limits import CONCURRENT_REQUESTS_MAX
 from sluice.merge import Merger, MergeReport, merge
 from sluice.publish.publisher import Publisher
@@ -88,15 +89,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
 
 def handle_message(record: SQSRecord, lambda_context: LambdaContext) -> None:
     """Merge, or give the message back: until its window has closed, or to be tried again."""
-    request = debounce.parse(record.body)
-    logger.append_keys(channel=request.subdir.channel, subdir=request.subdir.name)
-    early_ms = request.not_before - now_ms()
-    if early_ms > 0:
-        queue().change_visibility(record.receipt_handle, -(-early_ms // 1000))
-        raise TooEarly(f"{early_ms} ms before the window closes")
     try:
+        request = debounce.parse(record.body)
+        logger.append_keys(channel=request.subdir.channel, subdir=request.subdir.name)
+        wait_for_window(request, record)
         started = now_ms()
         report = merge(merger(), request, time_left_ms=lambda_context.get_remaining_time_in_millis)
+    except TooEarly:
+        raise
     except Exception:
         logger.exception("the merge will be tried again")
         # A FIFO group stands still until its message is visible again: not for the whole timeout.
@@ -104,6 +104,14 @@ def handle_message(record: SQSRecord, lambda_context: LambdaContext) -> None:
         queue().change_visibility(record.receipt_handle, min(2**tries, RETRY_SECONDS_MAX))
         raise
     tell(report, duration_ms=now_ms() - started)
+
+
+def wait_for_window(request: MergeRequest, record: SQSRecord) -> None:
+    """Give a message back that came before its window has closed; raises ``TooEarly``."""
+    early_ms = request.not_before - now_ms()
+    if early_ms > 0:
+        queue().change_visibility(record.receipt_handle, -(-early_ms // 1000))
+        raise TooEarly(f"{early_ms} ms before the window closes")
 
 
 def tell(report: MergeReport, *, duration_ms: int) -> None:
