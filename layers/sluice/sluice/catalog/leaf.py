@@ -130,7 +130,8 @@ def shard(records: Mapping[str, Mapping[str, Any]], *, at: int) -> bytes:
         "packages.conda": packages_conda,
         "removed": [],
     }
-    return zstd.compress(pack_plain(content))
+    ordered = msgspec.to_builtins(content, builtin_types=(bytes,), order="sorted")
+    return zstd.compress(pack_plain(ordered))
 
 
 def by_archive(records: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -156,5 +157,5 @@ def listing_digest(entries: Entries) -> bytes:
 def _with_binary_digests(record: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: bytes.fromhex(value) if key in ("md5", "sha256") and value else value
-        for key, value in sorted(record.items())
+        for key, value in record.items()
     }

@@ -1,0 +1,177 @@
+"""What is published follows from the head alone, and never goes back."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.property.test_merge import EXTRACTORS, STEPS, Step, play
+from tests.support.memory_store import MemoryStore
+from tests.support.staged import SUBDIR, World, identity_of
+
+from sluice.catalog import codec, leaf, tree
+from sluice.catalog.leaf import Entry, Record
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Node
+from sluice.concurrency import in_order
+from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
+from sluice.publish.fence import Page, Stamp, replace
+from sluice.store import Headers, ObjectInfo
+
+INDEX_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(max_size=5)
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)  # fmt: skip
+FIELDS = st.dictionaries(
+    st.text(max_size=6).filter(lambda name: name not in ("md5", "sha256", "indexed_timestamp")),
+    JSON,
+    max_size=4,
+)
+
+
+def turned(value: Any) -> Any:
+    """The same with every mapping put together the other way round."""
+    match value:
+        case dict():
+            return {key: turned(inner) for key, inner in reversed(value.items())}
+        case list():
+            return [turned(inner) for inner in value]
+    return value
+
+
+def index_files(world: World) -> dict[str, bytes]:
+    """The three mutable files that are there."""
+    return {name: body for name, body in world.index_files().items() if name in INDEX_FILES}
+
+
+def published_anew(world: World) -> dict[str, bytes]:
+    """The same head published into a bucket without index files."""
+    bare = MemoryStore()
+    bare.objects = {
+        key: stored
+        for key, stored in world.channel.objects.items()
+        if key.rpartition("/")[2] not in INDEX_FILES
+    }
+    publisher = dataclasses.replace(world.merger.publisher, channel=bare)
+    publisher.publish(SUBDIR, world.head(), CatalogReader(world.state, SUBDIR, in_order))
+    return {
+        file: bare.body(SUBDIR.public(file))
+        for file in INDEX_FILES
+        if SUBDIR.public(file) in bare.objects
+    }
+
+
+@given(st.lists(st.tuples(STEPS, EXTRACTORS), min_size=1, max_size=5))
+def test_splicing_equals_rebuilding_after_every_merge(
+    history: list[tuple[list[Step], list[int]]],
+) -> None:
+    world = World()
+    for steps, extractors in history:
+        world.stage(*play(world, steps, extractors))
+        world.merge()
+        assert index_files(world) == published_anew(world)
+
+
+@given(FIELDS, FIELDS)
+def test_stored_and_published_bytes_do_not_depend_on_insertion_order(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    entries: dict[str, Entry] = {
+        filename: Record(
+            identity=identity_of(),
+            extractor=1,
+            record={**fields, "indexed_timestamp": 1},
+            run_exports=fields,
+            channeldata=fields,
+        )
+        for filename, fields in (("a-1-0.conda", one), ("a-1-0.tar.bz2", other))
+    }
+    other_way = {
+        filename: Record(
+            identity=identity_of(),
+            extractor=1,
+            record=turned(entry.record),
+            run_exports=turned(entry.run_exports),
+            channeldata=turned(entry.channeldata),
+        )
+        for filename, entry in reversed(entries.items())
+        if isinstance(entry, Record)
+    }
+    rendered = leaf.render("a", entries, at=5)
+    assert leaf.render("a", other_way, at=5) == rendered
+    assert leaf.decode(rendered.leaf_body, what="leaf").entries == entries
+
+
+@given(st.dictionaries(st.text(max_size=5), st.binary(min_size=1, max_size=4), max_size=8))
+def test_a_tree_does_not_depend_on_insertion_order(leaves: dict[str, bytes]) -> None:
+    nodes = {
+        name: Node(
+            leaf=body,
+            shard=None,
+            listing=b"",
+            records=0,
+            rejects=0,
+            extractor=1,
+            oldest=None,
+            newest=None,
+        )
+        for name, body in leaves.items()
+    }
+
+    def encode(names: dict[str, Node | None]) -> bytes:
+        return tree.encode(
+            tree.grow(tree.EMPTY, names, generation=1, at=1, public=True, rejects_changed=False)
+        )
+
+    assert encode(dict(nodes)) == encode(dict(reversed(nodes.items())))
+    assert tree.decode(encode(dict(nodes)), what="tree").names == nodes
+
+
+@given(JSON)
+def test_what_is_packed_comes_back(content: Any) -> None:
+    class Thing(msgspec.Struct):
+        content: Any
+        format: int = 1
+
+    assert codec.unpack(codec.pack(Thing(content)), Thing, what="thing") == Thing(content)
+
+
+GENERATIONS = st.integers(1, 6)
+ACTIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("look"), st.integers(0, 2), GENERATIONS),
+        st.tuples(st.just("write"), st.integers(0, 2), GENERATIONS),
+        st.tuples(st.just("foreign"), st.integers(0, 2), GENERATIONS),
+    ),
+    max_size=20,
+)
+
+
+@given(ACTIONS)
+def test_no_publisher_ever_replaces_a_file_by_one_of_an_older_generation(
+    actions: list[tuple[str, int, int]],
+) -> None:
+    """Three publishers whose looks may be old by the time they write, and another tool."""
+    store = MemoryStore()
+    looks: dict[int, ObjectInfo | None] = {}
+    for action, who, generation in actions:
+        before = store.objects.get("index")
+        if action == "look":
+            looks[who] = store.head("index")
+        elif action == "foreign":
+            store.upload("index", f"foreign {generation}".encode())
+        else:
+            mine = Stamp(generation, "tree", "me")
+            page = Page("index", f"{mine}".encode(), Headers("application/json"))
+            replace(store, page, mine, found=looks.get(who))
+            after = store.objects["index"]
+            assert after == before or Stamp.parse(after.info.metadata) == mine
+            replaced = Stamp.parse(before.info.metadata) if before else None
+            assert after == before or replaced is None or replaced.generation < generation
