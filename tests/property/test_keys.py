@@ -1,0 +1,125 @@
+"""The key grammar takes apart what it put together, and no channel reaches into another's keys."""
+
+from __future__ import annotations
+
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from sluice.keys import (
+    PACKAGE_SUFFIXES,
+    PackageKey,
+    PackageName,
+    Subdir,
+    parse_filename,
+    parse_package_key,
+    parse_state_channel,
+)
+from sluice.limits import CHANNEL_COMPONENT_CHARS_MAX
+
+LOWER = "abcdefghijklmnopqrstuvwxyz0123456789"
+COMPONENT = st.text(
+    st.one_of(
+        st.sampled_from("aZ9%~+!-_. é/"), st.characters(codec="utf-8", exclude_characters="/")
+    ),
+    min_size=1,
+    max_size=12,
+).filter(lambda text: "/" not in text)
+CHANNELS = st.lists(COMPONENT, max_size=4).map("/".join)
+SUBDIR_NAMES = st.one_of(
+    st.just("noarch"), st.from_regex(r"[a-z0-9]{1,9}-[a-z0-9]{1,9}", fullmatch=True)
+)
+SUBDIRS = st.builds(Subdir, CHANNELS, SUBDIR_NAMES)
+NAMES = st.from_regex(r"_?[a-z0-9]{1,6}([._-][a-z0-9]{1,6}){0,3}", fullmatch=True)
+VERSIONS = st.text(LOWER + "._+!", min_size=1, max_size=12)
+BUILDS = st.text(LOWER + "ABZ._+", min_size=1, max_size=12)
+SUFFIXES = st.sampled_from(PACKAGE_SUFFIXES)
+PACKAGE_NAMES = st.builds(PackageName, NAMES, VERSIONS, BUILDS, SUFFIXES)
+FILENAMES = st.one_of(
+    PACKAGE_NAMES.map(lambda p: f"{p.name}-{p.version}-{p.build}{p.suffix}"),
+    st.builds("{}{}".format, COMPONENT, SUFFIXES),
+)
+
+
+def state_keys(subdir: Subdir, filename: str, unique: str) -> list[str]:
+    """One private key of every kind."""
+    digest = "0" * 64
+    return [
+        subdir.head,
+        subdir.commit(digest),
+        subdir.tree(digest),
+        subdir.leaf(digest),
+        subdir.rejects,
+        subdir.taken_over(digest),
+        subdir.staged(filename, unique),
+        subdir.set_aside(subdir.staged(filename, unique)),
+    ]
+
+
+@given(SUBDIRS, FILENAMES)
+def test_the_key_of_a_package_is_taken_apart_into_what_it_was_made_of(
+    subdir: Subdir, filename: str
+) -> None:
+    assume(len(subdir.component) <= CHANNEL_COMPONENT_CHARS_MAX)
+    key = PackageKey(subdir, filename)
+    assert parse_package_key(key.path) == key
+
+
+@given(st.text(max_size=60))
+@example("a/../noarch/x.conda")
+def test_a_key_that_can_be_taken_apart_is_put_together_the_same(text: str) -> None:
+    for key in (text, f"{text}/noarch/a-1-0.conda", f"{text}.conda", f"linux-64/{text}.tar.bz2"):
+        found = parse_package_key(key)
+        assert found is None or found.path == key
+
+
+@given(PACKAGE_NAMES)
+def test_a_filename_says_what_it_was_made_of(name: PackageName) -> None:
+    assert parse_filename(f"{name.name}-{name.version}-{name.build}{name.suffix}") == name
+
+
+@given(st.text(max_size=40))
+def test_a_filename_that_can_be_parsed_is_made_of_its_parts(text: str) -> None:
+    for filename in (text, f"{text}.conda", f"a-{text}.tar.bz2"):
+        name = parse_filename(filename)
+        assert name is None or f"{name.name}-{name.version}-{name.build}{name.suffix}" == filename
+
+
+@given(CHANNELS)
+@example("")
+@example("%")
+@example("%25")
+@example("a%2Fb")
+def test_a_channel_is_one_component_of_a_private_key_and_comes_back(channel: str) -> None:
+    kind, component, rest = Subdir(channel, "noarch").head.split("/")
+    assert (kind, rest) == ("heads", "noarch.json")
+    assert parse_state_channel(component) == channel
+    assert component.isascii()
+
+
+@given(SUBDIRS, SUBDIRS, FILENAMES, FILENAMES)
+@example(Subdir("", "noarch"), Subdir("%", "noarch"), "a-1-0.conda", "a-1-0.conda")
+@example(Subdir("a", "noarch"), Subdir("a/noarch", "noarch"), "a-1-0.conda", "a-1-0.conda")
+@example(Subdir("a/b", "noarch"), Subdir("a%2Fb", "noarch"), "a-1-0.conda", "a-1-0.conda")
+def test_no_private_key_of_one_subdir_lies_under_another_s(
+    one: Subdir, other: Subdir, filename: str, other_filename: str
+) -> None:
+    assume(one != other)
+    ours = state_keys(one, filename, "1")
+    theirs = state_keys(other, other_filename, "1")
+    assert not set(ours) & set(theirs)
+    assert not any(key.startswith(one.staging) for key in theirs)
+    assert not any(
+        key.startswith(f"{kind}/{one.component}/")
+        for kind in ("commits", "trees", "leaves", "staging", "unreadable")
+        for key in theirs
+    )
+
+
+@given(SUBDIRS, FILENAMES, FILENAMES)
+def test_two_files_never_share_a_folder_of_staging(
+    subdir: Subdir, filename: str, other: str
+) -> None:
+    assume(filename != other)
+    one, two = subdir.staged(filename, "1"), subdir.staged(other, "1")
+    assert one.rpartition("/")[0] != two.rpartition("/")[0]
+    assert one.count("/") == two.count("/") == 4
