@@ -1,0 +1,248 @@
+"""Every format that was ever shipped still opens, and what is written now is that format.
+
+The files in ``format1/`` were written once and are never rewritten.  A new format gets a folder of
+its own beside them, and a reader that still opens the old one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+from tests.support.memory_store import MemoryStore
+from tests.support.staged import SUBDIR, unzstd
+
+from sluice import staging, zstd
+from sluice.catalog import commit, leaf, tree
+from sluice.catalog.codec import unpack_json
+from sluice.catalog.commit import Commit, Head
+from sluice.catalog.leaf import Leaf, Pin, Record, Reject
+from sluice.catalog.tree import Node, Tree
+from sluice.errors import TooNew
+from sluice.identity import Identity
+from sluice.staging import Indexed, Rejected, Removed
+
+FOLDER = Path(__file__).parent / "format1"
+AT = 1_750_000_000_000
+IDENTITY = Identity('"900150983cd24fb0d6963f7d28e17f72"', 1_750_000_000, 3)
+RECORD = {
+    "build": "h1_0",
+    "build_number": 1,
+    "constrains": [],
+    "depends": ["python >=3.9,<4"],
+    "license": "MIT",
+    "md5": "900150983cd24fb0d6963f7d28e17f72",
+    "name": "alpha",
+    "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    "size": 3,
+    "subdir": "linux-64",
+    "timestamp": 1_700_000_000_000,
+    "version": "1!2.0+cpu",
+}
+BESIDE: dict[str, Any] = {
+    "digests_from": {"md5": "etag", "sha256": "uploader"},
+    "run_exports": {"weak": ["alpha >=2"]},
+    "channeldata": {"summary": "Äpfel", "binary_prefix": False},
+}
+FILE = "alpha-1!2.0+cpu-h1_0.conda"
+JUDGED: dict[str, Any] = {"identity": IDENTITY, "extractor": 1}
+
+INDEXED = Indexed(filename=FILE, at=AT, record=RECORD, **BESIDE, **JUDGED)
+REJECTED = Rejected(filename=FILE, at=AT, code="zip-invalid", sentence="It is no zip.", **JUDGED)
+REMOVED = Removed(filename=FILE, at=AT, extractor=1)
+HEAD = Head(generation=7, epoch=2, commit="c0" * 32, tree="7e" * 32, writer="w" * 32)
+COMMIT = Commit(
+    generation=7,
+    tree="7e" * 32,
+    parent="c1" * 32,
+    at=AT,
+    added=[FILE],
+    replaced=["beta-1-0.conda"],
+    removed=["gamma-1-0.conda"],
+    rejected=["gamma-1-0.conda"],
+    taken_over=5,
+    taken_over_shards="5a" * 32,
+)
+LEAF = Leaf(
+    at=AT,
+    entries={
+        FILE: Record(record={**RECORD, "indexed_timestamp": AT}, **BESIDE, **JUDGED),
+        "alpha-2-0.conda": Reject(code="zip-invalid", sentence="It is no zip.", at=AT, **JUDGED),
+        "alpha-3-0.conda": Pin(identity=None, extractor=0, at=AT, reason="withdrawn"),
+    },
+)
+TREE = Tree(
+    generation=7,
+    at=AT,
+    public=True,
+    rejects_generation=6,
+    names={
+        "": Node(
+            leaf=b"\1" * 32,
+            shard=None,
+            listing=b"\2" * 16,
+            records=0,
+            rejects=1,
+            extractor=1,
+            oldest=None,
+            newest=None,
+        ),
+        "alpha": Node(
+            leaf=b"\3" * 32,
+            shard=b"\4" * 32,
+            listing=b"\5" * 16,
+            records=1,
+            rejects=1,
+            extractor=0,
+            oldest=AT - 1,
+            newest=AT,
+        ),
+    },
+)
+
+
+def encode_head(head: Head) -> bytes:
+    """As ``swap_head`` writes it."""
+    state = MemoryStore()
+    commit.swap_head(state, SUBDIR, head, expected=None)
+    return state.body(SUBDIR.head)
+
+
+def decode_head(body: bytes) -> Head:
+    """As ``read_head`` reads it."""
+    return unpack_json(body, Head, what="head")
+
+
+Reader = Callable[[bytes], object]
+EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
+    "staged-indexed.json": (staging.encode(INDEXED), INDEXED, staging.decode),
+    "staged-rejected.json": (staging.encode(REJECTED), REJECTED, staging.decode),
+    "staged-removed.json": (staging.encode(REMOVED), REMOVED, staging.decode),
+    "head.json": (encode_head(HEAD), HEAD, decode_head),
+    "commit.json": (
+        commit.encode_commit(COMMIT),
+        COMMIT,
+        lambda body: commit.decode_commit(body, what="commit"),
+    ),
+    "leaf.msgpack.zst": (
+        leaf.render("alpha", LEAF.entries, at=AT).leaf_body,
+        LEAF,
+        lambda body: leaf.decode(body, what="leaf"),
+    ),
+    "tree.msgpack.zst": (tree.encode(TREE), TREE, lambda body: tree.decode(body, what="tree")),
+}
+
+
+def content(body: bytes) -> object:
+    """What stands in the bytes: compression may change, it is not the format."""
+    return msgpack.unpackb(unzstd(body)) if body[:1] != b"{" else body
+
+
+def in_format_2(body: bytes) -> bytes:
+    """The same as a newer sluice might have written it."""
+    if body[:1] == b"{":
+        return body.replace(b'"format":1', b'"format":2')
+    return zstd.compress(msgpack.packb({**msgpack.unpackb(unzstd(body)), "format": 2}))
+
+
+def test_there_is_an_example_of_everything_that_is_stored() -> None:
+    assert {path.name for path in FOLDER.iterdir()} == set(EXAMPLES)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_what_format_1_wrote_still_opens(name: str) -> None:
+    _, expected, read = EXAMPLES[name]
+    assert read((FOLDER / name).read_bytes()) == expected
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_what_is_written_now_is_format_1(name: str) -> None:
+    written, _, _ = EXAMPLES[name]
+    assert content(written) == content((FOLDER / name).read_bytes())
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_what_a_newer_sluice_wrote_is_refused_by_name(name: str) -> None:
+    _, _, read = EXAMPLES[name]
+    with pytest.raises(TooNew, match="format 2"):
+        read(in_format_2((FOLDER / name).read_bytes()))
+
+
+def test_a_staging_record_is_this_document() -> None:
+    assert (FOLDER / "staged-indexed.json").read_text(encoding="utf-8") == (
+        '{"verdict":"indexed","filename":"alpha-1!2.0+cpu-h1_0.conda","extractor":1,'
+        '"at":1750000000000,"format":1,'
+        '"identity":{"etag":"\\"900150983cd24fb0d6963f7d28e17f72\\"","modified":1750000000,"size":3},'
+        '"record":{"build":"h1_0","build_number":1,"constrains":[],"depends":["python >=3.9,<4"],'
+        '"license":"MIT","md5":"900150983cd24fb0d6963f7d28e17f72","name":"alpha",'
+        '"sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","size":3,'
+        '"subdir":"linux-64","timestamp":1700000000000,"version":"1!2.0+cpu"},'
+        '"digests_from":{"md5":"etag","sha256":"uploader"},'
+        '"run_exports":{"weak":["alpha >=2"]},'
+        '"channeldata":{"binary_prefix":false,"summary":"Äpfel"}}'
+    )
+
+
+def test_a_head_is_this_document() -> None:
+    assert (FOLDER / "head.json").read_text() == (
+        f'{{"generation":7,"epoch":2,"commit":"{"c0" * 32}","tree":"{"7e" * 32}",'
+        f'"writer":"{"w" * 32}","format":1}}'
+    )
+
+
+def test_a_commit_is_this_document() -> None:
+    assert (FOLDER / "commit.json").read_text() == (
+        f'{{"generation":7,"tree":"{"7e" * 32}","parent":"{"c1" * 32}","at":1750000000000,'
+        '"added":["alpha-1!2.0+cpu-h1_0.conda"],"replaced":["beta-1-0.conda"],'
+        '"removed":["gamma-1-0.conda"],"rejected":["gamma-1-0.conda"],"taken_over":5,'
+        f'"taken_over_shards":"{"5a" * 32}","config":null,"patch":null,"format":1}}'
+    )
+
+
+def test_a_tree_is_this_mapping() -> None:
+    assert msgpack.unpackb(unzstd((FOLDER / "tree.msgpack.zst").read_bytes())) == {
+        "format": 1,
+        "generation": 7,
+        "at": AT,
+        "public": True,
+        "rejects_generation": 6,
+        "names": {
+            "": [b"\1" * 32, None, b"\2" * 16, 0, 1, 1, None, None],
+            "alpha": [b"\3" * 32, b"\4" * 32, b"\5" * 16, 1, 1, 0, AT - 1, AT],
+        },
+    }
+
+
+def test_a_leaf_is_this_mapping() -> None:
+    identity = {"etag": IDENTITY.etag, "modified": IDENTITY.modified, "size": IDENTITY.size}
+    assert msgpack.unpackb(unzstd((FOLDER / "leaf.msgpack.zst").read_bytes())) == {
+        "format": 1,
+        "at": AT,
+        "entries": {
+            FILE: {
+                "kind": "record",
+                "identity": identity,
+                "extractor": 1,
+                "record": {**RECORD, "indexed_timestamp": AT},
+                **BESIDE,
+            },
+            "alpha-2-0.conda": {
+                "kind": "reject",
+                "identity": identity,
+                "extractor": 1,
+                "code": "zip-invalid",
+                "sentence": "It is no zip.",
+                "at": AT,
+            },
+            "alpha-3-0.conda": {
+                "kind": "pin",
+                "identity": None,
+                "extractor": 0,
+                "at": AT,
+                "reason": "withdrawn",
+            },
+        },
+    }
