@@ -1,0 +1,117 @@
+"""py-rattler solves from ``s3://`` and installs, from our indexes and from those taken over."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rattler
+from local.emulator import CREDENTIALS, REGION
+from rattler import RepoDataRecord
+from rattler.index import S3Credentials, index_s3
+from tests.support.channel import conda, tar_bz2
+from tests.support.client import gateway, http_client
+from tests.support.deployed import Channel
+
+
+def index_of(name: str, version: str = "1.0", **more: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "version": version,
+        "build": "h0_0",
+        "build_number": 0,
+        "depends": [],
+        "subdir": "linux-64",
+        **more,
+    }
+
+
+HELPER = conda(index_of("helper", subdir="noarch", noarch="generic"), payload=b"helper 1.0")
+LIB = tar_bz2(index_of("lib", depends=["helper"]), payload=b"lib 1.0")
+LIB_2 = conda(index_of("lib", "2.0+cpu", depends=["helper"]), payload=b"lib 2.0")
+APP = conda(index_of("app", depends=["lib >=1.5"]), payload=b"app 1.0")
+PACKAGES = (HELPER, LIB, LIB_2, APP)
+OLD = tuple(
+    conda(index_of(f"old-{number % 20}", f"1.{number}", depends=["helper"])) for number in range(49)
+)
+
+
+@pytest.fixture(scope="module")
+def uploaded(make_channel: Callable[[str], Channel]) -> Channel:
+    channel = make_channel("Conda/Clients")
+    channel.upload(*PACKAGES)
+    channel.wait_until_it_holds(*PACKAGES)
+    return channel
+
+
+@pytest.mark.parametrize("sharded", [True, False], ids=["shards", "repodata.json"])
+def test_a_client_installs_what_was_uploaded(
+    uploaded: Channel, tmp_path: Path, *, sharded: bool
+) -> None:
+    records = solve(uploaded, "app", tmp_path, sharded=sharded)
+    assert sorted(record.url for record in records) == sorted(
+        f"{uploaded.url}/{package.path}" for package in (HELPER, LIB_2, APP)
+    )
+    prefix = tmp_path / "prefix"
+    asyncio.run(
+        rattler.install(
+            records,
+            prefix,
+            cache_dir=tmp_path / "packages",
+            client=http_client(uploaded),
+            show_progress=False,
+        )
+    )
+    installed = {path.parent.name: path.read_bytes() for path in prefix.glob("share/*/data")}
+    assert installed == {"helper": b"helper 1.0", "lib": b"lib 2.0", "app": b"app 1.0"}
+
+
+def test_an_index_that_was_there_before_is_added_to(channel: Channel, tmp_path: Path) -> None:
+    with channel.deployed.without_events():
+        channel.upload(HELPER, *OLD)
+        index_with_rattler(channel)
+    before = {
+        subdir: json.loads(channel.read(f"{subdir}/repodata.json"))
+        for subdir in ("linux-64", "noarch")
+    }
+    assert len(before["linux-64"]["packages.conda"]) == len(OLD)
+    added = conda(index_of("added", depends=["old-7 ==1.47"]))
+    channel.upload(added)
+    records = channel.wait_until_it_holds(HELPER, *OLD, added)["linux-64"].records
+    ours = records.pop(added.filename)
+    assert records == before["linux-64"]["packages.conda"]
+    assert ours["indexed_timestamp"] > max(old["indexed_timestamp"] for old in records.values())
+    for sharded in (True, False):
+        solved = solve(channel, "added", tmp_path / str(sharded), sharded=sharded)
+        assert sorted(record.file_name for record in solved) == [
+            "added-1.0-h0_0.conda",
+            "helper-1.0-h0_0.conda",
+            "old-7-1.47-h0_0.conda",
+        ]
+
+
+def solve(channel: Channel, spec: str, cache: Path, *, sharded: bool) -> list[RepoDataRecord]:
+    async def _solve() -> list[RepoDataRecord]:
+        return await rattler.solve(
+            [rattler.Channel(channel.url)],
+            [spec],
+            gateway(channel, cache / "repodata", sharded=sharded),
+            ["linux-64", "noarch"],
+        )
+
+    return asyncio.run(_solve())
+
+
+def index_with_rattler(channel: Channel) -> None:
+    credentials = S3Credentials(
+        endpoint_url=channel.deployed.stack.endpoint,
+        region=REGION,
+        access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        addressing_style="path",
+    )
+    asyncio.run(index_s3(channel.url, credentials))

@@ -1,0 +1,113 @@
+"""A merge that dies between its commit and the last file it publishes."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+from local.emulator import REGION
+from tests.support.channel import conda
+from tests.support.deployed import Channel
+from tests.support.eventually import eventually
+from tests.support.scheduler import Killed
+
+from sluice.catalog.commit import read_head
+from sluice.concurrency import in_order
+from sluice.debounce import MergeRequest
+from sluice.keys import SHARD_INDEX, Subdir
+from sluice.merge import Merger, merge
+from sluice.publish.publisher import Publisher
+from sluice.s3 import S3Store
+from sluice.settings import MergeSettings
+from sluice.sqs import MergeQueue
+from sluice.store import ETag, Headers
+
+PACKAGE = conda(
+    {
+        "name": "app",
+        "version": "1.0",
+        "build": "0",
+        "build_number": 0,
+        "depends": [],
+        "subdir": "linux-64",
+    }
+)
+
+
+class DiesAfter(S3Store):
+    """S3, used by a process that dies right after it wrote a certain key."""
+
+    def __init__(self, bucket: str, last: str, endpoint: str) -> None:
+        super().__init__(boto3.client("s3", endpoint_url=endpoint, region_name=REGION), bucket)
+        self._last = last
+
+    def put_if(
+        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+    ) -> ETag | None:
+        """Write; then it may be over."""
+        etag = super().put_if(key, body, headers, expected=expected)
+        if key == self._last:
+            raise Killed
+        return etag
+
+
+@pytest.mark.parametrize(
+    ("last", "published"),
+    [
+        (lambda subdir: subdir.head, []),
+        (lambda subdir: subdir.public(SHARD_INDEX), [SHARD_INDEX]),
+    ],
+    ids=["commit", "shard index"],
+)
+def test_what_a_killed_merge_committed_is_published_by_the_next(
+    channel: Channel, last: Callable[[Subdir], str], published: list[str]
+) -> None:
+    subdir = channel.subdir("linux-64")
+    with channel.deployed.merging_suspended():
+        channel.upload(PACKAGE)
+        staged = eventually(
+            lambda: channel.staged(subdir.name),
+            bool,
+            what="the package is staged",
+            explain=channel.describe,
+        )
+        with pytest.raises(Killed):
+            _merge_here(channel, subdir, dies_after=last(subdir))
+        index_files = [path for path in channel.files() if "/shards/" not in path]
+        assert index_files == [f"{subdir.name}/{file}" for file in published]
+        assert channel.staged(subdir.name) == staged
+    # The request that extract sent is still in the queue.
+    indexes = channel.wait_until_it_holds(PACKAGE)
+    assert {name: index.generation for name, index in indexes.items()} == {
+        "linux-64": 1,
+        "noarch": 1,
+    }
+    assert channel.staged(subdir.name) == []
+    state = S3Store(channel.deployed.stack.s3, channel.deployed.stack.state_bucket)
+    head = read_head(state, subdir).head
+    assert (head.generation, head.epoch) == (1, 1)  # nothing to commit a second time
+
+
+def _merge_here(channel: Channel, subdir: Subdir, *, dies_after: str) -> Any:
+    """Run the merge function's core in this process, on the stack's buckets and queue."""
+    stack = channel.deployed.stack
+    settings = MergeSettings.from_env(channel.deployed.environment_of(stack.merge_function))
+    channel_store, state = (
+        DiesAfter(bucket, dies_after, stack.endpoint)
+        for bucket in (settings.common.channel_bucket, settings.common.state_bucket)
+    )
+    merger = Merger(
+        channel=channel_store,
+        state=state,
+        publisher=Publisher(channel_store, state, settings.owner, settings.index_max_age_seconds),
+        queue=MergeQueue(stack.sqs, stack.merge_queue_url),
+        gather=in_order,
+        clock=lambda: time.time_ns() // 1_000_000,
+        unique=lambda: uuid.uuid4().hex,
+        debounce_seconds=settings.common.debounce_seconds,
+    )
+    return merge(merger, MergeRequest(subdir, not_before=0), time_left_ms=lambda: 300_000)

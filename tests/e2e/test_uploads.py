@@ -1,0 +1,208 @@
+"""What an upload, an overwrite and a removal come to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from hashlib import md5, sha256
+from typing import Any
+
+import pytest
+from tests.support.channel import Package, conda, tar_bz2
+from tests.support.deployed import Channel
+from tests.support.published import Index
+
+from sluice.settings import MergeSettings
+
+INDEX: dict[str, Any] = {
+    "name": "app",
+    "version": "1.0",
+    "build": "h0_0",
+    "build_number": 0,
+    "depends": ["lib >=1"],
+    "license": "MIT",
+    "subdir": "linux-64",
+    "timestamp": 1_700_000_000_000,
+}
+APP = conda(INDEX, payload=b"app")
+LIB = tar_bz2({**INDEX, "name": "lib", "depends": []}, payload=b"lib")
+_PASSED_OVER = "not a package of this channel bucket"
+
+
+@pytest.fixture(scope="module")
+def uploaded(make_channel: Callable[[str], Channel]) -> Channel:
+    """A channel into which two packages for one platform were uploaded; only to be looked at."""
+    channel = make_channel("e2e/uploaded")
+    channel.upload(APP, LIB)
+    channel.wait_until_it_holds(APP, LIB)
+    return channel
+
+
+def test_an_upload_is_indexed_with_all_that_it_says_about_itself(uploaded: Channel) -> None:
+    records = uploaded.indexes()["linux-64"].records
+    for record in records.values():
+        record.pop("indexed_timestamp")
+    assert records == {
+        APP.filename: {**INDEX, "constrains": [], **_facts(APP)},
+        LIB.filename: {**INDEX, "name": "lib", "depends": [], "constrains": [], **_facts(LIB)},
+    }
+
+
+def test_a_channel_of_one_platform_gets_an_empty_noarch(uploaded: Channel) -> None:
+    assert uploaded.indexes()["noarch"] == Index(generation=1, records={})
+
+
+def test_index_files_say_who_wrote_them_and_how_long_to_keep_them(uploaded: Channel) -> None:
+    stack = uploaded.deployed.stack
+    settings = MergeSettings.from_env(uploaded.deployed.environment_of(stack.merge_function))
+    types = {
+        "repodata.json": "application/json",
+        "repodata.json.zst": "application/zstd",
+        "repodata_shards.msgpack.zst": "application/zstd",
+    }
+    for subdir, index in uploaded.indexes().items():
+        tree = json.loads(uploaded.read(f"{subdir}/repodata.json"))["sluice"]["tree"]
+        stamp = {
+            "sluice-generation": str(index.generation),
+            "sluice-tree": tree,
+            "sluice-owner": settings.owner,
+        }
+        for name, content_type in types.items():
+            assert _headers(uploaded, f"{subdir}/{name}") == {
+                "type": content_type,
+                "cache": "public, max-age=60",
+                "encoding": None,
+                "metadata": stamp,
+            }
+    assert settings.owner.startswith("arn:aws:cloudformation:")
+
+
+def test_shards_are_kept_for_ever(uploaded: Channel) -> None:
+    shards = [path for path in uploaded.files() if "/shards/" in path]
+    assert len(shards) == 2
+    for path in shards:
+        assert _headers(uploaded, path) == {
+            "type": "application/zstd",
+            "cache": "public, max-age=31536000, immutable",
+            "encoding": None,
+            "metadata": {},
+        }
+
+
+def test_what_is_published_calls_no_function_again(uploaded: Channel) -> None:
+    # A later upload tells when to look: whatever was published before it, S3 has told before it.
+    other = Channel(uploaded.deployed, "e2e/later")
+    other.upload(APP)
+    other.wait_until_it_holds(APP)
+    stack = uploaded.deployed.stack
+    handled = uploaded.deployed.lines(stack.extract_function, channel=uploaded.name)
+    assert sorted((line["filename"], line["verdict"]) for line in handled) == [
+        (APP.filename, "indexed"),
+        (LIB.filename, "indexed"),
+    ]
+    passed_over = uploaded.deployed.lines(stack.extract_function, message=_PASSED_OVER)
+    assert [line["key"] for line in passed_over if line["key"].startswith(uploaded.prefix)] == []
+
+
+def test_the_log_tells_what_was_done_to_which_package(uploaded: Channel) -> None:
+    stack = uploaded.deployed.stack
+    (extracted,) = uploaded.deployed.lines(
+        stack.extract_function, channel=uploaded.name, filename=APP.filename
+    )
+    assert extracted["message"] == "staged"
+    assert extracted["subdir"] == "linux-64"
+    merged = uploaded.deployed.lines(
+        stack.merge_function, channel=uploaded.name, subdir="linux-64", message="merged"
+    )
+    generations = [line["generation"] for line in merged]
+    assert generations == sorted(generations)
+    assert generations[-1] == uploaded.indexes()["linux-64"].generation
+    assert sum(line["PackagesIndexed"] for line in merged) == 2
+
+
+def test_metrics_are_in_the_log_where_cloudwatch_finds_them(uploaded: Channel) -> None:
+    stack = uploaded.deployed.stack
+    named = {
+        function: {
+            (directive["Namespace"], metric["Name"])
+            for line in uploaded.deployed.lines(function)
+            for directive in line.get("_aws", {}).get("CloudWatchMetrics", ())
+            for metric in directive["Metrics"]
+        }
+        for function in (stack.extract_function, stack.merge_function)
+    }
+    assert named[stack.extract_function] == {("Sluice", "StagedRecords")}
+    assert named[stack.merge_function] == {
+        ("Sluice", "ForeignIndexWrites"),
+        ("Sluice", "IndexLag"),
+        ("Sluice", "MergeDuration"),
+        ("Sluice", "PackagesIndexed"),
+        ("Sluice", "PackagesRejected"),
+        ("Sluice", "PackagesRemoved"),
+        ("Sluice", "StagingSetAside"),
+    }
+
+
+def test_a_package_overwritten_under_its_name_replaces_its_record(channel: Channel) -> None:
+    channel.upload(APP)
+    before = channel.wait_until_it_holds(APP)["linux-64"].records[APP.filename]
+    after_that = conda(INDEX, payload=b"app, rebuilt")
+    assert after_that.path == APP.path
+    channel.upload(after_that)
+    after = channel.wait_until_it_holds(after_that)["linux-64"].records[APP.filename]
+    assert after == {
+        **before,
+        **_facts(after_that),
+        "indexed_timestamp": after["indexed_timestamp"],
+    }
+    assert after["indexed_timestamp"] > before["indexed_timestamp"]
+
+
+def test_a_package_overwritten_by_garbage_leaves_the_index_until_it_is_repaired(
+    channel: Channel,
+) -> None:
+    channel.upload(APP, LIB)
+    channel.wait_until_it_holds(APP, LIB)
+    channel.upload(Package(APP.subdir, APP.filename, APP.body[: len(APP.body) // 2]))
+    channel.wait_until_it_holds(LIB)
+    ((filename, (code, sentence)),) = channel.rejects("linux-64").items()
+    assert filename == APP.filename
+    assert code == "zip-invalid"
+    assert sentence.startswith(f"{APP.filename} ")
+    channel.upload(APP)
+    channel.wait_until_it_holds(APP, LIB)
+    assert channel.rejects("linux-64") == {}
+
+
+def test_what_is_deleted_leaves_the_index(channel: Channel) -> None:
+    other = conda({**INDEX, "name": "other"})
+    channel.upload(APP, LIB, other)
+    channel.wait_until_it_holds(APP, LIB, other)
+    stack = channel.deployed.stack
+    channel.delete(APP)
+    stack.s3.delete_objects(  # what "aws s3 rm --recursive" asks for
+        Bucket=stack.channel_bucket, Delete={"Objects": [{"Key": channel.key(LIB)}]}
+    )
+    channel.wait_until_it_holds(other)
+    channel.delete(other)
+    indexes = channel.wait_until_it_holds()
+    assert indexes["linux-64"].records == {}
+
+
+def _facts(package: Package) -> dict[str, Any]:
+    return {
+        "md5": md5(package.body, usedforsecurity=False).hexdigest(),
+        "sha256": sha256(package.body).hexdigest(),
+        "size": len(package.body),
+    }
+
+
+def _headers(channel: Channel, path: str) -> dict[str, Any]:
+    stack = channel.deployed.stack
+    found = stack.s3.head_object(Bucket=stack.channel_bucket, Key=channel.prefix + path)
+    return {
+        "type": found["ContentType"],
+        "cache": found.get("CacheControl"),
+        "encoding": found.get("ContentEncoding"),
+        "metadata": found["Metadata"],
+    }
