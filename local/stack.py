@@ -178,7 +178,7 @@ def build(home: Path, parameters: Mapping[str, str], *, wheels: str) -> Path:
     target = home / "build"
     _sam(
         home,
-        ["build", "--build-dir", str(target), "--parameter-overrides", *_overrides(parameters)],
+        ["build", "--build-dir", str(target), "--parameter-overrides", *overrides(parameters)],
         {
             "SLUICE_RUNTIME": parameters["Runtime"],
             "SLUICE_ARCHITECTURE": parameters["Architecture"],
@@ -187,6 +187,11 @@ def build(home: Path, parameters: Mapping[str, str], *, wheels: str) -> Path:
         },
     )
     return target / "template.yaml"
+
+
+def overrides(parameters: Mapping[str, str]) -> list[str]:
+    """Parameters as the arguments of ``--parameter-overrides``."""
+    return [f"ParameterKey={key},ParameterValue={value}" for key, value in parameters.items()]
 
 
 def sam_environment(home: Path) -> dict[str, str]:
@@ -223,7 +228,7 @@ def _deploy(
     _s3(running.endpoint).create_bucket(Bucket=_ARTIFACTS_BUCKET)
     arguments = ["deploy", "--template-file", str(built), "--stack-name", _STACK_NAME]
     arguments += ["--s3-bucket", _ARTIFACTS_BUCKET]
-    arguments += ["--parameter-overrides", *_overrides(parameters)]
+    arguments += ["--parameter-overrides", *overrides(parameters)]
     _sam(home, arguments, {"AWS_ENDPOINT_URL": running.endpoint})
     make_up_for_differences(_functions(running.endpoint))
     say("sam deploy: done")
@@ -246,10 +251,6 @@ def _sam(home: Path, arguments: list[str], environment: Mapping[str, str]) -> No
     if process.returncode != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
         raise StackError(f"sam {arguments[0]} failed, see {log}:\n{tail}")
-
-
-def _overrides(parameters: Mapping[str, str]) -> list[str]:
-    return [f"ParameterKey={key},ParameterValue={value}" for key, value in parameters.items()]
 
 
 def _describe(running: Emulator) -> Stack:

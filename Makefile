@@ -1,0 +1,112 @@
+# What there is to do here; `make help` lists it.  Needs make, Python 3.11 to 3.14 with venv, and
+# a package index for the first run.  Works with GNU make 3.81, which macOS has.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CHECKOV := .venv-checkov
+# Wheels are pinned, so nothing is resolved; bytecode is made where it is needed.
+INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes
+
+# For make build and make deploy.  Defaults: the template's.
+RUNTIME ?= python3.13
+ARCHITECTURE ?= arm64
+BUILD_PARAMETERS = Runtime=$(RUNTIME) Architecture=$(ARCHITECTURE)
+# For make local-up, and PARAMS for make deploy, too: "Key=Value Key=Value".
+LOCAL_PORT ?=
+DEBOUNCE_SECONDS ?=
+PARAMS ?=
+# For make invoke-extract and make invoke-merge; empty: all that fit.
+EVENT ?=
+
+export SAM_CLI_TELEMETRY = 0
+export RUNTIME LOCAL_PORT DEBOUNCE_SECONDS PARAMS
+
+.PHONY: help
+help: ## List what there is to do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: venv
+venv: $(VENV)/.stamp ## Create the virtual environment for everything below
+
+$(VENV)/.stamp: requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed: make PYTHON=python3.x ..." >&2; exit 1; }
+	@echo "Creating $(VENV), about a minute ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python $(INSTALL) -r requirements/dev.txt
+	@touch $@
+
+$(CHECKOV)/.stamp: requirements/checkov.txt
+	@echo "Creating $(CHECKOV), about a minute ..."
+	@$(PYTHON) -m venv --clear $(CHECKOV)
+	@$(CHECKOV)/bin/python $(INSTALL) -r requirements/checkov.txt
+	@touch $@
+
+.PHONY: demo
+demo: $(VENV)/.stamp ## Show the whole path, from upload to install, on this machine
+	@$(BIN)/python -m local demo
+
+.PHONY: test
+test: $(VENV)/.stamp ## Run all tests, the end-to-end ones in a local AWS included
+	$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: $(VENV)/.stamp $(CHECKOV)/.stamp ## Check everything that needs no running; changes no file
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	PYTHONPATH=layers/sluice $(BIN)/lint-imports
+	AWS_DEFAULT_REGION=us-east-1 $(BIN)/sam validate --lint
+	$(BIN)/cfn-lint template.yaml
+	$(CHECKOV)/bin/checkov --file template.yaml --framework cloudformation \
+		--quiet --compact --skip-download
+
+.PHONY: fix
+fix: $(VENV)/.stamp ## Format, and repair what can be repaired
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: bench
+bench: $(VENV)/.stamp ## Measure uploads into large channels, beside rattler-index
+	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks
+
+.PHONY: build
+build: $(VENV)/.stamp ## sam build, for RUNTIME (python3.13) and ARCHITECTURE (arm64)
+	SLUICE_RUNTIME=$(RUNTIME) SLUICE_ARCHITECTURE=$(ARCHITECTURE) \
+		SLUICE_PYTHON=$(CURDIR)/$(BIN)/python \
+		$(BIN)/sam build --parameter-overrides $(BUILD_PARAMETERS)
+
+.PHONY: deploy
+deploy: build ## sam deploy to the AWS account of your credentials; PARAMS="Key=Value ..."
+	$(BIN)/sam deploy --parameter-overrides $(BUILD_PARAMETERS) $(PARAMS)
+
+.PHONY: local-up
+local-up: $(VENV)/.stamp ## Start the stack in a local AWS: LOCAL_PORT, DEBOUNCE_SECONDS, PARAMS
+	@$(BIN)/python -m local up
+
+.PHONY: local-down
+local-down: $(VENV)/.stamp ## Stop it
+	@$(BIN)/python -m local down
+
+.PHONY: invoke-extract
+invoke-extract: $(VENV)/.stamp ## sam local invoke with events/extract-*.json, or EVENT=; needs Docker
+	@$(BIN)/python -m local invoke extract $(EVENT)
+
+.PHONY: invoke-merge
+invoke-merge: $(VENV)/.stamp ## sam local invoke with events/merge-*.json, or EVENT=; needs Docker
+	@$(BIN)/python -m local invoke merge $(EVENT)
+
+.PHONY: lock
+lock: ## Resolve the requirements anew, for every supported Python and platform
+	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv
+	$(LOCK) requirements/dev.in --output-file requirements/dev.txt
+	$(LOCK) layers/sluice/requirements.in --constraint requirements/dev.txt \
+		--output-file layers/sluice/requirements.txt
+	$(LOCK) requirements/checkov.in --output-file requirements/checkov.txt
+
+LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links

@@ -1,0 +1,58 @@
+"""``python -m local up | down | demo | invoke``: what the Makefile calls."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from local import demo, invoke, stack
+from local.emulator import EmulatorError
+from local.stack import HOME, StackError
+
+_ERRORS = (EmulatorError, StackError, demo.DemoError, invoke.InvokeError)
+
+
+def main() -> int:
+    """Run one command; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="start the stack and leave it running")
+    commands.add_parser("down", help="stop it")
+    commands.add_parser("demo", help="show the whole path from upload to install")
+    invoking = commands.add_parser("invoke", help="sam local invoke against the running stack")
+    invoking.add_argument("function", choices=sorted(invoke.FUNCTIONS))
+    invoking.add_argument("event", nargs="*", type=Path, help="default: every fitting one")
+    arguments = parser.parse_args()
+    try:
+        match arguments.command:
+            case "up":
+                _up()
+            case "down":
+                print("stopped" if stack.stop_stack(HOME) else "nothing to stop")
+            case "demo":
+                demo.run()
+            case "invoke":
+                invoke.run(arguments.function, arguments.event)
+    except _ERRORS as error:
+        print(f"\nerror: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _up() -> None:
+    started = stack.start_stack(
+        HOME,
+        debounce_seconds=int(os.environ.get("DEBOUNCE_SECONDS") or demo.DEBOUNCE_SECONDS),
+        parameters=dict(pair.split("=", 1) for pair in os.environ.get("PARAMS", "").split()),
+        port=int(os.environ.get("LOCAL_PORT") or 0) or None,
+        say=lambda line: print(line, flush=True),
+    )
+    print(f"\nUpload to s3://{started.channel_bucket}/<channel>/<subdir>/, after")
+    print(f"  set -a; . {(HOME / stack.STACK_ENV).relative_to(Path.cwd())}; set +a")
+    print("End it with: make local-down")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
