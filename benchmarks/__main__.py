@@ -26,7 +26,7 @@ _SIZES = (1_000, 10_000)
 def main() -> None:
     """Measure as the command line says."""
     arguments = _arguments()
-    started = time.monotonic()
+    started, load = time.monotonic(), os.getloadavg()[1]
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - started:7.1f} s  {text}", file=sys.stderr, flush=True)
@@ -53,7 +53,7 @@ def main() -> None:
         sections.append(("One large package", report.large(readings, arguments.large_mib)))
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections)
     print(body)
-    arguments.output.write_text(f"{_preface(arguments)}\n\n{body}\n")
+    arguments.output.write_text(f"{_preface(arguments, load)}\n\n{body}\n")
 
 
 def _arguments() -> argparse.Namespace:
@@ -68,7 +68,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _preface(arguments: argparse.Namespace) -> str:
+def _preface(arguments: argparse.Namespace, load: float) -> str:
     sizes = " ".join(map(str, arguments.packages))
     command = (
         f"python -m benchmarks --packages {sizes} --runs {arguments.runs} "
@@ -79,6 +79,7 @@ def _preface(arguments: argparse.Namespace) -> str:
         ["Date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"],
         ["Commit", _git("describe", "--always", "--dirty")],
         ["Machine", f"{_processor()}, {os.cpu_count()} CPUs, {_memory_gib():.0f} GiB"],
+        ["Load before", f"{load:.1f} processes on average in the last five minutes"],
         ["System", f"{platform.system()} {platform.release()}, Python {platform.python_version()}"],
         ["Versions", versions],
         ["Command", f"`make bench`, which runs `{command}`"],
