@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 import msgpack
+import msgspec
 import pytest
 from tests.support.staged import (
     A2,
@@ -29,6 +30,7 @@ from sluice.catalog.leaf import TAKEN_OVER, Pin, Record, Reject
 from sluice.debounce import MergeRequest
 from sluice.errors import Corrupt, ForeignOwner, TooNew, Unavailable
 from sluice.fold import Difference
+from sluice.identity import Identity
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.limits import MERGE_ATTEMPTS_MAX, MERGE_TIME_RESERVE_MS
 from sluice.merge import MergeReport, merge
@@ -516,6 +518,34 @@ def test_a_request_to_create_that_meets_rejects_only_makes_an_empty_index() -> N
     world.merge(create=True)
     assert world.published() == {}
     assert [reject["filename"] for reject in world.rejects()] == [A]
+
+
+# --- reading again --------------------------------------------------------------------------------
+
+
+def test_a_package_that_a_newer_extractor_reads_again_has_not_been_waiting_since() -> None:
+    world = World()
+    staged = world.add(A)
+    world.merge()
+    world.tick(1_000_000)
+    world.stage(msgspec.structs.replace(staged, extractor=2))
+    report = world.merge()
+    assert (report.difference, report.lags_ms) == (Difference(replaced=[A]), [])
+    assert world.entries()[A].extractor == 2
+
+
+def test_what_was_taken_over_is_read_again_without_a_lag_and_keeps_its_date() -> None:
+    world = World()
+    world.index_as_others_do(A)
+    world.add(B)
+    world.merge()
+    before = world.published()[A]
+    identity = Identity.of(world.channel.objects[SUBDIR.public(A)].info)
+    world.tick(1_000_000)
+    world.stage(indexed(A, A.encode(), identity=identity))
+    assert world.merge().lags_ms == []
+    assert world.published()[A] == before
+    assert world.entries()[A].extractor == 1
 
 
 # --- what cannot be read --------------------------------------------------------------------------

@@ -35,7 +35,7 @@ class Draft:
     """``None``: the name has no entries any more."""
     difference: Difference = field(default_factory=Difference)
     lags_ms: list[int] = field(default_factory=list)
-    """Commit time - upload time, of each package that came into the index or was replaced."""
+    """Commit time - upload time, of each upload that came into the index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,5 +152,8 @@ def _call(put: partial[None]) -> None:
 
 def _lags(before: Entries, after: Entries, *, at: int) -> Iterator[int]:
     for filename, entry in after.items():
-        if isinstance(entry, Record) and entry.identity and entry != before.get(filename):
+        old = before.get(filename)
+        # The same object read again, by a newer extractor say, has not been waiting since.
+        known = isinstance(old, Record) and old.identity == entry.identity
+        if isinstance(entry, Record) and entry.identity and not known:
             yield at - entry.identity.modified * 1000
