@@ -82,7 +82,7 @@ def unwindowed(subdir: Subdir, *, now_ms: int, unique: str) -> QueueMessage:
 
 
 def parse(body: str) -> MergeRequest:
-    """Read a message's body; raises ``UnknownEvent`` where it is not a merge request."""
+    """Read a message's body; raises ``UnknownEvent`` where it is no merge request, ``TooNew``."""
     try:
         request = msgspec.json.decode(body, type=_Body)
     except UNDECODABLE as error:

@@ -8,6 +8,7 @@ SluiceError
 ├── Corrupt         something sluice stored cannot be read: stop, touch nothing, alarm
 │   └── TooNew      ... because a newer sluice wrote it
 ├── ForeignOwner    another stack publishes this channel: stop publishing, alarm
+├── UnknownEvent    no event or request of any known form: let it go to the dead-letter queue
 └── Misconfigured   the environment of the function is wrong: fail at once
 """
 
