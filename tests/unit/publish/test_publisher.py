@@ -13,6 +13,7 @@ from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.errors import ForeignOwner
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
+from sluice.publish.fence import Stamp
 from sluice.publish.publisher import Published
 from sluice.store import Headers
 
@@ -206,6 +207,21 @@ def test_what_a_crash_left_behind_is_finished(world: World, died_before: str) ->
     missing = len(INDEX_FILES) - INDEX_FILES.index(died_before)
     assert publish(world) == Published(missing, 0)
     assert {file: world.body(file) for file in INDEX_FILES} == expected
+
+
+def test_an_index_is_left_where_a_newer_one_arrives_while_it_is_rendered(world: World) -> None:
+    world.add(C)
+    commit_only(world)
+    stamp = Stamp(9, "newer", world.merger.publisher.owner)
+    before = world.body()
+
+    def overtake(operation: str, key: str) -> None:
+        if (operation, key) == ("PutObject", SUBDIR.public(REPODATA_ZST)):
+            world.channel.upload(key, b"newer", metadata=stamp.metadata)
+
+    world.channel.before = overtake
+    assert publish(world) == Published(1, 0)
+    assert (world.body(REPODATA_ZST), world.body()) == (b"newer", before)
 
 
 def garbage(_body: bytes) -> bytes:
