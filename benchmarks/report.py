@@ -20,7 +20,7 @@ def uploads(samples: Sequence[Sample]) -> str:
     rows: Table = [
         [
             *("Packages", "Added latency", "Indexed by", "Wall s", "CPU s", "S3 requests"),
-            *("MiB up", "MiB down", "Peak MiB", "Imports s"),
+            *("MiB up", "MiB down", "Peak MiB", "Init s"),
         ]
     ]
     for case, group in _by_case(samples):
@@ -35,7 +35,7 @@ def uploads(samples: Sequence[Sample]) -> str:
                 _middle(_s3_total(sample.requests).bytes_up / MIB for sample in group),
                 _middle(_s3_total(sample.requests).bytes_down / MIB for sample in group),
                 _peaks(group),
-                _middle(sample.imports_s for sample in group),
+                _middle(sample.init_s for sample in group),
             ]
         )
     return table(rows)

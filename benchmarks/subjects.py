@@ -52,7 +52,7 @@ class Indexed:
 class Session(Protocol):
     """Fresh processes: what they index first is cold."""
 
-    imports_s: float
+    init_s: float
 
     def index(self, package: Package) -> Indexed:
         """Index a package that was uploaded."""
@@ -81,7 +81,7 @@ class _RattlerSession:
     def __init__(self, process: Worker, channel_url: str) -> None:
         self._process = process
         self._channel_url = channel_url
-        self.imports_s = process.imports.wall_s
+        self.init_s = process.imports.wall_s
 
     def index(self, _package: Package) -> Indexed:
         return Indexed({RATTLER_INDEX: self._process.run(self._channel_url)})
@@ -120,6 +120,7 @@ class Sluice:
             "UPLOAD_MAX_RECEIVES": "3",
             "INDEX_CACHE_MAX_AGE": "60",
             "OWNER": "benchmark",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",  # as Lambda sets it
             "POWERTOOLS_SERVICE_NAME": name,
             "POWERTOOLS_METRICS_NAMESPACE": "Sluice",
             "POWERTOOLS_LOG_LEVEL": "INFO",
@@ -143,7 +144,7 @@ class _SluiceSession:
         self._bucket = sluice.bucket
         self._sqs = sluice.cloud.sqs()
         self._queue_url = sluice.queue_url()
-        self.imports_s = extract.imports.wall_s + merge.imports.wall_s
+        self.init_s = extract.imports.wall_s + merge.imports.wall_s
 
     def index(self, package: Package) -> Indexed:
         """Extract, wait until the merge request is due, merge."""

@@ -74,7 +74,7 @@ class Sample:
 
     case: Case
     indexed: Indexed
-    imports_s: float
+    init_s: float
     requests: Mapping[str, Count]
     """By operation, as the proxy saw them."""
     published: Mapping[str, int]
@@ -113,7 +113,7 @@ def _index(cloud: Cloud, case: Case, bucket: str, session: Session, package: Pac
     if package.filename not in json.loads(published[REPODATA])["packages.conda"]:
         raise RuntimeError(f"{package.filename} was not indexed; see the log of the benchmark")
     sizes = {name: len(body) for name, body in published.items()}
-    return Sample(case, indexed, session.imports_s, requests, sizes)
+    return Sample(case, indexed, session.init_s, requests, sizes)
 
 
 def _prepare(bench: Bench, channel: MadeUpChannel) -> tuple[Sluice, RattlerIndex]:

@@ -106,3 +106,8 @@ def _told_of(staged: Staged) -> dict[str, str]:
             return {"verdict": "removed"}
         case Indexed():
             return {"verdict": "indexed"}
+
+
+if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:  # set by Lambda, and by nothing else
+    # Lambda's init phase has a whole CPU, whatever the memory: the place to make clients.
+    extractor()

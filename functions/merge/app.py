@@ -144,3 +144,8 @@ def tell(report: MergeReport, *, duration_ms: int) -> None:
             **counts,
         },
     )
+
+
+if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:  # set by Lambda, and by nothing else
+    # Lambda's init phase has a whole CPU, whatever the memory: the place to make clients.
+    merger()
