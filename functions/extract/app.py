@@ -91,7 +91,10 @@ def handle(objects: list[ObjectEvent], *, received: int) -> None:
             logger.info("not a package of this channel bucket", extra={"key": one.key})
             continue
         with logger.append_context_keys(
-            channel=key.subdir.channel, subdir=key.subdir.name, filename=key.filename
+            channel=key.subdir.channel,
+            subdir=key.subdir.name,
+            # Python's log records have a "filename", too, so powertools takes ours for a template.
+            filename=key.filename.replace("%", "%%"),
         ):
             staged = extract(extractor(), key, size_hint=one.size, received=received)
             metrics.add_metric("StagedRecords", MetricUnit.Count, 1)

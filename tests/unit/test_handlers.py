@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from moto import mock_aws
@@ -261,6 +262,17 @@ def test_a_staged_package_is_told_in_one_line_with_its_keys(
         "filename": PACKAGE.filename,
         "verdict": "indexed",
     }
+
+
+@pytest.mark.parametrize("directive", ["%(name)s", "%c", "%9s", "100%"])
+def test_a_filename_is_told_as_it_is_even_where_it_looks_like_a_format(
+    stack: Stack, extract: ModuleType, directive: str
+) -> None:
+    filename = f"demo-1.0-{directive}.conda"
+    upload(stack, f"demo/noarch/{filename}")
+    stack.invoke(extract, batch(sqs_record(notification(f"demo/noarch/{quote(filename)}"))))
+    (line,) = stack.logs
+    assert (line["filename"], line["verdict"]) == (filename, "rejected")
 
 
 def test_a_corrupt_package_is_a_reject_not_a_retry(stack: Stack, extract: ModuleType) -> None:
