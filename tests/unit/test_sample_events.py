@@ -1,0 +1,74 @@
+"""``events/``: what is handed to ``sam local invoke`` is what the functions understand."""
+
+from __future__ import annotations
+
+import json
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sluice import debounce, events
+from sluice.events import ObjectEvent
+from sluice.keys import Subdir
+
+FOLDER = Path(__file__).parents[2] / "events"
+BUCKET = "sluice-channel-123456789012-us-east-1"
+HELLO = ObjectEvent(BUCKET, "demo/noarch/demo-hello-1.0.0-py_0.conda", 1161)
+TORCH = ObjectEvent(BUCKET, "demo/linux-64/demo-torch-2.1+cpu-py_0.conda", None)
+
+
+def load(name: str) -> Any:
+    return json.loads((FOLDER / f"{name}.json").read_text())
+
+
+def bodies(event: Any) -> list[str]:
+    return [record["body"] for record in event["Records"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("extract-s3-put", [HELLO]), ("extract-eventbridge-created", [HELLO])],
+)
+def test_an_event_that_comes_directly_names_its_object(
+    name: str, expected: list[ObjectEvent]
+) -> None:
+    assert events.parse(load(name)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("extract-sqs-put", [HELLO]),
+        ("extract-sqs-removed", [TORCH]),
+        ("extract-sqs-test-event", []),
+    ],
+)
+def test_an_event_in_a_message_names_its_object(name: str, expected: list[ObjectEvent]) -> None:
+    (body,) = bodies(load(name))
+    assert events.parse_body(body) == expected
+
+
+def test_a_merge_request_names_its_subdir() -> None:
+    (body,) = bodies(load("merge-request"))
+    assert debounce.parse(body).subdir == Subdir("demo", "noarch")
+
+
+def test_every_sample_is_looked_at_here() -> None:
+    assert {path.stem for path in FOLDER.glob("*.json")} == {
+        "extract-s3-put",
+        "extract-eventbridge-created",
+        "extract-sqs-put",
+        "extract-sqs-removed",
+        "extract-sqs-test-event",
+        "merge-request",
+    }
+
+
+def test_messages_carry_the_digest_of_their_body() -> None:
+    for path in FOLDER.glob("*.json"):
+        for record in json.loads(path.read_text()).get("Records", []):
+            if record["eventSource"] == "aws:sqs":
+                digest = md5(record["body"].encode(), usedforsecurity=False).hexdigest()
+                assert record["md5OfBody"] == digest
