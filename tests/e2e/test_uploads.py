@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from hashlib import md5, sha256
+from io import BytesIO
+from random import Random
 from typing import Any
 
 import pytest
+from boto3.s3.transfer import TransferConfig
 from tests.support.channel import Package, conda, tar_bz2
 from tests.support.deployed import Channel
 from tests.support.published import Index
@@ -26,6 +29,8 @@ INDEX: dict[str, Any] = {
 }
 APP = conda(INDEX, payload=b"app")
 LIB = tar_bz2({**INDEX, "name": "lib", "depends": []}, payload=b"lib")
+_PART_BYTES = 5 * 1024 * 1024
+"""The least that S3 takes; two are more than what extract reads in one piece."""
 _PASSED_OVER = "not a package of this channel bucket"
 
 
@@ -172,6 +177,36 @@ def test_a_package_overwritten_by_garbage_leaves_the_index_until_it_is_repaired(
     channel.upload(APP)
     channel.wait_until_it_holds(APP, LIB)
     assert channel.rejects("linux-64") == {}
+
+
+def test_it_does_not_matter_how_a_package_came_into_the_bucket(channel: Channel) -> None:
+    plain, trusted, copied = (
+        conda({**INDEX, "name": name}, payload=Random(name).randbytes(2 * _PART_BYTES))
+        for name in ("in-parts", "in-parts-by-rattler-build", "copied")
+    )
+    stack = channel.deployed.stack
+    in_parts = TransferConfig(multipart_threshold=_PART_BYTES, multipart_chunksize=_PART_BYTES)
+    for package, metadata in (
+        (plain, {}),
+        (trusted, {f"package-{name}": _facts(trusted)[name] for name in ("sha256", "md5")}),
+    ):
+        stack.s3.upload_fileobj(
+            BytesIO(package.body),
+            stack.channel_bucket,
+            channel.key(package),
+            ExtraArgs={"Metadata": metadata},
+            Config=in_parts,
+        )
+    elsewhere = "not-a-channel/copied"
+    stack.s3.put_object(Bucket=stack.channel_bucket, Key=elsewhere, Body=copied.body)
+    stack.s3.copy_object(
+        Bucket=stack.channel_bucket,
+        Key=channel.key(copied),
+        CopySource={"Bucket": stack.channel_bucket, "Key": elsewhere},
+    )
+    records = channel.wait_until_it_holds(plain, trusted, copied)["linux-64"].records
+    for package in (plain, trusted, copied):
+        assert records[package.filename].items() >= _facts(package).items()
 
 
 def test_what_is_deleted_leaves_the_index(channel: Channel) -> None:
