@@ -9,7 +9,7 @@ import pytest
 from tests.support.staged import A2, SUBDIR, A, B, World, foreign_repodata, record_of
 
 from sluice.base import Base, read_base
-from sluice.catalog.leaf import TAKEN_OVER, Record
+from sluice.catalog.leaf import NOT_EXTRACTED, Record
 from sluice.errors import Corrupt
 from sluice.identity import Identity
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
@@ -44,7 +44,7 @@ def test_records_come_with_the_identity_of_their_file_and_are_to_be_read_again()
     assert (base.generation, base.records, sorted(base.names)) == (0, 3, ["alpha", "beta"])
     assert base.entries("alpha")[A] == Record(
         identity=Identity.of(info),
-        extractor=TAKEN_OVER,
+        extractor=NOT_EXTRACTED,
         record={**records[A], "indexed_timestamp": info.modified * 1000},
     )
     assert sorted(base.entries("alpha")) == [A, A2]

@@ -14,6 +14,7 @@ from tests.support.staged import DEBOUNCE_SECONDS, START_MS, SUBDIR, World
 
 from sluice import debounce, extract, staging
 from sluice.debounce import MergeRequest
+from sluice.catalog.leaf import NOT_EXTRACTED
 from sluice.errors import Unavailable
 from sluice.extract import VERSION, Extractor
 from sluice.identity import Identity
@@ -208,7 +209,7 @@ def test_before_its_last_try_a_package_is_rejected_and_a_success_comes_before_th
     given_up, success = log(world)
     assert given_up == Rejected(
         filename=KEY.filename,
-        extractor=VERSION,
+        extractor=NOT_EXTRACTED,
         at=START_MS,
         identity=Identity.of(info),
         code="unreadable",

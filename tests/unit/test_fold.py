@@ -9,7 +9,7 @@ import pytest
 from tests.support.staged import A2, A, B, identity_of, indexed, rejected, removed
 
 from sluice import fold
-from sluice.catalog.leaf import TAKEN_OVER, Entry, Pin, Record, Reject
+from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Pin, Record, Reject
 from sluice.fold import Difference
 from sluice.staging import Indexed, Rejected, Staged
 
@@ -177,9 +177,21 @@ def test_a_newer_extractor_may_reject_what_an_older_one_let_in_and_the_other_way
 
 def test_a_record_that_was_taken_over_is_replaced_by_the_first_verdict_of_ours() -> None:
     verdict = indexed(A)
-    taken = msgspec.structs.replace(record(verdict), extractor=TAKEN_OVER, digests_from={})
+    taken = msgspec.structs.replace(record(verdict), extractor=NOT_EXTRACTED, digests_from={})
     assert apply(taken, verdict) == record(verdict, since=AT)
     assert isinstance(apply(taken, rejected(A)), Reject)
+
+
+def test_a_reject_for_what_could_not_be_read_gives_way_to_any_verdict_and_to_no_better_one() -> (
+    None
+):
+    unread = rejected(A, extractor=NOT_EXTRACTED)
+    judged = apply(reject(unread), rejected(A))
+    assert isinstance(judged, Reject)
+    assert judged.extractor == rejected(A).extractor
+    assert isinstance(apply(reject(unread), indexed(A)), Record)
+    taken = msgspec.structs.replace(record(indexed(A)), extractor=NOT_EXTRACTED)
+    assert apply(taken, unread) is taken
 
 
 def test_a_pinned_file_stays_out_until_another_object_is_uploaded() -> None:

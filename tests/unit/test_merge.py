@@ -26,7 +26,7 @@ from tests.support.staged import (
 
 from sluice import debounce, staging, zstd
 from sluice.catalog.commit import BEFORE_FIRST, Commit, Head, read_head
-from sluice.catalog.leaf import TAKEN_OVER, Pin, Record, Reject
+from sluice.catalog.leaf import NOT_EXTRACTED, Pin, Record, Reject
 from sluice.debounce import MergeRequest
 from sluice.errors import Corrupt, ForeignOwner, TooNew, Unavailable
 from sluice.fold import Difference
@@ -365,7 +365,7 @@ def test_an_upload_into_an_index_of_somebody_else_adds_to_it() -> None:
         info = world.channel.objects[SUBDIR.public(filename)].info
         assert published[filename] == {**record, "indexed_timestamp": info.modified * 1000}
     entries = world.entries()
-    assert {entry.extractor for name, entry in entries.items() if name != A} == {TAKEN_OVER}
+    assert {entry.extractor for name, entry in entries.items() if name != A} == {NOT_EXTRACTED}
     assert entries[A].identity == ours.identity
 
 

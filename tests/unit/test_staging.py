@@ -179,3 +179,12 @@ def test_setting_nothing_aside_asks_for_nothing() -> None:
 def test_the_identity_tells_apart_uploads_of_the_same_content() -> None:
     assert identity_of(b"a", modified=1) != identity_of(b"a", modified=2)
     assert identity_of(b"a", modified=1) != identity_of(b"b", modified=1)
+
+
+def test_a_record_that_the_catalog_could_not_work_with_is_unreadable() -> None:
+    whole = staging.encode(indexed(A))
+    assert staging.decode(whole) == indexed(A)
+    plain = msgspec.json.decode(whole)
+    del plain["record"]["sha256"]
+    with pytest.raises(Corrupt, match="without its sha256"):
+        staging.decode(msgspec.json.encode(plain))

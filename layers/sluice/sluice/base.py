@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 
 from sluice.catalog.codec import pack_plain
-from sluice.catalog.leaf import TAKEN_OVER, Record
+from sluice.catalog.leaf import NOT_EXTRACTED, Record
 from sluice.errors import Corrupt
 from sluice.identity import Identity
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, package_name
@@ -58,7 +58,7 @@ class Base:
             # CEP 47: preserve what is there; an artifact that predates the field MAY be dated by
             # another signal of the server's, here the time of its upload.
             record["indexed_timestamp"] = identity.modified * 1000
-        return Record(identity=identity, extractor=TAKEN_OVER, record=record)
+        return Record(identity=identity, extractor=NOT_EXTRACTED, record=record)
 
 
 class _Known(msgspec.Struct):

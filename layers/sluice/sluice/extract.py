@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sluice import debounce, staging
+from sluice.catalog.leaf import NOT_EXTRACTED
 from sluice.errors import BadPackage, Changed, Unavailable
 from sluice.fifo import FifoQueue
 from sluice.identity import Identity
@@ -73,7 +74,7 @@ def _give_up_beforehand(world: Extractor, key: PackageKey, *, tries: int) -> Non
     )
     record = Rejected(
         filename=key.filename,
-        extractor=VERSION,
+        extractor=NOT_EXTRACTED,
         at=world.clock(),
         identity=Identity.of(info),
         code="unreadable",

@@ -15,7 +15,7 @@ channel, the subdir, a filename and an id."""
 
 # --- stored objects of ours ---------------------------------------------------------------
 STORED_OBJECT_BYTES_MAX = 1024 * MIB
-"""Of one tree, leaf or shard after decompression: far above any real one; stops a bomb."""
+"""Of one tree, leaf or index file after decompression: far above any real one; stops a bomb."""
 
 # --- merge --------------------------------------------------------------------------------
 MERGE_BATCH_RECORDS_MAX = 1000

@@ -21,7 +21,7 @@ import msgspec
 
 from sluice import debounce, fold, staging
 from sluice.base import Base, read_base
-from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
+from sluice.catalog.commit import BEFORE_FIRST, HeadVersion, read_head, swap_head
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import Gather
 from sluice.debounce import MergeRequest
@@ -88,7 +88,8 @@ def merge(world: Merger, request: MergeRequest, *, time_left_ms: Callable[[], in
         after = batch.resume_after
         if after is None:
             break
-        if time_left_ms() < MERGE_TIME_RESERVE_MS:
+        # Without progress another merge would only find the same and ask again, for ever.
+        if time_left_ms() < MERGE_TIME_RESERVE_MS and consumed:
             run.ask_for_another()
             break
     run.publish()
@@ -107,7 +108,7 @@ class _Run:
         self._writer = GenerationWriter(
             world.channel, world.state, subdir, self._catalog, world.gather
         )
-        self._head: Head | None = None
+        self._head = BEFORE_FIRST.head
         self.report = MergeReport()
 
     def merge_batch(self, after: str | None, *, create: bool) -> staging.Batch:
@@ -128,11 +129,10 @@ class _Run:
         )
 
     def publish(self) -> None:
-        """Bring the published files up to the head."""
-        if self._head is not None:
-            done = self._world.publisher.publish(self._subdir, self._head, self._catalog)
-            self.report.files_written += done.files_written
-            self.report.foreign_overwritten += done.foreign_overwritten
+        """Bring the published files up to the head of the last batch."""
+        done = self._world.publisher.publish(self._subdir, self._head, self._catalog)
+        self.report.files_written += done.files_written
+        self.report.foreign_overwritten += done.foreign_overwritten
 
     def ask_for_another(self) -> None:
         """Ask for the merge of what is left, under a deduplication id of its own."""

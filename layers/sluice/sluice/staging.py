@@ -47,6 +47,11 @@ class Indexed(_Staged, frozen=True, kw_only=True, tag="indexed"):
     channeldata: dict[str, Any] = msgspec.field(default_factory=dict)
     """What ``channeldata.json`` (CEP 38) needs of ``about.json`` and ``paths.json``."""
 
+    def __post_init__(self) -> None:
+        """Refuse what the catalog could not work with; msgspec makes it a decoding error."""
+        if not isinstance(self.record.get("sha256"), str):
+            raise TypeError("a record without its sha256")
+
 
 class Removed(_Staged, frozen=True, kw_only=True, tag="removed"):
     """The object is not there."""

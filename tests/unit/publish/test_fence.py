@@ -51,6 +51,12 @@ def test_what_is_there_stands_by_its_generation(
     assert (found, found.behind) == (expected, behind)
 
 
+def test_the_same_generation_of_another_tree_is_of_a_lost_history_and_is_to_be_written() -> None:
+    stamp = Stamp(MINE.generation, "cd" * 32, MINE.owner)
+    found = MemoryStore().upload(KEY, b"before the head was restored", metadata=stamp.metadata)
+    assert standing(found, MINE) is Standing.OLDER
+
+
 def test_what_is_missing_or_of_another_tool_is_to_be_written() -> None:
     foreign = MemoryStore().upload(KEY, b"rattler-index was here")
     assert (standing(None, MINE), Standing.MISSING.behind) == (Standing.MISSING, True)

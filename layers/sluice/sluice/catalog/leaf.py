@@ -15,17 +15,17 @@ from sluice.catalog.tree import Node
 from sluice.identity import Identity
 from sluice.keys import PACKAGE_SUFFIXES
 
-TAKEN_OVER = 0
-"""Extractor version of entries that came from somebody else's index: older than any extractor,
-so reconcile reads those packages again."""
+NOT_EXTRACTED = 0
+"""Extractor version of what no extractor judged, but for the lack of a better verdict is believed:
+records of somebody else's index, and rejects for what could not be read.  Any extractor's verdict
+comes before it, and reconcile reads those packages again."""
 
 _LISTING_DIGEST_BYTES = 16
 
 
 class _Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     identity: Identity | None
-    """The object that was judged; ``None`` where an index we took over lists a file that is not
-    in its folder (``base_url`` allows that)."""
+    """The object that was judged; ``None`` is for a pin on a file that is not there."""
     extractor: int
     """Version of the extractor that judged."""
 

@@ -76,9 +76,10 @@ def standing(found: ObjectInfo | None, mine: Stamp) -> Standing:
         raise ForeignOwner(
             f"{found.key} is published by {theirs.owner}, not by this stack ({mine.owner})"
         )
-    if theirs.generation == mine.generation:
-        return Standing.SAME
-    return Standing.OLDER if theirs.generation < mine.generation else Standing.NEWER
+    if theirs.generation > mine.generation:
+        return Standing.NEWER
+    # The same generation of another tree is of a history that is not: the head was restored.
+    return Standing.SAME if theirs == mine else Standing.OLDER
 
 
 @dataclass(frozen=True, slots=True)
