@@ -16,8 +16,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,12 +49,20 @@ class Emulator:
     endpoint: str
     pid: int
     log: Path
+    ca_bundle: Path | None
+    """Whom clients have to trust, where it is reached over TLS."""
 
 
 @contextmanager
-def run_emulator(home: Path, *, port: int | None = None) -> Iterator[Emulator]:
-    """Run MiniStack while in the context; it ends even if this process is killed."""
-    emulator, process = _start(home, port, tied=True)
+def run_emulator(
+    home: Path, *, port: int | None = None, strict: bool = False
+) -> Iterator[Emulator]:
+    """Run MiniStack while in the context; it ends even if this process is killed.
+
+    ``strict`` is as on AWS: over TLS, with signatures checked and all policies enforced, those of
+    the functions' roles included.  Needs ``openssl`` for the certificate.
+    """
+    emulator, process = _start(home, port, tied=True, strict=strict)
     try:
         yield emulator
     finally:
@@ -65,7 +71,7 @@ def run_emulator(home: Path, *, port: int | None = None) -> Iterator[Emulator]:
 
 def start_emulator(home: Path, *, port: int | None = None) -> Emulator:
     """Start MiniStack and leave it running; ``stop_emulator`` ends it."""
-    return _start(home, port, tied=False)[0]
+    return _start(home, port, tied=False, strict=False)[0]
 
 
 def stop_emulator(home: Path, pid: int) -> bool:
@@ -97,10 +103,12 @@ def is_running(home: Path) -> bool:
     return False
 
 
-def _start(home: Path, port: int | None, *, tied: bool) -> tuple[Emulator, subprocess.Popen[bytes]]:
+def _start(
+    home: Path, port: int | None, *, tied: bool, strict: bool
+) -> tuple[Emulator, subprocess.Popen[bytes]]:
     home.mkdir(parents=True, exist_ok=True)
     port = port or _free_port()
-    endpoint = f"http://{HOST}:{port}"
+    endpoint = f"{'https' if strict else 'http'}://{HOST}:{port}"
     log = home / "ministack.log"
     with _lock_path(home).open("a") as lock, log.open("wb") as output:
         try:
@@ -111,7 +119,7 @@ def _start(home: Path, port: int | None, *, tied: bool) -> tuple[Emulator, subpr
         (home / "tmp").mkdir()
         process = subprocess.Popen(
             [sys.executable, str(_SCRIPT), *(["--tied"] if tied else [])],
-            env=_environment(home, port),
+            env=_environment(home, port, strict=strict),
             cwd=home,
             stdin=subprocess.PIPE if tied else subprocess.DEVNULL,
             stdout=output,
@@ -120,14 +128,15 @@ def _start(home: Path, port: int | None, *, tied: bool) -> tuple[Emulator, subpr
             pass_fds=[lock.fileno()],  # MiniStack keeps the lock as long as it lives
         )
     try:
-        _wait_until_ready(process, endpoint, log)
+        _wait_until_ready(process, port, log)
     except BaseException:
         _stop(process)
         raise
-    return Emulator(endpoint, process.pid, log), process
+    ca_bundle = home / "tmp" / "ministack-tls" / "server.crt" if strict else None
+    return Emulator(endpoint, process.pid, log, ca_bundle), process
 
 
-def _environment(home: Path, port: int) -> dict[str, str]:
+def _environment(home: Path, port: int, *, strict: bool) -> dict[str, str]:
     # Not this process's environment: all of it would be handed on to the functions.
     return {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -141,6 +150,8 @@ def _environment(home: Path, port: int) -> dict[str, str]:
         # Two more listeners, on ports of their own and on all interfaces.
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
+        "AUTH": "true" if strict else "false",
+        "USE_SSL": "1" if strict else "0",
         **CREDENTIALS,
     }
 
@@ -152,20 +163,17 @@ def _free_port() -> int:
         return number
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], endpoint: str, log: Path) -> None:
-    # Not through a proxy that this machine may have for the outside.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS_MAX
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
+    while time.monotonic() < deadline and process.poll() is None:
         try:
-            with opener.open(f"{endpoint}/_ministack/health", timeout=1):
-                return
-        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            socket.create_connection((HOST, port), timeout=1).close()
+        except OSError:
             time.sleep(_POLL_SECONDS)
+        else:
+            return
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-    raise EmulatorError(f"MiniStack did not start at {endpoint}:\n{tail}")
+    raise EmulatorError(f"MiniStack did not start at {HOST}:{port}:\n{tail}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

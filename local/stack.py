@@ -31,6 +31,7 @@ HOME = ROOT / ".local"
 """Where ``make local-up`` keeps everything."""
 STACK_ENV = "stack.env"
 
+_CONFIG = ["--config-env", "local"]
 _STACK_NAME = "sluice"
 _ARTIFACTS_BUCKET = "sluice-local-artifacts"
 _ARCHITECTURES = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
@@ -59,21 +60,23 @@ class Stack:
     merge_function: str
     pid: int
     """Of MiniStack."""
+    ca_bundle: Path | None = None
+    """Whom clients have to trust, where the stack is reached over TLS."""
 
     @property
     def s3(self) -> S3Client:
         """A client for the stack's S3."""
-        return _s3(self.endpoint)
+        return _s3(self.endpoint, self.ca_bundle)
 
     @property
     def sqs(self) -> SQSClient:
         """A client for the stack's queues."""
-        return _sqs(self.endpoint)
+        return _sqs(self.endpoint, self.ca_bundle)
 
     @property
     def functions(self) -> LambdaClient:
         """A client for the stack's functions."""
-        return _functions(self.endpoint)
+        return _functions(self.endpoint, self.ca_bundle)
 
     def environment(self) -> dict[str, str]:
         """What a shell needs to work with the stack; the keys of ``stack.env``."""
@@ -121,15 +124,16 @@ def run_stack(
     *,
     debounce_seconds: int = 3,
     parameters: Mapping[str, str] | None = None,
-    port: int | None = None,
+    strict: bool = False,
     say: Say = lambda _: None,
 ) -> Iterator[Stack]:
     """Run the whole stack while in the context.
 
     ``home`` gets the build and the logs, and holds one stack at a time; ``parameters`` override
-    the template's.  Everything ends with the context, or with this process.
+    the template's; ``strict`` has all policies enforced, see ``run_emulator``.  Everything ends
+    with the context, or with this process.
     """
-    with emulator.run_emulator(home, port=port) as running:
+    with emulator.run_emulator(home, strict=strict) as running:
         yield _deploy(running, home, debounce_seconds, parameters or {}, say)
 
 
@@ -225,12 +229,13 @@ def _deploy(
     }
     built = build(home, parameters, wheels="host")
     say("sam build: done")
-    _s3(running.endpoint).create_bucket(Bucket=_ARTIFACTS_BUCKET)
+    _s3(running.endpoint, running.ca_bundle).create_bucket(Bucket=_ARTIFACTS_BUCKET)
     arguments = ["deploy", "--template-file", str(built), "--stack-name", _STACK_NAME]
     arguments += ["--s3-bucket", _ARTIFACTS_BUCKET]
     arguments += ["--parameter-overrides", *overrides(parameters)]
-    _sam(home, arguments, {"AWS_ENDPOINT_URL": running.endpoint})
-    make_up_for_differences(_functions(running.endpoint))
+    trust = {"AWS_CA_BUNDLE": str(running.ca_bundle)} if running.ca_bundle else {}
+    _sam(home, arguments, {"AWS_ENDPOINT_URL": running.endpoint, **trust})
+    make_up_for_differences(_functions(running.endpoint, running.ca_bundle))
     say("sam deploy: done")
     return _describe(running)
 
@@ -240,7 +245,7 @@ def _sam(home: Path, arguments: list[str], environment: Mapping[str, str]) -> No
     log = home / f"sam-{arguments[0]}.log"
     with log.open("wb") as output:
         process = subprocess.run(
-            [program, *arguments, "--config-env", "local"],
+            [program, *arguments, "--config-file", str(ROOT / "samconfig.toml"), *_CONFIG],
             cwd=ROOT,
             env={**sam_environment(home), **environment},
             stdin=subprocess.DEVNULL,
@@ -255,7 +260,9 @@ def _sam(home: Path, arguments: list[str], environment: Mapping[str, str]) -> No
 
 def _describe(running: Emulator) -> Stack:
     client: CloudFormationClient = _session().client(
-        "cloudformation", endpoint_url=running.endpoint
+        "cloudformation",
+        endpoint_url=running.endpoint,
+        verify=_verify(running.ca_bundle),
     )
     described = client.describe_stacks(StackName=_STACK_NAME)["Stacks"][0]
     outputs = {one["OutputKey"]: one["OutputValue"] for one in described["Outputs"]}
@@ -270,6 +277,7 @@ def _describe(running: Emulator) -> Stack:
         extract_function=outputs["ExtractFunctionName"],
         merge_function=outputs["MergeFunctionName"],
         pid=running.pid,
+        ca_bundle=running.ca_bundle,
     )
 
 
@@ -277,18 +285,22 @@ def _describe(running: Emulator) -> Stack:
 
 
 @cache
-def _s3(endpoint: str) -> S3Client:
-    return _session().client("s3", endpoint_url=endpoint)
+def _s3(endpoint: str, ca_bundle: Path | None) -> S3Client:
+    return _session().client("s3", endpoint_url=endpoint, verify=_verify(ca_bundle))
 
 
 @cache
-def _sqs(endpoint: str) -> SQSClient:
-    return _session().client("sqs", endpoint_url=endpoint)
+def _sqs(endpoint: str, ca_bundle: Path | None) -> SQSClient:
+    return _session().client("sqs", endpoint_url=endpoint, verify=_verify(ca_bundle))
 
 
 @cache
-def _functions(endpoint: str) -> LambdaClient:
-    return _session().client("lambda", endpoint_url=endpoint)
+def _functions(endpoint: str, ca_bundle: Path | None) -> LambdaClient:
+    return _session().client("lambda", endpoint_url=endpoint, verify=_verify(ca_bundle))
+
+
+def _verify(ca_bundle: Path | None) -> str | None:
+    return str(ca_bundle) if ca_bundle else None
 
 
 def _session() -> boto3.Session:
