@@ -181,7 +181,7 @@ def test_a_package_overwritten_by_garbage_leaves_the_index_until_it_is_repaired(
 
 def test_it_does_not_matter_how_a_package_came_into_the_bucket(channel: Channel) -> None:
     plain, trusted, copied = (
-        conda({**INDEX, "name": name}, payload=Random(name).randbytes(2 * _PART_BYTES))
+        conda({**INDEX, "name": name}, payload=Random(name).randbytes(2 * _PART_BYTES))  # noqa: S311
         for name in ("in-parts", "in-parts-by-rattler-build", "copied")
     )
     stack = channel.deployed.stack
