@@ -18,10 +18,10 @@ from local.stack import Stack, run_stack
 from tests.support.channel import conda
 from tests.support.eventually import eventually
 
-from sluice.keys import Subdir
+from sluice.keys import REPODATA, Subdir
 
 CHANNEL = "Team/Default"
-INDEX = {"version": "1.0", "build": "h1_0", "build_number": 0, "depends": [], "subdir": "noarch"}
+INDEX = {"version": "1.0", "build": "h1_0", "build_number": 0, "depends": [], "subdir": "linux-64"}
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +39,33 @@ def read(stack: Stack, bucket: str, key: str) -> Any:
         raise
 
 
-def indexed(stack: Stack) -> set[str]:
-    index = read(stack, stack.channel_bucket, f"{CHANNEL}/noarch/repodata.json")
-    return set(index["packages.conda"]) if index else set()
+def indexed(stack: Stack, subdir: str) -> set[str] | None:
+    index = read(stack, stack.channel_bucket, Subdir(CHANNEL, subdir).public(REPODATA))
+    return None if index is None else set(index["packages.conda"])
 
 
-def rejected(stack: Stack) -> set[str]:
-    document = read(stack, stack.state_bucket, Subdir(CHANNEL, "noarch").rejects)
+def rejected(stack: Stack, subdir: str) -> set[str]:
+    document = read(stack, stack.state_bucket, Subdir(CHANNEL, subdir).rejects)
     return {one["filename"] for one in document["rejects"]} if document else set()
+
+
+def left_over(stack: Stack) -> dict[str, int]:
+    """What is there only as long as something is under way, or where something went wrong."""
+    staged = stack.s3.list_objects_v2(Bucket=stack.state_bucket, Prefix="staging/")
+    found = {"staging": staged["KeyCount"]}
+    for url in (
+        stack.upload_queue_url,
+        stack.upload_dlq_url,
+        stack.merge_queue_url,
+        stack.merge_dlq_url,
+    ):
+        attributes = stack.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+        found[url] = sum(
+            int(value)
+            for name, value in attributes["Attributes"].items()
+            if name.startswith("ApproximateNumberOfMessages")
+        )
+    return found
 
 
 def test_somebody_without_a_policy_is_refused(stack: Stack) -> None:
@@ -76,21 +95,28 @@ def test_somebody_without_a_policy_is_refused(stack: Stack) -> None:
 
 
 def test_the_roles_suffice_to_index_to_reject_and_to_remove(stack: Stack) -> None:
-    good = [conda({**INDEX, "name": name}) for name in ("one", "two")]
+    kept, removed = (conda({**INDEX, "name": name}) for name in ("kept", "removed"))
     broken = "broken-1.0-h1_0.conda"
-    for package in good:
-        stack.s3.put_object(
-            Bucket=stack.channel_bucket, Key=f"{CHANNEL}/{package.path}", Body=package.body
-        )
-    stack.s3.put_object(
-        Bucket=stack.channel_bucket, Key=f"{CHANNEL}/noarch/{broken}", Body=b"not a package"
-    )
-    eventually(lambda: indexed(stack), lambda seen: len(seen) == 2, what="the index")
-    rejects = eventually(lambda: rejected(stack), bool, what="the reject")
-    assert rejects == {broken}
 
-    stack.s3.delete_object(Bucket=stack.channel_bucket, Key=f"{CHANNEL}/{good[0].path}")
-    eventually(lambda: indexed(stack), lambda seen: len(seen) == 1, what="the removal")
-    assert indexed(stack) == {good[1].filename}
-    for queue in (stack.upload_dlq_url, stack.merge_dlq_url):
-        assert "Messages" not in stack.sqs.receive_message(QueueUrl=queue)
+    def key(path: str) -> str:
+        return f"{CHANNEL}/{path}"
+
+    for package in (kept, removed):
+        stack.s3.put_object(Bucket=stack.channel_bucket, Key=key(package.path), Body=package.body)
+    stack.s3.put_object(Bucket=stack.channel_bucket, Key=key(f"linux-64/{broken}"), Body=b"?")
+    eventually(
+        lambda: indexed(stack, "linux-64"),
+        lambda seen: seen == {kept.filename, removed.filename},
+        what="the index",
+    )
+    # The first commit of a subdir asks for a noarch, and another merge writes it.
+    eventually(lambda: indexed(stack, "noarch"), lambda seen: seen == set(), what="noarch")
+    eventually(lambda: rejected(stack, "linux-64"), lambda seen: seen == {broken}, what="reject")
+
+    stack.s3.delete_object(Bucket=stack.channel_bucket, Key=key(removed.path))
+    eventually(
+        lambda: indexed(stack, "linux-64"),
+        lambda seen: seen == {kept.filename},
+        what="the removal",
+    )
+    eventually(lambda: left_over(stack), lambda seen: not any(seen.values()), what="rest")
