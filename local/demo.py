@@ -108,6 +108,7 @@ def _install(stack: Stack, home: Path, clock: Clock) -> None:
     prefix = asyncio.run(client.install(stack, CHANNEL, [packages.HELLO.name], home / "client"))
     for record in sorted((prefix / "conda-meta").glob("*.json")):
         clock.say(f"installed {record.stem}")
+    clock.say("(its python is a stand-in: this machine's own, so that no other channel is needed)")
     command = [str(prefix / "bin" / "python"), "-m", packages.HELLO_MODULE]
     ran = subprocess.run(command, check=True, capture_output=True, text=True)
     clock.say(f"python -m {packages.HELLO_MODULE} says: {ran.stdout.strip()}")
