@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boto3.s3.transfer import TransferConfig
-from tests.support.channel import conda
 
 from benchmarks.messages import upload_event
 from benchmarks.proxy import Count
 from benchmarks.subjects import CHANNEL, Sluice, expect_no_failures
 from benchmarks.uploads import Bench
 from benchmarks.worker import Usage
+from tests.support.channel import conda
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, ClassVar, Literal, Protocol
 
-from tests.support.channel import Package
-
 from benchmarks.channel import SUBDIR
 from benchmarks.emulator import Cloud, credentials
 from benchmarks.messages import sqs_event, upload_event
 from benchmarks.processes import Worker, worker
 from benchmarks.worker import RATTLER_INDEX, Usage
+from tests.support.channel import Package
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef

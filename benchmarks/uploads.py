@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import IO
 
 from rattler.index import index_fs
-from tests.support.channel import Package
 
 from benchmarks.channel import SUBDIR, MadeUpChannel
 from benchmarks.emulator import Cloud
 from benchmarks.proxy import Count
 from benchmarks.subjects import CHANNEL, Indexed, RattlerIndex, Session, Sluice, Temperature
 from benchmarks.worker import RATTLER_INDEX
+from tests.support.channel import Package
 
 REPODATA = "repodata.json"
 

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from rattler import MatchSpec
+
 from tests.support.indexing import NOW_MS
 
 Path = tuple[str, ...]

@@ -16,6 +16,7 @@ import msgpack
 import pytest
 from rattler import Channel, Gateway, RepoDataRecord, SourceConfig, solve
 from rattler.platform import SubdirLiteral
+
 from tests.conformance import accepted, corpus
 from tests.conformance.accepted import differences, unexplained
 from tests.support.indexing import (

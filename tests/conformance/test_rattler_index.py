@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgpack
 import pytest
+
 from tests.conformance import accepted, corpus
 from tests.conformance.accepted import Accepted, Difference, differences, unexplained
 from tests.support.indexing import index_with_rattler, index_with_sluice

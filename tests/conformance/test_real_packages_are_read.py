@@ -15,13 +15,13 @@ from zipfile import ZipFile
 
 import pytest
 import zstandard
-from tests.support.memory_store import MemoryStore
 
 from sluice.errors import BadPackage
 from sluice.keys import parse_package_key
 from sluice.package.digests import Digests
 from sluice.package.read import PackageContents, PackageRead, read_package
 from sluice.record import DROPPED, make_record
+from tests.support.memory_store import MemoryStore
 
 PACKAGES = Path(__file__).parents[3] / "shared" / "packages"
 GOOD = sorted(PACKAGES.glob("*-*/*.*")) + sorted(PACKAGES.glob("noarch/*.*"))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from local.emulator import CREDENTIALS
 from local.stack import run_stack
 from tests.support.deployed import Channel, Deployed

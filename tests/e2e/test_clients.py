@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import rattler
-from local.emulator import CREDENTIALS, REGION
 from rattler import RepoDataRecord
 from rattler.index import S3Credentials, index_s3
+
+from local.emulator import CREDENTIALS, REGION
 from tests.support.channel import conda, tar_bz2
 from tests.support.client import gateway, http_client
 from tests.support.deployed import Channel

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from tests.support import s3_events
 from tests.support.channel import Package, conda
 from tests.support.deployed import Channel

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rattler import Channel as ClientChannel
 from rattler import RepoDataRecord
+
 from tests.support.channel import Package, conda, tar_bz2
 from tests.support.client import gateway
 from tests.support.deployed import Channel

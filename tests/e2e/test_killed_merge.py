@@ -9,12 +9,8 @@ from typing import Any
 
 import boto3
 import pytest
-from local.emulator import REGION
-from tests.support.channel import conda
-from tests.support.deployed import Channel
-from tests.support.eventually import eventually
-from tests.support.scheduler import Killed
 
+from local.emulator import REGION
 from sluice.catalog.commit import read_head
 from sluice.concurrency import in_order
 from sluice.debounce import MergeRequest
@@ -25,6 +21,10 @@ from sluice.s3 import S3Store
 from sluice.settings import MergeSettings
 from sluice.sqs import MergeQueue
 from sluice.store import ETag, Headers
+from tests.support.channel import conda
+from tests.support.deployed import Channel
+from tests.support.eventually import eventually
+from tests.support.scheduler import Killed
 
 PACKAGE = conda(
     {

@@ -13,12 +13,12 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+
 from local.emulator import CREDENTIALS, REGION
 from local.stack import Stack, run_stack
+from sluice.keys import REPODATA, Subdir
 from tests.support.channel import conda
 from tests.support.eventually import eventually
-
-from sluice.keys import REPODATA, Subdir
 
 CHANNEL = "Team/Default"
 INDEX = {"version": "1.0", "build": "h1_0", "build_number": 0, "depends": [], "subdir": "linux-64"}

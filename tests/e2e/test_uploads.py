@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from boto3.s3.transfer import TransferConfig
+
+from sluice.settings import MergeSettings
 from tests.support.channel import Package, conda, tar_bz2
 from tests.support.deployed import Channel
 from tests.support.published import Index
-
-from sluice.settings import MergeSettings
 
 INDEX: dict[str, Any] = {
     "name": "app",

@@ -12,8 +12,6 @@ from typing import Any
 
 import msgpack
 import pytest
-from tests.support.memory_store import MemoryStore
-from tests.support.staged import SUBDIR, unzstd
 
 from sluice import staging, zstd
 from sluice.catalog import commit, leaf, tree
@@ -24,6 +22,8 @@ from sluice.catalog.tree import Node, Tree
 from sluice.errors import TooNew
 from sluice.identity import Identity
 from sluice.staging import Indexed, Rejected, Removed
+from tests.support.memory_store import MemoryStore
+from tests.support.staged import SUBDIR, unzstd
 
 FOLDER = Path(__file__).parent / "format1"
 AT = 1_750_000_000_000

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.memory_queue import DEDUPLICATION_SECONDS
 
 from sluice import debounce
 from sluice.debounce import CLOCK_SKEW_SECONDS, DEBOUNCE_SECONDS_MIN, QueueMessage
 from sluice.keys import Subdir
+from tests.support.memory_queue import DEDUPLICATION_SECONDS
 
 SUBDIR = Subdir("c", "linux-64")
 SKEW_MS_BELOW = CLOCK_SKEW_SECONDS * 1000

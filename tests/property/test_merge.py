@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.staged import A2, A, B, C, Records, World, indexed, record_of, rejected, removed
 
 from sluice.catalog.leaf import Entry, Record, Reject
 from sluice.identity import Identity
 from sluice.staging import Staged
+from tests.support.staged import A2, A, B, C, Records, World, indexed, record_of, rejected, removed
 
 FILES = [A, A2, B, C, "Not A Name.conda"]
 BODIES = [b"one", b"two", b"corrupt"]

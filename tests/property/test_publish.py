@@ -8,9 +8,6 @@ from typing import Any
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.property.test_merge import EXTRACTORS, STEPS, Step, play
-from tests.support.memory_store import MemoryStore
-from tests.support.staged import SUBDIR, World, identity_of
 
 from sluice.catalog import codec, leaf, tree
 from sluice.catalog.leaf import Entry, Record
@@ -20,6 +17,9 @@ from sluice.concurrency import in_order
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.publish.fence import Page, Stamp, replace
 from sluice.store import Headers, ObjectInfo
+from tests.property.test_merge import EXTRACTORS, STEPS, Step, play
+from tests.support.memory_store import MemoryStore
+from tests.support.staged import SUBDIR, World, identity_of
 
 INDEX_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)
 JSON = st.recursive(

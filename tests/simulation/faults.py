@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 
+from sluice.errors import Unavailable
 from tests.simulation.world import INDEX_FILES, World
 from tests.support.memory_store import LostAnswer, ignore
 from tests.support.scheduler import Hooked, Killed
-
-from sluice.errors import Unavailable
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,9 @@ from functools import partial
 from itertools import count
 
 import pytest
+
+from sluice.catalog.commit import decode_commit
+from sluice.store import ETag, Headers
 from tests.simulation.interleaving import any_request, contended, explore
 from tests.simulation.stories import (
     KEPT,
@@ -22,9 +25,6 @@ from tests.simulation.stories import (
 from tests.simulation.world import INDEX_FILES, SUBDIR, World
 from tests.support.memory_store import MemoryStore
 from tests.support.scheduler import Loses, Stage
-
-from sluice.catalog.commit import decode_commit
-from sluice.store import ETag, Headers
 
 CONDITIONAL = (SUBDIR.head, *INDEX_FILES)
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+
+from sluice import debounce
+from sluice.keys import NOARCH
 from tests.simulation.faults import Fault, disturb_everywhere
 from tests.simulation.stories import (
     BAD,
@@ -19,9 +22,6 @@ from tests.simulation.stories import (
 )
 from tests.simulation.world import World
 from tests.support.scheduler import Killed
-
-from sluice import debounce
-from sluice.keys import NOARCH
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,15 @@ from typing import Any
 
 import msgspec
 import pytest
+
+import sluice.merge
+from sluice import staging
+from sluice.base import Base
+from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
+from sluice.errors import Corrupt
+from sluice.keys import Subdir
+from sluice.publish import fence
+from sluice.store import ETag, Headers, ObjectStore
 from tests.simulation import test_interleaved_merges as interleaved
 from tests.simulation.faults import disturb_everywhere
 from tests.simulation.interleaving import Story, contended, explore
@@ -19,15 +28,6 @@ from tests.simulation.stories import (
 )
 from tests.support.memory_store import MemoryStore
 from tests.support.scheduler import Loses
-
-import sluice.merge
-from sluice import staging
-from sluice.base import Base
-from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
-from sluice.errors import Corrupt
-from sluice.keys import Subdir
-from sluice.publish import fence
-from sluice.store import ETag, Headers, ObjectStore
 
 
 def interleavings(story: Story) -> None:

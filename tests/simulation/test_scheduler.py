@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
+
+from sluice.store import Headers
 from tests.simulation.stories import with_upload
 from tests.support.memory_store import MemoryStore
 from tests.support.scheduler import Actor, Killed, Loses, Stage
-
-from sluice.store import Headers
 
 JSON = Headers("application/json")
 

@@ -16,8 +16,6 @@ from typing import Any
 
 import msgpack
 import zstandard
-from tests.support.memory_queue import MemoryQueue
-from tests.support.memory_store import MemoryStore
 
 from sluice import staging
 from sluice.catalog import tree as trees
@@ -29,6 +27,8 @@ from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, parse_filen
 from sluice.merge import Merger, MergeReport, merge
 from sluice.publish.publisher import Publisher
 from sluice.staging import Indexed, Rejected, Removed
+from tests.support.memory_queue import MemoryQueue
+from tests.support.memory_store import MemoryStore
 
 SUBDIR = Subdir("team/channel", "linux-64")
 INDEX_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from local.emulator import run_emulator
 from moto import mock_aws
-from tests.support.memory_store import MemoryStore
 
+from local.emulator import run_emulator
 from sluice.s3 import S3Store, make_client
 from sluice.store import ObjectStore
+from tests.support.memory_store import MemoryStore
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hashlib import sha256
 
 import pytest
-from tests.store.conftest import World
 
 from sluice.errors import Archived, Changed, Unavailable
 from sluice.store import ETag, Headers, ObjectInfo, ObjectStore
+from tests.store.conftest import World
 
 JSON = Headers("application/json")
 NONE = ETag('"00000000000000000000000000000000"')

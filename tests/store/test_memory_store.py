@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.support.memory_store import LostAnswer, MemoryStore, Request
 
 from sluice.errors import Unavailable
 from sluice.store import ETag, Headers
+from tests.support.memory_store import LostAnswer, MemoryStore, Request
 
 JSON = Headers("application/json")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from local.emulator import REGION
 from rattler import Gateway, SourceConfig
 from rattler.networking import AuthenticationMiddleware, Client, S3Middleware
 from rattler.networking.middleware import S3Config
+
+from local.emulator import REGION
 from tests.support.deployed import Channel
 
 

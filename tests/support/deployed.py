@@ -16,13 +16,13 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
+
 from local.emulator import CREDENTIALS, REGION
 from local.stack import Stack
+from sluice.keys import REPODATA, Subdir, parse_package_key
 from tests.support.channel import Package
 from tests.support.eventually import eventually
 from tests.support.published import Index, read_index
-
-from sluice.keys import REPODATA, Subdir, parse_package_key
 
 LogLine = dict[str, Any]
 

@@ -8,9 +8,6 @@ from itertools import count
 from pathlib import Path
 
 import rattler.index
-from tests.support.channel import Package
-from tests.support.memory_queue import MemoryQueue
-from tests.support.memory_store import MemoryStore
 
 from sluice import debounce
 from sluice.concurrency import in_order
@@ -19,6 +16,9 @@ from sluice.keys import parse_package_key
 from sluice.merge import Merger, merge
 from sluice.publish.publisher import Publisher
 from sluice.staging import Indexed
+from tests.support.channel import Package
+from tests.support.memory_queue import MemoryQueue
+from tests.support.memory_store import MemoryStore
 
 CHANNEL = "Conda/Default"
 NOW_MS = 1_750_000_000_000

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tests.support.memory_store import Clock, Hook, LostAnswer, ignore
-
 from sluice.errors import Unavailable
+from tests.support.memory_store import Clock, Hook, LostAnswer, ignore
 
 DEDUPLICATION_SECONDS = 300
 """Counted from the send, also after the message was consumed (SQS developer guide)."""

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import zstandard
-from tests.support.memory_store import MemoryStore, Request
 
 from sluice.limits import STREAM_CHUNK_BYTES
 from sluice.store import ETag, ObjectInfo, OpenObject
+from tests.support.memory_store import MemoryStore, Request
 
 INDEX: Mapping[str, Any] = {
     "name": "demo",

@@ -9,9 +9,9 @@ from hashlib import sha256
 from typing import Any
 
 import msgpack
-from tests.support.zstd import one_frame
 
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
+from tests.support.zstd import one_frame
 
 Read = Callable[[str], bytes]
 """Gives a file of one subdir, by its path in there; fails where there is none."""

@@ -15,8 +15,6 @@ from typing import Any
 import msgpack
 import zstandard
 from msgspec import structs
-from tests.support.memory_queue import MemoryQueue
-from tests.support.memory_store import MemoryStore
 
 from sluice import debounce, staging
 from sluice.catalog import leaf, tree
@@ -32,6 +30,8 @@ from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, parse_filen
 from sluice.merge import Merger, MergeReport, merge
 from sluice.publish.publisher import Publisher
 from sluice.staging import Indexed, Rejected, Removed, Staged
+from tests.support.memory_queue import MemoryQueue
+from tests.support.memory_store import MemoryStore
 
 START_MS = 1_750_000_000_000
 SUBDIR = Subdir("Conda/Default", "linux-64")

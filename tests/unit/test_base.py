@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from tests.support.staged import A2, SUBDIR, A, B, World, foreign_repodata, record_of
 
 from sluice.base import Base, read_base
 from sluice.catalog.leaf import NOT_EXTRACTED, Record
@@ -14,6 +13,7 @@ from sluice.errors import Corrupt
 from sluice.identity import Identity
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.publish.fence import Stamp
+from tests.support.staged import A2, SUBDIR, A, B, World, foreign_repodata, record_of
 
 STAMP = Stamp(41, "ab" * 32, "stack")
 

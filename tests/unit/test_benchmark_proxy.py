@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
 from benchmarks.proxy import LOOPBACK
 
 ROOT = Path(__file__).parents[2]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.memory_queue import MemoryQueue, Message
 
 from sluice import debounce
 from sluice.debounce import MergeRequest, QueueMessage
 from sluice.errors import TooNew, UnknownEvent
 from sluice.keys import Subdir
+from tests.support.memory_queue import MemoryQueue, Message
 
 SUBDIR = Subdir("Conda/Default", "linux-64")
 LONG = Subdir("c/" * 190 + "c", "linux-64")

@@ -8,19 +8,19 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from tests.support.channel import conda, tar_bz2
-from tests.support.memory_store import LostAnswer
-from tests.support.staged import DEBOUNCE_SECONDS, START_MS, SUBDIR, World
 
 from sluice import debounce, extract, staging
-from sluice.debounce import MergeRequest
 from sluice.catalog.leaf import NOT_EXTRACTED
+from sluice.debounce import MergeRequest
 from sluice.errors import Unavailable
 from sluice.extract import VERSION, Extractor
 from sluice.identity import Identity
 from sluice.keys import PackageKey
 from sluice.limits import EXTRACT_ATTEMPTS_MAX
 from sluice.staging import Indexed, Rejected, Removed, Staged
+from tests.support.channel import conda, tar_bz2
+from tests.support.memory_store import LostAnswer
+from tests.support.staged import DEBOUNCE_SECONDS, START_MS, SUBDIR, World
 
 INDEX = {
     "name": "alpha",

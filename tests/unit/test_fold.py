@@ -6,12 +6,12 @@ from itertools import permutations
 
 import msgspec
 import pytest
-from tests.support.staged import A2, A, B, identity_of, indexed, rejected, removed
 
 from sluice import fold
 from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Pin, Record, Reject
 from sluice.fold import Difference
 from sluice.staging import Indexed, Rejected, Staged
+from tests.support.staged import A2, A, B, identity_of, indexed, rejected, removed
 
 AT = 1_760_000_000_000
 LATER = AT + 5

@@ -18,9 +18,9 @@ from urllib.parse import quote
 
 import pytest
 from moto import mock_aws
-from tests.support.channel import conda
 
 from sluice import s3, sqs
+from tests.support.channel import conda
 
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"

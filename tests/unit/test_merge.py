@@ -8,6 +8,18 @@ from collections.abc import Callable
 import msgpack
 import msgspec
 import pytest
+
+from sluice import debounce, staging, zstd
+from sluice.catalog.commit import BEFORE_FIRST, Commit, Head, read_head
+from sluice.catalog.leaf import NOT_EXTRACTED, Pin, Record, Reject
+from sluice.debounce import MergeRequest
+from sluice.errors import Corrupt, ForeignOwner, TooNew, Unavailable
+from sluice.fold import Difference
+from sluice.identity import Identity
+from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.limits import MERGE_ATTEMPTS_MAX, MERGE_TIME_RESERVE_MS
+from sluice.merge import MergeReport, merge
+from sluice.publish.fence import Stamp
 from tests.support.staged import (
     A2,
     DEBOUNCE_SECONDS,
@@ -23,18 +35,6 @@ from tests.support.staged import (
     removed,
     unzstd,
 )
-
-from sluice import debounce, staging, zstd
-from sluice.catalog.commit import BEFORE_FIRST, Commit, Head, read_head
-from sluice.catalog.leaf import NOT_EXTRACTED, Pin, Record, Reject
-from sluice.debounce import MergeRequest
-from sluice.errors import Corrupt, ForeignOwner, TooNew, Unavailable
-from sluice.fold import Difference
-from sluice.identity import Identity
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
-from sluice.limits import MERGE_ATTEMPTS_MAX, MERGE_TIME_RESERVE_MS
-from sluice.merge import MergeReport, merge
-from sluice.publish.fence import Stamp
 
 KEYS = [SUBDIR.public(file) for file in (SHARD_INDEX, REPODATA_ZST, REPODATA)]
 

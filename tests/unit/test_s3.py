@@ -9,7 +9,6 @@ from itertools import repeat
 
 import pytest
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
-from tests.support.scripted_aws import Answer, Script, error
 from urllib3 import HTTPSConnectionPool
 from urllib3.exceptions import ProtocolError, SSLError
 from urllib3.exceptions import ReadTimeoutError as URLLib3ReadTimeoutError
@@ -18,6 +17,7 @@ from sluice.errors import Archived, Changed, Unavailable
 from sluice.limits import ATTEMPTS_MAX
 from sluice.s3 import S3Store, make_client
 from sluice.store import ETag, Headers, ObjectInfo
+from tests.support.scripted_aws import Answer, Script, error
 
 JSON = Headers("application/json")
 ETAG = ETag('"f97c5d29941bfb1b2fdab0874906ab82"')

@@ -8,13 +8,13 @@ from itertools import repeat
 import pytest
 from botocore.exceptions import ConnectionClosedError
 from moto import mock_aws
-from tests.support.memory_queue import MemoryQueue, Message
-from tests.support.scripted_aws import Answer, Script
 
 from sluice.errors import Unavailable
 from sluice.fifo import FifoQueue
 from sluice.limits import ATTEMPTS_MAX
 from sluice.sqs import MergeQueue, make_client
+from tests.support.memory_queue import MemoryQueue, Message
+from tests.support.scripted_aws import Answer, Script
 
 URL = "https://sqs.us-east-1.amazonaws.com/1/merge.fifo"
 CALLS: list[tuple[str, Callable[[MergeQueue], object]]] = [

@@ -6,13 +6,13 @@ import json
 
 import msgspec
 import pytest
-from tests.support.memory_store import MemoryStore
-from tests.support.staged import SUBDIR, A, B, C, World, identity_of, indexed, rejected, removed
 
 from sluice import staging
 from sluice.concurrency import in_order
 from sluice.errors import Corrupt, TooNew
 from sluice.staging import Batch, Staged
+from tests.support.memory_store import MemoryStore
+from tests.support.staged import SUBDIR, A, B, C, World, identity_of, indexed, rejected, removed
 
 FOLDER = "staging/Conda%2FDefault/linux-64"
 EVERY_VERDICT = [indexed(A, b"a"), rejected(B, b"b"), removed(C)]

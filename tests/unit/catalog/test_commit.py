@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.support.memory_store import LostAnswer, MemoryStore
-from tests.support.staged import SUBDIR
 
 from sluice.catalog import commit
 from sluice.catalog.commit import BEFORE_FIRST, Commit, Head, HeadVersion, read_head, swap_head
 from sluice.errors import Corrupt, TooNew, Unavailable
 from sluice.limits import WRITE_ATTEMPTS_MAX
+from tests.support.memory_store import LostAnswer, MemoryStore
+from tests.support.staged import SUBDIR
 
 
 def head(generation: int = 1, *, writer: str = "w") -> Head:

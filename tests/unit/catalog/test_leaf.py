@@ -6,12 +6,12 @@ from hashlib import sha256
 
 import msgpack
 import pytest
-from tests.support.staged import A2, A, identity_of, record_of, unzstd
 
 from sluice.catalog import codec, leaf
 from sluice.catalog.leaf import Entry, Leaf, Pin, Record, Reject
 from sluice.catalog.tree import Node
 from sluice.errors import TooNew
+from tests.support.staged import A2, A, identity_of, record_of, unzstd
 
 AT = 1_750_000_000_000
 

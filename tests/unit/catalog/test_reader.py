@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.staged import SUBDIR, A, B, World
 
 from sluice.catalog import reader
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import EMPTY
 from sluice.concurrency import in_order
 from sluice.errors import Corrupt
+from tests.support.staged import SUBDIR, A, B, World
 
 MISSING = "0" * 64
 

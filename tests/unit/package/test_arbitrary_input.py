@@ -8,6 +8,10 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+
+from sluice.errors import BadPackage
+from sluice.limits import JSON_DEPTH_MAX
+from sluice.package.read import PackageContents, read_package
 from tests.support.memory_store import MemoryStore
 from tests.support.packages import (
     CONDA,
@@ -21,10 +25,6 @@ from tests.support.packages import (
     zipped,
     zst,
 )
-
-from sluice.errors import BadPackage
-from sluice.limits import JSON_DEPTH_MAX
-from sluice.package.read import PackageContents, read_package
 
 JSON = st.recursive(
     st.none()

@@ -5,6 +5,11 @@ import zipfile
 
 import pytest
 import zstandard
+
+from sluice.errors import BadPackage
+from sluice.limits import CONDA_TAIL_BYTES, INFO_PACKED_BYTES_MAX, MIB, ZIP_MEMBERS_MAX
+from sluice.package import conda as conda_format
+from sluice.package.conda import read_conda_info
 from tests.support.packages import (
     CONDA,
     FLAGS,
@@ -23,11 +28,6 @@ from tests.support.packages import (
     zipped_as_zip64,
     zst,
 )
-
-from sluice.errors import BadPackage
-from sluice.limits import CONDA_TAIL_BYTES, INFO_PACKED_BYTES_MAX, MIB, ZIP_MEMBERS_MAX
-from sluice.package import conda as conda_format
-from sluice.package.conda import read_conda_info
 
 INDEX = index_entry()
 FOUND = {"info/index.json": INDEX.data}

@@ -4,6 +4,11 @@ import tracemalloc
 from hashlib import md5, sha256
 
 import pytest
+
+from sluice.errors import BadPackage, Changed, Unavailable
+from sluice.limits import MIB, SMALL_PACKAGE_BYTES_MAX
+from sluice.package.digests import Digests
+from sluice.package.read import PackageContents, PackageRead, read_package
 from tests.support.memory_store import LostAnswer, MemoryStore
 from tests.support.packages import (
     CONDA,
@@ -19,11 +24,6 @@ from tests.support.packages import (
     zipped,
     zst,
 )
-
-from sluice.errors import BadPackage, Changed, Unavailable
-from sluice.limits import MIB, SMALL_PACKAGE_BYTES_MAX
-from sluice.package.digests import Digests
-from sluice.package.read import PackageContents, PackageRead, read_package
 
 CONDA_KEY = f"ch/noarch/{CONDA}"
 TAR_BZ2_KEY = f"ch/noarch/{TAR_BZ2}"

@@ -4,7 +4,6 @@ import tarfile
 from collections.abc import Iterable, Iterator
 
 import pytest
-from tests.support.packages import Entry, index_entry, tar
 
 from sluice.errors import BadPackage
 from sluice.limits import (
@@ -15,6 +14,7 @@ from sluice.limits import (
 )
 from sluice.package import tarball
 from sluice.package.tarball import read_info
+from tests.support.packages import Entry, index_entry, tar
 
 INDEX = index_entry()
 ABOUT = Entry("info/about.json", b"{}")

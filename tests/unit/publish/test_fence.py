@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.memory_store import LostAnswer, MemoryStore
 
 from sluice.errors import ForeignOwner, Unavailable
 from sluice.limits import WRITE_ATTEMPTS_MAX
 from sluice.publish.fence import Page, Replaced, Stamp, Standing, replace, standing
 from sluice.store import Headers, ObjectInfo
+from tests.support.memory_store import LostAnswer, MemoryStore
 
 KEY = "c/linux-64/repodata.json"
 TREE = "ab" * 32

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import pytest
 import zstandard
-from tests.support.staged import A2, SUBDIR, A, B, C, World
 
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
@@ -16,6 +15,7 @@ from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.publish.fence import Stamp
 from sluice.publish.publisher import Published
 from sluice.store import Headers
+from tests.support.staged import A2, SUBDIR, A, B, C, World
 
 INDEX_FILES = [SHARD_INDEX, REPODATA_ZST, REPODATA]
 KEYS = [SUBDIR.public(file) for file in INDEX_FILES]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 
-from tests.support.staged import A2, SUBDIR, A, B, identity_of
-
 from sluice.catalog.leaf import Entries, Pin, Record, Reject
 from sluice.publish import rejects
 from sluice.publish.fence import Stamp
+from tests.support.staged import A2, SUBDIR, A, B, identity_of
 
 STAMP = Stamp(3, "ab" * 32, "me")
 

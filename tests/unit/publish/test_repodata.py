@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from tests.support.staged import A2, A, B, identity_of
 
 from sluice.catalog.leaf import Entries, Record, Reject
 from sluice.errors import Corrupt
 from sluice.publish import repodata
 from sluice.publish.fence import Stamp
 from sluice.publish.repodata import Records
+from tests.support.staged import A2, A, B, identity_of
 
 STAMP = Stamp(3, "ab" * 32, "me")
 REJECT = Reject(identity=identity_of(), extractor=1, code="c", sentence="s", at=1)
