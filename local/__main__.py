@@ -45,13 +45,20 @@ def _up() -> None:
     started = stack.start_stack(
         HOME,
         debounce_seconds=int(os.environ.get("DEBOUNCE_SECONDS") or demo.DEBOUNCE_SECONDS),
-        parameters=dict(pair.split("=", 1) for pair in os.environ.get("PARAMS", "").split()),
+        parameters=_parameters(os.environ.get("PARAMS", "")),
         port=int(os.environ.get("LOCAL_PORT") or 0) or None,
         say=lambda line: print(line, flush=True),
     )
     print(f"\nUpload to s3://{started.channel_bucket}/<channel>/<subdir>/, after")
     print(f"  set -a; . {(HOME / stack.STACK_ENV).relative_to(Path.cwd())}; set +a")
     print("End it with: make local-down")
+
+
+def _parameters(text: str) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in text.split()]
+    if not all(sign for _, sign, _ in pairs):
+        raise StackError(f'PARAMS must be "Key=Value Key=Value ...", not {text!r}')
+    return {key: value for key, _, value in pairs}
 
 
 if __name__ == "__main__":

@@ -46,10 +46,10 @@ class InvokeError(RuntimeError):
 
 def run(function: str, events: Sequence[Path]) -> None:
     """Invoke one function with ``events``, or with all of ``events/`` that are meant for it."""
+    gateway = _docker_gateway()
     if not emulator.is_running(HOME) or not (HOME / STACK_ENV).exists():
         raise InvokeError("the local stack is not running; start it with: make local-up")
     stack = Stack.read(HOME / STACK_ENV)
-    gateway = _docker_gateway()
     home = HOME / "invoke"
     parameters = {**host_parameters(), "Runtime": os.environ.get("RUNTIME") or _RUNTIME}
     print(f"sam build for {parameters['Runtime']} on {parameters['Architecture']} ...", flush=True)
