@@ -54,13 +54,18 @@ demo: $(VENV)/.stamp ## Show the whole path, from upload to install, on this mac
 test: $(VENV)/.stamp ## Run all tests, the end-to-end ones in a local AWS included
 	$(BIN)/python -m pytest
 
+# sam validate translates the template and --lint does not; neither asks AWS anything.
+NO_AWS = AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none \
+	AWS_ENDPOINT_URL=http://127.0.0.1:9
+
 .PHONY: lint
 lint: $(VENV)/.stamp $(CHECKOV)/.stamp ## Check everything that needs no running; changes no file
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	PYTHONPATH=layers/sluice $(BIN)/lint-imports
-	AWS_DEFAULT_REGION=us-east-1 $(BIN)/sam validate --lint
+	$(NO_AWS) $(BIN)/sam validate
+	$(NO_AWS) $(BIN)/sam validate --lint
 	$(BIN)/cfn-lint template.yaml
 	$(CHECKOV)/bin/checkov --file template.yaml --framework cloudformation \
 		--quiet --compact --skip-download
