@@ -116,6 +116,7 @@ class Sluice:
             "MERGE_QUEUE_URL": self.queue_url(),
             "DEBOUNCE_SECONDS": str(_DEBOUNCE_SECONDS),
             "TRUST_UPLOADER_DIGESTS": "true",
+            "UPLOAD_QUEUE_URL": "unused",  # only what failed is handed back
             "UPLOAD_MAX_RECEIVES": "3",
             "INDEX_CACHE_MAX_AGE": "60",
             "OWNER": "benchmark",

@@ -28,6 +28,10 @@ from sluice.staging import Indexed, Rejected, Removed, Staged
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+RETRY_SECONDS = 15
+"""Until a failed upload is tried again; each further wait is four times as long."""
+RETRY_SECONDS_MAX = 900
+
 logger = Logger()
 metrics = Metrics()
 tracer = Tracer()
@@ -50,13 +54,19 @@ def extractor() -> Extractor:
     return Extractor(
         channel=s3.S3Store(client, common.channel_bucket),
         state=s3.S3Store(client, common.state_bucket),
-        queue=sqs.MergeQueue(sqs.make_client(), common.merge_queue_url),
+        queue=sqs.SqsQueue(sqs.make_client(), common.merge_queue_url),
         clock=lambda: time.time_ns() // 1_000_000,
         unique=lambda: f"{time.time_ns()}-{uuid.uuid4().hex}",
         debounce_seconds=common.debounce_seconds,
         trust_uploader_digests=settings().trust_uploader_digests,
         receives_max=settings().upload_receives_max,
     )
+
+
+@cache
+def upload_queue() -> sqs.SqsQueue:
+    """Make the queue's client once per execution environment."""
+    return sqs.SqsQueue(sqs.make_client(), settings().upload_queue_url)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -74,12 +84,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
 
 
 def handle_message(record: SQSRecord) -> None:
-    """Handle one message of UploadQueue."""
+    """Handle one message of UploadQueue, or give it back to be tried again."""
     received = int(record.attributes.approximate_receive_count or 1)
     try:
         handle(events.parse_body(record.body), received=received)
     except Exception:
-        logger.exception("the upload will be tried again", extra={"received": received})
+        wait_seconds = min(RETRY_SECONDS * 4 ** (received - 1), RETRY_SECONDS_MAX)
+        logger.exception(
+            "the upload will be tried again",
+            extra={"received": received, "wait_seconds": wait_seconds, "event": record.body},
+        )
+        # Not in six times the timeout, which is for functions that die without a word.
+        upload_queue().change_visibility(record.receipt_handle, wait_seconds)
         raise
 
 

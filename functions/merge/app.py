@@ -51,9 +51,9 @@ def settings() -> MergeSettings:
 
 
 @cache
-def queue() -> sqs.MergeQueue:
+def queue() -> sqs.SqsQueue:
     """Make the queue's client once per execution environment."""
-    return sqs.MergeQueue(sqs.make_client(), settings().common.merge_queue_url)
+    return sqs.SqsQueue(sqs.make_client(), settings().common.merge_queue_url)
 
 
 @cache

@@ -19,7 +19,7 @@ from sluice.merge import Merger, merge
 from sluice.publish.publisher import Publisher
 from sluice.s3 import S3Store
 from sluice.settings import MergeSettings
-from sluice.sqs import MergeQueue
+from sluice.sqs import SqsQueue
 from sluice.store import ETag, Headers
 from tests.support.channel import conda
 from tests.support.deployed import Channel
@@ -104,7 +104,7 @@ def _merge_here(channel: Channel, subdir: Subdir, *, dies_after: str) -> Any:
         channel=channel_store,
         state=state,
         publisher=Publisher(channel_store, state, settings.owner, settings.index_max_age_seconds),
-        queue=MergeQueue(stack.sqs, stack.merge_queue_url),
+        queue=SqsQueue(stack.sqs, stack.merge_queue_url),
         gather=in_order,
         clock=lambda: time.time_ns() // 1_000_000,
         unique=lambda: uuid.uuid4().hex,

@@ -143,6 +143,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
             "MERGE_QUEUE_URL": url,
             "DEBOUNCE_SECONDS": "3",
             "TRUST_UPLOADER_DIGESTS": "true",
+            "UPLOAD_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/upload",
             "UPLOAD_MAX_RECEIVES": str(RECEIVES_MAX),
             "INDEX_CACHE_MAX_AGE": "60",
             "OWNER": OWNER,
@@ -333,6 +334,17 @@ def test_a_message_whose_state_bucket_does_not_answer_goes_back(
     assert stack.logs[-1]["exception_name"] == "Unavailable"
 
 
+def test_an_upload_that_fails_comes_back_soon_and_later_each_time(
+    stack: Stack, extract: ModuleType
+) -> None:
+    stack.s3.delete_bucket(Bucket=STATE)
+    changes = visibility_changes(extract.upload_queue())
+    for received in (1, 2, 3, 99):
+        event = batch(sqs_record(notification(KEY), received=received))
+        assert stack.invoke(extract, event) == BACK
+    assert changes == [15, 60, 240, 900]
+
+
 def test_the_last_try_of_a_message_is_known_by_its_receive_count(
     stack: Stack, extract: ModuleType
 ) -> None:
@@ -367,10 +379,10 @@ def staged_upload(stack: Stack, *keys: str) -> None:
     stack.metrics.clear()
 
 
-def visibility_changes(app: ModuleType) -> list[int]:
+def visibility_changes(queue: sqs.SqsQueue) -> list[int]:
     """Collect for how long messages are given back."""
     changes: list[int] = []
-    app.queue()._client.meta.events.register(
+    queue._client.meta.events.register(
         "provide-client-params.sqs.ChangeMessageVisibility",
         lambda params, **_: changes.append(params["VisibilityTimeout"]),
     )
@@ -454,7 +466,7 @@ def test_a_message_that_comes_too_early_is_given_back_until_its_window_has_close
 ) -> None:
     staged_upload(stack)
     monkeypatch.setattr(merge, "now_ms", lambda: 1_000_000)
-    changes = visibility_changes(merge)
+    changes = visibility_changes(merge.queue())
     early = message(stack, request(not_before=1_002_001))
     assert stack.invoke(merge, batch(early)) == BACK
     assert changes == [3]
@@ -469,7 +481,7 @@ def test_a_merge_that_fails_comes_back_soon_and_later_each_time(
 ) -> None:
     staged_upload(stack)
     stack.s3.put_object(Bucket=STATE, Key="heads/demo/noarch.json", Body=b"broken")
-    changes = visibility_changes(merge)
+    changes = visibility_changes(merge.queue())
     record = message(stack, request())
     for received in (1, 3, 99):
         record["attributes"]["ApproximateReceiveCount"] = str(received)

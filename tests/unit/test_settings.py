@@ -15,14 +15,22 @@ COMMON = {
     "MERGE_QUEUE_URL": "https://sqs/merge.fifo",
     "DEBOUNCE_SECONDS": "10",
 }
-EXTRACT = {**COMMON, "TRUST_UPLOADER_DIGESTS": "true", "UPLOAD_MAX_RECEIVES": "5"}
+EXTRACT = {
+    **COMMON,
+    "UPLOAD_QUEUE_URL": "https://sqs/upload",
+    "TRUST_UPLOADER_DIGESTS": "true",
+    "UPLOAD_MAX_RECEIVES": "5",
+}
 MERGE = {**COMMON, "OWNER": "arn:stack", "INDEX_CACHE_MAX_AGE": "0"}
 SETTINGS = Settings("channel", "state", "https://sqs/merge.fifo", 10)
 
 
 def test_each_function_reads_its_variables() -> None:
     assert ExtractSettings.from_env(EXTRACT) == ExtractSettings(
-        SETTINGS, trust_uploader_digests=True, upload_receives_max=5
+        SETTINGS,
+        upload_queue_url="https://sqs/upload",
+        trust_uploader_digests=True,
+        upload_receives_max=5,
     )
     assert MergeSettings.from_env(MERGE) == MergeSettings(
         SETTINGS, owner="arn:stack", index_max_age_seconds=0

@@ -1,4 +1,4 @@
-"""``MergeQueue`` on moto, and on the answers that moto does not give."""
+"""``SqsQueue`` on moto, and on the answers that moto does not give."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from moto import mock_aws
 from sluice.errors import Unavailable
 from sluice.fifo import FifoQueue
 from sluice.limits import ATTEMPTS_MAX
-from sluice.sqs import MergeQueue, make_client
+from sluice.sqs import SqsQueue, make_client
 from tests.support.memory_queue import MemoryQueue, Message
 from tests.support.scripted_aws import Answer, Script
 
 URL = "https://sqs.us-east-1.amazonaws.com/1/merge.fifo"
-CALLS: list[tuple[str, Callable[[MergeQueue], object]]] = [
+CALLS: list[tuple[str, Callable[[SqsQueue], object]]] = [
     ("SendMessage", lambda queue: queue.send("b", group="g", deduplication_id="1")),
     ("ChangeMessageVisibility", lambda queue: queue.change_visibility("handle", 3)),
 ]
@@ -52,14 +52,14 @@ def receive(url: str) -> list[tuple[str, str, str, str]]:
 
 
 def test_a_message_carries_its_group_and_its_deduplication_id(url: str) -> None:
-    MergeQueue(make_client(), url).send("body", group="c/noarch", deduplication_id="c/noarch|7")
+    SqsQueue(make_client(), url).send("body", group="c/noarch", deduplication_id="c/noarch|7")
     ((*message, _handle),) = receive(url)
     assert message == ["body", "c/noarch", "c/noarch|7"]
 
 
 def test_a_message_of_the_same_deduplication_id_is_dropped_by_sqs_and_by_its_fake(url: str) -> None:
     fake = MemoryQueue()
-    queues: list[FifoQueue] = [MergeQueue(make_client(), url), fake]
+    queues: list[FifoQueue] = [SqsQueue(make_client(), url), fake]
     for queue in queues:
         queue.send("one", group="g", deduplication_id="1")
         queue.send("two", group="g", deduplication_id="1")
@@ -70,7 +70,7 @@ def test_a_message_of_the_same_deduplication_id_is_dropped_by_sqs_and_by_its_fak
 
 
 def test_a_message_is_handed_back_for_the_seconds_asked_for(url: str) -> None:
-    queue = MergeQueue(make_client(), url)
+    queue = SqsQueue(make_client(), url)
     queue.send("body", group="g", deduplication_id="1")
     ((*_, handle),) = receive(url)
     assert receive(url) == []
@@ -89,13 +89,13 @@ def test_a_message_is_handed_back_for_the_seconds_asked_for(url: str) -> None:
     ids=["closed", "503", "no-queue"],
 )
 def test_a_queue_that_does_not_do_its_part_is_unavailable(
-    name: str, call: Callable[[MergeQueue], object], failures: list[Answer | Exception]
+    name: str, call: Callable[[SqsQueue], object], failures: list[Answer | Exception]
 ) -> None:
     script = Script(*failures)
     client = make_client()
     script.attach(client)
     with pytest.raises(Unavailable, match=f"{name} {URL}"):
-        call(MergeQueue(client, URL))
+        call(SqsQueue(client, URL))
     assert script.exhausted
 
 

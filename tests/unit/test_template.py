@@ -328,6 +328,7 @@ def test_what_is_absent_is_told_from_what_is_forbidden(role: str, buckets: list[
                 ("sqs:ReceiveMessage", "UploadQueue"),
                 ("sqs:DeleteMessage", "UploadQueue"),
                 ("sqs:GetQueueAttributes", "UploadQueue"),
+                ("sqs:ChangeMessageVisibility", "UploadQueue"),
                 ("sqs:SendMessage", "MergeQueue"),
             },
         ),

@@ -37,15 +37,17 @@ class ExtractSettings:
     """What extract needs."""
 
     common: Settings
+    upload_queue_url: str
     trust_uploader_digests: bool
     upload_receives_max: int
     """How often UploadQueue hands a message out before it goes to the dead-letter queue."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> ExtractSettings:
-        """Read also ``TRUST_UPLOADER_DIGESTS`` and ``UPLOAD_MAX_RECEIVES``."""
+        """Read also ``UPLOAD_QUEUE_URL``, ``TRUST_UPLOADER_DIGESTS``, ``UPLOAD_MAX_RECEIVES``."""
         return cls(
             common=Settings.from_env(env),
+            upload_queue_url=_text(env, "UPLOAD_QUEUE_URL"),
             trust_uploader_digests=_flag(env, "TRUST_UPLOADER_DIGESTS"),
             upload_receives_max=_whole(env, "UPLOAD_MAX_RECEIVES", at_least=1),
         )

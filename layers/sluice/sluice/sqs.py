@@ -29,8 +29,8 @@ def make_client() -> SQSClient:
     )
 
 
-class MergeQueue:
-    """One FIFO queue of SQS."""
+class SqsQueue:
+    """One queue of SQS; only a FIFO one takes what ``send`` sends."""
 
     def __init__(self, client: SQSClient, url: str) -> None:
         self._client = client
