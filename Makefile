@@ -14,6 +14,7 @@ INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile --no-d
 # For make build and make deploy.  Defaults: the template's.
 RUNTIME ?= python3.13
 ARCHITECTURE ?= arm64
+STACK ?= sluice
 BUILD_PARAMETERS = Runtime=$(RUNTIME) Architecture=$(ARCHITECTURE)
 # For make local-up, and PARAMS for make deploy, too: "Key=Value Key=Value".
 LOCAL_PORT ?=
@@ -86,8 +87,8 @@ build: $(VENV)/.stamp ## sam build, for RUNTIME (python3.13) and ARCHITECTURE (a
 		$(BIN)/sam build --parameter-overrides $(BUILD_PARAMETERS)
 
 .PHONY: deploy
-deploy: build ## sam deploy to the AWS account of your credentials; PARAMS="Key=Value ..."
-	$(BIN)/sam deploy --parameter-overrides $(BUILD_PARAMETERS) $(PARAMS)
+deploy: build ## sam deploy to the AWS account of your credentials; STACK, PARAMS="Key=Value ..."
+	$(BIN)/sam deploy --stack-name $(STACK) --parameter-overrides $(BUILD_PARAMETERS) $(PARAMS)
 
 .PHONY: local-up
 local-up: $(VENV)/.stamp ## Start the stack in a local AWS: LOCAL_PORT, DEBOUNCE_SECONDS, PARAMS
