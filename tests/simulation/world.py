@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from functools import cache
 from hashlib import md5, sha256
-from itertools import count
 from typing import Any
 
 import msgpack
@@ -53,7 +52,7 @@ class World:
         self.queue = MemoryQueue(lambda: NOW)
         self._settled: set[str] = set()  # indexed and not touched since: never to be missed
         self._uploaded: set[tuple[str, str]] = set()
-        self._unique = count()
+        self._numbered = 0
         self._seen_head = ("", -1, -1)
         self._seen: dict[str, tuple[str, int]] = {}
 
@@ -67,9 +66,12 @@ class World:
         )
         other.queue = MemoryQueue(lambda: NOW)
         other._settled, other._uploaded = set(self._settled), set(self._uploaded)
-        other._unique = copy(self._unique)
         other._seen = dict(self._seen)
         return other
+
+    def _unique(self) -> str:
+        self._numbered += 1
+        return f"{self._numbered:08}"
 
     # --- people, and what extract makes of what they do -------------------------------------
 
@@ -112,7 +114,7 @@ class World:
                 record=record_of(filename, body),
                 digests_from={"sha256": "read", "md5": "read"},
             )
-        staging.write(self.state, SUBDIR, record, unique=f"{next(self._unique):08}")
+        staging.write(self.state, SUBDIR, record, unique=self._unique())
 
     def publish(self, *filenames: str) -> None:
         """Upload packages and have them in the index, settled."""
@@ -151,7 +153,7 @@ class World:
             queue=self.queue,
             gather=in_order,
             clock=lambda: NOW * 1000,
-            unique=lambda: f"{next(self._unique):08}",
+            unique=self._unique,
             debounce_seconds=10,
         )
 
