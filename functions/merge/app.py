@@ -28,7 +28,7 @@ from sluice.settings import MergeSettings
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-RETRY_SECONDS_MAX = 120
+RETRY_SECONDS_MAX = 300
 
 logger = Logger()
 metrics = Metrics()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sluice import zstd
 from sluice.base import Base, read_base
 from sluice.catalog.leaf import NOT_EXTRACTED, Record
 from sluice.errors import Corrupt
@@ -93,8 +94,26 @@ def test_the_generation_is_the_highest_that_any_index_file_carries() -> None:
 def test_the_generation_counts_even_where_the_index_itself_is_missing(file: str) -> None:
     """Otherwise the next index would be held back as the older one, until its count caught up."""
     world = World()
-    world.channel.upload(SUBDIR.public(file), b"ours", metadata=STAMP.metadata)
+    world.channel.upload(SUBDIR.public(file), zstd.compress(b"{}"), metadata=STAMP.metadata)
     assert base_of(world).generation == STAMP.generation
+
+
+def test_an_index_that_is_only_there_compressed_is_taken_over_as_well() -> None:
+    world = World()
+    world.index_as_others_do(A, A2)
+    whole = base_of(world)
+    halves = [zstd.compress(half) for half in (world.body()[:100], world.body()[100:])]
+    world.channel.upload(SUBDIR.public(REPODATA_ZST), b"".join(halves))  # two frames, as pzstd does
+    world.channel.remove(SUBDIR.public(REPODATA))
+    assert base_of(world).names == whole.names
+    assert base_of(world).records == 2
+
+
+def test_another_tools_shards_without_an_index_beside_them_are_left_as_they_are() -> None:
+    world = World()
+    world.channel.upload(SUBDIR.public(SHARD_INDEX), b"shards")
+    with pytest.raises(Corrupt, match="an index of shards alone"):
+        base_of(world)
 
 
 def test_the_shard_index_that_is_there_is_kept() -> None:
@@ -169,6 +188,7 @@ def test_empty_revisions_are_nothing_to_lose() -> None:
 def test_an_index_deleted_while_it_is_looked_for_is_not_there() -> None:
     world = World()
     world.index_as_others_do(A)
+    world.channel.remove(SUBDIR.public(REPODATA_ZST))
 
     def delete(operation: str, key: str) -> None:
         if (operation, key) == ("GetObject", SUBDIR.public(REPODATA)):

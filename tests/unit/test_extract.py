@@ -213,13 +213,29 @@ def test_before_its_last_try_a_package_is_rejected_and_a_success_comes_before_th
         at=START_MS,
         identity=Identity.of(info),
         code="unreadable",
-        sentence="alpha-1.0-0.conda could not be read in 4 tries: reading it failed or took more "
-        "memory or time than the function has. Upload it again to have it tried again.",
+        sentence="alpha-1.0-0.conda could not be read in 4 tries: reading it failed, took more "
+        "memory or time than the function has, or it is encrypted with a key that sluice may not "
+        "use. Upload it again to have it tried again.",
     )
     assert success == staged
     assert isinstance(staged, Indexed)
     world.merge()
     assert world.published().keys() == {KEY.filename}
+
+
+def test_a_package_that_sluice_may_not_even_look_at_is_rejected_before_the_last_try() -> None:
+    world = World()
+    world.channel.upload(KEY.path, PACKAGE.body)
+
+    def refuse(operation: str, key: str) -> None:
+        if key == KEY.path and operation in ("HeadObject", "GetObject"):
+            raise Unavailable(f"{operation} {key}: 403")
+
+    world.channel.before = refuse
+    with pytest.raises(Unavailable):
+        run(world, received=RECEIVES_MAX)
+    world.merge()
+    assert [reject["code"] for reject in world.rejects()] == ["unreadable"]
 
 
 def test_a_last_try_that_ends_the_process_leaves_the_reject_and_a_request_for_a_merge() -> None:

@@ -486,7 +486,7 @@ def test_a_merge_that_fails_comes_back_soon_and_later_each_time(
     for received in (1, 3, 99):
         record["attributes"]["ApproximateReceiveCount"] = str(received)
         assert stack.invoke(merge, batch(record)) == BACK
-    assert changes == [2, 8, 120]
+    assert changes == [2, 8, 300]
     errors = [line for line in stack.logs if line["level"] == "ERROR"]
     assert [(line["message"], line["exception_name"], line["subdir"]) for line in errors] == [
         ("the merge will be tried again", "Corrupt", "noarch")

@@ -183,6 +183,29 @@ def test_a_filename_is_name_version_and_build(
         "",
     ],
 )
-def test_a_filename_that_cep_26_forbids_has_no_name(filename: str) -> None:
+def test_a_filename_that_cep_26_forbids_is_not_one(filename: str) -> None:
     assert parse_filename(filename) is None
-    assert package_name(filename) == ""
+
+
+@pytest.mark.parametrize(
+    ("filename", "name"),
+    [
+        ("alpha-1.0RC1-0.conda", "alpha"),
+        ("Alpha-1.0-0.tar.bz2", "alpha"),
+        ("foo__bar-1-0.conda", "foo__bar"),
+        ("a-1-0\n.conda", "a"),
+        (f"{'n' * 64}-1-0.conda", "n" * 64),
+        (f"{'n' * 65}-1-0.conda", ""),
+        ("a-1.conda", ""),
+        ("-1-0.conda", ""),
+        ("é-1-0.conda", ""),
+        ("a b-1-0.conda", ""),
+        ("a-1-0.zip", ""),
+        (".conda", ""),
+        ("", ""),
+    ],
+)
+def test_the_catalog_keeps_a_file_under_a_name_wherever_one_can_be_told(
+    filename: str, name: str
+) -> None:
+    assert package_name(filename) == name

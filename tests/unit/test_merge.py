@@ -29,6 +29,7 @@ from tests.support.staged import (
     B,
     C,
     World,
+    foreign_repodata,
     identity_of,
     indexed,
     record_of,
@@ -613,6 +614,57 @@ def newer(body: bytes) -> bytes:
     return packed
 
 
+def test_one_object_that_head_refuses_stops_no_other() -> None:
+    """S3 answers 400 or 403 where an uploader has encrypted it with a key of his own."""
+
+    def refuse(operation: str, key: str) -> None:
+        if (operation, key) == ("HeadObject", SUBDIR.public(B)):
+            raise Unavailable(f"{operation} {key}: 403")
+
+    world = World()
+    world.add(A)
+    world.add(B)
+    world.merge()
+    world.add(C)
+    world.upload(B, b"encrypted")
+    world.stage(indexed(B))
+    world.channel.before = refuse
+    world.merge()
+    assert world.published().keys() == {A, B, C}
+    world.channel.remove(SUBDIR.public(B))
+    world.stage(removed(B))
+    world.merge()
+    assert world.published().keys() == {A, C}
+
+
+@pytest.mark.parametrize("filename", ["alpha-1.0RC1-0.conda", "Alpha-1.0-0.tar.bz2"])
+def test_what_another_tool_indexed_under_a_sloppier_name_stays_for_clients_of_shards_too(
+    filename: str,
+) -> None:
+    world = World()
+    world.upload(filename)
+    index = foreign_repodata({filename: {**record_of(A, b""), "name": "alpha"}}, subdir=SUBDIR.name)
+    world.channel.upload(SUBDIR.public(REPODATA), json.dumps(index).encode())
+    world.add(B)
+    world.merge()
+    assert world.published().keys() == {filename, B}  # which insists that shards and index agree
+
+
+def test_a_leaf_of_the_last_index_that_was_collected_is_not_needed() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    collected = world.state.keys("leaves/")
+    published = {key: world.channel.objects[key] for key in KEYS}
+    world.add(A, b"other")
+    world.merge()
+    world.channel.objects.update(published)  # as if this merge had died before it published
+    for key in collected:
+        world.state.remove(key)
+    world.merge()
+    assert world.published()[A]["sha256"] == record_of(A, b"other")["sha256"]
+
+
 def test_a_head_that_cannot_be_read_is_not_taken_for_none() -> None:
     world = World()
     world.add(A)
@@ -797,6 +849,19 @@ def test_a_merge_whose_time_runs_short_publishes_what_it_has_and_asks_for_anothe
     world.deliver()
     assert world.published().keys() == {A, B, C}
     assert world.staged() == []
+
+
+@pytest.mark.usefixtures("_small_batches")
+def test_a_merge_that_fails_to_publish_comes_back_itself_and_asks_for_no_other() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    world.queue.messages.clear()
+    for filename in (A2, B, C):
+        world.add(filename)
+    with pytest.raises(ForeignOwner):
+        merge(world.owned_by("other"), MergeRequest(SUBDIR, 0), time_left_ms=lambda: 0)
+    assert world.queue.messages == []
 
 
 @pytest.mark.usefixtures("_small_batches")

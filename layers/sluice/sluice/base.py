@@ -12,6 +12,7 @@ from typing import Annotated
 
 import msgspec
 
+from sluice import zstd
 from sluice.catalog.codec import pack_plain
 from sluice.catalog.leaf import NOT_EXTRACTED, Record
 from sluice.errors import Corrupt
@@ -90,14 +91,22 @@ def read_base(channel: ObjectStore, subdir: Subdir) -> Base:
         for info in channel.list(subdir.prefix, delimiter="/")
     }
     listing = {filename: Identity.of(info) for filename, info in infos.items()}
-    index = channel.get(subdir.public(REPODATA)) if REPODATA in infos else None
-    compressed = channel.head(subdir.public(REPODATA_ZST)) if REPODATA_ZST in infos else None
+    key, key_zst = subdir.public(REPODATA), subdir.public(REPODATA_ZST)
+    index = channel.get(key) if REPODATA in infos else None
+    compressed = channel.head(key_zst) if REPODATA_ZST in infos else None
     shards = channel.get(subdir.public(SHARD_INDEX)) if SHARD_INDEX in infos else None
+    records: dict[str, msgspec.Raw] = {}
+    if index is not None:
+        records = _decode(index.body, what=key)
+    elif compressed is not None and (packed := channel.get(key_zst)):
+        records = _decode(zstd.decompress(packed.body), what=key_zst)
+    elif shards is not None and Stamp.parse(shards.info.metadata) is None:
+        raise Corrupt(f"an index of shards alone cannot be taken over: {shards.info.key}")
     return Base(
         generation=_highest_generation(
             [index.info if index else None, compressed, shards.info if shards else None]
         ),
-        names=_by_name(_decode(index.body, what=index.info.key), listing) if index else {},
+        names=_by_name(records, listing),
         listing=listing,
         shard_index=shards.body if shards else None,
     )

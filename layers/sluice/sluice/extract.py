@@ -19,7 +19,7 @@ from sluice.limits import EXTRACT_ATTEMPTS_MAX
 from sluice.package.read import PackageContents, PackageRead, read_package
 from sluice.record import make_record
 from sluice.staging import Indexed, Rejected, Removed, Staged
-from sluice.store import ObjectStore
+from sluice.store import ObjectStore, look
 
 VERSION = 1
 """Of the extractor: raised when packages would be judged otherwise than before."""
@@ -65,12 +65,13 @@ def _give_up_beforehand(world: Extractor, key: PackageKey, *, tries: int) -> Non
 
     If the last try succeeds, its verdict comes before this one.
     """
-    info = world.channel.head(key.path)
+    info = look(world.channel, key.path)
     if info is None:
         return
     sentence = (
-        f"{key.filename} could not be read in {tries} tries: reading it failed or took more "
-        "memory or time than the function has. Upload it again to have it tried again."
+        f"{key.filename} could not be read in {tries} tries: reading it failed, took more memory "
+        "or time than the function has, or it is encrypted with a key that sluice may not use. "
+        "Upload it again to have it tried again."
     )
     record = Rejected(
         filename=key.filename,

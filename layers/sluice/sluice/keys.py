@@ -30,6 +30,7 @@ _SUBDIR_CHARS_MAX = 32
 # CEP 26.  Names there are lower case; index.json of old packages was lower-cased by the
 # builders long ago, so no wider rule is needed.
 _NAME = re.compile(r"(([a-z0-9])|([a-z0-9_](?!_)))[._-]?([a-z0-9]+(\.|-|_|$))*")
+_LOOSE_NAME = re.compile(r"[a-z0-9_][a-z0-9._-]{0,63}")
 _VERSION = re.compile(r"[0-9a-z._+!]+")
 _BUILD = re.compile(r"[a-zA-Z0-9_.+]+")
 _SAFE_IN_STATE = "+!"
@@ -141,8 +142,8 @@ def parse_package_key(key: str) -> PackageKey | None:
     channel, _, subdir = folder.rpartition("/")
     if not slash or not filename.endswith(PACKAGE_SUFFIXES) or not is_subdir(subdir):
         return None
-    if channel and not all(channel.split("/")):
-        return None  # an empty component: no client could ask for it
+    if channel and not {"", ".", ".."}.isdisjoint(channel.split("/")):
+        return None  # no client could ask for it: URLs do without such components
     if folder.startswith("/") or len(_state_channel(channel)) > CHANNEL_COMPONENT_CHARS_MAX:
         return None
     return PackageKey(Subdir(channel, subdir), filename)
@@ -171,9 +172,17 @@ def parse_filename(filename: str) -> PackageName | None:
 
 
 def package_name(filename: str) -> str:
-    """The name under which the catalog keeps a file; ``""`` where it has no parsable one."""
-    parsed = parse_filename(filename)
-    return parsed.name if parsed else ""
+    """The name under which the catalog keeps a file; ``""`` where none can be told.
+
+    Wider than CEP 26: an index that was taken over may hold older or sloppier names, and clients
+    look for the shard of each under its name in lower case.
+    """
+    for suffix in PACKAGE_SUFFIXES:
+        stem = filename.removesuffix(suffix)
+        if stem != filename and len(parts := stem.rsplit("-", 2)) == 3:
+            name = parts[0].lower()
+            return name if _LOOSE_NAME.fullmatch(name) else ""
+    return ""
 
 
 def parse_state_channel(component: str) -> str:

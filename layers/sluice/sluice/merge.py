@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
@@ -34,7 +35,7 @@ from sluice.keys import NOARCH, Subdir
 from sluice.limits import MERGE_ATTEMPTS_MAX, MERGE_TIME_RESERVE_MS
 from sluice.publish.publisher import Publisher
 from sluice.staging import Indexed
-from sluice.store import ObjectStore
+from sluice.store import ObjectStore, look
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +91,14 @@ def merge(world: Merger, request: MergeRequest, *, time_left_ms: Callable[[], in
             break
         # Without progress another merge would only find the same and ask again, for ever.
         if time_left_ms() < MERGE_TIME_RESERVE_MS and consumed:
-            run.ask_for_another()
+            run.report.unfinished = True
             break
     run.publish()
     if consumed:
         world.state.delete(consumed)
+    if run.report.unfinished:
+        # Last: a merge that fails before comes back itself, and must not have multiplied.
+        run.ask_for_another()
     return run.report
 
 
@@ -136,7 +140,6 @@ class _Run:
 
     def ask_for_another(self) -> None:
         """Ask for the merge of what is left, under a deduplication id of its own."""
-        self.report.unfinished = True
         debounce.unwindowed(
             self._subdir, now_ms=self._world.clock(), unique=self._world.unique()
         ).send_to(self._world.queue)
@@ -179,7 +182,7 @@ class _Run:
         """Look at the object behind every filename of the batch."""
         filenames = sorted({record.filename for record in batch.records})
         keys = [self._subdir.public(filename) for filename in filenames]
-        infos = self._world.gather(self._world.channel.head, keys)
+        infos = self._world.gather(partial(look, self._world.channel), keys)
         return {
             filename: Identity.of(info) if info else None
             for filename, info in zip(filenames, infos, strict=True)

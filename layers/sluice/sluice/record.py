@@ -40,7 +40,8 @@ DROPPED = frozenset(
 REQUIRED = ("name", "version", "build", "build_number")
 
 # Match specs that only revision 3 of repodata may hold (CEP 43, 44, 45, 48).
-_SPEC_OF_V3 = re.compile(r"\[[^\]]*\b(?:extras|flags|when)\s*=|;\s*if\b")
+# The class leaves "[" out as well, or a long run of them would be searched from each one.
+_SPEC_OF_V3 = re.compile(r"\[[^\[\]]*\b(?:extras|flags|when)\s*=|;\s*if\b")
 
 
 class Problem(NamedTuple):

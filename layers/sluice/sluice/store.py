@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NewType, Protocol
 
+from sluice.errors import Unavailable
+
 ETag = NewType("ETag", str)
 """An ETag as S3 gave it, quotes included.  Opaque: only ever compared."""
 
@@ -120,3 +122,17 @@ class ObjectStore(Protocol):
         starts behind that key.
         """
         ...
+
+
+def look(store: ObjectStore, key: str) -> ObjectInfo | None:
+    """Describe an object that anybody may have uploaded; ``None`` where there is none.
+
+    S3 refuses HEAD of an object that is encrypted with a key of the uploader's own (400, 403),
+    and one such object must not stop the others.  LIST tells its identity all the same; user
+    metadata and checksums it leaves out.
+    """
+    try:
+        return store.head(key)
+    except Unavailable:
+        found = next(iter(store.list(key)), None)  # nothing sorts before the key itself
+        return found if found and found.key == key else None

@@ -44,7 +44,7 @@ def decompress(data: bytes, *, bytes_max: int = STORED_OBJECT_BYTES_MAX) -> byte
     total = 0
     try:
         told = zstandard.frame_content_size(data)  # -1: it does not tell
-        reader = zstandard.ZstdDecompressor().stream_reader(data)
+        reader = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
         while piece := reader.read(16 * MIB):
             total += len(piece)
             if total > bytes_max:

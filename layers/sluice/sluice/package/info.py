@@ -12,8 +12,7 @@ import msgspec
 from sluice.errors import BadPackage
 from sluice.limits import CHANNELDATA_FIELD_BYTES_MAX, JSON_DEPTH_MAX
 
-_LINK_SCRIPT = re.compile(r"/\..*-(pre-link|post-link|pre-unlink)\.", re.DOTALL)
-"""``bin/.foo-post-link.sh``, as conda-index recognises them."""
+_LINK_ACTION = re.compile(r"-(pre-link|post-link|pre-unlink)\.")
 
 
 def parse_index(body: bytes, file: str) -> dict[str, Any]:
@@ -133,7 +132,7 @@ def _flags(paths: bytes | None) -> dict[str, bool]:
         return {}
     with_prefix = [entry.file_mode for entry in parsed.paths if entry.prefix_placeholder]
     names = [entry.path for entry in parsed.paths]
-    scripts = {match[1] for match in map(_LINK_SCRIPT.search, names) if match}
+    scripts = {action for action in map(_link_action, names) if action}
     return {
         "activate.d": any(name.startswith("etc/conda/activate.d") for name in names),
         "binary_prefix": "binary" in with_prefix,
@@ -143,6 +142,13 @@ def _flags(paths: bytes | None) -> dict[str, bool]:
         "pre_unlink": "pre-unlink" in scripts,
         "text_prefix": any(mode != "binary" for mode in with_prefix),  # CEP 34's default is text
     }
+
+
+def _link_action(path: str) -> str | None:
+    """Tell what ``bin/.foo-post-link.sh`` does; conda-index recognises scripts in the same way."""
+    _, _, hidden = path.partition("/.")
+    actions = _LINK_ACTION.findall(hidden)
+    return actions[-1] if actions else None
 
 
 def _lenient(body: bytes | None, form: Any) -> Any:

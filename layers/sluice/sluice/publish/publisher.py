@@ -143,12 +143,13 @@ class _Work:
         old_tree = self._catalog.find_tree(theirs.tree) if theirs else None
         if not theirs or not old_tree or old_tree.generation != theirs.generation:
             return None
+        names = list(changed_names(old_tree, self._tree))
         try:
             records = repodata.read(zstd.decompress(previous.body))
-        except Corrupt:  # another tool put other bytes under our metadata: they are only a cache
+            old = self._catalog.entries([old_tree.names.get(name) for name in names])
+        except Corrupt:
+            # Other bytes under our metadata, or leaves that were collected: it is only a cache.
             return None
-        names = list(changed_names(old_tree, self._tree))
-        old = self._catalog.entries([old_tree.names.get(name) for name in names])
         new = self._catalog.entries([self._tree.names.get(name) for name in names])
         return repodata.splice(records, zip(old, new, strict=True))
 
