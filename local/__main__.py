@@ -44,14 +44,21 @@ def main() -> int:
 def _up() -> None:
     started = stack.start_stack(
         HOME,
-        debounce_seconds=int(os.environ.get("DEBOUNCE_SECONDS") or demo.DEBOUNCE_SECONDS),
+        debounce_seconds=_whole("DEBOUNCE_SECONDS") or demo.DEBOUNCE_SECONDS,
         parameters=_parameters(os.environ.get("PARAMS", "")),
-        port=int(os.environ.get("LOCAL_PORT") or 0) or None,
+        port=_whole("LOCAL_PORT"),
         say=lambda line: print(line, flush=True),
     )
     print(f"\nUpload to s3://{started.channel_bucket}/<channel>/<subdir>/, after")
     print(f"  set -a; . {(HOME / stack.STACK_ENV).relative_to(Path.cwd())}; set +a")
     print("End it with: make local-down")
+
+
+def _whole(name: str) -> int | None:
+    text = os.environ.get(name, "")
+    if text and not text.isdecimal():
+        raise StackError(f"{name} must be a whole number, not {text!r}")
+    return int(text) if text else None
 
 
 def _parameters(text: str) -> dict[str, str]:
