@@ -5,9 +5,19 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Nothing here may depend on how fast the machine is.
-settings.register_profile("sluice", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("sluice")
+# The same cases every time, however fast the machine is; more with --hypothesis-profile=thorough.
+settings.register_profile(
+    "bounded",
+    max_examples=60,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("thorough", settings.get_profile("bounded"), max_examples=2000)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile(config.getoption("--hypothesis-profile") or "bounded")
 
 
 @pytest.fixture(autouse=True)

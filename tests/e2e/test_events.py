@@ -37,6 +37,8 @@ def test_a_function_called_with_the_event_itself_indexes_the_package(
 ) -> None:
     with channel.deployed.without_events():
         channel.upload(ONCE)
+    channel.deployed.wait_until_quiet()
+    assert channel.indexes() == {}  # nobody has told the functions yet
     bucket = channel.deployed.stack.channel_bucket
     assert channel.deployed.invoke_extract(shape(bucket, channel.key(ONCE))) is None
     channel.wait_until_it_holds(ONCE)

@@ -78,7 +78,8 @@ def test_what_lies_deeper_than_the_subdir_is_not_its_file() -> None:
     world = World()
     world.channel.upload(SUBDIR.public(f"old/{A}"), b"")
     put_index(world, foreign_repodata({A: record_of(A, b"")}, subdir="linux-64"))
-    assert base_of(world).records == 0
+    base = base_of(world)
+    assert (base.records, set(base.listing)) == (0, {REPODATA})
 
 
 def test_the_generation_is_the_highest_that_any_index_file_carries() -> None:

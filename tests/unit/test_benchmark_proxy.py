@@ -58,16 +58,18 @@ def proxy() -> Iterator[HTTPConnection]:
         thread = threading.Thread(target=upstream.serve_forever)
         thread.start()
         command = [sys.executable, "-m", "benchmarks.proxy", str(upstream.server_port)]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
-            assert process.stdout
-            connection = HTTPConnection(LOOPBACK, int(process.stdout.readline()), timeout=10)
-            try:
-                yield connection
-            finally:
-                connection.close()
-                process.terminate()
-        upstream.shutdown()
-        thread.join()
+        try:
+            with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+                assert process.stdout
+                connection = HTTPConnection(LOOPBACK, int(process.stdout.readline()), timeout=60)
+                try:
+                    yield connection
+                finally:
+                    connection.close()
+                    process.terminate()
+        finally:
+            upstream.shutdown()
+            thread.join()
 
 
 def test_requests_and_the_bytes_of_bodies_are_counted_by_operation(proxy: HTTPConnection) -> None:

@@ -47,7 +47,7 @@ def test_an_error_is_raised_only_after_everything_started_has_ended() -> None:
 
 
 def test_several_things_are_under_way_at_once() -> None:
-    meeting = threading.Barrier(3)
+    meeting = threading.Barrier(3, timeout=60)  # only reached where they never meet
     in_threads(3)(lambda _n: meeting.wait(), range(3))
     assert not meeting.broken
 

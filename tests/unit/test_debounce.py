@@ -79,6 +79,8 @@ def test_the_longest_group_that_is_not_hashed_leaves_room_for_every_suffix() -> 
     message = debounce.unwindowed(subdir, now_ms=0, unique="f" * 32)
     assert message.group == subdir.component
     assert len(message.deduplication_id) <= SQS_ID_CHARS_MAX
+    longer = debounce.unwindowed(Subdir("c" * 92, "linux-64"), now_ms=0, unique="f" * 32)
+    assert longer.group.startswith("sha256:")
 
 
 def test_a_message_is_sent_as_it_is() -> None:

@@ -76,6 +76,7 @@ def test_a_verdict_on_another_upload_is_stale_and_says_nothing() -> None:
         (indexed(A, extractor=1), rejected(A, extractor=2)),
         (indexed(A, extractor=1, at=2), indexed(A, extractor=2, at=1)),
         (indexed(A, at=1), indexed(A, at=2)),
+        (indexed(A, at=9), indexed(A, at=10)),  # as numbers, not as text
     ],
 )
 def test_of_two_verdicts_on_one_object_the_newer_extractor_wins_then_the_good_one(

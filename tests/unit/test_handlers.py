@@ -19,11 +19,13 @@ from urllib.parse import quote
 import pytest
 from moto import mock_aws
 
-from sluice import s3, sqs
+from sluice import s3, sqs, staging
 from tests.support.channel import conda
+from tests.support.memory_queue import MemoryQueue
 
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"
+UPLOAD_QUEUE_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/upload"
 BUCKET = "sluice-channel-123456789012-us-east-1"  # the one that events/*.json are about
 STATE = "state"
 OWNER = "arn:aws:cloudformation:us-east-1:123456789012:stack/sluice/1"
@@ -143,7 +145,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
             "MERGE_QUEUE_URL": url,
             "DEBOUNCE_SECONDS": "3",
             "TRUST_UPLOADER_DIGESTS": "true",
-            "UPLOAD_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/upload",
+            "UPLOAD_QUEUE_URL": UPLOAD_QUEUE_URL,
             "UPLOAD_MAX_RECEIVES": str(RECEIVES_MAX),
             "INDEX_CACHE_MAX_AGE": "60",
             "OWNER": OWNER,
@@ -156,9 +158,18 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def extract(stack: Stack) -> ModuleType:
+def upload_queue() -> MemoryQueue:
+    """Takes messages back, so that no test takes a failure to do so for the one it is about."""
+    return MemoryQueue()
+
+
+@pytest.fixture
+def extract(stack: Stack, upload_queue: MemoryQueue, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     assert stack
-    return load("extract")
+    module = load("extract")
+    assert module.upload_queue()._url == UPLOAD_QUEUE_URL
+    monkeypatch.setattr(module, "upload_queue", lambda: upload_queue)
+    return module
 
 
 @pytest.fixture
@@ -249,6 +260,16 @@ def test_an_upload_is_staged_whatever_way_its_event_came(
     assert stack.metrics == {"StagedRecords": [1]}
 
 
+def test_the_size_that_an_event_tells_saves_a_request(stack: Stack, extract: ModuleType) -> None:
+    upload(stack)
+    looks: list[str] = []
+    extract.extractor().channel._client.meta.events.register(
+        "provide-client-params.s3.*", lambda model, **_: looks.append(model.name)
+    )
+    stack.invoke(extract, batch(sqs_record(notification(KEY))))
+    assert looks == ["GetObject", "PutObject"]
+
+
 def test_a_staged_package_is_told_in_one_line_with_its_keys(
     stack: Stack, extract: ModuleType
 ) -> None:
@@ -335,14 +356,13 @@ def test_a_message_whose_state_bucket_does_not_answer_goes_back(
 
 
 def test_an_upload_that_fails_comes_back_soon_and_later_each_time(
-    stack: Stack, extract: ModuleType
+    stack: Stack, extract: ModuleType, upload_queue: MemoryQueue
 ) -> None:
     stack.s3.delete_bucket(Bucket=STATE)
-    changes = visibility_changes(extract.upload_queue())
     for received in (1, 2, 3, 99):
         event = batch(sqs_record(notification(KEY), received=received))
         assert stack.invoke(extract, event) == BACK
-    assert changes == [15, 60, 240, 900]
+    assert [seconds for _, seconds in upload_queue.visibility] == [15, 60, 240, 900]
 
 
 def test_the_last_try_of_a_message_is_known_by_its_receive_count(
@@ -431,6 +451,16 @@ def test_a_merge_publishes_what_is_staged_and_tells_so(stack: Stack, merge: Modu
     }
 
 
+def test_an_index_may_be_kept_for_as_long_as_the_environment_says(
+    stack: Stack, merge: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INDEX_CACHE_MAX_AGE", "7")
+    staged_upload(stack)
+    stack.invoke(merge, batch(sqs_record(request())))
+    found = stack.s3.head_object(Bucket=BUCKET, Key=f"{SUBDIR}/repodata.json")
+    assert found["CacheControl"] == "public, max-age=7"
+
+
 def test_removals_and_rejects_are_counted(stack: Stack, merge: ModuleType) -> None:
     staged_upload(stack)
     stack.invoke(merge, batch(message(stack, request())))
@@ -447,6 +477,32 @@ def test_removals_and_rejects_are_counted(stack: Stack, merge: ModuleType) -> No
     }
     (reject,) = stack.read(STATE, "rejects/demo/noarch.json")["rejects"]
     assert reject["filename"] == "other-1-0.conda"
+
+
+def test_an_overwritten_package_is_counted_as_indexed(stack: Stack, merge: ModuleType) -> None:
+    staged_upload(stack)
+    stack.invoke(merge, batch(sqs_record(request())))
+    upload(stack, body=conda(INDEX, payload=b"rebuilt").body)
+    stack.invoke(load("extract"), notification(KEY))
+    stack.metrics.clear()
+    stack.invoke(merge, batch(sqs_record(request())))
+    assert {name: stack.metrics[name] for name in stack.metrics if name.startswith("Packages")} == {
+        "PackagesIndexed": [1],
+        "PackagesRemoved": [0],
+        "PackagesRejected": [0],
+    }
+
+
+def test_a_merge_ends_early_where_lambda_leaves_it_no_time(
+    stack: Stack, merge: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "MERGE_BATCH_RECORDS_MAX", 1)
+    monkeypatch.setattr(Context, "get_remaining_time_in_millis", lambda _self: 0)
+    staged_upload(stack, KEY, f"{SUBDIR}/other-1-0.conda")
+    assert stack.invoke(merge, batch(sqs_record(request()))) == DONE
+    (line,) = stack.logs
+    assert (line["staged"], line["unfinished"]) == (1, True)
+    assert len(stack.staged()) == 1
 
 
 def test_the_lag_of_every_package_is_told_however_many_there_are(

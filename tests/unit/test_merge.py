@@ -9,7 +9,7 @@ import msgpack
 import msgspec
 import pytest
 
-from sluice import debounce, staging, zstd
+from sluice import debounce, generation, staging, zstd
 from sluice.catalog.commit import BEFORE_FIRST, Commit, Head, read_head
 from sluice.catalog.leaf import NOT_EXTRACTED, Pin, Record, Reject
 from sluice.debounce import MergeRequest
@@ -151,6 +151,20 @@ def test_many_packages_of_many_names_are_one_commit() -> None:
     assert sorted(report.difference.added) == filenames
     assert sorted(world.published()) == filenames
     assert len(world.tree().names) == 40
+
+
+def test_no_more_names_than_the_limit_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    for filename in (A, B, C):
+        world.add(filename)
+    world.merge()
+    monkeypatch.setattr(generation, "NAMES_AT_ONCE", 1)
+    world.state.requests.clear()
+    for filename in (A, B, C):
+        world.add(filename, b"other")
+    world.merge()
+    leaves = [operation for operation, key in world.state.operations() if key.startswith("leaves/")]
+    assert leaves == ["GetObject", "PutObject"] * 3
 
 
 def test_the_channel_at_the_root_of_the_bucket_is_a_channel_too() -> None:
@@ -300,6 +314,17 @@ def test_the_same_staging_again_changes_nothing_but_the_epoch() -> None:
     assert world.index_files() == files
 
 
+def test_the_epoch_outlives_the_next_change() -> None:
+    world = World()
+    staged = world.add(A)
+    world.merge()
+    world.stage(staged)
+    world.merge()
+    world.add(B)
+    world.merge()
+    assert (world.head().generation, world.head().epoch) == (2, 1)
+
+
 def test_a_removal_whose_package_is_back_is_no_removal() -> None:
     world = World()
     world.add(A)
@@ -421,6 +446,18 @@ def test_generations_go_on_above_those_of_an_index_whose_catalog_was_lost() -> N
     assert {name: published[name]["indexed_timestamp"] for name in dates} == dates
 
 
+def test_what_the_catalog_knows_of_a_file_comes_before_what_another_index_says() -> None:
+    world = World()
+    world.add_corrupt(A, A.encode())
+    world.merge()
+    body = json.dumps(foreign_repodata({A: record_of(A, A.encode())}, subdir=SUBDIR.name))
+    world.channel.upload(SUBDIR.public(REPODATA), body.encode())
+    world.add(B)
+    world.merge()
+    assert world.published().keys() == {B}
+    assert [reject["filename"] for reject in world.rejects()] == [A]
+
+
 def test_the_shard_index_that_was_taken_over_is_kept_beside_the_catalog() -> None:
     world = World()
     world.index_as_others_do(B, shards=b"shards of theirs")
@@ -452,7 +489,6 @@ def test_the_first_package_of_a_channel_asks_for_noarch_before_its_head_is_swapp
     with pytest.raises(Death):
         world.merge()
     (message,) = world.queue.messages
-    assert message == world.queue.messages[0]
     window_ms = (DEBOUNCE_SECONDS - 2) * 1000
     not_before = (world.now_ms // window_ms + 1) * window_ms + 1000
     assert debounce.parse(message.body) == MergeRequest(NOARCH, not_before, create=True)
@@ -882,6 +918,30 @@ def test_a_last_batch_needs_no_other_merge_however_late_it_is() -> None:
     world.add(A)
     world.add(B)
     assert not world.merge(time_left_ms=lambda: 0).unfinished
+
+
+@pytest.mark.usefixtures("_small_batches")
+def test_a_batch_is_begun_with_exactly_the_time_that_publishing_needs_left() -> None:
+    world = World()
+    for filename in (A, B, C):
+        world.add(filename)
+    report = world.merge(time_left_ms=lambda: MERGE_TIME_RESERVE_MS)
+    assert (report.unfinished, report.staged) == (False, 3)
+
+
+@pytest.mark.usefixtures("_small_batches")
+def test_a_merge_that_has_consumed_nothing_yet_goes_on_however_late_it_is() -> None:
+    """Another one would only meet the same records first and ask for another in its turn."""
+    world = World()
+    newer_body = staging.encode(removed(A)).replace(b'"format":1', b'"format":2')
+    too_new = [SUBDIR.staged(A, str(number)) for number in range(2)]
+    for key in too_new:
+        world.state.upload(key, newer_body)
+    world.add(B)
+    report = world.merge(time_left_ms=lambda: 0)
+    assert (report.unfinished, report.staged, report.too_new) == (False, 1, 2)
+    assert world.published().keys() == {B}
+    assert world.staged() == too_new
 
 
 # --- deterministic bytes --------------------------------------------------------------------------

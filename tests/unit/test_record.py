@@ -258,6 +258,22 @@ def test_what_a_client_cannot_parse_is_refused(change: dict[str, Any]) -> None:
     assert refusal(INDEX | change).code == "index-json-wrong-type"
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"depends": ["demo[extras=[test]]"]},
+        {"depends": ['demo[version=">=1", flags=[cuda]]']},
+        {"depends": ['demo[when="python <3"]']},
+        {"constrains": ["demo >=1; if python <3"]},
+        {"extra_depends": {"test": ["demo"]}},
+        {"flags": ["cuda"]},
+        {"repodata_revision": 3},
+    ],
+)
+def test_what_only_revision_3_can_say_is_refused(change: dict[str, Any]) -> None:
+    assert refusal(INDEX | change).code == "repodata-revision-unsupported"
+
+
 def test_every_problem_is_told_at_once_under_the_first_code() -> None:
     refused = refusal({"name": "other", "build_number": -1, "subdir": "win-64"})
     assert refused.code == "filename-mismatch"
@@ -275,6 +291,13 @@ def test_a_sentence_stays_short_whatever_the_package_says() -> None:
 def test_a_record_that_is_too_large_is_refused() -> None:
     large = INDEX | {"x": "y" * RECORD_BYTES_MAX}
     assert refusal(large).code == "record-too-large"
+
+
+def test_a_record_of_exactly_the_limit_is_not_too_large() -> None:
+    room = RECORD_BYTES_MAX - len(msgspec.json.encode(record(INDEX | {"x": ""})))
+    largest = INDEX | {"x": "y" * room}
+    assert len(msgspec.json.encode(record(largest))) == RECORD_BYTES_MAX
+    assert refusal(largest | {"x": "y" * (room + 1)}).code == "record-too-large"
 
 
 def test_a_value_that_is_too_deep_is_refused() -> None:

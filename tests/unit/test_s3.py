@@ -218,6 +218,7 @@ def test_a_range_is_asked_for_once_and_under_the_condition() -> None:
     (request,) = script.requests
     assert request.headers["Range"] == b"bytes=4-6"
     assert request.headers["If-Match"] == ETAG.encode()
+    assert "x-amz-checksum-mode" not in request.headers  # it would be of the whole object
 
 
 @pytest.mark.parametrize(("_name", "call"), READS)

@@ -9,7 +9,7 @@ import pytest
 
 from sluice import staging
 from sluice.concurrency import in_order
-from sluice.errors import Corrupt, TooNew
+from sluice.errors import Corrupt, TooNew, Unavailable
 from sluice.staging import Batch, Staged
 from tests.support.memory_store import MemoryStore
 from tests.support.staged import SUBDIR, A, B, C, World, identity_of, indexed, rejected, removed
@@ -159,6 +159,14 @@ def test_a_batch_is_bounded_by_bytes_but_never_empty(monkeypatch: pytest.MonkeyP
     assert read(world.state, after=first.resume_after).records == [removed(B)]
 
 
+def test_a_batch_may_be_exactly_as_large_as_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.stage(removed(A), removed(B))
+    size = sum(len(stored.body) for stored in world.state.objects.values())
+    monkeypatch.setattr(staging, "MERGE_BATCH_BYTES_MAX", size)
+    assert read(world.state).resume_after is None
+
+
 def test_what_nobody_can_read_is_moved_out_of_the_log_never_deleted() -> None:
     state = MemoryStore()
     keys = [f"{FOLDER}/{A}/1.json", f"{FOLDER}/{B}/1.json"]
@@ -168,6 +176,21 @@ def test_what_nobody_can_read_is_moved_out_of_the_log_never_deleted() -> None:
     assert {key: stored.body for key, stored in state.objects.items()} == {
         key.replace("staging/", "unreadable/"): key.encode() for key in keys
     }
+
+
+def test_what_could_not_be_set_aside_stays_in_the_log() -> None:
+    state = MemoryStore()
+    key = f"{FOLDER}/{A}/1.json"
+    state.upload(key, b"garbage")
+
+    def refuse(operation: str, _key: str) -> None:
+        if operation == "PutObject":
+            raise Unavailable
+
+    state.before = refuse
+    with pytest.raises(Unavailable):
+        staging.set_aside(state, SUBDIR, [(key, b"garbage")])
+    assert state.keys() == [key]
 
 
 def test_setting_nothing_aside_asks_for_nothing() -> None:

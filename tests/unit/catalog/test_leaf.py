@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 import msgpack
+import msgspec
 import pytest
 
 from sluice.catalog import codec, leaf
@@ -126,6 +127,7 @@ def test_a_listing_digest_follows_from_names_etags_and_sizes_and_nothing_else() 
     def digest(**entries: Entry) -> bytes:
         return leaf.listing_digest(entries)
 
+    larger = msgspec.structs.replace(identity_of(b"r"), size=2)
     base = digest(a=REJECT, b=PIN)
     assert base == digest(b=PIN, a=record(A, b"r"))  # same object, other verdict
     assert len(base) == 16
@@ -133,6 +135,7 @@ def test_a_listing_digest_follows_from_names_etags_and_sizes_and_nothing_else() 
         digest(a=REJECT),
         digest(b=REJECT, a=PIN),
         digest(a=record(A, b"s"), b=PIN),
+        digest(a=msgspec.structs.replace(REJECT, identity=larger), b=PIN),
         digest(),
     ]
-    assert len({base, *others}) == 5
+    assert len({base, *others}) == 6

@@ -62,6 +62,16 @@ def test_a_name_from_an_extended_header_counts() -> None:
     assert code(tar([INDEX, hidden])) == "info-member-duplicate"
 
 
+def test_a_size_from_an_extended_header_counts() -> None:
+    records = b"12 size=600\n"
+    pax = tarfile.TarInfo("pax")
+    pax.type, pax.size = tarfile.XHDTYPE, len(records)
+    header = tarfile.TarInfo("a")  # says that it has no data
+    body = pax.tobuf(tarfile.USTAR_FORMAT) + records.ljust(512, b"\0")
+    body += header.tobuf(tarfile.USTAR_FORMAT) + b"x" * 600 + bytes(424)
+    assert read(body + tar([INDEX])) == FOUND
+
+
 @pytest.mark.parametrize("first", [INDEX, ABOUT])
 def test_a_file_that_comes_twice_is_refused(first: Entry) -> None:
     assert code(tar([first, Entry(first.name, b"{ }"), INDEX])) == "info-member-duplicate"

@@ -170,6 +170,13 @@ def test_a_file_that_another_tool_overwrote_is_put_back_and_counted(
     assert world.body(file) == before
 
 
+def test_an_index_of_another_tool_is_overwritten_without_a_download(world: World) -> None:
+    world.channel.upload(SUBDIR.public(REPODATA_ZST), b"of another tool, and perhaps large")
+    world.channel.requests.clear()
+    assert publish(world) == Published(1, 1)
+    assert sum(request.received for request in world.channel.requests) == 0
+
+
 @pytest.mark.parametrize("file", INDEX_FILES)
 def test_a_file_of_another_owner_stops_publishing(world: World, file: str) -> None:
     stored = world.channel.objects[SUBDIR.public(file)]
@@ -181,15 +188,27 @@ def test_a_file_of_another_owner_stops_publishing(world: World, file: str) -> No
     assert world.body(file) == stored.body
 
 
-@pytest.mark.parametrize("file", INDEX_FILES)
-def test_a_newer_generation_is_left_alone(world: World, file: str) -> None:
+def test_a_newer_generation_is_left_alone(world: World) -> None:
     old_head = world.head()
     world.add(C)
     world.merge()
-    newer = world.body(file)
+    before = world.index_files()
     catalog = CatalogReader(world.state, SUBDIR, in_order)
     assert world.merger.publisher.publish(SUBDIR, old_head, catalog) == Published(0, 0)
-    assert world.body(file) == newer
+    assert world.index_files() == before
+
+
+def test_an_index_whose_compressed_twin_is_newer_is_left_to_whoever_wrote_that(
+    world: World,
+) -> None:
+    old_head = world.head()
+    world.add(C)
+    world.merge()
+    world.channel.remove(SUBDIR.public(REPODATA))  # as if that one had not come to it yet
+    before = world.index_files()
+    catalog = CatalogReader(world.state, SUBDIR, in_order)
+    assert world.merger.publisher.publish(SUBDIR, old_head, catalog) == Published(0, 0)
+    assert world.index_files() == before
 
 
 @pytest.mark.parametrize("died_before", INDEX_FILES)
@@ -288,9 +307,12 @@ def test_without_the_tree_of_the_last_generation_everything_is_rendered(world: W
 
 
 def test_a_stamp_whose_tree_is_of_another_generation_is_not_believed(world: World) -> None:
+    older = world.body(REPODATA_ZST)
+    world.add(A, b"other content, so the number of records is the same")
+    world.merge()
     stored = world.channel.objects[SUBDIR.public(REPODATA_ZST)]
     metadata = {**stored.info.metadata, "sluice-generation": "1"}
-    world.channel.upload(stored.info.key, stored.body, metadata=metadata)
+    world.channel.upload(stored.info.key, older, metadata=metadata)
     world.add(C)
     world.merge()
     assert {file: world.body(file) for file in INDEX_FILES} == from_scratch(world)
