@@ -84,7 +84,7 @@ def test_the_emulator_keeps_what_the_template_says_of_queues(deployed: Deployed)
     }
     assert json.loads(merge.pop("RedrivePolicy")) == {
         "deadLetterTargetArn": arn(stack.merge_dlq_url),
-        "maxReceiveCount": 10,
+        "maxReceiveCount": 20,
     }
     assert upload == {"DelaySeconds": "0", "VisibilityTimeout": "1800"}
     assert merge == {"DelaySeconds": "3", "FifoQueue": "true", "VisibilityTimeout": "330"}
