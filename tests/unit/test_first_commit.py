@@ -1,0 +1,248 @@
+"""How a subdir becomes public: what alone does not make it so, what is taken over, and noarch."""
+
+from __future__ import annotations
+
+import json
+
+import msgpack
+import pytest
+
+from sluice import debounce
+from sluice.catalog.commit import BEFORE_FIRST, Head, read_head
+from sluice.catalog.leaf import NOT_EXTRACTED
+from sluice.debounce import MergeRequest
+from sluice.errors import Corrupt
+from sluice.fold import Difference
+from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.merge import MergeReport
+from tests.support.hooks import Death, die, on
+from tests.support.staged import (
+    DEBOUNCE_SECONDS,
+    NOARCH,
+    SUBDIR,
+    A,
+    B,
+    C,
+    World,
+    foreign_repodata,
+    record_of,
+    removed,
+    unzstd,
+)
+
+# --- before the first commit ----------------------------------------------------------------------
+
+
+def test_rejects_and_removals_alone_create_nothing_public() -> None:
+    world = World(subdir=Subdir("build-cache", "linux-64"))
+    world.add_corrupt("x.conda")
+    world.stage(removed(A))
+    report = world.merge()
+    assert (report.generation, report.difference.rejected) == (1, ["x.conda"])
+    assert world.channel.keys() == [world.subdir.public("x.conda")]
+    assert world.queue.messages == []
+    assert not world.tree().public
+
+
+def test_a_removal_alone_is_consumed_without_a_commit() -> None:
+    world = World()
+    world.stage(removed(A))
+    assert world.merge() == MergeReport(generation=0, staged=1)
+    head = world.head()
+    assert head == Head(generation=0, epoch=1, commit=None, tree=None, writer=head.writer)
+    assert world.state.keys() == [SUBDIR.head]
+    assert world.channel.objects == {}
+
+
+def test_an_upload_into_an_index_of_somebody_else_adds_to_it() -> None:
+    world = World()
+    theirs = world.index_as_others_do(*(f"p{n}-1.0-0.conda" for n in range(2000)))
+    ours = world.add(A)
+    report = world.merge()
+    published = world.published()
+    assert published.keys() == {A, *theirs}
+    assert report.difference == Difference(added=[A])
+    assert report.lags_ms == [1000]
+    assert report.foreign_overwritten == 2
+    assert world.commit().taken_over == 2000
+    for filename, record in theirs.items():
+        info = world.channel.objects[SUBDIR.public(filename)].info
+        assert published[filename] == {**record, "indexed_timestamp": info.modified * 1000}
+    entries = world.entries()
+    assert {entry.extractor for name, entry in entries.items() if name != A} == {NOT_EXTRACTED}
+    assert entries[A].identity == ours.identity
+
+
+def test_dates_that_the_taken_over_index_has_are_kept_also_for_what_is_read_again() -> None:
+    world = World()
+    body = A.encode()
+    world.upload(A, body)
+    dated = {**record_of(A, body), "indexed_timestamp": 7}
+    index = {"packages": {}, "packages.conda": {A: dated}}
+    world.channel.upload(SUBDIR.public(REPODATA), json.dumps(index).encode())
+    world.add(A, body)
+    world.merge()
+    assert world.published() == {A: dated}
+    assert world.entries()[A].extractor == 1
+
+
+def test_rejects_that_came_first_do_not_keep_the_index_from_being_taken_over() -> None:
+    world = World()
+    theirs = world.index_as_others_do(B)
+    world.add_corrupt(C)
+    world.merge()
+    assert world.head().generation == 1
+    world.add(A)
+    world.merge()
+    assert world.published().keys() == {A, *theirs}
+    assert [reject["filename"] for reject in world.rejects()] == [C]
+
+
+def test_a_removal_that_was_consumed_before_the_take_over_is_not_undone_by_it() -> None:
+    world = World()
+    world.index_as_others_do(A, B)
+    world.drop(A)
+    world.merge()
+    world.add(C)
+    world.merge()
+    assert world.published().keys() == {B, C}
+
+
+def test_generations_go_on_above_those_of_an_index_whose_catalog_was_lost() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    world.add(B)
+    world.merge()
+    world.state.objects.clear()
+    dates = {name: record["indexed_timestamp"] for name, record in world.published().items()}
+    world.add(C)
+    report = world.merge()
+    assert (report.generation, report.foreign_overwritten) == (3, 0)
+    published = world.published()
+    assert published.keys() == {A, B, C}
+    assert {name: published[name]["indexed_timestamp"] for name in dates} == dates
+
+
+def test_what_the_catalog_knows_of_a_file_comes_before_what_another_index_says() -> None:
+    world = World()
+    world.add_corrupt(A, A.encode())
+    world.merge()
+    body = json.dumps(foreign_repodata({A: record_of(A, A.encode())}, subdir=SUBDIR.name))
+    world.channel.upload(SUBDIR.public(REPODATA), body.encode())
+    world.add(B)
+    world.merge()
+    assert world.published().keys() == {B}
+    assert [reject["filename"] for reject in world.rejects()] == [A]
+
+
+def test_the_shard_index_that_was_taken_over_is_kept_beside_the_catalog() -> None:
+    world = World()
+    world.index_as_others_do(B, shards=b"shards of theirs")
+    world.add(A)
+    world.merge()
+    digest = world.commit().taken_over_shards
+    assert digest
+    assert world.state.body(SUBDIR.taken_over(digest)) == b"shards of theirs"
+
+
+def test_an_index_that_cannot_be_taken_over_stays_and_so_does_what_is_staged() -> None:
+    world = World()
+    world.channel.upload(SUBDIR.public(REPODATA), b"not json")
+    world.add(A)
+    with pytest.raises(Corrupt, match="cannot be read"):
+        world.merge()
+    assert world.body() == b"not json"
+    assert read_head(world.state, SUBDIR) is BEFORE_FIRST
+    assert len(world.staged()) == 1
+
+
+@pytest.mark.parametrize("filename", ["alpha-1.0RC1-0.conda", "Alpha-1.0-0.tar.bz2"])
+def test_what_another_tool_indexed_under_a_sloppier_name_stays_for_clients_of_shards_too(
+    filename: str,
+) -> None:
+    world = World()
+    world.upload(filename)
+    index = foreign_repodata({filename: {**record_of(A, b""), "name": "alpha"}}, subdir=SUBDIR.name)
+    world.channel.upload(SUBDIR.public(REPODATA), json.dumps(index).encode())
+    world.add(B)
+    world.merge()
+    assert world.published().keys() == {filename, B}  # which insists that shards and index agree
+
+
+# --- noarch ---------------------------------------------------------------------------------------
+
+
+def test_the_first_package_of_a_channel_asks_for_noarch_before_its_head_is_swapped() -> None:
+    world = World()
+    world.add(A)
+    world.state.before = on("PutObject", SUBDIR.head, die)
+    with pytest.raises(Death):
+        world.merge()
+    (message,) = world.queue.messages
+    window_ms = (DEBOUNCE_SECONDS - 2) * 1000
+    not_before = (world.now_ms // window_ms + 1) * window_ms + 1000
+    assert debounce.parse(message.body) == MergeRequest(NOARCH, not_before, create=True)
+
+
+def test_the_request_makes_an_empty_valid_noarch_and_asks_for_nothing_more() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    (request,) = world.deliver()
+    assert request.subdir == NOARCH
+    repodata = json.loads(world.channel.body(NOARCH.public(REPODATA)))
+    assert repodata == {
+        "info": {"subdir": "noarch"},
+        "packages": {},
+        "packages.conda": {},
+        "removed": [],
+        "repodata_version": 1,
+        "sluice": repodata["sluice"],
+    }
+    shards = msgpack.unpackb(unzstd(world.channel.body(NOARCH.public(SHARD_INDEX))))
+    assert (shards["shards"], shards["version"]) == ({}, 1)
+    assert NOARCH.public(REPODATA_ZST) in world.channel.objects
+
+
+def test_only_the_first_package_of_a_subdir_asks_for_noarch() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    world.queue.messages.clear()
+    world.tick(1000)
+    world.add(B)
+    world.drop(A)
+    world.merge()
+    assert world.queue.messages == []
+
+
+def test_noarch_does_not_ask_for_itself() -> None:
+    world = World(subdir=NOARCH)
+    world.add(A)
+    world.merge()
+    assert world.queue.messages == []
+
+
+def test_a_request_to_create_what_is_there_changes_nothing() -> None:
+    world = World(subdir=NOARCH)
+    world.add(A)
+    world.merge()
+    before = (dict(world.channel.objects), dict(world.state.objects))
+    world.merge(create=True)
+    assert (world.channel.objects, world.state.objects) == before
+
+
+def test_a_request_to_create_takes_an_index_of_somebody_else_over() -> None:
+    world = World(subdir=NOARCH)
+    world.index_as_others_do(A)
+    world.merge(create=True)
+    assert world.published().keys() == {A}
+
+
+def test_a_request_to_create_that_meets_rejects_only_makes_an_empty_index() -> None:
+    world = World(subdir=NOARCH)
+    world.add_corrupt(A)
+    world.merge(create=True)
+    assert world.published() == {}
+    assert [reject["filename"] for reject in world.rejects()] == [A]
