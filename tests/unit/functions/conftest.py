@@ -1,0 +1,69 @@
+"""Both functions, wired by their environment alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+from moto import mock_aws
+
+from sluice import s3, sqs
+from tests.support.functions import (
+    BUCKET,
+    OWNER,
+    RECEIVES_MAX,
+    STATE,
+    UPLOAD_QUEUE_URL,
+    Stack,
+    load,
+)
+from tests.support.memory_queue import MemoryQueue
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    with mock_aws():
+        client = s3.make_client()
+        for bucket in (BUCKET, STATE):
+            client.create_bucket(Bucket=bucket)
+        url = sqs.make_client().create_queue(
+            QueueName="merge.fifo", Attributes={"FifoQueue": "true", "VisibilityTimeout": "900"}
+        )["QueueUrl"]
+        environment = {
+            "CHANNEL_BUCKET": BUCKET,
+            "STATE_BUCKET": STATE,
+            "MERGE_QUEUE_URL": url,
+            "DEBOUNCE_SECONDS": "3",
+            "TRUST_UPLOADER_DIGESTS": "true",
+            "UPLOAD_QUEUE_URL": UPLOAD_QUEUE_URL,
+            "UPLOAD_MAX_RECEIVES": str(RECEIVES_MAX),
+            "INDEX_CACHE_MAX_AGE": "60",
+            "OWNER": OWNER,
+            "POWERTOOLS_SERVICE_NAME": "function",
+            "POWERTOOLS_METRICS_NAMESPACE": "Sluice",
+        }
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        yield Stack(url)
+
+
+@pytest.fixture
+def upload_queue() -> MemoryQueue:
+    """Takes messages back, so that no test takes a failure to do so for the one it is about."""
+    return MemoryQueue()
+
+
+@pytest.fixture
+def extract(stack: Stack, upload_queue: MemoryQueue, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    assert stack
+    module = load("extract")
+    assert module.upload_queue()._url == UPLOAD_QUEUE_URL
+    monkeypatch.setattr(module, "upload_queue", lambda: upload_queue)
+    return module
+
+
+@pytest.fixture
+def merge(stack: Stack) -> ModuleType:
+    assert stack
+    return load("merge")

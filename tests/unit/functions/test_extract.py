@@ -1,0 +1,186 @@
+"""The extract function: every way an event can come, and what goes back to the queue."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.support.functions import (
+    BACK,
+    BUCKET,
+    DONE,
+    EVENTS,
+    KEY,
+    PACKAGE,
+    RECEIVES_MAX,
+    STATE,
+    Stack,
+    batch,
+    notification,
+    sqs_record,
+    upload,
+)
+from tests.support.memory_queue import MemoryQueue
+
+# Said by powertools on standard error after an invocation that has nothing to count.
+pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
+
+
+EVENTBRIDGE = {
+    "source": "aws.s3",
+    "detail-type": "Object Created",
+    "detail": {"bucket": {"name": BUCKET}, "object": {"key": KEY, "size": 1}},
+}
+
+
+@pytest.mark.parametrize(
+    ("event", "answer"),
+    [
+        (batch(sqs_record(notification(KEY))), DONE),
+        (batch(sqs_record(EVENTBRIDGE)), DONE),
+        (notification(KEY), None),
+        (EVENTBRIDGE, None),
+    ],
+    ids=["sqs", "sqs-eventbridge", "s3", "eventbridge"],
+)
+def test_an_upload_is_staged_whatever_way_its_event_came(
+    stack: Stack, extract: ModuleType, event: dict[str, Any], answer: object
+) -> None:
+    upload(stack)
+    assert stack.invoke(extract, event) == answer
+    (staged,) = stack.staged()
+    assert (staged["verdict"], staged["filename"]) == ("indexed", PACKAGE.filename)
+    (message,) = stack.receive()
+    body = json.loads(message["body"])
+    assert (body["channel"], body["subdir"]) == ("demo", "noarch")
+    assert stack.metrics == {"StagedRecords": [1]}
+
+
+def test_the_size_that_an_event_tells_saves_a_request(stack: Stack, extract: ModuleType) -> None:
+    upload(stack)
+    looks: list[str] = []
+    extract.extractor().channel._client.meta.events.register(
+        "provide-client-params.s3.*", lambda model, **_: looks.append(model.name)
+    )
+    stack.invoke(extract, batch(sqs_record(notification(KEY))))
+    assert looks == ["GetObject", "PutObject"]
+
+
+def test_a_staged_package_is_told_in_one_line_with_its_keys(
+    stack: Stack, extract: ModuleType
+) -> None:
+    upload(stack)
+    stack.invoke(extract, batch(sqs_record(notification(KEY))))
+    (line,) = stack.logs
+    told = {key: line[key] for key in ("message", "channel", "subdir", "filename", "verdict")}
+    assert told == {
+        "message": "staged",
+        "channel": "demo",
+        "subdir": "noarch",
+        "filename": PACKAGE.filename,
+        "verdict": "indexed",
+    }
+
+
+@pytest.mark.parametrize("directive", ["%(name)s", "%c", "%9s", "100%"])
+def test_a_filename_is_told_as_it_is_even_where_it_looks_like_a_format(
+    stack: Stack, extract: ModuleType, directive: str
+) -> None:
+    filename = f"demo-1.0-{directive}.conda"
+    upload(stack, f"demo/noarch/{filename}")
+    stack.invoke(extract, batch(sqs_record(notification(f"demo/noarch/{quote(filename)}"))))
+    (line,) = stack.logs
+    assert (line["filename"], line["verdict"]) == (filename, "rejected")
+
+
+def test_a_corrupt_package_is_a_reject_not_a_retry(stack: Stack, extract: ModuleType) -> None:
+    upload(stack, body=b"corrupt")
+    assert stack.invoke(extract, batch(sqs_record(notification(KEY)))) == DONE
+    (staged,) = stack.staged()
+    assert (staged["verdict"], staged["code"]) == ("rejected", "zip-invalid")
+    assert (stack.logs[0]["verdict"], stack.logs[0]["code"]) == ("rejected", "zip-invalid")
+
+
+def test_a_removal_is_staged_for_an_object_that_is_not_there(
+    stack: Stack, extract: ModuleType
+) -> None:
+    event = notification(KEY, name="ObjectRemoved:Delete")
+    assert stack.invoke(extract, batch(sqs_record(event))) == DONE
+    assert [staged["verdict"] for staged in stack.staged()] == ["removed"]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": BUCKET},
+        notification("demo/readme.conda"),
+        notification("demo/noarch/repodata.json"),
+        notification(KEY, bucket="somebody-elses"),
+    ],
+    ids=["test-event", "no-subdir", "index", "other-bucket"],
+)
+def test_what_is_no_package_of_this_channel_is_done_with(
+    stack: Stack, extract: ModuleType, event: dict[str, Any]
+) -> None:
+    upload(stack)
+    assert stack.invoke(extract, batch(sqs_record(event))) == DONE
+    assert stack.keys(STATE) == []
+    assert stack.metrics == {}
+
+
+def test_only_the_message_that_failed_goes_back(stack: Stack, extract: ModuleType) -> None:
+    upload(stack)
+    event = batch(
+        sqs_record(notification(KEY), message_id="good"),
+        sqs_record("not an event", message_id="bad"),
+    )
+    assert stack.invoke(extract, event) == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
+    assert len(stack.staged()) == 1
+    errors = [line for line in stack.logs if line["level"] == "ERROR"]
+    assert [(line["message"], line["exception_name"]) for line in errors] == [
+        ("the upload will be tried again", "UnknownEvent")
+    ]
+
+
+def test_a_message_whose_state_bucket_does_not_answer_goes_back(
+    stack: Stack, extract: ModuleType
+) -> None:
+    upload(stack)
+    stack.s3.delete_bucket(Bucket=STATE)
+    assert stack.invoke(extract, batch(sqs_record(notification(KEY)))) == BACK
+    assert stack.logs[-1]["exception_name"] == "Unavailable"
+
+
+def test_an_upload_that_fails_comes_back_soon_and_later_each_time(
+    stack: Stack, extract: ModuleType, upload_queue: MemoryQueue
+) -> None:
+    stack.s3.delete_bucket(Bucket=STATE)
+    for received in (1, 2, 3, 99):
+        event = batch(sqs_record(notification(KEY), received=received))
+        assert stack.invoke(extract, event) == BACK
+    assert [seconds for _, seconds in upload_queue.visibility] == [15, 60, 240, 900]
+
+
+def test_the_last_try_of_a_message_is_known_by_its_receive_count(
+    stack: Stack, extract: ModuleType
+) -> None:
+    upload(stack)
+    stack.invoke(extract, batch(sqs_record(notification(KEY), received=RECEIVES_MAX)))
+    assert sorted(staged["verdict"] for staged in stack.staged()) == ["indexed", "rejected"]
+
+
+@pytest.mark.parametrize(
+    "sample", sorted(EVENTS.glob("extract-*.json")), ids=lambda path: path.stem
+)
+def test_every_sample_event_for_extract_is_understood(
+    stack: Stack, extract: ModuleType, sample: Path
+) -> None:
+    upload(stack)
+    assert stack.invoke(extract, json.loads(sample.read_text())) in (None, DONE)
+    assert [line["level"] for line in stack.logs if line["level"] != "INFO"] == []
+    assert len(stack.staged()) == ("test-event" not in sample.stem)
