@@ -51,7 +51,7 @@ def test_a_node_tells_what_its_leaf_and_shard_hold() -> None:
     assert rendered.node == Node(
         leaf=sha256(rendered.leaf_body).digest(),
         shard=sha256(rendered.shard_body).digest(),
-        listing=leaf.listing_digest(entries),
+        listing=leaf.listing_digest(leaf.listed(entries)),
         records=2,
         rejects=1,
         extractor=1,
@@ -125,17 +125,30 @@ def test_a_shard_always_has_both_package_maps() -> None:
 
 def test_a_listing_digest_follows_from_names_etags_and_sizes_and_nothing_else() -> None:
     def digest(**entries: Entry) -> bytes:
-        return leaf.listing_digest(entries)
+        return leaf.listing_digest(leaf.listed(entries))
 
+    there = msgspec.structs.replace(PIN, identity=identity_of(b"p"))
     larger = msgspec.structs.replace(identity_of(b"r"), size=2)
-    base = digest(a=REJECT, b=PIN)
-    assert base == digest(b=PIN, a=record(A, b"r"))  # same object, other verdict
+    later = msgspec.structs.replace(identity_of(b"r"), modified=7)
+    base = digest(a=REJECT, b=there)
+    assert base == digest(b=there, a=record(A, b"r"))  # same object, other verdict
+    assert base == digest(b=there, a=msgspec.structs.replace(REJECT, identity=later))
+    assert base == digest(a=REJECT, b=there, c=PIN)  # on a file that is not there
     assert len(base) == 16
     others = [
         digest(a=REJECT),
-        digest(b=REJECT, a=PIN),
-        digest(a=record(A, b"s"), b=PIN),
-        digest(a=msgspec.structs.replace(REJECT, identity=larger), b=PIN),
+        digest(b=REJECT, a=there),
+        digest(a=record(A, b"s"), b=there),
+        digest(a=msgspec.structs.replace(REJECT, identity=larger), b=there),
         digest(),
     ]
     assert len({base, *others}) == 6
+
+
+def test_a_listing_digest_is_the_same_from_a_listing_in_any_order() -> None:
+    entries: dict[str, Entry] = {A: record(A, b"1"), A2: REJECT, "p": PIN}
+    listing = [
+        leaf.Listed(filename, identity.etag, identity.size)
+        for filename, identity in ((A2, identity_of(b"r")), (A, identity_of(b"1")))
+    ]
+    assert leaf.listing_digest(listing) == leaf.render("alpha", entries, at=AT).node.listing

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -70,6 +70,15 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
     format: int = FORMAT
 
 
+class Listed(NamedTuple):
+    """One file, as far as its identity does not hang on when it was uploaded."""
+
+    filename: str
+    etag: str
+    size: int
+    """Bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """What one name becomes: objects to write and the node that refers to them."""
@@ -95,7 +104,7 @@ def render(name: str, entries: Entries, *, at: int) -> Rendered:
     node = Node(
         leaf=bytes.fromhex(digest(leaf_body)),
         shard=bytes.fromhex(digest(shard_body)) if shard_body else None,
-        listing=listing_digest(entries),
+        listing=listing_digest(listed(entries)),
         records=len(records),
         rejects=sum(isinstance(entry, Reject) for entry in entries.values()),
         extractor=min(entry.extractor for entry in entries.values()),
@@ -143,15 +152,20 @@ def by_archive(records: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, An
     )
 
 
-def listing_digest(entries: Entries) -> bytes:
-    """Condense what a LIST of the bucket would show for these files, to be compared with one."""
-    lines = (
-        f"{filename}\0{entry.identity.etag}\0{entry.identity.size}\n"
-        if entry.identity
-        else f"{filename}\0\0\n"
-        for filename, entry in sorted(entries.items())
-    )
-    return sha256("".join(lines).encode()).digest()[:_LISTING_DIGEST_BYTES]
+def listed(entries: Entries) -> Iterator[Listed]:
+    """The entries' files as a LIST would show them; a pin may be on a file that is not there."""
+    for filename, entry in entries.items():
+        if entry.identity:
+            yield Listed(filename, entry.identity.etag, entry.identity.size)
+
+
+def listing_digest(files: Iterable[Listed]) -> bytes:
+    """Condense the files of one name: equal for the catalog's and a LIST's if all is known.
+
+    LastModified is left out: a copy onto itself changes nothing that anybody would read.
+    """
+    lines = "".join(f"{filename}\0{etag}\0{size}\n" for filename, etag, size in sorted(files))
+    return sha256(lines.encode()).digest()[:_LISTING_DIGEST_BYTES]
 
 
 def _with_binary_digests(record: Mapping[str, Any]) -> dict[str, Any]:
