@@ -20,6 +20,9 @@ BUILD_PARAMETERS = Runtime=$(RUNTIME) Architecture=$(ARCHITECTURE)
 LOCAL_PORT ?=
 DEBOUNCE_SECONDS ?=
 PARAMS ?=
+# For make load.
+PACKAGES ?= 10000
+SUBDIRS ?= 5
 # For make invoke-extract and make invoke-merge; empty: all that fit.
 EVENT ?=
 
@@ -79,6 +82,11 @@ fix: $(VENV)/.stamp ## Format, and repair what can be repaired
 .PHONY: bench
 bench: $(VENV)/.stamp ## Measure uploads into large channels, beside rattler-index
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks
+
+.PHONY: load
+load: $(VENV)/.stamp ## Throw PACKAGES (10000) at once at SUBDIRS (5) of the whole local stack
+	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.load \
+		--packages $(PACKAGES) --subdirs $(SUBDIRS)
 
 .PHONY: build
 build: $(VENV)/.stamp ## sam build, for RUNTIME (python3.13) and ARCHITECTURE (arm64)

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import large, report, uploads
+from benchmarks.conditions import conditions, load_average
 from benchmarks.emulator import cloud
-from benchmarks.processes import ROOT
 
 RESULTS = Path(__file__).with_name("results.md")
 _PACKAGES = ("boto3", "msgspec", "zstandard", "py-rattler", "ministack")
@@ -26,7 +21,7 @@ _SIZES = (1_000, 10_000)
 def main() -> None:
     """Measure as the command line says."""
     arguments = _arguments()
-    started, load = time.monotonic(), os.getloadavg()[1]
+    started, load = time.monotonic(), load_average()
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - started:7.1f} s  {text}", file=sys.stderr, flush=True)
@@ -74,39 +69,13 @@ def _preface(arguments: argparse.Namespace, load: float) -> str:
         f"python -m benchmarks --packages {sizes} --runs {arguments.runs} "
         f"--large-mib {arguments.large_mib}"
     )
-    versions = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
-    rows = [
-        ["Date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"],
-        ["Commit", _git("describe", "--always", "--dirty")],
-        ["Machine", f"{_processor()}, {os.cpu_count()} CPUs, {_memory_gib():.0f} GiB"],
-        ["Load before", f"{load:.1f} processes on average in the last five minutes"],
-        ["System", f"{platform.system()} {platform.release()}, Python {platform.python_version()}"],
-        ["Versions", versions],
-        ["Command", f"`make bench`, which runs `{command}`"],
-    ]
     return (
         "# Benchmark results\n\n"
         "Written by `make bench`; what each number means stands in [README.md](README.md).\n\n"
-        + report.table([["", ""], *rows])
+        + conditions(
+            command=f"`make bench`, which runs `{command}`", load_before=load, packages=_PACKAGES
+        )
     )
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _memory_gib() -> float:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-
-
-def _git(*arguments: str) -> str:
-    run = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
-    return run.stdout.strip()
 
 
 if __name__ == "__main__":

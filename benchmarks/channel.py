@@ -28,9 +28,10 @@ _LICENSES = (("MIT", "MIT"), ("BSD-3-Clause", "BSD"), ("Apache-2.0", "Apache"), 
 
 @dataclass(frozen=True, slots=True)
 class MadeUpChannel:
-    """A channel of ``size`` packages in one subdir."""
+    """A channel of ``size`` packages in one subdir, the same ones in each."""
 
     size: int
+    subdir: str = SUBDIR
 
     def packages(self) -> Iterator[Package]:
         """Every package, in no particular order."""
@@ -79,7 +80,7 @@ class MadeUpChannel:
                     "license_family": family,
                     "name": name,
                     "platform": "linux",
-                    "subdir": SUBDIR,
+                    "subdir": self.subdir,
                     "timestamp": _FIRST_TIMESTAMP_MS + made * 60_000,
                     "version": f"{1 + build // 40}.{build // 4}.{build % 4}",
                 }

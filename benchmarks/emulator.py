@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,6 +16,7 @@ from urllib.parse import quote
 
 import boto3
 
+from benchmarks.counting import Counter, counter, get, process
 from benchmarks.proxy import LOOPBACK, Count
 
 if TYPE_CHECKING:
@@ -44,8 +42,8 @@ class Cloud:
 
     direct_port: int
     """Of the emulator: for everything that is not measured."""
-    proxy_port: int
-    """Of the proxy: for what is measured."""
+    counter: Counter
+    """The proxy: for what is measured."""
 
     @property
     def endpoint(self) -> str:
@@ -55,12 +53,11 @@ class Cloud:
     @property
     def counted_endpoint(self) -> str:
         """The URL for clients that are measured."""
-        return f"http://{LOOPBACK}:{self.proxy_port}"
+        return self.counter.endpoint
 
     def take(self, *, latency_ms: float = 0) -> dict[str, Count]:
         """Requests by operation since the last call; from now on each waits ``latency_ms``."""
-        answer = _get(self.proxy_port, f"/-/take?latency_ms={latency_ms}")
-        return {name: Count(**count) for name, count in json.loads(answer).items()}
+        return self.counter.take(latency_ms=latency_ms)
 
     def s3(self) -> S3Client:
         """A client that is not measured."""
@@ -79,21 +76,8 @@ class Cloud:
         }
 
     def put_all(self, bucket: str, objects: Iterable[tuple[str, bytes]]) -> None:
-        """Store many small objects fast: unsigned, in parallel, past the proxy."""
-
-        def put(batch: Iterator[tuple[str, bytes]]) -> None:
-            connection = HTTPConnection(LOOPBACK, self.direct_port)
-            for key, body in batch:
-                connection.request("PUT", f"/{bucket}/{quote(key)}", body)
-                response = connection.getresponse()
-                response.read()
-                if response.status != 200:
-                    raise RuntimeError(f"PUT {key} was answered with {response.status}")
-
-        everything = list(objects)
-        with ThreadPoolExecutor(_UPLOAD_THREADS) as pool:
-            batches = [iter(everything[i::_UPLOAD_THREADS]) for i in range(_UPLOAD_THREADS)]
-            list(pool.map(put, batches))
+        """Store many small objects fast, past the proxy."""
+        put_all(self.direct_port, bucket, objects)
 
 
 @contextmanager
@@ -104,17 +88,30 @@ def cloud(scratch: Path) -> Iterator[Cloud]:
     with ExitStack() as stack:
         log = stack.enter_context((scratch / "ministack.log").open("wb"))
         stack.enter_context(
-            _process([sys.executable, "-m", "ministack"], environment, stdout=log, stderr=log)
+            process([sys.executable, "-m", "ministack"], environment, stdout=log, stderr=log)
         )
-        proxy = stack.enter_context(
-            _process(
-                [sys.executable, "-m", "benchmarks.proxy", str(port)], {}, stdout=subprocess.PIPE
-            )
-        )
-        assert proxy.stdout is not None
-        proxy_port = int(proxy.stdout.readline())
+        proxy = stack.enter_context(counter(port))
         _wait_until_healthy(port)
-        yield Cloud(port, proxy_port)
+        yield Cloud(port, proxy)
+
+
+def put_all(port: int, bucket: str, objects: Iterable[tuple[str, bytes]]) -> None:
+    """Store many small objects fast: unsigned and in parallel."""
+
+    def put(batch: Iterator[tuple[str, bytes]]) -> None:
+        connection = HTTPConnection(LOOPBACK, port)
+        for key, body in batch:
+            connection.request("PUT", f"/{bucket}/{quote(key)}", body)
+            response = connection.getresponse()
+            response.read()
+            if response.status != 200:
+                raise RuntimeError(f"PUT {key} was answered with {response.status}")
+        connection.close()
+
+    everything = list(objects)
+    with ThreadPoolExecutor(_UPLOAD_THREADS) as pool:
+        batches = [iter(everything[i::_UPLOAD_THREADS]) for i in range(_UPLOAD_THREADS)]
+        list(pool.map(put, batches))
 
 
 def credentials(endpoint: str) -> dict[str, str]:
@@ -129,38 +126,17 @@ def credentials(endpoint: str) -> dict[str, str]:
     }
 
 
-@contextmanager
-def _process(
-    command: list[str], environment: Mapping[str, str], **pipes: object
-) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command, env={**os.environ, **environment}, **pipes)  # type: ignore[call-overload]
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def _wait_until_healthy(port: int) -> None:
     deadline = time.monotonic() + _START_SECONDS_MAX
     while True:
         try:
-            _get(port, "/_ministack/health")
+            get(port, "/_ministack/health")
         except ConnectionRefusedError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
         else:
             return
-
-
-def _get(port: int, path: str) -> bytes:
-    connection = HTTPConnection(LOOPBACK, port)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().read()
-    finally:
-        connection.close()
 
 
 def _free_port() -> int:

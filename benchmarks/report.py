@@ -7,12 +7,12 @@ from itertools import groupby
 from statistics import median
 
 from benchmarks.large import Reading
+from benchmarks.markdown import Table, table
 from benchmarks.proxy import Count
 from benchmarks.uploads import Case, Sample
 from benchmarks.worker import Usage
 
 MIB = 1024 * 1024
-Table = list[list[str]]
 
 
 def uploads(samples: Sequence[Sample]) -> str:
@@ -119,16 +119,6 @@ def large(readings: Iterable[Reading], payload_mib: int) -> str:
         for total in [_s3_total(reading.requests)]
     )
     return table(rows)
-
-
-def table(rows: Table) -> str:
-    """A Markdown table with aligned columns; the first row is its head."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rows = [rows[0], ["-" * width for width in widths], *rows[1:]]
-    return "\n".join(
-        "| " + " | ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in rows
-    )
 
 
 def s3_requests(requests: Mapping[str, Count]) -> int:

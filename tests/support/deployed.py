@@ -7,6 +7,7 @@ packages, and then for everything under way to come to rest.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ LogLine = dict[str, Any]
 
 _LINES_TOLD_MAX = 12
 _FRAME = ("START RequestId", "END RequestId", "REPORT RequestId")
+_DURATION = re.compile(r"^REPORT RequestId: \S+\tDuration: ([\d.]+) ms")
 _DEPTHS = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
@@ -127,6 +129,11 @@ class Deployed:
             if line.items() >= having.items()
         ]
 
+    def durations_ms(self, function: str) -> list[float]:
+        """How long each invocation of a function took, by Lambda's own account."""
+        found = map(_DURATION.match, self._raw_log(function))
+        return [float(match[1]) for match in found if match]
+
     def errors(self) -> list[str]:
         """What both functions have logged that is no ordinary line."""
         return [
@@ -164,12 +171,14 @@ class Deployed:
         return sum(int(value) for name, value in found["Attributes"].items() if name in _DEPTHS)
 
     def _log(self, function: str) -> list[str]:
+        return [text for text in self._raw_log(function) if not text.startswith(_FRAME)]
+
+    def _raw_log(self, function: str) -> list[str]:
         configuration = self.stack.functions.get_function_configuration(FunctionName=function)
         pages = self._logs.get_paginator("filter_log_events").paginate(
             logGroupName=configuration["LoggingConfig"]["LogGroup"]
         )
-        texts = (event["message"].rstrip() for page in pages for event in page["events"])
-        return [text for text in texts if not text.startswith(_FRAME)]
+        return [event["message"].rstrip() for page in pages for event in page["events"]]
 
     @cached_property
     def _logs(self) -> Any:  # has no stubs here
