@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from sluice.keys import (
     PACKAGE_SUFFIXES,
@@ -20,43 +16,24 @@ from sluice.keys import (
     Subdir,
 )
 from sluice.settings import ExtractSettings, MergeSettings
+from tests.support.template import (
+    CHANNEL,
+    GLOBAL_VARIABLES,
+    RESOURCES,
+    ROOT,
+    STATE,
+    TEMPLATE,
+    may,
+    of_type,
+    policy_statements,
+    properties,
+    statements,
+)
 
-ROOT = Path(__file__).parents[2]
 DIGEST = "ab" * 32
 SUBDIRS = (Subdir("", "noarch"), Subdir("Conda/Default", "linux-64"))
 SECONDS_OF_14_DAYS = 14 * 24 * 3600
-
-
-class CloudFormationLoader(yaml.SafeLoader):
-    """Reads ``!GetAtt A.B`` as ``{"GetAtt": "A.B"}``."""
-
-
-def _intrinsic(loader: CloudFormationLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    match node:
-        case yaml.ScalarNode():
-            return {suffix: loader.construct_scalar(node)}
-        case yaml.SequenceNode():
-            return {suffix: loader.construct_sequence(node, deep=True)}
-    raise AssertionError(f"!{suffix} of a mapping")
-
-
-CloudFormationLoader.add_multi_constructor("!", _intrinsic)
-
-TEMPLATE: Mapping[str, Any] = yaml.load(
-    (ROOT / "template.yaml").read_text(),
-    Loader=CloudFormationLoader,  # noqa: S506  (a SafeLoader)
-)
-RESOURCES: Mapping[str, Any] = TEMPLATE["Resources"]
-GLOBAL_VARIABLES = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
-
-
-def properties(name: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = RESOURCES[name]["Properties"]
-    return found
-
-
-def of_type(kind: str) -> list[str]:
-    return [name for name, resource in RESOURCES.items() if resource["Type"] == kind]
+ROLES = ("ExtractRole", "MergeRole", "ReconcileRole")
 
 
 # --- what it offers -----------------------------------------------------------------------
@@ -65,6 +42,10 @@ def of_type(kind: str) -> list[str]:
 def test_parameters_have_the_documented_defaults() -> None:
     assert {name: one["Default"] for name, one in TEMPLATE["Parameters"].items()} == {
         "ChannelBucketName": "",
+        "ExistingChannelBucketName": "",
+        "ExistingStateBucketName": "",
+        "ChannelPrefixes": "",
+        "KmsKeyArn": "",
         "DebounceSeconds": 10,
         "IndexCacheMaxAge": 60,
         "TrustUploaderDigests": "true",
@@ -72,6 +53,8 @@ def test_parameters_have_the_documented_defaults() -> None:
         "Architecture": "arm64",
         "ExtractMemorySize": 1024,
         "MergeMemorySize": 1769,
+        "ReconcileSchedule": "rate(1 day)",
+        "RetentionDays": 7,
         "ExtractConcurrency": 50,
         "LogLevel": "INFO",
     }
@@ -86,16 +69,41 @@ def test_the_debounce_can_be_3_to_300_seconds() -> None:
     assert (one["MinValue"], one["MaxValue"]) == (3, 300)
 
 
+@pytest.mark.parametrize(
+    ("text", "valid"),
+    [
+        ("", True),
+        ("team/", True),
+        ("team/,Conda/Default/", True),
+        ("Bücher/日本/,a b", True),
+        ("/team", False),
+        ("team/,", False),
+        ("a,,b", False),
+    ],
+)
+def test_prefixes_are_separated_by_commas_and_begin_with_no_slash(
+    text: str, *, valid: bool
+) -> None:
+    pattern = TEMPLATE["Parameters"]["ChannelPrefixes"]["AllowedPattern"]
+    assert (re.fullmatch(pattern, text) is not None) == valid
+
+
 def test_outputs_name_all_that_one_works_with() -> None:
-    assert {name: one["Value"]["Ref"] for name, one in TEMPLATE["Outputs"].items()} == {
-        "ChannelBucketName": "ChannelBucket",
-        "StateBucketName": "StateBucket",
-        "UploadQueueUrl": "UploadQueue",
-        "UploadDlqUrl": "UploadDlq",
-        "MergeQueueUrl": "MergeQueue",
-        "MergeDlqUrl": "MergeDlq",
-        "ExtractFunctionName": "ExtractFunction",
-        "MergeFunctionName": "MergeFunction",
+    assert {name: one["Value"] for name, one in TEMPLATE["Outputs"].items()} == {
+        "ChannelBucketName": CHANNEL,
+        "StateBucketName": STATE,
+        "UploadQueueUrl": {"Ref": "UploadQueue"},
+        "UploadDlqUrl": {"Ref": "UploadDlq"},
+        "UploadDlqArn": {"GetAtt": "UploadDlq.Arn"},
+        "MergeQueueUrl": {"Ref": "MergeQueue"},
+        "MergeDlqUrl": {"Ref": "MergeDlq"},
+        "MergeDlqArn": {"GetAtt": "MergeDlq.Arn"},
+        "ReconcileQueueUrl": {"Ref": "ReconcileQueue"},
+        "ReconcileDlqUrl": {"Ref": "ReconcileDlq"},
+        "ReconcileDlqArn": {"GetAtt": "ReconcileDlq.Arn"},
+        "ExtractFunctionName": {"Ref": "ExtractFunction"},
+        "MergeFunctionName": {"Ref": "MergeFunction"},
+        "ReconcileFunctionName": {"Ref": "ReconcileFunction"},
     }
 
 
@@ -116,7 +124,10 @@ class Recorder(dict[str, str]):
 
 @pytest.mark.parametrize(
     ("function", "settings"),
-    [("ExtractFunction", ExtractSettings), ("MergeFunction", MergeSettings)],
+    [
+        ("ExtractFunction", ExtractSettings),
+        ("MergeFunction", MergeSettings),
+    ],
 )
 def test_a_function_is_given_exactly_the_variables_that_it_reads(
     function: str, settings: type[ExtractSettings | MergeSettings]
@@ -137,20 +148,27 @@ def test_extract_knows_how_often_its_queue_hands_a_message_out() -> None:
     assert int(told) == properties("UploadQueue")["RedrivePolicy"]["maxReceiveCount"]
 
 
+@pytest.mark.parametrize("function", ["MergeFunction", "ReconcileFunction"])
+def test_who_publishes_is_told_by_the_state_and_not_by_the_stack(function: str) -> None:
+    # A new stack on the state of a deleted one goes on publishing.
+    assert properties(function)["Environment"]["Variables"]["OWNER"] == STATE
+
+
 # --- queues -------------------------------------------------------------------------------
 
 
 def test_a_message_stays_hidden_for_as_long_as_its_function_may_need() -> None:
-    extract, merge = (properties(f"{name}Function")["Timeout"] for name in ("Extract", "Merge"))
+    extract = properties("ExtractFunction")["Timeout"]
     assert properties("UploadQueue")["VisibilityTimeout"] == 6 * extract
-    # On a FIFO queue it is also how long a failure holds up its subdir.
-    assert merge < properties("MergeQueue")["VisibilityTimeout"] <= merge + 60
+    # On a FIFO queue it is also how long a failure holds up its group.
+    for name in ("Merge", "Reconcile"):
+        timeout = properties(f"{name}Function")["Timeout"]
+        assert timeout < properties(f"{name}Queue")["VisibilityTimeout"] <= timeout + 60
 
 
-@pytest.mark.parametrize(
-    ("queue", "dlq"), [("UploadQueue", "UploadDlq"), ("MergeQueue", "MergeDlq")]
-)
-def test_a_queue_has_a_dead_letter_queue_of_its_own_kind(queue: str, dlq: str) -> None:
+@pytest.mark.parametrize("kind", ["Upload", "Merge", "Reconcile"])
+def test_a_queue_has_a_dead_letter_queue_of_its_own_kind(kind: str) -> None:
+    queue, dlq = f"{kind}Queue", f"{kind}Dlq"
     redrive = properties(queue)["RedrivePolicy"]
     assert redrive["deadLetterTargetArn"] == {"GetAtt": f"{dlq}.Arn"}
     assert properties(queue).get("FifoQueue") == properties(dlq).get("FifoQueue")
@@ -158,8 +176,17 @@ def test_a_queue_has_a_dead_letter_queue_of_its_own_kind(queue: str, dlq: str) -
 
 
 def test_fifo_queues_are_named_so_that_they_are_ones_everywhere() -> None:
-    names = [properties(name)["QueueName"]["Sub"] for name in ("MergeQueue", "MergeDlq")]
-    assert [name.endswith(".fifo") for name in names] == [True, True]
+    names = {
+        name: properties(name)["QueueName"]["Sub"]
+        for name in of_type("AWS::SQS::Queue")
+        if properties(name).get("FifoQueue")
+    }
+    assert names == {
+        "MergeQueue": "${AWS::StackName}-merge.fifo",
+        "MergeDlq": "${AWS::StackName}-merge-dlq.fifo",
+        "ReconcileQueue": "${AWS::StackName}-reconcile.fifo",
+        "ReconcileDlq": "${AWS::StackName}-reconcile-dlq.fifo",
+    }
 
 
 def test_merge_requests_are_delayed_by_the_debounce() -> None:
@@ -167,14 +194,36 @@ def test_merge_requests_are_delayed_by_the_debounce() -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "queue"), [("ExtractFunction", "UploadQueue"), ("MergeFunction", "MergeQueue")]
+    ("function", "queue"),
+    [
+        ("ExtractFunction", "UploadQueue"),
+        ("MergeFunction", "MergeQueue"),
+        ("ReconcileFunction", "ReconcileQueue"),
+    ],
 )
 def test_one_message_at_a_time_and_failures_are_reported(function: str, queue: str) -> None:
-    (event,) = properties(function)["Events"].values()
-    mapping = event["Properties"]
+    events = properties(function)["Events"].values()
+    (mapping,) = (event["Properties"] for event in events if event["Type"] == "SQS")
     assert mapping["Queue"] == {"GetAtt": f"{queue}.Arn"}
     assert mapping["BatchSize"] == 1
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+@pytest.mark.parametrize("function", ["MergeFunction", "ReconcileFunction"])
+def test_lambda_does_not_cut_off_work_that_continues_itself(function: str) -> None:
+    assert properties(function)["RecursiveLoop"] == "Allow"
+
+
+def test_every_channel_is_reconciled_on_a_schedule_whose_name_is_its_stacks_own() -> None:
+    schedule = properties("ReconcileFunction")["Events"]["Schedule"]
+    assert schedule == {
+        "Type": "ScheduleV2",
+        "Properties": {
+            "OmitName": True,
+            "ScheduleExpression": {"Ref": "ReconcileSchedule"},
+            "Input": "{}",
+        },
+    }
 
 
 # --- notifications ------------------------------------------------------------------------
@@ -203,18 +252,49 @@ def test_nothing_that_is_published_sets_off_a_notification() -> None:
     assert not [key for key in index_keys() if key.endswith(suffixes)]
 
 
-def test_only_the_channel_bucket_may_send_to_the_upload_queue() -> None:
+def test_eventbridge_hands_on_the_same_packages_events_of_a_bucket_that_exists() -> None:
+    rule = properties("UploadRule")
+    assert rule["EventPattern"] == {
+        "source": ["aws.s3"],
+        "account": [{"Ref": "AWS::AccountId"}],
+        "detail-type": ["Object Created", "Object Deleted"],
+        "detail": {
+            "bucket": {"name": [{"Ref": "ExistingChannelBucketName"}]},
+            "object": {"key": [{"suffix": suffix} for suffix in PACKAGE_SUFFIXES]},
+        },
+    }
+    assert rule["Targets"] == [{"Id": "UploadQueue", "Arn": {"GetAtt": "UploadQueue.Arn"}}]
+
+
+def test_only_the_channel_buckets_events_may_be_sent_to_the_upload_queue() -> None:
     (allow,) = (
         one
         for one in properties("UploadQueuePolicy")["PolicyDocument"]["Statement"]
         if one["Effect"] == "Allow"
     )
     assert allow["Action"] == "sqs:SendMessage"
-    _, derived, given = allow["Condition"]["ArnEquals"]["aws:SourceArn"]["If"]
+    services = ["MakeChannelBucket", "s3.amazonaws.com", "events.amazonaws.com"]
+    assert allow["Principal"] == {"Service": {"If": services}}
     _, derived_name, given_name = properties("ChannelBucket")["BucketName"]["If"]
-    assert derived["Sub"] == "arn:${AWS::Partition}:s3:::" + derived_name["Sub"]
-    assert given["Sub"] == "arn:${AWS::Partition}:s3:::${" + given_name["Ref"] + "}"
-    assert allow["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    arn = "arn:${AWS::Partition}:s3:::"
+    assert allow["Condition"] == {
+        "ArnEquals": {
+            "aws:SourceArn": {
+                "If": [
+                    "UseExistingChannelBucket",
+                    {"GetAtt": "UploadRule.Arn"},
+                    {
+                        "If": [
+                            "NameChannelBucket",
+                            {"Sub": arn + derived_name["Sub"]},
+                            {"Sub": arn + "${" + given_name["Ref"] + "}"},
+                        ]
+                    },
+                ]
+            }
+        },
+        "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
+    }
 
 
 # --- who may do what ----------------------------------------------------------------------
@@ -248,75 +328,85 @@ def state_keys(*kinds: str) -> list[str]:
             "staged": staged,
             "set aside": subdir.set_aside(staged),
             "taken over": subdir.taken_over(DIGEST),
+            "marks": f"marks/{subdir.component}.json",
         }
         found += [every[kind] for kind in kinds or every]
     return found
-
-
-def statements(role: str) -> Iterator[tuple[str, str]]:
-    """Every action with every resource that a role's own policies allow."""
-    for policy in properties(role)["Policies"]:
-        for one in policy["PolicyDocument"]["Statement"]:
-            assert one["Effect"] == "Allow"
-            actions = one["Action"] if isinstance(one["Action"], list) else [one["Action"]]
-            resources = one["Resource"] if isinstance(one["Resource"], list) else [one["Resource"]]
-            for resource in resources:
-                text = resource.get("Sub") or "${" + resource["GetAtt"] + "}"
-                yield from ((action, text) for action in actions)
-
-
-def may(role: str, action: str, bucket: str, key: str) -> bool:
-    arn = "${" + bucket + ".Arn}/" + key
-    # "[" would begin a set of characters, "*" and "?" mean the same as in IAM.
-    return any(
-        one == action and fnmatchcase(arn, resource.replace("[", "[[]"))
-        for one, resource in statements(role)
-    )
 
 
 def allowed(role: str, action: str, bucket: str, keys: list[str]) -> list[str]:
     return [key for key in keys if may(role, action, bucket, key)]
 
 
-@pytest.mark.parametrize("role", ["ExtractRole", "MergeRole"])
+@pytest.mark.parametrize("role", ROLES)
 def test_no_role_has_a_wildcard_for_an_action_or_a_whole_resource(role: str) -> None:
     assert not [(action, arn) for action, arn in statements(role) if "*" in action or arn == "*"]
-    assert not [arn for _, arn in statements(role) if arn.endswith((".Arn}/*", ":*"))]
+    assert not [arn for _, arn in statements(role) if arn in ("Channel/*", "State/*")]
 
 
 def test_extract_reads_packages_and_writes_staging_and_nothing_else() -> None:
     everything = [*package_keys(), *index_keys(), *state_keys()]
     staged = state_keys("staged")
     role = "ExtractRole"
-    assert allowed(role, "s3:GetObject", "ChannelBucket", everything) == package_keys()
-    assert allowed(role, "s3:PutObject", "ChannelBucket", everything) == []
-    assert allowed(role, "s3:GetObject", "StateBucket", everything) == []
-    assert sorted(allowed(role, "s3:PutObject", "StateBucket", everything)) == sorted(staged)
+    assert allowed(role, "s3:GetObject", "Channel", everything) == package_keys()
+    assert allowed(role, "s3:PutObject", "Channel", everything) == []
+    assert allowed(role, "s3:GetObject", "State", everything) == []
+    assert sorted(allowed(role, "s3:PutObject", "State", everything)) == sorted(staged)
     assert not [one for one in statements(role) if one[0].startswith("s3:Delete")]
 
 
 def test_merge_writes_index_files_and_the_catalog_and_deletes_only_staging() -> None:
     everything = [*package_keys(), *index_keys(), *state_keys()]
     role = "MergeRole"
-    assert allowed(role, "s3:PutObject", "ChannelBucket", everything) == index_keys()
-    assert set(package_keys()) <= set(allowed(role, "s3:GetObject", "ChannelBucket", everything))
+    assert allowed(role, "s3:PutObject", "Channel", everything) == index_keys()
+    assert set(package_keys()) <= set(allowed(role, "s3:GetObject", "Channel", everything))
     written = state_keys("head", "commit", "tree", "leaf", "rejects", "set aside", "taken over")
-    assert sorted(allowed(role, "s3:PutObject", "StateBucket", everything)) == sorted(written)
+    assert sorted(allowed(role, "s3:PutObject", "State", everything)) == sorted(written)
     assert set(state_keys("head", "tree", "leaf", "staged")) <= set(
-        allowed(role, "s3:GetObject", "StateBucket", everything)
+        allowed(role, "s3:GetObject", "State", everything)
     )
     deleted = state_keys("staged")
-    assert sorted(allowed(role, "s3:DeleteObject", "StateBucket", everything)) == sorted(deleted)
-    assert allowed(role, "s3:DeleteObject", "ChannelBucket", everything) == []
+    assert sorted(allowed(role, "s3:DeleteObject", "State", everything)) == sorted(deleted)
+    assert allowed(role, "s3:DeleteObject", "Channel", everything) == []
+
+
+def test_reconcile_looks_stages_and_collects_and_writes_nothing_public() -> None:
+    everything = [*package_keys(), *index_keys(), *state_keys()]
+    role = "ReconcileRole"
+    shards = [subdir.shard(DIGEST) for subdir in SUBDIRS]
+    looked_at = [key for key in index_keys() if key not in shards]
+    assert allowed(role, "s3:GetObject", "Channel", everything) == looked_at
+    assert allowed(role, "s3:PutObject", "Channel", everything) == []
+    assert allowed(role, "s3:DeleteObject", "Channel", everything) == shards
+    written = state_keys("staged", "marks")
+    assert sorted(allowed(role, "s3:PutObject", "State", everything)) == sorted(written)
+    collected = state_keys("commit", "tree", "leaf", "taken over")
+    assert sorted(allowed(role, "s3:DeleteObject", "State", everything)) == sorted(collected)
+    report = "reconciliations/2026-11-23T084023Z-1f2e3d4c.json"
+    assert may(role, "s3:PutObject", "State", report)
+    assert may(role, "s3:GetObject", "State", report)
 
 
 @pytest.mark.parametrize(
     ("role", "buckets"),
-    [("ExtractRole", ["ChannelBucket"]), ("MergeRole", ["ChannelBucket", "StateBucket"])],
+    [
+        ("ExtractRole", ["Channel"]),
+        ("MergeRole", ["Channel", "State"]),
+        ("ReconcileRole", ["Channel", "State"]),
+    ],
 )
 def test_what_is_absent_is_told_from_what_is_forbidden(role: str, buckets: list[str]) -> None:
-    listed = [arn for action, arn in statements(role) if action == "s3:ListBucket"]
-    assert listed == ["${" + bucket + ".Arn}" for bucket in buckets]
+    listed = [bucket for action, bucket in statements(role) if action == "s3:ListBucket"]
+    assert listed == buckets
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_key_of_an_existing_bucket_is_used_through_s3_alone(role: str) -> None:
+    (statement,) = (one for one in policy_statements(role) if "kms:Decrypt" in one["Action"])
+    assert statement["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+    assert statement["Resource"] == {"Ref": "KmsKeyArn"}
+    through = {"kms:ViaService": {"Sub": "s3.${AWS::Region}.amazonaws.com"}}
+    assert statement["Condition"] == {"StringEquals": through}
 
 
 @pytest.mark.parametrize(
@@ -342,14 +432,22 @@ def test_what_is_absent_is_told_from_what_is_forbidden(role: str, buckets: list[
                 ("sqs:SendMessage", "MergeQueue"),
             },
         ),
+        (
+            "ReconcileRole",
+            {
+                ("sqs:ReceiveMessage", "ReconcileQueue"),
+                ("sqs:DeleteMessage", "ReconcileQueue"),
+                ("sqs:GetQueueAttributes", "ReconcileQueue"),
+                ("sqs:ChangeMessageVisibility", "ReconcileQueue"),
+                ("sqs:SendMessage", "ReconcileQueue"),
+                ("sqs:SendMessage", "UploadQueue"),
+                ("sqs:SendMessage", "MergeQueue"),
+            },
+        ),
     ],
 )
 def test_a_role_has_the_queue_actions_it_needs(role: str, expected: set[tuple[str, str]]) -> None:
-    found = {
-        (action, arn.removeprefix("${").removesuffix(".Arn}"))
-        for action, arn in statements(role)
-        if action.startswith("sqs:")
-    }
+    found = {(action, queue) for action, queue in statements(role) if action.startswith("sqs:")}
     assert found == expected
 
 
@@ -370,6 +468,39 @@ def test_a_bucket_is_kept_private_encrypted_and_bounded(bucket: str) -> None:
     assert any(
         rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays") == 1 for rule in rules
     )
+
+
+def test_reports_are_kept_for_90_days() -> None:
+    rules = properties("StateBucket")["LifecycleConfiguration"]["Rules"]
+    assert [rule for rule in rules if "ExpirationInDays" in rule] == [
+        {
+            "Id": "ExpireReports",
+            "Status": "Enabled",
+            "Prefix": "reconciliations/",
+            "ExpirationInDays": 90,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("condition", "resources"),
+    [
+        ("MakeChannelBucket", {"ChannelBucket", "ChannelBucketPolicy"}),
+        ("MakeStateBucket", {"StateBucket", "StateBucketPolicy"}),
+        ("UseExistingChannelBucket", {"UploadRule"}),
+    ],
+)
+def test_nothing_is_made_for_a_bucket_that_exists_but_a_rule(
+    condition: str, resources: set[str]
+) -> None:
+    found = {name for name, one in RESOURCES.items() if one.get("Condition") == condition}
+    assert found == resources
+
+
+@pytest.mark.parametrize("policy", of_type("AWS::S3::BucketPolicy"))
+def test_the_policy_of_a_bucket_outlives_the_stack_as_the_bucket_does(policy: str) -> None:
+    assert RESOURCES[policy]["DeletionPolicy"] == "Retain"
+    assert RESOURCES[policy]["UpdateReplacePolicy"] == "Retain"
 
 
 def test_everything_refuses_what_does_not_come_over_tls() -> None:
@@ -408,7 +539,9 @@ def test_what_is_built_by_default_is_what_is_deployed_by_default(
         assert default == TEMPLATE["Parameters"][parameter]["Default"]
 
 
-@pytest.mark.parametrize("name", ["ExtractFunction", "MergeFunction", "SluiceLayer"])
+@pytest.mark.parametrize(
+    "name", ["ExtractFunction", "MergeFunction", "ReconcileFunction", "SluiceLayer"]
+)
 def test_each_makefile_has_the_target_that_sam_asks_for(name: str) -> None:
     assert RESOURCES[name]["Metadata"]["BuildMethod"] == "makefile"
     folder = properties(name).get("CodeUri") or properties(name)["ContentUri"]
