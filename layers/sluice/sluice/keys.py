@@ -35,6 +35,28 @@ _VERSION = re.compile(r"[0-9a-z._+!]+")
 _BUILD = re.compile(r"[a-zA-Z0-9_.+]+")
 _SAFE_IN_STATE = "+!"
 _HASHED = "~"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Objects of one kind in one subdir, each named by the hex SHA-256 of its bytes."""
+
+    prefix: str
+    """With its slash."""
+    suffix: str
+
+    def key(self, digest: str) -> str:
+        """The key of one of them."""
+        return f"{self.prefix}{digest}{self.suffix}"
+
+    def digest(self, key: str) -> str | None:
+        """The digest in a key that ``key`` gives; ``None`` for any other.
+
+        Garbage collection takes nothing else for its own, so this is as strict as it can be.
+        """
+        digest = key.removeprefix(self.prefix).removesuffix(self.suffix)
+        return digest if _DIGEST.fullmatch(digest) and self.key(digest) == key else None
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -60,30 +82,60 @@ class Subdir:
         """The key of a package or index file."""
         return self.prefix + filename
 
+    @property
+    def shards(self) -> Folder:
+        """The public shards (CEP 16), other tools' included."""
+        return Folder(self.prefix + SHARDS_FOLDER, ".msgpack.zst")
+
+    @property
+    def commits(self) -> Folder:
+        """The commits: the history."""
+        return Folder(f"commits/{self.component}/", ".json")
+
+    @property
+    def trees(self) -> Folder:
+        """The trees: one per generation."""
+        return Folder(f"trees/{self.component}/", ".msgpack.zst")
+
+    @property
+    def leaves(self) -> Folder:
+        """The leaves: one per package name and change."""
+        return Folder(f"leaves/{self.component}/", ".msgpack.zst")
+
+    @property
+    def taken_over_indexes(self) -> Folder:
+        """The shard indexes that stood in the subdir before sluice."""
+        return Folder(f"taken-over/{self.component}/", ".msgpack.zst")
+
     def shard(self, digest: str) -> str:
-        """The key of a shard (CEP 16), by the hex SHA-256 of its bytes."""
-        return f"{self.prefix}{SHARDS_FOLDER}{digest}.msgpack.zst"
+        """The key of a shard."""
+        return self.shards.key(digest)
+
+    def commit(self, digest: str) -> str:
+        """The key of a commit."""
+        return self.commits.key(digest)
+
+    def tree(self, digest: str) -> str:
+        """The key of a tree."""
+        return self.trees.key(digest)
+
+    def leaf(self, digest: str) -> str:
+        """The key of a leaf."""
+        return self.leaves.key(digest)
+
+    def taken_over(self, digest: str) -> str:
+        """The key of a shard index that stood in the subdir before sluice."""
+        return self.taken_over_indexes.key(digest)
 
     @property
     def head(self) -> str:
         """The one mutable object of the catalog."""
         return f"heads/{self.component}.json"
 
-    def commit(self, digest: str) -> str:
-        """A commit, by the hex SHA-256 of its bytes."""
-        return f"commits/{self.component}/{digest}.json"
-
-    def tree(self, digest: str) -> str:
-        """A tree, by the hex SHA-256 of its bytes."""
-        return f"trees/{self.component}/{digest}.msgpack.zst"
-
-    def leaf(self, digest: str) -> str:
-        """A leaf, by the hex SHA-256 of its bytes."""
-        return f"leaves/{self.component}/{digest}.msgpack.zst"
-
-    def taken_over(self, digest: str) -> str:
-        """A shard index that stood in the subdir before sluice, by the digest of its bytes."""
-        return f"taken-over/{self.component}/{digest}.msgpack.zst"
+    @property
+    def marks(self) -> str:
+        """When which generation was seen published: what garbage collection counts from."""
+        return f"marks/{self.component}.json"
 
     @property
     def staging(self) -> str:
@@ -188,6 +240,24 @@ def package_name(filename: str) -> str:
 def parse_state_channel(component: str) -> str:
     """The channel that a component of a private key stands for."""
     return "" if component == "%" else unquote(component)
+
+
+def parse_state_key(key: str) -> Subdir | None:
+    """The subdir that a private key is about; ``None`` where it is about none."""
+    _, _, rest = key.partition("/")
+    component, _, rest = rest.partition("/")
+    name = rest.partition("/")[0].removesuffix(".json")
+    return Subdir(parse_state_channel(component), name) if component and is_subdir(name) else None
+
+
+def state_folder(kind: str, channel: str | None) -> str:
+    """The folder of one kind of private objects, of one channel or (``None``) of all."""
+    return f"{kind}/" if channel is None else f"{kind}/{_state_channel(channel)}/"
+
+
+def reconciliation(run: str) -> str:
+    """The report of one run of reconcile."""
+    return f"reconciliations/{run}.json"
 
 
 def _state_channel(channel: str) -> str:

@@ -38,6 +38,29 @@ what remains is for publishing."""
 CONCURRENT_REQUESTS_MAX = 32
 """Requests of one function under way at once."""
 
+# --- reconcile ----------------------------------------------------------------------------
+RECONCILE_TIME_RESERVE_MS = 300_000
+"""A step begins nothing further with less than this left before its function is stopped: what has
+been begun ends meanwhile, the listing of a million objects included."""
+KEYS_PER_TICK = 1000
+"""Keys of other things after which the walk through a bucket lets a step stop: a page of LIST."""
+PROVISIONAL_REJECT_HOURS = 20
+"""A package that could not be read is tried again when its reject is older: by every daily run,
+and not by two runs in a row."""
+EXAMPLES_TOLD_MAX = 20
+"""Filenames per subdir and kind of difference in a report."""
+SUBDIRS_TOLD_MAX = 200
+"""Subdirs per step in a report; the counts are of all."""
+
+# --- garbage ------------------------------------------------------------------------------
+GARBAGE_AGE_SECONDS = 24 * 60 * 60
+"""Nothing younger is garbage.  Far more than any merge takes from its first write to the swap of
+the head, than S3 takes a signed request after it was signed, and than S3's clocks disagree."""
+GARBAGE_AT_ONCE_MAX = 50_000
+"""Objects that one run deletes per subdir: a minute or two; the rest waits for the next run."""
+MARKS_MAX = 1000
+"""Marks that are kept per subdir; a daily run needs one per day of RetentionDays."""
+
 # --- S3 and SQS ---------------------------------------------------------------------------
 ATTEMPTS_MAX = 4
 """Of one request, by the SDK; then the queue retries the whole message."""
@@ -47,6 +70,8 @@ READ_TIMEOUT_SECONDS = 20
 STREAM_CHUNK_BYTES = MIB
 KEYS_PER_DELETE_MAX = 1000
 """What S3's DeleteObjects takes."""
+MESSAGES_PER_BATCH_MAX = 10
+"""What SQS's SendMessageBatch takes."""
 
 # --- reading packages ---------------------------------------------------------------------
 SMALL_PACKAGE_BYTES_MAX = 4 * MIB
@@ -96,3 +121,5 @@ PROBLEMS_TOLD_MAX = 8
 """In the sentence of one reject."""
 PROBLEM_VALUE_CHARS_MAX = 80
 """Of a value quoted in that sentence."""
+REJECT_SENTENCE_CHARS_MAX = 4096
+"""Of a whole sentence: a zip may hold names of 64 KiB, and sentences are stored and logged."""

@@ -1,0 +1,208 @@
+"""Garbage collection of one subdir.
+
+Live is what a reader may still ask for: the published generation, and each whose successor was
+published less than ``RetentionDays`` ago.
+
+The *cut* is the newest generation that was published before that.  All its elders were superseded
+by then, so live are at most the cut and what came after it.  A generation refers only to what its
+parent refers to and to what was written after its parent's head was swapped, for names never
+recur.  So whatever is live is reachable from the cut, or younger than the cut's tree; the rest is
+garbage, however many generations there were, and no lock is needed.  Where the cut is the head
+itself, only merges under way can have written what is live.
+
+To each age comes a day (``GARBAGE_AGE_SECONDS``), for merges under way and for late writes.  All
+ages are by S3's clock; ours only decides whether to ask for that.
+
+Two rules for whoever adds to sluice: to go back to an old generation, write new leaves and shards,
+never refer to old ones again; and swap a head within a day of the first write for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from sluice.catalog.commit import HeadVersion
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Tree
+from sluice.concurrency import chunks
+from sluice.keys import Folder, Subdir
+from sluice.limits import GARBAGE_AGE_SECONDS, GARBAGE_AT_ONCE_MAX, KEYS_PER_DELETE_MAX
+from sluice.reconcile.marks import Mark, Marks, read_marks, write_marks
+from sluice.store import ETag, ObjectInfo, ObjectStore
+
+DAY_SECONDS = 24 * 60 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """What a collection needs of the world."""
+
+    channel: ObjectStore
+    state: ObjectStore
+    retention_days: int
+    """At least 1."""
+    clock: Callable[[], int]
+    """Now, ms since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What was deleted; in a dry run, what would be."""
+
+    objects: int = 0
+    bytes: int = 0
+
+
+def collect(
+    world: Collector,
+    subdir: Subdir,
+    version: HeadVersion,
+    catalog: CatalogReader,
+    *,
+    published_at: int | None,
+    dry_run: bool,
+) -> Collected:
+    """Delete what no reader can ask for any more.
+
+    ``published_at``: LastModified of the youngest published file, ms, where all of them are those
+    of the head ``version``; of the head itself where its tree is not public; ``None`` where any is
+    missing, behind or somebody else's: then nothing is collected.
+
+    One request where nothing can be done, as on a subdir that has not changed for long.  Leaves
+    the subdir alone where another collection is at work on it.  May end anywhere and be begun
+    again.  Raises ``Unavailable``, ``Corrupt`` and ``TooNew``.
+    """
+    head = version.head
+    if published_at is None or head.tree is None or head.commit is None:
+        return Collected()
+    stored = read_marks(world.state, subdir)
+    marks = stored.marks.seen(
+        Mark(
+            generation=head.generation,
+            tree=head.tree,
+            commit=head.commit,
+            published_at=published_at,
+        )
+    )
+    run = _Run(world, subdir, version, catalog)
+    now = world.clock() // 1000
+    cut = run.due(marks, now)
+    if dry_run:
+        return run.sweep(cut, now, delete=False).collected if cut else Collected()
+    if cut is None and marks == stored.marks:
+        return Collected()
+    etag = write_marks(world.state, subdir, marks, expected=stored.etag)
+    return run.collect(marks, etag) if etag and cut else Collected()
+
+
+@dataclass(frozen=True, slots=True)
+class _Swept:
+    """What a sweep came to."""
+
+    collected: Collected
+    complete: bool
+    """Nothing is left that will be garbage while the cut and the head stay what they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """All objects of one kind."""
+
+    store: ObjectStore
+    folder: Folder
+    live: frozenset[bytes]
+    """Digests of those that the cut or the head refers to."""
+
+    def unreachable(self) -> Iterator[ObjectInfo]:
+        """List the others.  What is not named by a digest is nobody's garbage."""
+        for info in self.store.list(self.folder.prefix):
+            digest = self.folder.digest(info.key)
+            if digest is not None and bytes.fromhex(digest) not in self.live:
+                yield info
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One collection of one subdir.  Times are in seconds."""
+
+    world: Collector
+    subdir: Subdir
+    version: HeadVersion
+    catalog: CatalogReader
+
+    def collect(self, marks: Marks, etag: ETag) -> Collected:
+        """Sweep, the marks having just been written as this version."""
+        state, subdir = self.world.state, self.subdir
+        written = state.head(subdir.marks)
+        head = state.head(subdir.head)
+        # The head is looked at after the time was taken: then nothing was written for a later one
+        # more than a day before that time, however long this run may have been held up.
+        if written is None or head is None or head.etag != self.version.etag:
+            return Collected()
+        cut = self.due(marks, written.modified)
+        if cut is None:
+            return Collected()
+        swept = self.sweep(cut, written.modified, delete=True)
+        marks = marks.swept(cut, settled=self.settled(cut) if swept.complete else None)
+        write_marks(state, subdir, marks, expected=etag)
+        return swept.collected
+
+    def due(self, marks: Marks, now: int) -> Mark | None:
+        """The cut, where something may be left to be swept."""
+        retained = now - self.world.retention_days * DAY_SECONDS
+        cut = marks.newest(published_before_ms=retained * 1000)
+        return cut if cut and self.settled(cut) != marks.settled else None
+
+    def settled(self, cut: Mark) -> str | None:
+        """What has to change, after a complete sweep, before more can become garbage."""
+        return self.version.etag if self._is_head(cut) else cut.tree
+
+    def sweep(self, cut: Mark, now: int, *, delete: bool) -> _Swept:
+        """Delete what is garbage, or just count it."""
+        written = self.world.state.head(self.subdir.tree(cut.tree))
+        tree = self.catalog.find_tree(cut.tree)
+        if written is None or tree is None:  # a later cut was swept, and its mark was lost
+            return _Swept(Collected(), complete=False)
+        bound = (now if self._is_head(cut) else written.modified) - GARBAGE_AGE_SECONDS
+        objects = size = 0
+        younger = False
+        for kind in self._kinds(cut, tree):
+            for unreachable in chunks(kind.unreachable(), KEYS_PER_DELETE_MAX):
+                garbage = [info for info in unreachable if info.modified < bound]
+                if garbage and delete:
+                    kind.store.delete([info.key for info in garbage])
+                objects += len(garbage)
+                size += sum(info.size for info in garbage)
+                younger |= len(garbage) < len(unreachable)
+                if objects >= GARBAGE_AT_ONCE_MAX:
+                    return _Swept(Collected(objects, size), complete=False)
+        # What is younger than a cut that is not the head belongs to later generations, or waits
+        # for a later cut.
+        return _Swept(Collected(objects, size), complete=not (younger and self._is_head(cut)))
+
+    def _kinds(self, cut: Mark, cut_tree: Tree) -> Iterator[_Kind]:
+        """What refers before what is referred to: to be interrupted must leave nothing dangling."""
+        head, state, subdir = self.version.head, self.world.state, self.subdir
+        trees = (cut_tree, self.catalog.tree(head.tree))
+        nodes = [node for tree in trees for node in tree.names.values()]
+        commits = (cut.commit, head.commit)
+        yield _Kind(state, subdir.commits, _digests(map(_binary, commits)))
+        yield _Kind(state, subdir.trees, _digests(map(_binary, (cut.tree, head.tree))))
+        yield _Kind(state, subdir.leaves, _digests(node.leaf for node in nodes))
+        if cut_tree.public:
+            # Before that, what lies here is the live index of somebody else, or was when it was
+            # taken over, less than RetentionDays ago.
+            yield _Kind(state, subdir.taken_over_indexes, frozenset())
+            yield _Kind(self.world.channel, subdir.shards, _digests(node.shard for node in nodes))
+
+    def _is_head(self, cut: Mark) -> bool:
+        return cut.tree == self.version.head.tree
+
+
+def _digests(found: Iterable[bytes | None]) -> frozenset[bytes]:
+    return frozenset(digest for digest in found if digest is not None)
+
+
+def _binary(digest: str | None) -> bytes | None:
+    return bytes.fromhex(digest) if digest else None

@@ -1,0 +1,94 @@
+"""Marks: which generation was seen published, and since when.
+
+Garbage collection counts its days from them.  A mark is a fact that stays true: from
+``published_at`` on, every index file of the subdir has been of this generation or a later one.  So
+a mark that is lost only delays the collection, and one that comes back does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from sluice import headers
+from sluice.catalog.codec import FORMAT, unpack_json
+from sluice.keys import Subdir
+from sluice.limits import MARKS_MAX
+from sluice.store import ETag, ObjectStore
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """One generation that was seen in all published files at once."""
+
+    generation: int
+    tree: str
+    """Digest."""
+    commit: str
+    """Digest."""
+    published_at: int
+    """When the last of the files was written: S3's clock, ms since the epoch, whole seconds."""
+
+
+class Marks(msgspec.Struct, frozen=True, kw_only=True):
+    """What is stored of one subdir."""
+
+    marks: list[Mark] = msgspec.field(default_factory=list)
+    """By generation, the oldest first."""
+    settled: str | None = None
+    """What was swept to the end; until this changes there is nothing to collect."""
+    format: int = FORMAT
+
+    def seen(self, mark: Mark) -> Marks:
+        """Take up what is published now; of one generation the earliest sight counts."""
+        last = self.marks[-1] if self.marks else None
+        if last and (last.generation, last.tree) == (mark.generation, mark.tree):
+            return self
+        if last and last.generation >= mark.generation:
+            # Somebody has put an old head back.  What was superseded is live again, and nothing
+            # that was said of it counts any more.
+            return Marks(marks=[mark])
+        return msgspec.structs.replace(self, marks=_thinned([*self.marks, mark]))
+
+    def newest(self, *, published_before_ms: int) -> Mark | None:
+        """The newest generation that was published by then; all before it were superseded."""
+        return next((m for m in reversed(self.marks) if m.published_at < published_before_ms), None)
+
+    def swept(self, cut: Mark, *, settled: str | None) -> Marks:
+        """Note that everything older than ``cut`` is gone."""
+        kept = [mark for mark in self.marks if mark.generation >= cut.generation]
+        return Marks(marks=kept, settled=settled)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMarks:
+    """Marks, and the ETag to replace them against."""
+
+    marks: Marks
+    etag: ETag | None
+    """``None`` where there are none yet."""
+
+
+def read_marks(state: ObjectStore, subdir: Subdir) -> StoredMarks:
+    """Read the marks of a subdir; raises ``Corrupt`` and ``TooNew``.
+
+    They may be deleted by hand at any time: the days are then counted anew.
+    """
+    stored = state.get(subdir.marks)
+    if stored is None:
+        return StoredMarks(Marks(), None)
+    return StoredMarks(unpack_json(stored.body, Marks, what=subdir.marks), stored.info.etag)
+
+
+def write_marks(
+    state: ObjectStore, subdir: Subdir, marks: Marks, *, expected: ETag | None
+) -> ETag | None:
+    """Replace the marks; ``None`` where somebody else may have done so."""
+    body = msgspec.json.encode(marks)
+    return state.put_if(subdir.marks, body, headers.PRIVATE_JSON, expected=expected)
+
+
+def _thinned(marks: Sequence[Mark]) -> list[Mark]:
+    """At most so many, fewer of the past: then a cut comes a little later, and never too early."""
+    return list(marks) if len(marks) <= MARKS_MAX else [*marks[:-1:2], marks[-1]]
