@@ -14,6 +14,9 @@ SluiceError
 
 from __future__ import annotations
 
+from sluice.limits import REJECT_SENTENCE_CHARS_MAX
+from sluice.printable import printable
+
 
 class SluiceError(Exception):
     """Base of every error that sluice raises on purpose."""
@@ -23,13 +26,17 @@ class BadPackage(SluiceError):
     """A package that can never be indexed as it is.
 
     ``code`` is stable and machine-readable (``kebab-case``), ``sentence`` tells a
-    person what is wrong and, where possible, what to do about it.
+    person what is wrong and, where possible, what to do about it.  It may quote the
+    package: it is kept on one line, printable and in bounded length, whatever that holds.
     """
 
     def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(f"{code}: {sentence}")
+        told = printable(sentence)
+        if len(told) > REJECT_SENTENCE_CHARS_MAX:
+            told = told[: REJECT_SENTENCE_CHARS_MAX - 1] + "…"
+        super().__init__(f"{code}: {told}")
         self.code = code
-        self.sentence = sentence
+        self.sentence = told
 
 
 class Changed(SluiceError):

@@ -17,6 +17,7 @@ from sluice.identity import Identity
 from sluice.keys import PackageKey
 from sluice.limits import EXTRACT_ATTEMPTS_MAX
 from sluice.package.read import PackageContents, PackageRead, read_package
+from sluice.printable import printable
 from sluice.record import make_record
 from sluice.staging import Indexed, Rejected, Removed, Staged
 from sluice.store import ObjectStore, look
@@ -69,9 +70,9 @@ def _give_up_beforehand(world: Extractor, key: PackageKey, *, tries: int) -> Non
     if info is None:
         return
     sentence = (
-        f"{key.filename} could not be read in {tries} tries: reading it failed, took more memory "
-        "or time than the function has, or it is encrypted with a key that sluice may not use. "
-        "Upload it again to have it tried again."
+        f"{printable(key.filename)} could not be read in {tries} tries: reading it failed, took "
+        "more memory or time than the function has, or it is encrypted with a key that sluice may "
+        "not use. Upload it again to have it tried again."
     )
     record = Rejected(
         filename=key.filename,

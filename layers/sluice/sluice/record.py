@@ -17,6 +17,7 @@ from sluice.keys import PackageKey, parse_filename
 from sluice.limits import PROBLEM_VALUE_CHARS_MAX, PROBLEMS_TOLD_MAX, RECORD_BYTES_MAX
 from sluice.package.digests import Digests
 from sluice.package.forms import FORMS, is_texts, is_unicode, is_version, unpublishable
+from sluice.printable import printable
 
 OURS = frozenset({"indexed_timestamp", "md5", "sha256", "size"})
 """Set by sluice, whatever the package says."""
@@ -95,7 +96,7 @@ def _rejected(filename: str, problems: list[Problem]) -> BadPackage:
     told = "; ".join(problem.clause for problem in problems[:PROBLEMS_TOLD_MAX])
     more = len(problems) - PROBLEMS_TOLD_MAX
     rest = f"; and {more} more" if more > 0 else ""
-    return BadPackage(problems[0].code, f"{_printable(filename)} cannot be indexed: {told}{rest}.")
+    return BadPackage(problems[0].code, f"{filename} cannot be indexed: {told}{rest}.")
 
 
 def _filename_problems(stated: Mapping[str, Any], key: PackageKey) -> Iterator[Problem]:
@@ -173,11 +174,7 @@ def _shown(value: object) -> str:
     if isinstance(value, list):
         return "a list of other things" if value else "an empty list"
     if isinstance(value, str):
-        text = f'"{_printable(value)}"'
+        text = f'"{printable(value)}"'
     else:
         text = msgspec.json.encode(value).decode()
     return text if len(text) <= PROBLEM_VALUE_CHARS_MAX else text[:PROBLEM_VALUE_CHARS_MAX] + "…"
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
