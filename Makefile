@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CHECKOV := .venv-checkov
+FUZZ := .venv-fuzz
 # Wheels are pinned, so nothing is resolved; bytecode is made where it is needed.
 INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes
 
@@ -19,6 +20,8 @@ BUILD_PARAMETERS = Runtime=$(RUNTIME) Architecture=$(ARCHITECTURE)
 # For make local-up, and PARAMS for make deploy, too: "Key=Value Key=Value".
 LOCAL_PORT ?=
 DEBOUNCE_SECONDS ?=
+# For make fuzz.
+FUZZ_SECONDS ?= 600
 PARAMS ?=
 # For make load.
 PACKAGES ?= 10000
@@ -27,7 +30,7 @@ SUBDIRS ?= 5
 EVENT ?=
 
 export SAM_CLI_TELEMETRY = 0
-export RUNTIME LOCAL_PORT DEBOUNCE_SECONDS PARAMS
+export RUNTIME LOCAL_PORT DEBOUNCE_SECONDS PARAMS FUZZ_SECONDS
 
 .PHONY: help
 help: ## List what there is to do
@@ -50,6 +53,12 @@ $(CHECKOV)/.stamp: requirements/checkov.txt
 	@$(CHECKOV)/bin/python $(INSTALL) -r requirements/checkov.txt
 	@touch $@
 
+$(FUZZ)/.stamp: requirements/fuzz.txt
+	@echo "Creating $(FUZZ) ..."
+	@$(PYTHON) -m venv --clear $(FUZZ)
+	@$(FUZZ)/bin/python $(INSTALL) --only-binary :all: -r requirements/fuzz.txt
+	@touch $@
+
 .PHONY: demo
 demo: $(VENV)/.stamp ## Show the whole path, from upload to install, on this machine
 	@$(BIN)/python -m local demo
@@ -57,6 +66,10 @@ demo: $(VENV)/.stamp ## Show the whole path, from upload to install, on this mac
 .PHONY: test
 test: $(VENV)/.stamp ## Run all tests, the end-to-end ones in a local AWS included
 	$(BIN)/python -m pytest
+
+.PHONY: fuzz
+fuzz: $(FUZZ)/.stamp ## Fuzz the package reader for FUZZ_SECONDS (600); Linux on x86_64 only
+	@PYTHONPATH=layers/sluice $(FUZZ)/bin/python -m tests.fuzz
 
 # sam validate translates the template and --lint does not; neither asks AWS anything.
 NO_AWS = AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none \
@@ -121,6 +134,8 @@ lock: ## Resolve the requirements anew, for every supported Python and platform
 	$(LOCK) layers/sluice/requirements.in --constraint requirements/dev.txt \
 		--output-file layers/sluice/requirements.txt
 	$(LOCK) requirements/checkov.in --output-file requirements/checkov.txt
+	$(LOCK) requirements/fuzz.in --constraint requirements/dev.txt \
+		--output-file requirements/fuzz.txt
 
 LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links

@@ -1,0 +1,170 @@
+"""What must hold for any bytes, and the layers of a package through which they are fed.
+
+A change to a zip, zstd or bzip2 file mostly ends at a checksum.  So each layer takes the bytes for
+something further inside and wraps them properly: what is changed is what the next parser reads.
+"""
+
+from __future__ import annotations
+
+import bz2
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+from unittest import mock
+
+import msgspec
+
+from sluice import staging
+from sluice.errors import BadPackage
+from sluice.extract import VERSION
+from sluice.identity import Identity
+from sluice.keys import parse_package_key
+from sluice.limits import KIB, MIB, RECORD_BYTES_MAX, REJECT_SENTENCE_CHARS_MAX
+from sluice.package import conda, read, tarball, tarbz2
+from sluice.package.read import PackageContents, PackageRead, read_package
+from sluice.record import make_record
+from sluice.staging import Indexed, Rejected, Staged
+from tests.support.memory_store import MemoryStore
+from tests.support.packages import CONDA, TAR_BZ2, Entry, index_entry, members, tar, zipped, zst
+from tests.support.packages import conda as conda_of
+
+Layer = Callable[[bytes], None]
+"""Raises where the property does not hold for these bytes."""
+
+# The bounds of limits.py, smaller: what they bound is then seen in milliseconds instead of minutes.
+_SCALED_DOWN = (
+    (conda, "INFO_PACKED_BYTES_MAX", 64 * KIB),
+    (conda, "INFO_UNPACKED_BYTES_MAX", MIB),
+    (conda, "ZSTD_WINDOW_BYTES_MAX", MIB),
+    (tarbz2, "TAR_BZ2_UNPACKED_BYTES_MAX", 4 * MIB),
+    (tarbz2, "BZ2_STREAMS_MAX", 100),
+    (tarball, "TAR_HEADERS_MAX", 1000),
+    (tarball, "TAR_EXTENDED_HEADERS_BYTES_MAX", 64 * KIB),
+)
+_TAIL_BYTES = 512
+"""Of the first ranged read here: less than the archive, so that a second one is needed."""
+
+
+def scale_down(patch: Callable[[Any, str, int], object] = setattr) -> None:
+    """Make the bounds small, for as long as ``patch`` says (by default for this process)."""
+    for module, name, bound in _SCALED_DOWN:
+        patch(module, name, bound)
+
+
+def check(filename: str, body: bytes) -> None:
+    """Read and judge a package: the same whole and in parts, and nothing but a verdict comes out.
+
+    The store answers everything, so not even ``Unavailable`` may come out: it would send the
+    message back to the queue, to fail there for ever.
+    """
+    store = MemoryStore()
+    key = f"demo/noarch/{filename}"
+    store.upload(key, body)
+    whole = _verdict(_read(store, key, len(body)))
+    with (
+        mock.patch.object(read, "SMALL_PACKAGE_BYTES_MAX", 0),
+        mock.patch.object(conda, "CONDA_TAIL_BYTES", _TAIL_BYTES),
+    ):
+        in_parts = _verdict(_read(store, key, None))
+    directory_out_of_reach = isinstance(in_parts, Rejected) and in_parts.code == "zip-invalid"
+    assert in_parts == whole or directory_out_of_reach, (whole, in_parts)
+
+
+def _read(store: MemoryStore, key: str, size_hint: int | None) -> PackageRead:
+    found = read_package(store, key, size_hint=size_hint, trust_uploader_digests=True)
+    assert found is not None
+    return found
+
+
+def _verdict(found: PackageRead) -> Staged:
+    """Judge as extract does, and make sure that the verdict can be stored, logged and published."""
+    key = parse_package_key(found.info.key)
+    assert key is not None
+    verdict: Staged
+    common: dict[str, Any] = {
+        "filename": key.filename,
+        "extractor": VERSION,
+        "at": 0,
+        "identity": Identity.of(found.info),
+    }
+    try:
+        contents = _contents(found)
+        record = make_record(contents.index, key, size=found.info.size, digests=contents.digests)
+    except BadPackage as bad:
+        verdict = Rejected(**common, code=bad.code, sentence=bad.sentence)
+        _must_be_tellable(bad.sentence)
+    else:
+        verdict = Indexed(
+            **common,
+            record=record,
+            digests_from={},
+            run_exports=contents.run_exports,
+            channeldata=contents.channeldata,
+        )
+        _must_be_publishable(record)
+    assert staging.decode(staging.encode(verdict)) == verdict
+    return verdict
+
+
+def _contents(found: PackageRead) -> PackageContents:
+    if isinstance(found.outcome, BadPackage):
+        raise found.outcome
+    # How they were obtained differs between whole and in parts; what they are must not.
+    digests = replace(found.outcome.digests, sha256_from="read", md5_from="read")
+    return replace(found.outcome, digests=digests)
+
+
+def _must_be_publishable(record: dict[str, Any]) -> None:
+    packed = msgspec.json.encode(record)
+    assert len(packed) <= RECORD_BYTES_MAX
+    assert json.loads(packed) == record
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(record)) == record
+
+
+def _must_be_tellable(sentence: str) -> None:
+    assert sentence.isprintable(), sentence
+    assert len(sentence) <= REJECT_SENTENCE_CHARS_MAX, len(sentence)
+
+
+# --- the layers, from the outside in ----------------------------------------------------------
+
+
+def _zstd(data: bytes) -> None:
+    check(CONDA, zipped(members(data)))
+
+
+def _tar(data: bytes) -> None:
+    check(CONDA, zipped(members(zst(data))))
+    check(TAR_BZ2, bz2.compress(data, 1))
+
+
+def _index(data: bytes) -> None:
+    check(CONDA, conda_of(Entry("info/index.json", data)))
+
+
+def _beside_index(data: bytes) -> None:
+    names = ("about", "paths", "run_exports")
+    check(CONDA, conda_of(index_entry(), *(Entry(f"info/{name}.json", data) for name in names)))
+
+
+def _filename(data: bytes) -> None:
+    """Of an otherwise good package; S3 takes any Unicode."""
+    name = data.decode("utf-8", "replace").replace("/", "_")
+    for filename, body in (
+        (f"{name}.conda", zipped(members(zst(tar([index_entry()])), stem=name[:200]))),
+        (f"{name}.tar.bz2", bz2.compress(tar([index_entry()]), 1)),
+    ):
+        check(filename, body)
+
+
+LAYERS: Mapping[str, Layer] = {
+    "conda": partial(check, CONDA),
+    "tar-bz2": partial(check, TAR_BZ2),
+    "zstd": _zstd,
+    "tar": _tar,
+    "index-json": _index,
+    "beside-index-json": _beside_index,
+    "filename": _filename,
+}
