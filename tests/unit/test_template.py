@@ -328,7 +328,7 @@ def state_keys(*kinds: str) -> list[str]:
             "staged": staged,
             "set aside": subdir.set_aside(staged),
             "taken over": subdir.taken_over(DIGEST),
-            "marks": f"marks/{subdir.component}.json",
+            "marks": subdir.marks,
         }
         found += [every[kind] for kind in kinds or every]
     return found
@@ -380,6 +380,8 @@ def test_reconcile_looks_stages_and_collects_and_writes_nothing_public() -> None
     assert allowed(role, "s3:DeleteObject", "Channel", everything) == shards
     written = state_keys("staged", "marks")
     assert sorted(allowed(role, "s3:PutObject", "State", everything)) == sorted(written)
+    read = state_keys("head", "tree", "leaf", "rejects", "marks")
+    assert sorted(allowed(role, "s3:GetObject", "State", everything)) == sorted(read)
     collected = state_keys("commit", "tree", "leaf", "taken over")
     assert sorted(allowed(role, "s3:DeleteObject", "State", everything)) == sorted(collected)
     report = "reconciliations/2026-11-23T084023Z-1f2e3d4c.json"
