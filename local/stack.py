@@ -10,18 +10,14 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import boto3
-
-from local import emulator
+from local import clients, emulator
 from local.differences import make_up_for_differences
 from local.emulator import CREDENTIALS, Emulator
 
 if TYPE_CHECKING:
-    from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
@@ -56,8 +52,11 @@ class Stack:
     upload_dlq_url: str
     merge_queue_url: str
     merge_dlq_url: str
+    reconcile_queue_url: str
+    reconcile_dlq_url: str
     extract_function: str
     merge_function: str
+    reconcile_function: str
     pid: int
     """Of MiniStack."""
     ca_bundle: Path | None = None
@@ -66,17 +65,17 @@ class Stack:
     @property
     def s3(self) -> S3Client:
         """A client for the stack's S3."""
-        return _s3(self.endpoint, self.ca_bundle)
+        return clients.s3(self.endpoint, self.ca_bundle)
 
     @property
     def sqs(self) -> SQSClient:
         """A client for the stack's queues."""
-        return _sqs(self.endpoint, self.ca_bundle)
+        return clients.sqs(self.endpoint, self.ca_bundle)
 
     @property
     def functions(self) -> LambdaClient:
         """A client for the stack's functions."""
-        return _functions(self.endpoint, self.ca_bundle)
+        return clients.functions(self.endpoint, self.ca_bundle)
 
     def environment(self) -> dict[str, str]:
         """What a shell needs to work with the stack; the keys of ``stack.env``."""
@@ -89,8 +88,11 @@ class Stack:
             "UPLOAD_DLQ_URL": self.upload_dlq_url,
             "MERGE_QUEUE_URL": self.merge_queue_url,
             "MERGE_DLQ_URL": self.merge_dlq_url,
+            "RECONCILE_QUEUE_URL": self.reconcile_queue_url,
+            "RECONCILE_DLQ_URL": self.reconcile_dlq_url,
             "EXTRACT_FUNCTION": self.extract_function,
             "MERGE_FUNCTION": self.merge_function,
+            "RECONCILE_FUNCTION": self.reconcile_function,
             "SLUICE_PID": str(self.pid),
         }
 
@@ -112,8 +114,11 @@ class Stack:
             upload_dlq_url=values["UPLOAD_DLQ_URL"],
             merge_queue_url=values["MERGE_QUEUE_URL"],
             merge_dlq_url=values["MERGE_DLQ_URL"],
+            reconcile_queue_url=values["RECONCILE_QUEUE_URL"],
+            reconcile_dlq_url=values["RECONCILE_DLQ_URL"],
             extract_function=values["EXTRACT_FUNCTION"],
             merge_function=values["MERGE_FUNCTION"],
+            reconcile_function=values["RECONCILE_FUNCTION"],
             pid=int(values["SLUICE_PID"]),
         )
 
@@ -134,7 +139,9 @@ def run_stack(
     with the context, or with this process.
     """
     with emulator.run_emulator(home, strict=strict) as running:
-        yield _deploy(running, home, debounce_seconds, parameters or {}, say)
+        yield deploy(
+            running, home, debounce_seconds=debounce_seconds, parameters=parameters, say=say
+        )
 
 
 def start_stack(
@@ -148,7 +155,9 @@ def start_stack(
     """Start the whole stack, leave it running and write ``stack.env``."""
     running = emulator.start_emulator(home, port=port)
     try:
-        stack = _deploy(running, home, debounce_seconds, parameters, say)
+        stack = deploy(
+            running, home, debounce_seconds=debounce_seconds, parameters=parameters, say=say
+        )
         stack.write(home / STACK_ENV)
     except BaseException:
         emulator.stop_emulator(home, running.pid)
@@ -164,6 +173,45 @@ def stop_stack(home: Path) -> bool:
     ended = emulator.stop_emulator(home, Stack.read(path).pid)
     path.unlink()
     return ended
+
+
+def deploy(
+    running: Emulator,
+    home: Path,
+    *,
+    debounce_seconds: int = 3,
+    parameters: Mapping[str, str] | None = None,
+    say: Say = lambda _: None,
+) -> Stack:
+    """Build the stack and deploy it, for the first time or again, into a MiniStack that runs."""
+    say(f"MiniStack answers at {running.endpoint}")
+    parameters = {
+        **host_parameters(),
+        "DebounceSeconds": str(debounce_seconds),
+        "ExtractConcurrency": str(_EXTRACT_CONCURRENCY),
+        **(parameters or {}),
+    }
+    built = build(home, parameters, wheels="host")
+    say("sam build: done")
+    where = (running.endpoint, running.ca_bundle)
+    clients.s3(*where).create_bucket(Bucket=_ARTIFACTS_BUCKET)
+    arguments = ["deploy", "--template-file", str(built), "--stack-name", _STACK_NAME]
+    arguments += ["--s3-bucket", _ARTIFACTS_BUCKET]
+    arguments += ["--parameter-overrides", *overrides(parameters)]
+    trust = {"AWS_CA_BUNDLE": str(running.ca_bundle)} if running.ca_bundle else {}
+    _sam(home, arguments, {"AWS_ENDPOINT_URL": running.endpoint, **trust})
+    make_up_for_differences(clients.functions(*where))
+    say("sam deploy: done")
+    return _describe(running)
+
+
+def delete(running: Emulator) -> None:
+    """Delete the stack, as ``sam delete`` does on AWS; what it retains stays."""
+    client = clients.cloudformation(running.endpoint, running.ca_bundle)
+    client.delete_stack(StackName=_STACK_NAME)
+    client.get_waiter("stack_delete_complete").wait(
+        StackName=_STACK_NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+    )
 
 
 def host_parameters() -> dict[str, str]:
@@ -213,33 +261,6 @@ def sam_environment(home: Path) -> dict[str, str]:
     }
 
 
-def _deploy(
-    running: Emulator,
-    home: Path,
-    debounce_seconds: int,
-    parameters: Mapping[str, str],
-    say: Say,
-) -> Stack:
-    say(f"MiniStack answers at {running.endpoint}")
-    parameters = {
-        **host_parameters(),
-        "DebounceSeconds": str(debounce_seconds),
-        "ExtractConcurrency": str(_EXTRACT_CONCURRENCY),
-        **parameters,
-    }
-    built = build(home, parameters, wheels="host")
-    say("sam build: done")
-    _s3(running.endpoint, running.ca_bundle).create_bucket(Bucket=_ARTIFACTS_BUCKET)
-    arguments = ["deploy", "--template-file", str(built), "--stack-name", _STACK_NAME]
-    arguments += ["--s3-bucket", _ARTIFACTS_BUCKET]
-    arguments += ["--parameter-overrides", *overrides(parameters)]
-    trust = {"AWS_CA_BUNDLE": str(running.ca_bundle)} if running.ca_bundle else {}
-    _sam(home, arguments, {"AWS_ENDPOINT_URL": running.endpoint, **trust})
-    make_up_for_differences(_functions(running.endpoint, running.ca_bundle))
-    say("sam deploy: done")
-    return _describe(running)
-
-
 def _sam(home: Path, arguments: list[str], environment: Mapping[str, str]) -> None:
     program = Path(sys.executable).with_name("sam")
     log = home / f"sam-{arguments[0]}.log"
@@ -259,11 +280,7 @@ def _sam(home: Path, arguments: list[str], environment: Mapping[str, str]) -> No
 
 
 def _describe(running: Emulator) -> Stack:
-    client: CloudFormationClient = _session().client(
-        "cloudformation",
-        endpoint_url=running.endpoint,
-        verify=_verify(running.ca_bundle),
-    )
+    client = clients.cloudformation(running.endpoint, running.ca_bundle)
     described = client.describe_stacks(StackName=_STACK_NAME)["Stacks"][0]
     outputs = {one["OutputKey"]: one["OutputValue"] for one in described["Outputs"]}
     return Stack(
@@ -274,38 +291,11 @@ def _describe(running: Emulator) -> Stack:
         upload_dlq_url=outputs["UploadDlqUrl"],
         merge_queue_url=outputs["MergeQueueUrl"],
         merge_dlq_url=outputs["MergeDlqUrl"],
+        reconcile_queue_url=outputs["ReconcileQueueUrl"],
+        reconcile_dlq_url=outputs["ReconcileDlqUrl"],
         extract_function=outputs["ExtractFunctionName"],
         merge_function=outputs["MergeFunctionName"],
+        reconcile_function=outputs["ReconcileFunctionName"],
         pid=running.pid,
         ca_bundle=running.ca_bundle,
-    )
-
-
-# Making a client takes longer than most requests to MiniStack.
-
-
-@cache
-def _s3(endpoint: str, ca_bundle: Path | None) -> S3Client:
-    return _session().client("s3", endpoint_url=endpoint, verify=_verify(ca_bundle))
-
-
-@cache
-def _sqs(endpoint: str, ca_bundle: Path | None) -> SQSClient:
-    return _session().client("sqs", endpoint_url=endpoint, verify=_verify(ca_bundle))
-
-
-@cache
-def _functions(endpoint: str, ca_bundle: Path | None) -> LambdaClient:
-    return _session().client("lambda", endpoint_url=endpoint, verify=_verify(ca_bundle))
-
-
-def _verify(ca_bundle: Path | None) -> str | None:
-    return str(ca_bundle) if ca_bundle else None
-
-
-def _session() -> boto3.Session:
-    return boto3.Session(
-        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
     )

@@ -54,12 +54,19 @@ class Deployed:
 
     def invoke_extract(self, event: Mapping[str, Any]) -> Any:
         """Call the function as S3 or EventBridge would, and return its answer."""
-        answer = self.stack.functions.invoke(
-            FunctionName=self.stack.extract_function, Payload=json.dumps(event)
+        return self._invoke(self.stack.extract_function, event)
+
+    def reconcile(self, **request: Any) -> dict[str, Any]:
+        """Run reconcile to its end, wait until all it asked for is done, and return its report."""
+        run = self._invoke(self.stack.reconcile_function, request)["run"]
+        report = eventually(
+            lambda: self._report(run),
+            lambda report: report["finished_at"] is not None,
+            what=f"the end of run {run}",
+            explain=self.describe,
         )
-        body = answer["Payload"].read()
-        assert "FunctionError" not in answer, body
-        return json.loads(body)
+        self.wait_until_quiet()
+        return report
 
     @contextmanager
     def without_events(self) -> Iterator[None]:
@@ -78,17 +85,17 @@ class Deployed:
             )
 
     @contextmanager
+    def uploads_lost(self) -> Iterator[None]:
+        """Lose all events of what happens meanwhile, on their way from S3 to extract."""
+        with self._suspended(self.stack.extract_function):
+            yield
+            self.stack.sqs.purge_queue(QueueUrl=self.stack.upload_queue_url)
+
+    @contextmanager
     def merging_suspended(self) -> Iterator[None]:
         """Leave MergeQueue alone meanwhile."""
-        functions = self.stack.functions
-        (mapping,) = functions.list_event_source_mappings(FunctionName=self.stack.merge_function)[
-            "EventSourceMappings"
-        ]
-        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-        try:
+        with self._suspended(self.stack.merge_function):
             yield
-        finally:
-            functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
 
     def environment_of(self, function: str) -> dict[str, str]:
         """The environment variables of a function."""
@@ -103,19 +110,21 @@ class Deployed:
         In the order in which messages beget messages, so that none is missed on its way.
         """
         urls = {
+            "ReconcileQueue": self.stack.reconcile_queue_url,
             "UploadQueue": self.stack.upload_queue_url,
             "MergeQueue": self.stack.merge_queue_url,
+            "ReconcileDlq": self.stack.reconcile_dlq_url,
             "UploadDlq": self.stack.upload_dlq_url,
             "MergeDlq": self.stack.merge_dlq_url,
         }
         return {name: self._depth(url) for name, url in urls.items()}
 
     def wait_until_quiet(self) -> None:
-        """Wait until both queues are empty; messages sent before this call are not missed."""
+        """Wait until all queues are empty; messages sent before this call are not missed."""
         eventually(
             self.depths,
-            lambda depths: depths["UploadQueue"] == depths["MergeQueue"] == 0,
-            what="both queues are empty",
+            lambda depths: not any(depths[name] for name in depths if name.endswith("Queue")),
+            what="all queues are empty",
             explain=self.describe,
         )
 
@@ -135,10 +144,10 @@ class Deployed:
         return [float(match[1]) for match in found if match]
 
     def errors(self) -> list[str]:
-        """What both functions have logged that is no ordinary line."""
+        """What the functions have logged that is no ordinary line."""
         return [
             text
-            for function in (self.stack.extract_function, self.stack.merge_function)
+            for function in self._functions
             for text in self._log(function)
             if not text.startswith("{") or json.loads(text).get("level") not in ("INFO", None)
         ]
@@ -146,7 +155,7 @@ class Deployed:
     def describe(self) -> str:
         """The state of affairs, for the message of a test that failed."""
         told = [f"queues: {self.depths()}"]
-        for function in (self.stack.extract_function, self.stack.merge_function):
+        for function in self._functions:
             told += [f"{function}:", *self._log(function)[-_LINES_TOLD_MAX:]]
         return "\n".join(told)
 
@@ -165,6 +174,36 @@ class Deployed:
             Bucket=bucket, Prefix=prefix
         )
         return [found["Key"] for page in pages for found in page.get("Contents", ())]
+
+    @property
+    def _functions(self) -> tuple[str, ...]:
+        stack = self.stack
+        return (stack.extract_function, stack.merge_function, stack.reconcile_function)
+
+    def _invoke(self, function: str, event: Mapping[str, Any]) -> Any:
+        answer = self.stack.functions.invoke(FunctionName=function, Payload=json.dumps(event))
+        body = answer["Payload"].read()
+        assert "FunctionError" not in answer, body
+        return json.loads(body)
+
+    @contextmanager
+    def _suspended(self, function: str) -> Iterator[None]:
+        """Have nobody poll the queue of a function meanwhile."""
+        functions = self.stack.functions
+        (mapping,) = functions.list_event_source_mappings(FunctionName=function)[
+            "EventSourceMappings"
+        ]
+        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+        try:
+            yield
+        finally:
+            functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+
+    def _report(self, run: str) -> dict[str, Any]:
+        body = self.get(self.stack.state_bucket, f"reconciliations/{run}.json")
+        assert body is not None, run
+        report: dict[str, Any] = json.loads(body)
+        return report
 
     def _depth(self, url: str) -> int:
         found = self.stack.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
