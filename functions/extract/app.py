@@ -94,6 +94,7 @@ def handle_message(record: SQSRecord) -> None:
             "the upload will be tried again",
             extra={"received": received, "wait_seconds": wait_seconds, "event": record.body},
         )
+        metrics.add_metric("ExtractFailures", MetricUnit.Count, 1)
         # Not in six times the timeout, which is for functions that die without a word.
         upload_queue().change_visibility(record.receipt_handle, wait_seconds)
         raise

@@ -102,6 +102,7 @@ def handle_message(record: SQSRecord, lambda_context: LambdaContext) -> None:
         raise
     except Exception:
         logger.exception("the merge will be tried again")
+        metrics.add_metric("MergeFailures", MetricUnit.Count, 1)
         # A FIFO group stands still until its message is visible again: not for the whole timeout.
         tries = int(record.attributes.approximate_receive_count or 1)
         queue().change_visibility(record.receipt_handle, min(2**tries, RETRY_SECONDS_MAX))

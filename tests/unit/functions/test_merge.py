@@ -194,6 +194,7 @@ def test_a_merge_that_fails_comes_back_soon_and_later_each_time(
     assert [(line["message"], line["exception_name"], line["subdir"]) for line in errors] == [
         ("the merge will be tried again", "Corrupt", "noarch")
     ] * 3
+    assert stack.metrics == {"MergeFailures": [1, 1, 1]}
     assert len(stack.staged()) == 1
 
 
