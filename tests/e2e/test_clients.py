@@ -11,11 +11,9 @@ from typing import Any
 import pytest
 import rattler
 from rattler import RepoDataRecord
-from rattler.index import S3Credentials, index_s3
 
-from local.emulator import CREDENTIALS, REGION
 from tests.support.channel import conda, tar_bz2
-from tests.support.client import gateway, http_client
+from tests.support.client import gateway, http_client, index_with_rattler
 from tests.support.deployed import Channel
 
 
@@ -74,7 +72,7 @@ def test_a_client_installs_what_was_uploaded(
 def test_an_index_that_was_there_before_is_added_to(channel: Channel, tmp_path: Path) -> None:
     with channel.deployed.without_events():
         channel.upload(HELPER, *OLD)
-        index_with_rattler(channel)
+        index_with_rattler(channel.deployed.stack.endpoint, channel.url)
     before = {
         subdir: json.loads(channel.read(f"{subdir}/repodata.json"))
         for subdir in ("linux-64", "noarch")
@@ -105,14 +103,3 @@ def solve(channel: Channel, spec: str, cache: Path, *, sharded: bool) -> list[Re
         )
 
     return asyncio.run(_solve())
-
-
-def index_with_rattler(channel: Channel) -> None:
-    credentials = S3Credentials(
-        endpoint_url=channel.deployed.stack.endpoint,
-        region=REGION,
-        access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        addressing_style="path",
-    )
-    asyncio.run(index_s3(channel.url, credentials))

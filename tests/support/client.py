@@ -1,14 +1,16 @@
-"""py-rattler as a client of a deployed stack, from ``s3://``."""
+"""py-rattler as a client of a deployed stack, from ``s3://``, and as its predecessor."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from rattler import Gateway, SourceConfig
+from rattler.index import S3Credentials, index_s3
 from rattler.networking import AuthenticationMiddleware, Client, S3Middleware
 from rattler.networking.middleware import S3Config
 
-from local.emulator import REGION
+from local.emulator import CREDENTIALS, REGION
 from tests.support.deployed import Channel
 
 
@@ -23,3 +25,15 @@ def gateway(channel: Channel, cache: Path, *, sharded: bool = True) -> Gateway:
     """What reads indexes; without ``sharded`` it reads ``repodata.json.zst``."""
     config = SourceConfig(sharded_enabled=sharded)
     return Gateway(cache_dir=cache, default_config=config, client=http_client(channel))
+
+
+def index_with_rattler(endpoint: str, url: str) -> None:
+    """Run rattler-index over a channel, ``s3://<bucket>/<channel>``."""
+    credentials = S3Credentials(
+        endpoint_url=endpoint,
+        region=REGION,
+        access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        addressing_style="path",
+    )
+    asyncio.run(index_s3(url, credentials))
