@@ -12,6 +12,7 @@ from typing import Any
 
 import msgpack
 import pytest
+from msgspec import structs
 
 from sluice import staging, zstd
 from sluice.catalog import commit, leaf, tree
@@ -103,6 +104,10 @@ TREE = Tree(
     },
 )
 
+TREE_WITH_INFO = structs.replace(
+    TREE, info={"base_url": "../files/", "channel_relations": {"base": "../conda-forge"}}
+)
+
 
 def encode_head(head: Head) -> bytes:
     """As ``swap_head`` writes it."""
@@ -133,6 +138,11 @@ EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
         lambda body: leaf.decode(body, what="leaf"),
     ),
     "tree.msgpack.zst": (tree.encode(TREE), TREE, lambda body: tree.decode(body, what="tree")),
+    "tree-with-info.msgpack.zst": (
+        tree.encode(TREE_WITH_INFO),
+        TREE_WITH_INFO,
+        lambda body: tree.decode(body, what="tree"),
+    ),
 }
 
 
@@ -213,6 +223,17 @@ def test_a_tree_is_this_mapping() -> None:
             "": [b"\1" * 32, None, b"\2" * 16, 0, 1, 1, None, None],
             "alpha": [b"\3" * 32, b"\4" * 32, b"\5" * 16, 1, 1, 0, AT - 1, AT],
         },
+    }
+
+
+def test_what_a_taken_over_index_said_of_the_channel_is_one_more_key_of_a_tree() -> None:
+    plain, with_info = (
+        msgpack.unpackb(unzstd((FOLDER / name).read_bytes()))
+        for name in ("tree.msgpack.zst", "tree-with-info.msgpack.zst")
+    )
+    assert with_info == {
+        **plain,
+        "info": {"base_url": "../files/", "channel_relations": {"base": "../conda-forge"}},
     }
 
 

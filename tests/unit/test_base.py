@@ -3,25 +3,75 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from typing import Any
 
+import msgpack
+import msgspec
 import pytest
 
 from sluice import zstd
 from sluice.base import Base, read_base
-from sluice.catalog.leaf import NOT_EXTRACTED, Record
+from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Pin, Record
+from sluice.concurrency import in_order
 from sluice.errors import Corrupt
 from sluice.identity import Identity
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.publish.fence import Stamp
-from tests.support.staged import A2, SUBDIR, A, B, World, foreign_repodata, record_of
+from tests.support.staged import (
+    A2,
+    START_MS,
+    SUBDIR,
+    A,
+    B,
+    World,
+    foreign_repodata,
+    record_of,
+)
 
 STAMP = Stamp(41, "ab" * 32, "stack")
 
 
+AT = START_MS + 77
+
+
 def base_of(world: World) -> Base:
     """Read it."""
-    return read_base(world.channel, SUBDIR)
+    return read_base(world.channel, SUBDIR, in_order)
+
+
+def entries_of(world: World, name: str = "alpha") -> dict[str, Entry]:
+    """The entries of one name."""
+    return base_of(world).entries(name, at=AT)
+
+
+def record_in(world: World) -> dict[str, Any]:
+    """The record of ``A``."""
+    entry = entries_of(world)[A]
+    assert isinstance(entry, Record)
+    return entry.record
+
+
+def shard_index_of(shards: dict[str, bytes], **info: Any) -> bytes:
+    """A shard index as conda-index writes it, beside the shards."""
+    told = {"base_url": "", "created_at": "2026-01-01T00:00:00Z", "shards_base_url": "", **info}
+    return zstd.compress(msgpack.packb({"info": told, "shards": shards, "version": 1}))
+
+
+def put_shards(world: World, folder: str = "", **shards: dict[str, Any]) -> dict[str, bytes]:
+    """Have shards in the subdir, by package name; their digests."""
+    bodies = {name: zstd.compress(msgpack.packb(shard)) for name, shard in shards.items()}
+    digests = {name: sha256(body).digest() for name, body in bodies.items()}
+    for name, body in bodies.items():
+        key = SUBDIR.public(f"{folder}{digests[name].hex()}.msgpack.zst")
+        world.channel.upload(key, body)
+    return digests
+
+
+def in_a_shard(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with binary digests (CEP 16)."""
+    binary = {key: bytes.fromhex(record[key]) for key in ("md5", "sha256")}
+    return {**record, **binary}
 
 
 def put_index(world: World, repodata: dict[str, Any] | bytes, **metadata: str) -> None:
@@ -43,28 +93,36 @@ def test_records_come_with_the_identity_of_their_file_and_are_to_be_read_again()
     base = base_of(world)
     info = world.channel.objects[SUBDIR.public(A)].info
     assert (base.generation, base.records, sorted(base.names)) == (0, 3, ["alpha", "beta"])
-    assert base.entries("alpha")[A] == Record(
+    assert base.entries("alpha", at=AT)[A] == Record(
         identity=Identity.of(info),
         extractor=NOT_EXTRACTED,
         record={**records[A], "indexed_timestamp": info.modified * 1000},
     )
-    assert sorted(base.entries("alpha")) == [A, A2]
-    assert base.entries("unknown") == {}
+    assert sorted(base.entries("alpha", at=AT)) == [A, A2]
+    assert base.entries("unknown", at=AT) == {}
 
 
 def test_a_date_that_is_there_is_kept() -> None:
     world = World()
     world.upload(A)
     put_index(world, foreign_repodata({A: {"name": "alpha", "indexed_timestamp": 7}}, subdir="x"))
-    assert base_of(world).entries("alpha")[A].record == {"name": "alpha", "indexed_timestamp": 7}
+    assert record_in(world) == {"name": "alpha", "indexed_timestamp": 7}
 
 
-def test_a_date_of_null_is_none() -> None:
+@pytest.mark.parametrize("date", [None, "yesterday", 1.5, True, -1, 2**63, 253_402_207_200_001])
+def test_what_is_no_date_counts_as_none(date: object) -> None:
     world = World()
     uploaded = world.upload(A)
-    put_index(world, {"packages.conda": {A: {"indexed_timestamp": None, "md5": None}}})
-    record = base_of(world).entries("alpha")[A].record
-    assert record == {"indexed_timestamp": uploaded.modified * 1000, "md5": None}
+    put_index(world, {"packages.conda": {A: {"indexed_timestamp": date, "md5": None}}})
+    assert record_in(world) == {"indexed_timestamp": uploaded.modified * 1000, "md5": None}
+
+
+def test_digests_are_told_in_lower_case() -> None:
+    world = World()
+    world.upload(A)
+    put_index(world, {"packages.conda": {A: {"md5": "AB" * 16, "sha256": "CD" * 32}}})
+    record = record_in(world)
+    assert (record["md5"], record["sha256"]) == ("ab" * 16, "cd" * 32)
 
 
 def test_records_of_files_that_are_gone_are_left_out() -> None:
@@ -91,11 +149,15 @@ def test_the_generation_is_the_highest_that_any_index_file_carries() -> None:
         assert base_of(world).generation == STAMP.generation
 
 
-@pytest.mark.parametrize("file", [REPODATA_ZST, SHARD_INDEX])
-def test_the_generation_counts_even_where_the_index_itself_is_missing(file: str) -> None:
+@pytest.mark.parametrize(
+    ("file", "body"), [(REPODATA_ZST, zstd.compress(b"{}")), (SHARD_INDEX, shard_index_of({}))]
+)
+def test_the_generation_counts_even_where_the_index_itself_is_missing(
+    file: str, body: bytes
+) -> None:
     """Otherwise the next index would be held back as the older one, until its count caught up."""
     world = World()
-    world.channel.upload(SUBDIR.public(file), zstd.compress(b"{}"), metadata=STAMP.metadata)
+    world.channel.upload(SUBDIR.public(file), body, metadata=STAMP.metadata)
     assert base_of(world).generation == STAMP.generation
 
 
@@ -110,10 +172,85 @@ def test_an_index_that_is_only_there_compressed_is_taken_over_as_well() -> None:
     assert base_of(world).records == 2
 
 
-def test_another_tools_shards_without_an_index_beside_them_are_left_as_they_are() -> None:
+@pytest.mark.parametrize("told", ["", "./", "shards", "./shards/", "shards/old"])
+@pytest.mark.parametrize("beside", [None, b"", b'{"info":{"subdir":"linux-64"}}'])
+def test_an_index_of_shards_alone_is_taken_over_as_well(told: str, beside: bytes | None) -> None:
     world = World()
-    world.channel.upload(SUBDIR.public(SHARD_INDEX), b"shards")
-    with pytest.raises(Corrupt, match="an index of shards alone"):
+    for filename in (A, A2, B):
+        world.upload(filename, filename.encode())
+    if beside is not None:
+        put_index(world, beside)
+    records = {name: record_of(name, name.encode()) for name in (A, A2, B)}
+    folder = f"{told.removeprefix('./').removesuffix('/')}/".removeprefix("/")
+    digests = put_shards(
+        world,
+        folder,
+        alpha={
+            "packages": {A2: in_a_shard(records[A2])},
+            "packages.conda": {A: in_a_shard(records[A])},
+            "removed": ["alpha-0-0.conda"],
+        },
+        beta={"packages": {}, "packages.conda": {B: in_a_shard(records[B])}},
+    )
+    relations = {"base": "../conda-forge"}
+    body = shard_index_of(digests, shards_base_url=told, channel_relations=relations)
+    world.channel.upload(SUBDIR.public(SHARD_INDEX), body)
+    base = base_of(world)
+    found = {
+        filename: msgspec.json.decode(raw) if raw else raw
+        for files in base.names.values()
+        for filename, raw in files.items()
+    }
+    assert found == {**records, "alpha-0-0.conda": None}
+    assert (base.records, base.shard_index) == (3, body)
+    assert base.info == {"channel_relations": relations}
+
+
+def test_a_shard_that_is_missing_was_of_no_use_to_anybody() -> None:
+    world = World()
+    world.upload(A)
+    digests = put_shards(world, alpha={"packages.conda": {A: {"name": "alpha"}}})
+    body = shard_index_of({**digests, "beta": b"\1" * 32})
+    world.channel.upload(SUBDIR.public(SHARD_INDEX), body)
+    assert list(base_of(world).names) == ["alpha"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"shards",
+        zstd.compress(b"{}"),
+        zstd.compress(msgpack.packb({"info": {}})),
+        shard_index_of({"alpha": b""}, shards_base_url="https://cdn/shards/"),
+        shard_index_of({}, shards_base_url="../shards/"),
+        shard_index_of({}, shards_base_url="/shards/"),
+        shard_index_of({}, shards_base_url=None),
+        shard_index_of({}, base_url=7),
+    ],
+)
+def test_shards_alone_that_cannot_be_taken_over_are_left_as_they_are(body: bytes) -> None:
+    world = World()
+    world.channel.upload(SUBDIR.public(SHARD_INDEX), body)
+    with pytest.raises(Corrupt, match=SHARD_INDEX):
+        base_of(world)
+
+
+@pytest.mark.parametrize(
+    "shard",
+    [
+        {"packages": []},
+        {"packages.conda": {A: "text"}},
+        {"packages.conda": {A: {"at": msgpack.Timestamp(1)}}},
+        {"v3": {"conda": {"alpha-1.0-0": {}}}},
+    ],
+)
+def test_a_shard_that_cannot_be_taken_over_keeps_the_whole_index_as_it_is(
+    shard: dict[str, Any],
+) -> None:
+    world = World()
+    body = shard_index_of(put_shards(world, alpha=shard))
+    world.channel.upload(SUBDIR.public(SHARD_INDEX), body)
+    with pytest.raises(Corrupt, match=r"msgpack\.zst"):
         base_of(world)
 
 
@@ -145,7 +282,7 @@ def test_keys_that_an_index_may_lack_may_be_missing() -> None:
         b'{"packages": []}',
         b"<html>403 Forbidden</html>",
         b'{"packages": {"a-1-0.tar.bz2": \xff}}',
-        {"info": {"base_url": "https://cdn/"}, "packages": {}},
+        {"info": {"base_url": 7}},
         {"v3": {"conda": {"a-1-0": {}}}},
     ],
 )
@@ -164,25 +301,89 @@ def test_an_index_that_cannot_be_taken_over_whole_is_left_as_it_is(
         None,
         "text",
         [],
-        {"indexed_timestamp": "yesterday"},
-        {"indexed_timestamp": 1.5},
         {"sha256": 7},
         {"sha256": "no hex"},
         {"md5": ["x"]},
+        {"md5": ""},
+        {"md5": "ab" * 32},
         {"size": 2**70},
+        {"nested": json.loads("[" * 40 + "]" * 40)},
     ],
 )
-def test_a_record_that_could_not_be_published_is_corrupt_and_named(record: object) -> None:
+def test_a_record_that_could_not_be_published_is_left_out_to_be_read_from_its_file(
+    record: object,
+) -> None:
     world = World()
     world.upload(A)
-    put_index(world, {"packages.conda": {A: record}})
-    with pytest.raises(Corrupt, match=A):
-        base_of(world).entries("alpha")
+    world.upload(A2)
+    put_index(world, {"packages.conda": {A: record}, "packages": {A2: {}}})
+    assert base_of(world).records == 2
+    assert list(entries_of(world)) == [A2]
+
+
+@pytest.mark.parametrize("filename", ["odd.conda", "odd-1.conda", "odd-1-0.zip"])
+def test_a_filename_that_makes_the_index_unreadable_for_some_clients_is_left_out(
+    filename: str,
+) -> None:
+    world = World()
+    world.upload(filename)
+    put_index(world, {"packages.conda": {filename: {}}})
+    base = base_of(world)
+    assert (base.records, base.entries("", at=AT)) == (1, {})
+
+
+def test_what_was_removed_is_kept_out_whether_its_file_is_there_or_not() -> None:
+    world = World()
+    there = world.upload(A)
+    world.upload(A2)
+    index = foreign_repodata({A2: record_of(A2, b"")}, subdir="linux-64")
+    index["removed"] = [A, "alpha-0-0.conda", A2, "alpha-0-0.conda", B, "junk", "a-b.conda", 7]
+    put_index(world, index)
+
+    def pin(identity: Identity | None) -> Pin:
+        reason = "The index that was there before sluice lists it as removed."
+        return Pin(identity=identity, extractor=NOT_EXTRACTED, at=AT, reason=reason)
+
+    alpha = entries_of(world)
+    assert isinstance(alpha.pop(A2), Record)  # what is in the index is not removed
+    assert alpha == {A: pin(there), "alpha-0-0.conda": pin(None)}
+    assert entries_of(world, "beta") == {B: pin(None)}
+    assert (base_of(world).records, sorted(base_of(world).names)) == (1, ["alpha", "beta"])
+
+
+def test_what_the_index_says_of_the_channel_is_kept_but_for_what_is_about_the_file() -> None:
+    world = World()
+    said = {"arch": "x86_64", "channel_relations": {"base": "../conda-forge"}, "x": [1]}
+    of_the_file = {
+        "base_url": "",
+        "created_at": "now",
+        "huge": 2**70,
+        "repodata_version": 1,
+        "shards_base_url": "./shards/",
+        "sluice": {},
+        "subdir": "linux-64",
+    }
+    revisions = {"v3": {"message": "soon", "n_packages": 0, "newest": None}, "v4": {}, "v5": 7}
+    put_index(world, {"info": {**said, **of_the_file, "repodata_revisions": revisions}})
+    kept = {"v3": {"message": "soon"}, "v4": {}}
+    assert base_of(world).info == {**said, "repodata_revisions": kept}
+
+
+def test_a_base_url_is_kept_where_all_packages_lie_in_the_folder_too() -> None:
+    world = World()
+    world.index_as_others_do(A, B)
+    index = json.loads(world.body())
+    index["info"]["base_url"] = "https://cdn/linux-64/"
+    put_index(world, index)
+    assert base_of(world).info == {"base_url": "https://cdn/linux-64/"}
+    world.remove(B)
+    with pytest.raises(Corrupt, match=rf"at https://cdn/linux-64/, and 1 of them .*: {B}"):
+        base_of(world)
 
 
 def test_empty_revisions_are_nothing_to_lose() -> None:
     world = World()
-    put_index(world, {"v3": {"conda": {}}})
+    put_index(world, {"v3": {"conda": {}, "whl": {}}})
     assert base_of(world).records == 0
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from itertools import permutations
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from sluice import fold
+from sluice import record as sluice_record
 from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Pin, Record, Reject
 from sluice.fold import Difference
 from sluice.staging import Indexed, Rejected, Staged
-from tests.support.staged import A2, A, B, identity_of, indexed, rejected, removed
+from tests.support.staged import A2, A, B, identity_of, indexed, record_of, rejected, removed
 
 AT = 1_760_000_000_000
 LATER = AT + 5
@@ -181,6 +185,88 @@ def test_a_record_that_was_taken_over_is_replaced_by_the_first_verdict_of_ours()
     taken = msgspec.structs.replace(record(verdict), extractor=NOT_EXTRACTED, digests_from={})
     assert apply(taken, verdict) == record(verdict, since=AT)
     assert isinstance(apply(taken, rejected(A)), Reject)
+
+
+def taken_over(filename: str = A, body: bytes = b"", **fields: Any) -> Record:
+    """A record of the index before sluice."""
+    fields = {**record_of(filename, body), "indexed_timestamp": AT, **fields}
+    return Record(identity=identity_of(body), extractor=NOT_EXTRACTED, record=fields)
+
+
+@pytest.mark.parametrize("code", sorted(fold.RULES))
+def test_a_record_that_was_taken_over_stays_where_its_package_only_breaks_a_rule(code: str) -> None:
+    """It stays as it is, and is not read again before there is another extractor."""
+    verdict = msgspec.structs.replace(rejected(A), code=code)
+    kept = apply(taken_over(license="theirs"), verdict)
+    assert kept == msgspec.structs.replace(taken_over(license="theirs"), extractor=1)
+    newer = msgspec.structs.replace(verdict, extractor=2)
+    assert apply(kept, newer) == msgspec.structs.replace(taken_over(license="theirs"), extractor=2)
+    assert apply(kept, verdict) is kept
+
+
+def test_a_package_that_breaks_a_rule_does_not_stay_as_another_object_than_was_taken_over() -> None:
+    verdict = msgspec.structs.replace(rejected(A), code="filename-invalid")
+    for old in (taken_over(size=7), taken_over(body=b"other"), record(indexed(A))):
+        newer = msgspec.structs.replace(verdict, extractor=2)
+        assert isinstance(apply(old, newer), Reject)
+
+
+def test_the_rules_are_all_that_a_sound_package_can_be_rejected_for() -> None:
+    source = Path(sluice_record.__file__).read_text(encoding="utf-8")
+    assert frozenset(re.findall(r'Problem\(\s*"([a-z0-9-]+)"', source)) == fold.RULES
+
+
+def test_a_package_that_was_revoked_stays_revoked_until_another_is_uploaded() -> None:
+    revoked = taken_over(revoked=True, depends=["package_has_been_revoked"])
+    verdict = indexed(A)
+    assert apply(revoked, verdict) == msgspec.structs.replace(revoked, extractor=1)
+    again = indexed(A, identity=identity_of(modified=9))
+    assert apply(revoked, again) == record(again)
+    assert apply(taken_over(revoked=False), verdict) == record(verdict)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "since"),
+    [
+        ({}, AT),
+        ({"sha256": "0" * 64}, LATER),
+        ({"sha256": "0" * 64, "md5": None}, LATER),
+        ({"sha256": None}, AT),
+        ({"sha256": ""}, AT),
+        ({"sha256": None, "md5": "0" * 32}, LATER),
+        ({"sha256": None, "size": 9}, LATER),
+        ({"sha256": None, "md5": None}, AT),  # the object that was there when it was taken over
+        ({"sha256": None, "md5": None, "size": 9}, LATER),
+    ],
+)
+def test_a_date_that_was_taken_over_stays_with_its_artifact(
+    theirs: dict[str, Any], since: int
+) -> None:
+    verdict = indexed(A)
+    assert apply(taken_over(**theirs), verdict) == record(verdict, since=since)
+
+
+def test_where_neither_side_knows_a_digest_another_upload_gets_another_date() -> None:
+    verdict = indexed(A, identity=identity_of(modified=9))
+    verdict.record["md5"] = None
+    undigested = taken_over(sha256=None)
+    assert apply(undigested, verdict) == record(verdict, since=LATER)
+    verdict = indexed(A, identity=identity_of(modified=9))
+    assert apply(undigested, verdict) == record(verdict, since=AT)
+
+
+def test_an_object_that_could_not_be_read_once_more_is_rejected_as_of_now() -> None:
+    first = rejected(A, extractor=NOT_EXTRACTED, at=AT - 9)
+    old = apply(None, first)
+    assert old == reject(first, at=LATER)
+    assert apply(old, first) is old  # the same record, met by a second merge
+    again = rejected(A, extractor=NOT_EXTRACTED, at=LATER + 1)
+    assert isinstance(old, Reject)
+    after = fold.apply({A: old}, {A: again}, at=LATER + 2)
+    assert after == {A: msgspec.structs.replace(old, at=LATER + 2)}
+    judged = reject(rejected(A), at=AT)
+    assert apply(judged, again) is judged
+    assert apply(judged, rejected(A, at=LATER + 1)) is judged
 
 
 def test_a_reject_for_what_could_not_be_read_gives_way_to_any_verdict_and_to_no_better_one() -> (

@@ -5,11 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sluice.catalog.leaf import Entries, Entry, Pin, Record, Reject
+import msgspec
+
+from sluice.catalog.leaf import NOT_EXTRACTED, Entries, Entry, Pin, Record, Reject
 from sluice.identity import Identity
 from sluice.staging import Indexed, Rejected, Removed, Staged, encode
 
 Verdict = Indexed | Rejected
+RULES = frozenset(
+    {
+        "filename-invalid",
+        "filename-mismatch",
+        "index-json-incomplete",
+        "index-json-unpublishable",
+        "index-json-wrong-type",
+        "record-too-large",
+        "repodata-revision-unsupported",
+        "subdir-mismatch",
+        "version-invalid",
+    }
+)
+"""Codes of rejects for a package that is sound, but says what no new record may (``record``)."""
+
 News = Mapping[str, Verdict | None]
 """By filename: what is known now of the object that is there, or ``None``: it is gone."""
 
@@ -84,13 +101,12 @@ class Difference:
 
 def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
     """The entry for an object that ``verdict`` is about, where ``old`` was known before."""
-    # On the same object, what was pinned out stays out, and another verdict must be better.
-    if (
-        old is not None
-        and old.identity == verdict.identity
-        and (isinstance(old, Pin) or _rank(old) >= _rank(verdict))
-    ):
-        return old
+    if old is not None and old.identity == verdict.identity:
+        # On the same object, what was pinned out stays out, and another verdict must be better.
+        if isinstance(old, Pin) or (_rank(old) >= _rank(verdict) and not _again(old, verdict)):
+            return old
+        if isinstance(old, Record) and _stays(old, verdict):
+            return msgspec.structs.replace(old, extractor=verdict.extractor)
     if isinstance(verdict, Rejected):
         return Reject(
             identity=verdict.identity,
@@ -109,13 +125,51 @@ def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
     )
 
 
+def _again(old: Entry, verdict: Verdict) -> bool:
+    """Whether an object that could not be read was tried again since: its date then says so.
+
+    A record that a merge meets for the second time was staged before the first.
+    """
+    return (
+        isinstance(old, Reject)
+        and isinstance(verdict, Rejected)
+        and old.extractor == verdict.extractor == NOT_EXTRACTED
+        and verdict.at > old.at
+    )
+
+
+def _stays(old: Record, verdict: Verdict) -> bool:
+    """Whether a record that was taken over is kept as it is, now that its package was read.
+
+    It is in clients' lock files, so a rule that its index did not have must not take it away;
+    and who revoked a package (conda-index: patch instructions) wants it to stay revoked.
+    """
+    if not old.taken_over or old.identity is None or old.record.get("size") != old.identity.size:
+        return False
+    if isinstance(verdict, Rejected):
+        return verdict.code in RULES
+    return bool(old.record.get("revoked"))
+
+
 def _indexed_timestamp(old: Entry | None, verdict: Indexed, *, at: int) -> int:
     # CEP 47: kept for as long as the artifact is the same.  Other content under an old name is a
     # new artifact: keeping its date would let an overwritten package slip past a cooldown.
-    if isinstance(old, Record) and old.record.get("sha256") == verdict.record["sha256"]:
+    if isinstance(old, Record) and _same_artifact(old, verdict):
         kept: int = old.record["indexed_timestamp"]
         return kept
     return at
+
+
+def _same_artifact(old: Record, verdict: Indexed) -> bool:
+    before, now = old.record, verdict.record
+    if before.get("sha256"):
+        return bool(before["sha256"] == now["sha256"])
+    # Of an index that was taken over: old versions of conda-index knew MD5 only.
+    if before.get("size") != now["size"]:
+        return False
+    if before.get("md5") and now.get("md5"):
+        return bool(before["md5"] == now["md5"])
+    return old.identity == verdict.identity
 
 
 def _rank(judged: Verdict | Entry) -> tuple[int, bool]:

@@ -34,6 +34,8 @@ class Draft:
     nodes: dict[str, Node | None] = field(default_factory=dict)
     """``None``: the name has no entries any more."""
     difference: Difference = field(default_factory=Difference)
+    taken_over: int = 0
+    """Records that came from the index that was there before sluice."""
     lags_ms: list[int] = field(default_factory=list)
     """Commit time - upload time, of each upload that came into the index."""
 
@@ -62,7 +64,9 @@ class GenerationWriter:
             known = self.catalog.entries([parent.names.get(name) for name in names])
             changed: dict[str, Entries] = {}
             for name, old in zip(names, known, strict=True):
-                before = {**base.entries(name), **old}
+                taken = base.entries(name, at=at)
+                draft.taken_over += sum(isinstance(entry, Record) for entry in taken.values())
+                before = {**taken, **old}
                 after = fold.apply(before, by_name.get(name, {}), at=at)
                 if after != old:
                     changed[name] = after
@@ -83,6 +87,7 @@ class GenerationWriter:
             at=draft.at,
             public=public,
             rejects_changed=draft.difference.rejects_changed,
+            info=base.info,
         )
         tree_body = tree.encode(grown)
         tree_digest = digest(tree_body)
@@ -97,7 +102,7 @@ class GenerationWriter:
                 replaced=draft.difference.replaced,
                 removed=draft.difference.removed,
                 rejected=draft.difference.rejected,
-                taken_over=base.records,
+                taken_over=draft.taken_over,
                 taken_over_shards=shards_digest,
             )
         )

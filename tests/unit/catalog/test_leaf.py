@@ -60,6 +60,24 @@ def test_a_node_tells_what_its_leaf_and_shard_hold() -> None:
     )
 
 
+def test_what_is_kept_out_on_purpose_stands_in_the_shard_as_removed() -> None:
+    entries: dict[str, Entry] = {
+        A: record(A),
+        "alpha-4.0-0.conda": PIN,
+        "alpha-3.0-0.conda": PIN,
+        A2: REJECT,
+    }
+    body = leaf.render("alpha", entries, at=AT).shard_body
+    assert body
+    assert msgpack.unpackb(unzstd(body))["removed"] == ["alpha-3.0-0.conda", "alpha-4.0-0.conda"]
+
+
+def test_nobody_judges_a_pin_so_none_is_ever_outdated() -> None:
+    old = msgspec.structs.replace(PIN, extractor=0)
+    assert leaf.render("alpha", {A: record(A), A2: old}, at=AT).node.extractor == 1
+    assert leaf.render("alpha", {A2: old}, at=AT).node.extractor == leaf.NEVER_OUTDATED
+
+
 def test_a_name_without_records_has_no_shard() -> None:
     rendered = leaf.render("alpha", {A: REJECT, A2: PIN}, at=AT)
     assert rendered.shard_body is None

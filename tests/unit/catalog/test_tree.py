@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from msgspec import UNSET
 
 from sluice.catalog import tree
 from sluice.catalog.tree import EMPTY, Node, Tree
@@ -83,6 +86,22 @@ def test_growing_replaces_adds_and_drops_names_and_leaves_the_parent_alone() -> 
 def test_the_generation_in_which_rejects_changed_is_remembered() -> None:
     grown = tree.grow(EMPTY, {}, generation=7, at=1, public=False, rejects_changed=True)
     assert grown.rejects_generation == 7
+
+
+def test_what_was_taken_over_of_the_channel_stays_until_something_else_is() -> None:
+    def grow(parent: Tree, info: dict[str, Any]) -> Tree:
+        return tree.grow(
+            parent, {}, generation=9, at=9, public=True, rejects_changed=False, info=info
+        )
+
+    said = {"base_url": "../", "z": {"b": [1], "a": None}}
+    first = grow(TREE, said)
+    assert (TREE.info, first.info) == (UNSET, said)
+    assert grow(first, {}).info == said
+    assert grow(first, {"z": 1}).info == {"z": 1}
+    assert tree.decode(tree.encode(first), what="tree") == first
+    turned = grow(TREE, {"z": {"a": None, "b": [1]}, "base_url": "../"})
+    assert tree.encode(turned) == tree.encode(first)
 
 
 def test_the_records_of_a_tree_are_those_of_its_names() -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
-from sluice.catalog.leaf import Entries, Record, Reject
+from sluice.catalog.leaf import Entries, Pin, Record, Reject
 from sluice.errors import Corrupt
 from sluice.publish import repodata
 from sluice.publish.fence import Stamp
-from sluice.publish.repodata import Records
+from sluice.publish.repodata import Contents, Records
 from tests.support.staged import A2, A, B, identity_of
 
 STAMP = Stamp(3, "ab" * 32, "me")
 REJECT = Reject(identity=identity_of(), extractor=1, code="c", sentence="s", at=1)
+PIN = Pin(identity=None, extractor=0, at=1, reason="withdrawn")
 
 
 def record(**fields: object) -> Record:
@@ -26,9 +29,15 @@ def raw(**records: str) -> Records:
     return {name: msgspec.Raw(text.encode()) for name, text in records.items()}
 
 
-def render(records: Records) -> bytes:
+def render(records: Records, *removed: str, **info: Any) -> bytes:
     """Render."""
-    return repodata.render(records, subdir="linux-64", stamp=STAMP)
+    contents = Contents(records, set(removed))
+    return repodata.render(contents, info=info, subdir="linux-64", stamp=STAMP)
+
+
+def texts(contents: Contents) -> dict[str, bytes]:
+    """The records, to be compared."""
+    return {name: bytes(text) for name, text in contents.records.items()}
 
 
 def test_an_index_is_what_cep_36_says_with_the_stamp_in_a_key_that_clients_ignore() -> None:
@@ -48,15 +57,42 @@ def test_an_empty_index_is_valid() -> None:
     )
 
 
-def test_records_are_read_back_as_they_stand() -> None:
+def test_what_a_channel_says_of_itself_stands_in_info_sorted_at_every_depth() -> None:
+    assert render({}, z={"b": 1, "a": [{"d": 2, "c": "é"}]}, subdir="ours comes first").startswith(
+        '{"info":{"subdir":"linux-64","z":{"a":[{"c":"é","d":2}],"b":1}},'.encode()
+    )
+    assert b'"repodata_version":1,' in render({}, base_url="")
+
+
+def test_an_index_with_a_base_url_is_of_version_2() -> None:
+    """CEP 15."""
+    body = render({}, base_url="https://cdn/")
+    assert body.startswith(b'{"info":{"base_url":"https://cdn/","subdir":"linux-64"},')
+    assert b'"repodata_version":2,' in body
+
+
+def test_files_that_are_kept_out_on_purpose_are_listed_in_order() -> None:
+    assert b'"removed":["alpha-1.0-0.conda","beta-1.0-py312_0.conda"],' in render({}, B, A)
+
+
+def test_an_index_is_read_back_as_it_stands() -> None:
     records = raw(a='{"b": "\\u00e9",  "a":1.50}', b='{"é":[]}')
-    assert {name: bytes(text) for name, text in repodata.read(render(records)).items()} == {
-        name: bytes(text) for name, text in records.items()
-    }
+    found = repodata.read(render(records, B))
+    assert texts(found) == texts(Contents(records, set()))
+    assert found.removed == {B}
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{}", b"[]", b'{"packages":{}}', b'{"packages":{},"packages.conda":[]}', b"\xff"]
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"packages":{},"removed":[]}',
+        b'{"packages":{},"packages.conda":{}}',
+        b'{"packages":{},"packages.conda":[],"removed":[]}',
+        b"\xff",
+    ],
 )
 def test_what_is_not_such_an_index_is_corrupt(body: bytes) -> None:
     with pytest.raises(Corrupt, match="not a repodata"):
@@ -64,24 +100,30 @@ def test_what_is_not_such_an_index_is_corrupt(body: bytes) -> None:
 
 
 def test_a_record_is_serialised_with_sorted_keys_at_every_depth_and_rejects_are_left_out() -> None:
-    entries: Entries = {B: record(b={"y": 1, "x": "é"}, a=[1]), A: REJECT}
-    assert {name: bytes(text) for name, text in repodata.raw_records(entries).items()} == {
-        B: '{"a":[1],"b":{"x":"é","y":1}}'.encode()
-    }
+    contents = repodata.contents_of([{B: record(b={"y": 1, "x": "é"}, a=[1]), A: REJECT}])
+    assert texts(contents) == {B: '{"a":[1],"b":{"x":"é","y":1}}'.encode()}
+    assert contents.removed == set()
+
+
+def test_pins_are_what_was_removed() -> None:
+    assert repodata.contents_of([{A: PIN}, {B: PIN, A2: REJECT}]) == Contents({}, {A, B})
 
 
 def test_splicing_replaces_adds_and_drops_and_leaves_the_rest_alone() -> None:
-    before: Entries = {A: record(n=1), A2: record(n=2)}
-    after: Entries = {A: record(n=9), "alpha-3.0-0.conda": record(n=3), A2: REJECT}
-    kept = repodata.raw_records({B: record(n=7)})
-    records = {**repodata.raw_records(before), **kept}
-    assert render(repodata.splice(records, [(before, after)])) == render(
-        {**repodata.raw_records(after), **kept}
+    before: Entries = {A: record(n=1), A2: record(n=2), "alpha-4.0-0.conda": PIN}
+    after: Entries = {A: record(n=9), "alpha-3.0-0.conda": PIN, A2: REJECT}
+    rest: Entries = {B: record(n=7), "beta-2.0-0.conda": PIN}
+    previous = repodata.contents_of([before, rest])
+    spliced = repodata.splice(previous, [(before, after)])
+    expected = repodata.contents_of([after, rest])
+    assert (texts(spliced), spliced.removed) == (texts(expected), expected.removed)
+    assert (set(previous.records), previous.removed) == (
+        {A, A2, B},
+        {"alpha-4.0-0.conda", "beta-2.0-0.conda"},
     )
-    assert set(records) == {A, A2, B}
 
 
 def test_splicing_nothing_changes_nothing() -> None:
-    records = raw(a="{}")
-    assert repodata.splice(records, []) == records
-    assert repodata.splice(records, [({}, {})]) == records
+    contents = Contents(raw(a="{}"), {B})
+    assert repodata.splice(contents, []) == contents
+    assert repodata.splice(contents, [({}, {})]) == contents

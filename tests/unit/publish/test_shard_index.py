@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgpack
+import msgspec
 
 from sluice.catalog.tree import Tree
 from sluice.publish import shard_index
@@ -35,6 +36,23 @@ def test_the_index_names_every_shard_and_says_when_its_commit_was() -> None:
         "version": 1,
     }
     assert list(content["shards"]) == ["a", "b"]
+
+
+def test_what_a_channel_says_of_itself_stands_there_but_not_in_place_of_what_sluice_says() -> None:
+    said = {"base_url": "../files/", "channel_relations": {"base": "../x"}, "subdir": "other"}
+    body = shard_index.render(
+        msgspec.structs.replace(tree(), info=said), subdir="noarch", stamp=STAMP
+    )
+    info = msgpack.unpackb(unzstd(body))["info"]
+    assert info == {
+        "base_url": "../files/",
+        "channel_relations": {"base": "../x"},
+        "created_at": "2025-06-15T15:06:40.123Z",
+        "shards_base_url": "./shards/",
+        "sluice": {"generation": 3, "tree": "ab" * 32},
+        "subdir": "noarch",
+    }
+    assert list(info) == sorted(info)
 
 
 def test_whole_seconds_keep_their_fraction() -> None:

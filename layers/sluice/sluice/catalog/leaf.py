@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -19,6 +19,9 @@ NOT_EXTRACTED = 0
 """Extractor version of what no extractor judged, but for the lack of a better verdict is believed:
 records of somebody else's index, and rejects for what could not be read.  Any extractor's verdict
 comes before it, and reconcile reads those packages again."""
+
+NEVER_OUTDATED = 2**31 - 1
+"""Extractor version of a node that has only pins: there is nothing to read again."""
 
 _LISTING_DIGEST_BYTES = 16
 
@@ -39,6 +42,11 @@ class Record(_Entry, frozen=True, kw_only=True, tag="record"):
     run_exports: Any = None
     channeldata: dict[str, Any] = msgspec.field(default_factory=dict)
 
+    @property
+    def taken_over(self) -> bool:
+        """Whether it is of an index before sluice, and nothing better was ever known."""
+        return not self.digests_from
+
 
 class Reject(_Entry, frozen=True, kw_only=True, tag="reject"):
     """The file cannot be indexed."""
@@ -50,7 +58,10 @@ class Reject(_Entry, frozen=True, kw_only=True, tag="reject"):
 
 
 class Pin(_Entry, frozen=True, kw_only=True, tag="pin"):
-    """The file is kept out on purpose, until another object is uploaded under its name."""
+    """The file is kept out on purpose, until another object is uploaded under its name.
+
+    Clients find it among what was ``removed`` (CEP 36).  Nobody judges it, however new.
+    """
 
     at: int
     reason: str
@@ -99,7 +110,7 @@ def render(name: str, entries: Entries, *, at: int) -> Rendered:
     leaf_body = pack(Leaf(at=at, entries=dict(entries)))
     records = records_of(entries)
     # The files under "" have no parsable name, so there is no shard a client could ask for.
-    shard_body = shard(records, at=at) if records and name else None
+    shard_body = shard(records, pinned(entries), at=at) if records and name else None
     times = [r["indexed_timestamp"] for r in records.values()]
     node = Node(
         leaf=bytes.fromhex(digest(leaf_body)),
@@ -107,7 +118,10 @@ def render(name: str, entries: Entries, *, at: int) -> Rendered:
         listing=listing_digest(listed(entries)),
         records=len(records),
         rejects=sum(isinstance(entry, Reject) for entry in entries.values()),
-        extractor=min(entry.extractor for entry in entries.values()),
+        extractor=min(
+            (entry.extractor for entry in entries.values() if not isinstance(entry, Pin)),
+            default=NEVER_OUTDATED,
+        ),
         oldest=min(times, default=None),
         newest=max(times, default=None),
     )
@@ -123,8 +137,15 @@ def records_of(entries: Entries) -> dict[str, dict[str, Any]]:
     }
 
 
-def shard(records: Mapping[str, Mapping[str, Any]], *, at: int) -> bytes:
-    """Serialise the public shard of one name (CEP 16); ``records`` by filename, sorted.
+def pinned(entries: Entries) -> list[str]:
+    """The files that are kept out on purpose, sorted."""
+    return sorted(name for name, entry in entries.items() if isinstance(entry, Pin))
+
+
+def shard(
+    records: Mapping[str, Mapping[str, Any]], removed: Sequence[str] = (), *, at: int
+) -> bytes:
+    """Serialise the public shard of one name (CEP 16); filenames sorted.
 
     Digests are bytes there.  Both package maps are always present: py-rattler asks for them.
     ``at`` is a key that clients ignore; it keeps a shard's name from ever recurring, so that
@@ -137,7 +158,7 @@ def shard(records: Mapping[str, Mapping[str, Any]], *, at: int) -> bytes:
         "at": at,
         "packages": packages,
         "packages.conda": packages_conda,
-        "removed": [],
+        "removed": list(removed),
     }
     ordered = msgspec.to_builtins(content, builtin_types=(bytes,), order="sorted")
     return zstd.compress(pack_plain(ordered))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from sluice.catalog.codec import FORMAT, pack, unpack
 
@@ -39,6 +41,9 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
     rejects_generation: int
     """The generation in which the set of rejects last changed; 0 where there never were any."""
     names: dict[str, Node]
+    info: dict[str, Any] | UnsetType = UNSET
+    """What the index before sluice said for clients about the channel, in ``info`` (CEP 36);
+    absent where there was nothing."""
     format: int = FORMAT
 
     @property
@@ -47,6 +52,7 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
         return sum(node.records for node in self.names.values())
 
 
+NO_INFO: Mapping[str, Any] = {}
 EMPTY = Tree(generation=0, at=0, public=False, rejects_generation=0, names={})
 """What a subdir is before its first commit."""
 
@@ -69,8 +75,12 @@ def grow(
     at: int,
     public: bool,
     rejects_changed: bool,
+    info: Mapping[str, Any] = NO_INFO,
 ) -> Tree:
-    """The next generation: ``nodes`` replace those of their names, ``None`` drops the name."""
+    """The next generation: ``nodes`` replace those of their names, ``None`` drops the name.
+
+    ``info``, if any, replaces the parent's.
+    """
     names = {name: node for name, node in parent.names.items() if name not in nodes}
     names.update((name, node) for name, node in nodes.items() if node)
     return Tree(
@@ -79,6 +89,7 @@ def grow(
         public=public,
         rejects_generation=generation if rejects_changed else parent.rejects_generation,
         names=names,
+        info=dict(info) if info else parent.info,
     )
 
 

@@ -6,10 +6,12 @@ and ``repodata.json`` follow, each behind the fence; a crash in between is finis
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sluice import headers, zstd
 from sluice.catalog.commit import Head
+from sluice.catalog.leaf import Entries
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree, changed_names
 from sluice.concurrency import chunks
@@ -18,7 +20,7 @@ from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.limits import NAMES_AT_ONCE
 from sluice.publish import rejects, repodata, shard_index
 from sluice.publish.fence import Page, Replaced, Stamp, Standing, replace, standing
-from sluice.publish.repodata import Records
+from sluice.publish.repodata import Contents
 from sluice.store import ObjectInfo, ObjectStore, StoredObject
 
 
@@ -124,34 +126,33 @@ class _Work:
         self._write(self._to.state, Page(key, body, headers.PRIVATE_JSON), found)
 
     def _render_repodata(self, previous: StoredObject | None) -> bytes:
-        records = self._spliced(previous) if previous else None
+        contents = self._spliced(previous) if previous else None
         # A count that is off means that the previous file was not what its stamp said.
-        if records is None or len(records) != self._tree.records:
-            records = self._from_leaves()
-        return repodata.render(records, subdir=self._subdir.name, stamp=self._stamp)
+        if contents is None or len(contents.records) != self._tree.records:
+            contents = repodata.contents_of(self._leaves())
+        return repodata.render(
+            contents, info=self._tree.info or {}, subdir=self._subdir.name, stamp=self._stamp
+        )
 
-    def _from_leaves(self) -> Records:
-        records: Records = {}
+    def _leaves(self) -> Iterator[Entries]:
         for nodes in chunks(self._tree.names.values(), NAMES_AT_ONCE):
-            for entries in self._catalog.entries(nodes):
-                records.update(repodata.raw_records(entries))
-        return records
+            yield from self._catalog.entries(nodes)
 
-    def _spliced(self, previous: StoredObject) -> Records | None:
-        """The records by way of the previous file, or ``None`` where that cannot be done."""
+    def _spliced(self, previous: StoredObject) -> Contents | None:
+        """The contents by way of the previous file, or ``None`` where that cannot be done."""
         theirs = Stamp.parse(previous.info.metadata)
         old_tree = self._catalog.find_tree(theirs.tree) if theirs else None
         if not theirs or not old_tree or old_tree.generation != theirs.generation:
             return None
         names = list(changed_names(old_tree, self._tree))
         try:
-            records = repodata.read(zstd.decompress(previous.body))
+            contents = repodata.read(zstd.decompress(previous.body))
             old = self._catalog.entries([old_tree.names.get(name) for name in names])
         except Corrupt:
             # Other bytes under our metadata, or leaves that were collected: it is only a cache.
             return None
         new = self._catalog.entries([self._tree.names.get(name) for name in names])
-        return repodata.splice(records, zip(old, new, strict=True))
+        return repodata.splice(contents, zip(old, new, strict=True))
 
     def _write(self, store: ObjectStore, page: Page, found: ObjectInfo | None) -> Replaced:
         done = replace(store, page, self._stamp, found=found)
