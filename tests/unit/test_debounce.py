@@ -18,7 +18,7 @@ SQS_ID_CHARS_MAX = 128
 def test_a_request_is_for_the_end_of_the_window_of_eight_seconds_and_one_more() -> None:
     assert debounce.windowed(SUBDIR, now_ms=1_000_007_999, debounce_seconds=10) == QueueMessage(
         body='{"channel":"Conda/Default","subdir":"linux-64","not_before":1000009000,'
-        '"create":false,"format":1}',
+        '"create":false,"adopt":false,"format":1}',
         group="Conda%2FDefault/linux-64",
         deduplication_id="Conda%2FDefault/linux-64|125000",
     )
@@ -54,6 +54,23 @@ def test_a_request_to_create_is_not_swallowed_by_one_that_only_merges() -> None:
         debounce.windowed(SUBDIR, now_ms=0, debounce_seconds=10, create=create).send_to(queue)
     assert [debounce.parse(message.body).create for message in queue.messages] == [False, True]
     assert queue.messages[1].group == queue.messages[0].group
+
+
+def test_a_request_to_adopt_is_one_of_its_own_as_well() -> None:
+    queue = MemoryQueue()
+    for create, adopt in ((False, False), (False, True), (True, True), (False, True)):
+        debounce.windowed(
+            SUBDIR, now_ms=0, debounce_seconds=10, create=create, adopt=adopt
+        ).send_to(queue)
+    assert [debounce.parse(message.body) for message in queue.messages] == [
+        MergeRequest(SUBDIR, 9000, create=create, adopt=adopt)
+        for create, adopt in ((False, False), (False, True), (True, True))
+    ]
+
+
+def test_a_request_of_an_older_sluice_adopts_nothing() -> None:
+    body = '{"channel":"c","subdir":"noarch","not_before":1,"create":true,"format":1}'
+    assert debounce.parse(body) == MergeRequest(Subdir("c", "noarch"), 1, create=True, adopt=False)
 
 
 def test_a_request_for_a_further_merge_has_an_id_of_its_own_and_is_due_at_once() -> None:

@@ -38,6 +38,8 @@ class MergeRequest:
     """End of the request's window and one second, ms since the epoch."""
     create: bool = False
     """Commit and publish an empty index where there is none (CEP 26: noarch must exist)."""
+    adopt: bool = False
+    """Take over an index that another stack publishes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +60,28 @@ class _Body(msgspec.Struct, kw_only=True):
     subdir: str
     not_before: int
     create: bool = False
+    adopt: bool = False
     format: int = FORMAT
 
 
 def windowed(
-    subdir: Subdir, *, now_ms: int, debounce_seconds: int, create: bool = False
+    subdir: Subdir,
+    *,
+    now_ms: int,
+    debounce_seconds: int,
+    create: bool = False,
+    adopt: bool = False,
 ) -> QueueMessage:
     """Ask for a merge when the window that ``now_ms`` lies in has closed.
 
-    A request to create has ids of its own: it must not be swallowed by one that only merges.
+    A request to create or to adopt has ids of its own: it must not be swallowed by one that only
+    merges.
     """
     window_ms = (debounce_seconds - CLOCK_SKEW_SECONDS) * 1000
     window = now_ms // window_ms
-    request = MergeRequest(subdir, not_before=(window + 1) * window_ms + 1000, create=create)
-    return _message(request, suffix=f"create|{window}" if create else str(window))
+    not_before = (window + 1) * window_ms + 1000
+    request = MergeRequest(subdir, not_before=not_before, create=create, adopt=adopt)
+    return _message(request, suffix=f"{'create|' * create}{'adopt|' * adopt}{window}")
 
 
 def unwindowed(subdir: Subdir, *, now_ms: int, unique: str) -> QueueMessage:
@@ -92,7 +102,10 @@ def parse(body: str) -> MergeRequest:
     if not is_subdir(request.subdir):
         raise UnknownEvent(f"not a merge request: {request.subdir!r} is not a subdir")
     return MergeRequest(
-        Subdir(request.channel, request.subdir), request.not_before, create=request.create
+        Subdir(request.channel, request.subdir),
+        request.not_before,
+        create=request.create,
+        adopt=request.adopt,
     )
 
 
@@ -105,6 +118,7 @@ def _message(request: MergeRequest, *, suffix: str) -> QueueMessage:
         subdir=request.subdir.name,
         not_before=request.not_before,
         create=request.create,
+        adopt=request.adopt,
     )
     return QueueMessage(
         body=msgspec.json.encode(body).decode(),

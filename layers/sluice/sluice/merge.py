@@ -15,7 +15,7 @@ is the order of the steps (design, section 8):
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import msgspec
@@ -80,11 +80,11 @@ def merge(world: Merger, request: MergeRequest, *, time_left_ms: Callable[[], in
     Raises ``Unavailable``, ``Corrupt``, ``TooNew`` and ``ForeignOwner``; whatever was staged
     then still is.
     """
-    run = _Run(world, request.subdir)
+    run = _Run(world, request)
     after: str | None = None
     consumed: list[str] = []
     while True:
-        batch = run.merge_batch(after, create=request.create)
+        batch = run.merge_batch(after)
         consumed += batch.consumed
         after = batch.resume_after
         if after is None:
@@ -105,9 +105,10 @@ def merge(world: Merger, request: MergeRequest, *, time_left_ms: Callable[[], in
 class _Run:
     """One merge of one subdir."""
 
-    def __init__(self, world: Merger, subdir: Subdir) -> None:
+    def __init__(self, world: Merger, request: MergeRequest) -> None:
         self._world = world
-        self._subdir = subdir
+        self._request = request
+        self._subdir = subdir = request.subdir
         self._catalog = CatalogReader(world.state, subdir, world.gather)
         self._writer = GenerationWriter(
             world.channel, world.state, subdir, self._catalog, world.gather
@@ -115,14 +116,14 @@ class _Run:
         self._head = BEFORE_FIRST.head
         self.report = MergeReport()
 
-    def merge_batch(self, after: str | None, *, create: bool) -> staging.Batch:
+    def merge_batch(self, after: str | None) -> staging.Batch:
         """Commit one batch of the log, starting over whenever another merge won the head."""
         for _ in range(MERGE_ATTEMPTS_MAX):
             version = read_head(self._world.state, self._subdir)
             batch = staging.read_batch(
                 self._world.state, self._subdir, gather=self._world.gather, after=after
             )
-            swapped = self._commit_batch(version, batch, create=create)
+            swapped = self._commit_batch(version, batch)
             if swapped is not None:
                 self._head = swapped.head
                 self.report.generation = swapped.head.generation
@@ -134,7 +135,8 @@ class _Run:
 
     def publish(self) -> None:
         """Bring the published files up to the head of the last batch."""
-        done = self._world.publisher.publish(self._subdir, self._head, self._catalog)
+        publisher = replace(self._world.publisher, adopt=self._request.adopt)
+        done = publisher.publish(self._subdir, self._head, self._catalog)
         self.report.files_written += done.files_written
         self.report.foreign_overwritten += done.foreign_overwritten
 
@@ -150,15 +152,13 @@ class _Run:
         self.report.set_aside += len(batch.unreadable)
         self.report.too_new += batch.too_new
 
-    def _commit_batch(
-        self, version: HeadVersion, batch: staging.Batch, *, create: bool
-    ) -> HeadVersion | None:
+    def _commit_batch(self, version: HeadVersion, batch: staging.Batch) -> HeadVersion | None:
         """Swap the head to what the batch makes of it; ``None`` where another merge won."""
         head = version.head
         parent = self._catalog.tree(head.tree)
         news = fold.settle(batch.records, self._observe(batch))
-        goes_public = not parent.public and (create or _has_package(news))
-        base = read_base(self._world.channel, self._subdir) if goes_public else Base()
+        found = None if parent.public else self._find_base(news)
+        goes_public, base = found is not None, found or Base()
         at = max(self._world.clock(), parent.at + 1)
         draft = self._writer.draft(parent, base, news, at=at)
         unique = self._world.unique()
@@ -177,6 +177,15 @@ class _Run:
             self.report.lags_ms += draft.lags_ms
             self.report.difference.extend(draft.difference)
         return swapped
+
+    def _find_base(self, news: News) -> Base | None:
+        """What a subdir that goes public now begins with; ``None`` where it does not."""
+        certain = self._request.create or _has_package(news)
+        if not certain and not self._request.adopt:
+            return None
+        base = read_base(self._world.channel, self._subdir)
+        # Adopting creates nothing where there is nothing to adopt.
+        return base if certain or base.generation or base.records else None
 
     def _observe(self, batch: staging.Batch) -> dict[str, Identity | None]:
         """Look at the object behind every filename of the batch."""

@@ -28,7 +28,7 @@ class Stamp:
     tree: str
     """Digest of the tree that the file was rendered from."""
     owner: str
-    """The stack's id."""
+    """Name of the state bucket that the file was rendered from: two stacks on one state agree."""
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -55,7 +55,7 @@ class Standing(Enum):
     MISSING = auto()
     OLDER = auto()
     FOREIGN = auto()
-    """Written by another tool."""
+    """Written by another tool, or by another stack that is being taken over from."""
     SAME = auto()
     NEWER = auto()
 
@@ -65,14 +65,19 @@ class Standing(Enum):
         return self in (Standing.MISSING, Standing.OLDER, Standing.FOREIGN)
 
 
-def standing(found: ObjectInfo | None, mine: Stamp) -> Standing:
-    """Compare what is there with what is to be published; raises ``ForeignOwner``."""
+def standing(found: ObjectInfo | None, mine: Stamp, *, adopt: bool = False) -> Standing:
+    """Compare what is there with what is to be published.
+
+    Another stack's file raises ``ForeignOwner``, or counts as any other tool's with ``adopt``.
+    """
     if found is None:
         return Standing.MISSING
     theirs = Stamp.parse(found.metadata)
     if theirs is None:
         return Standing.FOREIGN
     if theirs.owner != mine.owner:
+        if adopt:
+            return Standing.FOREIGN
         raise ForeignOwner(
             f"{found.key} is published by {theirs.owner}, not by this stack ({mine.owner})"
         )
@@ -101,7 +106,14 @@ class Page:
     headers: Headers
 
 
-def replace(store: ObjectStore, page: Page, mine: Stamp, *, found: ObjectInfo | None) -> Replaced:
+def replace(
+    store: ObjectStore,
+    page: Page,
+    mine: Stamp,
+    *,
+    found: ObjectInfo | None,
+    adopt: bool = False,
+) -> Replaced:
     """Write a file unless a generation as new is there; ``found`` is the caller's first look.
 
     Whatever a write answered but a plain success, look again: our own late write then shows as
@@ -110,7 +122,7 @@ def replace(store: ObjectStore, page: Page, mine: Stamp, *, found: ObjectInfo | 
     headers = dataclasses.replace(page.headers, metadata=mine.metadata)
     foreign = 0
     for _ in range(WRITE_ATTEMPTS_MAX):
-        now = standing(found, mine)
+        now = standing(found, mine, adopt=adopt)
         if not now.behind:
             return Replaced(now, foreign)
         expected = found.etag if found else None

@@ -42,6 +42,8 @@ class Publisher:
     owner: str
     max_age_seconds: int
     """How long clients may keep an index file."""
+    adopt: bool = False
+    """Whether to take over what another stack publishes, instead of stopping."""
 
     def publish(self, subdir: Subdir, head: Head, catalog: CatalogReader) -> Published:
         """Bring everything that is behind ``head`` up to it.
@@ -59,6 +61,12 @@ class Publisher:
         if tree.rejects_generation:
             work.publish_rejects()
         return Published(work.written, work.foreign)
+
+
+def rejects_behind(found: ObjectInfo | None, tree: Tree, *, owner: str) -> bool:
+    """Tell whether the rejects changed since the document that is there was written."""
+    theirs = Stamp.parse(found.metadata) if found else None
+    return theirs is None or theirs.owner != owner or theirs.generation < tree.rejects_generation
 
 
 class _Work:
@@ -79,7 +87,7 @@ class _Work:
         """Write ``repodata_shards.msgpack.zst``, small enough to render whole each time."""
         key = self._subdir.public(SHARD_INDEX)
         found = self._to.channel.head(key)
-        if standing(found, self._stamp).behind:
+        if self._standing(found).behind:
             body = shard_index.render(self._tree, subdir=self._subdir.name, stamp=self._stamp)
             self._write(
                 self._to.channel,
@@ -91,10 +99,10 @@ class _Work:
         """Write ``repodata.json.zst``, then ``repodata.json``, from one rendering."""
         key_zst, key_json = self._subdir.public(REPODATA_ZST), self._subdir.public(REPODATA)
         found_json = self._to.channel.head(key_json)
-        json_behind = standing(found_json, self._stamp).behind
+        json_behind = self._standing(found_json).behind
         with self._to.channel.open(key_zst) as opened:
             found_zst = opened.info if opened else None
-            now = standing(found_zst, self._stamp)
+            now = self._standing(found_zst)
             if now is Standing.NEWER or not (now.behind or json_behind):
                 return
             # The previous file is downloaded only where it is of use.
@@ -116,10 +124,7 @@ class _Work:
         """Write the reject document, if the rejects changed since it was written."""
         key = self._subdir.rejects
         found = self._to.state.head(key)
-        if not standing(found, self._stamp).behind:
-            return
-        theirs = Stamp.parse(found.metadata) if found else None
-        if theirs and theirs.generation >= self._tree.rejects_generation:
+        if not rejects_behind(found, self._tree, owner=self._stamp.owner):
             return
         nodes = [node for node in self._tree.names.values() if node.rejects]
         body = rejects.render(self._catalog.entries(nodes), subdir=self._subdir, stamp=self._stamp)
@@ -154,8 +159,11 @@ class _Work:
         new = self._catalog.entries([self._tree.names.get(name) for name in names])
         return repodata.splice(contents, zip(old, new, strict=True))
 
+    def _standing(self, found: ObjectInfo | None) -> Standing:
+        return standing(found, self._stamp, adopt=self._to.adopt)
+
     def _write(self, store: ObjectStore, page: Page, found: ObjectInfo | None) -> Replaced:
-        done = replace(store, page, self._stamp, found=found)
+        done = replace(store, page, self._stamp, found=found, adopt=self._to.adopt)
         self.written += done.standing is Standing.SAME
         self.foreign += done.foreign_overwritten
         return done
