@@ -1,12 +1,14 @@
-"""One FIFO queue of SQS in memory, as far as debouncing goes: what was sent, what was dropped."""
+"""Queues of SQS in memory, as far as debouncing goes: what was sent, what was dropped."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from sluice.concurrency import chunks
 from sluice.errors import Unavailable
+from sluice.limits import MESSAGES_PER_BATCH_MAX
 from tests.support.memory_store import Clock, Hook, LostAnswer, ignore
 
 DEDUPLICATION_SECONDS = 300
@@ -60,3 +62,22 @@ class MemoryQueue:
             return
         self._sent_at[message.deduplication_id] = self._clock()
         self.messages.append(message)
+
+
+class MemoryFeed:
+    """``UploadFeed`` in memory; ``bodies`` may be consumed by the test."""
+
+    def __init__(self) -> None:
+        self.bodies: list[str] = []
+        self.before: Hook = ignore
+        self.after: Hook = ignore
+
+    def send_all(self, bodies: Sequence[str]) -> None:
+        """See ``UploadFeed.send_all``."""
+        for batch in chunks(bodies, MESSAGES_PER_BATCH_MAX):
+            try:
+                self.before("SendMessageBatch", "")
+                self.bodies += batch
+                self.after("SendMessageBatch", "")
+            except LostAnswer as error:
+                raise Unavailable("SendMessageBatch: no answer") from error

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from sluice.errors import Misconfigured
-from sluice.settings import ExtractSettings, MergeSettings, Settings
+from sluice.settings import ExtractSettings, MergeSettings, ReconcileSettings, Settings
 
 COMMON = {
     "CHANNEL_BUCKET": "channel",
@@ -21,7 +21,15 @@ EXTRACT = {
     "TRUST_UPLOADER_DIGESTS": "true",
     "UPLOAD_MAX_RECEIVES": "5",
 }
-MERGE = {**COMMON, "OWNER": "arn:stack", "INDEX_CACHE_MAX_AGE": "0"}
+MERGE = {**COMMON, "OWNER": "state", "INDEX_CACHE_MAX_AGE": "0"}
+RECONCILE = {
+    **COMMON,
+    "UPLOAD_QUEUE_URL": "https://sqs/upload",
+    "RECONCILE_QUEUE_URL": "https://sqs/reconcile.fifo",
+    "OWNER": "state",
+    "RETENTION_DAYS": "7",
+}
+AnySettings = ExtractSettings | MergeSettings | ReconcileSettings
 SETTINGS = Settings("channel", "state", "https://sqs/merge.fifo", 10)
 
 
@@ -31,10 +39,40 @@ def test_each_function_reads_its_variables() -> None:
         upload_queue_url="https://sqs/upload",
         trust_uploader_digests=True,
         upload_receives_max=5,
+        channel_prefixes=("",),
     )
     assert MergeSettings.from_env(MERGE) == MergeSettings(
-        SETTINGS, owner="arn:stack", index_max_age_seconds=0
+        SETTINGS, owner="state", index_max_age_seconds=0
     )
+    assert ReconcileSettings.from_env(RECONCILE) == ReconcileSettings(
+        SETTINGS,
+        upload_queue_url="https://sqs/upload",
+        reconcile_queue_url="https://sqs/reconcile.fifo",
+        owner="state",
+        retention_days=7,
+        channel_prefixes=("",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "prefixes"),
+    [
+        ("", ("",)),
+        ("team/", ("team/",)),
+        ("team/, Conda/Default/,", ("team/", "Conda/Default/")),
+    ],
+)
+def test_prefixes_are_separated_by_commas_and_none_stands_for_all(
+    text: str, prefixes: tuple[str, ...]
+) -> None:
+    extract = ExtractSettings.from_env({**EXTRACT, "CHANNEL_PREFIXES": text})
+    reconcile = ReconcileSettings.from_env({**RECONCILE, "CHANNEL_PREFIXES": text})
+    assert extract.channel_prefixes == reconcile.channel_prefixes == prefixes
+
+
+def test_a_prefix_that_no_key_can_have_is_refused() -> None:
+    with pytest.raises(Misconfigured, match="must not begin with a slash"):
+        ExtractSettings.from_env({**EXTRACT, "CHANNEL_PREFIXES": "a/,/b"})
 
 
 def test_trust_in_uploaders_can_be_withdrawn() -> None:
@@ -43,10 +81,12 @@ def test_trust_in_uploaders_can_be_withdrawn() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "env"), [(ExtractSettings, EXTRACT), (MergeSettings, MERGE)], ids=["E", "M"]
+    ("settings", "env"),
+    [(ExtractSettings, EXTRACT), (MergeSettings, MERGE), (ReconcileSettings, RECONCILE)],
+    ids=["E", "M", "R"],
 )
 def test_a_missing_or_empty_variable_is_named(
-    settings: type[ExtractSettings | MergeSettings], env: Mapping[str, str]
+    settings: type[AnySettings], env: Mapping[str, str]
 ) -> None:
     for name in env:
         without = {other: value for other, value in env.items() if other != name}
@@ -66,12 +106,19 @@ def test_a_missing_or_empty_variable_is_named(
         ("TRUST_UPLOADER_DIGESTS", "True", "true or false, not 'True'"),
         ("TRUST_UPLOADER_DIGESTS", "1", "true or false, not '1'"),
         ("INDEX_CACHE_MAX_AGE", "-1", "a whole number of 0 or more, not '-1'"),
+        ("RETENTION_DAYS", "0", "a whole number of 1 or more, not '0'"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_quoted_with_what_it_must_be(
     name: str, value: str, sentence: str
 ) -> None:
-    settings = ExtractSettings if name in EXTRACT else MergeSettings
+    everything = {**EXTRACT, **MERGE, **RECONCILE}
+    owners: list[tuple[type[AnySettings], Mapping[str, str]]] = [
+        (ExtractSettings, EXTRACT),
+        (MergeSettings, MERGE),
+        (ReconcileSettings, RECONCILE),
+    ]
+    settings = next(settings for settings, env in owners if name in env)
     with pytest.raises(Misconfigured) as raised:
-        settings.from_env({**EXTRACT, **MERGE, name: value})
+        settings.from_env({**everything, name: value})
     assert str(raised.value) == f"{name} must be {sentence}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from itertools import repeat
 
@@ -20,6 +21,7 @@ URL = "https://sqs.us-east-1.amazonaws.com/1/merge.fifo"
 CALLS: list[tuple[str, Callable[[SqsQueue], object]]] = [
     ("SendMessage", lambda queue: queue.send("b", group="g", deduplication_id="1")),
     ("ChangeMessageVisibility", lambda queue: queue.change_visibility("handle", 3)),
+    ("SendMessageBatch", lambda queue: queue.send_all(["b"])),
 ]
 
 
@@ -105,3 +107,56 @@ def test_the_fake_forgets_a_deduplication_id_after_five_minutes() -> None:
     for now in (0.0, 299.0, 300.0):
         queue.send(str(now), group="g", deduplication_id="1")
     assert [message.body for message in queue.messages] == ["0.0", "300.0"]
+
+
+def test_many_messages_are_sent_ten_at_a_time() -> None:
+    with mock_aws():
+        client = make_client()
+        url = client.create_queue(QueueName="upload")["QueueUrl"]
+        sizes: list[int] = []
+        client.meta.events.register(
+            "provide-client-params.sqs.SendMessageBatch",
+            lambda params, **_: sizes.append(len(params["Entries"])),
+        )
+        bodies = [f"{number} +%20é" for number in range(23)]
+        SqsQueue(client, url).send_all(bodies)
+        received: list[str] = []
+        while messages := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
+            "Messages"
+        ):
+            received += [message["Body"] for message in messages]
+    assert sizes == [10, 10, 3]
+    assert sorted(received) == sorted(bodies)
+
+
+def batch_answer(*, refused: dict[str, str]) -> Answer:
+    failed = [{"Id": one, "Code": code, "SenderFault": False} for one, code in refused.items()]
+    return Answer(body=json.dumps({"Successful": [], "Failed": failed}).encode())
+
+
+def test_of_a_batch_that_was_taken_in_part_only_the_rest_is_sent_again() -> None:
+    script = Script(
+        batch_answer(refused={"0": "InternalError", "2": "InternalError"}),
+        batch_answer(refused={"1": "InternalError"}),
+        batch_answer(refused={}),
+    )
+    client = make_client()
+    script.attach(client)
+    SqsQueue(client, URL).send_all(["a", "b", "c"])
+    bodies = [request.body for request in script.requests]
+    sent = [json.loads(body) for body in bodies if isinstance(body, bytes | str)]
+    assert [[entry["MessageBody"] for entry in batch["Entries"]] for batch in sent] == [
+        ["a", "b", "c"],
+        ["a", "c"],
+        ["c"],
+    ]
+
+
+def test_a_batch_of_which_some_is_refused_each_time_is_unavailable() -> None:
+    refusal = batch_answer(refused={"0": "InternalError"})
+    script = Script(*repeat(refusal, ATTEMPTS_MAX))
+    client = make_client()
+    script.attach(client)
+    with pytest.raises(Unavailable, match=f"SendMessageBatch {URL}: 1 refused: InternalError"):
+        SqsQueue(client, URL).send_all(["a"])
+    assert script.exhausted

@@ -1,6 +1,7 @@
-"""Every shape in which an S3 event can reach a function, reduced to which object it is about.
+"""Every shape in which an event about an object can reach a function, reduced to that object.
 
 Events are hints: neither the name of the event nor its sequencer is looked at, the object is.
+Beside S3's there is one of our own, ``look``, for objects that no event of S3 has told of.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from urllib.parse import unquote
 
 import msgspec
 
-from sluice.errors import UnknownEvent
+from sluice.errors import TooNew, UnknownEvent
 from sluice.parsing import UNDECODABLE
+
+LOOK_FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,18 @@ class ObjectEvent:
     """Bytes, where the event tells; a hint for how to read the object."""
 
 
+def look(event: ObjectEvent) -> str:
+    """Ask for a look at an object, as the body of a message; its key is not encoded."""
+    message = {
+        "format": LOOK_FORMAT,
+        "sluice": "look",
+        "bucket": event.bucket,
+        "key": event.key,
+        "size": event.size,
+    }
+    return msgspec.json.encode(message).decode()
+
+
 def parse_body(body: str) -> list[ObjectEvent]:
     """Read the body of an SQS message; raises ``UnknownEvent`` where it holds no S3 event."""
     try:
@@ -36,10 +51,10 @@ def parse_body(body: str) -> list[ObjectEvent]:
 
 
 def parse(event: Any) -> list[ObjectEvent]:
-    """Read an S3 notification, an EventBridge event or S3's test event (no objects).
+    """Read an S3 notification, an EventBridge event, S3's test event (no objects) or a ``look``.
 
     Shapes: AWS documentation, "Event message structure" (S3) and "EventBridge event message
-    structure" (S3).  Raises ``UnknownEvent`` for anything else.
+    structure" (S3).  Raises ``UnknownEvent`` for anything else, ``TooNew``.
     """
     match event:
         case {"Records": [*records]}:
@@ -48,6 +63,10 @@ def parse(event: Any) -> list[ObjectEvent]:
             return []
         case {"source": "aws.s3", "detail": {"bucket": {"name": str(bucket)}, "object": o}}:
             return [_object(bucket, o)]
+        case {"sluice": "look", "format": int(found)} if found > LOOK_FORMAT:
+            raise TooNew(f"a look of format {found}, this sluice knows {LOOK_FORMAT}")
+        case {"sluice": "look", "format": int(), "bucket": str(bucket), "key": str(key)}:
+            return [ObjectEvent(bucket, key, _size(event))]
     raise UnknownEvent(f"not an S3 event: {_glimpse(event)}")
 
 

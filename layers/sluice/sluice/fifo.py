@@ -1,12 +1,13 @@
-"""What sluice asks of a FIFO queue: two operations.
+"""What sluice asks of its queues: two operations of a FIFO queue, one of a standard queue.
 
-``sqs.py`` implements it with boto3, ``tests/support/memory_queue.py`` in memory.
+``sqs.py`` implements them with boto3, ``tests/support/memory_queue.py`` in memory.
 
 Errors: whatever keeps the queue from doing its part is ``Unavailable``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
@@ -27,4 +28,15 @@ class FifoQueue(Protocol):
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
         """Make a received message come back ``seconds`` from now; until then its group waits."""
+        ...
+
+
+class UploadFeed(Protocol):
+    """UploadQueue, from the side of who tells it of packages that no event has told of."""
+
+    def send_all(self, bodies: Sequence[str]) -> None:
+        """Send each body as a message of its own.
+
+        Where that fails, any of them may have been sent, some perhaps twice.
+        """
         ...

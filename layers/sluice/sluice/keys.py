@@ -242,12 +242,25 @@ def parse_state_channel(component: str) -> str:
     return "" if component == "%" else unquote(component)
 
 
+def parse_shard_key(key: str) -> Subdir | None:
+    """The subdir that a public shard is of; ``None`` where the key is no shard's."""
+    folder, _, _ = key.rpartition("/" + SHARDS_FOLDER)
+    channel, _, name = folder.rpartition("/")
+    subdir = Subdir(channel, name)
+    return subdir if is_subdir(name) and subdir.shards.digest(key) else None
+
+
 def parse_state_key(key: str) -> Subdir | None:
     """The subdir that a private key is about; ``None`` where it is about none."""
     _, _, rest = key.partition("/")
     component, _, rest = rest.partition("/")
     name = rest.partition("/")[0].removesuffix(".json")
     return Subdir(parse_state_channel(component), name) if component and is_subdir(name) else None
+
+
+def behind(folder: str) -> str:
+    """A key behind every one that begins with ``folder``, which ends with a slash."""
+    return folder[:-1] + chr(ord("/") + 1)
 
 
 def state_folder(kind: str, channel: str | None) -> str:

@@ -11,7 +11,7 @@ from sluice.errors import Misconfigured
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What both functions need."""
+    """What every function needs."""
 
     channel_bucket: str
     state_bucket: str
@@ -41,15 +41,21 @@ class ExtractSettings:
     trust_uploader_digests: bool
     upload_receives_max: int
     """How often UploadQueue hands a message out before it goes to the dead-letter queue."""
+    channel_prefixes: tuple[str, ...]
+    """See ``ReconcileSettings``."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> ExtractSettings:
-        """Read also ``UPLOAD_QUEUE_URL``, ``TRUST_UPLOADER_DIGESTS``, ``UPLOAD_MAX_RECEIVES``."""
+        """Read also ``UPLOAD_QUEUE_URL``, ``TRUST_UPLOADER_DIGESTS``, ``UPLOAD_MAX_RECEIVES``.
+
+        ``CHANNEL_PREFIXES`` may be empty or missing.
+        """
         return cls(
             common=Settings.from_env(env),
             upload_queue_url=_text(env, "UPLOAD_QUEUE_URL"),
             trust_uploader_digests=_flag(env, "TRUST_UPLOADER_DIGESTS"),
             upload_receives_max=_whole(env, "UPLOAD_MAX_RECEIVES", at_least=1),
+            channel_prefixes=_prefixes(env),
         )
 
 
@@ -59,7 +65,7 @@ class MergeSettings:
 
     common: Settings
     owner: str
-    """Who publishes: the stack's id, written into the metadata of every index file."""
+    """Who publishes: the state bucket's name, written into the metadata of every index file."""
     index_max_age_seconds: int
 
     @classmethod
@@ -70,6 +76,43 @@ class MergeSettings:
             owner=_text(env, "OWNER"),
             index_max_age_seconds=_whole(env, "INDEX_CACHE_MAX_AGE", at_least=0),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileSettings:
+    """What reconcile needs."""
+
+    common: Settings
+    upload_queue_url: str
+    reconcile_queue_url: str
+    owner: str
+    """See ``MergeSettings``."""
+    retention_days: int
+    """For how long after its successor was published a generation can still be read."""
+    channel_prefixes: tuple[str, ...]
+    """Only subdirs whose folders begin with one of these are looked at; ``("",)``: all."""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> ReconcileSettings:
+        """Read also ``UPLOAD_QUEUE_URL``, ``RECONCILE_QUEUE_URL``, ``OWNER``, ``RETENTION_DAYS``.
+
+        ``CHANNEL_PREFIXES`` may be empty or missing.
+        """
+        return cls(
+            common=Settings.from_env(env),
+            upload_queue_url=_text(env, "UPLOAD_QUEUE_URL"),
+            reconcile_queue_url=_text(env, "RECONCILE_QUEUE_URL"),
+            owner=_text(env, "OWNER"),
+            retention_days=_whole(env, "RETENTION_DAYS", at_least=1),
+            channel_prefixes=_prefixes(env),
+        )
+
+
+def _prefixes(env: Mapping[str, str]) -> tuple[str, ...]:
+    prefixes = tuple(prefix.strip() for prefix in env.get("CHANNEL_PREFIXES", "").split(","))
+    if any(prefix.startswith("/") for prefix in prefixes):
+        raise Misconfigured(f"CHANNEL_PREFIXES must not begin with a slash: {','.join(prefixes)}")
+    return tuple(prefix for prefix in prefixes if prefix) or ("",)
 
 
 def _text(env: Mapping[str, str], name: str) -> str:

@@ -1,15 +1,22 @@
-"""``FifoQueue`` on SQS, with boto3."""
+"""``FifoQueue`` and ``UploadFeed`` on SQS, with boto3."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sluice.concurrency import chunks
 from sluice.errors import Unavailable
-from sluice.limits import ATTEMPTS_MAX, CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
+from sluice.limits import (
+    ATTEMPTS_MAX,
+    CONNECT_TIMEOUT_SECONDS,
+    MESSAGES_PER_BATCH_MAX,
+    READ_TIMEOUT_SECONDS,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -30,7 +37,7 @@ def make_client() -> SQSClient:
 
 
 class SqsQueue:
-    """One queue of SQS; only a FIFO one takes what ``send`` sends."""
+    """One queue of SQS; a FIFO one takes what ``send`` sends, a standard one ``send_all``."""
 
     def __init__(self, client: SQSClient, url: str) -> None:
         self._client = client
@@ -56,3 +63,28 @@ class SqsQueue:
             )
         except _FAILURES as error:
             raise Unavailable(f"ChangeMessageVisibility {self._url}: {error}") from error
+
+    def send_all(self, bodies: Sequence[str]) -> None:
+        """See ``UploadFeed.send_all``."""
+        for batch in chunks(bodies, MESSAGES_PER_BATCH_MAX):
+            self._send_batch(batch)
+
+    def _send_batch(self, bodies: Sequence[str]) -> None:
+        """Send up to ten messages; SQS may take some of them and refuse the others."""
+        for _ in range(ATTEMPTS_MAX):
+            try:
+                answer = self._client.send_message_batch(
+                    QueueUrl=self._url,
+                    Entries=[
+                        {"Id": str(number), "MessageBody": body}
+                        for number, body in enumerate(bodies)
+                    ],
+                )
+            except _FAILURES as error:
+                raise Unavailable(f"SendMessageBatch {self._url}: {error}") from error
+            refused = answer.get("Failed", [])
+            if not refused:
+                return
+            bodies = [bodies[int(entry["Id"])] for entry in refused]
+        codes = ", ".join(sorted({entry["Code"] for entry in refused}))
+        raise Unavailable(f"SendMessageBatch {self._url}: {len(refused)} refused: {codes}")
