@@ -1,0 +1,103 @@
+"""Comparing what is in the bucket with what the catalog holds.  Pure.
+
+Names whose files are as the catalog knows them are told by a digest that the tree holds; only the
+leaves of the others are needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from sluice import extract
+from sluice.catalog.leaf import NOT_EXTRACTED, Entries, Entry, Pin, Reject, listing_digest
+from sluice.catalog.tree import Tree
+from sluice.identity import Identity
+from sluice.limits import PROVISIONAL_REJECT_HOURS
+from sluice.reconcile.listing import Listing
+
+_HOUR_MS = 3_600_000
+
+
+class Kind(Enum):
+    """How the bucket and the catalog differ about one file."""
+
+    MISSING = "missing"
+    """It is there, and the catalog does not know it."""
+    CHANGED = "changed"
+    """Another object is there than the one that was judged."""
+    GONE = "gone"
+    """The catalog knows it, and it is not there."""
+    OUTDATED = "outdated"
+    """The object that was judged is there, but deserves another verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One file about which the bucket and the catalog differ."""
+
+    kind: Kind
+    filename: str
+    size: int | None
+    """Bytes; ``None`` where it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """When a verdict on an object that has not changed is to be passed again."""
+
+    now_ms: int
+    re_extract: bool
+    """Rejects, too: an archived object that was restored, say, shows in no listing."""
+
+    def outdated(self, entry: Entry) -> bool:
+        """Tell whether the verdict is by an older extractor, or none at all."""
+        if isinstance(entry, Pin):
+            return False  # it stays, whatever a newer extractor thinks of the package
+        if isinstance(entry, Reject) and entry.extractor == NOT_EXTRACTED:
+            age_ms = self.now_ms - entry.at
+            return self.re_extract or age_ms > PROVISIONAL_REJECT_HOURS * _HOUR_MS
+        return entry.extractor < extract.VERSION or (self.re_extract and isinstance(entry, Reject))
+
+
+def suspects(listing: Listing, tree: Tree, criteria: Criteria) -> list[str]:
+    """The package names whose leaves must be looked at, in order."""
+    return sorted(
+        name
+        for name in listing.names.keys() | tree.names.keys()
+        if _suspicious(name, listing, tree, criteria)
+    )
+
+
+def compare(
+    there: Mapping[str, Identity], entries: Entries, criteria: Criteria
+) -> Iterator[Difference]:
+    """Tell the differences about the files of one package name, in order."""
+    for filename in sorted(there.keys() | entries.keys()):
+        found = there.get(filename)
+        kind = _kind(found, entries.get(filename), criteria)
+        if kind:
+            yield Difference(kind, filename, found.size if found else None)
+
+
+def _suspicious(name: str, listing: Listing, tree: Tree, criteria: Criteria) -> bool:
+    node = tree.names.get(name)
+    return (
+        node is None
+        or node.extractor < extract.VERSION
+        or (criteria.re_extract and node.rejects > 0)
+        or node.listing != listing_digest(listing.listed(name))
+    )
+
+
+def _kind(found: Identity | None, entry: Entry | None, criteria: Criteria) -> Kind | None:
+    if entry is None:
+        return Kind.MISSING
+    if found is None:
+        return Kind.GONE if entry.identity else None  # a pin may be on a file that is not there
+    # As in the digest: the time of an upload tells nothing that its content does not.
+    judged = entry.identity
+    if judged is None or (judged.etag, judged.size) != (found.etag, found.size):
+        return Kind.CHANGED
+    return Kind.OUTDATED if criteria.outdated(entry) else None

@@ -1,0 +1,159 @@
+"""Finding the subdirs of a bucket: nobody has to say which channels there are.
+
+Each phase is one walk through keys in their order, which can be taken up again behind any key.  The
+walk through the channel bucket is also the listing of the subdirs in it: each key is listed once,
+whatever else the bucket is full of, and shards are not listed at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from sluice.keys import (
+    PACKAGE_SUFFIXES,
+    Subdir,
+    behind,
+    parse_package_key,
+    parse_shard_key,
+    parse_state_key,
+    state_folder,
+)
+from sluice.limits import KEYS_PER_TICK
+from sluice.reconcile.cursor import Cursor, Phase
+from sluice.reconcile.listing import Listing
+from sluice.store import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A subdir, or just a place where the walk may be interrupted."""
+
+    resume: Cursor
+    """Where the walk goes on when this has been dealt with."""
+    subdir: Subdir | None = None
+    listing: Listing | None = None
+    """The subdir's packages, where the walk has passed all of them."""
+
+
+@dataclass(slots=True)
+class Discovery:
+    """The walks of one step."""
+
+    channel: ObjectStore
+    state: ObjectStore
+    prefixes: tuple[str, ...]
+    """Only subdirs whose folders begin with one of these are found."""
+    only: str | None
+    """Only this channel; ``None``: all."""
+    _found: set[Subdir] = field(default_factory=set)
+    """In this step.  Only to save requests: what a subdir holds tells which phase it belongs to."""
+
+    def walk(self, cursor: Cursor) -> Iterator[Found]:
+        """Yield every subdir behind ``cursor`` once, in all phases."""
+        after = cursor.after
+        phases = list(Phase)
+        for phase in phases[phases.index(cursor.phase) :] if cursor.phase else []:
+            walk = {
+                Phase.PACKAGES: self._packages,
+                Phase.HEADS: self._heads,
+                Phase.STAGING: self._staging,
+            }[phase]
+            for found in walk(after):
+                if found.subdir:
+                    self._found.add(found.subdir)
+                yield found
+            after = None
+
+    def _packages(self, after: str | None) -> Iterator[Found]:
+        for prefix in self._package_prefixes():
+            if after is None or after <= prefix or after.startswith(prefix):
+                yield from self._below(prefix, after)
+
+    def _package_prefixes(self) -> list[str]:
+        """In order, none within another."""
+        if self.only is not None:
+            return [f"{self.only}/" if self.only else ""]
+        return [
+            prefix
+            for prefix in sorted(set(self.prefixes))
+            if not any(prefix != other and prefix.startswith(other) for other in self.prefixes)
+        ]
+
+    def _below(self, prefix: str, begin: str | None) -> Iterator[Found]:
+        """Walk through the channel bucket.
+
+        A folder is passed when a key comes that is not in it.  Until then others may be found
+        within it: a folder that is named like a subdir can be a channel as well.
+        """
+        passing: list[tuple[Subdir, Listing]] = []
+        after: str | None = begin
+        others = 0
+        while after is not None or begin is None:
+            jump: str | None = None
+            for info in self.channel.list(prefix, after=after):
+                while passing and not info.key.startswith(passing[-1][0].prefix):
+                    yield self._passed(*passing.pop(), begin)
+                others += 1
+                if shards_of := parse_shard_key(info.key):
+                    jump = behind(shards_of.shards.prefix)
+                    break
+                key = parse_package_key(info.key)
+                if key and self._wants(key.subdir):
+                    if not passing or passing[-1][0] != key.subdir:
+                        passing.append((key.subdir, Listing()))
+                    passing[-1][1].add(key.filename, info)
+                    others = 0
+                elif not passing and others >= KEYS_PER_TICK:
+                    yield Found(Cursor(phase=Phase.PACKAGES, after=info.key))
+                    others = 0
+            if jump is None:
+                break
+            after = jump
+        while passing:
+            yield self._passed(*passing.pop(), begin)
+
+    def _passed(self, subdir: Subdir, listing: Listing, begin: str | None) -> Found:
+        """Tell of a subdir; a walk that began inside of it has not seen all of it."""
+        whole = begin is None or not begin.startswith(subdir.prefix)
+        resume = Cursor(phase=Phase.PACKAGES, after=behind(subdir.prefix))
+        return Found(resume, subdir, listing if whole else None)
+
+    def _heads(self, after: str | None) -> Iterator[Found]:
+        for number, info in enumerate(
+            self.state.list(state_folder("heads", self.only), after=after), start=1
+        ):
+            resume = Cursor(phase=Phase.HEADS, after=info.key)
+            subdir = parse_state_key(info.key)
+            if subdir and self._is_new(subdir) and not self._has_package(subdir):
+                yield Found(resume, subdir, Listing())
+            elif number % KEYS_PER_TICK == 0:
+                yield Found(resume)
+
+    def _staging(self, after: str | None) -> Iterator[Found]:
+        while True:
+            staged = self.state.list(state_folder("staging", self.only), after=after)
+            subdir = next(filter(None, (parse_state_key(info.key) for info in staged)), None)
+            if subdir is None:
+                return
+            after = behind(subdir.staging)
+            resume = Cursor(phase=Phase.STAGING, after=after)
+            if (
+                self._is_new(subdir)
+                and self.state.head(subdir.head) is None
+                and not self._has_package(subdir)
+            ):
+                yield Found(resume, subdir, Listing())
+            else:
+                yield Found(resume)
+
+    def _wants(self, subdir: Subdir) -> bool:
+        return subdir.prefix.startswith(self.prefixes) and self.only in (None, subdir.channel)
+
+    def _is_new(self, subdir: Subdir) -> bool:
+        return self._wants(subdir) and subdir not in self._found
+
+    def _has_package(self, subdir: Subdir) -> bool:
+        """Tell whether the walk through the channel bucket finds it."""
+        listing = self.channel.list(subdir.prefix, delimiter="/")
+        return any(info.key.endswith(PACKAGE_SUFFIXES) for info in listing)

@@ -1,0 +1,129 @@
+"""What a run of reconcile found and did, as it is kept in the state bucket and returned to people.
+
+Times are ms since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from sluice.catalog.codec import unpack_json
+from sluice.limits import EXAMPLES_TOLD_MAX, SUBDIRS_TOLD_MAX
+from sluice.reconcile.cursor import Cursor
+from sluice.reconcile.world import Request
+
+FORMAT = 1
+
+
+class Counts(msgspec.Struct, kw_only=True):
+    """Numbers of one subdir, one step or one run."""
+
+    subdirs: int = 0
+    objects: int = 0
+    """Packages in the bucket."""
+    missing: int = 0
+    changed: int = 0
+    gone: int = 0
+    outdated: int = 0
+    """See ``compare.Kind``."""
+    fed: int = 0
+    """Packages that extract was asked to look at."""
+    removals: int = 0
+    """Removals that were staged."""
+    merges: int = 0
+    """Merges that were asked for."""
+    behind: int = 0
+    """Published files that are missing or not those of the head, and staging left over."""
+    foreign_owner: int = 0
+    """Subdirs that another stack publishes."""
+    failed: int = 0
+    """Subdirs that could not be reconciled."""
+    collected: int = 0
+    """Objects that were garbage."""
+    collected_bytes: int = 0
+
+    @property
+    def repairs(self) -> int:
+        """Differences that events should not have left."""
+        return self.missing + self.changed + self.gone + self.behind
+
+    def add(self, other: Counts) -> None:
+        """Take up other numbers."""
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+class SubdirReport(msgspec.Struct, kw_only=True):
+    """What there is to tell of one subdir."""
+
+    channel: str
+    subdir: str
+    counts: Counts = msgspec.field(default_factory=Counts)
+    examples: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    """Some filenames, by the count that they are in."""
+    failure: str | None = None
+
+    def note(self, kind: str, filenames: Iterable[str]) -> None:
+        """Count files, and keep the names of some."""
+        names = list(filenames)
+        setattr(self.counts, kind, getattr(self.counts, kind) + len(names))
+        known = self.examples.get(kind, [])
+        if told := (known + names)[:EXAMPLES_TOLD_MAX]:
+            self.examples[kind] = told
+
+    @property
+    def eventful(self) -> bool:
+        """Whether anything was amiss or done."""
+        quiet = Counts(subdirs=self.counts.subdirs, objects=self.counts.objects)
+        return self.failure is not None or self.counts != quiet
+
+
+class StepReport(msgspec.Struct, kw_only=True):
+    """One invocation's part of a run."""
+
+    counts: Counts = msgspec.field(default_factory=Counts)
+    subdirs: list[SubdirReport] = msgspec.field(default_factory=list)
+    """Those of which there is anything to tell, as far as ``SUBDIRS_TOLD_MAX`` goes."""
+    next: Cursor | None = None
+    """Where the next step begins; ``None`` after the last."""
+
+    def take(self, subdir: SubdirReport) -> None:
+        """Take up what was found in one subdir."""
+        self.counts.add(subdir.counts)
+        if subdir.eventful and len(self.subdirs) < SUBDIRS_TOLD_MAX:
+            self.subdirs.append(subdir)
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """A run: a chain of steps."""
+
+    run: str
+    started_at: int
+    request: Request
+    finished_at: int | None = None
+    counts: Counts = msgspec.field(default_factory=Counts)
+    """Of all steps."""
+    steps: dict[str, StepReport] = msgspec.field(default_factory=dict)
+    """By number, from 1."""
+    format: int = FORMAT
+
+    def take(self, number: int, step: StepReport, *, at: int) -> None:
+        """Take up what a step did, in the place of what the same step may have done before."""
+        self.steps[str(number)] = step
+        self.counts = Counts()
+        for one in self.steps.values():
+            self.counts.add(one.counts)
+        if step.next is None:
+            self.finished_at = at
+
+
+def encode(report: Report) -> bytes:
+    """Serialise, for people to read."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=2)
+
+
+def decode(body: bytes, *, what: str) -> Report:
+    """Read a stored report; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
+    return unpack_json(body, Report, what=what)

@@ -1,0 +1,248 @@
+"""Reconciling one subdir: its packages, its log, its published files, its garbage.
+
+Merges and uploads go on between any two of the requests here, so what is found may be untrue by the
+time it is told.  That is why it is only ever told as a hint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sluice import debounce, events, extract, staging
+from sluice.catalog.commit import HeadVersion, read_head
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Tree
+from sluice.concurrency import chunks
+from sluice.errors import Corrupt, ForeignOwner, SluiceError
+from sluice.events import ObjectEvent
+from sluice.keys import NOARCH, REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.limits import MESSAGES_PER_BATCH_MAX, NAMES_AT_ONCE, RECONCILE_TIME_RESERVE_MS
+from sluice.publish.fence import Stamp, Standing, standing
+from sluice.publish.publisher import rejects_behind
+from sluice.reconcile.collect import Collector, collect
+from sluice.reconcile.compare import Criteria, Difference, Kind, compare, suspects
+from sluice.reconcile.cursor import Unfinished
+from sluice.reconcile.listing import Listing, list_subdir
+from sluice.reconcile.report import SubdirReport
+from sluice.reconcile.world import Reconciler, Request
+from sluice.staging import Removed
+
+_INDEX_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What came of one subdir, or of a part of it."""
+
+    report: SubdirReport
+    rest: Unfinished | None
+    """What there was no time for."""
+
+
+def reconcile(
+    world: Reconciler,
+    request: Request,
+    begin: Unfinished,
+    listing: Listing | None,
+    *,
+    time_left_ms: Callable[[], int],
+) -> Part:
+    """Compare and repair a subdir as far as time allows, from where ``begin`` says.
+
+    ``listing``: where its packages have just been listed.  Never raises ``SluiceError``: what is
+    wrong with one subdir must not stop the others, so it is in the report.
+    """
+    report = SubdirReport(channel=begin.subdir.channel, subdir=begin.subdir.name)
+    work = _Work(world, request, begin, report, time_left_ms)
+    try:
+        return Part(report, work.do(listing))
+    except ForeignOwner as error:
+        report.counts.foreign_owner = 1
+        report.failure = str(error)
+    except SluiceError as error:
+        report.counts.failed = 1
+        report.failure = f"{type(error).__name__}: {error}"
+    return Part(report, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """How the published files relate to the head."""
+
+    behind: list[str]
+    adopted: bool
+    """Some are another stack's, to be taken over."""
+    published_at: int | None
+    """See ``collect``."""
+
+
+class _Work:
+    """One subdir, or a part of it."""
+
+    def __init__(
+        self,
+        world: Reconciler,
+        request: Request,
+        begin: Unfinished,
+        report: SubdirReport,
+        time_left_ms: Callable[[], int],
+    ) -> None:
+        self._world = world
+        self._request = request
+        self._begin = begin
+        self._subdir = begin.subdir
+        self._report = report
+        self._time_left_ms = time_left_ms
+        self._catalog = CatalogReader(world.state, begin.subdir, world.gather)
+
+    def do(self, listing: Listing | None) -> Unfinished | None:
+        """Do what there is time for, and return what is left."""
+        is_first_part = self._begin.name is None
+        self._report.counts.subdirs = int(is_first_part)
+        version = read_head(self._world.state, self._subdir)
+        tree = self._catalog.tree(version.head.tree)
+        files = self._look_at_files(version, tree)
+        if is_first_part:
+            self._report.note("behind", [*files.behind, *self._left_in_staging()])
+            if files.adopted:
+                self._ask_to_adopt()
+        if listing is None:
+            listing = list_subdir(self._world.channel, self._subdir)
+        if is_first_part:
+            self._report.counts.objects = listing.objects
+        last = self._repair(listing, tree)
+        # After all removals are staged, or the merge might miss some.
+        if self._report.counts.removals or self._report.counts.behind:
+            self._ask_for_merge(self._subdir)
+        if last is not None:
+            return Unfinished(self._subdir, last)
+        if tree.public and self._subdir.name != NOARCH:
+            self._look_for_noarch()
+        self._collect(version, files.published_at)
+        return None
+
+    def _look_at_files(self, version: HeadVersion, tree: Tree) -> _Files:
+        """Hold the published files against the head; raises ``ForeignOwner``."""
+        mine = Stamp(tree.generation, version.head.tree or "", self._world.owner)
+        infos = self._world.gather(
+            self._world.channel.head, [self._subdir.public(file) for file in _INDEX_FILES]
+        )
+        standings = [standing(info, mine, adopt=self._request.adopt) for info in infos]
+        stamps = [Stamp.parse(info.metadata) for info in infos if info]
+        behind: list[str] = []
+        if tree.public:
+            if Standing.NEWER in standings:
+                self._check_that_the_head_moved_on(version)
+            behind += [
+                file for file, one in zip(_INDEX_FILES, standings, strict=True) if one.behind
+            ]
+        if tree.rejects_generation:
+            found = self._world.state.head(self._subdir.rejects)
+            if rejects_behind(found, tree, owner=self._world.owner):
+                behind.append("rejects")
+        if not tree.public:
+            published_at = self._committed_at(version)
+        elif all(one is Standing.SAME for one in standings):
+            published_at = max(info.modified for info in infos if info) * 1000
+        else:
+            published_at = None
+        adopted = any(stamp and stamp.owner != self._world.owner for stamp in stamps)
+        return _Files(behind, adopted, published_at)
+
+    def _check_that_the_head_moved_on(self, version: HeadVersion) -> None:
+        """Tell a merge that was faster from a head that somebody has put back."""
+        if read_head(self._world.state, self._subdir).etag == version.etag:
+            raise Corrupt(
+                f"the index is newer than {self._subdir.head}, which somebody must have put back; "
+                "delete that head, and the index that is there is taken over"
+            )
+
+    def _committed_at(self, version: HeadVersion) -> int | None:
+        if version.etag is None:
+            return None
+        found = self._world.state.head(self._subdir.head)
+        return found.modified * 1000 if found and found.etag == version.etag else None
+
+    def _left_in_staging(self) -> list[str]:
+        staged = self._world.state.list(self._subdir.staging)
+        return ["staging"] if next(iter(staged), None) else []
+
+    def _repair(self, listing: Listing, tree: Tree) -> str | None:
+        """Have the differences repaired; the last name that was dealt with if others are left."""
+        criteria = Criteria(self._world.clock(), self._request.re_extract)
+        names = suspects(listing, tree, criteria)
+        if self._begin.name is not None:
+            names = [name for name in names if name > self._begin.name]
+        done = 0
+        for some in chunks(names, NAMES_AT_ONCE):
+            entries = self._catalog.entries([tree.names.get(name) for name in some])
+            differences = [
+                difference
+                for name, known in zip(some, entries, strict=True)
+                for difference in compare(listing.names.get(name, {}), known, criteria)
+            ]
+            self._tell(differences)
+            done += len(some)
+            if done < len(names) and self._time_left_ms() < RECONCILE_TIME_RESERVE_MS:
+                return some[-1]
+        return None
+
+    def _tell(self, differences: Sequence[Difference]) -> None:
+        """Feed what is there, and stage the removal of what is not."""
+        for kind in Kind:
+            self._report.note(kind.value, [d.filename for d in differences if d.kind is kind])
+        gone = [d.filename for d in differences if d.kind is Kind.GONE]
+        looks = [self._look(d) for d in differences if d.kind is not Kind.GONE]
+        self._report.counts.removals += len(gone)
+        self._report.counts.fed += len(looks)
+        if not self._request.dry_run:
+            self._world.gather(self._stage_removal, gone)
+            self._world.gather(self._world.uploads.send_all, chunks(looks, MESSAGES_PER_BATCH_MAX))
+
+    def _look(self, difference: Difference) -> str:
+        key = self._subdir.public(difference.filename)
+        return events.look(ObjectEvent(self._world.bucket, key, difference.size))
+
+    def _stage_removal(self, filename: str) -> None:
+        record = Removed(filename=filename, extractor=extract.VERSION, at=self._world.clock())
+        staging.write(self._world.state, self._subdir, record, unique=self._world.unique())
+
+    def _look_for_noarch(self) -> None:
+        """Have the channel get a ``noarch/repodata.json``, without which it is none (CEP 26)."""
+        noarch = Subdir(self._subdir.channel, NOARCH)
+        key = noarch.public(REPODATA)
+        found = next(iter(self._world.channel.list(key)), None)  # nothing sorts before the key
+        if found is None or found.key != key:
+            self._report.note("behind", [f"{NOARCH}/{REPODATA}"])
+            self._ask_for_merge(noarch, create=True)
+
+    def _ask_to_adopt(self) -> None:
+        self._ask_for_merge(self._subdir, adopt=True)
+        if self._subdir.name != NOARCH:
+            # It may be empty, so that no walk finds it.
+            self._ask_for_merge(Subdir(self._subdir.channel, NOARCH), adopt=True)
+
+    def _ask_for_merge(self, subdir: Subdir, *, create: bool = False, adopt: bool = False) -> None:
+        self._report.counts.merges += 1
+        if not self._request.dry_run:
+            debounce.windowed(
+                subdir,
+                now_ms=self._world.clock(),
+                debounce_seconds=self._world.debounce_seconds,
+                create=create,
+                adopt=adopt,
+            ).send_to(self._world.merges)
+
+    def _collect(self, version: HeadVersion, published_at: int | None) -> None:
+        world = self._world
+        collected = collect(
+            Collector(world.channel, world.state, world.retention_days, world.clock),
+            self._subdir,
+            version,
+            self._catalog,
+            published_at=published_at,
+            dry_run=self._request.dry_run,
+        )
+        self._report.counts.collected += collected.objects
+        self._report.counts.collected_bytes += collected.bytes

@@ -1,0 +1,52 @@
+"""What reconcile needs of the world, and what it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sluice.concurrency import Gather
+from sluice.fifo import FifoQueue, UploadFeed
+from sluice.store import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """What reconcile needs of the world."""
+
+    channel: ObjectStore
+    state: ObjectStore
+    bucket: str
+    """Name of the channel bucket, for the messages that extract gets."""
+    uploads: UploadFeed
+    merges: FifoQueue
+    """MergeQueue."""
+    continuations: FifoQueue
+    """ReconcileQueue."""
+    gather: Gather
+    clock: Callable[[], int]
+    """Now, ms since the epoch."""
+    unique: Callable[[], str]
+    """A string that nobody else has."""
+    debounce_seconds: int
+    owner: str
+    """Who publishes, as merge's publisher has it."""
+    retention_days: int
+    prefixes: tuple[str, ...] = ("",)
+    """Only subdirs whose folders begin with one of these are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a run is asked for."""
+
+    channel: str | None = None
+    """``None``: all channels; ``""``: the one at the bucket's root."""
+    subdir: str | None = None
+    """Of that channel; ``None``: all."""
+    dry_run: bool = False
+    """Report what would be done, and do nothing."""
+    re_extract: bool = False
+    """Look at every reject again, too."""
+    adopt: bool = False
+    """Take over what another stack publishes."""
