@@ -15,7 +15,7 @@ from sluice.keys import (
     PackageKey,
     Subdir,
 )
-from sluice.settings import ExtractSettings, MergeSettings
+from sluice.settings import ExtractSettings, MergeSettings, ReconcileSettings
 from tests.support.template import (
     CHANNEL,
     GLOBAL_VARIABLES,
@@ -127,10 +127,11 @@ class Recorder(dict[str, str]):
     [
         ("ExtractFunction", ExtractSettings),
         ("MergeFunction", MergeSettings),
+        ("ReconcileFunction", ReconcileSettings),
     ],
 )
 def test_a_function_is_given_exactly_the_variables_that_it_reads(
-    function: str, settings: type[ExtractSettings | MergeSettings]
+    function: str, settings: type[ExtractSettings | MergeSettings | ReconcileSettings]
 ) -> None:
     environment = Recorder()
     settings.from_env(environment)
