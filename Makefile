@@ -26,7 +26,7 @@ PARAMS ?=
 # For make load.
 PACKAGES ?= 10000
 SUBDIRS ?= 5
-# For make invoke-extract and make invoke-merge; empty: all that fit.
+# For make invoke-extract, invoke-merge and invoke-reconcile; empty: all that fit.
 EVENT ?=
 
 export SAM_CLI_TELEMETRY = 0
@@ -34,7 +34,7 @@ export RUNTIME LOCAL_PORT DEBOUNCE_SECONDS PARAMS FUZZ_SECONDS
 
 .PHONY: help
 help: ## List what there is to do
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: venv
 venv: $(VENV)/.stamp ## Create the virtual environment for everything below
@@ -126,6 +126,10 @@ invoke-extract: $(VENV)/.stamp ## sam local invoke with events/extract-*.json, o
 .PHONY: invoke-merge
 invoke-merge: $(VENV)/.stamp ## sam local invoke with events/merge-*.json, or EVENT=; needs Docker
 	@$(BIN)/python -m local invoke merge $(EVENT)
+
+.PHONY: invoke-reconcile
+invoke-reconcile: $(VENV)/.stamp ## sam local invoke with events/reconcile-*.json, or EVENT=; needs Docker
+	@$(BIN)/python -m local invoke reconcile $(EVENT)
 
 .PHONY: lock
 lock: ## Resolve the requirements anew, for every supported Python and platform

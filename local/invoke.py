@@ -1,4 +1,4 @@
-"""``make invoke-extract`` and ``make invoke-merge``: the real ``sam local invoke``.
+"""``make invoke-extract``, ``invoke-merge``, ``invoke-reconcile``: the real ``sam local invoke``.
 
 The function runs in Lambda's own image, built for Lambda, against the running local stack.
 """
@@ -31,7 +31,11 @@ from local.stack import (
     sam_environment,
 )
 
-FUNCTIONS = {"extract": "ExtractFunction", "merge": "MergeFunction"}
+FUNCTIONS = {
+    "extract": "ExtractFunction",
+    "merge": "MergeFunction",
+    "reconcile": "ReconcileFunction",
+}
 
 _EVENTS = ROOT / "events"
 _RUNTIME = "python3.13"
@@ -115,7 +119,11 @@ def _declare_endpoint(built: Path) -> Path:
 
 def _variables(stack: Stack, function: str, endpoint: str) -> Mapping[str, Mapping[str, str]]:
     # What the deployed function is given; sam by itself would put logical ids for names.
-    deployed = {"extract": stack.extract_function, "merge": stack.merge_function}[function]
+    deployed = {
+        "extract": stack.extract_function,
+        "merge": stack.merge_function,
+        "reconcile": stack.reconcile_function,
+    }[function]
     configuration = stack.functions.get_function_configuration(FunctionName=deployed)
     given = configuration["Environment"]["Variables"]
     return {FUNCTIONS[function]: {**given, "AWS_ENDPOINT_URL": endpoint}}

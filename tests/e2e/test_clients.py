@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import rattler
-from rattler import RepoDataRecord
 
 from tests.support.channel import conda, tar_bz2
-from tests.support.client import gateway, http_client, index_with_rattler
+from tests.support.client import index_with_rattler, install, solve
 from tests.support.deployed import Channel
 
 
@@ -55,16 +52,7 @@ def test_a_client_installs_what_was_uploaded(
     assert sorted(record.url for record in records) == sorted(
         f"{uploaded.url}/{package.path}" for package in (HELPER, LIB_2, APP)
     )
-    prefix = tmp_path / "prefix"
-    asyncio.run(
-        rattler.install(
-            records,
-            prefix,
-            cache_dir=tmp_path / "packages",
-            client=http_client(uploaded),
-            show_progress=False,
-        )
-    )
+    prefix = install(uploaded, records, tmp_path)
     installed = {path.parent.name: path.read_bytes() for path in prefix.glob("share/*/data")}
     assert installed == {"helper": b"helper 1.0", "lib": b"lib 2.0", "app": b"app 1.0"}
 
@@ -91,15 +79,3 @@ def test_an_index_that_was_there_before_is_added_to(channel: Channel, tmp_path: 
             "helper-1.0-h0_0.conda",
             "old-7-1.47-h0_0.conda",
         ]
-
-
-def solve(channel: Channel, spec: str, cache: Path, *, sharded: bool) -> list[RepoDataRecord]:
-    async def _solve() -> list[RepoDataRecord]:
-        return await rattler.solve(
-            [rattler.Channel(channel.url)],
-            [spec],
-            gateway(channel, cache / "repodata", sharded=sharded),
-            ["linux-64", "noarch"],
-        )
-
-    return asyncio.run(_solve())

@@ -35,7 +35,7 @@ def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target / "python"
 
 
-@pytest.mark.parametrize("function", ["extract", "merge"])
+@pytest.mark.parametrize("function", ["extract", "merge", "reconcile"])
 def test_a_function_imports_nothing_that_is_not_in_the_layer(layer: Path, function: str) -> None:
     # MiniStack's functions see the packages of this environment behind those of the layer, so
     # one that is missing would not be missed.  -S leaves them out.
@@ -78,6 +78,7 @@ def test_the_emulator_keeps_what_the_template_says_of_queues(deployed: Deployed)
         return found["Attributes"]["QueueArn"]
 
     upload, merge = attributes(stack.upload_queue_url), attributes(stack.merge_queue_url)
+    reconcile = attributes(stack.reconcile_queue_url)
     assert json.loads(upload.pop("RedrivePolicy")) == {
         "deadLetterTargetArn": arn(stack.upload_dlq_url),
         "maxReceiveCount": 5,
@@ -86,14 +87,19 @@ def test_the_emulator_keeps_what_the_template_says_of_queues(deployed: Deployed)
         "deadLetterTargetArn": arn(stack.merge_dlq_url),
         "maxReceiveCount": 20,
     }
+    assert json.loads(reconcile.pop("RedrivePolicy")) == {
+        "deadLetterTargetArn": arn(stack.reconcile_dlq_url),
+        "maxReceiveCount": 5,
+    }
     assert upload == {"DelaySeconds": "0", "VisibilityTimeout": "1800"}
     assert merge == {"DelaySeconds": "3", "FifoQueue": "true", "VisibilityTimeout": "330"}
+    assert reconcile == {"DelaySeconds": "0", "FifoQueue": "true", "VisibilityTimeout": "960"}
 
 
 def test_the_functions_run_on_this_python_and_machine(deployed: Deployed) -> None:
     stack = deployed.stack
     machine = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    for name in (stack.extract_function, stack.merge_function):
+    for name in (stack.extract_function, stack.merge_function, stack.reconcile_function):
         found = stack.functions.get_function_configuration(FunctionName=name)
         assert (found["Runtime"], found["Architectures"]) == (PYTHON, [machine])
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
-from rattler import Gateway, SourceConfig
+import rattler
+from rattler import Gateway, RepoDataRecord, SourceConfig
 from rattler.index import S3Credentials, index_s3
 from rattler.networking import AuthenticationMiddleware, Client, S3Middleware
 from rattler.networking.middleware import S3Config
@@ -25,6 +27,35 @@ def gateway(channel: Channel, cache: Path, *, sharded: bool = True) -> Gateway:
     """What reads indexes; without ``sharded`` it reads ``repodata.json.zst``."""
     config = SourceConfig(sharded_enabled=sharded)
     return Gateway(cache_dir=cache, default_config=config, client=http_client(channel))
+
+
+def solve(channel: Channel, spec: str, home: Path, *, sharded: bool) -> list[RepoDataRecord]:
+    """Solve for ``linux-64`` with nothing but the channel; ``home`` gets the cache."""
+
+    async def _solve() -> list[RepoDataRecord]:
+        return await rattler.solve(
+            [rattler.Channel(channel.url)],
+            [spec],
+            gateway(channel, home / "repodata", sharded=sharded),
+            ["linux-64", "noarch"],
+        )
+
+    return asyncio.run(_solve())
+
+
+def install(channel: Channel, records: Sequence[RepoDataRecord], home: Path) -> Path:
+    """Download what was solved into caches in ``home``, and return the prefix it is in."""
+    prefix = home / "prefix"
+    asyncio.run(
+        rattler.install(
+            list(records),
+            prefix,
+            cache_dir=home / "packages",
+            client=http_client(channel),
+            show_progress=False,
+        )
+    )
+    return prefix
 
 
 def index_with_rattler(endpoint: str, url: str) -> None:

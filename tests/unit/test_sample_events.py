@@ -12,6 +12,8 @@ import pytest
 from sluice import debounce, events
 from sluice.events import ObjectEvent
 from sluice.keys import Subdir
+from sluice.reconcile import run
+from sluice.reconcile.run import Request
 
 FOLDER = Path(__file__).parents[2] / "events"
 BUCKET = "sluice-channel-123456789012-us-east-1"
@@ -55,6 +57,22 @@ def test_a_merge_request_names_its_subdir() -> None:
     assert debounce.parse(body).subdir == Subdir("demo", "noarch")
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("reconcile-schedule", Request()),
+        ("reconcile-dry-run", Request(channel="demo", subdir="noarch", dry_run=True)),
+    ],
+)
+def test_a_call_of_reconcile_says_what_is_wanted(name: str, expected: Request) -> None:
+    assert run.parse_request(load(name)) == expected
+
+
+def test_a_step_of_reconcile_is_one_that_could_be_taken() -> None:
+    (body,) = bodies(load("reconcile-step"))
+    assert run._parse(body).request == Request(channel="demo")
+
+
 def test_every_sample_is_looked_at_here() -> None:
     assert {path.stem for path in FOLDER.glob("*.json")} == {
         "extract-s3-put",
@@ -63,6 +81,9 @@ def test_every_sample_is_looked_at_here() -> None:
         "extract-sqs-removed",
         "extract-sqs-test-event",
         "merge-request",
+        "reconcile-schedule",
+        "reconcile-dry-run",
+        "reconcile-step",
     }
 
 
