@@ -139,6 +139,8 @@ def tell(report: MergeReport, *, duration_ms: int) -> None:
             "generation": report.generation,
             "staged": report.staged,
             "staged_by_newer_version": report.too_new,
+            "taken_over": report.taken_over,
+            "left_out": report.left_out,
             "files_written": report.files_written,
             "unfinished": report.unfinished,
             "duration_ms": duration_ms,

@@ -16,7 +16,7 @@ import msgspec
 
 from sluice import foreign, zstd
 from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Pin, Record
-from sluice.concurrency import Gather, in_order
+from sluice.concurrency import Gather
 from sluice.errors import Corrupt
 from sluice.foreign import ForeignIndex
 from sluice.identity import Identity
@@ -91,7 +91,7 @@ class Base:
         )
 
 
-def read_base(channel: ObjectStore, subdir: Subdir, gather: Gather = in_order) -> Base:
+def read_base(channel: ObjectStore, subdir: Subdir, gather: Gather) -> Base:
     """List the subdir and read the index that is there, if any.
 
     Raises ``Corrupt`` where the index cannot be taken over whole: it is then left as it is.

@@ -66,6 +66,10 @@ class MergeReport:
     """Of all commits of this run together."""
     lags_ms: list[int] = field(default_factory=list)
     """Commit time - upload time of each package that came into the index."""
+    taken_over: int = 0
+    """Records that came from the index that was there before sluice."""
+    left_out: int = 0
+    """Records of that index that cannot be published; reconcile has their files read."""
     set_aside: int = 0
     too_new: int = 0
     files_written: int = 0
@@ -176,6 +180,8 @@ class _Run:
         if swapped is not None:
             self.report.lags_ms += draft.lags_ms
             self.report.difference.extend(draft.difference)
+            self.report.taken_over += draft.taken_over
+            self.report.left_out += base.records - draft.taken_over
         return swapped
 
     def _find_base(self, news: News) -> Base | None:
@@ -183,7 +189,7 @@ class _Run:
         certain = self._request.create or _has_package(news)
         if not certain and not self._request.adopt:
             return None
-        base = read_base(self._world.channel, self._subdir)
+        base = read_base(self._world.channel, self._subdir, self._world.gather)
         # Adopting creates nothing where there is nothing to adopt.
         return base if certain or base.generation or base.records else None
 
