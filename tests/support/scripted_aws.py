@@ -49,6 +49,16 @@ class _Body(BytesIO):
         yield self.read()
 
 
+def respond(answer: Answer | Exception, request: AWSPreparedRequest) -> AWSResponse:
+    """Give an answer as the network would; raises it where it is an exception."""
+    if isinstance(answer, Exception):
+        raise answer
+    headers = HTTPHeaders()
+    for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
+        headers[name] = value
+    return AWSResponse(request.url, answer.status, headers, _Body(answer))
+
+
 class Script:
     """Answers in order; an exception is raised in the place of an answer."""
 
@@ -62,13 +72,7 @@ class Script:
 
     def _answer(self, request: AWSPreparedRequest, **_context: Any) -> AWSResponse:
         self.requests.append(request)
-        answer = self._answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        headers = HTTPHeaders()
-        for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
-            headers[name] = value
-        return AWSResponse(request.url, answer.status, headers, _Body(answer))
+        return respond(self._answers.pop(0), request)
 
     @property
     def exhausted(self) -> bool:
