@@ -101,6 +101,10 @@ load: $(VENV)/.stamp ## Throw PACKAGES (10000) at once at SUBDIRS (5) of the who
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.load \
 		--packages $(PACKAGES) --subdirs $(SUBDIRS)
 
+.PHONY: dashboard
+dashboard: $(VENV)/.stamp ## Draw docs/dashboard.svg anew, from the template
+	@$(BIN)/python -m local.dashboard
+
 .PHONY: build
 build: $(VENV)/.stamp ## sam build, for RUNTIME (python3.13) and ARCHITECTURE (arm64)
 	SLUICE_RUNTIME=$(RUNTIME) SLUICE_ARCHITECTURE=$(ARCHITECTURE) \

@@ -31,6 +31,8 @@ APP = conda(INDEX, payload=b"app")
 LIB = tar_bz2({**INDEX, "name": "lib", "depends": []}, payload=b"lib")
 _PART_BYTES = 5 * 1024 * 1024
 """The least that S3 takes; two are more than what extract reads in one piece."""
+NAMESPACE = "Sluice/sluice"
+"""With the name of the stack, so that two do not mix their metrics."""
 _PASSED_OVER = "not a package of this channel bucket"
 
 
@@ -136,15 +138,15 @@ def test_metrics_are_in_the_log_where_cloudwatch_finds_them(uploaded: Channel) -
         }
         for function in (stack.extract_function, stack.merge_function)
     }
-    assert named[stack.extract_function] == {("Sluice", "StagedRecords")}
+    assert named[stack.extract_function] == {(NAMESPACE, "StagedRecords")}
     assert named[stack.merge_function] == {
-        ("Sluice", "ForeignIndexWrites"),
-        ("Sluice", "IndexLag"),
-        ("Sluice", "MergeDuration"),
-        ("Sluice", "PackagesIndexed"),
-        ("Sluice", "PackagesRejected"),
-        ("Sluice", "PackagesRemoved"),
-        ("Sluice", "StagingSetAside"),
+        (NAMESPACE, "ForeignIndexWrites"),
+        (NAMESPACE, "IndexLag"),
+        (NAMESPACE, "MergeDuration"),
+        (NAMESPACE, "PackagesIndexed"),
+        (NAMESPACE, "PackagesRejected"),
+        (NAMESPACE, "PackagesRemoved"),
+        (NAMESPACE, "StagingSetAside"),
     }
 
 

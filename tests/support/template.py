@@ -7,31 +7,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import yaml
+from local.template import read_template
 
 ROOT = Path(__file__).parents[2]
 _ARN = "arn:${AWS::Partition}:s3:::"
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads ``!GetAtt A.B`` as ``{"GetAtt": "A.B"}``."""
-
-
-def _intrinsic(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    match node:
-        case yaml.ScalarNode():
-            return {suffix: loader.construct_scalar(node)}
-        case yaml.SequenceNode():
-            return {suffix: loader.construct_sequence(node, deep=True)}
-    raise AssertionError(f"!{suffix} of a mapping")
-
-
-_Loader.add_multi_constructor("!", _intrinsic)
-
-TEMPLATE: Mapping[str, Any] = yaml.load(
-    (ROOT / "template.yaml").read_text(),
-    Loader=_Loader,  # noqa: S506  (a SafeLoader)
-)
+TEMPLATE: Mapping[str, Any] = read_template()
 RESOURCES: Mapping[str, Any] = TEMPLATE["Resources"]
 GLOBAL_VARIABLES: Mapping[str, Any] = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
 CHANNEL: Mapping[str, Any] = GLOBAL_VARIABLES["CHANNEL_BUCKET"]

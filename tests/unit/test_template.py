@@ -56,6 +56,8 @@ def test_parameters_have_the_documented_defaults() -> None:
         "ReconcileSchedule": "rate(1 day)",
         "RetentionDays": 7,
         "ExtractConcurrency": 50,
+        "AlarmEmail": "",
+        "AlarmTopicArn": "",
         "LogLevel": "INFO",
     }
 
@@ -104,6 +106,7 @@ def test_outputs_name_all_that_one_works_with() -> None:
         "ExtractFunctionName": {"Ref": "ExtractFunction"},
         "MergeFunctionName": {"Ref": "MergeFunction"},
         "ReconcileFunctionName": {"Ref": "ReconcileFunction"},
+        "DashboardName": {"Ref": "Dashboard"},
     }
 
 
@@ -508,13 +511,16 @@ def test_the_policy_of_a_bucket_outlives_the_stack_as_the_bucket_does(policy: st
 
 def test_everything_refuses_what_does_not_come_over_tls() -> None:
     guarded = set()
-    for name in [*of_type("AWS::S3::BucketPolicy"), *of_type("AWS::SQS::QueuePolicy")]:
+    policies = ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy")
+    for name in (name for policy in policies for name in of_type(policy)):
         for one in properties(name)["PolicyDocument"]["Statement"]:
             if one.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}:
                 assert (one["Effect"], one["Principal"]) == ("Deny", "*")
-                target = properties(name).get("Bucket") or properties(name)["Queues"][0]
+                of = properties(name)
+                (target,) = of.get("Queues") or of.get("Topics") or [of["Bucket"]]
                 guarded.add(target["Ref"])
-    assert guarded == {*of_type("AWS::S3::Bucket"), *of_type("AWS::SQS::Queue")}
+    kinds = ("AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::SNS::Topic")
+    assert guarded == {name for kind in kinds for name in of_type(kind)}
 
 
 def test_whatever_checkov_is_told_to_skip_has_its_reason_beside_it() -> None:
