@@ -21,7 +21,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sluice import events, s3, sqs
 from sluice.events import ObjectEvent
 from sluice.extract import Extractor, extract
-from sluice.keys import parse_package_key
+from sluice.keys import PackageKey, parse_package_key
 from sluice.settings import ExtractSettings
 from sluice.staging import Indexed, Rejected, Removed, Staged
 
@@ -104,8 +104,9 @@ def handle(objects: list[ObjectEvent], *, received: int) -> None:
     """Extract every object that lies where a package lies."""
     for one in objects:
         key = parse_package_key(one.key)
-        if key is None or one.bucket != settings().common.channel_bucket:
-            logger.info("not a package of this channel bucket", extra={"key": one.key})
+        if key is None or not is_ours(key, one.bucket):
+            # An existing bucket may be full of such keys, and nobody is to pay for telling of them.
+            logger.debug("not a package of this channel bucket", extra={"key": one.key})
             continue
         with logger.append_context_keys(
             channel=key.subdir.channel,
@@ -116,6 +117,13 @@ def handle(objects: list[ObjectEvent], *, received: int) -> None:
             staged = extract(extractor(), key, size_hint=one.size, received=received)
             metrics.add_metric("StagedRecords", MetricUnit.Count, 1)
             logger.info("staged", extra=_told_of(staged))
+
+
+def is_ours(key: PackageKey, bucket: str) -> bool:
+    """Tell whether a package lies where the stack was told to look."""
+    return bucket == settings().common.channel_bucket and key.subdir.prefix.startswith(
+        settings().channel_prefixes
+    )
 
 
 def _told_of(staged: Staged) -> dict[str, str]:

@@ -17,6 +17,7 @@ from tests.support.channel import conda
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"
 UPLOAD_QUEUE_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/upload"
+RECONCILE_QUEUE_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/reconcile.fifo"
 BUCKET = "sluice-channel-123456789012-us-east-1"  # the one that events/*.json are about
 STATE = "state"
 OWNER = "arn:aws:cloudformation:us-east-1:123456789012:stack/sluice/1"
@@ -96,13 +97,16 @@ class Stack:
         """Every staging record."""
         return [self.read(STATE, key) for key in self.keys(STATE, "staging/")]
 
-    def receive(self) -> list[dict[str, Any]]:
-        """Take messages from the merge queue, as Lambda's records of them."""
+    def receive(self, queue_url: str | None = None) -> list[dict[str, Any]]:
+        """Take messages from a queue, merge's by default, as Lambda's records of them."""
         answer = self.sqs.receive_message(
-            QueueUrl=self.queue_url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
+            QueueUrl=queue_url or self.queue_url,
+            MaxNumberOfMessages=10,
+            MessageSystemAttributeNames=["All"],
         )
         return [
-            sqs_record(m["Body"], receipt_handle=m["ReceiptHandle"]) for m in answer["Messages"]
+            sqs_record(m["Body"], receipt_handle=m["ReceiptHandle"])
+            for m in answer.get("Messages", [])
         ]
 
 
@@ -161,6 +165,16 @@ def request(*, not_before: int = 0, channel: str = "demo", subdir: str = "noarch
 def upload(stack: Stack, key: str = KEY, body: bytes = PACKAGE.body) -> None:
     """Upload a package."""
     stack.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+
+
+def visibility_changes(queue: sqs.SqsQueue) -> list[int]:
+    """Collect for how long messages are given back."""
+    changes: list[int] = []
+    queue._client.meta.events.register(
+        "provide-client-params.sqs.ChangeMessageVisibility",
+        lambda params, **_: changes.append(params["VisibilityTimeout"]),
+    )
+    return changes
 
 
 DONE: dict[str, Any] = {"batchItemFailures": []}

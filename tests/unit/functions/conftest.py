@@ -1,4 +1,4 @@
-"""Both functions, wired by their environment alone."""
+"""The functions, wired by their environment alone."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tests.support.functions import (
     BUCKET,
     OWNER,
     RECEIVES_MAX,
+    RECONCILE_QUEUE_URL,
     STATE,
     UPLOAD_QUEUE_URL,
     Stack,
@@ -40,6 +41,8 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
             "UPLOAD_MAX_RECEIVES": str(RECEIVES_MAX),
             "INDEX_CACHE_MAX_AGE": "60",
             "OWNER": OWNER,
+            "RECONCILE_QUEUE_URL": RECONCILE_QUEUE_URL,
+            "RETENTION_DAYS": "7",
             "POWERTOOLS_SERVICE_NAME": "function",
             "POWERTOOLS_METRICS_NAMESPACE": "Sluice",
         }
@@ -67,3 +70,12 @@ def extract(stack: Stack, upload_queue: MemoryQueue, monkeypatch: pytest.MonkeyP
 def merge(stack: Stack) -> ModuleType:
     assert stack
     return load("merge")
+
+
+@pytest.fixture
+def reconcile(stack: Stack) -> ModuleType:
+    assert stack.sqs.create_queue(QueueName="upload")["QueueUrl"] == UPLOAD_QUEUE_URL
+    attributes = {"FifoQueue": "true", "VisibilityTimeout": "960"}
+    answer = stack.sqs.create_queue(QueueName="reconcile.fifo", Attributes=attributes)
+    assert answer["QueueUrl"] == RECONCILE_QUEUE_URL
+    return load("reconcile")

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
+from sluice.events import ObjectEvent, look
 from tests.support.functions import (
     BACK,
     BUCKET,
@@ -19,8 +20,10 @@ from tests.support.functions import (
     PACKAGE,
     RECEIVES_MAX,
     STATE,
+    SUBDIR,
     Stack,
     batch,
+    load,
     notification,
     sqs_record,
     upload,
@@ -59,6 +62,44 @@ def test_an_upload_is_staged_whatever_way_its_event_came(
     body = json.loads(message["body"])
     assert (body["channel"], body["subdir"]) == ("demo", "noarch")
     assert stack.metrics == {"StagedRecords": [1]}
+
+
+def test_a_look_at_a_package_is_taken_when_reconcile_asks_for_it(
+    stack: Stack, extract: ModuleType
+) -> None:
+    key = f"{SUBDIR}/odd +%2B 1-0-0.conda"  # as it is, and not as S3's notifications encode it
+    upload(stack, key)
+    body = look(ObjectEvent(BUCKET, key, len(PACKAGE.body)))
+    assert stack.invoke(extract, batch(sqs_record(body))) == DONE
+    assert [one["filename"] for one in stack.staged()] == ["odd +%2B 1-0-0.conda"]
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "staged"), [("other/,demo/", 1), ("demo/noarch", 1), ("dem", 1), ("other/", 0)]
+)
+def test_only_channels_below_the_prefixes_are_looked_at(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, prefixes: str, staged: int
+) -> None:
+    monkeypatch.setenv("CHANNEL_PREFIXES", prefixes)
+    upload(stack)
+    assert stack.invoke(load("extract"), batch(sqs_record(notification(KEY)))) == DONE
+    assert len(stack.staged()) == staged
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        notification(KEY, bucket="another"),
+        notification("demo/notes.conda", "demo/noarch/repodata.json"),
+    ],
+    ids=["another-bucket", "no-packages"],
+)
+def test_what_is_no_package_of_ours_is_passed_over_without_a_word(
+    stack: Stack, extract: ModuleType, event: dict[str, Any]
+) -> None:
+    upload(stack)
+    assert stack.invoke(extract, batch(sqs_record(event))) == DONE
+    assert (stack.staged(), stack.logs, stack.metrics) == ([], [], {})
 
 
 def test_the_size_that_an_event_tells_saves_a_request(stack: Stack, extract: ModuleType) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sluice import sqs, staging
+from sluice import staging
 from tests.support.channel import conda
 from tests.support.functions import (
     BACK,
@@ -29,6 +29,7 @@ from tests.support.functions import (
     request,
     sqs_record,
     upload,
+    visibility_changes,
 )
 
 # Said by powertools on standard error after an invocation that has nothing to count.
@@ -44,16 +45,6 @@ def staged_upload(stack: Stack, *keys: str) -> None:
     stack.receive()
     stack.logs.clear()
     stack.metrics.clear()
-
-
-def visibility_changes(queue: sqs.SqsQueue) -> list[int]:
-    """Collect for how long messages are given back."""
-    changes: list[int] = []
-    queue._client.meta.events.register(
-        "provide-client-params.sqs.ChangeMessageVisibility",
-        lambda params, **_: changes.append(params["VisibilityTimeout"]),
-    )
-    return changes
 
 
 def message(stack: Stack, body: str, *, received: int = 1) -> dict[str, Any]:

@@ -109,8 +109,14 @@ class Report(msgspec.Struct, kw_only=True):
     """By number, from 1."""
     format: int = FORMAT
 
+    @property
+    def last_step(self) -> tuple[int, StepReport]:
+        """The step that was taken last, and its number."""
+        number = max(map(int, self.steps))
+        return number, self.steps[str(number)]
+
     def take(self, number: int, step: StepReport, *, at: int) -> None:
-        """Take up what a step did, in the place of what the same step may have done before."""
+        """Take up what a step did."""
         self.steps[str(number)] = step
         self.counts = Counts()
         for one in self.steps.values():
