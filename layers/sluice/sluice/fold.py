@@ -14,6 +14,7 @@ from sluice.staging import Indexed, Rejected, Removed, Staged, encode
 Verdict = Indexed | Rejected
 RULES = frozenset(
     {
+        # record: what index.json and the filename may say
         "filename-invalid",
         "filename-mismatch",
         "index-json-incomplete",
@@ -23,9 +24,15 @@ RULES = frozenset(
         "repodata-revision-unsupported",
         "subdir-mismatch",
         "version-invalid",
+        # package: renamed after it was built, and how much of it is read
+        "conda-member-misnamed",
+        "index-json-too-deep",
+        "index-json-too-large",
+        "info-too-large",
+        "tar-too-many-members",
     }
 )
-"""Codes of rejects for a package that is sound, but says what no new record may (``record``)."""
+"""Codes of rejects for a package that is whole, but is not as a new one must be."""
 
 News = Mapping[str, Verdict | None]
 """By filename: what is known now of the object that is there, or ``None``: it is gone."""
