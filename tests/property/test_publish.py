@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from sluice.publish.fence import Page, Stamp, replace
 from sluice.store import Headers, ObjectInfo
 from tests.property.test_merge import EXTRACTORS, STEPS, Step, play
 from tests.support.memory_store import MemoryStore
-from tests.support.staged import SUBDIR, World, identity_of
+from tests.support.staged import A2, SUBDIR, A, B, C, World, identity_of
 
 INDEX_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)
 JSON = st.recursive(
@@ -73,6 +74,35 @@ def test_splicing_equals_rebuilding_after_every_merge(
     history: list[tuple[list[Step], list[int]]],
 ) -> None:
     world = World()
+    for steps, extractors in history:
+        world.stage(*play(world, steps, extractors))
+        world.merge()
+        assert index_files(world) == published_anew(world)
+
+
+@given(
+    theirs=st.sets(st.sampled_from([A, A2, B])),
+    removed=st.sets(st.sampled_from([A, B, C, "alpha-0.1-0.conda", "delta-1-0.tar.bz2"])),
+    info=st.dictionaries(st.text(max_size=4) | st.just("base_url"), JSON, max_size=3),
+    history=st.lists(st.tuples(STEPS, EXTRACTORS), min_size=1, max_size=3),
+)
+def test_so_it_does_after_an_index_was_taken_over(
+    theirs: set[str],
+    removed: set[str],
+    info: dict[str, Any],
+    history: list[tuple[list[Step], list[int]]],
+) -> None:
+    world = World()
+    world.index_as_others_do(*sorted(theirs))
+    world.upload(C)
+    index = json.loads(world.body())
+    if not isinstance(info.get("base_url"), str):
+        info.pop("base_url", None)
+    index |= {"info": {**info, "subdir": SUBDIR.name}, "removed": sorted(removed)}
+    world.channel.upload(SUBDIR.public(REPODATA), msgspec.json.encode(index))
+    world.merge(create=True)
+    assert index_files(world) == published_anew(world)
+    assert set(json.loads(world.body())["removed"]) == removed - theirs
     for steps, extractors in history:
         world.stage(*play(world, steps, extractors))
         world.merge()

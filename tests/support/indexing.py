@@ -4,63 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from itertools import count
 from pathlib import Path
 
 import rattler.index
 
-from sluice import debounce
-from sluice.concurrency import in_order
-from sluice.extract import Extractor, extract
-from sluice.keys import parse_package_key
-from sluice.merge import Merger, merge
-from sluice.publish.publisher import Publisher
 from sluice.staging import Indexed
 from tests.support.channel import Package
-from tests.support.memory_queue import MemoryQueue
-from tests.support.memory_store import MemoryStore
+from tests.support.whole import Sluice
 
 CHANNEL = "Conda/Default"
 NOW_MS = 1_750_000_000_000
-_DEBOUNCE_SECONDS = 10
 
 
 def index_with_sluice(packages: Iterable[Package]) -> dict[str, bytes]:
     """Upload, extract, merge and publish; the files of the channel by path, without packages."""
-    channel = MemoryStore(lambda: NOW_MS / 1000)
-    state, queue, unique = MemoryStore(), MemoryQueue(), count()
-    extractor = Extractor(
-        channel=channel,
-        state=state,
-        queue=queue,
-        clock=lambda: NOW_MS,
-        unique=lambda: str(next(unique)),
-        debounce_seconds=_DEBOUNCE_SECONDS,
-        trust_uploader_digests=True,
-        receives_max=3,
-    )
+    sluice = Sluice(NOW_MS)
     uploaded = {f"{CHANNEL}/{package.path}": package.body for package in packages}
-    for path, body in uploaded.items():
-        channel.upload(path, body)
-        key = parse_package_key(path)
-        assert key
-        staged = extract(extractor, key, size_hint=len(body))
+    sluice.upload(uploaded)
+    for path in uploaded:
+        staged = sluice.extract(path)
         assert isinstance(staged, Indexed), staged
-    merger = Merger(
-        channel=channel,
-        state=state,
-        publisher=Publisher(channel, state, "owner", max_age_seconds=60),
-        queue=queue,
-        gather=in_order,
-        clock=lambda: NOW_MS,
-        unique=lambda: str(next(unique)),
-        debounce_seconds=_DEBOUNCE_SECONDS,
-    )
-    while queue.messages:
-        merge(merger, debounce.parse(queue.messages.pop(0).body), time_left_ms=lambda: 900_000)
+    sluice.merge_all()
     return {
-        path.removeprefix(f"{CHANNEL}/"): channel.body(path)
-        for path in channel.objects
+        path.removeprefix(f"{CHANNEL}/"): sluice.channel.body(path)
+        for path in sluice.channel.objects
         if path not in uploaded
     }
 
