@@ -170,11 +170,7 @@ def test_what_rattler_index_was_told_of_the_channel_is_published_on(tmp_path: Pa
         f'[index-config."{folder}"]\nbase-url = "./"\n'
         f'[index-config."{folder}".channel-relations]\nbase = "../conda-forge"\n'
     )
-    asyncio.run(
-        rattler.index.index_fs(
-            folder, config=config, repodata_revisions=[{"revision": "v3", "message": "soon"}]
-        )
-    )
+    asyncio.run(rattler.index.index_fs(folder, config=config, repodata_revisions=["v3"]))
     files = {file: (folder / "linux-64" / file).read_bytes() for file in INDEX_FILES}
     shards = {
         f"shards/{path.name}": path.read_bytes()
@@ -185,13 +181,13 @@ def test_what_rattler_index_was_told_of_the_channel_is_published_on(tmp_path: Pa
     said = {
         "base_url": "./",
         "channel_relations": {"base": "../conda-forge"},
-        "repodata_revisions": {"v3": {"message": "soon"}},
+        "repodata_revisions": {"v3": {}},
     }
     theirs = json.loads(files[REPODATA])
     ours = json.loads(sluice.body(LINUX, REPODATA))
     assert theirs["info"] == {
         **said,
-        "repodata_revisions": {"v3": {"message": "soon", "n_packages": 0}},
+        "repodata_revisions": {"v3": {"n_packages": 0}},
         "subdir": "linux-64",
     }
     assert ours["info"] == {**said, "subdir": "linux-64"}
