@@ -15,6 +15,7 @@ from typing import Any
 import msgpack
 import pytest
 import rattler.index
+from rattler import Channel, Gateway, RepoDataRecord, SourceConfig
 from rattler.config import Config
 
 from sluice.errors import Corrupt
@@ -24,8 +25,9 @@ from tests.conformance.accepted import differences, unexplained
 from tests.support.channel import Package, conda, tar_bz2
 from tests.support.conda_index import conda_index
 from tests.support.hooks import Death, die, on
-from tests.support.indexing import index_with_rattler
+from tests.support.indexing import index_with_rattler, write_channel
 from tests.support.published import Records
+from tests.support.web import served
 from tests.support.whole import Sluice
 from tests.support.zstd import one_frame
 
@@ -350,3 +352,40 @@ def test_an_index_whose_packages_lie_elsewhere_is_left_alone_and_its_reason_told
     ours = json.loads(sluice.body(LINUX, REPODATA))
     assert ours["info"] == {"base_url": "https://cdn.example/ch/linux-64/", "subdir": "linux-64"}
     assert ours["repodata_version"] == 2
+
+
+@pytest.mark.parametrize("sharded", [True, False], ids=["shards", "repodata.json"])
+def test_py_rattler_reads_what_was_taken_over(tmp_path: Path, *, sharded: bool) -> None:
+    indexes = [index_json(name) for name in ("alpha", "beta", "gamma")]
+    packages = [conda(index) for index in indexes]
+    loud = Package("linux-64", "delta-1.0RC1-0.tar.bz2", tar_bz2(index_json("delta")).body)
+    records = {
+        package.filename: record_of(package, index)
+        for package, index in zip([*packages, loud], [*indexes, index_json("delta")], strict=True)
+    }
+    removed = packages[0].filename
+    repodata = json.loads(conda_index(records, subdir="linux-64", removed=[removed])[REPODATA])
+    repodata["info"] |= {"base_url": "./", "arch": "x86_64", "x": {"y": [1]}}
+    repodata["removed"] += ["gamma-0.9-0.conda", "not a package"]
+    repodata["packages.conda"]["odd.conda"] = {}
+    odd = Package("linux-64", "odd.conda", b"")
+    files = in_linux({REPODATA: json.dumps(repodata).encode()})
+    sluice = existing([*packages, loud, odd], files)
+    sluice.reconcile()
+    sluice.reconcile()
+    channel = tmp_path / "channel"
+    write_channel(
+        {k.removeprefix(f"{CHANNEL}/"): sluice.channel.body(k) for k in sluice.channel.objects},
+        channel,
+    )
+    with served(channel) as site:
+        config = SourceConfig(sharded_enabled=sharded)
+        gateway = Gateway(cache_dir=tmp_path / "cache", default_config=config)
+
+        async def query() -> list[list[RepoDataRecord]]:
+            names = ["alpha", "beta", "gamma", "delta"]
+            found = gateway.query([Channel(site.url)], ["linux-64"], names, recursive=False)
+            return list(await found)
+
+        urls = {record.url for part in asyncio.run(query()) for record in part}
+    assert {url.removeprefix(f"{site.url}/linux-64/") for url in urls} == records.keys() - {removed}
