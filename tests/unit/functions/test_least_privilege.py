@@ -1,0 +1,242 @@
+"""No role may do less than its function does, and none may do more.
+
+The functions run through a story with everything in it, and each request that they make is held
+against ``template.yaml``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from hashlib import sha256
+from types import ModuleType
+from typing import Any
+
+import msgpack
+import pytest
+from moto.s3.models import s3_backends
+
+from sluice import zstd
+from tests.support.channel import Package, conda, tar_bz2
+from tests.support.faults import SLOW_DOWN, failing
+from tests.support.functions import (
+    BACK,
+    BUCKET,
+    DONE,
+    INDEX,
+    RECONCILE_QUEUE_URL,
+    STATE,
+    UPLOAD_QUEUE_URL,
+    Context,
+    Stack,
+    batch,
+    load,
+    notification,
+    sqs_record,
+)
+from tests.support.template import statements
+from tests.support.used import Recorder, Use
+
+pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
+
+ACCOUNT = "123456789012"
+ROLES = {"extract": "ExtractRole", "merge": "MergeRole", "reconcile": "ReconcileRole"}
+QUEUES = {"extract": "UploadQueue", "merge": "MergeQueue", "reconcile": "ReconcileQueue"}
+POLLING = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+LOGGING = ("logs:CreateLogStream", "logs:PutLogEvents")
+ENCRYPTION = ("kms:Decrypt", "kms:GenerateDataKey")
+
+
+def not_by_the_code(function: str) -> set[Use]:
+    """What others do with a function's role, so that no request of its own shows it."""
+    by_lambda = {(action, QUEUES[function]) for action in POLLING}  # its event source mapping
+    by_lambda |= {(action, f"{function.capitalize()}Logs") for action in LOGGING}
+    by_s3 = {(action, "KmsKeyArn") for action in ENCRYPTION}  # ... only, says the condition
+    return by_lambda | by_s3
+
+
+class Story:
+    """What happens to two channels in the course of some weeks."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.recorder = Recorder(
+            buckets={BUCKET: "Channel", STATE: "State"},
+            queues={
+                UPLOAD_QUEUE_URL: "UploadQueue",
+                stack.queue_url: "MergeQueue",
+                RECONCILE_QUEUE_URL: "ReconcileQueue",
+            },
+        )
+        self.apps: dict[str, ModuleType] = {}
+
+    def invoke(self, name: str, event: Mapping[str, Any]) -> Any:
+        """Invoke a function, its requests being watched."""
+        app = self.apps.setdefault(name, load(name))
+        with self.recorder.acting(name):
+            return self.stack.invoke(app, dict(event))
+
+    def upload(self, *packages: Package, channel: str = "demo") -> None:
+        """Upload packages, each with its event."""
+        for package in packages:
+            key = f"{channel}/{package.path}"
+            self.stack.s3.put_object(Bucket=BUCKET, Key=key, Body=package.body)
+            self.invoke("extract", batch(sqs_record(notification(key))))
+
+    def remove(self, package: Package) -> None:
+        """Delete a package, with its event."""
+        key = f"demo/{package.path}"
+        self.stack.s3.delete_object(Bucket=BUCKET, Key=key)
+        self.invoke("extract", batch(sqs_record(notification(key))))
+
+    def merge(self) -> None:
+        """Handle merge requests until no more come; their windows have closed."""
+        while records := self.stack.receive():
+            for record in records:
+                due = {**json.loads(record["body"]), "not_before": 0}
+                answer = self.invoke("merge", batch(record | {"body": json.dumps(due)}))
+                assert answer == DONE, self.stack.logs[-1]
+                handle = record["receiptHandle"]
+                self.stack.sqs.delete_message(QueueUrl=self.stack.queue_url, ReceiptHandle=handle)
+
+    def reconcile(self, **request: Any) -> dict[str, Any]:
+        """Run reconcile, and what it asks of itself and of extract."""
+        self.invoke("reconcile", request)
+        for name, url in (("reconcile", RECONCILE_QUEUE_URL), ("extract", UPLOAD_QUEUE_URL)):
+            while records := self.stack.receive(url):
+                for record in records:
+                    assert self.invoke(name, batch(record)) == DONE
+                    handle = record["receiptHandle"]
+                    self.stack.sqs.delete_message(QueueUrl=url, ReceiptHandle=handle)
+        self.merge()
+        report: dict[str, Any] = self.stack.read(
+            STATE, self.stack.keys(STATE, "reconciliations/")[-1]
+        )
+        assert report["counts"]["failed"] == 0, report
+        return report
+
+    def fail(self, name: str, event: Mapping[str, Any], operation: str, client: Any) -> None:
+        """Have a function fail, and hand its message back."""
+        with failing(client, operation, SLOW_DOWN):
+            assert self.invoke(name, event) == BACK
+
+    def age(self, *, days: float, bucket: str, prefix: str = "") -> None:
+        """Let time pass for what is stored."""
+        stored = s3_backends[ACCOUNT]["aws"].buckets[bucket].keys
+        for key in list(stored):
+            if key.startswith(prefix):
+                stored[key].last_modified -= timedelta(days=days)
+
+
+@pytest.fixture
+def story(stack: Stack, reconcile: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Story:
+    assert reconcile  # has made the queues
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
+    return Story(stack)
+
+
+def index_as_others_do(stack: Stack, folder: str, *packages: Package, monolithic: bool) -> None:
+    """Write an index as conda-index does: shards beside it, ``repodata.json`` if wished."""
+    records = {
+        package.filename: {
+            **INDEX,
+            "name": package.filename.rsplit("-", 2)[0],
+            "sha256": sha256(package.body).hexdigest(),
+            "size": len(package.body),
+        }
+        for package in packages
+    }
+    shard = zstd.compress(msgpack.packb({"packages": {}, "packages.conda": records}))
+    digest = sha256(shard)
+    info = {"base_url": "", "shards_base_url": ""}
+    shards = {"info": info, "shards": {"demo-hello": digest.digest()}}
+    files = {
+        f"{digest.hexdigest()}.msgpack.zst": shard,
+        "repodata_shards.msgpack.zst": zstd.compress(msgpack.packb(shards)),
+    }
+    if monolithic:
+        files["repodata.json"] = json.dumps({"packages.conda": records}).encode()
+    for name, body in files.items():
+        stack.s3.put_object(Bucket=BUCKET, Key=f"{folder}/{name}", Body=body)
+    for package in packages:
+        stack.s3.put_object(Bucket=BUCKET, Key=f"{folder}/{package.filename}", Body=package.body)
+
+
+def tell(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have everything happen that the functions know how to deal with."""
+    stack = story.stack
+    linux = {**INDEX, "subdir": "linux-64"}
+    kept, other, old = conda(linux), conda({**linux, "name": "other"}), tar_bz2(linux)
+
+    # Channels that others have indexed, one of them in shards alone.
+    index_as_others_do(stack, "demo/noarch", conda(INDEX), monolithic=True)
+    index_as_others_do(stack, "sharded/noarch", conda(INDEX), monolithic=False)
+    story.upload(conda({**INDEX, "version": "2"}))
+    story.upload(conda({**INDEX, "version": "2"}), channel="sharded")
+    story.merge()
+
+    # Uploads, overwritten, broken and removed ones, and a staging record that nobody can read.
+    story.upload(kept, other, old, Package("linux-64", "broken-1-0.conda", b"broken"))
+    stack.s3.put_object(Bucket=STATE, Key="staging/demo/linux-64/x-1-0.conda/1.json", Body=b"?")
+    story.merge()
+    story.upload(conda(linux, payload=b"overwritten"))
+    story.remove(other)
+    story.merge()
+
+    # Failures.
+    upload = batch(sqs_record(notification(f"demo/{kept.path}")))
+    story.fail("extract", upload, "s3.GetObject", story.apps["extract"].extractor().channel._client)
+    request = {"channel": "demo", "subdir": "noarch", "not_before": 0}
+    merge_client = story.apps["merge"].merger().channel._client
+    story.fail("merge", batch(sqs_record(request)), "s3.ListObjectsV2", merge_client)
+
+    # Weeks later; what was taken over is just about to be let go.
+    story.age(days=30, bucket=BUCKET)
+    story.age(days=30, bucket=STATE)
+    story.age(days=-22.5, bucket=STATE, prefix="taken-over/sharded")
+    # Lost events: an upload, a removal.
+    stack.s3.put_object(Bucket=BUCKET, Key="demo/linux-64/lost-1-0.conda", Body=other.body)
+    stack.s3.delete_object(Bucket=BUCKET, Key=f"demo/{old.path}")
+    with monkeypatch.context() as patch:  # one subdir per step
+        patch.setattr(Context, "get_remaining_time_in_millis", lambda _self: 0)
+        found = story.reconcile()
+    assert len(found["steps"]) > 1
+    assert found["counts"]["missing"] == found["counts"]["gone"] == 1
+    assert found["counts"]["collected"] > 0
+    story.age(days=30, bucket=STATE, prefix="taken-over/")
+    story.age(days=30, bucket=BUCKET)
+    story.reconcile(re_extract=True, adopt=True)
+    step = batch(sqs_record("not a step"))
+    assert story.invoke("reconcile", step) == BACK
+
+
+def covers(grant: Use, use: Use) -> bool:
+    """Tell whether a grant allows a use; in IAM as here ``*`` also stands for slashes."""
+    return grant[0] == use[0] and fnmatchcase(use[1], grant[1].replace("[", "[[]"))
+
+
+def test_each_role_allows_exactly_what_its_function_does(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell(story, monkeypatch)
+    missing: dict[str, list[Use]] = {}
+    needless: dict[str, list[Use]] = {}
+    for name, role in ROLES.items():
+        granted, used = set(statements(role)), story.recorder.used[name]
+        missing[name] = sorted(
+            use for use in used if not any(covers(grant, use) for grant in granted)
+        )
+        needless[name] = sorted(
+            grant
+            for grant in granted - not_by_the_code(name)
+            if not any(covers(grant, use) for use in used)
+        )
+    nothing: dict[str, list[Use]] = {name: [] for name in ROLES}
+    assert (missing, needless) == (nothing, nothing)
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_what_others_do_with_a_role_is_granted_and_not_done_by_the_code(name: str) -> None:
+    assert not_by_the_code(name) <= set(statements(ROLES[name]))
