@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import ModuleType
 from typing import Any
 
 import pytest
 from urllib3.exceptions import ProtocolError
 
+from sluice.errors import Unavailable
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.limits import ATTEMPTS_MAX
 from tests.support.channel import conda
@@ -28,6 +29,7 @@ from tests.support.functions import (
     PACKAGE,
     STATE,
     SUBDIR,
+    UPLOAD_QUEUE_URL,
     Stack,
     batch,
     load,
@@ -48,6 +50,14 @@ BROKEN_OFF = Answer(
     b"the first bytes",
     breaks=ProtocolError("Connection broken"),
 )
+OF_RECONCILE = [
+    "s3.ListObjectsV2",
+    "s3.GetObject",
+    "s3.HeadObject",
+    "s3.PutObject",
+    "sqs.SendMessage",
+    "sqs.SendMessageBatch",
+]
 OF_EXTRACT = ["s3.GetObject", "s3.PutObject", "sqs.SendMessage"]
 OF_MERGE = [
     "s3.ListObjectsV2",
@@ -238,6 +248,35 @@ def test_a_merge_that_cannot_even_be_handed_back_still_comes_back(
     ):
         assert stack.invoke(merge, batch(sqs_record(request()))) == BACK
     assert len(stack.staged()) == 1
+
+
+# --- reconcile --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operation", OF_RECONCILE)
+def test_what_a_run_could_not_do_is_done_by_the_next(
+    stack: Stack, reconcile: ModuleType, operation: str
+) -> None:
+    merge_app, runs = load("merge"), reconcile.reconciler()
+    staged_upload(stack)
+    stack.invoke(merge_app, batch(sqs_record(request())))
+    other = conda(OTHER)
+    upload(stack, f"demo/{other.path}", other.body)  # and its event is lost
+    stack.s3.delete_object(Bucket=BUCKET, Key=KEY)  # this one's as well
+    client = (runs.uploads if operation.startswith("sqs") else runs.channel)._client
+    for failure in FAILURES:
+        with failing(client, operation, failure) as met, suppress(Unavailable):
+            report = stack.invoke(reconcile, {})
+            assert report["counts"]["failed"] == 1
+        assert len(met) >= ATTEMPTS_MAX
+    stack.receive(UPLOAD_QUEUE_URL)
+
+    found = stack.invoke(reconcile, {})["counts"]
+    assert (found["failed"], found["missing"], found["gone"]) == (0, 1, 1)
+    for look in stack.receive(UPLOAD_QUEUE_URL):
+        stack.invoke(load("extract"), batch(look))
+    assert stack.invoke(merge_app, batch(sqs_record(request()))) == DONE
+    assert published(stack) == [other.filename]
 
 
 # --- conditional writes -----------------------------------------------------------------------
