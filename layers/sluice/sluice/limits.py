@@ -43,13 +43,13 @@ RECONCILE_TIME_RESERVE_MS = 300_000
 """A step begins nothing further with less than this left before its function is stopped: what has
 been begun ends meanwhile, the listing of a million objects included."""
 KEYS_PER_TICK = 1000
-"""Keys of other things after which the walk through a bucket lets a step stop: a page of LIST."""
+"""Keys after which the walk through a bucket lets a step stop: a page of LIST."""
 PROVISIONAL_REJECT_HOURS = 20
 """A package that could not be read is tried again when its reject is older: by every daily run,
 and not by two runs in a row."""
 EXAMPLES_TOLD_MAX = 20
 """Filenames per subdir and kind of difference in a report."""
-SUBDIRS_TOLD_MAX = 200
+SUBDIRS_TOLD_MAX = 100
 """Subdirs per step in a report; the counts are of all."""
 
 # --- garbage ------------------------------------------------------------------------------

@@ -31,8 +31,8 @@ class Unfinished(msgspec.Struct, frozen=True):
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     """What a run has yet to do."""
 
-    unfinished: Unfinished | None = None
-    """Comes first."""
+    unfinished: tuple[Unfinished, ...] = ()
+    """Come first."""
     phase: Phase | None = Phase.PACKAGES
     """``None``: nothing but what is unfinished."""
     after: str | None = None

@@ -7,22 +7,23 @@ whatever else the bucket is full of, and shards are not listed at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sluice.keys import (
     PACKAGE_SUFFIXES,
     Subdir,
     behind,
+    is_subdir,
     parse_package_key,
     parse_shard_key,
     parse_state_key,
     state_folder,
 )
 from sluice.limits import KEYS_PER_TICK
-from sluice.reconcile.cursor import Cursor, Phase
+from sluice.reconcile.cursor import Cursor, Phase, Unfinished
 from sluice.reconcile.listing import Listing
-from sluice.store import ObjectStore
+from sluice.store import ObjectInfo, ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Found:
     """Where the walk goes on when this has been dealt with."""
     subdir: Subdir | None = None
     listing: Listing | None = None
-    """The subdir's packages, where the walk has passed all of them."""
+    """The packages of the subdir."""
 
 
 @dataclass(slots=True)
@@ -50,16 +51,19 @@ class Discovery:
     """In this step.  Only to save requests: what a subdir holds tells which phase it belongs to."""
 
     def walk(self, cursor: Cursor) -> Iterator[Found]:
-        """Yield every subdir behind ``cursor`` once, in all phases."""
+        """Yield every subdir behind ``cursor`` once, in all phases that are left.
+
+        Every place where the walk may be interrupted is behind the one before.
+        """
+        walks = {
+            Phase.PACKAGES: self._packages,
+            Phase.HEADS: self._heads,
+            Phase.STAGING: self._staging,
+        }
+        phases = list(walks)
         after = cursor.after
-        phases = list(Phase)
         for phase in phases[phases.index(cursor.phase) :] if cursor.phase else []:
-            walk = {
-                Phase.PACKAGES: self._packages,
-                Phase.HEADS: self._heads,
-                Phase.STAGING: self._staging,
-            }[phase]
-            for found in walk(after):
+            for found in walks[phase](after):
                 if found.subdir:
                     self._found.add(found.subdir)
                 yield found
@@ -81,43 +85,55 @@ class Discovery:
         ]
 
     def _below(self, prefix: str, begin: str | None) -> Iterator[Found]:
-        """Walk through the channel bucket.
+        """Walk through the channel bucket from behind ``begin``.
 
-        A folder is passed when a key comes that is not in it.  Until then others may be found
+        A folder has been passed when a key comes that is not in it.  Until then others may be found
         within it: a folder that is named like a subdir can be a channel as well.
         """
+        before = self._found_before(begin)
         passing: list[tuple[Subdir, Listing]] = []
-        after: str | None = begin
-        others = 0
-        while after is not None or begin is None:
-            jump: str | None = None
-            for info in self.channel.list(prefix, after=after):
-                while passing and not info.key.startswith(passing[-1][0].prefix):
-                    yield self._passed(*passing.pop(), begin)
-                others += 1
-                if shards_of := parse_shard_key(info.key):
-                    jump = behind(shards_of.shards.prefix)
-                    break
-                key = parse_package_key(info.key)
-                if key and self._wants(key.subdir):
-                    if not passing or passing[-1][0] != key.subdir:
-                        passing.append((key.subdir, Listing()))
-                    passing[-1][1].add(key.filename, info)
-                    others = 0
-                elif not passing and others >= KEYS_PER_TICK:
-                    yield Found(Cursor(phase=Phase.PACKAGES, after=info.key))
-                    others = 0
-            if jump is None:
-                break
-            after = jump
+        for number, info in enumerate(self._all_but_shards(prefix, begin), start=1):
+            while passing and not info.key.startswith(passing[-1][0].prefix):
+                yield self._pass(passing)
+            key = parse_package_key(info.key)
+            if key and self._wants(key.subdir) and key.subdir not in before:
+                if not passing or passing[-1][0] != key.subdir:
+                    passing.append((key.subdir, Listing()))
+                passing[-1][1].add(key.filename, info)
+            if number % KEYS_PER_TICK == 0:
+                yield Found(_at(info.key, passing))
         while passing:
-            yield self._passed(*passing.pop(), begin)
+            yield self._pass(passing)
 
-    def _passed(self, subdir: Subdir, listing: Listing, begin: str | None) -> Found:
-        """Tell of a subdir; a walk that began inside of it has not seen all of it."""
-        whole = begin is None or not begin.startswith(subdir.prefix)
-        resume = Cursor(phase=Phase.PACKAGES, after=behind(subdir.prefix))
-        return Found(resume, subdir, listing if whole else None)
+    def _pass(self, passing: list[tuple[Subdir, Listing]]) -> Found:
+        subdir, listing = passing.pop()
+        return Found(_at(behind(subdir.prefix), passing), subdir, listing)
+
+    def _all_but_shards(self, prefix: str, after: str | None) -> Iterator[ObjectInfo]:
+        while True:
+            for info in self.channel.list(prefix, after=after):
+                if shards_of := parse_shard_key(info.key):
+                    after = behind(shards_of.shards.prefix)
+                    break
+                yield info
+            else:
+                return
+
+    def _found_before(self, begin: str | None) -> set[Subdir]:
+        """The subdirs around ``begin`` that a walk up to there has found.
+
+        It was found with its first package, and it was dealt with, or is left in the cursor.
+        """
+        if begin is None:
+            return set()
+        parts = begin.split("/")[:-1]
+        around = [
+            Subdir("/".join(parts[:depth]), name)
+            for depth, name in enumerate(parts)
+            if is_subdir(name)
+        ]
+        firsts = [(subdir, self._first_package(subdir)) for subdir in around]
+        return {subdir for subdir, first in firsts if first and first <= begin}
 
     def _heads(self, after: str | None) -> Iterator[Found]:
         for number, info in enumerate(
@@ -125,7 +141,7 @@ class Discovery:
         ):
             resume = Cursor(phase=Phase.HEADS, after=info.key)
             subdir = parse_state_key(info.key)
-            if subdir and self._is_new(subdir) and not self._has_package(subdir):
+            if subdir and self._is_new(subdir) and not self._first_package(subdir):
                 yield Found(resume, subdir, Listing())
             elif number % KEYS_PER_TICK == 0:
                 yield Found(resume)
@@ -141,7 +157,7 @@ class Discovery:
             if (
                 self._is_new(subdir)
                 and self.state.head(subdir.head) is None
-                and not self._has_package(subdir)
+                and not self._first_package(subdir)
             ):
                 yield Found(resume, subdir, Listing())
             else:
@@ -153,7 +169,13 @@ class Discovery:
     def _is_new(self, subdir: Subdir) -> bool:
         return self._wants(subdir) and subdir not in self._found
 
-    def _has_package(self, subdir: Subdir) -> bool:
-        """Tell whether the walk through the channel bucket finds it."""
+    def _first_package(self, subdir: Subdir) -> str:
+        """The key with which the walk through the channel bucket finds it; empty: it does not."""
         listing = self.channel.list(subdir.prefix, delimiter="/")
-        return any(info.key.endswith(PACKAGE_SUFFIXES) for info in listing)
+        return next((info.key for info in listing if info.key.endswith(PACKAGE_SUFFIXES)), "")
+
+
+def _at(key: str, passing: Sequence[tuple[Subdir, Listing]]) -> Cursor:
+    """Go on behind ``key``, and list anew what was being passed there."""
+    unfinished = tuple(Unfinished(subdir) for subdir, _ in reversed(passing))
+    return Cursor(phase=Phase.PACKAGES, after=key, unfinished=unfinished)

@@ -71,8 +71,10 @@ def parse_request(payload: object) -> Request:
 def start(world: Reconciler, request: Request, *, time_left_ms: Callable[[], int]) -> Report:
     """Begin a run and return its report as far as it got.
 
-    Raises ``Unavailable`` where subdirs cannot be looked for, or the report cannot be kept.
+    Raises ``UnknownEvent`` for a request that lies outside of the prefixes, and ``Unavailable``
+    where subdirs cannot be looked for, or the report cannot be kept.
     """
+    _check_prefixes(world, request)
     now = world.clock()
     run = _Message(
         run=_name_run(now, world.unique()),
@@ -129,25 +131,43 @@ def _work(world: Reconciler, message: _Message, time_left_ms: Callable[[], int])
     def must_stop() -> bool:
         return time_left_ms() < RECONCILE_TIME_RESERVE_MS
 
-    if cursor.unfinished:
-        rest = deal_with(cursor.unfinished, None)
-        cursor = msgspec.structs.replace(cursor, unfinished=rest)
-        if rest or (cursor.phase and must_stop()):
+    while cursor.unfinished:
+        first, *others = cursor.unfinished
+        rest = deal_with(first, None)
+        cursor = _with(cursor, rest, *others)
+        if rest or (must_stop() and (others or cursor.phase)):
             step.next = cursor
             return step
     discovery = Discovery(world.channel, world.state, world.prefixes, message.request.channel)
     for found in discovery.walk(cursor):
         rest = deal_with(Unfinished(found.subdir), found.listing) if found.subdir else None
         if rest or must_stop():
-            step.next = msgspec.structs.replace(found.resume, unfinished=rest)
+            step.next = _with(found.resume, rest, *found.resume.unfinished)
             return step
     return step
+
+
+def _check_prefixes(world: Reconciler, request: Request) -> None:
+    """Refuse what would find nothing, and so seem to be in order; raises ``UnknownEvent``."""
+    if request.channel is None:
+        return
+    folder = f"{request.channel}/" if request.channel else ""
+    if request.subdir is not None:
+        inside = f"{folder}{request.subdir}/".startswith(world.prefixes)
+    else:
+        inside = any(folder.startswith(one) or one.startswith(folder) for one in world.prefixes)
+    if not inside:
+        raise UnknownEvent(f"the channel {request.channel!r} lies outside of CHANNEL_PREFIXES")
 
 
 def _begin(request: Request) -> Cursor:
     if request.channel is None or request.subdir is None:
         return Cursor()
-    return Cursor(unfinished=Unfinished(Subdir(request.channel, request.subdir)), phase=None)
+    return Cursor(unfinished=(Unfinished(Subdir(request.channel, request.subdir)),), phase=None)
+
+
+def _with(cursor: Cursor, *unfinished: Unfinished | None) -> Cursor:
+    return msgspec.structs.replace(cursor, unfinished=tuple(filter(None, unfinished)))
 
 
 def _name_run(now_ms: int, unique: str) -> str:

@@ -1,0 +1,119 @@
+"""Reconciling a ``World``, with an extract that does what it is asked to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from sluice import debounce, events, staging
+from sluice.concurrency import in_order
+from sluice.identity import Identity
+from sluice.keys import PackageKey, parse_package_key
+from sluice.reconcile import report as reports
+from sluice.reconcile.report import Counts, Report, SubdirReport
+from sluice.reconcile.run import Reconciler, Request, proceed, start
+from tests.support.memory_queue import MemoryFeed, MemoryQueue
+from tests.support.staged import (
+    DEBOUNCE_SECONDS,
+    OWNER,
+    PLENTY_MS,
+    World,
+    indexed,
+    rejected,
+    removed,
+)
+
+BUCKET = "channel"
+CORRUPT = b"corrupt"
+"""How a package begins that extract rejects."""
+
+TimeLeft = Callable[[], int]
+
+
+class Repairs:
+    """Runs of reconcile over a world, and what comes of what they ask for."""
+
+    def __init__(
+        self, world: World, *, owner: str = OWNER, prefixes: Iterable[str] = ("",)
+    ) -> None:
+        self.world = world
+        self.uploads = MemoryFeed()
+        self.continuations = MemoryQueue(lambda: world.now_ms / 1000)
+        self.reconciler = Reconciler(
+            channel=world.channel,
+            state=world.state,
+            bucket=BUCKET,
+            uploads=self.uploads,
+            merges=world.queue,
+            continuations=self.continuations,
+            gather=in_order,
+            clock=lambda: world.now_ms,
+            unique=world.unique,
+            debounce_seconds=DEBOUNCE_SECONDS,
+            owner=owner,
+            retention_days=7,
+            prefixes=tuple(prefixes),
+        )
+
+    def run(
+        self, request: Request | None = None, *, time_left_ms: TimeLeft = lambda: PLENTY_MS
+    ) -> Report:
+        """Reconcile from the first step to the last, a second later; what is kept of it."""
+        self.world.tick()
+        start(self.reconciler, request or Request(), time_left_ms=time_left_ms)
+        while self.continuations.messages:
+            self.proceed(self.continuations.messages.pop(0).body, time_left_ms=time_left_ms)
+        return self.kept()[-1]
+
+    def proceed(self, body: str, *, time_left_ms: TimeLeft = lambda: PLENTY_MS) -> Report:
+        """Take one more step, a second later."""
+        self.world.tick()
+        return proceed(self.reconciler, body, time_left_ms=time_left_ms)
+
+    def kept(self) -> list[Report]:
+        """The reports that are kept, the oldest first."""
+        keys = self.world.state.keys("reconciliations/")
+        return [reports.decode(self.world.state.body(key), what=key) for key in keys]
+
+    def fed(self) -> list[str]:
+        """The keys that extract was asked to look at."""
+        return [one.key for body in self.uploads.bodies for one in events.parse_body(body)]
+
+    def carry_out(self) -> None:
+        """Let extract look at all that it was fed, and merge do all that it was asked."""
+        while self.uploads.bodies:
+            (event,) = events.parse_body(self.uploads.bodies.pop(0))
+            key = parse_package_key(event.key)
+            assert key
+            assert event.bucket == BUCKET
+            self.extract(key)
+        self.world.tick(DEBOUNCE_SECONDS)  # until every window has closed
+        self.world.deliver()
+
+    def extract(self, key: PackageKey) -> None:
+        """Look at an object, stage what is found and ask for a merge."""
+        stored = self.world.channel.objects.get(key.path)
+        at = self.world.now_ms
+        record: staging.Staged
+        if stored is None:
+            record = removed(key.filename, at=at)
+        elif stored.body.startswith(CORRUPT):
+            record = rejected(key.filename, identity=Identity.of(stored.info), at=at)
+        else:
+            found = indexed(key.filename, stored.body, identity=Identity.of(stored.info), at=at)
+            found.record["subdir"] = key.subdir.name
+            record = found
+        staging.write(self.world.state, key.subdir, record, unique=self.world.unique())
+        debounce.windowed(key.subdir, now_ms=at, debounce_seconds=DEBOUNCE_SECONDS).send_to(
+            self.world.queue
+        )
+
+
+def told(report: Report) -> list[SubdirReport]:
+    """Everything that a report tells about subdirs."""
+    return [subdir for step in report.steps.values() for subdir in step.subdirs]
+
+
+def is_quiet(report: Report) -> bool:
+    """Tell whether a run found nothing amiss and did nothing."""
+    quiet = Counts(subdirs=report.counts.subdirs, objects=report.counts.objects)
+    return report.counts == quiet and told(report) == []

@@ -1,0 +1,140 @@
+"""The comparison of a listing with the catalog, without any request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from msgspec import structs
+
+from sluice import extract
+from sluice.catalog import leaf
+from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Pin, Record, Reject
+from sluice.catalog.tree import EMPTY, Tree
+from sluice.identity import Identity
+from sluice.keys import package_name
+from sluice.reconcile.compare import Criteria, Difference, Kind, compare, suspects
+from sluice.reconcile.listing import Listing
+from sluice.store import ETag, ObjectInfo
+from tests.support.staged import A2, START_MS, A, B, C, identity_of
+
+HOUR_MS = 3_600_000
+NOW = Criteria(START_MS, re_extract=False)
+AGAIN = Criteria(START_MS, re_extract=True)
+
+
+def record(body: bytes = b"", *, extractor: int = extract.VERSION) -> Record:
+    identity = identity_of(body)
+    return Record(identity=identity, extractor=extractor, record={"indexed_timestamp": 1})
+
+
+def reject(*, extractor: int = extract.VERSION, hours_ago: float = 0) -> Reject:
+    at = START_MS - int(hours_ago * HOUR_MS)
+    return Reject(identity=identity_of(), extractor=extractor, code="c", sentence="s", at=at)
+
+
+def pin(*, there: bool = True, extractor: int = extract.VERSION) -> Pin:
+    identity = identity_of() if there else None
+    return Pin(identity=identity, extractor=extractor, at=1, reason="r")
+
+
+def listing(files: Mapping[str, bytes]) -> Listing:
+    found = Listing()
+    for filename, body in files.items():
+        one = identity_of(body)
+        found.add(filename, ObjectInfo(filename, ETag(one.etag), one.size, one.modified))
+    return found
+
+
+def tree(entries: Mapping[str, Entry]) -> Tree:
+    names: dict[str, dict[str, Entry]] = {}
+    for filename, entry in entries.items():
+        names.setdefault(package_name(filename), {})[filename] = entry
+    nodes = {name: leaf.render(name, files, at=1).node for name, files in names.items()}
+    return structs.replace(EMPTY, names=nodes)
+
+
+def test_a_file_is_missing_changed_or_gone() -> None:
+    there = {"new": identity_of(b"n"), "other": identity_of(b"2"), "same": identity_of(b"s")}
+    known: dict[str, Entry] = {
+        "other": record(b"1"),
+        "same": record(b"s"),
+        "gone": record(),
+        "pinned": pin(),
+    }
+    assert list(compare(there, known, NOW)) == [
+        Difference(Kind.GONE, "gone", None),
+        Difference(Kind.MISSING, "new", 1),
+        Difference(Kind.CHANGED, "other", 1),
+        Difference(Kind.GONE, "pinned", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("found", "kind"),
+    [
+        (identity_of(b"1"), None),
+        (structs.replace(identity_of(b"1"), modified=7), None),  # as in the tree's digest
+        (structs.replace(identity_of(b"1"), size=7), Kind.CHANGED),
+        (structs.replace(identity_of(b"1"), etag='"7"'), Kind.CHANGED),
+    ],
+)
+def test_an_object_is_another_by_its_etag_or_its_size(found: Identity, kind: Kind | None) -> None:
+    differences = list(compare({A: found}, {A: record(b"1")}, NOW))
+    assert [one.kind for one in differences] == ([kind] if kind else [])
+
+
+@pytest.mark.parametrize(
+    ("entry", "by_itself", "when_asked"),
+    [
+        (record(), False, False),
+        (record(extractor=extract.VERSION - 1), True, True),
+        (record(extractor=extract.VERSION + 1), False, False),
+        (record(extractor=NOT_EXTRACTED), True, True),
+        (reject(), False, True),
+        (reject(extractor=extract.VERSION + 1), False, True),
+        (reject(extractor=NOT_EXTRACTED, hours_ago=0), False, True),
+        (reject(extractor=NOT_EXTRACTED, hours_ago=20), False, True),
+        (reject(extractor=NOT_EXTRACTED, hours_ago=20.1), True, True),
+        (pin(), False, False),
+        (pin(extractor=NOT_EXTRACTED), False, False),
+    ],
+)
+def test_a_verdict_is_passed_again_by_a_newer_extractor_or_when_asked(
+    entry: Entry, *, by_itself: bool, when_asked: bool
+) -> None:
+    there = {A: identity_of()}
+    outdated = [Difference(Kind.OUTDATED, A, 0)]
+    assert list(compare(there, {A: entry}, NOW)) == outdated * by_itself
+    assert list(compare(there, {A: entry}, AGAIN)) == outdated * when_asked
+
+
+def test_a_pin_on_a_file_that_is_not_there_is_no_difference_until_it_comes() -> None:
+    known = {A: pin(there=False)}
+    assert list(compare({}, known, NOW)) == []
+    assert list(compare({A: identity_of()}, known, NOW)) == [Difference(Kind.CHANGED, A, 0)]
+
+
+def test_names_whose_files_are_as_the_catalog_knows_them_are_not_looked_at() -> None:
+    known: dict[str, Entry] = {A: record(b"1"), A2: record(b"2"), B: reject(), C: pin(there=False)}
+    same = {A: b"1", A2: b"2", B: b""}
+    assert suspects(listing(same), tree(known), NOW) == []
+    assert suspects(listing(same), tree(known), AGAIN) == ["beta"]
+    assert suspects(listing({**same, A: b"3"}), tree(known), NOW) == ["alpha"]
+    assert suspects(listing({A: b"1", B: b""}), tree(known), NOW) == ["alpha"]
+    assert suspects(listing({A: b"1", A2: b"2"}), tree(known), NOW) == ["beta"]
+    assert suspects(listing({**same, C: b""}), tree(known), NOW) == ["gamma_x"]
+    assert suspects(listing({**same, "odd.conda": b""}), tree(known), NOW) == [""]
+    assert suspects(listing({**same, "delta-1-0.conda": b""}), tree(known), NOW) == ["delta"]
+
+
+def test_a_name_with_one_outdated_verdict_is_looked_at() -> None:
+    known: dict[str, Entry] = {A: record(), A2: record(extractor=NOT_EXTRACTED)}
+    assert suspects(listing({A: b"", A2: b""}), tree(known), NOW) == ["alpha"]
+
+
+def test_of_an_empty_subdir_every_name_is_gone_and_of_an_unknown_one_missing() -> None:
+    known = tree({A: record(), B: record()})
+    assert suspects(Listing(), known, NOW) == ["alpha", "beta"]
+    assert suspects(listing({B: b"", A: b""}), EMPTY, NOW) == ["alpha", "beta"]
+    assert suspects(Listing(), EMPTY, NOW) == []
