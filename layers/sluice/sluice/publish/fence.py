@@ -7,7 +7,7 @@ user metadata with the owner.  It is replaced only under ``If-Match`` on what wa
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -113,8 +113,11 @@ def replace(
     *,
     found: ObjectInfo | None,
     adopt: bool = False,
+    keep: Callable[[], None] | None = None,
 ) -> Replaced:
     """Write a file unless a generation as new is there; ``found`` is the caller's first look.
+
+    ``keep`` is called before another tool's version is overwritten.
 
     Whatever a write answered but a plain success, look again: our own late write then shows as
     ``SAME``.  Raises ``ForeignOwner``, and ``Unavailable`` after a bounded number of tries.
@@ -125,6 +128,8 @@ def replace(
         now = standing(found, mine, adopt=adopt)
         if not now.behind:
             return Replaced(now, foreign)
+        if keep and now is Standing.FOREIGN:
+            keep()
         expected = found.etag if found else None
         if store.put_if(page.key, page.body, headers, expected=expected) is not None:
             return Replaced(Standing.SAME, foreign + (now is Standing.FOREIGN))

@@ -6,16 +6,18 @@ and ``repodata.json`` follow, each behind the fence; a crash in between is finis
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sluice import headers, zstd
+from sluice.catalog.codec import digest
 from sluice.catalog.commit import Head
 from sluice.catalog.leaf import Entries
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree, changed_names
 from sluice.concurrency import chunks
-from sluice.errors import Corrupt
+from sluice.errors import Archived, Corrupt
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.limits import NAMES_AT_ONCE
 from sluice.publish import rejects, repodata, shard_index
@@ -93,6 +95,7 @@ class _Work:
                 self._to.channel,
                 Page(key, body, headers.index_zstd(self._to.max_age_seconds)),
                 found,
+                keep=self._keep_shard_index,
             )
 
     def publish_repodata(self) -> None:
@@ -162,8 +165,22 @@ class _Work:
     def _standing(self, found: ObjectInfo | None) -> Standing:
         return standing(found, self._stamp, adopt=self._to.adopt)
 
-    def _write(self, store: ObjectStore, page: Page, found: ObjectInfo | None) -> Replaced:
-        done = replace(store, page, self._stamp, found=found, adopt=self._to.adopt)
+    def _keep_shard_index(self) -> None:
+        """Keep another tool's shard index: its shards must stay while readers may hold it."""
+        with suppress(Archived):  # then no reader can get it either
+            if stored := self._to.channel.get(self._subdir.public(SHARD_INDEX)):
+                key = self._subdir.taken_over(digest(stored.body))
+                self._to.state.put(key, stored.body, headers.PRIVATE_ZSTD)
+
+    def _write(
+        self,
+        store: ObjectStore,
+        page: Page,
+        found: ObjectInfo | None,
+        *,
+        keep: Callable[[], None] | None = None,
+    ) -> Replaced:
+        done = replace(store, page, self._stamp, found=found, adopt=self._to.adopt, keep=keep)
         self.written += done.standing is Standing.SAME
         self.foreign += done.foreign_overwritten
         return done
