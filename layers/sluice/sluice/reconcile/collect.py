@@ -19,13 +19,16 @@ never refer to old ones again; and swap a head within a day of the first write f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from sluice.catalog.commit import HeadVersion
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import chunks
+from sluice.errors import Corrupt
+from sluice.foreign import parse_shard_index
 from sluice.keys import Folder, Subdir
 from sluice.limits import GARBAGE_AGE_SECONDS, GARBAGE_AT_ONCE_MAX, KEYS_PER_DELETE_MAX
 from sluice.reconcile.marks import Mark, Marks, read_marks, write_marks
@@ -85,7 +88,7 @@ def collect(
             published_at=published_at,
         )
     )
-    run = _Run(world, subdir, version, catalog)
+    run = _Run(world, subdir, version, catalog, published_at)
     now = world.clock() // 1000
     cut = run.due(marks, now)
     if dry_run:
@@ -94,6 +97,25 @@ def collect(
         return Collected()
     etag = write_marks(world.state, subdir, marks, expected=stored.etag)
     return run.collect(marks, etag) if etag and cut else Collected()
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """All objects of one kind."""
+
+    store: ObjectStore
+    folder: Folder
+    live: AbstractSet[bytes]
+    """Digests of those that somebody may ask for."""
+    bound: int
+    """The others are garbage if they were written before that time."""
+
+    def unreachable(self) -> Iterator[ObjectInfo]:
+        """List the others.  What is not named by a digest is nobody's garbage."""
+        for info in self.store.list(self.folder.prefix):
+            digest = self.folder.digest(info.key)
+            if digest is not None and bytes.fromhex(digest) not in self.live:
+                yield info
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,23 +128,6 @@ class _Swept:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
-    """All objects of one kind."""
-
-    store: ObjectStore
-    folder: Folder
-    live: frozenset[bytes]
-    """Digests of those that the cut or the head refers to."""
-
-    def unreachable(self) -> Iterator[ObjectInfo]:
-        """List the others.  What is not named by a digest is nobody's garbage."""
-        for info in self.store.list(self.folder.prefix):
-            digest = self.folder.digest(info.key)
-            if digest is not None and bytes.fromhex(digest) not in self.live:
-                yield info
-
-
-@dataclass(frozen=True, slots=True)
 class _Run:
     """One collection of one subdir.  Times are in seconds."""
 
@@ -130,6 +135,7 @@ class _Run:
     subdir: Subdir
     version: HeadVersion
     catalog: CatalogReader
+    published_at: int
 
     def collect(self, marks: Marks, etag: ETag) -> Collected:
         """Sweep, the marks having just been written as this version."""
@@ -150,13 +156,12 @@ class _Run:
 
     def due(self, marks: Marks, now: int) -> Mark | None:
         """The cut, where something may be left to be swept."""
-        retained = now - self.world.retention_days * DAY_SECONDS
-        cut = marks.newest(published_before_ms=retained * 1000)
+        cut = marks.newest(published_before_ms=self._retained(now) * 1000)
         return cut if cut and self.settled(cut) != marks.settled else None
 
-    def settled(self, cut: Mark) -> str | None:
+    def settled(self, cut: Mark) -> str:
         """What has to change, after a complete sweep, before more can become garbage."""
-        return self.version.etag if self._is_head(cut) else cut.tree
+        return f"{self.version.etag} {self.published_at}" if self._is_head(cut) else cut.tree
 
     def sweep(self, cut: Mark, now: int, *, delete: bool) -> _Swept:
         """Delete what is garbage, or just count it."""
@@ -164,12 +169,12 @@ class _Run:
         tree = self.catalog.find_tree(cut.tree)
         if written is None or tree is None:  # a later cut was swept, and its mark was lost
             return _Swept(Collected(), complete=False)
-        bound = (now if self._is_head(cut) else written.modified) - GARBAGE_AGE_SECONDS
+        born = now if self._is_head(cut) else written.modified
         objects = size = 0
         younger = False
-        for kind in self._kinds(cut, tree):
+        for kind in self._kinds(cut, tree, now, born - GARBAGE_AGE_SECONDS):
             for unreachable in chunks(kind.unreachable(), KEYS_PER_DELETE_MAX):
-                garbage = [info for info in unreachable if info.modified < bound]
+                garbage = [info for info in unreachable if info.modified < kind.bound]
                 if garbage and delete:
                     kind.store.delete([info.key for info in garbage])
                 objects += len(garbage)
@@ -177,32 +182,49 @@ class _Run:
                 younger |= len(garbage) < len(unreachable)
                 if objects >= GARBAGE_AT_ONCE_MAX:
                     return _Swept(Collected(objects, size), complete=False)
-        # What is younger than a cut that is not the head belongs to later generations, or waits
-        # for a later cut.
+        # What is younger than a cut that is not the head is of later generations, or waits for a
+        # later cut.
         return _Swept(Collected(objects, size), complete=not (younger and self._is_head(cut)))
 
-    def _kinds(self, cut: Mark, cut_tree: Tree) -> Iterator[_Kind]:
+    def _kinds(self, cut: Mark, cut_tree: Tree, now: int, bound: int) -> Iterator[_Kind]:
         """What refers before what is referred to: to be interrupted must leave nothing dangling."""
         head, state, subdir = self.version.head, self.world.state, self.subdir
-        trees = (cut_tree, self.catalog.tree(head.tree))
-        nodes = [node for tree in trees for node in tree.names.values()]
-        commits = (cut.commit, head.commit)
-        yield _Kind(state, subdir.commits, _digests(map(_binary, commits)))
-        yield _Kind(state, subdir.trees, _digests(map(_binary, (cut.tree, head.tree))))
-        yield _Kind(state, subdir.leaves, _digests(node.leaf for node in nodes))
-        if cut_tree.public:
-            # Before that, what lies here is the live index of somebody else, or was when it was
-            # taken over, less than RetentionDays ago.
-            yield _Kind(state, subdir.taken_over_indexes, frozenset())
-            yield _Kind(self.world.channel, subdir.shards, _digests(node.shard for node in nodes))
+        nodes = [*cut_tree.names.values(), *self.catalog.tree(head.tree).names.values()]
+        yield _Kind(state, subdir.commits, _digests(cut.commit, head.commit), bound)
+        yield _Kind(state, subdir.trees, _digests(cut.tree, head.tree), bound)
+        yield _Kind(state, subdir.leaves, {node.leaf for node in nodes}, bound)
+        if not cut_tree.public:
+            # What lies here is somebody else's live index, or was it less than RetentionDays ago.
+            return
+        held_since = min(bound, self._retained(now) - GARBAGE_AGE_SECONDS)
+        yield _Kind(state, subdir.taken_over_indexes, frozenset(), held_since)
+        shards = {node.shard for node in nodes if node.shard}
+        held = self._still_held(held_since)
+        if held is not None:
+            yield _Kind(self.world.channel, subdir.shards, shards | held, bound)
+
+    def _still_held(self, since: int) -> set[bytes] | None:
+        """The shards of other tools' indexes that were replaced since then; ``None``: unknown."""
+        state, folder = self.world.state, self.subdir.taken_over_indexes
+        held: set[bytes] = set()
+        for info in state.list(folder.prefix):
+            stored = state.get(info.key) if info.modified >= since else None
+            if stored is None:
+                continue
+            try:
+                index = parse_shard_index(stored.body, what=info.key)
+            except Corrupt:
+                return None
+            for path in index.shards:
+                held |= _digests(self.subdir.shards.digest(self.subdir.public(path)))
+        return held
 
     def _is_head(self, cut: Mark) -> bool:
         return cut.tree == self.version.head.tree
 
+    def _retained(self, now: int) -> int:
+        return now - self.world.retention_days * DAY_SECONDS
 
-def _digests(found: Iterable[bytes | None]) -> frozenset[bytes]:
-    return frozenset(digest for digest in found if digest is not None)
 
-
-def _binary(digest: str | None) -> bytes | None:
-    return bytes.fromhex(digest) if digest else None
+def _digests(*found: str | None) -> frozenset[bytes]:
+    return frozenset(bytes.fromhex(digest) for digest in found if digest)
