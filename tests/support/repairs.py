@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from sluice import debounce, events, staging
+from sluice import debounce, events, extract, staging
 from sluice.concurrency import in_order
 from sluice.identity import Identity
 from sluice.keys import PackageKey, parse_package_key
@@ -91,21 +91,24 @@ class Repairs:
 
     def extract(self, key: PackageKey) -> None:
         """Look at an object, stage what is found and ask for a merge."""
-        stored = self.world.channel.objects.get(key.path)
         at = self.world.now_ms
-        record: staging.Staged
-        if stored is None:
-            record = removed(key.filename, at=at)
-        elif stored.body.startswith(CORRUPT):
-            record = rejected(key.filename, identity=Identity.of(stored.info), at=at)
-        else:
-            found = indexed(key.filename, stored.body, identity=Identity.of(stored.info), at=at)
-            found.record["subdir"] = key.subdir.name
-            record = found
+        record = self._judge(key, at=at)
         staging.write(self.world.state, key.subdir, record, unique=self.world.unique())
         debounce.windowed(key.subdir, now_ms=at, debounce_seconds=DEBOUNCE_SECONDS).send_to(
             self.world.queue
         )
+
+    def _judge(self, key: PackageKey, *, at: int) -> staging.Staged:
+        stored = self.world.channel.objects.get(key.path)
+        version = extract.VERSION
+        if stored is None:
+            return removed(key.filename, at=at, extractor=version)
+        identity = Identity.of(stored.info)
+        if stored.body.startswith(CORRUPT):
+            return rejected(key.filename, identity=identity, at=at, extractor=version)
+        record = indexed(key.filename, stored.body, identity=identity, at=at, extractor=version)
+        record.record["subdir"] = key.subdir.name
+        return record
 
 
 def told(report: Report) -> list[SubdirReport]:

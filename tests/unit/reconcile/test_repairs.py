@@ -1,0 +1,344 @@
+"""What reconcile finds in one subdir, what it asks for, and that this repairs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from msgspec import structs
+
+from sluice import extract
+from sluice.catalog.leaf import Pin, Record, Reject
+from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.reconcile.report import Counts, SubdirReport
+from sluice.reconcile.run import Request
+from tests.support.repairs import CORRUPT, Repairs, is_quiet, told
+from tests.support.staged import (
+    A2,
+    NOARCH,
+    SUBDIR,
+    A,
+    B,
+    C,
+    World,
+    identity_of,
+    rejected,
+)
+
+HOUR_SECONDS = 3600
+ODD = "odd +%2B%20ü-1.0-0.conda"
+
+
+@pytest.fixture
+def world() -> World:
+    """A channel with two packages, indexed and published, its noarch as well."""
+    world = World()
+    world.add(A)
+    world.add(B)
+    world.merge()
+    world.deliver()
+    world.tick(HOUR_SECONDS)
+    return world
+
+
+@pytest.fixture
+def repairs(world: World) -> Repairs:
+    repairs = Repairs(world)
+    assert is_quiet(repairs.run())
+    return repairs
+
+
+def expect_repair(repairs: Repairs, counts: Counts, **examples: list[str]) -> None:
+    """Reconcile once, hold the report against what is expected, and see that this settles it."""
+    report = repairs.run()
+    expected = SubdirReport(
+        channel=SUBDIR.channel,
+        subdir=SUBDIR.name,
+        counts=structs.replace(counts, subdirs=1),
+        examples=examples,
+    )
+    assert told(report) == [expected]
+    repairs.carry_out()
+    expect_settled(repairs)
+
+
+def expect_settled(repairs: Repairs) -> None:
+    """See that nothing is left to be done, and that the index is what the bucket holds."""
+    world = repairs.world
+    assert is_quiet(repairs.run())
+    assert repairs.fed() == []
+    assert world.queue.messages == []
+    assert world.staged() == []
+    there = {
+        key.removeprefix(SUBDIR.prefix): stored.body
+        for key, stored in world.channel.objects.items()
+        if key.startswith(SUBDIR.prefix) and key.endswith((".conda", ".tar.bz2"))
+    }
+    good = {name: body for name, body in there.items() if not body.startswith(CORRUPT)}
+    assert {name: record["size"] for name, record in world.published().items()} == {
+        name: len(body) for name, body in good.items()
+    }
+
+
+def test_a_package_that_nobody_told_of_is_fed_as_it_is_named_and_indexed(repairs: Repairs) -> None:
+    repairs.world.upload(A2, b"new")
+    repairs.world.upload(C, b"new, too")
+    repairs.run(Request(dry_run=True))
+    assert repairs.fed() == []
+    expect_repair(
+        repairs,
+        Counts(objects=4, missing=2, fed=2),
+        missing=[A2, C],
+    )
+    assert set(repairs.world.published()) == {A, A2, B, C}
+
+
+def test_keys_that_notifications_would_encode_arrive_as_they_are(repairs: Repairs) -> None:
+    repairs.world.upload(ODD, CORRUPT)
+    repairs.run()
+    assert repairs.fed() == [SUBDIR.public(ODD)]
+    repairs.carry_out()
+    assert isinstance(repairs.world.entries()[ODD], Reject)
+    expect_settled(repairs)
+
+
+def test_a_package_that_was_overwritten_unheard_is_indexed_anew(repairs: Repairs) -> None:
+    repairs.world.upload(A, b"rebuilt")
+    expect_repair(repairs, Counts(objects=2, changed=1, fed=1), changed=[A])
+
+
+def test_a_package_that_was_overwritten_unheard_by_a_bad_one_is_rejected(repairs: Repairs) -> None:
+    repairs.world.upload(A, CORRUPT)
+    expect_repair(repairs, Counts(objects=2, changed=1, fed=1), changed=[A])
+    assert set(repairs.world.published()) == {B}
+
+
+def test_a_reject_that_was_replaced_unheard_by_a_good_package_is_indexed(repairs: Repairs) -> None:
+    world = repairs.world
+    world.add_corrupt(C)
+    world.merge()
+    world.upload(C, b"good")
+    expect_repair(repairs, Counts(objects=3, changed=1, fed=1), changed=[C])
+    assert set(world.published()) == {A, B, C}
+
+
+def test_a_package_that_was_deleted_unheard_leaves_the_index(repairs: Repairs) -> None:
+    repairs.world.remove(A)
+    expect_repair(repairs, Counts(objects=1, gone=1, removals=1, merges=1), gone=[A])
+    assert set(repairs.world.published()) == {B}
+
+
+def test_the_last_package_may_go_unheard(repairs: Repairs) -> None:
+    repairs.world.remove(A)
+    repairs.world.remove(B)
+    expect_repair(repairs, Counts(gone=2, removals=2, merges=1), gone=[A, B])
+    assert repairs.world.published() == {}
+
+
+def test_a_reject_that_was_deleted_unheard_is_forgotten(repairs: Repairs) -> None:
+    world = repairs.world
+    world.add_corrupt(C)
+    world.merge()
+    world.remove(C)
+    expect_repair(repairs, Counts(objects=2, gone=1, removals=1, merges=1), gone=[C])
+    assert world.rejects() == []
+
+
+def test_an_upload_of_the_same_bytes_over_themselves_is_no_difference(repairs: Repairs) -> None:
+    repairs.world.upload(A, A.encode())
+    expect_settled(repairs)
+
+
+def test_what_an_older_extractor_judged_is_read_again(
+    repairs: Repairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extract, "VERSION", extract.VERSION + 1)
+    expect_repair(repairs, Counts(objects=2, outdated=2, fed=2), outdated=[A, B])
+
+
+def test_an_index_that_was_taken_over_is_read_again_and_keeps_its_dates() -> None:
+    world = World()
+    world.index_as_others_do(A, A2, B)
+    world.add(C)
+    world.merge()
+    world.deliver()
+    before = world.published()
+    repairs = Repairs(world)
+    expect_repair(repairs, Counts(objects=4, outdated=3, fed=3), outdated=[A, A2, B])
+    assert {name: one["indexed_timestamp"] for name, one in world.published().items()} == {
+        name: one["indexed_timestamp"] for name, one in before.items()
+    }
+
+
+def test_rejects_are_read_again_when_asked(repairs: Repairs) -> None:
+    world = repairs.world
+    world.add_corrupt(C)
+    world.merge()
+    assert is_quiet(repairs.run())
+    report = repairs.run(Request(re_extract=True))
+    assert report.counts == Counts(subdirs=2, objects=3, outdated=1, fed=1)
+    assert repairs.fed() == [SUBDIR.public(C)]
+
+
+def test_a_package_that_could_not_be_read_is_tried_again_a_day_later_and_no_sooner(
+    repairs: Repairs,
+) -> None:
+    world = repairs.world
+    identity = world.upload(C, b"good after all")
+    unreadable = rejected(C, identity=identity, at=world.now_ms, extractor=0)
+    world.stage(structs.replace(unreadable, code="unreadable"))
+    world.merge()
+    assert is_quiet(repairs.run())
+    world.tick(19 * HOUR_SECONDS)
+    assert is_quiet(repairs.run())
+    world.tick(2 * HOUR_SECONDS)
+    expect_repair(repairs, Counts(objects=3, outdated=1, fed=1), outdated=[C])
+    assert set(world.published()) == {A, B, C}
+
+
+def test_a_package_that_still_cannot_be_read_waits_for_another_day(repairs: Repairs) -> None:
+    world = repairs.world
+    identity = world.upload(C)
+
+    def fail_to_read() -> None:
+        staged = rejected(C, identity=identity, at=world.now_ms, extractor=0)
+        world.stage(structs.replace(staged, code="unreadable"))
+        world.merge()
+
+    fail_to_read()
+    for _day in range(3):
+        world.tick(24 * HOUR_SECONDS)
+        assert repairs.run().counts.fed == 1
+        fail_to_read()
+        assert repairs.run().counts.fed == 0
+
+
+def test_a_pin_stays_until_another_object_comes(repairs: Repairs) -> None:
+    world = repairs.world
+    world.upload(C, b"pinned")
+    identity = identity_of(b"pinned", modified=world.now_ms // 1000)
+    world.commit_entries("gamma_x", {C: Pin(identity=identity, extractor=0, at=1, reason="r")})
+    world.merge()
+    assert is_quiet(repairs.run(Request(re_extract=True)))
+    world.upload(C, b"another")
+    repairs.run()
+    repairs.carry_out()
+    assert isinstance(world.entries()[C], Record)
+
+
+def test_what_was_left_in_staging_is_merged(repairs: Repairs) -> None:
+    repairs.world.add(C)
+    expect_repair(
+        repairs,
+        Counts(objects=3, missing=1, fed=1, behind=1, merges=1),
+        behind=["staging"],
+        missing=[C],
+    )
+
+
+def overwrite(file: str) -> Callable[[World], None]:
+    """Let another tool write an index file."""
+
+    def happen(world: World) -> None:
+        world.channel.upload(SUBDIR.public(file), b"{}")
+
+    return happen
+
+
+def delete(file: str) -> Callable[[World], None]:
+    """Let somebody delete an index file."""
+    return lambda world: world.channel.remove(SUBDIR.public(file))
+
+
+@pytest.mark.parametrize("file", [SHARD_INDEX, REPODATA_ZST, REPODATA])
+@pytest.mark.parametrize("harm", [overwrite, delete])
+def test_a_published_file_that_is_missing_or_another_tools_is_published_again(
+    repairs: Repairs, file: str, harm: Callable[[str], Callable[[World], None]]
+) -> None:
+    harm(file)(repairs.world)
+    expect_repair(repairs, Counts(objects=2, behind=1, merges=1), behind=[file])
+
+
+def test_a_head_whose_files_were_never_published_is_published(repairs: Repairs) -> None:
+    world = repairs.world
+    kept = {file: world.channel.objects[SUBDIR.public(file)] for file in (SHARD_INDEX, REPODATA)}
+    world.add(C)
+    world.merge()
+    for file, stored in kept.items():
+        world.channel.objects[SUBDIR.public(file)] = stored
+    expect_repair(
+        repairs,
+        Counts(objects=3, behind=2, merges=1),
+        behind=[SHARD_INDEX, REPODATA],
+    )
+
+
+def test_a_document_of_rejects_that_is_missing_is_written_again(repairs: Repairs) -> None:
+    world = repairs.world
+    world.add_corrupt(C)
+    world.merge()
+    world.state.remove(SUBDIR.rejects)
+    expect_repair(repairs, Counts(objects=3, behind=1, merges=1), behind=["rejects"])
+    assert [reject["filename"] for reject in world.rejects()] == [C]
+
+
+def test_a_channel_without_noarch_gets_one(repairs: Repairs) -> None:
+    world = repairs.world
+    for key in (*world.state.keys(), *world.channel.keys()):
+        for store in (world.state, world.channel):
+            if "/noarch" in key and key in store.objects:
+                store.remove(key)
+    report = repairs.run()
+    assert report.counts == Counts(subdirs=1, objects=2, behind=1, merges=1)
+    repairs.carry_out()
+    assert NOARCH.public(REPODATA) in world.channel.objects
+    assert is_quiet(repairs.run())
+
+
+def test_a_noarch_of_rejects_alone_is_made_public_for_its_channels_sake() -> None:
+    world = World(subdir=NOARCH)
+    repairs = Repairs(world)
+    world.add_corrupt("bad-1-0.conda")
+    world.merge()
+    assert is_quiet(repairs.run())  # nothing here is a channel
+    world.subdir = SUBDIR
+    world.add(A)
+    world.merge()
+    world.queue.messages.clear()  # the request for noarch is lost
+    world.tick(HOUR_SECONDS)
+    repairs.run()
+    repairs.carry_out()
+    assert is_quiet(repairs.run())
+    world.subdir = NOARCH
+    assert world.published() == {}
+
+
+def test_an_empty_bucket_has_nothing_to_reconcile() -> None:
+    world = World()
+    repairs = Repairs(world)
+    report = repairs.run()
+    assert report.counts == Counts()
+    assert report.finished_at == world.now_ms
+    assert world.channel.keys() == []
+
+
+def test_something_that_merely_looks_like_a_subdir_gets_no_index() -> None:
+    world = World(subdir=Subdir("", "build-cache"))
+    repairs = Repairs(world)
+    world.upload("x.conda", CORRUPT)
+    for _ in range(2):
+        repairs.run()
+        repairs.carry_out()
+    assert world.channel.keys() == ["build-cache/x.conda"]
+    assert is_quiet(repairs.run())
+
+
+def test_the_first_run_over_somebody_elses_channel_takes_it_over_whole() -> None:
+    world = World()
+    world.index_as_others_do(A, A2, B)
+    repairs = Repairs(world)
+    report = repairs.run()
+    assert report.counts == Counts(subdirs=1, objects=3, missing=3, fed=3)
+    repairs.carry_out()
+    expect_settled(repairs)
+    assert set(world.published()) == {A, A2, B}
