@@ -50,6 +50,7 @@ def state_keys(subdir: Subdir, filename: str, unique: str) -> list[str]:
         subdir.leaf(digest),
         subdir.rejects,
         subdir.taken_over(digest),
+        subdir.marks,
         subdir.staged(filename, unique),
         subdir.set_aside(subdir.staged(filename, unique)),
     ]

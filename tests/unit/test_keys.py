@@ -8,6 +8,7 @@ from sluice.keys import (
     REPODATA,
     REPODATA_ZST,
     SHARD_INDEX,
+    Folder,
     PackageKey,
     PackageName,
     Subdir,
@@ -209,3 +210,22 @@ def test_the_catalog_keeps_a_file_under_a_name_wherever_one_can_be_told(
     filename: str, name: str
 ) -> None:
     assert package_name(filename) == name
+
+
+@pytest.mark.parametrize(
+    "folder", [DEEP.leaves, DEEP.trees, DEEP.commits, DEEP.taken_over_indexes, DEEP.shards]
+)
+def test_only_a_key_that_sluice_would_give_is_taken_for_one_of_its_objects(folder: Folder) -> None:
+    key = folder.key(DIGEST)
+    assert folder.digest(key) == DIGEST
+    others = [
+        *(ROOT.leaf(DIGEST), ROOT.tree(DIGEST), ROOT.commit(DIGEST), ROOT.shard(DIGEST)),
+        *(DEEP.head, DEEP.marks, DEEP.rejects, DEEP.public(REPODATA), DEEP.public("a-1-0.conda")),
+        *(folder.prefix, folder.suffix, DIGEST, "", f"{key}\n", f"{key}/", f"/{key}"),
+        *(f"{folder.prefix}{key}", f"{key}{folder.suffix}", f"{folder.prefix}x/{DIGEST}"),
+        *(folder.key(DIGEST.upper()), folder.key(DIGEST[1:]), folder.key(f"{DIGEST}0")),
+        *(folder.key("x" * 64), folder.key("\u0661" * 64), folder.key("")),
+        key.removesuffix(folder.suffix),
+        key.removeprefix(folder.prefix),
+    ]
+    assert [folder.digest(other) for other in others] == [None] * len(others)
