@@ -20,6 +20,7 @@ from tests.support.functions import (
     load,
 )
 from tests.support.memory_queue import MemoryQueue
+from tests.support.story import Story
 
 
 @pytest.fixture
@@ -79,3 +80,10 @@ def reconcile(stack: Stack) -> ModuleType:
     answer = stack.sqs.create_queue(QueueName="reconcile.fifo", Attributes=attributes)
     assert answer["QueueUrl"] == RECONCILE_QUEUE_URL
     return load("reconcile")
+
+
+@pytest.fixture
+def story(stack: Stack, reconcile: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Story:
+    assert reconcile  # has made the queues
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
+    return Story(stack)

@@ -7,41 +7,31 @@ against ``template.yaml``.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from datetime import timedelta
 from fnmatch import fnmatchcase
 from hashlib import sha256
-from types import ModuleType
-from typing import Any
 
 import msgpack
 import pytest
-from moto.s3.models import s3_backends
 
 from sluice import zstd
 from tests.support.channel import Package, conda, tar_bz2
-from tests.support.faults import SLOW_DOWN, failing
 from tests.support.functions import (
     BACK,
     BUCKET,
-    DONE,
     INDEX,
-    RECONCILE_QUEUE_URL,
     STATE,
-    UPLOAD_QUEUE_URL,
     Context,
     Stack,
     batch,
-    load,
     notification,
     sqs_record,
 )
+from tests.support.story import Story
 from tests.support.template import statements
-from tests.support.used import Recorder, Use
+from tests.support.used import Use
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
 
-ACCOUNT = "123456789012"
 ROLES = {"extract": "ExtractRole", "merge": "MergeRole", "reconcile": "ReconcileRole"}
 QUEUES = {"extract": "UploadQueue", "merge": "MergeQueue", "reconcile": "ReconcileQueue"}
 POLLING = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
@@ -55,86 +45,6 @@ def not_by_the_code(function: str) -> set[Use]:
     by_lambda |= {(action, f"{function.capitalize()}Logs") for action in LOGGING}
     by_s3 = {(action, "KmsKeyArn") for action in ENCRYPTION}  # ... only, says the condition
     return by_lambda | by_s3
-
-
-class Story:
-    """What happens to two channels in the course of some weeks."""
-
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.recorder = Recorder(
-            buckets={BUCKET: "Channel", STATE: "State"},
-            queues={
-                UPLOAD_QUEUE_URL: "UploadQueue",
-                stack.queue_url: "MergeQueue",
-                RECONCILE_QUEUE_URL: "ReconcileQueue",
-            },
-        )
-        self.apps: dict[str, ModuleType] = {}
-
-    def invoke(self, name: str, event: Mapping[str, Any]) -> Any:
-        """Invoke a function, its requests being watched."""
-        app = self.apps.setdefault(name, load(name))
-        with self.recorder.acting(name):
-            return self.stack.invoke(app, dict(event))
-
-    def upload(self, *packages: Package, channel: str = "demo") -> None:
-        """Upload packages, each with its event."""
-        for package in packages:
-            key = f"{channel}/{package.path}"
-            self.stack.s3.put_object(Bucket=BUCKET, Key=key, Body=package.body)
-            self.invoke("extract", batch(sqs_record(notification(key))))
-
-    def remove(self, package: Package) -> None:
-        """Delete a package, with its event."""
-        key = f"demo/{package.path}"
-        self.stack.s3.delete_object(Bucket=BUCKET, Key=key)
-        self.invoke("extract", batch(sqs_record(notification(key))))
-
-    def merge(self) -> None:
-        """Handle merge requests until no more come; their windows have closed."""
-        while records := self.stack.receive():
-            for record in records:
-                due = {**json.loads(record["body"]), "not_before": 0}
-                answer = self.invoke("merge", batch(record | {"body": json.dumps(due)}))
-                assert answer == DONE, self.stack.logs[-1]
-                handle = record["receiptHandle"]
-                self.stack.sqs.delete_message(QueueUrl=self.stack.queue_url, ReceiptHandle=handle)
-
-    def reconcile(self, **request: Any) -> dict[str, Any]:
-        """Run reconcile, and what it asks of itself and of extract."""
-        self.invoke("reconcile", request)
-        for name, url in (("reconcile", RECONCILE_QUEUE_URL), ("extract", UPLOAD_QUEUE_URL)):
-            while records := self.stack.receive(url):
-                for record in records:
-                    assert self.invoke(name, batch(record)) == DONE
-                    handle = record["receiptHandle"]
-                    self.stack.sqs.delete_message(QueueUrl=url, ReceiptHandle=handle)
-        self.merge()
-        report: dict[str, Any] = self.stack.read(
-            STATE, self.stack.keys(STATE, "reconciliations/")[-1]
-        )
-        assert report["counts"]["failed"] == 0, report
-        return report
-
-    def fail(self, name: str, event: Mapping[str, Any], operation: str, client: Any) -> None:
-        """Have a function fail, and hand its message back."""
-        with failing(client, operation, SLOW_DOWN):
-            assert self.invoke(name, event) == BACK
-
-    def age(self, *, days: float, bucket: str, prefix: str = "") -> None:
-        """Let time pass for what is stored."""
-        stored = s3_backends[ACCOUNT]["aws"].buckets[bucket].keys
-        for key in list(stored):
-            if key.startswith(prefix):
-                stored[key].last_modified -= timedelta(days=days)
-
-
-@pytest.fixture
-def story(stack: Stack, reconcile: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Story:
-    assert reconcile  # has made the queues
-    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
-    return Story(stack)
 
 
 def index_as_others_do(stack: Stack, folder: str, *packages: Package, monolithic: bool) -> None:
@@ -238,5 +148,5 @@ def test_each_role_allows_exactly_what_its_function_does(
 
 
 @pytest.mark.parametrize("name", ROLES)
-def test_what_others_do_with_a_role_is_granted_and_not_done_by_the_code(name: str) -> None:
+def test_what_lambda_and_s3_do_with_a_role_is_granted_as_well(name: str) -> None:
     assert not_by_the_code(name) <= set(statements(ROLES[name]))

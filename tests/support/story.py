@@ -1,0 +1,109 @@
+"""The functions in one process, working on what the ones before left, for weeks if need be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from types import ModuleType
+from typing import Any
+
+from moto.s3.models import s3_backends
+
+from tests.support.channel import Package
+from tests.support.faults import SLOW_DOWN, failing
+from tests.support.functions import (
+    BACK,
+    BUCKET,
+    DONE,
+    RECONCILE_QUEUE_URL,
+    STATE,
+    UPLOAD_QUEUE_URL,
+    Stack,
+    batch,
+    load,
+    notification,
+    request,
+    sqs_record,
+)
+from tests.support.used import Recorder
+
+ACCOUNT = "123456789012"
+
+
+class Story:
+    """What happens to two channels in the course of some weeks."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.recorder = Recorder(
+            buckets={BUCKET: "Channel", STATE: "State"},
+            queues={
+                UPLOAD_QUEUE_URL: "UploadQueue",
+                stack.queue_url: "MergeQueue",
+                RECONCILE_QUEUE_URL: "ReconcileQueue",
+            },
+        )
+        self.apps: dict[str, ModuleType] = {}
+
+    def invoke(self, name: str, event: Mapping[str, Any]) -> Any:
+        """Invoke a function, its requests being watched."""
+        app = self.apps.setdefault(name, load(name))
+        with self.recorder.acting(name):
+            return self.stack.invoke(app, dict(event))
+
+    def upload(self, *packages: Package, channel: str = "demo") -> None:
+        """Upload packages, each with its event."""
+        for package in packages:
+            key = f"{channel}/{package.path}"
+            self.stack.s3.put_object(Bucket=BUCKET, Key=key, Body=package.body)
+            self.invoke("extract", batch(sqs_record(notification(key))))
+
+    def remove(self, package: Package) -> None:
+        """Delete a package, with its event."""
+        key = f"demo/{package.path}"
+        self.stack.s3.delete_object(Bucket=BUCKET, Key=key)
+        self.invoke("extract", batch(sqs_record(notification(key))))
+
+    def stage(self, key: str, record: Mapping[str, Any]) -> None:
+        """Put a staging record there as who has taken extract over would, and ask for a merge."""
+        self.stack.s3.put_object(Bucket=STATE, Key=key, Body=json.dumps(record).encode())
+        self.invoke("merge", batch(sqs_record(request())))
+
+    def merge(self) -> None:
+        """Handle merge requests until no more come; their windows have closed."""
+        while records := self.stack.receive():
+            for record in records:
+                due = {**json.loads(record["body"]), "not_before": 0}
+                answer = self.invoke("merge", batch(record | {"body": json.dumps(due)}))
+                assert answer == DONE, self.stack.logs[-1]
+                handle = record["receiptHandle"]
+                self.stack.sqs.delete_message(QueueUrl=self.stack.queue_url, ReceiptHandle=handle)
+
+    def reconcile(self, **asked: Any) -> dict[str, Any]:
+        """Run reconcile, and what it asks of itself and of extract."""
+        self.invoke("reconcile", asked)
+        for name, url in (("reconcile", RECONCILE_QUEUE_URL), ("extract", UPLOAD_QUEUE_URL)):
+            while records := self.stack.receive(url):
+                for record in records:
+                    assert self.invoke(name, batch(record)) == DONE
+                    handle = record["receiptHandle"]
+                    self.stack.sqs.delete_message(QueueUrl=url, ReceiptHandle=handle)
+        self.merge()
+        report: dict[str, Any] = self.stack.read(
+            STATE, self.stack.keys(STATE, "reconciliations/")[-1]
+        )
+        assert report["counts"]["failed"] == 0, report
+        return report
+
+    def fail(self, name: str, event: Mapping[str, Any], operation: str, client: Any) -> None:
+        """Have a function fail, and hand its message back."""
+        with failing(client, operation, SLOW_DOWN):
+            assert self.invoke(name, event) == BACK
+
+    def age(self, *, days: float, bucket: str, prefix: str = "") -> None:
+        """Let time pass for what is stored."""
+        stored = s3_backends[ACCOUNT]["aws"].buckets[bucket].keys
+        for key in list(stored):
+            if key.startswith(prefix):
+                stored[key].last_modified -= timedelta(days=days)

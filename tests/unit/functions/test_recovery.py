@@ -1,0 +1,85 @@
+"""What docs/security.md tells an operator to do when nothing stored can be trusted any more."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.channel import conda
+from tests.support.functions import BUCKET, INDEX, STATE
+from tests.support.story import Story
+
+pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
+
+SUBDIR = "demo/noarch"
+PACKAGES = [conda({**INDEX, "version": version}) for version in ("1", "2", "3")]
+
+
+def records(story: Story) -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = story.stack.read(BUCKET, f"{SUBDIR}/repodata.json")[
+        "packages.conda"
+    ]
+    return found
+
+
+def delete(story: Story, bucket: str, *prefixes: str) -> None:
+    for prefix in prefixes:
+        for key in story.stack.keys(bucket, prefix):
+            if not key.endswith(".conda"):
+                story.stack.s3.delete_object(Bucket=bucket, Key=key)
+
+
+def test_an_index_is_made_anew_from_the_packages_alone(story: Story) -> None:
+    story.upload(*PACKAGES)
+    story.merge()
+    before = records(story)
+    delete(story, STATE, "heads/", "staging/")
+    delete(story, BUCKET, "")
+    assert story.reconcile()["counts"]["missing"] == len(PACKAGES)
+    after = records(story)
+    assert after.keys() == before.keys()
+    assert [without_time(record) for record in after.values()] == [
+        without_time(record) for record in before.values()
+    ]
+
+
+def test_an_index_that_can_be_trusted_is_the_base_and_keeps_its_timestamps(story: Story) -> None:
+    story.upload(*PACKAGES)
+    story.merge()
+    before = records(story)
+    delete(story, STATE, "heads/", "staging/")
+    story.reconcile()
+    story.reconcile()
+    assert records(story) == before
+
+
+def test_a_forged_record_is_replaced_by_what_the_package_says(story: Story) -> None:
+    story.upload(*PACKAGES)
+    story.merge()
+    before = records(story)
+    target = PACKAGES[0].filename
+    found = story.stack.s3.head_object(Bucket=BUCKET, Key=f"{SUBDIR}/{target}")
+    forged = {
+        "verdict": "indexed",
+        "filename": target,
+        "extractor": 99,
+        "at": 0,
+        "format": 1,
+        "identity": {
+            "etag": found["ETag"],
+            "modified": int(found["LastModified"].timestamp()),
+            "size": found["ContentLength"],
+        },
+        "record": {**before[target], "depends": ["evil"]},
+        "digests_from": {},
+    }
+    story.stage(f"staging/{SUBDIR}/{target}/1.json", forged)
+    story.merge()
+    assert records(story)[target]["depends"] == ["evil"]
+    delete(story, STATE, "heads/", "staging/")
+    story.reconcile()
+    story.reconcile()
+    assert records(story) == before
+
+
+def without_time(record: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in record.items() if key != "indexed_timestamp"}
