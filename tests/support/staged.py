@@ -198,11 +198,15 @@ class World:
         return records
 
     def merge(
-        self, *, create: bool = False, time_left_ms: Callable[[], int] = lambda: PLENTY_MS
+        self,
+        *,
+        create: bool = False,
+        adopt: bool = False,
+        time_left_ms: Callable[[], int] = lambda: PLENTY_MS,
     ) -> MergeReport:
         """Merge what is staged, a second later."""
         self.tick()
-        request = MergeRequest(self.subdir, not_before=0, create=create)
+        request = MergeRequest(self.subdir, not_before=0, create=create, adopt=adopt)
         return merge(self.merger, request, time_left_ms=time_left_ms)
 
     def deliver(self) -> list[MergeRequest]:

@@ -1,0 +1,169 @@
+"""A channel that another stack publishes: left alone, or taken over when somebody says so."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sluice import debounce
+from sluice.errors import ForeignOwner
+from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.publish.fence import Stamp
+from sluice.reconcile.report import Counts
+from sluice.reconcile.run import Request
+from tests.support.repairs import Repairs, is_quiet, told
+from tests.support.staged import A2, NOARCH, OWNER, SUBDIR, A, B, C, World
+
+OTHER = "another-state-bucket"
+ADOPT = Request(adopt=True)
+
+
+@pytest.fixture
+def world() -> World:
+    """A channel that another stack publishes; our own state bucket is still empty."""
+    world = World(owner=OTHER)
+    for filename in (A, A2, B):
+        world.add(filename)
+    world.merge()
+    world.deliver()
+    world.tick(60)
+    world.state.objects = {}
+    world.merger = world.owned_by(OWNER)
+    return world
+
+
+@pytest.fixture
+def repairs(world: World) -> Repairs:
+    return Repairs(world)
+
+
+def owners(world: World, subdir: Subdir = SUBDIR) -> list[str]:
+    """Who publishes each of the index files."""
+    infos = [
+        world.channel.objects[subdir.public(file)].info
+        for file in (SHARD_INDEX, REPODATA_ZST, REPODATA)
+    ]
+    return [stamp.owner for stamp in (Stamp.parse(info.metadata) for info in infos) if stamp]
+
+
+def test_it_is_left_alone_and_told_of(repairs: Repairs) -> None:
+    world = repairs.world
+    before = dict(world.channel.objects)
+    report = repairs.run()
+    assert report.counts == Counts(subdirs=1, foreign_owner=1)
+    (one,) = told(report)
+    assert one.failure
+    assert f"is published by {OTHER}, not by" in one.failure
+    assert repairs.fed() == []
+    assert world.queue.messages == []
+    assert world.channel.objects == before
+
+
+def test_one_such_channel_does_not_stop_the_others(repairs: Repairs) -> None:
+    repairs.world.channel.upload(f"a/noarch/{C}", b"")
+    repairs.world.channel.upload(f"z/noarch/{C}", b"")
+    report = repairs.run()
+    assert (report.counts.foreign_owner, report.counts.fed) == (1, 2)
+
+
+def test_a_state_that_has_begun_is_no_licence_either(repairs: Repairs) -> None:
+    world = repairs.world
+    world.add(C)
+    with pytest.raises(ForeignOwner):
+        world.merge()
+    assert repairs.run().counts == Counts(subdirs=1, foreign_owner=1)
+    assert owners(world) == [OTHER] * 3
+
+
+def test_it_is_taken_over_with_all_that_it_holds_and_knows(repairs: Repairs) -> None:
+    world = repairs.world
+    before = world.published()
+    generation = json.loads(world.body())["sluice"]["generation"]
+    report = repairs.run(ADOPT)
+    # Everything is fed, since our catalog knows nothing of it yet; noarch is asked to follow.
+    assert report.counts == Counts(subdirs=1, objects=3, missing=3, fed=3, merges=2)
+    asked = [debounce.parse(message.body) for message in world.queue.messages]
+    assert [(request.subdir, request.adopt) for request in asked] == [
+        (SUBDIR, True),
+        (NOARCH, True),
+    ]
+    repairs.carry_out()
+    assert world.published() == before
+    assert world.tree().generation > generation
+    assert owners(world) == owners(world, NOARCH) == [OWNER] * 3
+    assert is_quiet(repairs.run())
+    assert is_quiet(repairs.run(ADOPT))
+
+
+def test_it_is_taken_over_before_anything_is_read_again(repairs: Repairs) -> None:
+    world = repairs.world
+    before = world.published()
+    repairs.run(ADOPT)
+    world.deliver()
+    assert world.published() == before
+    assert owners(world) == [OWNER] * 3
+    assert repairs.run().counts.outdated == 3
+
+
+def test_a_channel_of_ours_that_another_stack_took_over_can_be_taken_back() -> None:
+    world = World()
+    for filename in (A, A2):
+        world.add(filename)
+    world.merge()
+    world.deliver()
+    ours, state = world.merger, world.state.objects
+    world.state.objects, world.merger = {}, world.owned_by(OTHER)
+    world.add(B)
+    world.merge(adopt=True)
+    world.state.objects, world.merger = state, ours
+    assert owners(world) == [OTHER] * 3
+    world.tick(60)
+    repairs = Repairs(world)
+    assert repairs.run().counts.foreign_owner == 1
+    report = repairs.run(ADOPT)
+    assert (report.counts.missing, report.counts.behind) == (1, 3)
+    repairs.carry_out()
+    assert set(world.published()) == {A, A2, B}
+    assert owners(world) == [OWNER] * 3
+    assert is_quiet(repairs.run())
+
+
+def test_the_other_stack_stops_once_it_has_been_taken_over_from(repairs: Repairs) -> None:
+    world = repairs.world
+    repairs.run(ADOPT)
+    repairs.carry_out()
+    world.add(C)
+    ours, world.merger = world.merger, world.owned_by(OTHER)
+    with pytest.raises(ForeignOwner):
+        world.merge()
+    world.merger = ours
+    world.merge()
+    assert set(world.published()) == {A, A2, B, C}
+
+
+def test_to_adopt_where_nothing_is_another_stacks_does_nothing() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    world.deliver()
+    repairs = Repairs(world)
+    assert is_quiet(repairs.run(ADOPT))
+    assert world.queue.messages == []
+
+
+def test_a_request_to_adopt_creates_nothing_where_there_is_nothing_to_adopt() -> None:
+    world = World()
+    world.upload(A, b"")
+    world.merge(adopt=True)
+    assert world.state.keys() == []
+    assert world.channel.keys() == [SUBDIR.public(A)]
+
+
+def test_a_dry_run_tells_what_would_be_adopted(repairs: Repairs) -> None:
+    world = repairs.world
+    before = dict(world.channel.objects)
+    report = repairs.run(Request(adopt=True, dry_run=True))
+    assert report.counts == Counts(subdirs=1, objects=3, missing=3, fed=3, merges=2)
+    assert world.queue.messages == []
+    assert world.channel.objects == before
