@@ -86,7 +86,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
                 event=event, record_handler=handle_message, processor=processor, context=context
             )
     request = parse_request(event)
-    report = start(reconciler(), request, time_left_ms=context.get_remaining_time_in_millis)
+    try:
+        report = start(reconciler(), request, time_left_ms=context.get_remaining_time_in_millis)
+    except Exception:
+        # A scheduled run that fails leaves no message that could end in a dead-letter queue.
+        metrics.add_metric("ReconcileFailures", MetricUnit.Count, 1)
+        raise
     tell(report)
     return msgspec.to_builtins(report)
 

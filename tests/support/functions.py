@@ -61,6 +61,8 @@ class Stack:
     sqs: Any = field(default_factory=sqs.make_client)
     logs: list[dict[str, Any]] = field(default_factory=list)
     metrics: Metrics = field(default_factory=dict)
+    emitted: set[tuple[str, str]] = field(default_factory=set)
+    """Service and name of each metric."""
 
     def invoke(self, app: ModuleType, event: dict[str, Any]) -> Any:
         """Run a handler and take in what it printed."""
@@ -78,8 +80,9 @@ class Stack:
 
     def _take_metrics(self, line: dict[str, Any]) -> None:
         for group in line["_aws"]["CloudWatchMetrics"]:
-            assert group["Namespace"] == "Sluice"
+            assert (group["Namespace"], group["Dimensions"]) == ("Sluice", [["service"]])
             for metric in group["Metrics"]:
+                self.emitted.add((line["service"], metric["Name"]))
                 value = line[metric["Name"]]
                 values = value if isinstance(value, list) else [value]
                 self.metrics.setdefault(metric["Name"], []).extend(values)
