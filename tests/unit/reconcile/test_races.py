@@ -1,0 +1,181 @@
+"""Whatever happens between any two requests of reconcile, the index ends up as the bucket is.
+
+Reconcile is stopped before each of its requests in turn, and there an upload, a deletion, a merge
+or another reconcile comes in between, or the function dies, or gets no answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+
+from sluice.errors import Unavailable
+from sluice.keys import REPODATA
+from sluice.reconcile.run import Request, start
+from tests.support.hooks import Death
+from tests.support.memory_store import LostAnswer
+from tests.support.repairs import CORRUPT, Repairs, is_quiet
+from tests.support.staged import A2, PLENTY_MS, SUBDIR, A, B, C, World
+
+D = "delta-1.0-0.conda"
+
+Event = Callable[[Repairs], None]
+
+
+def make() -> Repairs:
+    """A channel with one difference of every kind."""
+    world = World()
+    for filename in (A, A2, B):
+        world.add(filename)
+    world.merge()
+    world.deliver()
+    world.tick(60)
+    world.upload(C, b"missing")
+    world.upload(A, b"changed")
+    world.remove(B)
+    world.channel.remove(SUBDIR.public(REPODATA))
+    world.add_corrupt(D)
+    return Repairs(world)
+
+
+def requests(repairs: Repairs, happen: Callable[[], None], *, at: int, after: bool) -> None:
+    """Let something happen before (or after) the request of that number, once."""
+    world, number = repairs.world, count()
+    stores = (world.channel, world.state, world.queue, repairs.uploads, repairs.continuations)
+    when = "after" if after else "before"
+
+    def hook(_operation: str, _key: str) -> None:
+        if next(number) == at:
+            for store in stores:
+                setattr(store, when, lambda _operation, _key: None)
+            happen()
+
+    for store in stores:
+        setattr(store, when, hook)
+
+
+def how_many() -> int:
+    """How many requests a run makes when nothing comes in between."""
+    repairs = make()
+    met: list[str] = []
+    requests(repairs, lambda: None, at=-1, after=False)
+    for store in (repairs.world.channel, repairs.world.state):
+        store.requests.clear()
+    repairs.world.queue.before = lambda operation, _key: met.append(operation)
+    repairs.uploads.before = lambda operation, _key: met.append(operation)
+    repairs.run()
+    return len(met) + len(repairs.world.channel.requests) + len(repairs.world.state.requests)
+
+
+REQUESTS = how_many()
+
+
+def settle(repairs: Repairs) -> None:
+    """Let everything that was asked for be done, and a day later another run as well."""
+    for _ in range(2):
+        repairs.carry_out()
+        repairs.world.tick(24 * 3600)
+        repairs.run()
+    repairs.carry_out()
+    repairs.world.tick(24 * 3600)
+    report = repairs.run()
+    assert is_quiet(report) or report.counts.collected, report
+
+
+def check(repairs: Repairs) -> None:
+    """Hold the index against the bucket."""
+    world = repairs.world
+    there = {
+        key.removeprefix(SUBDIR.prefix): stored.body
+        for key, stored in world.channel.objects.items()
+        if key.startswith(SUBDIR.prefix) and key.endswith((".conda", ".tar.bz2"))
+    }
+    assert {name: record["size"] for name, record in world.published().items()} == {
+        name: len(body) for name, body in there.items() if not body.startswith(CORRUPT)
+    }
+    bad = {name for name, body in there.items() if body.startswith(CORRUPT)}
+    # There need not be a document while there never was a reject.
+    told = world.rejects() if bad or SUBDIR.rejects in world.state.objects else []
+    assert {reject["filename"] for reject in told} == bad
+    assert world.staged() == []
+
+
+def upload_and_index(repairs: Repairs) -> None:
+    """Upload packages whose events come in time."""
+    world = repairs.world
+    for filename in (A, C, "epsilon-1.0-0.conda"):
+        world.add(filename, b"in between " + filename.encode())
+    world.merge()
+
+
+def delete_and_index(repairs: Repairs) -> None:
+    """Delete packages; the events come in time."""
+    for filename in (A, C):
+        repairs.world.drop(filename)
+    repairs.world.merge()
+
+
+def upload_unheard(repairs: Repairs) -> None:
+    """Upload packages, the one that is to be removed among them; no event comes."""
+    for filename in (A, A2, B, C):
+        repairs.world.upload(filename, b"unheard " + filename.encode())
+
+
+def delete_unheard(repairs: Repairs) -> None:
+    """Delete everything; no event comes."""
+    for filename in (A, A2, C, D):
+        repairs.world.remove(filename)
+
+
+def repair(repairs: Repairs) -> None:
+    """Let another run come in between, and all that it asks for be done."""
+    other = Repairs(repairs.world)
+    other.run()
+    other.carry_out()
+
+
+EVENTS: list[Event] = [upload_and_index, delete_and_index, upload_unheard, delete_unheard, repair]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)
+def test_what_comes_in_between_is_never_undone(event: Event) -> None:
+    for at in range(REQUESTS):
+        repairs = make()
+        requests(repairs, lambda: event(repairs), at=at, after=False)  # noqa: B023 - called now
+        repairs.run()
+        settle(repairs)
+        check(repairs)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_run_that_dies_leaves_nothing_that_the_next_cannot_repair(*, after: bool) -> None:
+    def die() -> None:
+        raise Death
+
+    for at in range(REQUESTS):
+        repairs = make()
+        requests(repairs, die, at=at, after=after)
+        with pytest.raises(Death):
+            repairs.run()
+        settle(repairs)
+        check(repairs)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_request_without_an_answer_fails_a_subdir_or_the_step(*, after: bool) -> None:
+    def lose() -> None:
+        raise LostAnswer
+
+    for at in range(REQUESTS):
+        repairs = make()
+        requests(repairs, lose, at=at, after=after)
+        try:
+            report = start(repairs.reconciler, Request(), time_left_ms=lambda: PLENTY_MS)
+        except Unavailable:
+            pass
+        else:
+            assert report.counts.failed <= 1
+        settle(repairs)
+        check(repairs)
