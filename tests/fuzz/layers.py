@@ -26,6 +26,7 @@ from sluice.package import conda, read, tarball, tarbz2
 from sluice.package.read import PackageContents, PackageRead, read_package
 from sluice.record import make_record
 from sluice.staging import Indexed, Rejected, Staged
+from tests.support import memory_store
 from tests.support.memory_store import MemoryStore
 from tests.support.packages import CONDA, TAR_BZ2, Entry, index_entry, members, tar, zipped, zst
 from tests.support.packages import conda as conda_of
@@ -45,6 +46,8 @@ _SCALED_DOWN = (
 )
 _TAIL_BYTES = 512
 """Of the first ranged read here: less than the archive, so that a second one is needed."""
+_CHUNK_BYTES = 97
+"""Of what is streamed here, so that ends of chunks lie everywhere."""
 
 
 def scale_down(patch: Callable[[Any, str, int], object] = setattr) -> None:
@@ -54,7 +57,20 @@ def scale_down(patch: Callable[[Any, str, int], object] = setattr) -> None:
 
 
 def check(filename: str, body: bytes) -> None:
-    """Read and judge a package: the same whole and in parts, and nothing but a verdict comes out.
+    """Judge a package, read whole and in parts: the verdict is the same."""
+    whole = judge(filename, body)
+    with (
+        mock.patch.object(read, "SMALL_PACKAGE_BYTES_MAX", 0),
+        mock.patch.object(conda, "CONDA_TAIL_BYTES", _TAIL_BYTES),
+        mock.patch.object(memory_store, "STREAM_CHUNK_BYTES", _CHUNK_BYTES),
+    ):
+        in_parts = judge(filename, body)
+    directory_out_of_reach = isinstance(in_parts, Rejected) and in_parts.code == "zip-invalid"
+    assert in_parts == whole or directory_out_of_reach, (whole, in_parts)
+
+
+def judge(filename: str, body: bytes) -> Staged:
+    """Judge a package as extract does; the verdict can be staged, told and published.
 
     The store answers everything, so not even ``Unavailable`` may come out: it would send the
     message back to the queue, to fail there for ever.
@@ -62,24 +78,12 @@ def check(filename: str, body: bytes) -> None:
     store = MemoryStore()
     key = f"demo/noarch/{filename}"
     store.upload(key, body)
-    whole = _verdict(_read(store, key, len(body)))
-    with (
-        mock.patch.object(read, "SMALL_PACKAGE_BYTES_MAX", 0),
-        mock.patch.object(conda, "CONDA_TAIL_BYTES", _TAIL_BYTES),
-    ):
-        in_parts = _verdict(_read(store, key, None))
-    directory_out_of_reach = isinstance(in_parts, Rejected) and in_parts.code == "zip-invalid"
-    assert in_parts == whole or directory_out_of_reach, (whole, in_parts)
-
-
-def _read(store: MemoryStore, key: str, size_hint: int | None) -> PackageRead:
-    found = read_package(store, key, size_hint=size_hint, trust_uploader_digests=True)
+    found = read_package(store, key, size_hint=len(body), trust_uploader_digests=True)
     assert found is not None
-    return found
+    return _verdict(found)
 
 
 def _verdict(found: PackageRead) -> Staged:
-    """Judge as extract does, and make sure that the verdict can be stored, logged and published."""
     key = parse_package_key(found.info.key)
     assert key is not None
     verdict: Staged
@@ -132,7 +136,7 @@ def _must_be_tellable(sentence: str) -> None:
 
 
 def _zstd(data: bytes) -> None:
-    check(CONDA, zipped(members(data)))
+    judge(CONDA, zipped(members(data)))
 
 
 def _tar(data: bytes) -> None:
@@ -141,12 +145,12 @@ def _tar(data: bytes) -> None:
 
 
 def _index(data: bytes) -> None:
-    check(CONDA, conda_of(Entry("info/index.json", data)))
+    judge(CONDA, conda_of(Entry("info/index.json", data)))
 
 
 def _beside_index(data: bytes) -> None:
     names = ("about", "paths", "run_exports")
-    check(CONDA, conda_of(index_entry(), *(Entry(f"info/{name}.json", data) for name in names)))
+    judge(CONDA, conda_of(index_entry(), *(Entry(f"info/{name}.json", data) for name in names)))
 
 
 def _filename(data: bytes) -> None:
@@ -156,7 +160,7 @@ def _filename(data: bytes) -> None:
         (f"{name}.conda", zipped(members(zst(tar([index_entry()])), stem=name[:200]))),
         (f"{name}.tar.bz2", bz2.compress(tar([index_entry()]), 1)),
     ):
-        check(filename, body)
+        judge(filename, body)
 
 
 LAYERS: Mapping[str, Layer] = {
