@@ -13,6 +13,7 @@ from local.emulator import CREDENTIALS
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_iam import IAMClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
@@ -46,6 +47,12 @@ def functions(endpoint: str, ca_bundle: Path | None) -> LambdaClient:
 def cloudformation(endpoint: str, ca_bundle: Path | None) -> CloudFormationClient:
     """A client for CloudFormation."""
     return _session().client("cloudformation", endpoint_url=endpoint, verify=_verify(ca_bundle))
+
+
+@cache
+def iam(endpoint: str, ca_bundle: Path | None) -> IAMClient:
+    """A client for IAM."""
+    return _session().client("iam", endpoint_url=endpoint, verify=_verify(ca_bundle))
 
 
 def _verify(ca_bundle: Path | None) -> str | None:

@@ -200,7 +200,7 @@ def deploy(
     arguments += ["--parameter-overrides", *overrides(parameters)]
     trust = {"AWS_CA_BUNDLE": str(running.ca_bundle)} if running.ca_bundle else {}
     _sam(home, arguments, {"AWS_ENDPOINT_URL": running.endpoint, **trust})
-    make_up_for_differences(clients.functions(*where))
+    make_up_for_differences(clients.functions(*where), clients.iam(*where))
     say("sam deploy: done")
     return _describe(running)
 

@@ -17,7 +17,8 @@ from botocore.exceptions import ClientError
 from local.emulator import CREDENTIALS, REGION
 from local.stack import Stack, run_stack
 from sluice.keys import REPODATA, Subdir
-from tests.support.channel import conda
+from tests.support.channel import Package, conda
+from tests.support.deployed import Deployed
 from tests.support.eventually import eventually
 
 CHANNEL = "Team/Default"
@@ -39,8 +40,8 @@ def read(stack: Stack, bucket: str, key: str) -> Any:
         raise
 
 
-def indexed(stack: Stack, subdir: str) -> set[str] | None:
-    index = read(stack, stack.channel_bucket, Subdir(CHANNEL, subdir).public(REPODATA))
+def indexed(stack: Stack, subdir: str, channel: str = CHANNEL) -> set[str] | None:
+    index = read(stack, stack.channel_bucket, Subdir(channel, subdir).public(REPODATA))
     return None if index is None else set(index["packages.conda"])
 
 
@@ -58,6 +59,8 @@ def left_over(stack: Stack) -> dict[str, int]:
         stack.upload_dlq_url,
         stack.merge_queue_url,
         stack.merge_dlq_url,
+        stack.reconcile_queue_url,
+        stack.reconcile_dlq_url,
     ):
         attributes = stack.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
         found[url] = sum(
@@ -120,3 +123,37 @@ def test_the_roles_suffice_to_index_to_reject_and_to_remove(stack: Stack) -> Non
         what="the removal",
     )
     eventually(lambda: left_over(stack), lambda seen: not any(seen.values()), what="rest")
+
+
+def test_the_roles_suffice_to_repair_what_events_missed(stack: Stack) -> None:
+    kept, removed, missed = (
+        conda({**INDEX, "name": name}) for name in ("kept", "removed", "missed")
+    )
+    channel, deployed = "Team/Repaired", Deployed(stack)
+
+    def upload(package: Package) -> None:
+        key = f"{channel}/{package.path}"
+        stack.s3.put_object(Bucket=stack.channel_bucket, Key=key, Body=package.body)
+
+    upload(kept)
+    upload(removed)
+    eventually(
+        lambda: indexed(stack, "linux-64", channel),
+        lambda seen: seen == {kept.filename, removed.filename},
+        what="the index",
+    )
+    eventually(lambda: left_over(stack), lambda seen: not any(seen.values()), what="rest")
+    with deployed.without_events():
+        upload(missed)
+        stack.s3.delete_object(Bucket=stack.channel_bucket, Key=f"{channel}/{removed.path}")
+
+    report = deployed.reconcile()
+    counts = report["counts"]
+    assert (counts["fed"], counts["removals"], counts["failed"]) == (1, 1, 0), report
+    eventually(
+        lambda: indexed(stack, "linux-64", channel),
+        lambda seen: seen == {kept.filename, missed.filename},
+        what="the repair",
+    )
+    eventually(lambda: left_over(stack), lambda seen: not any(seen.values()), what="rest")
+    assert deployed.reconcile()["counts"]["fed"] == 0
