@@ -10,9 +10,13 @@ from sluice.keys import (
     PackageKey,
     PackageName,
     Subdir,
+    behind,
     parse_filename,
     parse_package_key,
+    parse_shard_key,
     parse_state_channel,
+    parse_state_key,
+    state_folder,
 )
 from sluice.limits import CHANNEL_COMPONENT_CHARS_MAX
 
@@ -124,3 +128,29 @@ def test_two_files_never_share_a_folder_of_staging(
     one, two = subdir.staged(filename, "1"), subdir.staged(other, "1")
     assert one.rpartition("/")[0] != two.rpartition("/")[0]
     assert one.count("/") == two.count("/") == 4
+
+
+@given(SUBDIRS, FILENAMES)
+def test_a_private_key_tells_its_subdir_and_lies_in_its_channels_folder(
+    subdir: Subdir, filename: str
+) -> None:
+    for key in state_keys(subdir, filename, "7"):
+        assert parse_state_key(key) == subdir
+        kind = key.partition("/")[0]
+        assert key.startswith(state_folder(kind, subdir.channel))
+        assert key.startswith(state_folder(kind, None))
+
+
+@given(SUBDIRS, FILENAMES)
+def test_a_shard_tells_its_subdir_and_a_package_is_none(subdir: Subdir, filename: str) -> None:
+    assert parse_shard_key(subdir.shard("ab" * 32)) == subdir
+    assert parse_shard_key(subdir.public(filename)) is None
+
+
+@given(st.text(min_size=1).map(lambda text: text + "/"), st.text(), st.text())
+def test_behind_a_folder_is_behind_all_that_lies_in_it_and_nothing_else(
+    folder: str, inside: str, other: str
+) -> None:
+    assert folder + inside < behind(folder)
+    if other > folder and not other.startswith(folder):
+        assert other >= behind(folder)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sluice import events
-from sluice.errors import UnknownEvent
+from sluice.errors import TooNew, UnknownEvent
 from sluice.events import ObjectEvent
 
 
@@ -120,3 +120,31 @@ def test_an_unknown_event_is_quoted_in_bounded_length() -> None:
     with pytest.raises(UnknownEvent) as raised:
         events.parse({"x": "y" * 10_000})
     assert len(str(raised.value)) < 300
+
+
+@pytest.mark.parametrize("key", ["a", "odd +%2B%20ü-1-0.conda", "a%", "line\nbreak"])
+@pytest.mark.parametrize("size", [0, None])
+def test_a_look_names_an_object_exactly(key: str, size: int | None) -> None:
+    event = ObjectEvent("channel", key, size)
+    assert events.parse_body(events.look(event)) == [event]
+
+
+def test_a_look_is_of_a_format_that_a_later_sluice_may_change() -> None:
+    body = events.look(ObjectEvent("channel", "a", 7))
+    assert json.loads(body) == {
+        "format": 1,
+        "sluice": "look",
+        "bucket": "channel",
+        "key": "a",
+        "size": 7,
+    }
+    with pytest.raises(TooNew, match="a look of format 2, this sluice knows 1"):
+        events.parse({**json.loads(body), "format": 2})
+
+
+@pytest.mark.parametrize("missing", ["format", "bucket", "key"])
+def test_a_look_that_lacks_something_is_unknown(missing: str) -> None:
+    body = json.loads(events.look(ObjectEvent("channel", "a", 7)))
+    del body[missing]
+    with pytest.raises(UnknownEvent):
+        events.parse(body)

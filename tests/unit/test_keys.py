@@ -16,7 +16,11 @@ from sluice.keys import (
     package_name,
     parse_filename,
     parse_package_key,
+    parse_shard_key,
     parse_state_channel,
+    parse_state_key,
+    reconciliation,
+    state_folder,
 )
 from sluice.limits import CHANNEL_COMPONENT_CHARS_MAX, FILENAME_CHARS_MAX
 
@@ -229,3 +233,46 @@ def test_only_a_key_that_sluice_would_give_is_taken_for_one_of_its_objects(folde
         key.removeprefix(folder.prefix),
     ]
     assert [folder.digest(other) for other in others] == [None] * len(others)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "heads/",
+        "heads/stray",
+        "heads/a/stray.json",
+        "heads//noarch.json",
+        "heads/a/b/noarch.json",
+        "reconciliations/2026-11-23T084023Z-1f2e3d4c.json",
+    ],
+)
+def test_a_private_key_may_be_about_no_subdir(key: str) -> None:
+    assert parse_state_key(key) is None
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        f"shards/{DIGEST}.msgpack.zst",
+        f"backup/shards/{DIGEST}.msgpack.zst",
+        f"noarch/shards/deeper/{DIGEST}.msgpack.zst",
+        f"noarch/shards/{DIGEST}.msgpack",
+        "noarch/shards/a-1-0.conda",
+        f"noarch/{DIGEST}.msgpack.zst",
+    ],
+)
+def test_what_does_not_lie_where_shards_lie_or_has_another_name_is_no_shard(key: str) -> None:
+    assert parse_shard_key(key) is None
+
+
+def test_the_folders_of_all_channels_of_one_and_of_the_one_at_the_root() -> None:
+    assert [state_folder("heads", channel) for channel in (None, "Conda/Default", "")] == [
+        "heads/",
+        "heads/Conda%2FDefault/",
+        "heads/%/",
+    ]
+
+
+def test_a_report_is_named_after_its_run() -> None:
+    run = "2026-11-23T084023Z-1f2e3d4c"
+    assert reconciliation(run) == f"reconciliations/{run}.json"

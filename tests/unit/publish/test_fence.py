@@ -68,6 +68,7 @@ def test_another_owner_stops_publishing_whatever_its_generation(generation: int)
     found = there(MemoryStore(), generation, owner="them")
     with pytest.raises(ForeignOwner, match=f"{KEY} is published by them, not by this stack"):
         standing(found, MINE)
+    assert standing(found, MINE, adopt=True) is Standing.FOREIGN
 
 
 def test_a_file_is_written_with_its_headers_and_its_stamp() -> None:
@@ -153,3 +154,11 @@ def test_a_write_that_never_lands_is_given_up_as_unavailable() -> None:
     store.before = fail
     with pytest.raises(Unavailable, match=f"could not be replaced in {WRITE_ATTEMPTS_MAX} tries"):
         replace(store, PAGE, MINE, found=found)
+
+
+def test_another_owners_file_is_replaced_when_it_is_to_be_adopted() -> None:
+    store = MemoryStore()
+    found = there(store, 9, owner="them")
+    replaced = replace(store, PAGE, MINE, found=found, adopt=True)
+    assert replaced == Replaced(Standing.SAME, foreign_overwritten=1)
+    assert store.body(KEY) == PAGE.body
