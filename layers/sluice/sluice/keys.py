@@ -190,15 +190,21 @@ def parse_package_key(key: str) -> PackageKey | None:
     The filename need not be a valid one: that is for ``parse_filename`` and makes a reject,
     while a key outside any subdir is none of our business.
     """
-    folder, slash, filename = key.rpartition("/")
-    channel, _, subdir = folder.rpartition("/")
-    if not slash or not filename.endswith(PACKAGE_SUFFIXES) or not is_subdir(subdir):
+    folder, _, filename = key.rpartition("/")
+    subdir = parse_folder(folder) if filename.endswith(PACKAGE_SUFFIXES) else None
+    return PackageKey(subdir, filename) if subdir else None
+
+
+def parse_folder(folder: str) -> Subdir | None:
+    """The subdir whose packages lie directly in a folder, here without its slash, if any can."""
+    channel, _, name = folder.rpartition("/")
+    if not is_subdir(name) or folder.startswith("/"):
         return None
     if channel and not {"", ".", ".."}.isdisjoint(channel.split("/")):
         return None  # no client could ask for it: URLs do without such components
-    if folder.startswith("/") or len(_state_channel(channel)) > CHANNEL_COMPONENT_CHARS_MAX:
+    if len(_state_channel(channel)) > CHANNEL_COMPONENT_CHARS_MAX:
         return None
-    return PackageKey(Subdir(channel, subdir), filename)
+    return Subdir(channel, name)
 
 
 def parse_filename(filename: str) -> PackageName | None:
@@ -244,10 +250,9 @@ def parse_state_channel(component: str) -> str:
 
 def parse_shard_key(key: str) -> Subdir | None:
     """The subdir that a public shard is of; ``None`` where the key is no shard's."""
-    folder, _, _ = key.rpartition("/" + SHARDS_FOLDER)
-    channel, _, name = folder.rpartition("/")
-    subdir = Subdir(channel, name)
-    return subdir if is_subdir(name) and subdir.shards.digest(key) else None
+    folder, found, _ = key.rpartition("/" + SHARDS_FOLDER)
+    subdir = parse_folder(folder) if found else None
+    return subdir if subdir and subdir.shards.digest(key) else None
 
 
 def parse_state_key(key: str) -> Subdir | None:

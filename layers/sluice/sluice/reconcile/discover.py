@@ -15,7 +15,7 @@ from sluice.keys import (
     Subdir,
     behind,
     is_subdir,
-    parse_package_key,
+    parse_folder,
     parse_shard_key,
     parse_state_key,
     state_folder,
@@ -92,14 +92,20 @@ class Discovery:
         """
         before = self._found_before(begin)
         passing: list[tuple[Subdir, Listing]] = []
+        folder: str | None = None
+        subdir: Subdir | None = None
         for number, info in enumerate(self._all_but_shards(prefix, begin), start=1):
-            while passing and not info.key.startswith(passing[-1][0].prefix):
-                yield self._pass(passing)
-            key = parse_package_key(info.key)
-            if key and self._wants(key.subdir) and key.subdir not in before:
-                if not passing or passing[-1][0] != key.subdir:
-                    passing.append((key.subdir, Listing()))
-                passing[-1][1].add(key.filename, info)
+            parent, _, filename = info.key.rpartition("/")
+            if parent != folder:
+                folder, subdir = parent, parse_folder(parent)
+                while passing and not info.key.startswith(passing[-1][0].prefix):
+                    yield self._pass(passing)
+                if subdir and (subdir in before or not self._wants(subdir)):
+                    subdir = None
+            if subdir and filename.endswith(PACKAGE_SUFFIXES):
+                if not passing or passing[-1][0] != subdir:
+                    passing.append((subdir, Listing()))
+                passing[-1][1].add(filename, info)
             if number % KEYS_PER_TICK == 0:
                 yield Found(_at(info.key, passing))
         while passing:
