@@ -65,6 +65,20 @@ def test_garbage_behind_the_last_stream_is_no_more_data() -> None:
     assert code(bz2.compress(b"") + b"garbage") == "index-json-missing"
 
 
+@pytest.mark.parametrize("garbage", [b"B", b"BZ", b"BZr\xe8", b"BZh", b"\0\0"])
+def test_what_follows_the_last_stream_counts_the_same_wherever_it_is_cut(garbage: bytes) -> None:
+    """Half a magic number at the end of a chunk is not yet another stream."""
+    body = bz2.compress(b"") + garbage
+    verdicts = set()
+    for chunk in range(1, len(body) + 1):
+        chunks = (body[at : at + chunk] for at in range(0, len(body), chunk))
+        with pytest.raises(BadPackage) as refused:
+            read_tar_bz2_info(chunks, TAR_BZ2)
+        verdicts.add(refused.value.code)
+    begins_a_stream = garbage == b"BZh"
+    assert verdicts == {"truncated" if begins_a_stream else "index-json-missing"}
+
+
 def test_a_tar_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tarbz2, "TAR_BZ2_UNPACKED_BYTES_MAX", 4 * MIB)
     bomb = tar_bz2(Entry("lib/zeros", bytes(8 * MIB)), INDEX)

@@ -46,11 +46,15 @@ def _unpack(packed: Iterable[bytes], file: str) -> Iterator[bytes]:
     """Decompress stream after stream, as parallel compressors write them, in small chunks."""
     streams = 1
     decompressor = BZ2Decompressor()
+    held = b""
     for piece in _pieces(packed):
-        rest = piece
+        rest, held = held + piece, b""
         while rest or not (decompressor.needs_input or decompressor.eof):
             if decompressor.eof:
-                if not _STREAM_START.startswith(rest[: len(_STREAM_START)]):
+                if len(rest) < len(_STREAM_START) and _STREAM_START.startswith(rest):
+                    held = rest  # too little to tell whether another stream begins
+                    break
+                if not rest.startswith(_STREAM_START):
                     return  # bzip2 ignores what follows the last stream
                 streams += 1
                 decompressor = BZ2Decompressor()
