@@ -79,10 +79,11 @@ class Mapping:
         attributes = {"RedrivePolicy": json.dumps(redrive), "VisibilityTimeout": "900"}
         stack.sqs.set_queue_attributes(QueueUrl=self.url, Attributes=attributes)
 
-    def send(self, body: Any) -> None:
+    def send(self, body: Any, *, again: bool = False) -> None:
         """Put a message into the queue."""
         text = body if isinstance(body, str) else json.dumps(body)
-        fifo = {"MessageGroupId": "g", "MessageDeduplicationId": "1"} if "fifo" in self.url else {}
+        fifo = {"MessageGroupId": "g", "MessageDeduplicationId": str(again)}
+        fifo = fifo if "fifo" in self.url else {}
         self._stack.sqs.send_message(QueueUrl=self.url, MessageBody=text, **fifo)
 
     def pump(self) -> int:
@@ -209,6 +210,29 @@ def test_an_upload_that_was_given_up_is_healed_by_the_next_reconcile(
     assert (step["counts"]["missing"], step["counts"]["fed"]) == (1, 1)
     assert uploads.pump() == 1
     assert [staged["filename"] for staged in stack.staged()] == [PACKAGE.filename]
+
+
+def test_what_is_sent_back_from_the_dead_letter_queue_is_done_once_its_cause_is_gone(
+    stack: Stack, waits: list[int]
+) -> None:
+    """``aws sqs start-message-move-task``, which no emulator knows, moves bodies as they are."""
+    upload(stack)
+    stack.invoke(load("extract"), notification(KEY))
+    stack.receive()
+    merges = Mapping(stack, "merge")
+    merges.send(request())
+    with failing(merges.app.merger().state._client, "s3.ListObjectsV2", SLOW_DOWN):
+        merges.pump()
+    assert waits == WAITS["merge"]
+    (dead,) = merges.dead()
+    assert len(stack.staged()) == 1
+
+    merges.send(dead, again=True)
+    assert merges.pump() == 1
+    assert stack.staged() == []
+    assert list(stack.read(BUCKET, f"{SUBDIR}/repodata.json")["packages.conda"]) == [
+        PACKAGE.filename
+    ]
 
 
 # --- invocations that start late ------------------------------------------------------------------
