@@ -140,7 +140,7 @@ def _zstd(data: bytes) -> None:
 
 
 def _tar(data: bytes) -> None:
-    check(CONDA, zipped(members(zst(data))))
+    judge(CONDA, zipped(members(zst(data))))
     check(TAR_BZ2, bz2.compress(data, 1))
 
 

@@ -575,7 +575,12 @@ def test_the_layer_is_the_same_for_every_python() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["layers/sluice/requirements.txt", "requirements/dev.txt", "requirements/checkov.txt"],
+    [
+        "layers/sluice/requirements.txt",
+        "requirements/checkov.txt",
+        "requirements/dev.txt",
+        "requirements/fuzz.txt",
+    ],
 )
 def test_requirements_name_no_host(path: str) -> None:
     text = (ROOT / path).read_text()
