@@ -106,7 +106,7 @@ def taken_over(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TakenOver]:
         before = fill(emulator)
         switch_eventbridge_on(clients.s3(emulator.endpoint, emulator.ca_bundle), BUCKET)
         stack = deploy(emulator, home, parameters={"ExistingChannelBucketName": BUCKET})
-        channel = Channel(Deployed(stack), CHANNEL)
+        channel = Channel(Deployed(stack, seconds_max=180 + PACKAGES), CHANNEL)
         channel.upload(ADDED)
         indexes = channel.wait_until_it_holds(*OLD, ADDED)
         first = channel.deployed.reconcile()

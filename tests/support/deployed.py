@@ -22,7 +22,7 @@ from local.emulator import CREDENTIALS, REGION
 from local.stack import Stack
 from sluice.keys import REPODATA, Subdir, parse_package_key
 from tests.support.channel import Package
-from tests.support.eventually import eventually
+from tests.support.eventually import SECONDS_MAX, eventually
 from tests.support.published import Index, read_index
 
 LogLine = dict[str, Any]
@@ -40,8 +40,10 @@ _DEPTHS = (
 class Deployed:
     """The whole stack."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, *, seconds_max: float = SECONDS_MAX) -> None:
         self.stack = stack
+        self.seconds_max = seconds_max
+        """For which anything is waited for."""
 
     # --- what can be done to it -------------------------------------------------------------
 
@@ -64,6 +66,7 @@ class Deployed:
             lambda report: report["finished_at"] is not None,
             what=f"the end of run {run}",
             explain=self.describe,
+            seconds_max=self.seconds_max,
         )
         self.wait_until_quiet()
         return report
@@ -126,6 +129,7 @@ class Deployed:
             lambda depths: not any(depths[name] for name in depths if name.endswith("Queue")),
             what="all queues are empty",
             explain=self.describe,
+            seconds_max=self.seconds_max,
         )
 
     def lines(self, function: str, **having: Any) -> list[LogLine]:
@@ -280,6 +284,7 @@ class Channel:
             lambda digests: digests == expected,
             what=f"the indexes of {self.name!r} hold {sorted(expected)}",
             explain=self.describe,
+            seconds_max=self.deployed.seconds_max,
         )
         self.deployed.wait_until_quiet()
         indexes = self.indexes()

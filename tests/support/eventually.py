@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _POLL_SECONDS = 0.2
-_SECONDS_MAX = 180.0
+SECONDS_MAX = 180.0
 """Generous: it is only reached where something is wrong, and machines may be busy."""
 
 
@@ -19,7 +19,7 @@ def eventually(
     *,
     what: str,
     explain: Callable[[], str] = str,
-    seconds_max: float = _SECONDS_MAX,
+    seconds_max: float = SECONDS_MAX,
 ) -> T:
     """Look until what is seen ``holds``, and return it.
 
