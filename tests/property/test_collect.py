@@ -29,6 +29,15 @@ RETENTION_DAYS = 2
 FILES = [A, A2, B, C]
 
 
+@dataclass(frozen=True)
+class Step:
+    """Something that happens: a method of ``History``."""
+
+    name: str
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
 @dataclass
 class Held:
     """Something that was published, and what its readers may ask for."""
@@ -129,7 +138,7 @@ class History:
 
     def play(self, step: Step) -> None:
         """Let a step happen, and look around."""
-        step(self)
+        getattr(self, step.name)(*step.args, **step.kwargs)
         for store in (self.world.state, self.world.channel):
             store.before = store.after = ignore
         self.remember()
@@ -180,10 +189,10 @@ class History:
 
     def end(self) -> None:
         """Nothing happens any more but what happens by itself: all else is gone then."""
-        self.play(History.merge)
+        self.play(Step("merge"))
         for _ in range(4):
             self.wait(24 * (RETENTION_DAYS + 1))
-            self.play(History.collect)
+            self.play(Step("collect"))
         head = self.world.head()
         there = immutable(self.world)
         live = reachable(self.world, tree=head.tree, commit=head.commit) if head.tree else set()
@@ -191,13 +200,12 @@ class History:
             self.world.published()
             assert there == live
         else:
-            assert {key for key in there if not SUBDIR.shards.digest(key)} == live
+            theirs = (SUBDIR.shards, SUBDIR.taken_over_indexes)
+            assert not any(folder.digest(key) for key in live for folder in theirs)
+            assert {k for k in there if not any(folder.digest(k) for folder in theirs)} == live
         count = len(self.world.state.requests)
         collect_garbage(self.world, retention_days=RETENTION_DAYS)
         assert len(self.world.state.requests) == count + 1 + (head.tree is not None)
-
-
-Step = Callable[[History], Any]
 
 
 FILENAMES = st.sampled_from(FILES)
@@ -207,14 +215,11 @@ HOURS = st.sampled_from([1, 12, 25, 49, 80])
 DAYS = st.lists(st.tuples(FILENAMES, CONTENTS), min_size=1, max_size=5)
 
 
-def step(name: str, *args: st.SearchStrategy[Any], **kwargs: st.SearchStrategy[Any]) -> Any:
+def step(
+    name: str, *args: st.SearchStrategy[Any], **kwargs: st.SearchStrategy[Any]
+) -> st.SearchStrategy[Step]:
     """A method of ``History`` with arguments."""
-    method = getattr(History, name)
-    return st.builds(
-        lambda a, k: lambda history: method(history, *a, **k),
-        st.tuples(*args),
-        st.fixed_dictionaries(kwargs),
-    )
+    return st.builds(Step, st.just(name), st.tuples(*args), st.fixed_dictionaries(kwargs))
 
 
 OTHERS = st.one_of(
@@ -223,9 +228,11 @@ OTHERS = st.one_of(
     step("merge"),
     step("merge_killed", REQUESTS, after=st.booleans()),
     step("merge_overtaken", FILENAMES, CONTENTS),
-    step("index_elsewise"),
     step("wait", HOURS),
 )
+# Not in the middle of a collection: one that looks whether a shard is there, and names it in an
+# index after that shard was found to be garbage, cannot be kept from doing so.
+ANOTHER_TOOL = step("index_elsewise")
 COLLECTIONS = st.one_of(
     step("collect"), step("collect_killed", st.integers(0, 25), after=st.booleans())
 )
@@ -237,11 +244,14 @@ HELD_UP = step(
 )
 
 
-@given(st.lists(st.one_of(OTHERS, OTHERS, COLLECTIONS, HELD_UP, step("days", DAYS)), max_size=30))
+STEPS = st.one_of(OTHERS, OTHERS, ANOTHER_TOOL, COLLECTIONS, HELD_UP, step("days", DAYS))
+
+
+@given(st.lists(STEPS, max_size=30))
 def test_nothing_goes_that_anybody_may_ask_for_and_all_else_goes_in_the_end(
     steps: list[Step],
 ) -> None:
     history = History()
-    for happen in steps:
-        history.play(happen)
+    for happening in steps:
+        history.play(happening)
     history.end()

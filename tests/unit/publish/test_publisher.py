@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 import zstandard
 
+from sluice.catalog.codec import digest
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.errors import ForeignOwner
@@ -15,6 +16,7 @@ from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.publish.fence import Stamp
 from sluice.publish.publisher import Published
 from sluice.store import Headers
+from tests.support.hooks import on
 from tests.support.staged import A2, SUBDIR, A, B, C, World
 
 INDEX_FILES = [SHARD_INDEX, REPODATA_ZST, REPODATA]
@@ -175,6 +177,26 @@ def test_an_index_of_another_tool_is_overwritten_without_a_download(world: World
     world.channel.requests.clear()
     assert publish(world) == Published(1, 1)
     assert sum(request.received for request in world.channel.requests) == 0
+
+
+def test_every_shard_index_of_another_tool_is_kept_before_it_is_overwritten(world: World) -> None:
+    bodies = [b"theirs", b"theirs, in the meantime"]
+    world.channel.upload(KEYS[0], bodies[0])
+
+    def index_again() -> None:
+        world.channel.upload(KEYS[0], bodies[1])
+
+    world.channel.before = on("PutObject", KEYS[0], index_again)
+    assert publish(world) == Published(files_written=1, foreign_overwritten=1)
+    kept = world.state.keys(SUBDIR.taken_over_indexes.prefix)
+    assert sorted(kept) == sorted(SUBDIR.taken_over(digest(body)) for body in bodies)
+    assert {world.state.body(key) for key in kept} == set(bodies)
+
+
+def test_a_shard_index_that_was_archived_is_overwritten_all_the_same(world: World) -> None:
+    world.channel.upload(KEYS[0], b"theirs", archived=True)
+    assert publish(world) == Published(files_written=1, foreign_overwritten=1)
+    assert world.state.keys(SUBDIR.taken_over_indexes.prefix) == []
 
 
 @pytest.mark.parametrize("file", INDEX_FILES)
