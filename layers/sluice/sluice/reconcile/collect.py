@@ -13,8 +13,14 @@ itself, only merges under way can have written what is live.
 To each age comes a day (``GARBAGE_AGE_SECONDS``), for merges under way and for late writes.  All
 ages are by S3's clock; ours only decides whether to ask for that.
 
-Two rules for whoever adds to sluice: to go back to an old generation, write new leaves and shards,
-never refer to old ones again; and swap a head within a day of the first write for it.
+Shards of other tools' indexes lie in the same folder.  None is touched before an index of sluice's
+own has been there for ``RetentionDays``; after that those stay which an index names that sluice
+replaced in that time (``publisher`` keeps a copy of each).  One race is left: a tool that goes on
+running beside sluice, finds an old shard there and names it while it is being deleted.
+
+Rules for whoever adds to sluice: to go back to an old generation, write new leaves and shards,
+never refer to old ones again; swap a head within a day of the first write for it.  And for whoever
+puts an old head back by hand: delete the subdir's ``marks/`` as well.
 """
 
 from __future__ import annotations
