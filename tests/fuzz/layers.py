@@ -39,15 +39,17 @@ _SCALED_DOWN = (
     (conda, "INFO_PACKED_BYTES_MAX", 64 * KIB),
     (conda, "INFO_UNPACKED_BYTES_MAX", MIB),
     (conda, "ZSTD_WINDOW_BYTES_MAX", MIB),
-    (tarbz2, "TAR_BZ2_UNPACKED_BYTES_MAX", 4 * MIB),
+    (tarbz2, "TAR_BZ2_UNPACKED_BYTES_MAX", MIB),
+    (tarbz2, "UNPACK_CHUNK_BYTES", 96),
     (tarbz2, "BZ2_STREAMS_MAX", 100),
     (tarball, "TAR_HEADERS_MAX", 1000),
     (tarball, "TAR_EXTENDED_HEADERS_BYTES_MAX", 64 * KIB),
 )
 _TAIL_BYTES = 512
 """Of the first ranged read here: less than the archive, so that a second one is needed."""
-_CHUNK_BYTES = 97
-"""Of what is streamed here, so that ends of chunks lie everywhere."""
+_CHUNK_BYTES = 2 * 96
+"""Of what is streamed here.  As outside, a multiple of what is unpacked at once: which damage of a
+stream is met first depends on the cuts."""
 
 
 def scale_down(patch: Callable[[Any, str, int], object] = setattr) -> None:
