@@ -50,17 +50,18 @@ class GenerationWriter:
     catalog: CatalogReader
     gather: Gather
 
-    def draft(self, parent: Tree, base: Base, news: News, *, at: int) -> Draft:
+    def draft(self, parent: Tree, base: Base, news: News, *, at: int, anew: bool = False) -> Draft:
         """Write leaves and shards of what ``news`` and ``base`` change about ``parent``.
 
         The base is what stood in the subdir before sluice; what sluice knows itself of a file
-        comes before it.
+        comes before it.  ``anew``: write those of all other names as well.
         """
         by_name: dict[str, dict[str, fold.Verdict | None]] = {}
         for filename, verdict in news.items():
             by_name.setdefault(package_name(filename), {})[filename] = verdict
         draft = Draft(at)
-        for names in chunks(sorted(by_name.keys() | base.names.keys()), NAMES_AT_ONCE):
+        touched = by_name.keys() | base.names.keys() | (parent.names.keys() if anew else set())
+        for names in chunks(sorted(touched), NAMES_AT_ONCE):
             known = self.catalog.entries([parent.names.get(name) for name in names])
             changed: dict[str, Entries] = {}
             for name, old in zip(names, known, strict=True):
@@ -68,7 +69,7 @@ class GenerationWriter:
                 draft.taken_over += sum(isinstance(entry, Record) for entry in taken.values())
                 before = {**taken, **old}
                 after = fold.apply(before, by_name.get(name, {}), at=at)
-                if after != old:
+                if after != old or anew:
                     changed[name] = after
                     draft.difference.note(before, after)
                     draft.lags_ms += _lags(before, after, at=at)

@@ -24,6 +24,7 @@ from sluice import debounce, fold, staging
 from sluice.base import Base, read_base
 from sluice.catalog.commit import BEFORE_FIRST, HeadVersion, read_head, swap_head
 from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Tree
 from sluice.concurrency import Gather
 from sluice.debounce import MergeRequest
 from sluice.errors import Unavailable
@@ -161,10 +162,11 @@ class _Run:
         head = version.head
         parent = self._catalog.tree(head.tree)
         news = fold.settle(batch.records, self._observe(batch))
-        found = None if parent.public else self._find_base(news)
+        found = self._find_base(parent, news)
         goes_public, base = found is not None, found or Base()
         at = max(self._world.clock(), parent.at + 1)
-        draft = self._writer.draft(parent, base, news, at=at)
+        # What a public parent refers to may have been garbage to whom it is taken back from.
+        draft = self._writer.draft(parent, base, news, at=at, anew=goes_public and parent.public)
         unique = self._world.unique()
         if draft.nodes or goes_public:
             if goes_public and self._subdir.name != NOARCH:
@@ -184,8 +186,20 @@ class _Run:
             self.report.left_out += base.records - draft.taken_over
         return swapped
 
-    def _find_base(self, news: News) -> Base | None:
-        """What a subdir that goes public now begins with; ``None`` where it does not."""
+    def _find_base(self, parent: Tree, news: News) -> Base | None:
+        """What a subdir that goes public now, or is taken back, begins with.
+
+        ``None``: it stays as it is.
+        """
+        if parent.public:
+            taken_back = self._request.adopt and self._world.publisher.belongs_to_another(
+                self._subdir
+            )
+            return (
+                read_base(self._world.channel, self._subdir, self._world.gather)
+                if taken_back
+                else None
+            )
         certain = self._request.create or _has_package(news)
         if not certain and not self._request.adopt:
             return None

@@ -129,6 +129,28 @@ def test_a_channel_of_ours_that_another_stack_took_over_can_be_taken_back() -> N
     assert is_quiet(repairs.run())
 
 
+def test_what_another_stack_has_collected_is_written_anew_when_it_is_taken_back() -> None:
+    world = World()
+    for filename in (A, A2, C):
+        world.add(filename)
+    world.merge()
+    world.deliver()
+    ours, state = world.merger, world.state.objects
+    shards = world.channel.keys(SUBDIR.shards.prefix)
+    world.state.objects, world.merger = {}, world.owned_by(OTHER)
+    world.add(B)
+    world.merge(adopt=True)
+    world.channel.delete(shards)  # as the other stack's collection does in time
+    world.state.objects, world.merger = state, ours
+    world.tick(60)
+    repairs = Repairs(world)
+    repairs.run(ADOPT)
+    repairs.carry_out()
+    assert owners(world) == [OWNER] * 3
+    assert set(world.published_in_shards()) == set(world.published()) == {A, A2, B, C}
+    assert is_quiet(repairs.run())
+
+
 def test_the_other_stack_stops_once_it_has_been_taken_over_from(repairs: Repairs) -> None:
     world = repairs.world
     repairs.run(ADOPT)

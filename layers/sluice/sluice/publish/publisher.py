@@ -47,6 +47,14 @@ class Publisher:
     adopt: bool = False
     """Whether to take over what another stack publishes, instead of stopping."""
 
+    def belongs_to_another(self, subdir: Subdir) -> bool:
+        """Tell whether any index file there is another stack's; raises ``Unavailable``."""
+        infos = (
+            self.channel.head(subdir.public(file)) for file in (SHARD_INDEX, REPODATA_ZST, REPODATA)
+        )
+        stamps = (Stamp.parse(info.metadata) for info in infos if info)
+        return any(stamp and stamp.owner != self.owner for stamp in stamps)
+
     def publish(self, subdir: Subdir, head: Head, catalog: CatalogReader) -> Published:
         """Bring everything that is behind ``head`` up to it.
 
