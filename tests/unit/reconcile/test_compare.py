@@ -92,6 +92,7 @@ def test_an_object_is_another_by_its_etag_or_its_size(found: Identity, kind: Kin
         (record(extractor=extract.VERSION + 1), False, False),
         (record(extractor=NOT_EXTRACTED), True, True),
         (reject(), False, True),
+        (reject(hours_ago=1000), False, True),
         (reject(extractor=extract.VERSION + 1), False, True),
         (reject(extractor=NOT_EXTRACTED, hours_ago=0), False, True),
         (reject(extractor=NOT_EXTRACTED, hours_ago=20), False, True),

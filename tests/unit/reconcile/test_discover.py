@@ -131,7 +131,10 @@ def test_a_subdir_without_packages_is_found_by_its_head_and_then_by_what_is_stag
     channel = bucket("a/noarch/x-1-0.conda", f"b/noarch/shards/{DIGEST}.msgpack.zst")
     full, empty = Subdir("a", "noarch"), Subdir("b", "noarch")
     staged, root = Subdir("c/d", "noarch"), Subdir("", "linux-64")
+    fresh = Subdir("a", "osx-64")
+    channel.upload(fresh.public("x-1-0.conda"), b"")
     state = bucket(
+        fresh.staged("x-1-0.conda", "1"),
         full.head,
         empty.head,
         root.staged("x-1-0.conda", "1"),
@@ -142,7 +145,7 @@ def test_a_subdir_without_packages_is_found_by_its_head_and_then_by_what_is_stag
         "heads/stray",
         "staging/stray",
     )
-    assert found(discovery(channel, state)) == [full, empty, root, staged]
+    assert found(discovery(channel, state)) == [full, fresh, empty, root, staged]
     resumed = [Cursor(phase=Phase.HEADS), Cursor(phase=Phase.STAGING), Cursor(phase=None)]
     assert [found(discovery(channel, state), cursor) for cursor in resumed] == [
         [empty, root, staged],
@@ -153,7 +156,10 @@ def test_a_subdir_without_packages_is_found_by_its_head_and_then_by_what_is_stag
 
 def test_only_subdirs_below_the_prefixes_are_found_and_nothing_else_is_listed() -> None:
     keys = [f"{channel}/noarch/x-1-0.conda" for channel in ("a", "ab", "b", "b/c", "d")]
-    state = bucket(*(Subdir(one, "linux-64").head for one in ("a", "b", "d")))
+    state = bucket(
+        *(Subdir(one, "linux-64").head for one in ("a", "b", "d")),
+        *(Subdir(one, "osx-64").staged("x-1-0.conda", "1") for one in ("a", "b", "d")),
+    )
     channel = bucket(*keys)
     some = discovery(channel, state, prefixes=("b/", "ab", "b/c/"))
     assert found(some) == [
@@ -161,9 +167,65 @@ def test_only_subdirs_below_the_prefixes_are_found_and_nothing_else_is_listed() 
         Subdir("b/c", "noarch"),
         Subdir("b", "noarch"),
         Subdir("b", "linux-64"),
+        Subdir("b", "osx-64"),
     ]
-    listed = {key for operation, key in channel.operations()}
-    assert listed == {"ab", "b/", "b/linux-64/"}
+    listed = [key for operation, key in channel.operations()]
+    assert listed == ["ab", "b/", "b/linux-64/", "b/osx-64/"]
+
+
+@pytest.mark.parametrize("keys_per_tick", [1, 1000])
+def test_a_walk_below_prefixes_goes_on_with_the_prefixes_that_are_left(
+    keys_per_tick: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discover, "KEYS_PER_TICK", keys_per_tick)
+    channel = bucket(*(f"{one}/noarch/x-1-0.conda" for one in "abcd"))
+    left: list[list[Subdir]] = []
+    cursor: Cursor | None = Cursor()
+    while cursor is not None:
+        one = discovery(channel, prefixes=("a/", "b/", "d/"))
+        stop = next((it for it in one.walk(cursor) if it.subdir), None)
+        cursor = stop.resume if stop else None
+        if cursor:
+            left.append(found(discovery(channel, prefixes=("a/", "b/", "d/")), cursor))
+    b, d = Subdir("b", "noarch"), Subdir("d", "noarch")
+    assert left == [[b, d], [d], []]
+
+
+def test_a_walk_through_other_things_can_be_interrupted_every_so_many_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(discover, "KEYS_PER_TICK", 2)
+    channel = bucket("log/1", "log/2", "log/3", "log/4", "log/5")
+    state = bucket(*(f"heads/{number}" for number in range(5)))
+    assert list(discovery(channel, state).walk(Cursor())) == [
+        Found(Cursor(phase=Phase.PACKAGES, after="log/2")),
+        Found(Cursor(phase=Phase.PACKAGES, after="log/4")),
+        Found(Cursor(phase=Phase.HEADS, after="heads/1")),
+        Found(Cursor(phase=Phase.HEADS, after="heads/3")),
+    ]
+
+
+def test_what_a_walk_has_found_it_does_not_look_at_again() -> None:
+    channel = bucket("a/noarch/x-1-0.conda", "b/noarch/x-1-0.conda")
+    state = bucket(
+        Subdir("a", "noarch").head,
+        Subdir("a", "noarch").staged("x-1-0.conda", "1"),
+        Subdir("b", "noarch").staged("x-1-0.conda", "1"),
+        Subdir("c", "noarch").head,
+        Subdir("c", "noarch").staged("x-1-0.conda", "1"),
+    )
+    assert [one.name for one in found(discovery(channel, state))] == ["noarch"] * 3
+    assert channel.operations() == [("ListObjectsV2", ""), ("ListObjectsV2", "c/noarch/")]
+    assert {operation for operation, _ in state.operations()} == {"ListObjectsV2"}
+
+
+def test_a_walk_that_is_taken_up_again_asks_only_for_the_subdirs_that_it_is_in() -> None:
+    channel = bucket("team/linux-64/x-1-0.conda", "team/linux-64/y-1-0.conda", "z")
+    assert found(discovery(channel), Cursor(after="team/linux-64/x-1-0.conda")) == []
+    assert channel.operations() == [
+        ("ListObjectsV2", "team/linux-64/"),
+        ("ListObjectsV2", ""),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -184,6 +246,8 @@ def test_one_channel_can_be_looked_for(only: str, expected: list[Subdir]) -> Non
         Subdir("aa", "osx-64").staged("x-1-0.conda", "1"),
     )
     assert found(discovery(channel, state, only=only)) == expected
+    folder = f"{only}/" if only else ""
+    assert all(key.startswith(folder) for _, key in channel.operations())
 
 
 NESTED = [
