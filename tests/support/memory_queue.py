@@ -1,7 +1,8 @@
-"""Queues of SQS in memory, as far as debouncing goes: what was sent, what was dropped."""
+"""Queues of SQS in memory, as far as debouncing goes: what was sent, dropped or refused."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ from tests.support.memory_store import Clock, Hook, LostAnswer, ignore
 
 DEDUPLICATION_SECONDS = 300
 """Counted from the send, also after the message was consumed (SQS developer guide)."""
+
+
+# SendMessage: "#x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF".
+_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class MemoryQueue:
     def send(self, body: str, *, group: str, deduplication_id: str) -> None:
         """See ``FifoQueue.send``."""
         with self._request("SendMessage", group):
+            _check(body)
             self._take(Message(body, group, deduplication_id))
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
@@ -77,7 +83,14 @@ class MemoryFeed:
         for batch in chunks(bodies, MESSAGES_PER_BATCH_MAX):
             try:
                 self.before("SendMessageBatch", "")
+                for body in batch:
+                    _check(body)
                 self.bodies += batch
                 self.after("SendMessageBatch", "")
             except LostAnswer as error:
                 raise Unavailable("SendMessageBatch: no answer") from error
+
+
+def _check(body: str) -> None:
+    if _FORBIDDEN.search(body):
+        raise Unavailable("InvalidMessageContents")

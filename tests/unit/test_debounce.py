@@ -100,6 +100,13 @@ def test_the_longest_group_that_is_not_hashed_leaves_room_for_every_suffix() -> 
     assert longer.group.startswith("sha256:")
 
 
+def test_a_channel_may_hold_what_sqs_refuses_in_messages() -> None:
+    queue = MemoryQueue()
+    odd = Subdir("\uffff", "noarch")
+    debounce.windowed(odd, now_ms=0, debounce_seconds=10).send_to(queue)
+    assert debounce.parse(queue.messages[0].body).subdir == odd
+
+
 def test_a_message_is_sent_as_it_is() -> None:
     queue = MemoryQueue()
     QueueMessage("body", "group", "id").send_to(queue)

@@ -122,11 +122,15 @@ def test_an_unknown_event_is_quoted_in_bounded_length() -> None:
     assert len(str(raised.value)) < 300
 
 
-@pytest.mark.parametrize("key", ["a", "odd +%2B%20ü-1-0.conda", "a%", "line\nbreak"])
+@pytest.mark.parametrize(
+    "key", ["a", "odd +%2B%20ü-1-0.conda", "a%", "line\nbreak", "\ufffe\uffff\x01"]
+)
 @pytest.mark.parametrize("size", [0, None])
 def test_a_look_names_an_object_exactly(key: str, size: int | None) -> None:
     event = ObjectEvent("channel", key, size)
-    assert events.parse_body(events.look(event)) == [event]
+    body = events.look(event)
+    assert events.parse_body(body) == [event]
+    assert body.isascii()
 
 
 def test_a_look_is_of_a_format_that_a_later_sluice_may_change() -> None:

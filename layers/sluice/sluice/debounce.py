@@ -17,7 +17,7 @@ from hashlib import sha256
 import msgspec
 
 from sluice.errors import TooNew, UnknownEvent
-from sluice.fifo import FifoQueue
+from sluice.fifo import FifoQueue, message_body
 from sluice.keys import Subdir, is_subdir
 from sluice.parsing import UNDECODABLE
 
@@ -121,7 +121,7 @@ def _message(request: MergeRequest, *, suffix: str) -> QueueMessage:
         adopt=request.adopt,
     )
     return QueueMessage(
-        body=msgspec.json.encode(body).decode(),
+        body=message_body(body),
         group=group,
         deduplication_id=f"{group}|{suffix}",
     )

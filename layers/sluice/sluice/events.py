@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import msgspec
 
 from sluice.errors import TooNew, UnknownEvent
+from sluice.fifo import message_body
 from sluice.parsing import UNDECODABLE
 
 LOOK_FORMAT = 1
@@ -38,7 +39,7 @@ def look(event: ObjectEvent) -> str:
         "key": event.key,
         "size": event.size,
     }
-    return msgspec.json.encode(message).decode()
+    return message_body(message)
 
 
 def parse_body(body: str) -> list[ObjectEvent]:

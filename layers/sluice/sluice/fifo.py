@@ -7,8 +7,19 @@ Errors: whatever keeps the queue from doing its part is ``Unavailable``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
+
+import msgspec
+
+
+def message_body(message: Any) -> str:
+    """Serialise a message, in ASCII.
+
+    It may hold any key, and SQS refuses some characters that S3 takes (U+FFFF, say).
+    """
+    return json.dumps(msgspec.to_builtins(message), separators=(",", ":"))
 
 
 class FifoQueue(Protocol):

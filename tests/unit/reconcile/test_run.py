@@ -285,6 +285,17 @@ def test_removals_of_a_subdir_that_is_not_finished_are_merged_all_the_same(
     assert is_quiet(repairs.run())
 
 
+def test_keys_that_hold_what_sqs_refuses_in_messages_stop_no_run(
+    repairs: Repairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discover, "KEYS_PER_TICK", 1)
+    keys = [f"a/noarch/\uffff{number}-1-0.conda" for number in range(3)]
+    for key in [*keys, "b/\ufffe"]:
+        repairs.world.channel.upload(key, b"")
+    repairs.run(time_left_ms=nothing)
+    assert sorted(repairs.fed()) == keys
+
+
 @pytest.mark.parametrize("keys_per_tick", [1, 2, 3])
 @pytest.mark.parametrize("names_at_once", [1, 2])
 def test_a_run_finds_the_same_however_often_it_is_interrupted(

@@ -15,6 +15,7 @@ import msgspec
 
 from sluice import headers, keys
 from sluice.errors import TooNew, UnknownEvent
+from sluice.fifo import message_body
 from sluice.keys import Subdir, is_subdir
 from sluice.limits import RECONCILE_TIME_RESERVE_MS
 from sluice.parsing import UNDECODABLE
@@ -177,7 +178,7 @@ def _name_run(now_ms: int, unique: str) -> str:
 
 def _send(world: Reconciler, message: _Message) -> None:
     world.continuations.send(
-        msgspec.json.encode(message).decode(),
+        message_body(message),
         group=GROUP,
         deduplication_id=f"{message.run}|{message.step}",
     )
