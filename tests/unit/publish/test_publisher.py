@@ -379,3 +379,15 @@ def test_before_the_first_commit_there_is_nothing_to_publish() -> None:
     world = World()
     assert publish(world) == Published(0, 0)
     assert world.channel.requests == []
+
+
+def test_rejects_in_our_own_state_bucket_are_nobody_elses_whatever_their_stamp_says() -> None:
+    """A stack stamped them with its id once, and state may be copied to another bucket."""
+    world = World(owner="a name that we had before")
+    world.add_corrupt("bad-1-0.conda")
+    world.merge()
+    world.merger = world.owned_by("ours")
+    world.add_corrupt("worse-1-0.conda")
+    world.merge()
+    assert [one["filename"] for one in world.rejects()] == ["bad-1-0.conda", "worse-1-0.conda"]
+    assert world.staged() == []

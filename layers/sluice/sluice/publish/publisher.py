@@ -139,7 +139,9 @@ class _Work:
             return
         nodes = [node for node in self._tree.names.values() if node.rejects]
         body = rejects.render(self._catalog.entries(nodes), subdir=self._subdir, stamp=self._stamp)
-        self._write(self._to.state, Page(key, body, headers.PRIVATE_JSON), found)
+        # Nobody else writes here: another owner is what this state was called before.
+        page = Page(key, body, headers.PRIVATE_JSON)
+        self._write(self._to.state, page, found, adopt=True)
 
     def _render_repodata(self, previous: StoredObject | None) -> bytes:
         contents = self._spliced(previous) if previous else None
@@ -186,9 +188,11 @@ class _Work:
         page: Page,
         found: ObjectInfo | None,
         *,
+        adopt: bool = False,
         keep: Callable[[], None] | None = None,
     ) -> Replaced:
-        done = replace(store, page, self._stamp, found=found, adopt=self._to.adopt, keep=keep)
+        adopt = adopt or self._to.adopt
+        done = replace(store, page, self._stamp, found=found, adopt=adopt, keep=keep)
         self.written += done.standing is Standing.SAME
         self.foreign += done.foreign_overwritten
         return done
