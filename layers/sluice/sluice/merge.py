@@ -119,6 +119,7 @@ class _Run:
             world.channel, world.state, subdir, self._catalog, world.gather
         )
         self._head = BEFORE_FIRST.head
+        self._base_taken = False
         self.report = MergeReport()
 
     def merge_batch(self, after: str | None) -> staging.Batch:
@@ -180,6 +181,7 @@ class _Run:
             return version
         swapped = swap_head(self._world.state, self._subdir, after, expected=version.etag)
         if swapped is not None:
+            self._base_taken |= goes_public
             self.report.lags_ms += draft.lags_ms
             self.report.difference.extend(draft.difference)
             self.report.taken_over += draft.taken_over
@@ -192,14 +194,14 @@ class _Run:
         ``None``: it stays as it is.
         """
         if parent.public:
-            taken_back = self._request.adopt and self._world.publisher.belongs_to_another(
-                self._subdir
-            )
-            return (
-                read_base(self._world.channel, self._subdir, self._world.gather)
-                if taken_back
-                else None
-            )
+            # Once per merge: the files stay another's until all batches are committed.
+            if (
+                self._base_taken
+                or not self._request.adopt
+                or not self._world.publisher.belongs_to_another(self._subdir)
+            ):
+                return None
+            return read_base(self._world.channel, self._subdir, self._world.gather)
         certain = self._request.create or _has_package(news)
         if not certain and not self._request.adopt:
             return None

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sluice import debounce
+from sluice import debounce, staging
 from sluice.errors import ForeignOwner
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.publish.fence import Stamp
@@ -172,6 +172,29 @@ def test_to_adopt_where_nothing_is_another_stacks_does_nothing() -> None:
     repairs = Repairs(world)
     assert is_quiet(repairs.run(ADOPT))
     assert world.queue.messages == []
+
+
+def test_a_channel_is_written_anew_once_however_much_is_staged_when_it_is_taken_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(staging, "MERGE_BATCH_RECORDS_MAX", 1)
+    world = World()
+    for filename in (A, C):
+        world.add(filename)
+    world.merge()
+    ours, state = world.merger, world.state.objects
+    world.state.objects, world.merger = {}, world.owned_by(OTHER)
+    world.merge(adopt=True)
+    world.state.objects, world.merger = state, ours
+    for number in range(3):
+        world.add(f"beta-{number}-0.conda")
+    before = len(world.state.keys(SUBDIR.leaves.prefix))
+    world.merge(adopt=True)
+    names_before, leaves_of_news = 2, 3
+    after = len(world.state.keys(SUBDIR.leaves.prefix))
+    assert after - before == names_before + leaves_of_news
+    assert owners(world) == [OWNER] * 3
+    assert len(world.published()) == 5
 
 
 def test_a_request_to_adopt_creates_nothing_where_there_is_nothing_to_adopt() -> None:
