@@ -30,8 +30,9 @@ def _emulator_takes_these(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    """The stack, with the shortest debounce that there is."""
-    with run_stack(tmp_path_factory.mktemp("stack"), debounce_seconds=3) as stack:
+    """The stack, with the shortest debounce that there is, and with all that it has to tell."""
+    home = tmp_path_factory.mktemp("stack")
+    with run_stack(home, debounce_seconds=3, parameters={"LogLevel": "DEBUG"}) as stack:
         deployed = Deployed(stack)
         deployed.wait_until_quiet()  # S3 has sent its test event
         yield deployed

@@ -16,6 +16,7 @@ from sluice.settings import MergeSettings
 from tests.support.channel import Package, conda, tar_bz2
 from tests.support.deployed import Channel
 from tests.support.published import Index
+from tests.support.s3_events import notification
 
 INDEX: dict[str, Any] = {
     "name": "app",
@@ -34,6 +35,7 @@ _PART_BYTES = 5 * 1024 * 1024
 NAMESPACE = "Sluice/sluice"
 """With the name of the stack, so that two do not mix their metrics."""
 _PASSED_OVER = "not a package of this channel bucket"
+"""What extract logs at DEBUG, at which ``deployed`` runs, of each key that is no package's."""
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,7 @@ def test_index_files_say_who_wrote_them_and_how_long_to_keep_them(uploaded: Chan
                 "encoding": None,
                 "metadata": stamp,
             }
-    assert settings.owner.startswith("arn:aws:cloudformation:")
+    assert settings.owner == stack.state_bucket
 
 
 def test_shards_are_kept_for_ever(uploaded: Channel) -> None:
@@ -102,13 +104,18 @@ def test_what_is_published_calls_no_function_again(uploaded: Channel) -> None:
     other.upload(APP)
     other.wait_until_it_holds(APP)
     stack = uploaded.deployed.stack
+    # And an event that S3 does not send tells that one would be seen.
+    forged = f"{uploaded.prefix}noarch/repodata.json"
+    uploaded.deployed.replay(notification(stack.channel_bucket, forged))
+    uploaded.deployed.wait_until_quiet()
     handled = uploaded.deployed.lines(stack.extract_function, channel=uploaded.name)
     assert sorted((line["filename"], line["verdict"]) for line in handled) == [
         (APP.filename, "indexed"),
         (LIB.filename, "indexed"),
     ]
     passed_over = uploaded.deployed.lines(stack.extract_function, message=_PASSED_OVER)
-    assert [line["key"] for line in passed_over if line["key"].startswith(uploaded.prefix)] == []
+    keys = [line["key"] for line in passed_over if line["key"].startswith(uploaded.prefix)]
+    assert keys == [forged]
 
 
 def test_the_log_tells_what_was_done_to_which_package(uploaded: Channel) -> None:

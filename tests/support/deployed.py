@@ -29,6 +29,8 @@ LogLine = dict[str, Any]
 
 _LINES_TOLD_MAX = 12
 _FRAME = ("START RequestId", "END RequestId", "REPORT RequestId")
+_ORDINARY = ("DEBUG", "INFO", None)
+"""Levels of lines that are no complaint; metrics have none."""
 _DURATION = re.compile(r"^REPORT RequestId: \S+\tDuration: ([\d.]+) ms")
 _DEPTHS = (
     "ApproximateNumberOfMessages",
@@ -153,7 +155,7 @@ class Deployed:
             text
             for function in self._functions
             for text in self._log(function)
-            if not text.startswith("{") or json.loads(text).get("level") not in ("INFO", None)
+            if not text.startswith("{") or json.loads(text).get("level") not in _ORDINARY
         ]
 
     def describe(self) -> str:
