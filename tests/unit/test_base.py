@@ -206,6 +206,29 @@ def test_an_index_of_shards_alone_is_taken_over_as_well(told: str, beside: bytes
     assert base.info == {"channel_relations": relations}
 
 
+def test_shards_lie_beside_an_index_that_does_not_say_where_they_lie() -> None:
+    world = World()
+    world.upload(A)
+    digests = put_shards(world, alpha={"packages.conda": {A: {"name": "alpha"}}})
+    body = zstd.compress(msgpack.packb({"info": {}, "shards": digests}))
+    world.channel.upload(SUBDIR.public(SHARD_INDEX), body)
+    assert base_of(world).records == 1
+
+
+def test_of_a_record_in_a_shard_only_digests_are_told_in_hex() -> None:
+    world = World()
+    uploaded = world.upload(A)
+    told = {"md5": "ab" * 16, "sha256": b"\xcd" * 32, "signature": b"\x01"}
+    body = shard_index_of(put_shards(world, alpha={"packages.conda": {A: told}}))
+    world.channel.upload(SUBDIR.public(SHARD_INDEX), body)
+    assert record_in(world) == {
+        "indexed_timestamp": uploaded.modified * 1000,
+        "md5": "ab" * 16,
+        "sha256": "cd" * 32,
+        "signature": "AQ==",
+    }
+
+
 def test_a_shard_that_is_missing_was_of_no_use_to_anybody() -> None:
     world = World()
     world.upload(A)

@@ -15,7 +15,7 @@ from sluice import record as sluice_record
 from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Pin, Record, Reject
 from sluice.fold import Difference
 from sluice.staging import Indexed, Rejected, Staged
-from tests.support.staged import A2, A, B, identity_of, indexed, record_of, rejected, removed
+from tests.support.staged import A2, A, B, C, identity_of, indexed, record_of, rejected, removed
 
 AT = 1_760_000_000_000
 LATER = AT + 5
@@ -28,6 +28,8 @@ def record(verdict: Indexed, *, since: int = AT) -> Record:
         extractor=verdict.extractor,
         record={**verdict.record, "indexed_timestamp": since},
         digests_from=verdict.digests_from,
+        run_exports=verdict.run_exports,
+        channeldata=verdict.channeldata,
     )
 
 
@@ -111,6 +113,15 @@ def test_each_file_is_settled_on_its_own() -> None:
 def test_a_new_package_is_dated_by_its_commit() -> None:
     verdict = indexed(A, b"a")
     assert apply(None, verdict) == record(verdict, since=LATER)
+
+
+def test_what_other_index_files_will_need_of_a_package_is_kept_with_its_record() -> None:
+    verdict = msgspec.structs.replace(
+        indexed(A), run_exports={"weak": ["alpha"]}, channeldata={"home": "https://alpha"}
+    )
+    entry = apply(None, verdict)
+    assert isinstance(entry, Record)
+    assert (entry.run_exports, entry.channeldata) == (verdict.run_exports, verdict.channeldata)
 
 
 def test_a_package_that_is_gone_leaves_no_entry() -> None:
@@ -262,11 +273,18 @@ def test_where_neither_side_knows_a_digest_another_upload_gets_another_date() ->
     assert apply(undigested, verdict) == record(verdict, since=AT)
 
 
+def test_an_object_of_which_no_md5_is_known_is_the_artifact_that_was_taken_over() -> None:
+    verdict = indexed(A)
+    verdict.record["md5"] = None
+    assert apply(taken_over(sha256=None), verdict) == record(verdict, since=AT)
+
+
 def test_an_object_that_could_not_be_read_once_more_is_rejected_as_of_now() -> None:
     first = rejected(A, extractor=NOT_EXTRACTED, at=AT - 9)
     old = apply(None, first)
     assert old == reject(first, at=LATER)
     assert apply(old, first) is old  # the same record, met by a second merge
+    assert apply(old, rejected(A, extractor=NOT_EXTRACTED, at=LATER)) is old
     again = rejected(A, extractor=NOT_EXTRACTED, at=LATER + 1)
     assert isinstance(old, Reject)
     after = fold.apply({A: old}, {A: again}, at=LATER + 2)
@@ -337,9 +355,19 @@ def test_a_difference_tells_what_clients_and_people_see_change(
 
 
 def test_differences_of_several_commits_add_up() -> None:
-    total = Difference(added=[A])
-    total.extend(Difference(removed=[A], rejects_changed=True))
-    total.extend(Difference(added=[B], replaced=[A2], rejected=[A]))
+    one = Difference(added=[A], replaced=[A2], removed=[B], rejected=[C], rejects_changed=True)
+    other = Difference(added=[B], replaced=[C], removed=[A], rejected=[A2])
+    total = Difference()
+    for each in (one, other):
+        total.extend(each)
     assert total == Difference(
-        added=[A, B], replaced=[A2], removed=[A], rejected=[A], rejects_changed=True
+        added=[A, B], replaced=[A2, C], removed=[B, A], rejected=[C, A2], rejects_changed=True
     )
+
+
+def test_the_differences_of_one_name_are_told_in_the_order_of_its_files() -> None:
+    filenames = [f"alpha-1.0-{number}.conda" for number in range(8)]
+    bad, *good = filenames
+    difference = Difference()
+    difference.note({bad: REJECT}, dict.fromkeys(reversed(good), RECORD))
+    assert difference == Difference(added=good, rejects_changed=True)

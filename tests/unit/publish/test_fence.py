@@ -40,6 +40,10 @@ def test_what_carries_no_generation_is_not_ours(metadata: dict[str, str]) -> Non
     assert Stamp.parse({"sluice-owner": "me", **metadata}) is None
 
 
+def test_a_stamp_that_lacks_the_rest_is_of_nobody() -> None:
+    assert Stamp.parse({"sluice-generation": "7"}) == Stamp(7, "", "")
+
+
 @pytest.mark.parametrize(
     ("generation", "expected", "behind"),
     [(6, Standing.OLDER, True), (7, Standing.SAME, False), (8, Standing.NEWER, False)],
