@@ -9,7 +9,12 @@ import pytest
 
 from sluice.errors import TooNew, Unavailable, UnknownEvent
 from sluice.keys import Subdir
-from sluice.limits import EXAMPLES_TOLD_MAX, RECONCILE_TIME_RESERVE_MS, SUBDIRS_TOLD_MAX
+from sluice.limits import (
+    EXAMPLES_TOLD_MAX,
+    FILENAME_CHARS_MAX,
+    RECONCILE_TIME_RESERVE_MS,
+    SUBDIRS_TOLD_MAX,
+)
 from sluice.reconcile import discover, subdir
 from sluice.reconcile.cursor import Cursor, Phase, Unfinished
 from sluice.reconcile.report import Counts, Report, StepReport, SubdirReport
@@ -294,6 +299,33 @@ def test_keys_that_hold_what_sqs_refuses_in_messages_stop_no_run(
         repairs.world.channel.upload(key, b"")
     repairs.run(time_left_ms=nothing)
     assert sorted(repairs.fed()) == keys
+
+
+def test_garbage_is_left_to_the_next_step_when_time_is_short(
+    repairs: Repairs,
+) -> None:
+    """A step that is killed while it lists garbage would be taken again and killed again."""
+    world = repairs.world
+    for body in (b"one", b"two"):
+        world.add(A, body)
+        world.merge()
+    world.deliver()
+    repairs.run()
+    world.tick(9 * 24 * 3600)
+    request = Request(SUBDIR.channel, SUBDIR.name)
+    first = start(repairs.reconciler, request, time_left_ms=nothing)
+    assert (first.counts.collected, first.finished_at) == (0, None)
+    second = repairs.proceed(repairs.continuations.messages.pop(0).body, time_left_ms=nothing)
+    assert second.counts.collected > 0
+    assert second.counts.subdirs == 1
+    assert second.finished_at is not None
+
+
+def test_names_in_a_report_are_cut_where_no_package_has_a_longer_one(repairs: Repairs) -> None:
+    repairs.world.channel.upload(f"a/noarch/{'x' * 900}.conda", b"")
+    (one,) = told(repairs.run())
+    (name,) = one.examples["missing"]
+    assert len(name) == FILENAME_CHARS_MAX
 
 
 @pytest.mark.parametrize("keys_per_tick", [1, 2, 3])

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import msgspec
 
 from sluice.catalog.codec import unpack_json
-from sluice.limits import EXAMPLES_TOLD_MAX, SUBDIRS_TOLD_MAX
+from sluice.limits import EXAMPLES_TOLD_MAX, FILENAME_CHARS_MAX, SUBDIRS_TOLD_MAX
 from sluice.reconcile.cursor import Cursor
 from sluice.reconcile.world import Request
 
@@ -70,7 +70,8 @@ class SubdirReport(msgspec.Struct, kw_only=True):
         names = list(filenames)
         setattr(self.counts, kind, getattr(self.counts, kind) + len(names))
         known = self.examples.get(kind, [])
-        if told := (known + names)[:EXAMPLES_TOLD_MAX]:
+        # What is no package may have a name of a KiB, and Lambda takes an answer of 6 MB.
+        if told := [name[:FILENAME_CHARS_MAX] for name in (known + names)[:EXAMPLES_TOLD_MAX]]:
             self.examples[kind] = told
 
     @property

@@ -29,6 +29,8 @@ from sluice.reconcile.world import Reconciler, Request
 from sluice.staging import Removed
 
 _INDEX_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)
+_FIRST_NAME = ""
+"""Of the files that have no name that can be told; in order it comes before all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +113,19 @@ class _Work:
             listing = list_subdir(self._world.channel, self._subdir)
         if is_first_part:
             self._report.counts.objects = listing.objects
-        last = self._repair(listing, tree)
+        criteria = Criteria(self._world.clock(), self._request.re_extract)
+        names = suspects(listing, tree, criteria)
+        if self._begin.name is not None:
+            names = [name for name in names if name > self._begin.name]
+        last = self._repair(names, listing, tree, criteria)
         # After all removals are staged, or the merge might miss some.
         if self._report.counts.removals or self._report.counts.behind:
             self._ask_for_merge(self._subdir)
         if last is not None:
             return Unfinished(self._subdir, last)
+        if (names or is_first_part) and version.head.tree and self._time_is_short():
+            # A step that was killed while it collects would be taken again, to the same end.
+            return Unfinished(self._subdir, names[-1] if names else _FIRST_NAME)
         if tree.public and self._subdir.name != NOARCH:
             self._look_for_noarch()
         self._collect(version, files.published_at)
@@ -168,12 +177,13 @@ class _Work:
         staged = self._world.state.list(self._subdir.staging)
         return ["staging"] if next(iter(staged), None) else []
 
-    def _repair(self, listing: Listing, tree: Tree) -> str | None:
+    def _time_is_short(self) -> bool:
+        return self._time_left_ms() < RECONCILE_TIME_RESERVE_MS
+
+    def _repair(
+        self, names: Sequence[str], listing: Listing, tree: Tree, criteria: Criteria
+    ) -> str | None:
         """Have the differences repaired; the last name that was dealt with if others are left."""
-        criteria = Criteria(self._world.clock(), self._request.re_extract)
-        names = suspects(listing, tree, criteria)
-        if self._begin.name is not None:
-            names = [name for name in names if name > self._begin.name]
         done = 0
         for some in chunks(names, NAMES_AT_ONCE):
             entries = self._catalog.entries([tree.names.get(name) for name in some])
@@ -184,7 +194,7 @@ class _Work:
             ]
             self._tell(differences)
             done += len(some)
-            if done < len(names) and self._time_left_ms() < RECONCILE_TIME_RESERVE_MS:
+            if done < len(names) and self._time_is_short():
                 return some[-1]
         return None
 
