@@ -11,7 +11,7 @@ from sluice import debounce
 from sluice.catalog.commit import BEFORE_FIRST, Head, read_head
 from sluice.catalog.leaf import NOT_EXTRACTED
 from sluice.debounce import MergeRequest
-from sluice.errors import Corrupt
+from sluice.errors import Corrupt, ForeignOwner
 from sluice.fold import Difference
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.merge import MergeReport
@@ -65,6 +65,7 @@ def test_an_upload_into_an_index_of_somebody_else_adds_to_it() -> None:
     assert report.lags_ms == [1000]
     assert report.foreign_overwritten == 2
     assert world.commit().taken_over == 2000
+    assert (report.taken_over, report.left_out) == (2000, 0)
     for filename, record in theirs.items():
         info = world.channel.objects[SUBDIR.public(filename)].info
         assert published[filename] == {**record, "indexed_timestamp": info.modified * 1000}
@@ -144,6 +145,63 @@ def test_the_shard_index_that_was_taken_over_is_kept_beside_the_catalog() -> Non
     digest = world.commit().taken_over_shards
     assert digest
     assert world.state.body(SUBDIR.taken_over(digest)) == b"shards of theirs"
+
+
+def test_a_merge_tells_how_much_of_an_index_it_took_over_and_how_much_it_had_to_leave_out() -> None:
+    world = World()
+    assert (world.merge().taken_over, world.merge().left_out) == (0, 0)
+    for filename in (A, B, C):
+        world.upload(filename, filename.encode())
+    records = {A: {"sha256": "no hex"}, **{name: record_of(name, name.encode()) for name in (B, C)}}
+    body = json.dumps(foreign_repodata(records, subdir=SUBDIR.name)).encode()
+    world.channel.upload(SUBDIR.public(REPODATA), body)
+    report = world.merge(create=True)
+    assert (report.taken_over, report.left_out) == (2, 1)
+    world.add(A)
+    report = world.merge()
+    assert (report.taken_over, report.left_out) == (0, 0)
+    assert world.published().keys() == {A, B, C}
+
+
+def test_rejects_alone_do_not_take_over_an_index_that_is_there() -> None:
+    world = World()
+    world.index_as_others_do(B)
+    before = world.index_files()
+    world.add_corrupt(C)
+    assert world.merge().taken_over == 0
+    assert not world.tree().public
+    assert world.index_files() == before
+
+
+def test_who_asks_to_adopt_takes_over_an_index_of_another_tool_as_well() -> None:
+    world = World()
+    theirs = world.index_as_others_do(A, B)
+    report = world.merge(adopt=True)
+    assert (report.taken_over, report.generation) == (2, 1)
+    assert world.published().keys() == theirs.keys()
+
+
+def test_to_adopt_what_is_published_by_ourselves_changes_nothing() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    state, channel = dict(world.state.objects), dict(world.channel.objects)
+    assert world.merge(adopt=True) == MergeReport(generation=1)
+    assert (world.state.objects, world.channel.objects) == (state, channel)
+
+
+def test_what_another_stack_publishes_is_not_taken_back_unasked() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    ours, state = world.merger, dict(world.state.objects)
+    world.state.objects, world.merger = {}, world.owned_by("another stack")
+    world.add(B)
+    world.merge(adopt=True)
+    world.state.objects, world.merger = dict(state), ours
+    with pytest.raises(ForeignOwner):
+        world.merge()
+    assert world.state.objects == state
 
 
 def test_an_index_that_cannot_be_taken_over_stays_and_so_does_what_is_staged() -> None:

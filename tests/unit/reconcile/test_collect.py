@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 
+import msgpack
 import msgspec
 import pytest
 
+from sluice import zstd
 from sluice.catalog.commit import read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
@@ -285,14 +287,15 @@ def test_shards_of_an_index_that_was_taken_over_stay_for_those_who_still_hold_it
 
 def test_shards_that_another_tool_still_names_stay_for_the_readers_of_its_last_index() -> None:
     world = World()
-    world.upload(B, B.encode())
+    for filename in (B, C):
+        world.upload(filename, filename.encode())
     theirs = index_with_another_tool(world)
     world.add(A)
     world.merge()
     for _ in range(3 * RETENTION_DAYS):
         collect_garbage(world)
         world.tick(DAY)
-        # It writes its index again, and finds that the shard of B is there.
+        # It writes its index again, and finds that the shards of B and C are there.
         index_with_another_tool(world)
         world.merge()
     for _ in range(RETENTION_DAYS):
@@ -549,6 +552,81 @@ def write(world: World, found: list[Mark]) -> None:
     """Have these marks there."""
     body = msgspec.json.encode({"format": 1, "marks": found, "settled": None})
     world.state.upload(SUBDIR.marks, body)
+
+
+def test_it_is_s3s_clock_that_counts_however_far_ours_is_ahead() -> None:
+    world, first, second = two_generations()
+    collect_garbage(world)
+    version = read_head(world.state, SUBDIR)
+    ahead = world.now_ms + 10 * RETENTION_DAYS * DAY * 1000
+    collected = collect(
+        Collector(world.channel, world.state, RETENTION_DAYS, lambda: ahead),
+        SUBDIR,
+        version,
+        CatalogReader(world.state, SUBDIR, in_order),
+        published_at=published_at(world, version.head),
+        dry_run=False,
+    )
+    assert collected == Collected()
+    assert immutable(world) == first | second
+
+
+@pytest.mark.parametrize("key", [SUBDIR.marks, SUBDIR.head])
+@pytest.mark.parametrize("happen", ["deleted", "replaced"])
+def test_whoever_touches_the_head_or_the_marks_meanwhile_has_nothing_deleted(
+    key: str, happen: str
+) -> None:
+    world, first, second = two_generations()
+    collect_garbage(world)
+    world.tick(RETENTION_DAYS * DAY)
+
+    def touch() -> None:
+        if happen == "deleted":
+            world.state.remove(key)
+        else:
+            world.state.upload(key, b"of somebody else")
+
+    operation = "GetObject" if happen == "replaced" and key == SUBDIR.marks else "PutObject"
+    world.state.after = on(operation, SUBDIR.marks, touch)
+    assert collect_garbage(world) == Collected()
+    assert immutable(world) == first | second
+
+
+def test_a_dry_run_tells_of_an_index_of_another_tool_that_nobody_holds_any_more() -> None:
+    world = World()
+    world.index_as_others_do(B, shards=b"theirs")
+    world.channel.upload(SUBDIR.shard(DIGEST), b"their shard")
+    world.add(A)
+    world.merge()
+    collect_garbage(world)
+    world.tick((RETENTION_DAYS + 2) * DAY)
+    before = dict(world.state.objects), dict(world.channel.objects)
+    told = collect_garbage(world, dry_run=True)
+    assert (world.state.objects, world.channel.objects) == before
+    assert told == collect_garbage(world)
+    assert immutable(world) == generation(world)
+
+
+def test_shards_of_another_tool_that_lie_beside_its_index_are_nothing_to_collect() -> None:
+    world = World()
+    world.upload(B, B.encode())
+    index = msgpack.packb({"info": {"shards_base_url": ""}, "shards": {"beta": b"\1" * 32}})
+    beside = SUBDIR.public(f"{'01' * 32}.msgpack.zst")
+    world.channel.upload(beside, zstd.compress(msgpack.packb({"packages.conda": {B: {}}})))
+    world.channel.upload(SUBDIR.public(SHARD_INDEX), zstd.compress(index))
+    world.add(A)
+    world.merge()
+    collect_garbage(world)
+    world.tick((RETENTION_DAYS - 1) * DAY)
+    index_with_another_tool(world)  # so that the cut is not the head
+    world.channel.upload(SUBDIR.public(SHARD_INDEX), zstd.compress(index))
+    world.add(A, b"two")
+    world.merge()
+    for _ in range(RETENTION_DAYS):
+        world.tick(DAY)
+        collect_garbage(world)
+    assert beside in world.channel.objects
+    assert generation(world) <= immutable(world)
 
 
 def test_a_mark_whose_generation_was_collected_already_is_no_cut() -> None:
