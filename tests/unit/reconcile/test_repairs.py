@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from msgspec import structs
 
-from sluice import extract
+from sluice import debounce, extract, zstd
 from sluice.catalog.leaf import Pin, Record, Reject
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.reconcile.marks import Marks
 from sluice.reconcile.report import Counts, SubdirReport
 from sluice.reconcile.run import Request
+from tests.support.garbage import DAY, RETENTION_DAYS, immutable, marks, reachable
+from tests.support.hooks import on
 from tests.support.repairs import CORRUPT, Repairs, is_quiet, told
 from tests.support.staged import (
     A2,
@@ -295,6 +299,31 @@ def test_a_channel_without_noarch_gets_one(repairs: Repairs) -> None:
     assert is_quiet(repairs.run())
 
 
+def test_a_noarch_that_another_tool_left_without_a_plain_index_gets_one() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    world.queue.messages.clear()  # the request for noarch is lost
+    world.channel.upload(NOARCH.public(REPODATA_ZST), zstd.compress(b"{}"))
+    report = Repairs(world).run()
+    (told_of,) = told(report)
+    assert told_of.examples == {"behind": [f"{NOARCH.name}/{REPODATA}"]}
+
+
+def test_what_is_asked_of_merge_is_no_more_than_what_is_needed(repairs: Repairs) -> None:
+    world = repairs.world
+    world.remove(A)
+    for key in (*world.state.keys(NOARCH.head), *world.channel.keys(NOARCH.prefix)):
+        world.state.objects.pop(key, None)
+        world.channel.objects.pop(key, None)
+    repairs.run(Request(SUBDIR.channel, SUBDIR.name))
+    asked = [debounce.parse(message.body) for message in world.queue.messages]
+    assert [(one.subdir, one.create, one.adopt) for one in asked] == [
+        (SUBDIR, False, False),
+        (NOARCH, True, False),
+    ]
+
+
 def test_a_noarch_of_rejects_alone_is_made_public_for_its_channels_sake() -> None:
     world = World(subdir=NOARCH)
     repairs = Repairs(world)
@@ -342,3 +371,104 @@ def test_the_first_run_over_somebody_elses_channel_takes_it_over_whole() -> None
     repairs.carry_out()
     expect_settled(repairs)
     assert set(world.published()) == {A, A2, B}
+
+
+# --- garbage --------------------------------------------------------------------------------
+
+
+def test_a_run_tells_what_it_collected_and_a_dry_run_what_it_would(repairs: Repairs) -> None:
+    world = repairs.world
+    before = {**world.state.objects, **world.channel.objects}
+    superseded = immutable(world)
+    world.add(A, b"two")
+    world.merge()
+    assert is_quiet(repairs.run())
+    world.tick(RETENTION_DAYS * DAY)
+    superseded -= live(world)
+    assert superseded
+    told_before = repairs.run(Request(dry_run=True)).counts
+    assert superseded <= immutable(world)
+    counts = repairs.run().counts
+    assert (
+        counts
+        == told_before
+        == Counts(
+            subdirs=2,
+            objects=2,
+            collected=len(superseded),
+            collected_bytes=sum(before[key].info.size for key in superseded),
+        )
+    )
+    assert immutable(world) == live(world)
+    assert is_quiet(repairs.run())
+
+
+def test_the_days_are_counted_from_the_youngest_of_the_published_files(repairs: Repairs) -> None:
+    world = repairs.world
+    world.add(A, b"two")
+    world.merge()
+    world.tick(3 * DAY)
+    world.channel.remove(SUBDIR.public(REPODATA))
+    world.merge()
+    youngest = world.channel.objects[SUBDIR.public(REPODATA)].info.modified
+    assert is_quiet(repairs.run())
+    world.now_ms = (youngest + RETENTION_DAYS * DAY) * 1000 - 1000
+    assert repairs.run().counts.collected == 0
+    assert repairs.run().counts.collected > 0
+
+
+@pytest.mark.parametrize("file", [SHARD_INDEX, REPODATA_ZST, REPODATA])
+@pytest.mark.parametrize("harm", [overwrite, delete])
+def test_while_a_published_file_is_behind_no_generation_counts_as_published(
+    repairs: Repairs, file: str, harm: Callable[[str], Callable[[World], None]]
+) -> None:
+    world = repairs.world
+    before = marks(world)
+    world.add(A, b"two")
+    world.merge()
+    harm(file)(world)
+    repairs.run()
+    assert marks(world) == before
+
+
+def rejects_alone() -> World:
+    """A subdir that is not public, with a generation that was superseded."""
+    world = World(subdir=Subdir("Conda/Default", "osx-64"))
+    for body in (b"one", b"two"):
+        world.add_corrupt(C, body)
+        world.merge()
+    return world
+
+
+def test_where_nothing_is_public_the_days_are_counted_from_the_head() -> None:
+    world = rejects_alone()
+    repairs = Repairs(world)
+    head = world.state.objects[world.subdir.head].info.modified
+    world.tick(3 * DAY)
+    assert is_quiet(repairs.run())
+    assert [mark.published_at for mark in marks(world).marks] == [head * 1000]
+    world.now_ms = (head + RETENTION_DAYS * DAY) * 1000 - 1000
+    assert repairs.run().counts.collected == 0
+    assert repairs.run().counts.collected == 3  # commit, tree and leaf
+    assert immutable(world) == live(world)
+
+
+def test_a_head_that_is_swapped_or_lost_meanwhile_is_not_taken_for_the_one_that_was_read() -> None:
+    def swap(world: World) -> None:
+        world.add_corrupt(C, b"three")
+        world.merge()
+
+    for meanwhile in (swap, lambda world: world.state.remove(world.subdir.head)):
+        world = rejects_alone()
+        world.state.before = on("HeadObject", world.subdir.head, partial(meanwhile, world))
+        repairs = Repairs(world)
+        report = repairs.run(Request(world.subdir.channel, world.subdir.name))
+        assert report.counts.failed == 0
+        assert marks(world) == Marks()
+
+
+def live(world: World) -> set[str]:
+    """The keys of all that the head's generation consists of."""
+    head = world.head()
+    assert head.tree
+    return reachable(world, tree=head.tree, commit=head.commit)
