@@ -26,6 +26,8 @@ PARAMS ?=
 # For make load.
 PACKAGES ?= 10000
 SUBDIRS ?= 5
+# For make simulate.
+SEEDS ?= 20000
 # For make invoke-extract, invoke-merge and invoke-reconcile; empty: all that fit.
 EVENT ?=
 
@@ -70,6 +72,11 @@ test: $(VENV)/.stamp ## Run all tests, the end-to-end ones in a local AWS includ
 .PHONY: fuzz
 fuzz: $(FUZZ)/.stamp ## Fuzz the package reader for FUZZ_SECONDS (600); Linux on x86_64 only
 	@PYTHONPATH=layers/sluice $(FUZZ)/bin/python -m tests.fuzz
+
+# Not in make test, which plays a thousand: about half an hour on two cores.
+.PHONY: simulate
+simulate: $(VENV)/.stamp ## Play SEEDS (20000) of the simulated whole system, on all cores
+	PYTHONPATH=layers/sluice $(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 # sam validate translates the template and --lint does not; neither asks AWS anything.
 NO_AWS = AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none \

@@ -44,6 +44,10 @@ class Loses(Enum):
     ANSWER = auto()
 
 
+def _never(_operation: str, _key: str) -> bool:
+    return False
+
+
 class Stage:
     """Where actors act: the stores and queues whose requests are their steps.
 
@@ -144,10 +148,14 @@ class Actor(Generic[T_co]):
         """Whether it has returned, raised or died."""
         return self.next is None
 
-    def run(self, steps: int) -> None:
-        """Let it make so many requests, or fewer if it gets done."""
-        last = self.steps + steps
-        self._resume(lambda _operation, _key: self.steps == last)
+    def run(self, steps: int, *, unless: Callable[[str, str], bool] = _never) -> None:
+        """Let it make so many requests, or fewer if it gets done or is about to make such one."""
+        first, last = self.steps, self.steps + steps
+        self._resume(
+            lambda operation, key: (
+                self.steps == last or (self.steps > first and unless(operation, key))
+            )
+        )
 
     def run_to(self, operation: str, ends: str = "") -> None:
         """Let it run until it is about to make such a request (by how the key ends)."""

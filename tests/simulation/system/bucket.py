@@ -1,0 +1,87 @@
+"""A bucket that tells of each change, and in which a request can land after its sender gave up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from random import Random
+
+from sluice.concurrency import chunks
+from sluice.errors import Unavailable
+from sluice.limits import KEYS_PER_DELETE_MAX
+from sluice.store import ETag, Headers
+from tests.simulation.system.clock import MINUTE, Clock
+from tests.support.memory_store import MemoryStore, Stored
+
+_DELETED_BEFORE_FAILURE = 0.3
+Watch = Callable[[str, Stored | None, Stored | None], None]
+"""Called with a key, what was there and what is there now."""
+
+
+class Bucket(MemoryStore):
+    """``MemoryStore`` with a network in front of it."""
+
+    def __init__(self, clock: Clock, rng: Random, *, page_size: int) -> None:
+        super().__init__(clock.seconds, page_size=page_size)
+        self.watch: Watch = lambda _key, _before, _after: None
+        self.late = 0.0
+        """How likely a write without an answer lands (again) in the next minutes."""
+        self._clock_ms = clock
+        self._rng = rng
+
+    def put(self, key: str, body: bytes, headers: Headers) -> None:
+        """See ``ObjectStore.put``."""
+        try:
+            super().put(key, body, headers)
+        except Unavailable:
+            self._land_later(partial(self._write, key, body, headers))
+            raise
+
+    def put_if(
+        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+    ) -> ETag | None:
+        """See ``ObjectStore.put_if``."""
+        etag = super().put_if(key, body, headers, expected=expected)
+        if etag is None:
+            self._land_later(partial(self._write_if, key, body, headers, expected))
+        return etag
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """See ``ObjectStore.delete``; what fails may have deleted some of the keys."""
+        for chunk in chunks(keys, KEYS_PER_DELETE_MAX):
+            try:
+                with self._request("DeleteObjects", chunk[0]):
+                    self._delete(chunk)
+            except Unavailable:
+                self._delete([key for key in chunk if self._rng.random() < _DELETED_BEFORE_FAILURE])
+                self._land_later(partial(self._delete, chunk))
+                raise
+
+    def _land_later(self, request: Callable[[], object]) -> None:
+        if self._rng.random() < self.late:
+            self._clock_ms.after(self._rng.randrange(2 * MINUTE), request)
+
+    def _delete(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            stored = self.objects.pop(key, None)
+            if stored:
+                self.watch(key, stored, None)
+
+    def _write_if(self, key: str, body: bytes, headers: Headers, expected: ETag | None) -> None:
+        stored = self.objects.get(key)
+        if (stored.info.etag if stored else None) == expected:
+            self._write(key, body, headers)
+
+    def _write(
+        self,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        *,
+        etag: ETag | None = None,
+        encryption: str | None = "AES256",
+    ) -> ETag:
+        before = self.objects.get(key)
+        written = super()._write(key, body, headers, etag=etag, encryption=encryption)
+        self.watch(key, before, self.objects[key])
+        return written

@@ -1,0 +1,189 @@
+"""Bugs, each to be planted on its own: what a simulation that finds none of them would be worth.
+
+Each is a way in which somebody might well have written the core.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+import sluice.merge
+from sluice import fold, staging
+from sluice.catalog import leaf
+from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
+from sluice.keys import SHARD_INDEX, Subdir
+from sluice.publish import fence, publisher
+from sluice.reconcile import collect, compare, subdir
+from sluice.reconcile.compare import Kind
+from sluice.staging import Indexed, Rejected, Staged
+from sluice.store import ETag, Headers, ObjectStore
+from tests.simulation.system.bucket import Bucket
+
+
+def _staging_is_deleted_before_the_commit() -> AbstractContextManager[object]:
+    plain = staging.read_batch
+
+    def read_and_delete(state: ObjectStore, *args: Any, **options: Any) -> staging.Batch:
+        batch = plain(state, *args, **options)
+        if batch.consumed:
+            state.delete(batch.consumed)
+        return batch
+
+    return mock.patch.object(staging, "read_batch", read_and_delete)
+
+
+@contextmanager
+def _shards_are_written_after_the_index() -> Iterator[None]:
+    plain, plain_if = Bucket.put, Bucket.put_if
+    held: dict[str, list[tuple[str, bytes, Headers]]] = {}
+
+    def put(bucket: Bucket, key: str, body: bytes, headers: Headers) -> None:
+        folder, is_shard, _ = key.partition("shards/")
+        if is_shard:
+            held.setdefault(folder, []).append((key, body, headers))
+        else:
+            plain(bucket, key, body, headers)
+
+    def put_if(
+        bucket: Bucket, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+    ) -> ETag | None:
+        etag = plain_if(bucket, key, body, headers, expected=expected)
+        if key.endswith(SHARD_INDEX):
+            for shard in held.pop(key.removesuffix(SHARD_INDEX), []):
+                plain(bucket, *shard)
+        return etag
+
+    with mock.patch.multiple(Bucket, put=put, put_if=put_if):
+        yield
+
+
+def _the_head_is_written_without_a_condition() -> AbstractContextManager[object]:
+    plain = Bucket.put_if
+
+    def put_if(
+        bucket: Bucket, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+    ) -> ETag | None:
+        if not key.startswith("heads/"):
+            return plain(bucket, key, body, headers, expected=expected)
+        bucket.put(key, body, headers)
+        return bucket.objects[key].info.etag
+
+    return mock.patch.object(Bucket, "put_if", put_if)
+
+
+def _a_merge_without_effect_leaves_the_epoch() -> AbstractContextManager[object]:
+    def swap_only_changes(
+        state: ObjectStore, of: Subdir, head: Head, *, expected: ETag | None
+    ) -> HeadVersion | None:
+        before = read_head(state, of)
+        if before.head.generation == head.generation:
+            return before
+        return swap_head(state, of, head, expected=expected)
+
+    return mock.patch.object(sluice.merge, "swap_head", swap_only_changes)
+
+
+@contextmanager
+def _files_are_published_without_the_fence() -> Iterator[None]:
+    def standing(found: Any, _mine: fence.Stamp, **_options: Any) -> fence.Standing:
+        return fence.Standing.OLDER if found else fence.Standing.MISSING
+
+    def replace(
+        store: ObjectStore, page: fence.Page, mine: fence.Stamp, **_options: Any
+    ) -> fence.Replaced:
+        store.put(page.key, page.body, dataclasses.replace(page.headers, metadata=mine.metadata))
+        return fence.Replaced(fence.Standing.SAME, 0)
+
+    with mock.patch.multiple(publisher, standing=standing, replace=replace):
+        yield
+
+
+def _garbage_is_collected_without_regard_to_retention() -> AbstractContextManager[object]:
+    return mock.patch.object(collect, "DAY_SECONDS", 0)
+
+
+def _names_recur() -> AbstractContextManager[object]:
+    plain = leaf.render
+
+    def render(name: str, entries: leaf.Entries, *, at: int) -> leaf.Rendered:
+        del at
+        return plain(name, entries, at=0)
+
+    return mock.patch.object(leaf, "render", render)
+
+
+def _the_event_is_believed() -> AbstractContextManager[object]:
+    def settle(records: Sequence[Staged], _observed: Mapping[str, Any]) -> fold.News:
+        return {
+            record.filename: record if isinstance(record, Indexed | Rejected) else None
+            for record in sorted(records, key=lambda record: record.at)
+        }
+
+    return mock.patch.object(fold, "settle", settle)
+
+
+def _reconcile_overlooks_what_was_overwritten() -> AbstractContextManager[object]:
+    plain = compare.compare
+
+    def differences(*args: Any) -> list[compare.Difference]:
+        return [found for found in plain(*args) if found.kind is not Kind.CHANGED]
+
+    return mock.patch.object(subdir, "compare", differences)
+
+
+def _reconcile_overlooks_what_others_published() -> AbstractContextManager[object]:
+    plain = fence.standing
+
+    def standing(found: Any, mine: fence.Stamp, **options: Any) -> fence.Standing:
+        now = plain(found, mine, **options)
+        return fence.Standing.SAME if now is fence.Standing.FOREIGN else now
+
+    return mock.patch.object(subdir, "standing", standing)
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """A bug, and by what it shows."""
+
+    plant: Callable[[], AbstractContextManager[object]]
+    """Enter what this returns, and the bug is there."""
+    shows: str
+    """Pattern of what is found wrong."""
+
+
+_WRONG_AT_REST = "lost|has ghosts|is wrong about|is missing|rejects of"
+BUGS = {
+    "staging is deleted before the commit": Bug(
+        _staging_is_deleted_before_the_commit, _WRONG_AT_REST
+    ),
+    "shards are written after the index that names them": Bug(
+        _shards_are_written_after_the_index, "refers to what is not there"
+    ),
+    "the head is written without a condition": Bug(
+        _the_head_is_written_without_a_condition, "the head of .* went from"
+    ),
+    "a merge without effect leaves the epoch as it is": Bug(
+        _a_merge_without_effect_leaves_the_epoch, "ghost|rejects of"
+    ),
+    "files are published without the fence": Bug(
+        _files_are_published_without_the_fence, "replaced by an older one|ahead of the head"
+    ),
+    "garbage is collected without regard to retention": Bug(
+        _garbage_is_collected_without_regard_to_retention, "days after an index that names it"
+    ),
+    "names recur": Bug(_names_recur, "was collected"),
+    "the event is believed and not the object": Bug(
+        _the_event_is_believed, f"nobody touched|{_WRONG_AT_REST}"
+    ),
+    "reconcile overlooks what was overwritten": Bug(
+        _reconcile_overlooks_what_was_overwritten, _WRONG_AT_REST
+    ),
+    "reconcile overlooks what another tool published": Bug(
+        _reconcile_overlooks_what_others_published, "is not of the head's generation"
+    ),
+}

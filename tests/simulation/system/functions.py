@@ -1,0 +1,162 @@
+"""The Lambda functions without Lambda: what ``functions/*/app.py`` do, over the simulated world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sluice import debounce, events
+from sluice.concurrency import in_order
+from sluice.errors import SluiceError, Unavailable
+from sluice.extract import Extractor, extract
+from sluice.keys import parse_package_key
+from sluice.limits import RECONCILE_TIME_RESERVE_MS
+from sluice.merge import Merger, merge
+from sluice.publish.publisher import Publisher
+from sluice.reconcile.report import Report
+from sluice.reconcile.run import proceed, start
+from sluice.reconcile.world import Reconciler, Request
+from tests.simulation.system.bucket import Bucket
+from tests.simulation.system.clock import Clock
+from tests.simulation.system.people import BUCKET
+from tests.simulation.system.queues import Delivery, Fifo, StandardQueue
+
+OWNER = "state-bucket"
+UPLOAD_RECEIVES_MAX = 5
+# As in functions/*/app.py.
+EXTRACT_RETRY_SECONDS, EXTRACT_RETRY_SECONDS_MAX = 15, 900
+MERGE_RETRY_SECONDS_MAX = 300
+RECONCILE_RETRY_SECONDS, RECONCILE_RETRY_SECONDS_MAX = 30, 600
+
+TimeLeft = Callable[[], int]
+"""ms until the function is stopped."""
+
+
+class TooEarly(Exception):
+    """A merge request was given back until its window has closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Functions:
+    """What all functions are wired to."""
+
+    channel: Bucket
+    state: Bucket
+    uploads: StandardQueue
+    merges: Fifo
+    continuations: Fifo
+    clock: Clock
+    unique: Callable[[], str]
+    debounce_seconds: int
+    retention_days: int
+    step_ms: int
+    """How long a step of reconcile works before it leaves the rest to the next."""
+
+    def extract(self, message: Delivery, skew_ms: int, _time_left_ms: TimeLeft) -> None:
+        """Handle one message of UploadQueue; ``skew_ms`` is how wrong the function's clock is."""
+        extractor = Extractor(
+            channel=self.channel,
+            state=self.state,
+            queue=self.merges,
+            clock=lambda: self.clock.ms + skew_ms,
+            unique=self.unique,
+            debounce_seconds=self.debounce_seconds,
+            trust_uploader_digests=True,
+            receives_max=UPLOAD_RECEIVES_MAX,
+        )
+        try:
+            for one in events.parse_body(message.body):
+                key = parse_package_key(one.key)
+                if key is not None and one.bucket == BUCKET:
+                    extract(extractor, key, size_hint=one.size, received=message.received)
+        except SluiceError:
+            wait = min(
+                EXTRACT_RETRY_SECONDS * 4 ** (message.received - 1), EXTRACT_RETRY_SECONDS_MAX
+            )
+            self.uploads.change_visibility(message.receipt, wait)
+            raise
+
+    def merge(self, message: Delivery, skew_ms: int, time_left_ms: TimeLeft) -> None:
+        """Handle one message of MergeQueue."""
+
+        def clock() -> int:
+            return self.clock.ms + skew_ms
+
+        merger = Merger(
+            channel=self.channel,
+            state=self.state,
+            publisher=Publisher(self.channel, self.state, OWNER, max_age_seconds=60),
+            queue=self.merges,
+            gather=in_order,
+            clock=clock,
+            unique=self.unique,
+            debounce_seconds=self.debounce_seconds,
+        )
+        try:
+            request = debounce.parse(message.body)
+            early_ms = request.not_before - clock()
+            if early_ms > 0:
+                self.merges.change_visibility(message.receipt, -(-early_ms // 1000))
+                raise TooEarly
+            merge(merger, request, time_left_ms=time_left_ms)
+        except SluiceError:
+            wait = min(2**message.received, MERGE_RETRY_SECONDS_MAX)
+            self.merges.change_visibility(message.receipt, wait)
+            raise
+
+    def start_reconcile(self, request: Request, skew_ms: int, time_left_ms: TimeLeft) -> Report:
+        """Handle a direct invocation: the schedule's, or somebody's."""
+        report = start(
+            self._reconciler(skew_ms), request, time_left_ms=self._shortened(time_left_ms)
+        )
+        return _checked(report)
+
+    def proceed_reconcile(self, message: Delivery, skew_ms: int, time_left_ms: TimeLeft) -> None:
+        """Handle one message of ReconcileQueue."""
+        try:
+            _checked(
+                proceed(
+                    self._reconciler(skew_ms),
+                    message.body,
+                    time_left_ms=self._shortened(time_left_ms),
+                )
+            )
+        except SluiceError:
+            wait = min(
+                RECONCILE_RETRY_SECONDS * 2 ** (message.received - 1), RECONCILE_RETRY_SECONDS_MAX
+            )
+            self.continuations.change_visibility(message.receipt, wait)
+            raise
+
+    def _reconciler(self, skew_ms: int) -> Reconciler:
+        return Reconciler(
+            channel=self.channel,
+            state=self.state,
+            bucket=BUCKET,
+            uploads=self.uploads,
+            merges=self.merges,
+            continuations=self.continuations,
+            gather=in_order,
+            clock=lambda: self.clock.ms + skew_ms,
+            unique=self.unique,
+            debounce_seconds=self.debounce_seconds,
+            owner=OWNER,
+            retention_days=self.retention_days,
+        )
+
+    def _shortened(self, time_left_ms: TimeLeft) -> TimeLeft:
+        until = self.clock.ms + self.step_ms
+        return lambda: min(time_left_ms(), until - self.clock.ms + RECONCILE_TIME_RESERVE_MS)
+
+
+def _checked(report: Report) -> Report:
+    """Let no failure pass that is not for want of an answer."""
+    for step in report.steps.values():
+        for subdir in step.subdirs:
+            failure = subdir.failure or ""
+            assert failure == "" or failure.startswith("Unavailable"), failure
+    return report
+
+
+EXPECTED = (Unavailable, TooEarly)
+"""What a function may raise in a world in which only answers get lost."""

@@ -1,0 +1,280 @@
+"""What must be true between any two requests, checked as each change lands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import Any
+
+from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from tests.simulation.system import reading
+from tests.simulation.system.bucket import Bucket
+from tests.simulation.system.clock import DAY, SECOND, Clock
+from tests.simulation.system.packages import SUFFIXES, Place, record_of
+from tests.simulation.system.reading import Index, Record
+from tests.support.memory_store import Stored
+
+INDEX_FILES: Mapping[str, Callable[[bytes], Index]] = {
+    SHARD_INDEX: reading.shard_index,
+    REPODATA_ZST: reading.repodata_zst,
+    REPODATA: reading.repodata,
+}
+COLLECTABLE = ("trees/", "leaves/", "commits/", "taken-over/")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Somebody who still holds a shard index."""
+
+    shards: frozenset[str]
+    """Keys."""
+    superseded_at: float = inf
+
+
+@dataclass(slots=True)
+class _Known:
+    """What has been seen of one subdir."""
+
+    head: tuple[int, int] = (-1, -1)
+    """Generation and epoch."""
+    swapped: int = -1
+    """The moment of the last swap of the head."""
+    entries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the head says of each file."""
+    reachable: frozenset[str] = frozenset()
+    """Keys in either bucket that the head refers to."""
+    files: dict[str, Index] = field(default_factory=dict)
+    settled: dict[str, dict[str, tuple[str, int | None] | None]] = field(default_factory=dict)
+    """By index file and filename: digest and ``indexed_timestamp`` of what nobody has touched
+    since the index has had it; ``None``: it is gone from bucket and index alike."""
+    readers: list[_Reader] = field(default_factory=list)
+
+
+class Invariants:
+    """Watches both buckets; a violation is an ``AssertionError``."""
+
+    def __init__(
+        self, channel: Bucket, state: Bucket, clock: Clock, subdirs: Iterable[Subdir], *, days: int
+    ) -> None:
+        """``days``: for how long a superseded index can be read."""
+        self._channel = channel
+        self._state = state
+        self._clock = clock
+        self._retention_ms = days * DAY
+        self._subdirs = {subdir.prefix: subdir for subdir in subdirs}
+        self._by_head = {subdir.head: subdir for subdir in subdirs}
+        self._known = {subdir: _Known() for subdir in subdirs}
+        self._uploaded: set[tuple[Place, str]] = set()
+        self._touched: dict[Place, int] = {}
+        self._moment = 0
+        self._by_others = False
+
+    # --- people ----------------------------------------------------------------------------
+
+    def touched(self, place: Place) -> None:
+        """Somebody has put a package there or taken it away."""
+        self._moment += 1
+        self._touched[place] = self._moment
+        record = self._now_there(place)
+        if record:
+            self._uploaded.add((place, record["sha256"]))
+        for settled in self._known[place.subdir].settled.values():
+            settled.pop(place.filename, None)
+
+    @contextmanager
+    def by_others(self) -> Iterator[None]:
+        """What changes in here is none of sluice's doing."""
+        self._by_others = True
+        yield
+        self._by_others = False
+
+    def indexed_by_others(self, subdir: Subdir) -> None:
+        """What another tool has indexed that sluice does not know yet: nothing may be lost."""
+        known = self._known[subdir]
+        for file in INDEX_FILES:
+            for filename, record in self._records(subdir, file).items():
+                self._uploaded.add((Place(subdir, filename), record["sha256"]))
+                there = self._now_there(Place(subdir, filename))
+                if there and there["sha256"] == record["sha256"]:
+                    told = record["sha256"], record.get("indexed_timestamp")
+                    known.settled.setdefault(file, {})[filename] = told
+
+    def reachable(self, subdir: Subdir) -> frozenset[str]:
+        """The keys that the head refers to, in either bucket."""
+        return self._known[subdir].reachable
+
+    def is_published(self, subdir: Subdir) -> bool:
+        """Tell whether sluice has published an index that is still there."""
+        index = self._known[subdir].files.get(SHARD_INDEX)
+        return index is not None and index.generation > 0
+
+    # --- changes ---------------------------------------------------------------------------
+
+    def in_channel(self, key: str, before: Stored | None, after: Stored | None) -> None:
+        """Something changed in the channel bucket."""
+        self._moment += 1
+        if key.endswith(SUFFIXES):
+            return
+        folder, _, file = key.rpartition("/")
+        subdir = self._subdirs.get(f"{folder}/")
+        if subdir is None:
+            self._check_shard(key, before, after)
+        elif file in INDEX_FILES:
+            if after:
+                self._take(subdir, file)
+            if not self._by_others:
+                assert after, f"{key} is gone"
+                self._check_file(subdir, file)
+
+    def in_state(self, key: str, before: Stored | None, after: Stored | None) -> None:
+        """Something changed in the state bucket."""
+        self._moment += 1
+        kind = key.partition("/")[0] + "/"
+        if kind in COLLECTABLE:
+            if after is None and before is not None:
+                self._check_collected(key, before)
+        elif kind == "heads/":
+            assert after, f"{key} is gone"
+            self._check_head(self._by_head[key], after.body)
+        else:
+            assert after or kind == "staging/", f"{key} was deleted"
+        assert kind != "unreadable/", "a staging record was unreadable"
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _check_head(self, subdir: Subdir, body: bytes) -> None:
+        known = self._known[subdir]
+        head = reading.document(body)
+        found = head["generation"], head["epoch"]
+        assert found > known.head, f"the head of {subdir} went from {known.head} to {found}"
+        known.head, known.swapped = found, self._moment
+        if head["tree"] is None:
+            return
+        state, channel = self._state.objects, self._channel.objects
+        stored = state.get(subdir.tree(head["tree"]))
+        assert stored, f"the head of {subdir} refers to a tree that is not there"
+        names = reading.tree(stored.body).names
+        leaves = [subdir.leaf(leaf) for leaf, _ in names.values()]
+        in_state = [subdir.tree(head["tree"]), subdir.commit(head["commit"]), *leaves]
+        in_channel = [subdir.shard(shard) for _, shard in names.values() if shard]
+        missing = [key for key in in_state if key not in state]
+        missing += [key for key in in_channel if key not in channel]
+        assert not missing, f"the head of {subdir} refers to what is not there: {missing}"
+        known.reachable = frozenset([*in_state, *in_channel])
+        known.entries = {
+            filename: entry
+            for key in leaves
+            for filename, entry in reading.leaf(state[key].body).items()
+        }
+        self._settle(subdir)
+
+    def _take(self, subdir: Subdir, file: str) -> None:
+        known, key = self._known[subdir], subdir.public(file)
+        old, new = known.files.get(file), INDEX_FILES[file](self._channel.body(key))
+        if old and not self._by_others:
+            assert new.generation >= old.generation, f"{key} was replaced by an older one"
+        known.files[file] = new
+        if file == SHARD_INDEX:
+            self._hand_out(subdir, new)
+
+    def _check_file(self, subdir: Subdir, file: str) -> None:
+        known, key = self._known[subdir], subdir.public(file)
+        new, records = known.files[file], self._records(subdir, file)
+        assert new.generation <= known.head[0], f"{key} is ahead of the head"
+        never = [
+            filename
+            for filename, record in records.items()
+            if (Place(subdir, filename), record["sha256"]) not in self._uploaded
+        ]
+        assert not never, f"{key} has what was never uploaded: {never}"
+        for other in INDEX_FILES:
+            if twin := known.files.get(other):
+                same = twin.generation != new.generation or records == self._records(subdir, other)
+                assert same, f"{key} differs from {other} of the same generation"
+        for filename, told in known.settled.get(file, {}).items():
+            record = records.get(filename)
+            if told is None:
+                assert not record, f"{key} has a ghost of {filename}, which nobody touched"
+                continue
+            assert record, f"{key} lost {filename}, which nobody touched"
+            sha256, timestamp = told
+            assert record["sha256"] == sha256, f"{key} changed {filename}, which nobody touched"
+            assert timestamp in (None, record["indexed_timestamp"]), f"{key} redated {filename}"
+        self._settle(subdir)
+
+    def _hand_out(self, subdir: Subdir, index: Index) -> None:
+        known = self._known[subdir]
+        now = self._clock.ms
+        held = [one for one in known.readers if now - one.superseded_at < self._retention_ms]
+        known.readers = [replace(one, superseded_at=min(now, one.superseded_at)) for one in held]
+        shards = frozenset(map(subdir.shard, index.shards.values()))
+        missing = shards - self._channel.objects.keys()
+        assert not missing, f"the shard index of {subdir} names what is not there: {missing}"
+        known.readers.append(_Reader(shards))
+
+    def _settle(self, subdir: Subdir) -> None:
+        """Take note of what the index has, as of a swap of the head after the last touch.
+
+        A merge that still knows an earlier object cannot commit any more: the head has moved.
+        """
+        known = self._known[subdir]
+        for file, index in known.files.items():
+            if index.generation == 0 or index.generation != known.head[0]:
+                continue
+            settled, records = known.settled.setdefault(file, {}), self._records(subdir, file)
+            for place, touched in self._touched.items():
+                if place.subdir != subdir or touched > known.swapped:
+                    continue
+                record, entry = records.get(place.filename), known.entries.get(place.filename)
+                stored = self._channel.objects.get(place.key)
+                if not (record or entry or stored):
+                    settled[place.filename] = None
+                elif record and entry and stored and _is_of(entry["identity"], stored):
+                    # What was taken over may be wrong: others indexed an earlier object.
+                    right = self._now_there(place)
+                    if right and right["sha256"] == record["sha256"]:
+                        settled[place.filename] = record["sha256"], record["indexed_timestamp"]
+
+    def _check_shard(self, key: str, before: Stored | None, after: Stored | None) -> None:
+        if after is None and before is not None:
+            self._check_collected(key, before)
+            return
+        assert after
+        assert key.endswith(".msgpack.zst"), f"nobody should have written {key}"
+        reading.shard(after.body, key.rpartition("/")[2].partition(".")[0])
+
+    def _check_collected(self, key: str, stored: Stored) -> None:
+        now = self._clock.ms
+        assert now - stored.info.modified * SECOND > DAY, f"{key} was collected too young"
+        for subdir, known in self._known.items():
+            assert key not in known.reachable, f"{key} was collected, but {subdir} needs it"
+            for reader in known.readers:
+                held_for = max(0.0, now - reader.superseded_at)
+                # S3 dates to the second before.
+                assert held_for > self._retention_ms - SECOND or key not in reader.shards, (
+                    f"{key} was collected {held_for / DAY:.1f} days after an index that names it"
+                )
+
+    def _records(self, subdir: Subdir, file: str) -> Mapping[str, Record]:
+        index = self._known[subdir].files.get(file)
+        if index is None:
+            return {}
+        if file != SHARD_INDEX:
+            return index.records
+        records: dict[str, Record] = {}
+        for digest in index.shards.values():
+            records.update(reading.shard(self._channel.body(subdir.shard(digest)), digest))
+        return records
+
+    def _now_there(self, place: Place) -> Record | None:
+        stored = self._channel.objects.get(place.key)
+        if stored is None:
+            return None
+        return record_of(place.subdir.name, place.filename, stored.body)
+
+
+def _is_of(identity: Mapping[str, Any] | None, stored: Stored) -> bool:
+    info = stored.info
+    return identity == {"etag": info.etag, "modified": info.modified, "size": info.size}

@@ -1,0 +1,100 @@
+"""The packages that people upload, and what a full index of a bucket says of them.
+
+What is said here knows nothing of sluice's code: a good package is in the index under the metadata
+that it was built with, anything else is rejected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from hashlib import md5, sha256
+from typing import Any
+
+from sluice.keys import Subdir, parse_filename
+from tests.support.channel import conda, tar_bz2
+
+FILENAMES = (
+    "alpha-1.0-0.conda",
+    "alpha-2.0-0.conda",
+    "alpha-2.0-0.tar.bz2",
+    "beta-1.0-py_0.conda",
+)
+"""Two names, of which one has several files."""
+SUFFIXES = (".conda", ".tar.bz2")
+CORRUPT = tuple(f"no package, {number}".encode() for number in range(2))
+ODD = "Not a-1+0%20-0.conda"
+"""Lies where a package lies, but can be none."""
+
+_good: dict[bytes, tuple[str, str, dict[str, Any]]] = {}
+"""Subdir, filename and metadata of every package that was ever built, by its bytes."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a package lies."""
+
+    subdir: Subdir
+    filename: str
+
+    @property
+    def key(self) -> str:
+        """The key in the channel bucket."""
+        return self.subdir.public(self.filename)
+
+
+@cache
+def good(subdir: str, filename: str, variant: int) -> bytes:
+    """Build a good package for that place, in a variant of it."""
+    name = parse_filename(filename)
+    assert name
+    index = {
+        "name": name.name,
+        "version": name.version,
+        "build": name.build,
+        "build_number": 0,
+        "depends": [f"other {variant}"],
+        "subdir": subdir,
+    }
+    build = conda if name.suffix == ".conda" else tar_bz2
+    body = build(index).body
+    _good[body] = subdir, filename, index
+    return body
+
+
+@cache
+def record_of(subdir: str, filename: str, body: bytes) -> Mapping[str, Any] | None:
+    """The record of a package in that place, or ``None`` where it cannot be in the index."""
+    told = _good.get(body)
+    if told is None or told[:2] != (subdir, filename):
+        return None
+    return {
+        **told[2],
+        "constrains": [],
+        "md5": md5(body, usedforsecurity=False).hexdigest(),
+        "sha256": sha256(body).hexdigest(),
+        "size": len(body),
+    }
+
+
+def lies_in(subdir: Subdir, key: str) -> str | None:
+    """The filename, where ``key`` is one of a package directly in that folder."""
+    filename = key.removeprefix(subdir.prefix)
+    if filename == key or "/" in filename or not filename.endswith(SUFFIXES):
+        return None
+    return filename
+
+
+def full_index(
+    subdir: Subdir, bodies: Mapping[str, bytes]
+) -> tuple[dict[str, Mapping[str, Any]], set[str]]:
+    """Index a folder from beginning to end: the records, and what is rejected."""
+    records, rejects = {}, set()
+    for filename, body in bodies.items():
+        record = record_of(subdir.name, filename, body)
+        if record is None:
+            rejects.add(filename)
+        else:
+            records[filename] = record
+    return records, rejects

@@ -1,0 +1,203 @@
+"""People, who upload, overwrite and delete packages; what S3 tells of it; and another tool."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from hashlib import sha256
+from random import Random
+from typing import Any
+from urllib.parse import quote_plus
+
+import msgpack
+import zstandard
+
+from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from tests.simulation.system import packages
+from tests.simulation.system.bucket import Bucket
+from tests.simulation.system.clock import DAY, MINUTE, SECOND, Clock
+from tests.simulation.system.habits import Habits
+from tests.simulation.system.invariants import Invariants
+from tests.simulation.system.packages import CORRUPT, ODD, Place
+
+BUCKET = "channel-bucket"
+_SPOILT = 0.15
+_SHARDS = 0.5
+# A record of another tool's index stays if its package only breaks a rule of ours, as long as its
+# size is right: so nothing that is out of place must have the size of what belongs there.
+_UNLIKE_ANY = 10**40
+
+
+class People:
+    """All who put packages into the bucket."""
+
+    def __init__(
+        self,
+        habits: Habits,
+        channel: Bucket,
+        clock: Clock,
+        rng: Random,
+        invariants: Invariants,
+        notify: Callable[[str], None],
+    ) -> None:
+        """``notify`` is given the messages that S3 sends."""
+        self.events_lost = False
+        """Whether something happened of which the events do not tell."""
+        self._habits = habits
+        self._channel = channel
+        self._clock = clock
+        self._rng = rng
+        self._invariants = invariants
+        self._notify = notify
+        self._places = [
+            Place(subdir, name)
+            for subdir in habits.subdirs
+            for name in packages.FILENAMES[: habits.places]
+        ]
+
+    def act(self) -> str:
+        """Do something with some package; tells what."""
+        rng = self._rng
+        subdir = rng.choice(self._habits.subdirs)
+        if rng.random() < self._habits.others and self._invariants.is_published(subdir):
+            return self.meddle(subdir)
+        if rng.random() < self._habits.odd:
+            self.events_lost = True  # what S3 makes of such a key, nobody can undo
+            place = Place(rng.choice(self._habits.subdirs), ODD)
+        elif rng.random() < self._habits.favourite:
+            place = self._places[-1]
+        else:
+            place = rng.choice(self._places)
+        if place.key in self._channel.objects and rng.random() < self._habits.deletes:
+            self._channel.remove(place.key)
+            self._invariants.touched(place)
+            self._tell("ObjectRemoved:Delete", place.key, None)
+            return f"delete {place.key}"
+        what, body = self._something_for(place)
+        self._channel.upload(place.key, body)
+        self._invariants.touched(place)
+        self._tell("ObjectCreated:Put", place.key, len(body))
+        return f"upload {place.key}: {what}"
+
+    def meddle(self, subdir: Subdir) -> str:
+        """Let somebody write over what sluice has published, or delete it; tells what."""
+        self.events_lost = True
+        with self._invariants.by_others():
+            if self._rng.random() < 0.5:
+                key = subdir.public(self._rng.choice((REPODATA, REPODATA_ZST, SHARD_INDEX)))
+                if key in self._channel.objects:
+                    self._channel.remove(key)
+                return f"delete {key}"
+            records = {
+                name: dict(record)
+                for name in packages.FILENAMES
+                if (stored := self._channel.objects.get(subdir.public(name)))
+                and (record := packages.record_of(subdir.name, name, stored.body))
+            }
+            self._write_index(subdir, records, shards=self._rng.random() < _SHARDS)
+        return f"index {subdir} with another tool"
+
+    def index_as_others_do(self, subdir: Subdir) -> None:
+        """Fill a subdir and index it with another tool, which makes mistakes."""
+        rng = self._rng
+        records = {}
+        for name in packages.FILENAMES:
+            place = Place(subdir, name)
+            if rng.random() < 0.3:
+                continue
+            body = packages.good(subdir.name, name, rng.randrange(self._habits.variants))
+            record: dict[str, Any] = dict(packages.record_of(subdir.name, name, body) or {})
+            if rng.random() < 0.5:
+                record["indexed_timestamp"] = self._clock.ms - rng.randrange(100 * DAY)
+            if rng.random() < 0.8:
+                records[name] = record
+            if rng.random() < 0.2:
+                body = self._something_for(place)[1]  # not indexed since it was overwritten
+            if rng.random() < 0.9:
+                self._channel.upload(place.key, body)
+                self._invariants.touched(place)
+        self.events_lost = True
+        with self._invariants.by_others():
+            self._write_index(subdir, records, shards=rng.random() < _SHARDS)
+        self._invariants.indexed_by_others(subdir)
+
+    def _something_for(self, place: Place) -> tuple[str, bytes]:
+        rng = self._rng
+        if place.filename == ODD or rng.random() < _SPOILT:
+            if rng.random() < 0.5:
+                return "corrupt", rng.choice(CORRUPT)
+            other = rng.choice(self._places)
+            body = packages.good(other.subdir.name, other.filename, _UNLIKE_ANY)
+            return f"meant for {other.key}", body
+        variant = rng.randrange(self._habits.variants)
+        return f"variant {variant}", packages.good(place.subdir.name, place.filename, variant)
+
+    def _tell(self, name: str, key: str, size: int | None) -> None:
+        """Send events: none, one or several, soon or late, in no order."""
+        rng, habits = self._rng, self._habits
+        if rng.random() < habits.dropped:
+            self.events_lost = True
+            return
+        for _ in range(1 + (rng.random() < habits.duplicated)):
+            delay = rng.randrange(2 * SECOND)
+            if rng.random() < habits.delayed:
+                delay = rng.randrange(20 * MINUTE)
+            event = self._event(name, key, size)
+            self._clock.after(delay, partial(self._notify, event))
+
+    def _event(self, name: str, key: str, size: int | None) -> str:
+        described: dict[str, Any] = {"key": quote_plus(key, safe="/")}
+        if size is not None:
+            described["size"] = size
+        about = {"bucket": {"name": BUCKET}, "object": described}
+        if self._rng.random() < 0.2:
+            return json.dumps({"source": "aws.s3", "detail-type": name, "detail": about})
+        return json.dumps({"Records": [{"eventSource": "aws:s3", "eventName": name, "s3": about}]})
+
+    def _write_index(
+        self, subdir: Subdir, records: dict[str, dict[str, Any]], *, shards: bool
+    ) -> None:
+        def of(suffix: str) -> dict[str, Any]:
+            return {name: record for name, record in records.items() if name.endswith(suffix)}
+
+        repodata = {
+            "info": {"subdir": subdir.name},
+            "packages": of(".tar.bz2"),
+            "packages.conda": of(".conda"),
+            "removed": [],
+            "repodata_version": 1,
+        }
+        compress = zstandard.ZstdCompressor(level=1).compress
+        body = json.dumps(repodata).encode()
+        self._channel.upload(subdir.public(REPODATA), body)
+        self._channel.upload(subdir.public(REPODATA_ZST), compress(body))
+        if shards:
+            self._write_shards(subdir, records, compress)
+
+    def _write_shards(
+        self,
+        subdir: Subdir,
+        records: dict[str, dict[str, Any]],
+        compress: Callable[[bytes], bytes],
+    ) -> None:
+        digests = {}
+        for name in sorted({record["name"] for record in records.values()}):
+            shard: dict[str, Any] = {"packages": {}, "packages.conda": {}, "removed": []}
+            for filename, record in records.items():
+                if record["name"] == name:
+                    archive = "packages.conda" if filename.endswith(".conda") else "packages"
+                    shard[archive][filename] = _with_binary_digests(record)
+            body = compress(msgpack.packb(shard))
+            digests[name] = sha256(body).digest()
+            self._channel.upload(subdir.shard(digests[name].hex()), body)
+        info = {"subdir": subdir.name, "base_url": "", "shards_base_url": "./shards/"}
+        index = msgpack.packb({"info": info, "shards": digests, "version": 1})
+        self._channel.upload(subdir.public(SHARD_INDEX), compress(index))
+
+
+def _with_binary_digests(record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: bytes.fromhex(value) if key in ("md5", "sha256") else value
+        for key, value in record.items()
+    }

@@ -1,0 +1,325 @@
+"""One seed: an empty bucket, everything that can happen to it, and what must come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+
+from sluice.reconcile.world import Request
+from tests.simulation.system.bucket import Bucket
+from tests.simulation.system.clock import HOUR, MINUTE, SECOND, Clock
+from tests.simulation.system.functions import EXPECTED, UPLOAD_RECEIVES_MAX, Functions, TimeLeft
+from tests.simulation.system.habits import Habits, draw
+from tests.simulation.system.invariants import Invariants
+from tests.simulation.system.invocations import Gate, Invocations
+from tests.simulation.system.people import People
+from tests.simulation.system.queues import Delivery, Fifo, Queue, StandardQueue
+from tests.simulation.system.rest import check_garbage, check_indexes
+from tests.simulation.system.tuning import tuned
+from tests.support.memory_store import Hook, Stored
+from tests.support.scheduler import Hooked, Stage
+
+_FUNCTIONS_MAX = 6
+"""At once."""
+_INVOKED = 0.2
+_WAITS = 0.5
+_SCHEDULED = 0.5
+"""How often a reconcile comes right after a jump."""
+_JUMPS_AHEAD = 0.1
+_TICKS_MS = (1, 5, 20, 80)
+_DRAIN_TURNS_MAX = 20_000
+_COLLECTIONS_MAX = 50
+_MUCH = 1000
+_RECONCILE_TIMEOUT_MS = 15 * MINUTE
+_TOLD = ("put reconciliations/", "put marks/")
+_EVERYTHING = Request()
+
+Tell = Callable[[str], None]
+Handler = Callable[[Delivery, int, TimeLeft], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An event source mapping."""
+
+    queue: Queue
+    handler: Handler
+    timeout_ms: int
+
+
+def play(seed: int, tell: Tell | None = None) -> None:
+    """Play one seed to its end; raises ``AssertionError`` where something is not as it must be.
+
+    ``tell`` is given a line for each thing that happens.
+    """
+    rng = Random(seed)  # noqa: S311 - to be repeated, not to be secret
+    habits = draw(rng)
+    with tuned(habits):
+        _Play(habits, rng, tell).play()
+
+
+class _Play:
+    """A world and all who act in it."""
+
+    def __init__(self, habits: Habits, rng: Random, tell: Tell | None) -> None:
+        self._habits = habits
+        self._rng = rng
+        self._tell = tell
+        self._numbered = 0
+        self._changes: list[str] = []
+        self._sent: list[str] = []
+        self._clock = clock = Clock()
+        self._channel, self._state = (Bucket(clock, rng, page_size=habits.page_size) for _ in "cs")
+        self._uploads = StandardQueue(
+            "uploads", clock, rng, visibility_seconds=1800, receives_max=UPLOAD_RECEIVES_MAX
+        )
+        self._merges = Fifo(
+            "merges",
+            clock,
+            rng,
+            visibility_seconds=330,
+            receives_max=20,
+            delay_seconds=habits.debounce_seconds if habits.queue_delays else 0,
+        )
+        continuations = Fifo("continuations", clock, rng, visibility_seconds=960, receives_max=5)
+        self._functions = functions = Functions(
+            self._channel,
+            self._state,
+            self._uploads,
+            self._merges,
+            continuations,
+            clock,
+            self._unique,
+            habits.debounce_seconds,
+            habits.retention_days,
+            habits.step_ms,
+        )
+        self._sources = [
+            Source(self._uploads, functions.extract, 5 * MINUTE),
+            Source(self._merges, functions.merge, 5 * MINUTE),
+            Source(continuations, functions.proceed_reconcile, _RECONCILE_TIMEOUT_MS),
+        ]
+        self._invariants = Invariants(
+            self._channel, self._state, clock, habits.with_noarch, days=habits.retention_days
+        )
+        self._people = People(
+            habits, self._channel, clock, rng, self._invariants, self._uploads.put
+        )
+        self._channel.watch = partial(self._changed, self._invariants.in_channel)
+        self._state.watch = partial(self._changed, self._invariants.in_state)
+        self._uploads.sent = self._merges.sent = self._was_sent
+        gate = Gate()
+        queues = [source.queue for source in self._sources]
+        self._hooked: list[Hooked] = [self._channel, self._state, *queues, gate]
+        self._stage = Stage(*self._hooked, on_step=self._tick)
+        self._invocations = Invocations(habits, self._stage, gate, clock, rng, self._note)
+
+    # --- the course of things --------------------------------------------------------------
+
+    def play(self) -> None:
+        """Let everything happen and come to rest."""
+        habits = self._habits
+        with self._stage:
+            self._narrate()
+            for subdir in habits.subdirs:
+                if self._rng.random() < habits.indexed_before:
+                    self._people.index_as_others_do(subdir)
+            self._uploads.duplicates = habits.duplicated
+            self._channel.late = self._state.late = habits.late
+            for _ in range(habits.turns):
+                self._turn()
+            self._uploads.duplicates = self._channel.late = self._state.late = 0.0
+            self._come_to_rest()
+
+    def _turn(self) -> None:
+        rng, habits = self._rng, self._habits
+        self._invocations.stop_overdue()
+        drawn = rng.random()
+        if drawn < habits.acts:
+            self._note(self._people.act())
+        elif (drawn := drawn - habits.acts) < habits.jumps and self._may_jump():
+            self._pass_hours(rng.choice(habits.jump_hours))
+            if rng.random() < _SCHEDULED and self._has_room:
+                self._reconcile(_EVERYTHING)
+        elif drawn - habits.jumps < habits.reconciles and self._has_room:
+            dry_run, re_extract = rng.random() < 0.1, rng.random() < 0.1
+            self._reconcile(Request(dry_run=dry_run, re_extract=re_extract))
+        else:
+            awake = self._invocations.awake
+            invokes = self._has_room and (not awake or rng.random() < _INVOKED)
+            if invokes and self._invoke():
+                return
+            if awake:
+                self._invocations.disturb_or_run(rng.choice(awake))
+            else:
+                self._wait()
+
+    def _may_jump(self) -> bool:
+        # More often than not when all is quiet, or hardly anything would ever come to its end.
+        return not self._invocations.running or self._rng.random() < _JUMPS_AHEAD
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self._invocations.running) < _FUNCTIONS_MAX
+
+    def _come_to_rest(self) -> None:
+        self._drain()
+        lost = self._people.events_lost or any(source.queue.dead for source in self._sources)
+        if not lost and not self._habits.late:
+            self._check("events alone")
+        # Rejects for what could not be read are tried again after most of a day.
+        self._pass_hours(25)
+        for _ in range(2):
+            self._reconcile_to_the_end()
+        self._check("reconcile")
+        self._check_that_nothing_is_left_to_do()
+        for subdir in filter(self._invariants.is_published, self._habits.subdirs):
+            self._note(self._people.meddle(subdir))
+        self._reconcile_to_the_end()
+        self._check("reconcile of what others did")
+        self._pass_hours(24 * (self._habits.retention_days + 1) + 1)
+        for _ in range(_COLLECTIONS_MAX):
+            if not self._reconcile_to_the_end():
+                break
+        self._check("garbage collection")
+        for subdir in self._habits.with_noarch:
+            reachable = self._invariants.reachable(subdir)
+            check_garbage(self._channel, self._state, subdir, reachable)
+
+    def _check_that_nothing_is_left_to_do(self) -> None:
+        self._sent.clear()
+        done = self._reconcile_to_the_end()
+        if self._habits.garbage_at_once < _MUCH:  # what one run leaves, the next collects
+            done = [one for one in done if not one.startswith("delete ")]
+        assert not done, f"a further reconcile did something: {done}"
+        assert not self._sent, f"a further reconcile asked for something: {self._sent}"
+
+    def _check(self, after: str) -> None:
+        self._note(f"at rest after {after}")
+        check_indexes(self._channel, self._state, self._habits.with_noarch)
+
+    def _drain(self) -> None:
+        """Let all that is under way come to its end, undisturbed."""
+        for _ in range(_DRAIN_TURNS_MAX):
+            if awake := self._invocations.awake:
+                self._invocations.finish(self._rng.choice(awake))
+            elif received := self._receive():
+                self._handle(*received)
+            elif self._next_due() is None:
+                return
+            else:
+                self._wait()
+        raise AssertionError("it does not come to rest")
+
+    # --- what can be done ------------------------------------------------------------------
+
+    def _receive(self) -> tuple[Source, Delivery] | None:
+        """Take a message out of any queue that has one to hand out."""
+        for source in self._rng.sample(self._sources, len(self._sources)):
+            message = source.queue.receive()
+            if message:
+                self._note(f"{source.queue.name}: {message.body} ({message.received})")
+                return source, message
+        return None
+
+    def _invoke(self) -> bool:
+        """Invoke a function with a message, if there is one."""
+        received = self._receive()
+        if received:
+            source, message = received
+            self._invocations.begin(
+                source.queue.name,
+                partial(source.handler, message),
+                timeout_ms=source.timeout_ms,
+                done=partial(source.queue.delete, message.receipt),
+            )
+        return received is not None
+
+    def _handle(self, source: Source, message: Delivery) -> None:
+        """Run a function with a message, undisturbed."""
+        try:
+            self._invocations.do(partial(source.handler, message), timeout_ms=source.timeout_ms)
+        except EXPECTED as error:
+            self._note(f"failed: {error!r}")
+        else:
+            source.queue.delete(message.receipt)
+
+    def _reconcile(self, request: Request) -> None:
+        """Begin a run."""
+        self._note(f"reconcile: {request}")
+        self._invocations.begin(
+            "reconcile",
+            partial(self._functions.start_reconcile, request),
+            timeout_ms=_RECONCILE_TIMEOUT_MS,
+            is_dry_run=request.dry_run,
+        )
+
+    def _reconcile_to_the_end(self) -> list[str]:
+        """Reconcile everything and see to what comes of it; returns what was changed by that."""
+        self._note("reconcile")
+        self._changes.clear()
+        self._invocations.do(
+            partial(self._functions.start_reconcile, _EVERYTHING),
+            timeout_ms=_RECONCILE_TIMEOUT_MS,
+        )
+        self._drain()
+        # What a run tells of itself, and since when it has seen what, are no changes.
+        return [one for one in self._changes if not one.startswith(_TOLD)]
+
+    def _pass_hours(self, hours: int) -> None:
+        self._note(f"{hours} hours pass")
+        self._clock.advance(hours * HOUR)
+
+    def _wait(self) -> None:
+        """Let time pass until something happens by itself, or some of it."""
+        due = self._next_due()
+        by = self._rng.randrange(MINUTE)
+        if due is not None and (due - self._clock.ms < by or self._rng.random() < _WAITS):
+            by = max(0, due - self._clock.ms)
+        self._clock.advance(by + self._rng.randrange(SECOND))
+
+    def _next_due(self) -> int | None:
+        due = [self._clock.next_due(), *(one.queue.next_visible() for one in self._sources)]
+        due += [one.asleep_until for one in self._invocations.running]
+        return min((at for at in due if at is not None), default=None)
+
+    # --- what is watched -------------------------------------------------------------------
+
+    def _changed(
+        self,
+        check: Callable[[str, Stored | None, Stored | None], None],
+        key: str,
+        before: Stored | None,
+        after: Stored | None,
+    ) -> None:
+        check(key, before, after)
+        self._changes.append(f"{'put' if after else 'delete'} {key}")
+        current = self._invocations.current
+        if current and current.is_dry_run:
+            assert key.startswith("reconciliations/"), f"a dry run changed {key}"
+
+    def _was_sent(self, queue: str, body: str) -> None:
+        self._sent.append(f"{queue}: {body}")
+
+    def _tick(self) -> None:
+        self._clock.advance(self._rng.choice(_TICKS_MS))
+
+    def _unique(self) -> str:
+        self._numbered += 1
+        return f"{self._rng.getrandbits(32):08x}-{self._numbered}"
+
+    def _note(self, what: str) -> None:
+        if self._tell:
+            self._tell(f"{self._clock.ms / 1000:.3f} {what}")
+
+    def _narrate(self) -> None:
+        if self._tell:
+            for one in self._hooked:
+                one.after = partial(self._narrated, one.after)
+
+    def _narrated(self, after: Hook, operation: str, key: str) -> None:
+        current = self._invocations.current
+        self._note(f"    {current.name if current else ''} {operation} {key}")
+        after(operation, key)

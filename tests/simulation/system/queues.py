@@ -1,0 +1,187 @@
+"""SQS as its developer guide describes it, by the simulated clock.
+
+Standard queues hand out any message that is visible, sometimes one twice.  FIFO queues hand out
+the first of a group, unless one of the group is in flight or delayed, and drop what was sent
+under the same deduplication id within five minutes.  Both count how often they handed a message
+out, and move it to the dead-letter queue instead of handing it out once too often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+
+from sluice.errors import Unavailable
+from tests.simulation.system.clock import SECOND, Clock
+from tests.support.memory_queue import DEDUPLICATION_SECONDS
+from tests.support.memory_store import Hook, LostAnswer, ignore
+
+
+@dataclass(slots=True)
+class Message:
+    """One message in a queue."""
+
+    body: str
+    group: str
+    """Empty in standard queues."""
+    visible_at: int
+    """ms; until then it is delayed or in flight."""
+    received: int = 0
+    receipt: str = ""
+    """Of the last time it was handed out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message as a function gets it."""
+
+    body: str
+    received: int
+    """How often it has been handed out, this time included."""
+    receipt: str
+
+
+class Queue:
+    """What both kinds have in common; passes two hooks as ``MemoryStore`` does."""
+
+    def __init__(
+        self, name: str, clock: Clock, rng: Random, *, visibility_seconds: int, receives_max: int
+    ) -> None:
+        self.name = name
+        self.before: Hook = ignore
+        self.after: Hook = ignore
+        self.sent: Callable[[str, str], None] = ignore
+        """Told of each message that was taken in: the queue's name and the body."""
+        self.messages: list[Message] = []
+        self.dead: list[Message] = []
+        self._clock = clock
+        self._rng = rng
+        self._visibility_ms = visibility_seconds * SECOND
+        self._receives_max = receives_max
+
+    # --- the side of functions -------------------------------------------------------------
+
+    def change_visibility(self, receipt_handle: str, seconds: int) -> None:
+        """See ``FifoQueue.change_visibility``."""
+        with self._request("ChangeMessageVisibility", receipt_handle):
+            message = self._in_flight(receipt_handle)
+            if message is None:
+                raise Unavailable(f"ChangeMessageVisibility {receipt_handle}: not in flight")
+            message.visible_at = self._clock.ms + seconds * SECOND
+
+    # --- the side of Lambda's event source mapping -----------------------------------------
+
+    def receive(self) -> Delivery | None:
+        """Hand out one message that may be handed out now."""
+        while ready := [one for one in self._next() if one.visible_at <= self._clock.ms]:
+            message = self._rng.choice(ready)
+            if message.received == self._receives_max:
+                self.messages.remove(message)
+                self.dead.append(message)
+                continue
+            message.received += 1
+            message.receipt = f"{self.name}-{self._rng.getrandbits(32):08x}"
+            message.visible_at = self._clock.ms + self._visibility_ms
+            return Delivery(message.body, message.received, message.receipt)
+        return None
+
+    def delete(self, receipt: str) -> None:
+        """Forget a message that was handled."""
+        message = self._in_flight(receipt)
+        if message is not None:
+            self.messages.remove(message)
+
+    def next_visible(self) -> int | None:
+        """When there is, or has been, something to hand out; ms."""
+        return min((message.visible_at for message in self._next()), default=None)
+
+    def _next(self) -> Collection[Message]:
+        """The messages that nothing but their visibility keeps from being handed out."""
+        return self.messages
+
+    def _in_flight(self, receipt: str) -> Message | None:
+        return next(
+            (
+                message
+                for message in self.messages
+                if message.receipt == receipt and message.visible_at > self._clock.ms
+            ),
+            None,
+        )
+
+    def _take(self, message: Message) -> None:
+        self.messages.append(message)
+        self.sent(self.name, message.body)
+
+    @contextmanager
+    def _request(self, operation: str, key: str) -> Iterator[None]:
+        try:
+            self.before(operation, key)
+            yield
+            self.after(operation, key)
+        except LostAnswer as error:
+            raise Unavailable(f"{operation} {key}: no answer") from error
+
+
+class StandardQueue(Queue):
+    """UploadQueue."""
+
+    duplicates = 0.0
+    """How likely a message stays visible when it is handed out."""
+
+    def put(self, body: str) -> None:
+        """Take in what S3 sends, which is no request of any function."""
+        self._take(Message(body, "", self._clock.ms))
+
+    def send_all(self, bodies: Sequence[str]) -> None:
+        """See ``UploadFeed.send_all``: ten at a time, each batch in part if at all."""
+        for first in range(0, len(bodies), 10):
+            with self._request("SendMessageBatch", self.name):
+                for body in bodies[first : first + 10]:
+                    self.put(body)
+
+    def receive(self) -> Delivery | None:
+        """Hand out one message, at least once."""
+        delivery = super().receive()
+        if delivery and self._rng.random() < self.duplicates:
+            message = self._in_flight(delivery.receipt)
+            assert message
+            message.visible_at = self._clock.ms
+        return delivery
+
+
+class Fifo(Queue):
+    """MergeQueue and ReconcileQueue."""
+
+    def __init__(
+        self,
+        name: str,
+        clock: Clock,
+        rng: Random,
+        *,
+        visibility_seconds: int,
+        receives_max: int,
+        delay_seconds: int = 0,
+    ) -> None:
+        super().__init__(
+            name, clock, rng, visibility_seconds=visibility_seconds, receives_max=receives_max
+        )
+        self._delay_ms = delay_seconds * SECOND
+        self._sent_at: dict[str, int] = {}
+
+    def send(self, body: str, *, group: str, deduplication_id: str) -> None:
+        """See ``FifoQueue.send``."""
+        with self._request("SendMessage", group):
+            sent_at = self._sent_at.get(deduplication_id)
+            now = self._clock.ms
+            if sent_at is None or now - sent_at >= DEDUPLICATION_SECONDS * SECOND:
+                self._sent_at[deduplication_id] = now
+                self._take(Message(body, group, now + self._delay_ms))
+
+    def _next(self) -> Collection[Message]:
+        first: dict[str, Message] = {}
+        for message in self.messages:
+            first.setdefault(message.group, message)
+        return first.values()

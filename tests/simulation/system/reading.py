@@ -1,0 +1,104 @@
+"""The stored and published files as somebody reads them who knows the formats and nothing else.
+
+Equal bytes are parsed once: what is cached here must not be changed by who gets it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any
+
+import msgpack
+import zstandard
+
+Record = Mapping[str, Any]
+_remember = lru_cache(4096)
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What one index file says."""
+
+    generation: int
+    """0: another tool wrote it."""
+    records: Mapping[str, Record]
+    """Empty for a shard index, whose records are in its shards."""
+    shards: Mapping[str, str]
+    """Hex digest by package name; empty for ``repodata.json``."""
+
+
+@_remember
+def repodata(body: bytes) -> Index:
+    """Read ``repodata.json``."""
+    content = json.loads(body)
+    generation = content.get("sluice", {}).get("generation", 0)
+    return Index(generation, {**content["packages"], **content["packages.conda"]}, {})
+
+
+@_remember
+def repodata_zst(body: bytes) -> Index:
+    """Read ``repodata.json.zst``."""
+    return repodata(_unzstd(body))
+
+
+@_remember
+def shard_index(body: bytes) -> Index:
+    """Read ``repodata_shards.msgpack.zst``."""
+    content = msgpack.unpackb(_unzstd(body))
+    shards = {name: digest.hex() for name, digest in content["shards"].items()}
+    return Index(content["info"].get("sluice", {}).get("generation", 0), {}, shards)
+
+
+@_remember
+def shard(body: bytes, digest: str) -> Mapping[str, Record]:
+    """Read a shard, which must be what its name says."""
+    assert sha256(body).hexdigest() == digest, "a shard is not what its name says"
+    content = msgpack.unpackb(_unzstd(body))
+    return {
+        filename: {
+            key: value.hex() if isinstance(value, bytes) else value for key, value in record.items()
+        }
+        for filename, record in {**content["packages"], **content["packages.conda"]}.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What a tree says."""
+
+    generation: int
+    public: bool
+    names: Mapping[str, tuple[str, str | None]]
+    """The hex digests of the leaf and of the shard of each name."""
+
+
+@_remember
+def tree(body: bytes) -> Tree:
+    """Read a tree."""
+    content = msgpack.unpackb(_unzstd(body))
+    names = {
+        name: (node[0].hex(), node[1].hex() if node[1] else None)
+        for name, node in content["names"].items()
+    }
+    return Tree(content["generation"], content["public"], names)
+
+
+@_remember
+def leaf(body: bytes) -> Mapping[str, Mapping[str, Any]]:
+    """Read a leaf: its entries by filename."""
+    entries: Mapping[str, Mapping[str, Any]] = msgpack.unpackb(_unzstd(body))["entries"]
+    return entries
+
+
+@_remember
+def document(body: bytes) -> Any:
+    """Read JSON."""
+    return json.loads(body)
+
+
+def _unzstd(body: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompressobj().decompress(body)

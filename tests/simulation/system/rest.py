@@ -1,0 +1,97 @@
+"""What must be true once everything has come to rest: the index is what a full index would be."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sluice.keys import NOARCH, REPODATA, SHARD_INDEX, SHARDS_FOLDER, Subdir
+from tests.simulation.system import reading
+from tests.simulation.system.bucket import Bucket
+from tests.simulation.system.invariants import COLLECTABLE, INDEX_FILES
+from tests.simulation.system.packages import full_index, lies_in
+from tests.simulation.system.reading import Index, Record, Tree
+
+
+def check_indexes(channel: Bucket, state: Bucket, subdirs: Collection[Subdir]) -> None:
+    """Hold published files and rejects against what a full index of the bucket would give."""
+    for subdir in subdirs:
+        _check_index(channel, state, subdir)
+    for name in {subdir.channel for subdir in subdirs if _is_public(state, subdir)}:
+        key = Subdir(name, NOARCH).public(REPODATA)
+        assert key in channel.objects, f"{key} is missing, without which {name!r} is no channel"
+    assert not (left := state.keys("staging/")), f"staging is left over: {left}"
+
+
+def check_garbage(
+    channel: Bucket, state: Bucket, subdir: Subdir, reachable: Collection[str]
+) -> None:
+    """Hold what is stored of one subdir against what its head refers to."""
+    if not _is_public(state, subdir):
+        return
+    stored = [key for kind in COLLECTABLE for key in state.keys(f"{kind}{subdir.component}/")]
+    stored += channel.keys(subdir.prefix + SHARDS_FOLDER)
+    garbage = [key for key in stored if key not in reachable]
+    assert not garbage, f"{len(garbage)} objects of {subdir} are garbage: {garbage[:3]}"
+
+
+def _check_index(channel: Bucket, state: Bucket, subdir: Subdir) -> None:
+    bodies = {
+        filename: stored.body
+        for key, stored in channel.objects.items()
+        if (filename := lies_in(subdir, key))
+    }
+    expected, rejects = full_index(subdir, bodies)
+    tree = _tree(state, subdir)
+    assert (tree and tree.public) or not expected, f"{subdir} is missing"
+    if tree and tree.public:
+        for file in INDEX_FILES:
+            _check_file(channel, subdir, file, tree.generation, expected)
+    found = _rejects(state, subdir)
+    assert found == rejects, f"rejects of {subdir} are {sorted(found)}, not {sorted(rejects)}"
+
+
+def _check_file(
+    channel: Bucket, subdir: Subdir, file: str, generation: int, expected: Mapping[str, Record]
+) -> None:
+    key = subdir.public(file)
+    stored = channel.objects.get(key)
+    assert stored, f"{key} is missing"
+    index = INDEX_FILES[file](stored.body)
+    assert index.generation == generation, f"{key} is not of the head's generation"
+    found = index.records if file != SHARD_INDEX else _records_of_shards(channel, subdir, index)
+    ghosts, lost = sorted(found.keys() - expected.keys()), sorted(expected.keys() - found.keys())
+    assert not ghosts, f"{key} has ghosts: {ghosts}"
+    assert not lost, f"{key} lost {lost}"
+    wrong = [name for name, record in expected.items() if _undated(found[name]) != record]
+    assert not wrong, f"{key} is wrong about {wrong}"
+
+
+def _records_of_shards(channel: Bucket, subdir: Subdir, index: Index) -> dict[str, Record]:
+    records: dict[str, Record] = {}
+    for digest in index.shards.values():
+        records.update(reading.shard(channel.body(subdir.shard(digest)), digest))
+    return records
+
+
+def _rejects(state: Bucket, subdir: Subdir) -> set[str]:
+    stored = state.objects.get(subdir.rejects)
+    if stored is None:
+        return set()
+    return {reject["filename"] for reject in reading.document(stored.body)["rejects"]}
+
+
+def _tree(state: Bucket, subdir: Subdir) -> Tree | None:
+    stored = state.objects.get(subdir.head)
+    digest = reading.document(stored.body)["tree"] if stored else None
+    return reading.tree(state.body(subdir.tree(digest))) if digest else None
+
+
+def _is_public(state: Bucket, subdir: Subdir) -> bool:
+    tree = _tree(state, subdir)
+    return tree is not None and tree.public
+
+
+def _undated(record: Record) -> dict[str, Any]:
+    assert isinstance(record["indexed_timestamp"], int)
+    return {key: value for key, value in record.items() if key != "indexed_timestamp"}

@@ -1,0 +1,44 @@
+"""How the core is set up for one play: with small batches, and without work that shows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import zstandard
+
+from sluice import generation, staging, zstd
+from sluice.package import read
+from sluice.publish import publisher
+from sluice.reconcile import collect, discover, subdir
+from tests.simulation.system.habits import Habits
+
+# A package is read from its bytes: which requests are made does not depend on what is remembered.
+_read_once = lru_cache(1024)(read._from_memory)
+_decompress_once = lru_cache(1024)(zstd.decompress)
+_compress = zstandard.ZstdCompressor(level=1).compress
+
+
+@contextmanager
+def tuned(habits: Habits) -> Iterator[None]:
+    """Set the bounds of the core as this world has them."""
+    settings: list[tuple[ModuleType, str, Any]] = [
+        (read, "_from_memory", _read_once),
+        (zstd, "compress", _compress),
+        (zstd, "compress_private", _compress),
+        (zstd, "decompress", _decompress_once),
+        (staging, "MERGE_BATCH_RECORDS_MAX", habits.batch_records),
+        (generation, "NAMES_AT_ONCE", habits.names_at_once),
+        (publisher, "NAMES_AT_ONCE", habits.names_at_once),
+        (subdir, "NAMES_AT_ONCE", habits.names_at_once),
+        (discover, "KEYS_PER_TICK", habits.names_at_once),
+        (collect, "GARBAGE_AT_ONCE_MAX", habits.garbage_at_once),
+    ]
+    with ExitStack() as patches:
+        for module, name, value in settings:
+            patches.enter_context(mock.patch.object(module, name, value))
+        yield
