@@ -99,8 +99,8 @@ BZ2_STREAMS_MAX = 100_000
 attack."""
 TAR_BZ2_UNPACKED_BYTES_MAX = 2048 * MIB
 """Unpacked in passing until info/index.json and its neighbours were found; builders put
-them first.  At 22 MB/s on a whole CPU, and extract has more than half of one, a larger archive of
-something else would be killed by the timeout, again every day, instead of being rejected for good."""
+them first.  At 22 MB/s on a whole CPU, of which extract has half, a larger archive of something
+else would be killed by the timeout, again every day, instead of being rejected for good."""
 TAR_HEADERS_MAX = 250_000
 """Headers of one tar archive that are looked at; seconds of work."""
 TAR_EXTENDED_HEADERS_BYTES_MAX = 16 * MIB
