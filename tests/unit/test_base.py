@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from hashlib import sha256
 from typing import Any
 
@@ -17,6 +18,7 @@ from sluice.concurrency import in_order
 from sluice.errors import Corrupt
 from sluice.identity import Identity
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
+from sluice.limits import PROBLEMS_TOLD_MAX
 from sluice.publish.fence import Stamp
 from tests.support.staged import (
     A2,
@@ -401,6 +403,17 @@ def test_a_base_url_is_kept_where_all_packages_lie_in_the_folder_too() -> None:
     assert base_of(world).info == {"base_url": "https://cdn/linux-64/"}
     world.remove(B)
     with pytest.raises(Corrupt, match=rf"at https://cdn/linux-64/, and 1 of them .*: {B}"):
+        base_of(world)
+
+
+def test_packages_that_lie_elsewhere_are_named_in_order_as_far_as_it_helps() -> None:
+    world = World()
+    filenames = [f"alpha-1.0-{number}.conda" for number in range(PROBLEMS_TOLD_MAX + 1)]
+    records = {filename: record_of(filename, b"") for filename in reversed(filenames)}
+    index = foreign_repodata(records, subdir="linux-64")
+    put_index(world, {**index, "info": {"base_url": "https://cdn/"}})
+    told = re.escape(": " + ", ".join(filenames[:-1])) + "$"
+    with pytest.raises(Corrupt, match=told):
         base_of(world)
 
 

@@ -7,7 +7,7 @@ import json
 import msgpack
 import pytest
 
-from sluice import debounce
+from sluice import debounce, staging
 from sluice.catalog.commit import BEFORE_FIRST, Head, read_head
 from sluice.catalog.leaf import NOT_EXTRACTED
 from sluice.debounce import MergeRequest
@@ -161,6 +161,23 @@ def test_a_merge_tells_how_much_of_an_index_it_took_over_and_how_much_it_had_to_
     report = world.merge()
     assert (report.taken_over, report.left_out) == (0, 0)
     assert world.published().keys() == {A, B, C}
+
+
+def test_a_merge_of_several_batches_tells_what_the_first_of_them_took_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(staging, "MERGE_BATCH_RECORDS_MAX", 1)
+    world = World()
+    records = {A: {"sha256": "no hex"}, B: record_of(B, b"")}
+    for filename in records:
+        world.upload(filename)
+    body = json.dumps(foreign_repodata(records, subdir=SUBDIR.name)).encode()
+    world.channel.upload(SUBDIR.public(REPODATA), body)
+    for filename in (C, "delta-1.0-0.conda", "epsilon-1.0-0.conda"):
+        world.add(filename)
+    report = world.merge()
+    assert (report.staged, report.generation) == (3, 3)
+    assert (report.taken_over, report.left_out) == (1, 1)
 
 
 def test_rejects_alone_do_not_take_over_an_index_that_is_there() -> None:

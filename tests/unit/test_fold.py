@@ -352,6 +352,7 @@ def test_a_difference_tells_what_clients_and_people_see_change(
     difference = Difference()
     difference.note({A: old} if old else {}, {A: new} if new else {})
     assert difference == expected
+    assert difference.rejects_changed == (old != new and Reject in (type(old), type(new)))
 
 
 def test_differences_of_several_commits_add_up() -> None:

@@ -192,6 +192,23 @@ def test_garbage_of_less_than_a_day_stays_although_the_head_has_been_there_for_l
     assert immutable(world) == kept
 
 
+def test_garbage_of_less_than_a_day_is_not_forgotten_because_there_is_older() -> None:
+    world, *_ = two_generations()
+    collect_garbage(world)
+    world.tick(2 * RETENTION_DAYS * DAY)
+    collect_garbage(world)
+    kept = immutable(world)
+    world.channel.upload(SUBDIR.shard(DIGEST), b"old")
+    world.tick(2 * DAY)
+    world.state.upload(SUBDIR.commit(DIGEST), b"young")
+    bump(world)
+    assert collect_garbage(world).objects == 1
+    assert immutable(world) == kept | {SUBDIR.commit(DIGEST)}
+    world.tick(DAY)
+    assert collect_garbage(world).objects == 1
+    assert immutable(world) == kept
+
+
 def bump(world: World) -> None:
     """Have a merge that changes nothing but the epoch."""
     world.stage(indexed(C))
@@ -397,6 +414,18 @@ def test_on_a_subdir_that_does_not_change_any_more_it_costs_one_request() -> Non
     look, note = 1, 2
     sweep = note + 2 + 2 + 6 + 4 + 1  # ... time and head, the tree, LISTs, deletes, marks
     assert costs == [note, look, look, sweep, look, look, look]
+
+
+def test_on_a_subdir_that_changes_daily_only_the_first_run_of_a_day_looks_for_garbage() -> None:
+    world = World()
+    for day in range(2 * RETENTION_DAYS):
+        world.add(A, b"%d" % day)
+        world.merge()
+        collect_garbage(world)
+        count = requests(world.state, world.channel)
+        collect_garbage(world)
+        assert requests(world.state, world.channel) == count + 2  # the head, by the test; marks
+        world.tick(DAY)
 
 
 def test_a_dry_run_tells_what_would_be_deleted_and_changes_nothing() -> None:
@@ -636,9 +665,29 @@ def test_a_mark_whose_generation_was_collected_already_is_no_cut() -> None:
     write(world, [gone, *marks(world).marks])
     assert collect_garbage(world) == Collected()
     assert immutable(world) == first | second
+    assert marks(world).settled is None
     world.tick(RETENTION_DAYS * DAY)
     collect_garbage(world)
     assert immutable(world) == second
+
+
+def test_a_cut_whose_tree_goes_while_it_is_read_is_none() -> None:
+    for operation in ("HeadObject", "GetObject"):
+        world, first, second = two_generations()
+        head = world.head()
+        collect_garbage(world)
+        world.tick(DAY)
+        world.add(B)
+        world.merge()
+        collect_garbage(world)
+        world.tick((RETENTION_DAYS - 1) * DAY)
+        assert head.tree
+        key = SUBDIR.tree(head.tree)
+        before = immutable(world)
+        world.state.before = on(operation, key, partial(world.state.remove, key))
+        assert collect_garbage(world) == Collected()
+        assert immutable(world) == before - {key}
+        assert first | second > {key}
 
 
 def test_marks_that_cannot_be_read_are_left_alone_and_so_is_everything_else() -> None:

@@ -11,6 +11,7 @@ from msgspec import structs
 from sluice import debounce, extract, zstd
 from sluice.catalog.leaf import Pin, Record, Reject
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.reconcile import subdir
 from sluice.reconcile.marks import Marks
 from sluice.reconcile.report import Counts, SubdirReport
 from sluice.reconcile.run import Request
@@ -137,6 +138,15 @@ def test_the_last_package_may_go_unheard(repairs: Repairs) -> None:
     repairs.world.remove(B)
     expect_repair(repairs, Counts(gone=2, removals=2, merges=1), gone=[A, B])
     assert repairs.world.published() == {}
+
+
+def test_removals_are_counted_however_many_names_are_looked_at_at_once(
+    repairs: Repairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subdir, "NAMES_AT_ONCE", 1)
+    repairs.world.remove(A)
+    repairs.world.remove(B)
+    expect_repair(repairs, Counts(gone=2, removals=2, merges=1), gone=[A, B])
 
 
 def test_a_reject_that_was_deleted_unheard_is_forgotten(repairs: Repairs) -> None:
