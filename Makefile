@@ -73,7 +73,7 @@ test: $(VENV)/.stamp ## Run all tests, the end-to-end ones in a local AWS includ
 fuzz: $(FUZZ)/.stamp ## Fuzz the package reader for FUZZ_SECONDS (600); Linux on x86_64 only
 	@PYTHONPATH=layers/sluice $(FUZZ)/bin/python -m tests.fuzz
 
-# Not in make test, which plays a thousand: about half an hour on two cores.
+# make test plays 800, this as many as one has time for: 20000 take about ten minutes on two cores.
 .PHONY: simulate
 simulate: $(VENV)/.stamp ## Play SEEDS (20000) of the simulated whole system, on all cores
 	PYTHONPATH=layers/sluice $(BIN)/python -m tests.simulation --seeds $(SEEDS)

@@ -95,8 +95,8 @@ def test_a_fence_that_takes_whatever_is_there_for_foreign(monkeypatch: pytest.Mo
 def test_a_fence_that_does_not_see_a_newer_generation(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = fence.standing
 
-    def standing(info: Any, mine: fence.Stamp) -> fence.Standing:
-        now = plain(info, mine)
+    def standing(info: Any, mine: fence.Stamp, **options: Any) -> fence.Standing:
+        now = plain(info, mine, **options)
         return fence.Standing.OLDER if now is fence.Standing.NEWER else now
 
     monkeypatch.setattr(fence, "standing", standing)

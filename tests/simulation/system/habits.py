@@ -65,6 +65,8 @@ class Habits:
     step_ms: int
     """How long a step of reconcile works."""
     retention_days: int
+    new_extractor: bool
+    """Whether one is deployed half way."""
     indexed_before: float
     """By another tool, for each subdir."""
     dropped: float
@@ -140,6 +142,7 @@ def _draw(rng: Random) -> Habits:
         garbage_at_once=rng.choice((3, 50_000)),
         step_ms=rng.choice((0, 100, 500_000)),
         retention_days=retention_days,
+        new_extractor=rng.random() < 0.3,
         indexed_before=rng.choice((0.0, 0.0, 0.5)),
         dropped=0.0 if lossless else sometimes(0.6, 0.5),
         duplicated=sometimes(0.5, 0.5),

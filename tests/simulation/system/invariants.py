@@ -105,6 +105,12 @@ class Invariants:
         """The keys that the head refers to, in either bucket."""
         return self._known[subdir].reachable
 
+    def check_extractors(self, version: int) -> None:
+        """Hold every verdict in the catalog to be one of that extractor's."""
+        for subdir, known in self._known.items():
+            other = [name for name, one in known.entries.items() if one["extractor"] != version]
+            assert not other, f"{subdir} has verdicts of another extractor on {other}"
+
     def is_published(self, subdir: Subdir) -> bool:
         """Tell whether sluice has published an index that is still there."""
         index = self._known[subdir].files.get(SHARD_INDEX)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from hashlib import md5, sha256
+from hashlib import md5, sha256, sha512
 from typing import Any
 
 from sluice.keys import Subdir, parse_filename
@@ -45,7 +45,17 @@ class Place:
 
 
 @cache
-def good(subdir: str, filename: str, variant: int) -> bytes:
+def misplaced(subdir: str, filename: str) -> bytes:
+    """Build a good package for that place, to be put elsewhere, and larger than all that are there.
+
+    Where another tool's record of a place is at hand, what lies there and only breaks a rule of
+    ours is taken for that record's package if it has the same size.
+    """
+    return good(subdir, filename, 0, payload=sha512(filename.encode()).digest())
+
+
+@cache
+def good(subdir: str, filename: str, variant: int, *, payload: bytes = b"") -> bytes:
     """Build a good package for that place, in a variant of it."""
     name = parse_filename(filename)
     assert name
@@ -58,7 +68,7 @@ def good(subdir: str, filename: str, variant: int) -> bytes:
         "subdir": subdir,
     }
     build = conda if name.suffix == ".conda" else tar_bz2
-    body = build(index).body
+    body = build(index, payload=payload).body
     _good[body] = subdir, filename, index
     return body
 

@@ -24,9 +24,6 @@ from tests.simulation.system.packages import CORRUPT, ODD, Place
 BUCKET = "channel-bucket"
 _SPOILT = 0.15
 _SHARDS = 0.5
-# A record of another tool's index stays if its package only breaks a rule of ours, as long as its
-# size is right: so nothing that is out of place must have the size of what belongs there.
-_UNLIKE_ANY = 10**40
 
 
 class People:
@@ -128,8 +125,7 @@ class People:
             if rng.random() < 0.5:
                 return "corrupt", rng.choice(CORRUPT)
             other = rng.choice(self._places)
-            body = packages.good(other.subdir.name, other.filename, _UNLIKE_ANY)
-            return f"meant for {other.key}", body
+            return f"meant for {other.key}", packages.misplaced(other.subdir.name, other.filename)
         variant = rng.randrange(self._habits.variants)
         return f"variant {variant}", packages.good(place.subdir.name, place.filename, variant)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from random import Random
 
+from sluice import extract
 from sluice.reconcile.world import Request
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import HOUR, MINUTE, SECOND, Clock
@@ -17,7 +18,7 @@ from tests.simulation.system.invocations import Gate, Invocations
 from tests.simulation.system.people import People
 from tests.simulation.system.queues import Delivery, Fifo, Queue, StandardQueue
 from tests.simulation.system.rest import check_garbage, check_indexes
-from tests.simulation.system.tuning import tuned
+from tests.simulation.system.tuning import deploy_new_extractor, tuned
 from tests.support.memory_store import Hook, Stored
 from tests.support.scheduler import Hooked, Stage
 
@@ -128,7 +129,9 @@ class _Play:
                     self._people.index_as_others_do(subdir)
             self._uploads.duplicates = habits.duplicated
             self._channel.late = self._state.late = habits.late
-            for _ in range(habits.turns):
+            for turn in range(habits.turns):
+                if habits.new_extractor and turn == habits.turns // 2:
+                    deploy_new_extractor()
                 self._turn()
             self._uploads.duplicates = self._channel.late = self._state.late = 0.0
             self._come_to_rest()
@@ -174,6 +177,7 @@ class _Play:
         for _ in range(2):
             self._reconcile_to_the_end()
         self._check("reconcile")
+        self._invariants.check_extractors(extract.VERSION)
         self._check_that_nothing_is_left_to_do()
         for subdir in filter(self._invariants.is_published, self._habits.subdirs):
             self._note(self._people.meddle(subdir))

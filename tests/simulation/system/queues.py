@@ -13,10 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 
+from sluice.concurrency import chunks
 from sluice.errors import Unavailable
+from sluice.limits import MESSAGES_PER_BATCH_MAX
 from tests.simulation.system.clock import SECOND, Clock
 from tests.support.memory_queue import DEDUPLICATION_SECONDS
 from tests.support.memory_store import Hook, LostAnswer, ignore
+
+_SENT_BEFORE_FAILURE = 0.3
 
 
 @dataclass(slots=True)
@@ -136,11 +140,17 @@ class StandardQueue(Queue):
         self._take(Message(body, "", self._clock.ms))
 
     def send_all(self, bodies: Sequence[str]) -> None:
-        """See ``UploadFeed.send_all``: ten at a time, each batch in part if at all."""
-        for first in range(0, len(bodies), 10):
-            with self._request("SendMessageBatch", self.name):
-                for body in bodies[first : first + 10]:
-                    self.put(body)
+        """See ``UploadFeed.send_all``; of a batch that fails, some may have been sent."""
+        for batch in chunks(bodies, MESSAGES_PER_BATCH_MAX):
+            try:
+                with self._request("SendMessageBatch", self.name):
+                    for body in batch:
+                        self.put(body)
+            except Unavailable:
+                for body in batch:
+                    if self._rng.random() < _SENT_BEFORE_FAILURE:
+                        self.put(body)
+                raise
 
     def receive(self) -> Delivery | None:
         """Hand out one message, at least once."""
