@@ -160,6 +160,7 @@ def test_a_request_is_read_as_it_was_meant(payload: object, request_: Request) -
     [
         Request(channel="c"),
         Request(channel="a/b", subdir="noarch"),
+        Request(channel="a", subdir="linux-64"),
         Request(channel="ab"),
     ],
 )
@@ -170,7 +171,14 @@ def test_what_lies_outside_of_the_prefixes_cannot_be_asked_for(request_: Request
 
 
 @pytest.mark.parametrize(
-    "request_", [Request(channel="a"), Request(channel="a", subdir="noarch"), Request(channel="b")]
+    "request_",
+    [
+        Request(),
+        Request(channel=""),
+        Request(channel="a"),
+        Request(channel="a", subdir="noarch"),
+        Request(channel="b"),
+    ],
 )
 def test_what_lies_inside_of_the_prefixes_can(request_: Request) -> None:
     repairs = Repairs(World(), prefixes=("a/noarch/", "b/"))
