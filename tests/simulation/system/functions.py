@@ -10,7 +10,7 @@ from sluice.concurrency import in_order
 from sluice.errors import SluiceError, Unavailable
 from sluice.extract import Extractor, extract
 from sluice.keys import parse_package_key
-from sluice.limits import RECONCILE_TIME_RESERVE_MS
+from sluice.limits import MERGE_TIME_RESERVE_MS, RECONCILE_TIME_RESERVE_MS
 from sluice.merge import Merger, merge
 from sluice.publish.publisher import Publisher
 from sluice.reconcile.report import Report
@@ -49,6 +49,8 @@ class Functions:
     unique: Callable[[], str]
     debounce_seconds: int
     retention_days: int
+    merge_ms: int
+    """How long a merge works before it leaves the rest to another."""
     step_ms: int
     """How long a step of reconcile works before it leaves the rest to the next."""
 
@@ -98,7 +100,12 @@ class Functions:
             if early_ms > 0:
                 self.merges.change_visibility(message.receipt, -(-early_ms // 1000))
                 raise TooEarly
-            merge(merger, request, time_left_ms=time_left_ms)
+            until = self.clock.ms + self.merge_ms + MERGE_TIME_RESERVE_MS
+            merge(
+                merger,
+                request,
+                time_left_ms=lambda: min(time_left_ms(), until - self.clock.ms),
+            )
         except SluiceError:
             wait = min(2**message.received, MERGE_RETRY_SECONDS_MAX)
             self.merges.change_visibility(message.receipt, wait)

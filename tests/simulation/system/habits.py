@@ -64,6 +64,8 @@ class Habits:
     """That one collection deletes, at least."""
     step_ms: int
     """How long a step of reconcile works."""
+    merge_ms: int
+    """How long a merge works before it leaves the rest to another."""
     retention_days: int
     new_extractor: bool
     """Whether one is deployed half way."""
@@ -121,7 +123,7 @@ class Habits:
 def draw(rng: Random) -> Habits:
     """Draw the habits of a world."""
     habits = _draw(rng)
-    theme = rng.choice((None, None, _crowd, _crowd, _age, _neglect))
+    theme = rng.choice((None, None, _crowd, _crowd, _age, _age, _neglect, _storm))
     return theme(habits, rng) if theme else habits
 
 
@@ -141,6 +143,7 @@ def _draw(rng: Random) -> Habits:
         names_at_once=rng.choice((1, 256)),
         garbage_at_once=rng.choice((3, 50_000)),
         step_ms=rng.choice((0, 100, 500_000)),
+        merge_ms=rng.choice((0, 500_000)),
         retention_days=retention_days,
         new_extractor=rng.random() < 0.3,
         indexed_before=rng.choice((0.0, 0.0, 0.5)),
@@ -205,7 +208,10 @@ def _age(habits: Habits, rng: Random) -> Habits:
         garbage_at_once=50_000,
         step_ms=500_000,
         retention_days=1,
+        new_extractor=False,
+        indexed_before=0.0,
         dropped=0.0,
+        duplicated=0.0,
         delayed=0.0,
         killed=0.0,
         unanswered=0.0,
@@ -236,4 +242,17 @@ def _neglect(habits: Habits, rng: Random) -> Habits:
         acts=0.2,
         others=0.1,
         jumps=0.0,
+    )
+
+
+def _storm(habits: Habits, rng: Random) -> Habits:
+    """Let so much fail that messages end in the dead-letter queues."""
+    return replace(
+        habits,
+        turns=400,
+        killed=0.02,
+        unanswered=rng.choice((0.3, 0.4)),
+        steps=1,
+        acts=0.01,
+        reconciles=0.01,
     )

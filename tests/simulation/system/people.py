@@ -23,7 +23,8 @@ from tests.simulation.system.packages import CORRUPT, ODD, Place
 
 BUCKET = "channel-bucket"
 _SPOILT = 0.15
-_SHARDS = 0.5
+_FORMS = ((True, False), (True, True), (False, True))
+"""Of another tool's index: whether in one file, and whether in shards."""
 
 
 class People:
@@ -92,7 +93,7 @@ class People:
                 if (stored := self._channel.objects.get(subdir.public(name)))
                 and (record := packages.record_of(subdir.name, name, stored.body))
             }
-            self._write_index(subdir, records, shards=self._rng.random() < _SHARDS)
+            self._write_index(subdir, records, *self._rng.choice(_FORMS[:2]))
         return f"index {subdir} with another tool"
 
     def index_as_others_do(self, subdir: Subdir) -> None:
@@ -116,7 +117,7 @@ class People:
                 self._invariants.touched(place)
         self.events_lost = True
         with self._invariants.by_others():
-            self._write_index(subdir, records, shards=rng.random() < _SHARDS)
+            self._write_index(subdir, records, *rng.choice(_FORMS))
         self._invariants.indexed_by_others(subdir)
 
     def _something_for(self, place: Place) -> tuple[str, bytes]:
@@ -152,23 +153,24 @@ class People:
         return json.dumps({"Records": [{"eventSource": "aws:s3", "eventName": name, "s3": about}]})
 
     def _write_index(
-        self, subdir: Subdir, records: dict[str, dict[str, Any]], *, shards: bool
+        self,
+        subdir: Subdir,
+        records: dict[str, dict[str, Any]],
+        in_one: bool,  # noqa: FBT001 - see _FORMS
+        in_shards: bool,  # noqa: FBT001
     ) -> None:
-        def of(suffix: str) -> dict[str, Any]:
-            return {name: record for name, record in records.items() if name.endswith(suffix)}
-
-        repodata = {
-            "info": {"subdir": subdir.name},
-            "packages": of(".tar.bz2"),
-            "packages.conda": of(".conda"),
-            "removed": [],
-            "repodata_version": 1,
-        }
         compress = zstandard.ZstdCompressor(level=1).compress
-        body = json.dumps(repodata).encode()
-        self._channel.upload(subdir.public(REPODATA), body)
-        self._channel.upload(subdir.public(REPODATA_ZST), compress(body))
-        if shards:
+        if in_one:
+            repodata = {
+                "info": {"subdir": subdir.name},
+                **_by_archive(records),
+                "removed": [],
+                "repodata_version": 1,
+            }
+            body = json.dumps(repodata).encode()
+            self._channel.upload(subdir.public(REPODATA), body)
+            self._channel.upload(subdir.public(REPODATA_ZST), compress(body))
+        if in_shards:
             self._write_shards(subdir, records, compress)
 
     def _write_shards(
@@ -179,17 +181,25 @@ class People:
     ) -> None:
         digests = {}
         for name in sorted({record["name"] for record in records.values()}):
-            shard: dict[str, Any] = {"packages": {}, "packages.conda": {}, "removed": []}
-            for filename, record in records.items():
-                if record["name"] == name:
-                    archive = "packages.conda" if filename.endswith(".conda") else "packages"
-                    shard[archive][filename] = _with_binary_digests(record)
+            named = {
+                filename: _with_binary_digests(record)
+                for filename, record in records.items()
+                if record["name"] == name
+            }
+            shard = {**_by_archive(named), "removed": []}
             body = compress(msgpack.packb(shard))
             digests[name] = sha256(body).digest()
             self._channel.upload(subdir.shard(digests[name].hex()), body)
         info = {"subdir": subdir.name, "base_url": "", "shards_base_url": "./shards/"}
         index = msgpack.packb({"info": info, "shards": digests, "version": 1})
         self._channel.upload(subdir.public(SHARD_INDEX), compress(index))
+
+
+def _by_archive(records: dict[str, dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
+    return {
+        key: {name: record for name, record in records.items() if name.endswith(suffix)}
+        for key, suffix in (("packages", ".tar.bz2"), ("packages.conda", ".conda"))
+    }
 
 
 def _with_binary_digests(record: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from tests.support.scheduler import Hooked, Stage
 _FUNCTIONS_MAX = 6
 """At once."""
 _INVOKED = 0.2
+_RARELY = 0.1
 _WAITS = 0.5
 _SCHEDULED = 0.5
 """How often a reconcile comes right after a jump."""
@@ -95,6 +96,7 @@ class _Play:
             self._unique,
             habits.debounce_seconds,
             habits.retention_days,
+            habits.merge_ms,
             habits.step_ms,
         )
         self._sources = [
@@ -147,8 +149,7 @@ class _Play:
             if rng.random() < _SCHEDULED and self._has_room:
                 self._reconcile(_EVERYTHING)
         elif drawn - habits.jumps < habits.reconciles and self._has_room:
-            dry_run, re_extract = rng.random() < 0.1, rng.random() < 0.1
-            self._reconcile(Request(dry_run=dry_run, re_extract=re_extract))
+            self._reconcile(self._request())
         else:
             awake = self._invocations.awake
             invokes = self._has_room and (not awake or rng.random() < _INVOKED)
@@ -249,6 +250,18 @@ class _Play:
             self._note(f"failed: {error!r}")
         else:
             source.queue.delete(message.receipt)
+
+    def _request(self) -> Request:
+        """What somebody might ask of reconcile."""
+        rng = self._rng
+        one = rng.choice(self._habits.with_noarch)
+        channel, subdir = rng.choice(((None, None), (one.channel, None), (one.channel, one.name)))
+        return Request(
+            channel,
+            subdir,
+            dry_run=rng.random() < _RARELY,
+            re_extract=rng.random() < _RARELY,
+        )
 
     def _reconcile(self, request: Request) -> None:
         """Begin a run."""

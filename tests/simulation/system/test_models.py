@@ -1,0 +1,148 @@
+"""The models do what SQS and S3 say they do, where ``tests/store`` does not look."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from sluice.errors import Unavailable
+from sluice.store import Headers
+from tests.simulation.system.bucket import Bucket
+from tests.simulation.system.clock import MINUTE, SECOND, Clock
+from tests.simulation.system.queues import Fifo, StandardQueue
+from tests.support.memory_store import LostAnswer
+
+JSON = Headers("application/json")
+
+
+def standard(clock: Clock) -> StandardQueue:
+    return StandardQueue("q", clock, Random(1), visibility_seconds=30, receives_max=2)  # noqa: S311
+
+
+def fifo(clock: Clock, *, delay_seconds: int = 0) -> Fifo:
+    return Fifo(
+        "q",
+        clock,
+        Random(1),  # noqa: S311
+        visibility_seconds=30,
+        receives_max=20,
+        delay_seconds=delay_seconds,
+    )
+
+
+def bucket(clock: Clock) -> Bucket:
+    return Bucket(clock, Random(1), page_size=1000)  # noqa: S311
+
+
+def lose(_operation: str, _key: str) -> None:
+    raise LostAnswer
+
+
+def bodies(queue: Fifo | StandardQueue) -> list[str]:
+    """Receive all there is to receive now."""
+    return [delivery.body for delivery in iter(queue.receive, None)]
+
+
+def test_a_message_in_flight_is_hidden_until_its_visibility_timeout() -> None:
+    clock = Clock()
+    queue = standard(clock)
+    queue.put("a")
+    assert bodies(queue) == ["a"]
+    assert bodies(queue) == []
+    clock.advance(30 * SECOND)
+    delivery = queue.receive()
+    assert delivery
+    assert (delivery.body, delivery.received) == ("a", 2)
+
+
+def test_a_message_that_was_handed_out_too_often_is_dead() -> None:
+    clock = Clock()
+    queue = standard(clock)
+    queue.put("a")
+    for _ in range(3):
+        bodies(queue)
+        clock.advance(30 * SECOND)
+    assert queue.messages == []
+    assert [message.body for message in queue.dead] == ["a"]
+
+
+def test_a_message_can_be_deleted_and_given_back_only_while_in_flight() -> None:
+    clock = Clock()
+    queue = standard(clock)
+    queue.put("a")
+    delivery = queue.receive()
+    assert delivery
+    queue.change_visibility(delivery.receipt, 5)
+    clock.advance(5 * SECOND)
+    queue.delete(delivery.receipt)
+    assert len(queue.messages) == 1
+    with pytest.raises(Unavailable):
+        queue.change_visibility(delivery.receipt, 5)
+    again = queue.receive()
+    assert again
+    queue.delete(again.receipt)
+    assert queue.messages == []
+
+
+def test_a_group_waits_for_its_first_message_and_for_no_other_group() -> None:
+    clock = Clock()
+    queue = fifo(clock)
+    for number, group in enumerate("aab"):
+        queue.send(f"{group}{number}", group=group, deduplication_id=str(number))
+    assert sorted(bodies(queue)) == ["a0", "b2"]
+    clock.advance(30 * SECOND)
+    assert sorted(bodies(queue)) == ["a0", "b2"]
+
+
+def test_an_id_is_remembered_for_five_minutes_even_when_its_message_is_gone() -> None:
+    clock = Clock()
+    queue = fifo(clock)
+    queue.send("a", group="g", deduplication_id="1")
+    delivery = queue.receive()
+    assert delivery
+    queue.delete(delivery.receipt)
+    clock.advance(5 * MINUTE - 1)
+    queue.send("b", group="g", deduplication_id="1")
+    assert bodies(queue) == []
+    clock.advance(1)
+    queue.send("c", group="g", deduplication_id="1")
+    assert bodies(queue) == ["c"]
+
+
+def test_a_delayed_message_comes_after_its_delay() -> None:
+    clock = Clock()
+    queue = fifo(clock, delay_seconds=10)
+    queue.send("a", group="g", deduplication_id="1")
+    clock.advance(10 * SECOND - 1)
+    assert bodies(queue) == []
+    clock.advance(1)
+    assert bodies(queue) == ["a"]
+
+
+def test_a_write_without_an_answer_may_land_later_but_only_where_its_condition_holds() -> None:
+    clock = Clock()
+    store = bucket(clock)
+    store.late = 1.0
+    first = store.put_if("a", b"1", JSON, expected=None)
+    store.before = lose
+    assert store.put_if("a", b"2", JSON, expected=first) is None
+    assert store.put_if("b", b"2", JSON, expected=first) is None
+    with pytest.raises(Unavailable):
+        store.put("c", b"2", JSON)
+    assert (store.keys(), store.body("a")) == (["a"], b"1")
+    clock.advance(2 * MINUTE)
+    assert (store.keys(), store.body("a"), store.body("c")) == (["a", "c"], b"2", b"2")
+
+
+def test_each_change_is_told_with_what_was_there_before() -> None:
+    clock = Clock()
+    store = bucket(clock)
+    told: list[tuple[str, bytes | None, bytes | None]] = []
+    store.watch = lambda key, before, after: told.append(
+        (key, before.body if before else None, after.body if after else None)
+    )
+    store.put("a", b"1", JSON)
+    store.put("a", b"2", JSON)
+    store.delete(["a", "b"])
+    assert told == [("a", None, b"1"), ("a", b"1", b"2"), ("a", b"2", None)]
