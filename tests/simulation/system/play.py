@@ -3,52 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from random import Random
 
 from sluice import extract
 from sluice.reconcile.world import Request
-from tests.simulation.system.bucket import Bucket
-from tests.simulation.system.clock import HOUR, MINUTE, SECOND, Clock
-from tests.simulation.system.functions import EXPECTED, UPLOAD_RECEIVES_MAX, Functions, TimeLeft
+from tests.simulation.system.clock import HOUR, MINUTE, SECOND
+from tests.simulation.system.functions import EXPECTED
 from tests.simulation.system.habits import Habits, draw
-from tests.simulation.system.invariants import Invariants
 from tests.simulation.system.invocations import Gate, Invocations
-from tests.simulation.system.people import People
-from tests.simulation.system.queues import Delivery, Fifo, Queue, StandardQueue
+from tests.simulation.system.queues import Delivery
 from tests.simulation.system.rest import check_garbage, check_indexes
 from tests.simulation.system.tuning import deploy_new_extractor, tuned
+from tests.simulation.system.world import RECONCILE_TIMEOUT_MS, Source, World
 from tests.support.memory_store import Hook, Stored
 from tests.support.scheduler import Hooked, Stage
 
 _FUNCTIONS_MAX = 6
 """At once."""
-_INVOKED = 0.2
-_RARELY = 0.1
-_WAITS = 0.5
-_SCHEDULED = 0.5
-"""How often a reconcile comes right after a jump."""
-_JUMPS_AHEAD = 0.1
 _TICKS_MS = (1, 5, 20, 80)
+"""What a request takes."""
+_INVOKED = 0.2
+"""How likely a message is handed out while others are at work."""
+_WAITS = 0.5
+"""How likely nothing happens until something does by itself."""
+_SCHEDULED = 0.5
+"""How likely a reconcile comes right after much time has passed."""
+_JUMPS_AHEAD = 0.1
+"""How likely much time passes over those who are at work."""
+_RARELY = 0.1
 _DRAIN_TURNS_MAX = 20_000
 _COLLECTIONS_MAX = 50
 _MUCH = 1000
-_RECONCILE_TIMEOUT_MS = 15 * MINUTE
 _TOLD = ("put reconciliations/", "put marks/")
+"""What a run tells of itself, and since when it has seen what: no changes."""
 _EVERYTHING = Request()
 
 Tell = Callable[[str], None]
-Handler = Callable[[Delivery, int, TimeLeft], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """An event source mapping."""
-
-    queue: Queue
-    handler: Handler
-    timeout_ms: int
 
 
 def play(seed: int, tell: Tell | None = None) -> None:
@@ -63,61 +54,26 @@ def play(seed: int, tell: Tell | None = None) -> None:
 
 
 class _Play:
-    """A world and all who act in it."""
+    """The course of things in one world."""
 
     def __init__(self, habits: Habits, rng: Random, tell: Tell | None) -> None:
         self._habits = habits
         self._rng = rng
         self._tell = tell
-        self._numbered = 0
+        self._world = world = World(habits, rng)
+        self._clock = world.clock
+        self._people = world.people
+        self._invariants = world.invariants
         self._changes: list[str] = []
         self._sent: list[str] = []
-        self._clock = clock = Clock()
-        self._channel, self._state = (Bucket(clock, rng, page_size=habits.page_size) for _ in "cs")
-        self._uploads = StandardQueue(
-            "uploads", clock, rng, visibility_seconds=1800, receives_max=UPLOAD_RECEIVES_MAX
-        )
-        self._merges = Fifo(
-            "merges",
-            clock,
-            rng,
-            visibility_seconds=330,
-            receives_max=20,
-            delay_seconds=habits.debounce_seconds if habits.queue_delays else 0,
-        )
-        continuations = Fifo("continuations", clock, rng, visibility_seconds=960, receives_max=5)
-        self._functions = functions = Functions(
-            self._channel,
-            self._state,
-            self._uploads,
-            self._merges,
-            continuations,
-            clock,
-            self._unique,
-            habits.debounce_seconds,
-            habits.retention_days,
-            habits.merge_ms,
-            habits.step_ms,
-        )
-        self._sources = [
-            Source(self._uploads, functions.extract, 5 * MINUTE),
-            Source(self._merges, functions.merge, 5 * MINUTE),
-            Source(continuations, functions.proceed_reconcile, _RECONCILE_TIMEOUT_MS),
-        ]
-        self._invariants = Invariants(
-            self._channel, self._state, clock, habits.with_noarch, days=habits.retention_days
-        )
-        self._people = People(
-            habits, self._channel, clock, rng, self._invariants, self._uploads.put
-        )
-        self._channel.watch = partial(self._changed, self._invariants.in_channel)
-        self._state.watch = partial(self._changed, self._invariants.in_state)
-        self._uploads.sent = self._merges.sent = self._was_sent
+        world.channel.watch = partial(self._changed, world.invariants.in_channel)
+        world.state.watch = partial(self._changed, world.invariants.in_state)
+        world.uploads.sent = world.merges.sent = self._was_sent
         gate = Gate()
-        queues = [source.queue for source in self._sources]
-        self._hooked: list[Hooked] = [self._channel, self._state, *queues, gate]
+        queues = [source.queue for source in world.sources]
+        self._hooked: list[Hooked] = [world.channel, world.state, *queues, gate]
         self._stage = Stage(*self._hooked, on_step=self._tick)
-        self._invocations = Invocations(habits, self._stage, gate, clock, rng, self._note)
+        self._invocations = Invocations(habits, self._stage, gate, world.clock, rng, self._note)
 
     # --- the course of things --------------------------------------------------------------
 
@@ -129,13 +85,12 @@ class _Play:
             for subdir in habits.subdirs:
                 if self._rng.random() < habits.indexed_before:
                     self._people.index_as_others_do(subdir)
-            self._uploads.duplicates = habits.duplicated
-            self._channel.late = self._state.late = habits.late
+            self._world.disturb(habits)
             for turn in range(habits.turns):
                 if habits.new_extractor and turn == habits.turns // 2:
                     deploy_new_extractor()
                 self._turn()
-            self._uploads.duplicates = self._channel.late = self._state.late = 0.0
+            self._world.leave_in_peace()
             self._come_to_rest()
 
     def _turn(self) -> None:
@@ -170,8 +125,7 @@ class _Play:
 
     def _come_to_rest(self) -> None:
         self._drain()
-        lost = self._people.events_lost or any(source.queue.dead for source in self._sources)
-        if not lost and not self._habits.late:
+        if not self._world.events_lost and not self._habits.late:
             self._check("events alone")
         # Rejects for what could not be read are tried again after most of a day.
         self._pass_hours(25)
@@ -191,7 +145,7 @@ class _Play:
         self._check("garbage collection")
         for subdir in self._habits.with_noarch:
             reachable = self._invariants.reachable(subdir)
-            check_garbage(self._channel, self._state, subdir, reachable)
+            check_garbage(self._world.channel, self._world.state, subdir, reachable)
 
     def _check_that_nothing_is_left_to_do(self) -> None:
         self._sent.clear()
@@ -203,7 +157,7 @@ class _Play:
 
     def _check(self, after: str) -> None:
         self._note(f"at rest after {after}")
-        check_indexes(self._channel, self._state, self._habits.with_noarch)
+        check_indexes(self._world.channel, self._world.state, self._habits.with_noarch)
 
     def _drain(self) -> None:
         """Let all that is under way come to its end, undisturbed."""
@@ -222,7 +176,7 @@ class _Play:
 
     def _receive(self) -> tuple[Source, Delivery] | None:
         """Take a message out of any queue that has one to hand out."""
-        for source in self._rng.sample(self._sources, len(self._sources)):
+        for source in self._rng.sample(self._world.sources, len(self._world.sources)):
             message = source.queue.receive()
             if message:
                 self._note(f"{source.queue.name}: {message.body} ({message.received})")
@@ -268,8 +222,8 @@ class _Play:
         self._note(f"reconcile: {request}")
         self._invocations.begin(
             "reconcile",
-            partial(self._functions.start_reconcile, request),
-            timeout_ms=_RECONCILE_TIMEOUT_MS,
+            partial(self._world.functions.start_reconcile, request),
+            timeout_ms=RECONCILE_TIMEOUT_MS,
             is_dry_run=request.dry_run,
         )
 
@@ -278,11 +232,10 @@ class _Play:
         self._note("reconcile")
         self._changes.clear()
         self._invocations.do(
-            partial(self._functions.start_reconcile, _EVERYTHING),
-            timeout_ms=_RECONCILE_TIMEOUT_MS,
+            partial(self._world.functions.start_reconcile, _EVERYTHING),
+            timeout_ms=RECONCILE_TIMEOUT_MS,
         )
         self._drain()
-        # What a run tells of itself, and since when it has seen what, are no changes.
         return [one for one in self._changes if not one.startswith(_TOLD)]
 
     def _pass_hours(self, hours: int) -> None:
@@ -298,8 +251,7 @@ class _Play:
         self._clock.advance(by + self._rng.randrange(SECOND))
 
     def _next_due(self) -> int | None:
-        due = [self._clock.next_due(), *(one.queue.next_visible() for one in self._sources)]
-        due += [one.asleep_until for one in self._invocations.running]
+        due = [self._world.next_due(), *(one.asleep_until for one in self._invocations.running)]
         return min((at for at in due if at is not None), default=None)
 
     # --- what is watched -------------------------------------------------------------------
@@ -322,10 +274,6 @@ class _Play:
 
     def _tick(self) -> None:
         self._clock.advance(self._rng.choice(_TICKS_MS))
-
-    def _unique(self) -> str:
-        self._numbered += 1
-        return f"{self._rng.getrandbits(32):08x}-{self._numbered}"
 
     def _note(self, what: str) -> None:
         if self._tell:

@@ -1,0 +1,97 @@
+"""A world: two buckets, three queues, the functions behind them, and people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from tests.simulation.system.bucket import Bucket
+from tests.simulation.system.clock import MINUTE, Clock
+from tests.simulation.system.functions import UPLOAD_RECEIVES_MAX, Functions, TimeLeft
+from tests.simulation.system.habits import Habits
+from tests.simulation.system.invariants import Invariants
+from tests.simulation.system.people import People
+from tests.simulation.system.queues import Delivery, Fifo, Queue, StandardQueue
+
+RECONCILE_TIMEOUT_MS = 15 * MINUTE
+_TIMEOUT_MS = 5 * MINUTE
+
+Handler = Callable[[Delivery, int, TimeLeft], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An event source mapping."""
+
+    queue: Queue
+    handler: Handler
+    timeout_ms: int
+
+
+class World:
+    """All that acts and is acted on, wired as the template does it, with its timeouts."""
+
+    def __init__(self, habits: Habits, rng: Random) -> None:
+        self.clock = clock = Clock()
+        self.channel = Bucket(clock, rng, page_size=habits.page_size)
+        self.state = Bucket(clock, rng, page_size=habits.page_size)
+        self.uploads = StandardQueue(
+            "uploads", clock, rng, visibility_seconds=1800, receives_max=UPLOAD_RECEIVES_MAX
+        )
+        self.merges = Fifo(
+            "merges",
+            clock,
+            rng,
+            visibility_seconds=330,
+            receives_max=20,
+            delay_seconds=habits.debounce_seconds if habits.queue_delays else 0,
+        )
+        continuations = Fifo("continuations", clock, rng, visibility_seconds=960, receives_max=5)
+        self.functions = Functions(
+            channel=self.channel,
+            state=self.state,
+            uploads=self.uploads,
+            merges=self.merges,
+            continuations=continuations,
+            clock=clock,
+            unique=self._unique,
+            debounce_seconds=habits.debounce_seconds,
+            retention_days=habits.retention_days,
+            merge_ms=habits.merge_ms,
+            step_ms=habits.step_ms,
+        )
+        self.sources = [
+            Source(self.uploads, self.functions.extract, _TIMEOUT_MS),
+            Source(self.merges, self.functions.merge, _TIMEOUT_MS),
+            Source(continuations, self.functions.proceed_reconcile, RECONCILE_TIMEOUT_MS),
+        ]
+        self.invariants = Invariants(
+            self.channel, self.state, clock, habits.with_noarch, days=habits.retention_days
+        )
+        self.people = People(habits, self.channel, clock, rng, self.invariants, self.uploads.put)
+        self._rng = rng
+        self._numbered = 0
+
+    @property
+    def events_lost(self) -> bool:
+        """Whether there is something that only reconcile can find."""
+        return self.people.events_lost or any(source.queue.dead for source in self.sources)
+
+    def disturb(self, habits: Habits) -> None:
+        """Let services be as unpleasant as they may."""
+        self.uploads.duplicates = habits.duplicated
+        self.channel.late = self.state.late = habits.late
+
+    def leave_in_peace(self) -> None:
+        """Let services be as pleasant as can be."""
+        self.uploads.duplicates = self.channel.late = self.state.late = 0.0
+
+    def next_due(self) -> int | None:
+        """When the next thing happens by itself, or could have; ms."""
+        due = [self.clock.next_due(), *(source.queue.next_visible() for source in self.sources)]
+        return min((at for at in due if at is not None), default=None)
+
+    def _unique(self) -> str:
+        self._numbered += 1
+        return f"{self._rng.getrandbits(32):08x}-{self._numbered}"
