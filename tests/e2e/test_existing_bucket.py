@@ -135,7 +135,8 @@ def test_every_package_that_was_there_is_read_once_and_keeps_its_place(
     read = taken_over.channel.deployed.lines(
         taken_over.channel.deployed.stack.extract_function, channel=CHANNEL
     )
-    assert len(read) == PACKAGES + 1
+    filenames = [line["filename"] for line in read]
+    assert len(filenames) == len(set(filenames))
     records = {
         subdir: index.records
         for subdir, index in taken_over.channel.wait_until_it_holds(*OLD, ADDED).items()
