@@ -26,6 +26,7 @@ from tests.support.staged import (
     World,
     foreign_repodata,
     record_of,
+    rejected,
     removed,
     unzstd,
 )
@@ -81,6 +82,22 @@ def test_dates_that_the_taken_over_index_has_are_kept_also_for_what_is_read_agai
     dated = {**record_of(A, body), "indexed_timestamp": 7}
     index = {"packages": {}, "packages.conda": {A: dated}}
     world.channel.upload(SUBDIR.public(REPODATA), json.dumps(index).encode())
+    world.add(A, body)
+    world.merge()
+    assert world.published() == {A: dated}
+    assert world.entries()[A].extractor == 1
+
+
+def test_dates_are_kept_too_where_a_package_could_not_be_read_before_the_take_over() -> None:
+    world = World()
+    body = A.encode()
+    identity = world.upload(A, body)
+    dated = {**record_of(A, body), "indexed_timestamp": 7}
+    index = {"packages": {}, "packages.conda": {A: dated}}
+    world.channel.upload(SUBDIR.public(REPODATA), json.dumps(index).encode())
+    world.stage(rejected(A, identity=identity, extractor=NOT_EXTRACTED))
+    world.merge()
+    assert world.head().generation == 1
     world.add(A, body)
     world.merge()
     assert world.published() == {A: dated}

@@ -222,6 +222,47 @@ def test_a_package_that_breaks_a_rule_does_not_stay_as_another_object_than_was_t
         assert isinstance(apply(old, newer), Reject)
 
 
+@pytest.mark.parametrize(
+    ("known", "found", "stays"),
+    [("0" * 64, "0" * 64, True), ("0" * 64, "1" * 64, False), (None, "1" * 64, True)],
+)
+def test_a_package_that_breaks_a_rule_does_not_stay_with_the_digest_of_another(
+    known: str | None, found: str, *, stays: bool
+) -> None:
+    verdict = msgspec.structs.replace(rejected(A), code="filename-mismatch", sha256=found)
+    assert isinstance(apply(taken_over(sha256=known), verdict), Record if stays else Reject)
+
+
+UNREADABLE = msgspec.structs.replace(
+    reject(rejected(A, extractor=NOT_EXTRACTED)), code="unreadable"
+)
+PINNED = Pin(identity=identity_of(), extractor=NOT_EXTRACTED, at=AT, reason="kept out")
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [
+        UNREADABLE,
+        reject(rejected(A, identity=identity_of(modified=1))),
+        record(indexed(A, identity=identity_of(modified=1))),
+        msgspec.structs.replace(PINNED, identity=identity_of(modified=1)),
+    ],
+)
+def test_a_record_there_comes_before_what_we_know_of_another_object_or_of_none(ours: Entry) -> None:
+    there = taken_over()
+    assert fold.over({A: there}, {A: ours}) == {A: there}
+
+
+@pytest.mark.parametrize("ours", [record(indexed(A)), reject(rejected(A)), PINNED])
+def test_what_we_know_of_the_object_that_is_there_comes_before_its_record(ours: Entry) -> None:
+    assert fold.over({A: taken_over()}, {A: ours}) == {A: ours}
+
+
+def test_of_files_that_only_one_side_knows_that_is_what_is_known() -> None:
+    there, ours = taken_over(), reject(rejected(B))
+    assert fold.over({A: there}, {B: ours}) == {A: there, B: ours}
+
+
 def test_the_rules_are_all_that_a_record_can_be_refused_for_and_some_of_reading_packages() -> None:
     folder = Path(sluice_record.__file__).parent
     of_records = codes(r'Problem\(\s*"([a-z0-9-]+)"', folder / "record.py")
@@ -240,6 +281,8 @@ def test_a_package_that_was_revoked_stays_revoked_until_another_is_uploaded() ->
     assert apply(revoked, verdict) == msgspec.structs.replace(revoked, extractor=1)
     again = indexed(A, identity=identity_of(modified=9))
     assert apply(revoked, again) == record(again)
+    other = taken_over(revoked=True, sha256="0" * 64)
+    assert apply(other, verdict) == record(verdict, since=LATER)
     assert apply(taken_over(revoked=False), verdict) == record(verdict)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from msgspec import UNSET
+
 from sluice import debounce, staging
 from sluice.catalog.leaf import NOT_EXTRACTED
 from sluice.errors import BadPackage, Changed, Unavailable
@@ -16,7 +18,7 @@ from sluice.fifo import FifoQueue
 from sluice.identity import Identity
 from sluice.keys import PackageKey
 from sluice.limits import EXTRACT_ATTEMPTS_MAX
-from sluice.package.read import PackageContents, PackageRead, read_package
+from sluice.package.read import PackageRead, read_package
 from sluice.printable import printable
 from sluice.record import make_record
 from sluice.staging import Indexed, Rejected, Removed, Staged
@@ -105,8 +107,10 @@ def _judge(key: PackageKey, found: PackageRead | None, *, at: int) -> Staged:
     if found is None:
         return Removed(filename=key.filename, extractor=VERSION, at=at)
     identity = Identity.of(found.info)
+    contents = found.outcome
     try:
-        contents = _contents(found)
+        if isinstance(contents, BadPackage):
+            raise contents
         return Indexed(
             filename=key.filename,
             extractor=VERSION,
@@ -128,13 +132,8 @@ def _judge(key: PackageKey, found: PackageRead | None, *, at: int) -> Staged:
             identity=identity,
             code=bad.code,
             sentence=bad.sentence,
+            sha256=UNSET if isinstance(contents, BadPackage) else contents.digests.sha256,
         )
-
-
-def _contents(found: PackageRead) -> PackageContents:
-    if isinstance(found.outcome, BadPackage):
-        raise found.outcome
-    return found.outcome
 
 
 def _stage(world: Extractor, key: PackageKey, record: Staged) -> None:

@@ -69,6 +69,22 @@ def apply(entries: Entries, news: News, *, at: int) -> dict[str, Entry]:
     return after
 
 
+def over(theirs: Entries, ours: Entries) -> dict[str, Entry]:
+    """What sluice knows of the files of one name, over what the index said that stood there.
+
+    A record there comes first where we know of another object only, or just that the package
+    could not be read: else it would leave the index, and its date be lost (CEP 47).
+    """
+    known = {**theirs, **ours}
+    for filename in theirs.keys() & ours.keys():
+        record, mine = theirs[filename], ours[filename]
+        outdated = record.identity != mine.identity
+        unjudged = _rank(record) > _rank(mine) and not isinstance(mine, Pin)
+        if isinstance(record, Record) and (outdated or unjudged):
+            known[filename] = record
+    return known
+
+
 @dataclass(slots=True)
 class Difference:
     """What a commit changed, as filenames in order."""
@@ -154,8 +170,9 @@ def _stays(old: Record, verdict: Verdict) -> bool:
     if not old.taken_over or old.identity is None or old.record.get("size") != old.identity.size:
         return False
     if isinstance(verdict, Rejected):
-        return verdict.code in RULES
-    return bool(old.record.get("revoked"))
+        known, found = old.record.get("sha256"), verdict.sha256
+        return verdict.code in RULES and (not known or not found or known == found)
+    return bool(old.record.get("revoked")) and _same_artifact(old, verdict)
 
 
 def _indexed_timestamp(old: Entry | None, verdict: Indexed, *, at: int) -> int:

@@ -53,8 +53,8 @@ class GenerationWriter:
     def draft(self, parent: Tree, base: Base, news: News, *, at: int, anew: bool = False) -> Draft:
         """Write leaves and shards of what ``news`` and ``base`` change about ``parent``.
 
-        The base is what stood in the subdir before sluice; what sluice knows itself of a file
-        comes before it.  ``anew``: write those of all other names as well.
+        The base is what stood in the subdir before sluice, see ``fold.over``.  ``anew``: write
+        those of all other names as well.
         """
         by_name: dict[str, dict[str, fold.Verdict | None]] = {}
         for filename, verdict in news.items():
@@ -67,7 +67,7 @@ class GenerationWriter:
             for name, old in zip(names, known, strict=True):
                 taken = base.entries(name, at=at)
                 draft.taken_over += sum(isinstance(entry, Record) for entry in taken.values())
-                before = {**taken, **old}
+                before = fold.over(taken, old)
                 after = fold.apply(before, by_name.get(name, {}), at=at)
                 if after != old or anew:
                     changed[name] = after

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from sluice import headers
 from sluice.concurrency import Gather
@@ -63,6 +64,8 @@ class Rejected(_Staged, frozen=True, kw_only=True, tag="rejected"):
     identity: Identity
     code: str
     sentence: str
+    sha256: str | UnsetType = UNSET
+    """Of the object, where it was read before the package turned out to break a rule."""
 
 
 Staged = Indexed | Removed | Rejected
