@@ -104,6 +104,19 @@ def test_dates_are_kept_too_where_a_package_could_not_be_read_before_the_take_ov
     assert world.entries()[A].extractor == 1
 
 
+def test_a_reject_that_a_record_there_makes_void_is_told_no_more() -> None:
+    world = World()
+    world.add_corrupt(A)
+    world.merge()
+    assert [reject["filename"] for reject in world.rejects()] == [A]
+    world.tick()
+    theirs = world.index_as_others_do(A)
+    world.add(B)
+    world.merge()
+    assert world.published().keys() == {B, *theirs}
+    assert world.rejects() == []
+
+
 def test_rejects_that_came_first_do_not_keep_the_index_from_being_taken_over() -> None:
     world = World()
     theirs = world.index_as_others_do(B)

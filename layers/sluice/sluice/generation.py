@@ -15,7 +15,7 @@ from sluice.base import Base
 from sluice.catalog import leaf, tree
 from sluice.catalog.codec import digest
 from sluice.catalog.commit import Commit, Head, encode_commit
-from sluice.catalog.leaf import Entries, Record, Rendered
+from sluice.catalog.leaf import Entries, Record, Reject, Rendered
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node, Tree
 from sluice.concurrency import Gather, chunks
@@ -72,6 +72,8 @@ class GenerationWriter:
                 if after != old or anew:
                     changed[name] = after
                     draft.difference.note(before, after)
+                    # A record there may have hidden a reject of ours that is no more.
+                    draft.difference.rejects_changed |= _rejects(old) != _rejects(after)
                     draft.lags_ms += _lags(before, after, at=at)
             draft.nodes.update(self._write_leaves(changed, at=at))
         return draft
@@ -150,6 +152,10 @@ class GenerationWriter:
                     one.shard_body,
                     headers.SHARD,
                 )
+
+
+def _rejects(entries: Entries) -> dict[str, Reject]:
+    return {name: entry for name, entry in entries.items() if isinstance(entry, Reject)}
 
 
 def _call(put: partial[None]) -> None:
