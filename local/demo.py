@@ -12,17 +12,20 @@ import shutil
 import subprocess
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from local import client, packages
 from local.packages import Recipe
 from local.stack import HOME, Stack, run_stack
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import QueueConfigurationUnionTypeDef
 
 CHANNEL = "demo"
 BROKEN = "broken-1.0-0.conda"
@@ -86,6 +89,11 @@ def run(home: Path = HOME / "demo") -> None:
             clock.say("gone from the index")
         with clock.step("Upload a file that is no package"):
             _upload_broken(stack, published, clock)
+        with clock.step("Lose an event and an index file, and reconcile"):
+            _lose(stack, home, clock)
+            _reconcile(stack, clock)
+            _wait("repairing", lambda: published.has(packages.TOOL))
+            clock.say(f"{packages.TOOL.filename} is in the index")
     clock.say("stopped")
     clock.summary()
 
@@ -130,6 +138,35 @@ def _upload_broken(stack: Stack, published: Published, clock: Clock) -> None:
     if after != before:
         raise DemoError(f"the broken package changed the index from {before} to {after}")
     clock.say(f"the index beside it, intact: {', '.join(sorted(after))}")
+
+
+def _lose(stack: Stack, home: Path, clock: Clock) -> None:
+    """Upload a package while S3 tells nobody, and delete what clients read."""
+    notifications = stack.s3.get_bucket_notification_configuration(Bucket=stack.channel_bucket)
+    _notify(stack, [])
+    path = packages.build_package(packages.TOOL, home / "packages")
+    stack.s3.upload_file(str(path), stack.channel_bucket, _key(packages.TOOL))
+    _notify(stack, notifications["QueueConfigurations"])
+    clock.say(f"{_key(packages.TOOL)} uploaded, and nobody was told")
+    index = f"{CHANNEL}/{packages.TOOL.subdir}/repodata.json"
+    stack.s3.delete_object(Bucket=stack.channel_bucket, Key=index)
+    clock.say(f"{index} deleted")
+
+
+def _notify(stack: Stack, queues: Sequence[QueueConfigurationUnionTypeDef]) -> None:
+    stack.s3.put_bucket_notification_configuration(
+        Bucket=stack.channel_bucket, NotificationConfiguration={"QueueConfigurations": queues}
+    )
+
+
+def _reconcile(stack: Stack, clock: Clock) -> None:
+    request = json.dumps({"channel": CHANNEL})
+    answer = stack.functions.invoke(FunctionName=stack.reconcile_function, Payload=request)
+    report = json.load(answer["Payload"])
+    if "FunctionError" in answer:
+        raise DemoError(f"reconcile failed: {report}")
+    found = {name: count for name, count in report["counts"].items() if count}
+    clock.say(f"reconcile says: {json.dumps(found)}")
 
 
 def _key(recipe: Recipe) -> str:
