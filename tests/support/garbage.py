@@ -16,7 +16,8 @@ from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, parse_filename
 from sluice.publish.fence import Stamp
 from sluice.reconcile.collect import Collected, Collector, collect
 from sluice.reconcile.marks import Marks, read_marks
-from tests.support.staged import World, foreign_repodata, record_of
+from tests.support.memory_store import MemoryStore
+from tests.support.staged import A, World, foreign_repodata, record_of
 
 DAY = 24 * 60 * 60
 RETENTION_DAYS = 7
@@ -122,3 +123,26 @@ def _tree(world: World, digest: str) -> Tree:
 
 def _zstd(data: bytes) -> bytes:
     return zstandard.ZstdCompressor().compress(data)
+
+
+def generation(world: World) -> set[str]:
+    """All that the head's generation consists of."""
+    head = world.head()
+    assert head.tree
+    return reachable(world, tree=head.tree, commit=head.commit)
+
+
+def two_generations() -> tuple[World, set[str], set[str]]:
+    """A name that changes once; what the first and what the second generation consists of."""
+    world = World()
+    world.add(A, b"one")
+    world.merge()
+    first = generation(world)
+    world.add(A, b"two")
+    world.merge()
+    return world, first, generation(world)
+
+
+def requests(*stores: MemoryStore) -> int:
+    """How many requests there were."""
+    return sum(len(store.requests) for store in stores)
