@@ -1,0 +1,74 @@
+"""The order of versions (CEP 33), as conda and rattler have it."""
+
+from __future__ import annotations
+
+import re
+from functools import total_ordering
+from itertools import zip_longest
+
+_SEPARATORS = re.compile(r"[._-]")
+_RUNS = re.compile(r"\d+|[^\d]+")
+
+_Component = tuple[int, int, str]
+"""Rank, number, text."""
+_ZERO: _Component = (2, 0, "")
+_Segments = list[list[_Component]]
+
+
+@total_ordering
+class Version:
+    """A version, as far as its order goes: ``1.1`` is ``1.1.0``."""
+
+    __slots__ = ("epoch", "local", "main")
+
+    def __init__(self, text: str) -> None:
+        epoch, _, rest = text.lower().rpartition("!")
+        main, _, local = rest.partition("+")
+        self.epoch = int(epoch) if epoch.isdecimal() else 0
+        self.main = _segments(main)
+        self.local = _segments(local) if local else []
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Version) and _compare(self, other) == 0
+
+    def __lt__(self, other: Version) -> bool:
+        return _compare(self, other) < 0
+
+    def __hash__(self) -> int:
+        raise TypeError("versions that are equal may be written in many ways")
+
+
+def _compare(one: Version, other: Version) -> int:
+    if one.epoch != other.epoch:
+        return -1 if one.epoch < other.epoch else 1
+    return _compare_segments(one.main, other.main) or _compare_segments(one.local, other.local)
+
+
+def _compare_segments(one: _Segments, other: _Segments) -> int:
+    for left, right in zip_longest(one, other, fillvalue=[_ZERO]):
+        for a, b in zip_longest(left, right, fillvalue=_ZERO):
+            if a != b:
+                return -1 if a < b else 1
+    return 0
+
+
+def _segments(text: str) -> _Segments:
+    # openssl's 1.0.1_ is older than 1.0.1a: an underscore at the end belongs to what it follows.
+    body, tail = (text[:-1], "_") if text.endswith("_") else (text, "")
+    parts = _SEPARATORS.split(body)
+    parts[-1] += tail
+    return [_segment(part) for part in parts]
+
+
+def _segment(text: str) -> list[_Component]:
+    components = [_component(run) for run in _RUNS.findall(text)]
+    # What begins with a letter is behind a zero, to keep numbers and strings in phase.
+    return components if text[:1].isdigit() else [_ZERO, *components]
+
+
+def _component(run: str) -> _Component:
+    if run.isdecimal():
+        return (2, int(run), "")
+    if run == "post":
+        return (3, 0, "")
+    return (0, 0, "") if run == "dev" else (1, 0, run)
