@@ -19,11 +19,14 @@ from aws_lambda_powertools.utilities.batch import (
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice import events, s3, sqs
+from sluice.concurrency import in_threads
 from sluice.events import ObjectEvent
 from sluice.extract import Extractor, extract
-from sluice.keys import PackageKey, parse_package_key
+from sluice.keys import PackageKey, parse_config_key, parse_package_key
+from sluice.limits import CONCURRENT_REQUESTS_MAX
+from sluice.reconsider import Announcer
 from sluice.settings import ExtractSettings
-from sluice.staging import Indexed, Rejected, Removed, Staged
+from sluice.staging import AboutFile, Indexed, Rejected, Removed
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -60,6 +63,20 @@ def extractor() -> Extractor:
         debounce_seconds=common.debounce_seconds,
         trust_uploader_digests=settings().trust_uploader_digests,
         receives_max=settings().upload_receives_max,
+    )
+
+
+@cache
+def announcer() -> Announcer:
+    """Tells the subdirs of a channel of its configuration."""
+    world = extractor()
+    return Announcer(
+        state=world.state,
+        queue=world.queue,
+        gather=in_threads(CONCURRENT_REQUESTS_MAX),
+        clock=world.clock,
+        unique=world.unique,
+        debounce_seconds=world.debounce_seconds,
     )
 
 
@@ -101,8 +118,16 @@ def handle_message(record: SQSRecord) -> None:
 
 
 def handle(objects: list[ObjectEvent], *, received: int) -> None:
-    """Extract every object that lies where a package lies."""
+    """Extract every object that lies where a package lies, and pass on new configurations."""
     for one in objects:
+        channel = parse_config_key(one.key)
+        if channel is not None and one.bucket == settings().common.channel_bucket:
+            # Only subdirs that are ours have anything in the state bucket.
+            told = announcer().tell_all(channel)
+            logger.info(
+                "configured", extra={"channel": channel, "subdirs": [one.name for one in told]}
+            )
+            continue
         key = parse_package_key(one.key)
         if key is None or not is_ours(key, one.bucket):
             # An existing bucket may be full of such keys, and nobody is to pay for telling of them.
@@ -126,7 +151,7 @@ def is_ours(key: PackageKey, bucket: str) -> bool:
     )
 
 
-def _told_of(staged: Staged) -> dict[str, str]:
+def _told_of(staged: AboutFile) -> dict[str, str]:
     match staged:
         case Rejected(code=code, sentence=sentence):
             return {"verdict": "rejected", "code": code, "sentence": sentence}

@@ -72,6 +72,7 @@ def merger() -> Merger:
         clock=now_ms,
         unique=lambda: uuid.uuid4().hex,
         debounce_seconds=common.debounce_seconds,
+        defaults=settings().channel_defaults,
     )
 
 

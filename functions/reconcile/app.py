@@ -71,6 +71,7 @@ def reconciler() -> Reconciler:
         debounce_seconds=common.debounce_seconds,
         owner=settings().owner,
         retention_days=settings().retention_days,
+        defaults=settings().channel_defaults,
         prefixes=settings().channel_prefixes,
     )
 

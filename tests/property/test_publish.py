@@ -10,7 +10,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.catalog import codec, leaf, tree
+from sluice.catalog import codec, leaf, render, tree
 from sluice.catalog.leaf import Entry, Record
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node
@@ -134,8 +134,8 @@ def test_stored_and_published_bytes_do_not_depend_on_insertion_order(
         for filename, entry in reversed(entries.items())
         if isinstance(entry, Record)
     }
-    rendered = leaf.render("a", entries, at=5)
-    assert leaf.render("a", other_way, at=5) == rendered
+    rendered = render.render("a", entries, at=5)
+    assert render.render("a", other_way, at=5) == rendered
     assert leaf.decode(rendered.leaf_body, what="leaf").entries == entries
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import zstandard
 
+PATCHES = "team-repodata-patches"
 _ZSTD_LEVEL = 3
 _ZIP_DATE = (2024, 1, 1, 0, 0, 0)
 
@@ -43,21 +44,53 @@ class Package:
         path.write_bytes(self.body)
 
 
-def conda(index: Mapping[str, Any], *, subdir: str | None = None, payload: bytes = b"") -> Package:
+def conda(
+    index: Mapping[str, Any],
+    *,
+    subdir: str | None = None,
+    payload: bytes = b"",
+    files: Mapping[str, bytes] | None = None,
+    run_exports: Mapping[str, Any] | None = None,
+) -> Package:
     """A ``.conda``: a zip of stored members, of which two are zstd-compressed tars.
 
-    ``subdir`` says where it lies if ``index`` does not, ``payload`` is the file it installs.
+    ``subdir`` says where it lies if ``index`` does not, ``payload`` is the file it installs;
+    ``files`` are installed in its place.
     """
     stem = _stem(index)
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w", zipfile.ZIP_STORED) as archive:
         for name, data in (
             ("metadata.json", b'{"conda_pkg_format_version": 2}'),
-            (f"pkg-{stem}.tar.zst", _zstd(_tar(_payload(index, payload)))),
-            (f"info-{stem}.tar.zst", _zstd(_tar(_info(index, payload)))),
+            (f"pkg-{stem}.tar.zst", _zstd(_tar(files or _payload(index, payload)))),
+            (f"info-{stem}.tar.zst", _zstd(_tar(_info(index, payload, run_exports)))),
         ):
             archive.writestr(zipfile.ZipInfo(name, _ZIP_DATE), data)
     return Package(subdir or index["subdir"], f"{stem}.conda", body.getvalue())
+
+
+def patch_package(
+    version: str,
+    instructions: Mapping[str, Any],
+    *,
+    name: str = PATCHES,
+    build_number: int = 0,
+    body: bytes | None = None,
+) -> Package:
+    """A patch package for ``noarch``: instructions by subdir, or ``body`` for each of them."""
+    index = {
+        "name": name,
+        "version": version,
+        "build": str(build_number),
+        "build_number": build_number,
+        "subdir": "noarch",
+        "noarch": "generic",
+    }
+    files = {
+        f"{subdir}/patch_instructions.json": json.dumps(told).encode() if body is None else body
+        for subdir, told in instructions.items()
+    }
+    return conda(index, files=files)
 
 
 def tar_bz2(
@@ -81,7 +114,9 @@ def _payload_path(index: Mapping[str, Any]) -> str:
     return f"share/{index['name']}/data"
 
 
-def _info(index: Mapping[str, Any], payload: bytes) -> dict[str, bytes]:
+def _info(
+    index: Mapping[str, Any], payload: bytes, run_exports: Mapping[str, Any] | None = None
+) -> dict[str, bytes]:
     path = {
         "_path": _payload_path(index),
         "path_type": "hardlink",
@@ -89,7 +124,9 @@ def _info(index: Mapping[str, Any], payload: bytes) -> dict[str, bytes]:
         "size_in_bytes": len(payload),
     }
     about = {"summary": f"The package {index['name']}", "license": index.get("license", "")}
+    told = {"info/run_exports.json": json.dumps(run_exports).encode()} if run_exports else {}
     return {
+        **told,
         "info/index.json": json.dumps(index, ensure_ascii=False, indent=2).encode(),
         "info/about.json": json.dumps(about, indent=2).encode(),
         "info/paths.json": json.dumps({"paths": [path], "paths_version": 1}, indent=2).encode(),

@@ -17,7 +17,7 @@ import zstandard
 from msgspec import structs
 
 from sluice import debounce, staging
-from sluice.catalog import leaf, tree
+from sluice.catalog import render, tree
 from sluice.catalog.codec import digest
 from sluice.catalog.commit import Commit, Head, decode_commit, read_head, swap_head
 from sluice.catalog.leaf import Entry
@@ -26,10 +26,18 @@ from sluice.catalog.tree import Tree
 from sluice.concurrency import in_order
 from sluice.debounce import MergeRequest
 from sluice.identity import Identity
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, parse_filename
+from sluice.keys import (
+    REPODATA,
+    REPODATA_ZST,
+    SHARD_INDEX,
+    SLUICE_TOML,
+    Subdir,
+    config_key,
+    parse_filename,
+)
 from sluice.merge import Merger, MergeReport, merge
 from sluice.publish.publisher import Publisher
-from sluice.staging import Indexed, Rejected, Removed, Staged
+from sluice.staging import Indexed, Reconsidered, Rejected, Removed, Staged
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
 
@@ -197,6 +205,16 @@ class World:
             self.channel.upload(self.subdir.public(SHARD_INDEX), shards)
         return records
 
+    def configure(self, text: str | None) -> None:
+        """Write ``sluice.toml``, or remove it, and have the subdir look at it."""
+        self.tick()
+        key = config_key(self.subdir.channel)
+        if text is None:
+            self.channel.remove(key)
+        else:
+            self.channel.upload(key, text.encode())
+        self.stage(Reconsidered(filename=SLUICE_TOML, extractor=0, at=self.now_ms))
+
     def merge(
         self,
         *,
@@ -228,7 +246,7 @@ class World:
         """Give a name these entries, as an operator's tool would."""
         version, parent = read_head(self.state, self.subdir), self.tree()
         at, generation = parent.at + 1, parent.generation + 1
-        rendered = leaf.render(name, entries, at=at)
+        rendered = render.render(name, entries, at=at)
         grown = tree.grow(
             parent,
             {name: rendered.node},
@@ -302,6 +320,7 @@ class World:
             shard = msgpack.unpackb(unzstd(body))
             for filename, record in {**shard["packages"], **shard["packages.conda"]}.items():
                 assert record["name"] == name
+                record.pop("run_exports", None)
                 records[filename] = {
                     key: value.hex() if isinstance(value, bytes) else value
                     for key, value in record.items()

@@ -59,6 +59,11 @@ class Story:
             self.stack.s3.put_object(Bucket=BUCKET, Key=key, Body=package.body)
             self.invoke("extract", batch(sqs_record(notification(key))))
 
+    def configure(self, text: str) -> None:
+        """Write the configuration, with its event."""
+        self.stack.s3.put_object(Bucket=BUCKET, Key="demo/sluice.toml", Body=text.encode())
+        self.invoke("extract", batch(sqs_record(notification("demo/sluice.toml"))))
+
     def remove(self, package: Package) -> None:
         """Delete a package, with its event."""
         key = f"demo/{package.path}"

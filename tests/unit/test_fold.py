@@ -14,7 +14,7 @@ from sluice import fold
 from sluice import record as sluice_record
 from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Pin, Record, Reject
 from sluice.fold import Difference
-from sluice.staging import Indexed, Rejected, Staged
+from sluice.staging import AboutFile, Indexed, Rejected
 from tests.support.staged import A2, A, B, C, identity_of, indexed, record_of, rejected, removed
 
 AT = 1_760_000_000_000
@@ -54,7 +54,7 @@ def apply(old: Entry | None, verdict: fold.Verdict | None) -> Entry | None:
 
 
 @pytest.mark.parametrize("staged", [[indexed(A)], [rejected(A)], [removed(A)], [indexed(A)] * 2])
-def test_what_is_not_there_is_gone_whatever_was_staged(staged: list[Staged]) -> None:
+def test_what_is_not_there_is_gone_whatever_was_staged(staged: list[AboutFile]) -> None:
     assert fold.settle(staged, {A: None}) == {A: None}
 
 
@@ -102,7 +102,7 @@ def test_verdicts_that_differ_in_nothing_but_what_they_say_are_settled_by_what_t
 
 def test_each_file_is_settled_on_its_own() -> None:
     good = indexed(A, b"a")
-    staged: list[Staged] = [good, removed(A2), rejected(B, b"stale")]
+    staged: list[AboutFile] = [good, removed(A2), rejected(B, b"stale")]
     observed = {A: identity_of(b"a"), A2: None, B: identity_of(b"b")}
     assert fold.settle(staged, observed) == {A: good, A2: None}
 

@@ -435,7 +435,7 @@ def test_a_batch_is_begun_with_exactly_the_time_that_publishing_needs_left() -> 
 def test_a_merge_that_has_consumed_nothing_yet_goes_on_however_late_it_is() -> None:
     """Another one would only meet the same records first and ask for another in its turn."""
     world = World()
-    newer_body = staging.encode(removed(A)).replace(b'"format":1', b'"format":2')
+    newer_body = staging.encode(removed(A)).replace(b'"format":1', b'"format":3')
     too_new = [SUBDIR.staged(A, str(number)) for number in range(2)]
     for key in too_new:
         world.state.upload(key, newer_body)

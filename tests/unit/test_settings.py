@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from sluice.config import ChannelConfig
 from sluice.errors import Misconfigured
 from sluice.settings import ExtractSettings, MergeSettings, ReconcileSettings, Settings
 
@@ -21,15 +22,18 @@ EXTRACT = {
     "TRUST_UPLOADER_DIGESTS": "true",
     "UPLOAD_MAX_RECEIVES": "5",
 }
-MERGE = {**COMMON, "OWNER": "state", "INDEX_CACHE_MAX_AGE": "0"}
+DEFAULTS = {"DEFAULT_RUN_EXPORTS": "true", "DEFAULT_TIMESTAMPS": "reject"}
+MERGE = {**COMMON, "OWNER": "state", "INDEX_CACHE_MAX_AGE": "0", **DEFAULTS}
 RECONCILE = {
     **COMMON,
     "UPLOAD_QUEUE_URL": "https://sqs/upload",
     "RECONCILE_QUEUE_URL": "https://sqs/reconcile.fifo",
     "OWNER": "state",
     "RETENTION_DAYS": "7",
+    **DEFAULTS,
 }
 AnySettings = ExtractSettings | MergeSettings | ReconcileSettings
+STRICT = ChannelConfig(run_exports=True, timestamps="reject")
 SETTINGS = Settings("channel", "state", "https://sqs/merge.fifo", 10)
 
 
@@ -42,7 +46,7 @@ def test_each_function_reads_its_variables() -> None:
         channel_prefixes=("",),
     )
     assert MergeSettings.from_env(MERGE) == MergeSettings(
-        SETTINGS, owner="state", index_max_age_seconds=0
+        SETTINGS, owner="state", index_max_age_seconds=0, channel_defaults=STRICT
     )
     assert ReconcileSettings.from_env(RECONCILE) == ReconcileSettings(
         SETTINGS,
@@ -50,6 +54,7 @@ def test_each_function_reads_its_variables() -> None:
         reconcile_queue_url="https://sqs/reconcile.fifo",
         owner="state",
         retention_days=7,
+        channel_defaults=STRICT,
         channel_prefixes=("",),
     )
 

@@ -54,8 +54,8 @@ def test_the_order_in_which_a_record_was_put_together_does_not_show() -> None:
 def test_a_record_of_a_newer_format_is_refused_even_if_it_is_otherwise_unknown(
     record: Staged,
 ) -> None:
-    for body in (altered(record, format=2), altered(record, format=2, verdict="new", at=None)):
-        with pytest.raises(TooNew, match="staging record of format 2, this sluice knows up to 1"):
+    for body in (altered(record, format=3), altered(record, format=3, verdict="new", at=None)):
+        with pytest.raises(TooNew, match="staging record of format 3, this sluice knows up to 2"):
             staging.decode(body)
 
 
@@ -108,7 +108,7 @@ def test_unreadable_records_are_named_and_too_new_ones_only_counted() -> None:
     world = World()
     world.stage(removed(A))
     world.state.upload(f"{FOLDER}/{B}/1.json", b"garbage")
-    world.state.upload(f"{FOLDER}/{C}/1.json", altered(removed(C), format=2))
+    world.state.upload(f"{FOLDER}/{C}/1.json", altered(removed(C), format=3))
     assert read(world.state) == Batch(
         records=[removed(A)],
         consumed=[f"{FOLDER}/{A}/{1:032x}.json"],

@@ -10,11 +10,12 @@ import pytest
 from sluice.keys import (
     PACKAGE_SUFFIXES,
     REPODATA,
-    REPODATA_ZST,
-    SHARD_INDEX,
+    SLUICE_TOML,
     PackageKey,
     Subdir,
+    config_key,
 )
+from sluice.publish.outputs import ALL
 from sluice.settings import ExtractSettings, MergeSettings, ReconcileSettings
 from tests.support.template import (
     CHANNEL,
@@ -53,6 +54,8 @@ def test_parameters_have_the_documented_defaults() -> None:
         "Architecture": "arm64",
         "ExtractMemorySize": 1024,
         "MergeMemorySize": 1769,
+        "DefaultRunExports": "true",
+        "DefaultTimestamps": "warn",
         "ReconcileSchedule": "rate(1 day)",
         "RetentionDays": 7,
         "ExtractConcurrency": 50,
@@ -122,7 +125,8 @@ class Recorder(dict[str, str]):
 
     def get(self, key: str, _default: Any = None) -> Any:
         self.asked.add(key)
-        return {"TRUST_UPLOADER_DIGESTS": "true"}.get(key, "5")
+        words = {"TRUST_UPLOADER_DIGESTS": "true", "DEFAULT_RUN_EXPORTS": "true"}
+        return {**words, "DEFAULT_TIMESTAMPS": "warn"}.get(key, "5")
 
 
 @pytest.mark.parametrize(
@@ -247,7 +251,7 @@ def notifications() -> list[tuple[str, str]]:
 def test_whatever_happens_to_a_package_reaches_the_upload_queue() -> None:
     kinds = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*")
     assert sorted(notifications()) == sorted(
-        (kind, suffix) for kind in kinds for suffix in PACKAGE_SUFFIXES
+        (kind, suffix) for kind in kinds for suffix in (*PACKAGE_SUFFIXES, SLUICE_TOML)
     )
 
 
@@ -264,7 +268,7 @@ def test_eventbridge_hands_on_the_same_packages_events_of_a_bucket_that_exists()
         "detail-type": ["Object Created", "Object Deleted"],
         "detail": {
             "bucket": {"name": [{"Ref": "ExistingChannelBucketName"}]},
-            "object": {"key": [{"suffix": suffix} for suffix in PACKAGE_SUFFIXES]},
+            "object": {"key": [{"suffix": suffix} for suffix in (*PACKAGE_SUFFIXES, SLUICE_TOML)]},
         },
     }
     assert rule["Targets"] == [{"Id": "UploadQueue", "Arn": {"GetAtt": "UploadQueue.Arn"}}]
@@ -305,8 +309,7 @@ def test_only_the_channel_buckets_events_may_be_sent_to_the_upload_queue() -> No
 
 
 def index_keys() -> list[str]:
-    names = (REPODATA, REPODATA_ZST, SHARD_INDEX)
-    return [subdir.public(name) for subdir in SUBDIRS for name in names] + [
+    return [subdir.public(name) for subdir in SUBDIRS for name in ALL] + [
         subdir.shard(DIGEST) for subdir in SUBDIRS
     ]
 
@@ -333,6 +336,7 @@ def state_keys(*kinds: str) -> list[str]:
             "set aside": subdir.set_aside(staged),
             "taken over": subdir.taken_over(DIGEST),
             "marks": subdir.marks,
+            "patch": subdir.patches.key(DIGEST),
         }
         found += [every[kind] for kind in kinds or every]
     return found
@@ -359,19 +363,25 @@ def test_extract_reads_packages_and_writes_staging_and_nothing_else() -> None:
     assert not [one for one in statements(role) if one[0].startswith("s3:Delete")]
 
 
-def test_merge_writes_index_files_and_the_catalog_and_deletes_only_staging() -> None:
+def test_merge_writes_index_files_and_the_catalog_and_deletes_only_what_it_may_take_back() -> None:
     everything = [*package_keys(), *index_keys(), *state_keys()]
     role = "MergeRole"
     assert allowed(role, "s3:PutObject", "Channel", everything) == index_keys()
     assert set(package_keys()) <= set(allowed(role, "s3:GetObject", "Channel", everything))
-    written = state_keys("head", "commit", "tree", "leaf", "rejects", "set aside", "taken over")
+    written = state_keys(
+        "head", "commit", "tree", "leaf", "rejects", "set aside", "taken over", "patch", "staged"
+    )
     assert sorted(allowed(role, "s3:PutObject", "State", everything)) == sorted(written)
     assert set(state_keys("head", "tree", "leaf", "staged")) <= set(
         allowed(role, "s3:GetObject", "State", everything)
     )
     deleted = state_keys("staged")
     assert sorted(allowed(role, "s3:DeleteObject", "State", everything)) == sorted(deleted)
-    assert allowed(role, "s3:DeleteObject", "Channel", everything) == []
+    optional = [subdir.public(name) for subdir in SUBDIRS for name in ALL if name != REPODATA]
+    assert allowed(role, "s3:DeleteObject", "Channel", everything) == optional
+    for channel in ("", "team", "Conda/Default"):
+        assert may(role, "s3:GetObject", "Channel", config_key(channel))
+        assert not may(role, "s3:PutObject", "Channel", config_key(channel))
 
 
 def test_reconcile_looks_stages_and_collects_and_writes_nothing_public() -> None:
@@ -384,9 +394,9 @@ def test_reconcile_looks_stages_and_collects_and_writes_nothing_public() -> None
     assert allowed(role, "s3:DeleteObject", "Channel", everything) == shards
     written = state_keys("staged", "marks")
     assert sorted(allowed(role, "s3:PutObject", "State", everything)) == sorted(written)
-    read = state_keys("head", "tree", "leaf", "rejects", "taken over", "marks")
+    read = state_keys("head", "tree", "leaf", "rejects", "taken over", "marks", "patch")
     assert sorted(allowed(role, "s3:GetObject", "State", everything)) == sorted(read)
-    collected = state_keys("commit", "tree", "leaf", "taken over")
+    collected = state_keys("commit", "tree", "leaf", "taken over", "patch")
     assert sorted(allowed(role, "s3:DeleteObject", "State", everything)) == sorted(collected)
     report = "reconciliations/2026-11-23T084023Z-1f2e3d4c.json"
     assert may(role, "s3:PutObject", "State", report)
@@ -396,7 +406,7 @@ def test_reconcile_looks_stages_and_collects_and_writes_nothing_public() -> None
 @pytest.mark.parametrize(
     ("role", "buckets"),
     [
-        ("ExtractRole", ["Channel"]),
+        ("ExtractRole", ["Channel", "State"]),
         ("MergeRole", ["Channel", "State"]),
         ("ReconcileRole", ["Channel", "State"]),
     ],

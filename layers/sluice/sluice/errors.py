@@ -22,8 +22,8 @@ class SluiceError(Exception):
     """Base of every error that sluice raises on purpose."""
 
 
-class BadPackage(SluiceError):
-    """A package that can never be indexed as it is.
+class Refused(SluiceError):
+    """Something that people have uploaded and that cannot be used as it is.
 
     ``code`` is stable and machine-readable (``kebab-case``), ``sentence`` tells a
     person what is wrong and, where possible, what to do about it.  It may quote the
@@ -37,6 +37,14 @@ class BadPackage(SluiceError):
         super().__init__(f"{code}: {told}")
         self.code = code
         self.sentence = told
+
+
+class BadPackage(Refused):
+    """A package that can never be indexed as it is, or a patch that cannot be applied."""
+
+
+class BadConfig(Refused):
+    """A ``sluice.toml`` that cannot be used."""
 
 
 class Changed(SluiceError):

@@ -21,7 +21,7 @@ from sluice.limits import EXTRACT_ATTEMPTS_MAX
 from sluice.package.read import PackageRead, read_package
 from sluice.printable import printable
 from sluice.record import make_record
-from sluice.staging import Indexed, Rejected, Removed, Staged
+from sluice.staging import AboutFile, Indexed, Rejected, Removed
 from sluice.store import ObjectStore, look
 
 VERSION = 1
@@ -49,7 +49,7 @@ class Extractor:
 
 def extract(
     world: Extractor, key: PackageKey, *, size_hint: int | None = None, received: int = 1
-) -> Staged:
+) -> AboutFile:
     """Look at one object, stage what is found and ask for a merge; returns what was staged.
 
     ``size_hint`` is the size in bytes that the event told; ``received`` counts how often its
@@ -103,7 +103,7 @@ def _read(world: Extractor, key: PackageKey, size_hint: int | None) -> PackageRe
     )
 
 
-def _judge(key: PackageKey, found: PackageRead | None, *, at: int) -> Staged:
+def _judge(key: PackageKey, found: PackageRead | None, *, at: int) -> AboutFile:
     if found is None:
         return Removed(filename=key.filename, extractor=VERSION, at=at)
     identity = Identity.of(found.info)
@@ -136,7 +136,7 @@ def _judge(key: PackageKey, found: PackageRead | None, *, at: int) -> Staged:
         )
 
 
-def _stage(world: Extractor, key: PackageKey, record: Staged) -> None:
+def _stage(world: Extractor, key: PackageKey, record: AboutFile) -> None:
     staging.write(world.state, key.subdir, record, unique=world.unique())
     # The clock is read after the PUT returned, see debounce.
     debounce.windowed(

@@ -9,7 +9,7 @@ import msgspec
 
 from sluice.catalog.leaf import NOT_EXTRACTED, Entries, Entry, Pin, Record, Reject
 from sluice.identity import Identity
-from sluice.staging import Indexed, Rejected, Removed, Staged, encode
+from sluice.staging import AboutFile, Indexed, Rejected, Removed, encode
 
 Verdict = Indexed | Rejected
 RULES = frozenset(
@@ -38,7 +38,7 @@ News = Mapping[str, Verdict | None]
 """By filename: what is known now of the object that is there, or ``None``: it is gone."""
 
 
-def settle(records: Iterable[Staged], observed: Mapping[str, Identity | None]) -> News:
+def settle(records: Iterable[AboutFile], observed: Mapping[str, Identity | None]) -> News:
     """Hold the records against the objects that are there now (``observed``, by filename).
 
     Not there: gone, whatever the records say.  There, and judged by a record with the same

@@ -7,22 +7,28 @@ garbage under names that never recur.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import partial
 
+from msgspec import UNSET
+
 from sluice import fold, headers
 from sluice.base import Base
-from sluice.catalog import leaf, tree
+from sluice.catalog import render, tree
 from sluice.catalog.codec import digest
 from sluice.catalog.commit import Commit, Head, encode_commit
-from sluice.catalog.leaf import Entries, Record, Reject, Rendered
+from sluice.catalog.leaf import Entries, Record, Reject
 from sluice.catalog.reader import CatalogReader
+from sluice.catalog.render import Rendered
 from sluice.catalog.tree import Node, Tree
 from sluice.concurrency import Gather, chunks
 from sluice.fold import Difference, News
+from sluice.inputs import Chosen
 from sluice.keys import Subdir, package_name
 from sluice.limits import NAMES_AT_ONCE
 from sluice.store import ObjectStore
+from sluice.view import PLAIN, Rules
 
 
 @dataclass(slots=True)
@@ -50,17 +56,26 @@ class GenerationWriter:
     catalog: CatalogReader
     gather: Gather
 
-    def draft(self, parent: Tree, base: Base, news: News, *, at: int, anew: bool = False) -> Draft:
+    def draft(
+        self,
+        parent: Tree,
+        base: Base,
+        news: News,
+        *,
+        at: int,
+        rules: Rules = PLAIN,
+        anew: AbstractSet[str] = frozenset(),
+    ) -> Draft:
         """Write leaves and shards of what ``news`` and ``base`` change about ``parent``.
 
-        The base is what stood in the subdir before sluice, see ``fold.over``.  ``anew``: write
-        those of all other names as well.
+        The base is what stood in the subdir before sluice, see ``fold.over``.  ``anew``: names
+        that are written even where nothing changes.
         """
         by_name: dict[str, dict[str, fold.Verdict | None]] = {}
         for filename, verdict in news.items():
             by_name.setdefault(package_name(filename), {})[filename] = verdict
         draft = Draft(at)
-        touched = by_name.keys() | base.names.keys() | (parent.names.keys() if anew else set())
+        touched = by_name.keys() | base.names.keys() | anew
         for names in chunks(sorted(touched), NAMES_AT_ONCE):
             known = self.catalog.entries([parent.names.get(name) for name in names])
             changed: dict[str, Entries] = {}
@@ -69,19 +84,34 @@ class GenerationWriter:
                 draft.taken_over += sum(isinstance(entry, Record) for entry in taken.values())
                 before = fold.over(taken, old)
                 after = fold.apply(before, by_name.get(name, {}), at=at)
-                if after != old or anew:
+                if after != old or name in anew:
                     changed[name] = after
                     draft.difference.note(before, after)
                     # A record there may have hidden a reject of ours that is no more.
                     draft.difference.rejects_changed |= _rejects(old) != _rejects(after)
                     draft.lags_ms += _lags(before, after, at=at)
-            draft.nodes.update(self._write_leaves(changed, at=at))
+            nodes = self._write_leaves(changed, at=at, rules=rules)
+            draft.nodes.update(nodes)
+            draft.difference.rejects_changed |= any(
+                _warns(parent.names.get(name)) or _warns(node) for name, node in nodes.items()
+            )
         return draft
 
     def commit(
-        self, parent: Tree, head: Head, draft: Draft, base: Base, *, public: bool, writer: str
+        self,
+        parent: Tree,
+        head: Head,
+        draft: Draft,
+        base: Base,
+        *,
+        public: bool,
+        writer: str,
+        chosen: Chosen | None = None,
     ) -> Head:
-        """Write tree and commit of a draft, and return the head that would name them."""
+        """Write tree and commit of a draft, and return the head that would name them.
+
+        ``chosen``: what it is made of beside its packages, if that was looked at.
+        """
         generation = max(head.generation, base.generation) + 1
         grown = tree.grow(
             parent,
@@ -91,6 +121,7 @@ class GenerationWriter:
             public=public,
             rejects_changed=draft.difference.rejects_changed,
             info=base.info,
+            inputs=chosen.inputs if chosen else UNSET,
         )
         tree_body = tree.encode(grown)
         tree_digest = digest(tree_body)
@@ -107,6 +138,8 @@ class GenerationWriter:
                 rejected=draft.difference.rejected,
                 taken_over=draft.taken_over,
                 taken_over_shards=shards_digest,
+                config=grown.inputs.config.digest if grown.inputs else None,
+                patch=_patch_digest(grown),
             )
         )
         commit_digest = digest(commit_body)
@@ -118,6 +151,13 @@ class GenerationWriter:
         if base.shard_index and shards_digest:
             key = self.subdir.taken_over(shards_digest)
             puts.append(partial(put, key, base.shard_index, headers.PRIVATE_ZSTD))
+        patch = _patch_digest(grown)
+        if chosen and chosen.patch_body and patch:
+            puts.append(
+                partial(
+                    put, self.subdir.patches.key(patch), chosen.patch_body, headers.PRIVATE_ZSTD
+                )
+            )
         self.gather(_call, puts)
         self.catalog.remember_tree(tree_digest, grown)
         return Head(
@@ -128,9 +168,13 @@ class GenerationWriter:
             writer=writer,
         )
 
-    def _write_leaves(self, changed: Mapping[str, Entries], *, at: int) -> dict[str, Node | None]:
+    def _write_leaves(
+        self, changed: Mapping[str, Entries], *, at: int, rules: Rules
+    ) -> dict[str, Node | None]:
         rendered = {
-            name: leaf.render(name, entries, at=at) for name, entries in changed.items() if entries
+            name: render.render(name, entries, at=at, rules=rules)
+            for name, entries in changed.items()
+            if entries
         }
         self.gather(_call, self._puts(rendered.values()))
         for name, one in rendered.items():
@@ -156,6 +200,15 @@ class GenerationWriter:
 
 def _rejects(entries: Entries) -> dict[str, Reject]:
     return {name: entry for name, entry in entries.items() if isinstance(entry, Reject)}
+
+
+def _warns(node: Node | None) -> bool:
+    return node is not None and node.special is not None and node.special.warnings > 0
+
+
+def _patch_digest(tree: Tree) -> str | None:
+    patch = tree.inputs.patch if tree.inputs else None
+    return patch.instructions if patch else None
 
 
 def _call(put: partial[None]) -> None:

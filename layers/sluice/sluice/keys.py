@@ -9,8 +9,10 @@ another's; the channel at the root of the bucket is ``%``.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import TypeVar
 from urllib.parse import quote, unquote
 
 from sluice.limits import CHANNEL_COMPONENT_CHARS_MAX, FILENAME_CHARS_MAX, NAME_CHARS_MAX
@@ -22,8 +24,18 @@ NOARCH = "noarch"
 
 REPODATA = "repodata.json"
 REPODATA_ZST = "repodata.json.zst"
+REPODATA_BZ2 = "repodata.json.bz2"
+FROM_PACKAGES = "repodata_from_packages.json"
+FROM_PACKAGES_ZST = "repodata_from_packages.json.zst"
+PATCH_INSTRUCTIONS = "patch_instructions.json"
+RUN_EXPORTS = "run_exports.json"
+RUN_EXPORTS_ZST = "run_exports.json.zst"
 SHARD_INDEX = "repodata_shards.msgpack.zst"
 SHARDS_FOLDER = "shards/"
+SLUICE_TOML = "sluice.toml"
+"""The configuration of a channel, beside its subdirs."""
+
+T = TypeVar("T")
 
 _SUBDIR = re.compile(r"noarch|[a-z0-9]+-[a-z0-9]+")
 _SUBDIR_CHARS_MAX = 32
@@ -106,6 +118,11 @@ class Subdir:
     def taken_over_indexes(self) -> Folder:
         """The shard indexes that stood in the subdir before sluice."""
         return Folder(f"taken-over/{self.component}/", ".msgpack.zst")
+
+    @property
+    def patches(self) -> Folder:
+        """What patch packages say about this subdir."""
+        return Folder(f"patches/{self.component}/", ".msgpack.zst")
 
     def shard(self, digest: str) -> str:
         """The key of a shard."""
@@ -207,6 +224,25 @@ def parse_folder(folder: str) -> Subdir | None:
     return Subdir(channel, name)
 
 
+def is_package_name(text: str) -> bool:
+    """Tell whether CEP 26 allows ``text`` as the name of a package."""
+    return len(text) <= NAME_CHARS_MAX and _NAME.fullmatch(text) is not None
+
+
+def config_key(channel: str) -> str:
+    """Where the configuration of a channel lies."""
+    return f"{channel}/{SLUICE_TOML}" if channel else SLUICE_TOML
+
+
+def parse_config_key(key: str) -> str | None:
+    """The channel whose configuration a key is; ``None`` where it is none's."""
+    folder, _, filename = key.rpartition("/")
+    if filename != SLUICE_TOML:
+        return None
+    # A channel is what can hold a subdir.
+    return folder if parse_folder(Subdir(folder, NOARCH).prefix[:-1]) else None
+
+
 def parse_filename(filename: str) -> PackageName | None:
     """Take ``<name>-<version>-<build><suffix>`` apart; ``None`` where CEP 26 forbids it."""
     if len(filename) > FILENAME_CHARS_MAX:
@@ -227,6 +263,21 @@ def parse_filename(filename: str) -> PackageName | None:
         and _BUILD.fullmatch(build)
     )
     return PackageName(name, version, build, suffix) if valid else None
+
+
+def archive_of(filename: str) -> tuple[str, str]:
+    """Part a package's filename into its stem and its extension, without the dot (CEP 48)."""
+    suffix = next(suffix for suffix in PACKAGE_SUFFIXES if filename.endswith(suffix))
+    return filename.removesuffix(suffix), suffix[1:]
+
+
+def by_archive(by_filename: Mapping[str, T]) -> tuple[dict[str, T], dict[str, T]]:
+    """Split by filename into ``packages`` (.tar.bz2) and ``packages.conda`` (CEP 36)."""
+    conda, _ = PACKAGE_SUFFIXES
+    return (
+        {name: value for name, value in by_filename.items() if not name.endswith(conda)},
+        {name: value for name, value in by_filename.items() if name.endswith(conda)},
+    )
 
 
 def package_name(filename: str) -> str:

@@ -115,6 +115,19 @@ JSON_DEPTH_MAX = 32
 CHANNELDATA_FIELD_BYTES_MAX = 16 * KIB
 """Of one field of about.json; a larger one is left out."""
 
+# --- configuration and patches -------------------------------------------------------------
+CONFIG_BYTES_MAX = 64 * KIB
+"""Of one sluice.toml."""
+REVISION_MESSAGE_BYTES_MAX = 8192
+"""CEP 48."""
+
+PATCH_PACKAGE_BYTES_MAX = 64 * MIB
+"""Of a patch package, held in memory; conda-forge's has a few MiB."""
+PATCH_INSTRUCTIONS_BYTES_MAX = 256 * MIB
+"""Of one patch_instructions.json; conda-forge's largest has some 30 MB."""
+PATCH_UNPACKED_BYTES_MAX = 1024 * MIB
+"""Of all that is in a patch package."""
+
 # --- records ------------------------------------------------------------------------------
 RECORD_BYTES_MAX = 256 * KIB
 """Of one record as JSON.  Every client downloads every record."""

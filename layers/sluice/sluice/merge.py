@@ -14,29 +14,36 @@ is the order of the steps (design, section 8):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 import msgspec
+from msgspec import UnsetType
 
 from sluice import debounce, fold, staging
 from sluice.base import Base, read_base
 from sluice.catalog.commit import BEFORE_FIRST, HeadVersion, read_head, swap_head
+from sluice.catalog.leaf import Entries
 from sluice.catalog.reader import CatalogReader
-from sluice.catalog.tree import Tree
+from sluice.catalog.tree import Inputs, Problem, Tree
 from sluice.concurrency import Gather
+from sluice.config import DEFAULT, ChannelConfig
 from sluice.debounce import MergeRequest
 from sluice.errors import Unavailable
 from sluice.fifo import FifoQueue
 from sluice.fold import Difference, News
 from sluice.generation import GenerationWriter
 from sluice.identity import Identity
-from sluice.keys import NOARCH, Subdir
+from sluice.inputs import Chooser, Chosen, to_render_again
+from sluice.keys import NOARCH, Subdir, package_name
 from sluice.limits import MERGE_ATTEMPTS_MAX, MERGE_TIME_RESERVE_MS
 from sluice.publish.publisher import Publisher
-from sluice.staging import Indexed
+from sluice.reconsider import Announcer
+from sluice.staging import AboutFile, Indexed, Reconsidered
 from sluice.store import ObjectStore, look
+from sluice.view import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,15 @@ class Merger:
     unique: Callable[[], str]
     """A string that nobody else has."""
     debounce_seconds: int
+    defaults: ChannelConfig = DEFAULT
+    """Of what a channel's configuration does not say."""
+
+    @property
+    def announcer(self) -> Announcer:
+        """For telling the other subdirs of a channel."""
+        return Announcer(
+            self.state, self.queue, self.gather, self.clock, self.unique, self.debounce_seconds
+        )
 
 
 @dataclass(slots=True)
@@ -98,6 +114,7 @@ def merge(world: Merger, request: MergeRequest, *, time_left_ms: Callable[[], in
         if time_left_ms() < MERGE_TIME_RESERVE_MS and consumed:
             run.report.unfinished = True
             break
+    run.tell_the_channel()
     run.publish()
     if consumed:
         world.state.delete(consumed)
@@ -120,6 +137,8 @@ class _Run:
         )
         self._head = BEFORE_FIRST.head
         self._base_taken = False
+        self._patch_touched = False
+        self._reconsidered = False
         self.report = MergeReport()
 
     def merge_batch(self, after: str | None) -> staging.Batch:
@@ -139,10 +158,15 @@ class _Run:
             f"another merge won the head of {self._subdir.component} {MERGE_ATTEMPTS_MAX} times"
         )
 
+    def tell_the_channel(self) -> None:
+        """Tell the other subdirs of a patch that came or went."""
+        if self._patch_touched:
+            self._world.announcer.tell_all(self._subdir.channel, but=self._subdir)
+
     def publish(self) -> None:
         """Bring the published files up to the head of the last batch."""
         publisher = replace(self._world.publisher, adopt=self._request.adopt)
-        done = publisher.publish(self._subdir, self._head, self._catalog)
+        done = publisher.publish(self._subdir, self._head, self._catalog, tidy=self._reconsidered)
         self.report.files_written += done.files_written
         self.report.foreign_overwritten += done.foreign_overwritten
 
@@ -162,19 +186,37 @@ class _Run:
         """Swap the head to what the batch makes of it; ``None`` where another merge won."""
         head = version.head
         parent = self._catalog.tree(head.tree)
-        news = fold.settle(batch.records, self._observe(batch))
+        about = [record for record in batch.records if not isinstance(record, Reconsidered)]
+        news = fold.settle(about, self._observe(about))
         found = self._find_base(parent, news)
         goes_public, base = found is not None, found or Base()
         at = max(self._world.clock(), parent.at + 1)
-        # What a public parent refers to may have been garbage to whom it is taken back from.
-        draft = self._writer.draft(parent, base, news, at=at, anew=goes_public and parent.public)
+        before = self._catalog.rules(parent)
+        touched = self._touches_patch(about, before)
+        chosen = None
+        if goes_public or (parent.public and (touched or not parent.inputs or _asks(batch))):
+            chosen = self._choose(parent, news, at=at)
+            # It may be the configuration that makes it a patch.
+            touched |= self._touches_patch(about, chosen.rules)
+        anew: AbstractSet[str] = frozenset()
+        if goes_public and parent.public:
+            # What its tree refers to may have been garbage to whom it is taken back from.
+            anew = parent.names.keys()
+        elif chosen and parent.public:
+            anew = to_render_again(parent, before, chosen)
+        rules = chosen.rules if chosen else before
+        draft = self._writer.draft(parent, base, news, at=at, rules=rules, anew=anew)
+        if chosen and _problems(chosen.inputs) != _problems(parent.inputs):
+            draft.difference.rejects_changed = True
         unique = self._world.unique()
-        if draft.nodes or goes_public:
+        if draft.nodes or goes_public or (chosen and chosen.inputs != parent.inputs):
             if goes_public and self._subdir.name != NOARCH:
                 # Before the swap: a merge that dies right after it would not ask again.
                 self._ask_for_noarch()
             public = parent.public or goes_public
-            after = self._writer.commit(parent, head, draft, base, public=public, writer=unique)
+            after = self._writer.commit(
+                parent, head, draft, base, public=public, writer=unique, chosen=chosen
+            )
         elif batch.records:
             after = msgspec.structs.replace(head, epoch=head.epoch + 1, writer=unique)
         else:
@@ -182,6 +224,8 @@ class _Run:
         swapped = swap_head(self._world.state, self._subdir, after, expected=version.etag)
         if swapped is not None:
             self._base_taken |= goes_public
+            self._patch_touched |= touched
+            self._reconsidered |= chosen is not None and parent.public
             self.report.lags_ms += draft.lags_ms
             self.report.difference.extend(draft.difference)
             self.report.taken_over += draft.taken_over
@@ -209,9 +253,35 @@ class _Run:
         # Adopting creates nothing where there is nothing to adopt.
         return base if certain or base.generation or base.records else None
 
-    def _observe(self, batch: staging.Batch) -> dict[str, Identity | None]:
+    def _choose(self, parent: Tree, news: News, *, at: int) -> Chosen:
+        """Look at configuration and patches."""
+        chooser = Chooser(
+            self._world.channel,
+            self._world.state,
+            self._subdir,
+            self._catalog,
+            self._world.gather,
+            self._world.defaults,
+        )
+        return chooser.choose(parent, partial(self._entries_after, parent, news, at), at=at)
+
+    def _entries_after(self, parent: Tree, news: News, at: int, name: str) -> Entries:
+        """What the catalog will hold of a package once ``news`` is committed."""
+        known = self._catalog.entries([parent.names.get(name)])[0]
+        of_name = {file: verdict for file, verdict in news.items() if package_name(file) == name}
+        return fold.apply(known, of_name, at=at)
+
+    def _touches_patch(self, about: Iterable[AboutFile], rules: Rules) -> bool:
+        name = rules.config.patches
+        return (
+            name is not None
+            and self._subdir.name == NOARCH
+            and any(package_name(record.filename) == name for record in about)
+        )
+
+    def _observe(self, about: Iterable[AboutFile]) -> dict[str, Identity | None]:
         """Look at the object behind every filename of the batch."""
-        filenames = sorted({record.filename for record in batch.records})
+        filenames = sorted({record.filename for record in about})
         keys = [self._subdir.public(filename) for filename in filenames]
         infos = self._world.gather(partial(look, self._world.channel), keys)
         return {
@@ -227,6 +297,14 @@ class _Run:
             debounce_seconds=self._world.debounce_seconds,
             create=True,
         ).send_to(self._world.queue)
+
+
+def _asks(batch: staging.Batch) -> bool:
+    return any(isinstance(record, Reconsidered) for record in batch.records)
+
+
+def _problems(inputs: Inputs | UnsetType) -> list[Problem]:
+    return inputs.problems if inputs else []
 
 
 def _has_package(news: News) -> bool:

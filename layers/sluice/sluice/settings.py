@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sluice.config import ChannelConfig
 from sluice.debounce import DEBOUNCE_SECONDS_MIN
 from sluice.errors import Misconfigured
 
@@ -67,14 +68,20 @@ class MergeSettings:
     owner: str
     """Who publishes: the state bucket's name, written into the metadata of every index file."""
     index_max_age_seconds: int
+    channel_defaults: ChannelConfig
+    """Of what a channel's ``sluice.toml`` does not say."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> MergeSettings:
-        """Read also ``OWNER`` and ``INDEX_CACHE_MAX_AGE``."""
+        """Read also ``OWNER``, ``INDEX_CACHE_MAX_AGE`` and the defaults of channels.
+
+        Those are ``DEFAULT_RUN_EXPORTS`` and ``DEFAULT_TIMESTAMPS``.
+        """
         return cls(
             common=Settings.from_env(env),
             owner=_text(env, "OWNER"),
             index_max_age_seconds=_whole(env, "INDEX_CACHE_MAX_AGE", at_least=0),
+            channel_defaults=_channel_defaults(env),
         )
 
 
@@ -89,6 +96,8 @@ class ReconcileSettings:
     """See ``MergeSettings``."""
     retention_days: int
     """For how long after its successor was published a generation can still be read."""
+    channel_defaults: ChannelConfig
+    """See ``MergeSettings``."""
     channel_prefixes: tuple[str, ...]
     """Only subdirs whose folders begin with one of these are looked at; ``("",)``: all."""
 
@@ -96,7 +105,7 @@ class ReconcileSettings:
     def from_env(cls, env: Mapping[str, str]) -> ReconcileSettings:
         """Read also ``UPLOAD_QUEUE_URL``, ``RECONCILE_QUEUE_URL``, ``OWNER``, ``RETENTION_DAYS``.
 
-        ``CHANNEL_PREFIXES`` may be empty or missing.
+        The defaults of channels as merge does; ``CHANNEL_PREFIXES`` may be empty or missing.
         """
         return cls(
             common=Settings.from_env(env),
@@ -104,8 +113,23 @@ class ReconcileSettings:
             reconcile_queue_url=_text(env, "RECONCILE_QUEUE_URL"),
             owner=_text(env, "OWNER"),
             retention_days=_whole(env, "RETENTION_DAYS", at_least=1),
+            channel_defaults=_channel_defaults(env),
             channel_prefixes=_prefixes(env),
         )
+
+
+def _channel_defaults(env: Mapping[str, str]) -> ChannelConfig:
+    return ChannelConfig(
+        run_exports=_flag(env, "DEFAULT_RUN_EXPORTS"),
+        timestamps="warn" if _one_of(env, "DEFAULT_TIMESTAMPS", "warn", "reject") else "reject",
+    )
+
+
+def _one_of(env: Mapping[str, str], name: str, yes: str, no: str) -> bool:
+    text = _text(env, name)
+    if text not in (yes, no):
+        raise Misconfigured(f"{name} must be {yes} or {no}, not {text!r}")
+    return text == yes
 
 
 def _prefixes(env: Mapping[str, str]) -> tuple[str, ...]:
@@ -130,7 +154,4 @@ def _whole(env: Mapping[str, str], name: str, *, at_least: int) -> int:
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:
-    text = _text(env, name)
-    if text not in ("true", "false"):
-        raise Misconfigured(f"{name} must be true or false, not {text!r}")
-    return text == "true"
+    return _one_of(env, name, "true", "false")

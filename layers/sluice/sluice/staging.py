@@ -22,7 +22,8 @@ from sluice.limits import MERGE_BATCH_BYTES_MAX, MERGE_BATCH_RECORDS_MAX
 from sluice.parsing import UNDECODABLE
 from sluice.store import ObjectInfo, ObjectStore
 
-FORMAT = 1
+FORMAT = 2
+"""What this version writes and reads: 2 brought ``Reconsidered``, all else is as in 1."""
 
 
 class _Staged(msgspec.Struct, frozen=True, kw_only=True, tag_field="verdict"):
@@ -31,7 +32,7 @@ class _Staged(msgspec.Struct, frozen=True, kw_only=True, tag_field="verdict"):
     """Version of the extractor that judged."""
     at: int
     """When it was staged, ms since the epoch; decides nothing but ties."""
-    format: int = FORMAT
+    format: int = 1
 
 
 class Indexed(_Staged, frozen=True, kw_only=True, tag="indexed"):
@@ -68,7 +69,18 @@ class Rejected(_Staged, frozen=True, kw_only=True, tag="rejected"):
     """Of the object, where it was read before the package turned out to break a rule."""
 
 
-Staged = Indexed | Removed | Rejected
+class Reconsidered(_Staged, frozen=True, kw_only=True, tag="reconsidered"):
+    """Configuration or patches of the channel may be other ones: look at them.
+
+    ``filename`` is that of the configuration.  A sluice that does not know this record leaves it
+    where it is, for one that does.
+    """
+
+    format: int = FORMAT
+
+
+AboutFile = Indexed | Removed | Rejected
+Staged = AboutFile | Reconsidered
 
 
 class _AnyFormat(msgspec.Struct):

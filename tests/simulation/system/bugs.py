@@ -14,7 +14,7 @@ from unittest import mock
 
 import sluice.merge
 from sluice import fold, staging
-from sluice.catalog import leaf
+from sluice.catalog import leaf, render
 from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
 from sluice.keys import SHARD_INDEX, Subdir
 from sluice.publish import fence, publisher
@@ -22,6 +22,7 @@ from sluice.reconcile import collect, compare, subdir
 from sluice.reconcile.compare import Kind
 from sluice.staging import Indexed, Rejected, Staged
 from sluice.store import ETag, Headers, ObjectStore
+from sluice.view import Rules
 from tests.simulation.system.bucket import Bucket
 
 
@@ -108,13 +109,13 @@ def _garbage_is_collected_without_regard_to_retention() -> AbstractContextManage
 
 
 def _names_recur() -> AbstractContextManager[object]:
-    plain = leaf.render
+    plain = render.render
 
-    def render(name: str, entries: leaf.Entries, *, at: int) -> leaf.Rendered:
+    def undated(name: str, entries: leaf.Entries, *, at: int, rules: Rules) -> render.Rendered:
         del at
-        return plain(name, entries, at=0)
+        return plain(name, entries, at=0, rules=rules)
 
-    return mock.patch.object(leaf, "render", render)
+    return mock.patch.object(render, "render", undated)
 
 
 def _the_event_is_believed() -> AbstractContextManager[object]:

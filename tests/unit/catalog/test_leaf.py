@@ -8,10 +8,11 @@ import msgpack
 import msgspec
 import pytest
 
-from sluice.catalog import codec, leaf
+from sluice.catalog import codec, leaf, render, shard
 from sluice.catalog.leaf import Entry, Leaf, Pin, Record, Reject
 from sluice.catalog.tree import Node
 from sluice.errors import TooNew
+from sluice.view import View
 from tests.support.staged import A2, A, identity_of, record_of, unzstd
 
 AT = 1_750_000_000_000
@@ -29,7 +30,7 @@ EVERY_KIND: dict[str, Entry] = {"alpha-1-0.conda": record("alpha-1-0.conda"), "r
 
 
 def test_a_leaf_comes_back_with_every_kind_of_entry() -> None:
-    body = leaf.render("alpha", EVERY_KIND, at=AT).leaf_body
+    body = render.render("alpha", EVERY_KIND, at=AT).leaf_body
     assert leaf.decode(body, what="leaf") == Leaf(at=AT, entries=EVERY_KIND)
 
 
@@ -46,7 +47,7 @@ def test_a_node_tells_what_its_leaf_and_shard_hold() -> None:
         "alpha-3.0-0.conda": REJECT,
         "alpha-4.0-0.conda": PIN,
     }
-    rendered = leaf.render("alpha", entries, at=AT)
+    rendered = render.render("alpha", entries, at=AT)
     assert rendered.shard_body
     assert rendered.node == Node(
         leaf=sha256(rendered.leaf_body).digest(),
@@ -67,19 +68,19 @@ def test_what_is_kept_out_on_purpose_stands_in_the_shard_as_removed() -> None:
         "alpha-3.0-0.conda": PIN,
         A2: REJECT,
     }
-    body = leaf.render("alpha", entries, at=AT).shard_body
+    body = render.render("alpha", entries, at=AT).shard_body
     assert body
     assert msgpack.unpackb(unzstd(body))["removed"] == ["alpha-3.0-0.conda", "alpha-4.0-0.conda"]
 
 
 def test_nobody_judges_a_pin_so_none_is_ever_outdated() -> None:
     old = msgspec.structs.replace(PIN, extractor=0)
-    assert leaf.render("alpha", {A: record(A), A2: old}, at=AT).node.extractor == 1
-    assert leaf.render("alpha", {A2: old}, at=AT).node.extractor == leaf.NEVER_OUTDATED
+    assert render.render("alpha", {A: record(A), A2: old}, at=AT).node.extractor == 1
+    assert render.render("alpha", {A2: old}, at=AT).node.extractor == leaf.NEVER_OUTDATED
 
 
 def test_a_name_without_records_has_no_shard() -> None:
-    rendered = leaf.render("alpha", {A: REJECT, A2: PIN}, at=AT)
+    rendered = render.render("alpha", {A: REJECT, A2: PIN}, at=AT)
     assert rendered.shard_body is None
     assert (rendered.node.shard, rendered.node.records) == (None, 0)
     assert (rendered.node.oldest, rendered.node.newest) == (None, None)
@@ -87,12 +88,12 @@ def test_a_name_without_records_has_no_shard() -> None:
 
 def test_files_without_a_parsable_name_have_no_shard_either() -> None:
     taken_over = Record(identity=identity_of(), extractor=0, record={"indexed_timestamp": AT})
-    rendered = leaf.render("", {"Odd Name.conda": taken_over}, at=AT)
+    rendered = render.render("", {"Odd Name.conda": taken_over}, at=AT)
     assert (rendered.shard_body, rendered.node.records) == (None, 1)
 
 
 def test_the_same_content_in_another_commit_has_another_name() -> None:
-    one, other = (leaf.render("alpha", {A: record(A)}, at=at) for at in (AT, AT + 1))
+    one, other = (render.render("alpha", {A: record(A)}, at=at) for at in (AT, AT + 1))
     assert one.node.leaf != other.node.leaf
     assert one.node.shard != other.node.shard
 
@@ -104,11 +105,11 @@ def test_the_order_in_which_entries_came_does_not_show() -> None:
         assert isinstance(entry, Record)
         fields = dict(reversed(entry.record.items()))
         turned[filename] = Record(identity=entry.identity, extractor=1, record=fields)
-    assert leaf.render("alpha", turned, at=AT) == leaf.render("alpha", entries, at=AT)
+    assert render.render("alpha", turned, at=AT) == render.render("alpha", entries, at=AT)
 
 
 def test_a_shard_is_what_cep_16_says_with_digests_as_bytes() -> None:
-    rendered = leaf.render("alpha", {A: record(A, b"1"), A2: record(A2, b"2")}, at=AT)
+    rendered = render.render("alpha", {A: record(A, b"1"), A2: record(A2, b"2")}, at=AT)
     assert rendered.shard_body
     expected = {
         filename: {
@@ -128,12 +129,12 @@ def test_a_shard_is_what_cep_16_says_with_digests_as_bytes() -> None:
 
 @pytest.mark.parametrize(("field", "value"), [("md5", None), ("md5", ""), ("license", "MIT")])
 def test_what_is_no_digest_stays_as_it_is_in_a_shard(field: str, value: object) -> None:
-    body = leaf.shard({A: {field: value}}, at=AT)
+    body = shard.encode(View(records={A: {field: value}}), at=AT)
     assert msgpack.unpackb(unzstd(body))["packages.conda"] == {A: {field: value}}
 
 
 def test_a_shard_always_has_both_package_maps() -> None:
-    assert msgpack.unpackb(unzstd(leaf.shard({}, at=AT))) == {
+    assert msgpack.unpackb(unzstd(shard.encode(View(), at=AT))) == {
         "at": AT,
         "packages": {},
         "packages.conda": {},
@@ -169,4 +170,4 @@ def test_a_listing_digest_is_the_same_from_a_listing_in_any_order() -> None:
         leaf.Listed(filename, identity.etag, identity.size)
         for filename, identity in ((A2, identity_of(b"r")), (A, identity_of(b"1")))
     ]
-    assert leaf.listing_digest(listing) == leaf.render("alpha", entries, at=AT).node.listing
+    assert leaf.listing_digest(listing) == render.render("alpha", entries, at=AT).node.listing

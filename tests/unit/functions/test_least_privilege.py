@@ -14,7 +14,7 @@ import msgpack
 import pytest
 
 from sluice import zstd
-from tests.support.channel import Package, conda, tar_bz2
+from tests.support.channel import PATCHES, Package, conda, patch_package, tar_bz2
 from tests.support.functions import (
     BACK,
     BUCKET,
@@ -93,6 +93,18 @@ def tell(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     story.merge()
     story.upload(conda(linux, payload=b"overwritten"))
     story.remove(other)
+    story.merge()
+
+    # Everything that a configuration can ask for, patches with it; then nothing of it.
+    story.configure(f'[sluice]\npatches = "{PATCHES}"\nrun-exports = true\nrepodata-bz2 = true\n')
+    story.merge()
+    story.upload(patch_package("1", {"linux-64": {"remove": [kept.filename]}}))
+    story.merge()
+    story.upload(conda({**linux, "name": "patched"}))
+    story.merge()
+    story.configure("[index-config]\nwrite-zst = false\nwrite-shards = false\n")
+    story.merge()
+    story.configure(f'[sluice]\npatches = "{PATCHES}"\nrun-exports = true\nrepodata-bz2 = true\n')
     story.merge()
 
     # Failures.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 import pytest
 
-from sluice.catalog.leaf import Entries, Pin, Record, Reject
+from sluice.catalog.leaf import Entries, Kept, Pin, Record, Reject
 from sluice.errors import Corrupt
 from sluice.publish import repodata
 from sluice.publish.fence import Stamp
 from sluice.publish.repodata import Contents, Records
+from sluice.view import PLAIN, view
 from tests.support.staged import A2, A, B, identity_of
 
 STAMP = Stamp(3, "ab" * 32, "me")
@@ -33,6 +35,13 @@ def render(records: Records, *removed: str, **info: Any) -> bytes:
     """Render."""
     contents = Contents(records, set(removed))
     return repodata.render(contents, info=info, subdir="linux-64", stamp=STAMP)
+
+
+def contents_of(leaves: Iterable[Entries]) -> Contents:
+    contents = Contents()
+    for entries in leaves:
+        contents.add(view(entries, PLAIN))
+    return contents
 
 
 def texts(contents: Contents) -> dict[str, bytes]:
@@ -100,30 +109,39 @@ def test_what_is_not_such_an_index_is_corrupt(body: bytes) -> None:
 
 
 def test_a_record_is_serialised_with_sorted_keys_at_every_depth_and_rejects_are_left_out() -> None:
-    contents = repodata.contents_of([{B: record(b={"y": 1, "x": "é"}, a=[1]), A: REJECT}])
+    contents = contents_of([{B: record(b={"y": 1, "x": "é"}, a=[1]), A: REJECT}])
     assert texts(contents) == {B: '{"a":[1],"b":{"x":"é","y":1}}'.encode()}
     assert contents.removed == set()
 
 
 def test_pins_are_what_was_removed() -> None:
-    assert repodata.contents_of([{A: PIN}, {B: PIN, A2: REJECT}]) == Contents({}, {A, B})
+    assert contents_of([{A: PIN}, {B: PIN, A2: REJECT}]) == Contents({}, {A, B})
 
 
-def test_splicing_replaces_adds_and_drops_and_leaves_the_rest_alone() -> None:
+def test_dropping_and_adding_leaves_all_other_names_alone() -> None:
     before: Entries = {A: record(n=1), A2: record(n=2), "alpha-4.0-0.conda": PIN}
     after: Entries = {A: record(n=9), "alpha-3.0-0.conda": PIN, A2: REJECT}
     rest: Entries = {B: record(n=7), "beta-2.0-0.conda": PIN}
-    previous = repodata.contents_of([before, rest])
-    spliced = repodata.splice(previous, [(before, after)])
-    expected = repodata.contents_of([after, rest])
-    assert (texts(spliced), spliced.removed) == (texts(expected), expected.removed)
-    assert (set(previous.records), previous.removed) == (
-        {A, A2, B},
-        {"alpha-4.0-0.conda", "beta-2.0-0.conda"},
-    )
+    contents = contents_of([before, rest])
+    contents.drop(before)
+    contents.add(view(after, PLAIN))
+    expected = contents_of([after, rest])
+    assert (texts(contents), contents.removed) == (texts(expected), expected.removed)
 
 
-def test_splicing_nothing_changes_nothing() -> None:
-    contents = Contents(raw(a="{}"), {B})
-    assert repodata.splice(contents, []) == contents
-    assert repodata.splice(contents, [({}, {})]) == contents
+def test_records_of_revision_3_stand_in_their_buckets_and_leave_no_empty_one() -> None:
+    new: Entries = {A: record(extra_depends={"gpu": ["cuda"]})}
+    wheel: Entries = {
+        "x-1-py3-none-any.whl": Kept(identity=None, extractor=0, bucket="whl", record={"name": "x"})
+    }
+    contents = contents_of([new, wheel])
+    assert {bucket: list(of) for bucket, of in contents.v3.items()} == {
+        "conda": [A.removesuffix(".conda")],
+        "whl": ["x-1-py3-none-any"],
+    }
+    read = repodata.read(repodata.render(contents, info={}, subdir="noarch", stamp=STAMP))
+    assert (read.records, read.removed, read.v3) == (contents.records, set(), contents.v3)
+    contents.drop(new)
+    assert list(contents.v3) == ["whl"]
+    contents.drop(wheel)
+    assert b'"v3"' not in repodata.render(contents, info={}, subdir="noarch", stamp=STAMP)

@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from sluice import extract
-from sluice.catalog import leaf
+from sluice.catalog import render
 from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Pin, Record, Reject
 from sluice.catalog.tree import EMPTY, Tree
 from sluice.identity import Identity
@@ -50,7 +50,7 @@ def tree(entries: Mapping[str, Entry]) -> Tree:
     names: dict[str, dict[str, Entry]] = {}
     for filename, entry in entries.items():
         names.setdefault(package_name(filename), {})[filename] = entry
-    nodes = {name: leaf.render(name, files, at=1).node for name, files in names.items()}
+    nodes = {name: render.render(name, files, at=1).node for name, files in names.items()}
     return structs.replace(EMPTY, names=nodes)
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
 
-from sluice import zstd
-from sluice.catalog.codec import FORMAT, digest, pack, pack_plain, unpack
-from sluice.catalog.tree import Node
+from sluice.catalog.codec import FORMAT, unpack
 from sluice.identity import Identity
-from sluice.keys import PACKAGE_SUFFIXES
 
 NOT_EXTRACTED = 0
 """Extractor version of what no extractor judged, but for the lack of a better verdict is believed:
@@ -47,6 +43,11 @@ class Record(_Entry, frozen=True, kw_only=True, tag="record"):
         """Whether it is of an index before sluice, and nothing better was ever known."""
         return not self.digests_from
 
+    @property
+    def known_run_exports(self) -> Any:
+        """Its run exports, ``{}`` where it has none; ``None`` where nobody ever looked (CEP 21)."""
+        return self.run_exports if self.taken_over else self.run_exports or {}
+
 
 class Reject(_Entry, frozen=True, kw_only=True, tag="reject"):
     """The file cannot be indexed."""
@@ -67,7 +68,23 @@ class Pin(_Entry, frozen=True, kw_only=True, tag="pin"):
     reason: str
 
 
-Entry = Record | Reject | Pin
+class Kept(_Entry, frozen=True, kw_only=True, tag="kept"):
+    """A record of an index before sluice in a v3 bucket that sluice does not fill (CEP 48).
+
+    Nobody judges it: its file is no conda package, and may lie elsewhere.  In the leaf it stands
+    under ``<stem>.<bucket>``.
+    """
+
+    bucket: str
+    """``whl``, or one that is not known yet."""
+    record: dict[str, Any]
+
+    def stem(self, filename: str) -> str:
+        """Its name in the bucket."""
+        return filename.removesuffix(f".{self.bucket}")
+
+
+Entry = Record | Reject | Pin | Kept
 Entries = Mapping[str, Entry]
 """By filename."""
 
@@ -90,87 +107,9 @@ class Listed(NamedTuple):
     """Bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """What one name becomes: objects to write and the node that refers to them."""
-
-    node: Node
-    leaf_body: bytes
-    shard_body: bytes | None
-    """The public shard; ``None`` where the name has no records."""
-
-
 def decode(body: bytes, *, what: str) -> Leaf:
     """Read a stored leaf; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
     return unpack(body, Leaf, what=what)
-
-
-def render(name: str, entries: Entries, *, at: int) -> Rendered:
-    """Serialise the entries of one name, which must not be empty, as of the commit at ``at``."""
-    leaf_body = pack(Leaf(at=at, entries=dict(entries)))
-    records = records_of(entries)
-    # The files under "" have no parsable name, so there is no shard a client could ask for.
-    shard_body = shard(records, pinned(entries), at=at) if records and name else None
-    times = [r["indexed_timestamp"] for r in records.values()]
-    node = Node(
-        leaf=bytes.fromhex(digest(leaf_body)),
-        shard=bytes.fromhex(digest(shard_body)) if shard_body else None,
-        listing=listing_digest(listed(entries)),
-        records=len(records),
-        rejects=sum(isinstance(entry, Reject) for entry in entries.values()),
-        extractor=min(
-            (entry.extractor for entry in entries.values() if not isinstance(entry, Pin)),
-            default=NEVER_OUTDATED,
-        ),
-        oldest=min(times, default=None),
-        newest=max(times, default=None),
-    )
-    return Rendered(node, leaf_body, shard_body)
-
-
-def records_of(entries: Entries) -> dict[str, dict[str, Any]]:
-    """The records among the entries, by filename, sorted."""
-    return {
-        filename: entry.record
-        for filename, entry in sorted(entries.items())
-        if isinstance(entry, Record)
-    }
-
-
-def pinned(entries: Entries) -> list[str]:
-    """The files that are kept out on purpose, sorted."""
-    return sorted(name for name, entry in entries.items() if isinstance(entry, Pin))
-
-
-def shard(
-    records: Mapping[str, Mapping[str, Any]], removed: Sequence[str] = (), *, at: int
-) -> bytes:
-    """Serialise the public shard of one name (CEP 16); filenames sorted.
-
-    Digests are bytes there.  Both package maps are always present: py-rattler asks for them.
-    ``at`` is a key that clients ignore; it keeps a shard's name from ever recurring, so that
-    garbage collection needs no lock.
-    """
-    packages, packages_conda = by_archive(
-        {filename: _with_binary_digests(record) for filename, record in records.items()}
-    )
-    content = {
-        "at": at,
-        "packages": packages,
-        "packages.conda": packages_conda,
-        "removed": list(removed),
-    }
-    ordered = msgspec.to_builtins(content, builtin_types=(bytes,), order="sorted")
-    return zstd.compress(pack_plain(ordered))
-
-
-def by_archive(records: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Split by filename into ``packages`` (.tar.bz2) and ``packages.conda`` (CEP 36)."""
-    conda, _ = PACKAGE_SUFFIXES
-    return (
-        {name: record for name, record in records.items() if not name.endswith(conda)},
-        {name: record for name, record in records.items() if name.endswith(conda)},
-    )
 
 
 def listed(entries: Entries) -> Iterator[Listed]:
@@ -187,10 +126,3 @@ def listing_digest(files: Iterable[Listed]) -> bytes:
     """
     lines = "".join(f"{filename}\0{etag}\0{size}\n" for filename, etag, size in sorted(files))
     return sha256(lines.encode()).digest()[:_LISTING_DIGEST_BYTES]
-
-
-def _with_binary_digests(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: bytes.fromhex(value) if key in ("md5", "sha256") and value else value
-        for key, value in record.items()
-    }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sluice import config
 from sluice.catalog import leaf as leaves
+from sluice.catalog import patches
 from sluice.catalog import tree as trees
 from sluice.catalog.leaf import Entries
 from sluice.catalog.tree import EMPTY, Node, Tree
@@ -12,7 +14,9 @@ from sluice.concurrency import Gather
 from sluice.errors import Corrupt
 from sluice.keys import Subdir
 from sluice.limits import LEAVES_REMEMBERED_MAX
+from sluice.patch import Instructions
 from sluice.store import ObjectStore
+from sluice.view import PLAIN, Rules
 
 
 class CatalogReader:
@@ -24,6 +28,7 @@ class CatalogReader:
         self._gather = gather
         self._trees: dict[str, Tree] = {}
         self._leaves: dict[bytes, Entries] = {}
+        self._patches: dict[str, Instructions] = {}
 
     def tree(self, digest: str | None) -> Tree:
         """The tree of that digest; raises ``Corrupt`` where it is missing or unreadable."""
@@ -45,6 +50,31 @@ class CatalogReader:
     def entries(self, nodes: Iterable[Node | None]) -> list[Entries]:
         """The entries of each node's leaf, empty for ``None``; raises ``Corrupt``."""
         return self._gather(self._entries, nodes)
+
+    def rules(self, tree: Tree) -> Rules:
+        """What decides, beside its leaves, what clients see of a tree; raises ``Corrupt``."""
+        if not tree.inputs:
+            return PLAIN
+        patch = tree.inputs.patch
+        return Rules(
+            config=config.from_plain(tree.inputs.config.settings),
+            instructions=self._instructions(patch.instructions) if patch else None,
+        )
+
+    def remember_instructions(self, digest: str, instructions: Instructions) -> None:
+        """Keep what has just been written."""
+        self._patches[digest] = instructions
+
+    def _instructions(self, digest: str | None) -> Instructions | None:
+        if digest is None:
+            return None
+        if digest not in self._patches:
+            key = self._subdir.patches.key(digest)
+            stored = self._state.get(key)
+            if stored is None:
+                raise Corrupt(f"a tree refers to {key}, but there is no such patch")
+            self._patches[digest] = patches.decode(stored.body, what=key)
+        return self._patches[digest]
 
     def remember_tree(self, digest: str, tree: Tree) -> None:
         """Keep a tree that has just been written."""

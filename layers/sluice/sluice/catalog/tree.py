@@ -8,7 +8,24 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from sluice.catalog.codec import FORMAT, pack, unpack
+from sluice import zstd
+from sluice.catalog.codec import FORMAT, pack_plain, unpack
+from sluice.identity import Identity
+
+
+class Special(msgspec.Struct, frozen=True, array_like=True):
+    """What is unusual about the records of one name.  Stored as an array, as ``Node`` is."""
+
+    shown: int
+    """How many of them clients see: a patch may take some out, the configuration too, and records
+    of another tool may have come along."""
+    v3: int
+    """How many of those stand in revision 3 of repodata (CEP 48)."""
+    v3_oldest: int | None
+    """Least ``indexed_timestamp`` of those, ms since the epoch."""
+    v3_newest: int | None
+    warnings: int
+    """How many records have a ``timestamp`` that cannot be (CEP 47)."""
 
 
 class Node(msgspec.Struct, frozen=True, array_like=True):
@@ -27,6 +44,59 @@ class Node(msgspec.Struct, frozen=True, array_like=True):
     oldest: int | None
     """Least ``indexed_timestamp`` of the records, ms since the epoch (CEP 48)."""
     newest: int | None
+    special: Special | None = None
+    """``None``: all records are shown, none in revision 3, and there is nothing to warn of."""
+
+    @property
+    def shown(self) -> int:
+        """How many records clients see."""
+        return self.special.shown if self.special else self.records
+
+
+class ConfigInForce(msgspec.Struct, frozen=True, kw_only=True):
+    """The configuration that a generation was made under."""
+
+    seen: Identity | None
+    """The ``sluice.toml`` that was looked at last, valid or not; ``None``: there was none."""
+    digest: str | None
+    """SHA-256 of the one in force; ``None``: the defaults alone."""
+    settings: dict[str, Any]
+    """What they come to, see ``config.to_plain``."""
+    defaults: str
+    """``config.fingerprint`` of the stack's defaults that went into it."""
+
+
+class PatchInForce(msgspec.Struct, frozen=True, kw_only=True):
+    """The patch package that a generation was made under."""
+
+    package: str
+    """Its filename, in ``noarch``."""
+    sha256: str
+    """Of the package."""
+    instructions: str | None
+    """Digest of what it says about this subdir, see ``Subdir.patches``; ``None``: nothing."""
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration or a patch that cannot be used; the last good one stays in force."""
+
+    filename: str
+    identity: Identity
+    code: str
+    sentence: str
+    at: int
+    """When it was found, ms since the epoch."""
+
+
+class Inputs(msgspec.Struct, frozen=True, kw_only=True):
+    """What a generation was made of beside its packages."""
+
+    config: ConfigInForce
+    patch: PatchInForce | None
+    problems: list[Problem]
+    """Of the channel; only ``noarch`` tells of them."""
+    renderer: int
+    """Version of what made its shards of its leaves."""
 
 
 class Tree(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,12 +114,19 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
     info: dict[str, Any] | UnsetType = UNSET
     """What the index before sluice said for clients about the channel, in ``info`` (CEP 36);
     absent where there was nothing."""
+    inputs: Inputs | UnsetType = UNSET
+    """Absent until the subdir is public, and in trees of before there was a configuration."""
     format: int = FORMAT
 
     @property
     def records(self) -> int:
         """How many files are in the index."""
         return sum(node.records for node in self.names.values())
+
+    @property
+    def shown(self) -> int:
+        """How many records clients see."""
+        return sum(node.shown for node in self.names.values())
 
 
 NO_INFO: Mapping[str, Any] = {}
@@ -59,7 +136,11 @@ EMPTY = Tree(generation=0, at=0, public=False, rejects_generation=0, names={})
 
 def encode(tree: Tree) -> bytes:
     """Serialise, with the names in order."""
-    return pack(tree)
+    plain = msgspec.to_builtins(tree, builtin_types=(bytes,), order="deterministic")
+    for node in plain["names"].values():
+        if node[-1] is None:  # half a million of them stay as short as they can be
+            node.pop()
+    return zstd.compress_private(pack_plain(plain))
 
 
 def decode(body: bytes, *, what: str) -> Tree:
@@ -67,7 +148,7 @@ def decode(body: bytes, *, what: str) -> Tree:
     return unpack(body, Tree, what=what)
 
 
-def grow(
+def grow(  # noqa: PLR0913 - a generation is made of that much
     parent: Tree,
     nodes: Mapping[str, Node | None],
     *,
@@ -76,10 +157,11 @@ def grow(
     public: bool,
     rejects_changed: bool,
     info: Mapping[str, Any] = NO_INFO,
+    inputs: Inputs | UnsetType = UNSET,
 ) -> Tree:
     """The next generation: ``nodes`` replace those of their names, ``None`` drops the name.
 
-    ``info``, if any, replaces the parent's.
+    ``info`` and ``inputs``, if any, replace the parent's.
     """
     names = {name: node for name, node in parent.names.items() if name not in nodes}
     names.update((name, node) for name, node in nodes.items() if node)
@@ -90,6 +172,7 @@ def grow(
         rejects_generation=generation if rejects_changed else parent.rejects_generation,
         names=names,
         info=dict(info) if info else parent.info,
+        inputs=inputs or parent.inputs,
     )
 
 

@@ -53,7 +53,7 @@ def read_conda_info(fetch: Fetch, size: int, file: str) -> dict[str, bytes]:
 
     ``size`` is that of the whole object in bytes, ``file`` the package's name.
     """
-    packed = _info_archive(fetch, size, file)
+    packed = _component_archive(fetch, size, file, "info", packed_bytes_max=INFO_PACKED_BYTES_MAX)
     return read_info(
         _unpack(packed, file),
         file,
@@ -62,8 +62,21 @@ def read_conda_info(fetch: Fetch, size: int, file: str) -> dict[str, bytes]:
     )
 
 
-def _info_archive(fetch: Fetch, size: int, file: str) -> bytes:
-    """Fetch the ``info-*.tar.zst`` member."""
+def unpack_payload(body: bytes, file: str) -> Iterator[bytes]:
+    """Unpack the ``pkg-*.tar.zst`` member of a package that is at hand."""
+
+    def fetch(start: int, length: int) -> bytes:
+        return body[start : start + length]
+
+    size = len(body)
+    packed = _component_archive(fetch, size, file, "pkg", packed_bytes_max=size)
+    return _unpack(packed, file)
+
+
+def _component_archive(
+    fetch: Fetch, size: int, file: str, kind: str, *, packed_bytes_max: int
+) -> bytes:
+    """Fetch the ``<kind>-*.tar.zst`` member."""
     tail_start = max(0, size - CONDA_TAIL_BYTES)
     window = _Window(size)
     window.hold(tail_start, fetch(tail_start, size - tail_start))
@@ -74,20 +87,21 @@ def _info_archive(fetch: Fetch, size: int, file: str) -> bytes:
     with archive:
         members = archive.infolist()
         _must_be_sound(members, archive.start_dir, file)
-        info = _component(members, "info", file)
-        _component(members, "pkg", file)  # without it no client can install
-        if info.compress_size > INFO_PACKED_BYTES_MAX:
+        # Without both of them no client can install.
+        components = {name: _component(members, name, file) for name in ("info", "pkg")}
+        wanted = components[kind]
+        if wanted.compress_size > packed_bytes_max:
             raise BadPackage(
                 "info-too-large",
-                f"{file}: {info.filename} has {info.compress_size // MIB} MiB; the most that "
-                f"is read is {INFO_PACKED_BYTES_MAX // MIB} MiB.",
+                f"{file}: {wanted.filename} has {wanted.compress_size // MIB} MiB; the most that "
+                f"is read is {packed_bytes_max // MIB} MiB.",
             )
-        start = info.header_offset
-        end = min(archive.start_dir, start + ZIP_LOCAL_HEADER_BYTES_MAX + info.compress_size)
+        start = wanted.header_offset
+        end = min(archive.start_dir, start + ZIP_LOCAL_HEADER_BYTES_MAX + wanted.compress_size)
         if start < tail_start:
             window.hold(start, fetch(start, end - start))
         try:
-            return archive.read(info)
+            return archive.read(wanted)
         except _ZIP_ERRORS as error:
             raise _not_a_zip(file) from error
 
@@ -165,7 +179,7 @@ def _unpack(packed: bytes, file: str) -> Iterator[bytes]:
     except zstandard.ZstdError as error:
         raise BadPackage(
             "zstd-invalid",
-            f"{file}: its info archive is not zstd, or it is damaged. Build or upload it again.",
+            f"{file}: an archive in it is not zstd, or it is damaged. Build or upload it again.",
         ) from error
     if not frame.eof:
         raise truncated(file)

@@ -7,7 +7,7 @@ headers of any size, recurses over chains of them and remembers every member.
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sluice.errors import BadPackage
@@ -89,6 +89,31 @@ def read_info(
             "index-json-missing",
             f"{file} contains no info/index.json: it is not a conda package.",
         )
+    return found
+
+
+def read_matching(
+    unpacked: Iterable[bytes],
+    file: str,
+    *,
+    wanted: Callable[[str], bool],
+    bytes_max: int,
+    unpacked_bytes_max: int,
+) -> dict[str, bytes]:
+    """Collect every member whose name is ``wanted``, of at most ``bytes_max`` bytes each."""
+    stream = _Stream(unpacked, unpacked_bytes_max, file)
+    found: dict[str, bytes] = {}
+    for member in _members(stream, file):
+        if not wanted(member.name):
+            continue
+        _must_be_the_only_file(member, set(found), file)
+        if member.size > bytes_max:
+            raise BadPackage(
+                "member-too-large",
+                f"{file}: {member.name} has {member.size} bytes; "
+                f"the most that is read is {bytes_max}.",
+            )
+        found[member.name] = stream.read(member.size)
     return found
 
 

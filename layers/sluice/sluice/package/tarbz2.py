@@ -24,7 +24,7 @@ TRAILER_BYTES = 11
 def read_tar_bz2_info(packed: Iterable[bytes], file: str) -> dict[str, bytes]:
     """Collect the wanted files of ``info/``; takes no more of ``packed`` than that needs."""
     return read_info(
-        _unpack(packed, file),
+        unpack(packed, file),
         file,
         unpacked_bytes_max=TAR_BZ2_UNPACKED_BYTES_MAX,
         until_payload=True,
@@ -42,7 +42,7 @@ def must_end_properly(tail: bytes, file: str) -> None:
         raise truncated(file)
 
 
-def _unpack(packed: Iterable[bytes], file: str) -> Iterator[bytes]:
+def unpack(packed: Iterable[bytes], file: str) -> Iterator[bytes]:
     """Decompress stream after stream, as parallel compressors write them, in small chunks."""
     streams = 1
     decompressor = BZ2Decompressor()

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from sluice.errors import ForeignOwner, Unavailable
 from sluice.limits import WRITE_ATTEMPTS_MAX
-from sluice.store import Headers, ObjectInfo, ObjectStore
+from sluice.store import ETag, Headers, ObjectInfo, ObjectStore
 
 _GENERATION = "sluice-generation"
 _TREE = "sluice-tree"
 _OWNER = "sluice-owner"
+_COMPANION = "sluice-companion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,23 @@ class Stamp:
         if not generation.isdecimal():
             return None
         return cls(int(generation), metadata.get(_TREE, ""), metadata.get(_OWNER, ""))
+
+
+def companion(etag: ETag) -> dict[str, str]:
+    """Metadata of a file that is written right after another, whose ETag this is."""
+    return {_COMPANION: etag}
+
+
+def find_companion(found: ObjectInfo, key: str) -> ObjectInfo | None:
+    """The file at ``key`` that was there when ``found`` was written, as far as that tells.
+
+    It is as good as a look: a file is only ever replaced under the condition that it still is
+    that very version.
+    """
+    etag = found.metadata.get(_COMPANION)
+    if not etag:
+        return None
+    return ObjectInfo(key, ETag(etag), size=0, modified=found.modified, metadata=found.metadata)
 
 
 class Standing(Enum):
@@ -95,6 +113,8 @@ class Replaced:
     """How the file that is there now relates to ours; ``SAME`` once it is written."""
     foreign_overwritten: int
     """How many versions of other tools were overwritten (0 or 1, more if one keeps writing)."""
+    etag: ETag | None = field(default=None, compare=False)
+    """Of the version that was written; ``None`` where none was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +124,12 @@ class Page:
     key: str
     body: bytes
     headers: Headers
+
+    def remembering(self, metadata: Mapping[str, str]) -> Page:
+        """The same with more metadata."""
+        return dataclasses.replace(
+            self, headers=dataclasses.replace(self.headers, metadata=metadata)
+        )
 
 
 def replace(
@@ -122,7 +148,8 @@ def replace(
     Whatever a write answered but a plain success, look again: our own late write then shows as
     ``SAME``.  Raises ``ForeignOwner``, and ``Unavailable`` after a bounded number of tries.
     """
-    headers = dataclasses.replace(page.headers, metadata=mine.metadata)
+    metadata = {**page.headers.metadata, **mine.metadata}
+    headers = dataclasses.replace(page.headers, metadata=metadata)
     foreign = 0
     for _ in range(WRITE_ATTEMPTS_MAX):
         now = standing(found, mine, adopt=adopt)
@@ -131,7 +158,8 @@ def replace(
         if keep and now is Standing.FOREIGN:
             keep()
         expected = found.etag if found else None
-        if store.put_if(page.key, page.body, headers, expected=expected) is not None:
-            return Replaced(Standing.SAME, foreign + (now is Standing.FOREIGN))
+        etag = store.put_if(page.key, page.body, headers, expected=expected)
+        if etag is not None:
+            return Replaced(Standing.SAME, foreign + (now is Standing.FOREIGN), etag)
         found = store.head(page.key)
     raise Unavailable(f"{page.key} could not be replaced in {WRITE_ATTEMPTS_MAX} tries")

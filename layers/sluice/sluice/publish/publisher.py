@@ -1,29 +1,49 @@
 """Writes the files of one generation, in an order that never refers to what is not there yet.
 
 Shards are immutable and were written with the commit.  Then the shard index, ``repodata.json.zst``
-and ``repodata.json`` follow, each behind the fence; a crash in between is finished by the next run.
+and ``repodata.json`` follow, and the rest, each behind the fence; a crash in between is finished
+by the next run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sluice import headers, zstd
+from sluice import headers
 from sluice.catalog.codec import digest
 from sluice.catalog.commit import Head
-from sluice.catalog.leaf import Entries
 from sluice.catalog.reader import CatalogReader
-from sluice.catalog.tree import Tree, changed_names
-from sluice.concurrency import chunks
-from sluice.errors import Archived, Corrupt
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
-from sluice.limits import NAMES_AT_ONCE
-from sluice.publish import rejects, repodata, shard_index
-from sluice.publish.fence import Page, Replaced, Stamp, Standing, replace, standing
-from sluice.publish.repodata import Contents
-from sluice.store import ObjectInfo, ObjectStore, StoredObject
+from sluice.catalog.tree import Tree
+from sluice.errors import Archived
+from sluice.keys import (
+    FROM_PACKAGES,
+    FROM_PACKAGES_ZST,
+    PATCH_INSTRUCTIONS,
+    REPODATA,
+    REPODATA_BZ2,
+    REPODATA_ZST,
+    RUN_EXPORTS,
+    RUN_EXPORTS_ZST,
+    SHARD_INDEX,
+    Subdir,
+)
+from sluice.publish import compressed, instructions, rejects, repodata, run_exports, shard_index
+from sluice.publish.contents import Source
+from sluice.publish.fence import (
+    Page,
+    Replaced,
+    Stamp,
+    Standing,
+    companion,
+    find_companion,
+    replace,
+    standing,
+)
+from sluice.publish.info import info_of
+from sluice.publish.outputs import ALL, outputs
+from sluice.store import ETag, Headers, ObjectInfo, ObjectStore, StoredObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +75,12 @@ class Publisher:
         stamps = (Stamp.parse(info.metadata) for info in infos if info)
         return any(stamp and stamp.owner != self.owner for stamp in stamps)
 
-    def publish(self, subdir: Subdir, head: Head, catalog: CatalogReader) -> Published:
+    def publish(
+        self, subdir: Subdir, head: Head, catalog: CatalogReader, *, tidy: bool = False
+    ) -> Published:
         """Bring everything that is behind ``head`` up to it.
 
+        ``tidy``: delete what there should not be any more.
         Raises ``ForeignOwner`` where another stack publishes this channel, ``Unavailable``, and
         ``Corrupt`` where the catalog cannot be read.
         """
@@ -66,8 +89,7 @@ class Publisher:
         tree = catalog.tree(head.tree)
         work = _Work(self, subdir, tree, Stamp(tree.generation, head.tree, self.owner), catalog)
         if tree.public:
-            work.publish_shard_index()
-            work.publish_repodata()
+            work.publish_public(tidy=tidy)
         if tree.rejects_generation:
             work.publish_rejects()
         return Published(work.written, work.foreign)
@@ -90,46 +112,24 @@ class _Work:
         self._tree = tree
         self._stamp = stamp
         self._catalog = catalog
+        self._rules = catalog.rules(tree)
+        self._info = info_of(tree, self._rules.config)
+        self._source = Source(catalog, tree, self._rules)
         self.written = 0
         self.foreign = 0
 
-    def publish_shard_index(self) -> None:
-        """Write ``repodata_shards.msgpack.zst``, small enough to render whole each time."""
-        key = self._subdir.public(SHARD_INDEX)
-        found = self._to.channel.head(key)
-        if self._standing(found).behind:
-            body = shard_index.render(self._tree, subdir=self._subdir.name, stamp=self._stamp)
-            self._write(
-                self._to.channel,
-                Page(key, body, headers.index_zstd(self._to.max_age_seconds)),
-                found,
-                keep=self._keep_shard_index,
-            )
-
-    def publish_repodata(self) -> None:
-        """Write ``repodata.json.zst``, then ``repodata.json``, from one rendering."""
-        key_zst, key_json = self._subdir.public(REPODATA_ZST), self._subdir.public(REPODATA)
-        found_json = self._to.channel.head(key_json)
-        json_behind = self._standing(found_json).behind
-        with self._to.channel.open(key_zst) as opened:
-            found_zst = opened.info if opened else None
-            now = self._standing(found_zst)
-            if now is Standing.NEWER or not (now.behind or json_behind):
-                return
-            # The previous file is downloaded only where it is of use.
-            previous = (
-                StoredObject(opened.info, b"".join(opened.chunks))
-                if opened and now is not Standing.FOREIGN
-                else None
-            )
-        body = self._render_repodata(previous)
-        if now.behind:
-            page = Page(key_zst, zstd.compress(body), headers.index_zstd(self._to.max_age_seconds))
-            if self._write(self._to.channel, page, found_zst).standing is Standing.NEWER:
-                return
-        if json_behind:
-            page = Page(key_json, body, headers.index_json(self._to.max_age_seconds))
-            self._write(self._to.channel, page, found_json)
+    def publish_public(self, *, tidy: bool) -> None:
+        """Write what clients read, and delete what they should not find."""
+        wanted = outputs(self._tree, self._rules.config)
+        if SHARD_INDEX in wanted:
+            self._publish_shard_index()
+        self._publish_repodata(wanted)
+        if FROM_PACKAGES in wanted:
+            self._publish_pair(FROM_PACKAGES, FROM_PACKAGES_ZST, self._render_from_packages)
+        if RUN_EXPORTS in wanted:
+            self._publish_pair(RUN_EXPORTS, RUN_EXPORTS_ZST, self._render_run_exports)
+        if tidy:
+            self._tidy([file for file in ALL if file not in wanted])
 
     def publish_rejects(self) -> None:
         """Write the reject document, if the rejects changed since it was written."""
@@ -137,40 +137,126 @@ class _Work:
         found = self._to.state.head(key)
         if not rejects_behind(found, self._tree, owner=self._stamp.owner):
             return
-        nodes = [node for node in self._tree.names.values() if node.rejects]
-        body = rejects.render(self._catalog.entries(nodes), subdir=self._subdir, stamp=self._stamp)
+        nodes = [node for node in self._tree.names.values() if rejects.tells_of(node)]
+        body = rejects.render(
+            self._catalog.entries(nodes),
+            self._tree.inputs.problems if self._tree.inputs else [],
+            config=self._rules.config,
+            subdir=self._subdir,
+            stamp=self._stamp,
+        )
         # Nobody else writes here: another owner is what this state was called before.
         page = Page(key, body, headers.PRIVATE_JSON)
         self._write(self._to.state, page, found, adopt=True)
 
-    def _render_repodata(self, previous: StoredObject | None) -> bytes:
-        contents = self._spliced(previous) if previous else None
-        # A count that is off means that the previous file was not what its stamp said.
-        if contents is None or len(contents.records) != self._tree.records:
-            contents = repodata.contents_of(self._leaves())
+    def _publish_shard_index(self) -> None:
+        """Write ``repodata_shards.msgpack.zst``, small enough to render whole each time."""
+        key = self._subdir.public(SHARD_INDEX)
+        found = self._to.channel.head(key)
+        if self._standing(found).behind:
+            body = shard_index.render(
+                self._tree, info=self._info, subdir=self._subdir.name, stamp=self._stamp
+            )
+            page = Page(key, body, self._headers(SHARD_INDEX))
+            self._write(self._to.channel, page, found, keep=self._keep_shard_index)
+
+    def _publish_repodata(self, wanted: list[str]) -> None:
+        """Write ``repodata.json`` in all its forms, from one rendering, the smallest first."""
+        forms = [file for file in (REPODATA_ZST, REPODATA_BZ2, REPODATA) if file in wanted]
+        spliced, *others = forms
+        keys = {file: self._subdir.public(file) for file in forms}
+        found = {file: self._to.channel.head(keys[file]) for file in others}
+        behind = {file for file in others if self._standing(found[file]).behind}
+        with self._to.channel.open(keys[spliced]) as opened:
+            found[spliced] = opened.info if opened else None
+            now = self._standing(found[spliced])
+            if now is Standing.NEWER or not (now.behind or behind):
+                return
+            # The previous file is downloaded only where it is of use.
+            previous = (
+                StoredObject(opened.info, b"".join(opened.chunks))
+                if opened and now is not Standing.FOREIGN
+                else None
+            )
+        behind |= {spliced} if now.behind else set()
+        contents = self._source.contents(
+            repodata.Contents, repodata.read, previous, count=self._tree.shown
+        )
+        body = repodata.render(
+            contents, info=self._info, subdir=self._subdir.name, stamp=self._stamp
+        )
+        for file in [file for file in forms if file in behind]:
+            page = Page(keys[file], compressed.as_named(file, body), self._headers(file))
+            if self._write(self._to.channel, page, found[file]).standing is Standing.NEWER:
+                return
+
+    def _publish_pair(
+        self, file: str, file_zst: str, render: Callable[[StoredObject | None], bytes]
+    ) -> None:
+        """Write a file, then its compressed form, which remembers the other: three requests."""
+        key, key_zst = self._subdir.public(file), self._subdir.public(file_zst)
+        with self._to.channel.open(key_zst) as opened:
+            found_zst = opened.info if opened else None
+            now = self._standing(found_zst)
+            if now is Standing.NEWER:
+                return
+            found = find_companion(opened.info, key) if opened and now is Standing.OLDER else None
+            found = found or self._to.channel.head(key)
+            behind = self._standing(found).behind
+            if not (now.behind or behind):
+                return
+            previous = (
+                StoredObject(opened.info, b"".join(opened.chunks))
+                if opened and now is not Standing.FOREIGN
+                else None
+            )
+        body = render(previous)
+        etag: ETag | None = None
+        if behind:
+            page = Page(key, body, self._headers(file))
+            done = self._write(self._to.channel, page, found)
+            if done.standing is Standing.NEWER:
+                return
+            etag = done.etag
+        if now.behind:
+            metadata = companion(etag) if etag else {}
+            page = Page(key_zst, compressed.as_named(file_zst, body), self._headers(file_zst))
+            self._write(self._to.channel, page.remembering(metadata), found_zst)
+
+    def _render_from_packages(self, previous: StoredObject | None) -> bytes:
+        """Also write what the patch says, where the pair that is there is of another patch."""
+        patch = self._tree.inputs.patch if self._tree.inputs else None
+        before = self._source.tree_of(previous)
+        if before is None or not before.inputs or before.inputs.patch != patch:
+            self._publish_instructions()
+        contents = self._source.unpatched.contents(repodata.Contents, repodata.read, previous)
         return repodata.render(
-            contents, info=self._tree.info or {}, subdir=self._subdir.name, stamp=self._stamp
+            contents, info=self._info, subdir=self._subdir.name, stamp=self._stamp
         )
 
-    def _leaves(self) -> Iterator[Entries]:
-        for nodes in chunks(self._tree.names.values(), NAMES_AT_ONCE):
-            yield from self._catalog.entries(nodes)
+    def _publish_instructions(self) -> None:
+        key = self._subdir.public(PATCH_INSTRUCTIONS)
+        found = self._to.channel.head(key)
+        if self._standing(found).behind:
+            body = instructions.render(self._rules.instructions, stamp=self._stamp)
+            self._write(self._to.channel, Page(key, body, self._headers(key)), found)
 
-    def _spliced(self, previous: StoredObject) -> Contents | None:
-        """The contents by way of the previous file, or ``None`` where that cannot be done."""
-        theirs = Stamp.parse(previous.info.metadata)
-        old_tree = self._catalog.find_tree(theirs.tree) if theirs else None
-        if not theirs or not old_tree or old_tree.generation != theirs.generation:
-            return None
-        names = list(changed_names(old_tree, self._tree))
-        try:
-            contents = repodata.read(zstd.decompress(previous.body))
-            old = self._catalog.entries([old_tree.names.get(name) for name in names])
-        except Corrupt:
-            # Other bytes under our metadata, or leaves that were collected: it is only a cache.
-            return None
-        new = self._catalog.entries([self._tree.names.get(name) for name in names])
-        return repodata.splice(contents, zip(old, new, strict=True))
+    def _render_run_exports(self, previous: StoredObject | None) -> bytes:
+        contents = self._source.contents(run_exports.Contents, run_exports.read, previous)
+        return run_exports.render(contents, subdir=self._subdir.name, stamp=self._stamp)
+
+    def _tidy(self, files: list[str]) -> None:
+        """Delete files of ours that an earlier configuration asked for.
+
+        A merge that is older still may write one again; reconcile then finds it.
+        """
+        found = [self._to.channel.head(self._subdir.public(file)) for file in files]
+        ours = [info.key for info in found if info and self._standing(info) is Standing.OLDER]
+        if ours:
+            self._to.channel.delete(ours)
+
+    def _headers(self, file: str) -> Headers:
+        return headers.of_index(file, self._to.max_age_seconds)
 
     def _standing(self, found: ObjectInfo | None) -> Standing:
         return standing(found, self._stamp, adopt=self._to.adopt)

@@ -3,38 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
-from sluice.catalog.leaf import Entries, Reject
+from sluice.catalog.leaf import Entries, Record, Reject
+from sluice.catalog.tree import Node, Problem
+from sluice.config import ChannelConfig
 from sluice.keys import Subdir
 from sluice.publish.fence import Stamp
+from sluice.timestamps import timestamp_warning
+from sluice.view import hidden
 
 FORMAT = 1
+_TIMESTAMP = "timestamp-in-future"
 
 
-def render(leaves: Iterable[Entries], *, subdir: Subdir, stamp: Stamp) -> bytes:
-    """Serialise the rejects among the entries, by filename."""
-    rejects = {
-        filename: entry
-        for entries in leaves
-        for filename, entry in entries.items()
-        if isinstance(entry, Reject)
-    }
+def tells_of(node: Node) -> bool:
+    """Tell whether anything of a name may stand in the document."""
+    return node.rejects > 0 or (node.special is not None and node.special.warnings > 0)
+
+
+def render(
+    leaves: Iterable[Entries],
+    problems: Iterable[Problem] = (),
+    *,
+    config: ChannelConfig,
+    subdir: Subdir,
+    stamp: Stamp,
+) -> bytes:
+    """Serialise the rejects and warnings among the entries, by filename, and the problems."""
+    rejects: dict[str, dict[str, Any]] = {}
+    warnings: dict[str, dict[str, Any]] = {}
+    for entries in leaves:
+        for filename, entry in entries.items():
+            if isinstance(entry, Reject):
+                rejects[filename] = {
+                    "filename": filename,
+                    "code": entry.code,
+                    "sentence": entry.sentence,
+                    "identity": entry.identity,
+                    "rejected_at": entry.at,
+                }
+            elif isinstance(entry, Record) and (why := timestamp_warning(entry.record)):
+                about = {
+                    "filename": filename,
+                    "code": _TIMESTAMP,
+                    "sentence": f"{filename}: {why} (CEP 47).",
+                    "identity": entry.identity,
+                }
+                if hidden(entry.record, config):
+                    at = entry.record["indexed_timestamp"]
+                    rejects[filename] = {**about, "rejected_at": at}
+                else:
+                    warnings[filename] = about
     document = {
         "format": FORMAT,
         "channel": subdir.channel,
         "subdir": subdir.name,
         "sluice": stamp.body,
-        "rejects": [
-            {
-                "filename": filename,
-                "code": reject.code,
-                "sentence": reject.sentence,
-                "identity": reject.identity,
-                "rejected_at": reject.at,
-            }
-            for filename, reject in sorted(rejects.items())
-        ],
+        "rejects": [rejects[filename] for filename in sorted(rejects)],
+        "warnings": [warnings[filename] for filename in sorted(warnings)],
+        "problems": list(problems),
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2)

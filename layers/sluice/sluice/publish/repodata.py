@@ -6,16 +6,18 @@ throughout, so that half a million of them never become Python objects.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from sluice.catalog.leaf import Entries, by_archive, pinned, records_of
+from sluice.catalog.leaf import Entries, Kept
 from sluice.errors import Corrupt
+from sluice.keys import archive_of, by_archive
 from sluice.parsing import UNDECODABLE
 from sluice.publish.fence import Stamp
+from sluice.view import View
 
 Records = dict[str, msgspec.Raw]
 """Raw JSON of each record, by filename, both archive formats together."""
@@ -23,28 +25,62 @@ Records = dict[str, msgspec.Raw]
 _VERSION, _VERSION_WITH_BASE_URL = 1, 2  # CEP 15
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Contents:
     """What an index says of files."""
 
-    records: Records
-    removed: set[str]
-    """Files that are kept out on purpose."""
+    records: Records = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
+    """Files that a person has taken out."""
+    v3: dict[str, Records] = field(default_factory=dict)
+    """By bucket and filename without extension (CEP 48); no bucket is empty."""
+
+    @property
+    def count(self) -> int:
+        """How many records there are."""
+        return len(self.records) + sum(map(len, self.v3.values()))
+
+    def add(self, shown: View) -> None:
+        """Take up what clients see of one name, records with sorted keys."""
+        for filename, record in shown.records.items():
+            self.records[filename] = _raw(record)
+        for bucket, records in shown.v3.items():
+            raw = {stem: _raw(record) for stem, record in records.items()}
+            self.v3.setdefault(bucket, {}).update(raw)
+        self.removed.update(shown.removed)
+
+    def drop(self, entries: Entries) -> None:
+        """Forget the files of some entries, however they were shown."""
+        for filename, entry in entries.items():
+            self.records.pop(filename, None)
+            self.removed.discard(filename)
+            if isinstance(entry, Kept):
+                stem, bucket = entry.stem(filename), entry.bucket
+            else:
+                stem, bucket = archive_of(filename)
+            if of_bucket := self.v3.get(bucket):
+                of_bucket.pop(stem, None)
+                if not of_bucket:
+                    del self.v3[bucket]
 
 
 class _Files(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
     packages: Records
     packages_conda: Records
     removed: set[str]
+    v3: dict[str, Records] = {}
 
 
-class _Repodata(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
+class _Repodata(
+    msgspec.Struct, rename={"packages_conda": "packages.conda"}, kw_only=True, omit_defaults=True
+):
     info: msgspec.Raw
     packages: Records
     packages_conda: Records
     removed: list[str]
     repodata_version: int
     sluice: dict[str, int | str]
+    v3: dict[str, Records] = {}
 
 
 def render(contents: Contents, *, info: Mapping[str, Any], subdir: str, stamp: Stamp) -> bytes:
@@ -61,6 +97,7 @@ def render(contents: Contents, *, info: Mapping[str, Any], subdir: str, stamp: S
             removed=sorted(contents.removed),
             repodata_version=_VERSION_WITH_BASE_URL if info.get("base_url") else _VERSION,
             sluice=stamp.body,
+            v3={bucket: dict(sorted(of.items())) for bucket, of in sorted(contents.v3.items())},
         )
     )
 
@@ -71,29 +108,9 @@ def read(body: bytes) -> Contents:
         repodata = msgspec.json.decode(body, type=_Files)
     except UNDECODABLE as error:
         raise Corrupt(f"not a repodata.json of ours: {error}") from error
-    return Contents({**repodata.packages, **repodata.packages_conda}, repodata.removed)
+    records = {**repodata.packages, **repodata.packages_conda}
+    return Contents(records, repodata.removed, repodata.v3)
 
 
-def contents_of(leaves: Iterable[Entries]) -> Contents:
-    """What the entries of some package names come to, records with sorted keys."""
-    contents = Contents({}, set())
-    for entries in leaves:
-        _add(contents, entries)
-    return contents
-
-
-def splice(contents: Contents, changes: Iterable[tuple[Entries, Entries]]) -> Contents:
-    """The contents after some names went from their old to their new entries."""
-    after = Contents(dict(contents.records), set(contents.removed))
-    for old, new in changes:
-        for filename in old:
-            after.records.pop(filename, None)
-            after.removed.discard(filename)
-        _add(after, new)
-    return after
-
-
-def _add(contents: Contents, entries: Entries) -> None:
-    for filename, record in records_of(entries).items():
-        contents.records[filename] = msgspec.Raw(msgspec.json.encode(record, order="sorted"))
-    contents.removed.update(pinned(entries))
+def _raw(record: Mapping[str, Any]) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(record, order="sorted"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -13,22 +15,22 @@ from sluice.keys import SHARDS_FOLDER
 from sluice.publish.fence import Stamp
 
 
-def render(tree: Tree, *, subdir: str, stamp: Stamp) -> bytes:
+def render(tree: Tree, *, info: Mapping[str, Any], subdir: str, stamp: Stamp) -> bytes:
     """Serialise.  ``created_at`` is the commit's time: the same head gives the same bytes.
 
-    ``base_url``, unless a channel was taken over that has one, is empty, which resolves to the
-    folder of this file; py-rattler fails where the key is missing.
+    ``base_url``, unless there is one, is empty, which resolves to the folder of this file;
+    py-rattler fails where the key is missing.
     """
-    info = {
+    told = {
         "base_url": "",
-        **(tree.info or {}),
+        **info,
         "created_at": _rfc3339(tree.at),
         "shards_base_url": f"./{SHARDS_FOLDER}",
         "sluice": stamp.body,
         "subdir": subdir,
     }
     content = {
-        "info": msgspec.to_builtins(info, order="sorted"),
+        "info": msgspec.to_builtins(told, order="sorted"),
         "shards": {name: node.shard for name, node in sorted(tree.names.items()) if node.shard},
         "version": 1,
     }

@@ -195,10 +195,13 @@ class _Run:
     def _kinds(self, cut: Mark, cut_tree: Tree, now: int, bound: int) -> Iterator[_Kind]:
         """What refers before what is referred to: to be interrupted must leave nothing dangling."""
         head, state, subdir = self.version.head, self.world.state, self.subdir
-        nodes = [*cut_tree.names.values(), *self.catalog.tree(head.tree).names.values()]
+        head_tree = self.catalog.tree(head.tree)
+        nodes = [*cut_tree.names.values(), *head_tree.names.values()]
         yield _Kind(state, subdir.commits, _digests(cut.commit, head.commit), bound)
         yield _Kind(state, subdir.trees, _digests(cut.tree, head.tree), bound)
         yield _Kind(state, subdir.leaves, {node.leaf for node in nodes}, bound)
+        live = _digests(_patch(cut_tree), _patch(head_tree))
+        yield _Kind(state, subdir.patches, live, bound)
         if not cut_tree.public:
             # What lies here is somebody else's live index, or was it less than RetentionDays ago.
             return
@@ -230,6 +233,11 @@ class _Run:
 
     def _retained(self, now: int) -> int:
         return now - self.world.retention_days * DAY_SECONDS
+
+
+def _patch(tree: Tree) -> str | None:
+    patch = tree.inputs.patch if tree.inputs else None
+    return patch.instructions if patch else None
 
 
 def _digests(*found: str | None) -> frozenset[bytes]:

@@ -19,10 +19,12 @@ from sluice.events import ObjectEvent
 from sluice.keys import NOARCH, REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.limits import MESSAGES_PER_BATCH_MAX, NAMES_AT_ONCE, RECONCILE_TIME_RESERVE_MS
 from sluice.publish.fence import Stamp, Standing, standing
+from sluice.publish.outputs import outputs
 from sluice.publish.publisher import rejects_behind
 from sluice.reconcile.collect import Collector, collect
 from sluice.reconcile.compare import Criteria, Difference, Kind, compare, suspects
 from sluice.reconcile.cursor import Unfinished
+from sluice.reconcile.inputs import InputsCheck, settings_of
 from sluice.reconcile.listing import Listing, list_subdir
 from sluice.reconcile.report import SubdirReport
 from sluice.reconcile.world import Reconciler, Request
@@ -106,7 +108,8 @@ class _Work:
         tree = self._catalog.tree(version.head.tree)
         files = self._look_at_files(version, tree)
         if is_first_part:
-            self._report.note("behind", [*files.behind, *self._left_in_staging()])
+            behind = [*files.behind, *self._look_at_inputs(tree), *self._left_in_staging()]
+            self._report.note("behind", behind)
             if files.adopted:
                 self._ask_to_adopt()
         if listing is None:
@@ -134,8 +137,9 @@ class _Work:
     def _look_at_files(self, version: HeadVersion, tree: Tree) -> _Files:
         """Hold the published files against the head; raises ``ForeignOwner``."""
         mine = Stamp(tree.generation, version.head.tree or "", self._world.owner)
+        names = outputs(tree, self._catalog.rules(tree).config) or _INDEX_FILES
         infos = self._world.gather(
-            self._world.channel.head, [self._subdir.public(file) for file in _INDEX_FILES]
+            self._world.channel.head, [self._subdir.public(file) for file in names]
         )
         standings = [standing(info, mine, adopt=self._request.adopt) for info in infos]
         stamps = [Stamp.parse(info.metadata) for info in infos if info]
@@ -143,9 +147,7 @@ class _Work:
         if tree.public:
             if Standing.NEWER in standings:
                 self._check_that_the_head_moved_on(version)
-            behind += [
-                file for file, one in zip(_INDEX_FILES, standings, strict=True) if one.behind
-            ]
+            behind += [file for file, one in zip(names, standings, strict=True) if one.behind]
         if tree.rejects_generation:
             found = self._world.state.head(self._subdir.rejects)
             if rejects_behind(found, tree, owner=self._world.owner):
@@ -172,6 +174,13 @@ class _Work:
             return None
         found = self._world.state.head(self._subdir.head)
         return found.modified * 1000 if found and found.etag == version.etag else None
+
+    def _look_at_inputs(self, tree: Tree) -> list[str]:
+        """Have configuration and patch looked at where they are others than the tree's."""
+        outdated = InputsCheck(self._world, self._subdir, tree, self._catalog).outdated()
+        if outdated and not self._request.dry_run:
+            self._world.announcer.tell(self._subdir)
+        return outdated
 
     def _left_in_staging(self) -> list[str]:
         staged = self._world.state.list(self._subdir.staging)
@@ -244,10 +253,15 @@ class _Work:
                 adopt=adopt,
             ).send_to(self._world.merges)
 
+    def _retention_days(self, version: HeadVersion) -> int:
+        inputs = self._catalog.tree(version.head.tree).inputs
+        configured = settings_of(inputs).retention_days if inputs else None
+        return configured or self._world.retention_days
+
     def _collect(self, version: HeadVersion, published_at: int | None) -> None:
         world = self._world
         collected = collect(
-            Collector(world.channel, world.state, world.retention_days, world.clock),
+            Collector(world.channel, world.state, self._retention_days(version), world.clock),
             self._subdir,
             version,
             self._catalog,

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sluice.concurrency import Gather
+from sluice.config import DEFAULT, ChannelConfig
 from sluice.fifo import FifoQueue, UploadFeed
+from sluice.reconsider import Announcer
 from sluice.store import ObjectStore
 
 
@@ -32,8 +34,17 @@ class Reconciler:
     owner: str
     """Who publishes, as merge's publisher has it."""
     retention_days: int
+    defaults: ChannelConfig = DEFAULT
+    """Of what a channel's configuration does not say, as merge has them."""
     prefixes: tuple[str, ...] = ("",)
     """Only subdirs whose folders begin with one of these are looked at."""
+
+    @property
+    def announcer(self) -> Announcer:
+        """For having a subdir look at its configuration again."""
+        return Announcer(
+            self.state, self.merges, self.gather, self.clock, self.unique, self.debounce_seconds
+        )
 
 
 @dataclass(frozen=True, slots=True)

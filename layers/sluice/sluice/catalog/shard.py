@@ -1,0 +1,53 @@
+"""The public shard of one package name (CEP 16, with CEP 21 and CEP 48)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from sluice import zstd
+from sluice.catalog.codec import pack_plain
+from sluice.keys import by_archive
+from sluice.view import View
+
+
+def encode(shown: View, *, at: int) -> bytes:
+    """Serialise what clients see of one name; filenames sorted.
+
+    Digests are bytes there.  Both package maps are always present: py-rattler asks for them.
+    ``at`` is a key that clients ignore; it keeps a shard's name from ever recurring, so that
+    garbage collection needs no lock.
+    """
+    packages, packages_conda = by_archive(
+        {
+            filename: _record(record, shown.run_exports.get(filename))
+            for filename, record in shown.records.items()
+        }
+    )
+    content: dict[str, Any] = {
+        "at": at,
+        "packages": packages,
+        "packages.conda": packages_conda,
+        "removed": list(shown.removed),
+    }
+    if shown.v3:
+        content["v3"] = {
+            bucket: {
+                stem: _record(record, shown.run_exports.get(f"{stem}.{bucket}"))
+                for stem, record in records.items()
+            }
+            for bucket, records in shown.v3.items()
+        }
+    ordered = msgspec.to_builtins(content, builtin_types=(bytes,), order="sorted")
+    return zstd.compress(pack_plain(ordered))
+
+
+def _record(record: Mapping[str, Any], run_exports: Any) -> dict[str, Any]:
+    """A record as it stands in a shard.  Without ``run_exports`` they are unknown (CEP 21)."""
+    binary = {
+        key: bytes.fromhex(value) if key in ("md5", "sha256") and value else value
+        for key, value in record.items()
+    }
+    return binary if run_exports is None else {**binary, "run_exports": run_exports}

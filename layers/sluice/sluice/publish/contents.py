@@ -1,0 +1,98 @@
+"""What an index file is to hold: spliced out of its last version, or taken from the leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+from sluice import zstd
+from sluice.catalog.leaf import Entries
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Tree, changed_names
+from sluice.concurrency import chunks
+from sluice.errors import Corrupt
+from sluice.keys import REPODATA
+from sluice.limits import NAMES_AT_ONCE
+from sluice.publish.fence import Stamp
+from sluice.store import StoredObject
+from sluice.view import Rules, View, view
+
+
+class Contents(Protocol):
+    """What a file says of packages."""
+
+    def add(self, shown: View, /) -> None:
+        """Take up what clients see of one name."""
+        ...
+
+    def drop(self, entries: Entries, /) -> None:
+        """Forget the files of some entries, however they were shown."""
+        ...
+
+
+C = TypeVar("C", bound=Contents)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The leaves of a tree, under rules."""
+
+    catalog: CatalogReader
+    tree: Tree
+    rules: Rules
+
+    @property
+    def unpatched(self) -> Source:
+        """The same without the patch."""
+        return replace(self, rules=self.rules.unpatched)
+
+    def contents(
+        self,
+        empty: Callable[[], C],
+        read: Callable[[bytes], C],
+        previous: StoredObject | None,
+        *,
+        count: int | None = None,
+    ) -> C:
+        """The contents by way of the previous file where that can be done; else from the leaves.
+
+        ``count``: how many records there are.  Another number shows that the previous file was
+        not what its stamp says.
+        """
+        spliced = self._spliced(read, previous) if previous else None
+        if spliced is not None and count in (None, getattr(spliced, "count", None)):
+            return spliced
+        contents = empty()
+        for entries in self._leaves():
+            contents.add(view(entries, self.rules))
+        return contents
+
+    def tree_of(self, previous: StoredObject | None) -> Tree | None:
+        """The tree that a file of ours was rendered from; ``None`` where it is not to be had."""
+        theirs = Stamp.parse(previous.info.metadata) if previous else None
+        tree = self.catalog.find_tree(theirs.tree) if theirs else None
+        return tree if theirs and tree and tree.generation == theirs.generation else None
+
+    def _spliced(self, read: Callable[[bytes], C], previous: StoredObject) -> C | None:
+        old_tree = self.tree_of(previous)
+        if old_tree is None:
+            return None
+        names = list(changed_names(old_tree, self.tree))
+        plain = previous.info.key.endswith(REPODATA)
+        try:
+            contents = read(previous.body if plain else zstd.decompress(previous.body))
+            old = self.catalog.entries([old_tree.names.get(name) for name in names])
+        except Corrupt:
+            # Other bytes under our metadata, or leaves that were collected: it is only a cache.
+            return None
+        new = self.catalog.entries([self.tree.names.get(name) for name in names])
+        for entries in old:
+            contents.drop(entries)
+        for entries in new:
+            contents.add(view(entries, self.rules))
+        return contents
+
+    def _leaves(self) -> Iterator[Entries]:
+        for nodes in chunks(self.tree.names.values(), NAMES_AT_ONCE):
+            yield from self.catalog.entries(nodes)

@@ -1,0 +1,75 @@
+"""Whether a subdir was made of the configuration and the patch that there are now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sluice.catalog import render
+from sluice.catalog.commit import read_head
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Inputs, PatchInForce, Tree
+from sluice.config import ChannelConfig, fingerprint, from_plain
+from sluice.identity import Identity
+from sluice.inputs import candidates
+from sluice.keys import NOARCH, SLUICE_TOML, Subdir, config_key
+from sluice.reconcile.world import Reconciler
+
+
+@dataclass(frozen=True, slots=True)
+class InputsCheck:
+    """Compares one subdir."""
+
+    world: Reconciler
+    subdir: Subdir
+    tree: Tree
+    catalog: CatalogReader
+
+    def outdated(self) -> list[str]:
+        """What is another than the tree says, by name; raises ``Unavailable`` and ``Corrupt``."""
+        if not self.tree.public:
+            return []
+        known = self.tree.inputs
+        if not known or known.renderer != render.VERSION:
+            return ["shards"]
+        if known.config.seen != self._seen() or known.config.defaults != fingerprint(
+            self.world.defaults
+        ):
+            return [SLUICE_TOML]
+        name = settings_of(known).patches
+        if name is not None and known.patch != self._patch(name, known):
+            return [name]
+        return []
+
+    def _seen(self) -> Identity | None:
+        key = config_key(self.subdir.channel)
+        found = next(iter(self.world.channel.list(key)), None)  # nothing sorts before the key
+        return Identity.of(found) if found and found.key == key else None
+
+    def _patch(self, name: str, known: Inputs) -> PatchInForce | None:
+        """The patch that should be in force, as far as can be told without reading it."""
+        if self.subdir.name != NOARCH:
+            return self._as_in_noarch(known.patch)
+        entries = self.catalog.entries([self.tree.names.get(name)])[0]
+        unusable = {(problem.filename, problem.identity) for problem in known.problems}
+        for one in sorted(candidates(entries), reverse=True):
+            if (one.filename, one.identity) in unusable:
+                continue
+            patch = known.patch
+            if patch and (patch.package, patch.sha256) == (one.filename, one.sha256):
+                return patch
+            return PatchInForce(package=one.filename, sha256=one.sha256, instructions=None)
+        return None
+
+    def _as_in_noarch(self, mine: PatchInForce | None) -> PatchInForce | None:
+        noarch = Subdir(self.subdir.channel, NOARCH)
+        catalog = CatalogReader(self.world.state, noarch, self.world.gather)
+        tree = catalog.tree(read_head(self.world.state, noarch).head.tree)
+        theirs = tree.inputs.patch if tree.inputs else None
+        if mine and theirs and (mine.package, mine.sha256) == (theirs.package, theirs.sha256):
+            return mine  # what it says differs from subdir to subdir
+        return theirs
+
+
+def settings_of(inputs: Inputs) -> ChannelConfig:
+    """The configuration in force; raises ``Corrupt``."""
+    return from_plain(inputs.config.settings)

@@ -1,0 +1,119 @@
+"""What clients see of the files of one name, under a configuration and a patch."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from sluice.catalog.leaf import Entry, Kept, Pin, Record, Reject
+from sluice.config import DEFAULT, Revision
+from sluice.patch import parse
+from sluice.view import PLAIN, Rules, View, view
+from tests.support.staged import A2, A, identity_of, record_of
+
+AT = 1_750_000_000_000
+V3_FIELDS = {"extra_depends": {"gpu": ["cuda"]}}
+LATEST = structs.replace(
+    DEFAULT,
+    package_revision_assignment="latest",
+    repodata_revisions=(Revision(revision="v3", message=None),),
+)
+
+
+def entry(filename: str, run_exports: Any = None, **fields: Any) -> Record:
+    """A package that sluice has read."""
+    return Record(
+        identity=identity_of(),
+        extractor=1,
+        record={**record_of(filename, b""), "indexed_timestamp": AT, **fields},
+        digests_from={"sha256": "read"},
+        run_exports=run_exports,
+    )
+
+
+def patched_by(**instructions: Any) -> Rules:
+    body = {"patch_instructions_version": 1, **instructions}
+
+    return Rules(instructions=parse(json.dumps(body).encode(), what="patch"))
+
+
+def test_without_patch_or_settings_clients_see_the_records_in_order() -> None:
+    one, other = entry(A), entry(A2)
+    assert view({A2: other, A: one}, PLAIN) == View(
+        records={A: one.record, A2: other.record}, run_exports={A: {}, A2: {}}
+    )
+
+
+def test_rejects_are_not_shown_and_pins_stand_among_the_removed() -> None:
+    entries: dict[str, Entry] = {
+        A: Reject(identity=identity_of(), extractor=1, code="x", sentence="y", at=AT),
+        A2: Pin(identity=None, extractor=0, at=AT, reason="z"),
+    }
+    assert view(entries, PLAIN) == View(removed=[A2])
+
+
+def test_what_only_revision_3_can_say_stands_in_revision_3() -> None:
+    new = entry(A, **V3_FIELDS)
+    shown = view({A: new, A2: entry(A2)}, PLAIN)
+    assert shown.v3 == {"conda": {A.removesuffix(".conda"): new.record}}
+    assert list(shown.records) == [A2]
+    assert shown.count == 2
+
+
+def test_latest_moves_all_records_into_the_newest_revision_that_is_configured() -> None:
+    shown = view({A: entry(A), A2: entry(A2)}, Rules(LATEST))
+    assert not shown.records
+    assert {bucket: list(of) for bucket, of in shown.v3.items()} == {
+        "conda": [A.removesuffix(".conda")],
+        "tar.bz2": [A2.removesuffix(".tar.bz2")],
+    }
+
+
+def test_latest_without_a_configured_revision_moves_nothing_down() -> None:
+    settings = structs.replace(DEFAULT, package_revision_assignment="latest")
+    shown = view({A: entry(A, **V3_FIELDS), A2: entry(A2)}, Rules(settings))
+    assert (list(shown.records), list(shown.v3)) == ([A2], ["conda"])
+
+
+def test_records_in_buckets_of_other_tools_are_kept() -> None:
+    wheel = Kept(identity=None, extractor=0, bucket="whl", record={"name": "alpha", "url": "u"})
+    shown = view({"alpha-1.0-py3-none-any.whl": wheel}, PLAIN)
+    assert shown == View(v3={"whl": {"alpha-1.0-py3-none-any": wheel.record}})
+
+
+def test_what_the_package_says_for_the_indexer_is_not_shown() -> None:
+    new = entry(A, **V3_FIELDS, schema_version=3, repodata_revision=3)
+    shown = view({A: new}, PLAIN).v3["conda"][A.removesuffix(".conda")]
+    assert not {"schema_version", "repodata_revision"} & shown.keys()
+
+
+def test_a_patch_changes_what_is_shown_and_leaves_the_entry_alone() -> None:
+    one = entry(A, run_exports={"weak": ["alpha"]})
+    rules = patched_by(**{"packages.conda": {A: {"depends": ["beta"], "license": None}}})
+    shown = view({A: one}, rules)
+    assert shown.records[A] == {**one.record, "depends": ["beta"]}
+    assert shown.run_exports == {A: {"weak": ["alpha"]}}
+    assert one.record["depends"] == []
+    assert view({A: one}, rules.unpatched) == view({A: one}, PLAIN)
+
+
+def test_what_a_patch_removes_is_told_and_keeps_its_run_exports() -> None:
+    shown = view({A: entry(A), A2: entry(A2)}, patched_by(remove=[A]))
+    assert shown == View(records={A2: entry(A2).record}, removed=[A], run_exports={A: {}, A2: {}})
+
+
+def test_run_exports_that_nobody_ever_looked_at_are_not_told() -> None:
+    taken_over = structs.replace(entry(A), digests_from={})
+    assert view({A: taken_over}, PLAIN).run_exports == {}
+
+
+@pytest.mark.parametrize(("policy", "shown"), [("warn", [A]), ("reject", [])])
+def test_a_timestamp_of_after_the_upload_is_hidden_only_where_that_is_configured(
+    policy: str, shown: list[str]
+) -> None:
+    rules = Rules(structs.replace(DEFAULT, timestamps=policy))
+    future = entry(A, timestamp=AT + 60_000)
+    assert list(view({A: future}, rules).records) == shown
