@@ -50,12 +50,14 @@ def info_of(tree: Tree, config: ChannelConfig, v3: V3Summary) -> dict[str, Any]:
 def _revisions(
     before: dict[str, dict[str, Any]], config: ChannelConfig, v3: V3Summary
 ) -> dict[str, dict[str, Any]]:
-    """Revision 3 where it is configured, was told of before, or holds records."""
-    configured = {one.revision: one.message for one in config.repodata_revisions}
-    if not (v3.count or _V3 in configured or _V3 in before):
-        return {}
-    # Of what was told before only the message outlives the records that it was told of.
-    message = configured.get(_V3) or before.get(_V3, {}).get("message")
-    told = {"message": message, "oldest": v3.oldest, "newest": v3.newest}
-    said = {key: value for key, value in told.items() if value is not None}
-    return {_V3: {**said, "n_packages": v3.count}}
+    """Revisions that are configured, were told of before, or hold records."""
+    revisions = {name: dict(about) for name, about in before.items()}
+    for revision in config.repodata_revisions:
+        about = revisions.setdefault(revision.revision, {})
+        if revision.message is not None:
+            about["message"] = revision.message
+    if v3.count or _V3 in revisions:
+        told = {"n_packages": v3.count, "oldest": v3.oldest, "newest": v3.newest}
+        known = {key: value for key, value in told.items() if value is not None}
+        revisions[_V3] = {**revisions.get(_V3, {}), **known}
+    return revisions

@@ -41,9 +41,9 @@ from sluice.publish.fence import (
     replace,
     standing,
 )
-from sluice.publish.info import info_of
+from sluice.publish.info import V3Summary, info_of
 from sluice.publish.outputs import ALL, outputs
-from sluice.store import ETag, Headers, ObjectInfo, ObjectStore, StoredObject
+from sluice.store import ETag, Headers, ObjectInfo, ObjectStore, OpenObject, StoredObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,7 @@ class Publisher:
 
     def belongs_to_another(self, subdir: Subdir) -> bool:
         """Tell whether any index file there is another stack's; raises ``Unavailable``."""
-        infos = (
-            self.channel.head(subdir.public(file)) for file in (SHARD_INDEX, REPODATA_ZST, REPODATA)
-        )
+        infos = (self.channel.head(subdir.public(file)) for file in ALL)
         stamps = (Stamp.parse(info.metadata) for info in infos if info)
         return any(stamp and stamp.owner != self.owner for stamp in stamps)
 
@@ -113,7 +111,7 @@ class _Work:
         self._stamp = stamp
         self._catalog = catalog
         self._rules = catalog.rules(tree)
-        self._info = info_of(tree, self._rules.config)
+        self._info = info_of(tree, self._rules.config, V3Summary.of_tree(tree))
         self._source = Source(catalog, tree, self._rules)
         self.written = 0
         self.foreign = 0
@@ -128,7 +126,7 @@ class _Work:
             self._publish_pair(FROM_PACKAGES, FROM_PACKAGES_ZST, self._render_from_packages)
         if RUN_EXPORTS in wanted:
             self._publish_pair(RUN_EXPORTS, RUN_EXPORTS_ZST, self._render_run_exports)
-        if tidy:
+        if tidy or self._to.adopt:
             self._tidy([file for file in ALL if file not in wanted])
 
     def publish_rejects(self) -> None:
@@ -161,8 +159,11 @@ class _Work:
             self._write(self._to.channel, page, found, keep=self._keep_shard_index)
 
     def _publish_repodata(self, wanted: list[str]) -> None:
-        """Write ``repodata.json`` in all its forms, from one rendering, the smallest first."""
-        forms = [file for file in (REPODATA_ZST, REPODATA_BZ2, REPODATA) if file in wanted]
+        """Write ``repodata.json`` in all its forms, from one rendering, the smallest first.
+
+        It is spliced out of the first of them.
+        """
+        forms = [file for file in wanted if file in (REPODATA_ZST, REPODATA, REPODATA_BZ2)]
         spliced, *others = forms
         keys = {file: self._subdir.public(file) for file in forms}
         found = {file: self._to.channel.head(keys[file]) for file in others}
@@ -172,12 +173,7 @@ class _Work:
             now = self._standing(found[spliced])
             if now is Standing.NEWER or not (now.behind or behind):
                 return
-            # The previous file is downloaded only where it is of use.
-            previous = (
-                StoredObject(opened.info, b"".join(opened.chunks))
-                if opened and now is not Standing.FOREIGN
-                else None
-            )
+            previous = _previous(opened, now)
         behind |= {spliced} if now.behind else set()
         contents = self._source.contents(
             repodata.Contents, repodata.read, previous, count=self._tree.shown
@@ -205,11 +201,7 @@ class _Work:
             behind = self._standing(found).behind
             if not (now.behind or behind):
                 return
-            previous = (
-                StoredObject(opened.info, b"".join(opened.chunks))
-                if opened and now is not Standing.FOREIGN
-                else None
-            )
+            previous = _previous(opened, now)
         body = render(previous)
         etag: ETag | None = None
         if behind:
@@ -230,9 +222,9 @@ class _Work:
         if before is None or not before.inputs or before.inputs.patch != patch:
             self._publish_instructions()
         contents = self._source.unpatched.contents(repodata.Contents, repodata.read, previous)
-        return repodata.render(
-            contents, info=self._info, subdir=self._subdir.name, stamp=self._stamp
-        )
+        # What a patch removes is counted here.
+        info = info_of(self._tree, self._rules.config, contents.v3_summary)
+        return repodata.render(contents, info=info, subdir=self._subdir.name, stamp=self._stamp)
 
     def _publish_instructions(self) -> None:
         key = self._subdir.public(PATCH_INSTRUCTIONS)
@@ -246,14 +238,23 @@ class _Work:
         return run_exports.render(contents, subdir=self._subdir.name, stamp=self._stamp)
 
     def _tidy(self, files: list[str]) -> None:
-        """Delete files of ours that an earlier configuration asked for.
+        """Delete files that an earlier configuration asked for, or another stack's if adopting.
 
-        A merge that is older still may write one again; reconcile then finds it.
+        A merge that is older still may write one again, and one that is newer have written one
+        since we looked; either is found by reconcile.
         """
         found = [self._to.channel.head(self._subdir.public(file)) for file in files]
-        ours = [info.key for info in found if info and self._standing(info) is Standing.OLDER]
-        if ours:
-            self._to.channel.delete(ours)
+        outdated = [info.key for info in found if info and self._is_outdated(info)]
+        if outdated:
+            self._to.channel.delete(outdated)
+
+    def _is_outdated(self, found: ObjectInfo) -> bool:
+        theirs = Stamp.parse(found.metadata)
+        if theirs is None:
+            return False
+        if theirs.owner != self._stamp.owner:
+            return self._to.adopt
+        return theirs.generation < self._stamp.generation
 
     def _headers(self, file: str) -> Headers:
         return headers.of_index(file, self._to.max_age_seconds)
@@ -282,3 +283,10 @@ class _Work:
         self.written += done.standing is Standing.SAME
         self.foreign += done.foreign_overwritten
         return done
+
+
+def _previous(opened: OpenObject | None, now: Standing) -> StoredObject | None:
+    """Download the previous file, where it is of use."""
+    if opened is None or now is Standing.FOREIGN:
+        return None
+    return StoredObject(opened.info, b"".join(opened.chunks))

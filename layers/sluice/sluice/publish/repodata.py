@@ -17,6 +17,7 @@ from sluice.errors import Corrupt
 from sluice.keys import archive_of, by_archive
 from sluice.parsing import UNDECODABLE
 from sluice.publish.fence import Stamp
+from sluice.publish.info import V3Summary
 from sluice.view import View
 
 Records = dict[str, msgspec.Raw]
@@ -40,6 +41,13 @@ class Contents:
         """How many records there are."""
         return len(self.records) + sum(map(len, self.v3.values()))
 
+    @property
+    def v3_summary(self) -> V3Summary:
+        """What there is to tell of the records in revision 3."""
+        raws = [raw for records in self.v3.values() for raw in records.values()]
+        times = (msgspec.json.decode(raw, type=_Dated).indexed_timestamp for raw in raws)
+        return V3Summary.of(len(raws), times)
+
     def add(self, shown: View) -> None:
         """Take up what clients see of one name, records with sorted keys."""
         for filename, record in shown.records.items():
@@ -62,6 +70,10 @@ class Contents:
                 of_bucket.pop(stem, None)
                 if not of_bucket:
                     del self.v3[bucket]
+
+
+class _Dated(msgspec.Struct):
+    indexed_timestamp: int | None = None
 
 
 class _Files(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
