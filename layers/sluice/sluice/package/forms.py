@@ -1,7 +1,8 @@
 """Which values of ``info/index.json`` clients can read: key by key, and any value at all.
 
 As strict as the strictest client, rattler's ``PackageRecord``, and no stricter: what it cannot
-parse makes the whole ``repodata.json`` unreadable for it.
+parse makes the whole ``repodata.json`` unreadable for it.  What is younger than that client is as
+its CEP says.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ _PURL = re.compile(
     r"(?:@[^/@?#\s]+)?(?:\?[a-z][a-z0-9._-]*=[^#&\s]+)?(?:#[^#\s]+)?"  # version, qualifier, path
 )
 _MD5 = re.compile(r"[0-9a-f]{32}")
+_RUN_EXPORTS_GROUPS = ("noarch", "strong", "strong_constrains", "weak", "weak_constrains")
+_GROUP = re.compile(r"[a-z0-9_.+-]{1,64}")
+_FLAG = re.compile(r"[a-z0-9_]+(?::[a-z0-9_]+)?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -118,11 +122,25 @@ def _is_purl(text: str) -> bool:
 
 
 def _is_groups(value: object) -> bool:
-    return isinstance(value, dict) and all(map(is_texts, value.values()))
+    return isinstance(value, dict) and all(
+        _GROUP.fullmatch(name) and is_texts(specs) for name, specs in value.items()
+    )
+
+
+def _is_flags(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(item, str) and _FLAG.fullmatch(item) for item in value
+    )
 
 
 def _is_md5(value: object) -> bool:
     return isinstance(value, str) and _MD5.fullmatch(value) is not None
+
+
+def _is_run_exports(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        is_texts(value[group]) for group in _RUN_EXPORTS_GROUPS if group in value
+    )
 
 
 _TEXT = Form(_is_text, "a string")
@@ -138,9 +156,11 @@ FORMS: Mapping[str, Form] = {
     "depends": _TEXTS,
     "constrains": _TEXTS,
     "date": _TEXT,
-    "extra_depends": Form(_is_groups, "an object of lists of strings"),
+    "extra_depends": Form(
+        _is_groups, "an object of lists of strings under names of a-z, 0-9 and _.+- (CEP 44)"
+    ),
     "features": _TEXT,
-    "flags": _TEXTS,
+    "flags": Form(_is_flags, 'a list of flags such as "cuda" or "blas:mkl" (CEP 45)'),
     "legacy_bz2_md5": Form(_is_md5, "an MD5 in hex"),
     "legacy_bz2_size": _COUNT,
     "license": _TEXT,
@@ -154,3 +174,6 @@ FORMS: Mapping[str, Form] = {
     "track_features": Form(_is_features, "a string or a list of strings"),
 }
 """Every key that some client reads."""
+
+RUN_EXPORTS = Form(_is_run_exports, "an object of lists of strings")
+"""In ``run_exports.json`` and shards (CEP 12, 21).  A package keeps them in a file of their own."""
