@@ -326,7 +326,11 @@ def _parse_shard(body: bytes, digest: bytes) -> Records:
     assert sha256(body).digest() == digest
     shard = msgpack.unpackb(_unzstd(body))
     return {
-        filename: {**record, **{name: record[name].hex() for name in ("sha256", "md5")}}
+        filename: {
+            key: value.hex() if isinstance(value, bytes) else value
+            for key, value in record.items()
+            if key != "run_exports"  # CEP 21: in shards alone
+        }
         for filename, record in {**shard["packages"], **shard["packages.conda"]}.items()
     }
 

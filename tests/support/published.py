@@ -56,5 +56,6 @@ def _read_shards(read: Read, digests: dict[str, bytes]) -> Records:
             records[filename] = {
                 key: value.hex() if isinstance(value, bytes) else value
                 for key, value in record.items()
+                if key != "run_exports"  # CEP 21: in shards alone
             }
     return records

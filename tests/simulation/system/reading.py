@@ -60,7 +60,9 @@ def shard(body: bytes, digest: str) -> Mapping[str, Record]:
     content = msgpack.unpackb(_unzstd(body))
     return {
         filename: {
-            key: value.hex() if isinstance(value, bytes) else value for key, value in record.items()
+            key: value.hex() if isinstance(value, bytes) else value
+            for key, value in record.items()
+            if key != "run_exports"  # CEP 21: in shards alone
         }
         for filename, record in {**content["packages"], **content["packages.conda"]}.items()
     }
