@@ -8,12 +8,18 @@ from sluice.keys import (
     REPODATA,
     REPODATA_ZST,
     SHARD_INDEX,
+    SLUICE_TOML,
     Folder,
     PackageKey,
     PackageName,
     Subdir,
+    archive_of,
+    by_archive,
+    config_key,
+    is_package_name,
     is_subdir,
     package_name,
+    parse_config_key,
     parse_filename,
     parse_package_key,
     parse_shard_key,
@@ -126,6 +132,62 @@ def test_a_key_outside_every_subdir_is_none_of_our_business(key: str) -> None:
     assert parse_package_key(key) is None
 
 
+@pytest.mark.parametrize("channel", ["", "team", "Conda/Default", "linux-64"])
+def test_the_configuration_of_a_channel_lies_beside_its_subdirs(channel: str) -> None:
+    key = config_key(channel)
+    assert key == Subdir(channel, "noarch").prefix.removesuffix("noarch/") + SLUICE_TOML
+    assert parse_config_key(key) == channel
+    assert parse_package_key(key) is None
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "/sluice.toml",
+        "//sluice.toml",
+        "a//b/sluice.toml",
+        "team/my-sluice.toml",
+        "my-sluice.toml",
+        "team/Sluice.toml",
+        "team/sluice.toml/",
+        "team/sluice.toml.bak",
+        f"{'é' * CHANNEL_COMPONENT_CHARS_MAX}/sluice.toml",
+        "team/",
+        "",
+    ],
+)
+def test_what_lies_elsewhere_or_is_named_otherwise_configures_nothing(key: str) -> None:
+    assert parse_config_key(key) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        ("demo", True),
+        ("_libgcc_mutex", True),
+        ("conda-forge-repodata-patches", True),
+        ("n" * 64, True),
+        ("n" * 65, False),
+        ("Demo", False),
+        ("__virtual", False),
+        ("demo ", False),
+        ("", False),
+    ],
+)
+def test_a_name_of_a_package_is_what_cep_26_allows(text: str, *, allowed: bool) -> None:
+    assert is_package_name(text) is allowed
+
+
+def test_files_are_told_apart_by_their_archive() -> None:
+    assert archive_of("a-1-0.conda") == ("a-1-0", "conda")
+    assert archive_of("a-1-0.tar.bz2") == ("a-1-0", "tar.bz2")
+    by_filename = {"b-1-0.conda": 1, "a-1-0.tar.bz2": 2, "a-1-0.conda": 3}
+    assert by_archive(by_filename) == (
+        {"a-1-0.tar.bz2": 2},
+        {"b-1-0.conda": 1, "a-1-0.conda": 3},
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "allowed"),
     [
@@ -217,7 +279,11 @@ def test_the_catalog_keeps_a_file_under_a_name_wherever_one_can_be_told(
 
 
 @pytest.mark.parametrize(
-    "folder", [DEEP.leaves, DEEP.trees, DEEP.commits, DEEP.taken_over_indexes, DEEP.shards]
+    "folder",
+    [
+        *(DEEP.leaves, DEEP.trees, DEEP.commits, DEEP.patches),
+        *(DEEP.taken_over_indexes, DEEP.shards),
+    ],
 )
 def test_only_a_key_that_sluice_would_give_is_taken_for_one_of_its_objects(folder: Folder) -> None:
     key = folder.key(DIGEST)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
@@ -16,10 +16,14 @@ import msgspec
 
 from sluice.errors import BadConfig, Corrupt
 from sluice.keys import SLUICE_TOML, is_package_name
-from sluice.limits import CONFIG_BYTES_MAX, REVISION_MESSAGE_BYTES_MAX
+from sluice.limits import CONFIG_BYTES_MAX, CONFIG_DOTS_MAX, REVISION_MESSAGE_BYTES_MAX
 
 _FINGERPRINT_CHARS = 16
 _INDEX_CONFIG, _OURS = "index-config", "sluice"
+_INTERVAL_MAX = 2**63 - 1  # what MessagePack can hold
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A date of TOML, or one of RFC 3339 as text."""
 
 
 class Revision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,10 +50,9 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     id: str
     message: str
     level: Literal["info", "warning", "critical"] = "info"
-    created_at: str | None = None
-    """RFC 3339."""
-    expires_at: str | None = None
-    interval: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    created_at: Moment | None = None
+    expires_at: Moment | None = None
+    interval: Annotated[int, msgspec.Meta(ge=0, le=_INTERVAL_MAX)] | None = None
     """rattler's: how long clients wait before they show it again."""
 
 
@@ -114,7 +117,7 @@ def parse(body: bytes, *, defaults: ChannelConfig) -> ChannelConfig:
         for key, value in values.items():
             if key not in known:
                 raise _bad(f"[{table}] has no key {key!r}; it has {', '.join(sorted(known))}")
-            settings[key] = _plain(value)
+            settings[key] = _spelled_out(value) if key == "repodata-revisions" else value
     try:
         config = msgspec.convert(settings, ChannelConfig)
     except msgspec.ValidationError as error:
@@ -147,9 +150,13 @@ def from_plain(plain: Mapping[str, Any]) -> ChannelConfig:
 def _tables(body: bytes) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if len(body) > CONFIG_BYTES_MAX:
         raise _bad(f"it is larger than {CONFIG_BYTES_MAX} bytes")
+    if any(line.count(b".") > CONFIG_DOTS_MAX for line in body.splitlines()):
+        raise _bad(f"a line has more than {CONFIG_DOTS_MAX} dots")
     try:
-        document = tomllib.loads(body.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        # Editors of Windows put a mark in front.
+        document = tomllib.loads(body.decode("utf-8-sig"))
+    # Both have errors that are no more than that: an int() of thousands of digits, for one.
+    except (ValueError, RecursionError) as error:
         raise _bad(f"it is not TOML: {error}") from error
     for table, values in document.items():
         if table not in (_INDEX_CONFIG, _OURS):
@@ -159,24 +166,17 @@ def _tables(body: bytes) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield table, values
 
 
-def _plain(value: Any) -> Any:
-    """A value with the short form of revisions written out, and dates as text."""
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [{"revision": one} if one == "v3" else _plain(one) for one in value]
-    if isinstance(value, datetime):
-        moment = value if value.tzinfo else value.replace(tzinfo=UTC)
-        return moment.isoformat()
-    return value
+def _spelled_out(revisions: Any) -> Any:
+    """rattler-index has only their names."""
+    if not isinstance(revisions, list):
+        return revisions
+    return [{"revision": one} if isinstance(one, str) else one for one in revisions]
 
 
 def _problems(config: ChannelConfig) -> Iterator[str]:
     """What the types do not tell."""
     yield from _problems_of_revisions(config.repodata_revisions)
     yield from _problems_of_relations(config.relations)
-    for notice in config.notices or ():
-        yield from _problems_of_notice(notice)
     if config.base_url == "":
         yield "base-url is empty; leave it out for packages that lie beside the index"
     if config.patches is not None and not is_package_name(config.patches):
@@ -193,23 +193,10 @@ def _problems_of_revisions(revisions: Sequence[Revision]) -> Iterator[str]:
 
 def _problems_of_relations(relations: Mapping[str, str]) -> Iterator[str]:
     for name, reference in relations.items():
-        if reference != ".." and not reference.startswith("../"):
+        if not reference.startswith("../"):
             yield f"channel-relations.{name} is no path that begins with ../ (CEP 42)"
     if len(relations) > len({reference.rstrip("/") for reference in relations.values()}):
         yield "channel-relations.base and .overrides are the same channel (CEP 42)"
-
-
-def _problems_of_notice(notice: Notice) -> Iterator[str]:
-    for moment in (notice.created_at, notice.expires_at):
-        if moment is not None and not _is_moment(moment):
-            yield f"the notice {notice.id!r} has a time that is none: {moment!r}"
-
-
-def _is_moment(text: str) -> bool:
-    try:
-        return datetime.fromisoformat(text).tzinfo is not None
-    except ValueError:
-        return False
 
 
 def _bad(why: str) -> BadConfig:

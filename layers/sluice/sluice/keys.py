@@ -236,11 +236,10 @@ def config_key(channel: str) -> str:
 
 def parse_config_key(key: str) -> str | None:
     """The channel whose configuration a key is; ``None`` where it is none's."""
-    folder, _, filename = key.rpartition("/")
-    if filename != SLUICE_TOML:
-        return None
+    channel = key.rpartition("/")[0]
     # A channel is what can hold a subdir.
-    return folder if parse_folder(Subdir(folder, NOARCH).prefix[:-1]) else None
+    known = key == config_key(channel) and parse_folder(Subdir(channel, NOARCH).prefix[:-1])
+    return channel if known else None
 
 
 def parse_filename(filename: str) -> PackageName | None:

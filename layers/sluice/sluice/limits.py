@@ -118,6 +118,8 @@ CHANNELDATA_FIELD_BYTES_MAX = 16 * KIB
 # --- configuration and patches -------------------------------------------------------------
 CONFIG_BYTES_MAX = 64 * KIB
 """Of one sluice.toml."""
+CONFIG_DOTS_MAX = 256
+"""Of one of its lines: for a key of n parts tomllib takes time and memory that grow with n²."""
 REVISION_MESSAGE_BYTES_MAX = 8192
 """CEP 48."""
 

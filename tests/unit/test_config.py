@@ -1,0 +1,296 @@
+"""``sluice.toml``: what it can say, what it says when it is silent, and what is refused and how."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sluice.config import (
+    DEFAULT,
+    ChannelConfig,
+    Notice,
+    Relations,
+    Revision,
+    fingerprint,
+    from_plain,
+    parse,
+    to_plain,
+)
+from sluice.errors import BadConfig, Corrupt
+from sluice.limits import CONFIG_BYTES_MAX, CONFIG_DOTS_MAX, REVISION_MESSAGE_BYTES_MAX
+
+EVERYTHING = """
+[index-config]
+write-zst = false
+write-shards = false
+repodata-revisions = [{ revision = "v3", message = "extras, flags and conditions" }]
+package-revision-assignment = "latest"
+base-url = "../packages/"
+
+[index-config.channel-relations]
+base = "../conda-forge"
+overrides = "../.."
+
+[[index-config.notices]]
+id = "security-1"
+message = "Please update demo"
+level = "critical"
+created_at = 2026-01-01T12:00:00Z
+expires_at = "2026-02-01T12:00:00+01:00"
+interval = 24
+
+[sluice]
+run-exports = true
+channeldata = true
+current-repodata = true
+rss = true
+repodata-bz2 = true
+patches = "demo-repodata-patches"
+retention-days = 30
+timestamps = "reject"
+"""
+
+ALL_SET = ChannelConfig(
+    write_zst=False,
+    write_shards=False,
+    repodata_revisions=(Revision(revision="v3", message="extras, flags and conditions"),),
+    package_revision_assignment="latest",
+    base_url="../packages/",
+    channel_relations=Relations(base="../conda-forge", overrides="../.."),
+    notices=(
+        Notice(
+            id="security-1",
+            message="Please update demo",
+            level="critical",
+            created_at=datetime(2026, 1, 1, 12, tzinfo=UTC),
+            expires_at=datetime(2026, 2, 1, 11, tzinfo=UTC),
+            interval=24,
+        ),
+    ),
+    run_exports=True,
+    channeldata=True,
+    current_repodata=True,
+    rss=True,
+    repodata_bz2=True,
+    patches="demo-repodata-patches",
+    retention_days=30,
+    timestamps="reject",
+)
+
+
+def parsed(text: str, defaults: ChannelConfig = DEFAULT) -> ChannelConfig:
+    return parse(text.encode(), defaults=defaults)
+
+
+def refusal(body: str | bytes) -> str:
+    """Why a file is refused."""
+    with pytest.raises(BadConfig) as caught:
+        parse(body if isinstance(body, bytes) else body.encode(), defaults=DEFAULT)
+    assert caught.value.code == "config-invalid"
+    return caught.value.sentence
+
+
+def test_every_key_is_read() -> None:
+    assert parsed(EVERYTHING) == ALL_SET
+
+
+def test_a_file_that_is_silent_leaves_everything_as_the_stack_has_it() -> None:
+    stack = ChannelConfig(run_exports=True, timestamps="reject")
+    for silent in ("", "# nothing\n", "[index-config]\n", "[sluice]\n", "\ufeff[sluice]\n"):
+        assert parsed(silent, stack) == stack
+
+
+def test_what_a_file_says_goes_before_what_the_stack_says_and_nothing_else_changes() -> None:
+    stack = ChannelConfig(run_exports=True, timestamps="reject")
+    assert parsed("[sluice]\nrun-exports = false\n", stack) == ChannelConfig(timestamps="reject")
+
+
+def test_nothing_but_zst_and_shards_is_written_by_default() -> None:
+    switches = {key: value for key, value in to_plain(DEFAULT).items() if isinstance(value, bool)}
+    on = {key for key, value in switches.items() if value}
+    assert (on, len(switches)) == ({"write-zst", "write-shards"}, 7)
+
+
+def test_the_table_of_rattlers_own_tests_can_be_dropped_in() -> None:
+    table = """
+[index-config]
+write-zst = true
+write-shards = false
+repodata-revisions = ["v3"]
+package-revision-assignment = "latest"
+base-url = "../packages/"
+
+[index-config.channel-relations]
+base = "../conda-forge"
+
+[[index-config.notices]]
+id = "security-1"
+message = "Please update demo"
+level = "critical"
+created_at = "2025-01-01T12:00:00Z"
+expires_at = "2025-02-01T12:00:00Z"
+interval = 24
+"""
+    assert parsed(table) == ChannelConfig(
+        write_shards=False,
+        repodata_revisions=(Revision(revision="v3"),),
+        package_revision_assignment="latest",
+        base_url="../packages/",
+        channel_relations=Relations(base="../conda-forge"),
+        notices=(
+            Notice(
+                id="security-1",
+                message="Please update demo",
+                level="critical",
+                created_at=datetime(2025, 1, 1, 12, tzinfo=UTC),
+                expires_at=datetime(2025, 2, 1, 12, tzinfo=UTC),
+                interval=24,
+            ),
+        ),
+    )
+
+
+def test_no_notices_is_something_else_than_not_a_word_about_them() -> None:
+    assert parsed("").notices is None
+    assert parsed("[index-config]\nnotices = []\n").notices == ()
+
+
+def test_relations_are_told_as_far_as_there_are_any() -> None:
+    def relations(text: str) -> dict[str, str]:
+        return parsed(f"[index-config]\nchannel-relations = {text}\n").relations
+
+    assert parsed("").relations == {}
+    assert relations("{}") == {}
+    assert relations('{ overrides = "../a" }') == {"overrides": "../a"}
+    assert relations('{ base = "../a", overrides = "../b" }') == {
+        "base": "../a",
+        "overrides": "../b",
+    }
+
+
+INDEX, OURS = "[index-config]\n", "[sluice]\n"
+NOTICE = '[[index-config.notices]]\nid = "n"\nmessage = "m"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (f'{INDEX}write-zst = "yes"', "write-zst"),
+        (f"{INDEX}write_zst = true", "'write_zst'"),
+        (f"{INDEX}run-exports = true", "[index-config] has no key 'run-exports'"),
+        (f"{OURS}write-zst = true", "[sluice] has no key 'write-zst'"),
+        (f"{OURS}run_exports = true", "'run_exports'"),
+        (f"{OURS}run-exports = 1", "run-exports"),
+        (f"{OURS}retention-days = 0", "retention-days"),
+        (f"{OURS}retention-days = 3651", "retention-days"),
+        (f"{OURS}retention-days = 7.0", "retention-days"),
+        (f"{OURS}retention-days = {'9' * 5000}", "digits"),
+        (f'{OURS}timestamps = "ignore"', "timestamps"),
+        (f'{OURS}patches = "Not A Name"', "patches"),
+        (f'{OURS}patches = ""', "patches"),
+        (f'{INDEX}base-url = ""', "base-url"),
+        (f'{INDEX}repodata-revisions = "v3"', "repodata-revisions"),
+        (f'{INDEX}repodata-revisions = ["v4"]', "repodata-revisions[0]"),
+        (f'{INDEX}repodata-revisions = ["legacy"]', "repodata-revisions[0]"),
+        (f'{INDEX}repodata-revisions = ["v3", "v3"]', "repodata-revisions names v3 more than once"),
+        (f'{INDEX}package-revision-assignment = "oldest"', "package-revision-assignment"),
+        (f'{INDEX}channel-relations.base = "https://host/a"', "channel-relations.base"),
+        (f'{INDEX}channel-relations.overrides = ".."', "channel-relations.overrides"),
+        (f'{INDEX}channel-relations.over = "../a"', "`over` - at `$.channel-relations`"),
+        (f'{INDEX}channel-relations = {{ base = "../a", overrides = "../a/" }}', "same channel"),
+        (f"{INDEX}notices = {{}}", "notices"),
+        (f"{INDEX}notices.{'a.' * 250}a = 1", "notices"),
+        ('[[index-config.notices]]\nid = "n"', "notices[0]"),
+        (f'{NOTICE}level = "urgent"', "notices[0].level"),
+        (f"{NOTICE}interval = -1", "notices[0].interval"),
+        (f"{NOTICE}interval = {2**64}", "notices[0].interval"),
+        (f"{NOTICE}created_at = 2026-01-01", "notices[0].created_at"),
+        (f"{NOTICE}created_at = 2026-01-01T00:00:00", "notices[0].created_at"),
+        (f'{NOTICE}expires_at = "tomorrow"', "notices[0].expires_at"),
+        ('[index-config."s3://bucket/channel"]\nwrite-zst = true', "'s3://bucket/channel'"),
+        ("[index_config]\nwrite-zst = true", "'index_config'"),
+        ("write-zst = true", "'write-zst'"),
+        ("sluice = 1", "'sluice' is no table"),
+        ("[sluice", "not TOML"),
+        (f"{OURS}patches = {'[' * 20_000}", "not TOML"),
+    ],
+    ids=lambda text: text[:60],
+)
+def test_what_cannot_be_used_is_refused_with_a_sentence_that_names_it(
+    text: str, named: str
+) -> None:
+    sentence = refusal(text)
+    assert named in sentence
+    assert sentence.startswith("sluice.toml cannot be used: ")
+    assert sentence.endswith("The last good one stays in force.")
+
+
+def test_a_message_about_a_revision_may_be_as_long_as_cep_48_has_it() -> None:
+    def about(message: str) -> str:
+        return f'{INDEX}repodata-revisions = [{{ revision = "v3", message = "{message}" }}]\n'
+
+    longest = "é" * (REVISION_MESSAGE_BYTES_MAX // 2)
+    assert parsed(about(longest)).repodata_revisions == (Revision(revision="v3", message=longest),)
+    assert "message" in refusal(about(f"{longest}e"))
+
+
+def test_a_file_may_be_as_large_as_its_limit_and_must_be_utf_8() -> None:
+    assert parsed("#" * CONFIG_BYTES_MAX) == DEFAULT
+    assert str(CONFIG_BYTES_MAX) in refusal("#" * (CONFIG_BYTES_MAX + 1))
+    assert "not TOML" in refusal(b"# \xff\n")
+
+
+def test_a_key_of_so_many_parts_that_reading_it_would_take_gigabytes_is_not_read() -> None:
+    assert "dots" in refusal(f"[{'a.' * 30_000}a]\n")
+    assert parsed(f"# {'.' * CONFIG_DOTS_MAX}\n" * 100) == DEFAULT
+    assert "dots" in refusal(f"\n# {'.' * (CONFIG_DOTS_MAX + 1)}\n")
+
+
+@pytest.mark.parametrize("config", [DEFAULT, ALL_SET])
+def test_what_is_kept_is_plain_json_and_gives_the_same_configuration(config: ChannelConfig) -> None:
+    plain = to_plain(config)
+    assert json.loads(json.dumps(plain)) == plain
+    assert from_plain(plain) == config
+
+
+def test_keys_of_a_newer_version_are_not_read_past() -> None:
+    """Publishing without what an operator has asked for would be worse than not at all."""
+    with pytest.raises(Corrupt):
+        from_plain({**to_plain(DEFAULT), "index-html": True})
+
+
+def test_settings_that_differ_in_anything_have_another_fingerprint() -> None:
+    others = [
+        from_plain({**to_plain(DEFAULT), key: value}) for key, value in to_plain(ALL_SET).items()
+    ]
+    fingerprints = {fingerprint(config) for config in (DEFAULT, *others)}
+    assert len(fingerprints) == len(others) + 1
+    assert fingerprint(from_plain(to_plain(ALL_SET))) == fingerprint(ALL_SET)
+
+
+LINES = [line for line in EVERYTHING.splitlines() if line]
+VALUES = st.sampled_from(
+    ["true", "0", "-1", "1e999", '"v3"', '""', "[]", "{}", "[[]]", "2026-01-01", "nan", "'\ufffd'"]
+)
+CHANGED = st.builds(
+    lambda lines, value: "\n".join(
+        f"{key}= {value}" if at == 0 and (key := line.partition("=")[0]) else line
+        for at, line in enumerate(lines)
+    ),
+    st.permutations(LINES),
+    VALUES,
+)
+
+
+@given(st.one_of(st.binary(), st.text().map(str.encode), CHANGED.map(str.encode)))
+@example(b"[[index-config.notices]]\nid='n'\nmessage='m'\ncreated_at=0001-01-01T00:00:00+23:59")
+def test_whatever_is_uploaded_is_a_configuration_or_refused(body: bytes) -> None:
+    try:
+        config = parse(body, defaults=DEFAULT)
+    except BadConfig:
+        return
+    assert from_plain(to_plain(config)) == config
