@@ -16,7 +16,7 @@ import msgpack
 import zstandard
 from msgspec import structs
 
-from sluice import debounce, staging
+from sluice import debounce, extract, staging
 from sluice.catalog import render, tree
 from sluice.catalog.codec import digest
 from sluice.catalog.commit import Commit, Head, decode_commit, read_head, swap_head
@@ -181,7 +181,8 @@ class World:
 
     def add_corrupt(self, filename: str, body: bytes = b"corrupt") -> Rejected:
         """Upload a bad package and stage its reject."""
-        record = rejected(filename, identity=self.upload(filename, body), at=self.now_ms)
+        identity = self.upload(filename, body)
+        record = rejected(filename, identity=identity, at=self.now_ms, extractor=extract.VERSION)
         self.stage(record)
         return record
 

@@ -24,8 +24,13 @@ from sluice.record import make_record
 from sluice.staging import AboutFile, Indexed, Rejected, Removed
 from sluice.store import ObjectStore, look
 
-VERSION = 1
-"""Of the extractor: raised when packages would be judged otherwise than before."""
+VERSION = 2
+"""Of the extractor: raised when packages would be judged otherwise than before.
+
+2: what needs revision 3 of repodata (CEP 48) is indexed.
+"""
+RECORDS_SINCE = 1
+"""The first version whose records are what this one would make; rejects of it may not be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,14 @@ Verdict = Indexed | Rejected
 RULES = frozenset(
     {
         # record: what index.json and the filename may say
+        "condition-outdated",
         "filename-invalid",
         "filename-mismatch",
         "index-json-incomplete",
         "index-json-unpublishable",
         "index-json-wrong-type",
         "record-too-large",
+        "repodata-revision-contradicted",
         "repodata-revision-unsupported",
         "subdir-mismatch",
         "version-invalid",

@@ -1,4 +1,4 @@
-"""From ``info/index.json`` to the record that clients read (CEP 26, 33, 34, 36).
+"""From ``info/index.json`` to the record that clients read (CEP 26, 33, 34, 36, 43, 44, 45).
 
 What clients know has to have the form that they can parse, or one record would make the
 whole index unreadable; what they do not know is kept.
@@ -6,7 +6,6 @@ whole index unreadable; what they do not know is kept.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -16,8 +15,9 @@ from sluice.errors import BadPackage
 from sluice.keys import PackageKey, parse_filename
 from sluice.limits import PROBLEM_VALUE_CHARS_MAX, PROBLEMS_TOLD_MAX, RECORD_BYTES_MAX
 from sluice.package.digests import Digests
-from sluice.package.forms import FORMS, is_texts, is_unicode, is_version, unpublishable
+from sluice.package.forms import FORMS, is_unicode, is_version, unpublishable
 from sluice.printable import printable
+from sluice.revision import LEGACY, V3, fields_of_v3, required_revision, says_if
 
 OURS = frozenset({"indexed_timestamp", "md5", "sha256", "size"})
 """Set by sluice, whatever the package says."""
@@ -39,10 +39,8 @@ DROPPED = frozenset(
     }
 )
 REQUIRED = ("name", "version", "build", "build_number")
-
-# Match specs that only revision 3 of repodata may hold (CEP 43, 44, 45, 48).
-# The class leaves "[" out as well, or a long run of them would be searched from each one.
-_SPEC_OF_V3 = re.compile(r"\[[^\[\]]*\b(?:extras|flags|when)\s*=|;\s*if\b")
+_NO_REVISIONS = (1, 2)
+"""Numbers that were never given: 0 is what every client reads, then comes 3 (CEP 48)."""
 
 
 class Problem(NamedTuple):
@@ -144,17 +142,25 @@ def _form_problems(stated: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _revision_problems(stated: Mapping[str, Any]) -> Iterator[Problem]:
-    """Refuse what only revision 3 of repodata can say: older clients would misread it."""
-    causes = [name for name in ("extra_depends", "flags", "repodata_revision") if stated.get(name)]
-    for name in ("depends", "constrains"):
-        specs = stated.get(name, [])
-        if is_texts(specs) and any(map(_SPEC_OF_V3.search, specs)):
-            causes.append(name)
-    if causes:
+    """Refuse what no revision of repodata can say, as ``IndexJson::validate`` of rattler does."""
+    required, told = required_revision(stated), stated.get("repodata_revision")
+    if required > V3 or told in _NO_REVISIONS:
         yield Problem(
             "repodata-revision-unsupported",
-            f"its {', '.join(causes)} can only be published in revision 3 of repodata (CEP 48), "
-            "which this version of sluice does not write",
+            f"it asks for revision {max(required, told or LEGACY)} of repodata, "
+            "and this version of sluice writes the first and the third (CEP 48)",
+        )
+    elif told == 0 and (causes := ", ".join(fields_of_v3(stated))):
+        yield Problem(
+            "repodata-revision-contradicted",
+            f"it asks for a revision of repodata that cannot say its {causes}; "
+            "build it with repodata_revision 3 (CEP 48), or without that key",
+        )
+    if says_if(stated):
+        yield Problem(
+            "condition-outdated",
+            'a dependency of it has a condition of the form "; if", which clients do not read '
+            'any more; build it with [when="..."] (CEP 43)',
         )
 
 

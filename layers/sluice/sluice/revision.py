@@ -11,27 +11,58 @@ LEGACY = 1
 V3 = 3
 """``v3`` at the top level, by bucket (CEP 48)."""
 
-# A match spec with a key that older clients do not know, or would misread.
-# The class leaves "[" out as well, or a long run of them would be searched from each one.
-_SPEC_OF_V3 = re.compile(r"\[[^\[\]]*\b(?:extras|flags|when)\s*=|;\s*if\b")
+# One that is never closed ends with the text: else each quote would be searched to there again.
+_QUOTED = re.compile(
+    r"""
+    "(?:[^"\\]|\\.)*(?:"|\\?\Z) |
+    '(?:[^'\\]|\\.)*(?:'|\\?\Z)
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+_KEY_OF_V3 = re.compile(r"(?:^|,)\s*(?:extras|flags|when)\s*=")
+_CONDITION_OF_OLD = re.compile(r";\s*if\s")
 
 
 def required_revision(record: Mapping[str, Any]) -> int:
     """The oldest revision that a record can stand in: what it asks for, or what its fields need.
 
-    ``repodata_revision`` is rattler-build's word for it, ``schema_version`` that of CEP 43.
-    Other values of those than whole numbers ask for nothing.
+    ``repodata_revision`` is rattler-build's word for it, ``schema_version`` that of CEP 43; what
+    is no whole number there asks for nothing.  ``record`` is parsed JSON of any form.
     """
     asked = [record.get("repodata_revision"), record.get("schema_version")]
-    revision = max((one for one in asked if isinstance(one, int)), default=LEGACY)
-    if record.get("extra_depends") or record.get("flags"):
-        revision = max(revision, V3)
-    if any(map(_SPEC_OF_V3.search, _specs(record))):
-        revision = max(revision, V3)
+    needed = V3 if _needs_v3(record) else LEGACY
+    revision = max([needed, *(one for one in asked if isinstance(one, int))])
     return revision if revision >= V3 else LEGACY
 
 
-def _specs(record: Mapping[str, Any]) -> Iterator[str]:
-    for name in ("depends", "constrains"):
-        specs = record.get(name) or []
+def fields_of_v3(record: Mapping[str, Any]) -> Iterator[str]:
+    """The keys of a record whose values no older revision can say."""
+    yield from (key for key in ("extra_depends", "flags") if record.get(key))
+    yield from (
+        key for key in ("depends", "constrains") if any(map(_is_of_v3, _specs(record, key)))
+    )
+
+
+def says_if(record: Mapping[str, Any]) -> bool:
+    """Tell whether a dependency has a condition as it was before CEP 43: ``foo; if python <3``."""
+    return any(
+        _CONDITION_OF_OLD.search(_QUOTED.sub("", spec))
+        for key in ("depends", "constrains")
+        for spec in _specs(record, key)
+    )
+
+
+def _needs_v3(record: Mapping[str, Any]) -> bool:
+    return any(fields_of_v3(record)) or says_if(record)
+
+
+def _is_of_v3(spec: str) -> bool:
+    """Tell whether a match spec has a key that older clients do not know, or would misread."""
+    _, _, keys = spec.partition("[")
+    return _KEY_OF_V3.search(_QUOTED.sub("", keys)) is not None
+
+
+def _specs(record: Mapping[str, Any], key: str) -> Iterator[str]:
+    specs = record.get(key)
+    if isinstance(specs, list):
         yield from (spec for spec in specs if isinstance(spec, str))

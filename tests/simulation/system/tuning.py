@@ -13,7 +13,7 @@ import zstandard
 
 from sluice import extract, generation, staging, zstd
 from sluice.package import read
-from sluice.publish import publisher
+from sluice.publish import contents
 from sluice.reconcile import collect, discover, subdir
 from tests.simulation.system.habits import Habits
 
@@ -28,13 +28,14 @@ def tuned(habits: Habits) -> Iterator[None]:
     """Set the bounds of the core as this world has them."""
     settings: list[tuple[ModuleType, str, Any]] = [
         (extract, "VERSION", 1),
+        (extract, "RECORDS_SINCE", 1),
         (read, "_from_memory", _read_once),
         (zstd, "compress", _compress),
         (zstd, "compress_private", _compress),
         (zstd, "decompress", _decompress_once),
         (staging, "MERGE_BATCH_RECORDS_MAX", habits.batch_records),
         (generation, "NAMES_AT_ONCE", habits.names_at_once),
-        (publisher, "NAMES_AT_ONCE", habits.names_at_once),
+        (contents, "NAMES_AT_ONCE", habits.names_at_once),
         (subdir, "NAMES_AT_ONCE", habits.names_at_once),
         (discover, "KEYS_PER_TICK", habits.names_at_once),
         (collect, "GARBAGE_AT_ONCE_MAX", habits.garbage_at_once),
@@ -48,3 +49,4 @@ def tuned(habits: Habits) -> Iterator[None]:
 def deploy_new_extractor() -> None:
     """Have every package judged anew; until the end of the play."""
     extract.VERSION += 1
+    extract.RECORDS_SINCE = extract.VERSION

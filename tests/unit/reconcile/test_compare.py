@@ -9,7 +9,7 @@ from msgspec import structs
 
 from sluice import extract
 from sluice.catalog import render
-from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Pin, Record, Reject
+from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Kept, Pin, Record, Reject
 from sluice.catalog.tree import EMPTY, Tree
 from sluice.identity import Identity
 from sluice.keys import package_name
@@ -36,6 +36,10 @@ def reject(*, extractor: int = extract.VERSION, hours_ago: float = 0) -> Reject:
 def pin(*, there: bool = True, extractor: int = extract.VERSION) -> Pin:
     identity = identity_of() if there else None
     return Pin(identity=identity, extractor=extractor, at=1, reason="r")
+
+
+def kept() -> Kept:
+    return Kept(identity=None, extractor=NOT_EXTRACTED, bucket="whl", record={})
 
 
 def listing(files: Mapping[str, bytes]) -> Listing:
@@ -88,11 +92,13 @@ def test_an_object_is_another_by_its_etag_or_its_size(found: Identity, kind: Kin
     ("entry", "by_itself", "when_asked"),
     [
         (record(), False, False),
-        (record(extractor=extract.VERSION - 1), True, True),
+        (record(extractor=extract.RECORDS_SINCE - 1), True, True),
+        (record(extractor=extract.RECORDS_SINCE), False, False),
         (record(extractor=extract.VERSION + 1), False, False),
         (record(extractor=NOT_EXTRACTED), True, True),
         (reject(), False, True),
         (reject(hours_ago=1000), False, True),
+        (reject(extractor=extract.VERSION - 1), True, True),
         (reject(extractor=extract.VERSION + 1), False, True),
         (reject(extractor=NOT_EXTRACTED, hours_ago=0), False, True),
         (reject(extractor=NOT_EXTRACTED, hours_ago=20), False, True),
@@ -116,6 +122,12 @@ def test_a_pin_on_a_file_that_is_not_there_is_no_difference_until_it_comes() -> 
     assert list(compare({A: identity_of()}, known, NOW)) == [Difference(Kind.CHANGED, A, 0)]
 
 
+def test_what_was_kept_of_another_index_is_no_difference_wherever_its_file_is() -> None:
+    known: dict[str, Entry] = {"alpha-1.0-py3.whl": kept(), A: record()}
+    assert list(compare({A: identity_of()}, known, NOW)) == []
+    assert suspects(listing({A: b""}), tree(known), NOW) == []
+
+
 def test_names_whose_files_are_as_the_catalog_knows_them_are_not_looked_at() -> None:
     known: dict[str, Entry] = {A: record(b"1"), A2: record(b"2"), B: reject(), C: pin(there=False)}
     same = {A: b"1", A2: b"2", B: b""}
@@ -132,6 +144,12 @@ def test_names_whose_files_are_as_the_catalog_knows_them_are_not_looked_at() -> 
 def test_a_name_with_one_outdated_verdict_is_looked_at() -> None:
     known: dict[str, Entry] = {A: record(), A2: record(extractor=NOT_EXTRACTED)}
     assert suspects(listing({A: b"", A2: b""}), tree(known), NOW) == ["alpha"]
+
+
+def test_of_an_older_extractors_names_those_with_rejects_are_looked_at() -> None:
+    older = extract.VERSION - 1
+    known: dict[str, Entry] = {A: record(extractor=older), B: reject(extractor=older)}
+    assert suspects(listing({A: b"", B: b""}), tree(known), NOW) == ["beta"]
 
 
 def test_of_an_empty_subdir_every_name_is_gone_and_of_an_unknown_one_missing() -> None:

@@ -167,7 +167,17 @@ def test_what_an_older_extractor_judged_is_read_again(
     repairs: Repairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(extract, "VERSION", extract.VERSION + 1)
+    monkeypatch.setattr(extract, "RECORDS_SINCE", extract.VERSION)
     expect_repair(repairs, Counts(objects=2, outdated=2, fed=2), outdated=[A, B])
+
+
+def test_of_an_older_extractor_only_rejects_are_read_again_where_its_records_are_still_right(
+    repairs: Repairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repairs.world.add_corrupt(C)
+    repairs.world.merge()
+    monkeypatch.setattr(extract, "VERSION", extract.VERSION + 1)
+    expect_repair(repairs, Counts(objects=3, outdated=1, fed=1), outdated=[C])
 
 
 def test_an_index_that_was_taken_over_is_read_again_and_keeps_its_dates() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from sluice import extract
-from sluice.catalog.leaf import NOT_EXTRACTED, Entries, Entry, Pin, Reject, listing_digest
+from sluice.catalog.leaf import NOT_EXTRACTED, Entries, Entry, Kept, Pin, Reject, listing_digest
 from sluice.catalog.tree import Tree
 from sluice.identity import Identity
 from sluice.limits import PROVISIONAL_REJECT_HOURS
@@ -52,13 +52,15 @@ class Criteria:
     """Rejects, too: an archived object that was restored, say, shows in no listing."""
 
     def outdated(self, entry: Entry) -> bool:
-        """Tell whether the verdict is by an older extractor, or none at all."""
-        if isinstance(entry, Pin):
+        """Tell whether a newer extractor would judge otherwise, or none has judged at all."""
+        if isinstance(entry, Pin | Kept):
             return False  # it stays, whatever a newer extractor thinks of the package
         if isinstance(entry, Reject) and entry.extractor == NOT_EXTRACTED:
             age_ms = self.now_ms - entry.at
             return self.re_extract or age_ms > PROVISIONAL_REJECT_HOURS * _HOUR_MS
-        return entry.extractor < extract.VERSION or (self.re_extract and isinstance(entry, Reject))
+        if isinstance(entry, Reject):
+            return self.re_extract or entry.extractor < extract.VERSION
+        return entry.extractor < extract.RECORDS_SINCE
 
 
 def suspects(listing: Listing, tree: Tree, criteria: Criteria) -> list[str]:
@@ -85,8 +87,8 @@ def _suspicious(name: str, listing: Listing, tree: Tree, criteria: Criteria) -> 
     node = tree.names.get(name)
     return (
         node is None
-        or node.extractor < extract.VERSION
-        or (criteria.re_extract and node.rejects > 0)
+        or node.extractor < extract.RECORDS_SINCE
+        or (node.rejects > 0 and (criteria.re_extract or node.extractor < extract.VERSION))
         or node.listing != listing_digest(listing.listed(name))
     )
 
@@ -95,7 +97,7 @@ def _kind(found: Identity | None, entry: Entry | None, criteria: Criteria) -> Ki
     if entry is None:
         return Kind.MISSING
     if found is None:
-        return Kind.GONE if entry.identity else None  # a pin may be on a file that is not there
+        return Kind.GONE if entry.identity else None  # what stands without one may be elsewhere
     # As in the digest: the time of an upload tells nothing that its content does not.
     judged = entry.identity
     if judged is None or (judged.etag, judged.size) != (found.etag, found.size):
