@@ -173,7 +173,10 @@ class Chooser:
         instructions = patch.subdirs.get(self.subdir.name)
         before = parent.inputs.patch if parent.inputs else None
         in_force = PatchInForce(
-            package=patch.candidate.filename, sha256=patch.candidate.sha256, instructions=None
+            package=patch.candidate.filename,
+            sha256=patch.candidate.sha256,
+            instructions=None,
+            at=at,
         )
         body: bytes | None = None
         if before and (before.package, before.sha256) == (in_force.package, in_force.sha256):

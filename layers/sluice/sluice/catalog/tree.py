@@ -75,6 +75,8 @@ class PatchInForce(msgspec.Struct, frozen=True, kw_only=True):
     """Of the package."""
     instructions: str | None
     """Digest of what it says about this subdir, see ``Subdir.patches``; ``None``: nothing."""
+    at: int
+    """Time of the commit since which it has been in force, ms since the epoch."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Which files a subdir has for clients: a function of its tree."""
+"""Which files a subdir has for clients, and made of what: a function of its tree."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sluice.keys import (
     RUN_EXPORTS_ZST,
     SHARD_INDEX,
 )
+from sluice.publish.fence import Stamp
 
 ALL = (
     SHARD_INDEX,
@@ -45,3 +46,15 @@ def outputs(tree: Tree, config: ChannelConfig) -> list[str]:
         RUN_EXPORTS_ZST: config.run_exports,
     }
     return [file for file in ALL if tree.public and wanted[file]]
+
+
+def stamp_of(file: str, tree: Tree, mine: Stamp) -> Stamp:
+    """What a file of a generation is stamped with, where ``mine`` is the generation's stamp.
+
+    ``patch_instructions.json`` is made of the patch alone, however many generations that is in
+    force for, so its time stands in for the generation: it grows just so.
+    """
+    patch = tree.inputs.patch if tree.inputs else None
+    if file == PATCH_INSTRUCTIONS and patch:
+        return Stamp(patch.at, patch.sha256, mine.owner)
+    return mine

@@ -57,7 +57,9 @@ class InputsCheck:
             patch = known.patch
             if patch and (patch.package, patch.sha256) == (one.filename, one.sha256):
                 return patch
-            return PatchInForce(package=one.filename, sha256=one.sha256, instructions=None)
+            return PatchInForce(
+                package=one.filename, sha256=one.sha256, instructions=None, at=self.tree.at
+            )
         return None
 
     def _as_in_noarch(self, mine: PatchInForce | None) -> PatchInForce | None:

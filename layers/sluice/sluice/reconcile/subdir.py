@@ -19,7 +19,7 @@ from sluice.events import ObjectEvent
 from sluice.keys import NOARCH, REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.limits import MESSAGES_PER_BATCH_MAX, NAMES_AT_ONCE, RECONCILE_TIME_RESERVE_MS
 from sluice.publish.fence import Stamp, Standing, standing
-from sluice.publish.outputs import outputs
+from sluice.publish.outputs import outputs, stamp_of
 from sluice.publish.publisher import rejects_behind
 from sluice.reconcile.collect import Collector, collect
 from sluice.reconcile.compare import Criteria, Difference, Kind, compare, suspects
@@ -141,7 +141,10 @@ class _Work:
         infos = self._world.gather(
             self._world.channel.head, [self._subdir.public(file) for file in names]
         )
-        standings = [standing(info, mine, adopt=self._request.adopt) for info in infos]
+        standings = [
+            standing(info, stamp_of(name, tree, mine), adopt=self._request.adopt)
+            for name, info in zip(names, infos, strict=True)
+        ]
         stamps = [Stamp.parse(info.metadata) for info in infos if info]
         behind: list[str] = []
         if tree.public:

@@ -1,0 +1,154 @@
+"""The files of one subdir, each replaced behind the fence by one generation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sluice import headers
+from sluice.catalog.tree import Tree
+from sluice.keys import Subdir
+from sluice.publish.compressed import as_named
+from sluice.publish.fence import (
+    Page,
+    Replaced,
+    Stamp,
+    Standing,
+    companion,
+    find_companion,
+    replace,
+    standing,
+)
+from sluice.publish.outputs import stamp_of
+from sluice.store import ETag, ObjectInfo, ObjectStore, OpenObject, StoredObject
+
+Render = Callable[[StoredObject | None], bytes]
+"""Gives the body of a file, by way of the version that is there, where that is of use."""
+
+
+@dataclass(slots=True)
+class Files:
+    """What clients read of one subdir; counts what it does."""
+
+    store: ObjectStore
+    subdir: Subdir
+    tree: Tree
+    stamp: Stamp
+    """Of the tree."""
+    max_age_seconds: int
+    """How long clients may keep an index file."""
+    adopt: bool
+    """Whether another stack's files count as any other tool's."""
+    written: int = field(default=0, init=False)
+    foreign: int = field(default=0, init=False)
+    """How many files of other tools were overwritten."""
+
+    def head(self, file: str) -> ObjectInfo | None:
+        """Look at a file."""
+        return self.store.head(self.subdir.public(file))
+
+    def stamp_of(self, file: str) -> Stamp:
+        """What a file is stamped with."""
+        return stamp_of(file, self.tree, self.stamp)
+
+    def standing(self, file: str, found: ObjectInfo | None) -> Standing:
+        """How what is there relates to what is to be published; raises ``ForeignOwner``."""
+        return standing(found, self.stamp_of(file), adopt=self.adopt)
+
+    def replace(
+        self,
+        file: str,
+        body: bytes,
+        found: ObjectInfo | None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        keep: Callable[[], None] | None = None,
+    ) -> Replaced:
+        """Write a file unless a generation as new is there, see ``fence.replace``."""
+        about = headers.of_index(file, self.max_age_seconds)
+        page = Page(self.subdir.public(file), body, about).remembering(metadata or {})
+        mine = self.stamp_of(file)
+        done = replace(self.store, page, mine, found=found, adopt=self.adopt, keep=keep)
+        self.count(done)
+        return done
+
+    def count(self, done: Replaced) -> None:
+        """Take note of what was done."""
+        self.written += done.standing is Standing.SAME
+        self.foreign += done.foreign_overwritten
+
+    def replace_forms(self, files: list[str], render: Render) -> None:
+        """Write a file in all its forms, in their order, from one rendering.
+
+        It is rendered by way of the first.
+        """
+        first, *others = files
+        found = {file: self.head(file) for file in others}
+        behind = {file for file in others if self.standing(file, found[file]).behind}
+        with self.store.open(self.subdir.public(first)) as opened:
+            found[first] = opened.info if opened else None
+            now = self.standing(first, found[first])
+            if now is Standing.NEWER or not (now.behind or behind):
+                return
+            previous = _download(opened, now)
+        behind |= {first} if now.behind else set()
+        body = render(previous)
+        for file in [file for file in files if file in behind]:
+            done = self.replace(file, as_named(file, body), found[file])
+            if done.standing is Standing.NEWER:
+                return
+
+    def replace_pair(self, file: str, file_zst: str, render: Render) -> bool:
+        """Write a file, then its compressed form, which remembers the other: three requests.
+
+        Tells whether it had to be rendered.
+        """
+        with self.store.open(self.subdir.public(file_zst)) as opened:
+            found_zst = opened.info if opened else None
+            now = self.standing(file_zst, found_zst)
+            if now is Standing.NEWER:
+                return False
+            found: ObjectInfo | None = None
+            if found_zst and now is Standing.OLDER:
+                found = find_companion(found_zst, self.subdir.public(file))
+            found = found or self.head(file)
+            behind = self.standing(file, found).behind
+            if not (now.behind or behind):
+                return False
+            previous = _download(opened, now)
+        body = render(previous)
+        etag: ETag | None = None
+        if behind:
+            done = self.replace(file, body, found)
+            if done.standing is Standing.NEWER:
+                return True
+            etag = done.etag
+        if now.behind:
+            remembered = companion(etag) if etag else {}
+            self.replace(file_zst, as_named(file_zst, body), found_zst, metadata=remembered)
+        return True
+
+    def tidy(self, files: list[str]) -> None:
+        """Delete files that an earlier configuration asked for, or another stack's if adopting.
+
+        A merge that is older still may write one again, and one that is newer have written one
+        since we looked; either is found by reconcile.
+        """
+        found = [info for info in map(self.head, files) if info and self._is_outdated(info)]
+        if found:
+            self.store.delete([info.key for info in found])
+
+    def _is_outdated(self, found: ObjectInfo) -> bool:
+        theirs = Stamp.parse(found.metadata)
+        if theirs is None:
+            return False
+        if theirs.owner != self.stamp.owner:
+            return self.adopt
+        return theirs.generation < self.stamp.generation
+
+
+def _download(opened: OpenObject | None, now: Standing) -> StoredObject | None:
+    """Read the version that is there, where it is of use."""
+    if opened is None or now is Standing.FOREIGN:
+        return None
+    return StoredObject(opened.info, b"".join(opened.chunks))
