@@ -144,7 +144,8 @@ def apply(
     patched = _merged(record, fields, deep=bucket is not None and bucket not in _KNOWN_BUCKETS)
     if said.revoked:
         patched["revoked"] = True
-        patched["depends"] = [*(patched.get("depends") or []), _REVOKED]
+        depends = patched.get("depends")  # of a record taken over it may be anything
+        patched["depends"] = [*(depends if isinstance(depends, list) else []), _REVOKED]
     return Patched(dict(sorted(patched.items())), run_exports)
 
 

@@ -1,4 +1,8 @@
-"""The order of versions (CEP 33), as conda and rattler have it."""
+"""The order of versions (CEP 33).
+
+An underscore at the end belongs to the letters in front of it, as the CEP says and conda does it;
+for rattler, which parts them, ``1a_`` is older than ``1a1``.
+"""
 
 from __future__ import annotations
 
