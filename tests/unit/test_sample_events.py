@@ -18,6 +18,7 @@ from sluice.reconcile.run import Request
 FOLDER = Path(__file__).parents[2] / "events"
 BUCKET = "sluice-channel-123456789012-us-east-1"
 HELLO = ObjectEvent(BUCKET, "demo/noarch/demo-hello-1.0.0-py_0.conda", 1161)
+CONFIG = ObjectEvent(BUCKET, "demo/sluice.toml", 29)
 TORCH = ObjectEvent(BUCKET, "demo/linux-64/demo-torch-2.1+cpu-py_0.conda", None)
 
 
@@ -44,6 +45,7 @@ def test_an_event_that_comes_directly_names_its_object(
     [
         ("extract-sqs-put", [HELLO]),
         ("extract-sqs-removed", [TORCH]),
+        ("extract-sqs-config", [CONFIG]),
         ("extract-sqs-test-event", []),
     ],
 )
@@ -79,6 +81,7 @@ def test_every_sample_is_looked_at_here() -> None:
         "extract-eventbridge-created",
         "extract-sqs-put",
         "extract-sqs-removed",
+        "extract-sqs-config",
         "extract-sqs-test-event",
         "merge-request",
         "reconcile-schedule",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from sluice.events import ObjectEvent, look
+from sluice.keys import Subdir
 from tests.support.functions import (
     BACK,
     BUCKET,
@@ -84,6 +86,83 @@ def test_only_channels_below_the_prefixes_are_looked_at(
     upload(stack)
     assert stack.invoke(load("extract"), batch(sqs_record(notification(KEY)))) == DONE
     assert len(stack.staged()) == staged
+
+
+CONFIG = "demo/sluice.toml"
+CONFIG_OVER_EVENTBRIDGE = {
+    "source": "aws.s3",
+    "detail-type": "Object Deleted",
+    "detail": {"bucket": {"name": BUCKET}, "object": {"key": CONFIG}},
+}
+
+
+def have_heads(stack: Stack, *subdirs: Subdir) -> None:
+    """Put something where the heads of subdirs lie; nobody reads it."""
+    for subdir in subdirs:
+        stack.s3.put_object(Bucket=STATE, Key=subdir.head, Body=b"{}")
+
+
+@pytest.mark.parametrize(
+    ("event", "answer"),
+    [
+        (batch(sqs_record(notification(CONFIG))), DONE),
+        (batch(sqs_record(notification(CONFIG, name="ObjectRemoved:Delete"))), DONE),
+        (batch(sqs_record(CONFIG_OVER_EVENTBRIDGE)), DONE),
+        (notification(CONFIG), None),
+    ],
+    ids=["written", "removed", "eventbridge", "s3"],
+)
+def test_a_configuration_that_comes_or_goes_is_told_to_every_subdir_of_its_channel_alone(
+    stack: Stack, extract: ModuleType, event: dict[str, Any], answer: object
+) -> None:
+    have_heads(
+        stack, Subdir("demo", "linux-64"), Subdir("demo/more", "linux-64"), Subdir("", "x-1")
+    )
+    upload(stack, "demo/osx-64/new-1-0.conda")
+    stack.invoke(extract, batch(sqs_record(notification("demo/osx-64/new-1-0.conda"))))
+    stack.logs.clear()
+    assert stack.invoke(extract, event) == answer
+    told = ["linux-64", "noarch", "osx-64"]
+    keys = [key for key in stack.keys(STATE, "staging/") if "/sluice.toml/" in key]
+    assert [key.split("/")[1:3] for key in keys] == [["demo", name] for name in told]
+    assert {one["verdict"] for one in map(partial(stack.read, STATE), keys)} == {"reconsidered"}
+    asked = [json.loads(message["body"]) for message in stack.receive()]
+    assert sorted({(one["channel"], one["subdir"]) for one in asked}) == [
+        ("demo", name) for name in told
+    ]
+    (line,) = stack.logs
+    assert {key: line[key] for key in ("message", "channel", "subdirs")} == {
+        "message": "configured",
+        "channel": "demo",
+        "subdirs": told,
+    }
+    assert stack.metrics == {"StagedRecords": [1]}  # that of the package
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        notification(CONFIG),
+        notification(CONFIG, bucket="somebody-elses"),
+        notification("demo/my-sluice.toml", "demo/linux-64/sluice.toml", "other/sluice.toml"),
+    ],
+    ids=["no-channel-yet", "other-bucket", "other-places"],
+)
+def test_a_configuration_of_no_channel_of_ours_has_nothing_done(
+    stack: Stack, extract: ModuleType, event: dict[str, Any]
+) -> None:
+    if event != notification(CONFIG):
+        have_heads(stack, Subdir("demo", "linux-64"))
+    assert stack.invoke(extract, batch(sqs_record(event))) == DONE
+    assert (stack.staged(), stack.receive()) == ([], [])
+
+
+def test_a_configuration_that_could_not_be_told_to_all_goes_back(
+    stack: Stack, extract: ModuleType
+) -> None:
+    stack.s3.delete_bucket(Bucket=STATE)
+    assert stack.invoke(extract, batch(sqs_record(notification(CONFIG)))) == BACK
+    assert stack.logs[-1]["exception_name"] == "Unavailable"
 
 
 @pytest.mark.parametrize(
@@ -225,4 +304,5 @@ def test_every_sample_event_for_extract_is_understood(
     upload(stack)
     assert stack.invoke(extract, json.loads(sample.read_text())) in (None, DONE)
     assert [line["level"] for line in stack.logs if line["level"] != "INFO"] == []
-    assert len(stack.staged()) == ("test-event" not in sample.stem)
+    packages = [one for one in stack.staged() if one["filename"] != "sluice.toml"]
+    assert len(packages) == (sample.stem not in ("extract-sqs-config", "extract-sqs-test-event"))
