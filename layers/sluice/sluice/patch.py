@@ -249,6 +249,8 @@ def _malformed(fields: Fields, *, with_run_exports: bool, known: bool = True) ->
         form = FORMS.get(key)
         if key == _RUN_EXPORTS and with_run_exports:
             form = RUN_EXPORTS
-        if known and form and value is not None and not form.accepts(value):
+        if value is None or not known or key in NEVER_PATCHED:
+            continue
+        if form and not form.accepts(value):
             shown = msgspec.json.encode(value).decode()[:PROBLEM_VALUE_CHARS_MAX]
             yield f"{key} is {shown} instead of {form.description}"
