@@ -28,7 +28,7 @@ class Sluice:
 
     def __init__(self, now_ms: int) -> None:
         self.now_ms = now_ms
-        """Time passes only with ``tick``."""
+        """Time passes with ``tick``, and until the window of a merge has closed."""
         self.channel = MemoryStore(self._seconds)
         self.state = MemoryStore(self._seconds)
         self.merges = MemoryQueue(self._seconds)
@@ -104,6 +104,8 @@ class Sluice:
         """Carry out every request for a merge, and those that follow from them."""
         while self.merges.messages:
             request = debounce.parse(self.merges.messages.pop(0).body)
+            # Not before its window has closed: what else is staged in there asks under the same id.
+            self.now_ms = max(self.now_ms, request.not_before)
             self.reports.append(merge(self.merger, request, time_left_ms=_plenty))
 
     def reconcile(self) -> Report:

@@ -134,17 +134,18 @@ class Files:
         A merge that is older still may write one again, and one that is newer have written one
         since we looked; either is found by reconcile.
         """
-        found = [info for info in map(self.head, files) if info and self._is_outdated(info)]
+        looks = ((file, self.head(file)) for file in files)
+        found = [info for file, info in looks if info and self._is_outdated(file, info)]
         if found:
             self.store.delete([info.key for info in found])
 
-    def _is_outdated(self, found: ObjectInfo) -> bool:
+    def _is_outdated(self, file: str, found: ObjectInfo) -> bool:
         theirs = Stamp.parse(found.metadata)
         if theirs is None:
             return False
         if theirs.owner != self.stamp.owner:
             return self.adopt
-        return theirs.generation < self.stamp.generation
+        return theirs.generation < self.stamp_of(file).generation
 
 
 def _download(opened: OpenObject | None, now: Standing) -> StoredObject | None:

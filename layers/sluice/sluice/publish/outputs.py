@@ -55,6 +55,7 @@ def stamp_of(file: str, tree: Tree, mine: Stamp) -> Stamp:
     force for, so its time stands in for the generation: it grows just so.
     """
     patch = tree.inputs.patch if tree.inputs else None
-    if file == PATCH_INSTRUCTIONS and patch:
-        return Stamp(patch.at, patch.sha256, mine.owner)
-    return mine
+    if file != PATCH_INSTRUCTIONS:
+        return mine
+    # Without a patch, what an earlier one says is as old as that was.
+    return Stamp(patch.at if patch else tree.at, patch.sha256 if patch else "", mine.owner)
