@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -294,3 +295,11 @@ def test_whatever_is_uploaded_is_a_configuration_or_refused(body: bytes) -> None
     except BadConfig:
         return
     assert from_plain(to_plain(config)) == config
+
+
+def test_the_documented_example_and_every_documented_key_can_be_used() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    _, _, rest = page.partition("```toml\n")
+    example_file, _, _ = rest.partition("```")
+    assert parsed(example_file) != DEFAULT
+    assert [key for key in to_plain(DEFAULT) if f"| `{key}` |" not in page] == []
