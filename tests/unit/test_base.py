@@ -12,12 +12,13 @@ import msgspec
 import pytest
 
 from sluice import zstd
-from sluice.base import Base, read_base
-from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Pin, Record
+from sluice.base import Base, read_base, unpatch
+from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Kept, Pin, Record
 from sluice.concurrency import in_order
 from sluice.errors import Corrupt
+from sluice.foreign import InBucket
 from sluice.identity import Identity
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
+from sluice.keys import FROM_PACKAGES, REPODATA, REPODATA_ZST, RUN_EXPORTS, SHARD_INDEX
 from sluice.limits import PROBLEMS_TOLD_MAX
 from sluice.publish.fence import Stamp
 from tests.support.staged import (
@@ -199,7 +200,7 @@ def test_an_index_of_shards_alone_is_taken_over_as_well(told: str, beside: bytes
     world.channel.upload(SUBDIR.public(SHARD_INDEX), body)
     base = base_of(world)
     found = {
-        filename: msgspec.json.decode(raw) if raw else raw
+        filename: msgspec.json.decode(raw) if isinstance(raw, msgspec.Raw) else raw
         for files in base.names.values()
         for filename, raw in files.items()
     }
@@ -266,7 +267,8 @@ def test_shards_alone_that_cannot_be_taken_over_are_left_as_they_are(body: bytes
         {"packages": []},
         {"packages.conda": {A: "text"}},
         {"packages.conda": {A: {"at": msgpack.Timestamp(1)}}},
-        {"v3": {"conda": {"alpha-1.0-0": {}}}},
+        {"v3": {"conda": {"alpha-1.0-0": 7}}},
+        {"v4": {"conda": {"alpha-1.0-0": {}}}},
     ],
 )
 def test_a_shard_that_cannot_be_taken_over_keeps_the_whole_index_as_it_is(
@@ -308,7 +310,9 @@ def test_keys_that_an_index_may_lack_may_be_missing() -> None:
         b"<html>403 Forbidden</html>",
         b'{"packages": {"a-1-0.tar.bz2": \xff}}',
         {"info": {"base_url": 7}},
-        {"v3": {"conda": {"a-1-0": {}}}},
+        {"v3": {"conda": []}},
+        {"v4": {"conda": {"a-1-0": {}}}},
+        {"packages": {}, "V12": []},
     ],
 )
 def test_an_index_that_cannot_be_taken_over_whole_is_left_as_it_is(
@@ -419,7 +423,7 @@ def test_packages_that_lie_elsewhere_are_named_in_order_as_far_as_it_helps() -> 
 
 def test_empty_revisions_are_nothing_to_lose() -> None:
     world = World()
-    put_index(world, {"v3": {"conda": {}, "whl": {}}})
+    put_index(world, {"v3": {"conda": {}, "whl": {}}, "v4": {}})
     assert base_of(world).records == 0
 
 
@@ -434,3 +438,204 @@ def test_an_index_deleted_while_it_is_looked_for_is_not_there() -> None:
 
     world.channel.before = delete
     assert base_of(world).records == 0
+
+
+# --- revision 3 (CEP 48) --------------------------------------------------------------------------
+
+WHEEL = {"name": "Alpha", "url": "https://pypi.example/alpha.whl", "sha256": "ab" * 32}
+
+
+def stem(filename: str) -> str:
+    """A package's filename without its extension."""
+    return filename.removesuffix(".conda").removesuffix(".tar.bz2")
+
+
+def test_records_of_revision_3_are_taken_over_as_those_of_their_files() -> None:
+    world = World()
+    dates = {filename: world.upload(filename).modified * 1000 for filename in (A, A2)}
+    v3 = {
+        "conda": {stem(A): {"flags": ["cuda"]}, "gone-1-0": {}},
+        "tar.bz2": {stem(A2): {"indexed_timestamp": 7, "depends": ["x[when=y]"]}},
+    }
+    put_index(world, {"v3": v3})
+    entries = entries_of(world)
+    assert {name: entry.record for name, entry in entries.items() if isinstance(entry, Record)} == {
+        A: {"flags": ["cuda"], "indexed_timestamp": dates[A]},
+        A2: {"indexed_timestamp": 7, "depends": ["x[when=y]"]},
+    }
+    assert base_of(world).records == 2
+
+
+def test_a_record_stays_in_revision_3_though_nothing_in_it_needs_that() -> None:
+    world = World()
+    world.upload(A)
+    put_index(world, {"v3": {"conda": {stem(A): {"indexed_timestamp": 7}}}})
+    assert record_in(world) == {"indexed_timestamp": 7, "repodata_revision": 3}
+
+
+def test_of_a_record_that_stands_in_both_revisions_that_of_older_clients_is_taken() -> None:
+    world = World()
+    world.upload(A)
+    legacy, new = {"indexed_timestamp": 7}, {"indexed_timestamp": 8, "flags": ["cuda"]}
+    put_index(world, {"packages.conda": {A: legacy}, "v3": {"conda": {stem(A): new}}})
+    assert record_in(world) == legacy
+
+
+def test_records_of_other_buckets_are_kept_as_they_are_wherever_their_files_lie() -> None:
+    world = World()
+    dated = {"name": "alpha", "indexed_timestamp": 7, "new": [{}]}
+    v3 = {"whl": {"alpha-1.0-py3": WHEEL}, "zip": {"alpha-1.0-0": dated}}
+    put_index(world, {"v3": v3})
+
+    def kept(bucket: str, record: dict[str, Any]) -> Kept:
+        return Kept(identity=None, extractor=NOT_EXTRACTED, bucket=bucket, record=record)
+
+    assert entries_of(world) == {
+        "alpha-1.0-py3.whl": kept("whl", WHEEL),
+        "alpha-1.0-0.zip": kept("zip", dated),
+    }
+    assert base_of(world).records == 2
+
+
+@pytest.mark.parametrize("record", [{}, {"name": 7}, {"name": "a b"}])
+def test_a_kept_record_without_a_name_to_ask_for_is_kept_beside_those_without_one(
+    record: dict[str, Any],
+) -> None:
+    world = World()
+    put_index(world, {"v3": {"whl": {"x": {**record, "indexed_timestamp": "?"}}}})
+    (entry,) = entries_of(world, "").values()
+    assert isinstance(entry, Kept)
+    assert (entry.record, entry.stem("x.whl")) == (record, "x")
+
+
+@pytest.mark.parametrize("record", [7, {"sha256": "no hex"}, {"size": 2**70}])
+def test_a_kept_record_that_could_not_be_published_is_left_out(record: object) -> None:
+    world = World()
+    put_index(world, {"v3": {"whl": {"x": record}}})
+    assert (base_of(world).records, entries_of(world, "")) == (1, {})
+
+
+def test_shards_are_taken_over_with_their_revision_3() -> None:
+    world = World()
+    world.upload(A)
+    binary = {**WHEEL, "sha256": b"\xab" * 32}
+    v3 = {"conda": {stem(A): {"indexed_timestamp": 7, "flags": ["x"]}}, "whl": {"a-1-py3": binary}}
+    body = shard_index_of(put_shards(world, alpha={"v3": v3}))
+    world.channel.upload(SUBDIR.public(SHARD_INDEX), body)
+    assert record_in(world) == {"indexed_timestamp": 7, "flags": ["x"]}
+    kept = Kept(identity=None, extractor=NOT_EXTRACTED, bucket="whl", record=WHEEL)
+    assert entries_of(world)["a-1-py3.whl"] == kept
+
+
+def test_an_index_of_kept_records_alone_is_an_index() -> None:
+    world = World()
+    put_index(world, {"v3": {"whl": {"alpha-1.0-py3": WHEEL}}})
+    body = shard_index_of(put_shards(world, beta={"packages.conda": {B: {}}}))
+    world.channel.upload(SUBDIR.public(SHARD_INDEX), body)
+    (told,) = base_of(world).names["alpha"].values()
+    assert isinstance(told, InBucket)
+
+
+# --- run exports (CEP 12, 21) and patches ---------------------------------------------------------
+
+
+def put_beside(world: World, file: str, content: dict[str, Any] | bytes) -> None:
+    """Have another file beside the index."""
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    world.channel.upload(SUBDIR.public(file), body)
+
+
+def run_exports_of(world: World) -> dict[str, Any]:
+    """By filename."""
+    entries = entries_of(world).items()
+    return {name: entry.run_exports for name, entry in entries if isinstance(entry, Record)}
+
+
+def test_run_exports_are_taken_over_from_records_and_from_their_file() -> None:
+    world = World()
+    world.index_as_others_do(A, A2)
+    index = json.loads(world.body())
+    index["packages.conda"][A]["run_exports"] = {}
+    put_index(world, index)
+    told = {"run_exports": {"weak": ["alpha"]}}
+    put_beside(world, RUN_EXPORTS, {"packages": {A2: told}, "packages.conda": {A: told}})
+    assert run_exports_of(world) == {A: {}, A2: {"weak": ["alpha"]}}
+    assert "run_exports" not in record_in(world)
+
+
+@pytest.mark.parametrize("told", [{A: {}}, {A: {"run_exports": ["x"]}}, {A: 7}, b"{"])
+def test_run_exports_that_clients_could_not_read_are_not_known(
+    told: dict[str, Any] | bytes,
+) -> None:
+    world = World()
+    world.index_as_others_do(A)
+    put_beside(world, RUN_EXPORTS, told if isinstance(told, bytes) else {"packages.conda": told})
+    assert run_exports_of(world) == {A: None}
+
+
+def patched(world: World, **changes: Any) -> None:
+    """Have an index of ``A``, ``A2`` and ``B`` that is patched: ``A`` changed, ``A2`` removed."""
+    world.index_as_others_do(A, A2, B)
+    index = json.loads(world.body())
+    put_beside(world, FROM_PACKAGES, index)
+    del index["packages"][A2]
+    index["removed"] = [A2]
+    index["packages.conda"][A] |= {"depends": ["patched"], "indexed_timestamp": 7, **changes}
+    put_index(world, index)
+
+
+def unpatched_entries(world: World) -> dict[str, Entry]:
+    """What a channel with a patch in force begins with."""
+    base = unpatch(base_of(world), world.channel, SUBDIR)
+    return {**base.entries("alpha", at=AT), **base.entries("beta", at=AT)}
+
+
+def test_with_a_patch_in_force_records_are_taken_as_they_were_before_one() -> None:
+    world = World()
+    patched(world)
+    date = {n: world.channel.objects[SUBDIR.public(n)].info.modified * 1000 for n in (A2, B)}
+    entries = unpatched_entries(world)
+    records = {n: entry.record for n, entry in entries.items() if isinstance(entry, Record)}
+    assert records == {
+        A: {**record_of(A, A.encode()), "indexed_timestamp": 7},
+        A2: {**record_of(A2, A2.encode()), "indexed_timestamp": date[A2]},
+        B: {**record_of(B, B.encode()), "indexed_timestamp": date[B]},
+    }
+
+
+def test_without_one_records_are_taken_as_clients_see_them() -> None:
+    world = World()
+    patched(world)
+    assert record_in(world)["depends"] == ["patched"]
+    assert isinstance(entries_of(world)[A2], Pin)
+
+
+def test_what_was_removed_and_is_gone_stays_removed() -> None:
+    world = World()
+    patched(world)
+    world.remove(A2)
+    assert isinstance(unpatched_entries(world)[A2], Pin)
+
+
+def test_an_unpatched_record_of_another_artifact_is_of_no_use() -> None:
+    world = World()
+    patched(world, sha256="0" * 64)
+    entry = unpatched_entries(world)[A]
+    assert isinstance(entry, Record)
+    assert entry.record["depends"] == ["patched"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]"])
+def test_unpatched_records_that_cannot_be_read_hold_nothing_back(body: bytes) -> None:
+    world = World()
+    patched(world)
+    put_beside(world, FROM_PACKAGES, body)
+    entries = unpatched_entries(world)
+    assert entries == {**entries_of(world), **entries_of(world, "beta")}
+
+
+def test_without_unpatched_records_the_base_is_what_it_was() -> None:
+    world = World()
+    world.index_as_others_do(A)
+    base = base_of(world)
+    assert unpatch(base, world.channel, SUBDIR) is base

@@ -12,7 +12,7 @@ import pytest
 
 from sluice import fold
 from sluice import record as sluice_record
-from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Pin, Record, Reject
+from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Kept, Pin, Record, Reject
 from sluice.fold import Difference
 from sluice.staging import AboutFile, Indexed, Rejected
 from tests.support.staged import A2, A, B, C, identity_of, indexed, record_of, rejected, removed
@@ -261,6 +261,17 @@ def test_what_we_know_of_the_object_that_is_there_comes_before_its_record(ours: 
 def test_of_files_that_only_one_side_knows_that_is_what_is_known() -> None:
     there, ours = taken_over(), reject(rejected(B))
     assert fold.over({A: there}, {B: ours}) == {A: there, B: ours}
+
+
+def test_what_only_other_tools_fill_is_as_they_have_it() -> None:
+    old, new = (
+        Kept(identity=None, extractor=NOT_EXTRACTED, bucket="whl", record={"size": size})
+        for size in (1, 2)
+    )
+    assert fold.over({A: new}, {A: old}) == {A: new}
+    assert fold.over({}, {A: old}) == {A: old}
+    ours = record(indexed(A))
+    assert fold.over({A: new}, {A: ours}) == {A: ours}
 
 
 def test_the_rules_are_all_that_a_record_can_be_refused_for_and_some_of_reading_packages() -> None:

@@ -8,30 +8,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import msgspec
 
 from sluice import foreign, zstd
-from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Pin, Record
+from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Kept, Pin, Record
 from sluice.concurrency import Gather
 from sluice.errors import Corrupt
-from sluice.foreign import ForeignIndex
+from sluice.foreign import ForeignIndex, InBucket
 from sluice.identity import Identity
 from sluice.keys import (
+    FROM_PACKAGES,
     PACKAGE_SUFFIXES,
     REPODATA,
     REPODATA_ZST,
+    RUN_EXPORTS,
     SHARD_INDEX,
     Subdir,
+    catalog_name,
     package_name,
 )
 from sluice.limits import PROBLEMS_TOLD_MAX
-from sluice.package.forms import FORMS, unpublishable
+from sluice.package import forms
 from sluice.parsing import UNDECODABLE
 from sluice.publish.fence import Stamp
+from sluice.revision import V3, required_revision
 from sluice.store import ObjectInfo, ObjectStore
 
 _DIGESTS = {"md5": re.compile("[0-9a-f]{32}"), "sha256": re.compile("[0-9a-f]{64}")}
@@ -44,8 +48,14 @@ class Base:
 
     generation: int = 0
     """The highest that any index file there carries; 0 where none is sluice's."""
-    names: Mapping[str, Mapping[str, msgspec.Raw | None]] = field(default_factory=dict)
+    names: Mapping[str, Mapping[str, msgspec.Raw | InBucket | None]] = field(default_factory=dict)
     """By filename: the record, or ``None`` where the index says that it took the file out."""
+    v3: frozenset[str] = frozenset()
+    """The files whose records stand in revision 3 alone (CEP 48)."""
+    run_exports: Mapping[str, Any] = field(default_factory=dict)
+    """By filename, of any form."""
+    unpatched: Mapping[str, msgspec.Raw] = field(default_factory=dict)
+    """By filename: the record before it was patched, see ``unpatch``."""
     info: Mapping[str, Any] = field(default_factory=dict)
     """What the index says for clients about the channel."""
     listing: Mapping[str, Identity] = field(default_factory=dict)
@@ -55,7 +65,7 @@ class Base:
 
     @property
     def records(self) -> int:
-        """How many of the files that are there the index holds."""
+        """How many records the index holds, but for those whose packages are gone."""
         return sum(raw is not None for files in self.names.values() for raw in files.values())
 
     def entries(self, name: str, *, at: int) -> dict[str, Entry]:
@@ -65,21 +75,51 @@ class Base:
         that its file is read like one that no index holds.
         """
         found = {
-            filename: self._pin(filename, at) if raw is None else self._record(filename, raw)
-            for filename, raw in self.names.get(name, {}).items()
+            filename: self._entry(filename, told, at)
+            for filename, told in self.names.get(name, {}).items()
         }
         return {filename: entry for filename, entry in found.items() if entry}
 
+    def _entry(self, filename: str, told: msgspec.Raw | InBucket | None, at: int) -> Entry | None:
+        match told:
+            case InBucket():
+                return _kept(told)
+            case None if filename not in self.unpatched or filename not in self.listing:
+                return self._pin(filename, at)
+            case None:  # the patch took it out, and does so again
+                return self._record(filename, self.unpatched[filename])
+            case _:
+                return self._record(filename, told)
+
     def _record(self, filename: str, raw: msgspec.Raw) -> Record | None:
-        record = _decode(raw)
-        if record is None or not _has_parts(filename):
+        shown = _decode(raw)
+        if shown is None or not _has_parts(filename):
             return None
+        record = self._unpatched(filename, shown)
         identity = self.listing[filename]
-        if not FORMS["timestamp"].accepts(record.get("indexed_timestamp")):
+        if not _is_date(record.get("indexed_timestamp")):
             # CEP 47: preserve what is there; an artifact that predates the field MAY be dated by
             # another signal of the server's, here the time of its upload.
             record["indexed_timestamp"] = identity.modified * 1000
-        return Record(identity=identity, extractor=NOT_EXTRACTED, record=record)
+        if filename in self.v3 and required_revision(record) < V3:
+            record["repodata_revision"] = V3  # what its package asked for, or its indexer
+        run_exports = record.pop("run_exports", None)
+        if run_exports is None:
+            run_exports = self.run_exports.get(filename)
+        return Record(
+            identity=identity,
+            extractor=NOT_EXTRACTED,
+            record=record,
+            run_exports=run_exports if forms.RUN_EXPORTS.accepts(run_exports) else None,
+        )
+
+    def _unpatched(self, filename: str, shown: dict[str, Any]) -> dict[str, Any]:
+        raw = self.unpatched.get(filename)
+        record = _decode(raw) if raw else None
+        if record is None or record.get("sha256") != shown.get("sha256"):
+            return shown  # that file is another tool's as well, and may be behind
+        date = shown.get("indexed_timestamp")
+        return {**record, "indexed_timestamp": date} if _is_date(date) else record
 
     def _pin(self, filename: str, at: int) -> Pin:
         # Its file may well be there still (CEP 36), and must not come back by being found.
@@ -110,7 +150,7 @@ def read_base(channel: ObjectStore, subdir: Subdir, gather: Gather) -> Base:
         found = foreign.parse_repodata(index.body, what=key)
     elif compressed is not None and (packed := channel.get(key_zst)):
         found = foreign.parse_repodata(zstd.decompress(packed.body), what=key_zst)
-    if not found.records and shards is not None:
+    if not (found.records or found.kept) and shards is not None:
         # A channel of shards alone may have an empty repodata.json, for CEP 26 wants one.
         found = _read_shards(channel, subdir, shards.body, gather)
     if found.base_url:
@@ -120,20 +160,44 @@ def read_base(channel: ObjectStore, subdir: Subdir, gather: Gather) -> Base:
             [index.info if index else None, compressed, shards.info if shards else None]
         ),
         names=_by_name(found, listing),
+        v3=found.v3,
+        run_exports=_read_run_exports(channel, subdir) if RUN_EXPORTS in infos else {},
         info=found.info,
         listing=listing,
         shard_index=shards.body if shards else None,
     )
 
 
+def unpatch(base: Base, channel: ObjectStore, subdir: Subdir) -> Base:
+    """Have the base's records as they were before they were patched, as far as that is told.
+
+    For a channel with a patch in force: it makes of them what clients see already, and taking it
+    back undoes it.  Without one they stay as clients see them, until their packages are read.
+    """
+    if FROM_PACKAGES not in base.listing:
+        return base
+    key = subdir.public(FROM_PACKAGES)
+    stored = channel.get(key)
+    try:
+        found = foreign.parse_repodata(stored.body if stored else b"", what=key)
+    except Corrupt:
+        return base  # no client reads that file, so it must not hold back the index
+    return replace(base, unpatched=found.records, v3=base.v3 | found.v3)
+
+
+def _read_run_exports(channel: ObjectStore, subdir: Subdir) -> dict[str, Any]:
+    key = subdir.public(RUN_EXPORTS)
+    stored = channel.get(key)
+    try:
+        return foreign.parse_run_exports(stored.body if stored else b"{}", what=key)
+    except Corrupt:
+        return {}  # the index itself is sound, and the packages will be read for theirs
+
+
 def _read_shards(channel: ObjectStore, subdir: Subdir, body: bytes, gather: Gather) -> ForeignIndex:
     index = foreign.parse_shard_index(body, what=subdir.public(SHARD_INDEX))
     shards = gather(partial(_read_shard, channel), map(subdir.public, index.shards))
-    return ForeignIndex(
-        records={name: raw for shard in shards for name, raw in shard.records.items()},
-        removed=frozenset().union(*(shard.removed for shard in shards)),
-        info=index.info,
-    )
+    return foreign.merged(shards, index.info)
 
 
 def _read_shard(channel: ObjectStore, key: str) -> ForeignIndex:
@@ -154,20 +218,41 @@ def _insist_on_files(found: ForeignIndex, listing: Mapping[str, Identity], subdi
 
 def _by_name(
     found: ForeignIndex, listing: Mapping[str, Identity]
-) -> dict[str, dict[str, msgspec.Raw | None]]:
+) -> dict[str, dict[str, msgspec.Raw | InBucket | None]]:
     """Group the records whose files are there, and what was taken out.
 
     LIST is strongly consistent: a file that it does not show is gone, and the record of its
     removal may already have been consumed by a merge before this one.
     """
-    names: dict[str, dict[str, msgspec.Raw | None]] = {}
+    names: dict[str, dict[str, msgspec.Raw | InBucket | None]] = {}
     for filename in sorted(found.removed):
         if name := package_name(filename):  # nothing else was ever a package
             names.setdefault(name, {})[filename] = None
     for filename, raw in found.records.items():
         if filename in listing:
             names.setdefault(package_name(filename), {})[filename] = raw
+    for filename, kept in found.kept.items():
+        names.setdefault(_told_name(kept), {})[filename] = kept
     return names
+
+
+def _told_name(kept: InBucket) -> str:
+    record = _decode(kept.record) or {}
+    name = record.get("name")
+    return catalog_name(name) if isinstance(name, str) else ""
+
+
+def _kept(told: InBucket) -> Kept | None:
+    record = _decode(told.record)
+    if record is None:
+        return None
+    if not _is_date(record.get("indexed_timestamp")):
+        record.pop("indexed_timestamp", None)
+    return Kept(identity=None, extractor=NOT_EXTRACTED, bucket=told.bucket, record=record)
+
+
+def _is_date(value: object) -> bool:
+    return forms.FORMS["timestamp"].accepts(value)
 
 
 def _has_parts(filename: str) -> bool:
@@ -188,7 +273,7 @@ def _decode(raw: msgspec.Raw) -> dict[str, Any] | None:
         if not isinstance(told, str) or not form.fullmatch(told.lower()):
             return None
         record[key] = told.lower()
-    return None if unpublishable(record) else record
+    return None if forms.unpublishable(record) else record
 
 
 def _highest_generation(infos: Iterable[ObjectInfo | None]) -> int:

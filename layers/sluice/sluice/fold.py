@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from sluice.catalog.leaf import NOT_EXTRACTED, Entries, Entry, Pin, Record, Reject
+from sluice.catalog.leaf import NOT_EXTRACTED, Entries, Entry, Kept, Pin, Record, Reject
 from sluice.identity import Identity
 from sluice.staging import AboutFile, Indexed, Rejected, Removed, encode
 
@@ -75,14 +75,16 @@ def over(theirs: Entries, ours: Entries) -> dict[str, Entry]:
     """What sluice knows of the files of one name, over what the index said that stood there.
 
     A record there comes first where we know of another object only, or just that the package
-    could not be read: else it would leave the index, and its date be lost (CEP 47).
+    could not be read: else it would leave the index, and its date be lost (CEP 47).  What only
+    other tools fill is as they have it.
     """
     known = {**theirs, **ours}
     for filename in theirs.keys() & ours.keys():
         record, mine = theirs[filename], ours[filename]
         outdated = record.identity != mine.identity
         unjudged = _rank(record) > _rank(mine) and not isinstance(mine, Pin)
-        if isinstance(record, Record) and (outdated or unjudged):
+        better = isinstance(record, Record) and (outdated or unjudged)
+        if better or (isinstance(record, Kept) and isinstance(mine, Kept)):
             known[filename] = record
     return known
 

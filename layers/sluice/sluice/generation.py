@@ -18,7 +18,7 @@ from sluice.base import Base
 from sluice.catalog import render, tree
 from sluice.catalog.codec import digest
 from sluice.catalog.commit import Commit, Head, encode_commit
-from sluice.catalog.leaf import Entries, Record, Reject
+from sluice.catalog.leaf import Entries, Kept, Record, Reject
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.render import Rendered
 from sluice.catalog.tree import Node, Tree
@@ -81,7 +81,9 @@ class GenerationWriter:
             changed: dict[str, Entries] = {}
             for name, old in zip(names, known, strict=True):
                 taken = base.entries(name, at=at)
-                draft.taken_over += sum(isinstance(entry, Record) for entry in taken.values())
+                draft.taken_over += sum(
+                    isinstance(entry, Record | Kept) for entry in taken.values()
+                )
                 before = fold.over(taken, old)
                 after = fold.apply(before, by_name.get(name, {}), at=at)
                 if after != old or name in anew:

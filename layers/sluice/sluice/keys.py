@@ -288,9 +288,14 @@ def package_name(filename: str) -> str:
     for suffix in PACKAGE_SUFFIXES:
         stem = filename.removesuffix(suffix)
         if stem != filename and len(parts := stem.rsplit("-", 2)) == 3:
-            name = parts[0].lower()
-            return name if _LOOSE_NAME.fullmatch(name) else ""
+            return catalog_name(parts[0])
     return ""
+
+
+def catalog_name(name: str) -> str:
+    """A package's name as the catalog has it, and clients ask for its shard; else ``""``."""
+    name = name.lower()
+    return name if _LOOSE_NAME.fullmatch(name) else ""
 
 
 def parse_state_channel(component: str) -> str:

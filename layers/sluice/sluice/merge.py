@@ -23,7 +23,7 @@ import msgspec
 from msgspec import UnsetType
 
 from sluice import debounce, fold, staging
-from sluice.base import Base, read_base
+from sluice.base import Base, read_base, unpatch
 from sluice.catalog.commit import BEFORE_FIRST, HeadVersion, read_head, swap_head
 from sluice.catalog.leaf import Entries
 from sluice.catalog.reader import CatalogReader
@@ -205,6 +205,8 @@ class _Run:
         elif chosen and parent.public:
             anew = to_render_again(parent, before, chosen)
         rules = chosen.rules if chosen else before
+        if rules.instructions:
+            base = unpatch(base, self._world.channel, self._subdir)
         draft = self._writer.draft(parent, base, news, at=at, rules=rules, anew=anew)
         if chosen and _problems(chosen.inputs) != _problems(parent.inputs):
             draft.difference.rejects_changed = True
