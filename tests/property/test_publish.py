@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -15,10 +17,19 @@ from sluice.catalog.leaf import Entry, Record
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node
 from sluice.concurrency import in_order
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
+from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, config_key
 from sluice.publish.fence import Page, Stamp, replace
+from sluice.publish.outputs import ALL
 from sluice.store import Headers, ObjectInfo
 from tests.property.test_merge import EXTRACTORS, STEPS, Step, play
+from tests.support.configured import (
+    PATCHED,
+    PLACE,
+    RUN_EXPORTS,
+    patch_name,
+    put_package,
+    put_patch,
+)
 from tests.support.memory_store import MemoryStore
 from tests.support.staged import A2, SUBDIR, A, B, C, World, identity_of
 
@@ -107,6 +118,113 @@ def test_so_it_does_after_an_index_was_taken_over(
         world.stage(*play(world, steps, extractors))
         world.merge()
         assert index_files(world) == published_anew(world)
+
+
+class Death(Exception):
+    """The function is killed."""
+
+
+def files_of(store: MemoryStore) -> dict[str, bytes]:
+    """All files for clients but shards."""
+    keys = {file: PLACE.public(file) for file in ALL}
+    return {file: store.body(key) for file, key in keys.items() if key in store.objects}
+
+
+def from_leaves(world: World) -> dict[str, bytes]:
+    """The same head published where no file is."""
+    bare = MemoryStore()
+    publisher = dataclasses.replace(world.merger.publisher, channel=bare)
+    publisher.publish(PLACE, world.head(), CatalogReader(world.state, PLACE, in_order))
+    return files_of(bare)
+
+
+def die_at(file: str | None) -> Callable[[str, str], None]:
+    """Have the function killed before it writes a file, if any."""
+
+    def before(operation: str, key: str) -> None:
+        if file and operation == "PutObject" and key == PLACE.public(file):
+            raise Death
+
+    return before
+
+
+CONFIGURATIONS = [
+    None,
+    "[sluice]\npatch = 1\n",
+    RUN_EXPORTS,
+    PATCHED,
+    f"{PATCHED}run-exports = true\nrepodata-bz2 = true\ntimestamps = 'reject'\n",
+    f"[index-config]\nwrite-zst = false\nwrite-shards = false\n{PATCHED}",
+    f"""
+[index-config]
+base-url = "https://example.org/"
+package-revision-assignment = "latest"
+repodata-revisions = ["v3"]
+channel-relations = {{ base = "../x" }}
+{PATCHED}""",
+]
+VARIANTS: list[dict[str, Any]] = [
+    {"depends": ["python"]},
+    {"timestamp": 2**42},
+    {"extra_depends": {"gpu": ["cuda"]}},
+    {"flags": ["fast"], "run_exports": {"weak": ["alpha"]}},
+]
+INSTRUCTIONS: list[dict[str, Any]] = [
+    {"patch_instructions_version": 1},
+    {"patch_instructions_version": 1, "packages": {A2: {"depends": ["patched"]}}, "revoke": [B]},
+    {"patch_instructions_version": 1, "remove": [A, B]},
+    {
+        "patch_instructions_version": 2,
+        "packages.conda": {A: {"license": "MIT", "run_exports": {"strong": ["x"]}}},
+        "v3": {"conda": {A.removesuffix(".conda"): {"license": "v3"}}},
+    },
+]
+CHANGES = st.one_of(
+    st.tuples(st.just("add"), st.sampled_from([A, A2, B]), st.sampled_from(VARIANTS)),
+    st.tuples(st.just("drop"), st.sampled_from([A, A2, B]), st.none()),
+    st.tuples(st.just("configure"), st.sampled_from(CONFIGURATIONS), st.none()),
+    st.tuples(st.just("patch"), st.sampled_from(["1", "2"]), st.sampled_from(INSTRUCTIONS)),
+    st.tuples(st.just("drop"), st.sampled_from([patch_name("1"), patch_name("2")]), st.none()),
+)
+
+
+def make(world: World, kind: str, what: Any, how: Any) -> None:
+    """Make one change, and stage it."""
+    match kind:
+        case "add":
+            put_package(world, what, **how)
+        case "drop":
+            if PLACE.public(what) in world.channel.objects:
+                world.drop(what)
+        case "configure":
+            if what is not None or config_key(PLACE.channel) in world.channel.objects:
+                world.configure(what)
+        case _:
+            put_patch(world, what, how)
+
+
+@given(
+    st.lists(
+        st.tuples(st.lists(CHANGES, min_size=1, max_size=4), st.sampled_from([None, *ALL])),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_so_it_does_whatever_becomes_of_configuration_and_patch(
+    history: list[tuple[list[tuple[str, Any, Any]], str | None]],
+) -> None:
+    """Some merges are killed while they publish, so that the next splices over generations."""
+    world = World(subdir=PLACE)
+    for changes, killed_at in history:
+        for change in changes:
+            make(world, *change)
+        world.channel.before = die_at(killed_at)
+        with suppress(Death):
+            world.merge(create=True)
+            assert files_of(world.channel) == from_leaves(world)
+    world.channel.before = die_at(None)
+    world.merge(create=True)
+    assert files_of(world.channel) == from_leaves(world)
 
 
 @given(FIELDS, FIELDS)
