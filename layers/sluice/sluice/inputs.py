@@ -7,7 +7,7 @@ the newest good one is taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
@@ -28,8 +28,8 @@ from sluice.errors import Archived, BadConfig, BadPackage
 from sluice.identity import Identity
 from sluice.keys import NOARCH, SLUICE_TOML, Subdir, config_key, package_name
 from sluice.limits import CONFIG_BYTES_MAX
-from sluice.package.patches import read_patches
-from sluice.patch import Instructions, affected
+from sluice.package.patches import PatchPackage, read_patch
+from sluice.patch import affected
 from sluice.store import ObjectStore, OpenObject, look
 from sluice.version import Version
 from sluice.view import Rules
@@ -56,7 +56,7 @@ class Candidate(NamedTuple):
 
 class _Patch(NamedTuple):
     candidate: Candidate
-    subdirs: Mapping[str, Instructions]
+    package: PatchPackage
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,8 @@ class Chooser:
         noarch = Subdir(self.subdir.channel, NOARCH)
         for candidate in sorted(candidates(entries), reverse=True):
             try:
-                found = read_patches(self.channel, noarch.public(candidate.filename))
+                key = noarch.public(candidate.filename)
+                found = read_patch(self.channel, key, self.subdir.name)
             except (BadPackage, Archived) as error:
                 problems.append(_malformed(candidate, error, at=at))
                 continue
@@ -170,11 +171,11 @@ class Chooser:
     ) -> Chosen:
         if patch is None:
             return Chosen(inputs, Rules(settings))
-        instructions = patch.subdirs.get(self.subdir.name)
+        instructions = patch.package.instructions
         before = parent.inputs.patch if parent.inputs else None
         in_force = PatchInForce(
             package=patch.candidate.filename,
-            sha256=patch.candidate.sha256,
+            sha256=patch.package.sha256,
             instructions=None,
             at=at,
         )

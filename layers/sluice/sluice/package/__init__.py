@@ -1,9 +1,9 @@
 """Reading a conda package that lies in a bucket, without downloading it where that can be helped.
 
-``read.py`` decides which requests to make and is the only module here that makes any;
+``read.py`` decides which requests to make;
 ``conda.py`` and ``tarbz2.py`` know the two archive formats (CEP 35), ``tarball.py`` the tar
 stream inside both, ``info.py`` the JSON of ``info/`` (CEP 34), ``digests.py`` where checksums
-come from.
+come from.  ``patches.py`` reads packages that hold repodata patches.
 
 The input is hostile until proven otherwise.  Member names are only compared, nothing is ever
 written to disk, and every loop and buffer has a bound in ``limits.py``.  Whatever is wrong
@@ -32,5 +32,8 @@ index-json-missing         no info/index.json
 index-json-too-large       larger than any real one
 index-json-invalid         not JSON, not UTF-8, no object, NaN, a key given twice
 index-json-too-deep        nested deeper than any real one
+member-too-large           patch instructions larger than any real ones
+patch-too-large            a patch package larger than any real one
+patch-invalid              of a patch that could not be applied, or clients not read
 =========================  ==================================================================
 """

@@ -5,6 +5,9 @@ There is no CEP for it; conda-index and rattler-index read the same files.
 
 from __future__ import annotations
 
+from hashlib import sha256
+from typing import NamedTuple
+
 from sluice import patch
 from sluice.errors import BadPackage
 from sluice.keys import PATCH_INSTRUCTIONS, is_subdir
@@ -20,10 +23,20 @@ from sluice.patch import Instructions
 from sluice.store import ObjectStore
 
 
-def read_patches(store: ObjectStore, key: str) -> dict[str, Instructions] | None:
-    """Read a patch package whole: its instructions by subdir; ``None`` where it is not there.
+class PatchPackage(NamedTuple):
+    """What was read of a patch package."""
 
-    Raises ``BadPackage`` where any of them cannot be applied, ``Archived`` and ``Unavailable``.
+    sha256: str
+    """Of what was read: it may have been overwritten since it was indexed."""
+    instructions: Instructions | None
+    """For the subdir that was asked for."""
+
+
+def read_patch(store: ObjectStore, key: str, subdir: str) -> PatchPackage | None:
+    """Read a patch package whole, one file after the other; ``None`` where it is not there.
+
+    Raises ``BadPackage`` where what it says of any subdir cannot be applied: all subdirs take a
+    patch, or none.  Raises ``Archived`` and ``Unavailable``.
     """
     file = key.rpartition("/")[2]
     with store.open(key) as opened:
@@ -41,22 +54,24 @@ def read_patches(store: ObjectStore, key: str) -> dict[str, Instructions] | None
         if file.endswith(conda.SUFFIX)
         else tarbz2.unpack([body], file)
     )
-    found = read_matching(
+    found: dict[str, Instructions | None] = {}
+    for name, content in read_matching(
         unpacked,
         file,
         wanted=_is_instructions,
         bytes_max=PATCH_INSTRUCTIONS_BYTES_MAX,
         unpacked_bytes_max=PATCH_UNPACKED_BYTES_MAX,
-    )
+    ):
+        instructions = patch.parse(content, what=f"{file}: {name}")
+        told = name.partition("/")[0]
+        # Real ones take hundreds of MiB in memory: no more than one is kept.
+        found[told] = instructions if told == subdir else None
     if not found:
         raise BadPackage(
             "patch-invalid",
             f"{file} contains no <subdir>/{PATCH_INSTRUCTIONS}: it patches nothing.",
         )
-    return {
-        name.partition("/")[0]: patch.parse(content, what=f"{file}: {name}")
-        for name, content in found.items()
-    }
+    return PatchPackage(sha256(body).hexdigest(), found.get(subdir))
 
 
 def _is_instructions(name: str) -> bool:

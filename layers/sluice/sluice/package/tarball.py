@@ -99,22 +99,22 @@ def read_matching(
     wanted: Callable[[str], bool],
     bytes_max: int,
     unpacked_bytes_max: int,
-) -> dict[str, bytes]:
-    """Collect every member whose name is ``wanted``, of at most ``bytes_max`` bytes each."""
+) -> Iterator[tuple[str, bytes]]:
+    """Yield every member whose name is ``wanted``, of at most ``bytes_max`` bytes each."""
     stream = _Stream(unpacked, unpacked_bytes_max, file)
-    found: dict[str, bytes] = {}
+    seen: set[str] = set()
     for member in _members(stream, file):
         if not wanted(member.name):
             continue
-        _must_be_the_only_file(member, set(found), file)
+        _must_be_the_only_file(member, seen, file)
+        seen.add(member.name)
         if member.size > bytes_max:
             raise BadPackage(
                 "member-too-large",
                 f"{file}: {member.name} has {member.size} bytes; "
                 f"the most that is read is {bytes_max}.",
             )
-        found[member.name] = stream.read(member.size)
-    return found
+        yield member.name, stream.read(member.size)
 
 
 def truncated(file: str) -> BadPackage:
