@@ -63,6 +63,11 @@ def test_what_only_revision_3_can_say_stands_in_revision_3() -> None:
     assert shown.count == 2
 
 
+def test_what_asks_for_a_revision_that_is_not_known_yet_is_kept_from_older_clients() -> None:
+    taken_over = entry(A, schema_version=4)
+    assert list(view({A: taken_over}, PLAIN).v3) == ["conda"]
+
+
 def test_latest_moves_all_records_into_the_newest_revision_that_is_configured() -> None:
     shown = view({A: entry(A), A2: entry(A2)}, Rules(LATEST))
     assert not shown.records

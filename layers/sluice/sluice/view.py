@@ -76,7 +76,7 @@ def view(entries: Entries, rules: Rules) -> View:
                     v3.setdefault(entry.bucket, {})[entry.stem(filename)] = kept
             case Record() if not hidden(entry.record, rules.config):
                 stem, archive = archive_of(filename)
-                bucket = archive if _revision(entry.record, rules.config) == V3 else None
+                bucket = archive if _revision(entry.record, rules.config) >= V3 else None
                 shown, exports = _patched(
                     filename, entry.record, entry.known_run_exports, rules.instructions, bucket
                 )
