@@ -58,6 +58,13 @@ _FULL_INDEX = dict(INDEX) | {
     "track_features": ["a", "b"],
     "unknown": {"a": [1e300, -(2**63), 2**64 - 1, None, True, "\u00e9\U0001f600"]},
 }
+_REVISION_3 = {
+    "depends": ["a[extras=[b]]", "c[build='^d[0-9]+', when=\"e\"]"],
+    "extra_depends": {"f": ["g"]},
+    "flags": ["h", "i:j"],
+    "repodata_revision": 3,
+    "schema_version": 3,
+}
 
 
 def _conda() -> Seeds:
@@ -131,7 +138,10 @@ def _index_json() -> Seeds:
     yield "nan", b'{"x": [NaN, Infinity, 1e999, -0.0]}'
     yield "deep", b'{"x":' + b"[" * 40 + b"]" * 40 + b"}"
     yield "wide-integer", b'{"build_number": 18446744073709551616}'
-    yield "revision-3", b'{"depends": ["a[extras=[b]]", "c; if d"], "flags": ["e"]}'
+    yield "revision-3", json.dumps(dict(INDEX) | _REVISION_3).encode()
+    yield "revision-4", json.dumps(dict(INDEX) | {"schema_version": 4}).encode()
+    yield "revision-0", json.dumps(dict(INDEX) | _REVISION_3 | {"repodata_revision": 0}).encode()
+    yield "condition-outdated", json.dumps(dict(INDEX) | {"depends": ["a; if b"]}).encode()
     yield "utf-16", "{}".encode("utf-16")
 
 
