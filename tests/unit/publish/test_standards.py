@@ -24,6 +24,7 @@ from sluice.keys import (
 from sluice.publish.outputs import ALL
 from sluice.publish.publisher import Published
 from tests.support import configured
+from tests.support.channel import patch_package
 from tests.support.configured import PATCHED, PLACE, patch_name, put_package, put_patch
 from tests.support.hooks import on
 from tests.support.staged import A2, A, B, World, unzstd
@@ -186,7 +187,7 @@ def test_instructions_are_written_again_only_with_another_patch() -> None:
 def test_a_patch_that_says_nothing_of_a_subdir_has_empty_instructions_there() -> None:
     world = World(subdir=PLACE)
     put_package(world, A)
-    package = configured.patch_package("1", {"linux-64": INSTRUCTIONS})
+    package = patch_package("1", {"linux-64": INSTRUCTIONS})
     world.add(package.filename, package.body)
     world.configure(PATCHED)
     world.merge()
