@@ -1,4 +1,4 @@
-"""rattler, the strictest client, parses every record that we accept."""
+"""rattler, the strictest client, parses every record that we accept, where clients find it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ import pytest
 import rattler
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rattler.exceptions import InvalidVersionError
+from rattler.exceptions import InvalidMatchSpecError, InvalidVersionError
 
+from sluice import extract
+from sluice.catalog.leaf import Record
 from sluice.errors import BadPackage
+from sluice.identity import Identity
 from sluice.keys import PackageKey, Subdir
 from sluice.package.digests import Digests
 from sluice.package.forms import FORMS
 from sluice.record import DROPPED, OURS, make_record
+from sluice.revision import LEGACY, V3, required_revision
+from sluice.view import PLAIN, View, view
 
 FILENAME = "demo-1.0-h1_0.conda"
 DIGESTS = Digests("a" * 64, None, "read", None)
@@ -46,17 +51,35 @@ UNUSUAL: list[dict[str, Any]] = [
     {"legacy_bz2_md5": "0" * 32, "legacy_bz2_size": 1},
     {"python_site_packages_path": "lib/python3.13/site-packages"},
     {"extra_depends": {}, "flags": [], "repodata_revision": 0},
+    {"extra_depends": {"gpu": ["cuda[version='>=12']"], "x" * 64: [], "a.b+c-d_0": ["", "((("]}},
+    {"flags": ["cuda", "blas:mkl", "_0"]},
+    {"depends": ['demo[version=">=1", extras=[test], flags=["blas:*"], when="python <3"]']},
+    {"constrains": ["demo[flags=[cuda"], "depends": ["demo[when=((]"]},
+    {"repodata_revision": 3},
+    {"schema_version": 3},
     {"unknown": {"a": [1e300, -(2**63), 2**64 - 1, None]}, "signatures": [], "info": 1},
     {"depends": None, "constrains": None, "license": None, "noarch": None, "purls": None},
 ]
 
 
+def shown(record: dict[str, Any]) -> View:
+    """What clients see of the package."""
+    entry = Record(
+        identity=Identity("", 0, 7),
+        extractor=extract.VERSION,
+        record=record,
+        digests_from={"sha256": "read", "md5": None},
+    )
+    return view({FILENAME: entry}, PLAIN)
+
+
 def parsed_by_rattler(record: dict[str, Any], folder: Path) -> Any:
+    found = shown(record)
+    repodata = {"info": {"subdir": "noarch"}, "packages": {}, "packages.conda": found.records}
     path = folder / "repodata.json"
-    repodata = {"info": {"subdir": "noarch"}, "packages": {}, "packages.conda": {FILENAME: record}}
-    path.write_text(json.dumps(repodata))
-    (found,) = rattler.RepoData.from_path(path).into_repo_data(rattler.Channel("test"))
-    return found
+    path.write_text(json.dumps({**repodata, "v3": found.v3} if found.v3 else repodata))
+    (parsed,) = rattler.RepoData.from_path(path).into_repo_data(rattler.Channel("test"))
+    return parsed
 
 
 def record(stated: dict[str, Any], *, md5: str | None = None) -> dict[str, Any]:
@@ -75,6 +98,29 @@ def test_unusual_records_are_parsed(
         "h1_0",
     )
     assert (found.size, found.subdir, found.sha256) == (7, "noarch", bytes.fromhex("a" * 64))
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"extra_depends": {"gpu": ["cuda >=12"], "test": []}},
+        {"flags": ["cuda", "blas:mkl"]},
+        {"depends": ["demo[extras=[test]]"]},
+        {"constrains": ['demo[when="python <3"]']},
+        {"depends": ["demo[flags=[cuda]]"], "repodata_revision": 3},
+    ],
+    ids=",".join,
+)
+def test_what_only_revision_3_can_say_is_read_from_there_as_it_was_said(
+    stated: dict[str, Any], tmp_path: Path
+) -> None:
+    made = record(stated)
+    assert (shown(made).records, list(shown(made).v3)) == ({}, ["conda"])
+    parsed = parsed_by_rattler(made, tmp_path)
+    said = {"constrains": [], "depends": [], "extra_depends": {}, "flags": []} | stated
+    said.pop("repodata_revision", None)
+    assert {key: getattr(parsed, key) for key in said} == said
+    assert parsed.url.endswith(f"/noarch/{FILENAME}")
 
 
 VALUES = st.recursive(
@@ -121,6 +167,49 @@ def test_any_package_url_that_we_accept_is_parsed(tmp_path: Path, purl: str) -> 
     except BadPackage:
         return
     parsed_by_rattler(accepted, tmp_path)
+
+
+FLAGS = st.lists(st.from_regex(r"[a-z0-9_]{1,5}(:[a-z0-9_]{1,5})?", fullmatch=True))
+GROUPS = st.dictionaries(st.from_regex(r"[a-z0-9_.+-]{1,64}", fullmatch=True), st.lists(st.text()))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(FLAGS, GROUPS)
+def test_all_flags_and_groups_of_the_right_form_are_accepted_and_parsed(
+    tmp_path: Path, flags: list[str], groups: dict[str, list[str]]
+) -> None:
+    parsed = parsed_by_rattler(record({"flags": flags, "extra_depends": groups}), tmp_path)
+    assert (parsed.flags, parsed.extra_depends) == (flags, groups)
+
+
+WORDS = st.sampled_from(["x", "python", ">=1", "cuda", "blas:*", "when=1", "a,flags=b", "__unix"])
+QUOTED = st.builds("{1}{0}{1}".format, WORDS, st.sampled_from(["'", '"', ""]))
+LISTS = st.lists(WORDS, min_size=1, max_size=2).map(lambda words: f"[{', '.join(words)}]")
+# Lists stand where they mean something: rattler also reads build=[a,flags=b], as a build.
+PAIRS = st.tuples(
+    st.sampled_from(["version", "build", "url", "extras", "flags", "when", "xwhen"]), QUOTED
+) | st.tuples(st.sampled_from(["extras", "flags"]), LISTS)
+SPECS = st.builds(
+    lambda name, pairs: f"{name}[{', '.join(f'{key}={value}' for key, value in pairs)}]",
+    st.sampled_from(["demo", "demo >=1 ", "ch::demo", "flags"]),
+    st.lists(PAIRS, max_size=3),
+)
+
+
+@given(SPECS)
+def test_a_match_spec_needs_revision_3_exactly_if_rattler_cannot_read_it_without(
+    spec: str,
+) -> None:
+    try:
+        rattler.MatchSpec(spec)
+    except InvalidMatchSpecError:
+        return  # no client reads it, in whichever revision
+    try:
+        rattler.MatchSpec(spec, extras=False, conditionals=False, flags=False)
+        needed = LEGACY
+    except InvalidMatchSpecError:
+        needed = V3
+    assert required_revision({"depends": [spec]}) == needed
 
 
 @given(st.from_regex(r"[0-9a-z._+!]{1,12}", fullmatch=True))
