@@ -22,7 +22,7 @@ from sluice.keys import (
 )
 from sluice.limits import KEYS_PER_TICK
 from sluice.reconcile.cursor import Cursor, Phase, Unfinished
-from sluice.reconcile.listing import Listing
+from sluice.reconcile.listing import INDEX_FILES, Listing
 from sluice.store import ObjectInfo, ObjectStore
 
 
@@ -34,7 +34,7 @@ class Found:
     """Where the walk goes on when this has been dealt with."""
     subdir: Subdir | None = None
     listing: Listing | None = None
-    """The packages of the subdir."""
+    """Of the subdir, where the walk has listed it."""
 
 
 @dataclass(slots=True)
@@ -92,6 +92,7 @@ class Discovery:
         """
         before = self._found_before(begin)
         passing: list[tuple[Subdir, Listing]] = []
+        index_files: dict[Subdir, set[str]] = {}
         folder: str | None = None
         subdir: Subdir | None = None
         for number, info in enumerate(self._all_but_shards(prefix, begin), start=1):
@@ -99,20 +100,25 @@ class Discovery:
             if parent != folder:
                 folder, subdir = parent, parse_folder(parent)
                 while passing and not info.key.startswith(passing[-1][0].prefix):
-                    yield self._pass(passing)
+                    yield self._pass(passing, index_files)
                 if subdir and (subdir in before or not self._wants(subdir)):
                     subdir = None
             if subdir and filename.endswith(PACKAGE_SUFFIXES):
                 if not passing or passing[-1][0] != subdir:
                     passing.append((subdir, Listing()))
                 passing[-1][1].add(filename, info)
+            elif subdir and filename in INDEX_FILES:  # it may come before the first package
+                index_files.setdefault(subdir, set()).add(filename)
             if number % KEYS_PER_TICK == 0:
                 yield Found(_at(info.key, passing))
         while passing:
-            yield self._pass(passing)
+            yield self._pass(passing, index_files)
 
-    def _pass(self, passing: list[tuple[Subdir, Listing]]) -> Found:
+    def _pass(
+        self, passing: list[tuple[Subdir, Listing]], index_files: dict[Subdir, set[str]]
+    ) -> Found:
         subdir, listing = passing.pop()
+        listing.index_files = index_files.pop(subdir, set())
         return Found(_at(behind(subdir.prefix), passing), subdir, listing)
 
     def _all_but_shards(self, prefix: str, after: str | None) -> Iterator[ObjectInfo]:
@@ -148,7 +154,7 @@ class Discovery:
             resume = Cursor(phase=Phase.HEADS, after=info.key)
             subdir = parse_state_key(info.key)
             if subdir and self._is_new(subdir) and not self._first_package(subdir):
-                yield Found(resume, subdir, Listing())
+                yield Found(resume, subdir)
             elif number % KEYS_PER_TICK == 0:
                 yield Found(resume)
 
@@ -165,7 +171,7 @@ class Discovery:
                 and self.state.head(subdir.head) is None
                 and not self._first_package(subdir)
             ):
-                yield Found(resume, subdir, Listing())
+                yield Found(resume, subdir)
             else:
                 yield Found(resume)
 

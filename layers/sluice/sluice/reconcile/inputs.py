@@ -8,7 +8,7 @@ from sluice.catalog import render
 from sluice.catalog.commit import read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Inputs, PatchInForce, Tree
-from sluice.config import ChannelConfig, fingerprint, from_plain
+from sluice.config import DEFAULT, ChannelConfig, fingerprint, from_plain
 from sluice.identity import Identity
 from sluice.inputs import candidates
 from sluice.keys import NOARCH, SLUICE_TOML, Subdir, config_key
@@ -35,7 +35,7 @@ class InputsCheck:
             self.world.defaults
         ):
             return [SLUICE_TOML]
-        name = settings_of(known).patches
+        name = settings_of(self.tree).patches
         if name is not None and known.patch != self._patch(name, known):
             return [name]
         return []
@@ -72,6 +72,6 @@ class InputsCheck:
         return theirs
 
 
-def settings_of(inputs: Inputs) -> ChannelConfig:
+def settings_of(tree: Tree) -> ChannelConfig:
     """The configuration in force; raises ``Corrupt``."""
-    return from_plain(inputs.config.settings)
+    return from_plain(tree.inputs.config.settings) if tree.inputs else DEFAULT

@@ -1,20 +1,26 @@
-"""What a LIST shows of the packages of one subdir, by package name."""
+"""What a LIST shows of one subdir: its packages, by package name, and which index files it has."""
 
 from __future__ import annotations
 
 from sluice.catalog.leaf import Listed
 from sluice.identity import Identity
 from sluice.keys import PACKAGE_SUFFIXES, Subdir, package_name
+from sluice.publish.outputs import ALL
 from sluice.store import ObjectInfo, ObjectStore
+
+INDEX_FILES = frozenset(ALL)
+"""What sluice may have published beside the packages."""
 
 
 class Listing:
-    """The packages that lie directly in the folder of a subdir."""
+    """What lies directly in the folder of a subdir."""
 
     def __init__(self) -> None:
         self.names: dict[str, dict[str, Identity]] = {}
         """Package name -> filename -> the object that is there."""
         self.objects = 0
+        """Packages."""
+        self.index_files: set[str] = set()
 
     def add(self, filename: str, info: ObjectInfo) -> None:
         """Take in one package."""
@@ -31,6 +37,9 @@ def list_subdir(channel: ObjectStore, subdir: Subdir) -> Listing:
     """List one subdir; the delimiter keeps its shards from being paged through."""
     listing = Listing()
     for info in channel.list(subdir.prefix, delimiter="/"):
-        if info.key.endswith(PACKAGE_SUFFIXES):
-            listing.add(info.key.removeprefix(subdir.prefix), info)
+        filename = info.key.removeprefix(subdir.prefix)
+        if filename.endswith(PACKAGE_SUFFIXES):
+            listing.add(filename, info)
+        elif filename in INDEX_FILES:
+            listing.index_files.add(filename)
     return listing

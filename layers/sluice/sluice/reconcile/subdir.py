@@ -107,13 +107,13 @@ class _Work:
         version = read_head(self._world.state, self._subdir)
         tree = self._catalog.tree(version.head.tree)
         files = self._look_at_files(version, tree)
-        if is_first_part:
-            behind = [*files.behind, *self._look_at_inputs(tree), *self._left_in_staging()]
-            self._report.note("behind", behind)
-            if files.adopted:
-                self._ask_to_adopt()
         if listing is None:
             listing = list_subdir(self._world.channel, self._subdir)
+        if is_first_part:
+            behind = [*files.behind, *self._left_in_staging()]  # before anything is staged here
+            self._report.note("behind", [*behind, *self._look_at_inputs(version, tree, listing)])
+            if files.adopted:
+                self._ask_to_adopt()
         if is_first_part:
             self._report.counts.objects = listing.objects
         criteria = Criteria(self._world.clock(), self._request.re_extract)
@@ -136,8 +136,8 @@ class _Work:
 
     def _look_at_files(self, version: HeadVersion, tree: Tree) -> _Files:
         """Hold the published files against the head; raises ``ForeignOwner``."""
-        mine = Stamp(tree.generation, version.head.tree or "", self._world.owner)
-        names = outputs(tree, self._catalog.rules(tree).config) or _INDEX_FILES
+        mine = self._stamp(version, tree)
+        names = outputs(tree, settings_of(tree)) or _INDEX_FILES
         infos = self._world.gather(
             self._world.channel.head, [self._subdir.public(file) for file in names]
         )
@@ -178,12 +178,38 @@ class _Work:
         found = self._world.state.head(self._subdir.head)
         return found.modified * 1000 if found and found.etag == version.etag else None
 
-    def _look_at_inputs(self, tree: Tree) -> list[str]:
-        """Have configuration and patch looked at where they are others than the tree's."""
+    def _stamp(self, version: HeadVersion, tree: Tree) -> Stamp:
+        return Stamp(tree.generation, version.head.tree or "", self._world.owner)
+
+    def _look_at_inputs(self, version: HeadVersion, tree: Tree, listing: Listing) -> list[str]:
+        """Have configuration and patch looked at where they are others than the tree's.
+
+        Also where a file is left that an earlier configuration asked for: whoever reconsiders
+        tidies up.
+        """
         outdated = InputsCheck(self._world, self._subdir, tree, self._catalog).outdated()
+        outdated += self._left_over(version, tree, listing)
         if outdated and not self._request.dry_run:
             self._world.announcer.tell(self._subdir)
         return outdated
+
+    def _left_over(self, version: HeadVersion, tree: Tree, listing: Listing) -> list[str]:
+        """The files of ours that there should not be any more."""
+        if not tree.public:
+            return []
+        mine = self._stamp(version, tree)
+        unwanted = sorted(listing.index_files.difference(outputs(tree, settings_of(tree))))
+        infos = self._world.gather(
+            self._world.channel.head, [self._subdir.public(file) for file in unwanted]
+        )
+        theirs = [Stamp.parse(info.metadata) if info else None for info in infos]
+        return [
+            file
+            for file, stamp in zip(unwanted, theirs, strict=True)
+            if stamp
+            and stamp.owner == mine.owner
+            and stamp.generation < stamp_of(file, tree, mine).generation
+        ]
 
     def _left_in_staging(self) -> list[str]:
         staged = self._world.state.list(self._subdir.staging)
@@ -257,9 +283,8 @@ class _Work:
             ).send_to(self._world.merges)
 
     def _retention_days(self, version: HeadVersion) -> int:
-        inputs = self._catalog.tree(version.head.tree).inputs
-        configured = settings_of(inputs).retention_days if inputs else None
-        return configured or self._world.retention_days
+        settings = settings_of(self._catalog.tree(version.head.tree))
+        return settings.retention_days or self._world.retention_days
 
     def _collect(self, version: HeadVersion, published_at: int | None) -> None:
         world = self._world

@@ -1,0 +1,206 @@
+"""What reconcile finds of configurations and patches that nobody told of."""
+
+from __future__ import annotations
+
+import dataclasses
+from unittest import mock
+
+import msgspec
+import pytest
+
+from sluice.catalog import render
+from sluice.catalog.commit import Head, read_head
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Inputs
+from sluice.concurrency import in_order
+from sluice.config import ChannelConfig
+from sluice.keys import (
+    FROM_PACKAGES,
+    FROM_PACKAGES_ZST,
+    PATCH_INSTRUCTIONS,
+    REPODATA_BZ2,
+    RUN_EXPORTS,
+    SLUICE_TOML,
+    Subdir,
+    config_key,
+)
+from sluice.reconcile.report import Report
+from tests.support.channel import PATCHES, conda, patch_package
+from tests.support.garbage import DAY
+from tests.support.repairs import is_quiet, told
+from tests.support.whole import Sluice
+
+CHANNEL = "team"
+LINUX, NOARCH = Subdir(CHANNEL, "linux-64"), Subdir(CHANNEL, "noarch")
+CONFIG = config_key(CHANNEL)
+PATCHED = f'[sluice]\npatches = "{PATCHES}"\nretention-days = 2\n'.encode()
+ALPHA = conda(
+    {"name": "alpha", "version": "1", "build": "0", "build_number": 0, "subdir": "linux-64"}
+)
+
+
+@pytest.fixture
+def sluice() -> Sluice:
+    """A channel with one package, published under the defaults."""
+    sluice = Sluice(1_750_000_000_000)
+    put(sluice, LINUX.public(ALPHA.filename), ALPHA.body)
+    assert is_quiet(sluice.reconcile())
+    return sluice
+
+
+def put(sluice: Sluice, key: str, body: bytes, *, heard: bool = True) -> None:
+    """Upload a file; not every event arrives."""
+    sluice.tick(3600)
+    sluice.upload({key: body})
+    if heard:
+        sluice.extract(key)
+        sluice.settle()
+
+
+def put_patch(sluice: Sluice, version: str, *, licence: str, heard: bool = True) -> None:
+    """Upload a patch package that gives ``ALPHA`` a license."""
+    package = patch_package(
+        version, {LINUX.name: {"packages.conda": {ALPHA.filename: {"license": licence}}}}
+    )
+    put(sluice, NOARCH.public(package.filename), package.body, heard=heard)
+
+
+def repaired(sluice: Sluice) -> dict[str, list[str]]:
+    """Reconcile until nothing is left to do; what the first run found behind, by subdir."""
+    first = sluice.reconcile()
+    assert is_quiet(sluice.reconcile())
+    return behind(first)
+
+
+def behind(report: Report) -> dict[str, list[str]]:
+    """What a run found behind, by subdir."""
+    return {one.subdir: one.examples.get("behind", []) for one in told(report)}
+
+
+def inputs(sluice: Sluice, subdir: Subdir = LINUX) -> Inputs:
+    """What a subdir was made of."""
+    catalog = CatalogReader(sluice.state, subdir, in_order)
+    found = catalog.tree(head(sluice, subdir).tree).inputs
+    assert found
+    return found
+
+
+def head(sluice: Sluice, subdir: Subdir = LINUX) -> Head:
+    """The head as stored."""
+    return read_head(sluice.state, subdir).head
+
+
+def licence(sluice: Sluice) -> object:
+    """What clients are told of ``ALPHA``."""
+    repodata = msgspec.json.decode(sluice.body(LINUX, "repodata.json"))
+    return repodata["packages.conda"][ALPHA.filename].get("license")
+
+
+def test_a_configuration_that_nobody_told_of_comes_into_force_everywhere(sluice: Sluice) -> None:
+    put(sluice, CONFIG, b"[sluice]\nrun-exports = true\n", heard=False)
+    assert repaired(sluice) == {"linux-64": [SLUICE_TOML], "noarch": [SLUICE_TOML]}
+    assert all(s.public(RUN_EXPORTS) in sluice.channel.objects for s in (LINUX, NOARCH))
+
+
+def test_a_configuration_that_went_unheard_is_in_force_no_more(sluice: Sluice) -> None:
+    put(sluice, CONFIG, b"[sluice]\nrun-exports = true\n", heard=False)
+    repaired(sluice)
+    sluice.channel.remove(CONFIG)
+    assert repaired(sluice) == {"linux-64": [SLUICE_TOML], "noarch": [SLUICE_TOML]}
+    assert inputs(sluice).config.seen is None
+    assert LINUX.public(RUN_EXPORTS) not in sluice.channel.objects
+
+
+def test_a_configuration_that_cannot_be_used_is_looked_at_once(sluice: Sluice) -> None:
+    put(sluice, CONFIG, b"[sluice]\nrun-exprots = true\n", heard=False)
+    assert repaired(sluice) == {"linux-64": [SLUICE_TOML], "noarch": [SLUICE_TOML]}
+    (problem,) = inputs(sluice, NOARCH).problems
+    assert problem.filename == SLUICE_TOML
+
+
+def test_something_beside_the_configuration_is_none(sluice: Sluice) -> None:
+    put(sluice, f"{CONFIG}.bak", b"[sluice]\n", heard=False)
+    assert is_quiet(sluice.reconcile())
+
+
+def test_other_defaults_of_the_stack_come_into_force(sluice: Sluice) -> None:
+    defaults = ChannelConfig(repodata_bz2=True)
+    sluice.merger = dataclasses.replace(sluice.merger, defaults=defaults)
+    sluice.reconciler = dataclasses.replace(sluice.reconciler, defaults=defaults)
+    assert repaired(sluice) == {"linux-64": [SLUICE_TOML], "noarch": [SLUICE_TOML]}
+    assert LINUX.public(REPODATA_BZ2) in sluice.channel.objects
+
+
+def test_a_new_way_of_making_shards_has_them_made_again(sluice: Sluice) -> None:
+    before = sluice.channel.keys(LINUX.shards.prefix)
+    with mock.patch.object(render, "VERSION", render.VERSION + 1):
+        assert repaired(sluice) == {"linux-64": ["shards"], "noarch": ["shards"]}
+    assert len(sluice.channel.keys(LINUX.shards.prefix)) == len(before) + 1
+
+
+def test_a_patch_of_which_only_noarch_has_heard_reaches_the_others(sluice: Sluice) -> None:
+    put(sluice, CONFIG, PATCHED, heard=False)
+    repaired(sluice)
+    with mock.patch("sluice.reconsider.Announcer.tell_all"):
+        put_patch(sluice, "1", licence="MIT")
+    assert licence(sluice) is None
+    assert repaired(sluice) == {"linux-64": [PATCHES]}
+    assert licence(sluice) == "MIT"
+
+
+def test_a_patch_that_came_and_went_unheard_is_applied_and_taken_back(sluice: Sluice) -> None:
+    put(sluice, CONFIG, PATCHED, heard=False)
+    repaired(sluice)
+    put_patch(sluice, "1", licence="MIT", heard=False)
+    sluice.reconcile()
+    assert licence(sluice) == "MIT"
+    assert is_quiet(sluice.reconcile())
+    sluice.channel.remove(NOARCH.public(f"{PATCHES}-1-0.conda"))
+    sluice.reconcile()
+    assert licence(sluice) is None
+    assert is_quiet(sluice.reconcile())
+    left = {PATCH_INSTRUCTIONS, FROM_PACKAGES, FROM_PACKAGES_ZST}
+    assert not left & {key.rpartition("/")[2] for key in sluice.channel.objects}
+
+
+@pytest.mark.parametrize("file", [REPODATA_BZ2, RUN_EXPORTS])
+def test_a_file_of_ours_that_a_late_merge_has_left_goes(sluice: Sluice, file: str) -> None:
+    put(sluice, CONFIG, b"[sluice]\nrun-exports = true\nrepodata-bz2 = true\n", heard=False)
+    repaired(sluice)
+    late = sluice.channel.objects[LINUX.public(file)]
+    sluice.channel.remove(CONFIG)
+    repaired(sluice)
+    sluice.channel.objects[late.info.key] = late
+    assert repaired(sluice) == {"linux-64": [file]}
+    assert late.info.key not in sluice.channel.objects
+
+
+def test_a_file_of_another_tool_that_we_do_not_write_stays(sluice: Sluice) -> None:
+    put(sluice, LINUX.public(REPODATA_BZ2), b"somebody's", heard=False)
+    assert is_quiet(sluice.reconcile())
+    assert sluice.body(LINUX, REPODATA_BZ2) == b"somebody's"
+
+
+def test_a_patch_is_kept_as_long_as_a_generation_that_it_made_and_no_longer(
+    sluice: Sluice,
+) -> None:
+    put(sluice, CONFIG, PATCHED, heard=False)
+    repaired(sluice)
+    kept = []
+    for version in ("1", "2"):
+        put_patch(sluice, version, licence=version)
+        patch = inputs(sluice).patch
+        assert patch
+        assert patch.instructions
+        kept.append(LINUX.patches.key(patch.instructions))
+        sluice.reconcile()
+    sluice.tick(DAY)
+    assert is_quiet(sluice.reconcile())
+    assert sluice.state.keys(LINUX.patches.prefix) == sorted(kept)
+    # The two days of the configuration, and one for merges under way.
+    sluice.tick(2 * DAY)
+    assert sluice.reconcile().counts.collected > 0
+    assert sluice.state.keys(LINUX.patches.prefix) == kept[1:]
+    sluice.tick(20 * DAY)
+    sluice.reconcile()
+    assert sluice.state.keys(LINUX.patches.prefix) == kept[1:]
