@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterable, Mapping
 from hashlib import md5, sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgpack
 import pytest
@@ -192,6 +193,57 @@ def test_what_rattler_index_was_told_of_the_channel_is_published_on(tmp_path: Pa
     shard_info = msgpack.unpackb(one_frame(sluice.body(LINUX, SHARD_INDEX)))["info"]
     assert {key: shard_info[key] for key in said} == said
     assert sluice.index(LINUX).records.keys() == {newcomer, *records_in(files[REPODATA])}
+
+
+@pytest.mark.parametrize("assignment", ["from-index-json", "latest"])
+def test_revision_3_of_rattler_index_is_taken_over_with_wheels_that_another_tool_put_there(
+    assignment: Literal["from-index-json", "latest"], tmp_path: Path
+) -> None:
+    packages = [
+        conda(index_json("plain")),
+        conda(index_json("modern", depends=['plain[when="python <3"]'])),
+        tar_bz2(index_json("asking", repodata_revision=3)),
+    ]
+    folder = tmp_path / "channel"
+    for package in packages:
+        package.write_below(folder)
+    (folder / "noarch").mkdir()
+    asyncio.run(
+        rattler.index.index_fs(
+            folder, repodata_revisions=["v3"], package_revision_assignment=assignment
+        )
+    )
+    theirs = json.loads((folder / "linux-64" / REPODATA).read_bytes())
+    wheel = {"name": "wheel", "url": "https://pypi.example/wheel.whl", "version": "1.0"}
+    theirs["v3"]["whl"] = {"wheel-1.0-0": wheel}
+    sluice = existing(packages, in_linux({REPODATA: json.dumps(theirs).encode()}))
+    add_one(sluice)
+    ours = json.loads(sluice.body(LINUX, REPODATA))
+    assert ours["v3"] == theirs["v3"]
+    assert ours["packages"] == theirs["packages"]
+    assert ours["info"]["repodata_revisions"]["v3"]["n_packages"] == (
+        4 if assignment == "latest" else 3
+    )
+
+    sluice.reconcile()
+    read = json.loads(sluice.body(LINUX, REPODATA))
+    assert {bucket: list(records) for bucket, records in read["v3"].items()} == {
+        "conda": ["modern-1.0-h0_0"],
+        "tar.bz2": ["asking-1.0-h0_0"],
+        "whl": ["wheel-1.0-0"],
+    }
+    assert read["v3"]["whl"] == {"wheel-1.0-0": wheel}
+    assert dates(in_all_revisions(read)).items() >= dates(in_all_revisions(theirs)).items()
+    assert sluice.reconcile().counts.repairs == 0
+
+
+def in_all_revisions(repodata: dict[str, Any]) -> Records:
+    """Records with a date, by filename without extension."""
+    legacy = {**repodata["packages"], **repodata["packages.conda"]}
+    records = {re.sub(r"\.(conda|tar\.bz2)$", "", name): record for name, record in legacy.items()}
+    for bucket in ("conda", "tar.bz2"):
+        records |= repodata["v3"].get(bucket, {})
+    return records
 
 
 # --- conda-index ----------------------------------------------------------------------------------
