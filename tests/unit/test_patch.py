@@ -249,6 +249,7 @@ def test_versions_of_the_future_are_refused(version: int) -> None:
         ({"zzz": 2**64}, "zzz has an integer of more than 64 bits"),
         ({"run_exports": {"weak": None}}, 'run_exports is {"weak":null} instead of an object of'),
         ({"run_exports": ["a"]}, 'run_exports is ["a"] instead of an object of lists of strings'),
+        ({"depends": ["a; if b"]}, 'a dependency has a condition of the form "; if", which'),
     ],
 )
 @pytest.mark.parametrize("place", ["packages", "packages.conda", "v3"])

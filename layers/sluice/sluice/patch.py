@@ -29,7 +29,7 @@ from sluice.keys import PACKAGE_SUFFIXES
 from sluice.limits import PROBLEM_VALUE_CHARS_MAX
 from sluice.package.forms import FORMS, RUN_EXPORTS, unpublishable
 from sluice.parsing import UNDECODABLE
-from sluice.revision import LEGACY, required_revision
+from sluice.revision import LEGACY, required_revision, says_if
 
 NEVER_PATCHED = frozenset(
     {
@@ -254,3 +254,8 @@ def _malformed(fields: Fields, *, with_run_exports: bool, known: bool = True) ->
         if form and not form.accepts(value):
             shown = msgspec.json.encode(value).decode()[:PROBLEM_VALUE_CHARS_MAX]
             yield f"{key} is {shown} instead of {form.description}"
+    if known and says_if(fields):
+        yield (
+            'a dependency has a condition of the form "; if", which clients do not read any more; '
+            'it is written [when="..."] (CEP 43)'
+        )

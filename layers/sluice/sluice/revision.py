@@ -46,7 +46,7 @@ def fields_of_v3(record: Mapping[str, Any]) -> Iterator[str]:
 def says_if(record: Mapping[str, Any]) -> bool:
     """Tell whether a dependency has a condition as it was before CEP 43: ``foo; if python <3``."""
     return any(
-        _CONDITION_OF_OLD.search(_QUOTED.sub("", spec))
+        ";" in spec and _CONDITION_OF_OLD.search(_QUOTED.sub("", spec))  # one in thousands
         for key in ("depends", "constrains")
         for spec in _specs(record, key)
     )
@@ -59,7 +59,7 @@ def _needs_v3(record: Mapping[str, Any]) -> bool:
 def _is_of_v3(spec: str) -> bool:
     """Tell whether a match spec has a key that older clients do not know, or would misread."""
     _, _, keys = spec.partition("[")
-    return _KEY_OF_V3.search(_QUOTED.sub("", keys)) is not None
+    return bool(keys) and _KEY_OF_V3.search(_QUOTED.sub("", keys)) is not None
 
 
 def _specs(record: Mapping[str, Any], key: str) -> Iterator[str]:
