@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CHECKOV := .venv-checkov
 FUZZ := .venv-fuzz
+CONDA_INDEX := .venv-conda-index
 # Wheels are pinned, so nothing is resolved; bytecode is made where it is needed.
 INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes
 
@@ -61,13 +62,25 @@ $(FUZZ)/.stamp: requirements/fuzz.txt
 	@$(FUZZ)/bin/python $(INSTALL) --only-binary :all: -r requirements/fuzz.txt
 	@touch $@
 
+.PHONY: conda-index
+conda-index: $(CONDA_INDEX)/.stamp ## Create the environment of conda-index, which we are compared with
+
+$(CONDA_INDEX)/.stamp: requirements/conda-index.txt
+	@$(PYTHON) -m venv --clear $(CONDA_INDEX)
+	@$(CONDA_INDEX)/bin/python $(INSTALL) -r requirements/conda-index.txt
+	@touch $@
+
 .PHONY: demo
 demo: $(VENV)/.stamp ## Show the whole path, from upload to install, on this machine
 	@$(BIN)/python -m local demo
 
 .PHONY: test
-test: $(VENV)/.stamp ## Run all tests, the end-to-end ones in a local AWS included
+test: $(VENV)/.stamp $(CONDA_INDEX)/.stamp ## Run all tests, the end-to-end ones in a local AWS included
 	$(BIN)/python -m pytest
+
+.PHONY: conformance
+conformance: $(VENV)/.stamp $(CONDA_INDEX)/.stamp ## Compare with rattler-index and conda-index: docs/conformance.md
+	@PYTHONPATH=layers/sluice $(BIN)/python -m tests.conformance
 
 .PHONY: fuzz
 fuzz: $(FUZZ)/.stamp ## Fuzz the package reader for FUZZ_SECONDS (600); Linux on x86_64 only
@@ -149,6 +162,8 @@ lock: ## Resolve the requirements anew, for every supported Python and platform
 	$(LOCK) layers/sluice/requirements.in --constraint requirements/dev.txt \
 		--output-file layers/sluice/requirements.txt
 	$(LOCK) requirements/checkov.in --output-file requirements/checkov.txt
+	$(LOCK) requirements/conda-index.in --constraint requirements/dev.txt \
+		--output-file requirements/conda-index.txt
 	$(LOCK) requirements/fuzz.in --constraint requirements/dev.txt \
 		--output-file requirements/fuzz.txt
 

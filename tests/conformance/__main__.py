@@ -1,0 +1,12 @@
+"""Write ``docs/conformance.md`` anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.conformance.table import PAGE, render, run
+from tests.support.indexers import versions
+
+with TemporaryDirectory() as folder:
+    PAGE.write_text(render(run(Path(folder)), versions()))
