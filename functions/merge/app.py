@@ -125,7 +125,9 @@ def tell(report: MergeReport, *, duration_ms: int) -> None:
     counts = {
         "PackagesIndexed": len(changed.added) + len(changed.replaced),
         "PackagesRemoved": len(changed.removed),
-        "PackagesRejected": len(changed.rejected),
+        # What people have uploaded and cannot be used: one alarm for all of it.
+        "PackagesRejected": len(changed.rejected) + len(report.problems),
+        "TimestampWarnings": len(changed.warned),
         "ForeignIndexWrites": report.foreign_overwritten,
         "StagingSetAside": report.set_aside,
     }
@@ -134,6 +136,13 @@ def tell(report: MergeReport, *, duration_ms: int) -> None:
     metrics.add_metric("MergeDuration", MetricUnit.Milliseconds, duration_ms)
     for lag_ms in report.lags_ms:
         metrics.add_metric("IndexLag", MetricUnit.Milliseconds, lag_ms)
+    for problem in report.problems:
+        logger.error(
+            "a configuration or a patch cannot be used",
+            extra={"file": problem.filename, "code": problem.code, "sentence": problem.sentence},
+        )
+    if changed.warned:
+        logger.warning("built after they were indexed", extra={"files": changed.warned})
     logger.info(
         "merged",
         extra={

@@ -150,6 +150,7 @@ _METRICS: dict[str, Callable[[str, str], Series]] = {
     "PackagesIndexed": _indexed,
     "PackagesRemoved": lambda _of, _stat: _counts(_REMOVALS),
     "PackagesRejected": lambda _of, _stat: _counts(_REJECTS),
+    "TimestampWarnings": lambda _of, _stat: _counts({}),
     "IndexLag": _lag,
     "MergeDuration": _merge_ms,
     "MergeFailures": _failures,

@@ -378,6 +378,7 @@ def test_files_without_news_stay_as_they_are() -> None:
 
 
 RECORD, RECORD_2 = record(indexed(A, b"1")), record(indexed(A, b"2"))
+LATE = msgspec.structs.replace(RECORD, record={**RECORD.record, "timestamp": AT + 1})
 REJECT, REJECT_2 = reject(rejected(A, b"1")), reject(rejected(A, b"2"))
 PIN = Pin(identity=None, extractor=1, at=1, reason="")
 
@@ -388,6 +389,8 @@ PIN = Pin(identity=None, extractor=1, at=1, reason="")
         (None, RECORD, Difference(added=[A])),
         (RECORD, RECORD_2, Difference(replaced=[A])),
         (RECORD, RECORD, Difference()),
+        (None, LATE, Difference(added=[A], warned=[A])),
+        (LATE, LATE, Difference()),
         (RECORD, None, Difference(removed=[A])),
         (RECORD, REJECT, Difference(removed=[A], rejected=[A], rejects_changed=True)),
         (None, REJECT, Difference(rejected=[A], rejects_changed=True)),

@@ -10,6 +10,7 @@ import msgspec
 from sluice.catalog.leaf import NOT_EXTRACTED, Entries, Entry, Kept, Pin, Record, Reject
 from sluice.identity import Identity
 from sluice.staging import AboutFile, Indexed, Rejected, Removed, encode
+from sluice.timestamps import timestamp_warning
 
 Verdict = Indexed | Rejected
 RULES = frozenset(
@@ -98,6 +99,8 @@ class Difference:
     removed: list[str] = field(default_factory=list)
     """Files that left the index: deleted, or overwritten by a package that was rejected."""
     rejected: list[str] = field(default_factory=list)
+    warned: list[str] = field(default_factory=list)
+    """Those added or replaced that say they were built after they were indexed (CEP 47)."""
     rejects_changed: bool = False
 
     def extend(self, later: Difference) -> None:
@@ -106,6 +109,7 @@ class Difference:
         self.replaced += later.replaced
         self.removed += later.removed
         self.rejected += later.rejected
+        self.warned += later.warned
         self.rejects_changed |= later.rejects_changed
 
     def note(self, before: Entries, after: Entries) -> None:
@@ -123,6 +127,8 @@ class Difference:
                     self.removed.append(filename)
             if isinstance(new, Reject):
                 self.rejected.append(filename)
+            if isinstance(new, Record) and timestamp_warning(new.record):
+                self.warned.append(filename)
             self.rejects_changed |= isinstance(old, Reject) or isinstance(new, Reject)
 
 

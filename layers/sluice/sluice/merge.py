@@ -81,6 +81,8 @@ class MergeReport:
     """Staging records that were read."""
     difference: Difference = field(default_factory=Difference)
     """Of all commits of this run together."""
+    problems: list[Problem] = field(default_factory=list)
+    """What was found of configuration and patches that cannot be used, and was not known."""
     lags_ms: list[int] = field(default_factory=list)
     """Commit time - upload time of each package that came into the index."""
     taken_over: int = 0
@@ -230,6 +232,7 @@ class _Run:
             self._reconsidered |= chosen is not None and parent.public
             self.report.lags_ms += draft.lags_ms
             self.report.difference.extend(draft.difference)
+            self.report.problems += _new_problems(parent, chosen)
             self.report.taken_over += draft.taken_over
             self.report.left_out += base.records - draft.taken_over
         return swapped
@@ -307,6 +310,11 @@ def _asks(batch: staging.Batch) -> bool:
 
 def _problems(inputs: Inputs | UnsetType) -> list[Problem]:
     return inputs.problems if inputs else []
+
+
+def _new_problems(parent: Tree, chosen: Chosen | None) -> list[Problem]:
+    known = _problems(parent.inputs)
+    return [one for one in _problems(chosen.inputs) if one not in known] if chosen else []
 
 
 def _has_package(news: News) -> bool:

@@ -73,6 +73,7 @@ def test_a_merge_publishes_what_is_staged_and_tells_so(stack: Stack, merge: Modu
         "PackagesIndexed": [1],
         "PackagesRemoved": [0],
         "PackagesRejected": [0],
+        "TimestampWarnings": [0],
         "ForeignIndexWrites": [0],
         "StagingSetAside": [0],
     }
@@ -115,6 +116,40 @@ def test_removals_and_rejects_are_counted(stack: Stack, merge: ModuleType) -> No
     }
     (reject,) = stack.read(STATE, "rejects/demo/noarch.json")["rejects"]
     assert reject["filename"] == "other-1-0.conda"
+
+
+def test_a_package_that_was_built_after_it_was_indexed_is_counted_and_told(
+    stack: Stack, merge: ModuleType
+) -> None:
+    late = conda({**INDEX, "timestamp": 4_000_000_000_000})
+    upload(stack, body=late.body)
+    stack.invoke(load("extract"), notification(KEY))
+    stack.invoke(merge, batch(sqs_record(request())))
+    counted = ("PackagesIndexed", "PackagesRejected", "TimestampWarnings")
+    assert [stack.metrics[name] for name in counted] == [[1], [0], [1]]
+    told = [line for line in stack.logs if line["level"] == "WARNING"]
+    assert [(line["message"], line["files"]) for line in told] == [
+        ("built after they were indexed", [PACKAGE.filename])
+    ]
+    (warning,) = stack.read(STATE, "rejects/demo/noarch.json")["warnings"]
+    assert warning["filename"] == PACKAGE.filename
+
+
+def test_a_configuration_that_cannot_be_used_is_counted_as_a_reject_and_told_once(
+    stack: Stack, merge: ModuleType
+) -> None:
+    staged_upload(stack)
+    stack.invoke(merge, batch(message(stack, request())))
+    stack.s3.put_object(Bucket=BUCKET, Key="demo/sluice.toml", Body=b"[sluice]\nrun_exports = 1\n")
+    stack.metrics.clear()
+    for _ in range(2):
+        stack.invoke(load("extract"), notification("demo/sluice.toml"))
+        stack.invoke(merge, batch(sqs_record(request())))
+    assert stack.metrics["PackagesRejected"] == [1, 0]
+    (line,) = [line for line in stack.logs if line["level"] == "ERROR"]
+    assert (line["file"], line["code"]) == ("sluice.toml", "config-invalid")
+    (problem,) = stack.read(STATE, "rejects/demo/noarch.json")["problems"]
+    assert problem["sentence"] == line["sentence"]
 
 
 def test_an_overwritten_package_is_counted_as_indexed(stack: Stack, merge: ModuleType) -> None:
