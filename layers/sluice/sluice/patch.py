@@ -46,6 +46,9 @@ NEVER_PATCHED = frozenset(
         "name",
         "subdir",
         "version",
+        # which revision it asks for, which has been told by where it stands
+        "repodata_revision",
+        "schema_version",
         # where clients would believe that it lies
         "channel",
         "fn",
