@@ -77,11 +77,23 @@ def windowed(
     A request to create or to adopt has ids of its own: it must not be swallowed by one that only
     merges.
     """
-    window_ms = (debounce_seconds - CLOCK_SKEW_SECONDS) * 1000
-    window = now_ms // window_ms
-    not_before = (window + 1) * window_ms + 1000
+    window, not_before = window_of(now_ms, debounce_seconds)
     request = MergeRequest(subdir, not_before=not_before, create=create, adopt=adopt)
     return _message(request, suffix=f"{'create|' * create}{'adopt|' * adopt}{window}")
+
+
+def window_of(now_ms: int, debounce_seconds: int) -> tuple[int, int]:
+    """The number of the window that ``now_ms`` lies in, and when to deliver what it asks for."""
+    window_ms = (debounce_seconds - CLOCK_SKEW_SECONDS) * 1000
+    window = now_ms // window_ms
+    return window, (window + 1) * window_ms + 1000
+
+
+def group_of(component: str) -> str:
+    """A message group, as short as SQS demands; ``component`` is ASCII."""
+    if len(component) <= _GROUP_CHARS_MAX:
+        return component
+    return "sha256:" + sha256(component.encode()).hexdigest()
 
 
 def unwindowed(subdir: Subdir, *, now_ms: int, unique: str) -> QueueMessage:
@@ -110,9 +122,7 @@ def parse(body: str) -> MergeRequest:
 
 
 def _message(request: MergeRequest, *, suffix: str) -> QueueMessage:
-    group = request.subdir.component  # percent-encoded, so ASCII, as SQS demands
-    if len(group) > _GROUP_CHARS_MAX:
-        group = "sha256:" + sha256(group.encode()).hexdigest()
+    group = group_of(request.subdir.component)  # percent-encoded, so ASCII, as SQS demands
     body = _Body(
         channel=request.subdir.channel,
         subdir=request.subdir.name,

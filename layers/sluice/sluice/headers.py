@@ -8,7 +8,12 @@ _JSON = "application/json"
 _ZSTD = "application/zstd"
 # Never a Content-Encoding: clients ask for ``.zst`` files by name and decompress them themselves.
 
-_KINDS = {".json": _JSON, ".zst": _ZSTD, ".bz2": "application/x-bzip2"}
+_KINDS = {
+    ".json": _JSON,
+    ".zst": _ZSTD,
+    ".bz2": "application/x-bzip2",
+    ".xml": "application/rss+xml",
+}
 
 PRIVATE_JSON = Headers(_JSON)
 PRIVATE_ZSTD = Headers(_ZSTD)

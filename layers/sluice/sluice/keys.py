@@ -32,6 +32,9 @@ RUN_EXPORTS = "run_exports.json"
 RUN_EXPORTS_ZST = "run_exports.json.zst"
 SHARD_INDEX = "repodata_shards.msgpack.zst"
 SHARDS_FOLDER = "shards/"
+CHANNELDATA = "channeldata.json"
+RSS = "rss.xml"
+NOTICES = "notices.json"
 SLUICE_TOML = "sluice.toml"
 """The configuration of a channel, beside its subdirs."""
 
@@ -168,6 +171,15 @@ class Subdir:
         return "unreadable/" + staging_key.removeprefix("staging/")
 
     @property
+    def notes(self) -> str:
+        """The folder of what its merges tell the channel's, with its slash."""
+        return f"notes/{self.component}/"
+
+    def note(self, unique: str) -> str:
+        """The key of one note."""
+        return f"{self.notes}{unique}.msgpack.zst"
+
+    @property
     def rejects(self) -> str:
         """The document that tells people what was rejected, and why."""
         return f"rejects/{self.component}.json"
@@ -229,9 +241,24 @@ def is_package_name(text: str) -> bool:
     return len(text) <= NAME_CHARS_MAX and _NAME.fullmatch(text) is not None
 
 
+def channel_file(channel: str, file: str) -> str:
+    """Where a file of a whole channel lies."""
+    return f"{channel}/{file}" if channel else file
+
+
+def channel_state(channel: str) -> str:
+    """What is known of a whole channel."""
+    return f"channels/{_state_channel(channel)}.msgpack.zst"
+
+
+def channel_component(channel: str) -> str:
+    """A whole channel as it stands in private keys: exactly one component."""
+    return _state_channel(channel)
+
+
 def config_key(channel: str) -> str:
     """Where the configuration of a channel lies."""
-    return f"{channel}/{SLUICE_TOML}" if channel else SLUICE_TOML
+    return channel_file(channel, SLUICE_TOML)
 
 
 def parse_config_key(key: str) -> str | None:

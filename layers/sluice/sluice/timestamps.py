@@ -28,6 +28,13 @@ def timestamp_warning(record: Mapping[str, Any]) -> str | None:
     )
 
 
+def in_seconds(timestamp: object) -> int:
+    """A ``timestamp`` of a record in seconds since the epoch; 0 for what is none."""
+    if not isinstance(timestamp, int) or timestamp < 0:
+        return 0
+    return timestamp if timestamp <= _SECONDS_MAX else timestamp // 1000
+
+
 def _moment(at_ms: int) -> str:
     try:
         return datetime.fromtimestamp(at_ms / 1000, tz=UTC).isoformat(timespec="seconds")
