@@ -10,5 +10,5 @@ from sluice.publish.fence import Stamp
 
 def render(instructions: Instructions | None, *, stamp: Stamp) -> bytes:
     """Serialise; ``None`` is a patch that says nothing about the subdir."""
-    plain = msgspec.to_builtins(instructions or Instructions())
+    plain = msgspec.to_builtins(instructions or Instructions(), order="sorted")  # sets, too
     return msgspec.json.encode({**plain, "sluice": stamp.body}, order="sorted")
