@@ -10,9 +10,12 @@ from typing import Any
 import msgpack
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sluice import zstd
 from sluice.base import Base, read_base, unpatch
+from sluice.catalog import leaf, render
 from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Kept, Pin, Record
 from sluice.concurrency import in_order
 from sluice.errors import Corrupt
@@ -21,6 +24,7 @@ from sluice.identity import Identity
 from sluice.keys import FROM_PACKAGES, REPODATA, REPODATA_ZST, RUN_EXPORTS, SHARD_INDEX
 from sluice.limits import PROBLEMS_TOLD_MAX
 from sluice.publish.fence import Stamp
+from sluice.view import PLAIN, view
 from tests.support.staged import (
     A2,
     START_MS,
@@ -639,3 +643,69 @@ def test_without_unpatched_records_the_base_is_what_it_was() -> None:
     world.index_as_others_do(A)
     base = base_of(world)
     assert unpatch(base, world.channel, SUBDIR) is base
+
+
+# --- whatever is there ----------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+KEYS = st.sampled_from(
+    [
+        "constrains",
+        "depends",
+        "extra_depends",
+        "flags",
+        "indexed_timestamp",
+        "md5",
+        "name",
+        "repodata_revision",
+        "run_exports",
+        "schema_version",
+        "sha256",
+        "timestamp",
+    ]
+)
+RECORDS = st.dictionaries(
+    st.sampled_from([A, A2, stem(A), stem(A2), "alpha-1-py3", "x"]),
+    st.dictionaries(KEYS, JSON, max_size=4) | JSON,
+    max_size=3,
+)
+INDEXES = st.fixed_dictionaries(
+    {},
+    optional={
+        "packages": RECORDS,
+        "packages.conda": RECORDS,
+        "removed": st.lists(st.sampled_from([A, A2, "x"]) | JSON, max_size=2),
+        "v3": st.dictionaries(
+            st.sampled_from(["conda", "tar.bz2", "whl", "zip"]), RECORDS, max_size=3
+        ),
+    },
+)
+
+
+@given(INDEXES, RECORDS | JSON, INDEXES)
+def test_whatever_is_taken_over_can_be_published(
+    index: dict[str, Any], run_exports: object, unpatched: dict[str, Any]
+) -> None:
+    world = World()
+    world.upload(A)
+    world.upload(A2)
+    put_index(world, index)
+    put_beside(world, RUN_EXPORTS, {"packages": run_exports, "packages.conda": run_exports})
+    put_beside(world, FROM_PACKAGES, unpatched)
+    try:
+        base = base_of(world)
+    except Corrupt:
+        return
+    for taken in (base, unpatch(base, world.channel, SUBDIR)):
+        for name in taken.names:
+            entries = taken.entries(name, at=AT)
+            rendered = render.render(name, entries, at=AT)
+            assert leaf.decode(rendered.leaf_body, what="leaf").entries == entries
+            shown = view(entries, PLAIN)
+            json.loads(msgspec.json.encode([shown.records, shown.v3, shown.run_exports]))
