@@ -29,6 +29,18 @@ def gateway(channel: Channel, cache: Path, *, sharded: bool = True) -> Gateway:
     return Gateway(cache_dir=cache, default_config=config, client=http_client(channel))
 
 
+def query(channel: Channel, name: str, home: Path, *, sharded: bool) -> list[RepoDataRecord]:
+    """Every record of a name, without dependencies, for ``linux-64``; ``home`` gets the cache."""
+
+    async def _query() -> list[RepoDataRecord]:
+        found = await gateway(channel, home, sharded=sharded).query(
+            [rattler.Channel(channel.url)], ["linux-64", "noarch"], [name], recursive=False
+        )
+        return [record for records in found for record in records]
+
+    return asyncio.run(_query())
+
+
 def solve(channel: Channel, spec: str, home: Path, *, sharded: bool) -> list[RepoDataRecord]:
     """Solve for ``linux-64`` with nothing but the channel; ``home`` gets the cache."""
 
