@@ -119,7 +119,7 @@ def test_a_patch_is_honoured_as_soon_as_it_is_uploaded_and_until_it_is_removed(
     channel: Channel, tmp_path: Path
 ) -> None:
     first, second = patch("1.9", "lib <2"), patch("1.10", "lib >=2")
-    seen = []
+    seen: list[list[str]] = []
 
     def depends(document: Any) -> list[str]:
         found: list[str] = document["packages.conda"][APP.filename]["depends"]
