@@ -251,6 +251,11 @@ def channel_state(channel: str) -> str:
     return f"channels/{_state_channel(channel)}.msgpack.zst"
 
 
+def set_aside(note: str) -> str:
+    """Where a note goes that nobody can read."""
+    return f"unreadable/{note}"
+
+
 def channel_component(channel: str) -> str:
     """A whole channel as it stands in private keys: exactly one component."""
     return _state_channel(channel)

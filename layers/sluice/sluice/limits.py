@@ -20,6 +20,8 @@ STORED_OBJECT_BYTES_MAX = 1024 * MIB
 # --- merge --------------------------------------------------------------------------------
 MERGE_BATCH_RECORDS_MAX = 1000
 """Staging records per commit: one page of LIST."""
+CHANNEL_NOTES_MAX = 64
+"""Notes of subdirs that a merge of their channel folds at once; one may be of every name."""
 MERGE_BATCH_BYTES_MAX = 64 * MIB
 """Of staging records held in memory at once."""
 NAMES_AT_ONCE = 256

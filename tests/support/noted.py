@@ -1,0 +1,130 @@
+"""A channel whose subdirs leave notes, and the merges that fold them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from sluice.catalog.leaf import Entries, Record
+from sluice.channelwide import merging, state
+from sluice.channelwide.merging import ChannelMerger, ChannelReport
+from sluice.channelwide.notes import Notepad
+from sluice.channelwide.state import ChannelState
+from sluice.concurrency import in_order
+from sluice.config import ChannelConfig
+from sluice.keys import CHANNELDATA, RSS, Subdir, channel_file
+from sluice.view import Rules
+from tests.support.memory_queue import MemoryQueue
+from tests.support.memory_store import MemoryStore
+from tests.support.staged import DEBOUNCE_SECONDS, START_MS, identity_of, record_of
+
+CHANNEL = "Conda/Default"
+BOTH = ChannelConfig(channeldata=True, rss=True)
+
+
+def entry(
+    filename: str,
+    *,
+    about: Mapping[str, Any] | None = None,
+    run_exports: Any = None,
+    **record: Any,
+) -> Record:
+    """What the catalog keeps of a package."""
+    return Record(
+        identity=identity_of(filename.encode()),
+        extractor=1,
+        record={**record_of(filename, filename.encode()), **record},
+        digests_from={"sha256": "read", "md5": "read"},
+        run_exports=run_exports,
+        channeldata=dict(about or {}),
+    )
+
+
+def entries(*filenames: str) -> dict[str, Record]:
+    """Packages that say nothing of themselves."""
+    return {filename: entry(filename) for filename in filenames}
+
+
+class Channel:
+    """Two buckets and a queue in memory, seen from one channel."""
+
+    def __init__(self, name: str = CHANNEL) -> None:
+        self.name = name
+        self.now_ms = START_MS
+        self.channel = MemoryStore(lambda: self.now_ms / 1000)
+        self.state = MemoryStore(lambda: self.now_ms / 1000)
+        self.queue = MemoryQueue(lambda: self.now_ms / 1000)
+        self._uniques = 0
+
+    @property
+    def merger(self) -> ChannelMerger:
+        return ChannelMerger(
+            channel=self.channel,
+            state=self.state,
+            owner="state-bucket",
+            max_age_seconds=60,
+            gather=in_order,
+            clock=lambda: self.now_ms,
+            unique=self._unique,
+        )
+
+    def note(
+        self,
+        generation: int,
+        names: Mapping[str, Entries],
+        *,
+        subdir: str = "linux-64",
+        config: ChannelConfig = BOTH,
+        everything: bool = False,
+    ) -> None:
+        """Leave a note, a second after everything before."""
+        self.now_ms += 1000
+        notepad = Notepad(
+            self.state, self.queue, lambda: self.now_ms, self._unique, DEBOUNCE_SECONDS
+        )
+        notepad.write(
+            Subdir(self.name, subdir),
+            generation,
+            names.items(),
+            Rules(config),
+            everything=everything,
+        )
+
+    def merge(self) -> ChannelReport:
+        """Merge the channel, a second later."""
+        self.now_ms += 1000
+        return merging.merge_channel(self.merger, self.name)
+
+    def known(self) -> ChannelState:
+        return state.read(self.state, self.name).state
+
+    def notes(self) -> list[str]:
+        return self.state.keys("notes/")
+
+    def file(self, name: str) -> bytes:
+        return self.channel.body(channel_file(self.name, name))
+
+    def channeldata(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.file(CHANNELDATA))
+        return document
+
+    def versions(self) -> dict[str, str]:
+        return {name: one["version"] for name, one in self.channeldata()["packages"].items()}
+
+    def titles(self) -> list[str]:
+        feed = ET.fromstring(self.file(RSS))  # noqa: S314 - of our own making
+        return [title.text or "" for title in feed.iterfind("channel/item/title")]
+
+    def requests(self) -> list[tuple[str, str]]:
+        """What was asked of both buckets, in no order between the two."""
+        return self.state.operations() + self.channel.operations()
+
+    def forget_requests(self) -> None:
+        self.state.requests.clear()
+        self.channel.requests.clear()
+
+    def _unique(self) -> str:
+        self._uniques += 1
+        return f"{self._uniques:032x}"
