@@ -13,6 +13,7 @@ from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.errors import ForeignOwner
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
+from sluice.publish import contents
 from sluice.publish.fence import Stamp
 from sluice.publish.publisher import Published
 from sluice.store import Headers
@@ -151,6 +152,33 @@ def test_generations_that_were_never_published_are_spliced_over(world: World) ->
     commit_only(world)
     publish(world)
     assert world.published().keys() == {A, A2, C}
+    assert {file: world.body(file) for file in INDEX_FILES} == from_scratch(world)
+
+
+def test_where_most_names_changed_it_is_rendered_for_that_reads_fewer_leaves(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "NAMES_AT_ONCE", 1)
+    world.add(A, b"another content")
+    world.add(B, b"another content")
+    commit_only(world)
+    assert publish(world) == Published(3, 0)
+    assert leaves_read(world) == len(world.tree().names)
+    assert {file: world.body(file) for file in INDEX_FILES} == from_scratch(world)
+
+
+def test_many_names_are_spliced_some_at_a_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(8):
+        world.add(f"other{number}-1-0.conda")
+    world.merge()
+    monkeypatch.setattr(contents, "NAMES_AT_ONCE", 1)
+    for number in range(3):
+        world.add(f"other{number}-1-0.conda", b"another content")
+    commit_only(world)
+    publish(world)
+    assert leaves_read(world) == 2 * 3
     assert {file: world.body(file) for file in INDEX_FILES} == from_scratch(world)
 
 

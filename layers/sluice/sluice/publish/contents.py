@@ -79,18 +79,21 @@ class Source:
         if old_tree is None:
             return None
         names = list(changed_names(old_tree, self.tree))
+        if len(names) > NAMES_AT_ONCE and 2 * len(names) > len(self.tree.names):
+            return None  # two leaves each to splice, or one of each name that there is to render
         plain = previous.info.key.endswith(REPODATA)
         try:
             contents = read(previous.body if plain else zstd.decompress(previous.body))
-            old = self.catalog.entries([old_tree.names.get(name) for name in names])
+            for some in chunks(names, NAMES_AT_ONCE):
+                old = self.catalog.entries([old_tree.names.get(name) for name in some])
+                for entries in old:
+                    contents.drop(entries)
         except Corrupt:
             # Other bytes under our metadata, or leaves that were collected: it is only a cache.
             return None
-        new = self.catalog.entries([self.tree.names.get(name) for name in names])
-        for entries in old:
-            contents.drop(entries)
-        for entries in new:
-            contents.add(view(entries, self.rules))
+        for some in chunks(names, NAMES_AT_ONCE):
+            for entries in self.catalog.entries([self.tree.names.get(name) for name in some]):
+                contents.add(view(entries, self.rules))
         return contents
 
     def _leaves(self) -> Iterator[Entries]:
