@@ -64,6 +64,15 @@ _WITH_RUN_EXPORTS = 2
 _REVOKED = "package_has_been_revoked"
 _KNOWN_BUCKETS = ("conda", "tar.bz2", "whl")
 
+_OUTDATED = (
+    'that a dependency has a condition of the form "; if", which clients do not read any more; '
+    'it is written [when="..."] (CEP 43)'
+)
+_ONLY_IN_V3 = (
+    "what only revision 3 of repodata can say (CEP 48); older clients would misread it, "
+    "so it belongs under v3"
+)
+
 Fields = dict[str, Any]
 """New values of a record by key; ``None`` takes the key away."""
 
@@ -230,10 +239,7 @@ def _problems(instructions: Instructions) -> Iterator[str]:
         malformed = list(_malformed(fields, with_run_exports=with_run_exports))
         yield from (f"of {filename} it says that {clause}" for clause in malformed)
         if not malformed and required_revision(fields) > LEGACY:
-            yield (
-                f"of {filename} it says what only revision 3 of repodata can say (CEP 48); "
-                "older clients would misread it, so it belongs under v3"
-            )
+            yield f"of {filename} it says {_OUTDATED if says_if(fields) else _ONLY_IN_V3}"
     for bucket, by_stem in instructions.v3.items():
         for stem, record in by_stem.items():
             known = bucket in _KNOWN_BUCKETS
@@ -241,6 +247,8 @@ def _problems(instructions: Instructions) -> Iterator[str]:
                 yield f"of {stem}.{bucket} it says null; list it in remove"
             for clause in _malformed(record or {}, with_run_exports=with_run_exports, known=known):
                 yield f"of {stem}.{bucket} it says that {clause}"
+            if known and record and says_if(record):
+                yield f"of {stem}.{bucket} it says {_OUTDATED}"
 
 
 def _malformed(fields: Fields, *, with_run_exports: bool, known: bool = True) -> Iterator[str]:
@@ -257,8 +265,3 @@ def _malformed(fields: Fields, *, with_run_exports: bool, known: bool = True) ->
         if form and not form.accepts(value):
             shown = msgspec.json.encode(value).decode()[:PROBLEM_VALUE_CHARS_MAX]
             yield f"{key} is {shown} instead of {form.description}"
-    if known and says_if(fields):
-        yield (
-            'a dependency has a condition of the form "; if", which clients do not read any more; '
-            'it is written [when="..."] (CEP 43)'
-        )
