@@ -6,6 +6,7 @@ import os
 import time
 import uuid
 import warnings
+from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,9 @@ from aws_lambda_powertools.utilities.batch import (
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice import debounce, s3, sqs
+from sluice.channelwide import request as channel_request
+from sluice.channelwide.merging import ChannelReport, merge_channel
 from sluice.concurrency import in_threads
-from sluice.debounce import MergeRequest
 from sluice.limits import CONCURRENT_REQUESTS_MAX
 from sluice.merge import Merger, MergeReport, merge
 from sluice.publish.publisher import Publisher
@@ -94,9 +96,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
 def handle_message(record: SQSRecord, lambda_context: LambdaContext) -> None:
     """Merge, or give the message back: until its window has closed, or to be tried again."""
     try:
+        asked = channel_request.parse(record.body)
+        if asked is not None:
+            logger.append_keys(channel=asked.channel)
+            wait_for_window(asked.not_before, record)
+            tell_of_channel(merge_channel(merger().channelwide, asked.channel))
+            return
         request = debounce.parse(record.body)
         logger.append_keys(channel=request.subdir.channel, subdir=request.subdir.name)
-        wait_for_window(request, record)
+        wait_for_window(request.not_before, record)
         started = now_ms()
         report = merge(merger(), request, time_left_ms=lambda_context.get_remaining_time_in_millis)
     except TooEarly:
@@ -111,12 +119,19 @@ def handle_message(record: SQSRecord, lambda_context: LambdaContext) -> None:
     tell(report, duration_ms=now_ms() - started)
 
 
-def wait_for_window(request: MergeRequest, record: SQSRecord) -> None:
+def wait_for_window(not_before: int, record: SQSRecord) -> None:
     """Give a message back that came before its window has closed; raises ``TooEarly``."""
-    early_ms = request.not_before - now_ms()
+    early_ms = not_before - now_ms()
     if early_ms > 0:
         queue().change_visibility(record.receipt_handle, -(-early_ms // 1000))
         raise TooEarly(f"{early_ms} ms before the window closes")
+
+
+def tell_of_channel(report: ChannelReport) -> None:
+    """Turn the report on a channel's files into metrics and one line of log."""
+    metrics.add_metric("ForeignIndexWrites", MetricUnit.Count, report.foreign_overwritten)
+    metrics.add_metric("StagingSetAside", MetricUnit.Count, report.set_aside)
+    logger.info("merged the channel", extra=asdict(report))
 
 
 def tell(report: MergeReport, *, duration_ms: int) -> None:

@@ -23,6 +23,8 @@ from sluice.catalog.commit import Commit, Head, decode_commit, read_head, swap_h
 from sluice.catalog.leaf import Entry
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
+from sluice.channelwide import request as channel_request
+from sluice.channelwide.merging import merge_channel
 from sluice.concurrency import in_order
 from sluice.debounce import MergeRequest
 from sluice.identity import Identity
@@ -232,9 +234,13 @@ class World:
         """Carry out every request in the queue, and those that follow from them."""
         done = []
         while self.queue.messages:
-            request = debounce.parse(self.queue.messages.pop(0).body)
-            done.append(request)
+            body = self.queue.messages.pop(0).body
             self.tick()
+            if asked := channel_request.parse(body):
+                merge_channel(self.merger.channelwide, asked.channel)
+                continue
+            request = debounce.parse(body)
+            done.append(request)
             merge(self.merger, request, time_left_ms=lambda: PLENTY_MS)
         return done
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from itertools import count
 
 from sluice import debounce, events
+from sluice.channelwide import request as channel_request
+from sluice.channelwide.merging import merge_channel
 from sluice.concurrency import in_order
 from sluice.extract import Extractor, extract
 from sluice.keys import Subdir, parse_package_key
@@ -103,7 +105,12 @@ class Sluice:
     def merge_all(self) -> None:
         """Carry out every request for a merge, and those that follow from them."""
         while self.merges.messages:
-            request = debounce.parse(self.merges.messages.pop(0).body)
+            body = self.merges.messages.pop(0).body
+            if asked := channel_request.parse(body):
+                self.now_ms = max(self.now_ms, asked.not_before)
+                merge_channel(self.merger.channelwide, asked.channel)
+                continue
+            request = debounce.parse(body)
             # Not before its window has closed: what else is staged in there asks under the same id.
             self.now_ms = max(self.now_ms, request.not_before)
             self.reports.append(merge(self.merger, request, time_left_ms=_plenty))

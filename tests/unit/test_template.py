@@ -394,7 +394,7 @@ def test_reconcile_looks_stages_and_collects_and_writes_nothing_public() -> None
     assert allowed(role, "s3:DeleteObject", "Channel", everything) == shards
     written = state_keys("staged", "marks")
     assert sorted(allowed(role, "s3:PutObject", "State", everything)) == sorted(written)
-    read = state_keys("head", "tree", "leaf", "rejects", "taken over", "marks", "patch")
+    read = state_keys("head", "tree", "leaf", "rejects", "taken over", "marks")
     assert sorted(allowed(role, "s3:GetObject", "State", everything)) == sorted(read)
     collected = state_keys("commit", "tree", "leaf", "taken over", "patch")
     assert sorted(allowed(role, "s3:DeleteObject", "State", everything)) == sorted(collected)

@@ -14,7 +14,7 @@ is the order of the steps (design, section 8):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -28,7 +28,9 @@ from sluice.catalog.commit import BEFORE_FIRST, HeadVersion, read_head, swap_hea
 from sluice.catalog.leaf import Entries
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Inputs, Problem, Tree
-from sluice.concurrency import Gather
+from sluice.channelwide.merging import ChannelMerger
+from sluice.channelwide.notes import Notepad, due
+from sluice.concurrency import Gather, chunks
 from sluice.config import DEFAULT, ChannelConfig
 from sluice.debounce import MergeRequest
 from sluice.errors import Unavailable
@@ -38,7 +40,7 @@ from sluice.generation import GenerationWriter
 from sluice.identity import Identity
 from sluice.inputs import Chooser, Chosen, to_render_again
 from sluice.keys import NOARCH, Subdir, package_name
-from sluice.limits import MERGE_ATTEMPTS_MAX, MERGE_TIME_RESERVE_MS
+from sluice.limits import MERGE_ATTEMPTS_MAX, MERGE_TIME_RESERVE_MS, NAMES_AT_ONCE
 from sluice.publish.publisher import Publisher
 from sluice.reconsider import Announcer
 from sluice.staging import AboutFile, Indexed, Reconsidered
@@ -70,6 +72,24 @@ class Merger:
         return Announcer(
             self.state, self.queue, self.gather, self.clock, self.unique, self.debounce_seconds
         )
+
+    @property
+    def channelwide(self) -> ChannelMerger:
+        """For merging a channel as a whole."""
+        return ChannelMerger(
+            channel=self.channel,
+            state=self.state,
+            owner=self.publisher.owner,
+            max_age_seconds=self.publisher.max_age_seconds,
+            gather=self.gather,
+            clock=self.clock,
+            unique=self.unique,
+        )
+
+    @property
+    def notepad(self) -> Notepad:
+        """For telling the merge of the channel as a whole."""
+        return Notepad(self.state, self.queue, self.clock, self.unique, self.debounce_seconds)
 
 
 @dataclass(slots=True)
@@ -140,6 +160,9 @@ class _Run:
         self._head = BEFORE_FIRST.head
         self._base_taken = False
         self._patch_touched = False
+        self._names: set[str] = set()
+        """What may have changed, also by a merge before that was killed: its staging is here."""
+        self._everything = False
         self._reconsidered = False
         self.report = MergeReport()
 
@@ -161,9 +184,26 @@ class _Run:
         )
 
     def tell_the_channel(self) -> None:
-        """Tell the other subdirs of a patch that came or went."""
+        """Tell the other subdirs of a patch that came or went, and the channel of what changed."""
         if self._patch_touched:
             self._world.announcer.tell_all(self._subdir.channel, but=self._subdir)
+        tree = self._catalog.tree(self._head.tree)
+        rules = self._catalog.rules(tree)
+        if not tree.public or not (self._names or self._reconsidered):
+            return
+        if due(rules.config, reconsidered=self._reconsidered):
+            self._world.notepad.write(
+                self._subdir,
+                self._head.generation,
+                self._entries_of(tree, sorted(tree.names if self._everything else self._names)),
+                rules,
+                everything=self._everything,
+            )
+
+    def _entries_of(self, tree: Tree, names: Sequence[str]) -> Iterator[tuple[str, Entries]]:
+        for some in chunks(names, NAMES_AT_ONCE):
+            entries = self._catalog.entries([tree.names.get(name) for name in some])
+            yield from zip(some, entries, strict=True)
 
     def publish(self) -> None:
         """Bring the published files up to the head of the last batch."""
@@ -214,9 +254,8 @@ class _Run:
             draft.difference.rejects_changed = True
         unique = self._world.unique()
         if draft.nodes or goes_public or (chosen and chosen.inputs != parent.inputs):
-            if goes_public and self._subdir.name != NOARCH:
-                # Before the swap: a merge that dies right after it would not ask again.
-                self._ask_for_noarch()
+            if found is not None:
+                self._ask_beforehand(found, rules)
             public = parent.public or goes_public
             after = self._writer.commit(
                 parent, head, draft, base, public=public, writer=unique, chosen=chosen
@@ -230,6 +269,9 @@ class _Run:
             self._base_taken |= goes_public
             self._patch_touched |= touched
             self._reconsidered |= chosen is not None and parent.public
+            self._everything |= chosen is not None
+            self._names |= draft.nodes.keys()
+            self._names |= {package_name(record.filename) for record in about}
             self.report.lags_ms += draft.lags_ms
             self.report.difference.extend(draft.difference)
             self.report.problems += _new_problems(parent, chosen)
@@ -293,6 +335,17 @@ class _Run:
             filename: Identity.of(info) if info else None
             for filename, info in zip(filenames, infos, strict=True)
         }
+
+    def _ask_beforehand(self, base: Base, rules: Rules) -> None:
+        """Ask for what follows from going public.
+
+        Before the head is swapped: a merge that dies right after it would not ask again.
+        """
+        if self._subdir.name != NOARCH:
+            self._ask_for_noarch()
+        if base.names and due(rules.config, reconsidered=False):
+            # Only this merge knows that all of these names are new.
+            self._world.announcer.tell(self._subdir)
 
     def _ask_for_noarch(self) -> None:
         """Have the channel get a ``noarch/repodata.json``, without which it is none (CEP 26)."""

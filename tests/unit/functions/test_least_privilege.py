@@ -33,6 +33,16 @@ from tests.support.used import Use
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
 
 ROLES = {"extract": "ExtractRole", "merge": "MergeRole", "reconcile": "ReconcileRole"}
+EVERYTHING = f"""\
+[index-config]
+notices = [{{ id = "one", message = "Hello" }}]
+[sluice]
+channeldata = true
+patches = "{PATCHES}"
+repodata-bz2 = true
+rss = true
+run-exports = true
+"""
 QUEUES = {"extract": "UploadQueue", "merge": "MergeQueue", "reconcile": "ReconcileQueue"}
 POLLING = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 LOGGING = ("logs:CreateLogStream", "logs:PutLogEvents")
@@ -96,7 +106,7 @@ def tell(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     story.merge()
 
     # Everything that a configuration can ask for, patches with it; then nothing of it.
-    story.configure(f'[sluice]\npatches = "{PATCHES}"\nrun-exports = true\nrepodata-bz2 = true\n')
+    story.configure(EVERYTHING)
     story.merge()
     story.upload(patch_package("1", {"linux-64": {"remove": [kept.filename]}}))
     story.merge()
@@ -104,7 +114,7 @@ def tell(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     story.merge()
     story.configure("[index-config]\nwrite-zst = false\nwrite-shards = false\n")
     story.merge()
-    story.configure(f'[sluice]\npatches = "{PATCHES}"\nrun-exports = true\nrepodata-bz2 = true\n')
+    story.configure(EVERYTHING)
     story.merge()
 
     # Failures.
