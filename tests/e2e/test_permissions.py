@@ -16,8 +16,9 @@ from botocore.exceptions import ClientError
 
 from local.emulator import CREDENTIALS, REGION
 from local.stack import Stack, run_stack
-from sluice.keys import REPODATA, Subdir
-from tests.support.channel import Package, conda
+from sluice.keys import REPODATA, SHARD_INDEX, Subdir, config_key
+from sluice.publish.outputs import ALL
+from tests.support.channel import PATCHES, Package, conda, patch_package
 from tests.support.deployed import Deployed
 from tests.support.eventually import eventually
 
@@ -48,6 +49,16 @@ def indexed(stack: Stack, subdir: str, channel: str = CHANNEL) -> set[str] | Non
 def rejected(stack: Stack, subdir: str) -> set[str]:
     document = read(stack, stack.state_bucket, Subdir(CHANNEL, subdir).rejects)
     return {one["filename"] for one in document["rejects"]} if document else set()
+
+
+def published(stack: Stack, subdir: Subdir) -> tuple[set[str], set[str], set[str]]:
+    """Its index files, the packages that they show, and those that they say are removed."""
+    found = stack.s3.list_objects_v2(
+        Bucket=stack.channel_bucket, Prefix=subdir.prefix, Delimiter="/"
+    )
+    files = {one["Key"].removeprefix(subdir.prefix) for one in found.get("Contents", [])}
+    index = read(stack, stack.channel_bucket, subdir.public(REPODATA)) or {"packages.conda": {}}
+    return files & set(ALL), set(index["packages.conda"]), set(index.get("removed", []))
 
 
 def left_over(stack: Stack) -> dict[str, int]:
@@ -157,3 +168,47 @@ def test_the_roles_suffice_to_repair_what_events_missed(stack: Stack) -> None:
     )
     eventually(lambda: left_over(stack), lambda seen: not any(seen.values()), what="rest")
     assert deployed.reconcile()["counts"]["fed"] == 0
+
+
+def test_the_roles_suffice_to_configure_a_channel_to_patch_it_and_to_take_both_back(
+    stack: Stack,
+) -> None:
+    subdir = Subdir("Team/Configured", "linux-64")
+    kept, yanked = (conda({**INDEX, "name": name}) for name in ("kept", "yanked"))
+    patch = patch_package("1", {subdir.name: {"remove": [yanked.filename]}})
+    for package in (kept, yanked, patch):
+        key = f"{subdir.channel}/{package.path}"
+        stack.s3.put_object(Bucket=stack.channel_bucket, Key=key, Body=package.body)
+    both = {kept.filename, yanked.filename}
+    by_default = {
+        *(SHARD_INDEX, "repodata.json", "repodata.json.zst"),
+        *("run_exports.json", "run_exports.json.zst"),
+    }
+    eventually(
+        lambda: published(stack, subdir),
+        lambda seen: seen == (by_default, both, set()),
+        what="the index",
+    )
+
+    toml = f"""
+    index-config = {{ write-shards = false }}
+    sluice = {{ repodata-bz2 = true, patches = "{PATCHES}" }}
+    """
+    configured = by_default - {SHARD_INDEX} | {
+        *("repodata.json.bz2", "patch_instructions.json"),
+        *("repodata_from_packages.json", "repodata_from_packages.json.zst"),
+    }
+    bucket, key = stack.channel_bucket, config_key(subdir.channel)
+    stack.s3.put_object(Bucket=bucket, Key=key, Body=toml.encode())
+    eventually(
+        lambda: published(stack, subdir),
+        lambda seen: seen == (configured, {kept.filename}, {yanked.filename}),
+        what="the configuration",
+    )
+    stack.s3.delete_object(Bucket=bucket, Key=key)
+    eventually(
+        lambda: published(stack, subdir),
+        lambda seen: seen == (by_default, both, set()),
+        what="the defaults",
+    )
+    eventually(lambda: left_over(stack), lambda seen: not any(seen.values()), what="rest")
