@@ -317,6 +317,8 @@ def test_keys_that_an_index_may_lack_may_be_missing() -> None:
         {"v3": {"conda": []}},
         {"v4": {"conda": {"a-1-0": {}}}},
         {"packages": {}, "V12": []},
+        {"v3": {"c": {"a.b": {}}, "b.c": {"a": {}}}},
+        {"v3": {"bz2": {"a-1-0.tar": {}}}},
     ],
 )
 def test_an_index_that_cannot_be_taken_over_whole_is_left_as_it_is(

@@ -177,11 +177,17 @@ def _index(
     removed: Iterable[Any],
     info: Mapping[str, Any] | None = None,
 ) -> ForeignIndex:
-    by_filename = {
-        f"{stem}.{bucket}": InBucket(bucket, raw)
-        for bucket, records in v3.items()
-        for stem, raw in records.items()
-    }
+    by_filename: dict[str, InBucket] = {}
+    for bucket, records in v3.items():
+        for stem, raw in records.items():
+            filename = f"{stem}.{bucket}"
+            ambiguous = bucket not in _ARCHIVES and filename.endswith(PACKAGE_SUFFIXES)
+            if ambiguous or filename in by_filename:
+                raise Corrupt(
+                    f"the index that is there has a v3 record {stem!r} in {bucket!r}, of which "
+                    f"cannot be told what it is about, so it is left as it is"
+                )
+            by_filename[filename] = InBucket(bucket, raw)
     of_packages = {
         filename: one.record for filename, one in by_filename.items() if one.bucket in _ARCHIVES
     }
