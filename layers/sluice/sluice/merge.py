@@ -343,8 +343,10 @@ class _Run:
         """
         if self._subdir.name != NOARCH:
             self._ask_for_noarch()
-        if base.names and due(rules.config, reconsidered=False):
-            # Only this merge knows that all of these names are new.
+        all_are_new = base.names and due(rules.config, reconsidered=False)
+        if all_are_new or rules.config.notices is not None:
+            # Only this merge knows that all of these names are new, and only one that looks at
+            # the configuration of a public subdir tells of its notices.
             self._world.announcer.tell(self._subdir)
 
     def _ask_for_noarch(self) -> None:
