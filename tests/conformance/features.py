@@ -343,6 +343,12 @@ def _(published: Published) -> None:
     assert "lib 2.0 [linux-64]" in titles
 
 
+@feature("records name the attestations that lie beside a package", "conda/ceps#142", "attested")
+def _(published: Published) -> None:
+    record = published.records()[tasks.APP.filename]
+    assert record["attestations_sha256"] == sha256(tasks.SIGS).hexdigest()
+
+
 @feature("`index.html`", "conda", "plain")
 def _(published: Published) -> None:
     assert tasks.LIB.filename in published.files["linux-64/index.html"].decode()

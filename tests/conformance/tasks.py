@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 from tests.support.channel import conda, patch_package, tar_bz2
@@ -118,6 +119,12 @@ RELATED = Task(
     index_config='channel-relations = { base = "../base", overrides = "../overrides" }\n'
     'notices = [{ id = "one", message = "We move", level = "warning" }]',
 )
+SIGS = b'[{"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json"}]'
+"""A sidecar as uploaders write it, of a bundle that nobody verifies here."""
+ATTESTED = Task(
+    (HELPER, APP),
+    before={f"{APP.path}.sigs": SIGS, f"{APP.path}.sigs.{sha256(SIGS).hexdigest()}": SIGS},
+)
 BROKEN = Task((HELPER, APP), before={"linux-64/broken-1.0-0.conda": b"no package"})
 
 TASKS: Mapping[str, Task] = {
@@ -130,5 +137,6 @@ TASKS: Mapping[str, Task] = {
     "taken over": TAKEN_OVER,
     "elsewhere": ELSEWHERE,
     "related": RELATED,
+    "attested": ATTESTED,
     "broken": BROKEN,
 }

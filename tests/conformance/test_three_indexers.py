@@ -73,6 +73,7 @@ WITH_RATTLER = (
     Accepted(("shard", "at"), _only_ours, "keeps a shard's name from recurring"),
     Accepted(("repodata.json", "sluice"), _only_ours, _FENCE),
     Accepted(("repodata_from_packages.json", "sluice"), _only_ours, _FENCE),
+    Accepted(("notices.json", "sluice"), _only_ours, _FENCE),
 )
 WITH_CONDA_INDEX = (
     Accepted(("record", "constrains"), _empty_or_absent, _LISTS),
@@ -94,9 +95,15 @@ WITH_CONDA_INDEX = (
     Accepted(("run_exports.json", "info", "arch"), _only_ours, "CEP 12 has it"),
     Accepted(("run_exports.json", "info", "platform"), _only_ours, "CEP 12 has it"),
     Accepted(("patch_instructions.json", "v3"), _empty_or_absent, "CEP 48; empty"),
+    Accepted(
+        ("channeldata.json", "packages", "*", "timestamp"),
+        _both(int),
+        "it takes that of whichever version it happens to look at last",
+    ),
     *(
         Accepted((file, "sluice"), _only_ours, _FENCE)
         for file in (
+            "channeldata.json",
             "patch_instructions.json",
             "repodata.json",
             "repodata_from_packages.json",
@@ -169,9 +176,7 @@ def _compare(peer: str, task: Task, folder: Path) -> Iterator[Difference]:
 def _documents(published: Published) -> dict[str, Any]:
     """Every file that can be compared, by path; shards by the name of their package."""
     found = {
-        path: json.loads(body)
-        for path, body in published.files.items()
-        if path.endswith(".json") and not path.endswith("channeldata.json")
+        path: json.loads(body) for path, body in published.files.items() if path.endswith(".json")
     }
     for subdir in ("linux-64", "noarch"):
         if f"{subdir}/repodata.json" not in published.files:
@@ -186,6 +191,8 @@ def _documents(published: Published) -> dict[str, Any]:
 def _where(file: str, path: tuple[str, ...]) -> tuple[str, ...]:
     """The place of a difference, as the tables have it: the same for all records."""
     name = file.rpartition("/")[2]
+    if name == "channeldata.json":
+        return (name, *path[:1], *("*" for _ in path[1:2]), *path[2:])
     of_record = {"packages": 1, "packages.conda": 1, "v3": 2}.get(path[0], len(path))
     if len(path) <= of_record:
         return (name, *path)
