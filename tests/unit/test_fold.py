@@ -204,6 +204,16 @@ def taken_over(filename: str = A, body: bytes = b"", **fields: Any) -> Record:
     return Record(identity=identity_of(body), extractor=NOT_EXTRACTED, record=fields)
 
 
+def test_what_an_index_says_of_attestations_stays_with_its_artifact() -> None:
+    attested = taken_over(A, b"a", attestations_sha256="ab" * 32)
+    again = apply(attested, indexed(A, b"a"))
+    assert isinstance(again, Record)
+    assert again.record == {**attested.record}
+    other = apply(again, indexed(A, b"other"))
+    assert isinstance(other, Record)
+    assert "attestations_sha256" not in other.record
+
+
 @pytest.mark.parametrize("code", sorted(fold.RULES))
 def test_a_record_that_was_taken_over_stays_where_its_package_only_breaks_a_rule(code: str) -> None:
     """It stays as it is, and is not read again before there is another extractor."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -13,6 +14,7 @@ from sluice.staging import AboutFile, Indexed, Rejected, Removed, encode
 from sluice.timestamps import timestamp_warning
 
 Verdict = Indexed | Rejected
+_ATTESTATIONS = "attestations_sha256"
 RULES = frozenset(
     {
         # record: what index.json and the filename may say
@@ -151,7 +153,11 @@ def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
     return Record(
         identity=verdict.identity,
         extractor=verdict.extractor,
-        record={**verdict.record, "indexed_timestamp": _indexed_timestamp(old, verdict, at=at)},
+        record={
+            **_attested(old, verdict),
+            **verdict.record,
+            "indexed_timestamp": _indexed_timestamp(old, verdict, at=at),
+        },
         digests_from=verdict.digests_from,
         run_exports=verdict.run_exports,
         channeldata=verdict.channeldata,
@@ -183,6 +189,16 @@ def _stays(old: Record, verdict: Verdict) -> bool:
         known, found = old.record.get("sha256"), verdict.sha256
         return verdict.code in RULES and (not known or not found or known == found)
     return bool(old.record.get("revoked")) and _same_artifact(old, verdict)
+
+
+def _attested(old: Entry | None, verdict: Indexed) -> dict[str, Any]:
+    """What another tool's index says of an artifact's attestations, which lie beside it.
+
+    Only a draft says how (conda/ceps#142), so sluice does not look for them, but keeps the word.
+    """
+    if isinstance(old, Record) and _ATTESTATIONS in old.record and _same_artifact(old, verdict):
+        return {_ATTESTATIONS: old.record[_ATTESTATIONS]}
+    return {}
 
 
 def _indexed_timestamp(old: Entry | None, verdict: Indexed, *, at: int) -> int:

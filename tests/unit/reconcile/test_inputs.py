@@ -15,13 +15,17 @@ from sluice.catalog.tree import Inputs
 from sluice.concurrency import in_order
 from sluice.config import ChannelConfig
 from sluice.keys import (
+    CHANNELDATA,
     FROM_PACKAGES,
     FROM_PACKAGES_ZST,
+    NOTICES,
     PATCH_INSTRUCTIONS,
     REPODATA_BZ2,
+    RSS,
     RUN_EXPORTS,
     SLUICE_TOML,
     Subdir,
+    channel_file,
     config_key,
 )
 from sluice.reconcile.report import Report
@@ -33,6 +37,14 @@ from tests.support.whole import Sluice
 CHANNEL = "team"
 LINUX, NOARCH = Subdir(CHANNEL, "linux-64"), Subdir(CHANNEL, "noarch")
 CONFIG = config_key(CHANNEL)
+WHOLE_CHANNEL = b"""
+[sluice]
+channeldata = true
+rss = true
+[[index-config.notices]]
+id = "one"
+message = "Hello"
+"""
 PATCHED = f'[sluice]\npatches = "{PATCHES}"\nretention-days = 2\n'.encode()
 ALPHA = conda(
     {"name": "alpha", "version": "1", "build": "0", "build_number": 0, "subdir": "linux-64"}
@@ -204,3 +216,21 @@ def test_a_patch_is_kept_as_long_as_a_generation_that_it_made_and_no_longer(
     sluice.tick(20 * DAY)
     sluice.reconcile()
     assert sluice.state.keys(LINUX.patches.prefix) == kept[1:]
+
+
+@pytest.mark.parametrize("file", [CHANNELDATA, RSS, NOTICES])
+def test_a_file_of_the_whole_channel_that_was_lost_or_overwritten_is_written_anew(
+    sluice: Sluice, file: str
+) -> None:
+    put(sluice, CONFIG, WHOLE_CHANNEL, heard=False)
+    sluice.reconcile()
+    assert is_quiet(sluice.reconcile())
+    key = channel_file(CHANNEL, file)
+    before = sluice.channel.body(key)
+    sluice.channel.remove(key)
+    assert [one.examples for one in told(sluice.reconcile())] == [{"behind": [file]}]
+    assert is_quiet(sluice.reconcile())
+    put(sluice, key, b"another tool's", heard=False)
+    sluice.reconcile()
+    assert is_quiet(sluice.reconcile())
+    assert len(sluice.channel.body(key)) == len(before)

@@ -168,7 +168,7 @@ class _Files:
         """Write what is behind; ``tidy``: also what depends on nothing but the configuration."""
         wanted = self._known.wanted
         if wanted.packages:
-            self._publish_packages()
+            self._publish_packages(tidy=tidy)
         if tidy:
             mine = self._stamp(self._known.generation)
             if wanted.notices is not None:
@@ -177,15 +177,18 @@ class _Files:
             off = {CHANNELDATA: not wanted.channeldata, RSS: not wanted.rss}
             self._delete([file for file, is_off in off.items() if is_off], mine)
 
-    def _publish_packages(self) -> None:
-        """The feed first: the other's metadata remembers its ETag, and spares it a look."""
+    def _publish_packages(self, *, tidy: bool) -> None:
+        """The feed first: the other's metadata remembers its ETag, and spares it a look.
+
+        ``tidy``: look at the feed, too, where the other is as it should be.
+        """
         wanted, mine = self._known.wanted, self._stamp(self._known.packages_changed)
         found: ObjectInfo | None = None
         found_rss: ObjectInfo | None = None
         if wanted.channeldata:
             found = self._head(CHANNELDATA)
             now = standing(found, mine)
-            if not now.behind:
+            if not now.behind and not tidy:
                 return
             if found and now is Standing.OLDER:
                 found_rss = find_companion(found, channel_file(self._channel, RSS))

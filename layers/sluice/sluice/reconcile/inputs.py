@@ -11,7 +11,17 @@ from sluice.catalog.tree import Inputs, PatchInForce, Tree
 from sluice.config import DEFAULT, ChannelConfig, fingerprint, from_plain
 from sluice.identity import Identity
 from sluice.inputs import candidates
-from sluice.keys import NOARCH, SLUICE_TOML, Subdir, config_key
+from sluice.keys import (
+    CHANNELDATA,
+    NOARCH,
+    NOTICES,
+    RSS,
+    SLUICE_TOML,
+    Subdir,
+    channel_file,
+    config_key,
+)
+from sluice.publish.fence import Stamp
 from sluice.reconcile.world import Reconciler
 
 
@@ -39,6 +49,28 @@ class InputsCheck:
         if name is not None and known.patch != self._patch(name, known):
             return [name]
         return []
+
+    def channel_files_behind(self) -> list[str]:
+        """The files of the whole channel that are missing or another tool's.
+
+        Looked at in ``noarch``, and only where the configuration asks for them.
+        """
+        if not self.tree.public or self.subdir.name != NOARCH:
+            return []
+        settings = settings_of(self.tree)
+        wanted = {
+            CHANNELDATA: settings.channeldata,
+            RSS: settings.rss,
+            NOTICES: settings.notices is not None,
+        }
+        files = [file for file, is_on in wanted.items() if is_on]
+        keys = [channel_file(self.subdir.channel, file) for file in files]
+        infos = self.world.gather(self.world.channel.head, keys)
+        return [
+            file
+            for file, info in zip(files, infos, strict=True)
+            if info is None or Stamp.parse(info.metadata) is None
+        ]
 
     def _seen(self) -> Identity | None:
         key = config_key(self.subdir.channel)

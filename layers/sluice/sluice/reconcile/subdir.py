@@ -187,11 +187,15 @@ class _Work:
         Also where a file is left that an earlier configuration asked for: whoever reconsiders
         tidies up.
         """
-        outdated = InputsCheck(self._world, self._subdir, tree, self._catalog).outdated()
-        outdated += self._left_over(version, tree, listing)
-        if outdated and not self._request.dry_run:
-            self._world.announcer.tell(self._subdir)
-        return outdated
+        check = InputsCheck(self._world, self._subdir, tree, self._catalog)
+        outdated = check.outdated() + self._left_over(version, tree, listing)
+        of_channel = check.channel_files_behind()
+        if not self._request.dry_run:
+            if of_channel:  # whoever reconsiders tells the channel of everything
+                self._world.announcer.tell_all(self._subdir.channel)
+            elif outdated:
+                self._world.announcer.tell(self._subdir)
+        return outdated + of_channel
 
     def _left_over(self, version: HeadVersion, tree: Tree, listing: Listing) -> list[str]:
         """The files of ours that there should not be any more."""
