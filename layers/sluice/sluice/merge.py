@@ -22,7 +22,7 @@ from functools import partial
 import msgspec
 from msgspec import UnsetType
 
-from sluice import debounce, fold, staging
+from sluice import fold, staging
 from sluice.base import Base, read_base, unpatch
 from sluice.catalog.commit import BEFORE_FIRST, HeadVersion, read_head, swap_head
 from sluice.catalog.leaf import Entries
@@ -36,6 +36,7 @@ from sluice.debounce import MergeRequest
 from sluice.errors import Unavailable
 from sluice.fifo import FifoQueue
 from sluice.fold import Difference, News
+from sluice.followups import FollowUps
 from sluice.generation import GenerationWriter
 from sluice.identity import Identity
 from sluice.inputs import Chooser, Chosen, to_render_again
@@ -84,6 +85,12 @@ class Merger:
             gather=self.gather,
             clock=self.clock,
             unique=self.unique,
+        )
+
+    def follow_ups(self, subdir: Subdir) -> FollowUps:
+        """For what a merge of a subdir asks of others."""
+        return FollowUps(
+            subdir, self.queue, self.announcer, self.clock, self.unique, self.debounce_seconds
         )
 
     @property
@@ -142,7 +149,7 @@ def merge(world: Merger, request: MergeRequest, *, time_left_ms: Callable[[], in
         world.state.delete(consumed)
     if run.report.unfinished:
         # Last: a merge that fails before comes back itself, and must not have multiplied.
-        run.ask_for_another()
+        world.follow_ups(request.subdir).the_rest()
     return run.report
 
 
@@ -212,12 +219,6 @@ class _Run:
         self.report.files_written += done.files_written
         self.report.foreign_overwritten += done.foreign_overwritten
 
-    def ask_for_another(self) -> None:
-        """Ask for the merge of what is left, under a deduplication id of its own."""
-        debounce.unwindowed(
-            self._subdir, now_ms=self._world.clock(), unique=self._world.unique()
-        ).send_to(self._world.queue)
-
     def _take_stock(self, batch: staging.Batch) -> None:
         staging.set_aside(self._world.state, self._subdir, batch.unreadable)
         self.report.staged += len(batch.consumed)
@@ -255,7 +256,9 @@ class _Run:
         unique = self._world.unique()
         if draft.nodes or goes_public or (chosen and chosen.inputs != parent.inputs):
             if found is not None:
-                self._ask_beforehand(found, rules)
+                self._world.follow_ups(self._subdir).of_going_public(
+                    rules.config, with_names=bool(base.names)
+                )
             public = parent.public or goes_public
             after = self._writer.commit(
                 parent, head, draft, base, public=public, writer=unique, chosen=chosen
@@ -335,28 +338,6 @@ class _Run:
             filename: Identity.of(info) if info else None
             for filename, info in zip(filenames, infos, strict=True)
         }
-
-    def _ask_beforehand(self, base: Base, rules: Rules) -> None:
-        """Ask for what follows from going public.
-
-        Before the head is swapped: a merge that dies right after it would not ask again.
-        """
-        if self._subdir.name != NOARCH:
-            self._ask_for_noarch()
-        all_are_new = base.names and due(rules.config, reconsidered=False)
-        if all_are_new or rules.config.notices is not None:
-            # Only this merge knows that all of these names are new, and only one that looks at
-            # the configuration of a public subdir tells of its notices.
-            self._world.announcer.tell(self._subdir)
-
-    def _ask_for_noarch(self) -> None:
-        """Have the channel get a ``noarch/repodata.json``, without which it is none (CEP 26)."""
-        debounce.windowed(
-            Subdir(self._subdir.channel, NOARCH),
-            now_ms=self._world.clock(),
-            debounce_seconds=self._world.debounce_seconds,
-            create=True,
-        ).send_to(self._world.queue)
 
 
 def _asks(batch: staging.Batch) -> bool:
