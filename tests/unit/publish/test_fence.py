@@ -117,6 +117,26 @@ def test_a_foreign_file_that_arrives_between_look_and_write_is_looked_at_first()
     assert replace(store, PAGE, MINE, found=found) == Replaced(Standing.SAME, 1)
 
 
+def test_a_file_of_another_tool_is_left_to_the_newest_generation() -> None:
+    store = MemoryStore()
+    found = store.upload(KEY, b"foreign, over a generation that nobody knows")
+    done = replace(store, PAGE, MINE, found=found, is_newest=lambda: False)
+    assert done == Replaced(Standing.NEWER, 0)
+    assert store.objects[KEY].info == found
+
+
+def test_a_newer_generation_that_starts_after_that_question_wins() -> None:
+    store = MemoryStore()
+    found = store.upload(KEY, b"foreign")
+
+    def is_newest() -> bool:
+        there(store, 8)
+        return True
+
+    assert replace(store, PAGE, MINE, found=found, is_newest=is_newest).standing is Standing.NEWER
+    assert store.body(KEY) != b"page"
+
+
 def test_a_file_that_vanishes_between_look_and_write_is_written() -> None:
     store = MemoryStore()
     found = there(store, 6)

@@ -140,10 +140,13 @@ def replace(
     found: ObjectInfo | None,
     adopt: bool = False,
     keep: Callable[[], None] | None = None,
+    is_newest: Callable[[], bool] | None = None,
 ) -> Replaced:
     """Write a file unless a generation as new is there; ``found`` is the caller's first look.
 
-    ``keep`` is called before another tool's version is overwritten.
+    ``keep`` is called before another tool's version is overwritten.  That one does not tell which
+    generation it has overwritten itself, so ``is_newest`` is asked first whether ours is still the
+    newest: after the look, so that what a newer one writes later fails our condition.
 
     Whatever a write answered but a plain success, look again: our own late write then shows as
     ``SAME``.  Raises ``ForeignOwner``, and ``Unavailable`` after a bounded number of tries.
@@ -155,6 +158,8 @@ def replace(
         now = standing(found, mine, adopt=adopt)
         if not now.behind:
             return Replaced(now, foreign)
+        if now is Standing.FOREIGN and is_newest and not is_newest():
+            return Replaced(Standing.NEWER, foreign)
         if keep and now is Standing.FOREIGN:
             keep()
         expected = found.etag if found else None

@@ -39,6 +39,8 @@ class Files:
     """How long clients may keep an index file."""
     adopt: bool
     """Whether another stack's files count as any other tool's."""
+    is_newest: Callable[[], bool]
+    """Tells whether nothing was committed after the tree."""
     written: int = field(default=0, init=False)
     foreign: int = field(default=0, init=False)
     """How many files of other tools were overwritten."""
@@ -68,7 +70,15 @@ class Files:
         about = headers.of_index(file, self.max_age_seconds)
         page = Page(self.subdir.public(file), body, about).remembering(metadata or {})
         mine = self.stamp_of(file)
-        done = replace(self.store, page, mine, found=found, adopt=self.adopt, keep=keep)
+        done = replace(
+            self.store,
+            page,
+            mine,
+            found=found,
+            adopt=self.adopt,
+            keep=keep,
+            is_newest=self.is_newest,
+        )
         self.count(done)
         return done
 

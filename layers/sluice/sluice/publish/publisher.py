@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from sluice import headers
 from sluice.catalog.codec import digest
-from sluice.catalog.commit import Head
+from sluice.catalog.commit import Head, read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.errors import Archived
@@ -66,6 +67,10 @@ class Publisher:
         stamps = (Stamp.parse(info.metadata) for info in infos if info)
         return any(stamp and stamp.owner != self.owner for stamp in stamps)
 
+    def is_newest(self, subdir: Subdir, head: Head) -> bool:
+        """Tell whether nothing was committed after ``head``; raises ``Unavailable``."""
+        return read_head(self.state, subdir).head.tree == head.tree
+
     def publish(
         self, subdir: Subdir, head: Head, catalog: CatalogReader, *, tidy: bool = False
     ) -> Published:
@@ -79,7 +84,15 @@ class Publisher:
             return Published(0, 0)
         tree = catalog.tree(head.tree)
         stamp = Stamp(tree.generation, head.tree, self.owner)
-        files = Files(self.channel, subdir, tree, stamp, self.max_age_seconds, self.adopt)
+        files = Files(
+            self.channel,
+            subdir,
+            tree,
+            stamp,
+            self.max_age_seconds,
+            self.adopt,
+            is_newest=partial(self.is_newest, subdir, head),
+        )
         work = _Work(files, self.state, catalog)
         if tree.public:
             work.publish_public(tidy=tidy or self.adopt)
