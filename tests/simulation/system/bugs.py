@@ -17,9 +17,12 @@ from sluice import fold, staging
 from sluice.catalog import leaf, render
 from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
 from sluice.keys import SHARD_INDEX, Subdir
-from sluice.publish import fence, publisher
+from sluice.publish import fence, files
+from sluice.publish.files import Files
 from sluice.reconcile import collect, compare, subdir
 from sluice.reconcile.compare import Kind
+from sluice.reconcile.inputs import InputsCheck
+from sluice.reconsider import Announcer
 from sluice.staging import Indexed, Rejected, Staged
 from sluice.store import ETag, Headers, ObjectStore
 from sluice.view import Rules
@@ -100,7 +103,7 @@ def _files_are_published_without_the_fence() -> Iterator[None]:
         store.put(page.key, page.body, dataclasses.replace(page.headers, metadata=mine.metadata))
         return fence.Replaced(fence.Standing.SAME, 0)
 
-    with mock.patch.multiple(publisher, standing=standing, replace=replace):
+    with mock.patch.multiple(files, standing=standing, replace=replace):
         yield
 
 
@@ -147,6 +150,46 @@ def _reconcile_overlooks_what_others_published() -> AbstractContextManager[objec
     return mock.patch.object(subdir, "standing", standing)
 
 
+def _a_new_patch_is_told_to_nobody() -> AbstractContextManager[object]:
+    return mock.patch.object(Announcer, "tell_all", _only_of_configurations(Announcer.tell_all))
+
+
+def _only_of_configurations(plain: Callable[..., Any]) -> Callable[..., Any]:
+    def tell_all(announcer: Announcer, channel: str, *, but: Subdir | None = None) -> list[Subdir]:
+        told: list[Subdir] = [] if but else plain(announcer, channel)
+        return told
+
+    return tell_all
+
+
+def _names_are_not_rendered_again() -> AbstractContextManager[object]:
+    def nothing(*_args: Any) -> set[str]:
+        return set()
+
+    return mock.patch.object(sluice.merge, "to_render_again", nothing)
+
+
+def _files_are_left_that_nobody_asks_for() -> AbstractContextManager[object]:
+    def tidy(_files: Files, _names: list[str]) -> None:
+        pass
+
+    return mock.patch.object(Files, "tidy", tidy)
+
+
+def _patches_are_collected_as_soon_as_they_are_old() -> AbstractContextManager[object]:
+    def none(_tree: Any) -> None:
+        pass
+
+    return mock.patch.object(collect, "_patch", none)
+
+
+def _reconcile_overlooks_configurations_and_patches() -> AbstractContextManager[object]:
+    def nothing(_check: InputsCheck) -> list[str]:
+        return []
+
+    return mock.patch.object(InputsCheck, "outdated", nothing)
+
+
 @dataclass(frozen=True, slots=True)
 class Bug:
     """A bug, and by what it shows."""
@@ -177,12 +220,27 @@ BUGS = {
     "garbage is collected without regard to retention": Bug(
         _garbage_is_collected_without_regard_to_retention, "days after an index that names it"
     ),
-    "names recur": Bug(_names_recur, "was collected"),
+    "names recur": Bug(_names_recur, "was collected|differs from"),
     "the event is believed and not the object": Bug(
         _the_event_is_believed, f"nobody touched|{_WRONG_AT_REST}"
     ),
     "reconcile overlooks what was overwritten": Bug(
         _reconcile_overlooks_what_was_overwritten, _WRONG_AT_REST
+    ),
+    "a new patch is told to nobody": Bug(
+        _a_new_patch_is_told_to_nobody, f"{_WRONG_AT_REST}|instead of"
+    ),
+    "names are not rendered again for a patch": Bug(
+        _names_are_not_rendered_again, f"{_WRONG_AT_REST}|differs from"
+    ),
+    "files are left that no configuration asks for": Bug(
+        _files_are_left_that_nobody_asks_for, "instead of|a further reconcile"
+    ),
+    "patches are collected as soon as they are old": Bug(
+        _patches_are_collected_as_soon_as_they_are_old, "was collected"
+    ),
+    "reconcile overlooks configurations and patches": Bug(
+        _reconcile_overlooks_configurations_and_patches, f"{_WRONG_AT_REST}|instead of"
     ),
     "reconcile overlooks what another tool published": Bug(
         _reconcile_overlooks_what_others_published, "is not of the head's generation"

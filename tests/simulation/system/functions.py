@@ -6,16 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sluice import debounce, events
+from sluice.channelwide import request as channel_request
+from sluice.channelwide.merging import merge_channel
+from sluice.channelwide.request import ChannelRequest
 from sluice.concurrency import in_order
 from sluice.errors import SluiceError, Unavailable
 from sluice.extract import Extractor, extract
-from sluice.keys import parse_package_key
+from sluice.keys import parse_config_key, parse_package_key
 from sluice.limits import MERGE_TIME_RESERVE_MS, RECONCILE_TIME_RESERVE_MS
 from sluice.merge import Merger, merge
 from sluice.publish.publisher import Publisher
 from sluice.reconcile.report import Report
 from sluice.reconcile.run import proceed, start
 from sluice.reconcile.world import Reconciler, Request
+from sluice.reconsider import Announcer
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import Clock
 from tests.simulation.system.people import BUCKET
@@ -68,6 +72,9 @@ class Functions:
         )
         try:
             for one in events.parse_body(message.body):
+                channel = parse_config_key(one.key)
+                if channel is not None and one.bucket == BUCKET:
+                    self._announcer(extractor.clock).tell_all(channel)
                 key = parse_package_key(one.key)
                 if key is not None and one.bucket == BUCKET:
                     extract(extractor, key, size_hint=one.size, received=message.received)
@@ -95,11 +102,14 @@ class Functions:
             debounce_seconds=self.debounce_seconds,
         )
         try:
-            request = debounce.parse(message.body)
+            request = channel_request.parse(message.body) or debounce.parse(message.body)
             early_ms = request.not_before - clock()
             if early_ms > 0:
                 self.merges.change_visibility(message.receipt, -(-early_ms // 1000))
                 raise TooEarly
+            if isinstance(request, ChannelRequest):
+                merge_channel(merger.channelwide, request.channel)
+                return
             until = self.clock.ms + self.merge_ms + MERGE_TIME_RESERVE_MS
             merge(
                 merger,
@@ -134,6 +144,11 @@ class Functions:
             )
             self.continuations.change_visibility(message.receipt, wait)
             raise
+
+    def _announcer(self, clock: Callable[[], int]) -> Announcer:
+        return Announcer(
+            self.state, self.merges, in_order, clock, self.unique, self.debounce_seconds
+        )
 
     def _reconciler(self, skew_ms: int) -> Reconciler:
         return Reconciler(

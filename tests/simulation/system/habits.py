@@ -103,6 +103,8 @@ class Habits:
     """Files that can be no packages, of what people do."""
     others: float
     """Of what people do: another tool, or a hand, in the index."""
+    configures: float
+    """Of what people do: configurations and patches."""
     reconciles: float
     jumps: float
     """Much time passes at once."""
@@ -165,6 +167,7 @@ def _draw(rng: Random) -> Habits:
         deletes=rng.choice((0.2, 0.5, 0.8)),
         odd=0.0 if lossless else sometimes(0.5, 0.1),
         others=0.0 if lossless else sometimes(0.3, 0.2),
+        configures=sometimes(0.5, 0.5),
         reconciles=rng.choice((0.0, 0.01, 0.05)),
         jumps=rng.choice((0.0, 0.01, 0.05)),
         jump_hours=(1, 6, 23, 26, 24 * retention_days + 3),
@@ -194,6 +197,7 @@ def _crowd(habits: Habits, rng: Random) -> Habits:
         deletes=0.5,
         odd=0.0,
         others=0.0,
+        configures=0.0,
         reconciles=0.0,
         jumps=0.0,
     )

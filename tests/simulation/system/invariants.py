@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.keys import PATCH_INSTRUCTIONS, REPODATA, REPODATA_ZST, SHARD_INDEX, SLUICE_TOML, Subdir
 from tests.simulation.system import reading
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import DAY, SECOND, Clock
+from tests.simulation.system.configurations import OPTIONAL
 from tests.simulation.system.packages import SUFFIXES, Place, record_of
 from tests.simulation.system.reading import Index, Record
 from tests.support.memory_store import Stored
@@ -21,7 +22,7 @@ INDEX_FILES: Mapping[str, Callable[[bytes], Index]] = {
     REPODATA_ZST: reading.repodata_zst,
     REPODATA: reading.repodata,
 }
-COLLECTABLE = ("trees/", "leaves/", "commits/", "taken-over/")
+COLLECTABLE = ("trees/", "leaves/", "commits/", "patches/", "taken-over/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class _Known:
     reachable: frozenset[str] = frozenset()
     """Keys in either bucket that the head refers to."""
     files: dict[str, Index] = field(default_factory=dict)
+    optional: dict[str, int] = field(default_factory=dict)
+    """Generations of the other index files that there are."""
     settled: dict[str, dict[str, tuple[str, int | None] | None]] = field(default_factory=dict)
     """By index file and filename: digest and ``indexed_timestamp`` of what nobody has touched
     since the index has had it; ``None``: it is gone from bucket and index alike."""
@@ -121,7 +124,7 @@ class Invariants:
     def in_channel(self, key: str, before: Stored | None, after: Stored | None) -> None:
         """Something changed in the channel bucket."""
         self._moment += 1
-        if key.endswith(SUFFIXES):
+        if key.endswith((*SUFFIXES, SLUICE_TOML)):
             return
         folder, _, file = key.rpartition("/")
         subdir = self._subdirs.get(f"{folder}/")
@@ -133,6 +136,26 @@ class Invariants:
             if not self._by_others:
                 assert after, f"{key} is gone"
                 self._check_file(subdir, file)
+        elif file in OPTIONAL and not self._by_others:
+            self._check_optional(subdir, file, after)
+
+    def _check_optional(self, subdir: Subdir, file: str, after: Stored | None) -> None:
+        """Hold a file that is not always there to those that are."""
+        known, key = self._known[subdir], subdir.public(file)
+        if after is None:
+            known.optional.pop(file, None)
+            return
+        new = reading.optional(after.body, file)
+        if file == PATCH_INSTRUCTIONS:  # of the generation in which the patch came
+            return
+        assert new.generation <= known.head[0], f"{key} is ahead of the head"
+        assert new.generation >= known.optional.get(file, 0), f"{key} was replaced by an older one"
+        known.optional[file] = new.generation
+        twin = known.files.get(REPODATA)
+        if twin and twin.generation == new.generation:
+            # The packages that were taken over have no run exports before they are read.
+            others = new.records.keys() - twin.records.keys()
+            assert not others, f"{key} differs from {REPODATA} of the same generation: {others}"
 
     def in_state(self, key: str, before: Stored | None, after: Stored | None) -> None:
         """Something changed in the state bucket."""
@@ -145,7 +168,7 @@ class Invariants:
             assert after, f"{key} is gone"
             self._check_head(self._by_head[key], after.body)
         else:
-            assert after or kind == "staging/", f"{key} was deleted"
+            assert after or kind in ("staging/", "notes/"), f"{key} was deleted"
         assert kind != "unreadable/", "a staging record was unreadable"
 
     # --- inside ----------------------------------------------------------------------------
@@ -161,9 +184,11 @@ class Invariants:
         state, channel = self._state.objects, self._channel.objects
         stored = state.get(subdir.tree(head["tree"]))
         assert stored, f"the head of {subdir} refers to a tree that is not there"
-        names = reading.tree(stored.body).names
+        tree = reading.tree(stored.body)
+        names = tree.names
         leaves = [subdir.leaf(leaf) for leaf, _ in names.values()]
         in_state = [subdir.tree(head["tree"]), subdir.commit(head["commit"]), *leaves]
+        in_state += [subdir.patches.key(tree.patch)] if tree.patch else []
         in_channel = [subdir.shard(shard) for _, shard in names.values() if shard]
         missing = [key for key in in_state if key not in state]
         missing += [key for key in in_channel if key not in channel]

@@ -73,6 +73,11 @@ def good(subdir: str, filename: str, variant: int, *, payload: bytes = b"") -> b
     return body
 
 
+def register(subdir: str, filename: str, body: bytes, index: dict[str, Any]) -> None:
+    """Take note of a good package that was built elsewhere for that place."""
+    _good[body] = subdir, filename, index
+
+
 @cache
 def record_of(subdir: str, filename: str, body: bytes) -> Mapping[str, Any] | None:
     """The record of a package in that place, or ``None`` where it cannot be in the index."""

@@ -13,10 +13,19 @@ from urllib.parse import quote_plus
 import msgpack
 import zstandard
 
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.keys import (
+    NOARCH,
+    REPODATA,
+    REPODATA_ZST,
+    SHARD_INDEX,
+    Subdir,
+    config_key,
+    parse_package_key,
+)
 from tests.simulation.system import packages
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import DAY, MINUTE, SECOND, Clock
+from tests.simulation.system.configurations import GOOD, INVALID, PATCH_PACKAGES
 from tests.simulation.system.habits import Habits
 from tests.simulation.system.invariants import Invariants
 from tests.simulation.system.packages import CORRUPT, ODD, Place
@@ -60,6 +69,8 @@ class People:
         subdir = rng.choice(self._habits.subdirs)
         if rng.random() < self._habits.others and self._invariants.is_published(subdir):
             return self.meddle(subdir)
+        if rng.random() < self._habits.configures:
+            return self._configure(subdir.channel)
         if rng.random() < self._habits.odd:
             self.events_lost = True  # what S3 makes of such a key, nobody can undo
             place = Place(rng.choice(self._habits.subdirs), ODD)
@@ -77,6 +88,46 @@ class People:
         self._invariants.touched(place)
         self._tell("ObjectCreated:Put", place.key, len(body))
         return f"upload {place.key}: {what}"
+
+    def settle_configurations(self) -> None:
+        """Have no configuration left that cannot be used: which one then is in force is chance."""
+        for channel in sorted({subdir.channel for subdir in self._habits.subdirs}):
+            stored = self._channel.objects.get(config_key(channel))
+            if stored and stored.body == INVALID:
+                self._put(config_key(channel), self._rng.choice(list(GOOD)))
+
+    def configure_unheard(self) -> str:
+        """Write a configuration of which no event tells."""
+        key = config_key(self._rng.choice(self._habits.subdirs).channel)
+        body = self._rng.choice(list(GOOD))
+        self._channel.upload(key, body)
+        return f"write {key} unheard: {list(GOOD).index(body)}"
+
+    def _configure(self, channel: str) -> str:
+        """Write or delete a configuration or a patch; tells what."""
+        rng = self._rng
+        if rng.random() < 0.5:
+            key, bodies = config_key(channel), [*GOOD, INVALID]
+        else:
+            filename, said = rng.choice(list(PATCH_PACKAGES.items()))
+            key, bodies = Subdir(channel, NOARCH).public(filename), list(said)
+        if key in self._channel.objects and rng.random() < self._habits.deletes / 2:
+            body = None
+        else:
+            body = rng.choice(bodies)
+        self._put(key, body)
+        return f"write {key}: {bodies.index(body)}" if body is not None else f"delete {key}"
+
+    def _put(self, key: str, body: bytes | None) -> None:
+        if body is None:
+            self._channel.remove(key)
+        else:
+            self._channel.upload(key, body)
+        package = parse_package_key(key)
+        if package:
+            self._invariants.touched(Place(package.subdir, package.filename))
+        name = "ObjectRemoved:Delete" if body is None else "ObjectCreated:Put"
+        self._tell(name, key, None if body is None else len(body))
 
     def meddle(self, subdir: Subdir) -> str:
         """Let somebody write over what sluice has published, or delete it; tells what."""

@@ -90,6 +90,7 @@ class _Play:
                 if habits.new_extractor and turn == habits.turns // 2:
                     deploy_new_extractor()
                 self._turn()
+            self._people.settle_configurations()
             self._world.leave_in_peace()
             self._come_to_rest()
 
@@ -126,7 +127,8 @@ class _Play:
     def _come_to_rest(self) -> None:
         self._drain()
         if not self._world.events_lost and not self._habits.late:
-            self._check("events alone")
+            # A merge that overslept may have written again what a newer one has tidied away.
+            self._check("events alone", tidied=not self._habits.oversleeps)
         # Rejects for what could not be read are tried again after most of a day.
         self._pass_hours(25)
         for _ in range(2):
@@ -136,6 +138,8 @@ class _Play:
         self._check_that_nothing_is_left_to_do()
         for subdir in filter(self._invariants.is_published, self._habits.subdirs):
             self._note(self._people.meddle(subdir))
+        if self._habits.configures:
+            self._note(self._people.configure_unheard())
         self._reconcile_to_the_end()
         self._check("reconcile of what others did")
         self._pass_hours(24 * (self._habits.retention_days + 1) + 1)
@@ -155,9 +159,11 @@ class _Play:
         assert not done, f"a further reconcile did something: {done}"
         assert not self._sent, f"a further reconcile asked for something: {self._sent}"
 
-    def _check(self, after: str) -> None:
+    def _check(self, after: str, *, tidied: bool = True) -> None:
         self._note(f"at rest after {after}")
-        check_indexes(self._world.channel, self._world.state, self._habits.with_noarch)
+        check_indexes(
+            self._world.channel, self._world.state, self._habits.with_noarch, tidied=tidied
+        )
 
     def _drain(self) -> None:
         """Let all that is under way come to its end, undisturbed."""

@@ -5,6 +5,7 @@ Equal bytes are parsed once: what is cached here must not be changed by who gets
 
 from __future__ import annotations
 
+import bz2
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,6 +69,14 @@ def shard(body: bytes, digest: str) -> Mapping[str, Record]:
     }
 
 
+@_remember
+def optional(body: bytes, file: str) -> Index:
+    """Read any other index file: the records of ``repodata``, or what stands in their place."""
+    if file.endswith(".zst"):
+        body = _unzstd(body)
+    return repodata(bz2.decompress(body) if file.endswith(".bz2") else body)
+
+
 @dataclass(frozen=True, slots=True)
 class Tree:
     """What a tree says."""
@@ -76,6 +85,8 @@ class Tree:
     public: bool
     names: Mapping[str, tuple[str, str | None]]
     """The hex digests of the leaf and of the shard of each name."""
+    patch: str | None
+    """The hex digest of what the patch in force says."""
 
 
 @_remember
@@ -86,7 +97,8 @@ def tree(body: bytes) -> Tree:
         name: (node[0].hex(), node[1].hex() if node[1] else None)
         for name, node in content["names"].items()
     }
-    return Tree(content["generation"], content["public"], names)
+    patch = (content.get("inputs") or {}).get("patch") or {}
+    return Tree(content["generation"], content["public"], names, patch.get("instructions"))
 
 
 @_remember

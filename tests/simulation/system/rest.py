@@ -5,18 +5,34 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sluice.keys import NOARCH, REPODATA, SHARD_INDEX, SHARDS_FOLDER, Subdir
-from tests.simulation.system import reading
+from sluice.keys import (
+    NOARCH,
+    PATCH_INSTRUCTIONS,
+    REPODATA,
+    REPODATA_BZ2,
+    RUN_EXPORTS,
+    RUN_EXPORTS_ZST,
+    SHARD_INDEX,
+    SHARDS_FOLDER,
+    Subdir,
+)
+from tests.simulation.system import configurations, reading
 from tests.simulation.system.bucket import Bucket
+from tests.simulation.system.configurations import OPTIONAL
 from tests.simulation.system.invariants import COLLECTABLE, INDEX_FILES
 from tests.simulation.system.packages import full_index, lies_in
 from tests.simulation.system.reading import Index, Record, Tree
 
 
-def check_indexes(channel: Bucket, state: Bucket, subdirs: Collection[Subdir]) -> None:
-    """Hold published files and rejects against what a full index of the bucket would give."""
+def check_indexes(
+    channel: Bucket, state: Bucket, subdirs: Collection[Subdir], *, tidied: bool
+) -> None:
+    """Hold published files and rejects against what a full index of the bucket would give.
+
+    ``tidied``: that nothing is left over of earlier configurations as well.
+    """
     for subdir in subdirs:
-        _check_index(channel, state, subdir)
+        _check_index(channel, state, subdir, tidied=tidied)
     for name in {subdir.channel for subdir in subdirs if _is_public(state, subdir)}:
         key = Subdir(name, NOARCH).public(REPODATA)
         assert key in channel.objects, f"{key} is missing, without which {name!r} is no channel"
@@ -35,7 +51,7 @@ def check_garbage(
     assert not garbage, f"{len(garbage)} objects of {subdir} are garbage: {garbage[:3]}"
 
 
-def _check_index(channel: Bucket, state: Bucket, subdir: Subdir) -> None:
+def _check_index(channel: Bucket, state: Bucket, subdir: Subdir, *, tidied: bool) -> None:
     bodies = {
         filename: stored.body
         for key, stored in channel.objects.items()
@@ -45,10 +61,41 @@ def _check_index(channel: Bucket, state: Bucket, subdir: Subdir) -> None:
     tree = _tree(state, subdir)
     assert (tree and tree.public) or not expected, f"{subdir} is missing"
     if tree and tree.public:
-        for file in INDEX_FILES:
-            _check_file(channel, subdir, file, tree.generation, expected)
+        _check_files(channel, subdir, tree.generation, expected, tidied=tidied)
     found = _rejects(state, subdir)
     assert found == rejects, f"rejects of {subdir} are {sorted(found)}, not {sorted(rejects)}"
+
+
+def _check_files(
+    channel: Bucket,
+    subdir: Subdir,
+    generation: int,
+    expected: Mapping[str, Record],
+    *,
+    tidied: bool,
+) -> None:
+    patch = configurations.patch_in_force(channel, subdir.channel)
+    patched = {
+        filename: patch.applied(subdir.name, filename, record) if patch else record
+        for filename, record in expected.items()
+    }
+    for file in INDEX_FILES:
+        _check_file(channel, subdir, file, generation, patched)
+    wanted = configurations.optional_files(channel, subdir.channel)
+    there = {file for file in OPTIONAL if subdir.public(file) in channel.objects}
+    complete = there == wanted if tidied else there >= wanted
+    assert complete, f"{subdir} has {sorted(there)} instead of {sorted(wanted)}"
+    for file in sorted(wanted - {PATCH_INSTRUCTIONS}):
+        key = subdir.public(file)
+        index = reading.optional(channel.body(key), file)
+        assert index.generation == generation, f"{key} is not of the head's generation"
+        if file in (RUN_EXPORTS, RUN_EXPORTS_ZST):
+            nothing: Mapping[str, Record] = {filename: {"run_exports": {}} for filename in expected}
+            assert index.records == nothing, f"{key} is wrong about {index.records}"
+        else:
+            right = patched if file == REPODATA_BZ2 else expected
+            found = {name: _undated(record) for name, record in index.records.items()}
+            assert found == right, f"{key} is wrong about {found}"
 
 
 def _check_file(
