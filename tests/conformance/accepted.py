@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from rattler import MatchSpec
 
-from tests.support.indexing import NOW_MS
+from tests.support.indexing import MERGED_MS
 
 Path = tuple[str, ...]
 
@@ -70,7 +70,7 @@ def _absent_for_empty(empty: Any) -> Callable[[Any, Any], bool]:
 
 
 def _times_of_indexing(ours: Any, theirs: Any) -> bool:
-    return bool(ours == NOW_MS) and isinstance(theirs, int)
+    return ours in MERGED_MS and isinstance(theirs, int)
 
 
 def _moments(ours: Any, theirs: Any) -> bool:
@@ -127,7 +127,7 @@ RECORD = (
     Accepted(("summary",), _only_ours, "the same"),
     Accepted(("zzz",), _only_ours, "the same"),
 )
-"""In a record, in ``repodata.json`` and in shards alike."""
+"""In a record of ``repodata.json``."""
 
 REPODATA = (
     Accepted(("removed",), _absent_for_empty([]), "CEP 36 has it; ours is always there"),
@@ -135,6 +135,16 @@ REPODATA = (
     Accepted(("v3",), _absent_for_empty({}), "CEP 48; empty"),
 )
 """In ``repodata.json``, but for the records."""
+
+RECORD_OF_SHARD = (
+    *RECORD,
+    Accepted(
+        ("run_exports",),
+        _only_ours,
+        "CEP 16 and 21: also that there are none, so that no client opens the package to see",
+    ),
+)
+"""In a record of a shard."""
 
 SHARD = (
     Accepted(("at",), _only_ours, "keeps a shard's name from recurring (clients ignore the key)"),

@@ -27,7 +27,13 @@ BUCKET = "somebodys-bucket"
 CHANNEL = "Conda/Existing"
 PACKAGES = int(os.environ.get("EXISTING_PACKAGES", "150"))
 SUBDIRS = ("linux-64", "noarch")
-INDEX_FILES = ("repodata.json", "repodata.json.zst", "repodata_shards.msgpack.zst")
+INDEX_FILES = (
+    "repodata.json",
+    "repodata.json.zst",
+    "repodata_shards.msgpack.zst",
+    "run_exports.json",
+    "run_exports.json.zst",
+)
 
 
 def package(name: str, version: str, subdir: str, **more: Any) -> Package:

@@ -160,6 +160,7 @@ def test_metrics_are_in_the_log_where_cloudwatch_finds_them(uploaded: Channel) -
         (NAMESPACE, "PackagesRejected"),
         (NAMESPACE, "PackagesRemoved"),
         (NAMESPACE, "StagingSetAside"),
+        (NAMESPACE, "TimestampWarnings"),
     }
 
 

@@ -14,6 +14,9 @@ from tests.support.whole import Sluice
 
 CHANNEL = "Conda/Default"
 NOW_MS = 1_750_000_000_000
+"""When everything is uploaded."""
+MERGED_MS = range(NOW_MS, NOW_MS + 10_001)
+"""When it is merged: as soon as the window has closed that the uploads lie in."""
 
 
 def index_with_sluice(packages: Iterable[Package]) -> dict[str, bytes]:
