@@ -103,7 +103,7 @@ def test_unusual_records_are_parsed(
 @pytest.mark.parametrize(
     "stated",
     [
-        {"extra_depends": {"gpu": ["cuda >=12"], "test": []}},
+        {"extra_depends": {"gpu": ['cuda[version=">=12"]'], "test": []}},
         {"flags": ["cuda", "blas:mkl"]},
         {"depends": ["demo[extras=[test]]"]},
         {"constrains": ['demo[when="python <3"]']},

@@ -95,6 +95,15 @@ def test_what_the_package_says_for_the_indexer_is_not_shown() -> None:
     assert not {"schema_version", "repodata_revision"} & shown.keys()
 
 
+def test_match_specs_of_revision_3_have_the_one_form_that_cep_48_allows() -> None:
+    said = {"depends": ["python >=3.11"], "extra_depends": {"gpu": ["cuda 12.*"]}}
+    shown = view({A: entry(A, **said), A2: entry(A2, depends=["python >=3.11"])}, PLAIN)
+    of_v3 = shown.v3["conda"][A.removesuffix(".conda")]
+    assert of_v3["depends"] == ['python[version=">=3.11"]']
+    assert of_v3["extra_depends"] == {"gpu": ['cuda[version="12.*"]']}
+    assert shown.records[A2]["depends"] == ["python >=3.11"]
+
+
 def test_a_patch_changes_what_is_shown_and_leaves_the_entry_alone() -> None:
     one = entry(A, run_exports={"weak": ["alpha"]})
     rules = patched_by(**{"packages.conda": {A: {"depends": ["beta"], "license": None}}})

@@ -15,6 +15,7 @@ from sluice.config import DEFAULT, ChannelConfig
 from sluice.keys import archive_of
 from sluice.patch import Instructions, apply
 from sluice.revision import LEGACY, V3, required_revision
+from sluice.specs import with_bracketed
 from sluice.timestamps import timestamp_warning
 
 _FOR_THE_INDEXER = ("repodata_revision", "schema_version")
@@ -85,7 +86,7 @@ def view(entries: Entries, rules: Rules) -> View:
                 if shown is None:
                     removed.append(filename)
                 elif bucket:
-                    v3.setdefault(bucket, {})[stem] = shown
+                    v3.setdefault(bucket, {})[stem] = with_bracketed(shown)
                 else:
                     records[filename] = shown
     by_bucket = {bucket: dict(sorted(of.items())) for bucket, of in sorted(v3.items())}
