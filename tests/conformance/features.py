@@ -243,6 +243,12 @@ def _(published: Published) -> None:
     assert found.keys() == {_stem(tasks.EXTRAS), _stem(tasks.FLAGGED)}
 
 
+@feature("match specs in `v3` have the bracket form", "CEP 48", "modern")
+def _(published: Published) -> None:
+    record = published.repodata()["v3"]["conda"][_stem(tasks.CONDITIONAL)]
+    assert record["depends"] == ['helper[version=">=1.0",when="__unix"]']
+
+
 @feature("all others stay where every client looks", "CEP 48", "modern")
 def _(published: Published) -> None:
     assert published.records().keys() == {tasks.APP.filename}

@@ -34,7 +34,7 @@ YANKED = conda(index_of("yanked"))
 REVOKED = conda(index_of("revoked"))
 PACKAGES = (HELPER, LIB, OLD_LIB, APP, *TWINS, YANKED, REVOKED)
 
-_IF = ['helper[when="__unix"]']
+_IF = ['helper >=1.0[when="__unix"]']
 CONDITIONAL = conda(index_of("conditional", depends=_IF, schema_version=3))
 OLD_CONDITIONAL = tar_bz2(index_of("old-conditional", depends=_IF, schema_version=3))
 EXTRAS = conda(index_of("extras", extra_depends={"docs": ["sphinx"]}, schema_version=3))

@@ -14,13 +14,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 NOT_OURS = [
-    "`current_repodata.json`",
     "records name the attestations that lie beside a package",
     "`index.html`",
 ]
 """What sluice leaves to others."""
-NOBODY = ["`current_repodata.json`"]
-"""Needs conda where conda-index has it."""
 GIVE_UP = {
     ("broken", "rattler-index"): "Could not open conda file",
     ("patched by version 2", "conda-index"): "Incompatible patch instructions version",
@@ -58,7 +55,7 @@ def test_every_check_is_passed_by_somebody(outcomes: dict[tuple[str, str], Outco
         for feature in FEATURES
         if not any(holds(feature, outcomes[feature.task, name]) for name in INDEXERS)
     ]
-    assert idle == NOBODY
+    assert idle == []
 
 
 def test_no_check_is_passed_by_a_channel_without_files() -> None:

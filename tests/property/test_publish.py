@@ -153,7 +153,7 @@ CONFIGURATIONS = [
     "[sluice]\npatch = 1\n",
     RUN_EXPORTS,
     PATCHED,
-    f"{PATCHED}run-exports = true\nrepodata-bz2 = true\ntimestamps = 'reject'\n",
+    f"{PATCHED}current-repodata = true\nrepodata-bz2 = true\ntimestamps = 'reject'\n",
     f"[index-config]\nwrite-zst = false\nwrite-shards = false\n{PATCHED}",
     f"""
 [index-config]

@@ -1,9 +1,10 @@
-"""The form that match specs have in records of revision 3 (CEP 48).  Pure."""
+"""Match specs (CEP 29), and the form that they have in records of revision 3 (CEP 48).  Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 _POSITIONAL = re.compile(r"(?P<name>[\w.-]+)(?P<rest>(?:[\s=<>!~][^:;@#/\"'\\]*)?)", re.ASCII)
@@ -15,6 +16,18 @@ _INSIDE = re.compile(r"(?<!\s)\s+(?=[,|])|(?<=[,|=<>])\s+")
 """Space that separates nothing.  Starts where a run of it does: linear in whatever is sent us."""
 _AND_OR = re.compile(r"([,|])")
 _SAID_AGAIN = re.compile(r"(?:^|,)\s*(?:version|build)\s*=")
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a match spec says."""
+
+    name: str
+    version: str | None = None
+    """Clauses between ``,`` and ``|``: ``==1.2``, ``1.2.*``, or with another operator."""
+    build: str | None = None
+    keywords: str = ""
+    """What stood in brackets."""
 
 
 def with_bracketed(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,27 +48,38 @@ def _each(specs: Any) -> Any:
 def bracketed(spec: str) -> str:
     """A match spec as its name and keywords alone: ``python >=3`` is ``python[version=">=3"]``.
 
-    Versions are read as CEP 29 says: ``=1.2`` is ``1.2.*``, a bare ``1.2`` exact.  What it leaves
-    open, what also names a channel, and what says a version or a build twice stays as it is.
+    One that cannot be read stays as it is.
+    """
+    read = parse(spec)
+    if read is None:
+        return spec
+    named = {"version": read.version, "build": read.build}
+    values = [f'{key}="{value}"' for key, value in named.items() if value is not None]
+    values += [read.keywords] if read.keywords else []
+    return f"{read.name}[{','.join(values)}]" if values else read.name
+
+
+def parse(spec: str) -> Spec | None:
+    """Read a match spec as CEP 29 says; ``None`` for what it leaves open.
+
+    And for what also names a channel, or says a version or a build twice.
     """
     head, bracket, keys = spec.strip().partition("[")
     positional = _POSITIONAL.fullmatch(head.rstrip())
     if not positional or (bracket and not keys.endswith("]")):
-        return spec
+        return None
     name, rest = positional["name"], positional["rest"]
-    said = keys.removesuffix("]").strip()
-    values = [said] if said else []
-    if rest:
-        parts = _version_and_build(rest)
-        if parts is None or _SAID_AGAIN.search(said):
-            return spec
-        named = zip(("version", "build"), parts, strict=False)
-        values = [*(f'{key}="{value}"' for key, value in named), *values]
-    return f"{name}[{','.join(values)}]" if values else name
+    keywords = keys.removesuffix("]").strip()
+    if not rest:
+        return Spec(name, keywords=keywords)
+    parts = _version_and_build(rest)
+    if parts is None or _SAID_AGAIN.search(keywords):
+        return None
+    return Spec(name, *parts, keywords=keywords)
 
 
-def _version_and_build(rest: str) -> tuple[str, ...] | None:
-    """What follows a name: a version, or a version and a build; ``None`` where it is neither."""
+def _version_and_build(rest: str) -> tuple[str, str | None] | None:
+    """What follows a name; ``None`` where that is no version with or without a build."""
     exact = _NAME_VERSION_BUILD.fullmatch(rest)
     if exact:
         version, build = _clause(exact["version"]), exact["build"]
@@ -65,7 +89,7 @@ def _version_and_build(rest: str) -> tuple[str, ...] | None:
     clauses = [part if part in ",|" else _clause(part) for part in _AND_OR.split(spec)]
     if mixed or len(build) > 1 or not all(clauses):
         return None
-    return ("".join(filter(None, clauses)), *build)
+    return "".join(filter(None, clauses)), build[0] if build else None
 
 
 def _clause(clause: str) -> str | None:

@@ -16,6 +16,7 @@ _RUNS = re.compile(r"\d+|[^\d]+")
 _Component = tuple[int, int, str]
 """Rank, number, text."""
 _ZERO: _Component = (2, 0, "")
+_TEXT = 1
 _Segments = list[list[_Component]]
 
 
@@ -38,6 +39,14 @@ class Version:
     def __lt__(self, other: Version) -> bool:
         return _compare(self, other) < 0
 
+    def starts_with(self, prefix: Version) -> bool:
+        """Tell whether this is of the series ``prefix.*`` (CEP 29): ``1.2rc1`` is of ``1.2``."""
+        if self.epoch != prefix.epoch:
+            return False
+        if prefix.local:
+            return self.main == prefix.main and _starts_with(self.local, prefix.local)
+        return _starts_with(self.main, prefix.main)
+
     def __hash__(self) -> int:
         raise TypeError("versions that are equal may be written in many ways")
 
@@ -54,6 +63,20 @@ def _compare_segments(one: _Segments, other: _Segments) -> int:
             if a != b:
                 return -1 if a < b else 1
     return 0
+
+
+def _starts_with(segments: _Segments, prefix: _Segments) -> bool:
+    *before, last = prefix
+    if segments[: len(before)] != before:
+        return False
+    segment = segments[len(before)] if len(segments) > len(before) else []
+    *earlier, final = last
+    if segment[: len(earlier)] != earlier:
+        return False
+    rank, _, text = component = segment[len(earlier)] if len(segment) > len(earlier) else _ZERO
+    if final[0] == rank == _TEXT:
+        return text.startswith(final[2])
+    return component == final
 
 
 def _segments(text: str) -> _Segments:
@@ -75,4 +98,4 @@ def _component(run: str) -> _Component:
         return (2, int(run), "")
     if run == "post":
         return (3, 0, "")
-    return (0, 0, "") if run == "dev" else (1, 0, run)
+    return (0, 0, "") if run == "dev" else (_TEXT, 0, run)

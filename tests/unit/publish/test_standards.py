@@ -11,6 +11,8 @@ import pytest
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.keys import (
+    CURRENT_REPODATA,
+    CURRENT_REPODATA_ZST,
     FROM_PACKAGES,
     FROM_PACKAGES_ZST,
     PATCH_INSTRUCTIONS,
@@ -34,7 +36,7 @@ INSTRUCTIONS: dict[str, Any] = {
     "packages": {A2: {"depends": ["patched"]}},
     "remove": [B],
 }
-EVERYTHING = f"{PATCHED}run-exports = true\nrepodata-bz2 = true\n"
+EVERYTHING = f"{PATCHED}run-exports = true\nrepodata-bz2 = true\ncurrent-repodata = true\n"
 
 
 class Death(Exception):
@@ -101,6 +103,8 @@ def test_all_of_a_patched_channel_are_written_in_one_merge_after_what_clients_as
         REPODATA_ZST,
         REPODATA,
         REPODATA_BZ2,
+        CURRENT_REPODATA,
+        CURRENT_REPODATA_ZST,
         PATCH_INSTRUCTIONS,
         FROM_PACKAGES,
         FROM_PACKAGES_ZST,
@@ -130,7 +134,7 @@ def test_clients_see_what_the_patch_makes_of_packages_and_can_see_what_they_said
 
 def test_compressed_forms_are_of_the_same_bytes_and_type() -> None:
     world = world_with(EVERYTHING)
-    for file in (REPODATA, FROM_PACKAGES, RUN_EXPORTS):
+    for file in (REPODATA, CURRENT_REPODATA, FROM_PACKAGES, RUN_EXPORTS):
         assert unzstd(world.body(f"{file}.zst")) == world.body(file)
     assert bz2.decompress(world.body(REPODATA_BZ2)) == world.body(REPODATA)
     kinds = {

@@ -21,6 +21,8 @@ _INT64_MIN, _UINT64_MAX = -(2**63), 2**64 - 1  # what msgpack can hold
 _TIMESTAMP_SECONDS_MAX = 253_402_300_799
 _CALENDAR_END_SECONDS = 253_402_207_200
 _DIGIT_RUN_MAX = 2**31 - 1
+_DIGITS_MAX = 10
+"""Python refuses to read thousands of them."""
 
 # A version's segments (CEP 33): separated by one "." or "_"; the last may end in "_".
 _SEGMENTS = r"[0-9a-z]+(?:[._][0-9a-z]+)*_?"
@@ -54,7 +56,8 @@ def is_texts(value: object) -> bool:
 def is_version(version: str) -> bool:
     """Tell whether every client can read and order this version (CEP 33)."""
     return _VERSION.fullmatch(version) is not None and all(
-        int(run) <= _DIGIT_RUN_MAX for run in _DIGITS.findall(version)
+        len(run) <= _DIGITS_MAX and int(run or "0") <= _DIGIT_RUN_MAX
+        for run in (run.lstrip("0") for run in _DIGITS.findall(version))
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from sluice.catalog.tree import Tree
 from sluice.config import ChannelConfig
 from sluice.keys import (
+    CURRENT_REPODATA,
+    CURRENT_REPODATA_ZST,
     FROM_PACKAGES,
     FROM_PACKAGES_ZST,
     PATCH_INSTRUCTIONS,
@@ -22,6 +24,8 @@ ALL = (
     REPODATA_ZST,
     REPODATA,
     REPODATA_BZ2,
+    CURRENT_REPODATA,
+    CURRENT_REPODATA_ZST,
     PATCH_INSTRUCTIONS,
     FROM_PACKAGES,
     FROM_PACKAGES_ZST,
@@ -39,6 +43,8 @@ def outputs(tree: Tree, config: ChannelConfig) -> list[str]:
         REPODATA_ZST: config.write_zst,
         REPODATA: True,
         REPODATA_BZ2: config.repodata_bz2,
+        CURRENT_REPODATA: config.current_repodata,
+        CURRENT_REPODATA_ZST: config.current_repodata,
         PATCH_INSTRUCTIONS: patched,
         FROM_PACKAGES: patched,
         FROM_PACKAGES_ZST: patched,

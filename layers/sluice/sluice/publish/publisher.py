@@ -18,6 +18,8 @@ from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.errors import Archived
 from sluice.keys import (
+    CURRENT_REPODATA,
+    CURRENT_REPODATA_ZST,
     FROM_PACKAGES,
     FROM_PACKAGES_ZST,
     PATCH_INSTRUCTIONS,
@@ -31,6 +33,7 @@ from sluice.keys import (
 )
 from sluice.publish import instructions, rejects, repodata, run_exports, shard_index
 from sluice.publish.contents import Source
+from sluice.publish.current import current
 from sluice.publish.fence import Page, Stamp, replace
 from sluice.publish.files import Files
 from sluice.publish.info import V3Summary, info_of
@@ -120,6 +123,8 @@ class _Work:
         self._rules = catalog.rules(tree)
         self._info = info_of(tree, self._rules.config, V3Summary.of_tree(tree))
         self._source = Source(catalog, tree, self._rules)
+        self._contents: repodata.Contents | None = None
+        """Of ``repodata.json``, between the two files that are made of them."""
 
     def publish_public(self, *, tidy: bool) -> None:
         """Write what clients read, and delete what they should not find."""
@@ -128,6 +133,8 @@ class _Work:
             self._publish_shard_index()
         forms = [file for file in wanted if file in _REPODATA]
         self._files.replace_forms(forms, self._render_repodata)
+        if CURRENT_REPODATA in wanted:
+            self._files.replace_pair(CURRENT_REPODATA, CURRENT_REPODATA_ZST, self._render_current)
         if FROM_PACKAGES in wanted:
             self._publish_from_packages()
         if RUN_EXPORTS in wanted:
@@ -170,9 +177,21 @@ class _Work:
                 self._state.put(key, stored.body, headers.PRIVATE_ZSTD)
 
     def _render_repodata(self, previous: StoredObject | None) -> bytes:
-        contents = self._source.contents(
+        contents = self._repodata(previous)
+        if self._rules.config.current_repodata:
+            self._contents = contents
+        return self._rendered(contents)
+
+    def _render_current(self, _previous: StoredObject | None) -> bytes:
+        contents, self._contents = self._contents or self._repodata(None), None
+        return self._rendered(current(contents))
+
+    def _repodata(self, previous: StoredObject | None) -> repodata.Contents:
+        return self._source.contents(
             repodata.Contents, repodata.read, previous, count=self._tree.shown
         )
+
+    def _rendered(self, contents: repodata.Contents) -> bytes:
         return repodata.render(
             contents, info=self._info, subdir=self._subdir.name, stamp=self._stamp
         )

@@ -1,0 +1,132 @@
+"""``current_repodata.json``: the newest of everything, chosen as conda-index chooses it.  Pure.
+
+Clients of long ago try it first, and read the whole index where it does not do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from sluice.keys import by_archive
+from sluice.matching import matcher
+from sluice.package.forms import is_version
+from sluice.publish.repodata import Contents, Records
+from sluice.specs import parse
+from sluice.version import Version
+
+_CONDA, _TAR_BZ2 = ".conda", ".tar.bz2"
+
+
+class _Said(msgspec.Struct):
+    """What of a record there is to go by."""
+
+    name: str
+    version: str
+    build: str = ""
+    build_number: int = 0
+    depends: list[str] = []
+    features: Any = None
+    track_features: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Package:
+    filename: str
+    version: Version
+    said: _Said
+
+    @property
+    def has_features(self) -> bool:
+        return bool(self.said.features or self.said.track_features)
+
+
+_Groups = Mapping[str, list[_Package]]
+"""By name, newest first."""
+
+
+def current(contents: Contents) -> Contents:
+    """The contents with the packages alone that most people need.
+
+    Of each name its newest version; then, where that does not satisfy what one of those depends
+    on, the newest that does; and where it has features, the newest before it that has none.
+    Records in revision 3 and what was removed stand there as they are.
+    """
+    groups = _grouped(contents.records)
+    newest = {name: _series_of(group[0], group) for name, group in groups.items()}
+    missing = _missing(newest, groups)
+    kept = {name: [*group, *missing.get(name, ())] for name, group in newest.items()}
+    plain = (_newest_without_features(groups[name], of) for name, of in kept.items())
+    chosen = {one.filename for group in [*kept.values(), *plain] for one in group}
+    records = {
+        filename: _with_counterpart(filename, raw, contents.records)
+        for filename, raw in contents.records.items()
+        if filename in chosen
+    }
+    return replace(contents, records=records)
+
+
+def _grouped(records: Records) -> _Groups:
+    tar_bz2, conda = by_archive(records)
+    of_old = {
+        filename: raw
+        for filename, raw in tar_bz2.items()
+        if filename.removesuffix(_TAR_BZ2) + _CONDA not in conda
+    }
+    groups: dict[str, list[_Package]] = {}
+    for filename, raw in [*of_old.items(), *conda.items()]:
+        try:
+            said = msgspec.json.decode(raw, type=_Said)
+        except msgspec.ValidationError:  # of an index that was taken over
+            continue
+        if is_version(said.version):
+            package = _Package(filename, Version(said.version), said)
+            groups.setdefault(said.name.lower(), []).append(package)
+    for group in groups.values():
+        group.sort(key=lambda one: (one.version, one.said.build_number), reverse=True)
+    return groups
+
+
+def _series_of(one: _Package, group: list[_Package]) -> list[_Package]:
+    """All of a group whose version is that of one, or of its series."""
+    return [other for other in group if other.version.starts_with(one.version)]
+
+
+def _missing(newest: _Groups, groups: _Groups) -> dict[str, list[_Package]]:
+    """What else the newest depend on.  As in conda-index, not what those others depend on."""
+    found: dict[str, list[_Package]] = {}
+    for text in _dependencies(newest.values()):
+        spec = parse(text)
+        group = groups.get(spec.name.lower()) if spec else None
+        if not spec or not group:
+            continue
+        name, asked = spec.name.lower(), matcher(spec)
+        if any(asked(one.version, one.said.build) for one in newest[name]):
+            continue
+        best = next((one for one in group if asked(one.version, one.said.build)), None)
+        if best:
+            found.setdefault(name, []).extend(_series_of(best, group))
+    return found
+
+
+def _dependencies(groups: Iterable[list[_Package]]) -> Iterator[str]:
+    yield from dict.fromkeys(spec for group in groups for one in group for spec in one.said.depends)
+
+
+def _newest_without_features(group: list[_Package], kept: list[_Package]) -> list[_Package]:
+    if not any(one.has_features for one in kept):
+        return []
+    return [one for one in group if not one.has_features][:1]
+
+
+def _with_counterpart(filename: str, raw: msgspec.Raw, records: Records) -> msgspec.Raw:
+    """The record of a ``.conda`` with the MD5 of the ``.tar.bz2`` of the same (CEP 36)."""
+    counterpart = records.get(filename.removesuffix(_CONDA) + _TAR_BZ2)
+    if not filename.endswith(_CONDA) or counterpart is None:
+        return raw
+    md5 = msgspec.json.decode(counterpart).get("md5")
+    record = {**msgspec.json.decode(raw), "legacy_bz2_md5": md5}
+    return msgspec.Raw(msgspec.json.encode(record, order="sorted")) if md5 else raw

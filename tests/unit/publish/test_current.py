@@ -1,0 +1,105 @@
+"""What is chosen for ``current_repodata.json``: what conda-index chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+from sluice.publish.current import current
+from sluice.publish.repodata import Contents
+
+
+def contents(*filenames: str, **said: Mapping[str, Any]) -> Contents:
+    """An index of packages; what else a record says is given under its name."""
+    made = Contents()
+    for filename in filenames:
+        stem = filename.removesuffix(".conda").removesuffix(".tar.bz2")
+        name, version, build = stem.rsplit("-", 2)
+        record = {"name": name, "version": version, "build": build, "md5": f"of {filename}"}
+        raw = msgspec.json.encode({**record, **said.get(name, {})}, order="sorted")
+        made.records[filename] = msgspec.Raw(raw)
+    return made
+
+
+def chosen(*filenames: str, **said: Mapping[str, Any]) -> set[str]:
+    return set(current(contents(*filenames, **said)).records)
+
+
+def test_of_each_name_there_is_the_newest_version_in_all_its_builds() -> None:
+    assert chosen("a-1.9-0.conda", "a-1.10-0.conda", "a-1.10-1.tar.bz2", "b-2-0.conda") == {
+        "a-1.10-0.conda",
+        "a-1.10-1.tar.bz2",
+        "b-2-0.conda",
+    }
+
+
+def test_a_pre_release_counts_to_the_version_that_it_led_to() -> None:
+    assert chosen("a-1.1-0.conda", "a-1.2rc1-0.conda", "a-1.2-0.conda") == {
+        "a-1.2rc1-0.conda",
+        "a-1.2-0.conda",
+    }
+
+
+def test_of_two_archives_of_one_package_the_conda_is_there_and_names_the_other() -> None:
+    made = current(contents("a-1-0.tar.bz2", "a-1-0.conda", "b-1-0.conda"))
+    assert {name: msgspec.json.decode(raw) for name, raw in made.records.items()} == {
+        "a-1-0.conda": {
+            "build": "0",
+            "legacy_bz2_md5": "of a-1-0.tar.bz2",
+            "md5": "of a-1-0.conda",
+            "name": "a",
+            "version": "1",
+        },
+        "b-1-0.conda": {"build": "0", "md5": "of b-1-0.conda", "name": "b", "version": "1"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("b", {"b-3-0.conda"}),
+        ("b >=1", {"b-3-0.conda"}),
+        ("b <3", {"b-3-0.conda", "b-2-0.conda", "b-2-1.conda"}),
+        ("b 2 1", {"b-3-0.conda", "b-2-0.conda", "b-2-1.conda"}),
+        ("B 1.*", {"b-3-0.conda", "b-1-0.conda"}),
+        ("b >=4", {"b-3-0.conda"}),
+        ("b ~~ what", {"b-3-0.conda"}),
+        ("__glibc >=2", {"b-3-0.conda"}),
+    ],
+)
+def test_what_the_newest_depend_on_is_there_too(spec: str, expected: set[str]) -> None:
+    files = ("a-1-0.conda", "b-3-0.conda", "b-2-0.conda", "b-2-1.conda", "b-1-0.conda")
+    assert chosen(*files, a={"depends": [spec]}) == {"a-1-0.conda", *expected}
+
+
+def test_what_older_packages_depend_on_is_not_there() -> None:
+    made = contents("a-2-0.conda", "b-2-0.conda", "b-1-0.conda")
+    older = {"name": "a", "version": "1", "build": "0", "depends": ["b 1"]}
+    made.records["a-1-0.conda"] = msgspec.Raw(msgspec.json.encode(older))
+    assert set(current(made).records) == {"a-2-0.conda", "b-2-0.conda"}
+
+
+@pytest.mark.parametrize("key", ["features", "track_features"])
+def test_where_the_newest_has_features_the_newest_without_is_there_too(key: str) -> None:
+    made = contents("a-1-0.conda", "a-2-0.conda", "a-3-0.conda")
+    with_features = {"name": "a", "version": "3", "build": "0", key: "mkl"}
+    made.records["a-3-0.conda"] = msgspec.Raw(msgspec.json.encode(with_features))
+    assert set(current(made).records) == {"a-2-0.conda", "a-3-0.conda"}
+
+
+def test_what_another_tool_wrote_and_nobody_can_order_is_left_out() -> None:
+    made = contents("a-1-0.conda", "b-1..2-0.conda")
+    made.records["c-1-0.conda"] = msgspec.Raw(b'{"name": "c", "version": 1}')
+    assert set(current(made).records) == {"a-1-0.conda"}
+
+
+def test_records_of_revision_3_and_what_was_removed_are_there_as_they_are() -> None:
+    made = contents("a-1-0.conda", "a-2-0.conda")
+    made.v3 = {"conda": {"c-1-0": msgspec.Raw(b"{}")}}
+    made.removed = {"d-1-0.conda"}
+    now = current(made)
+    assert (now.v3, now.removed) == (made.v3, made.removed)
+    assert set(made.records) == {"a-1-0.conda", "a-2-0.conda"}

@@ -1,0 +1,63 @@
+"""Which versions and builds a match spec asks for."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluice.matching import matcher
+from sluice.specs import parse
+from sluice.version import Version
+
+
+def matches(spec: str, version: str, build: str = "h0_0") -> bool:
+    read = parse(spec)
+    assert read
+    return matcher(read)(Version(version), build)
+
+
+@pytest.mark.parametrize(
+    ("spec", "those", "not_those"),
+    [
+        ("a", "0 1 2rc1", ""),
+        ("a *", "0 1 2rc1", ""),
+        ("a 1.2", "1.2 1.2.0", "1.2.1 1.2rc1"),
+        ("a =1.2", "1.2 1.2.9 1.2rc1", "1.20 1.3"),
+        ("a 1.2.*", "1.2 1.2.9", "1.20 1.3"),
+        ("a 1.2*", "1.2 1.2.9", "1.3"),
+        ("a !=1.2", "1.2.1 1.3", "1.2 1.2.0"),
+        ("a !=1.2.*", "1.3 1.1", "1.2 1.2.1"),
+        ("a >=1.2", "1.2 1.10", "1.1 1.2rc1"),
+        ("a >=1.2.*", "1.2 1.10", "1.1"),
+        ("a >1.2", "1.2.1", "1.2"),
+        ("a <=1.2", "1.2 1.2rc1", "1.2.1"),
+        ("a <1.2", "1.1 1.2rc1", "1.2"),
+        ("a ~=1.2.3", "1.2.3 1.2.9", "1.2.2 1.3"),
+        ("a ~=1", "1 2", "0.9"),
+        ("a >=1,<2|3.*", "1 1.9 3.1", "0 2 4"),
+        ("a 1!1", "1!1", "1"),
+    ],
+)
+def test_versions_are_asked_for_as_cep_29_says(spec: str, those: str, not_those: str) -> None:
+    assert [version for version in those.split() if not matches(spec, version)] == []
+    assert [version for version in not_those.split() if matches(spec, version)] == []
+
+
+@pytest.mark.parametrize(
+    ("build", "those", "not_those"),
+    [
+        ("h0_0", "h0_0 H0_0", "h0_1"),
+        ("*_cuda", "0_cuda", "0_cuda1"),
+        ("py3*_1", "py311_1", "py311_0"),
+        ("a?c", "a?c", "abc"),
+        ("^h.*$", "anything", ""),
+    ],
+)
+def test_builds_are_asked_for_by_name_or_glob(build: str, those: str, not_those: str) -> None:
+    spec = f"a 1.* {build}"
+    assert [one for one in those.split() if not matches(spec, "1", one)] == []
+    assert [one for one in not_those.split() if matches(spec, "1", one)] == []
+
+
+@pytest.mark.parametrize("spec", ["a 1.*.3", "a >=" + "9" * 5000])
+def test_a_version_that_cannot_be_read_asks_for_any(spec: str) -> None:
+    assert matches(spec, "7")
