@@ -22,7 +22,8 @@ EXTRACT = {
     "TRUST_UPLOADER_DIGESTS": "true",
     "UPLOAD_MAX_RECEIVES": "5",
 }
-DEFAULTS = {"DEFAULT_RUN_EXPORTS": "true", "DEFAULT_TIMESTAMPS": "reject"}
+OUTPUTS = ("channeldata", "current-repodata", "repodata-bz2", "rss", "run-exports")
+DEFAULTS = {"DEFAULT_OUTPUTS": "run-exports,rss", "DEFAULT_TIMESTAMPS": "reject"}
 MERGE = {**COMMON, "OWNER": "state", "INDEX_CACHE_MAX_AGE": "0", **DEFAULTS}
 RECONCILE = {
     **COMMON,
@@ -33,7 +34,7 @@ RECONCILE = {
     **DEFAULTS,
 }
 AnySettings = ExtractSettings | MergeSettings | ReconcileSettings
-STRICT = ChannelConfig(run_exports=True, timestamps="reject")
+STRICT = ChannelConfig(run_exports=True, rss=True, timestamps="reject")
 SETTINGS = Settings("channel", "state", "https://sqs/merge.fifo", 10)
 
 
@@ -85,6 +86,11 @@ def test_trust_in_uploaders_can_be_withdrawn() -> None:
     assert ExtractSettings.from_env(env).trust_uploader_digests is False
 
 
+def test_channels_may_have_nothing_but_repodata_and_shards_by_default() -> None:
+    env = {**MERGE, "DEFAULT_OUTPUTS": "none", "DEFAULT_TIMESTAMPS": "warn"}
+    assert MergeSettings.from_env(env).channel_defaults == ChannelConfig()
+
+
 @pytest.mark.parametrize(
     ("settings", "env"),
     [(ExtractSettings, EXTRACT), (MergeSettings, MERGE), (ReconcileSettings, RECONCILE)],
@@ -112,6 +118,11 @@ def test_a_missing_or_empty_variable_is_named(
         ("TRUST_UPLOADER_DIGESTS", "1", "true or false, not '1'"),
         ("INDEX_CACHE_MAX_AGE", "-1", "a whole number of 0 or more, not '-1'"),
         ("RETENTION_DAYS", "0", "a whole number of 1 or more, not '0'"),
+        (
+            "DEFAULT_OUTPUTS",
+            "rss,patches",
+            f"none, or some of {', '.join(OUTPUTS)}, not 'rss,patches'",
+        ),
     ],
 )
 def test_a_value_that_cannot_be_used_is_quoted_with_what_it_must_be(

@@ -54,7 +54,7 @@ def test_parameters_have_the_documented_defaults() -> None:
         "Architecture": "arm64",
         "ExtractMemorySize": 1024,
         "MergeMemorySize": 1769,
-        "DefaultRunExports": "true",
+        "DefaultOutputs": "run-exports",
         "DefaultTimestamps": "warn",
         "ReconcileSchedule": "rate(1 day)",
         "RetentionDays": 7,
@@ -125,7 +125,7 @@ class Recorder(dict[str, str]):
 
     def get(self, key: str, _default: Any = None) -> Any:
         self.asked.add(key)
-        words = {"TRUST_UPLOADER_DIGESTS": "true", "DEFAULT_RUN_EXPORTS": "true"}
+        words = {"TRUST_UPLOADER_DIGESTS": "true", "DEFAULT_OUTPUTS": "run-exports"}
         return {**words, "DEFAULT_TIMESTAMPS": "warn"}.get(key, "5")
 
 

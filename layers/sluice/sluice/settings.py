@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from sluice.config import ChannelConfig
 from sluice.debounce import DEBOUNCE_SECONDS_MIN
 from sluice.errors import Misconfigured
+
+_OUTPUTS = frozenset({"channeldata", "current-repodata", "repodata-bz2", "rss", "run-exports"})
+"""Files that a channel may have, as ``sluice.toml`` calls them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ class MergeSettings:
     def from_env(cls, env: Mapping[str, str]) -> MergeSettings:
         """Read also ``OWNER``, ``INDEX_CACHE_MAX_AGE`` and the defaults of channels.
 
-        Those are ``DEFAULT_RUN_EXPORTS`` and ``DEFAULT_TIMESTAMPS``.
+        Those are ``DEFAULT_OUTPUTS``, which may be ``none``, and ``DEFAULT_TIMESTAMPS``.
         """
         return cls(
             common=Settings.from_env(env),
@@ -119,9 +124,14 @@ class ReconcileSettings:
 
 
 def _channel_defaults(env: Mapping[str, str]) -> ChannelConfig:
-    return ChannelConfig(
-        run_exports=_flag(env, "DEFAULT_RUN_EXPORTS"),
-        timestamps="warn" if _one_of(env, "DEFAULT_TIMESTAMPS", "warn", "reject") else "reject",
+    text = _text(env, "DEFAULT_OUTPUTS")
+    outputs = [] if text == "none" else text.split(",")
+    if not _OUTPUTS.issuperset(outputs):
+        known = ", ".join(sorted(_OUTPUTS))
+        raise Misconfigured(f"DEFAULT_OUTPUTS must be none, or some of {known}, not {text!r}")
+    warn = _one_of(env, "DEFAULT_TIMESTAMPS", "warn", "reject")
+    return msgspec.convert(
+        {**dict.fromkeys(outputs, True), "timestamps": "warn" if warn else "reject"}, ChannelConfig
     )
 
 

@@ -41,7 +41,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
             "UPLOAD_QUEUE_URL": UPLOAD_QUEUE_URL,
             "UPLOAD_MAX_RECEIVES": str(RECEIVES_MAX),
             "INDEX_CACHE_MAX_AGE": "60",
-            "DEFAULT_RUN_EXPORTS": "false",
+            "DEFAULT_OUTPUTS": "none",
             "DEFAULT_TIMESTAMPS": "warn",
             "OWNER": OWNER,
             "RECONCILE_QUEUE_URL": RECONCILE_QUEUE_URL,

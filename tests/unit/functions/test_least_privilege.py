@@ -38,6 +38,7 @@ EVERYTHING = f"""\
 notices = [{{ id = "one", message = "Hello" }}]
 [sluice]
 channeldata = true
+current-repodata = true
 patches = "{PATCHES}"
 repodata-bz2 = true
 rss = true
