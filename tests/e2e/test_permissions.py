@@ -191,11 +191,16 @@ def test_the_roles_suffice_to_configure_a_channel_to_patch_it_and_to_take_both_b
     )
 
     toml = f"""
-    index-config = {{ write-shards = false }}
-    sluice = {{ repodata-bz2 = true, patches = "{PATCHES}" }}
+    [index-config]
+    write-shards = false
+    [sluice]
+    current-repodata = true
+    repodata-bz2 = true
+    patches = "{PATCHES}"
     """
     configured = by_default - {SHARD_INDEX} | {
         *("repodata.json.bz2", "patch_instructions.json"),
+        *("current_repodata.json", "current_repodata.json.zst"),
         *("repodata_from_packages.json", "repodata_from_packages.json.zst"),
     }
     bucket, key = stack.channel_bucket, config_key(subdir.channel)

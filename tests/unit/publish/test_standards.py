@@ -170,6 +170,12 @@ def test_an_ordinary_package_costs_three_requests_more_with_run_exports() -> Non
     assert cost_of_one_more(with_run_exports, "epsilon-1-0.conda") == plain + 3
 
 
+def test_an_ordinary_package_costs_three_requests_more_with_current_repodata() -> None:
+    plain = cost_of_one_more(world_with(None))
+    with_current = world_with("[sluice]\ncurrent-repodata = true\n")
+    assert cost_of_one_more(with_current) == plain + 3
+
+
 def test_an_ordinary_package_costs_four_requests_more_with_patches() -> None:
     plain = cost_of_one_more(world_with(None))
     assert cost_of_one_more(world_with(PATCHED)) == plain + 4
