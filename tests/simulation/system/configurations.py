@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluice.keys import (
+    CURRENT_REPODATA,
+    CURRENT_REPODATA_ZST,
     FROM_PACKAGES,
     FROM_PACKAGES_ZST,
     NOARCH,
@@ -26,7 +28,8 @@ from tests.support.channel import PATCHES, patch_package
 
 INVALID = b'[sluice]\npatches = ["all"]\n'
 _FROM_PACKAGES = (PATCH_INSTRUCTIONS, FROM_PACKAGES, FROM_PACKAGES_ZST)
-OPTIONAL = (*_FROM_PACKAGES, RUN_EXPORTS, RUN_EXPORTS_ZST, REPODATA_BZ2)
+CURRENT = (CURRENT_REPODATA, CURRENT_REPODATA_ZST)
+OPTIONAL = (*_FROM_PACKAGES, *CURRENT, RUN_EXPORTS, RUN_EXPORTS_ZST, REPODATA_BZ2)
 """Index files that are there only where the configuration asks for them."""
 _SUBDIRS = ("linux-64", "osx-arm64", "noarch")
 _PATCHED = {"alpha-1.0-0.conda", "alpha-2.0-0.tar.bz2", "alpha-2.0-0.conda"}
@@ -39,6 +42,7 @@ class Configuration:
 
     run_exports: bool = False
     bz2: bool = False
+    current: bool = False
     patches: bool = False
 
     @property
@@ -48,6 +52,7 @@ class Configuration:
             "[sluice]",
             f"run-exports = {str(self.run_exports).lower()}",
             f"repodata-bz2 = {str(self.bz2).lower()}",
+            f"current-repodata = {str(self.current).lower()}",
         ]
         patches = [f'patches = "{PATCHES}"'] if self.patches else []
         return "\n".join([*settings, *patches, ""]).encode()
@@ -57,7 +62,7 @@ GOOD = {
     one.body: one
     for one in (
         Configuration(patches=True),
-        Configuration(patches=True, run_exports=True),
+        Configuration(patches=True, run_exports=True, current=True),
         Configuration(run_exports=True, bz2=True),
         Configuration(),
     )
@@ -145,6 +150,30 @@ def optional_files(channel: Bucket, of: str) -> set[str]:
         files |= {RUN_EXPORTS, RUN_EXPORTS_ZST}
     if asked.bz2:
         files.add(REPODATA_BZ2)
+    if asked.current:
+        files |= {*CURRENT}
     if patch_in_force(channel, of):
         files |= {*_FROM_PACKAGES}
     return files
+
+
+def newest(records: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """What there is of each name's newest version, once where it is there in both archives."""
+    versions: dict[str, list[tuple[int, ...]]] = {}
+    for record in records.values():
+        versions.setdefault(record["name"], []).append(_parts(record["version"]))
+    chosen = {}
+    for filename, record in records.items():
+        stem = filename.removesuffix(".conda").removesuffix(".tar.bz2")
+        old, new = f"{stem}.tar.bz2", f"{stem}.conda"
+        if (filename == old and new in records) or (
+            _parts(record["version"]) != max(versions[record["name"]])
+        ):
+            continue
+        counterpart = {"legacy_bz2_md5": records[old]["md5"]} if old in records else {}
+        chosen[filename] = {**record, **counterpart} if filename == new else record
+    return chosen
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
