@@ -23,7 +23,8 @@ from sluice.channelwide import request as channel_request
 from sluice.channelwide.merging import ChannelReport, merge_channel
 from sluice.concurrency import in_threads
 from sluice.limits import CONCURRENT_REQUESTS_MAX
-from sluice.merge import Merger, MergeReport, merge
+from sluice.merge import MergeReport, merge
+from sluice.merger import Merger
 from sluice.publish.publisher import Publisher
 from sluice.settings import MergeSettings
 

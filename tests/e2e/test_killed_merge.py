@@ -15,7 +15,8 @@ from sluice.catalog.commit import read_head
 from sluice.concurrency import in_order
 from sluice.debounce import MergeRequest
 from sluice.keys import SHARD_INDEX, Subdir
-from sluice.merge import Merger, merge
+from sluice.merge import merge
+from sluice.merger import Merger
 from sluice.publish.publisher import Publisher
 from sluice.s3 import S3Store
 from sluice.settings import MergeSettings

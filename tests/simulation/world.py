@@ -23,7 +23,8 @@ from sluice.concurrency import in_order
 from sluice.debounce import MergeRequest
 from sluice.identity import Identity
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, parse_filename
-from sluice.merge import Merger, MergeReport, merge
+from sluice.merge import MergeReport, merge
+from sluice.merger import Merger
 from sluice.publish.publisher import Publisher
 from sluice.staging import Indexed, Rejected, Removed
 from tests.support.memory_queue import MemoryQueue

@@ -37,7 +37,8 @@ from sluice.keys import (
     config_key,
     parse_filename,
 )
-from sluice.merge import Merger, MergeReport, merge
+from sluice.merge import MergeReport, merge
+from sluice.merger import Merger
 from sluice.publish.publisher import Publisher
 from sluice.staging import Indexed, Reconsidered, Rejected, Removed, Staged
 from tests.support.memory_queue import MemoryQueue

@@ -11,7 +11,8 @@ from sluice.channelwide.merging import merge_channel
 from sluice.concurrency import in_order
 from sluice.extract import Extractor, extract
 from sluice.keys import Subdir, parse_package_key
-from sluice.merge import Merger, MergeReport, merge
+from sluice.merge import MergeReport, merge
+from sluice.merger import Merger
 from sluice.publish.publisher import Publisher
 from sluice.reconcile.run import Reconciler, Report, Request, proceed, start
 from sluice.staging import Staged

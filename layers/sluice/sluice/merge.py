@@ -28,75 +28,20 @@ from sluice.catalog.commit import BEFORE_FIRST, HeadVersion, read_head, swap_hea
 from sluice.catalog.leaf import Entries
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Inputs, Problem, Tree
-from sluice.channelwide.merging import ChannelMerger
-from sluice.channelwide.notes import Notepad, due
-from sluice.concurrency import Gather, chunks
-from sluice.config import DEFAULT, ChannelConfig
+from sluice.channelwide.notes import due
+from sluice.concurrency import chunks
 from sluice.debounce import MergeRequest
 from sluice.errors import Unavailable
-from sluice.fifo import FifoQueue
 from sluice.fold import Difference, News
-from sluice.followups import FollowUps
 from sluice.generation import GenerationWriter
 from sluice.identity import Identity
 from sluice.inputs import Chooser, Chosen, to_render_again
-from sluice.keys import NOARCH, Subdir, package_name
+from sluice.keys import NOARCH, package_name
 from sluice.limits import MERGE_ATTEMPTS_MAX, MERGE_TIME_RESERVE_MS, NAMES_AT_ONCE
-from sluice.publish.publisher import Publisher
-from sluice.reconsider import Announcer
+from sluice.merger import Merger
 from sluice.staging import AboutFile, Indexed, Reconsidered
-from sluice.store import ObjectStore, look
+from sluice.store import look
 from sluice.view import Rules
-
-
-@dataclass(frozen=True, slots=True)
-class Merger:
-    """What a merge needs of the world."""
-
-    channel: ObjectStore
-    state: ObjectStore
-    publisher: Publisher
-    queue: FifoQueue
-    """MergeQueue."""
-    gather: Gather
-    clock: Callable[[], int]
-    """Now, ms since the epoch."""
-    unique: Callable[[], str]
-    """A string that nobody else has."""
-    debounce_seconds: int
-    defaults: ChannelConfig = DEFAULT
-    """Of what a channel's configuration does not say."""
-
-    @property
-    def announcer(self) -> Announcer:
-        """For telling the other subdirs of a channel."""
-        return Announcer(
-            self.state, self.queue, self.gather, self.clock, self.unique, self.debounce_seconds
-        )
-
-    @property
-    def channelwide(self) -> ChannelMerger:
-        """For merging a channel as a whole."""
-        return ChannelMerger(
-            channel=self.channel,
-            state=self.state,
-            owner=self.publisher.owner,
-            max_age_seconds=self.publisher.max_age_seconds,
-            gather=self.gather,
-            clock=self.clock,
-            unique=self.unique,
-        )
-
-    def follow_ups(self, subdir: Subdir) -> FollowUps:
-        """For what a merge of a subdir asks of others."""
-        return FollowUps(
-            subdir, self.queue, self.announcer, self.clock, self.unique, self.debounce_seconds
-        )
-
-    @property
-    def notepad(self) -> Notepad:
-        """For telling the merge of the channel as a whole."""
-        return Notepad(self.state, self.queue, self.clock, self.unique, self.debounce_seconds)
 
 
 @dataclass(slots=True)

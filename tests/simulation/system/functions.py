@@ -14,7 +14,8 @@ from sluice.errors import SluiceError, Unavailable
 from sluice.extract import Extractor, extract
 from sluice.keys import parse_config_key, parse_package_key
 from sluice.limits import MERGE_TIME_RESERVE_MS, RECONCILE_TIME_RESERVE_MS
-from sluice.merge import Merger, merge
+from sluice.merge import merge
+from sluice.merger import Merger
 from sluice.publish.publisher import Publisher
 from sluice.reconcile.report import Report
 from sluice.reconcile.run import proceed, start

@@ -1,0 +1,67 @@
+"""What a merge needs of the world, and what it hands on of that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sluice.channelwide.merging import ChannelMerger
+from sluice.channelwide.notes import Notepad
+from sluice.concurrency import Gather
+from sluice.config import DEFAULT, ChannelConfig
+from sluice.fifo import FifoQueue
+from sluice.followups import FollowUps
+from sluice.keys import Subdir
+from sluice.publish.publisher import Publisher
+from sluice.reconsider import Announcer
+from sluice.store import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class Merger:
+    """What a merge needs of the world."""
+
+    channel: ObjectStore
+    state: ObjectStore
+    publisher: Publisher
+    queue: FifoQueue
+    """MergeQueue."""
+    gather: Gather
+    clock: Callable[[], int]
+    """Now, ms since the epoch."""
+    unique: Callable[[], str]
+    """A string that nobody else has."""
+    debounce_seconds: int
+    defaults: ChannelConfig = DEFAULT
+    """Of what a channel's configuration does not say."""
+
+    @property
+    def announcer(self) -> Announcer:
+        """For telling the other subdirs of a channel."""
+        return Announcer(
+            self.state, self.queue, self.gather, self.clock, self.unique, self.debounce_seconds
+        )
+
+    @property
+    def channelwide(self) -> ChannelMerger:
+        """For merging a channel as a whole."""
+        return ChannelMerger(
+            channel=self.channel,
+            state=self.state,
+            owner=self.publisher.owner,
+            max_age_seconds=self.publisher.max_age_seconds,
+            gather=self.gather,
+            clock=self.clock,
+            unique=self.unique,
+        )
+
+    def follow_ups(self, subdir: Subdir) -> FollowUps:
+        """For what a merge of a subdir asks of others."""
+        return FollowUps(
+            subdir, self.queue, self.announcer, self.clock, self.unique, self.debounce_seconds
+        )
+
+    @property
+    def notepad(self) -> Notepad:
+        """For telling the merge of the channel as a whole."""
+        return Notepad(self.state, self.queue, self.clock, self.unique, self.debounce_seconds)
