@@ -86,6 +86,29 @@ class _RattlerSession:
         return Indexed({RATTLER_INDEX: self._process.run(self._channel_url)})
 
 
+def variables(name: str, bucket: str, state_bucket: str, merge_queue_url: str) -> dict[str, str]:
+    """What the template tells a function, with its defaults."""
+    return {
+        "CHANNEL_BUCKET": bucket,
+        "STATE_BUCKET": state_bucket,
+        "CHANNEL_PREFIXES": "",
+        "MERGE_QUEUE_URL": merge_queue_url,
+        "DEBOUNCE_SECONDS": str(_DEBOUNCE_SECONDS),
+        "DEFAULT_OUTPUTS": "run-exports",
+        "DEFAULT_TIMESTAMPS": "warn",
+        "TRUST_UPLOADER_DIGESTS": "true",
+        "UPLOAD_QUEUE_URL": "unused",  # only what failed is handed back
+        "UPLOAD_MAX_RECEIVES": "3",
+        "INDEX_CACHE_MAX_AGE": "60",
+        "OWNER": "benchmark",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",  # as Lambda sets it
+        "POWERTOOLS_SERVICE_NAME": name,
+        "POWERTOOLS_METRICS_NAMESPACE": "Sluice",
+        "POWERTOOLS_LOG_LEVEL": "INFO",
+        "POWERTOOLS_TRACE_DISABLED": "true",
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Sluice:
     """sluice's two handlers, given the messages that AWS would give them."""
@@ -110,22 +133,9 @@ class Sluice:
     @contextmanager
     def function(self, name: str) -> Iterator[Worker]:
         """Start a process for one function."""
-        environment = credentials(self.cloud.counted_endpoint) | {
-            "CHANNEL_BUCKET": self.bucket,
-            "STATE_BUCKET": self.state_bucket,
-            "MERGE_QUEUE_URL": self.queue_url(),
-            "DEBOUNCE_SECONDS": str(_DEBOUNCE_SECONDS),
-            "TRUST_UPLOADER_DIGESTS": "true",
-            "UPLOAD_QUEUE_URL": "unused",  # only what failed is handed back
-            "UPLOAD_MAX_RECEIVES": "3",
-            "INDEX_CACHE_MAX_AGE": "60",
-            "OWNER": "benchmark",
-            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",  # as Lambda sets it
-            "POWERTOOLS_SERVICE_NAME": name,
-            "POWERTOOLS_METRICS_NAMESPACE": "Sluice",
-            "POWERTOOLS_LOG_LEVEL": "INFO",
-            "POWERTOOLS_TRACE_DISABLED": "true",
-        }
+        environment = credentials(self.cloud.counted_endpoint) | variables(
+            name, self.bucket, self.state_bucket, self.queue_url()
+        )
         with worker(name, environment, self.log) as process:
             yield process
 
