@@ -44,7 +44,7 @@ def matcher(spec: Spec) -> Matcher:
 
 def _clause(text: str) -> _Test:
     found = _CLAUSE.fullmatch(text)
-    literal = found["version"].removesuffix(".") if found else ""
+    literal = found["version"].removesuffix(".").lower() if found else ""
     if not found or not is_version(literal):
         return _anything
     asked, operator = Version(literal), found["operator"]

@@ -37,8 +37,8 @@ def test_of_each_name_there_is_the_newest_version_in_all_its_builds() -> None:
 
 
 def test_a_pre_release_counts_to_the_version_that_it_led_to() -> None:
-    assert chosen("a-1.1-0.conda", "a-1.2rc1-0.conda", "a-1.2-0.conda") == {
-        "a-1.2rc1-0.conda",
+    assert chosen("a-1.1-0.conda", "a-1.2RC1-0.conda", "a-1.2-0.conda") == {
+        "a-1.2RC1-0.conda",
         "a-1.2-0.conda",
     }
 

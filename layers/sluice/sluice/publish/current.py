@@ -82,7 +82,7 @@ def _grouped(records: Records) -> _Groups:
             said = msgspec.json.decode(raw, type=_Said)
         except msgspec.ValidationError:  # of an index that was taken over
             continue
-        if is_version(said.version):
+        if is_version(said.version.lower()):
             package = _Package(filename, Version(said.version), said)
             groups.setdefault(said.name.lower(), []).append(package)
     for group in groups.values():
