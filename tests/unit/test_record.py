@@ -293,6 +293,9 @@ def test_a_fault_is_told_in_a_sentence(change: dict[str, Any], code: str, clause
         {"purls": "pkg:pypi/a"},
         {"python_site_packages_path": 1},
         {"repodata_revision": "3"},
+        {"repodata_revision": "3", "schema_version": 99},
+        {"repodata_revision": [1], "schema_version": 4},
+        {"repodata_revision": True, "schema_version": 4},
     ],
 )
 def test_what_a_client_cannot_parse_is_refused(change: dict[str, Any]) -> None:

@@ -144,6 +144,8 @@ def _form_problems(stated: Mapping[str, Any]) -> Iterator[Problem]:
 def _revision_problems(stated: Mapping[str, Any]) -> Iterator[Problem]:
     """Refuse what no revision of repodata can say, as ``IndexJson::validate`` of rattler does."""
     required, told = required_revision(stated), stated.get("repodata_revision")
+    if not FORMS["repodata_revision"].accepts(told):
+        told = None  # is told of as such
     if required > V3 or told in _NO_REVISIONS:
         yield Problem(
             "repodata-revision-unsupported",
