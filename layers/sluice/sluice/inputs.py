@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from sluice import config
+from sluice.age import Age, age_of
 from sluice.catalog import patches, render
 from sluice.catalog.codec import digest
 from sluice.catalog.commit import read_head
@@ -31,7 +32,6 @@ from sluice.limits import CONFIG_BYTES_MAX
 from sluice.package.patches import PatchPackage, read_patch
 from sluice.patch import affected
 from sluice.store import ObjectStore, OpenObject, look
-from sluice.version import Version
 from sluice.view import Rules
 
 
@@ -48,7 +48,7 @@ class Chosen:
 class Candidate(NamedTuple):
     """A record of the patch package, by what decides which is the newest."""
 
-    order: tuple[Version, int, int]
+    age: Age
     filename: str
     sha256: str
     identity: Identity
@@ -229,10 +229,9 @@ def candidates(entries: Entries) -> Iterator[Candidate]:
     """The records among the entries of a patch package that can be told from each other."""
     for filename, entry in entries.items():
         if isinstance(entry, Record) and entry.identity and entry.record.get("sha256"):
-            record = entry.record
-            timestamp = record.get("timestamp", 0)
-            order = (Version(record["version"]), record["build_number"], timestamp)
-            yield Candidate(order, filename, record["sha256"], entry.identity)
+            age = age_of(entry.record)
+            if age:
+                yield Candidate(age, filename, entry.record["sha256"], entry.identity)
 
 
 def _malformed(candidate: Candidate, error: BadPackage | Archived, *, at: int) -> Problem:

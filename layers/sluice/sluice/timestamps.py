@@ -19,7 +19,7 @@ def timestamp_warning(record: Mapping[str, Any]) -> str | None:
     built, indexed = record.get("timestamp"), record.get("indexed_timestamp")
     if not isinstance(built, int) or not isinstance(indexed, int):
         return None
-    built_ms = built * 1000 if built <= _SECONDS_MAX else built
+    built_ms = in_milliseconds(built)
     if built_ms <= indexed:
         return None
     return (
@@ -33,6 +33,13 @@ def in_seconds(timestamp: object) -> int:
     if not isinstance(timestamp, int) or timestamp < 0:
         return 0
     return timestamp if timestamp <= _SECONDS_MAX else timestamp // 1000
+
+
+def in_milliseconds(timestamp: object) -> int:
+    """The same in milliseconds."""
+    if not isinstance(timestamp, int) or timestamp < 0:
+        return 0
+    return timestamp * 1000 if timestamp <= _SECONDS_MAX else timestamp
 
 
 def _moment(at_ms: int) -> str:

@@ -1,7 +1,7 @@
 """What one package name in one subdir adds to ``channeldata.json`` (CEP 38).  Pure.
 
 Of each version the build with the newest timestamp speaks, as in conda-index; of a package in
-both archive formats the ``.conda``.
+both archive formats the ``.conda``.  Records whose version nobody can read say nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from sluice.age import age_of
 from sluice.catalog.leaf import Entries, Record
 from sluice.keys import PACKAGE_SUFFIXES
 from sluice.timestamps import in_seconds
@@ -86,7 +87,7 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
 def contribution(entries: Entries, rules: Rules) -> Contribution | None:
     """Sum up the entries of one name; ``None`` where clients see no package."""
     shown = view(entries, rules)
-    builds = list(_builds(shown.records, shown.v3))
+    builds = [one for one in _builds(shown.records, shown.v3) if age_of(one[1])]
     by_version: dict[str, tuple[int, str, Mapping[str, Any]]] = {}
     # What comes later stays behind what is as new: .conda first, then by name.
     for filename, record in sorted(builds, key=_conda_first):
