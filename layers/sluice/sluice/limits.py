@@ -141,3 +141,7 @@ PROBLEM_VALUE_CHARS_MAX = 80
 """Of a value quoted in that sentence."""
 REJECT_SENTENCE_CHARS_MAX = 4096
 """Of a whole sentence: a zip may hold names of 64 KiB, and sentences are stored and logged."""
+
+CURRENT_TRIES_MAX = 10_000_000
+"""Clauses of match specs that are held against a version for one ``current_repodata.json``: about
+a minute of a CPU."""

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from sluice.limits import CURRENT_TRIES_MAX
 from sluice.publish.current import current
 from sluice.publish.repodata import Contents
 
@@ -73,6 +74,19 @@ def test_of_two_archives_of_one_package_the_conda_is_there_and_names_the_other()
 def test_what_the_newest_depend_on_is_there_too(spec: str, expected: set[str]) -> None:
     files = ("a-1-0.conda", "b-3-0.conda", "b-2-0.conda", "b-2-1.conda", "b-1-0.conda")
     assert chosen(*files, a={"depends": [spec]}) == {"a-1-0.conda", *expected}
+
+
+def test_a_dependency_that_takes_too_long_to_tell_is_left_out_and_no_other() -> None:
+    olds = [f"b-{number}-0.conda" for number in range(1, 12)]
+    depends = ["b 7", "c 1", "b " + "|".join(["5"] * (CURRENT_TRIES_MAX // 20))]
+    made = chosen("a-1-0.conda", *olds, "c-1-0.conda", "c-2-0.conda", a={"depends": depends})
+    assert made == {"a-1-0.conda", "b-11-0.conda", "b-7-0.conda", "c-1-0.conda", "c-2-0.conda"}
+
+
+def test_what_another_tool_wrote_and_nobody_can_read_hides_no_other_archive() -> None:
+    made = contents("a-1-0.tar.bz2")
+    made.records["a-1-0.conda"] = msgspec.Raw(b'{"name": "a", "version": "1", "depends": null}')
+    assert set(current(made).records) == {"a-1-0.tar.bz2"}
 
 
 def test_what_older_packages_depend_on_is_not_there() -> None:

@@ -5,17 +5,18 @@ Clients of long ago try it first, and read the whole index where it does not do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
-from sluice.keys import by_archive
+from sluice.limits import CURRENT_TRIES_MAX
 from sluice.matching import matcher
 from sluice.package.forms import is_version
 from sluice.publish.repodata import Contents, Records
 from sluice.specs import parse
+from sluice.timestamps import in_milliseconds
 from sluice.version import Version
 
 _CONDA, _TAR_BZ2 = ".conda", ".tar.bz2"
@@ -29,6 +30,7 @@ class _Said(msgspec.Struct):
     build: str = ""
     build_number: int = 0
     depends: list[str] = []
+    timestamp: Any = None
     features: Any = None
     track_features: Any = None
 
@@ -42,6 +44,12 @@ class _Package:
     @property
     def has_features(self) -> bool:
         return bool(self.said.features or self.said.track_features)
+
+    @property
+    def age(self) -> tuple[Version, int, int, str]:
+        """The newest sorts last."""
+        said = self.said
+        return self.version, said.build_number, in_milliseconds(said.timestamp), self.filename
 
 
 _Groups = Mapping[str, list[_Package]]
@@ -70,24 +78,28 @@ def current(contents: Contents) -> Contents:
 
 
 def _grouped(records: Records) -> _Groups:
-    tar_bz2, conda = by_archive(records)
-    of_old = {
-        filename: raw
-        for filename, raw in tar_bz2.items()
-        if filename.removesuffix(_TAR_BZ2) + _CONDA not in conda
-    }
+    packages = {filename: _read(filename, raw) for filename, raw in records.items()}
     groups: dict[str, list[_Package]] = {}
-    for filename, raw in [*of_old.items(), *conda.items()]:
-        try:
-            said = msgspec.json.decode(raw, type=_Said)
-        except msgspec.ValidationError:  # of an index that was taken over
-            continue
-        if is_version(said.version.lower()):
-            package = _Package(filename, Version(said.version), said)
-            groups.setdefault(said.name.lower(), []).append(package)
+    for filename, package in packages.items():
+        is_there_twice = filename.endswith(_TAR_BZ2) and packages.get(
+            filename.removesuffix(_TAR_BZ2) + _CONDA
+        )
+        if package and not is_there_twice:
+            groups.setdefault(package.said.name.lower(), []).append(package)
     for group in groups.values():
-        group.sort(key=lambda one: (one.version, one.said.build_number), reverse=True)
+        group.sort(key=lambda one: one.age, reverse=True)
     return groups
+
+
+def _read(filename: str, raw: msgspec.Raw) -> _Package | None:
+    """``None`` for what nobody can order: an index that was taken over may hold anything."""
+    try:
+        said = msgspec.json.decode(raw, type=_Said)
+    except msgspec.ValidationError:
+        return None
+    if not is_version(said.version.lower()):
+        return None
+    return _Package(filename, Version(said.version), said)
 
 
 def _series_of(one: _Package, group: list[_Package]) -> list[_Package]:
@@ -96,24 +108,35 @@ def _series_of(one: _Package, group: list[_Package]) -> list[_Package]:
 
 
 def _missing(newest: _Groups, groups: _Groups) -> dict[str, list[_Package]]:
-    """What else the newest depend on.  As in conda-index, not what those others depend on."""
+    """What else the newest depend on.  As in conda-index, not what those others depend on.
+
+    No number of packages may bring this down: what takes too long to tell is left out.
+    """
     found: dict[str, list[_Package]] = {}
+    left = CURRENT_TRIES_MAX
     for text in _dependencies(newest.values()):
         spec = parse(text)
-        group = groups.get(spec.name.lower()) if spec else None
-        if not spec or not group:
+        name = spec.name.lower() if spec else ""
+        group = groups.get(name, [])
+        clauses = _clauses(text)
+        if not spec or clauses * 2 * len(group) > left:
             continue
-        name, asked = spec.name.lower(), matcher(spec)
-        if any(asked(one.version, one.said.build) for one in newest[name]):
-            continue
-        best = next((one for one in group if asked(one.version, one.said.build)), None)
-        if best:
-            found.setdefault(name, []).extend(_series_of(best, group))
+        asked, tries = matcher(spec), [*newest.get(name, ()), *group]
+        best = next((n for n, one in enumerate(tries) if asked(one.version, one.said.build)), None)
+        left -= clauses * (len(tries) if best is None else best + 1)
+        if best is not None and best >= len(newest[name]):
+            found.setdefault(name, []).extend(_series_of(tries[best], group))
     return found
 
 
-def _dependencies(groups: Iterable[list[_Package]]) -> Iterator[str]:
-    yield from dict.fromkeys(spec for group in groups for one in group for spec in one.said.depends)
+def _dependencies(groups: Iterable[list[_Package]]) -> list[str]:
+    """Every spec once, the simple ones first."""
+    specs = {spec for group in groups for one in group for spec in one.said.depends}
+    return sorted(specs, key=lambda spec: (_clauses(spec), spec))
+
+
+def _clauses(spec: str) -> int:
+    return 1 + spec.count(",") + spec.count("|")
 
 
 def _newest_without_features(group: list[_Package], kept: list[_Package]) -> list[_Package]:
