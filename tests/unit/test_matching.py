@@ -37,7 +37,7 @@ def matches(spec: str, version: str, build: str = "h0_0") -> bool:
         ("a 1!1", "1!1", "1"),
     ],
 )
-def test_versions_are_asked_for_as_cep_29_says(spec: str, those: str, not_those: str) -> None:
+def test_versions_are_asked_for_as_clients_ask(spec: str, those: str, not_those: str) -> None:
     assert [version for version in those.split() if not matches(spec, version)] == []
     assert [version for version in not_those.split() if matches(spec, version)] == []
 
@@ -58,6 +58,6 @@ def test_builds_are_asked_for_by_name_or_glob(build: str, those: str, not_those:
     assert [one for one in not_those.split() if matches(spec, "1", one)] == []
 
 
-@pytest.mark.parametrize("spec", ["a 1.*.3", "a >=" + "9" * 5000])
+@pytest.mark.parametrize("spec", ["a >=" + "9" * 5000, "a ~=1_x"])
 def test_a_version_that_cannot_be_read_asks_for_any(spec: str) -> None:
     assert matches(spec, "7")

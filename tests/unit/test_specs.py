@@ -45,6 +45,7 @@ def test_what_cep_29_lets_one_say_by_position_is_said_by_keyword(spec: str, expe
         ("a [build_number=3]", "a[build_number=3]"),
         ("a >=1[build_number=3]", 'a[version=">=1",build_number=3]'),
         ("a[]", "a"),
+        ("""a >=1[when="b, version='2'"]""", """a[version=">=1",when="b, version='2'"]"""),
     ],
 )
 def test_keywords_stay_behind_what_was_said_by_position(spec: str, expected: str) -> None:
@@ -65,6 +66,11 @@ def test_keywords_stay_behind_what_was_said_by_position(spec: str, expected: str
         "a==1.0.*=b",
         "a 1.0 b c",
         "a ^1.*$",
+        "a =1.",
+        "a 1.",
+        "a =1.*.2",
+        "a =1.2.*.",
+        "a =*1",
         "a >=1; if __unix",
         "conda-forge::a >=1",
         "conda-forge/linux-64::a",

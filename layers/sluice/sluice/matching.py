@@ -1,4 +1,7 @@
-"""Which versions and builds a match spec asks for (CEP 29).  Pure."""
+"""Which versions and builds a match spec asks for (CEP 29).  Pure.
+
+``!=1.2`` excludes that version alone, as conda and rattler have it; the CEP speaks of a series.
+"""
 
 from __future__ import annotations
 

@@ -6,19 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sluice.specs import without_quoted
+
 LEGACY = 1
 """``packages`` and ``packages.conda``, which every client reads."""
 V3 = 3
 """``v3`` at the top level, by bucket (CEP 48)."""
 
-# One that is never closed ends with the text: else each quote would be searched to there again.
-_QUOTED = re.compile(
-    r"""
-    "(?:[^"\\]|\\.)*(?:"|\\?\Z) |
-    '(?:[^'\\]|\\.)*(?:'|\\?\Z)
-    """,
-    re.DOTALL | re.VERBOSE,
-)
 _KEY_OF_V3 = re.compile(r"(?:^|,)\s*(?:extras|flags|when)\s*=")
 _CONDITION_OF_OLD = re.compile(r";\s*if\s")
 
@@ -46,7 +40,7 @@ def fields_of_v3(record: Mapping[str, Any]) -> Iterator[str]:
 def says_if(record: Mapping[str, Any]) -> bool:
     """Tell whether a dependency has a condition as it was before CEP 43: ``foo; if python <3``."""
     return any(
-        ";" in spec and _CONDITION_OF_OLD.search(_QUOTED.sub("", spec))  # one in thousands
+        ";" in spec and _CONDITION_OF_OLD.search(without_quoted(spec))  # one in thousands
         for key in ("depends", "constrains")
         for spec in _specs(record, key)
     )
@@ -59,7 +53,7 @@ def _needs_v3(record: Mapping[str, Any]) -> bool:
 def _is_of_v3(spec: str) -> bool:
     """Tell whether a match spec has a key that older clients do not know, or would misread."""
     _, _, keys = spec.partition("[")
-    return bool(keys) and _KEY_OF_V3.search(_QUOTED.sub("", keys)) is not None
+    return bool(keys) and _KEY_OF_V3.search(without_quoted(keys)) is not None
 
 
 def _specs(record: Mapping[str, Any], key: str) -> Iterator[str]:

@@ -11,11 +11,22 @@ _POSITIONAL = re.compile(r"(?P<name>[\w.-]+)(?P<rest>(?:[\s=<>!~][^:;@#/\"'\\]*)
 _NAME_VERSION_BUILD = re.compile(
     r"(?:=|==(?![^=]*\*))(?P<version>[\w.+!*-]+)=(?P<build>[^\s=]+)", re.ASCII
 )
-_CLAUSE = re.compile(r"(?P<operator>[=!<>~]=|[=<>])?(?P<version>[\w.+*-][\w.+!*-]*)", re.ASCII)
+_CLAUSE = re.compile(
+    r"(?P<operator>[=!<>~]=|[=<>])?(?P<literal>[\w+-][\w+!-]*(?:\.[\w+!-]+)*)(?P<glob>\.?\*)?",
+    re.ASCII,
+)
 _INSIDE = re.compile(r"(?<!\s)\s+(?=[,|])|(?<=[,|=<>])\s+")
 """Space that separates nothing.  Starts where a run of it does: linear in whatever is sent us."""
 _AND_OR = re.compile(r"([,|])")
 _SAID_AGAIN = re.compile(r"(?:^|,)\s*(?:version|build)\s*=")
+# One that is never closed ends with the text: else each quote would be searched to there again.
+_QUOTED = re.compile(
+    r"""
+    "(?:[^"\\]|\\.)*(?:"|\\?\Z) |
+    '(?:[^'\\]|\\.)*(?:'|\\?\Z)
+    """,
+    re.DOTALL | re.VERBOSE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,11 @@ def _each(specs: Any) -> Any:
     if not isinstance(specs, list):
         return specs
     return [bracketed(spec) if isinstance(spec, str) else spec for spec in specs]
+
+
+def without_quoted(text: str) -> str:
+    """What is left of a spec's keywords without quoted values."""
+    return _QUOTED.sub("", text)
 
 
 def bracketed(spec: str) -> str:
@@ -73,7 +89,7 @@ def parse(spec: str) -> Spec | None:
     if not rest:
         return Spec(name, keywords=keywords)
     parts = _version_and_build(rest)
-    if parts is None or _SAID_AGAIN.search(keywords):
+    if parts is None or _SAID_AGAIN.search(without_quoted(keywords)):
         return None
     return Spec(name, *parts, keywords=keywords)
 
@@ -96,9 +112,7 @@ def _clause(clause: str) -> str | None:
     """One part of a version spec with its operator; ``None`` where it is none."""
     found = _CLAUSE.fullmatch(clause)
     if not found:
-        return None
-    operator, version = found["operator"], found["version"]
-    globbed = version.endswith("*")
-    if operator == "=":
-        return version if globbed else f"{version}.*"
-    return clause if operator or "*" in version else f"=={version}"
+        return clause if clause == "*" else None
+    if found["operator"] == "=":
+        return found["literal"] + (found["glob"] or ".*")
+    return clause if found["operator"] or found["glob"] else f"=={clause}"
