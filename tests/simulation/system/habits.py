@@ -6,14 +6,10 @@ absent in others does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
 from sluice.keys import NOARCH, Subdir
-
-Stall = Callable[[str, str], bool]
-"""Tells of a request, by operation and key, whether functions tend to pause before it."""
 
 _CHANNELS = (
     (Subdir("team", "linux-64"), Subdir("team", "noarch")),

@@ -53,6 +53,22 @@ def test_an_unchanged_subdir_of_10_000_packages_costs_its_pages_and_eight_reques
     assert channel.total() + state.total() - state[LIST] <= 8
 
 
+def test_every_file_that_a_configuration_adds_costs_one_request_more() -> None:
+    world = World(subdir=Subdir("team", NOARCH))
+    world.add("alpha-1.0-0.conda")
+    world.merge()
+    assert is_quiet(Repairs(world).run())
+    requests(world)
+    assert is_quiet(Repairs(world).run())
+    plain = sum(requests(world), Counter())
+    world.configure("[sluice]\nrun-exports = true\nrepodata-bz2 = true\n")
+    world.merge()
+    assert is_quiet(Repairs(world).run())
+    requests(world)
+    assert is_quiet(Repairs(world).run())
+    assert sum(requests(world), Counter()) == plain + Counter(HeadObject=3)
+
+
 def test_one_subdir_asked_for_by_name_costs_no_more() -> None:
     world = large()
     requests(world)

@@ -24,7 +24,10 @@ from sluice.timestamps import timestamp_warning
 from sluice.view import PLAIN, Rules, View, view
 
 VERSION = 2
-"""Of shards: raised when one would be made otherwise of the same leaf.  2: with run exports."""
+"""Of shards: raised when one would be made otherwise of the same leaf.
+
+2: with run exports, and match specs of revision 3 in brackets.
+"""
 
 
 @dataclass(frozen=True, slots=True)
