@@ -18,7 +18,7 @@ from aws_lambda_powertools.utilities.batch import (
 )
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from sluice import events, s3, sqs
+from sluice import events, s3, s3client, sqs
 from sluice.concurrency import in_threads
 from sluice.events import ObjectEvent
 from sluice.extract import Extractor, extract
@@ -53,7 +53,7 @@ def settings() -> ExtractSettings:
 def extractor() -> Extractor:
     """Wire the core to AWS, once per execution environment."""
     common = settings().common
-    client = s3.make_client()
+    client = s3client.make_client()
     return Extractor(
         channel=s3.S3Store(client, common.channel_bucket),
         state=s3.S3Store(client, common.state_bucket),

@@ -18,7 +18,7 @@ from aws_lambda_powertools.utilities.batch import (
 )
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from sluice import debounce, s3, sqs
+from sluice import debounce, s3, s3client, sqs
 from sluice.channelwide import request as channel_request
 from sluice.channelwide.merging import ChannelReport, merge_channel
 from sluice.concurrency import in_threads
@@ -63,7 +63,7 @@ def queue() -> sqs.SqsQueue:
 def merger() -> Merger:
     """Wire the core to AWS, once per execution environment."""
     common = settings().common
-    client = s3.make_client()
+    client = s3client.make_client()
     channel = s3.S3Store(client, common.channel_bucket)
     state = s3.S3Store(client, common.state_bucket)
     return Merger(

@@ -18,7 +18,7 @@ from aws_lambda_powertools.utilities.batch import (
 )
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from sluice import s3, sqs
+from sluice import s3, s3client, sqs
 from sluice.concurrency import in_threads
 from sluice.limits import CONCURRENT_REQUESTS_MAX
 from sluice.reconcile.run import Reconciler, Report, parse_request, proceed, start
@@ -57,7 +57,7 @@ def queue() -> sqs.SqsQueue:
 def reconciler() -> Reconciler:
     """Wire the core to AWS, once per execution environment."""
     common = settings().common
-    s3_client, sqs_client = s3.make_client(), sqs.make_client()
+    s3_client, sqs_client = s3client.make_client(), sqs.make_client()
     return Reconciler(
         channel=s3.S3Store(s3_client, common.channel_bucket),
         state=s3.S3Store(s3_client, common.state_bucket),

@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
 
 from local.emulator import REGION
@@ -19,6 +18,7 @@ from sluice.merge import merge
 from sluice.merger import Merger
 from sluice.publish.publisher import Publisher
 from sluice.s3 import S3Store
+from sluice.s3client import Endpoint, make_client
 from sluice.settings import MergeSettings
 from sluice.sqs import SqsQueue
 from sluice.store import ETag, Headers
@@ -43,7 +43,7 @@ class DiesAfter(S3Store):
     """S3, used by a process that dies right after it wrote a certain key."""
 
     def __init__(self, bucket: str, last: str, endpoint: str) -> None:
-        super().__init__(boto3.client("s3", endpoint_url=endpoint, region_name=REGION), bucket)
+        super().__init__(make_client(Endpoint(REGION, endpoint)), bucket)
         self._last = last
 
     def put_if(
@@ -88,7 +88,8 @@ def test_what_a_killed_merge_committed_is_published_by_the_next(
         "noarch": 1,
     }
     assert channel.staged(subdir.name) == []
-    state = S3Store(channel.deployed.stack.s3, channel.deployed.stack.state_bucket)
+    stack = channel.deployed.stack
+    state = S3Store(make_client(Endpoint(REGION, stack.endpoint)), stack.state_bucket)
     head = read_head(state, subdir).head
     assert (head.generation, head.epoch) == (1, 1)  # nothing to commit a second time
 

@@ -6,13 +6,15 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+import boto3
 import pytest
-from moto import mock_aws
 
 from local.emulator import run_emulator
-from sluice.s3 import S3Store, make_client
+from sluice.s3 import S3Store
+from sluice.s3client import make_client
 from sluice.store import ObjectStore
 from tests.support.memory_store import MemoryStore
+from tests.support.moto_aws import moto_aws
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -27,6 +29,8 @@ class World(Protocol):
     store: ObjectStore
     gives_checksum_type: bool
     """moto never tells the type of a single PUT's checksum, AWS and MiniStack do."""
+    minds_conditions_on_parts: bool
+    """moto completes an upload in parts whatever its condition says, AWS and MiniStack do not."""
 
     def upload(
         self,
@@ -45,6 +49,7 @@ class MemoryWorld:
     """The in-memory store."""
 
     gives_checksum_type = True
+    minds_conditions_on_parts = True
 
     def __init__(self) -> None:
         memory = MemoryStore(page_size=PAGE_SIZE)
@@ -65,14 +70,14 @@ class MemoryWorld:
 
 
 class S3World:
-    """``S3Store`` on whatever the client talks to."""
+    """``S3Store`` on whatever the environment says is S3."""
 
-    def __init__(self, client: S3Client, bucket: str, *, gives_checksum_type: bool) -> None:
-        self.store: ObjectStore = S3Store(client, bucket)
-        self.gives_checksum_type = gives_checksum_type
-        self._client = client
+    def __init__(self, bucket: str, *, is_moto: bool) -> None:
+        self.store: ObjectStore = S3Store(make_client(), bucket)
+        self.gives_checksum_type = self.minds_conditions_on_parts = not is_moto
+        self._client: S3Client = boto3.client("s3")
         self._bucket = bucket
-        client.create_bucket(Bucket=bucket)
+        self._client.create_bucket(Bucket=bucket)
 
     def upload(
         self,
@@ -108,12 +113,12 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
             yield MemoryWorld()
         case "moto":
             monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", str(PAGE_SIZE))
-            with mock_aws():
-                yield S3World(make_client(), BUCKET, gives_checksum_type=False)
+            with moto_aws():
+                yield S3World(BUCKET, is_moto=True)
         case "ministack":
             monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("ministack"))
             bucket = f"{BUCKET}-{uuid.uuid4().hex[:8]}"
-            yield S3World(make_client(), bucket, gives_checksum_type=True)
+            yield S3World(bucket, is_moto=False)
 
 
 @pytest.fixture

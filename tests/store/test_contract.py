@@ -198,6 +198,29 @@ def test_bytes_that_come_back_match_an_old_condition(store: ObjectStore) -> None
     assert store.put_if("a", b"three", JSON, expected=old) is not None
 
 
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sluice.s3.WHOLE_PUT_BYTES_MAX", 5 * 2**20)
+    monkeypatch.setattr("sluice.s3.PART_BYTES", 5 * 2**20)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_what_is_written_in_parts_is_one_object_under_the_same_conditions(world: World) -> None:
+    store, body = world.store, bytes(range(256)) * 23_000
+    headers = Headers("text/plain", "no-cache", {"generation": "7"})
+    first = store.put_if("a", body, headers, expected=None)
+    stored = store.get("a")
+    assert stored is not None
+    assert (stored.body, stored.info.metadata) == (body, {"generation": "7"})
+    assert stored.info.etag == first
+    if world.minds_conditions_on_parts:
+        assert store.put_if("a", body + b"x", headers, expected=None) is None
+        assert store.put_if("a", body + b"x", headers, expected=NONE) is None
+        assert read(store, "a") == body
+    assert store.put_if("a", body + b"y", headers, expected=first) == head(store, "a").etag
+    assert read(store, "a") == body + b"y"
+
+
 # --- deleting ---------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""Requests of a real boto3 client that fail on their way, with botocore's resending around them.
+"""Requests of a real client that fail on their way, with its resending around them.
 
 What does not fail reaches moto.  ``scripted_aws`` answers everything itself; this is for whole
 functions, of which one operation meets a bad day.
@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-from botocore.awsrequest import AWSPreparedRequest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
+from sluice.s3client import S3Client
 from tests.support.scripted_aws import Answer, error, respond
 
 URL = "https://aws.test"
@@ -48,19 +49,39 @@ def failing(
     """
     met: list[str] = []
     left = math.inf if times is None else times
+
+    def fails(asked: str, sent: AWSPreparedRequest) -> bool:
+        nonlocal left
+        if asked != operation or not left or not where(sent.url):
+            return False
+        left -= 1
+        met.append(sent.url)
+        return True
+
+    if isinstance(client, S3Client):
+        send = client.send
+
+        def send_or_fail(sent: Any) -> AWSResponse:
+            if not fails(f"s3.{sent.context['operation']}", sent):
+                return send(sent)
+            if landed:
+                send(sent)
+            return respond(answer, sent)
+
+        with mock.patch.object(client, "send", send_or_fail):
+            yield met
+        return
+
     events = client.meta.events
     emit = events.emit
 
     def emit_or_fail(event: str, **about: Any) -> Any:
-        nonlocal left
-        if event != f"before-send.{operation}" or not left or not where(about["request"].url):
+        kind, _, asked = event.partition(".")
+        if kind != "before-send" or not fails(asked, about["request"]):
             return emit(event, **about)
-        sent: AWSPreparedRequest = about["request"]
-        left -= 1
-        met.append(sent.url)
         if landed:
             emit(event, **about)
-        return [(failing, respond(answer, sent))]
+        return [(failing, respond(answer, about["request"]))]
 
     # Not a handler of its own: botocore calls all of them, so moto would still do what was asked.
     with mock.patch.object(events, "emit", emit_or_fail):

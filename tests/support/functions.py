@@ -11,7 +11,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sluice import s3, sqs
+import boto3
+
+from sluice import sqs
 from tests.support.channel import conda
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +59,7 @@ class Stack:
     """Two buckets, a queue, and the functions wired to them by their environment alone."""
 
     queue_url: str
-    s3: Any = field(default_factory=s3.make_client)
+    s3: Any = field(default_factory=lambda: boto3.client("s3"))
     sqs: Any = field(default_factory=sqs.make_client)
     logs: list[dict[str, Any]] = field(default_factory=list)
     metrics: Metrics = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A boto3 client whose HTTP layer gives scripted answers, with botocore's own resending around it.
+"""Clients whose HTTP layer gives scripted answers, with their own resending around it.
 
 No emulator ever answers 409 or 503, or breaks a connection; S3 does.
 """
@@ -13,6 +13,8 @@ from typing import Any
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
+
+from sluice.s3client import S3Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,11 @@ class Script:
         self._answers = list(answers)
 
     def attach(self, client: Any) -> None:
-        """Stand in for the network of one client."""
-        client.meta.events.register_first("before-send", self._answer)
+        """Stand in for the network of one client, boto3's or ours."""
+        if isinstance(client, S3Client):
+            client.send = self._answer
+        else:
+            client.meta.events.register_first("before-send", self._answer)
 
     def _answer(self, request: AWSPreparedRequest, **_context: Any) -> AWSResponse:
         self.requests.append(request)

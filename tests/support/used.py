@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 from unittest import mock
+from xml.etree import ElementTree as ET
 
-from sluice import s3, sqs
+from sluice import s3client, sqs
+from sluice.s3client import Answer, Request, S3Client
 
 Use = tuple[str, str]
 """An action, and what it was used on: ``Channel/<key>``, ``State``, ``MergeQueue``."""
@@ -19,13 +21,18 @@ _OBJECT_ACTIONS = {
     "GetObject": "s3:GetObject",
     "HeadObject": "s3:GetObject",
     "PutObject": "s3:PutObject",
+    "CreateMultipartUpload": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+    "CompleteMultipartUpload": "s3:PutObject",
+    "AbortMultipartUpload": "s3:AbortMultipartUpload",
 }
 _QUEUE_ACTIONS = {
     "ChangeMessageVisibility": "sqs:ChangeMessageVisibility",
     "SendMessage": "sqs:SendMessage",
     "SendMessageBatch": "sqs:SendMessage",
 }
-_ABSENT = ("404", "NoSuchKey")
+_NOT_FOUND = 404
+_NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
 
 @dataclass
@@ -43,7 +50,7 @@ class Recorder:
     def acting(self, function: str) -> Iterator[None]:
         """Hold what clients do that are made meanwhile against this function."""
         self._function = function
-        with self._watching(s3), self._watching(sqs):
+        with self._watching(s3client), self._watching(sqs):
             yield
 
     def _watching(self, adapter: ModuleType) -> AbstractContextManager[object]:
@@ -56,35 +63,41 @@ class Recorder:
 
     def _watched(self, client: Any) -> Any:
         uses = self.used.setdefault(self._function, set())
+        if isinstance(client, S3Client):
+            return self._watched_s3(client, uses)
 
-        def requested(
-            params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any
-        ) -> None:
-            uses.update(self._uses(model.name, params))
-            context["key of"] = params.get("Bucket")
-
-        def answered(parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-            # Only who may list a bucket is told that a key is absent; others get a 403.
-            if parsed.get("Error", {}).get("Code") in _ABSENT:
-                uses.add(("s3:ListBucket", self.buckets[context["key of"]]))
+        def requested(params: dict[str, Any], model: Any, **_: Any) -> None:
+            uses.add((_QUEUE_ACTIONS[model.name], self.queues[params["QueueUrl"]]))
 
         client.meta.events.register("provide-client-params", requested)
-        client.meta.events.register("after-call", answered)
         return client
 
-    def _uses(self, operation: str, params: Mapping[str, Any]) -> Iterator[Use]:
-        if operation in _QUEUE_ACTIONS:
-            yield _QUEUE_ACTIONS[operation], self.queues[params["QueueUrl"]]
-            return
-        bucket = self.buckets[params["Bucket"]]
-        if operation in _OBJECT_ACTIONS:
-            yield _OBJECT_ACTIONS[operation], f"{bucket}/{params['Key']}"
-            if "IfMatch" in params:  # S3 User Guide, "Conditional requests": to compare is to read
-                yield "s3:GetObject", f"{bucket}/{params['Key']}"
-        elif operation == "DeleteObjects":
-            for one in params["Delete"]["Objects"]:
-                yield "s3:DeleteObject", f"{bucket}/{one['Key']}"
-        elif operation == "ListObjectsV2":
+    def _watched_s3(self, client: S3Client, uses: set[Use]) -> S3Client:
+        call = client.call
+
+        def watched(request: Request) -> Answer:
+            uses.update(self._uses(request))
+            answer = call(request)
+            # Only who may list a bucket is told that a key is absent; others get a 403.
+            if answer.status == _NOT_FOUND:
+                uses.add(("s3:ListBucket", self.buckets[request.bucket]))
+            return answer
+
+        client.call = watched  # type: ignore[method-assign]
+        return client
+
+    def _uses(self, request: Request) -> Iterator[Use]:
+        bucket = self.buckets[request.bucket]
+        if request.operation in _OBJECT_ACTIONS:
+            yield _OBJECT_ACTIONS[request.operation], f"{bucket}/{request.key}"
+            # S3 User Guide, "Conditional requests": to compare is to read.
+            if "If-Match" in request.headers:
+                yield "s3:GetObject", f"{bucket}/{request.key}"
+        elif request.operation == "DeleteObjects":
+            document = ET.fromstring(bytes(request.body))  # noqa: S314 - our own
+            for key in document.iter(f"{_NAMESPACE}Key"):
+                yield "s3:DeleteObject", f"{bucket}/{key.text}"
+        elif request.operation == "ListObjectsV2":
             yield "s3:ListBucket", bucket
         else:
-            raise AssertionError(f"{operation}: which permission does it need?")
+            raise AssertionError(f"{request.operation}: which permission does it need?")

@@ -15,7 +15,8 @@ from urllib3.exceptions import ReadTimeoutError as URLLib3ReadTimeoutError
 
 from sluice.errors import Archived, Changed, Unavailable
 from sluice.limits import ATTEMPTS_MAX
-from sluice.s3 import S3Store, make_client
+from sluice.s3 import S3Store
+from sluice.s3client import make_client
 from sluice.store import ETag, Headers, ObjectInfo
 from tests.support.scripted_aws import Answer, Script, error
 
@@ -42,7 +43,7 @@ REFUSED = [
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
 
 
 def scripted(*answers: Answer | Exception) -> tuple[S3Store, Script]:
@@ -156,7 +157,7 @@ def test_head_hands_on_everything_that_s3_says() -> None:
         sha256=digest.hex(),
         encryption="aws:kms",
     )
-    assert script.requests[0].headers["x-amz-checksum-mode"] == b"ENABLED"
+    assert script.requests[0].headers["x-amz-checksum-mode"] == "ENABLED"
 
 
 @pytest.mark.parametrize("kind", ["COMPOSITE", None])
@@ -216,8 +217,8 @@ def test_a_range_is_asked_for_once_and_under_the_condition() -> None:
     store, script = scripted(Answer(206, FOUND, b"456"))
     assert store.read_range("k", 4, 3, if_match=ETAG) == b"456"
     (request,) = script.requests
-    assert request.headers["Range"] == b"bytes=4-6"
-    assert request.headers["If-Match"] == ETAG.encode()
+    assert request.headers["Range"] == "bytes=4-6"
+    assert request.headers["If-Match"] == ETAG
     assert "x-amz-checksum-mode" not in request.headers  # it would be of the whole object
 
 
@@ -274,7 +275,7 @@ def test_a_write_whose_answer_was_lost_meets_itself_and_does_not_call_that_a_suc
     """S3 stored it, the answer was lost, botocore sent it again: 412, for its own write."""
     store, script = scripted(lost, error(412, "PreconditionFailed"))
     assert store.put_if("k", b"x", JSON, expected=ETAG) is None
-    assert [request.headers["If-Match"] for request in script.requests] == [ETAG.encode()] * 2
+    assert [request.headers["If-Match"] for request in script.requests] == [ETAG] * 2
 
 
 @pytest.mark.parametrize("failure", UNANSWERED)
@@ -300,13 +301,109 @@ def test_the_conditions_and_headers_of_a_write_reach_s3() -> None:
     assert store.put_if("k", b"x", headers, expected=None) == ETAG
     assert store.put_if("k", b"x", headers, expected=ETAG) == ETAG
     over_nothing, over_a_version = (request.headers for request in script.requests)
-    assert over_nothing["If-None-Match"] == b"*"
+    assert over_nothing["If-None-Match"] == "*"
     assert "If-Match" not in over_nothing
-    assert over_a_version["If-Match"] == ETAG.encode()
+    assert over_a_version["If-Match"] == ETAG
     assert "If-None-Match" not in over_a_version
-    assert over_nothing["Content-Type"] == b"text/plain"
-    assert over_nothing["Cache-Control"] == b"no-cache"
-    assert over_nothing["x-amz-meta-generation"] == b"7"
+    assert over_nothing["Content-Type"] == "text/plain"
+    assert over_nothing["Cache-Control"] == "no-cache"
+    assert over_nothing["x-amz-meta-generation"] == "7"
+
+
+# --- writing in parts -------------------------------------------------------------------------
+
+BEGUN = Answer(body=b"<R><UploadId>u</UploadId></R>")
+PART = Answer(headers={"ETag": '"part"'})
+DONE = Answer(body=b"<R><ETag>&quot;whole-2&quot;</ETag></R>")
+GIVEN_UP = Answer(204)
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sluice.s3.WHOLE_PUT_BYTES_MAX", 4)
+    monkeypatch.setattr("sluice.s3.PART_BYTES", 3)
+    monkeypatch.setattr("sluice.s3.PARTS_AT_ONCE", 1)
+
+
+def put_large(store: S3Store, *, expected: ETag | None = ETAG) -> ETag | None:
+    return store.put_if("k", b"abcde", Headers("text/plain", None, {"a": "b"}), expected=expected)
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("expected", [None, ETAG], ids=["over-nothing", "over-a-version"])
+def test_what_is_large_is_written_in_parts_and_their_completion_has_the_condition(
+    expected: ETag | None,
+) -> None:
+    store, script = scripted(BEGUN, PART, PART, DONE)
+    assert put_large(store, expected=expected) == '"whole-2"'
+    begin, one, two, complete = script.requests
+    assert begin.headers["Content-Type"] == "text/plain"
+    assert begin.headers["x-amz-meta-a"] == "b"
+    assert [one.body, two.body] == [b"abc", b"de"]
+    assert [request.url.partition("?")[2] for request in (one, two, complete)] == [
+        *("partNumber=1&uploadId=u", "partNumber=2&uploadId=u", "uploadId=u")
+    ]
+    conditions = {name: complete.headers.get(name) for name in ("If-Match", "If-None-Match")}
+    assert conditions == {"If-Match": expected, "If-None-Match": None if expected else "*"}
+    assert isinstance(complete.body, bytes)
+    for request in (one, two):
+        assert request.headers["x-amz-checksum-crc32"].encode() in complete.body
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize(
+    "answer",
+    [
+        error(412, "PreconditionFailed"),
+        error(409, "ConditionalRequestConflict"),
+        error(404, "NoSuchUpload"),
+        Answer(body=b"<Error><Code>InternalError</Code></Error>"),
+    ],
+    ids=["412", "409", "no-upload", "an-error-behind-200"],
+)
+def test_parts_that_are_not_plainly_completed_are_given_up_and_not_known_to_have_landed(
+    answer: Answer,
+) -> None:
+    store, script = scripted(BEGUN, PART, PART, answer, GIVEN_UP)
+    assert put_large(store) is None
+    assert script.requests[-1].method == "DELETE"
+    assert script.exhausted
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("lost", UNANSWERED)
+def test_parts_whose_completion_is_never_answered_are_not_known_to_have_landed(
+    lost: Answer | Exception,
+) -> None:
+    store, script = scripted(BEGUN, PART, PART, *repeat(lost, ATTEMPTS_MAX), GIVEN_UP)
+    assert put_large(store) is None
+    assert script.exhausted
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_an_upload_whose_parts_are_refused_is_given_up() -> None:
+    store, script = scripted(BEGUN, PART, error(403, "AccessDenied"), GIVEN_UP)
+    with pytest.raises(Unavailable, match="UploadPart s3://channel/k: status 403 AccessDenied"):
+        put_large(store)
+    assert script.exhausted
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_an_upload_that_cannot_be_given_up_is_left_to_the_lifecycle_rule() -> None:
+    lost = error(412, "PreconditionFailed")
+    store, script = scripted(
+        BEGUN, PART, PART, lost, *repeat(ConnectionClosedError(endpoint_url=URL), ATTEMPTS_MAX)
+    )
+    assert put_large(store) is None
+    assert script.exhausted
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("answer", [error(403, "AccessDenied"), Answer(body=b"<R/>")])
+def test_an_upload_that_cannot_begin_is_unavailable(answer: Answer) -> None:
+    store, _ = scripted(answer)
+    with pytest.raises(Unavailable, match="CreateMultipartUpload s3://channel/k: "):
+        put_large(store)
 
 
 # --- deleting and listing ---------------------------------------------------------------------

@@ -66,10 +66,18 @@ MARKS_MAX = 1000
 # --- S3 and SQS ---------------------------------------------------------------------------
 ATTEMPTS_MAX = 4
 """Of one request, by the SDK; then the queue retries the whole message."""
+RETRY_WAIT_SECONDS_MAX = 20
+"""Between two tries of one request."""
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20
 """Between two pieces of an answer, not for the whole of it."""
 STREAM_CHUNK_BYTES = MIB
+WHOLE_PUT_BYTES_MAX = 64 * MIB
+"""Up to here an object is written with one request."""
+PART_BYTES = 32 * MIB
+"""Of a larger one, per request; S3 takes 5 MiB to 5 GiB."""
+PARTS_AT_ONCE = 4
+"""Of one upload; a connection to S3 carries less than a function's network does."""
 KEYS_PER_DELETE_MAX = 1000
 """What S3's DeleteObjects takes."""
 MESSAGES_PER_BATCH_MAX = 10

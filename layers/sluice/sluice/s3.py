@@ -1,71 +1,57 @@
-"""``ObjectStore`` on S3, with boto3.
+"""``ObjectStore`` on S3.
 
 The one place that knows S3's status codes.  Four of its habits shape this module:
 
 - only a GET tells a missing key (``NoSuchKey``) from a missing bucket; HEAD says 404 to both;
 - under ``If-Match`` a missing key is 404, another version 412, a concurrent operation 409;
-- botocore resends a PUT whose answer was lost, and then reports 412 for its own write;
-- botocore does not resend what breaks in the middle of a body.
+- what is sent again because its answer was lost then meets itself: 412 for one's own write;
+- what breaks in the middle of a body is not sent again.
 """
 
 from __future__ import annotations
 
-from base64 import b64decode
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import hashlib
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Protocol
+from zlib import crc32
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-from urllib3.exceptions import HTTPError
-
+from sluice import s3xml
 from sluice.errors import Archived, Changed, Unavailable
 from sluice.limits import (
-    ATTEMPTS_MAX,
-    CONCURRENT_REQUESTS_MAX,
-    CONNECT_TIMEOUT_SECONDS,
     KEYS_PER_DELETE_MAX,
-    READ_TIMEOUT_SECONDS,
+    PART_BYTES,
+    PARTS_AT_ONCE,
     STREAM_CHUNK_BYTES,
+    WHOLE_PUT_BYTES_MAX,
+)
+from sluice.s3client import (
+    CHECKSUM,
+    NO_ANSWER,
+    REFUSED_FROM,
+    Answer,
+    Garbled,
+    Request,
+    S3Client,
+    checksum,
 )
 from sluice.store import ETag, Headers, ObjectInfo, OpenObject, StoredObject
 
-if TYPE_CHECKING:
-    from botocore.response import StreamingBody
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import (
-        GetObjectOutputTypeDef,
-        GetObjectRequestTypeDef,
-        HeadObjectOutputTypeDef,
-        ListObjectsV2RequestPaginateTypeDef,
-        PutObjectRequestTypeDef,
-    )
-
+PARTIAL_CONTENT = 206
 NOT_FOUND = 404
 CONFLICT = 409
 PRECONDITION_FAILED = 412
 SERVER_ERROR = 500
-PARTIAL_CONTENT = 206
 
-# No answer at all.  botocore lets urllib3's error through where TLS fails in the middle of a body.
-_NO_ANSWER = (BotoCoreError, HTTPError)
+_FAILED = (*NO_ANSWER, Garbled)
 _KEYS_NAMED_MAX = 5
-
-
-def make_client() -> S3Client:
-    """Make a client for the region and endpoint of the environment; safe to share by threads."""
-    return boto3.client(
-        "s3",
-        config=Config(
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS_MAX},
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            read_timeout=READ_TIMEOUT_SECONDS,
-            max_pool_connections=CONCURRENT_REQUESTS_MAX,
-            # Checked where we ask for it: otherwise each ranged read would carry the mode.
-            response_checksum_validation="when_required",
-        ),
-    )
+_METADATA = "x-amz-meta-"
+_CHECKED = {"x-amz-checksum-mode": "ENABLED"}
+"""Asks for the checksum of a whole object, to hold its body against."""
 
 
 class S3Store:
@@ -78,15 +64,11 @@ class S3Store:
 
     def head(self, key: str) -> ObjectInfo | None:
         """See ``ObjectStore.head``."""
-        try:
-            answer = self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
-        except ClientError as error:
-            if _status(error) != NOT_FOUND:
-                raise self._unavailable("HeadObject", key, error) from error
-        except _NO_ANSWER as error:
-            raise self._unavailable("HeadObject", key, error) from error
-        else:
+        answer = self._call(Request("HeadObject", "HEAD", self._bucket, key, headers=_CHECKED))
+        if answer.status < REFUSED_FROM:
             return _describe(key, answer)
+        if answer.status != NOT_FOUND:
+            raise self._unavailable("HeadObject", key, answer.refusal)
         if self._bucket_seen:
             return None
         # The answer to a HEAD has no body that could say what is missing, the key or the
@@ -103,147 +85,235 @@ class S3Store:
     @contextmanager
     def open(self, key: str, *, if_match: ETag | None = None) -> Iterator[OpenObject | None]:
         """See ``ObjectStore.open``."""
-        request: GetObjectRequestTypeDef = {
-            "Bucket": self._bucket,
-            "Key": key,
-            "ChecksumMode": "ENABLED",
-        }
-        if if_match is not None:
-            request["IfMatch"] = if_match
-        answer = self._get(request)
+        answer = self._get(key, _CHECKED, if_match)
         if answer is None:
             yield None
             return
         try:
-            yield OpenObject(_describe(key, answer), self._chunks(key, answer["Body"]))
+            yield OpenObject(_describe(key, answer), self._checked(key, answer))
         finally:
-            answer["Body"].close()
+            answer.close()
 
     def read_range(self, key: str, start: int, length: int, *, if_match: ETag) -> bytes:
         """See ``ObjectStore.read_range``."""
-        answer = self._get(
-            {
-                "Bucket": self._bucket,
-                "Key": key,
-                "Range": f"bytes={start}-{start + length - 1}",
-                "IfMatch": if_match,
-            }
-        )
+        asked = {"Range": f"bytes={start}-{start + length - 1}"}
+        answer = self._get(key, asked, if_match)
         if answer is None:  # never under If-Match
             raise Changed(f"GetObject {self._url(key)}: it is gone")
         try:
             # A server may ignore the range (200) or cut it at the end of the object: look
             # before reading what might be the whole of a large package.
-            status = answer["ResponseMetadata"]["HTTPStatusCode"]
-            offered = answer["ContentLength"]
-            if status != PARTIAL_CONTENT or offered != length:
+            if answer.status != PARTIAL_CONTENT or answer.length != length:
                 raise Unavailable(
                     f"GetObject {self._url(key)}: asked for {length} bytes from {start}, "
-                    f"was offered {offered} (status {status})"
+                    f"was offered {answer.length} (status {answer.status})"
                 )
-            return b"".join(self._chunks(key, answer["Body"]))
+            return b"".join(self._chunks(key, answer))
         finally:
-            answer["Body"].close()
+            answer.close()
 
     def put(self, key: str, body: bytes, headers: Headers) -> None:
         """See ``ObjectStore.put``."""
-        try:
-            self._client.put_object(**self._put_request(key, body, headers))
-        except (ClientError, *_NO_ANSWER) as error:
-            raise self._unavailable("PutObject", key, error) from error
+        answer = self._call(self._put_request(key, body, _told(headers)))
+        if answer.status >= REFUSED_FROM:
+            raise self._unavailable("PutObject", key, answer.refusal)
 
     def put_if(
         self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
     ) -> ETag | None:
-        """See ``ObjectStore.put_if``."""
-        request = self._put_request(key, body, headers)
-        if expected is None:
-            request["IfNoneMatch"] = "*"
-        else:
-            request["IfMatch"] = expected
+        """See ``ObjectStore.put_if``.  What is large is sent in parts, several at once."""
+        condition = {"If-None-Match": "*"} if expected is None else {"If-Match": expected}
+        if len(body) > WHOLE_PUT_BYTES_MAX:
+            return self._put_parts(key, body, headers, condition)
         try:
-            return ETag(self._client.put_object(**request)["ETag"])
-        except ClientError as error:
-            status = _status(error)
-            vanished = status == NOT_FOUND and _code(error) == "NoSuchKey"
-            if vanished or status in (CONFLICT, PRECONDITION_FAILED) or status >= SERVER_ERROR:
-                return None
-            raise self._unavailable("PutObject", key, error) from error
-        except _NO_ANSWER:
+            answer = self._client.call(
+                self._put_request(key, body, {**_told(headers), **condition})
+            )
+        except _FAILED:
             return None
+        return self._landed(answer, "PutObject", key, answer.headers.get("ETag"))
 
     def delete(self, keys: Sequence[str]) -> None:
         """See ``ObjectStore.delete``."""
         for first in range(0, len(keys), KEYS_PER_DELETE_MAX):
             chunk = keys[first : first + KEYS_PER_DELETE_MAX]
-            try:
-                answer = self._client.delete_objects(
-                    Bucket=self._bucket,
-                    Delete={"Objects": [{"Key": key} for key in chunk], "Quiet": True},
-                )
-            except (ClientError, *_NO_ANSWER) as error:
-                raise self._unavailable("DeleteObjects", _some(chunk), error) from error
-            if errors := answer.get("Errors"):
-                kept = _some([error.get("Key", "?") for error in errors])
-                codes = ", ".join(sorted({error.get("Code", "?") for error in errors}))
-                raise self._unavailable("DeleteObjects", kept, codes)
+            body = s3xml.deletion(chunk)
+            # S3-compatible servers of before 2025 know no other checksum here.
+            md5 = hashlib.md5(body, usedforsecurity=False).digest()
+            answer = self._call(
+                Request(
+                    "DeleteObjects",
+                    "POST",
+                    self._bucket,
+                    query={"delete": ""},
+                    headers={"Content-MD5": b64encode(md5).decode()},
+                    body=body,
+                    gives_document=True,
+                ),
+                of=_some(chunk),
+            )
+            if answer.document is None or answer.status >= REFUSED_FROM:
+                raise self._unavailable("DeleteObjects", _some(chunk), answer.refusal)
+            if left := s3xml.not_deleted(answer.document):
+                codes = ", ".join(sorted({one.code for one in left}))
+                raise self._unavailable("DeleteObjects", _some([one.key for one in left]), codes)
 
     def list(
         self, prefix: str, *, delimiter: str | None = None, after: str | None = None
     ) -> Iterator[ObjectInfo]:
         """See ``ObjectStore.list``."""
-        # botocore asks for URL-encoded keys and decodes them itself; asking for it here would
-        # turn the decoding off.
-        request: ListObjectsV2RequestPaginateTypeDef = {"Bucket": self._bucket, "Prefix": prefix}
+        query = {"list-type": "2", "encoding-type": "url", "prefix": prefix}
         if delimiter is not None:
-            request["Delimiter"] = delimiter
+            query["delimiter"] = delimiter
         if after is not None:
-            request["StartAfter"] = after
-        try:
-            for page in self._client.get_paginator("list_objects_v2").paginate(**request):
-                for found in page.get("Contents", ()):
-                    yield ObjectInfo(
-                        key=found["Key"],
-                        etag=ETag(found["ETag"]),
-                        size=found["Size"],
-                        modified=int(found["LastModified"].timestamp()),
-                    )
-        except (ClientError, *_NO_ANSWER) as error:
-            raise self._unavailable("ListObjectsV2", prefix, error) from error
+            query["start-after"] = after
+        while True:
+            answer = self._call(
+                Request("ListObjectsV2", "GET", self._bucket, query=query, gives_document=True),
+                of=prefix,
+            )
+            if answer.document is None or answer.status >= REFUSED_FROM:
+                raise self._unavailable("ListObjectsV2", prefix, answer.refusal)
+            try:
+                page = s3xml.listing(answer.document)
+            except (KeyError, ValueError) as error:
+                raise self._unavailable("ListObjectsV2", prefix, f"no listing: {error}") from error
+            yield from page.objects
+            if page.next_token is None:
+                return
+            query["continuation-token"] = page.next_token
 
-    def _get(self, request: GetObjectRequestTypeDef) -> GetObjectOutputTypeDef | None:
-        key = request["Key"]
-        try:
-            return self._client.get_object(**request)
-        except ClientError as error:
-            code = _code(error)
-            if code == "InvalidObjectState":
-                raise Archived(f"GetObject {self._url(key)}: {error}") from error
-            if code == "NoSuchKey" and "IfMatch" not in request:
-                return None
-            if code == "NoSuchKey" or _status(error) == PRECONDITION_FAILED:
-                raise Changed(f"GetObject {self._url(key)}: {error}") from error
-            raise self._unavailable("GetObject", key, error) from error
-        except _NO_ANSWER as error:
-            raise self._unavailable("GetObject", key, error) from error
+    def _put_parts(
+        self, key: str, body: bytes, headers: Headers, condition: Mapping[str, str]
+    ) -> ETag | None:
+        """Upload in parts, whose completion carries the condition.
 
-    def _chunks(self, key: str, body: StreamingBody) -> Iterator[bytes]:
-        try:
-            yield from body.iter_chunks(STREAM_CHUNK_BYTES)
-        except _NO_ANSWER as error:
-            raise self._unavailable("GetObject", key, error) from error
+        What a killed process leaves of it is removed by the bucket's lifecycle rule.
+        """
+        upload = partial(Request, bucket=self._bucket, key=key)
+        begun = self._call(
+            upload(
+                "CreateMultipartUpload",
+                "POST",
+                query={"uploads": ""},
+                headers={**_told(headers), "x-amz-checksum-algorithm": "CRC32"},
+                gives_document=True,
+            )
+        )
+        upload_id = begun.document.findtext("UploadId") if begun.document is not None else None
+        if begun.status >= REFUSED_FROM or not upload_id:
+            raise self._unavailable("CreateMultipartUpload", key, begun.refusal)
 
-    def _put_request(self, key: str, body: bytes, headers: Headers) -> PutObjectRequestTypeDef:
-        request: PutObjectRequestTypeDef = {
-            "Bucket": self._bucket,
-            "Key": key,
-            "Body": body,
-            "ContentType": headers.content_type,
-            "Metadata": headers.metadata,
-        }
-        if headers.cache_control is not None:
-            request["CacheControl"] = headers.cache_control
-        return request
+        def put_part(number: int) -> s3xml.Part:
+            part = memoryview(body)[(number - 1) * PART_BYTES : number * PART_BYTES]
+            query = {"partNumber": str(number), "uploadId": upload_id}
+            crc = checksum(part)
+            answer = self._call(
+                upload("UploadPart", "PUT", query=query, headers={CHECKSUM: crc}, body=part)
+            )
+            if answer.status >= REFUSED_FROM:
+                raise self._unavailable("UploadPart", key, answer.refusal)
+            return s3xml.Part(answer.headers["ETag"], crc)
+
+        try:
+            with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
+                parts = list(pool.map(put_part, range(1, -(-len(body) // PART_BYTES) + 1)))
+            answer = self._client.call(
+                upload(
+                    "CompleteMultipartUpload",
+                    "POST",
+                    query={"uploadId": upload_id},
+                    headers=condition,
+                    body=s3xml.completion(parts),
+                    gives_document=True,
+                )
+            )
+        except Unavailable:
+            self._abort(key, upload_id)
+            raise
+        except _FAILED:
+            self._abort(key, upload_id)
+            return None
+        etag = answer.document.findtext("ETag") if answer.document is not None else None
+        if etag is None or answer.status >= REFUSED_FROM:
+            self._abort(key, upload_id)
+        return self._landed(answer, "CompleteMultipartUpload", key, etag)
+
+    def _abort(self, key: str, upload_id: str) -> None:
+        """Give an upload up; where it is done already, nothing is left to give up."""
+        query = {"uploadId": upload_id}
+        with suppress(*_FAILED):  # the lifecycle rule does it, too
+            self._client.call(
+                Request("AbortMultipartUpload", "DELETE", self._bucket, key, query=query)
+            )
+
+    def _landed(self, answer: Answer, operation: str, key: str, etag: str | None) -> ETag | None:
+        """What a conditional write came to, see ``ObjectStore.put_if``."""
+        status = answer.status
+        if status < REFUSED_FROM and etag:
+            return ETag(etag)
+        vanished = status == NOT_FOUND and answer.code in ("NoSuchKey", "NoSuchUpload")
+        # A completion that fails while S3 works on it says so behind a 200.
+        unsettled = status < REFUSED_FROM or status >= SERVER_ERROR
+        if vanished or unsettled or status in (CONFLICT, PRECONDITION_FAILED):
+            return None
+        raise self._unavailable(operation, key, answer.refusal)
+
+    def _get(self, key: str, headers: Mapping[str, str], if_match: ETag | None) -> Answer | None:
+        """Start a GET; ``None`` where there is no such key and no condition."""
+        condition = {} if if_match is None else {"If-Match": if_match}
+        answer = self._call(
+            Request(
+                "GetObject",
+                "GET",
+                self._bucket,
+                key,
+                headers={**headers, **condition},
+                streams=True,
+            )
+        )
+        if answer.status < REFUSED_FROM:
+            return answer
+        if answer.code == "InvalidObjectState":
+            raise Archived(f"GetObject {self._url(key)}: {answer.refusal}")
+        if answer.code == "NoSuchKey" and if_match is None:
+            return None
+        if answer.code == "NoSuchKey" or answer.status == PRECONDITION_FAILED:
+            raise Changed(f"GetObject {self._url(key)}: {answer.refusal}")
+        raise self._unavailable("GetObject", key, answer.refusal)
+
+    def _checked(self, key: str, answer: Answer) -> Iterator[bytes]:
+        """The body of a whole object, held against the checksum that S3 has of it."""
+        kind, expected = _checksum_of(answer)
+        for chunk in self._chunks(key, answer):
+            if kind:
+                kind.update(chunk)
+            yield chunk
+        if kind and kind.digest() != expected:
+            raise self._unavailable("GetObject", key, "the body does not match its checksum")
+
+    def _chunks(self, key: str, answer: Answer) -> Iterator[bytes]:
+        left = answer.length
+        try:
+            while chunk := answer.read(STREAM_CHUNK_BYTES):
+                left -= len(chunk)
+                yield chunk
+        except NO_ANSWER as error:
+            raise self._unavailable("GetObject", key, error) from error
+        if left:
+            raise self._unavailable("GetObject", key, f"the body ends {left} bytes early")
+
+    def _put_request(self, key: str, body: bytes, headers: Mapping[str, str]) -> Request:
+        checked = {**headers, CHECKSUM: checksum(body)}
+        return Request("PutObject", "PUT", self._bucket, key, headers=checked, body=body)
+
+    def _call(self, request: Request, *, of: str | None = None) -> Answer:
+        """Send a request; ``of`` is what to name where it is not about one key."""
+        try:
+            return self._client.call(request)
+        except _FAILED as error:
+            name = request.key if of is None else of
+            raise self._unavailable(request.operation, name, error) from error
 
     def _unavailable(self, operation: str, key: str, reason: object) -> Unavailable:
         return Unavailable(f"{operation} {self._url(key)}: {reason}")
@@ -252,28 +322,59 @@ class S3Store:
         return f"s3://{self._bucket}/{key}"
 
 
-def _describe(key: str, answer: GetObjectOutputTypeDef | HeadObjectOutputTypeDef) -> ObjectInfo:
+class _Checksum(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+    def digest(self) -> bytes: ...
+
+
+class _Crc32:
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, data: bytes, /) -> None:
+        self._value = crc32(data, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(4, "big")
+
+
+def _checksum_of(answer: Answer) -> tuple[_Checksum | None, bytes]:
+    """Of a body, what to compute and what to expect; those of parts alone (``…-3``) do not help."""
+    for name, kind in (("crc32", _Crc32), ("sha256", hashlib.sha256)):
+        told = answer.headers.get(f"x-amz-checksum-{name}")
+        if told and "-" not in told:
+            return kind(), b64decode(told)
+    return None, b""
+
+
+def _told(headers: Headers) -> dict[str, str]:
+    told = {"Content-Type": headers.content_type}
+    if headers.cache_control is not None:
+        told["Cache-Control"] = headers.cache_control
+    return told | {f"{_METADATA}{name}": value for name, value in headers.metadata.items()}
+
+
+def _describe(key: str, answer: Answer) -> ObjectInfo:
     # The digest of a multipart upload is one of its parts' digests (COMPOSITE).  A server that
     # does not give the type is not believed: reading the object once is cheaper than an index
     # with a digest that no client can reproduce.
-    sha256 = answer.get("ChecksumSHA256") if answer.get("ChecksumType") == "FULL_OBJECT" else None
+    headers = answer.headers
+    whole = headers.get("x-amz-checksum-type") == "FULL_OBJECT"
+    sha256 = headers.get("x-amz-checksum-sha256") if whole else None
     return ObjectInfo(
         key=key,
-        etag=ETag(answer["ETag"]),
-        size=answer["ContentLength"],
-        modified=int(answer["LastModified"].timestamp()),
-        metadata={name.lower(): value for name, value in answer["Metadata"].items()},
+        etag=ETag(headers["ETag"]),
+        size=answer.length,
+        modified=int(parsedate_to_datetime(headers["Last-Modified"]).timestamp()),
+        metadata={
+            name.lower().removeprefix(_METADATA): value
+            for name, value in headers.items()
+            if name.lower().startswith(_METADATA)
+        },
         sha256=b64decode(sha256).hex() if sha256 else None,
-        encryption=answer.get("ServerSideEncryption"),
+        encryption=headers.get("x-amz-server-side-encryption"),
     )
-
-
-def _status(error: ClientError) -> int:
-    return error.response["ResponseMetadata"]["HTTPStatusCode"]
-
-
-def _code(error: ClientError) -> str:
-    return error.response["Error"]["Code"]
 
 
 def _some(keys: Sequence[str]) -> str:

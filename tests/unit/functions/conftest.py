@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import ModuleType
 
+import boto3
 import pytest
-from moto import mock_aws
 
-from sluice import s3, sqs
+from sluice import sqs
 from tests.support.functions import (
     BUCKET,
     OWNER,
@@ -20,13 +20,14 @@ from tests.support.functions import (
     load,
 )
 from tests.support.memory_queue import MemoryQueue
+from tests.support.moto_aws import moto_aws
 from tests.support.story import Story
 
 
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    with mock_aws():
-        client = s3.make_client()
+    with moto_aws():
+        client = boto3.client("s3")
         for bucket in (BUCKET, STATE):
             client.create_bucket(Bucket=bucket)
         url = sqs.make_client().create_queue(
@@ -87,5 +88,5 @@ def reconcile(stack: Stack) -> ModuleType:
 @pytest.fixture
 def story(stack: Stack, reconcile: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Story:
     assert reconcile  # has made the queues
-    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
     return Story(stack)

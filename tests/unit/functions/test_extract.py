@@ -184,9 +184,14 @@ def test_what_is_no_package_of_ours_is_passed_over_without_a_word(
 def test_the_size_that_an_event_tells_saves_a_request(stack: Stack, extract: ModuleType) -> None:
     upload(stack)
     looks: list[str] = []
-    extract.extractor().channel._client.meta.events.register(
-        "provide-client-params.s3.*", lambda model, **_: looks.append(model.name)
-    )
+    client = extract.extractor().channel._client
+    send = client.send
+
+    def look(request: Any) -> Any:
+        looks.append(request.context["operation"])
+        return send(request)
+
+    client.send = look
     stack.invoke(extract, batch(sqs_record(notification(KEY))))
     assert looks == ["GetObject", "PutObject"]
 

@@ -7,6 +7,8 @@ against ``template.yaml``.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from hashlib import sha256
 
@@ -14,7 +16,9 @@ import msgpack
 import pytest
 
 from sluice import zstd
+from sluice.s3client import S3Client
 from tests.support.channel import PATCHES, Package, conda, patch_package, tar_bz2
+from tests.support.faults import failing
 from tests.support.functions import (
     BACK,
     BUCKET,
@@ -26,6 +30,7 @@ from tests.support.functions import (
     notification,
     sqs_record,
 )
+from tests.support.scripted_aws import error
 from tests.support.story import Story
 from tests.support.template import statements
 from tests.support.used import Use
@@ -85,6 +90,21 @@ def index_as_others_do(stack: Stack, folder: str, *packages: Package, monolithic
         stack.s3.put_object(Bucket=BUCKET, Key=f"{folder}/{package.filename}", Body=package.body)
 
 
+@contextmanager
+def uploads_in_parts_that_fail_once(
+    monkeypatch: pytest.MonkeyPatch, client: S3Client
+) -> Iterator[None]:
+    """Somebody overwrites a file between its parts and their completion."""
+    lost = error(412, "PreconditionFailed")
+    operation = "s3.CompleteMultipartUpload"
+    with (
+        monkeypatch.context() as patch,
+        failing(client, operation, lost, times=1, where=lambda url: "repodata.json" in url),
+    ):
+        patch.setattr("sluice.s3.WHOLE_PUT_BYTES_MAX", 0)
+        yield
+
+
 def tell(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have everything happen that the functions know how to deal with."""
     stack = story.stack
@@ -124,6 +144,11 @@ def tell(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     request = {"channel": "demo", "subdir": "noarch", "not_before": 0}
     merge_client = story.apps["merge"].merger().channel._client
     story.fail("merge", batch(sqs_record(request)), "s3.ListObjectsV2", merge_client)
+
+    # An index that has become large.
+    story.upload(conda({**linux, "name": "large"}))
+    with uploads_in_parts_that_fail_once(monkeypatch, merge_client):
+        story.merge()
 
     # Weeks later; what was taken over is just about to be let go.
     story.age(days=30, bucket=BUCKET)

@@ -1,0 +1,266 @@
+"""Requests to S3's REST interface: signed, sent again where no answer came, answered.
+
+boto3's own S3 client takes a quarter of a second to make and a millisecond of CPU per request,
+more than all else that a cold extract does (docs/performance.md).  This one is made of the same
+parts, for the nine operations that sluice needs: botocore signs, finds credentials and keeps the
+connections; only its model of every operation is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import quote, urlencode
+from xml.etree import ElementTree as ET
+from zlib import crc32
+
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
+from botocore.credentials import Credentials, EnvProvider
+from botocore.exceptions import BotoCoreError
+from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
+from urllib3.exceptions import HTTPError
+
+from sluice.errors import Misconfigured
+from sluice.limits import (
+    ATTEMPTS_MAX,
+    CONCURRENT_REQUESTS_MAX,
+    CONNECT_TIMEOUT_SECONDS,
+    READ_TIMEOUT_SECONDS,
+    RETRY_WAIT_SECONDS_MAX,
+)
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+NO_ANSWER = (BotoCoreError, HTTPError)
+"""No answer at all.  botocore lets urllib3's errors through where TLS fails in a body."""
+
+_TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
+_TRANSIENT_CODES = frozenset({"RequestTimeout", "RequestTimeTooSkewed"})
+REFUSED_FROM = 300
+"""Status of an answer that is no success."""
+CHECKSUM = "x-amz-checksum-crc32"
+"""Header with the checksum of what a PUT writes."""
+_URL_SUFFIXES = {"cn": "amazonaws.com.cn"}
+"""By the first part of a region's name; all others' names end in ``amazonaws.com``."""
+
+Send = Callable[[AWSPreparedRequest], AWSResponse]
+
+
+class _Unsigned:
+    """What the signer asks of a client's configuration.
+
+    A body has a checksum, which S3 holds against it; hashing it again for the signature would take
+    longer than anything else about a large file.
+    """
+
+    s3: ClassVar[Mapping[str, bool]] = {"payload_signing_enabled": False}
+
+
+class Garbled(Exception):
+    """A document that is none: as good as no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where S3 is, and how a bucket is named there."""
+
+    region: str
+    url: str | None = None
+    """Of an S3 that is not AWS's, which takes the bucket as the first part of the path."""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Endpoint:
+        """Read ``AWS_REGION`` and ``AWS_ENDPOINT_URL_S3``, or the more general ones of the SDKs.
+
+        Raises ``Misconfigured`` where there is no region.
+        """
+        region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION")
+        if not region:
+            raise Misconfigured("neither AWS_REGION nor AWS_DEFAULT_REGION is set")
+        url = env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL")
+        return cls(region, url.rstrip("/") if url else None)
+
+    def of(self, bucket: str) -> str:
+        """The URL that the keys of a bucket are appended to."""
+        if self.url:
+            return f"{self.url}/{bucket}"
+        suffix = _URL_SUFFIXES.get(self.region.partition("-")[0], "amazonaws.com")
+        host = f"s3.{self.region}.{suffix}"
+        # No certificate is for a host with further dots in it.
+        return f"https://{host}/{bucket}" if "." in bucket else f"https://{bucket}.{host}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, before it is signed."""
+
+    operation: str
+    """As the API reference calls it."""
+    method: str
+    bucket: str
+    key: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """A body should come with its checksum there: it has no part in the signature."""
+    body: bytes | memoryview = b""
+    streams: bool = False
+    """Whether the answer's body is left to be read."""
+    gives_document: bool = False
+    """Whether the answer's body is XML, without which it is no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What S3 says to one request."""
+
+    status: int
+    headers: Mapping[str, str]
+    """By name, in whatever case."""
+    response: AWSResponse
+    document: Element | None = None
+    """The body, where it is XML: a result or an error."""
+
+    @property
+    def length(self) -> int:
+        """Bytes of the body that were announced."""
+        return int(self.headers.get("Content-Length", 0))
+
+    @property
+    def code(self) -> str:
+        """S3's own code of an error; empty where it gives none, as in an answer to HEAD."""
+        return (self.document.findtext("Code") or "") if self.document is not None else ""
+
+    @property
+    def refusal(self) -> str:
+        """What is to be said of an error."""
+        message = self.document.findtext("Message") if self.document is not None else None
+        return " ".join(filter(None, [f"status {self.status}", self.code, message]))
+
+    def read(self, size: int) -> bytes:
+        """Read up to ``size`` bytes of a body that streams; none behind its end."""
+        piece: bytes = self.response.raw.read(size)
+        return piece
+
+    def close(self) -> None:
+        """Drop the connection, unless the body was read to its end."""
+        self.response.raw.close()
+
+
+class S3Client:
+    """Sends requests to one S3; safe to share by threads."""
+
+    def __init__(
+        self, endpoint: Endpoint, credentials: Callable[[], Credentials], send: Send
+    ) -> None:
+        self._endpoint = endpoint
+        self._credentials = credentials
+        self.send = send
+        """Takes a signed request, whose context says its ``operation``.
+
+        Raises one of ``NO_ANSWER``.
+        """
+
+    def call(self, request: Request) -> Answer:
+        """Send a request until it is answered, at most ``ATTEMPTS_MAX`` times.
+
+        A refusal is an answer.  What is sent again may have been done already, so a conditional
+        write may meet itself.  Raises one of ``NO_ANSWER``, or ``Garbled``.
+        """
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            last = attempt == ATTEMPTS_MAX
+            try:
+                answer = self._attempt(request)
+            except (*NO_ANSWER, Garbled):
+                if last:
+                    raise
+            else:
+                transient = answer.status in _TRANSIENT_STATUSES or answer.code in _TRANSIENT_CODES
+                if last or not transient:
+                    return answer
+            # As botocore waits in its standard mode.
+            time.sleep(random.random() * min(2 ** (attempt - 1), RETRY_WAIT_SECONDS_MAX))  # noqa: S311
+        raise AssertionError("a loop that returns or raises")
+
+    def _attempt(self, request: Request) -> Answer:
+        response = self.send(self._signed(request))
+        status = response.status_code
+        if status < REFUSED_FROM and not request.gives_document:
+            return Answer(status, response.headers, response)
+        body = response.content
+        try:
+            document = ET.fromstring(body) if body else None  # noqa: S314 - S3's, over TLS
+        except ET.ParseError as error:
+            if status < REFUSED_FROM:
+                raise Garbled(f"a document that cannot be read: {error}") from error
+            document = None  # what stands before S3, a proxy say, has refused
+        if document is not None:
+            _forget_namespaces(document)
+        return Answer(status, response.headers, response, document)
+
+    def _signed(self, request: Request) -> AWSPreparedRequest:
+        url = f"{self._endpoint.of(request.bucket)}/{quote(request.key, safe='/~')}"
+        if request.query:
+            url += f"?{urlencode(request.query, quote_via=quote, safe='~')}"
+        unsigned = AWSRequest(
+            request.method,
+            url,
+            headers=request.headers,
+            data=request.body,
+            stream_output=request.streams,
+        )
+        unsigned.context["client_config"] = _Unsigned()
+        unsigned.context["operation"] = request.operation
+        credentials = self._credentials().get_frozen_credentials()
+        S3SigV4Auth(credentials, "s3", self._endpoint.region).add_auth(unsigned)
+        prepared: AWSPreparedRequest = unsigned.prepare()
+        return prepared
+
+
+def make_client(endpoint: Endpoint | None = None) -> S3Client:
+    """Make a client with the credentials of the environment, and its endpoint unless one is given.
+
+    Raises ``Misconfigured``.
+    """
+    endpoint = endpoint or Endpoint.from_env(os.environ)
+    session = URLLib3Session(
+        verify=os.environ.get("AWS_CA_BUNDLE") or True,  # type: ignore[arg-type] # a path, too
+        proxies=get_environ_proxies(endpoint.of("bucket")),
+        timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),  # type: ignore[arg-type] # or both
+        max_pool_connections=CONCURRENT_REQUESTS_MAX,
+    )
+    found = find_credentials()
+    return S3Client(endpoint, lambda: found, session.send)
+
+
+def find_credentials() -> Credentials:
+    """Those of the environment, where Lambda puts them, or wherever else the SDKs look.
+
+    Raises ``Misconfigured`` where there are none.
+    """
+    found = EnvProvider().load()
+    if found is None:
+        import botocore.session  # noqa: PLC0415 - its import is a quarter of that of boto3
+
+        found = botocore.session.get_session().get_credentials()
+    if found is None:
+        raise Misconfigured("there are no AWS credentials")
+    return found
+
+
+def checksum(body: bytes | memoryview) -> str:
+    """The CRC-32 of a body as S3's headers have it."""
+    return b64encode(crc32(body).to_bytes(4, "big")).decode()
+
+
+def _forget_namespaces(document: Element) -> None:
+    """Name elements as the API reference does; not every S3-compatible server gives a namespace."""
+    for element in document.iter():
+        element.tag = element.tag.rpartition("}")[2]

@@ -1,0 +1,110 @@
+"""What a request to S3 looks like on the wire, and where it goes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from botocore.credentials import Credentials
+from botocore.httpchecksum import Crc32Checksum
+
+from sluice.errors import Misconfigured
+from sluice.s3client import Endpoint, Request, S3Client, checksum, find_credentials, make_client
+from tests.support.scripted_aws import Answer, Script
+
+KEYS = Credentials("AKID", "secret", "token")
+
+
+def test_on_aws_a_bucket_is_part_of_the_host() -> None:
+    assert Endpoint("eu-central-1").of("b") == "https://b.s3.eu-central-1.amazonaws.com"
+    assert Endpoint("cn-north-1").of("b") == "https://b.s3.cn-north-1.amazonaws.com.cn"
+
+
+def test_a_bucket_with_dots_is_part_of_the_path_because_no_certificate_is_for_it() -> None:
+    assert Endpoint("us-east-1").of("a.b") == "https://s3.us-east-1.amazonaws.com/a.b"
+
+
+def test_on_another_s3_a_bucket_is_part_of_the_path() -> None:
+    assert Endpoint("us-east-1", "http://127.0.0.1:9").of("b") == "http://127.0.0.1:9/b"
+
+
+@pytest.mark.parametrize(
+    ("env", "endpoint"),
+    [
+        ({"AWS_REGION": "a", "AWS_DEFAULT_REGION": "b"}, Endpoint("a")),
+        ({"AWS_DEFAULT_REGION": "b"}, Endpoint("b")),
+        ({"AWS_REGION": "a", "AWS_ENDPOINT_URL": ""}, Endpoint("a")),
+        ({"AWS_REGION": "a", "AWS_ENDPOINT_URL": "http://x/"}, Endpoint("a", "http://x")),
+        (
+            {"AWS_REGION": "a", "AWS_ENDPOINT_URL": "http://x", "AWS_ENDPOINT_URL_S3": "http://y"},
+            Endpoint("a", "http://y"),
+        ),
+    ],
+)
+def test_the_environment_says_where_s3_is(env: dict[str, str], endpoint: Endpoint) -> None:
+    assert Endpoint.from_env(env) == endpoint
+
+
+def test_without_a_region_nothing_is_guessed() -> None:
+    with pytest.raises(Misconfigured, match="neither AWS_REGION nor AWS_DEFAULT_REGION is set"):
+        Endpoint.from_env({})
+
+
+def test_without_credentials_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "none")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "none")
+    with pytest.raises(Misconfigured, match="no AWS credentials"):
+        find_credentials()
+
+
+def test_a_client_of_the_environment_needs_nothing_else() -> None:
+    assert isinstance(make_client(), S3Client)
+
+
+def sent(request: Request) -> tuple[str, dict[str, str]]:
+    """What one request amounts to on the wire: its URL and its headers."""
+    script = Script(Answer())
+    client = S3Client(Endpoint("us-east-1"), lambda: KEYS, lambda _request: pytest.fail("sent"))
+    script.attach(client)
+    client.call(request)
+    (one,) = script.requests
+    return one.url, dict(one.headers.items())
+
+
+def test_a_key_stands_in_the_url_as_s3_decodes_it() -> None:
+    url, _ = sent(Request("GetObject", "GET", "b", "a b/+%2F~é!_x"))
+    assert url == "https://b.s3.us-east-1.amazonaws.com/a%20b/%2B%252F~%C3%A9%21_x"
+
+
+def test_a_blank_in_a_query_is_no_plus_sign() -> None:
+    url, _ = sent(Request("ListObjectsV2", "GET", "b", query={"prefix": "a b+c", "delete": ""}))
+    assert url == "https://b.s3.us-east-1.amazonaws.com/?prefix=a%20b%2Bc&delete="
+
+
+def test_a_request_is_signed_with_all_that_it_says() -> None:
+    _, headers = sent(
+        Request("PutObject", "PUT", "b", "k", headers={"If-Match": '"e"', "a": "b"}, body=b"body")
+    )
+    authorization = headers["Authorization"]
+    assert re.search(r"Credential=AKID/\d{8}/us-east-1/s3/aws4_request", authorization)
+    signed = re.search(r"SignedHeaders=([^,]+),", authorization)
+    assert signed
+    assert signed[1].split(";") == [
+        *("a", "host", "if-match", "x-amz-content-sha256"),
+        *("x-amz-date", "x-amz-security-token"),
+    ]
+    assert headers["X-Amz-Security-Token"] == "token"
+
+
+def test_a_checksum_is_written_as_botocore_writes_it() -> None:
+    theirs = Crc32Checksum()
+    theirs.update(b"body")
+    assert checksum(b"body") == theirs.b64digest()
+
+
+def test_a_body_has_no_part_in_the_signature() -> None:
+    _, headers = sent(Request("PutObject", "PUT", "b", "k", body=b"body"))
+    assert headers["X-Amz-Content-SHA256"] == "UNSIGNED-PAYLOAD"
+    assert headers["Content-Length"] == "4"
