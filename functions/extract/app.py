@@ -7,9 +7,10 @@ import time
 import uuid
 import warnings
 from functools import cache
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import (
     BatchProcessor,
@@ -37,7 +38,6 @@ RETRY_SECONDS_MAX = 900
 
 logger = Logger()
 metrics = Metrics()
-tracer = Tracer()
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 # S3's test event and keys that are no package's leave nothing to count.
 warnings.filterwarnings("ignore", "No application metrics to publish")
@@ -50,6 +50,12 @@ def settings() -> ExtractSettings:
 
 
 @cache
+def merge_queue() -> sqs.SqsQueue:
+    """Where merges are asked for."""
+    return sqs.SqsQueue(sqs.make_client, settings().common.merge_queue_url)
+
+
+@cache
 def extractor() -> Extractor:
     """Wire the core to AWS, once per execution environment."""
     common = settings().common
@@ -57,7 +63,7 @@ def extractor() -> Extractor:
     return Extractor(
         channel=s3.S3Store(client, common.channel_bucket),
         state=s3.S3Store(client, common.state_bucket),
-        queue=sqs.SqsQueue(sqs.make_client(), common.merge_queue_url),
+        queue=merge_queue(),
         clock=lambda: time.time_ns() // 1_000_000,
         unique=lambda: f"{time.time_ns()}-{uuid.uuid4().hex}",
         debounce_seconds=common.debounce_seconds,
@@ -83,12 +89,11 @@ def announcer() -> Announcer:
 @cache
 def upload_queue() -> sqs.SqsQueue:
     """Make the queue's client once per execution environment."""
-    return sqs.SqsQueue(sqs.make_client(), settings().upload_queue_url)
+    return sqs.SqsQueue(sqs.make_client, settings().upload_queue_url)
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
-@tracer.capture_lambda_handler(capture_response=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Accept SQS batches of S3 events, and S3 and EventBridge events as they are."""
     match event:
@@ -164,3 +169,5 @@ def _told_of(staged: AboutFile) -> dict[str, str]:
 if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:  # set by Lambda, and by nothing else
     # Lambda's init phase has a whole CPU, whatever the memory: the place to make clients.
     extractor()
+    # ... but for the one of SQS, which nothing waits for until a package was read and staged.
+    Thread(target=merge_queue().connect, daemon=True).start()

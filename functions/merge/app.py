@@ -10,7 +10,7 @@ from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import (
     SqsFifoPartialProcessor,
@@ -35,7 +35,6 @@ RETRY_SECONDS_MAX = 300
 
 logger = Logger()
 metrics = Metrics()
-tracer = Tracer()
 processor = SqsFifoPartialProcessor()
 # The batch is one message: one that comes back is an answer, not a failure of the function.
 processor.raise_on_entire_batch_failure = False
@@ -56,7 +55,7 @@ def settings() -> MergeSettings:
 @cache
 def queue() -> sqs.SqsQueue:
     """Make the queue's client once per execution environment."""
-    return sqs.SqsQueue(sqs.make_client(), settings().common.merge_queue_url)
+    return sqs.SqsQueue(sqs.make_client, settings().common.merge_queue_url)
 
 
 @cache
@@ -86,7 +85,6 @@ def now_ms() -> int:
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
-@tracer.capture_lambda_handler(capture_response=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Accept a batch (of one) from MergeQueue."""
     return process_partial_response(

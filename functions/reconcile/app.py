@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import (
     SqsFifoPartialProcessor,
@@ -33,7 +33,6 @@ RETRY_SECONDS_MAX = 600
 
 logger = Logger()
 metrics = Metrics()
-tracer = Tracer()
 processor = SqsFifoPartialProcessor()
 # The batch is one message: one that comes back is an answer, not a failure of the function.
 processor.raise_on_entire_batch_failure = False
@@ -50,14 +49,14 @@ def settings() -> ReconcileSettings:
 @cache
 def queue() -> sqs.SqsQueue:
     """Make the queue's client once per execution environment."""
-    return sqs.SqsQueue(sqs.make_client(), settings().reconcile_queue_url)
+    return sqs.SqsQueue(sqs.make_client, settings().reconcile_queue_url)
 
 
 @cache
 def reconciler() -> Reconciler:
     """Wire the core to AWS, once per execution environment."""
     common = settings().common
-    s3_client, sqs_client = s3client.make_client(), sqs.make_client()
+    s3_client, sqs_client = s3client.make_client(), cache(sqs.make_client)
     return Reconciler(
         channel=s3.S3Store(s3_client, common.channel_bucket),
         state=s3.S3Store(s3_client, common.state_bucket),
@@ -78,7 +77,6 @@ def reconciler() -> Reconciler:
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
-@tracer.capture_lambda_handler(capture_response=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Accept a batch (of one) from ReconcileQueue, or a request, whose report it returns."""
     match event:

@@ -106,7 +106,7 @@ def _merge_here(channel: Channel, subdir: Subdir, *, dies_after: str) -> Any:
         channel=channel_store,
         state=state,
         publisher=Publisher(channel_store, state, settings.owner, settings.index_max_age_seconds),
-        queue=SqsQueue(stack.sqs, stack.merge_queue_url),
+        queue=SqsQueue(lambda: stack.sqs, stack.merge_queue_url),
         gather=in_order,
         clock=lambda: time.time_ns() // 1_000_000,
         unique=lambda: uuid.uuid4().hex,

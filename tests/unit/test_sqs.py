@@ -54,14 +54,14 @@ def receive(url: str) -> list[tuple[str, str, str, str]]:
 
 
 def test_a_message_carries_its_group_and_its_deduplication_id(url: str) -> None:
-    SqsQueue(make_client(), url).send("body", group="c/noarch", deduplication_id="c/noarch|7")
+    SqsQueue(make_client, url).send("body", group="c/noarch", deduplication_id="c/noarch|7")
     ((*message, _handle),) = receive(url)
     assert message == ["body", "c/noarch", "c/noarch|7"]
 
 
 def test_a_message_of_the_same_deduplication_id_is_dropped_by_sqs_and_by_its_fake(url: str) -> None:
     fake = MemoryQueue()
-    queues: list[FifoQueue] = [SqsQueue(make_client(), url), fake]
+    queues: list[FifoQueue] = [SqsQueue(make_client, url), fake]
     for queue in queues:
         queue.send("one", group="g", deduplication_id="1")
         queue.send("two", group="g", deduplication_id="1")
@@ -72,7 +72,7 @@ def test_a_message_of_the_same_deduplication_id_is_dropped_by_sqs_and_by_its_fak
 
 
 def test_a_message_is_handed_back_for_the_seconds_asked_for(url: str) -> None:
-    queue = SqsQueue(make_client(), url)
+    queue = SqsQueue(make_client, url)
     queue.send("body", group="g", deduplication_id="1")
     ((*_, handle),) = receive(url)
     assert receive(url) == []
@@ -97,7 +97,7 @@ def test_a_queue_that_does_not_do_its_part_is_unavailable(
     client = make_client()
     script.attach(client)
     with pytest.raises(Unavailable, match=f"{name} {URL}"):
-        call(SqsQueue(client, URL))
+        call(SqsQueue(lambda: client, URL))
     assert script.exhausted
 
 
@@ -119,7 +119,7 @@ def test_many_messages_are_sent_ten_at_a_time() -> None:
             lambda params, **_: sizes.append(len(params["Entries"])),
         )
         bodies = [f"{number} +%20é" for number in range(23)]
-        SqsQueue(client, url).send_all(bodies)
+        SqsQueue(lambda: client, url).send_all(bodies)
         received: list[str] = []
         while messages := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
             "Messages"
@@ -142,7 +142,7 @@ def test_of_a_batch_that_was_taken_in_part_only_the_rest_is_sent_again() -> None
     )
     client = make_client()
     script.attach(client)
-    SqsQueue(client, URL).send_all(["a", "b", "c"])
+    SqsQueue(lambda: client, URL).send_all(["a", "b", "c"])
     bodies = [request.body for request in script.requests]
     sent = [json.loads(body) for body in bodies if isinstance(body, bytes | str)]
     assert [[entry["MessageBody"] for entry in batch["Entries"]] for batch in sent] == [
@@ -158,5 +158,5 @@ def test_a_batch_of_which_some_is_refused_each_time_is_unavailable() -> None:
     client = make_client()
     script.attach(client)
     with pytest.raises(Unavailable, match=f"SendMessageBatch {URL}: 1 refused: InternalError"):
-        SqsQueue(client, URL).send_all(["a"])
+        SqsQueue(lambda: client, URL).send_all(["a"])
     assert script.exhausted

@@ -1,12 +1,15 @@
-"""``FifoQueue`` and ``UploadFeed`` on SQS, with boto3."""
+"""``FifoQueue`` and ``UploadFeed`` on SQS, with boto3.
+
+boto3 takes a quarter of a second to import and to make a client, which most merges and no cold
+start should wait for: it is imported when a queue is first used, or told to ``connect``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sluice.concurrency import chunks
@@ -26,6 +29,9 @@ _FAILURES = (BotoCoreError, ClientError)
 
 def make_client() -> SQSClient:
     """Make a client for the region and endpoint of the environment; safe to share by threads."""
+    import boto3  # noqa: PLC0415 - see above
+    from botocore.config import Config  # noqa: PLC0415
+
     return boto3.client(
         "sqs",
         config=Config(
@@ -39,9 +45,17 @@ def make_client() -> SQSClient:
 class SqsQueue:
     """One queue of SQS; a FIFO one takes what ``send`` sends, a standard one ``send_all``."""
 
-    def __init__(self, client: SQSClient, url: str) -> None:
-        self._client = client
+    def __init__(self, client: Callable[[], SQSClient], url: str) -> None:
+        self._make_client = client
         self._url = url
+
+    @cached_property
+    def _client(self) -> SQSClient:
+        return self._make_client()
+
+    def connect(self) -> None:
+        """Make the client ahead of its first use."""
+        assert self._client
 
     def send(self, body: str, *, group: str, deduplication_id: str) -> None:
         """See ``FifoQueue.send``."""
