@@ -8,8 +8,12 @@ import pytest
 
 from sluice.concurrency import Gather, chunks, in_order, in_threads
 from sluice.errors import Unavailable
+from tests.support.when_asked import when_asked
 
 GATHERS = [in_order, in_threads(4)]
+each_starter = pytest.mark.parametrize(
+    "gather", [*GATHERS, when_asked], ids=["in_order", "in_threads", "when_asked"]
+)
 
 
 @pytest.mark.parametrize("gather", GATHERS, ids=["in_order", "in_threads"])
@@ -54,6 +58,35 @@ def test_several_things_are_under_way_at_once() -> None:
 
 def test_a_single_thing_needs_no_thread() -> None:
     assert in_threads(4)(lambda _n: threading.current_thread(), [1]) == [threading.current_thread()]
+
+
+@each_starter
+def test_what_was_started_gives_its_result_as_often_as_it_is_asked(gather: Gather) -> None:
+    done: list[int] = []
+
+    def count() -> int:
+        done.append(1)
+        return len(done)
+
+    started = gather.start(count)
+    assert (started(), started()) == (1, 1)
+
+
+@each_starter
+def test_what_went_wrong_is_raised_where_the_result_is_asked_for(gather: Gather) -> None:
+    def fail() -> None:
+        raise Unavailable("later")
+
+    started = gather.start(fail)
+    with pytest.raises(Unavailable, match="later"):
+        started()
+
+
+def test_what_is_started_in_a_thread_goes_on_meanwhile() -> None:
+    meeting = threading.Barrier(2, timeout=60)
+    started = in_threads(1).start(meeting.wait)
+    meeting.wait()
+    assert started() in (0, 1)
 
 
 def test_chunks_are_of_at_most_the_size_and_leave_nothing_out() -> None:

@@ -9,43 +9,85 @@ from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
-class Gather(Protocol):
-    """Apply a function to each item and return the results in the items' order.
+class Started(Protocol[R_co]):
+    """What was started: called, it waits for the end and gives the result, or raises the error."""
 
-    The first error is raised, after everything that was started has ended.
-    """
-
-    def __call__(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]:
-        """Do it."""
+    def __call__(self) -> R_co:
+        """Wait; may be called again."""
         ...
 
 
-def in_order(function: Callable[[T], R], items: Iterable[T], /) -> list[R]:
+class Gather(Protocol):
+    """Does several things at once, as far as it does."""
+
+    def __call__(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]:
+        """Apply a function to each item and return the results in the items' order.
+
+        The first error is raised, after everything that was started has ended.
+        """
+        ...
+
+    def start(self, function: Callable[[], R], /) -> Started[R]:
+        """Begin something whose result is wanted later.
+
+        It may be done now, meanwhile, or when it is asked for, and what nobody asks for need not
+        be done.  It must not start anything itself: all might wait for a thread that none has.
+        """
+        ...
+
+
+class InOrder:
     """One after the other, in this thread: for tests that count or interleave requests."""
-    return [function(item) for item in items]
+
+    def __call__(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]:
+        """See ``Gather``."""
+        return [function(item) for item in items]
+
+    def start(self, function: Callable[[], R], /) -> Started[R]:
+        """Do it now; what goes wrong is raised where the result is asked for."""
+        try:
+            result = function()
+        except Exception as error:  # noqa: BLE001 - kept for whoever asks
+            failed = error
+
+            def fail() -> R:
+                raise failed
+
+            return fail
+        return lambda: result
 
 
-def in_threads(workers: int) -> Gather:
-    """At most ``workers`` at once.
+in_order: Gather = InOrder()
 
-    The threads live as long as the function's execution environment; S3 clients are safe to
-    share between them (boto3 documentation, "Multithreading with clients").
-    """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="sluice")
 
-    def gather(function: Callable[[T], R], items: Iterable[T], /) -> list[R]:
+class _Threads:
+    def __init__(self, workers: int) -> None:
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="sluice")
+
+    def __call__(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]:
         work = list(items)
         if len(work) < 2:  # a thread would only add its own cost
             return in_order(function, work)
-        futures = [pool.submit(function, item) for item in work]
+        futures = [self._pool.submit(function, item) for item in work]
         errors = [error for future in futures if (error := future.exception()) is not None]
         if errors:
             raise errors[0]
         return [future.result() for future in futures]
 
-    return gather
+    def start(self, function: Callable[[], R], /) -> Started[R]:
+        return self._pool.submit(function).result
+
+
+def in_threads(workers: int) -> Gather:
+    """At most ``workers`` at once.
+
+    The threads live as long as the function's execution environment; ``S3Store`` is safe to share
+    between them.
+    """
+    return _Threads(workers)
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -22,7 +22,7 @@ from sluice.catalog.leaf import Entries, Kept, Record, Reject
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.render import Rendered
 from sluice.catalog.tree import Node, Tree
-from sluice.concurrency import Gather, chunks
+from sluice.concurrency import Gather, Started, chunks
 from sluice.fold import Difference, News
 from sluice.inputs import Chosen
 from sluice.keys import Subdir, package_name
@@ -33,7 +33,7 @@ from sluice.view import PLAIN, Rules
 
 @dataclass(slots=True)
 class Draft:
-    """The nodes of the names that a commit changes; their leaves and shards are written."""
+    """The nodes of the names that a commit changes; their leaves and shards are being written."""
 
     at: int
     """Time of the commit, ms since the epoch."""
@@ -44,6 +44,13 @@ class Draft:
     """Records that came from the index that was there before sluice."""
     lags_ms: list[int] = field(default_factory=list)
     """Commit time - upload time, of each upload that came into the index."""
+    writes: list[Started[None]] = field(default_factory=list)
+    """Leaves and shards that may still be on their way."""
+
+    def wait(self) -> None:
+        """Wait until all that was begun is written; raises ``Unavailable``."""
+        while self.writes:
+            self.writes.pop()()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,11 @@ class GenerationWriter:
     subdir: Subdir
     catalog: CatalogReader
     gather: Gather
+
+    def read_ahead(self, parent: Tree, filenames: Iterable[str]) -> None:
+        """Begin to read the leaves that a draft about these files will ask for first."""
+        names = sorted({package_name(filename) for filename in filenames})
+        self.catalog.fetch(parent.names.get(name) for name in names[:NAMES_AT_ONCE])
 
     def draft(
         self,
@@ -92,7 +104,8 @@ class GenerationWriter:
                     # A record there may have hidden a reject of ours that is no more.
                     draft.difference.rejects_changed |= _rejects(old) != _rejects(after)
                     draft.lags_ms += _lags(before, after, at=at)
-            nodes = self._write_leaves(changed, at=at, rules=rules)
+            draft.wait()  # what is on its way is held in memory: not more than of two rounds
+            nodes = self._write_leaves(draft, changed, rules=rules)
             draft.nodes.update(nodes)
             draft.difference.rejects_changed |= any(
                 _warns(parent.names.get(name)) or _warns(node) for name, node in nodes.items()
@@ -112,6 +125,7 @@ class GenerationWriter:
     ) -> Head:
         """Write tree and commit of a draft, and return the head that would name them.
 
+        All that the head refers to is there then.
         ``chosen``: what it is made of beside its packages, if that was looked at.
         """
         generation = max(head.generation, base.generation) + 1
@@ -160,7 +174,8 @@ class GenerationWriter:
                     put, self.subdir.patches.key(patch), chosen.patch_body, headers.PRIVATE_ZSTD
                 )
             )
-        self.gather(_call, puts)
+        draft.writes += map(self.gather.start, puts)
+        draft.wait()
         self.catalog.remember_tree(tree_digest, grown)
         return Head(
             generation=generation,
@@ -171,14 +186,14 @@ class GenerationWriter:
         )
 
     def _write_leaves(
-        self, changed: Mapping[str, Entries], *, at: int, rules: Rules
+        self, draft: Draft, changed: Mapping[str, Entries], *, rules: Rules
     ) -> dict[str, Node | None]:
         rendered = {
-            name: render.render(name, entries, at=at, rules=rules)
+            name: render.render(name, entries, at=draft.at, rules=rules)
             for name, entries in changed.items()
             if entries
         }
-        self.gather(_call, self._puts(rendered.values()))
+        draft.writes += map(self.gather.start, self._puts(rendered.values()))
         for name, one in rendered.items():
             self.catalog.remember_entries(one.node, changed[name])
         return {name: rendered[name].node if name in rendered else None for name in changed}
@@ -211,10 +226,6 @@ def _warns(node: Node | None) -> bool:
 def _patch_digest(tree: Tree) -> str | None:
     patch = tree.inputs.patch if tree.inputs else None
     return patch.instructions if patch else None
-
-
-def _call(put: partial[None]) -> None:
-    put()
 
 
 def _lags(before: Entries, after: Entries, *, at: int) -> Iterator[int]:

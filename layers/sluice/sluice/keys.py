@@ -168,6 +168,11 @@ class Subdir:
         """The key of one staging record."""
         return f"{self.staging}{_state_filename(filename)}/{unique}.json"
 
+    def staged_filename(self, staging_key: str) -> str | None:
+        """The filename that a staging record is about; ``None`` where only the record tells."""
+        escaped = staging_key.removeprefix(self.staging).partition("/")[0]
+        return None if escaped.startswith(_HASHED) else unquote(escaped)
+
     def set_aside(self, staging_key: str) -> str:
         """Where a staging record goes that nobody can read."""
         return "unreadable/" + staging_key.removeprefix("staging/")

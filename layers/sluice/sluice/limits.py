@@ -24,6 +24,13 @@ CHANNEL_NOTES_MAX = 64
 """Notes of subdirs that a merge of their channel folds at once; one may be of every name."""
 MERGE_BATCH_BYTES_MAX = 64 * MIB
 """Of staging records held in memory at once."""
+KEYS_PER_PAGE = 1000
+"""Of a LIST."""
+HEADS_PER_PAGE_MAX = 8
+"""Beyond so many HEADs in the place of one page of LIST, the objects of a batch are listed.  A page
+costs as much as twelve HEADs, and takes as long as three or four."""
+LISTINGS_AT_ONCE = 8
+"""Of one folder, each of a part of it."""
 NAMES_AT_ONCE = 256
 """Package names whose leaves are held in memory together while they are read or written."""
 LEAVES_REMEMBERED_MAX = 4096

@@ -14,7 +14,7 @@ is the order of the steps (design, section 8):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -34,13 +34,13 @@ from sluice.debounce import MergeRequest
 from sluice.errors import Unavailable
 from sluice.fold import Difference, News
 from sluice.generation import GenerationWriter
-from sluice.identity import Identity
 from sluice.inputs import Chooser, Chosen, to_render_again
 from sluice.keys import NOARCH, package_name
 from sluice.limits import MERGE_ATTEMPTS_MAX, MERGE_TIME_RESERVE_MS, NAMES_AT_ONCE
 from sluice.merger import Merger
+from sluice.observe import Observation
+from sluice.publish.ahead import Ahead
 from sluice.staging import AboutFile, Indexed, Reconsidered
-from sluice.store import look
 from sluice.view import Rules
 
 
@@ -115,17 +115,27 @@ class _Run:
         self._names: set[str] = set()
         """What may have changed, also by a merge before that was killed: its staging is here."""
         self._everything = False
+        self._ahead: Ahead | None = None
+        """First looks at the published files."""
         self._reconsidered = False
         self.report = MergeReport()
 
     def merge_batch(self, after: str | None) -> staging.Batch:
         """Commit one batch of the log, starting over whenever another merge won the head."""
+        gather = self._world.gather
         for _ in range(MERGE_ATTEMPTS_MAX):
             version = read_head(self._world.state, self._subdir)
+            tree = gather.start(partial(self._catalog.tree, version.head.tree))
+            # Objects are looked at after the head was read, however often that is.
+            observation = Observation(self._world.channel, self._subdir, gather)
             batch = staging.read_batch(
-                self._world.state, self._subdir, gather=self._world.gather, after=after
+                self._world.state,
+                self._subdir,
+                gather=gather,
+                after=after,
+                on_listed=lambda filenames: self._read_ahead(tree(), observation, filenames),  # noqa: B023 - called at once
             )
-            swapped = self._commit_batch(version, batch)
+            swapped = self._commit_batch(version, tree(), batch, observation)
             if swapped is not None:
                 self._head = swapped.head
                 self.report.generation = swapped.head.generation
@@ -134,6 +144,18 @@ class _Run:
         raise Unavailable(
             f"another merge won the head of {self._subdir.component} {MERGE_ATTEMPTS_MAX} times"
         )
+
+    def _read_ahead(
+        self, parent: Tree, observation: Observation, filenames: Collection[str]
+    ) -> None:
+        """Begin with all reading that a batch about these files will need."""
+        observation.begin(filenames, files=parent.files)
+        self._writer.read_ahead(parent, filenames)
+        if self._ahead is None and parent.public and filenames:
+            config = self._catalog.rules(parent).config
+            self._ahead = self._world.publisher.look_ahead(
+                self._subdir, parent, config, self._world.gather
+            )
 
     def tell_the_channel(self) -> None:
         """Tell the other subdirs of a patch that came or went, and the channel of what changed."""
@@ -160,7 +182,9 @@ class _Run:
     def publish(self) -> None:
         """Bring the published files up to the head of the last batch."""
         publisher = replace(self._world.publisher, adopt=self._request.adopt)
-        done = publisher.publish(self._subdir, self._head, self._catalog, tidy=self._reconsidered)
+        done = publisher.publish(
+            self._subdir, self._head, self._catalog, tidy=self._reconsidered, ahead=self._ahead
+        )
         self.report.files_written += done.files_written
         self.report.foreign_overwritten += done.foreign_overwritten
 
@@ -170,12 +194,13 @@ class _Run:
         self.report.set_aside += len(batch.unreadable)
         self.report.too_new += batch.too_new
 
-    def _commit_batch(self, version: HeadVersion, batch: staging.Batch) -> HeadVersion | None:
+    def _commit_batch(
+        self, version: HeadVersion, parent: Tree, batch: staging.Batch, observation: Observation
+    ) -> HeadVersion | None:
         """Swap the head to what the batch makes of it; ``None`` where another merge won."""
         head = version.head
-        parent = self._catalog.tree(head.tree)
         about = [record for record in batch.records if not isinstance(record, Reconsidered)]
-        news = fold.settle(about, self._observe(about))
+        news = fold.settle(about, observation.of(record.filename for record in about))
         found = self._find_base(parent, news)
         goes_public, base = found is not None, found or Base()
         at = max(self._world.clock(), parent.at + 1)
@@ -273,16 +298,6 @@ class _Run:
             and self._subdir.name == NOARCH
             and any(package_name(record.filename) == name for record in about)
         )
-
-    def _observe(self, about: Iterable[AboutFile]) -> dict[str, Identity | None]:
-        """Look at the object behind every filename of the batch."""
-        filenames = sorted({record.filename for record in about})
-        keys = [self._subdir.public(filename) for filename in filenames]
-        infos = self._world.gather(partial(look, self._world.channel), keys)
-        return {
-            filename: Identity.of(info) if info else None
-            for filename, info in zip(filenames, infos, strict=True)
-        }
 
 
 def _asks(batch: staging.Batch) -> bool:

@@ -6,7 +6,7 @@ A record is a claim about one version of an object, not an order: merge looks at
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,10 +128,21 @@ class Batch:
 
 
 def read_batch(
-    state: ObjectStore, subdir: Subdir, *, gather: Gather, after: str | None = None
+    state: ObjectStore,
+    subdir: Subdir,
+    *,
+    gather: Gather,
+    after: str | None = None,
+    on_listed: Callable[[Collection[str]], None] = lambda _filenames: None,
 ) -> Batch:
-    """List and read the next bounded batch of the log."""
+    """List and read the next bounded batch of the log.
+
+    ``on_listed`` is told, before the records are read, of the files that they are about, as far as
+    their keys tell.
+    """
     listed, resume_after = _bounded(state.list(subdir.staging, after=after))
+    told = {subdir.staged_filename(info.key) for info in listed}
+    on_listed(sorted(filter(None, told)))
     records: list[Staged] = []
     consumed: list[str] = []
     unreadable: list[tuple[str, bytes]] = []

@@ -9,7 +9,7 @@ from sluice import debounce, events
 from sluice.channelwide import request as channel_request
 from sluice.channelwide.merging import merge_channel
 from sluice.channelwide.request import ChannelRequest
-from sluice.concurrency import in_order
+from sluice.concurrency import Gather, in_order
 from sluice.errors import SluiceError, Unavailable
 from sluice.extract import Extractor, extract
 from sluice.keys import parse_config_key, parse_package_key
@@ -54,6 +54,8 @@ class Functions:
     unique: Callable[[], str]
     debounce_seconds: int
     retention_days: int
+    gather: Gather
+    """Of merge."""
     merge_ms: int
     """How long a merge works before it leaves the rest to another."""
     step_ms: int
@@ -97,7 +99,7 @@ class Functions:
             state=self.state,
             publisher=Publisher(self.channel, self.state, OWNER, max_age_seconds=60),
             queue=self.merges,
-            gather=in_order,
+            gather=self.gather,
             clock=clock,
             unique=self.unique,
             debounce_seconds=self.debounce_seconds,

@@ -56,6 +56,10 @@ class Habits:
     """Of staging, per commit of a merge."""
     names_at_once: int
     """That merge and reconcile hold in memory."""
+    heads_per_page: int
+    """Beyond which merge lists packages that it would otherwise HEAD."""
+    reads_ahead: bool
+    """Whether merge does what it begins at once, or when it needs it."""
     garbage_at_once: int
     """That one collection deletes, at least."""
     step_ms: int
@@ -139,6 +143,8 @@ def _draw(rng: Random) -> Habits:
         page_size=rng.choice((2, 5, 1000)),
         batch_records=rng.choice((1, 3, 1000)),
         names_at_once=rng.choice((1, 256)),
+        heads_per_page=rng.choice((0, 8)),
+        reads_ahead=rng.random() < 0.5,
         garbage_at_once=rng.choice((3, 50_000)),
         step_ms=rng.choice((0, 100, 500_000)),
         merge_ms=rng.choice((0, 500_000)),

@@ -11,7 +11,7 @@ from unittest import mock
 
 import zstandard
 
-from sluice import extract, generation, staging, zstd
+from sluice import extract, generation, observe, staging, zstd
 from sluice.package import read
 from sluice.publish import contents
 from sluice.reconcile import collect, discover, subdir
@@ -35,6 +35,8 @@ def tuned(habits: Habits) -> Iterator[None]:
         (zstd, "decompress", _decompress_once),
         (staging, "MERGE_BATCH_RECORDS_MAX", habits.batch_records),
         (generation, "NAMES_AT_ONCE", habits.names_at_once),
+        (observe, "HEADS_PER_PAGE_MAX", habits.heads_per_page),
+        (observe, "LISTINGS_AT_ONCE", 2),
         (contents, "NAMES_AT_ONCE", habits.names_at_once),
         (subdir, "NAMES_AT_ONCE", habits.names_at_once),
         (discover, "KEYS_PER_TICK", habits.names_at_once),

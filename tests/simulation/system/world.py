@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+from sluice.concurrency import in_order
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import MINUTE, Clock
 from tests.simulation.system.functions import UPLOAD_RECEIVES_MAX, Functions, TimeLeft
@@ -13,6 +14,7 @@ from tests.simulation.system.habits import Habits
 from tests.simulation.system.invariants import Invariants
 from tests.simulation.system.people import People
 from tests.simulation.system.queues import Delivery, Fifo, Queue, StandardQueue
+from tests.support.when_asked import when_asked
 
 RECONCILE_TIMEOUT_MS = 15 * MINUTE
 _TIMEOUT_MS = 5 * MINUTE
@@ -58,6 +60,7 @@ class World:
             unique=self._unique,
             debounce_seconds=habits.debounce_seconds,
             retention_days=habits.retention_days,
+            gather=in_order if habits.reads_ahead else when_asked,
             merge_ms=habits.merge_ms,
             step_ms=habits.step_ms,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from sluice import config
 from sluice.catalog import leaf as leaves
@@ -10,7 +11,7 @@ from sluice.catalog import patches
 from sluice.catalog import tree as trees
 from sluice.catalog.leaf import Entries
 from sluice.catalog.tree import EMPTY, Node, Tree
-from sluice.concurrency import Gather
+from sluice.concurrency import Gather, Started
 from sluice.errors import Corrupt
 from sluice.keys import Subdir
 from sluice.limits import LEAVES_REMEMBERED_MAX
@@ -28,6 +29,7 @@ class CatalogReader:
         self._gather = gather
         self._trees: dict[str, Tree] = {}
         self._leaves: dict[bytes, Entries] = {}
+        self._coming: dict[bytes, Started[Entries]] = {}
         self._patches: dict[str, Instructions] = {}
 
     def tree(self, digest: str | None) -> Tree:
@@ -47,9 +49,19 @@ class CatalogReader:
             self._trees[digest] = trees.decode(stored.body, what=key)
         return self._trees[digest]
 
+    def fetch(self, nodes: Iterable[Node | None]) -> None:
+        """Begin to read leaves that will be asked for."""
+        for node in nodes:
+            if node and node.leaf not in self._leaves and node.leaf not in self._coming:
+                self._coming[node.leaf] = self._gather.start(partial(self._read, node))
+
     def entries(self, nodes: Iterable[Node | None]) -> list[Entries]:
         """The entries of each node's leaf, empty for ``None``; raises ``Corrupt``."""
-        return self._gather(self._entries, nodes)
+        asked = list(nodes)
+        for node in asked:
+            if node and (coming := self._coming.pop(node.leaf, None)):
+                self.remember_entries(node, coming())
+        return self._gather(self._entries, asked)
 
     def rules(self, tree: Tree) -> Rules:
         """What decides, beside its leaves, what clients see of a tree; raises ``Corrupt``."""
@@ -91,10 +103,13 @@ class CatalogReader:
         known = self._leaves.get(node.leaf)
         if known is not None:
             return known
+        entries = self._read(node)
+        self.remember_entries(node, entries)
+        return entries
+
+    def _read(self, node: Node) -> Entries:
         key = self._subdir.leaf(node.leaf.hex())
         stored = self._state.get(key)
         if stored is None:
             raise Corrupt(f"a tree refers to {key}, but there is no such leaf")
-        entries = leaves.decode(stored.body, what=key).entries
-        self.remember_entries(node, entries)
-        return entries
+        return leaves.decode(stored.body, what=key).entries

@@ -126,6 +126,11 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
         return sum(node.records for node in self.names.values())
 
     @property
+    def files(self) -> int:
+        """How many files are known of, those included that are rejected."""
+        return sum(node.records + node.rejects for node in self.names.values())
+
+    @property
     def shown(self) -> int:
         """How many records clients see."""
         return sum(node.shown for node in self.names.values())

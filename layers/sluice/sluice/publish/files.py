@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sluice import headers
 from sluice.catalog.tree import Tree
 from sluice.keys import Subdir
+from sluice.publish.ahead import Ahead
 from sluice.publish.compressed import as_named
 from sluice.publish.fence import (
     Page,
@@ -41,13 +42,15 @@ class Files:
     """Whether another stack's files count as any other tool's."""
     is_newest: Callable[[], bool]
     """Tells whether nothing was committed after the tree."""
+    ahead: Ahead
+    """For the first look at each file."""
     written: int = field(default=0, init=False)
     foreign: int = field(default=0, init=False)
     """How many files of other tools were overwritten."""
 
     def head(self, file: str) -> ObjectInfo | None:
         """Look at a file."""
-        return self.store.head(self.subdir.public(file))
+        return self.ahead.head(file)
 
     def stamp_of(self, file: str) -> Stamp:
         """What a file is stamped with."""
@@ -95,7 +98,7 @@ class Files:
         first, *others = files
         found = {file: self.head(file) for file in others}
         behind = {file for file in others if self.standing(file, found[file]).behind}
-        with self.store.open(self.subdir.public(first)) as opened:
+        with self.ahead.open(first) as opened:
             found[first] = opened.info if opened else None
             now = self.standing(first, found[first])
             if now is Standing.NEWER or not (now.behind or behind):
@@ -113,7 +116,7 @@ class Files:
 
         Tells whether it had to be rendered.
         """
-        with self.store.open(self.subdir.public(file_zst)) as opened:
+        with self.ahead.open(file_zst) as opened:
             found_zst = opened.info if opened else None
             now = self.standing(file_zst, found_zst)
             if now is Standing.NEWER:
@@ -144,7 +147,7 @@ class Files:
         A merge that is older still may write one again, and one that is newer have written one
         since we looked; either is found by reconcile.
         """
-        looks = ((file, self.head(file)) for file in files)
+        looks = ((file, self.store.head(self.subdir.public(file))) for file in files)
         found = [info for file, info in looks if info and self._is_outdated(file, info)]
         if found:
             self.store.delete([info.key for info in found])

@@ -16,6 +16,8 @@ from sluice.catalog.codec import digest
 from sluice.catalog.commit import Head, read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
+from sluice.concurrency import Gather
+from sluice.config import ChannelConfig
 from sluice.errors import Archived
 from sluice.keys import (
     CURRENT_REPODATA,
@@ -32,6 +34,7 @@ from sluice.keys import (
     Subdir,
 )
 from sluice.publish import instructions, rejects, repodata, run_exports, shard_index
+from sluice.publish.ahead import Ahead
 from sluice.publish.contents import Source
 from sluice.publish.current import current
 from sluice.publish.fence import Page, Stamp, replace
@@ -41,6 +44,7 @@ from sluice.publish.outputs import ALL, outputs
 from sluice.store import ObjectInfo, ObjectStore, StoredObject
 
 _REPODATA = (REPODATA_ZST, REPODATA, REPODATA_BZ2)
+_COMPRESSED_OF_PAIRS = (CURRENT_REPODATA_ZST, FROM_PACKAGES_ZST, RUN_EXPORTS_ZST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +78,30 @@ class Publisher:
         """Tell whether nothing was committed after ``head``; raises ``Unavailable``."""
         return read_head(self.state, subdir).head.tree == head.tree
 
+    def look_ahead(
+        self, subdir: Subdir, tree: Tree, config: ChannelConfig, gather: Gather
+    ) -> Ahead:
+        """Begin to read what publishing will ask for, if the files are those of ``tree`` now."""
+        ahead = Ahead(self.channel, subdir)
+        wanted = outputs(tree, config)
+        forms = [file for file in wanted if file in _REPODATA]
+        zsts = [file for file in wanted if file in _COMPRESSED_OF_PAIRS]
+        heads = [file for file in wanted if file in (SHARD_INDEX, *forms[1:])]
+        ahead.begin(gather, heads=heads, bodies=[*forms[:1], *zsts])
+        return ahead
+
     def publish(
-        self, subdir: Subdir, head: Head, catalog: CatalogReader, *, tidy: bool = False
+        self,
+        subdir: Subdir,
+        head: Head,
+        catalog: CatalogReader,
+        *,
+        tidy: bool = False,
+        ahead: Ahead | None = None,
     ) -> Published:
         """Bring everything that is behind ``head`` up to it.
 
-        ``tidy``: delete what there should not be any more.
+        ``tidy``: delete what there should not be any more.  ``ahead``: what was looked at already.
         Raises ``ForeignOwner`` where another stack publishes this channel, ``Unavailable``, and
         ``Corrupt`` where the catalog cannot be read.
         """
@@ -95,6 +117,7 @@ class Publisher:
             self.max_age_seconds,
             self.adopt,
             is_newest=partial(self.is_newest, subdir, head),
+            ahead=ahead or Ahead(self.channel, subdir),
         )
         work = _Work(files, self.state, catalog)
         if tree.public:

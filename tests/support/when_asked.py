@@ -1,0 +1,25 @@
+"""What is started is done when it is asked for: the other end of what threads may do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from sluice.concurrency import Gather, InOrder, Started
+
+R = TypeVar("R")
+
+
+class _WhenAsked(InOrder):
+    def start(self, function: Callable[[], R], /) -> Started[R]:
+        results: list[R] = []
+
+        def result() -> R:
+            if not results:
+                results.append(function())
+            return results[0]
+
+        return result
+
+
+when_asked: Gather = _WhenAsked()

@@ -1,0 +1,69 @@
+"""Looks at published files that were begun before it was known what to write."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluice.concurrency import Gather, in_order
+from sluice.errors import Unavailable
+from sluice.publish.ahead import Ahead
+from tests.support.memory_store import MemoryStore
+from tests.support.staged import SUBDIR
+from tests.support.when_asked import when_asked
+
+each_gather = pytest.mark.parametrize("gather", [in_order, when_asked], ids=["now", "when asked"])
+
+
+def store_with(**files: bytes) -> MemoryStore:
+    store = MemoryStore()
+    for name, body in files.items():
+        store.upload(SUBDIR.public(name), body)
+    return store
+
+
+def read(ahead: Ahead, file: str) -> bytes | None:
+    with ahead.open(file) as opened:
+        return b"".join(opened.chunks) if opened else None
+
+
+@each_gather
+def test_each_file_is_asked_for_once_however_it_is_looked_at(gather: Gather) -> None:
+    store = store_with(a=b"a", b=b"b")
+    ahead = Ahead(store, SUBDIR)
+    ahead.begin(gather, heads=["a", "none"], bodies=["b", "nothing"])
+    found = ahead.head("a")
+    assert found is not None
+    assert found.size == 1
+    assert ahead.head("none") is None
+    assert read(ahead, "b") == b"b"
+    assert read(ahead, "nothing") is None
+    assert [operation for operation, _ in store.operations()].count("HeadObject") == 2
+    assert [operation for operation, _ in store.operations()].count("GetObject") == 2
+
+
+def test_a_second_look_sees_what_is_there_then() -> None:
+    store = store_with(a=b"a")
+    ahead = Ahead(store, SUBDIR)
+    ahead.begin(in_order, heads=["a"], bodies=["a"])
+    store.upload(SUBDIR.public("a"), b"later")
+    first, second = ahead.head("a"), ahead.head("a")
+    assert first is not None
+    assert second is not None
+    assert (first.size, second.size) == (1, 5)
+    assert (read(ahead, "a"), read(ahead, "a")) == (b"a", b"later")
+
+
+@each_gather
+def test_a_look_that_fails_fails_where_its_result_is_needed(gather: Gather) -> None:
+    store = store_with(a=b"a")
+
+    def fail(_operation: str, _key: str) -> None:
+        raise Unavailable("down")
+
+    store.before = fail
+    ahead = Ahead(store, SUBDIR)
+    ahead.begin(gather, heads=["a"], bodies=["a"])
+    with pytest.raises(Unavailable):
+        ahead.head("a")
+    with pytest.raises(Unavailable):
+        read(ahead, "a")
