@@ -25,6 +25,7 @@ from sluice.events import ObjectEvent
 from sluice.extract import Extractor, extract
 from sluice.keys import PackageKey, parse_config_key, parse_package_key
 from sluice.limits import CONCURRENT_REQUESTS_MAX
+from sluice.once import Once
 from sluice.reconsider import Announcer
 from sluice.settings import ExtractSettings
 from sluice.staging import AboutFile, Indexed, Rejected, Removed
@@ -63,8 +64,8 @@ def extractor() -> Extractor:
     return Extractor(
         channel=s3.S3Store(client, common.channel_bucket),
         state=s3.S3Store(client, common.state_bucket),
-        queue=merge_queue(),
-        clock=lambda: time.time_ns() // 1_000_000,
+        queue=Once(merge_queue(), now_ms),
+        clock=now_ms,
         unique=lambda: f"{time.time_ns()}-{uuid.uuid4().hex}",
         debounce_seconds=common.debounce_seconds,
         trust_uploader_digests=settings().trust_uploader_digests,
@@ -90,6 +91,11 @@ def announcer() -> Announcer:
 def upload_queue() -> sqs.SqsQueue:
     """Make the queue's client once per execution environment."""
     return sqs.SqsQueue(sqs.make_client, settings().upload_queue_url)
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -181,11 +181,12 @@ def test_a_name_of_a_package_is_what_cep_26_allows(text: str, *, allowed: bool) 
 def test_files_are_told_apart_by_their_archive() -> None:
     assert archive_of("a-1-0.conda") == ("a-1-0", "conda")
     assert archive_of("a-1-0.tar.bz2") == ("a-1-0", "tar.bz2")
-    by_filename = {"b-1-0.conda": 1, "a-1-0.tar.bz2": 2, "a-1-0.conda": 3}
-    assert by_archive(by_filename) == (
-        {"a-1-0.tar.bz2": 2},
-        {"b-1-0.conda": 1, "a-1-0.conda": 3},
-    )
+    by_filename = {"b-1-0.conda": 1, "b-1-0.tar.bz2": 2, "a-1-0.tar.bz2": 3, "a-1-0.conda": 4}
+    packages, packages_conda = by_archive(by_filename)
+    assert [*packages.items()] == [("a-1-0.tar.bz2", 3), ("b-1-0.tar.bz2", 2)]
+    assert [*packages_conda.items()] == [("a-1-0.conda", 4), ("b-1-0.conda", 1)]
+    assert by_archive({"b.conda": 1, "a.conda": 2}) == ({}, {"a.conda": 2, "b.conda": 1})
+    assert by_archive({"a.tar.bz2": 1}) == ({"a.tar.bz2": 1}, {})
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,8 @@ PARTS_AT_ONCE = 4
 """Of one upload; a connection to S3 carries less than a function's network does."""
 KEYS_PER_DELETE_MAX = 1000
 """What S3's DeleteObjects takes."""
+REQUESTS_REMEMBERED_MAX = 1000
+"""Merges that one execution environment of extract has asked for, and need not ask for again."""
 MESSAGES_PER_BATCH_MAX = 10
 """What SQS's SendMessageBatch takes."""
 

@@ -16,6 +16,7 @@ from sluice.keys import parse_config_key, parse_package_key
 from sluice.limits import MERGE_TIME_RESERVE_MS, RECONCILE_TIME_RESERVE_MS
 from sluice.merge import merge
 from sluice.merger import Merger
+from sluice.once import Once
 from sluice.publish.publisher import Publisher
 from sluice.reconcile.report import Report
 from sluice.reconcile.run import proceed, start
@@ -49,6 +50,8 @@ class Functions:
     state: Bucket
     uploads: StandardQueue
     merges: Fifo
+    environment: Once
+    """MergeQueue, as one execution environment of extract remembers it; all share it here."""
     continuations: Fifo
     clock: Clock
     unique: Callable[[], str]
@@ -66,7 +69,7 @@ class Functions:
         extractor = Extractor(
             channel=self.channel,
             state=self.state,
-            queue=self.merges,
+            queue=self.environment,
             clock=lambda: self.clock.ms + skew_ms,
             unique=self.unique,
             debounce_seconds=self.debounce_seconds,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from sluice.concurrency import in_order
+from sluice.once import Once
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import MINUTE, Clock
 from tests.simulation.system.functions import UPLOAD_RECEIVES_MAX, Functions, TimeLeft
@@ -55,6 +56,7 @@ class World:
             state=self.state,
             uploads=self.uploads,
             merges=self.merges,
+            environment=Once(self.merges, lambda: clock.ms),
             continuations=continuations,
             clock=clock,
             unique=self._unique,

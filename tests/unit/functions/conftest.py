@@ -26,6 +26,8 @@ from tests.support.story import Story
 
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    # moto forgets deduplication ids once their message is consumed, which SQS does not.
+    monkeypatch.setattr("sluice.once.DEDUPLICATION_MS", 0)
     with moto_aws():
         client = boto3.client("s3")
         for bucket in (BUCKET, STATE):

@@ -75,8 +75,9 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def client_of(app: ModuleType, operation: str) -> Any:
     """The client through which a function makes such requests."""
-    world = app.extractor() if hasattr(app, "extractor") else app.merger()
-    return (world.queue if operation.startswith("sqs") else world.channel)._client
+    if operation.startswith("sqs"):
+        return (app.merge_queue() if hasattr(app, "merge_queue") else app.queue())._client
+    return (app.extractor() if hasattr(app, "extractor") else app.merger()).channel._client
 
 
 def staged_upload(stack: Stack) -> None:

@@ -33,6 +33,7 @@ from sluice.keys import (
     SHARD_INDEX,
     Subdir,
 )
+from sluice.memory import without_cycle_collection
 from sluice.publish import instructions, rejects, repodata, run_exports, shard_index
 from sluice.publish.ahead import Ahead
 from sluice.publish.contents import Source
@@ -120,10 +121,11 @@ class Publisher:
             ahead=ahead or Ahead(self.channel, subdir),
         )
         work = _Work(files, self.state, catalog)
-        if tree.public:
-            work.publish_public(tidy=tidy or self.adopt)
-        if tree.rejects_generation:
-            work.publish_rejects()
+        with without_cycle_collection():
+            if tree.public:
+                work.publish_public(tidy=tidy or self.adopt)
+            if tree.rejects_generation:
+                work.publish_rejects()
         return Published(files.written, files.foreign)
 
 

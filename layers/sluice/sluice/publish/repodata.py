@@ -100,7 +100,7 @@ def render(contents: Contents, *, info: Mapping[str, Any], subdir: str, stamp: S
 
     ``info`` is what there is to say about the channel beside ``subdir``.
     """
-    packages, packages_conda = by_archive(dict(sorted(contents.records.items())))
+    packages, packages_conda = by_archive(contents.records)
     return msgspec.json.encode(
         _Repodata(
             info=msgspec.Raw(msgspec.json.encode({**info, "subdir": subdir}, order="sorted")),

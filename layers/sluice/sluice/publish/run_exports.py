@@ -54,7 +54,7 @@ class _RunExports(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
 def render(contents: Contents, *, subdir: str, stamp: Stamp) -> bytes:
     """Serialise.  ``platform`` and ``arch`` are the parts of the subdir's name (CEP 12)."""
     platform, _, arch = subdir.partition("-")
-    packages, packages_conda = by_archive(dict(sorted(contents.packages.items())))
+    packages, packages_conda = by_archive(contents.packages)
     return msgspec.json.encode(
         _RunExports(
             info={"arch": arch, "platform": platform, "subdir": subdir, "version": _VERSION},

@@ -1,0 +1,28 @@
+"""The collector of cycles is off meanwhile, and on again afterwards."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from sluice.memory import without_cycle_collection
+
+
+def test_it_is_off_meanwhile_and_on_again_even_after_an_error() -> None:
+    def fail() -> None:
+        assert not gc.isenabled()
+        raise IndexError
+
+    assert gc.isenabled()
+    with pytest.raises(IndexError), without_cycle_collection():
+        fail()
+    assert gc.isenabled()
+
+
+def test_whoever_had_it_off_finds_it_off() -> None:
+    with without_cycle_collection():
+        with without_cycle_collection():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
