@@ -33,6 +33,8 @@ LISTINGS_AT_ONCE = 8
 """Of one folder, each of a part of it."""
 NAMES_AT_ONCE = 256
 """Package names whose leaves are held in memory together while they are read or written."""
+TREES_REMEMBERED_MAX = 4
+"""Trees that an environment of merge keeps: some 10 MB each, in subdirs of half a million."""
 LEAVES_REMEMBERED_MAX = 4096
 """Leaves that one merge keeps in memory."""
 MERGE_ATTEMPTS_MAX = 10

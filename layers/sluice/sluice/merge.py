@@ -29,8 +29,8 @@ from sluice.catalog.leaf import Entries
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Inputs, Problem, Tree
 from sluice.channelwide.notes import due
-from sluice.concurrency import chunks
-from sluice.debounce import MergeRequest
+from sluice.concurrency import Started, chunks
+from sluice.debounce import CLOCK_SKEW_SECONDS, MergeRequest
 from sluice.errors import Unavailable
 from sluice.fold import Difference, News
 from sluice.generation import GenerationWriter
@@ -88,8 +88,9 @@ def merge(world: Merger, request: MergeRequest, *, time_left_ms: Callable[[], in
         if time_left_ms() < MERGE_TIME_RESERVE_MS and consumed:
             run.report.unfinished = True
             break
-    run.tell_the_channel()
-    run.publish()
+    if consumed or not run.is_published():
+        run.tell_the_channel()
+        run.publish()
     if consumed:
         world.state.delete(consumed)
     if run.report.unfinished:
@@ -109,6 +110,7 @@ class _Run:
         self._writer = GenerationWriter(
             world.channel, world.state, subdir, self._catalog, world.gather
         )
+        self._began_ms = world.clock()
         self._head = BEFORE_FIRST.head
         self._base_taken = False
         self._patch_touched = False
@@ -125,7 +127,7 @@ class _Run:
         gather = self._world.gather
         for _ in range(MERGE_ATTEMPTS_MAX):
             version = read_head(self._world.state, self._subdir)
-            tree = gather.start(partial(self._catalog.tree, version.head.tree))
+            tree = self._begin_tree(version.head.tree)
             # Objects are looked at after the head was read, however often that is.
             observation = Observation(self._world.channel, self._subdir, gather)
             batch = staging.read_batch(
@@ -145,6 +147,12 @@ class _Run:
             f"another merge won the head of {self._subdir.component} {MERGE_ATTEMPTS_MAX} times"
         )
 
+    def _begin_tree(self, digest: str | None) -> Started[Tree]:
+        known = self._world.remembered.tree(self._subdir, digest) if digest else None
+        if digest and known:
+            self._catalog.remember_tree(digest, known)
+        return self._world.gather.start(partial(self._catalog.tree, digest))
+
     def _read_ahead(
         self, parent: Tree, observation: Observation, filenames: Collection[str]
     ) -> None:
@@ -156,6 +164,21 @@ class _Run:
             self._ahead = self._world.publisher.look_ahead(
                 self._subdir, parent, config, self._world.gather
             )
+
+    def is_published(self) -> bool:
+        """Tell whether a merge that began after this one was asked for has seen to all files.
+
+        Whoever asks may have seen one that was behind, lost, or overwritten by another tool.
+        """
+        asks_more = self._request.create or self._request.adopt
+        digest = self._head.tree
+        # A request is made before it is due; two clocks may disagree about that.
+        asked_ms = self._request.not_before + CLOCK_SKEW_SECONDS * 1000
+        return (
+            not asks_more
+            and digest is not None
+            and self._world.remembered.has_published(self._subdir, digest, since_ms=asked_ms)
+        )
 
     def tell_the_channel(self) -> None:
         """Tell the other subdirs of a patch that came or went, and the channel of what changed."""
@@ -185,6 +208,11 @@ class _Run:
         done = publisher.publish(
             self._subdir, self._head, self._catalog, tidy=self._reconsidered, ahead=self._ahead
         )
+        if self._head.tree:
+            remembered = self._world.remembered
+            tree = self._catalog.tree(self._head.tree)
+            remembered.keep_tree(self._subdir, self._head.tree, tree)
+            remembered.keep_published(self._subdir, self._head.tree, began_ms=self._began_ms)
         self.report.files_written += done.files_written
         self.report.foreign_overwritten += done.foreign_overwritten
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sluice.channelwide.merging import ChannelMerger
 from sluice.channelwide.notes import Notepad
@@ -14,6 +14,7 @@ from sluice.followups import FollowUps
 from sluice.keys import Subdir
 from sluice.publish.publisher import Publisher
 from sluice.reconsider import Announcer
+from sluice.remembered import Remembered
 from sluice.store import ObjectStore
 
 
@@ -32,6 +33,8 @@ class Merger:
     unique: Callable[[], str]
     """A string that nobody else has."""
     debounce_seconds: int
+    remembered: Remembered = field(default_factory=Remembered)
+    """By this execution environment."""
     defaults: ChannelConfig = DEFAULT
     """Of what a channel's configuration does not say."""
 

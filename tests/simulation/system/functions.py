@@ -22,6 +22,7 @@ from sluice.reconcile.report import Report
 from sluice.reconcile.run import proceed, start
 from sluice.reconcile.world import Reconciler, Request
 from sluice.reconsider import Announcer
+from sluice.remembered import Remembered
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import Clock
 from tests.simulation.system.people import BUCKET
@@ -59,6 +60,8 @@ class Functions:
     retention_days: int
     gather: Gather
     """Of merge."""
+    remembered: Remembered
+    """By one execution environment of merge; all share it here."""
     merge_ms: int
     """How long a merge works before it leaves the rest to another."""
     step_ms: int
@@ -103,6 +106,7 @@ class Functions:
             publisher=Publisher(self.channel, self.state, OWNER, max_age_seconds=60),
             queue=self.merges,
             gather=self.gather,
+            remembered=self.remembered,
             clock=clock,
             unique=self.unique,
             debounce_seconds=self.debounce_seconds,

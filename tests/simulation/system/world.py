@@ -8,6 +8,7 @@ from random import Random
 
 from sluice.concurrency import in_order
 from sluice.once import Once
+from sluice.remembered import Remembered
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import MINUTE, Clock
 from tests.simulation.system.functions import UPLOAD_RECEIVES_MAX, Functions, TimeLeft
@@ -63,6 +64,7 @@ class World:
             debounce_seconds=habits.debounce_seconds,
             retention_days=habits.retention_days,
             gather=in_order if habits.reads_ahead else when_asked,
+            remembered=Remembered(),
             merge_ms=habits.merge_ms,
             step_ms=habits.step_ms,
         )
