@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from hashlib import sha256
 from itertools import count, islice
 
 import pytest
 import zstandard
 
+from benchmarks.compression import level_19
+from benchmarks.indexes import KINDS
 from sluice import zstd
 from sluice.errors import Corrupt
 from sluice.limits import KIB, MIB
@@ -19,7 +22,12 @@ def noise(size: int) -> bytes:
     return b"".join(islice(blocks, size // 64 + 1))[:size]
 
 
-@pytest.mark.parametrize("size", [0, 2, 512 * KIB - 2, 512 * KIB, 4 * MIB - 2, 4 * MIB, 9 * MIB])
+SMALL, LARGE = 512 * KIB, 17 * MIB  # LARGE is compressed by workers
+WINDOW_LOG_MAX = 23
+"""That of level 19: no client needs more memory than for other indexes."""
+
+
+@pytest.mark.parametrize("size", [0, 2, SMALL, 16 * MIB])
 def test_a_single_frame_tells_its_size_and_comes_back_whole(size: int) -> None:
     data = noise(size)
     packed = zstd.compress(data)
@@ -29,16 +37,50 @@ def test_a_single_frame_tells_its_size_and_comes_back_whole(size: int) -> None:
     assert zstd.decompress(packed) == data
 
 
-@pytest.mark.parametrize("size", [100 * KIB, 6 * MIB])
+@pytest.mark.parametrize("size", [SMALL, 16 * MIB - 2, LARGE])
+def test_one_frame_is_all_and_needs_no_larger_window_than_level_19(size: int) -> None:
+    packed = zstd.compress(noise(size))
+    reader = zstandard.ZstdDecompressor(max_window_size=2**WINDOW_LOG_MAX).decompressobj()
+    assert len(reader.decompress(packed)) == size
+    assert reader.eof
+    assert reader.unused_data == b""
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
 def test_the_same_content_gives_the_same_bytes(size: int) -> None:
     data = noise(size)
     assert zstd.compress(data) == zstd.compress(bytes(bytearray(data)))
 
 
-def test_bytes_do_not_depend_on_the_number_of_workers_beyond_one() -> None:
-    data = noise(6 * MIB)
-    one = zstandard.ZstdCompressor(level=9, threads=1).compress(data)
-    assert zstd.compress(data) == one
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+def test_bytes_do_not_depend_on_the_number_of_cores(size: int) -> None:
+    data = noise(size)
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        alone = zstd.compress(data)
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert zstd.compress(data) == alone
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_bytes_do_not_depend_on_the_number_of_workers(
+    workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = noise(LARGE)
+    expected = zstd.compress(data)
+    other = zstd._parameters(window_log=20, hash_log=16, threads=workers, job_size=4 * MIB)
+    monkeypatch.setattr(zstd, "_BEYOND", other)
+    assert zstd.compress(data) == expected
+
+
+# Larger ones, which level 19 takes up to minutes for, are in benchmarks/compression.py.
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("records", [100, 1_000, 5_000])
+def test_an_index_is_at_most_a_quarter_larger_than_rattlers(kind: str, records: int) -> None:
+    index = KINDS[kind](records)
+    assert len(zstd.compress(index)) <= 1.25 * len(level_19(index))
 
 
 def test_a_frame_that_does_not_tell_its_size_is_read_too() -> None:

@@ -5,18 +5,31 @@ from __future__ import annotations
 import zstandard
 
 from sluice.errors import Corrupt
-from sluice.limits import KIB, MIB, STORED_OBJECT_BYTES_MAX
+from sluice.limits import MIB, STORED_OBJECT_BYTES_MAX
 
-# Measured on two cores on real repodata (docs/architecture.md): level 19 takes 2.8 s for 5 MB and
-# saves 15 to 19 % against level 12, so it is worth its time only while the file is small.
-_LEVEL_BELOW_BYTES = ((512 * KIB, 19), (4 * MIB, 12), (128 * MIB, 9))
-_LEVEL_BEYOND = 6
 _LEVEL_PRIVATE = 3
 
-# With workers zstd cuts the input into jobs whose size follows from the level alone, so the bytes
-# do not depend on how many cores there are.  Below this size there would be only one job.
-_THREADED_FROM_BYTES = 4 * MIB
-_WORKERS = 2
+
+def _parameters(**more: int) -> zstandard.ZstdCompressionParameters:
+    """What suits an index: long repeats close by, and digests between them.
+
+    A short match inside a digest costs more than the hex digits that it replaces.  zstd's levels
+    below 16 take such matches and are 20 % larger than level 19 for it; with none below six bytes
+    the same parser is within 3 to 15 % (docs/performance.md).
+    """
+    return zstandard.ZstdCompressionParameters(
+        strategy=zstandard.STRATEGY_LAZY2, min_match=6, search_log=4, **more
+    )
+
+
+# By size alone, so that the bytes depend on nothing but the content.  Level 19 looks back 8 MiB:
+# below twice that it sees a package's .tar.bz2 from its .conda in the other half of the file, and
+# so must we.  Beyond there is nothing more to see, and the smaller the table, the fewer matches are
+# found that are too far away to be worth it.
+_BELOW_BYTES = ((16 * MIB, _parameters(window_log=23, hash_log=22)),)
+# With workers zstd cuts the input into jobs of this size and compresses each by itself, so the
+# bytes do not depend on how many workers or cores there are, as long as there is one worker.
+_BEYOND = _parameters(window_log=20, hash_log=16, threads=2, job_size=4 * MIB)
 
 
 def compress_private(data: bytes) -> bytes:
@@ -29,9 +42,8 @@ def compress(data: bytes) -> bytes:
 
     Several clients stop reading after the first frame, and some size their buffer by the header.
     """
-    level = next((level for below, level in _LEVEL_BELOW_BYTES if len(data) < below), _LEVEL_BEYOND)
-    workers = _WORKERS if len(data) >= _THREADED_FROM_BYTES else 0
-    return zstandard.ZstdCompressor(level=level, threads=workers).compress(data)
+    parameters = next((few for below, few in _BELOW_BYTES if len(data) < below), _BEYOND)
+    return zstandard.ZstdCompressor(compression_params=parameters).compress(data)
 
 
 def decompress(data: bytes, *, bytes_max: int = STORED_OBJECT_BYTES_MAX) -> bytes:
