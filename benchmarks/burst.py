@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from benchmarks.channel import MadeUpChannel
 from benchmarks.counting import Counter, counter
+from benchmarks.counts import Count
 from benchmarks.emulator import put_all
-from benchmarks.proxy import Count
 from local.stack import Stack
 from sluice.keys import parse_package_key
 from tests.support.channel import Package

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 
+from benchmarks.counts import Count
+from benchmarks.http import LOOPBACK
 from benchmarks.processes import ROOT
-from benchmarks.proxy import LOOPBACK, Count
 
 
 @dataclass(frozen=True, slots=True)

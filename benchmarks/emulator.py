@@ -17,7 +17,8 @@ from urllib.parse import quote
 import boto3
 
 from benchmarks.counting import Counter, counter, get, process
-from benchmarks.proxy import LOOPBACK, Count
+from benchmarks.counts import Count
+from benchmarks.http import LOOPBACK
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

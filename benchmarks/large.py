@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from boto3.s3.transfer import TransferConfig
 
+from benchmarks.counts import Count
 from benchmarks.messages import upload_event
-from benchmarks.proxy import Count
 from benchmarks.subjects import CHANNEL, Sluice, expect_no_failures
 from benchmarks.uploads import Bench
 from benchmarks.worker import Usage

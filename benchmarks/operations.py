@@ -56,10 +56,11 @@ def operation(method: str, target: str, headers: Mapping[str, str]) -> str:
         return f"{name}:{action}"
     url = urlsplit(target)
     parameters = {key for key, _ in parse_qsl(url.query, keep_blank_values=True)}
+    copies = method == "PUT" and "x-amz-copy-source" in headers
     for (of_method, parameter), known in _SUBRESOURCES.items():
         if method == of_method and parameter in parameters:
-            return f"s3:{known}"
+            return f"s3:{known}Copy" if copies else f"s3:{known}"
     _, _, key = url.path.lstrip("/").partition("/")
-    if method == "PUT" and "x-amz-copy-source" in headers:
+    if copies:
         return "s3:CopyObject"
     return f"s3:{(_OBJECT if key else _BUCKET).get(method, method)}"

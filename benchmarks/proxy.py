@@ -1,4 +1,4 @@
-"""A counting HTTP proxy that adds latency: what stands between a client and the S3 emulator.
+"""A counting HTTP proxy that adds latency: what stands between a client and an emulator.
 
 Run as a process of its own (``python -m benchmarks.proxy <upstream port>``), so that its work
 is not part of anyone's CPU time; it prints the port that it listens on.  Requests whose path
@@ -17,48 +17,16 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from urllib.parse import parse_qs, urlsplit
 
+from benchmarks.counts import Count
+from benchmarks.http import CONTINUE, GONE, HEAD_BYTES_MAX, LOOPBACK, Head, read_head
 from benchmarks.operations import operation
 
-LOOPBACK = "127.0.0.1"
 CONTROL = "/-/"
 _CHUNK_BYTES = 256 * 1024
-_HEAD_BYTES_MAX = 64 * 1024
-_GONE = (ConnectionError, asyncio.IncompleteReadError)
-
-
-@dataclass(slots=True)
-class Count:
-    """What one operation amounted to."""
-
-    requests: int = 0
-    bytes_up: int = 0
-    """Of request bodies."""
-    bytes_down: int = 0
-    """Of response bodies."""
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A start line and headers with lower-case names."""
-
-    raw: bytes
-    start: tuple[str, str, str]
-    headers: Mapping[str, str]
-
-    @property
-    def closes(self) -> bool:
-        """Whether the connection ends with this message."""
-        return self.headers.get("connection", "").lower() == "close"
-
-    def without(self, name: str) -> bytes:
-        """The raw head without one header."""
-        lines = self.raw.split(b"\r\n")
-        unwanted = name.encode() + b":"
-        return b"\r\n".join(line for line in lines if not line.lower().startswith(unwanted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +50,12 @@ class Proxy:
         """Answer the requests of one client connection, one after the other."""
         client = Connection(reader, writer)
         try:
-            while (request := await _read_head(reader)) is not None:
+            while (request := await read_head(reader)) is not None:
                 if request.start[1].startswith(CONTROL):
                     await self._control(client, request)
                 elif not await self._forward(client, request):
                     break
-        except _GONE:
+        except GONE:
             pass  # the client hung up, which it may do at any time
         finally:
             writer.close()
@@ -106,7 +74,7 @@ class Proxy:
         count = self._counts.setdefault(operation(method, target, request.headers), Count())
         count.requests += 1
         if "expect" in request.headers:
-            client.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            client.writer.write(CONTINUE)
         if self._latency_s:
             await asyncio.sleep(self._latency_s)
         upstream = await self._connect()
@@ -114,7 +82,7 @@ class Proxy:
             upstream.writer.write(request.without("expect"))
             async for size in _pump(client.reader, upstream.writer, request, until_end=False):
                 count.bytes_up += size
-            response = _present(await _read_head(upstream.reader))
+            response = _present(await read_head(upstream.reader))
             client.writer.write(response.raw)
             bodiless = method == "HEAD" or response.start[1] in {"204", "304"}
             if not bodiless:
@@ -138,26 +106,9 @@ class Proxy:
             connection.writer.close()
         return Connection(
             *await asyncio.open_connection(
-                LOOPBACK, self._upstream_port, limit=max(_CHUNK_BYTES, _HEAD_BYTES_MAX)
+                LOOPBACK, self._upstream_port, limit=max(_CHUNK_BYTES, HEAD_BYTES_MAX)
             )
         )
-
-
-async def _read_head(reader: asyncio.StreamReader) -> Head | None:
-    """Read a start line and headers; ``None`` where the connection ended before."""
-    try:
-        raw = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError as error:
-        if error.partial:
-            raise
-        return None
-    start, *lines = raw.decode("latin-1").split("\r\n")
-    first, second, third = [*start.split(" ", 2), ""][:3]
-    headers = {}
-    for line in filter(None, lines):
-        name, _, value = line.partition(":")
-        headers[name.strip().lower()] = value.strip()
-    return Head(raw, (first, second, third), headers)
 
 
 def _present(head: Head | None) -> Head:
@@ -174,7 +125,7 @@ async def _pump(
     ``until_end`` tells what a missing length means (RFC 9112, section 6.3): the rest of the
     connection in a response, nothing in a request.
     """
-    if head.headers.get("transfer-encoding", "").lower() == "chunked":
+    if head.chunked:
         size = -1
         while size:
             line = await source.readuntil(b"\r\n")
@@ -216,7 +167,7 @@ async def _hand_on(
 async def main() -> None:
     """Serve until the process is ended."""
     proxy = Proxy(int(sys.argv[1]))
-    server = await asyncio.start_server(proxy.serve, LOOPBACK, 0, limit=_HEAD_BYTES_MAX)
+    server = await asyncio.start_server(proxy.serve, LOOPBACK, 0, limit=HEAD_BYTES_MAX)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from statistics import median
 
+from benchmarks.counts import Count
 from benchmarks.large import Reading
 from benchmarks.markdown import Table, table
-from benchmarks.proxy import Count
 from benchmarks.uploads import Case, Sample
 from benchmarks.worker import Usage
 

@@ -13,8 +13,8 @@ from typing import IO
 from rattler.index import index_fs
 
 from benchmarks.channel import SUBDIR, MadeUpChannel
+from benchmarks.counts import Count
 from benchmarks.emulator import Cloud
-from benchmarks.proxy import Count
 from benchmarks.subjects import CHANNEL, Indexed, RattlerIndex, Session, Sluice, Temperature
 from benchmarks.worker import RATTLER_INDEX
 from tests.support.channel import Package

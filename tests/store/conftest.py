@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import boto3
 import pytest
 
+from benchmarks.s3.process import s3_server
 from local.emulator import run_emulator
 from sluice.s3 import S3Store
 from sluice.s3client import make_client
@@ -106,7 +107,16 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield emulator.endpoint
 
 
-@pytest.fixture(params=["memory", "moto", pytest.param("ministack", marks=pytest.mark.e2e)])
+@pytest.fixture(scope="session")
+def benchmark_s3() -> Iterator[str]:
+    """The server that benchmarks are made on."""
+    with s3_server(page_size=PAGE_SIZE) as server:
+        yield server.endpoint
+
+
+@pytest.fixture(
+    params=["memory", "moto", "benchmark", pytest.param("ministack", marks=pytest.mark.e2e)]
+)
 def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     match request.param:
         case "memory":
@@ -115,8 +125,9 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
             monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", str(PAGE_SIZE))
             with moto_aws():
                 yield S3World(BUCKET, is_moto=True)
-        case "ministack":
-            monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("ministack"))
+        case "benchmark" | "ministack" as name:
+            fixture = "benchmark_s3" if name == "benchmark" else name
+            monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue(fixture))
             bucket = f"{BUCKET}-{uuid.uuid4().hex[:8]}"
             yield S3World(bucket, is_moto=False)
 

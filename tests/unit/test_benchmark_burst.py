@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmarks.burst import Difference, Outcome, differences, problems
-from benchmarks.proxy import Count
+from benchmarks.counts import Count
 
 FILE, OTHER = ("d41d8cd98f00b204e9800998ecf8427e", 0), ("0cc175b9c0f1b6a831c399e269772661", 1)
 GOOD = Outcome(

@@ -22,6 +22,12 @@ S3 = {"authorization": "AWS4-HMAC-SHA256 Credential=key/20250101/us-east-1/s3/aw
         ("PUT", "/bucket/a/b.conda", S3, "s3:PutObject"),
         ("PUT", "/bucket/a/b.conda", {**S3, "x-amz-copy-source": "/c/d"}, "s3:CopyObject"),
         ("PUT", "/bucket/a/b.conda?partNumber=1&uploadId=x", S3, "s3:UploadPart"),
+        (
+            "PUT",
+            "/bucket/a/b.conda?partNumber=1&uploadId=x",
+            {**S3, "x-amz-copy-source": "/c/d"},
+            "s3:UploadPartCopy",
+        ),
         ("DELETE", "/bucket/a/b.conda", S3, "s3:DeleteObject"),
         ("POST", "/bucket?delete", S3, "s3:DeleteObjects"),
         ("GET", "/bucket?list-type=2&prefix=a%2F", S3, "s3:ListObjectsV2"),

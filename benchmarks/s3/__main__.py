@@ -1,0 +1,24 @@
+"""``python -m benchmarks.s3``: print the port, then serve until the process is ended."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+
+from benchmarks.s3.listing import PAGE_KEYS_MAX
+from benchmarks.s3.server import Server
+
+
+async def main() -> None:
+    """Serve as the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.s3", description=__doc__)
+    parser.add_argument(
+        "--page-size", type=int, default=PAGE_KEYS_MAX, help="keys per page of a listing, at most"
+    )
+    server = await Server(page_size=parser.parse_args().page_size).listen()
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
