@@ -24,6 +24,10 @@ DEBOUNCE_SECONDS ?=
 # For make fuzz.
 FUZZ_SECONDS ?= 600
 PARAMS ?=
+# For make bench.
+SIZES ?= 1000 10000
+RUNS ?= 3
+BENCH ?=
 # For make load.
 PACKAGES ?= 10000
 SUBDIRS ?= 5
@@ -113,8 +117,17 @@ fix: $(VENV)/.stamp ## Format, and repair what can be repaired
 	$(BIN)/ruff format
 
 .PHONY: bench
-bench: $(VENV)/.stamp ## Measure uploads into large channels, beside rattler-index
-	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks
+bench: $(VENV)/.stamp ## Measure channels of SIZES (1000 10000), RUNS (3) times, beside rattler-index
+	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks \
+		--packages $(SIZES) --runs $(RUNS) $(BENCH)
+
+.PHONY: bench-report
+bench-report: $(VENV)/.stamp ## Tables and plots of what was measured: benchmarks/results.md, docs/benchmarks
+	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.render
+
+.PHONY: coldstart
+coldstart: $(VENV)/.stamp ## Measure how long the functions take to start; fails above the budget
+	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.coldstart
 
 .PHONY: load
 load: $(VENV)/.stamp ## Throw PACKAGES (10000) at once at SUBDIRS (5) of the whole local stack

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure, print the tables and write ``results.md``."""
+"""``python -m benchmarks``: measure, and put what came of it into ``results.json``."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ import argparse
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
 
-from benchmarks import large, report, uploads
-from benchmarks.conditions import conditions, load_average
+from benchmarks import large, results
+from benchmarks.cases import Case, Sample
+from benchmarks.conditions import Conditions, load_average, observe
 from benchmarks.emulator import cloud
+from benchmarks.measures import MEASURES
+from benchmarks.stage import Bench, Measured, Plan, stage
 
-RESULTS = Path(__file__).with_name("results.md")
-_PACKAGES = ("boto3", "msgspec", "zstandard", "py-rattler", "ministack")
-_LATENCIES_MS = (15.0, 0.0)
+_VERSIONS = ("boto3", "msgspec", "zstandard", "py-rattler", "ministack")
 _SIZES = (1_000, 10_000)
+_TAKE_OVER = "take-over"
 
 
 def main() -> None:
-    """Measure as the command line says."""
+    """Measure as the command line says; what is measured is kept as soon as it is."""
     arguments = _arguments()
-    started, load = time.monotonic(), load_average()
+    started = time.monotonic()
+    conditions = _observe()
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - started:7.1f} s  {text}", file=sys.stderr, flush=True)
@@ -31,51 +35,54 @@ def main() -> None:
         (arguments.log or Path(folder) / "subjects.log").open("wb") as log,
         cloud(Path(folder)) as aws,
     ):
-        bench = uploads.Bench(aws, Path(folder), log, say)
-        plan = uploads.Plan(_LATENCIES_MS, arguments.runs)
-        samples = [
-            sample for size in arguments.packages for sample in uploads.measure(bench, size, plan)
-        ]
-        readings = list(large.measure(bench, arguments.large_mib)) if arguments.large_mib else []
-    sections = [
-        ("One upload", report.uploads(samples)),
-        ("How much less", report.ratios(samples)),
-        ("The handlers by themselves", report.steps(samples)),
-        ("Requests by operation", report.operations(samples)),
-        ("Published files", report.published(samples)),
-    ]
-    if readings:
-        sections.append(("One large package", report.large(readings, arguments.large_mib)))
-    body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections)
-    print(body)
-    arguments.output.write_text(f"{_preface(arguments, load)}\n\n{body}\n")
+        bench = Bench(aws, Path(folder), log, say)
+        found: dict[Case, list[Sample]] = defaultdict(list)
+        for case, sample in _measure(bench, arguments):
+            found[case].append(sample)
+            kept = results.read(arguments.output)
+            kept.take(case, conditions, found[case])
+            results.write(arguments.output, kept)
+
+
+def _measure(bench: Bench, arguments: argparse.Namespace) -> Measured:
+    plan = Plan(arguments.runs, arguments.import_max)
+    for size in arguments.packages:
+        with stage(bench, size) as prepared:
+            for operation, measure in MEASURES.items():
+                if operation in {_TAKE_OVER, *arguments.operations}:
+                    yield from measure(prepared, plan)
+    if arguments.large_mib:
+        yield from large.measure(bench, arguments.large_mib)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--packages", type=int, nargs="*", default=_SIZES, help="channel sizes")
-    parser.add_argument("--runs", type=int, default=5, help="measured runs per case")
+    parser.add_argument("--runs", type=int, default=3, help="measured runs per case")
     parser.add_argument(
-        "--large-mib", type=int, default=1024, help="size of the large package; 0 leaves it out"
+        "--operations",
+        nargs="*",
+        default=list(MEASURES),
+        choices=list(MEASURES),
+        help="what to measure; a channel is taken over in any case",
     )
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument(
+        "--import-max",
+        type=int,
+        default=10_000,
+        help="import and reconcile channels of so many packages, at most",
+    )
+    parser.add_argument(
+        "--large-mib", type=int, default=0, help="size of a large package; 0 leaves it out"
+    )
+    parser.add_argument("--output", type=Path, default=results.PATH)
     parser.add_argument("--log", type=Path, help="keep what the subjects print")
     return parser.parse_args()
 
 
-def _preface(arguments: argparse.Namespace, load: float) -> str:
-    sizes = " ".join(map(str, arguments.packages))
-    command = (
-        f"python -m benchmarks --packages {sizes} --runs {arguments.runs} "
-        f"--large-mib {arguments.large_mib}"
-    )
-    return (
-        "# Benchmark results\n\n"
-        "Written by `make bench`; what each number means stands in [README.md](README.md).\n\n"
-        + conditions(
-            command=f"`make bench`, which runs `{command}`", load_before=load, packages=_PACKAGES
-        )
-    )
+def _observe() -> Conditions:
+    command = " ".join(["python", "-m", "benchmarks", *sys.argv[1:]])
+    return observe(command=command, load_before=load_average(), packages=_VERSIONS)
 
 
 if __name__ == "__main__":

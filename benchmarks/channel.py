@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from math import log
 from typing import Any
 
-from tests.support.channel import Package, conda
+from benchmarks.making import conda
+from tests.support.channel import Package
 
 SUBDIR = "linux-64"
 _BUILDS_MEDIAN = 8
@@ -35,21 +36,9 @@ class MadeUpChannel:
 
     def packages(self) -> Iterator[Package]:
         """Every package, in no particular order."""
-        return (conda(index) for index in self._indexes())
+        return (conda(index) for index in self.indexes())
 
-    def upload(self, number: int) -> Package:
-        """A package that is not in the channel yet: the ``number``-th new build of a name.
-
-        The name is the same each time, one with a median count of builds.
-        """
-        counts: dict[str, int] = {}
-        for index in self._indexes():
-            counts[index["name"]] = counts.get(index["name"], 0) + 1
-        by_count = sorted(counts, key=lambda name: (counts[name], name))
-        template = next(i for i in self._indexes() if i["name"] == by_count[len(by_count) // 2])
-        return conda({**template, "version": f"99.{number}.0"})
-
-    def _indexes(self) -> Iterator[Mapping[str, Any]]:
+    def indexes(self) -> Iterator[Mapping[str, Any]]:
         """``index.json`` of every package."""
         draw = random.Random(self.size)  # noqa: S311 - made-up data, not a secret
         names = [f"lib{_WORDS[0]}"]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 
 from benchmarks.counts import Count
-from benchmarks.http import LOOPBACK
 from benchmarks.processes import ROOT
+from benchmarks.wire import LOOPBACK
 
 
 @dataclass(frozen=True, slots=True)

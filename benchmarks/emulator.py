@@ -1,4 +1,8 @@
-"""MiniStack and the counting proxy before it: the S3 of a benchmark, started and stopped here."""
+"""The AWS of a benchmark, started and stopped here: an S3 of its own, and MiniStack's SQS.
+
+MiniStack's S3 takes the longer for each request the more keys it holds; it would be what is
+measured.  Its SQS is reached through a counting proxy.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -17,8 +21,8 @@ from urllib.parse import quote
 import boto3
 
 from benchmarks.counting import Counter, counter, get, process
-from benchmarks.counts import Count
-from benchmarks.http import LOOPBACK
+from benchmarks.s3.process import S3Server, Taken, s3_server
+from benchmarks.wire import LOOPBACK
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -30,60 +34,50 @@ _START_SECONDS_MAX = 60
 _UPLOAD_THREADS = 4
 
 
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """An emulated AWS, and the way to it."""
+
+    s3: S3Server
+    ministack_port: int
+    """For everything that is not measured."""
+    counter: Counter
+    """The proxy before MiniStack: for what is measured."""
+
+    @property
+    def counted_sqs_endpoint(self) -> str:
+        """The URL for clients that are measured."""
+        return self.counter.endpoint
+
+    def take(self, *, latency_ms: float = 0) -> Taken:
+        """What happened since the last call; from now on each request waits ``latency_ms``."""
+        taken = self.s3.take(latency_ms=latency_ms)
+        sqs = self.counter.take(latency_ms=latency_ms)
+        return replace(taken, counts={**taken.counts, **sqs})
+
+    def s3_client(self) -> S3Client:
+        """A client whose requests are counted, as all are, and taken by nobody."""
+        return boto3.client("s3", endpoint_url=self.s3.endpoint, **_client_arguments())
+
+    def sqs_client(self) -> SQSClient:
+        """A client that is not measured."""
+        endpoint = f"http://{LOOPBACK}:{self.ministack_port}"
+        return boto3.client("sqs", endpoint_url=endpoint, **_client_arguments())
+
+
 class _ClientArguments(TypedDict):
-    endpoint_url: str
     region_name: str
     aws_access_key_id: str
     aws_secret_access_key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Cloud:
-    """An emulated AWS, and the way to it."""
-
-    direct_port: int
-    """Of the emulator: for everything that is not measured."""
-    counter: Counter
-    """The proxy: for what is measured."""
-
-    @property
-    def endpoint(self) -> str:
-        """The URL for clients that are not measured."""
-        return f"http://{LOOPBACK}:{self.direct_port}"
-
-    @property
-    def counted_endpoint(self) -> str:
-        """The URL for clients that are measured."""
-        return self.counter.endpoint
-
-    def take(self, *, latency_ms: float = 0) -> dict[str, Count]:
-        """Requests by operation since the last call; from now on each waits ``latency_ms``."""
-        return self.counter.take(latency_ms=latency_ms)
-
-    def s3(self) -> S3Client:
-        """A client that is not measured."""
-        return boto3.client("s3", **self._client_arguments())
-
-    def sqs(self) -> SQSClient:
-        """A client that is not measured."""
-        return boto3.client("sqs", **self._client_arguments())
-
-    def _client_arguments(self) -> _ClientArguments:
-        return {
-            "endpoint_url": self.endpoint,
-            "region_name": REGION,
-            "aws_access_key_id": _KEY,
-            "aws_secret_access_key": _KEY,
-        }
-
-    def put_all(self, bucket: str, objects: Iterable[tuple[str, bytes]]) -> None:
-        """Store many small objects fast, past the proxy."""
-        put_all(self.direct_port, bucket, objects)
+def _client_arguments() -> _ClientArguments:
+    return {"region_name": REGION, "aws_access_key_id": _KEY, "aws_secret_access_key": _KEY}
 
 
 @contextmanager
 def cloud(scratch: Path) -> Iterator[Cloud]:
-    """Run MiniStack and the proxy on free ports of the loopback interface; logs in ``scratch``."""
+    """Run everything on free ports of the loopback interface; logs in ``scratch``."""
     port = _free_port()
     environment = {"GATEWAY_PORT": str(port), "BIND_HOST": LOOPBACK, "LOG_LEVEL": "WARNING"}
     with ExitStack() as stack:
@@ -92,8 +86,9 @@ def cloud(scratch: Path) -> Iterator[Cloud]:
             process([sys.executable, "-m", "ministack"], environment, stdout=log, stderr=log)
         )
         proxy = stack.enter_context(counter(port))
+        s3 = stack.enter_context(s3_server())
         _wait_until_healthy(port)
-        yield Cloud(port, proxy)
+        yield Cloud(s3, port, proxy)
 
 
 def put_all(port: int, bucket: str, objects: Iterable[tuple[str, bytes]]) -> None:
@@ -115,10 +110,9 @@ def put_all(port: int, bucket: str, objects: Iterable[tuple[str, bytes]]) -> Non
         list(pool.map(put, batches))
 
 
-def credentials(endpoint: str) -> dict[str, str]:
-    """The environment of an AWS client that talks to ``endpoint`` and to nothing else."""
+def credentials() -> dict[str, str]:
+    """The environment of a client of an emulated AWS."""
     return {
-        "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": _KEY,
         "AWS_SECRET_ACCESS_KEY": _KEY,
         "AWS_DEFAULT_REGION": REGION,

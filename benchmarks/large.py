@@ -6,25 +6,25 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from hashlib import md5, sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boto3.s3.transfer import TransferConfig
 
-from benchmarks.counts import Count
+from benchmarks.cases import Case, Sample
 from benchmarks.messages import upload_event
+from benchmarks.stage import Bench, Measured
 from benchmarks.subjects import CHANNEL, Sluice, expect_no_failures
-from benchmarks.uploads import Bench
-from benchmarks.worker import Usage
+from benchmarks.work import Work
 from tests.support.channel import conda
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MIB = 1024 * 1024
+WITH_DIGESTS = "large-with-digests"
+WITHOUT_DIGESTS = "large-without-digests"
 _PART_BYTES = 10 * MIB
 """As rattler-build cuts its uploads."""
 _STEM = "large-1.0-h0_0"
@@ -38,26 +38,16 @@ _INDEX = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One large package read by extract."""
-
-    how: str
-    imports: Usage
-    usage: Usage
-    requests: Mapping[str, Count]
-
-
-def measure(bench: Bench, payload_mib: int) -> Iterator[Reading]:
+def measure(bench: Bench, payload_mib: int) -> Measured:
     """Upload one package in two ways and let a fresh process read it each time."""
     path = bench.scratch / f"{_STEM}.conda"
     digests = _write(path, payload_mib)
     sluice = Sluice(bench.cloud, "large", bench.log)
-    s3 = bench.cloud.s3()
-    for bucket in (sluice.bucket, sluice.state_bucket):
-        s3.create_bucket(Bucket=bucket)
+    s3 = bench.cloud.s3_client()
+    for bucket in sluice.buckets:
+        bench.cloud.s3.create(bucket)
     key = f"{CHANNEL}/{_INDEX['subdir']}/{path.name}"
-    for how, metadata in (("digests in its metadata", digests), ("no digests", {})):
+    for operation, metadata in ((WITH_DIGESTS, digests), (WITHOUT_DIGESTS, {})):
         s3.upload_file(
             str(path),
             sluice.bucket,
@@ -65,14 +55,25 @@ def measure(bench: Bench, payload_mib: int) -> Iterator[Reading]:
             ExtraArgs={"Metadata": metadata},
             Config=TransferConfig(multipart_chunksize=_PART_BYTES),
         )
-        bench.say(f"a .conda of {payload_mib} MiB is uploaded, {how}")
+        bench.say(f"a .conda of {payload_mib} MiB is uploaded, for {operation}")
         with sluice.function("extract") as extract:
             bench.cloud.take()
             usage = extract.run(upload_event(sluice.bucket, key, path.stat().st_size))
-            yield Reading(how, extract.imports, usage, bench.cloud.take())
+            requests = bench.cloud.take().counts
         expect_no_failures(usage)
         _expect_staged(s3, sluice.state_bucket, digests["package-sha256"])
+        yield (
+            Case(operation, 1, 0.0, sluice.name, "cold"),
+            Sample(
+                works={"extract": Work.of([usage])},
+                init_s=extract.imports.wall_s,
+                requests=requests,
+                facts={"payload_mib": payload_mib, "peak_mib_before": extract.imports.peak_mib},
+            ),
+        )
         s3.delete_object(Bucket=sluice.bucket, Key=key)
+    for bucket in sluice.buckets:
+        bench.cloud.s3.drop(bucket)
 
 
 def _write(path: Path, payload_mib: int) -> dict[str, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from benchmarks.burst import SUBDIRS, Outcome, measure, problems
-from benchmarks.conditions import conditions, load_average
+from benchmarks.conditions import load_average, observe
 from benchmarks.markdown import Table, table
 from local.stack import run_stack
 from tests.support.deployed import Channel, Deployed
@@ -72,7 +72,7 @@ def _preface(arguments: argparse.Namespace, load: float) -> str:
     return (
         "# Load test results\n\n"
         "Written by `make load`; what each number means stands in [README.md](README.md).\n\n"
-        + conditions(command=f"`{command}`", load_before=load, packages=_PACKAGES)
+        + observe(command=command, load_before=load, packages=_PACKAGES).table()
     )
 
 

@@ -11,12 +11,21 @@ from benchmarks.emulator import REGION
 
 def upload_event(bucket: str, key: str, size: int) -> dict[str, Any]:
     """The event of a message in UploadQueue: an S3 notification of one upload."""
+    return _s3_event("ObjectCreated:Put", bucket, {"key": key, "size": size})
+
+
+def removal_event(bucket: str, key: str) -> dict[str, Any]:
+    """The event of a message in UploadQueue: an S3 notification of one removal."""
+    return _s3_event("ObjectRemoved:Delete", bucket, {"key": key})
+
+
+def _s3_event(name: str, bucket: str, told: dict[str, Any]) -> dict[str, Any]:
     record = {
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
         "awsRegion": REGION,
-        "eventName": "ObjectCreated:Put",
-        "s3": {"bucket": {"name": bucket}, "object": {"key": key, "size": size}},
+        "eventName": name,
+        "s3": {"bucket": {"name": bucket}, "object": told},
     }
     return sqs_event(json.dumps({"Records": [record]}), receipt_handle="none")
 

@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass
 from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.counts import Count
-from benchmarks.http import CONTINUE, GONE, HEAD_BYTES_MAX, LOOPBACK, Head, read_head
 from benchmarks.operations import operation
+from benchmarks.wire import CONTINUE, GONE, HEAD_BYTES_MAX, LOOPBACK, Head, read_head
 
 CONTROL = "/-/"
 _CHUNK_BYTES = 256 * 1024

@@ -1,51 +1,30 @@
-"""The two that are compared: each owns a bucket with the same channel and can index an upload."""
+"""The two that are compared: each owns a bucket with the same channel and can index a change."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from benchmarks.changes import Change
 from benchmarks.channel import SUBDIR
-from benchmarks.emulator import Cloud, credentials
-from benchmarks.messages import sqs_event, upload_event
+from benchmarks.emulator import Cloud
+from benchmarks.environment import Queues, client_variables, variables
+from benchmarks.messages import removal_event, sqs_event, upload_event
 from benchmarks.processes import Worker, worker
+from benchmarks.work import Indexed, Work
 from benchmarks.worker import RATTLER_INDEX, Usage
-from tests.support.channel import Package
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 CHANNEL = "channel"
-_DEBOUNCE_SECONDS = 3
+SLUICE = "sluice"
 Temperature = Literal["cold", "warm"]
 """Of a process: its first run, or one after it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Indexed:
-    """What indexing one upload took, all processes together."""
-
-    runs: dict[str, Usage]
-    """By the name of the process."""
-
-    @property
-    def wall_s(self) -> float:
-        """Seconds, one process after the other; what passes between them is not counted."""
-        return sum(run.wall_s for run in self.runs.values())
-
-    @property
-    def cpu_s(self) -> float:
-        """Seconds of user and system time."""
-        return sum(run.cpu_s for run in self.runs.values())
-
-    @property
-    def peak_mib(self) -> float:
-        """Of the largest process."""
-        return max(run.peak_mib for run in self.runs.values())
 
 
 class Session(Protocol):
@@ -53,76 +32,98 @@ class Session(Protocol):
 
     init_s: float
 
-    def index(self, package: Package) -> Indexed:
-        """Index a package that was uploaded."""
+    def index(self, change: Change) -> Indexed:
+        """Index a change that was made."""
+        ...
+
+
+class Subject(Protocol):
+    """One that indexes."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the results."""
+        ...
+
+    @property
+    def bucket(self) -> str:
+        """Where its channel lies."""
+        ...
+
+    @property
+    def buckets(self) -> tuple[str, ...]:
+        """All that it writes to."""
+        ...
+
+    @property
+    def temperatures(self) -> tuple[Temperature, ...]:
+        """Those in which a process of it can be found."""
+        ...
+
+    def session(self) -> AbstractContextManager[Session]:
+        """Start new processes."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RattlerIndex:
-    """rattler-index, run over the channel after the upload."""
+    """rattler-index, run over the channel after the change."""
 
     cloud: Cloud
     bucket: str
     log: IO[bytes]
-    name: ClassVar[str] = RATTLER_INDEX
+    force: bool = False
+    """Read every package anew: what it takes to notice one that was overwritten."""
     temperatures: ClassVar[tuple[Temperature, ...]] = ("cold",)
+
+    @property
+    def name(self) -> str:
+        """What it is called in the results."""
+        return f"{RATTLER_INDEX} --force" if self.force else RATTLER_INDEX
+
+    @property
+    def buckets(self) -> tuple[str, ...]:
+        """All that it writes to."""
+        return (self.bucket,)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Start a process."""
-        environment = credentials(self.cloud.counted_endpoint)
-        with worker(RATTLER_INDEX, environment, self.log) as process:
-            yield _RattlerSession(process, f"s3://{self.bucket}/{CHANNEL}")
+        arguments = {"channel_url": f"s3://{self.bucket}/{CHANNEL}", "force": self.force}
+        with worker(RATTLER_INDEX, client_variables(self.cloud), self.log) as process:
+            yield _RattlerSession(process, arguments)
 
 
 class _RattlerSession:
-    def __init__(self, process: Worker, channel_url: str) -> None:
+    def __init__(self, process: Worker, arguments: dict[str, Any]) -> None:
         self._process = process
-        self._channel_url = channel_url
+        self._arguments = arguments
         self.init_s = process.imports.wall_s
 
-    def index(self, _package: Package) -> Indexed:
-        return Indexed({RATTLER_INDEX: self._process.run(self._channel_url)})
-
-
-def variables(name: str, bucket: str, state_bucket: str, merge_queue_url: str) -> dict[str, str]:
-    """What the template tells a function, with its defaults."""
-    return {
-        "CHANNEL_BUCKET": bucket,
-        "STATE_BUCKET": state_bucket,
-        "CHANNEL_PREFIXES": "",
-        "MERGE_QUEUE_URL": merge_queue_url,
-        "DEBOUNCE_SECONDS": str(_DEBOUNCE_SECONDS),
-        "DEFAULT_OUTPUTS": "run-exports",
-        "DEFAULT_TIMESTAMPS": "warn",
-        "TRUST_UPLOADER_DIGESTS": "true",
-        "UPLOAD_QUEUE_URL": "unused",  # only what failed is handed back
-        "UPLOAD_MAX_RECEIVES": "3",
-        "INDEX_CACHE_MAX_AGE": "60",
-        "OWNER": "benchmark",
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",  # as Lambda sets it
-        "POWERTOOLS_SERVICE_NAME": name,
-        "POWERTOOLS_METRICS_NAMESPACE": "Sluice",
-        "POWERTOOLS_LOG_LEVEL": "INFO",
-        "POWERTOOLS_TRACE_DISABLED": "true",
-    }
+    def index(self, _change: Change) -> Indexed:
+        usage = self._process.run(self._arguments)
+        return Indexed({RATTLER_INDEX: Work.of([usage])}, usage.started)
 
 
 @dataclass(frozen=True, slots=True)
 class Sluice:
-    """sluice's two handlers, given the messages that AWS would give them."""
+    """sluice's handlers, given the messages that AWS would give them."""
 
     cloud: Cloud
     bucket: str
     log: IO[bytes]
-    name: ClassVar[str] = "sluice"
+    name: ClassVar[str] = SLUICE
     temperatures: ClassVar[tuple[Temperature, ...]] = ("cold", "warm")
 
     @property
     def state_bucket(self) -> str:
         """Where everything private lies."""
         return f"{self.bucket}-state"
+
+    @property
+    def buckets(self) -> tuple[str, ...]:
+        """All that it writes to."""
+        return self.bucket, self.state_bucket
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -133,18 +134,22 @@ class Sluice:
     @contextmanager
     def function(self, name: str) -> Iterator[Worker]:
         """Start a process for one function."""
-        environment = credentials(self.cloud.counted_endpoint) | variables(
-            name, self.bucket, self.state_bucket, self.queue_url()
+        environment = client_variables(self.cloud) | variables(
+            name, self.bucket, self.state_bucket, self.queues()
         )
         with worker(name, environment, self.log) as process:
             yield process
 
-    def queue_url(self) -> str:
-        """Where merges are asked for; made when it is first needed."""
-        queue = self.cloud.sqs().create_queue(
-            QueueName=f"{self.bucket}-merge.fifo", Attributes={"FifoQueue": "true"}
-        )
-        return queue["QueueUrl"]
+    def queues(self) -> Queues:
+        """The queues of the stack; made when they are first needed."""
+        sqs = self.cloud.sqs_client()
+
+        def fifo(name: str) -> str:
+            queue = f"{self.bucket}-{name}.fifo"
+            return sqs.create_queue(QueueName=queue, Attributes={"FifoQueue": "true"})["QueueUrl"]
+
+        upload = sqs.create_queue(QueueName=f"{self.bucket}-upload")["QueueUrl"]
+        return Queues(upload, fifo("merge"), fifo("reconcile"))
 
 
 class _SluiceSession:
@@ -152,19 +157,34 @@ class _SluiceSession:
         self._extract = extract
         self._merge = merge
         self._bucket = sluice.bucket
-        self._sqs = sluice.cloud.sqs()
-        self._queue_url = sluice.queue_url()
+        self._sqs = sluice.cloud.sqs_client()
+        self._queue_url = sluice.queues().merge
         self.init_s = extract.imports.wall_s + merge.imports.wall_s
 
-    def index(self, package: Package) -> Indexed:
-        """Extract, wait until the merge request is due, merge."""
-        key = f"{CHANNEL}/{package.path}"
-        extracted = self._extract.run(upload_event(self._bucket, key, len(package.body)))
-        expect_no_failures(extracted)
-        merged = {}
-        for message in self._take_messages():
-            merged[json.loads(message["Body"])["subdir"]] = self._run_merge(message)
-        return Indexed({"extract": extracted, "merge": merged[SUBDIR]})
+    def index(self, change: Change) -> Indexed:
+        """Extract everything, wait until the merge requests are due, merge until none is left."""
+        extracted = [self._extract.run(event) for event in self._events(change)]
+        for usage in extracted:
+            expect_no_failures(usage)
+        merged = list(self._run_merges())
+        started = next(usage.started for subdir, usage in merged if subdir == SUBDIR)
+        works = {
+            "extract": Work.of(extracted),
+            "merge": Work.of([usage for _, usage in merged]),
+        }
+        return Indexed(works, started)
+
+    def _events(self, change: Change) -> Iterator[dict[str, Any]]:
+        for path, body in change.put.items():
+            yield upload_event(self._bucket, f"{CHANNEL}/{path}", len(body))
+        for path in change.removed:
+            yield removal_event(self._bucket, f"{CHANNEL}/{path}")
+
+    def _run_merges(self) -> Iterator[tuple[str, Usage]]:
+        """Until the queue is empty: a merge may send further requests, for other subdirs."""
+        while messages := self._sqs.receive_message(QueueUrl=self._queue_url).get("Messages"):
+            for message in messages:
+                yield json.loads(message["Body"]).get("subdir", ""), self._run_merge(message)
 
     def _run_merge(self, message: MessageTypeDef) -> Usage:
         due_ms = json.loads(message["Body"])["not_before"]
@@ -173,11 +193,6 @@ class _SluiceSession:
         expect_no_failures(usage)
         self._sqs.delete_message(QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"])
         return usage
-
-    def _take_messages(self) -> Iterator[MessageTypeDef]:
-        """Yield until the queue is empty; a merge may send further requests (for noarch)."""
-        while messages := self._sqs.receive_message(QueueUrl=self._queue_url).get("Messages"):
-            yield from messages
 
 
 def expect_no_failures(usage: Usage) -> None:

@@ -49,6 +49,10 @@ class Bucket:
         if self.objects.pop(key, None) is not None:
             self.keys.remove(key)
 
+    def copy(self) -> Bucket:
+        """Another one with the same objects."""
+        return Bucket(dict(self.objects), self.keys.copy())
+
 
 def etag(body: bytes) -> str:
     """The ETag of what was uploaded in one part."""

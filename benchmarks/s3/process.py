@@ -9,14 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from benchmarks.counting import get, process
 from benchmarks.counts import Count
-from benchmarks.http import LOOPBACK
 from benchmarks.processes import ROOT
 from benchmarks.s3.listing import PAGE_KEYS_MAX
 from benchmarks.s3.loading import pack
+from benchmarks.wire import LOOPBACK
+
+_GOOD = frozenset({200, 204})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +53,42 @@ class S3Server:
     def load(self, buckets: Sequence[str], objects: Iterable[tuple[str, bytes]]) -> None:
         """Put many objects into each of the buckets, which are made where they are not there."""
         query = urlencode([("bucket", name) for name in buckets])
+        self._request(("POST", f"/-/load?{query}", batch) for batch in pack(objects))
+
+    def copy(self, source: str, target: str) -> None:
+        """Make a bucket hold what another holds, and nothing else."""
+        self._request([("POST", f"/-/copy?{urlencode({'from': source, 'to': target})}", b"")])
+
+    def drop(self, bucket: str) -> None:
+        """Forget a bucket."""
+        self._request([("POST", f"/-/drop?{urlencode({'bucket': bucket})}", b"")])
+
+    def create(self, bucket: str) -> None:
+        """Make an empty bucket."""
+        self._request([("PUT", f"/{bucket}", b"")])
+
+    def read(self, bucket: str, key: str) -> bytes:
+        """Read an object."""
+        return self._request([("GET", f"/{bucket}/{quote(key)}", b"")])
+
+    def delete(self, bucket: str, keys: Iterable[str]) -> None:
+        """Delete objects."""
+        self._request([("DELETE", f"/{bucket}/{quote(key)}", b"") for key in keys])
+
+    def _request(self, requests: Iterable[tuple[str, str, bytes]]) -> bytes:
+        """Send requests one after the other over one connection; the last answer's body."""
         connection = HTTPConnection(LOOPBACK, self.port)
+        body = b""
         try:
-            for batch in pack(objects):
-                connection.request("POST", f"/-/load?{query}", batch)
+            for method, target, content in requests:
+                connection.request(method, target, content)
                 answer = connection.getresponse()
-                answer.read()
-                if answer.status != 200:
-                    raise RuntimeError(f"a batch of objects was answered with {answer.status}")
+                body = answer.read()
+                if answer.status not in _GOOD:
+                    raise RuntimeError(f"{method} {target} was answered with {answer.status}")
         finally:
             connection.close()
+        return body
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from benchmarks.http import Head
 from benchmarks.operations import operation
 from benchmarks.s3.answers import Refused
+from benchmarks.wire import Head
 
 _CHECKSUM = "x-amz-checksum-"
 _KEPT = (

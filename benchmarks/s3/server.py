@@ -6,7 +6,11 @@ CPU time; it prints the port that it listens on.  Paths that begin with ``/-/`` 
 - ``GET /-/take?latency_ms=15`` answers with its ``journal`` since the last call, forgets it, and
   sets the latency from now on;
 - ``POST /-/load?bucket=a&bucket=b`` puts the objects of one batch (``loading``) into every
-  bucket named, uncounted.
+  bucket named;
+- ``POST /-/copy?from=a&to=b`` makes ``b`` hold what ``a`` holds and nothing else;
+- ``POST /-/drop?bucket=a`` forgets a bucket.
+
+None of these is counted.
 
 The latency passes once for each request, whatever its size, after its head was read.
 ``Expect: 100-continue`` is answered before, so it costs nothing more.  Counted are bytes of bodies
@@ -23,13 +27,13 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 
-from benchmarks.http import CONTINUE, GONE, LOOPBACK, Head, read_body, read_head
 from benchmarks.s3.answers import Answer
 from benchmarks.s3.journal import Journal
 from benchmarks.s3.loading import unpack
 from benchmarks.s3.objects import Bucket, Object, etag
 from benchmarks.s3.requests import parse
 from benchmarks.s3.service import Service
+from benchmarks.wire import CONTINUE, GONE, LOOPBACK, Head, read_body, read_head
 
 CONTROL = "/-/"
 _STREAM_BYTES_MAX = 1024 * 1024
@@ -95,6 +99,13 @@ class Server:
                 return Answer(headers={"Content-Type": "application/json"}, body=told)
             case "/-/load":
                 self._load(query["bucket"], body)
+                return Answer()
+            case "/-/copy":
+                buckets = self._service.buckets
+                buckets[query["to"][0]] = buckets[query["from"][0]].copy()
+                return Answer()
+            case "/-/drop":
+                del self._service.buckets[query["bucket"][0]]
                 return Answer()
         return Answer(404)
 

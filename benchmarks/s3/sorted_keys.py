@@ -59,6 +59,13 @@ class SortedKeys:
             yield from block[begin:]
             begin = 0
 
+    def copy(self) -> SortedKeys:
+        """Another set with the same keys."""
+        other = SortedKeys()
+        other._blocks = [block.copy() for block in self._blocks]
+        other._firsts = self._firsts.copy()
+        return other
+
     def _find(self, key: str) -> int:
         """The block in which a key is, or would be."""
         return max(0, bisect_right(self._firsts, key) - 1)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.http import LOOPBACK
+from benchmarks.wire import LOOPBACK
 
 ROOT = Path(__file__).parents[2]
 BODY = b"x" * 300_000

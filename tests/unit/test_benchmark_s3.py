@@ -11,8 +11,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from benchmarks.http import LOOPBACK
 from benchmarks.s3.process import S3Server, s3_server
+from benchmarks.wire import LOOPBACK
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -326,3 +326,23 @@ def test_what_is_loaded_is_in_every_bucket_named_and_not_counted(
     for bucket in ("one", "two"):
         assert s3.get_object(Bucket=bucket, Key="a/b+c")["Body"].read() == b"x"
         assert s3.head_object(Bucket=bucket, Key="a/d")["ContentLength"] == 0
+
+
+def test_a_copy_of_a_bucket_stays_as_it_was(server: S3Server, s3: S3Client) -> None:
+    server.load(["origin"], [("a", b"x"), ("b", b"y")])
+    server.copy("origin", "copied")
+    server.delete("origin", ["a"])
+    server.load(["origin"], [("c", b"z")])
+    told = s3.list_objects_v2(Bucket="copied")["Contents"]
+    assert [found["Key"] for found in told] == ["a", "b"]
+    server.copy("copied", "origin")
+    told = s3.list_objects_v2(Bucket="origin")["Contents"]
+    assert [found["Key"] for found in told] == ["a", "b"]
+    assert server.read("origin", "a") == b"x"
+
+
+def test_a_bucket_that_was_dropped_is_gone(server: S3Server) -> None:
+    server.create("dropped")
+    server.drop("dropped")
+    with pytest.raises(RuntimeError, match="answered with 404"):
+        server.read("dropped", "a")

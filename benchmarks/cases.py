@@ -1,0 +1,74 @@
+"""What is measured, and what comes of it: plain data, as ``results.json`` keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from benchmarks.counts import Count
+from benchmarks.work import Work
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Case:
+    """What is measured, several times."""
+
+    operation: str
+    packages: int
+    """In the channel."""
+    latency_ms: float
+    """Added to each request."""
+    subject: str
+    temperature: str
+    """``cold`` in new processes, ``warm`` in ones that have done the same before."""
+
+    def __str__(self) -> str:
+        return f"{self.operation}, {self.packages:,} packages, {self.latency_ms:g} ms, {self.who}"
+
+    @property
+    def who(self) -> str:
+        """The subject, and whether its process was new where there is a choice."""
+        return f"{self.subject}, {self.temperature}" if self.subject == "sluice" else self.subject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """A case measured once."""
+
+    works: Mapping[str, Work]
+    """By the name of the process."""
+    init_s: float
+    """Wall seconds that the processes took to import what they need."""
+    requests: Mapping[str, Count]
+    """By service and operation."""
+    published: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of each index file afterwards, by filename."""
+    visible_s: Mapping[str, float] = field(default_factory=dict)
+    """By filename: seconds until its last write was answered, since its writer began."""
+    facts: Mapping[str, float] = field(default_factory=dict)
+    """What else there is to know of this change."""
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds, one process after the other."""
+        return sum(work.wall_s for work in self.works.values())
+
+    @property
+    def cpu_s(self) -> float:
+        """Seconds of user and system time."""
+        return sum(work.cpu_s for work in self.works.values())
+
+    @property
+    def peak_mib(self) -> float:
+        """Of the largest process."""
+        return max(work.peak_mib for work in self.works.values())
+
+    @property
+    def s3(self) -> Count:
+        """All requests to S3 together."""
+        found = [count for name, count in self.requests.items() if name.startswith("s3:")]
+        return Count(
+            sum(count.requests for count in found),
+            sum(count.bytes_up for count in found),
+            sum(count.bytes_down for count in found),
+        )

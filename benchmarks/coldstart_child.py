@@ -1,0 +1,48 @@
+"""One cold start of one function, in an interpreter that has nothing but the layer.
+
+``python coldstart_child.py <folder of app.py> <event as JSON>`` imports the handler as Lambda
+does, tells when it began and when the handler was there (on the machine's monotonic clock), and
+then hands the event to the handler.  It imports nothing of ours beside the handler.
+"""
+
+import time
+
+STARTED = time.monotonic()
+
+import importlib  # noqa: E402 - the clock comes first
+import json  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
+
+
+class Context:
+    """What a handler may ask of the Lambda runtime."""
+
+    function_name = "coldstart"
+    function_version = "$LATEST"
+    memory_limit_in_mb = 1769
+    invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:coldstart"
+    aws_request_id = "coldstart"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Plenty."""
+        return 300_000
+
+
+def main() -> None:
+    """Import, tell, handle."""
+    folder, event = sys.argv[1:]
+    sys.path.insert(0, folder)
+    handler = importlib.import_module("app").handler
+    told = {
+        "started": STARTED,
+        "wall_s": time.monotonic() - STARTED,
+        "cpu_s": time.process_time(),
+    }
+    os.write(sys.stdout.fileno(), json.dumps(told).encode())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what the handler prints
+    handler(json.loads(event), Context())
+
+
+if __name__ == "__main__":
+    main()

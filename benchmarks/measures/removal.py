@@ -1,0 +1,10 @@
+"""One package that is deleted."""
+
+from __future__ import annotations
+
+from benchmarks.stage import Measured, Plan, Stage
+
+
+def measure(stage: Stage, plan: Plan) -> Measured:
+    """Measure it."""
+    yield from stage.repeat("removal", stage.changes.removal, runs=plan.runs)

@@ -1,0 +1,71 @@
+"""The index as clients read it: it has to hold what has happened, or nothing was measured."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgpack
+import msgspec
+
+from benchmarks.initial import REPODATA, REPODATA_ZST
+from sluice.keys import package_name
+from tests.support.zstd import one_frame
+
+SHARD_INDEX = "repodata_shards.msgpack.zst"
+INDEX_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)
+"""In the order in which clients prefer them."""
+
+Expected = Mapping[str, Mapping[str, Any] | None]
+"""By filename: what its record holds, among other things; ``None``: there is none."""
+Read = Callable[[str], bytes]
+"""Gives a file of the subdir, by its path in there."""
+
+
+class _Repodata(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
+    packages_conda: dict[str, msgspec.Raw]
+
+
+def check(read: Read, expected: Expected) -> dict[str, int]:
+    """Read what is published all three ways; sizes of the index files in bytes.
+
+    Raises ``RuntimeError`` where one of them does not hold what is expected.
+    """
+    bodies = {name: read(name) for name in INDEX_FILES}
+    if one_frame(bodies[REPODATA_ZST]) != bodies[REPODATA]:
+        raise RuntimeError("repodata.json.zst is not repodata.json")
+    records = msgspec.json.decode(bodies[REPODATA], type=_Repodata).packages_conda
+    shards = msgpack.unpackb(one_frame(bodies[SHARD_INDEX]))["shards"]
+    by_name: dict[str, dict[str, Mapping[str, Any] | None]] = defaultdict(dict)
+    for filename, wanted in expected.items():
+        by_name[package_name(filename)][filename] = wanted
+        raw = records.get(filename)
+        _insist(REPODATA, filename, msgspec.json.decode(raw) if raw else None, wanted)
+    for name, files in by_name.items():
+        shard = _read_shard(read, shards.get(name))
+        for filename, wanted in files.items():
+            _insist("the shards", filename, shard.get(filename), wanted)
+    return {name: len(body) for name, body in bodies.items()}
+
+
+def _read_shard(read: Read, digest: bytes | None) -> dict[str, dict[str, Any]]:
+    if digest is None:
+        return {}
+    packed = one_frame(read(f"shards/{digest.hex()}.msgpack.zst"))
+    found: dict[str, dict[str, Any]] = msgpack.unpackb(packed)["packages.conda"]
+    return found
+
+
+def _insist(
+    where: str,
+    filename: str,
+    found: Mapping[str, Any] | None,
+    wanted: Mapping[str, Any] | None,
+) -> None:
+    if (found is None) != (wanted is None):
+        raise RuntimeError(f"{filename} should{' not' if wanted is None else ''} be in {where}")
+    for key, value in (wanted or {}).items():
+        told = (found or {}).get(key)
+        if (told.hex() if isinstance(told, bytes) else told) != value:
+            raise RuntimeError(f"{filename} in {where}: {key} is {told!r}, not {value!r}")

@@ -1,0 +1,141 @@
+"""Results are kept raw, case by case, and rendered from what is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks import plots, render, results
+from benchmarks.cases import Case, Sample
+from benchmarks.conditions import Conditions
+from benchmarks.counts import Count
+from benchmarks.published import INDEX_FILES
+from benchmarks.results import Results
+from benchmarks.work import Work
+
+OLD = Conditions("2026-01-01", "abc", "a machine", 0.1, "Linux", {"boto3": "1"}, "make bench")
+NEW = replace(OLD, date="2026-01-02")
+CASE = Case("upload", 1000, 15.0, "sluice", "cold")
+THEIRS = replace(CASE, subject="rattler-index")
+
+
+def sample(wall_s: float = 1.0, requests: int = 20) -> Sample:
+    return Sample(
+        works={"extract": Work(1, wall_s / 4, 0.1, 90.0), "merge": Work(1, wall_s / 2, 0.2, 120.0)},
+        init_s=0.5,
+        requests={"s3:PutObject": Count(requests, 2048, 0), "sqs:SendMessage": Count(1)},
+        published=dict.fromkeys(INDEX_FILES, 1024),
+        visible_s=dict.fromkeys(INDEX_FILES, wall_s),
+        facts={"packages": 1000, "names": 56},
+    )
+
+
+def filled() -> Results:
+    kept = Results()
+    for packages in (1000, 10_000):
+        for case in (CASE, THEIRS):
+            kept.take(replace(case, packages=packages), NEW, [sample(4.0), sample(8.0)])
+    for operation in ("burst", "import", "removal"):
+        kept.take(replace(CASE, operation=operation), NEW, [sample()])
+    return kept
+
+
+def test_a_sample_adds_up_its_processes_and_counts_s3_alone() -> None:
+    made = sample(wall_s=4.0)
+    assert (made.wall_s, made.peak_mib) == (3.0, 120.0)
+    assert made.cpu_s == pytest.approx(0.3)
+    assert made.s3 == Count(20, 2048, 0)
+
+
+def test_a_case_that_is_measured_again_takes_the_place_of_what_was() -> None:
+    kept = Results()
+    kept.take(CASE, OLD, [sample(1.0)])
+    kept.take(THEIRS, OLD, [sample(2.0)])
+    kept.take(CASE, NEW, [sample(3.0)])
+    assert [(one.case, one.run, one.samples) for one in kept.cases] == [
+        (THEIRS, OLD.date, [sample(2.0)]),
+        (CASE, NEW.date, [sample(3.0)]),
+    ]
+    assert [*kept.runs] == [OLD.date, NEW.date]
+
+
+def test_a_run_of_which_nothing_is_left_is_forgotten() -> None:
+    kept = Results()
+    kept.take(CASE, OLD, [sample()])
+    kept.take(CASE, NEW, [sample()])
+    assert kept.runs == {NEW.date: NEW}
+
+
+def test_what_is_kept_is_read_back_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    assert results.read(path) == Results()
+    results.write(path, filled())
+    assert results.read(path) == filled()
+    assert [one.name for one in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_results_of_a_later_format_are_not_guessed_at(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    results.write(path, Results(format=2))
+    with pytest.raises(RuntimeError, match=r"results\.json is of format 2"):
+        results.read(path)
+
+
+def test_tables_hold_medians_with_the_range_behind() -> None:
+    lines = render.document(filled()).splitlines()
+    ours = [line for line in lines if line.startswith("| upload") and "sluice, cold" in line]
+    cells = [cell.strip() for cell in ours[0].split("|")[1:-1]]
+    assert cells == [
+        *("upload", "1,000", "15 ms", "sluice, cold", "4.50 (3.00 to 6.00)", "0.30", "20"),
+        *("0.00", "0.00", "90 / 120", "0.50"),
+    ]
+
+
+def test_only_what_was_measured_has_a_table() -> None:
+    titles = [line for line in render.document(filled()).splitlines() if line.startswith("## ")]
+    assert titles == [
+        "## One upload",
+        "## How much less",
+        "## Visible after",
+        "## The handlers by themselves",
+        "## Other changes",
+        "## A burst of a thousand",
+        "## First import",
+        "## Requests by operation",
+        "## Published files",
+        "## Measured",
+    ]
+
+
+def test_a_burst_is_told_by_the_package() -> None:
+    document = render.document(filled())
+    _, _, burst = document.partition("## A burst of a thousand")
+    row = burst.splitlines()[4]
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    assert cells == [
+        "1,000",
+        "sluice",
+        "1,000",
+        "56",
+        "0.75",
+        "0.30",
+        "100.00",
+        "1",
+        "0.02",
+        "90 / 120",
+    ]
+
+
+def test_the_same_results_are_the_same_pictures(tmp_path: Path) -> None:
+    drawn = [list(plots.draw(filled(), tmp_path / name)) for name in ("one", "two")]
+    names = [path.name for path in drawn[0]]
+    assert names == [f"{plot.name}.{suffix}" for plot in plots.PLOTS for suffix in ("png", "svg")]
+    one, two = ([path.read_bytes() for path in paths] for paths in drawn)
+    assert one == two
+
+
+def test_without_results_there_are_empty_pictures_and_no_tables(tmp_path: Path) -> None:
+    assert len(list(plots.draw(Results(), tmp_path))) == 2 * len(plots.PLOTS)
+    assert "|" not in render.document(Results())
