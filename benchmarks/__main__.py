@@ -73,7 +73,7 @@ def _arguments() -> argparse.Namespace:
         help="import and reconcile channels of so many packages, at most",
     )
     parser.add_argument(
-        "--large-mib", type=int, default=0, help="size of a large package; 0 leaves it out"
+        "--large-mib", type=int, default=1024, help="size of a large package; 0 leaves it out"
     )
     parser.add_argument("--output", type=Path, default=results.PATH)
     parser.add_argument("--log", type=Path, help="keep what the subjects print")

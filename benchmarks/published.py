@@ -36,23 +36,25 @@ def check(read: Read, expected: Expected) -> dict[str, int]:
     if one_frame(bodies[REPODATA_ZST]) != bodies[REPODATA]:
         raise RuntimeError("repodata.json.zst is not repodata.json")
     records = msgspec.json.decode(bodies[REPODATA], type=_Repodata).packages_conda
-    shards = msgpack.unpackb(one_frame(bodies[SHARD_INDEX]))["shards"]
+    shards = msgpack.unpackb(one_frame(bodies[SHARD_INDEX]))
     by_name: dict[str, dict[str, Mapping[str, Any] | None]] = defaultdict(dict)
     for filename, wanted in expected.items():
         by_name[package_name(filename)][filename] = wanted
         raw = records.get(filename)
         _insist(REPODATA, filename, msgspec.json.decode(raw) if raw else None, wanted)
     for name, files in by_name.items():
-        shard = _read_shard(read, shards.get(name))
+        shard = _read_shard(read, shards, name)
         for filename, wanted in files.items():
             _insist("the shards", filename, shard.get(filename), wanted)
     return {name: len(body) for name, body in bodies.items()}
 
 
-def _read_shard(read: Read, digest: bytes | None) -> dict[str, dict[str, Any]]:
+def _read_shard(read: Read, index: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
+    digest = index["shards"].get(name)
     if digest is None:
         return {}
-    packed = one_frame(read(f"shards/{digest.hex()}.msgpack.zst"))
+    folder = index["info"]["shards_base_url"].removeprefix("./")
+    packed = one_frame(read(f"{folder}{digest.hex()}.msgpack.zst"))
     found: dict[str, dict[str, Any]] = msgpack.unpackb(packed)["packages.conda"]
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.cases import Case, Sample
+from benchmarks.measures import conda_index
 from benchmarks.measures.reconcile import reconcile
 from benchmarks.stage import Measured, Plan, Stage
 from benchmarks.subjects import Subject
@@ -17,6 +18,7 @@ def measure(stage: Stage, plan: Plan) -> Measured:
         return
     for subject in stage.subjects:
         yield _import(stage, subject)
+    yield from conda_index.measure(stage)
     yield from reconcile(stage, plan.runs)
 
 

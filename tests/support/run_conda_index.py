@@ -45,16 +45,9 @@ def main(folder: str, options: str) -> None:
     indexing = import_module("conda_index.index")
     settings = json.loads(options)
     patch = settings.pop("patch_generator", None)
+    defaults = {"write_bz2": True, "write_run_exports": True, "write_current_repodata": False}
     index = indexing.ChannelIndex(
-        folder,
-        None,
-        threads=1,
-        write_bz2=True,
-        write_zst=True,
-        write_run_exports=True,
-        write_shards=True,
-        write_current_repodata=False,
-        **settings,
+        folder, None, threads=1, write_zst=True, write_shards=True, **{**defaults, **settings}
     )
     index.index(patch_generator=patch)
     index.update_channeldata(rss=True)

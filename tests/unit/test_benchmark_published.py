@@ -25,10 +25,11 @@ def files(in_repodata: dict[str, Any], in_shards: dict[str, Any]) -> dict[str, b
         msgpack.packb({"packages.conda": {n: {"sha256": d} for n, d in packed.items()}})
     )
     digest = sha256(shard).digest()
+    index = {"info": {"shards_base_url": "./shards/"}, "shards": {"pkg": digest}}
     return {
         "repodata.json": body,
         "repodata.json.zst": compress(body),
-        "repodata_shards.msgpack.zst": compress(msgpack.packb({"shards": {"pkg": digest}})),
+        "repodata_shards.msgpack.zst": compress(msgpack.packb(index)),
         f"shards/{digest.hex()}.msgpack.zst": shard,
     }
 
