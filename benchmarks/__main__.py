@@ -14,7 +14,7 @@ from benchmarks.cases import Case, Sample
 from benchmarks.conditions import Conditions, load_average, observe
 from benchmarks.emulator import cloud
 from benchmarks.measures import MEASURES
-from benchmarks.stage import Bench, Measured, Plan, stage
+from benchmarks.stage import Bench, Plan, Samples, stage
 
 _VERSIONS = ("boto3", "msgspec", "zstandard", "py-rattler", "ministack")
 _SIZES = (1_000, 10_000)
@@ -44,7 +44,7 @@ def main() -> None:
             results.write(arguments.output, kept)
 
 
-def _measure(bench: Bench, arguments: argparse.Namespace) -> Measured:
+def _measure(bench: Bench, arguments: argparse.Namespace) -> Samples:
     plan = Plan(arguments.runs, arguments.import_max)
     for size in arguments.packages:
         with stage(bench, size) as prepared:

@@ -60,8 +60,9 @@ class Runtime:
             f"SLUICE_RUNTIME=python{sys.version_info.major}.{sys.version_info.minor}",
             "SLUICE_WHEELS=host",
         ]
-        # Some machines have an index that pip warns about; what goes wrong raises.
-        subprocess.run(make, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        made = subprocess.run(make, capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise RuntimeError(f"the layer could not be made: {made.stderr}")
         for name in _NAMES:
             # Not where they are: bytecode may lie there, and Lambda has none of app.py.
             (functions / name).mkdir(parents=True)

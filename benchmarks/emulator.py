@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
@@ -39,7 +39,7 @@ class Cloud:
     """An emulated AWS, and the way to it."""
 
     s3: S3Server
-    ministack_port: int
+    sqs: SQSClient
     """For everything that is not measured."""
     counter: Counter
     """The proxy before MiniStack: for what is measured."""
@@ -55,14 +55,13 @@ class Cloud:
         sqs = self.counter.take(latency_ms=latency_ms)
         return replace(taken, counts={**taken.counts, **sqs})
 
-    def s3_client(self) -> S3Client:
-        """A client whose requests are counted, as all are, and taken by nobody."""
-        return boto3.client("s3", endpoint_url=self.s3.endpoint, **_client_arguments())
-
-    def sqs_client(self) -> SQSClient:
-        """A client that is not measured."""
-        endpoint = f"http://{LOOPBACK}:{self.ministack_port}"
-        return boto3.client("sqs", endpoint_url=endpoint, **_client_arguments())
+    @contextmanager
+    def s3_client(self) -> Iterator[S3Client]:
+        """A client of AWS's own, whose requests are counted as all are."""
+        with closing(
+            boto3.client("s3", endpoint_url=self.s3.endpoint, **_client_arguments())
+        ) as client:
+            yield client
 
 
 class _ClientArguments(TypedDict):
@@ -88,7 +87,9 @@ def cloud(scratch: Path) -> Iterator[Cloud]:
         proxy = stack.enter_context(counter(port))
         s3 = stack.enter_context(s3_server())
         _wait_until_healthy(port)
-        yield Cloud(s3, port, proxy)
+        endpoint = f"http://{LOOPBACK}:{port}"
+        sqs = boto3.client("sqs", endpoint_url=endpoint, **_client_arguments())
+        yield Cloud(s3, stack.enter_context(closing(sqs)), proxy)
 
 
 def put_all(port: int, bucket: str, objects: Iterable[tuple[str, bytes]]) -> None:

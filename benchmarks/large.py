@@ -14,7 +14,7 @@ from boto3.s3.transfer import TransferConfig
 
 from benchmarks.cases import Case, Sample
 from benchmarks.messages import upload_event
-from benchmarks.stage import Bench, Measured
+from benchmarks.stage import Bench, Samples
 from benchmarks.subjects import CHANNEL, Sluice, expect_no_failures
 from benchmarks.work import Work
 from tests.support.channel import conda
@@ -36,44 +36,45 @@ _INDEX = {
     "subdir": "linux-64",
     "version": "1.0",
 }
+_KEY = f"{CHANNEL}/{_INDEX['subdir']}/{_STEM}.conda"
 
 
-def measure(bench: Bench, payload_mib: int) -> Measured:
+def measure(bench: Bench, payload_mib: int) -> Samples:
     """Upload one package in two ways and let a fresh process read it each time."""
     path = bench.scratch / f"{_STEM}.conda"
     digests = _write(path, payload_mib)
     sluice = Sluice(bench.cloud, "large", bench.log)
-    s3 = bench.cloud.s3_client()
-    for bucket in sluice.buckets:
-        bench.cloud.s3.create(bucket)
-    key = f"{CHANNEL}/{_INDEX['subdir']}/{path.name}"
     for operation, metadata in ((WITH_DIGESTS, digests), (WITHOUT_DIGESTS, {})):
-        s3.upload_file(
-            str(path),
-            sluice.bucket,
-            key,
-            ExtraArgs={"Metadata": metadata},
-            Config=TransferConfig(multipart_chunksize=_PART_BYTES),
-        )
-        bench.say(f"a .conda of {payload_mib} MiB is uploaded, for {operation}")
-        with sluice.function("extract") as extract:
-            bench.cloud.take()
-            usage = extract.run(upload_event(sluice.bucket, key, path.stat().st_size))
-            requests = bench.cloud.take().counts
-        expect_no_failures(usage)
-        _expect_staged(s3, sluice.state_bucket, digests["package-sha256"])
-        yield (
-            Case(operation, 1, 0.0, sluice.name, "cold"),
-            Sample(
-                works={"extract": Work.of([usage])},
-                init_s=extract.imports.wall_s,
-                requests=requests,
-                facts={"payload_mib": payload_mib, "peak_mib_before": extract.imports.peak_mib},
-            ),
-        )
-        s3.delete_object(Bucket=sluice.bucket, Key=key)
-    for bucket in sluice.buckets:
-        bench.cloud.s3.drop(bucket)
+        for bucket in sluice.buckets:
+            bench.cloud.s3.create(bucket)
+        with bench.cloud.s3_client() as s3:
+            s3.upload_file(
+                str(path),
+                sluice.bucket,
+                _KEY,
+                ExtraArgs={"Metadata": metadata},
+                Config=TransferConfig(multipart_chunksize=_PART_BYTES),
+            )
+            bench.say(f"a .conda of {payload_mib} MiB is uploaded, for {operation}")
+            sample = _read(sluice, path.stat().st_size, payload_mib)
+            _expect_staged(s3, sluice.state_bucket, digests["package-sha256"])
+        yield Case(operation, 1, 0.0, sluice.name, "cold"), sample
+        for bucket in sluice.buckets:
+            bench.cloud.s3.drop(bucket)
+
+
+def _read(sluice: Sluice, size: int, payload_mib: int) -> Sample:
+    with sluice.function("extract") as extract:
+        sluice.cloud.take()
+        usage = extract.run(upload_event(sluice.bucket, _KEY, size))
+        requests = sluice.cloud.take().counts
+    expect_no_failures(usage)
+    return Sample(
+        works={"extract": Work.of([usage])},
+        init_s=extract.imports.wall_s,
+        requests=requests,
+        facts={"payload_mib": payload_mib, "peak_mib_before": extract.imports.peak_mib},
+    )
 
 
 def _write(path: Path, payload_mib: int) -> dict[str, str]:

@@ -24,7 +24,7 @@ _LINES = {
     (SLUICE, "cold"): ("sluice, cold", "#2563eb", "-"),
     (SLUICE, "warm"): ("sluice, warm", "#60a5fa", "--"),
 }
-_LABEL_DECADES_APART = 0.055
+_LABELS_APART = 0.055
 """Of the height of the picture."""
 _METADATA = {"png": {"Software": None}, "svg": {"Date": None}}
 
@@ -138,7 +138,7 @@ def _label(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
     at = -1.0
     for x, y, label, colour in sorted(ends, key=lambda end: end[1]):
         height = float(to_height.transform(axes.transData.transform((x, y)))[1])
-        at = max(height, at + _LABEL_DECADES_APART)
+        at = max(height, at + _LABELS_APART)
         axes.annotate(
             label,
             (x, y),

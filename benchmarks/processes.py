@@ -54,5 +54,7 @@ def worker(subject: str, environment: Mapping[str, str], log: IO[bytes]) -> Iter
         yield Worker(process)
     finally:
         assert process.stdin is not None
+        assert process.stdout is not None
         process.stdin.close()
         process.wait()
+        process.stdout.close()

@@ -47,7 +47,7 @@ class Plan:
     """Packages of a channel that is imported whole, at most."""
 
 
-Measured = Iterator[tuple[Case, Sample]]
+Samples = Iterator[tuple[Case, Sample]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Stage:
         latency_ms: float = TYPICAL_LATENCY_MS,
         subjects: Sequence[Subject] = (),
         temperatures: Sequence[Temperature] = ("cold",),
-    ) -> Measured:
+    ) -> Samples:
         """Measure a change for each subject in turn, each session from the same beginning."""
         case = Case(operation, self.size, latency_ms, "", "")
         for number in range(runs):

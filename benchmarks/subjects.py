@@ -142,7 +142,7 @@ class Sluice:
 
     def queues(self) -> Queues:
         """The queues of the stack; made when they are first needed."""
-        sqs = self.cloud.sqs_client()
+        sqs = self.cloud.sqs
 
         def fifo(name: str) -> str:
             queue = f"{self.bucket}-{name}.fifo"
@@ -157,7 +157,7 @@ class _SluiceSession:
         self._extract = extract
         self._merge = merge
         self._bucket = sluice.bucket
-        self._sqs = sluice.cloud.sqs_client()
+        self._sqs = sluice.cloud.sqs
         self._queue_url = sluice.queues().merge
         self.init_s = extract.imports.wall_s + merge.imports.wall_s
 

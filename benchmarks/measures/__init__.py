@@ -13,9 +13,9 @@ from benchmarks.measures import (
     take_over,
     upload,
 )
-from benchmarks.stage import Measured, Plan, Stage
+from benchmarks.stage import Plan, Samples, Stage
 
-MEASURES: Mapping[str, Callable[[Stage, Plan], Measured]] = {
+MEASURES: Mapping[str, Callable[[Stage, Plan], Samples]] = {
     "take-over": take_over.measure,
     "upload": upload.measure,
     "overwrite": overwrite.measure,

@@ -15,14 +15,14 @@ from benchmarks.changes import Change
 from benchmarks.channel import SUBDIR
 from benchmarks.processes import ROOT
 from benchmarks.published import check
-from benchmarks.stage import Measured, Stage
+from benchmarks.stage import Samples, Stage
 from benchmarks.work import Work
 from benchmarks.worker import Usage
 
 _PYTHON = ROOT / ".venv-conda-index" / "bin" / "python"
 
 
-def measure(stage: Stage) -> Measured:
+def measure(stage: Stage) -> Samples:
     """Let it index every package of the channel, where it is there (``make conda-index``)."""
     if not _PYTHON.exists():
         stage.bench.say("no conda-index: make conda-index")

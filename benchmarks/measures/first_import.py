@@ -5,13 +5,13 @@ from __future__ import annotations
 from benchmarks.cases import Case, Sample
 from benchmarks.measures import conda_index
 from benchmarks.measures.reconcile import reconcile
-from benchmarks.stage import Measured, Plan, Stage
+from benchmarks.stage import Plan, Samples, Stage
 from benchmarks.subjects import Subject
 
 _LATENCY_MS = 0.0
 
 
-def measure(stage: Stage, plan: Plan) -> Measured:
+def measure(stage: Stage, plan: Plan) -> Samples:
     """Have every package read, once; then reconcile, which from then on has nothing to do."""
     if stage.size > plan.import_max:
         stage.bench.say(f"not imported, and not reconciled: {stage.size:,} packages")

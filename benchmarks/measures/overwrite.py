@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.stage import Measured, Plan, Stage
+from benchmarks.stage import Plan, Samples, Stage
 
 _LATENCY_MS = 0.0
 """rattler-index reads every package, and waits for each: hours, where there are many."""
 
 
-def measure(stage: Stage, plan: Plan) -> Measured:
+def measure(stage: Stage, plan: Plan) -> Samples:
     """Measure it; rattler-index keeps the old record unless it is told to read everything."""
     yield from stage.repeat(
         "overwrite",

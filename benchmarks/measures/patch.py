@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from benchmarks.cases import Case
 from benchmarks.changes import patches_in_force
-from benchmarks.stage import TYPICAL_LATENCY_MS, Measured, Plan, Stage
+from benchmarks.stage import TYPICAL_LATENCY_MS, Plan, Samples, Stage
 
 
-def measure(stage: Stage, plan: Plan) -> Measured:
+def measure(stage: Stage, plan: Plan) -> Samples:
     """Measure it for sluice, where a first version is in force already."""
     case = Case("patch", stage.size, TYPICAL_LATENCY_MS, stage.sluice.name, "warm")
     for number in range(plan.runs):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.cases import Case, Sample
 from benchmarks.channel import SUBDIR
-from benchmarks.stage import TYPICAL_LATENCY_MS, Measured, Stage
+from benchmarks.stage import TYPICAL_LATENCY_MS, Samples, Stage
 from benchmarks.subjects import CHANNEL
 from benchmarks.work import Work
 
@@ -12,7 +12,7 @@ _REQUEST = {"channel": CHANNEL, "subdir": SUBDIR}
 _OF_ANY_RUN = frozenset({"subdirs", "objects"})
 
 
-def reconcile(stage: Stage, runs: int) -> Measured:
+def reconcile(stage: Stage, runs: int) -> Samples:
     """Let the function look at what has been imported; a first look does not count."""
     case = Case("reconcile", stage.size, TYPICAL_LATENCY_MS, stage.sluice.name, "cold")
     for number in range(runs + 1):

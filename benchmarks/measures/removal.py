@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.stage import Measured, Plan, Stage
+from benchmarks.stage import Plan, Samples, Stage
 
 
-def measure(stage: Stage, plan: Plan) -> Measured:
+def measure(stage: Stage, plan: Plan) -> Samples:
     """Measure it."""
     yield from stage.repeat("removal", stage.changes.removal, runs=plan.runs)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from benchmarks.cases import Case
-from benchmarks.stage import Measured, Plan, Stage
+from benchmarks.stage import Plan, Samples, Stage
 
 _LATENCY_MS = 0.0
 
 
-def measure(stage: Stage, _plan: Plan) -> Measured:
+def measure(stage: Stage, _plan: Plan) -> Samples:
     """Let each subject index one upload, once, and remember what its buckets hold then.
 
     sluice takes over every record and makes its catalog; rattler-index writes every shard.
