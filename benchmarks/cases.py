@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 from benchmarks.counts import Count
 from benchmarks.work import Work
+from benchmarks.worker import TIMEOUTS_SECONDS
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -62,6 +64,13 @@ class Sample:
     def peak_mib(self) -> float:
         """Of the largest process."""
         return max(work.peak_mib for work in self.works.values())
+
+    @property
+    def over_time(self) -> bool:
+        """Whether Lambda would have stopped one of the functions before it was done."""
+        return any(
+            work.longest_s > TIMEOUTS_SECONDS.get(name, inf) for name, work in self.works.items()
+        )
 
     @property
     def s3(self) -> Count:

@@ -58,7 +58,7 @@ def costs(measured: Sequence[Measured]) -> str:
             f"{one.case.packages:,}",
             f"{one.case.latency_ms:g} ms",
             one.case.who,
-            spread(sample.wall_s for sample in one.samples),
+            _wall(one.samples),
             spread(sample.cpu_s for sample in one.samples),
             spread((sample.s3.requests for sample in one.samples), digits=0),
             middle(sample.s3.bytes_up / MIB for sample in one.samples),
@@ -142,7 +142,7 @@ def bursts(measured: Sequence[Measured]) -> str:
             one.case.subject,
             middle((sample.facts["packages"] for sample in one.samples), digits=0),
             middle((sample.facts["names"] for sample in one.samples), digits=0),
-            spread(sample.wall_s for sample in one.samples),
+            _wall(one.samples),
             spread(sample.cpu_s for sample in one.samples),
             _of_extract(one, lambda sample: 1000 * _extract_cpu_s(sample), digits=2),
             _merges(one),
@@ -169,7 +169,7 @@ def imports(measured: Sequence[Measured]) -> str:
                 f"{one.case.packages:,}",
                 middle((sample.facts["names"] for sample in one.samples), digits=0),
                 one.case.subject,
-                middle((sample.wall_s for sample in one.samples), digits=1),
+                _wall(one.samples),
                 middle((sample.cpu_s for sample in one.samples), digits=1),
                 _of_extract(one, lambda sample: 1 / _extract_cpu_s(sample), digits=0),
                 _merges(one),
@@ -212,8 +212,8 @@ def cold_starts(measured: Sequence[Measured]) -> str:
     rows.extend(
         [
             one.case.operation.removeprefix(COLD_START),
-            spread((1000 * sample.wall_s for sample in one.samples), digits=0),
-            middle((1000 * sample.cpu_s for sample in one.samples), digits=0),
+            spread((1000 * sample.init_s for sample in one.samples), digits=0),
+            middle((1000 * sample.facts["cpu_s"] for sample in one.samples), digits=0),
             spread((1000 * sample.facts["first_answer_s"] for sample in one.samples), digits=0),
         ]
         for one in measured
@@ -250,6 +250,11 @@ def _order(one: Measured) -> tuple[str, int, float, str, str]:
 
 def _ratio(theirs: Sequence[Sample], ours: Sequence[Sample], of: Callable[[Sample], float]) -> str:
     return f"{median(map(of, theirs)) / median(map(of, ours)):,.1f}x"
+
+
+def _wall(samples: Sequence[Sample]) -> str:
+    told = spread(sample.wall_s for sample in samples)
+    return f"{told}, too long" if any(sample.over_time for sample in samples) else told
 
 
 def _extract_cpu_s(sample: Sample) -> float:

@@ -30,9 +30,9 @@ class Measured:
     samples: list[Sample]
 
     @property
-    def median_wall_s(self) -> float:
+    def median_init_s(self) -> float:
         """Of all samples."""
-        return median(sample.wall_s for sample in self.samples)
+        return median(sample.init_s for sample in self.samples)
 
 
 @dataclass(slots=True)

@@ -19,6 +19,8 @@ class Work:
     """Seconds of user and system time."""
     peak_mib: float
     """Of the process by the end of the last run."""
+    longest_s: float
+    """Wall seconds of the run that took longest."""
 
     @classmethod
     def of(cls, usages: Sequence[Usage]) -> Work:
@@ -28,6 +30,7 @@ class Work:
             wall_s=sum(usage.wall_s for usage in usages),
             cpu_s=sum(usage.cpu_s for usage in usages),
             peak_mib=max(usage.peak_mib for usage in usages),
+            longest_s=max(usage.wall_s for usage in usages),
         )
 
 

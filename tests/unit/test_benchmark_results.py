@@ -23,7 +23,10 @@ THEIRS = replace(CASE, subject="rattler-index")
 
 def sample(wall_s: float = 1.0, requests: int = 20) -> Sample:
     return Sample(
-        works={"extract": Work(1, wall_s / 4, 0.1, 90.0), "merge": Work(1, wall_s / 2, 0.2, 120.0)},
+        works={
+            "extract": Work(1, wall_s / 4, 0.1, 90.0, wall_s / 4),
+            "merge": Work(1, wall_s / 2, 0.2, 120.0, wall_s / 2),
+        },
         init_s=0.5,
         requests={"s3:PutObject": Count(requests, 2048, 0), "sqs:SendMessage": Count(1)},
         published=dict.fromkeys(INDEX_FILES, 1024),
@@ -91,6 +94,14 @@ def test_tables_hold_medians_with_the_range_behind() -> None:
         *("upload", "1,000", "15 ms", "sluice, cold", "4.50 (3.00 to 6.00)", "0.30", "20"),
         *("0.00", "0.00", "90 / 120", "0.50"),
     ]
+
+
+def test_what_lambda_would_have_stopped_is_called_too_long() -> None:
+    kept = Results()
+    kept.take(replace(CASE, operation="take-over"), NEW, [sample(wall_s=601.0)])
+    assert "| 450.75, too long |" in render.document(kept)
+    kept.take(replace(CASE, operation="take-over"), NEW, [sample(wall_s=599.0)])
+    assert "too long" not in render.document(kept)
 
 
 def test_only_what_was_measured_has_a_table() -> None:
