@@ -14,6 +14,7 @@ from benchmarks.cases import Case, Sample
 from benchmarks.conditions import Conditions, load_average, observe
 from benchmarks.emulator import cloud
 from benchmarks.measures import MEASURES
+from benchmarks.processes import leave_in_order_when_terminated
 from benchmarks.stage import Bench, Plan, Samples, stage
 
 _VERSIONS = ("boto3", "msgspec", "zstandard", "py-rattler", "ministack")
@@ -24,6 +25,7 @@ _TAKE_OVER = "take-over"
 def main() -> None:
     """Measure as the command line says; what is measured is kept as soon as it is."""
     arguments = _arguments()
+    leave_in_order_when_terminated()
     started = time.monotonic()
     conditions = _observe()
 

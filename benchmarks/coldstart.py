@@ -27,7 +27,7 @@ from benchmarks.conditions import load_average, observe
 from benchmarks.emulator import Cloud, cloud
 from benchmarks.environment import client_variables, variables
 from benchmarks.messages import upload_event
-from benchmarks.processes import ROOT
+from benchmarks.processes import ROOT, leave_in_order_when_terminated
 from benchmarks.report import COLD_START, cold_starts
 from benchmarks.subjects import CHANNEL, Sluice
 from benchmarks.worker import FUNCTIONS
@@ -92,6 +92,7 @@ class Runtime:
 def main() -> int:
     """Measure as the command line says; returns the exit status."""
     arguments = _arguments()
+    leave_in_order_when_terminated()
     command = " ".join(["python", "-m", "benchmarks.coldstart", *sys.argv[1:]])
     conditions = observe(command=command, load_before=load_average(), packages=_VERSIONS)
     with (

@@ -1,7 +1,7 @@
 """The AWS of a benchmark, started and stopped here: an S3 of its own, and MiniStack's SQS.
 
-MiniStack's S3 takes the longer for each request the more keys it holds; it would be what is
-measured.  Its SQS is reached through a counting proxy.
+MiniStack's S3 takes the longer for a page of a listing the more keys a bucket holds; it would be
+what is measured.  Its SQS is reached through a counting proxy.
 """
 
 from __future__ import annotations

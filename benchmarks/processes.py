@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,11 @@ from typing import IO
 from benchmarks.worker import Usage
 
 ROOT = Path(__file__).parents[1]
+
+
+def leave_in_order_when_terminated() -> None:
+    """Let SIGTERM, which ``timeout`` sends, end whatever was started, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
 
 
 class Worker:
@@ -52,6 +58,9 @@ def worker(subject: str, environment: Mapping[str, str], log: IO[bytes]) -> Iter
     )
     try:
         yield Worker(process)
+    except BaseException:
+        process.kill()  # whatever it is in the middle of is of no use any more
+        raise
     finally:
         assert process.stdin is not None
         assert process.stdout is not None
