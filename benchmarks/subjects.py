@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 CHANNEL = "channel"
 SLUICE = "sluice"
+_RATTLER_PARALLEL = 32
+"""As many requests at once as sluice makes; by default it is as many as there are CPUs."""
 Temperature = Literal["cold", "warm"]
 """Of a process: its first run, or one after it."""
 
@@ -89,7 +91,11 @@ class RattlerIndex:
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Start a process."""
-        arguments = {"channel_url": f"s3://{self.bucket}/{CHANNEL}", "force": self.force}
+        arguments = {
+            "channel_url": f"s3://{self.bucket}/{CHANNEL}",
+            "force": self.force,
+            "max_parallel": _RATTLER_PARALLEL,
+        }
         with worker(RATTLER_INDEX, client_variables(self.cloud), self.log) as process:
             yield _RattlerSession(process, arguments)
 
@@ -167,12 +173,14 @@ class _SluiceSession:
         for usage in extracted:
             expect_no_failures(usage)
         merged = list(self._run_merges())
-        started = next(usage.started for subdir, usage in merged if subdir == SUBDIR)
+        started = [usage.started for subdir, usage in merged if subdir == SUBDIR]
+        if not started:
+            raise RuntimeError(f"nobody asked for a merge of {SUBDIR}")
         works = {
             "extract": Work.of(extracted),
             "merge": Work.of([usage for _, usage in merged]),
         }
-        return Indexed(works, started)
+        return Indexed(works, started[0])
 
     def _events(self, change: Change) -> Iterator[dict[str, Any]]:
         for path, body in change.put.items():

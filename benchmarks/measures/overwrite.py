@@ -6,9 +6,6 @@ from dataclasses import replace
 
 from benchmarks.stage import Plan, Samples, Stage
 
-_LATENCY_MS = 0.0
-"""rattler-index reads every package, and waits for each: hours, where there are many."""
-
 
 def measure(stage: Stage, plan: Plan) -> Samples:
     """Measure it; rattler-index keeps the old record unless it is told to read everything."""
@@ -16,6 +13,5 @@ def measure(stage: Stage, plan: Plan) -> Samples:
         "overwrite",
         stage.changes.overwrite,
         runs=plan.runs,
-        latency_ms=_LATENCY_MS,
         subjects=(stage.sluice, replace(stage.rattler, force=True)),
     )
