@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from hashlib import md5
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 
 import boto3
@@ -139,6 +140,15 @@ def test_chunks_and_trailers_of_sigv4_are_no_part_of_the_body(s3: S3Client) -> N
         b"hello yo",
         f'"{md5(b"hello yo", usedforsecurity=False).hexdigest()}"',
     )
+
+
+def test_a_body_of_unknown_length_is_taken_whole(server: S3Server, s3: S3Client) -> None:
+    connection = HTTPConnection(LOOPBACK, server.port)
+    pieces = iter([b"hello", b" yo"])
+    connection.request("PUT", f"/{BUCKET}/pieces", pieces, encode_chunked=True)
+    assert connection.getresponse().status == 200
+    connection.close()
+    assert s3.get_object(Bucket=BUCKET, Key="pieces")["Body"].read() == b"hello yo"
 
 
 # --- uploads in parts -------------------------------------------------------------------------
