@@ -102,7 +102,8 @@ def _figure(plot: Plot, measured: Sequence[Measured]) -> Figure:
             color=colour,
             linewidth=1,
         )
-        ends.append((sizes[-1], middles[-1], label, colour))
+        told = label if len(plot.temperatures) > 1 else subject
+        ends.append((sizes[-1], middles[-1], told, colour))
     _furnish(axes, plot, sorted({one.case.packages for one in measured}))
     _label(axes, ends)
     return figure
