@@ -20,7 +20,7 @@ from pathlib import Path
 
 import zstandard
 
-from benchmarks.conditions import conditions, load_average
+from benchmarks.conditions import load_average, observe
 from benchmarks.indexes import KINDS
 from benchmarks.markdown import Table, table
 from sluice import zstd
@@ -126,7 +126,7 @@ def main() -> None:
             for records in arguments.records:
                 rows += _rows(kind, records, path)
     command = "python -m benchmarks.compression"
-    print(conditions(command=command, load_before=load, packages=["zstandard"]))
+    print(observe(command=command, load_before=load, packages=["zstandard"]).table())
     print()
     print(table(rows))
 

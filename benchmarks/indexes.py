@@ -43,8 +43,7 @@ def made_up(records: int) -> bytes:
     draw = _random(records)
     channel = MadeUpChannel(records)
     return _render(
-        (f"{_stem(index)}.conda", _published(draw, index))
-        for index in channel._indexes()  # noqa: SLF001 - its packages are not needed
+        (f"{_stem(index)}.conda", _published(draw, index)) for index in channel.indexes()
     )
 
 
