@@ -159,7 +159,7 @@ def imports(measured: Sequence[Measured]) -> str:
     rows: Table = [
         [
             *("Packages", "Names", "Indexed by", "Wall s", "CPU s", "Extract, packages per CPU s"),
-            *("Merges", "Merge, CPU s", "S3 requests each", "Peak MiB"),
+            *("Merges", "Merge, CPU s", "Longest merge, s", "S3 requests each", "Peak MiB"),
         ]
     ]
     for one in measured:
@@ -174,7 +174,10 @@ def imports(measured: Sequence[Measured]) -> str:
                 _of_extract(one, lambda sample: 1 / _extract_cpu_s(sample), digits=0),
                 _merges(one),
                 middle((work.cpu_s for work in merged), digits=1) if merged else "",
-                middle(sample.s3.requests / sample.facts["packages"] for sample in one.samples),
+                middle((work.longest_s for work in merged), digits=1) if merged else "",
+                middle(sample.s3.requests / sample.facts["packages"] for sample in one.samples)
+                if one.samples[0].requests
+                else "",
                 _peaks(one.samples),
             ]
         )
