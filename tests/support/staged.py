@@ -40,6 +40,7 @@ from sluice.keys import (
 from sluice.merge import MergeReport, merge
 from sluice.merger import Merger
 from sluice.publish.publisher import Publisher
+from sluice.remembered import Remembered
 from sluice.staging import Indexed, Reconsidered, Rejected, Removed, Staged
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
@@ -226,10 +227,15 @@ class World:
         adopt: bool = False,
         time_left_ms: Callable[[], int] = lambda: PLENTY_MS,
     ) -> MergeReport:
-        """Merge what is staged, a second later."""
+        """Merge what is staged, a second later, as somebody asks for who has seen all that is."""
         self.tick()
-        request = MergeRequest(self.subdir, not_before=0, create=create, adopt=adopt)
+        now = self.merger.clock()
+        request = MergeRequest(self.subdir, not_before=now, create=create, adopt=adopt)
         return merge(self.merger, request, time_left_ms=time_left_ms)
+
+    def start_anew(self) -> None:
+        """Have the next merge in another execution environment."""
+        self.merger = replace(self.merger, remembered=Remembered())
 
     def deliver(self) -> list[MergeRequest]:
         """Carry out every request in the queue, and those that follow from them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 import pytest
 
@@ -477,3 +479,52 @@ def test_content_that_recurs_never_recurs_under_its_name() -> None:
         node = tree.names["alpha"]
         seen.append({world.head().tree or "", node.leaf.hex(), (node.shard or b"").hex()})
     assert len(set.union(*seen)) == 9
+
+
+# --- what an environment remembers ------------------------------------------------------------
+
+
+def counted(world: World) -> Counter[str]:
+    """Count the requests since the last time."""
+    stores = (world.channel, world.state)
+    found = Counter(operation for store in stores for operation, _ in store.operations())
+    for store in stores:
+        store.requests.clear()
+    return found
+
+
+def test_a_request_from_before_the_last_merge_began_costs_two_requests() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    counted(world)
+    merge(world.merger, MergeRequest(SUBDIR, not_before=0), time_left_ms=lambda: 900_000)
+    assert counted(world) == {"GetObject": 1, "ListObjectsV2": 1}
+    world.start_anew()
+    merge(world.merger, MergeRequest(SUBDIR, not_before=0), time_left_ms=lambda: 900_000)
+    assert counted(world).total() > 2
+
+
+def test_a_request_from_after_the_last_merge_began_has_every_file_looked_at() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    world.channel.remove(SUBDIR.public(REPODATA))
+    report = world.merge()
+    assert report.files_written == 1
+    assert world.published().keys() == {A}
+
+
+def test_a_warm_merge_does_not_read_the_tree_that_the_one_before_it_wrote() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    counted(world)
+    world.add(A2)
+    world.merge()
+    warm = counted(world)
+    world.add(B)
+    world.start_anew()
+    world.merge()
+    assert counted(world)["GetObject"] == warm["GetObject"]  # a tree more, and no leaf of B
+    assert world.published().keys() == {A, A2, B}

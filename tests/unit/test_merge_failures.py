@@ -66,6 +66,7 @@ def test_a_catalog_of_a_newer_sluice_is_refused_without_touching_anything(kind: 
     world.add(A)
     world.merge()
     make_newer(world, kind)
+    world.start_anew()
     world.add(A2)
     before = (dict(world.channel.objects), dict(world.state.objects))
     with pytest.raises(TooNew, match="format 2"):

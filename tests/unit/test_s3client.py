@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import socket
+from typing import Any
 
 import pytest
 from botocore.credentials import Credentials
 from botocore.httpchecksum import Crc32Checksum
+from botocore.httpsession import URLLib3Session
 
 from sluice.errors import Misconfigured
 from sluice.s3client import Endpoint, Request, S3Client, checksum, find_credentials, make_client
@@ -108,3 +111,18 @@ def test_a_body_has_no_part_in_the_signature() -> None:
     _, headers = sent(Request("PutObject", "PUT", "b", "k", body=b"body"))
     assert headers["X-Amz-Content-SHA256"] == "UNSIGNED-PAYLOAD"
     assert headers["Content-Length"] == "4"
+
+
+def test_a_small_body_does_not_wait_for_the_acknowledgement_of_its_head(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options: list[list[tuple[int, int, int]]] = []
+    plain = URLLib3Session.__init__
+
+    def note(session: URLLib3Session, **arguments: Any) -> None:
+        options.append(arguments["socket_options"])
+        plain(session, **arguments)
+
+    monkeypatch.setattr(URLLib3Session, "__init__", note)
+    make_client()
+    assert options == [[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]]

@@ -55,6 +55,10 @@ class CatalogReader:
             if node and node.leaf not in self._leaves and node.leaf not in self._coming:
                 self._coming[node.leaf] = self._gather.start(partial(self._read, node))
 
+    def unread(self, nodes: Iterable[Node | None]) -> int:
+        """How many leaves would have to be read for the entries of these nodes."""
+        return sum(node is not None and node.leaf not in self._leaves for node in nodes)
+
     def entries(self, nodes: Iterable[Node | None]) -> list[Entries]:
         """The entries of each node's leaf, empty for ``None``; raises ``Corrupt``."""
         asked = list(nodes)

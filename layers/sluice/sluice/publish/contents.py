@@ -79,8 +79,10 @@ class Source:
         if old_tree is None:
             return None
         names = list(changed_names(old_tree, self.tree))
-        if len(names) > NAMES_AT_ONCE and 2 * len(names) > len(self.tree.names):
-            return None  # two leaves each to splice, or one of each name that there is to render
+        ours, theirs = self.tree.names, old_tree.names
+        to_splice = [nodes.get(name) for nodes in (theirs, ours) for name in names]
+        if self.catalog.unread(to_splice) > self.catalog.unread(ours.values()):
+            return None
         plain = previous.info.key.endswith(REPODATA)
         try:
             contents = read(previous.body if plain else zstd.decompress(previous.body))
