@@ -19,7 +19,7 @@ from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
 from sluice.keys import SHARD_INDEX, Subdir
 from sluice.publish import fence, files
 from sluice.publish.files import Files
-from sluice.reconcile import collect, compare, subdir
+from sluice.reconcile import collect, compare, index_files, subdir
 from sluice.reconcile.compare import Kind
 from sluice.reconcile.inputs import InputsCheck
 from sluice.reconsider import Announcer
@@ -147,7 +147,7 @@ def _reconcile_overlooks_what_others_published() -> AbstractContextManager[objec
         now = plain(found, mine, **options)
         return fence.Standing.SAME if now is fence.Standing.FOREIGN else now
 
-    return mock.patch.object(subdir, "standing", standing)
+    return mock.patch.object(index_files, "standing", standing)
 
 
 def _a_new_patch_is_told_to_nobody() -> AbstractContextManager[object]:

@@ -14,23 +14,20 @@ from sluice.catalog.commit import HeadVersion, read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import chunks
-from sluice.errors import Corrupt, ForeignOwner, SluiceError
+from sluice.errors import ForeignOwner, SluiceError
 from sluice.events import ObjectEvent
-from sluice.keys import NOARCH, REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.keys import NOARCH, REPODATA, Subdir
 from sluice.limits import MESSAGES_PER_BATCH_MAX, NAMES_AT_ONCE, RECONCILE_TIME_RESERVE_MS
-from sluice.publish.fence import Stamp, Standing, standing
-from sluice.publish.outputs import outputs, stamp_of
-from sluice.publish.publisher import rejects_behind
 from sluice.reconcile.collect import Collector, collect
 from sluice.reconcile.compare import Criteria, Difference, Kind, compare, suspects
 from sluice.reconcile.cursor import Unfinished
+from sluice.reconcile.index_files import FilesCheck
 from sluice.reconcile.inputs import InputsCheck, settings_of
 from sluice.reconcile.listing import Listing, list_subdir
 from sluice.reconcile.report import SubdirReport
 from sluice.reconcile.world import Reconciler, Request
 from sluice.staging import Removed
 
-_INDEX_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)
 _FIRST_NAME = ""
 """Of the files that have no name that can be told; in order it comes before all others."""
 
@@ -70,17 +67,6 @@ def reconcile(
     return Part(report, None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """How the published files relate to the head."""
-
-    behind: list[str]
-    adopted: bool
-    """Some are another stack's, to be taken over."""
-    published_at: int | None
-    """See ``collect``."""
-
-
 class _Work:
     """One subdir, or a part of it."""
 
@@ -106,12 +92,14 @@ class _Work:
         self._report.counts.subdirs = int(is_first_part)
         version = read_head(self._world.state, self._subdir)
         tree = self._catalog.tree(version.head.tree)
-        files = self._look_at_files(version, tree)
         if listing is None:
             listing = list_subdir(self._world.channel, self._subdir)
+        files = FilesCheck(
+            self._world, self._subdir, version, tree, listing, adopt=self._request.adopt
+        ).look()
         if is_first_part:
             behind = [*files.behind, *self._left_in_staging()]  # before anything is staged here
-            self._report.note("behind", [*behind, *self._look_at_inputs(version, tree, listing)])
+            self._report.note("behind", [*behind, *self._look_at_inputs(tree, files.left_over)])
             if files.adopted:
                 self._ask_to_adopt()
         if is_first_part:
@@ -134,61 +122,14 @@ class _Work:
         self._collect(version, files.published_at)
         return None
 
-    def _look_at_files(self, version: HeadVersion, tree: Tree) -> _Files:
-        """Hold the published files against the head; raises ``ForeignOwner``."""
-        mine = self._stamp(version, tree)
-        names = outputs(tree, settings_of(tree)) or _INDEX_FILES
-        infos = self._world.gather(
-            self._world.channel.head, [self._subdir.public(file) for file in names]
-        )
-        standings = [
-            standing(info, stamp_of(name, tree, mine), adopt=self._request.adopt)
-            for name, info in zip(names, infos, strict=True)
-        ]
-        stamps = [Stamp.parse(info.metadata) for info in infos if info]
-        behind: list[str] = []
-        if tree.public:
-            if Standing.NEWER in standings:
-                self._check_that_the_head_moved_on(version)
-            behind += [file for file, one in zip(names, standings, strict=True) if one.behind]
-        if tree.rejects_generation:
-            found = self._world.state.head(self._subdir.rejects)
-            if rejects_behind(found, tree, owner=self._world.owner):
-                behind.append("rejects")
-        if not tree.public:
-            published_at = self._committed_at(version)
-        elif all(one is Standing.SAME for one in standings):
-            published_at = max(info.modified for info in infos if info) * 1000
-        else:
-            published_at = None
-        adopted = any(stamp and stamp.owner != self._world.owner for stamp in stamps)
-        return _Files(behind, adopted, published_at)
-
-    def _check_that_the_head_moved_on(self, version: HeadVersion) -> None:
-        """Tell a merge that was faster from a head that somebody has put back."""
-        if read_head(self._world.state, self._subdir).etag == version.etag:
-            raise Corrupt(
-                f"the index is newer than {self._subdir.head}, which somebody must have put back; "
-                "delete that head, and the index that is there is taken over"
-            )
-
-    def _committed_at(self, version: HeadVersion) -> int | None:
-        if version.etag is None:
-            return None
-        found = self._world.state.head(self._subdir.head)
-        return found.modified * 1000 if found and found.etag == version.etag else None
-
-    def _stamp(self, version: HeadVersion, tree: Tree) -> Stamp:
-        return Stamp(tree.generation, version.head.tree or "", self._world.owner)
-
-    def _look_at_inputs(self, version: HeadVersion, tree: Tree, listing: Listing) -> list[str]:
+    def _look_at_inputs(self, tree: Tree, left_over: list[str]) -> list[str]:
         """Have configuration and patch looked at where they are others than the tree's.
 
         Also where a file is left that an earlier configuration asked for: whoever reconsiders
         tidies up.
         """
         check = InputsCheck(self._world, self._subdir, tree, self._catalog)
-        outdated = check.outdated() + self._left_over(version, tree, listing)
+        outdated = check.outdated() + left_over
         of_channel = check.channel_files_behind()
         if not self._request.dry_run:
             if of_channel:  # whoever reconsiders tells the channel of everything
@@ -196,24 +137,6 @@ class _Work:
             elif outdated:
                 self._world.announcer.tell(self._subdir)
         return outdated + of_channel
-
-    def _left_over(self, version: HeadVersion, tree: Tree, listing: Listing) -> list[str]:
-        """The files of ours that there should not be any more."""
-        if not tree.public:
-            return []
-        mine = self._stamp(version, tree)
-        unwanted = sorted(listing.index_files.difference(outputs(tree, settings_of(tree))))
-        infos = self._world.gather(
-            self._world.channel.head, [self._subdir.public(file) for file in unwanted]
-        )
-        theirs = [Stamp.parse(info.metadata) if info else None for info in infos]
-        return [
-            file
-            for file, stamp in zip(unwanted, theirs, strict=True)
-            if stamp
-            and stamp.owner == mine.owner
-            and stamp.generation < stamp_of(file, tree, mine).generation
-        ]
 
     def _left_in_staging(self) -> list[str]:
         staged = self._world.state.list(self._subdir.staging)
