@@ -19,9 +19,12 @@ from sluice.catalog import codec, commit, leaf, render, tree
 from sluice.catalog.codec import unpack_json
 from sluice.catalog.commit import Commit, Head
 from sluice.catalog.leaf import Leaf, Pin, Record, Reject
-from sluice.catalog.tree import Node, Tree
+from sluice.catalog.tree import Node, PatchInForce, Tree
 from sluice.errors import TooNew
 from sluice.identity import Identity
+from sluice.publish.fence import Stamp
+from sluice.reconcile.marks import Mark, Marks, write_marks
+from sluice.reconcile.memory import Memory, NoarchPatch, Sight
 from sluice.staging import Indexed, Rejected, Removed
 from tests.support.memory_store import MemoryStore
 from tests.support.staged import SUBDIR, unzstd
@@ -108,6 +111,21 @@ TREE_WITH_INFO = structs.replace(
     TREE, info={"base_url": "../files/", "channel_relations": {"base": "../conda-forge"}}
 )
 
+PATCH = PatchInForce(
+    package="patches-1-0.conda", sha256="9a" * 32, instructions="1f" * 32, at=AT - 1
+)
+MARKS = Marks(
+    marks=[Mark(generation=7, tree="7e" * 32, commit="c0" * 32, published_at=AT)],
+    settled="7e" * 32,
+    memory=Memory(
+        files={
+            "current_repodata.json": Sight(identity=IDENTITY, stamp=None),
+            "repodata.json": Sight(identity=IDENTITY, stamp=Stamp(7, "7e" * 32, "state")),
+        },
+        noarch=NoarchPatch(tree="7d" * 32, patch=PATCH),
+    ),
+)
+
 
 def encode_head(head: Head) -> bytes:
     """As ``swap_head`` writes it."""
@@ -121,6 +139,18 @@ def decode_head(body: bytes) -> Head:
     return unpack_json(body, Head, what="head")
 
 
+def encode_marks(marks: Marks) -> bytes:
+    """As ``write_marks`` writes them."""
+    state = MemoryStore()
+    write_marks(state, SUBDIR, marks, expected=None)
+    return state.body(SUBDIR.marks)
+
+
+def decode_marks(body: bytes) -> Marks:
+    """As ``read_marks`` reads them."""
+    return unpack_json(body, Marks, what="marks")
+
+
 Reader = Callable[[bytes], object]
 EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
     "staged-indexed.json": (staging.encode(INDEXED), INDEXED, staging.decode),
@@ -132,6 +162,7 @@ EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
         COMMIT,
         lambda body: commit.decode_commit(body, what="commit"),
     ),
+    "marks.json": (encode_marks(MARKS), MARKS, decode_marks),
     "leaf.msgpack.zst": (
         render.render("alpha", LEAF.entries, at=AT).leaf_body,
         LEAF,
@@ -210,6 +241,19 @@ def test_a_commit_is_this_document() -> None:
         '"added":["alpha-1!2.0+cpu-h1_0.conda"],"replaced":["beta-1-0.conda"],'
         '"removed":["gamma-1-0.conda"],"rejected":["gamma-1-0.conda"],"taken_over":5,'
         f'"taken_over_shards":"{"5a" * 32}","config":null,"patch":null,"format":1}}'
+    )
+
+
+def test_marks_are_this_document() -> None:
+    identity = '{"etag":"\\"900150983cd24fb0d6963f7d28e17f72\\"","modified":1750000000,"size":3}'
+    assert (FOLDER / "marks.json").read_text() == (
+        f'{{"marks":[{{"generation":7,"tree":"{"7e" * 32}","commit":"{"c0" * 32}",'
+        f'"published_at":1750000000000}}],"settled":"{"7e" * 32}","memory":{{"files":{{'
+        f'"current_repodata.json":{{"identity":{identity},"stamp":null}},'
+        f'"repodata.json":{{"identity":{identity},'
+        f'"stamp":{{"generation":7,"tree":"{"7e" * 32}","owner":"state"}}}}}},'
+        f'"noarch":{{"tree":"{"7d" * 32}","patch":{{"package":"patches-1-0.conda",'
+        f'"sha256":"{"9a" * 32}","instructions":"{"1f" * 32}","at":1749999999999}}}}}},"format":1}}'
     )
 
 

@@ -116,10 +116,10 @@ class Sluice:
             self.now_ms = max(self.now_ms, request.not_before)
             self.reports.append(merge(self.merger, request, time_left_ms=_plenty))
 
-    def reconcile(self) -> Report:
-        """Run reconcile over everything, and let the functions do what it asks for."""
+    def reconcile(self, request: Request | None = None) -> Report:
+        """Run reconcile, over everything by default, and let the functions do what it asks for."""
         self.tick(_DEBOUNCE_SECONDS)
-        report = start(self.reconciler, Request(), time_left_ms=_plenty)
+        report = start(self.reconciler, request or Request(), time_left_ms=_plenty)
         self.settle()
         return report
 

@@ -5,21 +5,56 @@ from __future__ import annotations
 from collections import Counter
 from functools import cache
 
-from sluice.keys import NOARCH, Subdir
+import pytest
+
+from sluice.keys import (
+    CURRENT_REPODATA,
+    CURRENT_REPODATA_ZST,
+    FROM_PACKAGES,
+    NOARCH,
+    PATCH_INSTRUCTIONS,
+    REPODATA_BZ2,
+    RUN_EXPORTS,
+    Subdir,
+    config_key,
+)
 from sluice.limits import NAMES_AT_ONCE
+from sluice.publish.outputs import ALL
 from sluice.reconcile.run import Request
+from tests.support.channel import PATCHES, conda, patch_package
 from tests.support.repairs import Repairs, is_quiet
 from tests.support.staged import World
+from tests.support.whole import Sluice
 
 PACKAGES = 10_000
 VERSIONS_PER_NAME = 4
 LIST = "ListObjectsV2"
+SUBDIRS = [Subdir("team", "linux-64"), Subdir("team", NOARCH)]
+REQUESTS_MAX = 8
+"""Of a run over one subdir in which nothing has changed, beside the pages of its listing."""
+DEFAULTS = "[sluice]\nrun-exports = true\n"
+"""What ``DefaultOutputs`` comes to as it is shipped."""
+EVERYTHING = f"""
+[sluice]
+run-exports = true
+repodata-bz2 = true
+current-repodata = true
+patches = "{PATCHES}"
+"""
+OF_THE_CHANNEL = """
+channeldata = true
+rss = true
+[[index-config.notices]]
+id = "one"
+message = "Hello"
+"""
 
 
 @cache
 def large() -> World:
     """A published subdir of 10,000 packages, reconciled once; its only change is a new mark."""
     world = World(subdir=Subdir("team", NOARCH))
+    world.configure(DEFAULTS)
     world.add_corrupt("bad-1-0.conda")
     for number in range(PACKAGES - 1):
         name, version = divmod(number, VERSIONS_PER_NAME)
@@ -38,7 +73,7 @@ def requests(world: World) -> tuple[Counter[str], Counter[str]]:
     return counted[0], counted[1]
 
 
-def test_an_unchanged_subdir_of_10_000_packages_costs_its_pages_and_eight_requests() -> None:
+def test_an_unchanged_subdir_of_10_000_packages_costs_its_pages_and_few_requests() -> None:
     world = large()
     requests(world)
     assert is_quiet(Repairs(world).run())
@@ -46,27 +81,10 @@ def test_an_unchanged_subdir_of_10_000_packages_costs_its_pages_and_eight_reques
     # Ten pages of packages, of which shards in between cut one in two; the configuration.
     pages = channel.pop(LIST)
     assert pages <= PACKAGES // 1000 + 3
-    # Index files; document of rejects; head, tree, marks; the report.
-    assert channel == {"HeadObject": 3}
-    # heads/, staging/ of all and of the one are a page each.
+    assert not channel
+    # Document of rejects; head, tree, marks; the report.  heads/, staging/ of all and of the one
+    # are a page each.
     assert state == {"HeadObject": 1, "GetObject": 3, "PutObject": 1, LIST: 3}
-    assert channel.total() + state.total() - state[LIST] <= 8
-
-
-def test_every_file_that_a_configuration_adds_costs_one_request_more() -> None:
-    world = World(subdir=Subdir("team", NOARCH))
-    world.add("alpha-1.0-0.conda")
-    world.merge()
-    assert is_quiet(Repairs(world).run())
-    requests(world)
-    assert is_quiet(Repairs(world).run())
-    plain = sum(requests(world), Counter())
-    world.configure("[sluice]\nrun-exports = true\nrepodata-bz2 = true\n")
-    world.merge()
-    assert is_quiet(Repairs(world).run())
-    requests(world)
-    assert is_quiet(Repairs(world).run())
-    assert sum(requests(world), Counter()) == plain + Counter(HeadObject=3)
 
 
 def test_one_subdir_asked_for_by_name_costs_no_more() -> None:
@@ -74,8 +92,99 @@ def test_one_subdir_asked_for_by_name_costs_no_more() -> None:
     requests(world)
     assert is_quiet(Repairs(world).run(Request(channel="team", subdir=NOARCH)))
     channel, state = requests(world)
-    assert channel == {"HeadObject": 3, LIST: PACKAGES // 1000 + 2}
+    assert channel == {LIST: PACKAGES // 1000 + 2}
     assert state == {"HeadObject": 1, "GetObject": 3, "PutObject": 1, LIST: 1}
+
+
+def channel_with(configuration: str) -> Sluice:
+    """A channel of two subdirs with a reject each, and a patch, where one is wanted; in order."""
+    sluice = Sluice(1_750_000_000_000)
+    patch = patch_package(
+        "1", {"linux-64": {"packages.conda": {"alpha-1-0.conda": {"license": "MIT"}}}}
+    )
+    files = {config_key("team"): configuration.encode()}
+    for subdir in SUBDIRS:
+        about = {"name": "alpha", "version": "1", "build": "0", "build_number": 0}
+        alpha = conda({**about, "subdir": subdir.name})
+        files[subdir.public(alpha.filename)] = alpha.body
+        files[subdir.public("bad-1-0.conda")] = b"no package"
+    files[Subdir("team", NOARCH).public(patch.filename)] = patch.body
+    sluice.upload(files)
+    assert any(is_quiet(sluice.reconcile()) for _ in range(4))
+    return sluice
+
+
+def cost(sluice: Sluice, subdir: Subdir) -> tuple[int, list[str]]:
+    """What a run over one subdir costs: how many requests that list no packages; the HEADs."""
+    stores = (sluice.channel, sluice.state)
+    for store in stores:
+        store.requests.clear()
+    assert is_quiet(sluice.reconcile(Request(channel=subdir.channel, subdir=subdir.name)))
+    done = [one for store in stores for one in store.operations()]
+    done.remove((LIST, subdir.prefix))
+    looked_at = {key.removeprefix(subdir.prefix) for what, key in done if what == "HeadObject"}
+    return len(done), [file for file in ALL if file in looked_at]
+
+
+@pytest.mark.parametrize("subdir", SUBDIRS, ids=lambda subdir: subdir.name)
+@pytest.mark.parametrize("configuration", ["", DEFAULTS, EVERYTHING], ids=["", "defaults", "all"])
+def test_an_unchanged_subdir_costs_no_more_for_what_is_published_of_it(
+    configuration: str, subdir: Subdir
+) -> None:
+    sluice = channel_with(configuration)
+    requests, looked_at = cost(sluice, subdir)
+    assert requests <= REQUESTS_MAX
+    assert looked_at == []
+
+
+def test_the_files_of_the_whole_channel_cost_one_request_each_in_noarch_alone() -> None:
+    plain, whole = channel_with(EVERYTHING), channel_with(EVERYTHING + OF_THE_CHANNEL)
+    linux, noarch = SUBDIRS
+    assert cost(whole, linux) == cost(plain, linux)
+    assert cost(whole, noarch)[0] == cost(plain, noarch)[0] + 3
+
+
+@pytest.mark.parametrize("subdir", SUBDIRS, ids=lambda subdir: subdir.name)
+def test_what_was_published_since_is_looked_at_once(subdir: Subdir) -> None:
+    sluice = channel_with(EVERYTHING)
+    beta = conda(
+        {
+            "name": "beta",
+            "version": "1",
+            "build": "0",
+            "build_number": 0,
+            "subdir": subdir.name,
+        }
+    )
+    sluice.upload({subdir.public(beta.filename): beta.body})
+    sluice.extract(subdir.public(beta.filename))
+    sluice.settle()
+    # The patch is the same, and so is the file that tells what it says.
+    assert cost(sluice, subdir)[1] == [file for file in ALL if file != PATCH_INSTRUCTIONS]
+    assert cost(sluice, subdir)[1] == []
+
+
+def test_a_file_that_is_none_of_ours_is_looked_at_once() -> None:
+    sluice = channel_with("")
+    subdir = SUBDIRS[0]
+    theirs = [REPODATA_BZ2, CURRENT_REPODATA, CURRENT_REPODATA_ZST, FROM_PACKAGES, RUN_EXPORTS]
+    sluice.upload({subdir.public(file): b"of another tool" for file in theirs})
+    assert cost(sluice, subdir)[1] == theirs
+    requests, looked_at = cost(sluice, subdir)
+    assert requests <= REQUESTS_MAX
+    assert looked_at == []
+
+
+def test_a_noarch_that_changed_is_read_once_by_each_subdir_that_may_be_patched() -> None:
+    sluice = channel_with(EVERYTHING)
+    linux, noarch = SUBDIRS
+    plain, _ = cost(sluice, linux)
+    sluice.channel.remove(noarch.public("alpha-1-0.conda"))
+    sluice.extract(noarch.public("alpha-1-0.conda"))
+    sluice.settle()
+    reads_and_note = 3
+    assert cost(sluice, linux)[0] == plain + reads_and_note
+    assert cost(sluice, linux)[0] == plain
 
 
 def test_of_the_catalog_only_leaves_of_names_that_differ_are_read() -> None:

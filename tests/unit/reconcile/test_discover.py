@@ -285,7 +285,7 @@ def test_a_walk_tells_of_index_files_before_and_behind_the_packages_of_a_folder(
         if one.subdir and one.listing
     }
     outer = Subdir("a", "linux-64")
-    assert found == {
+    assert {subdir: set(files) for subdir, files in found.items()} == {
         outer: {"patch_instructions.json", "repodata.json.bz2"},
         Subdir("a/linux-64/q", "noarch"): {"repodata.json"},
     }

@@ -7,10 +7,21 @@ from itertools import pairwise
 import pytest
 
 from sluice.errors import Corrupt, TooNew
+from sluice.identity import Identity
 from sluice.limits import MARKS_MAX
+from sluice.publish.fence import Stamp
 from sluice.reconcile.marks import Mark, Marks, StoredMarks, read_marks, write_marks
+from sluice.reconcile.memory import Memory, NoarchPatch, Sight
 from tests.support.memory_store import LostAnswer, MemoryStore
 from tests.support.staged import SUBDIR
+
+MEMORY = Memory(
+    files={
+        "repodata.json": Sight(identity=Identity('"e"', 1, 2), stamp=Stamp(1, "t", "owner")),
+        "repodata.json.bz2": Sight(identity=Identity('"f"', 1, 2), stamp=None),
+    },
+    noarch=NoarchPatch(tree="n", patch=None),
+)
 
 
 def mark(generation: int, published_at: int = 0, *, tree: str | None = None) -> Mark:
@@ -27,11 +38,32 @@ def mark(generation: int, published_at: int = 0, *, tree: str | None = None) -> 
 def test_what_was_seen_is_read_back() -> None:
     state = MemoryStore()
     assert read_marks(state, SUBDIR) == StoredMarks(Marks(), None)
-    marks = Marks().seen(mark(1)).seen(mark(2))
+    marks = Marks().seen(mark(1)).seen(mark(2)).remembering(MEMORY)
     etag = write_marks(state, SUBDIR, marks, expected=None)
     assert etag
     assert read_marks(state, SUBDIR) == StoredMarks(marks, etag)
     assert state.keys() == [SUBDIR.marks] == ["marks/Conda%2FDefault/linux-64.json"]
+
+
+def test_marks_of_before_there_was_a_memory_are_read() -> None:
+    state = MemoryStore()
+    body = (
+        b'{"marks":[{"generation":1,"tree":"t","commit":"c","published_at":1000}],'
+        b'"settled":"t","format":1}'
+    )
+    state.upload(SUBDIR.marks, body)
+    read = read_marks(state, SUBDIR).marks
+    assert read == Marks(
+        marks=[Mark(generation=1, tree="t", commit="c", published_at=1000)], settled="t"
+    )
+    assert read.memory == Memory()
+
+
+def test_a_memory_outlives_all_that_is_said_of_generations() -> None:
+    marks = Marks(marks=[mark(1), mark(2)], settled="before").remembering(MEMORY)
+    assert marks.seen(mark(3)).memory == MEMORY
+    assert marks.seen(mark(1)).memory == MEMORY
+    assert marks.swept(mark(2), settled=None).memory == MEMORY
 
 
 def test_of_two_who_write_at_once_the_second_is_told() -> None:

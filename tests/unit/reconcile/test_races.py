@@ -12,7 +12,7 @@ from itertools import count
 import pytest
 
 from sluice.errors import Unavailable
-from sluice.keys import REPODATA
+from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.reconcile.run import Request, start
 from tests.support.hooks import Death
 from tests.support.memory_store import LostAnswer
@@ -31,6 +31,8 @@ def make() -> Repairs:
         world.add(filename)
     world.merge()
     world.deliver()
+    world.tick(60)
+    assert is_quiet(Repairs(world).run())  # the index files are remembered from here on
     world.tick(60)
     world.upload(C, b"missing")
     world.upload(A, b"changed")
@@ -136,7 +138,20 @@ def repair(repairs: Repairs) -> None:
     other.carry_out()
 
 
-EVENTS: list[Event] = [upload_and_index, delete_and_index, upload_unheard, delete_unheard, repair]
+def meddle(repairs: Repairs) -> None:
+    """Let another tool write over one index file, and somebody delete another."""
+    repairs.world.channel.upload(SUBDIR.public(REPODATA_ZST), b"of another tool")
+    repairs.world.channel.remove(SUBDIR.public(SHARD_INDEX))
+
+
+EVENTS: list[Event] = [
+    upload_and_index,
+    delete_and_index,
+    upload_unheard,
+    delete_unheard,
+    meddle,
+    repair,
+]
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)

@@ -37,7 +37,8 @@ from sluice.errors import Corrupt
 from sluice.foreign import parse_shard_index
 from sluice.keys import Folder, Subdir
 from sluice.limits import GARBAGE_AGE_SECONDS, GARBAGE_AT_ONCE_MAX, KEYS_PER_DELETE_MAX
-from sluice.reconcile.marks import Mark, Marks, read_marks, write_marks
+from sluice.reconcile.marks import Mark, Marks, StoredMarks, read_marks, write_marks
+from sluice.reconcile.memory import Memory
 from sluice.store import ETag, ObjectInfo, ObjectStore
 
 DAY_SECONDS = 24 * 60 * 60
@@ -56,6 +57,14 @@ class Collector:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What was read of the marks before, and what is to be remembered with them."""
+
+    stored: StoredMarks
+    memory: Memory
+
+
+@dataclass(frozen=True, slots=True)
 class Collected:
     """What was deleted; in a dry run, what would be."""
 
@@ -70,22 +79,25 @@ def collect(
     catalog: CatalogReader,
     *,
     published_at: int | None,
+    known: Known | None = None,
     dry_run: bool,
 ) -> Collected:
     """Delete what no reader can ask for any more.
 
     ``published_at``: LastModified of the youngest published file, ms, where all of them are those
     of the head ``version``; of the head itself where its tree is not public; ``None`` where any is
-    missing, behind or somebody else's: then nothing is collected.
+    missing, behind or somebody else's: then nothing is collected.  ``known``: ``None`` has the
+    marks read.
 
-    One request where nothing can be done, as on a subdir that has not changed for long.  Leaves
-    the subdir alone where another collection is at work on it.  May end anywhere and be begun
-    again.  Raises ``Unavailable``, ``Corrupt`` and ``TooNew``.
+    No request but that where nothing can be done, as on a subdir that has not changed for long.
+    Leaves the subdir alone where another collection is at work on it, or has been since the marks
+    were read.  May end anywhere and be begun again.  Raises ``Unavailable``, ``Corrupt`` and
+    ``TooNew``.
     """
     head = version.head
     if published_at is None or head.tree is None or head.commit is None:
         return Collected()
-    stored = read_marks(world.state, subdir)
+    stored = known.stored if known else read_marks(world.state, subdir)
     marks = stored.marks.seen(
         Mark(
             generation=head.generation,
@@ -94,6 +106,8 @@ def collect(
             published_at=published_at,
         )
     )
+    if known:
+        marks = marks.remembering(known.memory)
     run = _Run(world, subdir, version, catalog, published_at)
     now = world.clock() // 1000
     cut = run.due(marks, now)

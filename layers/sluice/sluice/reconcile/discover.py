@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from sluice.identity import Identity
 from sluice.keys import (
     PACKAGE_SUFFIXES,
     Subdir,
@@ -92,7 +93,7 @@ class Discovery:
         """
         before = self._found_before(begin)
         passing: list[tuple[Subdir, Listing]] = []
-        index_files: dict[Subdir, set[str]] = {}
+        index_files: dict[Subdir, dict[str, Identity]] = {}
         folder: str | None = None
         subdir: Subdir | None = None
         for number, info in enumerate(self._all_but_shards(prefix, begin), start=1):
@@ -108,17 +109,19 @@ class Discovery:
                     passing.append((subdir, Listing()))
                 passing[-1][1].add(filename, info)
             elif subdir and filename in INDEX_FILES:  # it may come before the first package
-                index_files.setdefault(subdir, set()).add(filename)
+                index_files.setdefault(subdir, {})[filename] = Identity.of(info)
             if number % KEYS_PER_TICK == 0:
                 yield Found(_at(info.key, passing))
         while passing:
             yield self._pass(passing, index_files)
 
     def _pass(
-        self, passing: list[tuple[Subdir, Listing]], index_files: dict[Subdir, set[str]]
+        self,
+        passing: list[tuple[Subdir, Listing]],
+        index_files: dict[Subdir, dict[str, Identity]],
     ) -> Found:
         subdir, listing = passing.pop()
-        listing.index_files = index_files.pop(subdir, set())
+        listing.index_files = index_files.pop(subdir, {})
         return Found(_at(behind(subdir.prefix), passing), subdir, listing)
 
     def _all_but_shards(self, prefix: str, after: str | None) -> Iterator[ObjectInfo]:

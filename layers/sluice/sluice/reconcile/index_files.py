@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sluice.catalog.commit import HeadVersion, read_head
@@ -14,6 +14,7 @@ from sluice.publish.outputs import outputs, stamp_of
 from sluice.publish.publisher import rejects_behind
 from sluice.reconcile.inputs import settings_of
 from sluice.reconcile.listing import Listing
+from sluice.reconcile.looks import Looks
 from sluice.reconcile.world import Reconciler
 from sluice.store import ObjectInfo
 
@@ -42,15 +43,16 @@ class FilesCheck:
     version: HeadVersion
     tree: Tree
     listing: Listing
+    looks: Looks
     adopt: bool
     """Whether another stack's files count as any other tool's."""
 
     def look(self) -> Files:
         """Look at each; raises ``ForeignOwner``, ``Unavailable``, and ``Corrupt``."""
         wanted = outputs(self.tree, settings_of(self.tree))
-        unwanted = sorted(self.listing.index_files.difference(wanted))
+        unwanted = sorted(self.listing.index_files.keys() - set(wanted))
         names = wanted or [file for file in _INDEX_FILES if file in unwanted]
-        infos = self._infos(names)
+        infos = self.looks.at(names, self._is_in_order)
         standings = {
             file: standing(info, self._stamp_of(file), adopt=self.adopt)
             for file, info in infos.items()
@@ -63,9 +65,9 @@ class FilesCheck:
             published_at=self._published_at(standings, infos),
         )
 
-    def _infos(self, files: Sequence[str]) -> dict[str, ObjectInfo | None]:
-        keys = [self.subdir.public(file) for file in files]
-        return dict(zip(files, self.world.gather(self.world.channel.head, keys), strict=True))
+    def _is_in_order(self, file: str, stamp: Stamp | None) -> bool:
+        # Where nothing is public, another tool's index is none of our business.
+        return stamp == (self._stamp_of(file) if self.tree.public else None)
 
     def _behind(self, standings: Mapping[str, Standing]) -> list[str]:
         behind: list[str] = []
@@ -79,12 +81,10 @@ class FilesCheck:
                 behind.append("rejects")
         return behind
 
-    def _left_over(self, unwanted: Sequence[str]) -> list[str]:
-        theirs = {
-            file: Stamp.parse(info.metadata) if info else None
-            for file, info in self._infos(unwanted).items()
-        }
-        return [file for file, stamp in theirs.items() if self._is_left_over(file, stamp)]
+    def _left_over(self, unwanted: list[str]) -> list[str]:
+        infos = self.looks.at(unwanted, lambda file, stamp: not self._is_left_over(file, stamp))
+        stamps = {file: Stamp.parse(info.metadata) for file, info in infos.items() if info}
+        return [file for file, stamp in stamps.items() if self._is_left_over(file, stamp)]
 
     def _is_left_over(self, file: str, stamp: Stamp | None) -> bool:
         mine = self._stamp_of(file)

@@ -22,6 +22,8 @@ from sluice.keys import (
     config_key,
 )
 from sluice.publish.fence import Stamp
+from sluice.reconcile.looks import Looks
+from sluice.reconcile.memory import NoarchPatch
 from sluice.reconcile.world import Reconciler
 
 
@@ -33,6 +35,7 @@ class InputsCheck:
     subdir: Subdir
     tree: Tree
     catalog: CatalogReader
+    looks: Looks
 
     def outdated(self) -> list[str]:
         """What is another than the tree says, by name; raises ``Unavailable`` and ``Corrupt``."""
@@ -95,13 +98,35 @@ class InputsCheck:
         return None
 
     def _as_in_noarch(self, mine: PatchInForce | None) -> PatchInForce | None:
+        """The patch of ``noarch``; ``mine``, where it is the same.
+
+        Where what ``noarch`` has published is of a tree that is known to have mine, neither that
+        nor its head is read.  A later one that is not published yet is found by the next run.
+        """
+        known = self.looks.patch_of_noarch
+        if known and _is_same(known.patch, mine) and known.tree == self._published_by_noarch():
+            return mine
         noarch = Subdir(self.subdir.channel, NOARCH)
         catalog = CatalogReader(self.world.state, noarch, self.world.gather)
-        tree = catalog.tree(read_head(self.world.state, noarch).head.tree)
+        head = read_head(self.world.state, noarch).head
+        tree = catalog.tree(head.tree)
         theirs = tree.inputs.patch if tree.inputs else None
-        if mine and theirs and (mine.package, mine.sha256) == (theirs.package, theirs.sha256):
-            return mine  # what it says differs from subdir to subdir
-        return theirs
+        if head.tree:
+            self.looks.patch_of_noarch = NoarchPatch(tree=head.tree, patch=theirs)
+        return mine if _is_same(theirs, mine) else theirs
+
+    def _published_by_noarch(self) -> str | None:
+        """Digest of the tree that the index of ``noarch`` was rendered from."""
+        found = self.looks.noarch_index()
+        stamp = Stamp.parse(found.metadata) if found else None
+        return stamp.tree if stamp else None
+
+
+def _is_same(one: PatchInForce | None, other: PatchInForce | None) -> bool:
+    """Tell whether two subdirs have one patch; what it says differs from one to the other."""
+    if one is None or other is None:
+        return one is other
+    return (one.package, one.sha256) == (other.package, other.sha256)
 
 
 def settings_of(tree: Tree) -> ChannelConfig:

@@ -20,7 +20,8 @@ class Listing:
         """Package name -> filename -> the object that is there."""
         self.objects = 0
         """Packages."""
-        self.index_files: set[str] = set()
+        self.index_files: dict[str, Identity] = {}
+        """By filename."""
 
     def add(self, filename: str, info: ObjectInfo) -> None:
         """Take in one package."""
@@ -41,5 +42,5 @@ def list_subdir(channel: ObjectStore, subdir: Subdir) -> Listing:
         if filename.endswith(PACKAGE_SUFFIXES):
             listing.add(filename, info)
         elif filename in INDEX_FILES:
-            listing.index_files.add(filename)
+            listing.index_files[filename] = Identity.of(info)
     return listing

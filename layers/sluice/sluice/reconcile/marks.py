@@ -2,7 +2,8 @@
 
 Garbage collection counts its days from them.  A mark is a fact that stays true: from
 ``published_at`` on, every index file of the subdir has been of this generation or a later one.  So
-a mark that is lost only delays the collection, and one that comes back does no harm.
+a mark that is lost only delays the collection, and one that comes back does no harm.  Beside them
+lies what saves requests (``memory``), of which the same is true.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sluice import headers
 from sluice.catalog.codec import FORMAT, unpack_json
 from sluice.keys import Subdir
 from sluice.limits import MARKS_MAX
+from sluice.reconcile.memory import Memory
 from sluice.store import ETag, ObjectStore
 
 
@@ -38,6 +40,8 @@ class Marks(msgspec.Struct, frozen=True, kw_only=True):
     """By generation, the oldest first."""
     settled: str | None = None
     """What was swept to the end; until this changes there is nothing to collect."""
+    memory: Memory = msgspec.field(default_factory=Memory)
+    """Nothing is concluded from it about garbage: it is kept here to cost no request of its own."""
     format: int = FORMAT
 
     def seen(self, mark: Mark) -> Marks:
@@ -48,7 +52,7 @@ class Marks(msgspec.Struct, frozen=True, kw_only=True):
         if last and last.generation >= mark.generation:
             # Somebody has put an old head back.  What was superseded is live again, and nothing
             # that was said of it counts any more.
-            return Marks(marks=[mark])
+            return Marks(marks=[mark], memory=self.memory)
         return msgspec.structs.replace(self, marks=_thinned([*self.marks, mark]))
 
     def newest(self, *, published_before_ms: int) -> Mark | None:
@@ -58,7 +62,11 @@ class Marks(msgspec.Struct, frozen=True, kw_only=True):
     def swept(self, cut: Mark, *, settled: str | None) -> Marks:
         """Note that everything older than ``cut`` is gone."""
         kept = [mark for mark in self.marks if mark.generation >= cut.generation]
-        return Marks(marks=kept, settled=settled)
+        return msgspec.structs.replace(self, marks=kept, settled=settled)
+
+    def remembering(self, memory: Memory) -> Marks:
+        """The same with another memory."""
+        return msgspec.structs.replace(self, memory=memory)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,15 @@ from sluice.errors import ForeignOwner, SluiceError
 from sluice.events import ObjectEvent
 from sluice.keys import NOARCH, REPODATA, Subdir
 from sluice.limits import MESSAGES_PER_BATCH_MAX, NAMES_AT_ONCE, RECONCILE_TIME_RESERVE_MS
-from sluice.reconcile.collect import Collector, collect
+from sluice.reconcile.collect import Collector, Known, collect
 from sluice.reconcile.compare import Criteria, Difference, Kind, compare, suspects
 from sluice.reconcile.cursor import Unfinished
-from sluice.reconcile.index_files import FilesCheck
+from sluice.reconcile.index_files import Files, FilesCheck
 from sluice.reconcile.inputs import InputsCheck, settings_of
 from sluice.reconcile.listing import Listing, list_subdir
+from sluice.reconcile.looks import Looks
+from sluice.reconcile.marks import StoredMarks, read_marks
+from sluice.reconcile.memory import Memory
 from sluice.reconcile.report import SubdirReport
 from sluice.reconcile.world import Reconciler, Request
 from sluice.staging import Removed
@@ -92,14 +95,15 @@ class _Work:
         self._report.counts.subdirs = int(is_first_part)
         version = read_head(self._world.state, self._subdir)
         tree = self._catalog.tree(version.head.tree)
+        marks = self._read_marks(version)
         if listing is None:
             listing = list_subdir(self._world.channel, self._subdir)
-        files = FilesCheck(
-            self._world, self._subdir, version, tree, listing, adopt=self._request.adopt
-        ).look()
+        looks = Looks(self._world, self._subdir, listing, marks.marks.memory if marks else Memory())
+        files = self._look_at_files(version, tree, listing, looks)
         if is_first_part:
             behind = [*files.behind, *self._left_in_staging()]  # before anything is staged here
-            self._report.note("behind", [*behind, *self._look_at_inputs(tree, files.left_over)])
+            outdated = self._look_at_inputs(tree, looks, files.left_over)
+            self._report.note("behind", [*behind, *outdated])
             if files.adopted:
                 self._ask_to_adopt()
         if is_first_part:
@@ -118,17 +122,44 @@ class _Work:
             # A step that was killed while it collects would be taken again, to the same end.
             return Unfinished(self._subdir, names[-1] if names else _FIRST_NAME)
         if tree.public and self._subdir.name != NOARCH:
-            self._look_for_noarch()
-        self._collect(version, files.published_at)
+            self._look_for_noarch(looks)
+        known = Known(marks, looks.memory) if marks else None
+        self._collect(version, files.published_at, known)
         return None
 
-    def _look_at_inputs(self, tree: Tree, left_over: list[str]) -> list[str]:
+    def _read_marks(self, version: HeadVersion) -> StoredMarks | None:
+        """Read the marks, if they are of use here.
+
+        Nothing may stop repairs that stops only the collection: that reads them again, and says
+        what is wrong.
+        """
+        if version.head.tree is None:
+            return None
+        try:
+            return read_marks(self._world.state, self._subdir)
+        except SluiceError:
+            return None
+
+    def _look_at_files(
+        self, version: HeadVersion, tree: Tree, listing: Listing, looks: Looks
+    ) -> Files:
+        return FilesCheck(
+            self._world,
+            self._subdir,
+            version,
+            tree,
+            listing,
+            looks,
+            adopt=self._request.adopt,
+        ).look()
+
+    def _look_at_inputs(self, tree: Tree, looks: Looks, left_over: list[str]) -> list[str]:
         """Have configuration and patch looked at where they are others than the tree's.
 
         Also where a file is left that an earlier configuration asked for: whoever reconsiders
         tidies up.
         """
-        check = InputsCheck(self._world, self._subdir, tree, self._catalog)
+        check = InputsCheck(self._world, self._subdir, tree, self._catalog, looks)
         outdated = check.outdated() + left_over
         of_channel = check.channel_files_behind()
         if not self._request.dry_run:
@@ -183,14 +214,11 @@ class _Work:
         record = Removed(filename=filename, extractor=extract.VERSION, at=self._world.clock())
         staging.write(self._world.state, self._subdir, record, unique=self._world.unique())
 
-    def _look_for_noarch(self) -> None:
+    def _look_for_noarch(self, looks: Looks) -> None:
         """Have the channel get a ``noarch/repodata.json``, without which it is none (CEP 26)."""
-        noarch = Subdir(self._subdir.channel, NOARCH)
-        key = noarch.public(REPODATA)
-        found = next(iter(self._world.channel.list(key)), None)  # nothing sorts before the key
-        if found is None or found.key != key:
+        if looks.noarch_index() is None:
             self._report.note("behind", [f"{NOARCH}/{REPODATA}"])
-            self._ask_for_merge(noarch, create=True)
+            self._ask_for_merge(Subdir(self._subdir.channel, NOARCH), create=True)
 
     def _ask_to_adopt(self) -> None:
         self._ask_for_merge(self._subdir, adopt=True)
@@ -213,7 +241,7 @@ class _Work:
         settings = settings_of(self._catalog.tree(version.head.tree))
         return settings.retention_days or self._world.retention_days
 
-    def _collect(self, version: HeadVersion, published_at: int | None) -> None:
+    def _collect(self, version: HeadVersion, published_at: int | None, known: Known | None) -> None:
         world = self._world
         collected = collect(
             Collector(world.channel, world.state, self._retention_days(version), world.clock),
@@ -221,6 +249,7 @@ class _Work:
             version,
             self._catalog,
             published_at=published_at,
+            known=known,
             dry_run=self._request.dry_run,
         )
         self._report.counts.collected += collected.objects
