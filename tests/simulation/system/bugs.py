@@ -22,6 +22,8 @@ from sluice.publish.files import Files
 from sluice.reconcile import collect, compare, index_files, subdir
 from sluice.reconcile.compare import Kind
 from sluice.reconcile.inputs import InputsCheck
+from sluice.reconcile.looks import Looks
+from sluice.reconcile.memory import Memory
 from sluice.reconsider import Announcer
 from sluice.staging import Indexed, Rejected, Staged
 from sluice.store import ETag, Headers, ObjectStore
@@ -150,6 +152,16 @@ def _reconcile_overlooks_what_others_published() -> AbstractContextManager[objec
     return mock.patch.object(index_files, "standing", standing)
 
 
+def _reconcile_believes_what_it_remembers_of_another_version() -> AbstractContextManager[object]:
+    plain = Looks.__init__
+
+    def looks(self: Looks, world: Any, subdir: Any, listing: Any, memory: Memory) -> None:
+        plain(self, world, subdir, listing, memory)
+        self._sights = dict(memory.files)
+
+    return mock.patch.object(Looks, "__init__", looks)
+
+
 def _a_new_patch_is_told_to_nobody() -> AbstractContextManager[object]:
     return mock.patch.object(Announcer, "tell_all", _only_of_configurations(Announcer.tell_all))
 
@@ -244,5 +256,9 @@ BUGS = {
     ),
     "reconcile overlooks what another tool published": Bug(
         _reconcile_overlooks_what_others_published, "is not of the head's generation"
+    ),
+    "reconcile believes what it remembers of another version": Bug(
+        _reconcile_believes_what_it_remembers_of_another_version,
+        f"is not of the head's generation|is not there|{_WRONG_AT_REST}",
     ),
 }
