@@ -122,8 +122,9 @@ bench: $(VENV)/.stamp ## Measure channels of SIZES (1000 10000), RUNS (3) times,
 		--packages $(SIZES) --runs $(RUNS) $(BENCH)
 
 .PHONY: bench-report
-bench-report: $(VENV)/.stamp ## Tables and plots of what was measured: benchmarks/results.md, docs/benchmarks
+bench-report: $(VENV)/.stamp ## Tables, plots and costs of what was measured: benchmarks/results.md, docs
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.render
+	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.cost
 
 .PHONY: coldstart
 coldstart: $(VENV)/.stamp ## Measure how long the functions take to start; fails above the budget
