@@ -20,8 +20,8 @@ from benchmarks.indexes import KINDS
 from benchmarks.markdown import Table, table
 from benchmarks.worker import peak_bytes
 from sluice import zstd
+from sluice.cycles import without_cycle_collection
 from sluice.limits import MIB
-from sluice.memory import without_cycle_collection
 from sluice.publish import repodata
 from sluice.publish.fence import Stamp
 from sluice.s3client import checksum

@@ -21,7 +21,7 @@ from sluice.s3 import S3Store
 from sluice.s3client import Endpoint, make_client
 from sluice.settings import MergeSettings
 from sluice.sqs import SqsQueue
-from sluice.store import ETag, Headers
+from sluice.store import ETag, Headers, nothing
 from tests.support.channel import conda
 from tests.support.deployed import Channel
 from tests.support.eventually import eventually
@@ -47,10 +47,16 @@ class DiesAfter(S3Store):
         self._last = last
 
     def put_if(
-        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+        self,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        *,
+        expected: ETag | None,
+        before: Callable[[], None] = nothing,
     ) -> ETag | None:
         """Write; then it may be over."""
-        etag = super().put_if(key, body, headers, expected=expected)
+        etag = super().put_if(key, body, headers, expected=expected, before=before)
         if key == self._last:
             raise Killed
         return etag

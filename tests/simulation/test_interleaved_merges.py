@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 
 from sluice.catalog.commit import decode_commit
-from sluice.store import ETag, Headers
+from sluice.store import ETag, Headers, nothing
 from tests.simulation.interleaving import any_request, contended, explore
 from tests.simulation.stories import (
     KEPT,
@@ -205,10 +205,16 @@ class SlowNetwork(MemoryStore):
         self._key = key
 
     def put_if(
-        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+        self,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        *,
+        expected: ETag | None,
+        before: Callable[[], None] = nothing,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
-        write = partial(super().put_if, key, body, headers, expected=expected)
+        write = partial(super().put_if, key, body, headers, expected=expected, before=before)
         if key.endswith(self._key) and not self.held_back:
             self.held_back.append(write)
             return None

@@ -16,7 +16,7 @@ from sluice.errors import Corrupt
 from sluice.keys import Subdir
 from sluice.publish import fence
 from sluice.publish.publisher import Publisher
-from sluice.store import ETag, Headers, ObjectStore
+from sluice.store import ETag, Headers, ObjectStore, nothing
 from tests.simulation import test_interleaved_merges as interleaved
 from tests.simulation.faults import disturb_everywhere
 from tests.simulation.interleaving import Story, contended, explore
@@ -78,9 +78,16 @@ def test_a_merge_without_effect_that_does_not_advance_the_epoch(
 
 def test_writes_that_ignore_their_condition(monkeypatch: pytest.MonkeyPatch) -> None:
     def put_anyway(
-        store: MemoryStore, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+        store: MemoryStore,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        *,
+        expected: ETag | None,
+        before: Callable[[], None] = nothing,
     ) -> ETag | None:
         del expected
+        before()
         store.put(key, body, headers)
         return store.objects[key].info.etag
 

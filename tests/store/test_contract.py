@@ -198,6 +198,21 @@ def test_bytes_that_come_back_match_an_old_condition(store: ObjectStore) -> None
     assert store.put_if("a", b"three", JSON, expected=old) is not None
 
 
+def test_what_has_to_come_before_a_write_comes_before_anybody_sees_it(store: ObjectStore) -> None:
+    seen: list[ObjectInfo | None] = []
+    etag = store.put_if(
+        "a", b"one", JSON, expected=None, before=lambda: seen.append(store.head("a"))
+    )
+    assert seen == [None]
+
+    def fail() -> None:
+        raise Unavailable("before")
+
+    with pytest.raises(Unavailable, match="before"):
+        store.put_if("a", b"two", JSON, expected=etag, before=fail)
+    assert read(store, "a") == b"one"
+
+
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sluice.s3.WHOLE_PUT_BYTES_MAX", 5 * 2**20)

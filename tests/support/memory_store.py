@@ -20,7 +20,7 @@ from hashlib import md5, sha256
 
 from sluice.errors import Archived, Changed, Unavailable
 from sluice.limits import KEYS_PER_DELETE_MAX, STREAM_CHUNK_BYTES
-from sluice.store import ETag, Headers, ObjectInfo, OpenObject, StoredObject
+from sluice.store import ETag, Headers, ObjectInfo, OpenObject, StoredObject, nothing
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""
@@ -167,9 +167,16 @@ class MemoryStore:
             self._write(key, body, headers)
 
     def put_if(
-        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+        self,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        *,
+        expected: ETag | None,
+        before: Callable[[], None] = nothing,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
+        before()
         try:
             with self._request("PutObject", key, sent=len(body)):
                 stored = self.objects.get(key)

@@ -381,6 +381,29 @@ def test_parts_whose_completion_is_never_answered_are_not_known_to_have_landed(
 
 
 @pytest.mark.usefixtures("small_parts")
+def test_what_has_to_come_before_comes_between_the_parts_and_their_completion() -> None:
+    store, script = scripted(BEGUN, PART, PART, DONE)
+    sent: list[int] = []
+    store.put_if(
+        "k", b"abcde", JSON, expected=ETAG, before=lambda: sent.append(len(script.requests))
+    )
+    assert sent == [3]
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_an_upload_is_given_up_where_what_has_to_come_before_fails() -> None:
+    store, script = scripted(BEGUN, PART, PART, GIVEN_UP)
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        store.put_if("k", b"abcde", JSON, expected=ETAG, before=fail)
+    assert script.requests[-1].method == "DELETE"
+    assert script.exhausted
+
+
+@pytest.mark.usefixtures("small_parts")
 def test_an_upload_whose_parts_are_refused_is_given_up() -> None:
     store, script = scripted(BEGUN, PART, error(403, "AccessDenied"), GIVEN_UP)
     with pytest.raises(Unavailable, match="UploadPart s3://channel/k: status 403 AccessDenied"):

@@ -85,6 +85,8 @@ WHOLE_PUT_BYTES_MAX = 64 * MIB
 """Up to here an object is written with one request."""
 PART_BYTES = 32 * MIB
 """Of a larger one, per request; S3 takes 5 MiB to 5 GiB."""
+TOGETHER_FROM_BYTES = WHOLE_PUT_BYTES_MAX
+"""From here on an index file is sent while its compressed form is made."""
 PARTS_AT_ONCE = 4
 """Of one upload; a connection to S3 carries less than a function's network does."""
 KEYS_PER_DELETE_MAX = 1000

@@ -206,7 +206,12 @@ class _Run:
         """Bring the published files up to the head of the last batch."""
         publisher = replace(self._world.publisher, adopt=self._request.adopt)
         done = publisher.publish(
-            self._subdir, self._head, self._catalog, tidy=self._reconsidered, ahead=self._ahead
+            self._subdir,
+            self._head,
+            self._catalog,
+            tidy=self._reconsidered,
+            ahead=self._ahead,
+            gather=self._world.gather,
         )
         if self._head.tree:
             remembered = self._world.remembered

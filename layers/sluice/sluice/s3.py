@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
@@ -39,7 +39,7 @@ from sluice.s3client import (
     S3Client,
     checksum,
 )
-from sluice.store import ETag, Headers, ObjectInfo, OpenObject, StoredObject
+from sluice.store import ETag, Headers, ObjectInfo, OpenObject, StoredObject, nothing
 
 PARTIAL_CONTENT = 206
 NOT_FOUND = 404
@@ -119,12 +119,19 @@ class S3Store:
             raise self._unavailable("PutObject", key, answer.refusal)
 
     def put_if(
-        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+        self,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        *,
+        expected: ETag | None,
+        before: Callable[[], None] = nothing,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``.  What is large is sent in parts, several at once."""
         condition = {"If-None-Match": "*"} if expected is None else {"If-Match": expected}
         if len(body) > WHOLE_PUT_BYTES_MAX:
-            return self._put_parts(key, body, headers, condition)
+            return self._put_parts(key, body, headers, condition, before)
+        before()
         try:
             answer = self._client.call(
                 self._put_request(key, body, {**_told(headers), **condition})
@@ -184,7 +191,12 @@ class S3Store:
             query["continuation-token"] = page.next_token
 
     def _put_parts(
-        self, key: str, body: bytes, headers: Headers, condition: Mapping[str, str]
+        self,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        condition: Mapping[str, str],
+        before: Callable[[], None],
     ) -> ETag | None:
         """Upload in parts, whose completion carries the condition.
 
@@ -215,9 +227,11 @@ class S3Store:
                 raise self._unavailable("UploadPart", key, answer.refusal)
             return s3xml.Part(answer.headers["ETag"], crc)
 
+        etag: str | None = None
         try:
             with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
                 parts = list(pool.map(put_part, range(1, -(-len(body) // PART_BYTES) + 1)))
+            before()
             answer = self._client.call(
                 upload(
                     "CompleteMultipartUpload",
@@ -228,15 +242,13 @@ class S3Store:
                     gives_document=True,
                 )
             )
-        except Unavailable:
-            self._abort(key, upload_id)
-            raise
+            if answer.status < REFUSED_FROM and answer.document is not None:
+                etag = answer.document.findtext("ETag")
         except _FAILED:
-            self._abort(key, upload_id)
             return None
-        etag = answer.document.findtext("ETag") if answer.document is not None else None
-        if etag is None or answer.status >= REFUSED_FROM:
-            self._abort(key, upload_id)
+        finally:
+            if etag is None:
+                self._abort(key, upload_id)
         return self._landed(answer, "CompleteMultipartUpload", key, etag)
 
     def _abort(self, key: str, upload_id: str) -> None:

@@ -8,7 +8,7 @@ Errors: only "no such key" counts as absent (``None``); a 403, a 5xx or a timeou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NewType, Protocol
@@ -62,6 +62,10 @@ class Headers:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
+def nothing() -> None:
+    """Do nothing before a write."""
+
+
 class ObjectStore(Protocol):
     """One bucket."""
 
@@ -95,9 +99,18 @@ class ObjectStore(Protocol):
         ...
 
     def put_if(
-        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+        self,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        *,
+        expected: ETag | None,
+        before: Callable[[], None] = nothing,
     ) -> ETag | None:
         """Write only over the version ``expected``, or, where that is ``None``, over nothing.
+
+        ``before`` is called before anybody can see the object, perhaps after most of it was sent.
+        What it raises ends the write.
 
         Returns the new ETag on a plain success.  ``None`` means *not known to have landed*: lost
         (412, 404), to be tried again (409), or unanswered after retries.  The caller settles

@@ -9,7 +9,7 @@ from random import Random
 from sluice.concurrency import chunks
 from sluice.errors import Unavailable
 from sluice.limits import KEYS_PER_DELETE_MAX
-from sluice.store import ETag, Headers
+from sluice.store import ETag, Headers, nothing
 from tests.simulation.system.clock import MINUTE, Clock
 from tests.support.memory_store import MemoryStore, Stored
 
@@ -38,10 +38,16 @@ class Bucket(MemoryStore):
             raise
 
     def put_if(
-        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+        self,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        *,
+        expected: ETag | None,
+        before: Callable[[], None] = nothing,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
-        etag = super().put_if(key, body, headers, expected=expected)
+        etag = super().put_if(key, body, headers, expected=expected, before=before)
         if etag is None:
             self._land_later(partial(self._write_if, key, body, headers, expected))
         return etag

@@ -26,7 +26,7 @@ from sluice.reconcile.looks import Looks
 from sluice.reconcile.memory import Memory
 from sluice.reconsider import Announcer
 from sluice.staging import Indexed, Rejected, Staged
-from sluice.store import ETag, Headers, ObjectStore
+from sluice.store import ETag, Headers, ObjectStore, nothing
 from sluice.view import Rules
 from tests.simulation.system.bucket import Bucket
 
@@ -56,9 +56,15 @@ def _shards_are_written_after_the_index() -> Iterator[None]:
             plain(bucket, key, body, headers)
 
     def put_if(
-        bucket: Bucket, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+        bucket: Bucket,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        *,
+        expected: ETag | None,
+        before: Callable[[], None] = nothing,
     ) -> ETag | None:
-        etag = plain_if(bucket, key, body, headers, expected=expected)
+        etag = plain_if(bucket, key, body, headers, expected=expected, before=before)
         if key.endswith(SHARD_INDEX):
             for shard in held.pop(key.removesuffix(SHARD_INDEX), []):
                 plain(bucket, *shard)
@@ -72,10 +78,17 @@ def _the_head_is_written_without_a_condition() -> AbstractContextManager[object]
     plain = Bucket.put_if
 
     def put_if(
-        bucket: Bucket, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+        bucket: Bucket,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        *,
+        expected: ETag | None,
+        before: Callable[[], None] = nothing,
     ) -> ETag | None:
         if not key.startswith("heads/"):
-            return plain(bucket, key, body, headers, expected=expected)
+            return plain(bucket, key, body, headers, expected=expected, before=before)
+        before()
         bucket.put(key, body, headers)
         return bucket.objects[key].info.etag
 
@@ -102,6 +115,7 @@ def _files_are_published_without_the_fence() -> Iterator[None]:
     def replace(
         store: ObjectStore, page: fence.Page, mine: fence.Stamp, **_options: Any
     ) -> fence.Replaced:
+        page.before()
         store.put(page.key, page.body, dataclasses.replace(page.headers, metadata=mine.metadata))
         return fence.Replaced(fence.Standing.SAME, 0)
 

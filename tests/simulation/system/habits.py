@@ -58,6 +58,8 @@ class Habits:
     """That merge and reconcile hold in memory."""
     heads_per_page: int
     """Beyond which merge lists packages that it would otherwise HEAD."""
+    together_from_bytes: int
+    """From which size of its body on an index file is sent while its compressed form is made."""
     reads_ahead: bool
     """Whether merge does what it begins at once, or when it needs it."""
     garbage_at_once: int
@@ -144,6 +146,7 @@ def _draw(rng: Random) -> Habits:
         batch_records=rng.choice((1, 3, 1000)),
         names_at_once=rng.choice((1, 256)),
         heads_per_page=rng.choice((0, 8)),
+        together_from_bytes=rng.choice((0, 1 << 40)),
         reads_ahead=rng.random() < 0.5,
         garbage_at_once=rng.choice((3, 50_000)),
         step_ms=rng.choice((0, 100, 500_000)),

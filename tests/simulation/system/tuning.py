@@ -13,7 +13,7 @@ import zstandard
 
 from sluice import extract, generation, observe, staging, zstd
 from sluice.package import read
-from sluice.publish import contents
+from sluice.publish import contents, files
 from sluice.reconcile import collect, discover, subdir
 from tests.simulation.system.habits import Habits
 
@@ -37,6 +37,7 @@ def tuned(habits: Habits) -> Iterator[None]:
         (generation, "NAMES_AT_ONCE", habits.names_at_once),
         (observe, "HEADS_PER_PAGE_MAX", habits.heads_per_page),
         (observe, "LISTINGS_AT_ONCE", 2),
+        (files, "TOGETHER_FROM_BYTES", habits.together_from_bytes),
         (contents, "NAMES_AT_ONCE", habits.names_at_once),
         (subdir, "NAMES_AT_ONCE", habits.names_at_once),
         (discover, "KEYS_PER_TICK", habits.names_at_once),

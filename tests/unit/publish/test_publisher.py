@@ -24,6 +24,13 @@ INDEX_FILES = [SHARD_INDEX, REPODATA_ZST, REPODATA]
 KEYS = [SUBDIR.public(file) for file in INDEX_FILES]
 
 
+@pytest.fixture(autouse=True, params=[1 << 40, 0], ids=["one by one", "together"])
+def _how_large_files_are_written(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice.publish.files.TOGETHER_FROM_BYTES", request.param)
+
+
 class Death(Exception):
     """The function is killed."""
 

@@ -13,7 +13,7 @@ from enum import Enum, auto
 
 from sluice.errors import ForeignOwner, Unavailable
 from sluice.limits import WRITE_ATTEMPTS_MAX
-from sluice.store import ETag, Headers, ObjectInfo, ObjectStore
+from sluice.store import ETag, Headers, ObjectInfo, ObjectStore, nothing
 
 _GENERATION = "sluice-generation"
 _TREE = "sluice-tree"
@@ -124,6 +124,8 @@ class Page:
     key: str
     body: bytes
     headers: Headers
+    before: Callable[[], None] = nothing
+    """See ``ObjectStore.put_if``; called for each try to write it."""
 
     def remembering(self, metadata: Mapping[str, str]) -> Page:
         """The same with more metadata."""
@@ -163,7 +165,7 @@ def replace(
         if keep and now is Standing.FOREIGN:
             keep()
         expected = found.etag if found else None
-        etag = store.put_if(page.key, page.body, headers, expected=expected)
+        etag = store.put_if(page.key, page.body, headers, expected=expected, before=page.before)
         if etag is not None:
             return Replaced(Standing.SAME, foreign + (now is Standing.FOREIGN), etag)
         found = store.head(page.key)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from sluice import headers
 from sluice.catalog.tree import Tree
+from sluice.concurrency import Gather
 from sluice.keys import Subdir
+from sluice.limits import TOGETHER_FROM_BYTES
 from sluice.publish.ahead import Ahead
 from sluice.publish.compressed import as_named
 from sluice.publish.fence import (
@@ -21,10 +24,14 @@ from sluice.publish.fence import (
     standing,
 )
 from sluice.publish.outputs import stamp_of
-from sluice.store import ETag, ObjectInfo, ObjectStore, OpenObject, StoredObject
+from sluice.store import ETag, ObjectInfo, ObjectStore, OpenObject, StoredObject, nothing
 
 Render = Callable[[StoredObject | None], bytes]
 """Gives the body of a file, by way of the version that is there, where that is of use."""
+
+
+class _Overtaken(Exception):
+    """A generation that is newer has been published meanwhile."""
 
 
 @dataclass(slots=True)
@@ -44,6 +51,7 @@ class Files:
     """Tells whether nothing was committed after the tree."""
     ahead: Ahead
     """For the first look at each file."""
+    gather: Gather
     written: int = field(default=0, init=False)
     foreign: int = field(default=0, init=False)
     """How many files of other tools were overwritten."""
@@ -68,10 +76,11 @@ class Files:
         *,
         metadata: Mapping[str, str] | None = None,
         keep: Callable[[], None] | None = None,
+        before: Callable[[], None] = nothing,
     ) -> Replaced:
         """Write a file unless a generation as new is there, see ``fence.replace``."""
         about = headers.of_index(file, self.max_age_seconds)
-        page = Page(self.subdir.public(file), body, about).remembering(metadata or {})
+        page = Page(self.subdir.public(file), body, about, before).remembering(metadata or {})
         mine = self.stamp_of(file)
         done = replace(
             self.store,
@@ -106,10 +115,38 @@ class Files:
             previous = _download(opened, now)
         behind |= {first} if now.behind else set()
         body = render(previous)
-        for file in [file for file in files if file in behind]:
+        waiting = [file for file in files if file in behind]
+        if len(body) > TOGETHER_FROM_BYTES and waiting[:2] == files[:2]:
+            one, other, *waiting = waiting
+            if not self._replace_together(one, other, body, found):
+                return
+        for file in waiting:
             done = self.replace(file, as_named(file, body), found[file])
             if done.standing is Standing.NEWER:
                 return
+
+    def _replace_together(
+        self, first: str, second: str, body: bytes, found: Mapping[str, ObjectInfo | None]
+    ) -> bool:
+        """Send the second file while the first is compressed; nobody sees it before that one.
+
+        Tells whether this generation still is the newest.
+        """
+        compressed = self.gather.start(partial(as_named, first, body))
+        done: list[Replaced] = []
+
+        def replace_first() -> None:
+            if not done:  # the second may take several tries
+                done.append(self.replace(first, compressed(), found[first]))
+            if done[0].standing is Standing.NEWER:
+                raise _Overtaken
+
+        packed = as_named(second, body)
+        try:
+            last = self.replace(second, packed, found[second], before=replace_first)
+        except _Overtaken:
+            return False
+        return last.standing is not Standing.NEWER
 
     def replace_pair(self, file: str, file_zst: str, render: Render) -> bool:
         """Write a file, then its compressed form, which remembers the other: three requests.

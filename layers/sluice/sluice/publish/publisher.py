@@ -16,8 +16,9 @@ from sluice.catalog.codec import digest
 from sluice.catalog.commit import Head, read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
-from sluice.concurrency import Gather
+from sluice.concurrency import Gather, in_order
 from sluice.config import ChannelConfig
+from sluice.cycles import without_cycle_collection
 from sluice.errors import Archived
 from sluice.keys import (
     CURRENT_REPODATA,
@@ -33,7 +34,6 @@ from sluice.keys import (
     SHARD_INDEX,
     Subdir,
 )
-from sluice.memory import without_cycle_collection
 from sluice.publish import instructions, rejects, repodata, run_exports, shard_index
 from sluice.publish.ahead import Ahead
 from sluice.publish.contents import Source
@@ -99,6 +99,7 @@ class Publisher:
         *,
         tidy: bool = False,
         ahead: Ahead | None = None,
+        gather: Gather = in_order,
     ) -> Published:
         """Bring everything that is behind ``head`` up to it.
 
@@ -119,6 +120,7 @@ class Publisher:
             self.adopt,
             is_newest=partial(self.is_newest, subdir, head),
             ahead=ahead or Ahead(self.channel, subdir),
+            gather=gather,
         )
         work = _Work(files, self.state, catalog)
         with without_cycle_collection():
