@@ -1,0 +1,43 @@
+"""A channel, and all that is needed to answer questions about it or to change it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sluice.concurrency import Gather
+from sluice.config import DEFAULT, ChannelConfig
+from sluice.fifo import FifoQueue
+from sluice.keys import Subdir
+from sluice.store import ObjectStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """One channel in one bucket, opened."""
+
+    bucket: str
+    """Name of the channel bucket."""
+    name: str
+    """Key prefix without slashes at its ends; empty for the channel at the bucket's root."""
+    public: ObjectStore
+    """The channel bucket."""
+    state: ObjectStore
+    """The state bucket."""
+    gather: Gather
+    clock: Callable[[], int]
+    """Now, ms since the epoch."""
+    unique: Callable[[], str]
+    """A string that nobody else has."""
+    owner: str | None = None
+    """Id of the stack that publishes the channel; ``None`` where it is not known."""
+    merges: FifoQueue | None = None
+    """MergeQueue; ``None`` for a channel without a stack."""
+    debounce_seconds: int = 0
+    """Of the stack."""
+    defaults: ChannelConfig = DEFAULT
+    """Of what the channel's configuration does not say."""
+
+    def subdir(self, name: str) -> Subdir:
+        """One of its subdirs, there or not."""
+        return Subdir(self.name, name)
