@@ -10,6 +10,7 @@ from msgspec import structs
 
 from sluice import debounce, extract, zstd
 from sluice.catalog.leaf import Pin, Record, Reject
+from sluice.errors import Unavailable
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.reconcile import subdir
 from sluice.reconcile.marks import Marks
@@ -17,6 +18,7 @@ from sluice.reconcile.report import Counts, SubdirReport
 from sluice.reconcile.run import Request
 from tests.support.garbage import DAY, RETENTION_DAYS, immutable, marks, reachable
 from tests.support.hooks import on
+from tests.support.memory_store import ignore
 from tests.support.repairs import CORRUPT, Repairs, is_quiet, told
 from tests.support.staged import (
     A2,
@@ -131,6 +133,22 @@ def test_a_package_that_was_deleted_unheard_leaves_the_index(repairs: Repairs) -
     repairs.world.remove(A)
     expect_repair(repairs, Counts(objects=1, gone=1, removals=1, merges=1), gone=[A])
     assert set(repairs.world.published()) == {B}
+
+
+def test_a_removal_is_merged_even_if_nobody_heard_that_it_was_staged(repairs: Repairs) -> None:
+    world = repairs.world
+
+    def lose_the_answer(operation: str, key: str) -> None:
+        if operation == "PutObject" and key.startswith(SUBDIR.staging):
+            raise Unavailable("no answer")
+
+    world.remove(A)
+    world.state.after = lose_the_answer
+    assert repairs.run().counts.failed == 1
+    world.state.after = ignore
+    repairs.carry_out()
+    assert set(world.published()) == {B}
+    expect_settled(repairs)
 
 
 def test_the_last_package_may_go_unheard(repairs: Repairs) -> None:

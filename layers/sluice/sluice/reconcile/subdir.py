@@ -112,10 +112,14 @@ class _Work:
         names = suspects(listing, tree, criteria)
         if self._begin.name is not None:
             names = [name for name in names if name > self._begin.name]
-        last = self._repair(names, listing, tree, criteria)
+        try:
+            last = self._repair(names, listing, tree, criteria)
+        except SluiceError:
+            # What failed may be done all the same: a removal is staged and only the answer lost.
+            self._ask_for_what_changed()
+            raise
         # After all removals are staged, or the merge might miss some.
-        if self._report.counts.removals or self._report.counts.behind:
-            self._ask_for_merge(self._subdir)
+        self._ask_for_what_changed()
         if last is not None:
             return Unfinished(self._subdir, last)
         if (names or is_first_part) and version.head.tree and self._time_is_short():
@@ -225,6 +229,10 @@ class _Work:
         if self._subdir.name != NOARCH:
             # It may be empty, so that no walk finds it.
             self._ask_for_merge(Subdir(self._subdir.channel, NOARCH), adopt=True)
+
+    def _ask_for_what_changed(self) -> None:
+        if self._report.counts.removals or self._report.counts.behind:
+            self._ask_for_merge(self._subdir)
 
     def _ask_for_merge(self, subdir: Subdir, *, create: bool = False, adopt: bool = False) -> None:
         self._report.counts.merges += 1
