@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import zstandard
 
 from sluice.errors import Corrupt
@@ -52,18 +54,26 @@ def decompress(data: bytes, *, bytes_max: int = STORED_OBJECT_BYTES_MAX) -> byte
     Raises ``Corrupt`` for anything that is not zstd, ends before the size that it tells, or is
     larger than ``bytes_max``.
     """
-    pieces: list[bytes] = []
-    total = 0
     try:
         told = zstandard.frame_content_size(data)  # -1: it does not tell
-        reader = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
-        while piece := reader.read(16 * MIB):
-            total += len(piece)
-            if total > bytes_max:
-                raise Corrupt(f"zstd data decompresses to more than {bytes_max:,} bytes")
-            pieces.append(piece)
+        if 0 <= told <= bytes_max:
+            # At once, half as long: nothing is put together from pieces.
+            with suppress(zstandard.ZstdError):  # there may be more frames; else it is said below
+                return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
+        return _by_pieces(data, told, bytes_max)
     except zstandard.ZstdError as error:
         raise Corrupt(f"not zstd data: {error}") from error
+
+
+def _by_pieces(data: bytes, told: int, bytes_max: int) -> bytes:
+    pieces: list[bytes] = []
+    total = 0
+    reader = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
+    while piece := reader.read(16 * MIB):
+        total += len(piece)
+        if total > bytes_max:
+            raise Corrupt(f"zstd data decompresses to more than {bytes_max:,} bytes")
+        pieces.append(piece)
     if total < told:  # the reader takes the end of the data for the end of the frame
         raise Corrupt(f"zstd data ends after {total:,} of {told:,} bytes")
     return b"".join(pieces)

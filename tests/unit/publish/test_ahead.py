@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sluice import zstd
 from sluice.concurrency import Gather, in_order
-from sluice.errors import Unavailable
+from sluice.errors import Corrupt, Unavailable
 from sluice.publish.ahead import Ahead
 from tests.support.memory_store import MemoryStore
 from tests.support.staged import SUBDIR
@@ -23,7 +24,7 @@ def store_with(**files: bytes) -> MemoryStore:
 
 def read(ahead: Ahead, file: str) -> bytes | None:
     with ahead.open(file) as opened:
-        return b"".join(opened.chunks) if opened else None
+        return opened.content() if opened else None
 
 
 @each_gather
@@ -67,3 +68,28 @@ def test_a_look_that_fails_fails_where_its_result_is_needed(gather: Gather) -> N
         ahead.head("a")
     with pytest.raises(Unavailable):
         read(ahead, "a")
+
+
+@each_gather
+def test_what_is_compressed_comes_uncompressed_and_damage_is_told_where_it_is_used(
+    gather: Gather,
+) -> None:
+    good, damaged = "repodata.json.zst", "run_exports.json.zst"
+    store = store_with(**{good: zstd.compress(b"content"), damaged: b"no zstd"})
+    ahead = Ahead(store, SUBDIR)
+    ahead.begin(gather, heads=[], bodies=[good, damaged])
+    for _ in range(2):  # as it was read, and opened anew
+        assert read(ahead, good) == b"content"
+        with ahead.open(damaged) as opened:
+            assert opened is not None
+            assert opened.info.size == len(b"no zstd")
+            with pytest.raises(Corrupt):
+                opened.content()
+
+
+def test_what_was_kept_is_there_when_the_file_is_closed() -> None:
+    ahead = Ahead(store_with(a=b"a"), SUBDIR)
+    with ahead.open("a") as opened:
+        assert opened is not None
+        kept = opened.keep()
+    assert [kept.content(), kept.content()] == [b"a", b"a"]

@@ -12,7 +12,8 @@ from functools import partial
 
 from sluice.concurrency import Gather, Started
 from sluice.keys import Subdir
-from sluice.store import ObjectInfo, ObjectStore, OpenObject, StoredObject
+from sluice.publish.previous import Previous
+from sluice.store import ObjectInfo, ObjectStore
 
 
 class Ahead:
@@ -22,7 +23,7 @@ class Ahead:
         self._store = store
         self._subdir = subdir
         self._heads: dict[str, Started[ObjectInfo | None]] = {}
-        self._bodies: dict[str, Started[StoredObject | None]] = {}
+        self._bodies: dict[str, Started[Previous | None]] = {}
 
     def begin(self, gather: Gather, *, heads: Iterable[str], bodies: Iterable[str]) -> None:
         """Start to look at some files, and to read others whole."""
@@ -30,8 +31,7 @@ class Ahead:
             look = partial(self._store.head, self._subdir.public(file))
             self._heads[file] = gather.start(look)
         for file in bodies:
-            read = partial(self._store.get, self._subdir.public(file))
-            self._bodies[file] = gather.start(read)
+            self._bodies[file] = gather.start(partial(self._read, file))
 
     def head(self, file: str) -> ObjectInfo | None:
         """What was seen, or is there now if nobody has looked."""
@@ -39,12 +39,15 @@ class Ahead:
         return started() if started else self._store.head(self._subdir.public(file))
 
     @contextmanager
-    def open(self, file: str) -> Iterator[OpenObject | None]:
+    def open(self, file: str) -> Iterator[Previous | None]:
         """The same of a whole file, which is being read or has been."""
         started = self._bodies.pop(file, None)
         if started is None:
             with self._store.open(self._subdir.public(file)) as opened:
-                yield opened
-            return
-        stored = started()
-        yield OpenObject(stored.info, iter([stored.body])) if stored else None
+                yield Previous.opened(opened) if opened else None
+        else:
+            yield started()
+
+    def _read(self, file: str) -> Previous | None:
+        stored = self._store.get(self._subdir.public(file))
+        return Previous.of(stored) if stored else None

@@ -6,16 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from sluice import zstd
 from sluice.catalog.leaf import Entries
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree, changed_names
 from sluice.concurrency import chunks
 from sluice.errors import Corrupt
-from sluice.keys import REPODATA
 from sluice.limits import NAMES_AT_ONCE
 from sluice.publish.fence import Stamp
-from sluice.store import StoredObject
+from sluice.publish.previous import Previous
 from sluice.view import Rules, View, view
 
 
@@ -51,7 +49,7 @@ class Source:
         self,
         empty: Callable[[], C],
         read: Callable[[bytes], C],
-        previous: StoredObject | None,
+        previous: Previous | None,
         *,
         count: int | None = None,
     ) -> C:
@@ -68,13 +66,13 @@ class Source:
             contents.add(view(entries, self.rules))
         return contents
 
-    def tree_of(self, previous: StoredObject | None) -> Tree | None:
+    def tree_of(self, previous: Previous | None) -> Tree | None:
         """The tree that a file of ours was rendered from; ``None`` where it is not to be had."""
         theirs = Stamp.parse(previous.info.metadata) if previous else None
         tree = self.catalog.find_tree(theirs.tree) if theirs else None
         return tree if theirs and tree and tree.generation == theirs.generation else None
 
-    def _spliced(self, read: Callable[[bytes], C], previous: StoredObject) -> C | None:
+    def _spliced(self, read: Callable[[bytes], C], previous: Previous) -> C | None:
         old_tree = self.tree_of(previous)
         if old_tree is None:
             return None
@@ -83,9 +81,8 @@ class Source:
         to_splice = [nodes.get(name) for nodes in (theirs, ours) for name in names]
         if self.catalog.unread(to_splice) > self.catalog.unread(ours.values()):
             return None
-        plain = previous.info.key.endswith(REPODATA)
         try:
-            contents = read(previous.body if plain else zstd.decompress(previous.body))
+            contents = read(previous.content())
             for some in chunks(names, NAMES_AT_ONCE):
                 old = self.catalog.entries([old_tree.names.get(name) for name in some])
                 for entries in old:

@@ -24,9 +24,10 @@ from sluice.publish.fence import (
     standing,
 )
 from sluice.publish.outputs import stamp_of
-from sluice.store import ETag, ObjectInfo, ObjectStore, OpenObject, StoredObject, nothing
+from sluice.publish.previous import Previous
+from sluice.store import ETag, ObjectInfo, ObjectStore, nothing
 
-Render = Callable[[StoredObject | None], bytes]
+Render = Callable[[Previous | None], bytes]
 """Gives the body of a file, by way of the version that is there, where that is of use."""
 
 
@@ -115,6 +116,7 @@ class Files:
             previous = _download(opened, now)
         behind |= {first} if now.behind else set()
         body = render(previous)
+        del opened, previous  # as large as what it was made into
         waiting = [file for file in files if file in behind]
         if len(body) > TOGETHER_FROM_BYTES and waiting[:2] == files[:2]:
             one, other, *waiting = waiting
@@ -167,6 +169,7 @@ class Files:
                 return False
             previous = _download(opened, now)
         body = render(previous)
+        del opened, previous
         etag: ETag | None = None
         if behind:
             done = self.replace(file, body, found)
@@ -198,8 +201,6 @@ class Files:
         return theirs.generation < self.stamp_of(file).generation
 
 
-def _download(opened: OpenObject | None, now: Standing) -> StoredObject | None:
+def _download(opened: Previous | None, now: Standing) -> Previous | None:
     """Read the version that is there, where it is of use."""
-    if opened is None or now is Standing.FOREIGN:
-        return None
-    return StoredObject(opened.info, b"".join(opened.chunks))
+    return None if opened is None or now is Standing.FOREIGN else opened.keep()

@@ -42,7 +42,8 @@ from sluice.publish.fence import Page, Stamp, replace
 from sluice.publish.files import Files
 from sluice.publish.info import V3Summary, info_of
 from sluice.publish.outputs import ALL, outputs
-from sluice.store import ObjectInfo, ObjectStore, StoredObject
+from sluice.publish.previous import Previous
+from sluice.store import ObjectInfo, ObjectStore
 
 _REPODATA = (REPODATA_ZST, REPODATA, REPODATA_BZ2)
 _COMPRESSED_OF_PAIRS = (CURRENT_REPODATA_ZST, FROM_PACKAGES_ZST, RUN_EXPORTS_ZST)
@@ -203,17 +204,17 @@ class _Work:
                 key = self._subdir.taken_over(digest(stored.body))
                 self._state.put(key, stored.body, headers.PRIVATE_ZSTD)
 
-    def _render_repodata(self, previous: StoredObject | None) -> bytes:
+    def _render_repodata(self, previous: Previous | None) -> bytes:
         contents = self._repodata(previous)
         if self._rules.config.current_repodata:
             self._contents = contents
         return self._rendered(contents)
 
-    def _render_current(self, _previous: StoredObject | None) -> bytes:
+    def _render_current(self, _previous: Previous | None) -> bytes:
         contents, self._contents = self._contents or self._repodata(None), None
         return self._rendered(current(contents))
 
-    def _repodata(self, previous: StoredObject | None) -> repodata.Contents:
+    def _repodata(self, previous: Previous | None) -> repodata.Contents:
         return self._source.contents(
             repodata.Contents, repodata.read, previous, count=self._tree.shown
         )
@@ -231,7 +232,7 @@ class _Work:
         if not rendered:
             self._publish_instructions()
 
-    def _render_from_packages(self, previous: StoredObject | None) -> bytes:
+    def _render_from_packages(self, previous: Previous | None) -> bytes:
         # What the patch says is written first, and need not be looked at while it is the same.
         patch = self._tree.inputs.patch if self._tree.inputs else None
         before = self._source.tree_of(previous)
@@ -250,6 +251,6 @@ class _Work:
             )
             self._files.replace(PATCH_INSTRUCTIONS, body, found)
 
-    def _render_run_exports(self, previous: StoredObject | None) -> bytes:
+    def _render_run_exports(self, previous: Previous | None) -> bytes:
         contents = self._source.contents(run_exports.Contents, run_exports.read, previous)
         return run_exports.render(contents, subdir=self._subdir.name, stamp=self._stamp)

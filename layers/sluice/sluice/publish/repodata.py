@@ -120,7 +120,8 @@ def read(body: bytes) -> Contents:
         repodata = msgspec.json.decode(body, type=_Files)
     except UNDECODABLE as error:
         raise Corrupt(f"not a repodata.json of ours: {error}") from error
-    records = {**repodata.packages, **repodata.packages_conda}
+    records = repodata.packages
+    records.update(repodata.packages_conda)
     return Contents(records, repodata.removed, repodata.v3)
 
 
