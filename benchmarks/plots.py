@@ -1,4 +1,4 @@
-"""One upload against the size of the channel, as pictures."""
+"""Each operation against the size of the channel, as pictures."""
 
 from __future__ import annotations
 
@@ -12,83 +12,96 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from benchmarks.cases import Case, Sample
+from benchmarks.cases import Sample
 from benchmarks.results import Measured, Results
 from benchmarks.stage import TYPICAL_LATENCY_MS
-from benchmarks.subjects import SLUICE
-from benchmarks.worker import RATTLER_INDEX
 
 _INK, _PALE = "#4b5563", "#e5e7eb"
 _LINES = {
-    (RATTLER_INDEX, "cold"): ("rattler-index", "#c2410c", "-"),
-    (SLUICE, "cold"): ("sluice, cold", "#2563eb", "-"),
-    (SLUICE, "warm"): ("sluice, warm", "#60a5fa", "--"),
+    "rattler-index": ("#c2410c", "-"),
+    "rattler-index --force": ("#c2410c", "-"),
+    "conda-index, on files": ("#047857", "-"),
+    "sluice, cold": ("#2563eb", "-"),
+    "sluice, warm": ("#60a5fa", "--"),
 }
+"""Colour and style of each subject's line."""
 _LABELS_APART = 0.055
 """Of the height of the picture."""
 _METADATA = {"png": {"Software": None}, "svg": {"Date": None}}
 
 
 @dataclass(frozen=True, slots=True)
-class Plot:
-    """What is drawn over the size of a channel."""
+class Figures:
+    """An operation that is drawn over the size of a channel, a picture for each quantity."""
+
+    operation: str
+    doing: str
+    """As a title has it."""
+    latency_ms: float = TYPICAL_LATENCY_MS
+
+    def file(self, quantity: Quantity) -> str:
+        """Name of a picture, without suffix."""
+        return f"{self.operation}-{quantity.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """What is drawn."""
 
     name: str
     title: str
     unit: str
     value: Callable[[Sample], float]
-    temperatures: Sequence[str]
 
 
-PLOTS = (
-    Plot(
-        "upload-wall",
-        "Indexing one upload: wall time",
-        "seconds",
-        lambda sample: sample.wall_s,
-        ("cold", "warm"),
-    ),
-    Plot(
-        "upload-requests",
-        "Indexing one upload: requests to S3",
-        "requests",
-        lambda sample: sample.s3.requests,
-        ("cold",),
-    ),
-    Plot(
-        "upload-memory",
-        "Indexing one upload: peak memory of the largest process",
-        "MiB",
-        lambda sample: sample.peak_mib,
-        ("cold", "warm"),
-    ),
+FIGURES = (
+    Figures("upload", "Indexing one upload"),
+    Figures("overwrite", "Indexing one package that was overwritten"),
+    Figures("removal", "Indexing one removal"),
+    Figures("patch", "Putting a new patch in force"),
+    Figures("burst", "Indexing a thousand uploads at once", latency_ms=0.0),
+    Figures("import", "Indexing a bucket for the first time", latency_ms=0.0),
+    Figures("take-over", "Taking over another tool's index", latency_ms=0.0),
+    Figures("reconcile", "Finding that nothing is to be done"),
+)
+QUANTITIES = (
+    Quantity("wall", "wall time", "seconds", lambda sample: sample.wall_s),
+    Quantity("requests", "requests to S3", "requests", lambda sample: sample.s3.requests),
+    Quantity("memory", "peak memory of the largest process", "MiB", lambda sample: sample.peak_mib),
 )
 
 
 def draw(results: Results, folder: Path) -> Iterator[Path]:
-    """Draw every plot, each as PNG and SVG."""
-    measured = [one for one in results.of("upload") if one.case.latency_ms == TYPICAL_LATENCY_MS]
+    """Draw every quantity of every operation that was measured, each as PNG and SVG."""
     folder.mkdir(parents=True, exist_ok=True)
     # The salt: the same picture is to be the same file.
     with mpl.rc_context({"font.size": 10, "svg.hashsalt": "sluice"}):
-        for plot in PLOTS:
-            figure = _figure(plot, measured)
-            for suffix, metadata in _METADATA.items():
-                path = folder / f"{plot.name}.{suffix}"
-                figure.savefig(path, dpi=160, metadata=metadata)
-                yield path
+        for figures in FIGURES:
+            measured = [
+                one
+                for one in results.of(figures.operation)
+                if one.case.latency_ms == figures.latency_ms
+            ]
+            for quantity in QUANTITIES if measured else ():
+                figure = _figure(figures, quantity, measured)
+                for suffix, metadata in _METADATA.items():
+                    path = folder / f"{figures.file(quantity)}.{suffix}"
+                    figure.savefig(path, dpi=160, metadata=metadata)
+                    yield path
 
 
-def _figure(plot: Plot, measured: Sequence[Measured]) -> Figure:
+def _figure(figures: Figures, quantity: Quantity, measured: Sequence[Measured]) -> Figure:
     figure = Figure(figsize=(7.2, 4.3), layout="constrained")
     axes = figure.add_subplot()
     axes.set(xscale="log", yscale="log")
     ends: list[tuple[float, float, str, str]] = []
-    for (subject, temperature), (label, colour, style) in _LINES.items():
+    for who, (colour, style) in _LINES.items():
         points = sorted(
-            (one.case.packages, [plot.value(sample) for sample in one.samples])
+            (one.case.packages, values)
             for one in measured
-            if _is_of(one.case, subject, temperature) and temperature in plot.temperatures
+            if one.case.who == who
+            # Something that does no requests has no place on a logarithmic axis.
+            and all(values := [quantity.value(sample) for sample in one.samples])
         )
         if not points:
             continue
@@ -102,23 +115,19 @@ def _figure(plot: Plot, measured: Sequence[Measured]) -> Figure:
             color=colour,
             linewidth=1,
         )
-        told = label if len(plot.temperatures) > 1 else subject
-        ends.append((sizes[-1], middles[-1], told, colour))
-    _furnish(axes, plot, sorted({one.case.packages for one in measured}))
+        ends.append((sizes[-1], middles[-1], who, colour))
+    _furnish(axes, figures, quantity, sorted({one.case.packages for one in measured}))
     _label(axes, ends)
     return figure
 
 
-def _is_of(case: Case, subject: str, temperature: str) -> bool:
-    return (case.subject, case.temperature) == (subject, temperature)
-
-
-def _furnish(axes: Axes, plot: Plot, sizes: Sequence[int]) -> None:
-    axes.set_title(plot.title, loc="left", fontsize=11, color="#111827", pad=10)
+def _furnish(axes: Axes, figures: Figures, quantity: Quantity, sizes: Sequence[int]) -> None:
+    title = f"{figures.doing}: {quantity.title}"
+    axes.set_title(title, loc="left", fontsize=11, color="#111827", pad=10)
     axes.set_xlabel(
-        f"packages in the subdir; {TYPICAL_LATENCY_MS:g} ms added to each request", color=_INK
+        f"packages in the subdir; {figures.latency_ms:g} ms added to each request", color=_INK
     )
-    axes.set_ylabel(plot.unit, color=_INK)
+    axes.set_ylabel(quantity.unit, color=_INK)
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

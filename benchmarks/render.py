@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks import plots, report, results
+from benchmarks.markdown import Table, table
 from benchmarks.processes import ROOT
 
 REPORT = Path(__file__).with_name("results.md")
@@ -38,7 +39,7 @@ def document(found: results.Results) -> str:
     ]
     for title, body in report.sections(found):
         parts += [f"## {title}", body]
-    parts.append("## Measured")
+    parts += ["## Against the size of the channel", _pictures(found), "## Measured"]
     for date, conditions in found.runs.items():
         cases = [one.case for one in found.cases if one.run == date]
         sizes = sorted({case.packages for case in cases if case.packages > 1})
@@ -46,6 +47,21 @@ def document(found: results.Results) -> str:
         names = ", ".join(sorted({case.operation for case in cases}))
         parts += [f"Packages: {told}. Operations: {names}.", conditions.table()]
     return "\n\n".join(parts) + "\n"
+
+
+def _pictures(found: results.Results) -> str:
+    """All plots, a row for each operation."""
+    folder = Path("..") / PICTURES.relative_to(ROOT)
+    rows: Table = [["", *(quantity.title for quantity in plots.QUANTITIES)]]
+    rows.extend(
+        [
+            figures.doing,
+            *(f"![]({folder / figures.file(of)}.svg)" for of in plots.QUANTITIES),
+        ]
+        for figures in plots.FIGURES
+        if found.of(figures.operation)
+    )
+    return table(rows)
 
 
 if __name__ == "__main__":
