@@ -31,6 +31,30 @@ def test_on_another_s3_a_bucket_is_part_of_the_path() -> None:
     assert Endpoint("us-east-1", "http://127.0.0.1:9").of("b") == "http://127.0.0.1:9/b"
 
 
+def test_where_a_bucket_stands_can_be_said() -> None:
+    local = "http://127.0.0.1:9"
+    assert Endpoint("us-east-1", local, path_style=False).of("b") == "http://b.127.0.0.1:9"
+    assert Endpoint("us-east-1", local, path_style=True).of("b") == "http://127.0.0.1:9/b"
+    on_aws = Endpoint("us-east-1", path_style=True)
+    assert on_aws.of("b") == "https://s3.us-east-1.amazonaws.com/b"
+
+
+def test_credentials_that_are_given_are_asked_anew_for_each_request() -> None:
+    class Renewing(Credentials):
+        asked = 0
+
+        def get_frozen_credentials(self) -> Any:
+            self.asked += 1
+            return super().get_frozen_credentials()
+
+    found = Renewing("AKID", "secret")
+    client = make_client(Endpoint("us-east-1", "http://127.0.0.1:9"), found)
+    Script(Answer(), Answer()).attach(client)
+    for _ in range(2):
+        client.call(Request("HeadObject", "HEAD", "b", "k"))
+    assert found.asked == 2
+
+
 @pytest.mark.parametrize(
     ("env", "endpoint"),
     [

@@ -75,7 +75,10 @@ class Endpoint:
 
     region: str
     url: str | None = None
-    """Of an S3 that is not AWS's, which takes the bucket as the first part of the path."""
+    """Of an S3 that is not AWS's, without a slash at its end."""
+    path_style: bool | None = None
+    """Whether the bucket is the first part of the path, and not of the host's name.  ``None``: on
+    AWS it is not; another S3 need not have names for hosts."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Endpoint:
@@ -91,12 +94,17 @@ class Endpoint:
 
     def of(self, bucket: str) -> str:
         """The URL that the keys of a bucket are appended to."""
-        if self.url:
-            return f"{self.url}/{bucket}"
-        suffix = _URL_SUFFIXES.get(self.region.partition("-")[0], "amazonaws.com")
-        host = f"s3.{self.region}.{suffix}"
+        base = self.url or self._of_aws()
+        in_path = self.url is not None if self.path_style is None else self.path_style
         # No certificate is for a host with further dots in it.
-        return f"https://{host}/{bucket}" if "." in bucket else f"https://{bucket}.{host}"
+        if in_path or ("." in bucket and base.startswith("https:")):
+            return f"{base}/{bucket}"
+        scheme, _, host = base.partition("//")
+        return f"{scheme}//{bucket}.{host}"
+
+    def _of_aws(self) -> str:
+        suffix = _URL_SUFFIXES.get(self.region.partition("-")[0], "amazonaws.com")
+        return f"https://s3.{self.region}.{suffix}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +233,12 @@ class S3Client:
         return prepared
 
 
-def make_client(endpoint: Endpoint | None = None) -> S3Client:
-    """Make a client with the credentials of the environment, and its endpoint unless one is given.
+def make_client(
+    endpoint: Endpoint | None = None, credentials: Credentials | None = None
+) -> S3Client:
+    """Make a client; endpoint and credentials are those of the environment unless they are given.
 
+    Credentials are asked anew for each request, so those that expire may renew themselves.
     Raises ``Misconfigured``.
     """
     endpoint = endpoint or Endpoint.from_env(os.environ)
@@ -239,7 +250,7 @@ def make_client(endpoint: Endpoint | None = None) -> S3Client:
         # Head and body go out one after the other: else the body waits 40 ms for the head's ACK.
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # type: ignore[list-item]
     )
-    found = find_credentials()
+    found = credentials or find_credentials()
     return S3Client(endpoint, lambda: found, session.send)
 
 
