@@ -9,7 +9,9 @@ SluiceError
 │   └── TooNew      ... because a newer sluice wrote it
 ├── ForeignOwner    another stack publishes this channel: stop publishing, alarm
 ├── UnknownEvent    no event or request of any known form: let it go to the dead-letter queue
-└── Misconfigured   the environment of the function is wrong: fail at once
+├── Misconfigured   the environment of the function is wrong: fail at once
+├── Misused         a person asked for something in a way that cannot be: say what to ask for
+└── NotFound        what a person asked for is not there: say so
 """
 
 from __future__ import annotations
@@ -77,3 +79,11 @@ class UnknownEvent(SluiceError):
 
 class Misconfigured(SluiceError):
     """An environment variable is missing or has a value that cannot be used."""
+
+
+class Misused(SluiceError):
+    """What a person gave cannot be used as it is, or something else has to be given as well."""
+
+
+class NotFound(SluiceError):
+    """A stack, a subdir or a generation that a person named is not there."""

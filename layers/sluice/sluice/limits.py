@@ -80,6 +80,8 @@ RETRY_WAIT_SECONDS_MAX = 20
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20
 """Between two pieces of an answer, not for the whole of it."""
+INVOCATION_SECONDS_MAX = 910
+"""For which a person's machine waits for an invocation: longer than Lambda lets any run."""
 STREAM_CHUNK_BYTES = MIB
 WHOLE_PUT_BYTES_MAX = 64 * MIB
 """Up to here an object is written with one request."""

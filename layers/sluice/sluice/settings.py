@@ -86,7 +86,7 @@ class MergeSettings:
             common=Settings.from_env(env),
             owner=_text(env, "OWNER"),
             index_max_age_seconds=_whole(env, "INDEX_CACHE_MAX_AGE", at_least=0),
-            channel_defaults=_channel_defaults(env),
+            channel_defaults=channel_defaults(env),
         )
 
 
@@ -118,12 +118,13 @@ class ReconcileSettings:
             reconcile_queue_url=_text(env, "RECONCILE_QUEUE_URL"),
             owner=_text(env, "OWNER"),
             retention_days=_whole(env, "RETENTION_DAYS", at_least=1),
-            channel_defaults=_channel_defaults(env),
+            channel_defaults=channel_defaults(env),
             channel_prefixes=_prefixes(env),
         )
 
 
-def _channel_defaults(env: Mapping[str, str]) -> ChannelConfig:
+def channel_defaults(env: Mapping[str, str]) -> ChannelConfig:
+    """Read ``DEFAULT_OUTPUTS`` and ``DEFAULT_TIMESTAMPS``; raises ``Misconfigured``."""
     text = _text(env, "DEFAULT_OUTPUTS")
     outputs = [] if text == "none" else text.split(",")
     if not _OUTPUTS.issuperset(outputs):

@@ -9,6 +9,7 @@ from sluice.concurrency import Gather
 from sluice.config import DEFAULT, ChannelConfig
 from sluice.fifo import FifoQueue
 from sluice.keys import Subdir
+from sluice.operate.stack import Stack
 from sluice.store import ObjectStore
 
 
@@ -30,13 +31,15 @@ class Channel:
     unique: Callable[[], str]
     """A string that nobody else has."""
     owner: str | None = None
-    """Id of the stack that publishes the channel; ``None`` where it is not known."""
+    """Who publishes the channel: the state bucket's name; ``None`` where it is not known."""
     merges: FifoQueue | None = None
     """MergeQueue; ``None`` for a channel without a stack."""
     debounce_seconds: int = 0
     """Of the stack."""
     defaults: ChannelConfig = DEFAULT
     """Of what the channel's configuration does not say."""
+    stack: Stack | None = None
+    """What indexes it, where that is known."""
 
     def subdir(self, name: str) -> Subdir:
         """One of its subdirs, there or not."""

@@ -1,0 +1,75 @@
+"""The options that all commands share: where the channel and its state are, and how to answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+from sluice.cli.output import Output
+from sluice.keys import Subdir
+from sluice.operate.address import Address
+from sluice.operate.aws import Aws
+from sluice.operate.channel import Channel
+from sluice.operate.opening import Opener
+
+_WHERE = Group("Where", sort_key=10)
+_HOW = Group("Output", sort_key=11)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Options:
+    """Where things are, and how to answer."""
+
+    stack: Annotated[str | None, Parameter(group=_WHERE)] = None
+    """Name of the stack that indexes the channel: tells of its state, queues and functions.
+    Else the variable SLUICE_STACK."""
+    state: Annotated[str | None, Parameter(group=_WHERE)] = None
+    """Name of the state bucket, where there is no stack. Else the variable SLUICE_STATE."""
+    endpoint_url: Annotated[str | None, Parameter(group=_WHERE)] = None
+    """URL of an S3 that is not AWS's. Else AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the
+    profile's."""
+    region: Annotated[str | None, Parameter(group=_WHERE)] = None
+    """Else AWS_REGION, AWS_DEFAULT_REGION or the profile's."""
+    profile: Annotated[str | None, Parameter(group=_WHERE)] = None
+    """Profile of the files of AWS, single sign-on included. Else AWS_PROFILE."""
+    path_style: Annotated[bool | None, Parameter(group=_WHERE)] = None
+    """Have the bucket in the path of URLs, and not in the host's name. Left out: in the path where
+    the endpoint is not AWS's."""
+    json: Annotated[bool, Parameter(group=_HOW, negative=())] = False
+    """Answer in JSON."""
+
+    def channel(self, address: str) -> Channel:
+        """Open the channel at an address."""
+        return self.opener.channel(Address.parse(address))
+
+    def subdir(self, address: str) -> tuple[Channel, Subdir]:
+        """Open the channel of the subdir at an address, which must be there."""
+        return self.opener.subdir(Address.parse(address))
+
+    def channel_or_subdir(self, address: str) -> tuple[Channel, Subdir | None]:
+        """Open what is at an address: a subdir where there is one, else a channel."""
+        return self.opener.channel_or_subdir(Address.parse(address))
+
+    @cached_property
+    def opener(self) -> Opener:
+        """Opens channels."""
+        aws = Aws(
+            endpoint_url=self.endpoint_url,
+            region=self.region,
+            profile=self.profile,
+            path_style=self.path_style,
+        )
+        return Opener(aws, state=self.state, stack=self.stack)
+
+    @cached_property
+    def output(self) -> Output:
+        """Where the answer goes."""
+        return Output(json=self.json)
+
+
+DEFAULTS = Options()
+"""For signatures: the options where none is given."""

@@ -1,0 +1,72 @@
+"""How commands answer: a table, or JSON with ``--json``; errors are one line on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import msgspec
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where one command's answer goes."""
+
+    json: bool = False
+
+    def tell(self, result: T, render: Callable[[T], RenderableType]) -> None:
+        """Print a result: as JSON, or as ``render`` makes it."""
+        if self.json:
+            body = msgspec.json.format(msgspec.json.encode(result, enc_hook=_plain), indent=2)
+            sys.stdout.write(body.decode() + "\n")
+        else:
+            self.console.print(render(result))
+
+    def tell_line(self, result: T, render: Callable[[T], RenderableType]) -> None:
+        """Print one of many results that come one after the other: a line of JSON each."""
+        if self.json:
+            sys.stdout.write(msgspec.json.encode(result, enc_hook=_plain).decode() + "\n")
+            sys.stdout.flush()
+        else:
+            self.console.print(render(result))
+
+    def note(self, text: str) -> None:
+        """Say something on the way that is no part of the answer."""
+        self.errors.print(text, style="dim", markup=False, highlight=False)
+
+    @cached_property
+    def console(self) -> Console:
+        """The terminal, or the file, that takes answers."""
+        return Console(highlight=False)
+
+    @cached_property
+    def errors(self) -> Console:
+        """The same for what is no answer: errors, notes and progress bars."""
+        return Console(stderr=True, highlight=False)
+
+
+def table(*columns: str, rows: Iterable[Iterable[object]], right: Iterable[str] = ()) -> Table:
+    """A plain table.  Nothing in the cells is markup; the columns in ``right`` hold numbers."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    numbers = set(right)
+    for column in columns:
+        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*[cell if isinstance(cell, Text) else Text(str(cell)) for cell in row])
+    return made
+
+
+def _plain(value: Any) -> Any:
+    """What msgspec leaves to us: mappings that are no ``dict``, and the like."""
+    if isinstance(value, Iterable):
+        return list(value)
+    raise NotImplementedError(f"{type(value).__name__} has no form in JSON")

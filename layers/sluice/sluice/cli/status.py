@@ -1,0 +1,96 @@
+"""``sluice status``."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sluice.cli import words
+from sluice.cli.exits import Exit
+from sluice.cli.options import DEFAULTS, Options
+from sluice.cli.output import table
+from sluice.operate.status import Status, SubdirStatus
+from sluice.operate.status import status as look
+
+
+def status(channel: str, /, *, options: Options = DEFAULTS) -> Exit:
+    """Tell how a channel is: what it holds, what is on its way, what is not as it should be.
+
+    Exits with 1 where published files are behind the catalog, the configuration cannot be used, or
+    something is in a dead-letter queue.
+
+    Parameters
+    ----------
+    channel
+        Its address, s3://bucket/channel.
+    """
+    found = look(options.channel(channel))
+    options.output.tell(found, _render)
+    return Exit.FINE if found.healthy else Exit.DIFFERENT
+
+
+def _render(found: Status) -> RenderableType:
+    parts: list[RenderableType] = [
+        table(
+            "subdir",
+            "generation",
+            "committed",
+            "packages",
+            "index",
+            "rejects",
+            "staged",
+            "not visible since",
+            "state",
+            rows=(_row(one, now=found.at) for one in found.subdirs),
+            right=("generation", "packages", "index", "rejects", "staged"),
+        )
+    ]
+    if not found.subdirs:
+        parts = [Text("sluice knows no subdir of this channel.")]
+    parts += [
+        Text(words.cell(problem), style="red") for one in found.subdirs for problem in one.problems
+    ]
+    if found.queues:
+        parts.append(
+            table(
+                "queue",
+                "waiting",
+                "delayed",
+                "handled",
+                rows=(
+                    (
+                        Text(name, style="red" if one.dead_letters and one.messages else ""),
+                        words.number(one.waiting),
+                        words.number(one.delayed),
+                        words.number(one.handled),
+                    )
+                    for name, one in found.queues.items()
+                ),
+                right=("waiting", "delayed", "handled"),
+            )
+        )
+    return Group(*parts)
+
+
+def _row(one: SubdirStatus, *, now: int) -> list[object]:
+    return [
+        one.subdir,
+        words.number(one.generation),
+        words.moment(one.committed_at),
+        words.number(one.packages),
+        words.size(one.index_bytes),
+        words.number(one.rejects),
+        words.number(one.staged),
+        words.age(one.oldest_invisible_at, now=now),
+        _state(one),
+    ]
+
+
+def _state(one: SubdirStatus) -> Text:
+    if one.foreign_owner is not None:
+        return Text(words.cell(f"published by {one.foreign_owner}"), style="red")
+    if one.behind:
+        return Text(f"behind: {', '.join(one.behind)}", style="red")
+    if one.staged:
+        return Text("merging", style="yellow")
+    return Text("problems", style="red") if one.problems else Text("published", style="green")

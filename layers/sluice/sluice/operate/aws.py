@@ -1,0 +1,146 @@
+"""The AWS account, or the S3 elsewhere, that a person's settings lead to.
+
+Where the functions look at their environment, people have profiles, single sign-on and files with
+endpoints: this asks botocore's session, which knows all of them.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+from botocore.config import Config
+from botocore.configprovider import ConfiguredEndpointProvider
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sluice import s3client
+from sluice.errors import Misconfigured
+from sluice.limits import (
+    ATTEMPTS_MAX,
+    CONNECT_TIMEOUT_SECONDS,
+    INVOCATION_SECONDS_MAX,
+    READ_TIMEOUT_SECONDS,
+)
+from sluice.s3 import S3Store
+from sluice.s3client import Endpoint
+
+if TYPE_CHECKING:
+    from botocore.credentials import Credentials
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_sqs import SQSClient
+
+FAILURES = (BotoCoreError, ClientError)
+"""What the clients raise."""
+
+
+@dataclass(frozen=True)
+class Aws:
+    """Makes what talks to it; whatever is ``None`` comes from the SDKs' variables and files."""
+
+    endpoint_url: str | None = None
+    """Of S3, and of all else that is asked."""
+    region: str | None = None
+    profile: str | None = None
+    path_style: bool | None = None
+    """See ``s3client.Endpoint``."""
+
+    def bucket(self, name: str) -> S3Store:
+        """A bucket; raises ``Misconfigured`` where no region or no credentials are to be found."""
+        return S3Store(self._s3, name)
+
+    @property
+    def place(self) -> str:
+        """For messages: where all of it is."""
+        return self.endpoint_url or self._region
+
+    @cached_property
+    def cloudformation(self) -> CloudFormationClient:
+        """Tells of stacks."""
+        client: CloudFormationClient = self._client("cloudformation")
+        return client
+
+    @cached_property
+    def sqs(self) -> SQSClient:
+        """Queues."""
+        client: SQSClient = self._client("sqs")
+        return client
+
+    @cached_property
+    def functions(self) -> LambdaClient:
+        """Lambda.  An invocation is waited for, and not begun again where no answer comes."""
+        client: LambdaClient = self._client(
+            "lambda", read_timeout=INVOCATION_SECONDS_MAX, retries={"total_max_attempts": 1}
+        )
+        return client
+
+    @cached_property
+    def _s3(self) -> s3client.S3Client:
+        endpoint = Endpoint(self._region, self._s3_url, self.path_style)
+        return s3client.make_client(endpoint, self._credentials)
+
+    @cached_property
+    def _session(self) -> botocore.session.Session:
+        return botocore.session.Session(profile=self.profile)
+
+    @cached_property
+    def _credentials(self) -> Credentials:
+        try:
+            found = self._session.get_credentials()
+        except BotoCoreError as error:
+            raise Misconfigured(f"no AWS credentials: {error}") from error
+        if found is None:
+            raise Misconfigured(
+                "there are no AWS credentials; give a profile, or set the variables of AWS"
+            )
+        return found
+
+    @property
+    def _region(self) -> str:
+        try:
+            # botocore knows AWS_DEFAULT_REGION alone, all other SDKs the shorter name.
+            region: str | None = (
+                self.region
+                or os.environ.get("AWS_REGION")
+                or self._session.get_config_variable("region")
+            )
+        except BotoCoreError as error:  # there is no such profile
+            raise Misconfigured(str(error)) from error
+        if not region:
+            raise Misconfigured(
+                "no region is known; give one, or set AWS_REGION (for an S3 that is not AWS's, "
+                "us-east-1 mostly does)"
+            )
+        return region
+
+    @property
+    def _s3_url(self) -> str | None:
+        """Where S3 is, if it is not AWS's, as botocore's own client would find it."""
+        session = self._session
+        url = self.endpoint_url
+        if not url and not session.get_config_variable("ignore_configured_endpoint_urls"):
+            url = ConfiguredEndpointProvider(
+                full_config=session.full_config,
+                scoped_config=session.get_scoped_config(),
+                client_name="s3",
+            ).provide()
+        return url.rstrip("/") if url else None
+
+    def _client(self, service: str, **config: Any) -> Any:
+        defaults: dict[str, Any] = {
+            "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS_MAX},
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "read_timeout": READ_TIMEOUT_SECONDS,
+        }
+        try:
+            return self._session.create_client(
+                service,
+                region_name=self._region,
+                endpoint_url=self.endpoint_url,
+                config=Config(**(defaults | config)),
+            )
+        except BotoCoreError as error:
+            raise Misconfigured(str(error)) from error

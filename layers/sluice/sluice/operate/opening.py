@@ -1,0 +1,122 @@
+"""Opening a channel by its address, with the settings of the person who asks."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
+
+from sluice.concurrency import in_threads
+from sluice.config import DEFAULT
+from sluice.errors import Misused, NotFound
+from sluice.keys import Subdir
+from sluice.limits import CONCURRENT_REQUESTS_MAX
+from sluice.operate.address import Address
+from sluice.operate.aws import Aws
+from sluice.operate.channel import Channel
+from sluice.operate.stack import Stack
+
+STATE_VARIABLE = "SLUICE_STATE"
+STACK_VARIABLE = "SLUICE_STACK"
+
+
+def open_channel(
+    address: str,
+    *,
+    state: str | None = None,
+    stack: str | None = None,
+    endpoint_url: str | None = None,
+    region: str | None = None,
+    profile: str | None = None,
+    path_style: bool | None = None,
+) -> Channel:
+    """Open the channel at ``s3://bucket/channel``; nothing is read of it yet.
+
+    ``state`` is the name of the state bucket.  With a ``stack`` that is told by its outputs, and
+    its queues can be asked, too.  Without either the variables ``SLUICE_STATE`` and
+    ``SLUICE_STACK`` count.  All else is as the AWS CLI has it, its variables and files included;
+    ``path_style`` says whether the bucket's name stands in the path of a URL (``None``: where the
+    endpoint is not AWS's).
+
+    Raises ``Misused`` and ``Misconfigured``, which say what to give, ``NotFound`` where there is
+    no such stack, and ``Unavailable``.
+    """
+    aws = Aws(endpoint_url=endpoint_url, region=region, profile=profile, path_style=path_style)
+    return Opener(aws, state=state, stack=stack).channel(Address.parse(address))
+
+
+@dataclass(frozen=True)
+class Opener:
+    """Opens channels, all of one account and one state."""
+
+    aws: Aws
+    _: KW_ONLY
+    state: str | None = None
+    """Name of the state bucket."""
+    stack: str | None = None
+    """Name of a stack."""
+
+    def channel(self, address: Address, *, name: str | None = None) -> Channel:
+        """The channel at an address, or of another name in its bucket."""
+        state, stack = self._state_and_stack()
+        if stack and stack.channel_bucket != address.bucket:
+            raise Misused(
+                f"the stack {stack.name!r} indexes the bucket {stack.channel_bucket}, "
+                f"not {address.bucket}"
+            )
+        return Channel(
+            bucket=address.bucket,
+            name=address.path if name is None else name,
+            public=self.aws.bucket(address.bucket),
+            state=self.aws.bucket(state),
+            gather=in_threads(CONCURRENT_REQUESTS_MAX),
+            clock=lambda: time.time_ns() // 1_000_000,
+            unique=lambda: uuid.uuid4().hex,
+            owner=state,
+            merges=stack.merges if stack else None,
+            debounce_seconds=stack.debounce_seconds if stack else 0,
+            defaults=stack.defaults if stack else DEFAULT,
+            stack=stack,
+        )
+
+    def subdir(self, address: Address) -> tuple[Channel, Subdir]:
+        """The subdir at an address, and its channel; raises ``NotFound`` where it has no head."""
+        place = address.place()
+        channel = self.channel(address, name=place.channel)
+        subdir = channel.subdir(place.subdir)
+        if channel.state.head(subdir.head) is None:
+            raise NotFound(f"{address} is no subdir that sluice has indexed")
+        return channel, subdir
+
+    def channel_or_subdir(self, address: Address) -> tuple[Channel, Subdir | None]:
+        """What an address names: a subdir if there is one, else a channel."""
+        place = address.find_place()
+        if place:
+            channel = self.channel(address, name=place.channel)
+            subdir = channel.subdir(place.subdir)
+            if channel.state.head(subdir.head) is not None:
+                return channel, subdir
+        return self.channel(address), None
+
+    @cached_property
+    def found_stack(self) -> Stack | None:
+        """The stack, where one is named; raises ``NotFound`` and ``Unavailable``."""
+        # What is said outright comes before the variables, whichever of both it is.
+        name = self.stack or (None if self.state else os.environ.get(STACK_VARIABLE))
+        return Stack.find(self.aws, name) if name else None
+
+    def _state_and_stack(self) -> tuple[str, Stack | None]:
+        stack = self.found_stack
+        state = self.state or (None if self.stack else os.environ.get(STATE_VARIABLE))
+        if state is None and stack:
+            state = stack.state_bucket
+        if stack and state and state != stack.state_bucket:
+            raise Misused(f"the state bucket of the stack {stack.name!r} is {stack.state_bucket}")
+        if not state:
+            raise Misused(
+                "where the state is has to be said: name the stack (--stack, or SLUICE_STACK), or "
+                "the state bucket (--state, or SLUICE_STATE)"
+            )
+        return state, stack

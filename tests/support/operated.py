@@ -1,0 +1,22 @@
+"""The channel of a world in memory, opened as people open one."""
+
+from __future__ import annotations
+
+from sluice.concurrency import in_order
+from sluice.operate.channel import Channel
+from tests.support.staged import OWNER, World
+
+
+def opened(world: World) -> Channel:
+    """The channel of a world's subdir."""
+    return Channel(
+        bucket="channels",
+        name=world.subdir.channel,
+        public=world.channel,
+        state=world.state,
+        gather=in_order,
+        clock=lambda: world.now_ms,
+        unique=world.unique,
+        owner=OWNER,
+        merges=world.queue,
+    )

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from sluice.keys import REPODATA
+from sluice.operate.status import SubdirStatus, status
+from tests.support.operated import opened
+from tests.support.staged import NOARCH, A, B, World
+
+
+def _one(world: World) -> SubdirStatus:
+    (found,) = status(opened(world)).subdirs
+    return found
+
+
+def test_a_channel_that_sluice_does_not_know_has_no_subdirs() -> None:
+    found = status(opened(World()))
+    assert found.subdirs == []
+    assert found.queues is None
+
+
+def test_it_tells_what_is_published() -> None:
+    world = World()
+    world.add(A)
+    world.add_corrupt(B)
+    world.merge()
+    found = _one(world)
+    assert (found.subdir, found.generation, found.packages, found.rejects) == ("linux-64", 1, 1, 1)
+    assert found.committed_at == world.commit().at
+    assert found.published_generation == 1
+    assert found.index_bytes == sum(
+        len(body) for file, body in world.index_files().items() if "/" not in file
+    )
+    assert (found.staged, found.behind, found.oldest_invisible_at) == (0, [], None)
+    assert found.healthy
+
+
+def test_what_is_staged_is_not_visible_yet() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    world.add(B)
+    oldest = world.now_ms
+    world.tick(5)
+    world.add("beta-2.0-0.conda")
+    found = _one(world)
+    assert found.staged == 2
+    assert (found.oldest_invisible_at, found.newest_invisible_at) == (oldest, world.now_ms)
+    assert found.healthy, "a merge is on its way"
+
+
+def test_a_subdir_with_nothing_but_staging_is_found() -> None:
+    world = World()
+    world.add(A)
+    found = _one(world)
+    assert (found.generation, found.committed_at, found.staged) == (0, None, 1)
+
+
+def test_a_published_file_that_is_gone_is_behind() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    world.channel.remove(world.subdir.public(REPODATA))
+    found = _one(world)
+    assert found.behind == [REPODATA]
+    assert found.oldest_invisible_at == world.commit().at
+    assert not found.healthy
+
+
+def test_a_file_of_another_tool_is_behind() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    world.channel.upload(world.subdir.public(REPODATA), b"{}")
+    assert _one(world).behind == [REPODATA]
+
+
+def test_another_stack_that_publishes_is_named() -> None:
+    world = World()
+    world.add(A)
+    world.merger = world.owned_by("another-state")
+    world.merge()
+    found = _one(world)
+    assert found.foreign_owner == "another-state"
+    assert not found.healthy
+
+
+def test_a_rejects_document_that_is_gone_is_behind() -> None:
+    world = World()
+    world.add_corrupt(A)
+    world.merge()
+    world.state.remove(world.subdir.rejects)
+    assert _one(world).behind == ["rejects"]
+
+
+def test_a_configuration_that_cannot_be_used_is_told_in_noarch() -> None:
+    world = World(subdir=NOARCH)
+    world.add(A)
+    world.configure("nonsense = 1")
+    world.merge()
+    found = _one(world)
+    assert not found.healthy
+    assert "sluice.toml cannot be used" in found.problems[0]
