@@ -39,6 +39,11 @@ class Figures:
     """As a title has it."""
     latency_ms: float = TYPICAL_LATENCY_MS
 
+    def measured(self, results: Results) -> list[Measured]:
+        """What is drawn of all that was measured."""
+        cases = results.of(self.operation)
+        return [one for one in cases if one.case.latency_ms == self.latency_ms]
+
     def file(self, quantity: Quantity) -> str:
         """Name of a picture, without suffix."""
         return f"{self.operation}-{quantity.name}"
@@ -77,11 +82,7 @@ def draw(results: Results, folder: Path) -> Iterator[Path]:
     # The salt: the same picture is to be the same file.
     with mpl.rc_context({"font.size": 10, "svg.hashsalt": "sluice"}):
         for figures in FIGURES:
-            measured = [
-                one
-                for one in results.of(figures.operation)
-                if one.case.latency_ms == figures.latency_ms
-            ]
+            measured = figures.measured(results)
             for quantity in QUANTITIES if measured else ():
                 figure = _figure(figures, quantity, measured)
                 for suffix, metadata in _METADATA.items():

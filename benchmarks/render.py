@@ -39,7 +39,9 @@ def document(found: results.Results) -> str:
     ]
     for title, body in report.sections(found):
         parts += [f"## {title}", body]
-    parts += ["## Against the size of the channel", _pictures(found), "## Measured"]
+    if pictures := _pictures(found):
+        parts += ["## Against the size of the channel", table(pictures)]
+    parts.append("## Measured")
     for date, conditions in found.runs.items():
         cases = [one.case for one in found.cases if one.run == date]
         sizes = sorted({case.packages for case in cases if case.packages > 1})
@@ -49,19 +51,19 @@ def document(found: results.Results) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _pictures(found: results.Results) -> str:
-    """All plots, a row for each operation."""
+def _pictures(found: results.Results) -> Table:
+    """All plots, a row for each operation that was measured; else no table."""
     folder = Path("..") / PICTURES.relative_to(ROOT)
-    rows: Table = [["", *(quantity.title for quantity in plots.QUANTITIES)]]
-    rows.extend(
+    header = ["", *(quantity.title for quantity in plots.QUANTITIES)]
+    rows = [
         [
             figures.doing,
             *(f"![]({folder / figures.file(of)}.svg)" for of in plots.QUANTITIES),
         ]
         for figures in plots.FIGURES
-        if found.of(figures.operation)
-    )
-    return table(rows)
+        if figures.measured(found)
+    ]
+    return [header, *rows] if rows else []
 
 
 if __name__ == "__main__":

@@ -116,6 +116,7 @@ def test_only_what_was_measured_has_a_table() -> None:
         "## First import",
         "## Requests by operation",
         "## Published files",
+        "## Against the size of the channel",
         "## Measured",
     ]
 
@@ -141,12 +142,24 @@ def test_a_burst_is_told_by_the_package() -> None:
 
 def test_the_same_results_are_the_same_pictures(tmp_path: Path) -> None:
     drawn = [list(plots.draw(filled(), tmp_path / name)) for name in ("one", "two")]
-    names = [path.name for path in drawn[0]]
-    assert names == [f"{plot.name}.{suffix}" for plot in plots.PLOTS for suffix in ("png", "svg")]
     one, two = ([path.read_bytes() for path in paths] for paths in drawn)
     assert one == two
 
 
-def test_without_results_there_are_empty_pictures_and_no_tables(tmp_path: Path) -> None:
-    assert len(list(plots.draw(Results(), tmp_path))) == 2 * len(plots.PLOTS)
+def test_each_operation_that_was_measured_has_its_pictures_in_the_report(tmp_path: Path) -> None:
+    names = [path.name for path in plots.draw(filled(), tmp_path)]
+    assert names == [
+        f"{operation}-{quantity}.{suffix}"
+        for operation in ("upload", "removal")
+        for quantity in ("wall", "requests", "memory")
+        for suffix in ("png", "svg")
+    ]
+    document = render.document(filled())
+    assert [name for name in names if f"../docs/benchmarks/{name}" in document] == [
+        name for name in names if name.endswith(".svg")
+    ]
+
+
+def test_without_results_there_are_no_pictures_and_no_tables(tmp_path: Path) -> None:
+    assert list(plots.draw(Results(), tmp_path)) == []
     assert "|" not in render.document(Results())
