@@ -10,13 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sluice.operate.channel import Channel as Channel
+    from sluice.operate.diff import diff as diff
+    from sluice.operate.history import follow as follow
+    from sluice.operate.history import log as log
     from sluice.operate.opening import open_channel as open_channel
+    from sluice.operate.reconciling import reconcile_channel as reconcile_channel
+    from sluice.operate.redrive import redrive as redrive
+    from sluice.operate.rejects import rejects as rejects
+    from sluice.operate.show import show as show
     from sluice.operate.status import status as status
 
 # The functions import sluice to start, and need none of this: it is imported when it is asked for.
 _MODULES = {
     "Channel": "sluice.operate.channel",
+    "diff": "sluice.operate.diff",
+    "follow": "sluice.operate.history",
+    "log": "sluice.operate.history",
     "open_channel": "sluice.operate.opening",
+    "reconcile_channel": "sluice.operate.reconciling",
+    "redrive": "sluice.operate.redrive",
+    "rejects": "sluice.operate.rejects",
+    "show": "sluice.operate.show",
     "status": "sluice.operate.status",
 }
 

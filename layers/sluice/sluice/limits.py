@@ -72,6 +72,9 @@ GARBAGE_AT_ONCE_MAX = 50_000
 MARKS_MAX = 1000
 """Marks that are kept per subdir; a daily run needs one per day of RetentionDays."""
 
+RECONCILE_SILENCE_SECONDS_MAX = 45 * 60
+"""For which whoever follows a run waits for its next step: one that fails is tried five times."""
+
 # --- S3 and SQS ---------------------------------------------------------------------------
 ATTEMPTS_MAX = 4
 """Of one request, by the SDK; then the queue retries the whole message."""

@@ -3,42 +3,66 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from functools import partial
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 from rich.console import Console
 
+from sluice.cli.diff import diff
 from sluice.cli.exits import Exit, exit_of
+from sluice.cli.log import log
+from sluice.cli.reconcile import reconcile
+from sluice.cli.redrive import redrive
+from sluice.cli.rejects import rejects
+from sluice.cli.show import show
+from sluice.cli.status import status
 from sluice.errors import SluiceError
 from sluice.printable import printable
 
+COMMANDS: Sequence[Callable[..., Exit | None]] = (
+    status,
+    log,
+    show,
+    diff,
+    rejects,
+    reconcile,
+    redrive,
+)
+"""In the order of help and reference.  A command returns with what to exit; nothing is ``FINE``."""
+
 _EXITS = "\n".join(f"* `{code.value}`: {code.meaning}" for code in Exit)
+
+
+def _version() -> str:
+    try:
+        return version("sluice")
+    except PackageNotFoundError:
+        return "of a source tree, not installed"
+
 
 app = App(
     name="sluice",
-    help="Ask a conda channel on S3 how it is, what happened to it, and change that.",
+    help="Ask a conda channel on S3 how it is and what happened to it, and change that.",
     help_epilogue=f"Exit codes:\n\n{_EXITS}",
     help_format="markdown",
-    version=partial(version, "sluice"),
+    version=_version,
     result_action="return_value",
-    sort_key=0,
+    suppress_keyboard_interrupt=False,
 )
-
-# Each is imported when it is called.  A command returns with what to exit; nothing stands for FINE.
-app.command("sluice.cli.status:status")
+for _place, _command in enumerate(COMMANDS):
+    app.command(_command, sort_key=_place)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line (that of the process, unless one is given); its exit code."""
-    errors = Console(stderr=True, highlight=False)
     try:
         code = app(arguments, exit_on_error=False)
     except CycloptsError:  # it has told already
         return Exit.MISUSED
     except SluiceError as error:
+        errors = Console(stderr=True, highlight=False)
         errors.print(f"sluice: {printable(str(error))}", markup=False, soft_wrap=True)
         return exit_of(error)
     except KeyboardInterrupt:

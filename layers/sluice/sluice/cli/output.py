@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -39,9 +40,11 @@ class Output:
         else:
             self.console.print(render(result))
 
-    def note(self, text: str) -> None:
-        """Say something on the way that is no part of the answer."""
-        self.errors.print(text, style="dim", markup=False, highlight=False)
+    @contextmanager
+    def busy(self, text: str) -> Iterator[Callable[[str], None]]:
+        """Show on the terminal that work goes on, and what is said of it meanwhile."""
+        with self.errors.status(Text(text)) as shown:
+            yield lambda said: shown.update(Text(said))
 
     @cached_property
     def console(self) -> Console:

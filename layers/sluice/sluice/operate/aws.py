@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import botocore.session
-from botocore.config import Config
-from botocore.configprovider import ConfiguredEndpointProvider
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sluice import s3client
@@ -29,6 +26,7 @@ from sluice.s3client import Endpoint
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
+    from botocore.session import Session
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_sqs import SQSClient
@@ -83,8 +81,16 @@ class Aws:
         return s3client.make_client(endpoint, self._credentials)
 
     @cached_property
-    def _session(self) -> botocore.session.Session:
-        return botocore.session.Session(profile=self.profile)
+    def _session(self) -> Session:
+        # Half a second that no help page has to wait for.
+        from botocore.session import Session  # noqa: PLC0415
+
+        session = Session(profile=self.profile)
+        try:
+            session.get_scoped_config()
+        except BotoCoreError as error:  # there is no such profile, or a file is no configuration
+            raise Misconfigured(str(error)) from error
+        return session
 
     @cached_property
     def _credentials(self) -> Credentials:
@@ -100,15 +106,12 @@ class Aws:
 
     @property
     def _region(self) -> str:
-        try:
-            # botocore knows AWS_DEFAULT_REGION alone, all other SDKs the shorter name.
-            region: str | None = (
-                self.region
-                or os.environ.get("AWS_REGION")
-                or self._session.get_config_variable("region")
-            )
-        except BotoCoreError as error:  # there is no such profile
-            raise Misconfigured(str(error)) from error
+        # botocore knows AWS_DEFAULT_REGION alone, all other SDKs the shorter name.
+        region: str | None = (
+            self.region
+            or os.environ.get("AWS_REGION")
+            or self._session.get_config_variable("region")
+        )
         if not region:
             raise Misconfigured(
                 "no region is known; give one, or set AWS_REGION (for an S3 that is not AWS's, "
@@ -119,6 +122,8 @@ class Aws:
     @property
     def _s3_url(self) -> str | None:
         """Where S3 is, if it is not AWS's, as botocore's own client would find it."""
+        from botocore.configprovider import ConfiguredEndpointProvider  # noqa: PLC0415
+
         session = self._session
         url = self.endpoint_url
         if not url and not session.get_config_variable("ignore_configured_endpoint_urls"):
@@ -130,6 +135,8 @@ class Aws:
         return url.rstrip("/") if url else None
 
     def _client(self, service: str, **config: Any) -> Any:
+        from botocore.config import Config  # noqa: PLC0415
+
         defaults: dict[str, Any] = {
             "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS_MAX},
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,

@@ -1,0 +1,64 @@
+"""A commit as people see it: one line, and one for each file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from sluice.catalog.commit import Commit
+from sluice.cli import words
+
+_FILES_SHOWN_MAX = 5
+SIGNS = {
+    "added": ("+", "green"),
+    "replaced": ("~", "yellow"),
+    "removed": ("-", "red"),
+    "rejected": ("!", "magenta"),
+    "rewritten": ("≈", "yellow"),
+    "pinned": ("#", "magenta"),
+    "forgotten": ("·", "dim"),
+}
+"""How each kind of change to a file is marked."""
+
+
+def render_commit(subdir: str, commit: Commit, *, all_files: bool) -> Text:
+    """Say when it was, and what it changed; the first few files of each kind, or all."""
+    lines = [_title(subdir, commit)]
+    for kind, files in _changes(commit):
+        lines += _files(kind, files, all_files=all_files)
+    return Text("\n").join(lines)
+
+
+def file_line(kind: str, file: str, *, why: str = "") -> Text:
+    """One file, and what happened to it."""
+    sign, style = SIGNS[kind]
+    return Text.assemble(
+        (f"  {sign} {words.cell(file)}", style), (f"  {why}" if why else "", "dim")
+    )
+
+
+def _title(subdir: str, commit: Commit) -> Text:
+    counts = [f"{words.number(len(files))} {kind}" for kind, files in _changes(commit) if files]
+    if commit.taken_over:
+        counts.append(f"{words.number(commit.taken_over)} taken over")
+    return Text.assemble(
+        (f"{words.cell(subdir)} {commit.generation}", "bold"),
+        f"  {words.moment(commit.at)}  ",
+        ", ".join(counts) or "no package changed",
+    )
+
+
+def _changes(commit: Commit) -> Iterator[tuple[str, Sequence[str]]]:
+    yield "added", commit.added
+    yield "replaced", commit.replaced
+    yield "removed", commit.removed
+    yield "rejected", commit.rejected
+
+
+def _files(kind: str, files: Sequence[str], *, all_files: bool) -> Iterator[Text]:
+    shown = files if all_files else files[:_FILES_SHOWN_MAX]
+    for file in shown:
+        yield file_line(kind, file)
+    if len(shown) < len(files):
+        yield Text(f"    and {words.number(len(files) - len(shown))} more {kind}", style="dim")

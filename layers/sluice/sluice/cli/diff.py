@@ -1,0 +1,54 @@
+"""``sluice diff``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sluice.cli import words
+from sluice.cli.commits import file_line
+from sluice.cli.exits import Exit
+from sluice.cli.options import DEFAULTS, Options
+from sluice.operate.diff import Diff, FileChange
+from sluice.operate.diff import diff as compare
+from sluice.operate.past import parse_moment
+
+
+def diff(subdir: str, before: str, after: str, /, *, options: Options = DEFAULTS) -> Exit:
+    """Tell how two generations of a subdir differ, from the first to the second.
+
+    Exits with 1 where they do, as diff(1).
+
+    Parameters
+    ----------
+    subdir
+        Its address, s3://bucket/channel/linux-64.
+    before
+        A generation, or a time at which it was the newest: 2026-11-27T14:00Z, 2h.
+    after
+        Another one.
+    """
+    now = datetime.now(UTC)
+    old, new = parse_moment(before, now=now), parse_moment(after, now=now)
+    channel, found = options.subdir(subdir)
+    difference = compare(channel, found, old, new)
+    options.output.tell(difference, render_diff)
+    return Exit.FINE if difference.empty else Exit.DIFFERENT
+
+
+def render_diff(difference: Diff) -> RenderableType:
+    """A line for each file, and what else is different."""
+    lines = [_line(one) for one in difference.changes]
+    if difference.config_changed:
+        lines.append(Text("  another sluice.toml is in force", style="yellow"))
+    if difference.patch_changed:
+        lines.append(Text("  other patch instructions are in force", style="yellow"))
+    title = f"{words.cell(difference.subdir)} {difference.before} → {difference.after}"
+    return Group(Text(title, style="bold"), *(lines or [Text("  no difference")]))
+
+
+def _line(change: FileChange) -> Text:
+    told = words.cell(change.why) if change.why else ", ".join(map(words.cell, change.fields))
+    return file_line(change.kind, change.file, why=told)

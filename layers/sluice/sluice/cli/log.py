@@ -1,0 +1,72 @@
+"""``sluice log``."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sluice.cli import words
+from sluice.cli.commits import render_commit
+from sluice.cli.options import DEFAULTS, Options
+from sluice.operate import history
+from sluice.operate.history import Generation, Log
+
+_LOOK_SECONDS = 2.0
+
+
+def log(
+    channel: str,
+    /,
+    *,
+    limit: Annotated[int, Parameter(alias="-n")] = 20,
+    follow: Annotated[bool, Parameter(alias="-f", negative=())] = False,
+    all_files: Annotated[bool, Parameter(negative=())] = False,
+    options: Options = DEFAULTS,
+) -> None:
+    """Tell what happened to a channel: its generations, the newest first, as far as they are kept.
+
+    Parameters
+    ----------
+    channel
+        Address of the channel, or of one subdir: s3://bucket/channel/linux-64.
+    limit
+        How many generations at most.
+    follow
+        Then go on with each new one until Ctrl-C, the newest last; with --json, one line for each.
+    all_files
+        Name every file, and not the first few of each generation. --json has them all.
+    """
+    opened, subdir = options.channel_or_subdir(channel)
+    only = subdir.name if subdir else None
+    found = history.log(opened, only, limit=limit)
+    if not follow:
+        options.output.tell(found, partial(_render, all_files=all_files))
+        return
+    render = partial(_render_one, all_files=all_files)
+    for one in reversed(found.generations):
+        options.output.tell_line(one, render)
+    look = partial(time.sleep, _LOOK_SECONDS)
+    for one in history.follow(opened, only, after=found.newest, wait=look):
+        options.output.tell_line(one, render)
+
+
+def _render(found: Log, *, all_files: bool) -> RenderableType:
+    parts: list[RenderableType] = [
+        _render_one(one, all_files=all_files) for one in found.generations
+    ]
+    if not parts:
+        parts = [Text("Nothing has happened here that sluice knows of.")]
+    parts += [
+        Text(f"{words.cell(subdir)}: what was before has been collected.", style="dim")
+        for subdir in found.collected
+    ]
+    return Group(*parts)
+
+
+def _render_one(one: Generation, *, all_files: bool) -> RenderableType:
+    return render_commit(one.subdir, one.commit, all_files=all_files)

@@ -1,0 +1,101 @@
+"""``sluice reconcile``."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sluice.cli import words
+from sluice.cli.exits import Exit
+from sluice.cli.options import DEFAULTS, Options
+from sluice.cli.output import table
+from sluice.operate.reconciling import reconcile_channel
+from sluice.reconcile.report import Counts, Report, SubdirReport
+
+_LOOK_SECONDS = 2.0
+_TOLD = ("missing", "changed", "gone", "outdated", "behind", "fed", "removals", "merges")
+
+
+def reconcile(
+    channel: str,
+    /,
+    *,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    re_extract: Annotated[bool, Parameter(negative=())] = False,
+    adopt: Annotated[bool, Parameter(negative=())] = False,
+    options: Options = DEFAULTS,
+) -> Exit:
+    """Have the stack compare a channel with its catalog and repair what differs; wait for the end.
+
+    What it asks for, uploads that are read again and merges, goes on after that: sluice status
+    tells. Exits with 1 where anything differed, repaired or not.
+
+    Parameters
+    ----------
+    channel
+        Address of the channel, or of one subdir: s3://bucket/channel/linux-64.
+    dry_run
+        Only say what would be done.
+    re_extract
+        Read every reject again, too.
+    adopt
+        Take over what another stack publishes there.
+    """
+    opened, subdir = options.channel_or_subdir(channel)
+    with options.output.busy("reconciling") as say:
+        report = reconcile_channel(
+            opened,
+            subdir.name if subdir else None,
+            dry_run=dry_run,
+            re_extract=re_extract,
+            adopt=adopt,
+            wait=partial(time.sleep, _LOOK_SECONDS),
+            on_progress=lambda so_far: say(_progress(so_far)),
+        )
+    options.output.tell(report, _render)
+    counts = report.counts
+    amiss = counts.repairs or counts.failed or counts.foreign_owner
+    return Exit.DIFFERENT if amiss else Exit.FINE
+
+
+def _progress(report: Report) -> str:
+    counts = report.counts
+    return (
+        f"reconciling: {words.number(counts.subdirs)} subdirs, "
+        f"{words.number(counts.objects)} packages"
+    )
+
+
+def _render(report: Report) -> RenderableType:
+    subdirs = [one for step in report.steps.values() for one in step.subdirs]
+    would = " (dry run: nothing was done)" if report.request.dry_run else ""
+    counts = report.counts
+    parts: list[RenderableType] = [
+        Text(
+            f"run {report.run}{would}: {words.number(counts.subdirs)} subdirs, "
+            f"{words.number(counts.objects)} packages, {words.number(counts.repairs)} differences, "
+            f"{words.number(counts.collected)} objects collected"
+        )
+    ]
+    if subdirs:
+        rows = ([_name(one), *_numbers(one.counts)] for one in subdirs)
+        parts.append(table("subdir", *_TOLD, rows=rows, right=_TOLD))
+    parts += [
+        Text(f"{_name(one)}: {words.cell(one.failure)}", style="red")
+        for one in subdirs
+        if one.failure is not None
+    ]
+    return Group(*parts)
+
+
+def _name(one: SubdirReport) -> str:
+    return words.cell(f"{one.channel}/{one.subdir}" if one.channel else one.subdir)
+
+
+def _numbers(counts: Counts) -> list[str]:
+    return [words.number(getattr(counts, name)) for name in _TOLD]

@@ -1,0 +1,29 @@
+"""``sluice redrive``."""
+
+from __future__ import annotations
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from sluice.cli import words
+from sluice.cli.options import DEFAULTS, Options
+from sluice.errors import Misused
+from sluice.operate.redrive import redrive as move
+
+
+def redrive(*, options: Options = DEFAULTS) -> None:
+    """Send what is in the dead-letter queues of the stack once more.
+
+    The daily reconcile heals what the messages were about; this has it at once.
+    """
+    stack = options.opener.found_stack
+    if stack is None:
+        raise Misused("queues belong to a stack: name it (--stack, or SLUICE_STACK)")
+    with options.output.busy("redriving") as say:
+        moved = move(stack, on_progress=lambda queue, count: say(f"{queue}: {count} sent"))
+    options.output.tell(moved, _render)
+
+
+def _render(moved: dict[str, int]) -> RenderableType:
+    told = [f"{queue}: {words.number(count)}" for queue, count in moved.items() if count]
+    return Text(f"Sent once more to {', '.join(told)}." if told else "There was nothing to send.")

@@ -1,0 +1,44 @@
+"""``sluice show``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sluice.cli import words
+from sluice.cli.commits import render_commit
+from sluice.cli.options import DEFAULTS, Options
+from sluice.operate.past import parse_moment
+from sluice.operate.show import Shown
+from sluice.operate.show import show as read
+
+
+def show(subdir: str, generation: str, /, *, options: Options = DEFAULTS) -> None:
+    """Show one generation of a subdir: what it changed, and what there was then.
+
+    Parameters
+    ----------
+    subdir
+        Its address, s3://bucket/channel/linux-64.
+    generation
+        Its number, or a time at which it was the newest: 2026-11-27T14:00Z, 2h.
+    """
+    moment = parse_moment(generation, now=datetime.now(UTC))
+    channel, found = options.subdir(subdir)
+    options.output.tell(read(channel, found, moment), _render)
+
+
+def _render(shown: Shown) -> RenderableType:
+    parts = [render_commit(shown.subdir, shown.commit, all_files=True)]
+    parts += [
+        Text(f"  {words.cell(one.code)}: {words.cell(one.sentence)}", style="dim")
+        for one in shown.rejected
+    ]
+    if shown.packages is None or shown.rejects is None:
+        parts.append(Text("What else there was then has been collected.", style="dim"))
+    else:
+        there = f"{words.number(shown.packages)} packages, {words.number(shown.rejects)} rejects"
+        parts.append(Text(f"There were then: {there}."))
+    return Group(*parts)

@@ -1,0 +1,104 @@
+"""What to do about a reject, by its code."""
+
+from __future__ import annotations
+
+_UPLOAD_AGAIN = (
+    "The file is damaged. Compare its SHA-256 with that of the file it was copied from; upload "
+    "that again, and where it is damaged as well, build the package again."
+)
+_REBUILD = (
+    "No upload can mend this: build the package again with a current rattler-build or conda-build, "
+    "under another build number."
+)
+_RENAME = (
+    "A package keeps the file name that it was built with. Upload it under that name, or build it "
+    "anew with the name, version and build that you want."
+)
+_SMALLER = (
+    "Have the recipe put less into info/, where clients find metadata alone: files of the package "
+    "itself do not belong there."
+)
+_EDIT = (
+    "Correct the sentence's key and upload sluice.toml again; until then the last one that could "
+    "be used is in force."
+)
+_PATCH = (
+    "Upload a higher version of the patch package that is in order, or delete this one; until then "
+    "the last one that could be used is in force."
+)
+
+ADVICE = {
+    "archived": (
+        "Restore the object, then copy it onto itself in a storage class with instant access: "
+        "that is an upload, and it is read again."
+    ),
+    "bz2-invalid": _UPLOAD_AGAIN,
+    "conda-member-misnamed": _RENAME,
+    "conda-member-missing": _RENAME,
+    "condition-outdated": 'Write the condition of the dependency as [when="..."] and rebuild.',
+    "config-invalid": _EDIT,
+    "empty-file": _UPLOAD_AGAIN,
+    "filename-invalid": (
+        "Name it <name>-<version>-<build>.conda in the characters of CEP 26, which means to build "
+        "it so. Delete what is no package from the subdir's folder."
+    ),
+    "filename-mismatch": _RENAME,
+    "index-json-incomplete": _REBUILD,
+    "index-json-invalid": _REBUILD,
+    "index-json-missing": _REBUILD,
+    "index-json-too-deep": _REBUILD,
+    "index-json-too-large": _SMALLER,
+    "index-json-unpublishable": _REBUILD,
+    "index-json-wrong-type": _REBUILD,
+    "info-member-duplicate": _REBUILD,
+    "info-member-not-a-file": _REBUILD,
+    "info-too-large": _SMALLER,
+    "member-too-large": _SMALLER,
+    "patch-invalid": _PATCH,
+    "patch-too-large": _PATCH,
+    "record-too-large": (
+        "Have the recipe say less: a record goes to every client, and long lists of dependencies "
+        "or constraints make it large."
+    ),
+    "repodata-revision-contradicted": "Build it with repodata_revision 3, or without that key.",
+    "repodata-revision-unsupported": (
+        "Deploy a version of sluice that knows the revision, then have the rejects read again with "
+        "sluice reconcile --re-extract; or build the package for an older one."
+    ),
+    "subdir-mismatch": (
+        "Upload it to the folder of the subdir that it was built for, and delete it here."
+    ),
+    "tar-invalid": _UPLOAD_AGAIN,
+    "tar-too-many-members": _SMALLER,
+    "timestamp-in-future": (
+        "Set the clock of the machine that builds, and build again under another build number; or "
+        'let such packages in with timestamps = "warn" in sluice.toml.'
+    ),
+    "truncated": _UPLOAD_AGAIN,
+    "unreadable": (
+        "It is tried again once a day by itself, and at once with sluice reconcile --re-extract. "
+        "Where that does not help, see whether the functions may use the key that it is encrypted "
+        "with, and whether ExtractMemorySize is enough for it."
+    ),
+    "version-invalid": "Give it a version that clients can compare (CEP 33), and build it again.",
+    "zip-invalid": _UPLOAD_AGAIN,
+    "zip-member-compressed": (
+        "Something has packed the .conda anew. Upload the file that the build made; a .conda is a "
+        "zip without compression."
+    ),
+    "zip-member-duplicate": _REBUILD,
+    "zip-member-encrypted": _REBUILD,
+    "zip-members-overlap": _REBUILD,
+    "zip-too-many-members": (
+        "Upload the file that the build made: a .conda holds three members and nothing else."
+    ),
+    "zstd-invalid": _UPLOAD_AGAIN,
+}
+"""For every code that this version of sluice gives."""
+
+_UNKNOWN = "A newer sluice has rejected it: its own command line knows what to do."
+
+
+def advice(code: str) -> str:
+    """What a person can do about a reject with this code."""
+    return ADVICE.get(code, _UNKNOWN)

@@ -1,0 +1,162 @@
+"""How two generations of a subdir differ.
+
+Their trees tell which package names differ, so only the leaves of those are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from sluice.catalog.commit import Commit, read_head
+from sluice.catalog.leaf import Entries, Entry, Kept, Pin, Record, Reject
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Tree
+from sluice.concurrency import chunks
+from sluice.errors import NotFound
+from sluice.keys import Subdir
+from sluice.limits import NAMES_AT_ONCE
+from sluice.operate import past
+from sluice.operate.channel import Channel
+from sluice.operate.past import Moment
+
+Kind = Literal["added", "removed", "replaced", "rewritten", "rejected", "pinned", "forgotten"]
+"""*replaced*: by another artifact; *rewritten*: the same artifact with another record;
+*rejected* and *pinned* are told of files that were not in the index before, *forgotten* of those
+that were rejected or pinned and are no more."""
+
+
+class FileChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What is different about one file."""
+
+    file: str
+    kind: Kind
+    why: str | None = None
+    """Where it is out of the index and still known: the reject's sentence or the pin's reason."""
+    fields: list[str] = []
+    """Of its record, those that differ; where it was replaced or rewritten."""
+
+
+class Diff(msgspec.Struct, frozen=True, kw_only=True):
+    """How two generations differ, from the first to the second."""
+
+    subdir: str
+    before: int
+    """A generation."""
+    after: int
+    changes: list[FileChange]
+    """In order of package names, then of files."""
+    config_changed: bool
+    """Whether another ``sluice.toml`` is in force."""
+    patch_changed: bool
+    """Whether other patch instructions are: records as clients see them may differ beyond
+    ``changes``."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no difference."""
+        return not self.changes and not self.config_changed and not self.patch_changed
+
+
+def diff(channel: Channel, subdir: Subdir, before: Moment, after: Moment) -> Diff:
+    """Compare two generations, each given by its number or by a time at which it was the newest.
+
+    Two requests per package name that differs.  Raises ``NotFound`` where one of them is not kept,
+    ``Unavailable`` and ``Corrupt``.
+
+    >>> found = diff(channel, channel.subdir("linux-64"), 1, 2)
+    >>> [(one.kind, one.file) for one in found.changes]
+    [('added', 'beta-1.0-py312_0.conda')]
+    """
+    head = read_head(channel.state, subdir).head
+    old, new = (past.find(channel, subdir, head, moment) for moment in (before, after))
+    catalog = CatalogReader(channel.state, subdir, channel.gather)
+    changes = changes_between(catalog, _tree(catalog, old), _tree(catalog, new))
+    return Diff(
+        subdir=subdir.name,
+        before=old.generation,
+        after=new.generation,
+        changes=list(changes),
+        config_changed=old.config != new.config,
+        patch_changed=old.patch != new.patch,
+    )
+
+
+def changes_between(catalog: CatalogReader, before: Tree, after: Tree) -> Iterator[FileChange]:
+    """What is different about the files of one tree; raises ``Unavailable`` and ``Corrupt``."""
+    differing = sorted(
+        name
+        for name in before.names.keys() | after.names.keys()
+        if _leaf(before, name) != _leaf(after, name)
+    )
+    for names in chunks(differing, NAMES_AT_ONCE):
+        old = catalog.entries([before.names.get(name) for name in names])
+        new = catalog.entries([after.names.get(name) for name in names])
+        for one, other in zip(old, new, strict=True):
+            yield from changes_of_name(one, other)
+
+
+def changes_of_name(before: Entries, after: Entries) -> Iterator[FileChange]:
+    """What is different about the files of one package name, in order.  Pure."""
+    for file in sorted(before.keys() | after.keys()):
+        old, new = before.get(file), after.get(file)
+        fields = _fields(_record(old), _record(new))
+        if kind := _kind(old, new, fields):
+            both = kind in ("replaced", "rewritten")
+            yield FileChange(file=file, kind=kind, why=_why(new), fields=fields if both else [])
+
+
+def _kind(old: Entry | None, new: Entry | None, fields: list[str]) -> Kind | None:
+    was, now = _record(old), _record(new)
+    if was is not None and now is not None:
+        same = _artifact(was) == _artifact(now)
+        return ("rewritten" if same else "replaced") if fields else None
+    if was is not None or now is not None:
+        return "removed" if now is None else "added"
+    if old == new:
+        return None
+    match new:
+        case Reject():
+            return "rejected"
+        case Pin():
+            return "pinned"
+    return "forgotten"
+
+
+def _record(entry: Entry | None) -> dict[str, Any] | None:
+    """Its record, where the file is in the index."""
+    return entry.record if isinstance(entry, Record | Kept) else None
+
+
+def _fields(was: dict[str, Any] | None, now: dict[str, Any] | None) -> list[str]:
+    if was is None or now is None:
+        return []
+    return sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key))
+
+
+def _artifact(record: dict[str, Any]) -> tuple[Any, Any]:
+    """What tells one from another; records of old indexes have MD5 only."""
+    return record.get("sha256") or record.get("md5"), record.get("size")
+
+
+def _why(entry: Entry | None) -> str | None:
+    match entry:
+        case Reject(sentence=sentence):
+            return sentence
+        case Pin(reason=reason):
+            return reason
+    return None
+
+
+def _leaf(tree: Tree, name: str) -> bytes | None:
+    node = tree.names.get(name)
+    return node.leaf if node else None
+
+
+def _tree(catalog: CatalogReader, commit: Commit) -> Tree:
+    found = catalog.find_tree(commit.tree)
+    if found is None:
+        raise NotFound(f"what was in generation {commit.generation} has been collected")
+    return found

@@ -1,0 +1,121 @@
+"""Where settings come from: what is given, then variables, then the files of the AWS CLI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sluice.errors import Misconfigured
+from sluice.operate.aws import Aws
+
+CONFIG = """
+[profile plain]
+region = eu-west-1
+aws_access_key_id = of-the-profile
+aws_secret_access_key = secret
+
+[profile minio]
+region = us-east-1
+endpoint_url = http://127.0.0.1:1/
+aws_access_key_id = of-the-profile
+aws_secret_access_key = secret
+
+[profile by-service]
+region = us-east-1
+aws_access_key_id = of-the-profile
+aws_secret_access_key = secret
+services = local
+
+[services local]
+s3 =
+  endpoint_url = http://127.0.0.1:2
+
+[profile external]
+region = us-east-1
+credential_process = {process}
+"""
+EXTERNAL = """echo '{"Version": 1, "AccessKeyId": "from-a-process", "SecretAccessKey": "secret"}'"""
+
+
+@pytest.fixture(autouse=True)
+def _files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    process = tmp_path / "credentials.sh"
+    process.write_text(f"#!/bin/sh\n{EXTERNAL}\n", encoding="utf-8")
+    process.chmod(0o700)
+    config = tmp_path / "config"
+    config.write_text(CONFIG.format(process=process), encoding="utf-8")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.delenv("AWS_REGION", raising=False)
+
+
+def _url(aws: Aws) -> str:
+    return aws._s3._endpoint.of("b")
+
+
+def _key(aws: Aws) -> Any:
+    return aws._s3._credentials().get_frozen_credentials().access_key
+
+
+def test_variables_are_enough() -> None:
+    assert _url(Aws()) == "https://b.s3.us-east-1.amazonaws.com"
+    assert _key(Aws()) == "testing"
+
+
+def test_a_profile_brings_region_endpoint_and_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert _url(Aws(profile="plain")) == "https://b.s3.eu-west-1.amazonaws.com"
+    assert _url(Aws(profile="minio")) == "http://127.0.0.1:1/b"
+    assert _url(Aws(profile="by-service")) == "http://127.0.0.1:2/b"
+    assert _key(Aws(profile="minio")) == "of-the-profile"
+
+
+def test_a_profile_may_be_named_by_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_PROFILE", "plain")
+    assert _url(Aws()) == "https://b.s3.eu-west-1.amazonaws.com"
+
+
+def test_credentials_may_come_from_a_process() -> None:
+    assert _key(Aws(profile="external")) == "from-a-process"
+
+
+def test_what_is_given_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    assert _url(Aws()) == "https://b.s3.eu-north-1.amazonaws.com"
+    assert _url(Aws(region="eu-south-1")) == "https://b.s3.eu-south-1.amazonaws.com"
+    given = Aws(profile="minio", endpoint_url="http://127.0.0.1:3/", path_style=False)
+    assert _url(given) == "http://b.127.0.0.1:3"
+
+
+def test_endpoints_of_variables_and_files_can_be_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:4")
+    assert _url(Aws()) == "http://127.0.0.1:4/b"
+    monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+    assert _url(Aws()) == "https://b.s3.us-east-1.amazonaws.com"
+
+
+def test_a_profile_that_is_not_there_is_named() -> None:
+    with pytest.raises(Misconfigured, match="nobody"):
+        Aws(profile="nobody").bucket("b")
+
+
+def test_without_a_region_it_is_said_what_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(Misconfigured, match="no region is known; give one, or set AWS_REGION"):
+        Aws().bucket("b")
+
+
+def test_without_credentials_it_is_said_what_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with pytest.raises(Misconfigured, match="there are no AWS credentials; give a profile"):
+        Aws().bucket("b")
+
+
+def test_an_endpoint_is_that_of_all_services() -> None:
+    aws = Aws(endpoint_url="http://127.0.0.1:5")
+    clients = (aws.sqs, aws.cloudformation, aws.functions)
+    assert {client.meta.endpoint_url for client in clients} == {"http://127.0.0.1:5"}

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from sluice.errors import Misconfigured, Misused, NotFound
+from sluice.headers import PRIVATE_JSON
+from sluice.keys import Subdir
+from sluice.operate.address import Address
+from sluice.operate.aws import Aws
+from sluice.operate.opening import Opener, open_channel
+from sluice.operate.stack import Stack
+from tests.support.fake_stack import (
+    CHANNEL_BUCKET,
+    REGION,
+    STATE_BUCKET,
+    FakeCloudFormation,
+    outputs_of,
+    with_clients,
+)
+from tests.support.moto_aws import moto_aws
+
+TEAM = Address.parse(f"s3://{CHANNEL_BUCKET}/team")
+
+
+@pytest.fixture(autouse=True)
+def _no_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+
+
+@pytest.fixture
+def aws() -> Iterator[Aws]:
+    with moto_aws():
+        for bucket in (CHANNEL_BUCKET, STATE_BUCKET):
+            boto3.client("s3", region_name=REGION).create_bucket(Bucket=bucket)
+        outputs = outputs_of({"MergeQueueUrl": "https://sqs/merge.fifo"})
+        yield with_clients(Aws(), cloudformation=FakeCloudFormation("mine", outputs))
+
+
+def test_a_channel_is_opened_by_its_state(aws: Aws) -> None:
+    assert aws.region is None
+    channel = open_channel(f"s3://{CHANNEL_BUCKET}/team", state=STATE_BUCKET)
+    channel.state.put("k", b"body", PRIVATE_JSON)
+    found = channel.state.get("k")
+    assert found
+    assert found.body == b"body"
+    assert channel.public.head("k") is None
+    assert (channel.bucket, channel.name, channel.owner) == (CHANNEL_BUCKET, "team", STATE_BUCKET)
+    assert (channel.stack, channel.merges) == (None, None)
+
+
+def test_the_state_is_told_by_the_stack(aws: Aws) -> None:
+    channel = Opener(aws, stack="mine").channel(TEAM)
+    assert channel.owner == STATE_BUCKET
+    assert channel.debounce_seconds == 10
+    assert channel.defaults.rss
+    assert channel.merges
+    assert channel.stack
+    assert channel.stack.name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("SLUICE_STACK", "mine"), ("SLUICE_STATE", STATE_BUCKET)]
+)
+def test_variables_stand_in_for_what_is_not_said(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert Opener(aws).channel(TEAM).owner == STATE_BUCKET
+
+
+def test_what_is_said_comes_before_the_variables(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_STACK", "theirs")
+    assert Opener(aws, state="another").channel(TEAM).owner == "another"
+    monkeypatch.setenv("SLUICE_STATE", "another")
+    assert Opener(aws, stack="mine").channel(TEAM).owner == STATE_BUCKET
+
+
+def test_without_a_state_it_is_said_what_to_give(aws: Aws) -> None:
+    with pytest.raises(Misused, match=r"--stack, or SLUICE_STACK.*--state, or SLUICE_STATE"):
+        Opener(aws).channel(TEAM)
+
+
+def test_a_stack_of_another_bucket_is_refused(aws: Aws) -> None:
+    with pytest.raises(Misused, match="the stack 'mine' indexes the bucket channels, not other"):
+        Opener(aws, stack="mine").channel(Address("other", "team"))
+
+
+def test_a_state_that_is_not_the_stacks_is_refused(aws: Aws) -> None:
+    with pytest.raises(Misused, match="the state bucket of the stack 'mine' is state"):
+        Opener(aws, stack="mine", state="other").channel(TEAM)
+
+
+def test_a_stack_that_is_not_there_is_named(aws: Aws) -> None:
+    with pytest.raises(NotFound, match="there is no stack 'yours' in us-east-1"):
+        Opener(aws, stack="yours").channel(TEAM)
+
+
+def test_a_stack_of_something_else_is_told_from_one_of_sluice() -> None:
+    other = Stack(aws=Aws(), name="web", outputs={}, parameters={})
+    with pytest.raises(Misconfigured, match="'web' has no output StateBucketName"):
+        _ = other.state_bucket
+
+
+def test_a_subdir_must_be_there(aws: Aws) -> None:
+    opener = Opener(aws, state=STATE_BUCKET)
+    address = Address(CHANNEL_BUCKET, "team/linux-64")
+    with pytest.raises(NotFound, match="s3://channels/team/linux-64 is no subdir"):
+        opener.subdir(address)
+    aws.bucket(STATE_BUCKET).put(Subdir("team", "linux-64").head, b"{}", PRIVATE_JSON)
+    channel, subdir = opener.subdir(address)
+    assert (channel.name, subdir) == ("team", Subdir("team", "linux-64"))
+
+
+def test_a_channel_that_is_called_like_a_subdir_is_a_channel(aws: Aws) -> None:
+    opener = Opener(aws, state=STATE_BUCKET)
+    address = Address(CHANNEL_BUCKET, "conda-forge")
+    channel, subdir = opener.channel_or_subdir(address)
+    assert (channel.name, subdir) == ("conda-forge", None)
+    aws.bucket(STATE_BUCKET).put(Subdir("", "conda-forge").head, b"{}", PRIVATE_JSON)
+    channel, subdir = opener.channel_or_subdir(address)
+    assert (channel.name, subdir) == ("", Subdir("", "conda-forge"))

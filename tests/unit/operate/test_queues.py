@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from moto import mock_aws
+
+from sluice.errors import Unavailable
+from sluice.operate.aws import Aws
+from sluice.operate.queues import depths
+from sluice.operate.redrive import redrive
+from sluice.operate.stack import Stack
+from sluice.operate.status import status
+from sluice.sqs import SqsQueue
+from tests.support.fake_stack import REGION, make_queues, stack_of
+from tests.support.operated import opened
+from tests.support.staged import A, World
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    monkeypatch.setattr("sluice.operate.redrive._WAIT_SECONDS", 0)  # moto's queues are one machine
+    with mock_aws():
+        aws = Aws(region=REGION)
+        yield stack_of(aws, make_queues(aws))
+
+
+def _send(stack: Stack, output: str, *bodies: str) -> None:
+    queue = SqsQueue(lambda: stack.aws.sqs, stack.output(output))
+    for body in bodies:
+        if "Merge" in output:
+            queue.send(body, group="c/noarch", deduplication_id=body)
+        else:
+            queue.send_all([body])
+
+
+def _bodies(stack: Stack, output: str) -> list[str]:
+    answer = stack.aws.sqs.receive_message(QueueUrl=stack.output(output), MaxNumberOfMessages=10)
+    return [message["Body"] for message in answer.get("Messages", [])]
+
+
+def test_depths_are_told_by_queue(stack: Stack) -> None:
+    _send(stack, "UploadQueueUrl", "1", "2")
+    _send(stack, "MergeDlqUrl", "3")
+    found = depths(stack)
+    assert {name: depth.messages for name, depth in found.items()} == {
+        "UploadQueue": 2,
+        "UploadDlq": 0,
+        "MergeQueue": 0,
+        "MergeDlq": 1,
+        "ReconcileQueue": 0,
+        "ReconcileDlq": 0,
+    }
+    assert [name for name, depth in found.items() if depth.dead_letters] == [
+        "UploadDlq",
+        "MergeDlq",
+        "ReconcileDlq",
+    ]
+
+
+def test_a_dead_letter_makes_a_status_unhealthy_and_a_waiting_message_does_not(
+    stack: Stack,
+) -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    channel = replace(opened(world), stack=stack)
+    _send(stack, "UploadQueueUrl", "1")
+    assert status(channel).healthy
+    _send(stack, "UploadDlqUrl", "2")
+    assert not status(channel).healthy
+
+
+def test_a_queue_that_is_gone_is_named(stack: Stack) -> None:
+    stack.aws.sqs.delete_queue(QueueUrl=stack.output("MergeDlqUrl"))
+    with pytest.raises(Unavailable, match=r"GetQueueAttributes .*MergeDlq"):
+        depths(stack)
+
+
+def test_messages_go_back_to_the_queue_that_they_came_from(stack: Stack) -> None:
+    uploads = [str(number) for number in range(25)]
+    _send(stack, "UploadDlqUrl", *uploads)
+    _send(stack, "MergeDlqUrl", "m1", "m2")
+    told: list[tuple[str, int]] = []
+    found = redrive(stack, on_progress=lambda queue, moved: told.append((queue, moved)))
+    assert found == {"UploadQueue": 25, "MergeQueue": 2, "ReconcileQueue": 0}
+    assert told[-1] == ("MergeQueue", 2)
+    assert {name: depth.messages for name, depth in depths(stack).items() if depth.messages} == {
+        "UploadQueue": 25,
+        "MergeQueue": 2,
+    }
+    assert _bodies(stack, "MergeQueueUrl") == ["m1", "m2"]
+
+
+def test_a_message_that_comes_back_twice_is_sent_both_times(stack: Stack) -> None:
+    for body in ("first", "second"):
+        _send(stack, "MergeDlqUrl", body)
+        assert redrive(stack)["MergeQueue"] == 1
+
+
+def test_a_queue_that_cannot_be_reached_is_named(stack: Stack) -> None:
+    _send(stack, "UploadDlqUrl", "1")
+    stack.aws.sqs.delete_queue(QueueUrl=stack.output("UploadQueueUrl"))
+    with pytest.raises(Unavailable, match=r"redriving .*UploadDlq after 0 messages"):
+        redrive(stack)
+    assert depths_of(stack, "UploadDlqUrl") == 1, "it is still there"
+
+
+def depths_of(stack: Stack, output: str) -> int:
+    """How many messages are in one queue, waiting or handed out."""
+    answer = stack.aws.sqs.get_queue_attributes(
+        QueueUrl=stack.output(output), AttributeNames=["All"]
+    )["Attributes"]
+    return int(answer["ApproximateNumberOfMessages"]) + int(
+        answer["ApproximateNumberOfMessagesNotVisible"]
+    )

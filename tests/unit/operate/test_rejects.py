@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import sluice
+from sluice.errors import Corrupt
+from sluice.fold import RULES
+from sluice.operate.advice import ADVICE, advice
+from sluice.operate.rejects import rejects
+from tests.support.operated import opened
+from tests.support.staged import NOARCH, A, B, World, indexed
+
+SOURCES = Path(sluice.__file__).parent
+REFUSALS = ("BadPackage", "BadConfig", "Problem", "Rejected")
+
+
+def _codes(path: Path) -> Iterator[str]:
+    """Every code that a source file gives a refusal as it stands there."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            given = [*node.args[:1], *(one.value for one in node.keywords if one.arg == "code")]
+            for value in given if node.func.id in REFUSALS else ():
+                if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                    yield value.value
+
+
+def test_there_is_advice_for_every_code_and_for_no_other() -> None:
+    found = {code for path in SOURCES.rglob("*.py") for code in _codes(path)}
+    assert len(found) > 30
+    assert found >= RULES
+    # Of the document itself: records whose timestamp the configuration rejects.
+    assert ADVICE.keys() == found | {"timestamp-in-future"}
+
+
+def test_advice_is_a_sentence() -> None:
+    assert all(text[0].isupper() and text.endswith(".") for text in ADVICE.values())
+
+
+def test_of_a_code_that_is_not_known_a_newer_sluice_is_asked() -> None:
+    assert "newer sluice" in advice("invented-later")
+
+
+def test_a_reject_is_told_with_what_to_do() -> None:
+    world = World()
+    world.add(A)
+    world.add_corrupt(B)
+    world.merge()
+    (found,) = rejects(opened(world))
+    assert (found.subdir, found.file, found.kind) == ("linux-64", B, "reject")
+    assert (found.code, found.sentence) == ("zip-invalid", f"{B} is no zip file.")
+    assert found.at == world.commit().at
+    assert found.advice == ADVICE["zip-invalid"]
+
+
+def test_a_configuration_that_cannot_be_used_is_a_problem() -> None:
+    world = World(subdir=NOARCH)
+    world.add(A)
+    world.configure("nonsense = 1")
+    world.merge()
+    (found,) = rejects(opened(world))
+    assert (found.kind, found.file, found.code) == ("problem", "sluice.toml", "config-invalid")
+    assert found.at is not None
+
+
+def test_a_warning_is_no_reject() -> None:
+    world = World()
+    staged = indexed(A, identity=world.upload(A), at=world.now_ms)
+    staged.record["timestamp"] = 4_000_000_000_000
+    world.stage(staged)
+    world.merge()
+    (found,) = rejects(opened(world))
+    assert (found.kind, found.code) == ("warning", "timestamp-in-future")
+
+
+def test_where_nothing_is_rejected_nothing_is_told() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    assert rejects(opened(world)) == []
+
+
+@pytest.mark.parametrize("body", [b"no JSON", b'{"format": 99}'])
+def test_a_document_that_cannot_be_read_is_named(body: bytes) -> None:
+    world = World()
+    world.add_corrupt(B)
+    world.merge()
+    world.state.upload(world.subdir.rejects, body)
+    with pytest.raises(Corrupt, match=world.subdir.rejects):
+        rejects(opened(world))
