@@ -10,9 +10,8 @@ from cyclopts import Parameter
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sluice.cli import words
 from sluice.cli.commits import render_commit
-from sluice.cli.options import DEFAULTS, Options
+from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.operate import history
 from sluice.operate.history import Generation, Log
 
@@ -24,8 +23,8 @@ def log(
     /,
     *,
     limit: Annotated[int, Parameter(alias="-n")] = 20,
-    follow: Annotated[bool, Parameter(alias="-f", negative=())] = False,
-    all_files: Annotated[bool, Parameter(negative=())] = False,
+    follow: Annotated[bool, FLAG, Parameter(alias="-f")] = False,
+    all_files: Annotated[bool, FLAG] = False,
     options: Options = DEFAULTS,
 ) -> None:
     """Tell what happened to a channel: its generations, the newest first, as far as they are kept.
@@ -48,6 +47,8 @@ def log(
         options.output.tell(found, partial(_render, all_files=all_files))
         return
     render = partial(_render_one, all_files=all_files)
+    for name in found.collected:
+        options.output.note(_collected(name))
     for one in reversed(found.generations):
         options.output.tell_line(one, render)
     look = partial(time.sleep, _LOOK_SECONDS)
@@ -61,11 +62,12 @@ def _render(found: Log, *, all_files: bool) -> RenderableType:
     ]
     if not parts:
         parts = [Text("Nothing has happened here that sluice knows of.")]
-    parts += [
-        Text(f"{words.cell(subdir)}: what was before has been collected.", style="dim")
-        for subdir in found.collected
-    ]
+    parts += [Text(_collected(subdir), style="dim") for subdir in found.collected]
     return Group(*parts)
+
+
+def _collected(subdir: str) -> str:
+    return f"{subdir}: what was before has been collected."
 
 
 def _render_one(one: Generation, *, all_files: bool) -> RenderableType:

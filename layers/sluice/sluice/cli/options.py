@@ -15,6 +15,9 @@ from sluice.operate.aws import Aws
 from sluice.operate.channel import Channel
 from sluice.operate.opening import Opener
 
+FLAG = Parameter(negative=(), show_default=False)
+"""For an option that is there or not."""
+
 _WHERE = Group("Where", sort_key=10)
 _HOW = Group("Output", sort_key=11)
 
@@ -22,25 +25,55 @@ _HOW = Group("Output", sort_key=11)
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Options:
-    """Where things are, and how to answer."""
+    """Where things are, and how to answer.  What each says stands in its help."""
 
-    stack: Annotated[str | None, Parameter(group=_WHERE)] = None
-    """Name of the stack that indexes the channel: tells of its state, queues and functions.
-    Else the variable SLUICE_STACK."""
-    state: Annotated[str | None, Parameter(group=_WHERE)] = None
-    """Name of the state bucket, where there is no stack. Else the variable SLUICE_STATE."""
-    endpoint_url: Annotated[str | None, Parameter(group=_WHERE)] = None
-    """URL of an S3 that is not AWS's. Else AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the
-    profile's."""
-    region: Annotated[str | None, Parameter(group=_WHERE)] = None
-    """Else AWS_REGION, AWS_DEFAULT_REGION or the profile's."""
-    profile: Annotated[str | None, Parameter(group=_WHERE)] = None
-    """Profile of the files of AWS, single sign-on included. Else AWS_PROFILE."""
-    path_style: Annotated[bool | None, Parameter(group=_WHERE)] = None
-    """Have the bucket in the path of URLs, and not in the host's name. Left out: in the path where
-    the endpoint is not AWS's."""
-    json: Annotated[bool, Parameter(group=_HOW, negative=())] = False
-    """Answer in JSON."""
+    stack: Annotated[
+        str | None,
+        Parameter(
+            group=_WHERE,
+            help="Name of the stack that indexes the channel: tells of its state, its queues and "
+            "its functions. Else the variable SLUICE_STACK.",
+        ),
+    ] = None
+    state: Annotated[
+        str | None,
+        Parameter(
+            group=_WHERE,
+            help="Name of the state bucket, where there is no stack. Else the variable "
+            "SLUICE_STATE.",
+        ),
+    ] = None
+    endpoint_url: Annotated[
+        str | None,
+        Parameter(
+            group=_WHERE,
+            help="URL of an S3 that is not AWS's, and of all else that is asked. Else "
+            "AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile's.",
+        ),
+    ] = None
+    region: Annotated[
+        str | None,
+        Parameter(
+            group=_WHERE,
+            help="Region of the buckets. Else AWS_REGION, AWS_DEFAULT_REGION or the profile's.",
+        ),
+    ] = None
+    profile: Annotated[
+        str | None,
+        Parameter(
+            group=_WHERE,
+            help="Profile in the files of the AWS CLI, single sign-on included. Else AWS_PROFILE.",
+        ),
+    ] = None
+    path_style: Annotated[
+        bool | None,
+        Parameter(
+            group=_WHERE,
+            help="Have the bucket in the path of URLs and not in the name of the host. Left out: "
+            "in the path where the endpoint is not AWS's.",
+        ),
+    ] = None
+    json: Annotated[bool, FLAG, Parameter(group=_HOW, help="Answer in JSON.")] = False
 
     def channel(self, address: str) -> Channel:
         """Open the channel at an address."""

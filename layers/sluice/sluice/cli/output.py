@@ -40,6 +40,10 @@ class Output:
         else:
             self.console.print(render(result))
 
+    def note(self, text: str) -> None:
+        """Say something on the way that is no part of the answer."""
+        self.errors.print(text, style="dim", markup=False, highlight=False)
+
     @contextmanager
     def busy(self, text: str) -> Iterator[Callable[[str], None]]:
         """Show on the terminal that work goes on, and what is said of it meanwhile."""

@@ -6,13 +6,12 @@ import time
 from functools import partial
 from typing import Annotated
 
-from cyclopts import Parameter
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sluice.cli import words
 from sluice.cli.exits import Exit
-from sluice.cli.options import DEFAULTS, Options
+from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.cli.output import table
 from sluice.operate.reconciling import reconcile_channel
 from sluice.reconcile.report import Counts, Report, SubdirReport
@@ -25,9 +24,9 @@ def reconcile(
     channel: str,
     /,
     *,
-    dry_run: Annotated[bool, Parameter(negative=())] = False,
-    re_extract: Annotated[bool, Parameter(negative=())] = False,
-    adopt: Annotated[bool, Parameter(negative=())] = False,
+    dry_run: Annotated[bool, FLAG] = False,
+    re_extract: Annotated[bool, FLAG] = False,
+    adopt: Annotated[bool, FLAG] = False,
     options: Options = DEFAULTS,
 ) -> Exit:
     """Have the stack compare a channel with its catalog and repair what differs; wait for the end.

@@ -1,0 +1,43 @@
+"""``python -m sluice.cli.reference``: the commands as Markdown, from their own definitions."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from sluice.cli.exits import Exit
+from sluice.cli.main import app
+
+_INTRODUCTION = (
+    "Installed with `pip install './layers/sluice[cli]'`. Every command takes the options "
+    "[that all commands have](#options-of-all-commands) besides its own, and exits with one of "
+    "[the same codes](#exit-codes)."
+)
+_SHARED = re.compile(r"\n\*\*Where\*\*:\n\n(.*?)\n\n\*\*Output\*\*:\n\n(.*?)\n(?=\n|\Z)", re.DOTALL)
+"""What every command says of the options that all commands have."""
+
+
+def reference() -> str:
+    """All commands with their options, then the options that all have, and the exit codes."""
+    made = app.generate_docs(usage_name="sluice", heading_level=1)
+    commands = made[made.index("\n## sluice ") :]
+    shared = {f"{where}\n{output}" for where, output in _SHARED.findall(commands)}
+    (options,) = shared  # they are declared once
+    parts = [
+        "# The command line",
+        _INTRODUCTION,
+        _SHARED.sub("", commands).strip(),
+        "## Options of all commands",
+        options,
+        "## Exit codes",
+        "\n".join(
+            ["| code | meaning |", "| --- | --- |"]
+            + [f"| {code.value} | {code.meaning} |" for code in Exit]
+        ),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    sys.argv = ["sluice"]  # else cyclopts takes this module for the program
+    sys.stdout.write(reference())

@@ -1,0 +1,59 @@
+"""The command line over a channel in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from sluice.cli.main import run
+from sluice.operate.address import Address
+from sluice.operate.channel import Channel
+from sluice.operate.opening import Opener
+from tests.support.operated import opened
+from tests.support.staged import World
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of one call."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The answer, where it is JSON."""
+        return json.loads(self.out)
+
+
+Call = Callable[..., Answer]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def sluice(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Call:
+    """Call the command line, which finds the world's channel at every address."""
+
+    def channel(_opener: Opener, address: Address, *, name: str | None = None) -> Channel:
+        return replace(opened(world), name=address.path if name is None else name)
+
+    monkeypatch.setattr(Opener, "channel", channel)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: str) -> Answer:
+        code = run(arguments)
+        printed = capsys.readouterr()
+        return Answer(code, printed.out, printed.err)
+
+    return call

@@ -1,0 +1,193 @@
+"""What the commands answer, and with what they exit."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluice.cli.exits import Exit
+from sluice.keys import REPODATA, Subdir
+from tests.support.staged import SUBDIR, A, B, World, rejected
+from tests.unit.cli.conftest import Call
+
+CHANNEL = "s3://channels/Conda/Default"
+LINUX = f"{CHANNEL}/linux-64"
+
+
+def test_a_healthy_channel_exits_with_0(sluice: Call, world: World) -> None:
+    world.add(A)
+    world.merge()
+    answer = sluice("status", CHANNEL)
+    assert answer.code == Exit.FINE
+    (line,) = [line for line in answer.out.splitlines() if line.startswith("linux-64")]
+    assert line.split()[1] == "1"
+    assert line.split()[-1] == "published"
+    told = sluice("status", CHANNEL, "--json").json
+    assert told["subdirs"][0]["packages"] == 1
+    assert told["queues"] is None
+
+
+def test_what_is_behind_is_named_and_exits_with_1(sluice: Call, world: World) -> None:
+    world.add(A)
+    world.merge()
+    world.channel.remove(SUBDIR.public(REPODATA))
+    answer = sluice("status", CHANNEL)
+    assert answer.code == Exit.DIFFERENT
+    assert "behind: repodata.json" in answer.out
+
+
+def test_log_tells_of_files_by_kind(sluice: Call, world: World) -> None:
+    world.add(A)
+    world.add_corrupt(B)
+    world.merge()
+    world.drop(A)
+    world.merge()
+    answer = sluice("log", CHANNEL)
+    assert answer.code == Exit.FINE
+    assert [line.split("  ")[0] for line in answer.out.splitlines() if line[0] != " "] == [
+        "linux-64 2",
+        "linux-64 1",
+    ]
+    assert f"  - {A}" in answer.out
+    assert f"  + {A}" in answer.out
+    assert f"  ! {B}" in answer.out
+
+
+def test_log_names_the_first_few_files_unless_all_are_asked_for(sluice: Call, world: World) -> None:
+    names = [f"alpha-{number}.0-0.conda" for number in range(1, 9)]
+    for name in names:
+        world.add(name)
+    world.merge()
+    assert "and 3 more added" in sluice("log", LINUX).out
+    assert all(name in sluice("log", LINUX, "--all-files").out for name in names)
+    (one,) = sluice("log", LINUX, "--json").json["generations"]
+    assert one["commit"]["added"] == names
+
+
+def test_log_says_that_older_generations_were_collected(sluice: Call, world: World) -> None:
+    world.add(A)
+    world.merge()
+    first = world.head().commit
+    assert first
+    world.add(B)
+    world.merge()
+    world.state.remove(SUBDIR.commit(first))
+    assert "linux-64: what was before has been collected." in sluice("log", CHANNEL).out
+
+
+def test_log_goes_on_until_it_is_interrupted(
+    sluice: Call, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add(A)
+    world.merge()
+
+    def happen(_seconds: float) -> None:
+        if world.head().generation > 1:
+            raise KeyboardInterrupt
+        world.add(B)
+        world.merge()
+
+    monkeypatch.setattr("time.sleep", happen)
+    answer = sluice("log", LINUX, "--follow", "--json")
+    assert answer.code == Exit.INTERRUPTED
+    lines = answer.out.splitlines()
+    assert ['"generation":1' in lines[0], '"generation":2' in lines[1]] == [True, True]
+
+
+def test_show_tells_of_one_generation(sluice: Call, world: World) -> None:
+    world.add(A)
+    world.add_corrupt(B)
+    world.merge()
+    answer = sluice("show", LINUX, "1")
+    assert "zip-invalid: beta-1.0-py312_0.conda is no zip file." in answer.out
+    assert "There were then: 1 packages, 1 rejects." in answer.out
+    assert sluice("show", LINUX, "1", "--json").json["commit"]["added"] == [A]
+
+
+def test_diff_exits_with_1_where_there_is_one(sluice: Call, world: World) -> None:
+    world.add(A)
+    world.merge()
+    world.add(B)
+    world.merge()
+    answer = sluice("diff", LINUX, "1", "2")
+    assert answer.code == Exit.DIFFERENT
+    assert answer.out.splitlines() == ["linux-64 1 → 2", f"  + {B}"]
+    assert sluice("diff", LINUX, "2", "2").code == Exit.FINE
+    (change,) = sluice("diff", LINUX, "1", "2", "--json").json["changes"]
+    assert (change["kind"], change["file"]) == ("added", B)
+
+
+def test_rejects_come_with_advice_and_exit_with_1(sluice: Call, world: World) -> None:
+    world.add(A)
+    world.merge()
+    assert sluice("rejects", CHANNEL).code == Exit.FINE
+    world.add_corrupt(B)
+    world.merge()
+    answer = sluice("rejects", CHANNEL)
+    assert answer.code == Exit.DIFFERENT
+    assert f"linux-64/{B}" in answer.out
+    assert "→ The file is damaged." in answer.out
+    assert sluice("rejects", CHANNEL, "--json").json[0]["code"] == "zip-invalid"
+
+
+def test_what_strangers_wrote_obeys_no_terminal(sluice: Call, world: World) -> None:
+    name = "\x1b[2Jalpha [bold]-1.0-0.conda"
+    identity = world.upload(name)
+    world.stage(rejected(name, identity=identity))
+    world.add(A)
+    world.merge()
+    for command in ("log", "rejects"):
+        out = sluice(command, CHANNEL).out
+        assert r"\x1b[2Jalpha [bold]-1.0-0.conda" in out
+        assert "\x1b" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("show", LINUX, "9"), "has no generation 9"),
+        (("show", f"{CHANNEL}/osx-64", "1"), "osx-64 is no subdir that sluice has indexed"),
+    ],
+)
+def test_what_is_not_there_exits_with_3(
+    sluice: Call, world: World, arguments: tuple[str, ...], told: str
+) -> None:
+    world.add(A)
+    world.merge()
+    answer = sluice(*arguments)
+    assert answer.code == Exit.FAILED
+    assert answer.out == ""
+    assert answer.err.startswith("sluice: ")
+    assert told in answer.err
+    assert answer.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("nonsense",), 'Unknown command "nonsense"'),
+        (("status",), "requires an argument"),
+        (("status", CHANNEL, "--nonsense"), "Unknown option"),
+        (("log", CHANNEL, "--limit", "many"), "Invalid value"),
+        (("status", "/a/folder"), "is no address of a channel"),
+        (("show", CHANNEL, "1"), "names no subdir"),
+        (("show", LINUX, "yesterday"), "neither a generation"),
+        (("reconcile", CHANNEL), "name it"),
+        (("redrive",), "name it"),
+    ],
+)
+def test_what_cannot_be_meant_exits_with_2(
+    sluice: Call, arguments: tuple[str, ...], told: str
+) -> None:
+    answer = sluice(*arguments)
+    assert answer.code == Exit.MISUSED
+    assert answer.out == ""
+    assert told in answer.err
+
+
+def test_a_service_that_does_not_answer_exits_with_3(sluice: Call, world: World) -> None:
+    world.add(A)
+    world.merge()
+    world.state.upload(Subdir(SUBDIR.channel, SUBDIR.name).head, b"no head")
+    answer = sluice("status", CHANNEL)
+    assert answer.code == Exit.FAILED
+    assert "heads/Conda%2FDefault/linux-64.json" in answer.err

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from sluice.cli.exits import Exit
+from sluice.cli.main import COMMANDS, app
+from sluice.cli.reference import reference
+from tests.unit.test_api import LAYER
+
+
+@pytest.mark.parametrize("name", [command.__name__ for command in COMMANDS])
+def test_every_command_is_in_it(name: str) -> None:
+    assert f"\n## sluice {name}\n\n```console\nsluice {name} " in reference()
+
+
+def test_options_that_all_commands_have_stand_there_once() -> None:
+    assert reference().count("`--endpoint-url STR`") == 1
+    assert reference().count("`--json`: Answer in JSON.") == 1
+
+
+@pytest.mark.parametrize("code", Exit)
+def test_every_exit_code_is_in_it_and_in_help(
+    code: Exit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert f"| {code.value} | {code.meaning} |" in reference()
+    app(["--help"], exit_on_error=False)
+    assert f"{code.value}: {code.meaning}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_it_is_printed_as_a_module() -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "sluice.cli.reference"],
+        env={"PYTHONPATH": str(LAYER)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout == reference()
