@@ -56,6 +56,12 @@ def test_a_function_imports_nothing_that_is_not_in_the_layer(layer: Path, functi
     assert (ran.stderr, ran.stdout.strip()) == ("", f"{paths[0]}/app.py")
 
 
+def test_the_layer_holds_neither_the_command_line_nor_what_it_imports(layer: Path) -> None:
+    assert (layer / "sluice" / "merge.py").exists()
+    assert not (layer / "sluice" / "cli").exists()
+    assert [name for name in ("rich", "cyclopts", "pygments") if (layer / name).exists()] == []
+
+
 def test_the_layer_carries_bytecode_where_this_python_can_make_it(layer: Path) -> None:
     sources = {path.relative_to(layer) for path in layer.glob("sluice/**/*.py")}
     compiled = {

@@ -1,0 +1,59 @@
+"""The program ``sluice`` as ``pip install './layers/sluice[cli]'`` makes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SOURCE = Path(__file__).parents[2] / "layers" / "sluice"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How one call of the program ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The answer, where it is JSON."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Program:
+    """The program in a folder of its own; what it imports beside itself is this environment's."""
+
+    folder: Path
+
+    @classmethod
+    def install(cls, folder: Path) -> Program:
+        """Have pip build the package and install it, without asking for anything else."""
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        asked = ["--no-deps", "--no-build-isolation", "--target", str(folder), str(SOURCE)]
+        subprocess.run([*pip, *asked], check=True)
+        return cls(folder)
+
+    @property
+    def path(self) -> Path:
+        """Of the program."""
+        return self.folder / "bin" / "sluice"
+
+    def run(self, *arguments: str, environment: Mapping[str, str]) -> Ran:
+        """Call it, with nothing in its environment but what is given."""
+        found = subprocess.run(
+            [self.path, *arguments],
+            env={"PATH": os.defpath, "PYTHONPATH": str(self.folder), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Ran(found.returncode, found.stdout, found.stderr)
