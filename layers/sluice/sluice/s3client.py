@@ -234,16 +234,19 @@ class S3Client:
 
 
 def make_client(
-    endpoint: Endpoint | None = None, credentials: Credentials | None = None
+    endpoint: Endpoint | None = None,
+    credentials: Credentials | None = None,
+    *,
+    ca_bundle: str | None = None,
 ) -> S3Client:
-    """Make a client; endpoint and credentials are those of the environment unless they are given.
+    """Make a client; what is not given comes from the environment.
 
-    Credentials are asked anew for each request, so those that expire may renew themselves.
-    Raises ``Misconfigured``.
+    ``ca_bundle`` is the path of a file with the certificates to trust.  Credentials are asked anew
+    for each request, so those that expire may renew themselves.  Raises ``Misconfigured``.
     """
     endpoint = endpoint or Endpoint.from_env(os.environ)
     session = URLLib3Session(
-        verify=os.environ.get("AWS_CA_BUNDLE") or True,  # type: ignore[arg-type] # a path, too
+        verify=ca_bundle or os.environ.get("AWS_CA_BUNDLE") or True,  # type: ignore[arg-type] # a path, too
         proxies=get_environ_proxies(endpoint.of("bucket")),
         timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),  # type: ignore[arg-type] # or both
         max_pool_connections=CONCURRENT_REQUESTS_MAX,

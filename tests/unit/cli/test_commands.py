@@ -99,7 +99,7 @@ def test_show_tells_of_one_generation(sluice: Call, world: World) -> None:
     world.merge()
     answer = sluice("show", LINUX, "1")
     assert "zip-invalid: beta-1.0-py312_0.conda is no zip file." in answer.out
-    assert "There were then: 1 packages, 1 rejects." in answer.out
+    assert "There were 1 package and 1 reject then." in answer.out
     assert sluice("show", LINUX, "1", "--json").json["commit"]["added"] == [A]
 
 

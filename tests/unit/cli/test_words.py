@@ -31,3 +31,8 @@ def test_ages(ago_ms: int, told: str) -> None:
 def test_moments_are_in_utc() -> None:
     assert words.moment(1_750_000_000_000) == "2025-06-15 15:06:40Z"
     assert words.moment(None) == words.age(None, now=0) == ""
+
+
+def test_counts_have_a_plural() -> None:
+    told = [words.counted(count, "package") for count in (0, 1, 1200)]
+    assert told == ["0 packages", "1 package", "1,200 packages"]

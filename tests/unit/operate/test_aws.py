@@ -18,6 +18,7 @@ aws_secret_access_key = secret
 
 [profile minio]
 region = us-east-1
+ca_bundle = /of/the/profile.pem
 endpoint_url = http://127.0.0.1:1/
 aws_access_key_id = of-the-profile
 aws_secret_access_key = secret
@@ -70,6 +71,19 @@ def test_a_profile_brings_region_endpoint_and_credentials(monkeypatch: pytest.Mo
     assert _url(Aws(profile="minio")) == "http://127.0.0.1:1/b"
     assert _url(Aws(profile="by-service")) == "http://127.0.0.1:2/b"
     assert _key(Aws(profile="minio")) == "of-the-profile"
+
+
+def test_a_profile_says_whom_to_trust(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    trusted: list[str | None] = []
+
+    def make(*_settings: Any, ca_bundle: str | None) -> None:
+        trusted.append(ca_bundle)
+
+    monkeypatch.setattr("sluice.s3client.make_client", make)
+    for profile in ("minio", "plain"):
+        Aws(profile=profile).bucket("b")
+    assert trusted == ["/of/the/profile.pem", None]
 
 
 def test_a_profile_may_be_named_by_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:

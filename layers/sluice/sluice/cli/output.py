@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 T = TypeVar("T")
+
+_PIPED_COLUMNS = 2000
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Output:
     @cached_property
     def console(self) -> Console:
         """The terminal, or the file, that takes answers."""
-        return Console(highlight=False)
+        return Console(highlight=False, width=_width())
 
     @cached_property
     def errors(self) -> Console:
@@ -66,10 +69,20 @@ def table(*columns: str, rows: Iterable[Iterable[object]], right: Iterable[str] 
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     numbers = set(right)
     for column in columns:
-        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        made.add_column(
+            column,
+            justify="right" if column in numbers else "left",
+            overflow="fold",
+            no_wrap=column in numbers,
+        )
     for row in rows:
         made.add_row(*[cell if isinstance(cell, Text) else Text(str(cell)) for cell in row])
     return made
+
+
+def _width() -> int | None:
+    """``None`` for that of the terminal; lines that go elsewhere are not wrapped."""
+    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPED_COLUMNS
 
 
 def _plain(value: Any) -> Any:

@@ -65,8 +65,8 @@ def reconcile(
 def _progress(report: Report) -> str:
     counts = report.counts
     return (
-        f"reconciling: {words.number(counts.subdirs)} subdirs, "
-        f"{words.number(counts.objects)} packages"
+        f"reconciling: {words.counted(counts.subdirs, 'subdir')}, "
+        f"{words.counted(counts.objects, 'package')}"
     )
 
 
@@ -76,9 +76,10 @@ def _render(report: Report) -> RenderableType:
     counts = report.counts
     parts: list[RenderableType] = [
         Text(
-            f"run {report.run}{would}: {words.number(counts.subdirs)} subdirs, "
-            f"{words.number(counts.objects)} packages, {words.number(counts.repairs)} differences, "
-            f"{words.number(counts.collected)} objects collected"
+            f"run {report.run}{would}: {words.counted(counts.subdirs, 'subdir')}, "
+            f"{words.counted(counts.objects, 'package')}, "
+            f"{words.counted(counts.repairs, 'difference')}, "
+            f"{words.counted(counts.collected, 'object')} collected"
         )
     ]
     if subdirs:

@@ -45,4 +45,4 @@ def _parts(one: Finding) -> list[RenderableType]:
         (f"{one.kind}: {words.cell(one.code)}", _STYLES[one.kind]),
     )
     sentence, advice = Text(words.cell(one.sentence)), Text(f"→ {one.advice}", style="green")
-    return [title, Padding(sentence, (0, 0, 0, 2)), Padding(advice, (0, 0, 1, 2))]
+    return [title, *(Padding(text, (0, 0, 0, 2), expand=False) for text in (sentence, advice))]

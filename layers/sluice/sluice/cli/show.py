@@ -39,6 +39,7 @@ def _render(shown: Shown) -> RenderableType:
     if shown.packages is None or shown.rejects is None:
         parts.append(Text("What else there was then has been collected.", style="dim"))
     else:
-        there = f"{words.number(shown.packages)} packages, {words.number(shown.rejects)} rejects"
-        parts.append(Text(f"There were then: {there}."))
+        packages = words.counted(shown.packages, "package")
+        rejects = words.counted(shown.rejects, "reject")
+        parts.append(Text(f"There were {packages} and {rejects} then."))
     return Group(*parts)

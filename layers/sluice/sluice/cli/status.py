@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -9,8 +11,13 @@ from sluice.cli import words
 from sluice.cli.exits import Exit
 from sluice.cli.options import DEFAULTS, Options
 from sluice.cli.output import table
+from sluice.operate.queues import KINDS, Depth
 from sluice.operate.status import Status, SubdirStatus
 from sluice.operate.status import status as look
+
+_NUMBERS = ("generation", "committed", "packages", "index", "rejects", "staged", "unseen for")
+_COLUMNS = ("subdir", *_NUMBERS, "state")
+_QUEUE_COLUMNS = ("queue", "waiting", "delayed", "handled", "dead letters")
 
 
 def status(channel: str, /, *, options: Options = DEFAULTS) -> Exit:
@@ -31,19 +38,7 @@ def status(channel: str, /, *, options: Options = DEFAULTS) -> Exit:
 
 def _render(found: Status) -> RenderableType:
     parts: list[RenderableType] = [
-        table(
-            "subdir",
-            "generation",
-            "committed",
-            "packages",
-            "index",
-            "rejects",
-            "staged",
-            "not visible since",
-            "state",
-            rows=(_row(one, now=found.at) for one in found.subdirs),
-            right=("generation", "packages", "index", "rejects", "staged"),
-        )
+        table(*_COLUMNS, rows=(_row(one, now=found.at) for one in found.subdirs), right=_NUMBERS)
     ]
     if not found.subdirs:
         parts = [Text("sluice knows no subdir of this channel.")]
@@ -51,25 +46,20 @@ def _render(found: Status) -> RenderableType:
         Text(words.cell(problem), style="red") for one in found.subdirs for problem in one.problems
     ]
     if found.queues:
-        parts.append(
-            table(
-                "queue",
-                "waiting",
-                "delayed",
-                "handled",
-                rows=(
-                    (
-                        Text(name, style="red" if one.dead_letters and one.messages else ""),
-                        words.number(one.waiting),
-                        words.number(one.delayed),
-                        words.number(one.handled),
-                    )
-                    for name, one in found.queues.items()
-                ),
-                right=("waiting", "delayed", "handled"),
-            )
-        )
+        rows = [_queue_row(kind, found.queues) for kind in KINDS]
+        parts += [Text(), table(*_QUEUE_COLUMNS, rows=rows, right=_QUEUE_COLUMNS[1:])]
     return Group(*parts)
+
+
+def _queue_row(kind: str, queues: Mapping[str, Depth]) -> list[object]:
+    alive, dead = queues[f"{kind}Queue"], queues[f"{kind}Dlq"].messages
+    return [
+        f"{kind}Queue",
+        words.number(alive.waiting),
+        words.number(alive.delayed),
+        words.number(alive.handled),
+        Text(words.number(dead), style="red" if dead else ""),
+    ]
 
 
 def _row(one: SubdirStatus, *, now: int) -> list[object]:

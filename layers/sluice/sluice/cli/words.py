@@ -41,6 +41,11 @@ def number(count: int) -> str:
     return f"{count:,}"
 
 
+def counted(count: int, noun: str) -> str:
+    """So many things, of a noun with a regular plural."""
+    return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {noun}s"
+
+
 def cell(value: object) -> str:
     """Anything as one cell of a table: what strangers wrote obeys no terminal."""
     return "" if value is None else printable(str(value))

@@ -78,7 +78,8 @@ class Aws:
     @cached_property
     def _s3(self) -> s3client.S3Client:
         endpoint = Endpoint(self._region, self._s3_url, self.path_style)
-        return s3client.make_client(endpoint, self._credentials)
+        trusted = self._session.get_config_variable("ca_bundle")
+        return s3client.make_client(endpoint, self._credentials, ca_bundle=trusted)
 
     @cached_property
     def _session(self) -> Session:
