@@ -168,6 +168,7 @@ def test_what_is_not_there_exits_with_3(
         (("status",), "requires an argument"),
         (("status", CHANNEL, "--nonsense"), "Unknown option"),
         (("log", CHANNEL, "--limit", "many"), "Invalid value"),
+        (("log", CHANNEL, "--limit", "0"), "Invalid value"),
         (("status", "/a/folder"), "is no address of a channel"),
         (("show", CHANNEL, "1"), "names no subdir"),
         (("show", LINUX, "yesterday"), "neither a generation"),
@@ -191,3 +192,15 @@ def test_a_service_that_does_not_answer_exits_with_3(sluice: Call, world: World)
     answer = sluice("status", CHANNEL)
     assert answer.code == Exit.FAILED
     assert "heads/Conda%2FDefault/linux-64.json" in answer.err
+
+
+def test_a_mistake_of_ours_does_not_look_like_a_difference(
+    sluice: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_channel: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("sluice.cli.status.look", fail)
+    answer = sluice("status", CHANNEL)
+    assert answer.code == Exit.FAILED
+    assert "ZeroDivisionError" in answer.err

@@ -33,6 +33,16 @@ services = local
 s3 =
   endpoint_url = http://127.0.0.1:2
 
+[profile single-sign-on]
+region = us-east-1
+sso_session = us
+sso_account_id = 123456789012
+sso_role_name = reader
+
+[sso-session us]
+sso_region = us-east-1
+sso_start_url = https://127.0.0.1:1/start
+
 [profile external]
 region = us-east-1
 credential_process = {process}
@@ -94,6 +104,11 @@ def test_a_profile_may_be_named_by_a_variable(monkeypatch: pytest.MonkeyPatch) -
 
 def test_credentials_may_come_from_a_process() -> None:
     assert _key(Aws(profile="external")) == "from-a-process"
+
+
+def test_a_login_that_has_expired_is_told_of_at_once() -> None:
+    with pytest.raises(Misconfigured, match=r"no AWS credentials: .*SSO"):
+        Aws(profile="single-sign-on").bucket("b")
 
 
 def test_what_is_given_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:

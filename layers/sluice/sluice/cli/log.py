@@ -7,6 +7,7 @@ from functools import partial
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -22,7 +23,7 @@ def log(
     channel: str,
     /,
     *,
-    limit: Annotated[int, Parameter(alias="-n")] = 20,
+    limit: Annotated[int, Parameter(alias="-n", validator=Number(gte=1))] = 20,
     follow: Annotated[bool, FLAG, Parameter(alias="-f")] = False,
     all_files: Annotated[bool, FLAG] = False,
     options: Options = DEFAULTS,

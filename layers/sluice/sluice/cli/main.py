@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
@@ -67,6 +69,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return exit_of(error)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
+    except BrokenPipeError:  # whoever reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
+        return Exit.FAILED
+    except Exception:  # noqa: BLE001 - Python's own exit code would mean that something differs
+        traceback.print_exc()
+        return Exit.FAILED
     return Exit.FINE if code is None else int(code)
 
 

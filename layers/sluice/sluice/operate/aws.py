@@ -97,13 +97,14 @@ class Aws:
     def _credentials(self) -> Credentials:
         try:
             found = self._session.get_credentials()
+            if found is not None:
+                found.get_frozen_credentials()  # a login that has expired is told of at once
+                return found
         except BotoCoreError as error:
             raise Misconfigured(f"no AWS credentials: {error}") from error
-        if found is None:
-            raise Misconfigured(
-                "there are no AWS credentials; give a profile, or set the variables of AWS"
-            )
-        return found
+        raise Misconfigured(
+            "there are no AWS credentials; give a profile, or set the variables of AWS"
+        )
 
     @property
     def _region(self) -> str:
