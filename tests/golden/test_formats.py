@@ -17,7 +17,7 @@ from msgspec import structs
 from sluice import staging, zstd
 from sluice.catalog import codec, commit, leaf, render, tree
 from sluice.catalog.codec import unpack_json
-from sluice.catalog.commit import Commit, Head
+from sluice.catalog.commit import Amendment, Commit, Head
 from sluice.catalog.leaf import Leaf, Pin, Record, Reject
 from sluice.catalog.tree import Node, PatchInForce, Tree
 from sluice.errors import TooNew
@@ -69,6 +69,15 @@ COMMIT = Commit(
     rejected=["gamma-1-0.conda"],
     taken_over=5,
     taken_over_shards="5a" * 32,
+)
+COMMIT_OF_A_PERSON = structs.replace(
+    COMMIT,
+    amendment=Amendment(
+        reason="Built with the wrong compiler.",
+        rolled_back_to=5,
+        pinned=["gamma-1-0.conda"],
+        unpinned=["beta-1-0.conda"],
+    ),
 )
 LEAF = Leaf(
     at=AT,
@@ -162,6 +171,11 @@ EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
         COMMIT,
         lambda body: commit.decode_commit(body, what="commit"),
     ),
+    "commit-of-a-person.json": (
+        commit.encode_commit(COMMIT_OF_A_PERSON),
+        COMMIT_OF_A_PERSON,
+        lambda body: commit.decode_commit(body, what="commit"),
+    ),
     "marks.json": (encode_marks(MARKS), MARKS, decode_marks),
     "leaf.msgpack.zst": (
         render.render("alpha", LEAF.entries, at=AT).leaf_body,
@@ -241,6 +255,17 @@ def test_a_commit_is_this_document() -> None:
         '"added":["alpha-1!2.0+cpu-h1_0.conda"],"replaced":["beta-1-0.conda"],'
         '"removed":["gamma-1-0.conda"],"rejected":["gamma-1-0.conda"],"taken_over":5,'
         f'"taken_over_shards":"{"5a" * 32}","config":null,"patch":null,"format":1}}'
+    )
+
+
+def test_what_a_person_decided_is_one_more_key_of_a_commit() -> None:
+    by_merge, by_person = (
+        (FOLDER / name).read_text() for name in ("commit.json", "commit-of-a-person.json")
+    )
+    assert by_person == by_merge.replace(
+        ',"format":1}',
+        ',"amendment":{"reason":"Built with the wrong compiler.","rolled_back_to":5,'
+        '"pinned":["gamma-1-0.conda"],"unpinned":["beta-1-0.conda"]},"format":1}',
     )
 
 

@@ -11,7 +11,8 @@ SluiceError
 ├── UnknownEvent    no event or request of any known form: let it go to the dead-letter queue
 ├── Misconfigured   the environment of the function is wrong: fail at once
 ├── Misused         a person asked for something in a way that cannot be: say what to ask for
-└── NotFound        what a person asked for is not there: say so
+├── NotFound        what a person asked for is not there: say so
+└── Occupied        what a person asked for would spoil what is there: say so
 """
 
 from __future__ import annotations
@@ -87,3 +88,7 @@ class Misused(SluiceError):
 
 class NotFound(SluiceError):
     """A stack, a subdir or a generation that a person named is not there."""
+
+
+class Occupied(SluiceError):
+    """Where a person wants something to be there is something else that would be spoilt."""

@@ -41,6 +41,8 @@ RULES = frozenset(
 
 News = Mapping[str, Verdict | None]
 """By filename: what is known now of the object that is there, or ``None``: it is gone."""
+Edits = Mapping[str, Entry | None]
+"""By filename: what a person wants of one package name, or ``None``: nothing."""
 
 
 def settle(records: Iterable[AboutFile], observed: Mapping[str, Identity | None]) -> News:
@@ -72,6 +74,12 @@ def apply(entries: Entries, news: News, *, at: int) -> dict[str, Entry]:
         else:
             after[filename] = _judge(entries.get(filename), verdict, at=at)
     return after
+
+
+def edit(entries: Entries, edits: Edits) -> dict[str, Entry]:
+    """The entries of one package name as a person wants them."""
+    after = {**entries, **edits}
+    return {filename: entry for filename, entry in after.items() if entry is not None}
 
 
 def over(theirs: Entries, ours: Entries) -> dict[str, Entry]:

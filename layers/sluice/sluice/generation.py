@@ -11,24 +11,26 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import partial
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from sluice import fold, headers
 from sluice.base import Base
 from sluice.catalog import render, tree
 from sluice.catalog.codec import digest
-from sluice.catalog.commit import Commit, Head, encode_commit
+from sluice.catalog.commit import Amendment, Commit, Head, encode_commit
 from sluice.catalog.leaf import Entries, Kept, Record, Reject
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.render import Rendered
 from sluice.catalog.tree import Node, Tree
 from sluice.concurrency import Gather, Started, chunks
-from sluice.fold import Difference, News
+from sluice.fold import Difference, Edits, News
 from sluice.inputs import Chosen
 from sluice.keys import Subdir, package_name
 from sluice.limits import NAMES_AT_ONCE
 from sluice.store import ObjectStore
 from sluice.view import PLAIN, Rules
+
+NO_EDITS: Mapping[str, Edits] = {}
 
 
 @dataclass(slots=True)
@@ -77,17 +79,19 @@ class GenerationWriter:
         at: int,
         rules: Rules = PLAIN,
         anew: AbstractSet[str] = frozenset(),
+        edits: Mapping[str, Edits] = NO_EDITS,
     ) -> Draft:
         """Write leaves and shards of what ``news`` and ``base`` change about ``parent``.
 
         The base is what stood in the subdir before sluice, see ``fold.over``.  ``anew``: names
-        that are written even where nothing changes.
+        that are written even where nothing changes.  ``edits``: what a person wants, by package
+        name, whatever the news.
         """
         by_name: dict[str, dict[str, fold.Verdict | None]] = {}
         for filename, verdict in news.items():
             by_name.setdefault(package_name(filename), {})[filename] = verdict
         draft = Draft(at)
-        touched = by_name.keys() | base.names.keys() | anew
+        touched = by_name.keys() | edits.keys() | base.names.keys() | anew
         for names in chunks(sorted(touched), NAMES_AT_ONCE):
             known = self.catalog.entries([parent.names.get(name) for name in names])
             changed: dict[str, Entries] = {}
@@ -97,7 +101,8 @@ class GenerationWriter:
                     isinstance(entry, Record | Kept) for entry in taken.values()
                 )
                 before = fold.over(taken, old)
-                after = fold.apply(before, by_name.get(name, {}), at=at)
+                judged = fold.apply(before, by_name.get(name, {}), at=at)
+                after = fold.edit(judged, edits.get(name, {}))
                 if after != old or name in anew:
                     changed[name] = after
                     draft.difference.note(before, after)
@@ -112,7 +117,7 @@ class GenerationWriter:
             )
         return draft
 
-    def commit(
+    def commit(  # noqa: PLR0913 - a generation is made of that much
         self,
         parent: Tree,
         head: Head,
@@ -122,11 +127,13 @@ class GenerationWriter:
         public: bool,
         writer: str,
         chosen: Chosen | None = None,
+        amendment: Amendment | UnsetType = UNSET,
     ) -> Head:
         """Write tree and commit of a draft, and return the head that would name them.
 
         All that the head refers to is there then.
         ``chosen``: what it is made of beside its packages, if that was looked at.
+        ``amendment``: what a person decided, if that is what it is about.
         """
         generation = max(head.generation, base.generation) + 1
         grown = tree.grow(
@@ -156,6 +163,7 @@ class GenerationWriter:
                 taken_over_shards=shards_digest,
                 config=grown.inputs.config.digest if grown.inputs else None,
                 patch=_patch_digest(grown),
+                amendment=amendment,
             )
         )
         commit_digest = digest(commit_body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from sluice import headers
 from sluice.catalog.codec import FORMAT, unpack_json
@@ -12,6 +13,17 @@ from sluice.errors import Unavailable
 from sluice.keys import Subdir
 from sluice.limits import WRITE_ATTEMPTS_MAX
 from sluice.store import ETag, ObjectStore
+
+
+class Amendment(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person decided, where it was no merge that made a generation."""
+
+    reason: str
+    rolled_back_to: int | None = None
+    """The generation whose content this one has; ``None`` where it was no rollback."""
+    pinned: list[str] = []
+    """Files kept out from here on."""
+    unpinned: list[str] = []
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +49,8 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the channel configuration in force."""
     patch: str | None = None
     """Digest of the patch instructions in force."""
+    amendment: Amendment | UnsetType = UNSET
+    """Absent in what merges commit."""
     format: int = FORMAT
 
 

@@ -20,6 +20,8 @@ NEVER_OUTDATED = 2**31 - 1
 """Extractor version of a node that has only pins: there is nothing to read again."""
 
 _LISTING_DIGEST_BYTES = 16
+_PINNED = "pinned"
+"""Instead of an ETag, which has quotes."""
 
 
 class _Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -113,10 +115,15 @@ def decode(body: bytes, *, what: str) -> Leaf:
 
 
 def listed(entries: Entries) -> Iterator[Listed]:
-    """The entries' files as a LIST would show them; a pin may be on a file that is not there."""
+    """The entries' files as a LIST would show them; a pin may be on a file that is not there.
+
+    One that is pinned out is as no LIST shows it, so that reconcile always looks at its leaf: for
+    a pin, even the same bytes uploaded again are another object.
+    """
     for filename, entry in entries.items():
         if entry.identity:
-            yield Listed(filename, entry.identity.etag, entry.identity.size)
+            etag = _PINNED if isinstance(entry, Pin) else entry.identity.etag
+            yield Listed(filename, etag, entry.identity.size)
 
 
 def listing_digest(files: Iterable[Listed]) -> bytes:

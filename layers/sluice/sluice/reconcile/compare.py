@@ -98,8 +98,11 @@ def _kind(found: Identity | None, entry: Entry | None, criteria: Criteria) -> Ki
         return Kind.MISSING
     if found is None:
         return Kind.GONE if entry.identity else None  # what stands without one may be elsewhere
-    # As in the digest: the time of an upload tells nothing that its content does not.
+    # As in the digest: the time of an upload tells nothing that its content does not, but to
+    # bring back what was pinned out.
     judged = entry.identity
     if judged is None or (judged.etag, judged.size) != (found.etag, found.size):
+        return Kind.CHANGED
+    if isinstance(entry, Pin) and judged.modified != found.modified:
         return Kind.CHANGED
     return Kind.OUTDATED if criteria.outdated(entry) else None

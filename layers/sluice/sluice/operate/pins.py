@@ -1,0 +1,172 @@
+"""Keeping files out of the index on purpose, and letting them in again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from sluice.catalog.commit import Amendment
+from sluice.catalog.leaf import NEVER_OUTDATED, Entry, Pin, Record
+from sluice.debounce import DEBOUNCE_SECONDS_MIN
+from sluice.errors import NotFound
+from sluice.extract import Extractor, extract
+from sluice.fold import Edits
+from sluice.identity import Identity
+from sluice.keys import PackageKey, Subdir, package_name
+from sluice.observe import Observation
+from sluice.operate.amend import Amended, Decision, Present, amend, read_present
+from sluice.operate.channel import Channel
+from sluice.operate.here import Errands
+from sluice.operate.subdirs import find_subdirs
+
+_NEVER_THE_LAST = 2
+"""Of tries to read a package: who asks for it here sees when that fails."""
+
+
+class PinnedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that is kept out of the index."""
+
+    subdir: str
+    file: str
+    since: int
+    """ms since the epoch."""
+    reason: str
+
+
+class Unpinned(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the pins of one subdir."""
+
+    subdir: str
+    files: list[str]
+    generation: int | None
+    """The new one; ``None`` where a merge was faster, and the pins are gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Files that were pinned out."""
+
+    amended: Amended | None
+    """``None`` where nothing had to be done."""
+    identities: Mapping[str, Identity]
+    """The objects that are kept out, by filename."""
+
+
+def pins(channel: Channel) -> list[PinnedFile]:
+    """Every pin of a channel, by subdir and file.
+
+    Reads every leaf, for nothing else tells where there are pins: seconds for ten thousand names.
+    """
+    return [
+        PinnedFile(subdir=subdir.name, file=filename, since=entry.at, reason=entry.reason)
+        for subdir in find_subdirs(channel)
+        for filename, entry in sorted(_all_entries(channel, subdir))
+        if isinstance(entry, Pin)
+    ]
+
+
+def pin(channel: Channel, subdir: Subdir, files: Collection[str], *, reason: str) -> Kept:
+    """Keep files of one subdir out of the index, as the objects that are there now.
+
+    Another object under the same name is indexed again.  Raises ``NotFound`` for a file that is
+    neither in the bucket nor in the catalog, before anything is done, ``Unavailable`` and
+    ``Corrupt``.
+    """
+    there: dict[str, Identity] = {}
+
+    def decide(present: Present) -> Decision:
+        there.clear()
+        observation = Observation(channel.public, subdir, channel.gather)
+        there.update({file: found for file, found in observation.of(files).items() if found})
+        edits: dict[str, dict[str, Entry | None]] = {}
+        for name, of_name in _by_name(files).items():
+            known = dict(present.entries(name))[name]
+            missing = [file for file in of_name if file not in there and file not in known]
+            if missing:
+                raise NotFound(f"there is no {subdir.public(missing[0])} in {channel.bucket}")
+            for file in of_name:
+                old, found = known.get(file), there.get(file)
+                if found is None:
+                    if isinstance(old, Record):  # its removal is on the way
+                        edits.setdefault(name, {})[file] = None
+                elif not (isinstance(old, Pin) and old.identity == found):
+                    edits.setdefault(name, {})[file] = Pin(
+                        identity=found, extractor=NEVER_OUTDATED, at=channel.clock(), reason=reason
+                    )
+        pinned = sorted(
+            file for of_name in edits.values() for file, kept in of_name.items() if kept
+        )
+        return Decision(edits, Amendment(reason=reason, pinned=sorted(pinned)))
+
+    amended = amend(channel, subdir, decide)
+    return Kept(amended, dict(there))
+
+
+def unpin(
+    channel: Channel, subdir: Subdir, files: Collection[str], *, reason: str = ""
+) -> Unpinned:
+    """Let files of one subdir into the index again, as what they are now.
+
+    Each is read again here, as extract does, and staged before the pin goes, so that whoever is
+    killed in between leaves the pin and nothing else.  It is in the index with the next merge.
+    Raises ``NotFound`` for a file that is not pinned, before anything is done, ``Unavailable`` and
+    ``Corrupt``.
+    """
+    present = read_present(channel, subdir)
+    _insist_on_pins(present, subdir, files)
+    extractor = Extractor(
+        channel=channel.public,
+        state=channel.state,
+        queue=Errands(),  # amend asks for the merge
+        clock=channel.clock,
+        unique=channel.unique,
+        debounce_seconds=DEBOUNCE_SECONDS_MIN,
+        trust_uploader_digests=False,  # a stack may have been told so
+        receives_max=_NEVER_THE_LAST,
+    )
+
+    def decide(present: Present) -> Decision:
+        edits: dict[str, Edits] = {}
+        for name, of_name in _by_name(files).items():
+            known = dict(present.entries(name))[name]
+            pinned = [file for file in of_name if isinstance(known.get(file), Pin)]
+            if pinned:
+                edits[name] = dict.fromkeys(pinned)
+        unpinned = sorted(file for of_name in edits.values() for file in of_name)
+        # Each time anew: who won the head may have consumed what was staged before.
+        for file in unpinned:
+            extract(extractor, PackageKey(subdir, file))
+        return Decision(edits, Amendment(reason=reason, unpinned=unpinned))
+
+    amended = amend(channel, subdir, decide)
+    return Unpinned(
+        subdir=subdir.name,
+        files=sorted(files),
+        generation=amended.generation if amended else None,
+    )
+
+
+def _insist_on_pins(present: Present, subdir: Subdir, files: Iterable[str]) -> None:
+    for name, of_name in _by_name(files).items():
+        known = dict(present.entries(name))[name]
+        for file in of_name:
+            if not isinstance(known.get(file), Pin):
+                raise NotFound(f"{subdir.public(file)} is not pinned")
+
+
+def _all_entries(channel: Channel, subdir: Subdir) -> Iterable[tuple[str, Entry]]:
+    try:
+        present = read_present(channel, subdir)
+    except NotFound:  # only staged as yet
+        return
+    for _, entries in present.entries(*present.tree.names):
+        yield from entries.items()
+
+
+def _by_name(files: Iterable[str]) -> dict[str, list[str]]:
+    by_name: dict[str, list[str]] = {}
+    for file in sorted(set(files)):
+        by_name.setdefault(package_name(file), []).append(file)
+    return by_name

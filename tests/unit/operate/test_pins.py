@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from msgspec import UNSET
+
+from sluice.catalog.leaf import Pin
+from sluice.errors import NotFound, Unavailable
+from sluice.keys import Subdir
+from sluice.operate.pins import PinnedFile, pin, pins, unpin
+from sluice.operate.settle import is_published, publish
+from tests.support.channel import Package, conda
+from tests.support.operated import opened
+from tests.support.repairs import Repairs, is_quiet
+from tests.support.staged import SUBDIR, A, B, World
+
+PACKAGE = conda(
+    {"name": "real", "version": "1.0", "build": "0", "build_number": 0, "subdir": "linux-64"}
+)
+REAL = PACKAGE.filename
+
+
+def with_real(package: Package = PACKAGE) -> World:
+    """A package that can be read, in the index."""
+    world = World()
+    world.add(package.filename, package.body)
+    world.add(A)
+    world.merge()
+    return world
+
+
+def keep_out(world: World, *files: str, reason: str = "Broken.") -> None:
+    world.tick()
+    pin(opened(world), world.subdir, files, reason=reason)
+    world.merge()
+
+
+def let_in(world: World, *files: str) -> None:
+    world.tick()
+    unpin(opened(world), world.subdir, files)
+    world.merge()
+
+
+def test_what_is_pinned_leaves_the_index_and_is_listed() -> None:
+    world = with_real()
+    keep_out(world, REAL)
+    at = world.now_ms - 1000
+    assert list(world.published()) == [A]
+    assert pins(opened(world)) == [
+        PinnedFile(subdir="linux-64", file=REAL, since=at, reason="Broken.")
+    ]
+    amendment = world.commit().amendment
+    assert amendment is not UNSET
+    assert (amendment.pinned, amendment.reason, amendment.rolled_back_to) == (
+        [REAL],
+        "Broken.",
+        None,
+    )
+
+
+def test_a_file_can_be_pinned_before_it_is_indexed() -> None:
+    world = with_real()
+    world.add(B)
+    keep_out(world, B)
+    assert B not in world.published()
+    assert isinstance(world.entries()[B], Pin)
+
+
+def test_a_file_that_is_nowhere_cannot_be_pinned() -> None:
+    world = with_real()
+    head = world.head()
+    with pytest.raises(NotFound, match=f"no Conda/Default/linux-64/{B} in channels"):
+        pin(opened(world), SUBDIR, [A, B], reason="Broken.")
+    assert world.head() == head
+
+
+def test_pinning_again_changes_nothing() -> None:
+    world = with_real()
+    keep_out(world, REAL)
+    generation = world.head().generation
+    assert pin(opened(world), SUBDIR, [REAL], reason="Again.").amended is None
+    assert world.head().generation == generation
+
+
+def test_what_is_unpinned_is_read_again_and_is_in_the_index_with_the_next_merge() -> None:
+    world = with_real()
+    before = world.published()[REAL]
+    keep_out(world, REAL)
+    let_in(world, REAL)
+    after = world.published()[REAL]
+    assert after["sha256"] == before["sha256"]
+    assert after["depends"] == []
+    assert pins(opened(world)) == []
+    assert json.loads(world.body())["removed"] == []
+    assert world.staged() == []
+
+
+def test_history_tells_what_was_unpinned() -> None:
+    world = with_real()
+    keep_out(world, REAL)
+    world.tick()
+    done = unpin(opened(world), SUBDIR, [REAL])
+    amendment = world.commit().amendment
+    assert amendment is not UNSET
+    assert (amendment.unpinned, done.generation) == ([REAL], world.head().generation)
+
+
+def test_what_is_unpinned_and_not_there_any_more_is_forgotten() -> None:
+    world = with_real()
+    keep_out(world, REAL)
+    world.remove(REAL)
+    let_in(world, REAL)
+    assert REAL not in world.entries()
+
+
+def test_what_is_not_pinned_cannot_be_unpinned() -> None:
+    world = with_real()
+    keep_out(world, REAL)
+    head = world.head()
+    with pytest.raises(NotFound, match=f"{A} is not pinned"):
+        unpin(opened(world), SUBDIR, [REAL, A])
+    assert world.head() == head
+
+
+def test_a_merge_that_is_faster_than_the_unpinning_does_not_swallow_the_package() -> None:
+    """It meets the package while it is pinned, and consumes what was staged of it."""
+    world = with_real()
+    keep_out(world, REAL)
+    world.tick()
+    merged: list[int] = []
+
+    def merge_first(operation: str, key: str) -> None:
+        if (operation, key) == ("PutObject", SUBDIR.head) and not merged:
+            merged.append(world.head().generation)
+            world.merge()
+
+    world.state.before = merge_first
+    unpin(opened(world), SUBDIR, [REAL])
+    world.merge()
+    assert merged
+    assert REAL in world.published()
+
+
+def test_the_same_bytes_uploaded_again_are_found_without_an_event() -> None:
+    world = World()
+    repairs = Repairs(world)
+    world.add(A)
+    world.add(B)
+    world.merge()
+    keep_out(world, A)
+    world.deliver()
+    assert is_quiet(repairs.run())
+    world.upload(A, A.encode())
+    repairs.run()
+    assert repairs.fed() == [world.subdir.public(A)]
+    repairs.carry_out()
+    assert sorted(world.published()) == [A, B]
+    assert is_quiet(repairs.run())
+
+
+def test_a_pinned_file_that_is_gone_is_found_without_an_event() -> None:
+    world = World()
+    repairs = Repairs(world)
+    world.add(A)
+    world.merge()
+    keep_out(world, A)
+    world.remove(A)
+    repairs.run()
+    repairs.carry_out()
+    assert world.entries() == {}
+
+
+def test_a_channel_at_the_root_has_pins_too() -> None:
+    root = Subdir("", "linux-64")
+    world = World(subdir=root)
+    world.add(A)
+    world.merge()
+    world.tick()
+    pin(opened(world), root, [A], reason="x")
+    assert [one.file for one in pins(opened(world))] == [A]
+
+
+def test_without_a_stack_the_pin_is_published_in_this_process() -> None:
+    world = with_real()
+    world.tick()
+    alone = replace(opened(world), merges=None, owner=None)
+    done = pin(alone, SUBDIR, [REAL], reason="x").amended
+    assert done
+    assert not is_published(alone, SUBDIR, done.generation)
+    publish(alone, SUBDIR, done.generation)
+    assert is_published(alone, SUBDIR, done.generation)
+    assert list(world.published()) == [A]
+    assert world.staged() == []
+
+
+def test_what_is_not_published_in_time_is_said_to_be_committed() -> None:
+    world = with_real()
+    world.tick()
+    done = pin(opened(world), SUBDIR, [REAL], reason="x").amended
+    assert done
+    pauses: list[float] = []
+    with pytest.raises(Unavailable, match="is committed, but after 3 seconds not yet published"):
+        publish(opened(world), SUBDIR, done.generation, pause=pauses.append, seconds_max=3)
+    assert pauses == [1, 1, 1]
