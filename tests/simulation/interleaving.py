@@ -1,4 +1,4 @@
-"""Two merges of one subdir, cut into each other at every pair of requests.
+"""Two merges of one subdir, cut into each other at every pair of requests; or one and a person.
 
 The FIFO group makes that rare (an invocation that outlives its visibility timeout, a throttled
 one that starts late), but nothing makes it impossible.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 
 from tests.simulation.world import Event, World
@@ -40,6 +41,15 @@ class Story:
     """What happens where the older merge pauses and the younger one starts."""
     second: Sequence[Event] = ()
     """What happens where the younger merge pauses."""
+    older: Event = World.merge
+    """What the older merge is, if it is none but a person's command."""
+    younger: Event = World.merge
+    """The same of the younger."""
+
+    @property
+    def has_person(self) -> bool:
+        """Whether one of both is a person's command, which asks for a merge."""
+        return not self.older == self.younger == World.merge
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +92,8 @@ def _play(
     with Stage(
         world.channel, world.state, world.queue, on_step=world.check_step, counts=counts
     ) as stage:
-        older, younger = stage.actor(world.merge), stage.actor(world.merge)
+        older = stage.actor(partial(story.older, world))
+        younger = stage.actor(partial(story.younger, world))
         older.run(cut.older)
         for event in story.first:
             event(world)
@@ -92,8 +103,9 @@ def _play(
         done = older.done, younger.done
         for merge in (older, younger) if cut.older_ends_first else (younger, older):
             merge.finish()
-    if story.second and cut.younger:
-        # The younger merge had begun already: the queue still holds a request for these events.
+    if (story.second and cut.younger) or story.has_person:
+        # The queue still holds a request: for these events, which come after the younger merge has
+        # begun, or the person's.
         world.merge()
     world.check_at_rest()
     return done

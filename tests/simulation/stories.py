@@ -7,7 +7,9 @@ from tests.simulation.world import (
     CORRUPT,
     World,
     content,
+    pins_out,
     removes,
+    rolls_back,
     stages,
     stages_late,
     uploads,
@@ -95,4 +97,50 @@ STORIES = {
         first_commit, [removes(ONE), stages(ONE)], [uploads(ONE), stages(ONE)]
     ),
     "first upload into another tool's index of twenty": FIRST_OVER_FOREIGN,
+}
+
+
+def in_two_generations() -> World:
+    """Two packages of generation 1, what came after that, and an upload that waits."""
+    world = World()
+    world.publish(KEPT, OVER)
+    world.upload(OVER, b"worse")
+    world.stage(OVER)
+    world.publish(ONE)
+    world.upload(TWO)
+    world.stage(TWO)
+    return world
+
+
+GO_BACK = rolls_back(1, ONE, OVER)
+BY_HAND = {
+    "gone back to generation 1 while a merge is at work": Story(in_two_generations, older=GO_BACK),
+    "gone back while a merge that is older is at work": Story(in_two_generations, younger=GO_BACK),
+    "gone back while what is rolled back is overwritten": Story(
+        in_two_generations, [uploads(ONE, b"better"), stages(ONE)], older=GO_BACK
+    ),
+    "gone back while what is rolled back is overwritten, by an older merge": Story(
+        in_two_generations, [uploads(ONE, b"better"), stages(ONE)], younger=GO_BACK
+    ),
+    "gone back while what is rolled back is removed, and comes again": Story(
+        in_two_generations,
+        [removes(ONE), stages(ONE)],
+        [uploads(ONE, b"better"), stages(ONE)],
+        older=GO_BACK,
+    ),
+    "gone back while what stays is removed, and comes again": Story(
+        in_two_generations,
+        [removes(OVER), stages(OVER)],
+        [uploads(OVER), stages(OVER)],
+        older=GO_BACK,
+    ),
+    "pinned while it is overwritten": Story(
+        with_upload, [uploads(ONE, b"other"), stages(ONE)], older=pins_out(ONE)
+    ),
+    "pinned before it is ever indexed": Story(
+        with_upload, [stages_late(TWO, content(TWO))], younger=pins_out(TWO)
+    ),
+    "two people, who go back and pin": Story(
+        in_two_generations, older=GO_BACK, younger=pins_out(ONE, TWO)
+    ),
 }

@@ -17,7 +17,9 @@ import msgpack
 import zstandard
 
 from sluice import staging
+from sluice.catalog import leaf
 from sluice.catalog import tree as trees
+from sluice.catalog.leaf import Pin
 from sluice.catalog.tree import Tree
 from sluice.concurrency import in_order
 from sluice.debounce import MergeRequest
@@ -25,8 +27,12 @@ from sluice.identity import Identity
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, parse_filename
 from sluice.merge import MergeReport, merge
 from sluice.merger import Merger
+from sluice.operate import pins
+from sluice.operate.channel import Channel
+from sluice.operate.rollback import rollback
 from sluice.publish.publisher import Publisher
 from sluice.staging import Indexed, Rejected, Removed
+from sluice.store import ETag
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
 
@@ -53,6 +59,7 @@ class World:
         self.queue = MemoryQueue(lambda: NOW)
         self._settled: set[str] = set()  # indexed and not touched since: never to be missed
         self._uploaded: set[tuple[str, str]] = set()
+        self._pinned: dict[str, tuple[ETag, int]] = {}  # with the generation that leaves it out
         self._numbered = 0
         self._seen_head = ("", -1, -1)
         self._seen: dict[str, tuple[str, int]] = {}
@@ -68,6 +75,7 @@ class World:
         other.queue = MemoryQueue(lambda: NOW)
         other._settled, other._uploaded = set(self._settled), set(self._uploaded)
         other._seen = dict(self._seen)
+        other._pinned = dict(self._pinned)
         return other
 
     def _unique(self) -> str:
@@ -163,6 +171,60 @@ class World:
         request = MergeRequest(SUBDIR, not_before=0)
         return merge(self.merger(), request, time_left_ms=lambda: 900_000)
 
+    # --- what operators do ------------------------------------------------------------------
+
+    def opened(self) -> Channel:
+        """The channel as a person opens it."""
+        return Channel(
+            bucket="channels",
+            name=SUBDIR.channel,
+            public=self.channel,
+            state=self.state,
+            gather=in_order,
+            clock=lambda: NOW * 1000,
+            unique=self._unique,
+            owner=OWNER,
+            merges=self.queue,
+        )
+
+    def pin(self, *filenames: str) -> None:
+        """Keep files out of the index."""
+        self._settled.difference_update(filenames)
+        kept = pins.pin(self.opened(), SUBDIR, filenames, reason="Broken.")
+        if kept.amended:
+            etags = {name: identity.etag for name, identity in kept.identities.items()}
+            self._has_pinned(etags, kept.amended.generation)
+
+    def roll_back(self, generation: int, *filenames: str) -> None:
+        """Go back to an old generation, which did not have these files as they are."""
+        self._settled.difference_update(filenames)
+        done = rollback(self.opened(), SUBDIR, generation)
+        if done.generation:
+            entries = self._pins_of(done.generation)
+            self._has_pinned({name: entries[name] for name in done.pinned}, done.generation)
+
+    def _has_pinned(self, files: Mapping[str, str], generation: int) -> None:
+        """From here on, what is pinned must not show, until it is uploaded again."""
+        for filename, etag in files.items():
+            self._pinned[filename] = ETag(etag), generation
+
+    def _pins_of(self, generation: int) -> dict[str, str]:
+        """The ETags of the files that a generation pins."""
+        for key in self.state.keys(f"trees/{SUBDIR.component}/"):
+            tree = _parse_tree(self.state.body(key))
+            if tree.generation == generation:
+                bodies = [
+                    self.state.body(SUBDIR.leaf(node.leaf.hex())) for node in tree.names.values()
+                ]
+                entries = [leaf.decode(body, what="leaf").entries for body in bodies]
+                return {
+                    filename: entry.identity.etag
+                    for of_name in entries
+                    for filename, entry in of_name.items()
+                    if isinstance(entry, Pin) and entry.identity
+                }
+        raise AssertionError(f"there is no tree of generation {generation}")
+
     # --- what a client sees -----------------------------------------------------------------
 
     def records(self, file: str = REPODATA) -> Records | None:
@@ -204,7 +266,11 @@ class World:
             for key, stored in self.channel.objects.items()
             if parse_filename(key.removeprefix(SUBDIR.prefix))
         }
-        good = {name: record_of(name, body) for name, body in there.items() if body != CORRUPT}
+        good = {
+            name: record_of(name, body)
+            for name, body in there.items()
+            if body != CORRUPT and not self._is_pinned(name)
+        }
         for file in INDEX_FILES:
             found = self.records(file)
             assert found is not None, f"{file} is missing"
@@ -217,6 +283,11 @@ class World:
         assert self.published()[REPODATA] == _unzstd(self.published()[REPODATA_ZST])
         assert self._rejects() == {name for name, body in there.items() if body == CORRUPT}
         assert self.state.keys(SUBDIR.staging) == [], "staging is left over"
+
+    def _is_pinned(self, filename: str) -> bool:
+        stored = self.channel.objects.get(SUBDIR.public(filename))
+        pinned = self._pinned.get(filename)
+        return bool(stored and pinned and stored.info.etag == pinned[0])
 
     def _check_head(self) -> None:
         stored = self.state.objects.get(SUBDIR.head)
@@ -268,6 +339,12 @@ class World:
         ]
         assert never == [], f"{file} has what was never uploaded"
         assert self._settled <= records.keys(), f"{file} lost what nobody touched"
+        shown = [
+            name
+            for name, (etag, since) in self._pinned.items()
+            if name in records and generation >= since and etag == f'"{records[name]["md5"]}"'
+        ]
+        assert shown == [], f"{file} shows what is pinned out"
         self._seen[file] = stored.info.etag, generation
 
     def _parse(self, file: str, body: bytes) -> tuple[int, Records]:
@@ -356,7 +433,7 @@ def _undated(record: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in record.items() if key != "indexed_timestamp"}
 
 
-Event = Callable[[World], None]
+Event = Callable[[World], object]
 """Something that happens in the world between two requests."""
 
 
@@ -383,3 +460,13 @@ def stages(filename: str) -> Event:
 def stages_late(filename: str, seen: bytes | None) -> Event:
     """An extract that looked at the object some time ago gets to write down what it saw."""
     return lambda world: world.stage_as(filename, seen)
+
+
+def rolls_back(generation: int, *filenames: str) -> Event:
+    """Somebody goes back to an old generation, which did not have these files as they are."""
+    return lambda world: world.roll_back(generation, *filenames)
+
+
+def pins_out(*filenames: str) -> Event:
+    """Somebody keeps files out of the index."""
+    return lambda world: world.pin(*filenames)
