@@ -1,0 +1,123 @@
+"""Removing packages so that no client meets a 404.
+
+An index that names a file which is not there fails installations.  So the file leaves the index
+first, as a pin; when that is published, and what clients may still hold has had time to grow old,
+the object is deleted.  The merge that meets its removal drops the pin: nothing is left of either.
+
+It may end anywhere and be begun again: what is pinned stays so, and is then deleted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+
+import msgspec
+
+from sluice import extract, staging
+from sluice.catalog.commit import read_head
+from sluice.errors import Misused, NotFound
+from sluice.identity import Identity
+from sluice.keys import PACKAGE_SUFFIXES, Subdir, is_subdir
+from sluice.operate.amend import send_for_merge
+from sluice.operate.channel import Channel
+from sluice.operate.here import merge_here
+from sluice.operate.pins import pin
+from sluice.operate.settle import Pause, publish
+from sluice.operate.subdirs import find_subdirs
+from sluice.staging import Removed
+from sluice.store import look
+
+REASON = "To be removed."
+GRACE_SECONDS = 60
+"""For which clients may go by an index file that they have: the template's default."""
+
+
+class Removal(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the packages of one subdir."""
+
+    subdir: str
+    generation: int
+    """The one that does without them."""
+    deleted: list[str]
+    gone: list[str]
+    """Files that had been deleted already."""
+    overwritten: list[str]
+    """Files that were uploaded again meanwhile: they are left, and come back into the index."""
+
+
+def locate(channel: Channel, packages: Iterable[str]) -> dict[Subdir, list[str]]:
+    """Find packages by ``subdir/file``, or by the file alone where one subdir has it.
+
+    Raises ``Misused`` for what is no file of a package or is in several subdirs, ``NotFound``.
+    """
+    found: dict[Subdir, list[str]] = {}
+    known: list[Subdir] | None = None
+    for package in packages:
+        folder, _, file = package.rpartition("/")
+        if not file.endswith(PACKAGE_SUFFIXES) or (folder and not is_subdir(folder)):
+            raise Misused(f"{package!r} is no package: name it as <subdir>/<file>.conda")
+        if folder:
+            subdirs = [channel.subdir(folder)]
+        else:
+            known = find_subdirs(channel) if known is None else known
+            subdirs = [one for one in known if look(channel.public, one.public(file))]
+        if len(subdirs) > 1:
+            names = ", ".join(f"{subdir.name}/{file}" for subdir in subdirs)
+            raise Misused(f"{file} is in several subdirs, say in which: {names}")
+        if not subdirs:
+            raise NotFound(f"there is no {file} in any subdir of {channel.name or 'the channel'}")
+        found.setdefault(subdirs[0], []).append(file)
+    return found
+
+
+def remove(
+    channel: Channel,
+    subdir: Subdir,
+    files: Collection[str],
+    *,
+    reason: str = REASON,
+    grace_seconds: float = GRACE_SECONDS,
+    pause: Pause = time.sleep,
+) -> Removal:
+    """Take packages out of the index, wait until clients know, and delete them.
+
+    ``grace_seconds``: how long clients may go by an index that they have, see
+    ``IndexCacheMaxAge``.  Raises ``NotFound`` before anything is done where one is not there, and
+    ``Unavailable``, after which it can be begun again.
+    """
+    kept = pin(channel, subdir, files, reason=reason)
+    generation = read_head(channel.state, subdir).head.generation
+    publish(channel, subdir, generation, pause=pause)
+    if kept.identities:
+        pause(grace_seconds)
+    deleted: list[str] = []
+    overwritten: list[str] = []
+    for file, identity in sorted(kept.identities.items()):
+        # What was uploaded again in this very moment S3 gives no way to tell from what was there.
+        found = look(channel.public, subdir.public(file))
+        if found is not None and Identity.of(found) != identity:
+            overwritten.append(file)
+        else:
+            channel.public.delete([subdir.public(file)])
+            deleted.append(file)
+    gone = sorted(set(files) - kept.identities.keys())
+    _tell(channel, subdir, [*deleted, *gone])
+    return Removal(
+        subdir=subdir.name,
+        generation=generation,
+        deleted=deleted,
+        gone=gone,
+        overwritten=overwritten,
+    )
+
+
+def _tell(channel: Channel, subdir: Subdir, files: Iterable[str]) -> None:
+    """Have the pins go with their files; the event about it may come late, or there is none."""
+    for file in files:
+        record = Removed(filename=file, extractor=extract.VERSION, at=channel.clock())
+        staging.write(channel.state, subdir, record, unique=channel.unique())
+    if channel.merges:
+        send_for_merge(channel, subdir)
+    else:
+        merge_here(channel, [subdir])
