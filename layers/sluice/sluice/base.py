@@ -17,7 +17,7 @@ import msgspec
 from sluice import foreign, zstd
 from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Kept, Pin, Record
 from sluice.concurrency import Gather
-from sluice.errors import Corrupt
+from sluice.errors import Corrupt, ForeignOwner
 from sluice.foreign import ForeignIndex, InBucket
 from sluice.identity import Identity
 from sluice.keys import (
@@ -134,7 +134,8 @@ class Base:
 def read_base(channel: ObjectStore, subdir: Subdir, gather: Gather) -> Base:
     """List the subdir and read the index that is there, if any.
 
-    Raises ``Corrupt`` where the index cannot be taken over whole: it is then left as it is.
+    Raises ``Corrupt`` where the index cannot be taken over whole, and ``ForeignOwner`` where it is
+    a snapshot's: it is then left as it is.
     """
     infos = {
         info.key.removeprefix(subdir.prefix): info
@@ -145,6 +146,8 @@ def read_base(channel: ObjectStore, subdir: Subdir, gather: Gather) -> Base:
     index = channel.get(key) if REPODATA in infos else None
     compressed = channel.head(key_zst) if REPODATA_ZST in infos else None
     shards = channel.get(key_shards) if SHARD_INDEX in infos else None
+    published = [index.info if index else None, compressed, shards.info if shards else None]
+    _refuse_snapshot(published)
     found = ForeignIndex()
     if index is not None:
         found = foreign.parse_repodata(index.body, what=key)
@@ -156,9 +159,7 @@ def read_base(channel: ObjectStore, subdir: Subdir, gather: Gather) -> Base:
     if found.base_url:
         _insist_on_files(found, listing, subdir)
     return Base(
-        generation=_highest_generation(
-            [index.info if index else None, compressed, shards.info if shards else None]
-        ),
+        generation=_highest_generation(published),
         names=_by_name(found, listing),
         v3=found.v3,
         run_exports=_read_run_exports(channel, subdir) if RUN_EXPORTS in infos else {},
@@ -204,6 +205,16 @@ def _read_shard(channel: ObjectStore, key: str) -> ForeignIndex:
     stored = channel.get(key)
     # What is missing was of no use to any client.
     return foreign.parse_shard(stored.body, what=key) if stored else ForeignIndex()
+
+
+def _refuse_snapshot(infos: Iterable[ObjectInfo | None]) -> None:
+    for info in filter(None, infos):
+        stamp = Stamp.parse(info.metadata)
+        if stamp and stamp.is_of_snapshot:
+            raise ForeignOwner(
+                f"{info.key} is a {stamp.owner}, which never changes: delete what was uploaded "
+                "into it, or the snapshot as a whole"
+            )
 
 
 def _insist_on_files(found: ForeignIndex, listing: Mapping[str, Identity], subdir: Subdir) -> None:

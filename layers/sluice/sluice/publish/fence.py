@@ -19,6 +19,7 @@ _GENERATION = "sluice-generation"
 _TREE = "sluice-tree"
 _OWNER = "sluice-owner"
 _COMPANION = "sluice-companion"
+_SNAPSHOT = "snapshot of "
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class Stamp:
     """Digest of the tree that the file was rendered from."""
     owner: str
     """Name of the state bucket that the file was rendered from: two stacks on one state agree."""
+
+    @property
+    def is_of_snapshot(self) -> bool:
+        """Whether it is of no stack, but of a channel that never changes."""
+        return self.owner.startswith(_SNAPSHOT)
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -48,6 +54,11 @@ class Stamp:
         if not generation.isdecimal():
             return None
         return cls(int(generation), metadata.get(_TREE, ""), metadata.get(_OWNER, ""))
+
+
+def snapshot_owner(of: str) -> str:
+    """The owner of the files of a snapshot; ``of``, in ASCII, tells what and as of when."""
+    return f"{_SNAPSHOT}{of}"
 
 
 def companion(etag: ETag) -> dict[str, str]:

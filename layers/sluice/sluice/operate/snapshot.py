@@ -1,0 +1,246 @@
+"""A channel as it was, published as another channel, without copying a package.
+
+The index of each subdir is made anew of the leaves of an old generation, and says by its
+``base_url`` (CEP 15) that the packages lie where they have always been.  A package that is gone
+since, or holds something else, is left out and named.  What is deleted later is missing from then
+on: a snapshot keeps indexes, not packages.  Its shards are its own, so it outlives the garbage
+collection of the channel.
+
+A snapshot stays what it is, for nothing takes it for a channel that is to be kept up to date:
+
+- It has neither a head nor packages, so no walk of reconcile finds it.
+- Its files name an owner of their own, so no stack ever publishes over them.  Whoever uploads a
+  package into it has a merge that says so, and commits nothing.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import msgspec
+
+from sluice.catalog.commit import BEFORE_FIRST, Commit, read_head
+from sluice.catalog.leaf import Entries, Entry, Record
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import EMPTY, Tree
+from sluice.concurrency import chunks
+from sluice.errors import Misused, NotFound, Occupied
+from sluice.identity import Identity
+from sluice.keys import NOARCH, Subdir, channel_component, parse_shard_key, state_folder
+from sluice.limits import NAMES_AT_ONCE
+from sluice.operate.channel import Channel
+from sluice.operate.frozen import FrozenSubdir
+from sluice.operate.past import commits, shown, when
+from sluice.operate.subdirs import find_subdirs
+from sluice.publish.fence import Stamp, snapshot_owner
+from sluice.reconcile.listing import list_subdir
+
+
+class SubdirSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """What a snapshot has of one subdir.  Files are in order."""
+
+    subdir: str
+    generation: int
+    """The one that was the newest then; 0 for a ``noarch`` that the channel did not have."""
+    committed_at: int
+    """ms since the epoch."""
+    packages: int
+    gone: list[str]
+    """Files that are not in the bucket any more."""
+    changed: list[str]
+    """Files that hold something else now."""
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A channel as it was."""
+
+    url: str
+    """``s3://bucket/channel``"""
+    of: str
+    """The channel's."""
+    at: int
+    """As of when, ms since the epoch."""
+    subdirs: list[SubdirSnapshot]
+
+
+def snapshot(
+    channel: Channel, into: Channel, at: datetime, *, base_url: str | None = None
+) -> Snapshot:
+    """Publish ``channel`` as it was ``at`` some time as the channel ``into``, which must be empty.
+
+    ``base_url``: where clients find the packages of the channel, absolute, or relative to the
+    snapshot's channel; ``None``: at ``s3://bucket/channel``.  conda takes an absolute one only.
+
+    One that was interrupted may be begun again.  Raises ``NotFound`` where the history does not
+    go back so far, ``Occupied`` where anything else lies in ``into``, ``Unavailable``, and
+    ``Corrupt``.
+    """
+    work = _Snapshot(channel, into, at, base_url or f"s3://{channel.bucket}/{channel.name}")
+    return work.take()
+
+
+@dataclass(frozen=True, slots=True)
+class _Then:
+    """One subdir as it was."""
+
+    subdir: Subdir
+    tree: Tree
+    catalog: CatalogReader
+
+
+class _Snapshot:
+    """One snapshot to be taken."""
+
+    def __init__(self, channel: Channel, into: Channel, at: datetime, base_url: str) -> None:
+        self._channel = channel
+        self._into = into
+        self._at = at
+        self._base_url = base_url
+        # Another moment, or another channel, is another owner: they do not overwrite each other.
+        name = f"{channel.bucket}/{channel_component(channel.name)}"
+        self._owner = snapshot_owner(f"{name} at {at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}")
+
+    def take(self) -> Snapshot:
+        """Look at everything first: what cannot be done leaves nothing."""
+        self._check_that_it_is_free()
+        thens = list(self._subdirs())
+        if not any(then.tree.public for then in thens):
+            raise NotFound(
+                f"s3://{self._channel.bucket}/{self._channel.name} had no index {shown(self._at)}"
+            )
+        return Snapshot(
+            url=f"s3://{self._into.bucket}/{self._into.name}",
+            of=f"s3://{self._channel.bucket}/{self._channel.name}",
+            at=int(self._at.timestamp() * 1000),
+            subdirs=[self._publish(then) for then in thens],
+        )
+
+    def _subdirs(self) -> Iterator[_Then]:
+        """The subdirs that there were, and ``noarch``, without which it is no channel (CEP 26)."""
+        noarch = self._channel.subdir(NOARCH)
+        for subdir in sorted({*find_subdirs(self._channel), noarch}):
+            catalog = CatalogReader(self._channel.state, subdir, self._channel.gather)
+            commit = self._find(subdir)
+            old = catalog.find_tree(commit.tree) if commit else self._nothing
+            if old is None:
+                raise NotFound(
+                    f"{subdir.prefix} as of {shown(self._at)} has been collected: its history is "
+                    "kept for as long as superseded files are (RetentionDays)"
+                )
+            if old.public or subdir == noarch:
+                yield _Then(subdir, old, catalog)
+
+    def _find(self, subdir: Subdir) -> Commit | None:
+        """The newest commit at the time; ``None`` where the first was later."""
+        first: Commit | None = None
+        head = read_head(self._channel.state, subdir).head
+        for commit in commits(self._channel, subdir, head):
+            if when(commit) <= self._at:
+                return commit
+            first = commit
+        if (first and first.parent is None) or head == BEFORE_FIRST.head:
+            return None
+        kept = f" to {shown(when(first))}" if first else ""
+        raise NotFound(f"the history of {subdir.prefix} does not go back so far, only{kept}")
+
+    @property
+    def _nothing(self) -> Tree:
+        return msgspec.structs.replace(EMPTY, at=int(self._at.timestamp() * 1000))
+
+    # --- the place for it ------------------------------------------------------------------
+
+    def _check_that_it_is_free(self) -> None:
+        """Refuse to write where anything is that is not of this very snapshot."""
+        into = self._into
+        if not into.name:
+            raise Misused("a snapshot cannot be the channel at the root of a bucket")
+        if any(into.state.list(state_folder("heads", into.name))):
+            raise Occupied(f"s3://{into.bucket}/{into.name} is a channel that sluice indexes")
+        for info in into.public.list(f"{into.name}/"):
+            if parse_shard_key(info.key) is None and not self._is_ours(info.key):
+                raise Occupied(
+                    f"s3://{into.bucket}/{into.name} is to hold nothing but the snapshot, and has "
+                    f"{info.key}: name another place, or delete what is there"
+                )
+
+    def _is_ours(self, key: str) -> bool:
+        info = self._into.public.head(key)
+        stamp = Stamp.parse(info.metadata) if info else None
+        return info is None or (stamp is not None and stamp.owner == self._owner)
+
+    # --- one subdir ------------------------------------------------------------------------
+
+    def _publish(self, then: _Then) -> SubdirSnapshot:
+        there = list_subdir(self._channel.public, then.subdir).names
+        frozen = FrozenSubdir(
+            self._into.public,
+            self._into.subdir(then.subdir.name),
+            then.tree,
+            then.catalog.rules(then.tree),
+            self._owner,
+            self._channel.gather,
+        )
+        missing = _Missing()
+        for some in chunks(sorted(then.tree.names), NAMES_AT_ONCE):
+            found = then.catalog.entries([then.tree.names[name] for name in some])
+            kept = {
+                name: missing.without(entries, there.get(name, {}))
+                for name, entries in zip(some, found, strict=True)
+            }
+            frozen.add(kept)
+        frozen.publish(
+            base_url=f"{self._base_url_of_subdirs}/{then.subdir.name}/",
+            relations=self._relations(frozen.rules.config.relations),
+        )
+        return SubdirSnapshot(
+            subdir=then.subdir.name,
+            generation=then.tree.generation,
+            committed_at=then.tree.at,
+            packages=frozen.packages,
+            gone=sorted(missing.gone),
+            changed=sorted(missing.changed),
+        )
+
+    @property
+    def _base_url_of_subdirs(self) -> str:
+        """The folder of the subdirs, as seen from one of the snapshot."""
+        base_url = self._base_url.rstrip("/")
+        return base_url if "://" in base_url or base_url.startswith("/") else f"../{base_url}"
+
+    def _relations(self, relations: Mapping[str, str]) -> dict[str, str]:
+        """Paths to other channels (CEP 42), from where the snapshot lies."""
+        return {
+            name: posixpath.relpath(
+                posixpath.join("/", self._channel.name, reference), f"/{self._into.name}"
+            )
+            for name, reference in relations.items()
+        }
+
+
+@dataclass(slots=True)
+class _Missing:
+    """What cannot be in a snapshot, because its object is not there any more."""
+
+    gone: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+
+    def without(self, entries: Entries, there: Mapping[str, Identity]) -> dict[str, Entry]:
+        """The entries of one name but for those."""
+        kept: dict[str, Entry] = {}
+        for filename, entry in entries.items():
+            found = there.get(filename)
+            if not isinstance(entry, Record):
+                kept[filename] = entry
+            elif found is None:
+                self.gone.append(filename)
+            elif not entry.identity or (entry.identity.etag, entry.identity.size) != (
+                found.etag,
+                found.size,
+            ):
+                self.changed.append(filename)
+            else:
+                kept[filename] = entry
+        return kept
