@@ -14,10 +14,16 @@ if TYPE_CHECKING:
     from sluice.operate.history import follow as follow
     from sluice.operate.history import log as log
     from sluice.operate.opening import open_channel as open_channel
+    from sluice.operate.pins import pin as pin
+    from sluice.operate.pins import pins as pins
+    from sluice.operate.pins import unpin as unpin
     from sluice.operate.reconciling import reconcile_channel as reconcile_channel
     from sluice.operate.redrive import redrive as redrive
     from sluice.operate.rejects import rejects as rejects
+    from sluice.operate.remove import remove as remove
+    from sluice.operate.rollback import rollback as rollback
     from sluice.operate.show import show as show
+    from sluice.operate.snapshot import snapshot as snapshot
     from sluice.operate.status import status as status
 
 # The functions import sluice to start, and need none of this: it is imported when it is asked for.
@@ -27,11 +33,17 @@ _MODULES = {
     "follow": "sluice.operate.history",
     "log": "sluice.operate.history",
     "open_channel": "sluice.operate.opening",
+    "pin": "sluice.operate.pins",
+    "pins": "sluice.operate.pins",
     "reconcile_channel": "sluice.operate.reconciling",
     "redrive": "sluice.operate.redrive",
     "rejects": "sluice.operate.rejects",
+    "remove": "sluice.operate.remove",
+    "rollback": "sluice.operate.rollback",
     "show": "sluice.operate.show",
+    "snapshot": "sluice.operate.snapshot",
     "status": "sluice.operate.status",
+    "unpin": "sluice.operate.pins",
 }
 
 __all__ = sorted(_MODULES)  # noqa: PLE0605 - a list of text

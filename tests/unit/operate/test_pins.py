@@ -10,7 +10,7 @@ from sluice.catalog.leaf import Pin
 from sluice.errors import NotFound, Unavailable
 from sluice.keys import Subdir
 from sluice.operate.pins import PinnedFile, pin, pins, unpin
-from sluice.operate.settle import is_published, publish
+from sluice.operate.settle import is_published, wait_until_published
 from tests.support.channel import Package, conda
 from tests.support.operated import opened
 from tests.support.repairs import Repairs, is_quiet
@@ -105,6 +105,19 @@ def test_history_tells_what_was_unpinned() -> None:
     amendment = world.commit().amendment
     assert amendment is not UNSET
     assert (amendment.unpinned, done.generation) == ([REAL], world.head().generation)
+    assert (done.indexed, done.rejected, done.gone) == ([REAL], [], [])
+
+
+def test_what_cannot_be_indexed_or_is_gone_is_told_when_it_is_unpinned() -> None:
+    world = with_real()
+    world.add(B)
+    world.merge()
+    keep_out(world, A, B)
+    world.remove(B)
+    done = unpin(opened(world), SUBDIR, [A, B])
+    world.merge()
+    assert (done.indexed, done.rejected, done.gone) == ([], [A], [B])
+    assert [reject["filename"] for reject in world.rejects()] == [A]
 
 
 def test_what_is_unpinned_and_not_there_any_more_is_forgotten() -> None:
@@ -189,7 +202,7 @@ def test_without_a_stack_the_pin_is_published_in_this_process() -> None:
     done = pin(alone, SUBDIR, [REAL], reason="x").amended
     assert done
     assert not is_published(alone, SUBDIR, done.generation)
-    publish(alone, SUBDIR, done.generation)
+    wait_until_published(alone, SUBDIR, done.generation)
     assert is_published(alone, SUBDIR, done.generation)
     assert list(world.published()) == [A]
     assert world.staged() == []
@@ -202,5 +215,7 @@ def test_what_is_not_published_in_time_is_said_to_be_committed() -> None:
     assert done
     pauses: list[float] = []
     with pytest.raises(Unavailable, match="is committed, but after 3 seconds not yet published"):
-        publish(opened(world), SUBDIR, done.generation, pause=pauses.append, seconds_max=3)
+        wait_until_published(
+            opened(world), SUBDIR, done.generation, pause=pauses.append, seconds_max=3
+        )
     assert pauses == [1, 1, 1]

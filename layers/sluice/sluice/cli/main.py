@@ -15,10 +15,14 @@ from rich.console import Console
 from sluice.cli.diff import diff
 from sluice.cli.exits import Exit, exit_of
 from sluice.cli.log import log
+from sluice.cli.pins import pin, pins, unpin
 from sluice.cli.reconcile import reconcile
 from sluice.cli.redrive import redrive
 from sluice.cli.rejects import rejects
+from sluice.cli.remove import remove
+from sluice.cli.rollback import rollback
 from sluice.cli.show import show
+from sluice.cli.snapshot import snapshot
 from sluice.cli.status import status
 from sluice.errors import SluiceError
 from sluice.printable import printable
@@ -29,6 +33,12 @@ COMMANDS: Sequence[Callable[..., Exit | None]] = (
     show,
     diff,
     rejects,
+    rollback,
+    pins,
+    pin,
+    unpin,
+    remove,
+    snapshot,
     reconcile,
     redrive,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -20,6 +21,7 @@ from sluice.operate.amend import Amended, Decision, Present, amend, read_present
 from sluice.operate.channel import Channel
 from sluice.operate.here import Errands
 from sluice.operate.subdirs import find_subdirs
+from sluice.staging import AboutFile, Indexed, Rejected, Removed
 
 _NEVER_THE_LAST = 2
 """Of tries to read a package: who asks for it here sees when that fails."""
@@ -39,9 +41,14 @@ class Unpinned(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the pins of one subdir."""
 
     subdir: str
-    files: list[str]
     generation: int | None
     """The new one; ``None`` where a merge was faster, and the pins are gone."""
+    indexed: list[str]
+    """Files that are in the index with the next merge."""
+    rejected: list[str]
+    """Files that cannot be indexed as they are: ``sluice rejects`` tells why."""
+    gone: list[str]
+    """Files that are not in the bucket any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,8 @@ def unpin(
         receives_max=_NEVER_THE_LAST,
     )
 
+    found: dict[str, AboutFile] = {}
+
     def decide(present: Present) -> Decision:
         edits: dict[str, Edits] = {}
         for name, of_name in _by_name(files).items():
@@ -136,15 +145,17 @@ def unpin(
                 edits[name] = dict.fromkeys(pinned)
         unpinned = sorted(file for of_name in edits.values() for file in of_name)
         # Each time anew: who won the head may have consumed what was staged before.
-        for file in unpinned:
-            extract(extractor, PackageKey(subdir, file))
+        keys = [PackageKey(subdir, file) for file in unpinned]
+        found.update(zip(unpinned, channel.gather(partial(extract, extractor), keys), strict=True))
         return Decision(edits, Amendment(reason=reason, unpinned=unpinned))
 
     amended = amend(channel, subdir, decide)
     return Unpinned(
         subdir=subdir.name,
-        files=sorted(files),
         generation=amended.generation if amended else None,
+        indexed=[file for file, record in found.items() if isinstance(record, Indexed)],
+        rejected=[file for file, record in found.items() if isinstance(record, Rejected)],
+        gone=[file for file, record in found.items() if isinstance(record, Removed)],
     )
 
 

@@ -23,7 +23,7 @@ from sluice.operate.amend import send_for_merge
 from sluice.operate.channel import Channel
 from sluice.operate.here import merge_here
 from sluice.operate.pins import pin
-from sluice.operate.settle import Pause, publish
+from sluice.operate.settle import Pause, wait_until_published
 from sluice.operate.subdirs import find_subdirs
 from sluice.staging import Removed
 from sluice.store import look
@@ -88,7 +88,7 @@ def remove(
     """
     kept = pin(channel, subdir, files, reason=reason)
     generation = read_head(channel.state, subdir).head.generation
-    publish(channel, subdir, generation, pause=pause)
+    wait_until_published(channel, subdir, generation, pause=pause)
     if kept.identities:
         pause(grace_seconds)
     deleted: list[str] = []

@@ -76,9 +76,9 @@ def rollback(
 ) -> Rollback:
     """Give a subdir the content of an old generation, and ask for it to be published.
 
-    ``reason`` is kept with the pins and in the history.  Returns once that is committed: see
-    ``settle.publish`` for waiting until clients see it.  Raises ``NotFound`` where there is no
-    such generation (any more), ``Unavailable`` and ``Corrupt``.
+    ``reason`` is kept with the pins and in the history.  Returns once that is committed;
+    ``settle.wait_until_published`` waits until clients see it.  Raises ``NotFound`` where there
+    is no such generation (any more), ``Unavailable`` and ``Corrupt``.
     """
     plan = _Plan(channel, subdir, to, reason)
     if dry_run:

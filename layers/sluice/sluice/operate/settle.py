@@ -22,7 +22,7 @@ PUBLISHED_WITHIN_SECONDS = 300
 _LOOKS_EVERY_SECONDS = 1.0
 
 
-def publish(
+def wait_until_published(
     channel: Channel,
     subdir: Subdir,
     generation: int,

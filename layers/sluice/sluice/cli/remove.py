@@ -1,0 +1,60 @@
+"""``sluice remove``."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sluice.cli import words
+from sluice.cli.exits import Exit
+from sluice.cli.options import DEFAULTS, Options
+from sluice.operate.remove import GRACE_SECONDS, REASON, Removal, locate
+from sluice.operate.remove import remove as take_away
+
+
+def remove(
+    channel: str,
+    /,
+    *packages: str,
+    reason: str = REASON,
+    grace_seconds: int = GRACE_SECONDS,
+    options: Options = DEFAULTS,
+) -> Exit:
+    """Delete packages, each out of the index first, so that no client meets a 404.
+
+    Exits with 1 where one was uploaded again meanwhile: that one is left.
+
+    Parameters
+    ----------
+    channel
+        Its address, s3://bucket/channel.
+    packages
+        Each as subdir/file, or as file alone where one subdir has it.
+    reason
+        Is kept in the history.
+    grace_seconds
+        How long to wait, once the index does without them, for clients that still go by the one
+        they have: IndexCacheMaxAge of the stack.
+    """
+    opened = options.channel(channel)
+    done = []
+    for subdir, files in locate(opened, packages).items():
+        options.output.note(
+            f"{len(files)} files of {subdir.name} leave the index; {grace_seconds} seconds after "
+            "that is published they are deleted."
+        )
+        done.append(take_away(opened, subdir, files, reason=reason, grace_seconds=grace_seconds))
+    options.output.tell(done, _render)
+    return Exit.DIFFERENT if any(one.overwritten for one in done) else Exit.FINE
+
+
+def _render(done: list[Removal]) -> RenderableType:
+    lines: list[Text] = []
+    for one in done:
+        lines += [Text(f"{one.subdir}/{words.cell(file)} is deleted") for file in one.deleted]
+        lines += [Text(f"{one.subdir}/{words.cell(file)} was gone already") for file in one.gone]
+        lines += [
+            Text(f"{one.subdir}/{words.cell(file)} was uploaded again: it is left", style="yellow")
+            for file in one.overwritten
+        ]
+    return Group(*lines)

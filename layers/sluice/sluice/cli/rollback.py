@@ -1,0 +1,80 @@
+"""``sluice rollback``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sluice.cli import words
+from sluice.cli.options import DEFAULTS, Options
+from sluice.cli.waiting import wait
+from sluice.operate.past import parse_moment
+from sluice.operate.rollback import Rollback
+from sluice.operate.rollback import rollback as roll_back
+
+
+def rollback(
+    subdir: str,
+    /,
+    *,
+    to: str,
+    dry_run: bool = False,
+    reason: str = "",
+    options: Options = DEFAULTS,
+) -> None:
+    """Give a subdir the content of an old generation.
+
+    What came into the index since then is kept out until it is uploaded again or unpinned; what
+    left it comes back where its very object is still there. No package is touched. Returns when
+    clients see it.
+
+    Parameters
+    ----------
+    subdir
+        Its address, s3://bucket/channel/subdir.
+    to
+        A generation (17), a time in UTC (2026-11-27T14:00), or how long ago (2h): then the
+        generation that was the newest.
+    dry_run
+        Show what would change, and change nothing.
+    reason
+        Is kept with the pins and in the history.
+    """
+    channel, found = options.subdir(subdir)
+    moment = parse_moment(to, now=datetime.now(UTC))
+    done = roll_back(channel, found, moment, reason=reason, dry_run=dry_run)
+    wait(channel, found, done.generation, options.output)
+    options.output.tell(done, lambda told: _render(told, dry_run=dry_run))
+
+
+def _render(done: Rollback, *, dry_run: bool) -> RenderableType:
+    back = (
+        f"generation {done.rolled_back_to} of {done.subdir}, "
+        f"committed {words.moment(done.to_committed_at)}"
+    )
+    if done.generation is not None:
+        head = f"Generation {done.generation} goes back from {done.rolled_back_from} to {back}."
+    elif dry_run:
+        head = f"This would go back from {done.rolled_back_from} to {back}."
+    else:
+        head = f"Generation {done.rolled_back_from} has the content of {back} already."
+    counts = f"{len(done.restored)} files come back, {len(done.pinned)} are kept out."
+    return Group(Text(head), *_lines(done), Text(counts))
+
+
+def _lines(done: Rollback) -> Iterator[Text]:
+    changed = set(done.changed)
+    for file in done.restored:
+        yield Text(f"+ {words.cell(file)}", style="green")
+    for file in done.pinned:
+        why = " (it holds something else now, and cannot come back)" if file in changed else ""
+        yield Text(f"- {words.cell(file)}{why}", style="red")
+    for file in sorted(changed - set(done.pinned)):
+        yield Text(f"! {words.cell(file)} holds something else now, and cannot come back")
+    for file in done.gone:
+        yield Text(f"! {words.cell(file)} is not in the bucket any more, and cannot come back")
+    for file in done.waiting:
+        yield Text(f"? {words.cell(file)} waits for a merge, which brings it into the index")

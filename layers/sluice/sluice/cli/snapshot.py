@@ -1,0 +1,100 @@
+"""``sluice snapshot``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sluice.cli import words
+from sluice.cli.options import DEFAULTS, Options
+from sluice.cli.output import table
+from sluice.errors import Misused
+from sluice.keys import is_subdir
+from sluice.operate.address import Address
+from sluice.operate.channel import Channel
+from sluice.operate.past import parse_moment, time_of
+from sluice.operate.snapshot import Snapshot
+from sluice.operate.snapshot import snapshot as take
+
+
+def snapshot(
+    channel: str,
+    /,
+    *,
+    at: str,
+    to: str,
+    base_url: str | None = None,
+    options: Options = DEFAULTS,
+) -> None:
+    """Publish a channel as it was as another channel, without copying a package.
+
+    Parameters
+    ----------
+    channel
+        Its address, s3://bucket/channel.
+    at
+        A time in UTC (2026-11-27T14:00), how long ago (2h), or the moment in which a generation of
+        a subdir was committed (linux-64@17).
+    to
+        Address of the snapshot, where nothing may be yet.
+    base_url
+        URL of the channel, for clients who fetch its packages: absolute, or relative to the
+        snapshot (conda takes no relative one). Left out: its address.
+    """
+    opened = options.channel(channel)
+    into = _place(opened, options, to)
+    options.output.tell(take(opened, into, _time(opened, at), base_url=base_url), _render)
+
+
+def _place(channel: Channel, options: Options, to: str) -> Channel:
+    """The channel to be, in any bucket."""
+    address = Address.parse(to)
+    bucket = options.opener.aws.bucket(address.bucket)
+    return replace(channel, bucket=address.bucket, name=address.path, public=bucket, stack=None)
+
+
+def _time(channel: Channel, at: str) -> datetime:
+    subdir, has_generation, generation = at.partition("@")
+    if has_generation and is_subdir(subdir) and generation.isdecimal():
+        return time_of(channel, channel.subdir(subdir), int(generation))
+    moment = parse_moment(at, now=datetime.now(UTC))
+    if isinstance(moment, int):
+        raise Misused(f"each subdir counts its own generations: say of which, like linux-64@{at}")
+    return moment
+
+
+def _render(done: Snapshot) -> RenderableType:
+    missing = [
+        Text(f"! {one.subdir}/{words.cell(file)} {why}", style="yellow")
+        for one in done.subdirs
+        for files, why in (
+            (one.gone, "is not in the bucket any more"),
+            (one.changed, "holds something else now"),
+        )
+        for file in files
+    ]
+    return Group(
+        Text(f"{done.url} is {done.of} as of {words.moment(done.at)}."),
+        table(
+            "subdir",
+            "generation",
+            "committed",
+            "packages",
+            "left out",
+            rows=(
+                (
+                    one.subdir,
+                    words.number(one.generation),
+                    words.moment(one.committed_at),
+                    words.number(one.packages),
+                    words.number(len(one.gone) + len(one.changed)),
+                )
+                for one in done.subdirs
+            ),
+            right=("generation", "packages", "left out"),
+        ),
+        *missing,
+    )

@@ -1,0 +1,16 @@
+"""Waiting until clients see what was committed."""
+
+from __future__ import annotations
+
+from sluice.cli.output import Output
+from sluice.keys import Subdir
+from sluice.operate.channel import Channel
+from sluice.operate.settle import wait_until_published
+
+
+def wait(channel: Channel, subdir: Subdir, generation: int | None, output: Output) -> None:
+    """Say what is waited for, and wait; nothing where no generation was made."""
+    if generation is None:
+        return
+    output.note(f"Generation {generation} of {subdir.name} is committed, and is being published.")
+    wait_until_published(channel, subdir, generation)

@@ -1,0 +1,158 @@
+"""What the commands that undo something show, over a channel in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from sluice.cli.exits import Exit
+from sluice.cli.main import run
+from sluice.operate.address import Address
+from sluice.operate.aws import Aws
+from sluice.operate.channel import Channel
+from sluice.operate.opening import Opener
+from sluice.store import ObjectStore
+from tests.support.channel import conda
+from tests.support.operated import opened
+from tests.support.staged import A, B, C, World
+
+CHANNEL = "s3://channels/Conda/Default"
+REAL = conda(
+    {"name": "real", "version": "1.0", "build": "0", "build_number": 0, "subdir": "linux-64"}
+)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """Generation 1 has alpha, and a package that can be read; 2 has beta and gamma as well."""
+    world = World()
+    world.add(A)
+    world.add(REAL.filename, REAL.body)
+    world.merge()
+    world.tick(3600)
+    world.add(B)
+    world.add(C)
+    world.merge()
+    world.tick(60)
+
+    def channel(_opener: Opener, address: Address, *, name: str | None = None) -> Channel:
+        found = replace(opened(world), merges=None)
+        return replace(found, name=address.path if name is None else name)
+
+    def bucket(_aws: Aws, _name: str) -> ObjectStore:
+        return world.channel
+
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(Opener, "channel", channel)
+    monkeypatch.setattr(Aws, "bucket", bucket)
+    return world
+
+
+Told = Callable[[], str]
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Told:
+    """What was printed since the last call; notes and errors are left out."""
+    return lambda: capsys.readouterr().out
+
+
+def test_a_rollback_is_shown_then_done(world: World, told: Told) -> None:
+    assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "1", "--dry-run"]) == Exit.FINE
+    diff = f"- {B}\n- {C}\n0 files come back, 2 are kept out.\n"
+    assert told() == (
+        "This would go back from 2 to generation 1 of linux-64, committed 2025-06-15 15:06:43Z.\n"
+        + diff
+    )
+    assert world.head().generation == 2
+    assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "1"]) == Exit.FINE
+    assert told() == (
+        "Generation 3 goes back from 2 to generation 1 of linux-64, "
+        "committed 2025-06-15 15:06:43Z.\n" + diff
+    )
+    assert sorted(world.published()) == [A, REAL.filename]
+
+
+def test_a_rollback_tells_what_cannot_come_back(world: World, told: Told) -> None:
+    world.drop(A)
+    world.add(REAL.filename, b"other")
+    world.merge()
+    world.add("late-1-0.conda")
+    assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "2"]) == Exit.FINE
+    assert told().splitlines()[1:] == [
+        f"- {REAL.filename} (it holds something else now, and cannot come back)",
+        f"! {A} is not in the bucket any more, and cannot come back",
+        "? late-1-0.conda waits for a merge, which brings it into the index",
+        "0 files come back, 1 are kept out.",
+    ]
+
+
+def test_json_has_the_same(world: World, told: Told) -> None:
+    assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "1", "--json"]) == Exit.FINE
+    assert json.loads(told()) == {
+        "subdir": "linux-64",
+        "rolled_back_from": 2,
+        "rolled_back_to": 1,
+        "to_committed_at": 1750000003000,
+        "generation": 3,
+        "restored": [],
+        "pinned": [B, C],
+        "gone": [],
+        "changed": [],
+        "waiting": [],
+    }
+    assert world.head().generation > 2
+
+
+def test_a_generation_that_is_not_there_is_an_error(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "9"]) == Exit.FAILED
+    assert capsys.readouterr().err.startswith("sluice: Conda/Default/linux-64/ has no generation 9")
+    assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "soon"]) == Exit.MISUSED
+    assert world.head().generation == 2
+
+
+def test_pins_come_and_go(world: World, told: Told) -> None:
+    assert run(["pins", CHANNEL]) == Exit.FINE
+    assert told() == "Nothing is pinned.\n"
+    assert run(["pin", CHANNEL, REAL.filename, "--reason", "[b]Broken."]) == Exit.FINE
+    assert told() == f"linux-64/{REAL.filename} is kept out since generation 3\n"
+    assert run(["pins", CHANNEL]) == Exit.FINE
+    shown = told()
+    assert REAL.filename in shown
+    assert "[b]Broken." in shown
+    assert run(["unpin", CHANNEL, f"linux-64/{REAL.filename}"]) == Exit.FINE
+    assert told() == f"linux-64/{REAL.filename} is in the index again\n"
+    assert REAL.filename in world.published()
+
+
+def test_what_cannot_be_indexed_again_is_a_difference(world: World, told: Told) -> None:
+    run(["pin", CHANNEL, A, "--reason", "x"])
+    told()
+    assert run(["unpin", CHANNEL, A]) == Exit.DIFFERENT
+    assert told() == f"linux-64/{A} cannot be indexed: see sluice rejects\n"
+    assert A not in world.published()
+
+
+def test_remove_deletes(world: World, told: Told) -> None:
+    assert run(["remove", CHANNEL, A, "--grace-seconds", "0"]) == Exit.FINE
+    assert told() == f"linux-64/{A} is deleted\n"
+    assert world.subdir.public(A) not in world.channel.objects
+    assert A not in world.entries()
+
+
+def test_a_snapshot_tells_what_it_holds(world: World, told: Told) -> None:
+    world.drop(A)
+    world.merge()
+    asked = ["snapshot", CHANNEL, "--at", "linux-64@1", "--to", "s3://channels/old"]
+    assert run(asked) == Exit.FINE
+    lines = told().splitlines()
+    assert lines[0] == (
+        "s3://channels/old is s3://channels/Conda/Default as of 2025-06-15 15:06:43Z."
+    )
+    assert f"! linux-64/{A} is not in the bucket any more" in lines
+    assert run([*asked[:3], "1", *asked[4:]]) == Exit.MISUSED
