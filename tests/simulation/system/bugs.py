@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
+import msgspec
+
 import sluice.merge
+import sluice.operate.amend
 from sluice import fold, staging
 from sluice.catalog import leaf, render
 from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
@@ -216,6 +219,28 @@ def _reconcile_overlooks_configurations_and_patches() -> AbstractContextManager[
     return mock.patch.object(InputsCheck, "outdated", nothing)
 
 
+def _a_pin_gives_way_to_any_verdict() -> AbstractContextManager[object]:
+    plain = fold._judge
+
+    def judge(old: leaf.Entry | None, verdict: fold.Verdict, *, at: int) -> leaf.Entry:
+        return plain(None if isinstance(old, leaf.Pin) else old, verdict, at=at)
+
+    return mock.patch.object(fold, "_judge", judge)
+
+
+def _an_operator_goes_by_the_head_of_before() -> AbstractContextManager[object]:
+    def swap(
+        state: ObjectStore, of: Subdir, head: Head, *, expected: ETag | None
+    ) -> HeadVersion | None:
+        del expected
+        before = read_head(state, of)
+        generation = max(head.generation, before.head.generation + 1)
+        newer = msgspec.structs.replace(head, generation=generation)
+        return swap_head(state, of, newer, expected=before.etag)
+
+    return mock.patch.object(sluice.operate.amend, "swap_head", swap)
+
+
 @dataclass(frozen=True, slots=True)
 class Bug:
     """A bug, and by what it shows."""
@@ -270,6 +295,12 @@ BUGS = {
     ),
     "reconcile overlooks what another tool published": Bug(
         _reconcile_overlooks_what_others_published, "is not of the head's generation"
+    ),
+    "a pin gives way to any verdict": Bug(
+        _a_pin_gives_way_to_any_verdict, "is pinned out|is not pinned out any more"
+    ),
+    "an operator goes by the head of before": Bug(
+        _an_operator_goes_by_the_head_of_before, f"{_WRONG_AT_REST}|nobody touched|differs from"
     ),
     "reconcile believes what it remembers of another version": Bug(
         _reconcile_believes_what_it_remembers_of_another_version,

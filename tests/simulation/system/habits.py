@@ -110,6 +110,8 @@ class Habits:
     reconciles: float
     jumps: float
     """Much time passes at once."""
+    amends: float
+    """Operators, per turn, who pin, unpin and roll back."""
     jump_hours: tuple[int, ...]
     """How much."""
 
@@ -129,6 +131,11 @@ def draw(rng: Random) -> Habits:
     habits = _draw(rng)
     theme = rng.choice((None, None, _crowd, _crowd, _age, _age, _neglect, _storm))
     return theme(habits, rng) if theme else habits
+
+
+def with_operators(habits: Habits, rng: Random) -> Habits:
+    """The same, in some worlds with operators; ``rng`` is drawn from for nothing else."""
+    return replace(habits, amends=rng.choice((0.0, 0.0, 0.02, 0.1)))
 
 
 def _draw(rng: Random) -> Habits:
@@ -175,6 +182,7 @@ def _draw(rng: Random) -> Habits:
         configures=sometimes(0.5, 0.5),
         reconciles=rng.choice((0.0, 0.01, 0.05)),
         jumps=rng.choice((0.0, 0.01, 0.05)),
+        amends=0.0,
         jump_hours=(1, 6, 23, 26, 24 * retention_days + 3),
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
+from sluice.identity import Identity
 from sluice.keys import PATCH_INSTRUCTIONS, REPODATA, REPODATA_ZST, SHARD_INDEX, SLUICE_TOML, Subdir
 from tests.simulation.system import reading
 from tests.simulation.system.bucket import Bucket
@@ -71,6 +72,8 @@ class Invariants:
         self._known = {subdir: _Known() for subdir in subdirs}
         self._uploaded: set[tuple[Place, str]] = set()
         self._touched: dict[Place, int] = {}
+        self._pinned: dict[Place, int] = {}
+        """What operators have pinned out as it is there, with the generation that does so."""
         self._moment = 0
         self._by_others = False
 
@@ -85,6 +88,34 @@ class Invariants:
             self._uploaded.add((place, record["sha256"]))
         for settled in self._known[place.subdir].settled.values():
             settled.pop(place.filename, None)
+        self._pinned.pop(place, None)
+
+    def pinned(self, place: Place, identity: Identity, generation: int) -> None:
+        """An operator was told that this object is kept out from a generation on."""
+        stored = self._channel.objects.get(place.key)
+        if stored and Identity.of(stored.info) == identity:
+            self._pinned[place] = generation
+
+    def may_come_back(self, subdir: Subdir, filename: str | None = None) -> None:
+        """An operator is about to let a file in again, or (``None``) any."""
+        for place in list(self._pinned):
+            if place.subdir == subdir and filename in (None, place.filename):
+                del self._pinned[place]
+
+    def identity_of_pin(self, subdir: Subdir, filename: str, generation: int) -> Identity | None:
+        """The object that a generation pins out; ``None`` where it is not the newest any more."""
+        known = self._known[subdir]
+        entry = known.entries.get(filename)
+        if known.head[0] != generation or not entry or not entry["identity"]:
+            return None
+        return Identity(**entry["identity"])
+
+    def check_pins(self) -> None:
+        """Hold the catalog to what operators were told."""
+        for place in self._pinned:
+            entry = self._known[place.subdir].entries.get(place.filename)
+            assert entry, f"{place.key} is not pinned out any more"
+            assert entry["kind"] == "pin", f"{place.key} is not pinned out any more"
 
     @contextmanager
     def by_others(self) -> Iterator[None]:
@@ -111,7 +142,11 @@ class Invariants:
     def check_extractors(self, version: int) -> None:
         """Hold every verdict in the catalog to be one of that extractor's."""
         for subdir, known in self._known.items():
-            other = [name for name, one in known.entries.items() if one["extractor"] != version]
+            other = [
+                name
+                for name, one in known.entries.items()
+                if one["extractor"] != version and one["kind"] != "pin"
+            ]
             assert not other, f"{subdir} has verdicts of another extractor on {other}"
 
     def is_published(self, subdir: Subdir) -> bool:
@@ -190,6 +225,8 @@ class Invariants:
         in_state = [subdir.tree(head["tree"]), subdir.commit(head["commit"]), *leaves]
         in_state += [subdir.patches.key(tree.patch)] if tree.patch else []
         in_channel = [subdir.shard(shard) for _, shard in names.values() if shard]
+        if "amendment" in reading.document(state[subdir.commit(head["commit"])].body):
+            self._amended(subdir)
         missing = [key for key in in_state if key not in state]
         missing += [key for key in in_channel if key not in channel]
         assert not missing, f"the head of {subdir} refers to what is not there: {missing}"
@@ -200,6 +237,12 @@ class Invariants:
             for filename, entry in reading.leaf(state[key].body).items()
         }
         self._settle(subdir)
+
+    def _amended(self, subdir: Subdir) -> None:
+        """An operator has changed what is in the index, or when it came there."""
+        self._known[subdir].settled.clear()
+        mine = [place for place in self._touched if place.subdir == subdir]
+        self._touched.update(dict.fromkeys(mine, self._moment))
 
     def _take(self, subdir: Subdir, file: str) -> None:
         known, key = self._known[subdir], subdir.public(file)
@@ -220,6 +263,13 @@ class Invariants:
             if (Place(subdir, filename), record["sha256"]) not in self._uploaded
         ]
         assert not never, f"{key} has what was never uploaded: {never}"
+        kept_out = [
+            place.filename
+            for place, since in self._pinned.items()
+            if place.subdir == subdir and new.generation >= since
+        ]
+        shown = [filename for filename in kept_out if filename in records]
+        assert not shown, f"{key} shows what is pinned out: {shown}"
         for other in INDEX_FILES:
             if twin := known.files.get(other):
                 same = twin.generation != new.generation or records == self._records(subdir, other)
@@ -262,7 +312,7 @@ class Invariants:
                 stored = self._channel.objects.get(place.key)
                 if not (record or entry or stored):
                     settled[place.filename] = None
-                elif record and entry and stored and _is_of(entry["identity"], stored):
+                elif record and entry and stored and is_of(entry["identity"], stored):
                     # What was taken over may be wrong: others indexed an earlier object.
                     right = self._now_there(place)
                     if right and right["sha256"] == record["sha256"]:
@@ -306,6 +356,7 @@ class Invariants:
         return record_of(place.subdir.name, place.filename, stored.body)
 
 
-def _is_of(identity: Mapping[str, Any] | None, stored: Stored) -> bool:
+def is_of(identity: Mapping[str, Any] | None, stored: Stored) -> bool:
+    """Tell whether an identity, as it is stored, is that of an object."""
     info = stored.info
     return identity == {"etag": info.etag, "modified": info.modified, "size": info.size}

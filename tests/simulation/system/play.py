@@ -10,7 +10,7 @@ from sluice import extract
 from sluice.reconcile.world import Request
 from tests.simulation.system.clock import HOUR, MINUTE, SECOND
 from tests.simulation.system.functions import EXPECTED
-from tests.simulation.system.habits import Habits, draw
+from tests.simulation.system.habits import Habits, draw, with_operators
 from tests.simulation.system.invocations import Gate, Invocations
 from tests.simulation.system.queues import Delivery
 from tests.simulation.system.rest import check_garbage, check_indexes
@@ -32,6 +32,8 @@ _SCHEDULED = 0.5
 _JUMPS_AHEAD = 0.1
 """How likely much time passes over those who are at work."""
 _RARELY = 0.1
+_OPERATOR = "operator"
+_OPERATOR_MS = 10 * MINUTE
 _DRAIN_TURNS_MAX = 20_000
 _COLLECTIONS_MAX = 50
 _MUCH = 1000
@@ -48,7 +50,8 @@ def play(seed: int, tell: Tell | None = None) -> None:
     ``tell`` is given a line for each thing that happens.
     """
     rng = Random(seed)  # noqa: S311 - to be repeated, not to be secret
-    habits = draw(rng)
+    # By dice of their own: the other worlds are as they were before there were operators.
+    habits = with_operators(draw(rng), Random(f"operators of {seed}"))  # noqa: S311
     with tuned(habits):
         _Play(habits, rng, tell).play()
 
@@ -97,6 +100,9 @@ class _Play:
     def _turn(self) -> None:
         rng, habits = self._rng, self._habits
         self._invocations.stop_overdue()
+        if habits.amends and rng.random() < habits.amends and self._may_amend():
+            self._amend()
+            return
         drawn = rng.random()
         if drawn < habits.acts:
             self._note(self._people.act())
@@ -115,6 +121,10 @@ class _Play:
                 self._invocations.disturb_or_run(rng.choice(awake))
             else:
                 self._wait()
+
+    def _may_amend(self) -> bool:
+        working = any(one.name.startswith(_OPERATOR) for one in self._invocations.running)
+        return self._has_room and not working
 
     def _may_jump(self) -> bool:
         # More often than not when all is quiet, or hardly anything would ever come to its end.
@@ -135,6 +145,7 @@ class _Play:
             self._reconcile_to_the_end()
         self._check("reconcile")
         self._invariants.check_extractors(extract.VERSION)
+        self._invariants.check_pins()
         self._check_that_nothing_is_left_to_do()
         for subdir in filter(self._invariants.is_published, self._habits.subdirs):
             self._note(self._people.meddle(subdir))
@@ -222,6 +233,12 @@ class _Play:
             dry_run=rng.random() < _RARELY,
             re_extract=rng.random() < _RARELY,
         )
+
+    def _amend(self) -> None:
+        """Have an operator begin with something."""
+        what, work = self._world.operators.choose()
+        self._note(what)
+        self._invocations.begin(_OPERATOR, work, timeout_ms=_OPERATOR_MS)
 
     def _reconcile(self, request: Request) -> None:
         """Begin a run."""

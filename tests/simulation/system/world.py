@@ -14,6 +14,7 @@ from tests.simulation.system.clock import MINUTE, Clock
 from tests.simulation.system.functions import UPLOAD_RECEIVES_MAX, Functions, TimeLeft
 from tests.simulation.system.habits import Habits
 from tests.simulation.system.invariants import Invariants
+from tests.simulation.system.operators import Operators
 from tests.simulation.system.people import People
 from tests.simulation.system.queues import Delivery, Fifo, Queue, StandardQueue
 from tests.support.when_asked import when_asked
@@ -76,6 +77,15 @@ class World:
         self.invariants = Invariants(
             self.channel, self.state, clock, habits.with_noarch, days=habits.retention_days
         )
+        self.operators = Operators(
+            habits,
+            (self.channel, self.state),
+            self.merges,
+            clock,
+            self._unique,
+            rng,
+            self.invariants,
+        )
         self.people = People(habits, self.channel, clock, rng, self.invariants, self.uploads.put)
         self._rng = rng
         self._numbered = 0
@@ -83,7 +93,10 @@ class World:
     @property
     def events_lost(self) -> bool:
         """Whether there is something that only reconcile can find."""
-        return self.people.events_lost or any(source.queue.dead for source in self.sources)
+        # An operator who died comes back no more, and the merge that was asked for may be missing.
+        unfinished = self.operators.done < self.operators.begun
+        dead = any(source.queue.dead for source in self.sources)
+        return self.people.events_lost or unfinished or dead
 
     def disturb(self, habits: Habits) -> None:
         """Let services be as unpleasant as they may."""
