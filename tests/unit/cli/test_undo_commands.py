@@ -76,6 +76,19 @@ def test_a_rollback_is_shown_then_done(world: World, told: Told) -> None:
     assert sorted(world.published()) == [A, REAL.filename]
 
 
+@pytest.mark.usefixtures("world")
+def test_history_tells_what_a_person_decided(told: Told) -> None:
+    run(["rollback", f"{CHANNEL}/linux-64", "--to", "1", "--reason", "Built wrong."])
+    run(["pin", CHANNEL, A, "--reason", "Crashes."])
+    run(["unpin", CHANNEL, A])
+    told()
+    assert run(["log", f"{CHANNEL}/linux-64"]) == Exit.FINE
+    lines = told().splitlines()
+    assert "  rolled back to generation 1, 2 pinned: Built wrong." in lines
+    assert "  1 pinned: Crashes." in lines
+    assert "  1 unpinned" in lines
+
+
 def test_a_rollback_tells_what_cannot_come_back(world: World, told: Told) -> None:
     world.drop(A)
     world.add(REAL.filename, b"other")

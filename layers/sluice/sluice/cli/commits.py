@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from sluice.catalog.commit import Commit
+from sluice.catalog.commit import Amendment, Commit
 from sluice.cli import words
 
 _FILES_SHOWN_MAX = 5
@@ -25,6 +25,8 @@ SIGNS = {
 def render_commit(subdir: str, commit: Commit, *, all_files: bool) -> Text:
     """Say when it was, and what it changed; the first few files of each kind, or all."""
     lines = [_title(subdir, commit)]
+    if commit.amendment:
+        lines.append(_decision(commit.amendment))
     for kind, files in _changes(commit):
         lines += _files(kind, files, all_files=all_files)
     return Text("\n").join(lines)
@@ -47,6 +49,20 @@ def _title(subdir: str, commit: Commit) -> Text:
         f"  {words.moment(commit.at)}  ",
         ", ".join(counts) or "no package changed",
     )
+
+
+def _decision(amendment: Amendment) -> Text:
+    """What a person decided, and why."""
+    told = []
+    if amendment.rolled_back_to is not None:
+        told.append(f"rolled back to generation {amendment.rolled_back_to}")
+    told += [
+        f"{words.number(len(files))} {kind}"
+        for kind, files in (("pinned", amendment.pinned), ("unpinned", amendment.unpinned))
+        if files
+    ]
+    reason = f": {words.cell(amendment.reason)}" if amendment.reason else ""
+    return Text(f"  {', '.join(told)}{reason}", style="cyan")
 
 
 def _changes(commit: Commit) -> Iterator[tuple[str, Sequence[str]]]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Annotated
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sluice.cli import words
-from sluice.cli.options import DEFAULTS, Options
+from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.cli.waiting import wait
 from sluice.operate.past import parse_moment
 from sluice.operate.rollback import Rollback
@@ -21,7 +22,7 @@ def rollback(
     /,
     *,
     to: str,
-    dry_run: bool = False,
+    dry_run: Annotated[bool, FLAG] = False,
     reason: str = "",
     options: Options = DEFAULTS,
 ) -> None:

@@ -80,6 +80,13 @@ def pin(channel: Channel, subdir: Subdir, files: Collection[str], *, reason: str
     Another object under the same name is indexed again.  Raises ``NotFound`` for a file that is
     neither in the bucket nor in the catalog, before anything is done, ``Unavailable`` and
     ``Corrupt``.
+
+    >>> linux = channel.subdir("linux-64")
+    >>> kept = pin(channel, linux, ["beta-1.0-py312_0.conda"], reason="Crashes at start.")
+    >>> kept.amended.generation, kept.amended.difference.removed
+    (3, ['beta-1.0-py312_0.conda'])
+    >>> [(one.file, one.reason) for one in pins(channel)]
+    [('beta-1.0-py312_0.conda', 'Crashes at start.')]
     """
     there: dict[str, Identity] = {}
 

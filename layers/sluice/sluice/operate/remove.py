@@ -85,6 +85,12 @@ def remove(
     ``grace_seconds``: how long clients may go by an index that they have, see
     ``IndexCacheMaxAge``.  Raises ``NotFound`` before anything is done where one is not there, and
     ``Unavailable``, after which it can be begun again.
+
+    >>> from dataclasses import replace
+    >>> alone = replace(channel, merges=None)  # without a stack, merges are done here
+    >>> linux = channel.subdir("linux-64")
+    >>> remove(alone, linux, ["beta-1.0-py312_0.conda"], grace_seconds=0).deleted
+    ['beta-1.0-py312_0.conda']
     """
     kept = pin(channel, subdir, files, reason=reason)
     generation = read_head(channel.state, subdir).head.generation

@@ -79,6 +79,10 @@ def rollback(
     ``reason`` is kept with the pins and in the history.  Returns once that is committed;
     ``settle.wait_until_published`` waits until clients see it.  Raises ``NotFound`` where there
     is no such generation (any more), ``Unavailable`` and ``Corrupt``.
+
+    >>> found = rollback(channel, channel.subdir("linux-64"), 1, dry_run=True)
+    >>> found.rolled_back_from, found.rolled_back_to, found.pinned
+    (2, 1, ['beta-1.0-py312_0.conda'])
     """
     plan = _Plan(channel, subdir, to, reason)
     if dry_run:

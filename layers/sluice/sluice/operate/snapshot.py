@@ -77,6 +77,13 @@ def snapshot(
     One that was interrupted may be begun again.  Raises ``NotFound`` where the history does not
     go back so far, ``Occupied`` where anything else lies in ``into``, ``Unavailable``, and
     ``Corrupt``.
+
+    >>> from dataclasses import replace
+    >>> from sluice.operate.past import time_of
+    >>> first = time_of(channel, channel.subdir("linux-64"), 1)
+    >>> found = snapshot(channel, replace(channel, name="then"), first)
+    >>> [(one.subdir, one.generation, one.packages) for one in found.subdirs]
+    [('linux-64', 1, 1), ('noarch', 0, 0)]
     """
     work = _Snapshot(channel, into, at, base_url or f"s3://{channel.bucket}/{channel.name}")
     return work.take()
