@@ -62,7 +62,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> Told:
 
 def test_a_rollback_is_shown_then_done(world: World, told: Told) -> None:
     assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "1", "--dry-run"]) == Exit.FINE
-    diff = f"- {B}\n- {C}\n0 files come back, 2 are kept out.\n"
+    diff = f"- {B}\n- {C}\nCome back: 0. Kept out: 2.\n"
     assert told() == (
         "This would go back from 2 to generation 1 of linux-64, committed 2025-06-15 15:06:43Z.\n"
         + diff
@@ -99,7 +99,7 @@ def test_a_rollback_tells_what_cannot_come_back(world: World, told: Told) -> Non
         f"- {REAL.filename} (it holds something else now, and cannot come back)",
         f"! {A} is not in the bucket any more, and cannot come back",
         "? late-1-0.conda waits for a merge, which brings it into the index",
-        "0 files come back, 1 are kept out.",
+        "Come back: 0. Kept out: 1.",
     ]
 
 

@@ -40,8 +40,8 @@ def remove(
     done = []
     for subdir, files in locate(opened, packages).items():
         options.output.note(
-            f"{len(files)} files of {subdir.name} leave the index; {grace_seconds} seconds after "
-            "that is published they are deleted."
+            f"Out of the index of {subdir.name}: {', '.join(sorted(files))}. To be deleted "
+            f"{grace_seconds} seconds after that is published."
         )
         done.append(take_away(opened, subdir, files, reason=reason, grace_seconds=grace_seconds))
     options.output.tell(done, _render)

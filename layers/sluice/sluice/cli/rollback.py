@@ -62,7 +62,7 @@ def _render(done: Rollback, *, dry_run: bool) -> RenderableType:
         head = f"This would go back from {done.rolled_back_from} to {back}."
     else:
         head = f"Generation {done.rolled_back_from} has the content of {back} already."
-    counts = f"{len(done.restored)} files come back, {len(done.pinned)} are kept out."
+    counts = f"Come back: {len(done.restored)}. Kept out: {len(done.pinned)}."
     return Group(Text(head), *_lines(done), Text(counts))
 
 
