@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import TypeVar
 from urllib.parse import quote, unquote
@@ -50,6 +51,7 @@ _NAME = re.compile(r"(([a-z0-9])|([a-z0-9_](?!_)))[._-]?([a-z0-9]+(\.|-|_|$))*")
 _LOOSE_NAME = re.compile(r"[a-z0-9_][a-z0-9._-]{0,63}")
 _VERSION = re.compile(r"[0-9a-z._+!]+")
 _BUILD = re.compile(r"[a-zA-Z0-9_.+]+")
+_NAMES_REMEMBERED = 1024  # in a listing the files of one name come one after the other
 _SAFE_IN_STATE = "+!"
 _HASHED = "~"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -335,6 +337,7 @@ def package_name(filename: str) -> str:
     return ""
 
 
+@lru_cache(_NAMES_REMEMBERED)
 def catalog_name(name: str) -> str:
     """A package's name as the catalog has it, and clients ask for its shard; else ``""``."""
     name = name.lower()

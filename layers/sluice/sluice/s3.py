@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol
 from zlib import crc32
 
@@ -49,6 +49,7 @@ SERVER_ERROR = 500
 
 _FAILED = (*NO_ANSWER, Garbled)
 _KEYS_NAMED_MAX = 5
+_MOMENTS_REMEMBERED = 1024
 _METADATA = "x-amz-meta-"
 _CHECKED = {"x-amz-checksum-mode": "ENABLED"}
 """Asks for the checksum of a whole object, to hold its body against."""
@@ -371,22 +372,27 @@ def _describe(key: str, answer: Answer) -> ObjectInfo:
     # The digest of a multipart upload is one of its parts' digests (COMPOSITE).  A server that
     # does not give the type is not believed: reading the object once is cheaper than an index
     # with a digest that no client can reproduce.
-    headers = answer.headers
+    headers = {name.lower(): value for name, value in answer.headers.items()}
     whole = headers.get("x-amz-checksum-type") == "FULL_OBJECT"
     sha256 = headers.get("x-amz-checksum-sha256") if whole else None
     return ObjectInfo(
         key=key,
-        etag=ETag(headers["ETag"]),
-        size=answer.length,
-        modified=int(parsedate_to_datetime(headers["Last-Modified"]).timestamp()),
+        etag=ETag(headers["etag"]),
+        size=int(headers.get("content-length", 0)),
+        modified=_seconds(headers["last-modified"]),
         metadata={
-            name.lower().removeprefix(_METADATA): value
+            name.removeprefix(_METADATA): value
             for name, value in headers.items()
-            if name.lower().startswith(_METADATA)
+            if name.startswith(_METADATA)
         },
         sha256=b64decode(sha256).hex() if sha256 else None,
         encryption=headers.get("x-amz-server-side-encryption"),
     )
+
+
+@lru_cache(_MOMENTS_REMEMBERED)
+def _seconds(moment: str) -> int:
+    return int(parsedate_to_datetime(moment).timestamp())
 
 
 def _some(keys: Sequence[str]) -> str:

@@ -49,6 +49,8 @@ REFUSED_FROM = 300
 """Status of an answer that is no success."""
 CHECKSUM = "x-amz-checksum-crc32"
 """Header with the checksum of what a PUT writes."""
+_NAMESPACE = b' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
+"""Of the documents of S3; without it a thousand elements have nothing to be renamed."""
 _URL_SUFFIXES = {"cn": "amazonaws.com.cn"}
 """By the first part of a region's name; all others' names end in ``amazonaws.com``."""
 
@@ -205,7 +207,7 @@ class S3Client:
             return Answer(status, response.headers, response)
         body = response.content
         try:
-            document = ET.fromstring(body) if body else None  # noqa: S314 - S3's, over TLS
+            document = ET.fromstring(body.replace(_NAMESPACE, b"", 1)) if body else None  # noqa: S314 - S3's, over TLS
         except ET.ParseError as error:
             if status < REFUSED_FROM:
                 raise Garbled(f"a document that cannot be read: {error}") from error
@@ -279,5 +281,7 @@ def checksum(body: bytes | memoryview) -> str:
 
 def _forget_namespaces(document: Element) -> None:
     """Name elements as the API reference does; not every S3-compatible server gives a namespace."""
+    if not document.tag.startswith("{"):
+        return
     for element in document.iter():
         element.tag = element.tag.rpartition("}")[2]

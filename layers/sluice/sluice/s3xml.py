@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from urllib.parse import unquote_plus
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from sluice.store import ETag, ObjectInfo
+
+_MOMENTS_REMEMBERED = 1024
+"""Neighbours in a listing have often been uploaded together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +79,15 @@ def completion(parts: Sequence[Part]) -> bytes:
 
 def _object(found: Element, *, encoded: bool) -> ObjectInfo:
     told = {child.tag: child.text or "" for child in found}
+    key = told["Key"]
     return ObjectInfo(
-        key=unquote_plus(told["Key"]) if encoded else told["Key"],
+        key=unquote_plus(key) if encoded and ("%" in key or "+" in key) else key,
         etag=ETag(told["ETag"]),
         size=int(told["Size"]),
         modified=_seconds(told["LastModified"]),
     )
 
 
+@lru_cache(_MOMENTS_REMEMBERED)
 def _seconds(moment: str) -> int:
     return int(datetime.fromisoformat(moment).timestamp())
