@@ -62,10 +62,28 @@ def extract(
     """
     if received >= world.receives_max:
         _give_up_beforehand(world, key, tries=received - 1)
-    found = _read(world, key, size_hint)
-    record = _judge(key, found, at=world.clock())
+    record = examine(
+        world.channel,
+        key,
+        size_hint=size_hint,
+        trust_uploader_digests=world.trust_uploader_digests,
+        clock=world.clock,
+    )
     _stage(world, key, record)
     return record
+
+
+def examine(
+    channel: ObjectStore,
+    key: PackageKey,
+    *,
+    size_hint: int | None,
+    trust_uploader_digests: bool,
+    clock: Callable[[], int],
+) -> AboutFile:
+    """Look at one object and judge it, as ``extract`` does, and stage nothing."""
+    found = _read(channel, key, size_hint, trust_uploader=trust_uploader_digests)
+    return _judge(key, found, at=clock())
 
 
 def _give_up_beforehand(world: Extractor, key: PackageKey, *, tries: int) -> None:
@@ -92,14 +110,13 @@ def _give_up_beforehand(world: Extractor, key: PackageKey, *, tries: int) -> Non
     _stage(world, key, record)
 
 
-def _read(world: Extractor, key: PackageKey, size_hint: int | None) -> PackageRead | None:
+def _read(
+    channel: ObjectStore, key: PackageKey, size_hint: int | None, *, trust_uploader: bool
+) -> PackageRead | None:
     for _ in range(EXTRACT_ATTEMPTS_MAX):
         try:
             return read_package(
-                world.channel,
-                key.path,
-                size_hint=size_hint,
-                trust_uploader_digests=world.trust_uploader_digests,
+                channel, key.path, size_hint=size_hint, trust_uploader_digests=trust_uploader
             )
         except Changed:
             size_hint = None  # it was about the version before

@@ -69,13 +69,22 @@ class MergeReport:
     """Time ran short; another merge was asked for."""
 
 
-def merge(world: Merger, request: MergeRequest, *, time_left_ms: Callable[[], int]) -> MergeReport:
+def merge(
+    world: Merger,
+    request: MergeRequest,
+    *,
+    time_left_ms: Callable[[], int],
+    publish: bool = True,
+) -> MergeReport:
     """Fold everything staged for a subdir into its catalog and publish the result.
+
+    Without ``publish`` the files stay behind the head until another merge brings them up to it:
+    for whoever knows that there is more to come, and sees to that merge.
 
     Raises ``Unavailable``, ``Corrupt``, ``TooNew`` and ``ForeignOwner``; whatever was staged
     then still is.
     """
-    run = _Run(world, request)
+    run = _Run(world, request, publishes=publish)
     after: str | None = None
     consumed: list[str] = []
     while True:
@@ -90,7 +99,10 @@ def merge(world: Merger, request: MergeRequest, *, time_left_ms: Callable[[], in
             break
     if consumed or not run.is_published():
         run.tell_the_channel()
-        run.publish()
+        if publish:
+            run.publish()
+        else:
+            run.remember()
     if consumed:
         world.state.delete(consumed)
     if run.report.unfinished:
@@ -102,9 +114,10 @@ def merge(world: Merger, request: MergeRequest, *, time_left_ms: Callable[[], in
 class _Run:
     """One merge of one subdir."""
 
-    def __init__(self, world: Merger, request: MergeRequest) -> None:
+    def __init__(self, world: Merger, request: MergeRequest, *, publishes: bool) -> None:
         self._world = world
         self._request = request
+        self._publishes = publishes
         self._subdir = subdir = request.subdir
         self._catalog = CatalogReader(world.state, subdir, world.gather)
         self._writer = GenerationWriter(
@@ -135,6 +148,7 @@ class _Run:
                 self._subdir,
                 gather=gather,
                 after=after,
+                records_max=self._world.batch_records,
                 on_listed=lambda filenames: self._read_ahead(tree(), observation, filenames),  # noqa: B023 - called at once
             )
             swapped = self._commit_batch(version, tree(), batch, observation)
@@ -159,7 +173,7 @@ class _Run:
         """Begin with all reading that a batch about these files will need."""
         observation.begin(filenames, files=parent.files)
         self._writer.read_ahead(parent, filenames)
-        if self._ahead is None and parent.public and filenames:
+        if self._publishes and self._ahead is None and parent.public and filenames:
             config = self._catalog.rules(parent).config
             self._ahead = self._world.publisher.look_ahead(
                 self._subdir, parent, config, self._world.gather
@@ -214,12 +228,18 @@ class _Run:
             gather=self._world.gather,
         )
         if self._head.tree:
-            remembered = self._world.remembered
-            tree = self._catalog.tree(self._head.tree)
-            remembered.keep_tree(self._subdir, self._head.tree, tree)
-            remembered.keep_published(self._subdir, self._head.tree, began_ms=self._began_ms)
+            self.remember()
+            self._world.remembered.keep_published(
+                self._subdir, self._head.tree, began_ms=self._began_ms
+            )
         self.report.files_written += done.files_written
         self.report.foreign_overwritten += done.foreign_overwritten
+
+    def remember(self) -> None:
+        """Spare the next merge reading the tree."""
+        if self._head.tree:
+            tree = self._catalog.tree(self._head.tree)
+            self._world.remembered.keep_tree(self._subdir, self._head.tree, tree)
 
     def _take_stock(self, batch: staging.Batch) -> None:
         staging.set_aside(self._world.state, self._subdir, batch.unreadable)

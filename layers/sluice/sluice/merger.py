@@ -12,6 +12,7 @@ from sluice.config import DEFAULT, ChannelConfig
 from sluice.fifo import FifoQueue
 from sluice.followups import FollowUps
 from sluice.keys import Subdir
+from sluice.limits import MERGE_BATCH_RECORDS_MAX
 from sluice.publish.publisher import Publisher
 from sluice.reconsider import Announcer
 from sluice.remembered import Remembered
@@ -37,6 +38,8 @@ class Merger:
     """By this execution environment."""
     defaults: ChannelConfig = DEFAULT
     """Of what a channel's configuration does not say."""
+    batch_records: int = MERGE_BATCH_RECORDS_MAX
+    """Staging records per commit, at most."""
 
     @property
     def announcer(self) -> Announcer:

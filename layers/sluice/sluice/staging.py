@@ -133,6 +133,7 @@ def read_batch(
     *,
     gather: Gather,
     after: str | None = None,
+    records_max: int = MERGE_BATCH_RECORDS_MAX,
     on_listed: Callable[[Collection[str]], None] = lambda _filenames: None,
 ) -> Batch:
     """List and read the next bounded batch of the log.
@@ -140,7 +141,7 @@ def read_batch(
     ``on_listed`` is told, before the records are read, of the files that they are about, as far as
     their keys tell.
     """
-    listed, resume_after = _bounded(state.list(subdir.staging, after=after))
+    listed, resume_after = _bounded(state.list(subdir.staging, after=after), records_max)
     told = {subdir.staged_filename(info.key) for info in listed}
     on_listed(sorted(filter(None, told)))
     records: list[Staged] = []
@@ -169,14 +170,14 @@ def set_aside(state: ObjectStore, subdir: Subdir, unreadable: list[tuple[str, by
         state.delete([key for key, _ in unreadable])
 
 
-def _bounded(listing: Iterator[ObjectInfo]) -> tuple[list[ObjectInfo], str | None]:
+def _bounded(
+    listing: Iterator[ObjectInfo], records_max: int
+) -> tuple[list[ObjectInfo], str | None]:
     taken: list[ObjectInfo] = []
     size = 0
     for info in listing:
         # >= 1 record always goes in, however large; the LIST page is read to its end either way.
-        if taken and (
-            len(taken) == MERGE_BATCH_RECORDS_MAX or size + info.size > MERGE_BATCH_BYTES_MAX
-        ):
+        if taken and (len(taken) == records_max or size + info.size > MERGE_BATCH_BYTES_MAX):
             return taken, taken[-1].key
         taken.append(info)
         size += info.size

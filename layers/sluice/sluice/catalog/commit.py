@@ -96,7 +96,12 @@ def read_head(state: ObjectStore, subdir: Subdir) -> HeadVersion:
     stored = state.get(subdir.head)
     if stored is None:
         return BEFORE_FIRST
-    return HeadVersion(unpack_json(stored.body, Head, what=subdir.head), stored.info.etag)
+    return HeadVersion(decode_head(stored.body, what=subdir.head), stored.info.etag)
+
+
+def decode_head(body: bytes, *, what: str) -> Head:
+    """Read a head; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
+    return unpack_json(body, Head, what=what)
 
 
 def swap_head(

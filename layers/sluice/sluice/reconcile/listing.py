@@ -38,9 +38,14 @@ def list_subdir(channel: ObjectStore, subdir: Subdir) -> Listing:
     """List one subdir; the delimiter keeps its shards from being paged through."""
     listing = Listing()
     for info in channel.list(subdir.prefix, delimiter="/"):
-        filename = info.key.removeprefix(subdir.prefix)
-        if filename.endswith(PACKAGE_SUFFIXES):
-            listing.add(filename, info)
-        elif filename in INDEX_FILES:
-            listing.index_files[filename] = Identity.of(info)
+        add_listed(listing, subdir, info)
     return listing
+
+
+def add_listed(listing: Listing, subdir: Subdir, info: ObjectInfo) -> None:
+    """Take in an object that lies directly in the folder of a subdir."""
+    filename = info.key.removeprefix(subdir.prefix)
+    if filename.endswith(PACKAGE_SUFFIXES):
+        listing.add(filename, info)
+    elif filename in INDEX_FILES:
+        listing.index_files[filename] = Identity.of(info)

@@ -6,8 +6,10 @@ time it is told.  That is why it is only ever told as a hint.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from sluice import debounce, events, extract, staging
 from sluice.catalog.commit import HeadVersion, read_head
@@ -30,6 +32,7 @@ from sluice.reconcile.memory import Memory
 from sluice.reconcile.report import SubdirReport
 from sluice.reconcile.world import Reconciler, Request
 from sluice.staging import Removed
+from sluice.store import nothing
 
 _FIRST_NAME = ""
 """Of the files that have no name that can be told; in order it comes before all others."""
@@ -42,6 +45,8 @@ class Part:
     report: SubdirReport
     rest: Unfinished | None
     """What there was no time for."""
+    collect: Callable[[], None] | None = None
+    """Deletes the garbage, and counts it in the report, where that was left to the caller."""
 
 
 def reconcile(
@@ -51,23 +56,42 @@ def reconcile(
     listing: Listing | None,
     *,
     time_left_ms: Callable[[], int],
+    collects: bool = True,
 ) -> Part:
     """Compare and repair a subdir as far as time allows, from where ``begin`` says.
 
-    ``listing``: where its packages have just been listed.  Never raises ``SluiceError``: what is
-    wrong with one subdir must not stop the others, so it is in the report.
+    ``listing``: where its packages have just been listed.  ``collects``: whether to delete the
+    garbage as well, or leave it to the caller, to whom other things may be more urgent.  Never
+    raises ``SluiceError``: what is wrong with one subdir must not stop the others, so it is in the
+    report.
     """
     report = SubdirReport(channel=begin.subdir.channel, subdir=begin.subdir.name)
     work = _Work(world, request, begin, report, time_left_ms)
+
+    def collect_later() -> None:
+        with _told_in(report):
+            work.collect()
+
+    with _told_in(report):
+        rest = work.do(listing)
+        if not collects:
+            return Part(report, rest, collect_later)
+        work.collect()
+        return Part(report, rest)
+    return Part(report, None)
+
+
+@contextmanager
+def _told_in(report: SubdirReport) -> Iterator[None]:
+    """Have what goes wrong stand in the report."""
     try:
-        return Part(report, work.do(listing))
+        yield
     except ForeignOwner as error:
         report.counts.foreign_owner = 1
         report.failure = str(error)
     except SluiceError as error:
         report.counts.failed = 1
         report.failure = f"{type(error).__name__}: {error}"
-    return Part(report, None)
 
 
 class _Work:
@@ -88,6 +112,8 @@ class _Work:
         self._report = report
         self._time_left_ms = time_left_ms
         self._catalog = CatalogReader(world.state, begin.subdir, world.gather)
+        self.collect: Callable[[], None] = nothing
+        """What is left to be done once the differences are told."""
 
     def do(self, listing: Listing | None) -> Unfinished | None:
         """Do what there is time for, and return what is left."""
@@ -128,7 +154,7 @@ class _Work:
         if tree.public and self._subdir.name != NOARCH:
             self._look_for_noarch(looks)
         known = Known(marks, looks.memory) if marks else None
-        self._collect(version, files.published_at, known)
+        self.collect = partial(self._collect, version, files.published_at, known)
         return None
 
     def _read_marks(self, version: HeadVersion) -> StoredMarks | None:
