@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.s3.process import s3_server
 from local.emulator import run_emulator
+from sluice.operate.prefixed import Prefixed
 from sluice.s3 import S3Store
 from sluice.s3client import make_client
 from sluice.store import ObjectStore
@@ -70,6 +71,30 @@ class MemoryWorld:
         self._memory.upload(key, body, metadata=metadata, checksum=checksum, archived=archived)
 
 
+class PrefixedWorld(MemoryWorld):
+    """A folder of it, with others around."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = Prefixed(self.store, "a/folder/")
+        for key in ("a", "a/folder", "a/folder0", "b"):
+            self._memory.upload(key, b"somebody else's")
+
+    def upload(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        checksum: bool = False,
+        archived: bool = False,
+    ) -> None:
+        """Put an object there, not through the store."""
+        super().upload(
+            f"a/folder/{key}", body, metadata=metadata, checksum=checksum, archived=archived
+        )
+
+
 class S3World:
     """``S3Store`` on whatever the environment says is S3."""
 
@@ -115,12 +140,20 @@ def benchmark_s3() -> Iterator[str]:
 
 
 @pytest.fixture(
-    params=["memory", "moto", "benchmark", pytest.param("ministack", marks=pytest.mark.e2e)]
+    params=[
+        "memory",
+        "prefixed",
+        "moto",
+        "benchmark",
+        pytest.param("ministack", marks=pytest.mark.e2e),
+    ]
 )
 def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     match request.param:
         case "memory":
             yield MemoryWorld()
+        case "prefixed":
+            yield PrefixedWorld()
         case "moto":
             monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", str(PAGE_SIZE))
             with moto_aws():

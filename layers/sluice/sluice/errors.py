@@ -9,6 +9,7 @@ SluiceError
 │   └── TooNew      ... because a newer sluice wrote it
 ├── ForeignOwner    another stack publishes this channel: stop publishing, alarm
 ├── UnknownEvent    no event or request of any known form: let it go to the dead-letter queue
+├── Unsupported     an S3 lacks something that sluice rests on: write nothing there
 ├── Misconfigured   the environment of the function is wrong: fail at once
 ├── Misused         a person asked for something in a way that cannot be: say what to ask for
 ├── NotFound        what a person asked for is not there: say so
@@ -80,6 +81,10 @@ class UnknownEvent(SluiceError):
 
 class Misconfigured(SluiceError):
     """An environment variable is missing or has a value that cannot be used."""
+
+
+class Unsupported(SluiceError):
+    """An S3-compatible server does not do what sluice cannot do without."""
 
 
 class Misused(SluiceError):

@@ -63,6 +63,24 @@ EXAMPLES_TOLD_MAX = 20
 SUBDIRS_TOLD_MAX = 100
 """Subdirs per step in a report; the counts are of all."""
 
+# --- indexing without functions -----------------------------------------------------------
+INDEX_COMMIT_RECORDS_MAX = 5000
+"""Packages that are read before what was read is committed: so many are read again by the next run
+where this one is killed."""
+INDEX_COMMIT_SECONDS = 60
+"""The same in time, for packages that take long."""
+INDEX_TIME_LEFT_MS = 24 * 60 * 60 * 1000
+"""What a merge or a comparison is told that it has: no function is stopped here."""
+INDEX_SUBDIRS_AT_ONCE = 4
+"""Subdirs that are compared with the catalog at once; a listing of half a million packages takes
+some 200 MB."""
+INDEX_PROCESSES_FROM_PACKAGES = 1000
+"""From here on packages are read in processes of their own, which take half a second to start."""
+
+# --- verifying ----------------------------------------------------------------------------
+VERIFY_ATTEMPTS_MAX = 3
+"""How often a subdir is looked at again that merges have changed meanwhile."""
+
 # --- garbage ------------------------------------------------------------------------------
 GARBAGE_AGE_SECONDS = 24 * 60 * 60
 """Nothing younger is garbage.  Far more than any merge takes from its first write to the swap of

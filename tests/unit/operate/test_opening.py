@@ -53,6 +53,22 @@ def test_a_channel_is_opened_by_its_state(aws: Aws) -> None:
     assert (channel.stack, channel.merges) == (None, None)
 
 
+@pytest.mark.parametrize("state", [f"s3://{STATE_BUCKET}/a/folder", f"{STATE_BUCKET}/a/folder/"])
+def test_the_state_may_be_a_folder(aws: Aws, state: str) -> None:
+    channel = Opener(aws, state=state).channel(TEAM)
+    assert channel.owner == f"{STATE_BUCKET}/a/folder"
+    assert not channel.shares_bucket
+    channel.state.put("key", b"body", PRIVATE_JSON)
+    stored = aws.bucket(STATE_BUCKET).get("a/folder/key")
+    assert stored
+    assert stored.body == b"body"
+    assert [info.key for info in channel.state.list("")] == ["key"]
+
+
+def test_a_state_in_the_channels_bucket_shares_it(aws: Aws) -> None:
+    assert Opener(aws, state=f"s3://{CHANNEL_BUCKET}/.sluice").channel(TEAM).shares_bucket
+
+
 def test_the_state_is_told_by_the_stack(aws: Aws) -> None:
     channel = Opener(aws, stack="mine").channel(TEAM)
     assert channel.owner == STATE_BUCKET

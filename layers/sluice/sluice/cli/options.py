@@ -39,8 +39,8 @@ class Options:
         str | None,
         Parameter(
             group=_WHERE,
-            help="Name of the state bucket, where there is no stack. Else the variable "
-            "SLUICE_STATE.",
+            help="Name of the state bucket, where there is no stack, or s3://bucket/prefix for a "
+            "part of one. Else the variable SLUICE_STATE.",
         ),
     ] = None
     endpoint_url: Annotated[

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sluice.errors import Misused
 from sluice.keys import NOARCH, Subdir, is_subdir, parse_folder
 
-_SCHEME = "s3://"
+SCHEME = "s3://"
 
 
 class Place(NamedTuple):
@@ -33,9 +33,9 @@ class Address:
     @classmethod
     def parse(cls, text: str) -> Address:
         """Take ``s3://bucket/path`` apart; raises ``Misused`` where it is none of a channel."""
-        bucket, _, path = text.removeprefix(_SCHEME).partition("/")
+        bucket, _, path = text.removeprefix(SCHEME).partition("/")
         path = path.strip("/")
-        if not text.startswith(_SCHEME) or not bucket:
+        if not text.startswith(SCHEME) or not bucket:
             raise Misused(f"{text!r} is no address of a channel, like s3://bucket/channel")
         if not parse_folder(Subdir(path, NOARCH).prefix[:-1]):
             raise Misused(f"{path!r} cannot be the path of a channel")
@@ -56,4 +56,4 @@ class Address:
         return Place(channel, name) if is_subdir(name) else None
 
     def __str__(self) -> str:
-        return f"{_SCHEME}{self.bucket}/{self.path}"
+        return f"{SCHEME}{self.bucket}/{self.path}"

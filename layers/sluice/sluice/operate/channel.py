@@ -44,3 +44,8 @@ class Channel:
     def subdir(self, name: str) -> Subdir:
         """One of its subdirs, there or not."""
         return Subdir(self.name, name)
+
+    @property
+    def shares_bucket(self) -> bool:
+        """Whether its state lies in its own bucket, so that who may read all of that reads both."""
+        return (self.owner or "").partition("/")[0] == self.bucket

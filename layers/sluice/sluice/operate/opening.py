@@ -13,10 +13,12 @@ from sluice.config import DEFAULT
 from sluice.errors import Misused, NotFound
 from sluice.keys import Subdir
 from sluice.limits import CONCURRENT_REQUESTS_MAX
-from sluice.operate.address import Address
+from sluice.operate.address import SCHEME, Address
 from sluice.operate.aws import Aws
 from sluice.operate.channel import Channel
+from sluice.operate.prefixed import Prefixed
 from sluice.operate.stack import Stack
+from sluice.store import ObjectStore
 
 STATE_VARIABLE = "SLUICE_STATE"
 STACK_VARIABLE = "SLUICE_STACK"
@@ -34,7 +36,8 @@ def open_channel(
 ) -> Channel:
     """Open the channel at ``s3://bucket/channel``; nothing is read of it yet.
 
-    ``state`` is the name of the state bucket.  With a ``stack`` that is told by its outputs, and
+    ``state`` is the name of the state bucket, or ``s3://bucket/prefix`` for a part of one.  With a
+    ``stack`` that is told by its outputs, and
     its queues can be asked, too.  Without either the variables ``SLUICE_STATE`` and
     ``SLUICE_STACK`` count.  All else is as the AWS CLI has it, its variables and files included;
     ``path_style`` says whether the bucket's name stands in the path of a URL (``None``: where the
@@ -54,7 +57,7 @@ class Opener:
     aws: Aws
     _: KW_ONLY
     state: str | None = None
-    """Name of the state bucket."""
+    """Name of the state bucket, or ``s3://bucket/prefix``."""
     stack: str | None = None
     """Name of a stack."""
 
@@ -70,7 +73,7 @@ class Opener:
             bucket=address.bucket,
             name=address.path if name is None else name,
             public=self.aws.bucket(address.bucket),
-            state=self.aws.bucket(state),
+            state=self._state_store(state),
             gather=in_threads(CONCURRENT_REQUESTS_MAX),
             clock=lambda: time.time_ns() // 1_000_000,
             unique=lambda: uuid.uuid4().hex,
@@ -107,11 +110,19 @@ class Opener:
         name = self.stack or (None if self.state else os.environ.get(STACK_VARIABLE))
         return Stack.find(self.aws, name) if name else None
 
+    def _state_store(self, state: str) -> ObjectStore:
+        bucket, _, prefix = state.removeprefix(SCHEME).partition("/")
+        store = self.aws.bucket(bucket)
+        return Prefixed(store, f"{prefix}/") if prefix else store
+
     def _state_and_stack(self) -> tuple[str, Stack | None]:
         stack = self.found_stack
         state = self.state or (None if self.stack else os.environ.get(STATE_VARIABLE))
         if state is None and stack:
             state = stack.state_bucket
+        if state:
+            # As index files name their owner: one place has one name, however it was written.
+            state = state.removeprefix(SCHEME).strip("/")
         if stack and state and state != stack.state_bucket:
             raise Misused(f"the state bucket of the stack {stack.name!r} is {stack.state_bucket}")
         if not state:

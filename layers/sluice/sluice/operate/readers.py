@@ -1,0 +1,33 @@
+"""Which way of reading packages is the fastest here."""
+
+from __future__ import annotations
+
+import os
+
+from sluice.limits import INDEX_PROCESSES_FROM_PACKAGES
+from sluice.operate.aws import Aws
+from sluice.operate.buckets import Bucket
+from sluice.operate.channel import Channel
+from sluice.operate.reading import Examiner, InProcesses, InThreads, Readers
+
+
+def best_readers(
+    aws: Aws,
+    channel: Channel,
+    *,
+    processes: int | None = None,
+    trust_uploader_digests: bool = True,
+) -> Readers:
+    """Read in threads, and from a thousand packages on in a process for each core.
+
+    A program that calls this must not do its work while it is imported: the processes import its
+    main module, as those of ``multiprocessing`` always do.
+    """
+    examiner = Examiner(channel.public, trust_uploader_digests, channel.clock)
+    return InProcesses(
+        open_channel=Bucket.of(aws, channel.bucket),
+        processes=processes or os.cpu_count() or 1,
+        few=InThreads(examiner),
+        from_packages=INDEX_PROCESSES_FROM_PACKAGES,
+        trust_uploader_digests=trust_uploader_digests,
+    )

@@ -1,0 +1,101 @@
+"""A channel in memory that is indexed by whoever says so: for ``index`` and ``verify``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+from sluice.concurrency import in_order
+from sluice.keys import Subdir
+from sluice.operate.channel import Channel
+from sluice.operate.index import Options, index
+from sluice.operate.indexed import IndexReport
+from sluice.operate.reading import Examiner, InThreads
+from tests.support.channel import Package, conda
+from tests.support.memory_store import MemoryStore
+from tests.support.published import Index, read_index
+
+CHANNEL = "team"
+LINUX = Subdir(CHANNEL, "linux-64")
+NOARCH = Subdir(CHANNEL, "noarch")
+OWNER = "state-bucket"
+START_MS = 1_750_000_000_000
+
+
+def package(name: str, version: str = "1.0", *, subdir: str = "linux-64", **more: Any) -> Package:
+    """A good package."""
+    index: Mapping[str, Any] = {
+        "name": name,
+        "version": version,
+        "build": "0",
+        "build_number": 0,
+        "depends": [],
+        "subdir": subdir,
+        **more,
+    }
+    return conda(index, payload=f"{name} {version}".encode())
+
+
+class ByHand:
+    """Two buckets, and what people do with them."""
+
+    def __init__(self, *, page_size: int = 1000) -> None:
+        self.now_ms = START_MS
+        self.public = MemoryStore(self._seconds, page_size=page_size)
+        self.state = MemoryStore(self._seconds, page_size=page_size)
+        self._unique = count()
+        self.channel = Channel(
+            bucket="channel-bucket",
+            name=CHANNEL,
+            public=self.public,
+            state=self.state,
+            gather=in_order,
+            clock=lambda: self.now_ms,
+            unique=lambda: f"{next(self._unique):08x}",
+            owner=OWNER,
+        )
+
+    def copy(self) -> ByHand:
+        """Another one that is the same by now."""
+        other = ByHand()
+        other.now_ms = self.now_ms
+        other.public.objects |= self.public.objects
+        other.state.objects |= self.state.objects
+        # What has been unique stays so.
+        other._unique = count(100_000)
+        return other
+
+    def tick(self, seconds: int = 1) -> None:
+        """Let time pass."""
+        self.now_ms += seconds * 1000
+
+    def upload(self, *packages: Package) -> None:
+        """Put packages there, a second later."""
+        self.tick()
+        for one in packages:
+            self.public.upload(f"{CHANNEL}/{one.path}", one.body)
+
+    def index(self, options: Options | None = None, **more: Any) -> IndexReport:
+        """Index in this thread, one request after the other, a second later."""
+        self.tick()
+        return index(
+            self.channel, replace(options or Options(), subdirs_at_once=1), **self.alone() | more
+        )
+
+    def alone(self) -> dict[str, Any]:
+        """How packages are read one after the other."""
+        examiner = Examiner(self.public, True, self.channel.clock)  # noqa: FBT003 - as people do
+        return {"readers": InThreads(examiner, workers=1)}
+
+    def published(self, subdir: Subdir = LINUX) -> Index:
+        """What clients read, each way."""
+        return read_index(lambda file: self.public.body(subdir.public(file)))
+
+    def filenames(self, subdir: Subdir = LINUX) -> list[str]:
+        """What clients find."""
+        return sorted(self.published(subdir).records)
+
+    def _seconds(self) -> float:
+        return self.now_ms / 1000

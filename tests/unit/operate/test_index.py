@@ -1,0 +1,317 @@
+"""Indexing a channel without functions: what comes of it, and what it costs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from sluice import staging
+from sluice.errors import Unavailable, Unsupported
+from sluice.keys import REPODATA, SLUICE_TOML
+from sluice.operate import folders
+from sluice.operate import index as index_module
+from sluice.operate.index import Options
+from sluice.operate.probe import KEY
+from sluice.operate.progress import Step
+from sluice.store import ETag, Headers
+from tests.support.by_hand import CHANNEL, LINUX, NOARCH, ByHand, package
+from tests.support.channel import Package
+from tests.support.memory_store import LostAnswer
+from tests.support.staged import foreign_repodata, record_of, removed
+
+A, B, C = package("alpha"), package("beta"), package("gamma", subdir="noarch", noarch="generic")
+
+
+def test_a_first_run_indexes_every_subdir() -> None:
+    world = ByHand()
+    world.upload(A, B, C)
+    report = world.index()
+    assert (report.packages, report.read, report.failures) == (3, 3, [])
+    assert [(one.subdir, one.added) for one in report.subdirs] == [("linux-64", 2), ("noarch", 1)]
+    assert world.filenames(LINUX) == [A.filename, B.filename]
+    assert world.filenames(NOARCH) == [C.filename]
+
+
+def test_a_channel_gets_a_noarch_that_has_no_package_for_it() -> None:
+    world = ByHand()
+    world.upload(A)
+    world.index()
+    assert world.filenames(NOARCH) == []
+
+
+def test_a_second_run_reads_and_writes_nothing() -> None:
+    world = ByHand()
+    world.upload(A, B, C)
+    world.index()
+    world.index()  # notes which generation is published, for the collection of garbage
+    before = dict(world.public.objects), dict(world.state.objects)
+    world.public.requests.clear()
+    report = world.index()
+    assert (report.read, report.subdirs) == (0, [])
+    assert (world.public.objects, world.state.objects) == before
+    assert {operation for operation, _ in world.public.operations()} <= {
+        "ListObjectsV2",
+        "HeadObject",
+    }
+
+
+def test_what_comes_changes_and_goes_is_followed() -> None:
+    world = ByHand()
+    world.upload(A, B)
+    world.index()
+    other = package("beta", timestamp=1_700_000_000_000)
+    world.upload(C, other, package("alpha", "2.0"))
+    world.public.remove(f"{CHANNEL}/{A.path}")
+    report = world.index()
+    assert report.read == 3
+    about = report.subdirs[0]
+    assert (about.subdir, about.added, about.replaced, about.removed) == ("linux-64", 1, 1, 1)
+    assert world.filenames() == ["alpha-2.0-0.conda", B.filename]
+
+
+def test_nothing_is_left_in_the_staging_log() -> None:
+    world = ByHand()
+    world.upload(A, B, C)
+    world.index()
+    assert world.state.keys("staging/") == []
+
+
+def test_what_functions_have_staged_is_taken_along() -> None:
+    world = ByHand()
+    world.upload(A, B)
+    world.index()
+    world.public.remove(f"{CHANNEL}/{A.path}")
+    staging.write(world.state, LINUX, removed(A.filename), unique="by-a-function")
+    world.index()
+    assert world.filenames() == [B.filename]
+    assert world.state.keys("staging/") == []
+
+
+def test_a_bad_package_is_rejected_and_hurts_nobody() -> None:
+    world = ByHand()
+    world.upload(A, Package("linux-64", B.filename, b"no zip"))
+    report = world.index()
+    assert (report.subdirs[0].added, report.subdirs[0].rejected) == (1, 1)
+    assert world.filenames() == [A.filename]
+    assert world.state.keys("rejects/")
+    assert world.index().read == 0
+
+
+def test_an_index_that_is_there_is_taken_over() -> None:
+    world = ByHand()
+    world.upload(A, B)
+    old = {**record_of(A.filename, A.body), "indexed_timestamp": 1_600_000_000_000}
+    body = json.dumps(foreign_repodata({A.filename: old}, subdir="linux-64")).encode()
+    world.public.upload(LINUX.public(REPODATA), body)
+    world.index()
+    world.index()  # reads what another tool had indexed
+    records = world.published().records
+    assert records[A.filename]["indexed_timestamp"] == 1_600_000_000_000
+    assert records[A.filename]["depends"] == []
+
+
+def test_a_configuration_is_followed() -> None:
+    world = ByHand()
+    world.upload(A, C)
+    world.index()
+    world.tick()
+    toml = b"[sluice]\nrun-exports = true\nchanneldata = true\n"
+    world.public.upload(f"{CHANNEL}/{SLUICE_TOML}", toml)
+    world.index()
+    assert LINUX.public("run_exports.json.zst") in world.public.objects
+    assert f"{CHANNEL}/channeldata.json" in world.public.objects
+    world.public.remove(f"{CHANNEL}/{SLUICE_TOML}")
+    world.index()
+    assert LINUX.public("run_exports.json.zst") not in world.public.objects
+
+
+def test_an_index_that_somebody_overwrites_is_written_again() -> None:
+    world = ByHand()
+    world.upload(A)
+    world.index()
+    world.tick()
+    world.public.upload(LINUX.public(REPODATA), b"{}")
+    world.index()
+    assert world.filenames() == [A.filename]
+
+
+def test_only_the_subdirs_that_were_asked_for_are_looked_at() -> None:
+    world = ByHand()
+    world.upload(A, C)
+    report = world.index(Options(subdirs=["noarch"]))
+    assert report.packages == 1
+    assert LINUX.public(REPODATA) not in world.public.objects
+
+
+def test_rejects_are_read_again_when_that_is_asked_for() -> None:
+    world = ByHand()
+    world.upload(A, Package("linux-64", B.filename, b"no zip"))
+    world.index()
+    assert world.index(Options(re_extract=True)).read == 1
+
+
+def test_what_lies_in_other_folders_is_passed_over() -> None:
+    world = ByHand(page_size=2)
+    world.upload(A, B)
+    for number in range(5):
+        world.public.upload(f"{CHANNEL}/docs/{number}.html", b"")
+    world.public.upload(f"{CHANNEL}/sub/linux-64/{B.filename}", B.body)  # another channel's
+    report = world.index()
+    assert report.packages == 2
+    assert [one.subdir for one in report.subdirs] == ["linux-64", "noarch"]
+
+
+def test_a_large_subdir_is_listed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "_FILES_PER_PART", 3)
+    world = ByHand(page_size=4)
+    packages = [package(f"p{number}", version) for number in range(9) for version in "123"]
+    world.upload(*packages)
+    world.index()
+    world.upload(package("a-new"), package("p4", "9"), package("z-new"))
+    world.public.remove(f"{CHANNEL}/{packages[0].path}")
+    report = world.index()
+    assert (report.packages, report.read) == (29, 3)
+    names = {one.filename for one in packages[1:]} | {
+        "a-new-1.0-0.conda",
+        "p4-9-0.conda",
+        "z-new-1.0-0.conda",
+    }
+    assert set(world.filenames()) == names
+
+
+def test_what_was_read_is_committed_on_the_way_and_published_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(index_module, "INDEX_COMMIT_RECORDS_MAX", 4)
+    world = ByHand()
+    world.upload(*(package("p", str(number)) for number in range(10)))
+    seen: list[bool] = []
+
+    def look(operation: str, key: str) -> None:
+        if operation == "PutObject" and key == LINUX.head:
+            seen.append(LINUX.public(REPODATA) in world.public.objects)
+
+    world.state.after = look
+    world.index()
+    assert seen == [False, False, False]
+    assert len(world.filenames()) == 10
+
+
+def test_a_package_that_s3_does_not_give_is_told_of_and_tried_again() -> None:
+    world = ByHand()
+    world.upload(A, B)
+
+    def refuse(operation: str, key: str) -> None:
+        if operation == "GetObject" and key.endswith(B.filename):
+            raise LostAnswer
+
+    world.public.before = refuse
+    report = world.index()
+    assert [failure.object for failure in report.failures] == [f"{CHANNEL}/{B.path}"]
+    assert world.filenames() == [A.filename]
+    world.public.before = lambda _operation, _key: None
+    world.tick(21 * 3600)  # as reconcile tries again what could not be read
+    assert world.index().failures == []
+    assert world.filenames() == [A.filename, B.filename]
+
+
+def test_a_subdir_whose_catalog_is_damaged_does_not_stop_the_others() -> None:
+    world = ByHand()
+    world.upload(A, C)
+    world.index()
+    world.state.upload(LINUX.head, b"{}")
+    world.upload(package("alpha", "2.0"), package("gamma", "2.0", subdir="noarch"))
+    report = world.index()
+    assert [failure.object for failure in report.failures] == ["linux-64"]
+    assert "Corrupt" in report.failures[0].reason
+    assert len(world.filenames(NOARCH)) == 2
+
+
+def test_progress_is_told() -> None:
+    told: Counter[tuple[str, Step]] = Counter()
+
+    class Told:
+        def expect(self, step: Step, count: int) -> None:
+            told["expect", step] += count
+
+        def done(self, step: Step, count: int) -> None:
+            told["done", step] += count
+
+    world = ByHand()
+    world.upload(A, B)
+    world.index(progress=Told())
+    assert told["done", Step.LISTED] == 2
+    assert told["expect", Step.READ] == told["done", Step.READ] == 2
+    assert told["done", Step.COMMITTED] == 2
+
+
+def test_two_owners_do_not_fight() -> None:
+    world = ByHand()
+    world.upload(A)
+    world.index()
+    other = ByHand()
+    other.public = world.public
+    other.channel = replace(other.channel, public=world.public, owner="another")
+    other.now_ms = world.now_ms
+    report = other.index()
+    assert "is published by" in report.failures[0].reason
+    assert world.filenames() == [A.filename]
+    assert other.index(Options(adopt=True)).failures == []
+
+
+def test_an_s3_that_ignores_conditions_is_refused() -> None:
+    world = ByHand()
+    world.upload(A)
+    real = world.state.put_if
+
+    def put_if(key: str, body: bytes, headers: Headers, **_: object) -> ETag:
+        world.state.put(key, body, headers)
+        return world.state.objects[key].info.etag
+
+    world.state.put_if = put_if  # type: ignore[method-assign]
+    with pytest.raises(Unsupported, match="does not do conditional writes"):
+        world.index()
+    assert set(world.state.objects) == {KEY}
+    assert LINUX.public(REPODATA) not in world.public.objects
+    world.state.put_if = real  # type: ignore[method-assign]
+
+
+def test_an_s3_that_ignores_if_match_alone_is_refused_later_as_well() -> None:
+    world = ByHand()
+    world.upload(A)
+    world.index()
+    real = world.state.put_if
+
+    def put_if(key: str, body: bytes, headers: object, *, expected: object, **_: object) -> object:
+        if expected is None:
+            return real(key, body, headers, expected=None)  # type: ignore[arg-type]
+        world.state.put(key, body, headers)  # type: ignore[arg-type]
+        return world.state.objects[key].info.etag
+
+    world.state.put_if = put_if  # type: ignore[method-assign,assignment]
+    with pytest.raises(Unsupported, match="If-Match"):
+        world.index()
+
+
+def test_an_s3_that_refuses_conditions_is_refused() -> None:
+    world = ByHand()
+    world.upload(A)
+    world.state.put_if = lambda *_, **__: None  # type: ignore[method-assign]
+    with pytest.raises(Unsupported, match="did not land"):
+        world.index()
+
+
+def test_a_state_bucket_that_does_not_answer_is_told_of() -> None:
+    world = ByHand()
+    world.upload(A)
+
+    def refuse(_operation: str, key: str) -> None:
+        if key == KEY:
+            raise LostAnswer
+
+    world.state.before = refuse
+    with pytest.raises(Unavailable, match="trial write"):
+        world.index()
