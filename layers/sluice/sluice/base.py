@@ -169,6 +169,11 @@ def read_base(channel: ObjectStore, subdir: Subdir, gather: Gather) -> Base:
     )
 
 
+def base_of(found: ForeignIndex, listing: Mapping[str, Identity]) -> Base:
+    """A base of what is published of a part of a subdir, whose files ``listing`` tells."""
+    return Base(names=_by_name(found, listing), v3=found.v3, listing=listing)
+
+
 def unpatch(base: Base, channel: ObjectStore, subdir: Subdir) -> Base:
     """Have the base's records as they were before they were patched, as far as that is told.
 

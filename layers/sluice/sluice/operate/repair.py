@@ -1,0 +1,234 @@
+"""Repairing what ``verify`` has found.
+
+Most of it an ordinary run of ``index`` repairs, for it compares the bucket with the catalog.  What
+is damaged in the catalog itself, no comparison shows and no merge would survive; that is mended
+first, and in the same way as everything is changed: by writing what is new under names that never
+were, and swapping the head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from itertools import chain
+
+import msgspec
+
+from sluice import foreign, headers
+from sluice.base import Base, base_of, read_base, unpatch
+from sluice.catalog import leaf as leaves
+from sluice.catalog import render
+from sluice.catalog.codec import digest
+from sluice.catalog.commit import read_head, swap_head
+from sluice.catalog.leaf import NOT_EXTRACTED
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Node, Tree
+from sluice.channelwide.merging import ChannelMerger, merge_channel
+from sluice.errors import Corrupt, Unavailable
+from sluice.foreign import ForeignIndex
+from sluice.generation import GenerationWriter
+from sluice.identity import Identity
+from sluice.keys import FROM_PACKAGES, Subdir
+from sluice.limits import MERGE_ATTEMPTS_MAX
+from sluice.operate.channel import Channel
+from sluice.operate.disowned import Disowned
+from sluice.operate.findings import Finding, Kind
+from sluice.operate.index import DEFAULTS, Options, index
+from sluice.operate.indexed import IndexReport
+from sluice.operate.progress import SILENT, Progress
+from sluice.operate.reading import Readers
+from sluice.publish.publisher import Publisher
+
+_BEGINS_ANEW = frozenset({Kind.HEAD_DAMAGED, Kind.TREE_DAMAGED})
+_WRITTEN_AGAIN = frozenset({Kind.FILE_FOREIGN, Kind.FILE_WRONG})
+"""Beside those, an ordinary run writes what is missing or behind, and deletes what is left."""
+
+
+def repair(
+    channel: Channel,
+    findings: Sequence[Finding],
+    options: Options = DEFAULTS,
+    *,
+    readers: Readers | None = None,
+    progress: Progress = SILENT,
+) -> IndexReport:
+    """Repair what was found, as far as ``Kind.repair`` says, and index the channel.
+
+    May be killed at any point and run again.  Raises what ``index`` raises.
+
+    >>> from sluice import verify
+    >>> report = repair(channel, verify(channel).findings)
+    >>> report.failures
+    []
+    """
+    by_subdir: dict[str | None, list[Finding]] = {}
+    for one in findings:
+        by_subdir.setdefault(one.subdir, []).append(one)
+    for name, of in by_subdir.items():
+        if name is not None:
+            _mend_catalog(channel, channel.subdir(name), of)
+    wrong = [one.object for one in findings if one.kind is Kind.PACKAGE_WRONG]
+    report = index(
+        channel, replace(options, again=frozenset(wrong)), readers=readers, progress=progress
+    )
+    for name, of in by_subdir.items():
+        files = frozenset(one.object for one in of if one.kind in _WRITTEN_AGAIN)
+        if files and name is not None:
+            _publish_again(channel, channel.subdir(name), files, options)
+        elif files:
+            _publish_channel_again(channel, files, options)
+    return report
+
+
+def _mend_catalog(channel: Channel, subdir: Subdir, findings: Sequence[Finding]) -> None:
+    if any(one.kind in _BEGINS_ANEW for one in findings):
+        # The next commit is a first one, which takes over the index that is there.  Marks first:
+        # they are of a history that goes on from elsewhere.
+        channel.state.delete([subdir.marks])
+        channel.state.delete([subdir.head])
+        return
+    lost = {one.name for one in findings if one.kind is Kind.LEAF_DAMAGED}
+    anew = {one.name for one in findings if one.kind is Kind.NODE_WRONG}
+    shards = {one.name for one in findings if one.kind is Kind.SHARD_DAMAGED} - lost - anew
+    anew |= {name for name in shards if name is not None and not _restore(channel, subdir, name)}
+    # A verdict on the same object only yields to a better one, which any extractor's is then.
+    doubted = {one.object for one in findings if one.kind is Kind.PACKAGE_WRONG}
+    anew |= {one.name for one in findings if one.kind is Kind.PACKAGE_WRONG} - lost
+    if lost or anew:
+        _commit_anew(channel, subdir, lost=_named(lost), anew=_named(anew), doubted=doubted)
+
+
+def _named(names: Collection[str | None]) -> frozenset[str]:
+    return frozenset(name for name in names if name is not None)
+
+
+def _restore(channel: Channel, subdir: Subdir, name: str) -> bool:
+    """Write a shard again from its leaf; tells whether that gave the bytes that were lost."""
+    catalog = CatalogReader(channel.state, subdir, channel.gather)
+    tree = catalog.tree(read_head(channel.state, subdir).head.tree)
+    node = tree.names.get(name)
+    if node is None or node.shard is None:
+        return True  # the name is gone meanwhile, and nobody asks for its shard
+    key = subdir.leaf(node.leaf.hex())
+    stored = channel.state.get(key)
+    if stored is None:
+        return False
+    leaf = leaves.decode(stored.body, what=key)
+    body = render.render(name, leaf.entries, at=leaf.at, rules=catalog.rules(tree)).shard_body
+    if body is None or digest(body) != node.shard.hex():
+        return False  # an older sluice has rendered it
+    channel.public.put(subdir.shard(node.shard.hex()), body, headers.SHARD)
+    return True
+
+
+def _commit_anew(
+    channel: Channel,
+    subdir: Subdir,
+    *,
+    lost: Collection[str],
+    anew: Collection[str],
+    doubted: Collection[str],
+) -> None:
+    """Commit names again: ``lost`` from what is published of them, ``anew`` as they are.
+
+    Of ``doubted``, which are keys of packages, nobody is said to have judged them.
+    What was lost is marked to be read again, as everything that is taken over.  Where nothing is
+    published of it either, the name leaves the catalog, and its packages are found by comparing.
+    """
+    for _ in range(MERGE_ATTEMPTS_MAX):
+        version = read_head(channel.state, subdir)
+        catalog = CatalogReader(channel.state, subdir, channel.gather)
+        parent = catalog.tree(version.head.tree)
+        rules = catalog.rules(parent)
+        patched = rules.instructions is not None
+        base = _published(channel, subdir, parent, lost, patched=patched)
+        for name in lost:
+            if node := parent.names.get(name):
+                catalog.remember_entries(node, {})
+        for name in anew:
+            if node := parent.names.get(name):
+                entries = {
+                    filename: msgspec.structs.replace(entry, extractor=NOT_EXTRACTED)
+                    if subdir.public(filename) in doubted
+                    else entry
+                    for filename, entry in catalog.entries([node])[0].items()
+                }
+                catalog.remember_entries(node, entries)
+        writer = GenerationWriter(channel.public, channel.state, subdir, catalog, channel.gather)
+        at = max(channel.clock(), parent.at + 1)
+        names = frozenset(name for name in {*lost, *anew} if name in parent.names)
+        draft = writer.draft(parent, base, {}, at=at, rules=rules, anew=names)
+        head = writer.commit(
+            parent,
+            version.head,
+            draft,
+            Base(),
+            public=parent.public,
+            writer=channel.unique(),
+        )
+        if swap_head(channel.state, subdir, head, expected=version.etag):
+            return
+    raise Unavailable(
+        f"another merge won the head of {subdir.component} {MERGE_ATTEMPTS_MAX} times"
+    )
+
+
+def _published(
+    channel: Channel, subdir: Subdir, parent: Tree, names: Collection[str], *, patched: bool
+) -> Base:
+    """What clients are told of some names: by their shards, or by the whole index without them."""
+    nodes = [(name, parent.names[name]) for name in sorted(names) if name in parent.names]
+    found = [_read_shard(channel, subdir, node) for _, node in nodes]
+    try:
+        if None in found:
+            whole = read_base(channel.public, subdir, channel.gather)
+            known = {name: whole.names[name] for name, _ in nodes if name in whole.names}
+            base = replace(whole, names=known, info={}, shard_index=None)
+        else:
+            shards = foreign.merged([one for one in found if one], {})
+            base = base_of(shards, _list_files(channel, subdir, [name for name, _ in nodes]))
+    except Corrupt:  # it is damaged, too
+        return Base()
+    return unpatch(base, channel.public, subdir) if patched else base
+
+
+def _read_shard(channel: Channel, subdir: Subdir, node: Node) -> ForeignIndex | None:
+    """A shard as another tool's; ``None`` where it is damaged."""
+    if node.shard is None:
+        return ForeignIndex()
+    key = subdir.shard(node.shard.hex())
+    stored = channel.public.get(key)
+    if stored is None or digest(stored.body) != node.shard.hex():
+        return None
+    return foreign.parse_shard(stored.body, what=key)
+
+
+def _list_files(channel: Channel, subdir: Subdir, names: Sequence[str]) -> dict[str, Identity]:
+    """The objects of some names, and the file that tells of them without the patch."""
+    prefixes = [subdir.public(FROM_PACKAGES), *(subdir.public(f"{name}-") for name in names)]
+    listed = chain.from_iterable(channel.public.list(one, delimiter="/") for one in prefixes)
+    return {info.key.removeprefix(subdir.prefix): Identity.of(info) for info in listed}
+
+
+def _publish_again(
+    channel: Channel, subdir: Subdir, files: Collection[str], options: Options
+) -> None:
+    """Write files again that carry the right stamp, or whoever's, and not the right bytes."""
+    public, private = Disowned(channel.public, files), Disowned(channel.state, files)
+    publisher = Publisher(public, private, channel.owner or "", options.max_age_seconds)
+    head = read_head(channel.state, subdir).head
+    catalog = CatalogReader(channel.state, subdir, channel.gather)
+    publisher.publish(subdir, head, catalog, tidy=True, gather=channel.gather)
+
+
+def _publish_channel_again(channel: Channel, files: Collection[str], options: Options) -> None:
+    merger = ChannelMerger(
+        channel=Disowned(channel.public, files),
+        state=channel.state,
+        owner=channel.owner or "",
+        max_age_seconds=options.max_age_seconds,
+        gather=channel.gather,
+        clock=channel.clock,
+        unique=channel.unique,
+    )
+    merge_channel(merger, channel.name)

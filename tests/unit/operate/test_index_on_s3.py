@@ -1,0 +1,77 @@
+"""Indexing through real clients, in threads and in processes, with S3 over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import boto3
+import pytest
+
+from benchmarks.s3.process import S3Server, s3_server
+from sluice.operate.aws import Aws
+from sluice.operate.channel import Channel
+from sluice.operate.index import index
+from sluice.operate.opening import open_channel
+from sluice.operate.probe import KEY, must_be_conditional
+from sluice.operate.readers import best_readers
+from sluice.operate.reading import InProcesses
+from sluice.operate.verify import verify
+from tests.support.by_hand import package
+from tests.support.channel import Package
+from tests.support.moto_aws import moto_aws
+
+PACKAGES = [package(f"p{number % 7}", f"{number}") for number in range(60)]
+BAD = Package("linux-64", "bad-1.0-0.conda", b"no zip")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    with s3_server(page_size=20) as server:
+        yield server
+
+
+@pytest.fixture
+def channel(
+    server: S3Server, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Channel:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL_S3": server.endpoint,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    bucket = request.node.originalname.replace("_", "-")[-50:]
+    files = ((f"team/{one.path}", one.body) for one in [*PACKAGES, BAD])
+    server.load([bucket], files)
+    server.create(f"{bucket}-state")
+    return open_channel(f"s3://{bucket}/team", state=f"{bucket}-state")
+
+
+def test_in_threads(channel: Channel) -> None:
+    report = index(channel)
+    assert (report.packages, report.read, report.failures) == (61, 61, [])
+    assert report.subdirs[0].rejected == 1
+    assert verify(channel, deep=True).findings == []
+    assert index(channel).read == 0
+
+
+def test_in_processes(channel: Channel) -> None:
+    readers = best_readers(Aws(), channel, processes=2)
+    assert isinstance(readers, InProcesses)
+    report = index(channel, readers=replace(readers, from_packages=10))
+    assert (report.packages, report.read, report.failures) == (61, 61, [])
+    assert verify(channel, deep=True).findings == []
+
+
+def test_the_probe_takes_moto_for_an_s3_that_does_conditional_writes() -> None:
+    with moto_aws():
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="state")
+        state = Aws(region="us-east-1").bucket("state")
+        for _ in range(2):
+            must_be_conditional(state)
+        stored = state.get(KEY)
+        assert stored
+        assert stored.body == b'{"format":1}\n'

@@ -1,0 +1,454 @@
+"""Every kind of damage is found, as exactly that, and repaired; a healthy channel has none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+
+import msgspec
+import pytest
+
+from sluice import staging, zstd
+from sluice.catalog import tree as trees
+from sluice.catalog.codec import digest
+from sluice.catalog.commit import read_head
+from sluice.catalog.tree import Tree
+from sluice.keys import (
+    CHANNELDATA,
+    REPODATA,
+    REPODATA_ZST,
+    RUN_EXPORTS,
+    SHARD_INDEX,
+    SLUICE_TOML,
+    Subdir,
+)
+from sluice.limits import SMALL_PACKAGE_BYTES_MAX
+from sluice.operate.findings import Kind
+from sluice.operate.index import Options
+from sluice.operate.progress import Step
+from sluice.operate.repair import repair
+from sluice.operate.verify import VerifyReport, verify
+from sluice.publish.fence import Stamp
+from sluice.store import Headers
+from tests.support.by_hand import CHANNEL, LINUX, NOARCH, ByHand, package
+from tests.support.channel import PATCHES, Package, conda, patch_package
+from tests.support.staged import removed
+
+A, A2, B = package("alpha"), package("alpha", "2.0"), package("beta")
+PURE = package("pure", subdir="noarch", noarch="generic")
+BAD = Package("linux-64", "gamma-1.0-0.conda", b"no zip")
+TOML = b"""[sluice]
+run-exports = true
+channeldata = true
+rss = true
+current-repodata = true
+patches = "team-repodata-patches"
+"""
+
+
+def a_channel() -> ByHand:
+    """Indexed, with a reject, and at rest."""
+    world = ByHand()
+    world.upload(A, A2, B, PURE, BAD)
+    world.index()
+    world.index()
+    return world
+
+
+def look(world: ByHand, *, deep: bool = False) -> VerifyReport:
+    """Verify; whatever is found, nothing is written."""
+    before = dict(world.public.objects), dict(world.state.objects)
+    report = verify(world.channel, deep=deep)
+    assert (world.public.objects, world.state.objects) == before
+    return report
+
+
+def kinds(report: VerifyReport) -> list[tuple[Kind, str]]:
+    """What was found."""
+    return [(one.kind, one.object) for one in report.findings]
+
+
+def tree_of(world: ByHand, subdir: Subdir = LINUX) -> Tree:
+    """The tree that the head names."""
+    name = read_head(world.state, subdir).head.tree
+    assert name
+    return trees.decode(world.state.body(subdir.tree(name)), what="tree")
+
+
+def flip(store: object, key: str) -> None:
+    """Change one bit, and nothing else that can be seen."""
+    stored = store.objects[key]  # type: ignore[attr-defined]
+    body = bytearray(stored.body)
+    body[len(body) // 2] ^= 1
+    store.objects[key] = replace(stored, body=bytes(body))  # type: ignore[attr-defined]
+
+
+def leaf_key(world: ByHand, name: str) -> str:
+    return LINUX.leaf(tree_of(world).names[name].leaf.hex())
+
+
+def shard_key(world: ByHand, name: str) -> str:
+    shard = tree_of(world).names[name].shard
+    assert shard
+    return LINUX.shard(shard.hex())
+
+
+def flip_a_leaf(world: ByHand) -> tuple[Kind, str]:
+    flip(world.state, key := leaf_key(world, "alpha"))
+    return Kind.LEAF_DAMAGED, key
+
+
+def lose_a_leaf(world: ByHand) -> tuple[Kind, str]:
+    world.state.remove(key := leaf_key(world, "alpha"))
+    return Kind.LEAF_DAMAGED, key
+
+
+def lose_a_shard(world: ByHand) -> tuple[Kind, str]:
+    world.public.remove(key := shard_key(world, "alpha"))
+    return Kind.SHARD_DAMAGED, key
+
+
+def lose_a_shard_of_beta(world: ByHand) -> tuple[Kind, str]:
+    world.public.remove(key := shard_key(world, "beta"))
+    return Kind.SHARD_DAMAGED, key
+
+
+def flip_a_shard(world: ByHand) -> tuple[Kind, str]:
+    flip(world.public, key := shard_key(world, "alpha"))
+    return Kind.SHARD_DAMAGED, key
+
+
+def overwrite_repodata(world: ByHand) -> tuple[Kind, str]:
+    body = world.public.body(key := LINUX.public(REPODATA))
+    world.tick()
+    world.public.upload(key, body)
+    return Kind.FILE_FOREIGN, key
+
+
+def flip_repodata(world: ByHand) -> tuple[Kind, str]:
+    flip(world.public, key := LINUX.public(REPODATA))
+    return Kind.FILE_WRONG, key
+
+
+def compress_something_else(world: ByHand) -> tuple[Kind, str]:
+    key = LINUX.public(REPODATA_ZST)
+    stored = world.public.objects[key]
+    world.public.objects[key] = replace(stored, body=zstd.compress(b"{}"))
+    return Kind.FILE_WRONG, key
+
+
+def flip_the_shard_index(world: ByHand) -> tuple[Kind, str]:
+    flip(world.public, key := LINUX.public(SHARD_INDEX))
+    return Kind.FILE_WRONG, key
+
+
+def lose_the_shard_index(world: ByHand) -> tuple[Kind, str]:
+    world.public.remove(key := LINUX.public(SHARD_INDEX))
+    return Kind.FILE_MISSING, key
+
+
+def restore_an_old_file(world: ByHand) -> tuple[Kind, str]:
+    key = LINUX.public(REPODATA)
+    stored = world.public.objects[key]
+    stamp = Stamp.parse(stored.info.metadata)
+    assert stamp
+    old = replace(stamp, generation=stamp.generation - 1, tree="0" * 64)
+    body = json.dumps(json.loads(stored.body) | {"sluice": old.body}).encode()
+    world.tick()
+    world.public.upload(key, body, metadata=old.metadata)
+    return Kind.FILE_BEHIND, key
+
+
+def leave_a_file(world: ByHand) -> tuple[Kind, str]:
+    stored = world.public.objects[LINUX.public(REPODATA)]
+    stamp = Stamp.parse(stored.info.metadata)
+    assert stamp
+    old = replace(stamp, generation=0)
+    world.public.put(
+        key := LINUX.public(RUN_EXPORTS), b"{}", Headers("application/json", None, old.metadata)
+    )
+    return Kind.FILE_BEHIND, key
+
+
+def change_the_rejects(world: ByHand) -> tuple[Kind, str]:
+    flip(world.state, key := LINUX.rejects)
+    return Kind.FILE_WRONG, key
+
+
+def replace_a_package(world: ByHand) -> tuple[Kind, str]:
+    world.upload(other := package("beta", timestamp=1_700_000_000_000))
+    return Kind.PACKAGE_CHANGED, f"{CHANNEL}/{other.path}"
+
+
+def add_a_package(world: ByHand) -> tuple[Kind, str]:
+    world.upload(new := package("delta"))
+    return Kind.PACKAGE_UNKNOWN, f"{CHANNEL}/{new.path}"
+
+
+def remove_a_package(world: ByHand) -> tuple[Kind, str]:
+    world.public.remove(key := f"{CHANNEL}/{B.path}")
+    return Kind.PACKAGE_GONE, key
+
+
+def damage_the_tree(world: ByHand) -> tuple[Kind, str]:
+    flip(world.state, key := LINUX.tree(read_head(world.state, LINUX).head.tree or ""))
+    return Kind.TREE_DAMAGED, key
+
+
+def lose_the_tree(world: ByHand) -> tuple[Kind, str]:
+    world.state.remove(key := LINUX.tree(read_head(world.state, LINUX).head.tree or ""))
+    return Kind.TREE_DAMAGED, key
+
+
+def damage_the_head(world: ByHand) -> tuple[Kind, str]:
+    world.state.upload(key := LINUX.head, b"{}")
+    return Kind.HEAD_DAMAGED, key
+
+
+def lie_in_the_tree(world: ByHand) -> tuple[Kind, str]:
+    """Say of a name what its leaf does not, and sign that."""
+    version, tree = read_head(world.state, LINUX), tree_of(world)
+    node = msgspec.structs.replace(tree.names["beta"], newest=1)
+    body = trees.encode(msgspec.structs.replace(tree, names={**tree.names, "beta": node}))
+    world.state.upload(LINUX.tree(digest(body)), body)
+    commit = json.loads(world.state.body(LINUX.commit(version.head.commit or "")))
+    commit_body = json.dumps({**commit, "tree": digest(body)}).encode()
+    world.state.upload(LINUX.commit(digest(commit_body)), commit_body)
+    head = msgspec.structs.replace(
+        version.head,
+        generation=version.head.generation,
+        tree=digest(body),
+        commit=digest(commit_body),
+    )
+    world.state.upload(LINUX.head, msgspec.json.encode(head))
+    for key in [LINUX.public(file) for file in (SHARD_INDEX, REPODATA_ZST, REPODATA)]:
+        world.public.remove(key)  # what remains is for the fence to write again
+    return Kind.NODE_WRONG, LINUX.leaf(node.leaf.hex())
+
+
+ALL = [
+    flip_a_leaf,
+    lose_a_leaf,
+    lose_a_shard,
+    flip_a_shard,
+    overwrite_repodata,
+    flip_repodata,
+    compress_something_else,
+    flip_the_shard_index,
+    lose_the_shard_index,
+    restore_an_old_file,
+    leave_a_file,
+    change_the_rejects,
+    replace_a_package,
+    add_a_package,
+    remove_a_package,
+    damage_the_tree,
+    lose_the_tree,
+    damage_the_head,
+]
+
+
+def test_a_healthy_channel_has_no_findings() -> None:
+    report = look(a_channel(), deep=True)
+    assert (report.findings, report.unchecked, report.healthy) == ([], [], True)
+    assert [(one.subdir, one.packages, one.hashed) for one in report.subdirs] == [
+        ("linux-64", 4, 3),
+        ("noarch", 1, 1),
+    ]
+
+
+def test_nor_has_one_with_everything_switched_on() -> None:
+    world = a_channel()
+    world.public.upload(f"{CHANNEL}/{SLUICE_TOML}", TOML)
+    patch = patch_package(
+        "1",
+        {
+            "linux-64": {
+                "patch_instructions_version": 1,
+                "packages.conda": {B.filename: {"license": "MIT"}},
+                "remove": [A.filename],
+            }
+        },
+    )
+    assert patch.filename.startswith(PATCHES)
+    world.upload(patch)
+    for _ in range(3):
+        world.index()
+    assert look(world, deep=True).findings == []
+    assert f"{CHANNEL}/{CHANNELDATA}" in world.public.objects
+
+
+@pytest.mark.parametrize("damage", ALL)
+def test_each_damage_is_found_as_what_it_is_and_as_nothing_else(
+    damage: Callable[[ByHand], tuple[Kind, str]],
+) -> None:
+    world = a_channel()
+    planted = damage(world)
+    report = look(world)
+    assert kinds(report) == [planted]
+    assert not report.healthy
+    assert report.findings[0].reason
+
+
+@pytest.mark.parametrize("damage", [*ALL, lie_in_the_tree])
+def test_each_damage_is_repaired(damage: Callable[[ByHand], tuple[Kind, str]]) -> None:
+    world = a_channel()
+    damage(world)
+    world.tick()
+    report = look(world)
+    repair(world.channel, report.findings, Options(subdirs_at_once=1), **world.alone())
+    assert kinds(look(world, deep=True)) == []
+    expected = sorted(
+        key.rpartition("/")[2]
+        for key in world.public.keys(LINUX.prefix)
+        if key.endswith(".conda") and not key.endswith(BAD.filename)
+    )
+    assert world.filenames() == expected
+
+
+@pytest.mark.parametrize("damage", [flip_a_leaf, lose_a_leaf, damage_the_tree, damage_the_head])
+def test_what_is_repaired_keeps_the_dates_of_the_packages(
+    damage: Callable[[ByHand], tuple[Kind, str]],
+) -> None:
+    world = a_channel()
+    before = world.published().records
+    damage(world)
+    world.tick(3600)
+    repair(world.channel, look(world).findings, Options(subdirs_at_once=1), **world.alone())
+    world.index()
+    assert world.published().records == before
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"packages": {"other-1-0.tar.bz2": {"name": "other"}}}'])
+def test_they_keep_them_also_where_somebody_overwrote_the_index(body: bytes) -> None:
+    world = a_channel()
+    before = world.published().records
+    flip_a_leaf(world)
+    world.tick(3600)
+    world.public.upload(LINUX.public(REPODATA), body)
+    repair(world.channel, look(world).findings, Options(subdirs_at_once=1), **world.alone())
+    assert world.published().records == before
+
+
+def test_a_leaf_and_its_shard_may_both_be_lost() -> None:
+    world = a_channel()
+    before = world.published().records
+    key = shard_key(world, "alpha")
+    lose_a_leaf(world)
+    world.public.remove(key)
+    world.tick(3600)
+    repair(world.channel, look(world).findings, Options(subdirs_at_once=1), **world.alone())
+    assert kinds(look(world, deep=True)) == []
+    assert world.published().records == before
+
+
+def test_a_lie_in_the_tree_is_found() -> None:
+    world = a_channel()
+    planted = lie_in_the_tree(world)
+    assert planted in kinds(look(world))
+
+
+def test_a_lost_commit_is_told_of_and_cannot_be_repaired() -> None:
+    world = a_channel()
+    world.state.remove(key := LINUX.commit(read_head(world.state, LINUX).head.commit or ""))
+    report = look(world)
+    assert kinds(report) == [(Kind.COMMIT_DAMAGED, key)]
+    assert report.findings[0].kind.repair.startswith("nothing")
+
+
+def test_two_damages_in_one_subdir_are_both_found_and_repaired() -> None:
+    world = a_channel()
+    planted = [lose_a_shard(world), overwrite_repodata(world), add_a_package(world)]
+    report = look(world)
+    assert sorted(kinds(report), key=str) == sorted(planted, key=str)
+    repair(world.channel, report.findings, Options(subdirs_at_once=1), **world.alone())
+    assert kinds(look(world)) == []
+
+
+def test_a_digest_that_an_uploader_made_up_is_found_by_hashing_and_repaired() -> None:
+    world = ByHand()
+    noise = b"".join(sha256(str(number).encode()).digest() for number in range(150_000))
+    index = {"name": "large", "version": "1", "build": "0", "build_number": 0, "depends": []}
+    large = conda({**index, "subdir": "linux-64"}, payload=noise)
+    assert len(large.body) > SMALL_PACKAGE_BYTES_MAX
+    made_up = {"package-sha256": "0" * 64, "package-md5": "0" * 32}
+    world.public.upload(key := f"{CHANNEL}/{large.path}", large.body, metadata=made_up)
+    world.index()
+    world.index()
+    assert look(world).healthy
+    report = look(world, deep=True)
+    assert kinds(report) == [(Kind.PACKAGE_WRONG, key)]
+    assert "sha256 is" in report.findings[0].reason
+    repair(world.channel, report.findings, Options(subdirs_at_once=1), **world.alone())
+    assert look(world, deep=True).healthy
+
+
+def test_what_is_staged_is_on_its_way_and_no_finding() -> None:
+    world = a_channel()
+    world.public.remove(f"{CHANNEL}/{B.path}")
+    staging.write(world.state, LINUX, removed(B.filename), unique="x")
+    assert kinds(look(world)) == []
+
+
+def test_a_damaged_catalog_is_told_to_keep_files_from_being_checked() -> None:
+    world = a_channel()
+    flip_a_leaf(world)
+    assert "cannot be told" in look(world).unchecked[0]
+
+
+def test_whose_the_files_are_is_told_even_then() -> None:
+    world = a_channel()
+    planted = [flip_a_leaf(world), lose_a_shard_of_beta(world), overwrite_repodata(world)]
+    planted.append(replace_a_package(world))
+    report = look(world)
+    assert sorted(kinds(report), key=str) == sorted(planted, key=str)
+    repair(world.channel, report.findings, Options(subdirs_at_once=1), **world.alone())
+    assert kinds(look(world, deep=True)) == []
+
+
+def test_a_folder_that_was_never_indexed_is_told_of() -> None:
+    world = ByHand()
+    world.upload(A)
+    report = look(world)
+    assert kinds(report) == [
+        (Kind.PACKAGE_UNKNOWN, f"{CHANNEL}/{A.path}"),
+        (Kind.FILE_MISSING, NOARCH.public(REPODATA)),
+    ]
+
+
+def test_another_owner_is_told_of() -> None:
+    world = a_channel()
+    world.channel = replace(world.channel, owner="another")
+    report = look(world)
+    assert {kind for kind, _ in kinds(report)} == {Kind.FILE_FOREIGN}
+    assert "not by another" in report.findings[0].reason
+
+
+def test_damage_of_the_channels_files_is_found_and_repaired() -> None:
+    world = a_channel()
+    world.public.upload(f"{CHANNEL}/{SLUICE_TOML}", b"[sluice]\nchanneldata = true\nrss = true\n")
+    world.index()
+    world.index()
+    assert kinds(look(world)) == []
+    flip(world.public, key := f"{CHANNEL}/{CHANNELDATA}")
+    report = look(world)
+    assert kinds(report) == [(Kind.FILE_WRONG, key)]
+    repair(world.channel, report.findings, Options(subdirs_at_once=1), **world.alone())
+    assert kinds(look(world)) == []
+
+
+def test_progress_is_told() -> None:
+    told: list[tuple[Step, int]] = []
+
+    class Told:
+        def expect(self, step: Step, count: int) -> None:
+            pass
+
+        def done(self, step: Step, count: int) -> None:
+            told.append((step, count))
+
+    verify(a_channel().channel, deep=True, progress=Told())
+    assert sum(count for step, count in told if step is Step.NAMES) == 4
+    assert sum(count for step, count in told if step is Step.HASHED) == 4
