@@ -14,6 +14,7 @@ from rich.console import Console
 
 from sluice.cli.diff import diff
 from sluice.cli.exits import Exit, exit_of
+from sluice.cli.index import index
 from sluice.cli.log import log
 from sluice.cli.pins import pin, pins, unpin
 from sluice.cli.reconcile import reconcile
@@ -24,6 +25,7 @@ from sluice.cli.rollback import rollback
 from sluice.cli.show import show
 from sluice.cli.snapshot import snapshot
 from sluice.cli.status import status
+from sluice.cli.verify import verify
 from sluice.errors import SluiceError
 from sluice.printable import printable
 
@@ -41,6 +43,8 @@ COMMANDS: Sequence[Callable[..., Exit | None]] = (
     snapshot,
     reconcile,
     redrive,
+    verify,
+    index,
 )
 """In the order of help and reference.  A command returns with what to exit; nothing is ``FINE``."""
 

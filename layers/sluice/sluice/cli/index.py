@@ -1,0 +1,105 @@
+"""``sluice index``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sluice.cli import words
+from sluice.cli.bars import bars
+from sluice.cli.exits import Exit
+from sluice.cli.options import DEFAULTS, FLAG, Options
+from sluice.cli.output import table
+from sluice.operate import index as operate
+from sluice.operate.indexed import IndexReport, SubdirIndexed
+from sluice.operate.readers import best_readers
+
+
+def index(
+    channel: str,
+    /,
+    *,
+    subdir: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = (),
+    re_extract: Annotated[bool, FLAG] = False,
+    adopt: Annotated[bool, FLAG] = False,
+    distrust_uploaders: Annotated[bool, FLAG] = False,
+    processes: int | None = None,
+    options: Options = DEFAULTS,
+) -> Exit:
+    """Index a channel from here, without a stack: read, merge, publish and collect garbage.
+
+    For every S3 that does conditional writes. May be interrupted and called again, and may run
+    beside a stack on the same state, or twice. Exits with 3 where a part of it failed.
+
+    Parameters
+    ----------
+    channel
+        Its address, s3://bucket/channel.
+    subdir
+        Only this one; may be given more than once.
+    re_extract
+        Read every reject again, too.
+    adopt
+        Take over what is published from another state.
+    distrust_uploaders
+        Read packages whole instead of believing the digests that rattler-build stores with them.
+    processes
+        That read packages, where there are a thousand or more. Left out: one for each core.
+    """
+    opened = options.channel(channel)
+    if opened.shares_bucket:
+        options.output.note(
+            "The state lies in the channel's bucket: whoever may read all of it reads the state."
+        )
+    settings = replace(
+        operate.options_of(opened.stack),
+        subdirs=subdir or None,
+        re_extract=re_extract,
+        adopt=adopt,
+    )
+    if distrust_uploaders:
+        settings = replace(settings, trust_uploader_digests=False)
+    readers = best_readers(
+        options.opener.aws,
+        opened,
+        processes=processes,
+        trust_uploader_digests=settings.trust_uploader_digests,
+    )
+    with bars(options.output) as shown:
+        report = operate.index(opened, settings, readers=readers, progress=shown)
+    options.output.tell(report, render)
+    return Exit.FAILED if report.failures else Exit.FINE
+
+
+def render(report: IndexReport) -> RenderableType:
+    """Show what a run did."""
+    told = f"{words.number(report.packages)} packages, {words.number(report.read)} of them read."
+    parts: list[RenderableType] = [Text(told)]
+    if report.subdirs:
+        parts.append(
+            table(
+                "subdir",
+                *_NUMBERS,
+                rows=(_row(one) for one in report.subdirs),
+                right=_NUMBERS,
+            )
+        )
+    else:
+        parts.append(Text("The index is as it should be." if not report.failures else ""))
+    parts += [
+        Text(f"{words.cell(one.object)}: {words.cell(one.reason)}", style="red")
+        for one in report.failures
+    ]
+    return Group(*parts)
+
+
+_NUMBERS = ("generation", "added", "replaced", "removed", "rejected", "files written", "collected")
+
+
+def _row(one: SubdirIndexed) -> tuple[str, ...]:
+    numbers = (one.added, one.replaced, one.removed, one.rejected, one.files_written, one.collected)
+    return (words.cell(one.subdir), str(one.generation or ""), *map(words.number, numbers))

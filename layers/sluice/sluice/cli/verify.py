@@ -1,0 +1,103 @@
+"""``sluice verify``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sluice.cli import index, words
+from sluice.cli.bars import bars
+from sluice.cli.exits import Exit
+from sluice.cli.options import DEFAULTS, FLAG, Options
+from sluice.cli.output import table
+from sluice.operate import index as indexing
+from sluice.operate import verify as operate
+from sluice.operate.indexed import IndexReport
+from sluice.operate.readers import best_readers
+from sluice.operate.repair import repair as mend
+from sluice.operate.verify import VerifyReport
+
+
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command answers."""
+
+    found: VerifyReport
+    repaired: IndexReport | None
+    """What the repair did; ``None`` where there was none."""
+    left: VerifyReport | None
+    """What was found after it."""
+
+
+def verify(
+    channel: str,
+    /,
+    *,
+    deep: Annotated[bool, FLAG] = False,
+    repair: Annotated[bool, FLAG] = False,
+    options: Options = DEFAULTS,
+) -> Exit:
+    """Hold a channel against its catalog: every head, tree, leaf, shard, index file and package.
+
+    What is immutable is hashed again, what follows from it is made again and compared. Exits with 1
+    where anything differs, repaired or not.
+
+    Parameters
+    ----------
+    channel
+        Its address, s3://bucket/channel.
+    deep
+        Download every package, too, and hash it.
+    repair
+        Repair what differs from here, and look again. Needs the rights to write that merge has.
+    """
+    opened = options.channel(channel)
+    with bars(options.output) as shown:
+        found = operate.verify(opened, deep=deep, progress=shown)
+        repaired = left = None
+        if repair and found.findings:
+            settings = indexing.options_of(opened.stack)
+            readers = best_readers(options.opener.aws, opened)
+            repaired = mend(opened, found.findings, settings, readers=readers, progress=shown)
+            left = operate.verify(opened, deep=deep, progress=shown)
+    options.output.tell(Verified(found=found, repaired=repaired, left=left), _render)
+    return Exit.FINE if found.healthy else Exit.DIFFERENT
+
+
+def _render(answer: Verified) -> RenderableType:
+    parts = [*_parts(answer.found)]
+    if answer.repaired and answer.left:
+        parts += [Text("\nRepaired:"), index.render(answer.repaired), Text("\nAfter that:")]
+        parts += _parts(answer.left)
+    return Group(*parts)
+
+
+def _parts(report: VerifyReport) -> Iterator[RenderableType]:
+    yield table(
+        "subdir",
+        *_NUMBERS,
+        rows=(
+            (
+                words.cell(one.subdir),
+                str(one.generation),
+                *map(words.number, (one.names, one.packages, one.hashed)),
+            )
+            for one in report.subdirs
+        ),
+        right=_NUMBERS,
+    )
+    for one in report.findings:
+        yield Text.assemble(
+            (one.kind.value, "red"), f"  {words.cell(one.object)}\n  {words.cell(one.reason)}"
+        )
+        yield Text(f"  → {one.kind.repair}", style="green")
+    for text in report.unchecked:
+        yield Text(f"not checked: {words.cell(text)}", style="yellow")
+    if report.healthy:
+        yield Text("Nothing differs.", style="green")
+
+
+_NUMBERS = ("generation", "names", "packages", "hashed")

@@ -1,0 +1,118 @@
+"""``sluice index`` and ``sluice verify``, and with what they exit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from sluice.cli.exits import Exit
+from sluice.cli.main import run
+from sluice.keys import REPODATA
+from sluice.operate.address import Address
+from sluice.operate.aws import Aws
+from sluice.operate.channel import Channel
+from sluice.operate.opening import Opener
+from sluice.store import ObjectStore
+from tests.support.by_hand import CHANNEL, LINUX, ByHand, package
+from tests.support.memory_store import LostAnswer
+from tests.unit.cli.conftest import Answer
+
+ADDRESS = f"s3://channel-bucket/{CHANNEL}"
+Call = Callable[..., Answer]
+
+
+@pytest.fixture
+def world() -> ByHand:
+    return ByHand()
+
+
+@pytest.fixture
+def sluice(
+    world: ByHand, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Call:
+    """Call the command line, which finds the world's channel at every address."""
+
+    def channel(_opener: Opener, _address: Address, *, name: str | None = None) -> Channel:
+        world.tick()
+        return world.channel if name is None else replace(world.channel, name=name)
+
+    def bucket(_aws: Aws, _name: str) -> ObjectStore:
+        return world.public
+
+    monkeypatch.setattr(Opener, "channel", channel)
+    monkeypatch.setattr(Aws, "bucket", bucket)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: str) -> Answer:
+        code = run(arguments)
+        printed = capsys.readouterr()
+        return Answer(code, printed.out, printed.err)
+
+    return call
+
+
+def test_index_tells_what_it_did(sluice: Call, world: ByHand) -> None:
+    world.upload(package("alpha"), package("beta"))
+    answer = sluice("index", ADDRESS)
+    assert answer.code == Exit.FINE
+    assert "2 packages, 2 of them read." in answer.out
+    assert world.filenames() == ["alpha-1.0-0.conda", "beta-1.0-0.conda"]
+    again = sluice("index", ADDRESS, "--json").json
+    assert (again["packages"], again["read"], again["subdirs"]) == (2, 0, [])
+
+
+def test_index_takes_the_subdirs_that_are_named(sluice: Call, world: ByHand) -> None:
+    world.upload(package("alpha"), package("pure", subdir="noarch"))
+    told = sluice("index", ADDRESS, "--subdir", "linux-64", "--json").json
+    assert told["packages"] == 1
+
+
+def test_index_exits_with_3_where_a_part_failed(sluice: Call, world: ByHand) -> None:
+    world.upload(package("alpha"), package("beta"))
+
+    def refuse(operation: str, key: str) -> None:
+        if operation == "GetObject" and "beta" in key:
+            raise LostAnswer
+
+    world.public.before = refuse
+    answer = sluice("index", ADDRESS)
+    assert answer.code == Exit.FAILED
+    assert "beta-1.0-0.conda: Unavailable" in answer.out
+
+
+def test_a_state_in_the_channels_bucket_is_pointed_out(sluice: Call, world: ByHand) -> None:
+    world.upload(package("alpha"))
+    world.channel = replace(world.channel, owner="channel-bucket/state")
+    assert "whoever may read all of it reads the state" in sluice("index", ADDRESS).err
+
+
+def test_verify_finds_nothing_in_a_healthy_channel(sluice: Call, world: ByHand) -> None:
+    world.upload(package("alpha"))
+    sluice("index", ADDRESS)
+    answer = sluice("verify", ADDRESS, "--deep")
+    assert (answer.code, "Nothing differs." in answer.out) == (Exit.FINE, True)
+
+
+def test_verify_tells_what_differs_and_what_would_repair_it(sluice: Call, world: ByHand) -> None:
+    world.upload(package("alpha"))
+    sluice("index", ADDRESS)
+    world.public.upload(LINUX.public(REPODATA), b"{}")
+    answer = sluice("verify", ADDRESS)
+    assert answer.code == Exit.DIFFERENT
+    assert f"file-foreign  {LINUX.public(REPODATA)}" in answer.out
+    assert "→ the file is written again from the catalog" in answer.out
+    told = sluice("verify", ADDRESS, "--json").json
+    assert told["found"]["findings"][0]["kind"] == "file-foreign"
+    assert told["left"] is None
+
+
+def test_verify_repairs_and_looks_again(sluice: Call, world: ByHand) -> None:
+    world.upload(package("alpha"))
+    sluice("index", ADDRESS)
+    world.public.upload(LINUX.public(REPODATA), b"{}")
+    told = sluice("verify", ADDRESS, "--repair", "--json")
+    assert told.code == Exit.DIFFERENT  # something was amiss
+    assert told.json["left"]["findings"] == []
+    assert "Nothing differs." in sluice("verify", ADDRESS, "--repair").out
