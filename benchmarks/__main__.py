@@ -20,6 +20,8 @@ from benchmarks.stage import Bench, Plan, Samples, stage
 _VERSIONS = ("boto3", "msgspec", "zstandard", "py-rattler", "ministack")
 _SIZES = (1_000, 10_000)
 _TAKE_OVER = "take-over"
+_ON_THEIR_OWN = frozenset({"import", "index"})
+"""Those that begin with buckets of packages that nobody has indexed."""
 
 
 def main() -> None:
@@ -50,8 +52,11 @@ def _measure(bench: Bench, arguments: argparse.Namespace) -> Samples:
     plan = Plan(arguments.runs, arguments.import_max)
     for size in arguments.packages:
         with stage(bench, size) as prepared:
+            wanted = set(arguments.operations)
+            if not wanted <= _ON_THEIR_OWN:
+                wanted.add(_TAKE_OVER)
             for operation, measure in MEASURES.items():
-                if operation in {_TAKE_OVER, *arguments.operations}:
+                if operation in wanted:
                     yield from measure(prepared, plan)
     if arguments.large_mib:
         yield from large.measure(bench, arguments.large_mib)
@@ -66,7 +71,7 @@ def _arguments() -> argparse.Namespace:
         nargs="*",
         default=list(MEASURES),
         choices=list(MEASURES),
-        help="what to measure; a channel is taken over in any case",
+        help="what to measure; a channel is taken over for all but import and index",
     )
     parser.add_argument(
         "--import-max",

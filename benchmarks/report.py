@@ -31,6 +31,7 @@ def sections(results: Results) -> list[tuple[str, str]]:
         ("Other changes", costs, _OTHERS),
         ("A burst of a thousand", bursts, ("burst",)),
         ("First import", imports, ("import",)),
+        ("sluice index", costs, ("index-first", "index-one-more")),
         ("Reconcile with nothing to do", costs, ("reconcile",)),
         ("Requests by operation", operations, ("upload",)),
         ("Published files", published, ("upload",)),

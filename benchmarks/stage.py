@@ -18,7 +18,15 @@ from benchmarks.changes import Change, Changes
 from benchmarks.channel import SUBDIR, MadeUpChannel
 from benchmarks.emulator import Cloud
 from benchmarks.published import INDEX_FILES, check
-from benchmarks.subjects import CHANNEL, RattlerIndex, Session, Sluice, Subject, Temperature
+from benchmarks.subjects import (
+    CHANNEL,
+    RattlerIndex,
+    Session,
+    Sluice,
+    SluiceIndex,
+    Subject,
+    Temperature,
+)
 
 UPLOAD_LATENCIES_MS = (15.0, 0.0)
 TYPICAL_LATENCY_MS = 15.0
@@ -59,6 +67,8 @@ class Stage:
     changes: Changes
     sluice: Sluice
     rattler: RattlerIndex
+    by_hand: SluiceIndex
+    """``sluice index``: in buckets of its own, which only ``index`` makes and drops."""
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
@@ -144,6 +154,7 @@ def stage(bench: Bench, size: int) -> Iterator[Stage]:
         Changes(channel),
         Sluice(bench.cloud, f"sluice-{size}", bench.log),
         RattlerIndex(bench.cloud, f"rattler-index-{size}", bench.log),
+        SluiceIndex(bench.cloud, f"sluice-index-{size}", bench.log),
     )
     objects = ((f"{CHANNEL}/{path}", body) for path, body in initial.objects(channel))
     s3.load([prepared.loaded], objects)

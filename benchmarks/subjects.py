@@ -16,7 +16,7 @@ from benchmarks.environment import Queues, client_variables, variables
 from benchmarks.messages import removal_event, sqs_event, upload_event
 from benchmarks.processes import Worker, worker
 from benchmarks.work import Indexed, Work
-from benchmarks.worker import RATTLER_INDEX, Usage
+from benchmarks.worker import RATTLER_INDEX, SLUICE_INDEX, Usage
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
@@ -109,6 +109,47 @@ class _RattlerSession:
     def index(self, _change: Change) -> Indexed:
         usage = self._process.run(self._arguments)
         return Indexed({RATTLER_INDEX: Work.of([usage])}, usage.started)
+
+
+@dataclass(frozen=True, slots=True)
+class SluiceIndex:
+    """``sluice index``, run over the channel after the change."""
+
+    cloud: Cloud
+    bucket: str
+    log: IO[bytes]
+    name: ClassVar[str] = SLUICE_INDEX
+    temperatures: ClassVar[tuple[Temperature, ...]] = ("cold",)
+
+    @property
+    def state_bucket(self) -> str:
+        """Where everything private lies."""
+        return f"{self.bucket}-state"
+
+    @property
+    def buckets(self) -> tuple[str, ...]:
+        """All that it writes to."""
+        return self.bucket, self.state_bucket
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Start a process."""
+        arguments = {"channel_url": f"s3://{self.bucket}/{CHANNEL}", "state": self.state_bucket}
+        with worker(SLUICE_INDEX, client_variables(self.cloud), self.log) as process:
+            yield _IndexSession(process, arguments)
+
+
+class _IndexSession:
+    def __init__(self, process: Worker, arguments: dict[str, Any]) -> None:
+        self._process = process
+        self._arguments = arguments
+        self.init_s = process.imports.wall_s
+
+    def index(self, _change: Change) -> Indexed:
+        usage = self._process.run(self._arguments)
+        if usage.answer["failures"]:
+            raise RuntimeError(f"sluice index failed: {usage.answer['failures']}")
+        return Indexed({SLUICE_INDEX: Work.of([usage])}, usage.started)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from benchmarks.measures import (
     burst,
     first_import,
+    index,
     overwrite,
     patch,
     removal,
@@ -23,5 +24,6 @@ MEASURES: Mapping[str, Callable[[Stage, Plan], Samples]] = {
     "burst": burst.measure,
     "patch": patch.measure,
     "import": first_import.measure,
+    "index": index.measure,
 }
 """In the order in which they are carried out; ``take-over`` prepares the others."""

@@ -8,7 +8,7 @@ CPU time; it prints the port that it listens on.  Paths that begin with ``/-/`` 
 - ``POST /-/load?bucket=a&bucket=b`` puts the objects of one batch (``loading``) into every
   bucket named;
 - ``POST /-/copy?from=a&to=b`` makes ``b`` hold what ``a`` holds and nothing else;
-- ``POST /-/drop?bucket=a`` forgets a bucket.
+- ``POST /-/drop?bucket=a`` forgets a bucket, if there is such one.
 
 None of these is counted.
 
@@ -105,7 +105,7 @@ class Server:
                 buckets[query["to"][0]] = buckets[query["from"][0]].copy()
                 return Answer()
             case "/-/drop":
-                del self._service.buckets[query["bucket"][0]]
+                self._service.buckets.pop(query["bucket"][0], None)
                 return Answer()
         return Answer(404)
 
