@@ -28,7 +28,8 @@ HOME = ROOT / ".local"
 STACK_ENV = "stack.env"
 
 _CONFIG = ["--config-env", "local"]
-_STACK_NAME = "sluice"
+STACK_NAME = "sluice"
+"""Of the stack that is deployed here."""
 _ARTIFACTS_BUCKET = "sluice-local-artifacts"
 _ARCHITECTURES = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 # A fresh function is a process that starts on this machine's few cores: not fifty at once.
@@ -196,7 +197,7 @@ def deploy(
     say("sam build: done")
     where = (running.endpoint, running.ca_bundle)
     clients.s3(*where).create_bucket(Bucket=_ARTIFACTS_BUCKET)
-    arguments = ["deploy", "--template-file", str(built), "--stack-name", _STACK_NAME]
+    arguments = ["deploy", "--template-file", str(built), "--stack-name", STACK_NAME]
     arguments += ["--s3-bucket", _ARTIFACTS_BUCKET]
     arguments += ["--parameter-overrides", *overrides(parameters)]
     trust = {"AWS_CA_BUNDLE": str(running.ca_bundle)} if running.ca_bundle else {}
@@ -209,9 +210,9 @@ def deploy(
 def delete(running: Emulator) -> None:
     """Delete the stack, as ``sam delete`` does on AWS; what it retains stays."""
     client = clients.cloudformation(running.endpoint, running.ca_bundle)
-    client.delete_stack(StackName=_STACK_NAME)
+    client.delete_stack(StackName=STACK_NAME)
     client.get_waiter("stack_delete_complete").wait(
-        StackName=_STACK_NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        StackName=STACK_NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
     )
 
 
@@ -282,7 +283,7 @@ def _sam(home: Path, arguments: list[str], environment: Mapping[str, str]) -> No
 
 def _describe(running: Emulator) -> Stack:
     client = clients.cloudformation(running.endpoint, running.ca_bundle)
-    described = client.describe_stacks(StackName=_STACK_NAME)["Stacks"][0]
+    described = client.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     outputs = {one["OutputKey"]: one["OutputValue"] for one in described["Outputs"]}
     return Stack(
         endpoint=running.endpoint,

@@ -61,6 +61,9 @@ def test_parameters_have_the_documented_defaults() -> None:
         "ExtractConcurrency": 50,
         "AlarmEmail": "",
         "AlarmTopicArn": "",
+        "Cdn": "none",
+        "CdnDomainName": "",
+        "CdnCertificateArn": "",
         "LogLevel": "INFO",
     }
 
@@ -110,6 +113,18 @@ def test_outputs_name_all_that_one_works_with() -> None:
         "MergeFunctionName": {"Ref": "MergeFunction"},
         "ReconcileFunctionName": {"Ref": "ReconcileFunction"},
         "DashboardName": {"Ref": "Dashboard"},
+        "ChannelUrl": {
+            "If": [
+                "NameCdn",
+                {"Sub": "https://${CdnDomainName}"},
+                {"Sub": "https://${Distribution.DomainName}"},
+            ]
+        },
+        "DistributionArn": {
+            "Sub": "arn:${AWS::Partition}:cloudfront::${AWS::AccountId}"
+            ":distribution/${Distribution}"
+        },
+        "DistributionDomainName": {"GetAtt": "Distribution.DomainName"},
     }
 
 
