@@ -99,6 +99,10 @@ simulate: $(VENV)/.stamp ## Play SEEDS (20000) of the simulated whole system, on
 NO_AWS = AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none \
 	AWS_ENDPOINT_URL=http://127.0.0.1:9
 
+.PHONY: reference
+reference: $(VENV)/.stamp ## Write the pages of docs/reference/ anew that are made from the source
+	@PYTHONPATH=layers/sluice $(BIN)/python -m local.docs
+
 .PHONY: lint
 lint: $(VENV)/.stamp $(CHECKOV)/.stamp ## Check everything that needs no running; changes no file
 	$(BIN)/ruff format --check

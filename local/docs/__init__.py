@@ -1,0 +1,1 @@
+"""The documentation: the pages of it that are made from the source."""

@@ -1,0 +1,115 @@
+"""What the template says, as pages of the reference, in Markdown.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from local.dashboard.definition import alarms
+
+Template = Mapping[str, Any]
+
+METRICS = {
+    "StagedRecords": ("extract", "packages, removals and rejects staged"),
+    "ExtractFailures": ("extract", "uploads that will be tried again"),
+    "PackagesIndexed": ("merge", "packages that are new in an index, or another file than before"),
+    "PackagesRemoved": ("merge", "packages that have left an index"),
+    "PackagesRejected": ("merge", "packages, configurations and patches that cannot be used"),
+    "TimestampWarnings": ("merge", "packages built later than they were indexed (CEP 47)"),
+    "ForeignIndexWrites": ("merge", "index files of somebody else that were overwritten"),
+    "StagingSetAside": ("merge", "staging records that nobody could read, moved to `unreadable/`"),
+    "MergeFailures": ("merge", "merges that will be tried again"),
+    "MergeDuration": ("merge", "milliseconds of one merge"),
+    "IndexLag": ("merge", "milliseconds from an upload to the index that has it"),
+    "ReconcileRepairs": ("reconcile", "what was missing and has been asked for"),
+    "ReconcileFailures": ("reconcile", "subdirs, or steps, that failed"),
+    "GarbageCollected": ("reconcile", "shards and catalog objects deleted"),
+}
+"""The service that sends each metric, and what it counts."""
+
+_MADE = """
+<!-- Made by `make reference`; a test compares it with its source. -->
+"""
+_PARAMETERS = f"""\
+# Template parameters
+{_MADE}
+What `make deploy PARAMS="Key=Value …"`, or `sam deploy --parameter-overrides`, takes. This page
+is made from [`template.yaml`](../../template.yaml).
+"""
+_STACK = f"""\
+# Outputs, alarms, metrics
+{_MADE}
+This page is made from [`template.yaml`](../../template.yaml); what to do about an alarm stands in
+it, and in [operations](../operations.md#alarms-and-dashboard).
+"""
+_OUTPUTS = """
+## Outputs
+
+`aws cloudformation describe-stacks --stack-name my-channels --query 'Stacks[0].Outputs'`
+
+| output | |
+|---|---|
+"""
+_ALARMS = """
+## Alarms
+
+| alarm | metric | above | |
+|---|---|---|---|
+"""
+_METRICS = """
+## Metrics
+
+In the namespace `Sluice/<stack>`, with the dimension `service`. Queues and functions have those of
+AWS besides.
+
+| metric | service | |
+|---|---|---|
+"""
+_CONDITIONS = {"MakeCdn": "Cdn=cloudfront"}
+
+
+def parameters(template: Template) -> str:
+    """Every parameter of the template: its default, what it takes, what it is for."""
+    text = _PARAMETERS
+    for name, one in template["Parameters"].items():
+        text += f"\n## {name}\n\n{_prose(one['Description'])}\n\n- Default: {_default(one)}\n"
+        text += _takes(one)
+    text += "\n## What goes together\n\n"
+    for rule in template["Rules"].values():
+        text += "".join(f"- {one['AssertDescription']}.\n" for one in rule["Assertions"])
+    return text
+
+
+def stack(template: Template) -> str:
+    """Outputs, alarms and metrics."""
+    text = _STACK + _OUTPUTS
+    for name, one in template["Outputs"].items():
+        only = f" (with `{_CONDITIONS[one['Condition']]}`)" if "Condition" in one else ""
+        text += f"| `{name}` | {_prose(one['Description'])}{only} |\n"
+    text += _ALARMS
+    for name, alarm in alarms(template).items():
+        told = _prose(template["Resources"][name]["Properties"]["AlarmDescription"])
+        watched = f"`{alarm.metric.name}` of {alarm.metric.of}, {alarm.metric.stat}"
+        text += f"| {name} | {watched} | {alarm.threshold:,} | {told} |\n"
+    text += _METRICS
+    for name, (service, counted) in METRICS.items():
+        text += f"| `{name}` | {service} | {counted} |\n"
+    return text
+
+
+def _prose(text: str) -> str:
+    return text.strip().replace("<", "&lt;")
+
+
+def _default(parameter: Mapping[str, Any]) -> str:
+    value = parameter["Default"]
+    return "empty" if value == "" else f"`{value}`"
+
+
+def _takes(parameter: Mapping[str, Any]) -> str:
+    if allowed := parameter.get("AllowedValues"):
+        return f"- One of {', '.join(f'`{one}`' for one in allowed)}\n"
+    if "MinValue" in parameter:
+        return f"- From {parameter['MinValue']:,} to {parameter['MaxValue']:,}\n"
+    told = parameter.get("ConstraintDescription")
+    return f"- It {told}\n" if told else ""

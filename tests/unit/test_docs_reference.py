@@ -1,0 +1,33 @@
+"""The pages of the reference that are made from the source."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from local.docs.__main__ import REFERENCE, pages
+from local.docs.reference import METRICS
+from tests.support.template import ROOT, TEMPLATE
+
+
+@pytest.mark.parametrize("name", pages())
+def test_a_page_that_is_made_from_the_source_is_up_to_date(name: str) -> None:
+    assert (REFERENCE / name).read_text() == pages()[name], "make reference"
+
+
+def test_the_reference_has_every_metric_that_a_function_sends() -> None:
+    sources = {path.parent.name: path.read_text() for path in ROOT.glob("functions/*/app.py")}
+    sent = {
+        (name, service)
+        for service, text in sources.items()
+        for name in re.findall(
+            r'(?:add_metric\(|^        )"([A-Z][A-Za-z]+)"[,:]', text, re.MULTILINE
+        )
+    }
+    assert sent == {(name, service) for name, (service, _) in METRICS.items()}
+
+
+def test_the_readme_names_every_parameter() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in TEMPLATE["Parameters"] if f"`{name}`" not in readme] == []
