@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 CHECKOV := .venv-checkov
 FUZZ := .venv-fuzz
 CONDA_INDEX := .venv-conda-index
+DOCS := .venv-docs
 # Wheels are pinned, so nothing is resolved; bytecode is made where it is needed.
 INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes
 
@@ -60,6 +61,12 @@ $(CHECKOV)/.stamp: requirements/checkov.txt
 	@$(CHECKOV)/bin/python $(INSTALL) -r requirements/checkov.txt
 	@touch $@
 
+$(DOCS)/.stamp: requirements/docs.txt
+	@echo "Creating $(DOCS) ..."
+	@$(PYTHON) -m venv --clear $(DOCS)
+	@$(DOCS)/bin/python $(INSTALL) -r requirements/docs.txt
+	@touch $@
+
 $(FUZZ)/.stamp: requirements/fuzz.txt
 	@echo "Creating $(FUZZ) ..."
 	@$(PYTHON) -m venv --clear $(FUZZ)
@@ -99,12 +106,17 @@ simulate: $(VENV)/.stamp ## Play SEEDS (20000) of the simulated whole system, on
 NO_AWS = AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none \
 	AWS_ENDPOINT_URL=http://127.0.0.1:9
 
+.PHONY: docs
+docs: $(DOCS)/.stamp ## The documentation as a site in .site/; fails where a link leads nowhere
+	PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --clean
+	@echo "file://$(CURDIR)/.site/index.html"
+
 .PHONY: reference
 reference: $(VENV)/.stamp ## Write the pages of docs/reference/ anew that are made from the source
 	@PYTHONPATH=layers/sluice $(BIN)/python -m local.docs
 
 .PHONY: lint
-lint: $(VENV)/.stamp $(CHECKOV)/.stamp ## Check everything that needs no running; changes no file
+lint: $(VENV)/.stamp $(CHECKOV)/.stamp docs ## Check everything that needs no running; changes no file
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -180,6 +192,7 @@ lock: ## Resolve the requirements anew, for every supported Python and platform
 	$(LOCK) layers/sluice/requirements.in --constraint requirements/dev.txt \
 		--output-file layers/sluice/requirements.txt
 	$(LOCK) requirements/checkov.in --output-file requirements/checkov.txt
+	$(LOCK) requirements/docs.in --output-file requirements/docs.txt
 	$(LOCK) requirements/conda-index.in --constraint requirements/dev.txt \
 		--output-file requirements/conda-index.txt
 	$(LOCK) requirements/fuzz.in --constraint requirements/dev.txt \

@@ -1,1 +1,1 @@
-"""The documentation: the pages of it that are made from the source."""
+"""The documentation: its links as a site, and the pages that are made from the source."""

@@ -604,6 +604,7 @@ def test_the_layer_is_the_same_for_every_python() -> None:
         "layers/sluice/requirements.txt",
         "requirements/checkov.txt",
         "requirements/dev.txt",
+        "requirements/docs.txt",
         "requirements/fuzz.txt",
     ],
 )
