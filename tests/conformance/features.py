@@ -355,7 +355,12 @@ def _(published: Published) -> None:
     assert record["attestations_sha256"] == sha256(tasks.SIGS).hexdigest()
 
 
-@feature("`index.html`", "conda", "plain")
+@feature("`index.html` of the channel, for people", "conda", "plain")
+def _(published: Published) -> None:
+    assert published.files["index.html"].lower().startswith((b"<!doctype html", b"<html"))
+
+
+@feature("`index.html` of each subdir: every file", "conda", "plain")
 def _(published: Published) -> None:
     assert tasks.LIB.filename in published.files["linux-64/index.html"].decode()
 

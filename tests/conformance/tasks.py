@@ -49,7 +49,7 @@ KEPT: Mapping[str, Any] = {
 
 EVERYTHING = (
     "run-exports = true\nchanneldata = true\nrss = true\ncurrent-repodata = true\n"
-    "repodata-bz2 = true\n"
+    "repodata-bz2 = true\npage = true\n"
 )
 """All that sluice leaves out by default."""
 

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from local.emulator import CREDENTIALS, REGION
 from local.stack import Stack, run_stack
-from sluice.keys import REPODATA, SHARD_INDEX, Subdir, config_key
+from sluice.keys import PAGE, PAGE_DATA, REPODATA, SHARD_INDEX, Subdir, config_key
 from sluice.publish.outputs import ALL
 from tests.support.channel import PATCHES, Package, conda, patch_package
 from tests.support.deployed import Deployed
@@ -59,6 +59,15 @@ def published(stack: Stack, subdir: Subdir) -> tuple[set[str], set[str], set[str
     files = {one["Key"].removeprefix(subdir.prefix) for one in found.get("Contents", [])}
     index = read(stack, stack.channel_bucket, subdir.public(REPODATA)) or {"packages.conda": {}}
     return files & set(ALL), set(index["packages.conda"]), set(index.get("removed", []))
+
+
+def for_people(stack: Stack, channel: str) -> set[str]:
+    """The files of the channel's page."""
+    found = stack.s3.list_objects_v2(
+        Bucket=stack.channel_bucket, Prefix=f"{channel}/", Delimiter="/"
+    )
+    files = {one["Key"].removeprefix(f"{channel}/") for one in found.get("Contents", [])}
+    return files & {PAGE, PAGE_DATA}
 
 
 def left_over(stack: Stack) -> dict[str, int]:
@@ -195,6 +204,7 @@ def test_the_roles_suffice_to_configure_a_channel_to_patch_it_and_to_take_both_b
     write-shards = false
     [sluice]
     current-repodata = true
+    page = true
     repodata-bz2 = true
     patches = "{PATCHES}"
     """
@@ -210,10 +220,18 @@ def test_the_roles_suffice_to_configure_a_channel_to_patch_it_and_to_take_both_b
         lambda seen: seen == (configured, {kept.filename}, {yanked.filename}),
         what="the configuration",
     )
+    eventually(
+        lambda: for_people(stack, subdir.channel),
+        lambda seen: seen == {PAGE, PAGE_DATA},
+        what="the page",
+    )
     stack.s3.delete_object(Bucket=bucket, Key=key)
     eventually(
         lambda: published(stack, subdir),
         lambda seen: seen == (by_default, both, set()),
         what="the defaults",
+    )
+    eventually(
+        lambda: for_people(stack, subdir.channel), lambda seen: seen == set(), what="no page"
     )
     eventually(lambda: left_over(stack), lambda seen: not any(seen.values()), what="rest")

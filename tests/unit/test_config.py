@@ -49,6 +49,7 @@ run-exports = true
 channeldata = true
 current-repodata = true
 rss = true
+page = true
 repodata-bz2 = true
 patches = "demo-repodata-patches"
 retention-days = 30
@@ -76,6 +77,7 @@ ALL_SET = ChannelConfig(
     channeldata=True,
     current_repodata=True,
     rss=True,
+    page=True,
     repodata_bz2=True,
     patches="demo-repodata-patches",
     retention_days=30,
@@ -113,7 +115,7 @@ def test_what_a_file_says_goes_before_what_the_stack_says_and_nothing_else_chang
 def test_nothing_but_zst_and_shards_is_written_by_default() -> None:
     switches = {key: value for key, value in to_plain(DEFAULT).items() if isinstance(value, bool)}
     on = {key for key, value in switches.items() if value}
-    assert (on, len(switches)) == ({"write-zst", "write-shards"}, 7)
+    assert (on, len(switches)) == ({"write-zst", "write-shards"}, 8)
 
 
 def test_the_table_of_rattlers_own_tests_can_be_dropped_in() -> None:

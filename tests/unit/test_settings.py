@@ -22,7 +22,7 @@ EXTRACT = {
     "TRUST_UPLOADER_DIGESTS": "true",
     "UPLOAD_MAX_RECEIVES": "5",
 }
-OUTPUTS = ("channeldata", "current-repodata", "repodata-bz2", "rss", "run-exports")
+OUTPUTS = ("channeldata", "current-repodata", "page", "repodata-bz2", "rss", "run-exports")
 DEFAULTS = {"DEFAULT_OUTPUTS": "run-exports,rss", "DEFAULT_TIMESTAMPS": "reject"}
 MERGE = {**COMMON, "OWNER": "state", "INDEX_CACHE_MAX_AGE": "0", **DEFAULTS}
 RECONCILE = {

@@ -75,6 +75,8 @@ class ChannelConfig(
     """Whether there are ``run_exports.json`` and its zstd variant (CEP 12)."""
     channeldata: bool = False
     rss: bool = False
+    page: bool = False
+    """Whether there is an ``index.html`` for people."""
     current_repodata: bool = False
     repodata_bz2: bool = False
     patches: str | None = None

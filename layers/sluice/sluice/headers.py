@@ -13,6 +13,8 @@ _KINDS = {
     ".zst": _ZSTD,
     ".bz2": "application/x-bzip2",
     ".xml": "application/rss+xml",
+    ".gz": "application/gzip",
+    ".html": "text/html; charset=utf-8",
 }
 
 PRIVATE_JSON = Headers(_JSON)

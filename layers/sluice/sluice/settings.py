@@ -11,7 +11,9 @@ from sluice.config import ChannelConfig
 from sluice.debounce import DEBOUNCE_SECONDS_MIN
 from sluice.errors import Misconfigured
 
-_OUTPUTS = frozenset({"channeldata", "current-repodata", "repodata-bz2", "rss", "run-exports"})
+_OUTPUTS = frozenset(
+    {"channeldata", "current-repodata", "page", "repodata-bz2", "rss", "run-exports"}
+)
 """Files that a channel may have, as ``sluice.toml`` calls them."""
 
 

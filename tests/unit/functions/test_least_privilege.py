@@ -47,6 +47,7 @@ current-repodata = true
 patches = "{PATCHES}"
 repodata-bz2 = true
 rss = true
+page = true
 run-exports = true
 """
 QUEUES = {"extract": "UploadQueue", "merge": "MergeQueue", "reconcile": "ReconcileQueue"}

@@ -19,6 +19,8 @@ from sluice.keys import (
     FROM_PACKAGES,
     FROM_PACKAGES_ZST,
     NOTICES,
+    PAGE,
+    PAGE_DATA,
     PATCH_INSTRUCTIONS,
     REPODATA_BZ2,
     RSS,
@@ -41,6 +43,7 @@ WHOLE_CHANNEL = b"""
 [sluice]
 channeldata = true
 rss = true
+page = true
 [[index-config.notices]]
 id = "one"
 message = "Hello"
@@ -234,3 +237,22 @@ def test_a_file_of_the_whole_channel_that_was_lost_or_overwritten_is_written_ane
     sluice.reconcile()
     assert is_quiet(sluice.reconcile())
     assert len(sluice.channel.body(key)) == len(before)
+
+
+def test_the_page_and_what_it_lists_are_written_anew_where_they_were_lost(sluice: Sluice) -> None:
+    put(sluice, CONFIG, WHOLE_CHANNEL, heard=False)
+    sluice.reconcile()
+    pages = [channel_file(CHANNEL, file) for file in (PAGE_DATA, PAGE)]
+    for key in pages:
+        sluice.channel.remove(key)
+    assert [one.examples for one in told(sluice.reconcile())] == [{"behind": [PAGE_DATA, PAGE]}]
+    assert set(pages) <= set(sluice.channel.keys())
+    assert is_quiet(sluice.reconcile())
+
+
+def test_a_page_that_somebody_has_written_is_nothing_to_repair(sluice: Sluice) -> None:
+    put(sluice, CONFIG, WHOLE_CHANNEL, heard=False)
+    sluice.reconcile()
+    put(sluice, channel_file(CHANNEL, PAGE), b"<h1>Our channel", heard=False)
+    assert is_quiet(sluice.reconcile())
+    assert sluice.channel.body(channel_file(CHANNEL, PAGE)) == b"<h1>Our channel"

@@ -6,25 +6,38 @@ order: the state is swapped before anything is published from it, and notes are 
 
 A window with one note costs 8 requests: LIST and GET the note, GET and PUT the state, HEAD
 ``channeldata.json``, PUT ``rss.xml`` under the ETag that the other's metadata remembers, PUT
-``channeldata.json``, DELETE the note.  Each further note costs one more; where the configuration
-was looked at, ``notices.json`` two, and each file that is off one or two.
+``channeldata.json``, DELETE the note.  Each further note costs one more, the page two (a look at
+what it lists, and that is written); where the configuration was looked at, ``notices.json`` two,
+the page a look, and each file that is off one or two.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
+from typing import Any
 
 import msgspec
 
 from sluice import headers
-from sluice.channelwide import channeldata, notes, notices, rss, state
+from sluice.channelwide import channeldata, notes, notices, page, rss, state
 from sluice.channelwide.notes import Note
+from sluice.channelwide.page import listing
 from sluice.channelwide.state import NOTHING, ChannelState
 from sluice.concurrency import Gather
 from sluice.errors import Corrupt, TooNew, Unavailable
-from sluice.keys import CHANNELDATA, NOTICES, RSS, channel_file, set_aside, state_folder
+from sluice.keys import (
+    CHANNELDATA,
+    NOTICES,
+    PAGE,
+    PAGE_DATA,
+    RSS,
+    channel_file,
+    set_aside,
+    state_folder,
+)
 from sluice.limits import CHANNEL_NOTES_MAX, MERGE_ATTEMPTS_MAX
 from sluice.publish.fence import (
     Page,
@@ -66,6 +79,8 @@ class ChannelReport:
     too_new: int = 0
     files_written: int = 0
     foreign_overwritten: int = 0
+    foreign_kept: int = 0
+    """1 where an ``index.html`` stays that is not sluice's."""
 
 
 @dataclass(slots=True)
@@ -102,7 +117,7 @@ def merge_channel(world: ChannelMerger, channel: str) -> ChannelReport:
 def _merge_batch(world: ChannelMerger, channel: str, batch: _Batch, report: ChannelReport) -> None:
     before = state.read(world.state, channel)
     for _ in range(MERGE_ATTEMPTS_MAX):
-        first = _first(world, channel) if before.etag is None else before.state
+        first = _first(world, channel, batch.notes) if before.etag is None else before.state
         after = state.fold(first, batch.notes, at=world.clock(), writer=world.unique())
         if before.etag is None and not _wants_anything(after):
             break  # nobody ever wanted any
@@ -140,13 +155,15 @@ def _read_notes(world: ChannelMerger, channel: str, *, after: str | None) -> _Ba
     return batch
 
 
-def _first(world: ChannelMerger, channel: str) -> ChannelState:
+def _first(world: ChannelMerger, channel: str, told: Sequence[Note]) -> ChannelState:
     """What to begin with: above what is there of ours, should a state have been lost."""
-    found = world.channel.head(channel_file(channel, CHANNELDATA))
-    stamp = Stamp.parse(found.metadata) if found else None
-    if stamp is None or stamp.owner != world.owner:
-        return NOTHING
-    return msgspec.structs.replace(NOTHING, generation=stamp.generation)
+    files = [CHANNELDATA]
+    if any(note.wanted.page for note in told):
+        files.append(PAGE_DATA)
+    found = [world.channel.head(channel_file(channel, file)) for file in files]
+    stamps = [Stamp.parse(info.metadata) for info in found if info]
+    ours = [stamp.generation for stamp in stamps if stamp and stamp.owner == world.owner]
+    return msgspec.structs.replace(NOTHING, generation=max(ours)) if ours else NOTHING
 
 
 def _wants_anything(known: ChannelState) -> bool:
@@ -167,15 +184,22 @@ class _Files:
     def publish(self, *, tidy: bool) -> None:
         """Write what is behind; ``tidy``: also what depends on nothing but the configuration."""
         wanted = self._known.wanted
-        if wanted.packages:
+        if wanted.channeldata or wanted.rss:
             self._publish_packages(tidy=tidy)
+        if wanted.page:
+            self._publish_page(tidy=tidy)
         if tidy:
             mine = self._stamp(self._known.generation)
             if wanted.notices is not None:
-                page = self._page(NOTICES, notices.render(wanted.notices, stamp=mine))
-                self._replace(page, mine, self._head(NOTICES))
-            off = {CHANNELDATA: not wanted.channeldata, RSS: not wanted.rss}
-            self._delete([file for file, is_off in off.items() if is_off], mine)
+                body = notices.render(wanted.notices, stamp=mine)
+                self._replace(self._page(NOTICES, body), mine, self._head(NOTICES))
+            on = {
+                CHANNELDATA: wanted.channeldata,
+                RSS: wanted.rss,
+                PAGE: wanted.page,
+                PAGE_DATA: wanted.page,
+            }
+            self._delete([file for file, is_on in on.items() if not is_on], mine)
 
     def _publish_packages(self, *, tidy: bool) -> None:
         """The feed first: the other's metadata remembers its ETag, and spares it a look.
@@ -192,16 +216,39 @@ class _Files:
                 return
             if found and now is Standing.OLDER:
                 found_rss = find_companion(found, channel_file(self._channel, RSS))
-        shown = channeldata.packages(self._known.packages)
         metadata: dict[str, str] = {}
         if wanted.rss:
-            body = rss.render(shown, channel=self._channel, at_ms=self._known.at, stamp=mine)
+            body = rss.render(self._shown, channel=self._channel, at_ms=self._known.at, stamp=mine)
             etag = self._replace(self._page(RSS, body), mine, found_rss or self._head(RSS))
             metadata = companion(etag) if etag else {}
         if wanted.channeldata:
-            subdirs = sorted(self._known.subdirs)
-            body = channeldata.render(shown, subdirs=subdirs, stamp=mine)
+            body = channeldata.render(self._shown, subdirs=sorted(self._known.subdirs), stamp=mine)
             self._replace(self._page(CHANNELDATA, body).remembering(metadata), mine, found)
+
+    def _publish_page(self, *, tidy: bool) -> None:
+        """The page first: what it lists is stamped with the page that can read it.
+
+        So a sluice with another page writes both, and otherwise a look at the listing tells that
+        the page is there.  A page that somebody else has written stays.
+        """
+        mine = self._stamp(self._known.packages_changed, tree=page.digest())
+        found = self._head(PAGE_DATA)
+        now = standing(found, mine)
+        if not now.behind and not tidy:
+            return
+        theirs = Stamp.parse(found.metadata) if found else None
+        if tidy or theirs is None or theirs.tree != mine.tree:
+            # It is of no generation: the same page lists whatever there is.
+            whole = self._page(PAGE, page.render(), gives_way=True)
+            self._replace(whole, self._stamp(0, tree=mine.tree), self._head(PAGE))
+        if now.behind:
+            body = listing.render(self._shown, subdirs=sorted(self._known.subdirs), stamp=mine)
+            self._replace(self._page(PAGE_DATA, body), mine, found)
+
+    @cached_property
+    def _shown(self) -> dict[str, dict[str, Any]]:
+        """What the files say of each package."""
+        return channeldata.packages(self._known.packages)
 
     def _delete(self, files: Sequence[str], mine: Stamp) -> None:
         """Delete files of ours that an earlier configuration asked for."""
@@ -210,12 +257,13 @@ class _Files:
         if ours:
             self._world.channel.delete(ours)
 
-    def _stamp(self, generation: int) -> Stamp:
-        return Stamp(generation, "", self._world.owner)
+    def _stamp(self, generation: int, *, tree: str = "") -> Stamp:
+        return Stamp(generation, tree, self._world.owner)
 
-    def _page(self, file: str, body: bytes) -> Page:
+    def _page(self, file: str, body: bytes, *, gives_way: bool = False) -> Page:
         about = headers.of_index(file, self._world.max_age_seconds)
-        return Page(channel_file(self._channel, file), body, about)
+        key = channel_file(self._channel, file)
+        return Page(key, body, about, gives_way=gives_way)
 
     def _head(self, file: str) -> ObjectInfo | None:
         return self._world.channel.head(channel_file(self._channel, file))
@@ -224,6 +272,7 @@ class _Files:
         done = replace(self._world.channel, page, mine, found=found)
         self._report.files_written += done.etag is not None
         self._report.foreign_overwritten += done.foreign_overwritten
+        self._report.foreign_kept += done.standing is Standing.FOREIGN
         return done.etag
 
 

@@ -29,18 +29,24 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     channeldata: bool = False
     rss: bool = False
+    page: bool = False
     notices: tuple[Notice, ...] | None = None
     """``None``: whatever there is stays."""
 
     @property
     def packages(self) -> bool:
         """Whether any of them tells of packages."""
-        return self.channeldata or self.rss
+        return self.channeldata or self.rss or self.page
 
     @classmethod
     def by(cls, config: ChannelConfig) -> Wanted:
         """What a configuration asks for."""
-        return cls(channeldata=config.channeldata, rss=config.rss, notices=config.notices)
+        return cls(
+            channeldata=config.channeldata,
+            rss=config.rss,
+            page=config.page,
+            notices=config.notices,
+        )
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from email.utils import format_datetime
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from sluice.channelwide.links import link, text
 from sluice.publish.fence import Stamp
 
 ITEMS_MAX = 100
@@ -46,30 +47,20 @@ def render(
 
 def _add_item(item: ET.Element, name: str, package: Mapping[str, Any]) -> None:
     version, timestamp = package["version"], package["timestamp"]
-    description = _text(package.get("description")) or _text(package.get("summary"))
+    description = text(package.get("description")) or text(package.get("summary"))
     _add(item, "title", f"{name} {version} [{', '.join(package['subdirs'])}]")
     _add(item, "description", description or _NO_DESCRIPTION)
-    _add(item, "link", _link(package.get("doc_url")) or _link(package.get("home")))
-    _add(item, "comments", _link(package.get("dev_url")))
+    _add(item, "link", link(package.get("doc_url")) or link(package.get("home")))
+    _add(item, "comments", link(package.get("dev_url")))
     # conda-index has the source's address, which does not change with a new build.
     _add(item, "guid", f"{name}-{version}-{timestamp}", isPermaLink="false")
     if timestamp:
         _add(item, "pubDate", _rfc822(timestamp))
 
 
-def _add(parent: ET.Element, tag: str, text: str, **attributes: str) -> None:
-    if text:
-        ET.SubElement(parent, tag, attributes).text = _FORBIDDEN.sub("", text)
-
-
-def _text(value: object) -> str:
-    first = value[0] if isinstance(value, list) and value else value
-    return first if isinstance(first, str) else ""
-
-
-def _link(value: object) -> str:
-    link = _text(value)
-    return link if link.startswith(("https://", "http://")) else ""
+def _add(parent: ET.Element, tag: str, content: str, **attributes: str) -> None:
+    if content:
+        ET.SubElement(parent, tag, attributes).text = _FORBIDDEN.sub("", content)
 
 
 def _rfc822(at: int) -> str:

@@ -150,7 +150,8 @@ def _fold(part: Part | None, note: Note) -> Part:
     )
 
 
-def _shown(state: ChannelState) -> tuple[bool, bool, list[str], Mapping[str, object]]:
+def _shown(state: ChannelState) -> tuple[tuple[bool, ...], list[str], Mapping[str, object]]:
     """What decides what the files that tell of packages hold, and which there are."""
     wanted = state.wanted
-    return wanted.channeldata, wanted.rss, sorted(state.subdirs), state.packages
+    files = wanted.channeldata, wanted.rss, wanted.page
+    return files, sorted(state.subdirs), state.packages

@@ -121,7 +121,10 @@ class Replaced:
     """What came of an attempt to publish one file."""
 
     standing: Standing
-    """How the file that is there now relates to ours; ``SAME`` once it is written."""
+    """How the file that is there now relates to ours; ``SAME`` once it is written.
+
+    ``FOREIGN`` only where the page gives way.
+    """
     foreign_overwritten: int
     """How many versions of other tools were overwritten (0 or 1, more if one keeps writing)."""
     etag: ETag | None = field(default=None, compare=False)
@@ -137,6 +140,8 @@ class Page:
     headers: Headers
     before: Callable[[], None] = nothing
     """See ``ObjectStore.put_if``; called for each try to write it."""
+    gives_way: bool = False
+    """Whether a file of that name that is not sluice's is somebody's, and stays."""
 
     def remembering(self, metadata: Mapping[str, str]) -> Page:
         """The same with more metadata."""
@@ -169,7 +174,7 @@ def replace(
     foreign = 0
     for _ in range(WRITE_ATTEMPTS_MAX):
         now = standing(found, mine, adopt=adopt)
-        if not now.behind:
+        if not now.behind or (page.gives_way and now is Standing.FOREIGN):
             return Replaced(now, foreign)
         if now is Standing.FOREIGN and is_newest and not is_newest():
             return Replaced(Standing.NEWER, foreign)

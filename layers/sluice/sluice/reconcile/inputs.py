@@ -15,6 +15,8 @@ from sluice.keys import (
     CHANNELDATA,
     NOARCH,
     NOTICES,
+    PAGE,
+    PAGE_DATA,
     RSS,
     SLUICE_TOML,
     Subdir,
@@ -65,6 +67,8 @@ class InputsCheck:
             CHANNELDATA: settings.channeldata,
             RSS: settings.rss,
             NOTICES: settings.notices is not None,
+            PAGE_DATA: settings.page,
+            PAGE: settings.page,
         }
         files = [file for file, is_on in wanted.items() if is_on]
         keys = [channel_file(self.subdir.channel, file) for file in files]
@@ -72,7 +76,8 @@ class InputsCheck:
         return [
             file
             for file, info in zip(files, infos, strict=True)
-            if info is None or Stamp.parse(info.metadata) is None
+            # A page that somebody has written stays: see ``channelwide.merging``.
+            if info is None or (file != PAGE and Stamp.parse(info.metadata) is None)
         ]
 
     def _seen(self) -> Identity | None:
