@@ -94,7 +94,7 @@ class Stack:
             "EXTRACT_FUNCTION": self.extract_function,
             "MERGE_FUNCTION": self.merge_function,
             "RECONCILE_FUNCTION": self.reconcile_function,
-            "SLUICE_STACK": _STACK_NAME,
+            "SLUICE_STACK": STACK_NAME,
             "SLUICE_PID": str(self.pid),
         }
 

@@ -28,7 +28,7 @@ from sluice.generation import GenerationWriter
 from sluice.keys import NOARCH, SLUICE_TOML, Subdir
 from sluice.limits import MERGE_ATTEMPTS_MAX, NAMES_AT_ONCE
 from sluice.operate.channel import Channel
-from sluice.operate.here import Errands
+from sluice.operate.held import HeldRequests
 from sluice.reconsider import Announcer
 from sluice.staging import Reconsidered
 from sluice.view import Rules
@@ -150,7 +150,7 @@ def _tell_of_patch(channel: Channel, noarch: Subdir) -> None:
     Announcer(
         state=channel.state,
         # Without a stack, what is staged is found by whoever merges here.
-        queue=channel.merges or Errands(),
+        queue=channel.merges or HeldRequests(),
         gather=channel.gather,
         clock=channel.clock,
         unique=channel.unique,

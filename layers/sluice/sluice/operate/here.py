@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 
 from sluice import debounce
@@ -14,6 +13,7 @@ from sluice.keys import REPODATA, Subdir
 from sluice.merge import merge
 from sluice.merger import Merger
 from sluice.operate.channel import Channel
+from sluice.operate.held import HeldRequests
 from sluice.operate.subdirs import find_subdirs
 from sluice.publish.fence import Stamp
 from sluice.publish.publisher import Publisher
@@ -23,40 +23,19 @@ INDEX_MAX_AGE_SECONDS = 60
 """How long clients may keep an index file: what the template has as its default."""
 
 
-class Errands:
-    """What merges ask of others, to be done by whoever merged.  A ``FifoQueue``."""
-
-    def __init__(self) -> None:
-        self._bodies: deque[str] = deque()
-
-    def send(self, body: str, *, group: str, deduplication_id: str) -> None:
-        """Take a request; the same one that still waits is enough."""
-        del group, deduplication_id
-        if body not in self._bodies:
-            self._bodies.append(body)
-
-    def change_visibility(self, receipt_handle: str, seconds: int) -> None:
-        """Nothing is ever handed out here that could be given back."""
-        raise NotImplementedError
-
-    def take(self) -> str | None:
-        """The next request, if any is left."""
-        return self._bodies.popleft() if self._bodies else None
-
-
 def merge_here(channel: Channel, subdirs: Iterable[Subdir]) -> None:
     """Merge and publish some subdirs, those that something is staged for, and what that asks for.
 
     Raises ``Misused`` where nobody can tell under whose name to publish, and what ``merge``
     raises.
     """
-    errands = Errands()
+    requests = HeldRequests()
     owner = _find_owner(channel)
     merger = Merger(
         channel=channel.public,
         state=channel.state,
         publisher=Publisher(channel.public, channel.state, owner, INDEX_MAX_AGE_SECONDS),
-        queue=errands,
+        queue=requests,
         gather=channel.gather,
         clock=channel.clock,
         unique=channel.unique,
@@ -65,7 +44,7 @@ def merge_here(channel: Channel, subdirs: Iterable[Subdir]) -> None:
     )
     for subdir in sorted({*subdirs, *_with_staging(channel)}):
         merge(merger, MergeRequest(subdir, not_before=0), time_left_ms=lambda: _NO_HURRY_MS)
-    while (body := errands.take()) is not None:
+    for body in requests.take():
         if asked := channel_request.parse(body):
             merge_channel(merger.channelwide, asked.channel)
         else:

@@ -19,7 +19,7 @@ from sluice.keys import PackageKey, Subdir, package_name
 from sluice.observe import Observation
 from sluice.operate.amend import Amended, Decision, Present, amend, read_present
 from sluice.operate.channel import Channel
-from sluice.operate.here import Errands
+from sluice.operate.held import HeldRequests
 from sluice.operate.subdirs import find_subdirs
 from sluice.staging import AboutFile, Indexed, Rejected, Removed
 
@@ -133,7 +133,7 @@ def unpin(
     extractor = Extractor(
         channel=channel.public,
         state=channel.state,
-        queue=Errands(),  # amend asks for the merge
+        queue=HeldRequests(),  # amend asks for the merge
         clock=channel.clock,
         unique=channel.unique,
         debounce_seconds=DEBOUNCE_SECONDS_MIN,
