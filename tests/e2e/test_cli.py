@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from subprocess import Popen
+from threading import Timer
+from typing import Any
 
 import pytest
 
-from local.emulator import CREDENTIALS
+from local.emulator import CREDENTIALS, REGION
 from sluice.keys import REPODATA
 from tests.support import s3_events
 from tests.support.channel import Package, conda
 from tests.support.deployed import Channel
-from tests.support.eventually import eventually
+from tests.support.eventually import SECONDS_MAX, eventually
 from tests.support.installed import Program, Ran
 
 STACK = "sluice"
@@ -42,13 +47,42 @@ class Operator:
 
     def call_plain(self, *arguments: str, code: int = 0) -> Ran:
         """Call the program with just these arguments; it has to exit with ``code``."""
-        endpoint = self.channel.deployed.stack.endpoint
-        ran = self.program.run(
-            *arguments,
-            environment={"AWS_ENDPOINT_URL": endpoint, "COLUMNS": "200", **CREDENTIALS},
-        )
+        ran = self.program.run(*arguments, environment=self._environment)
         assert ran.code == code, ran
         return ran
+
+    @contextmanager
+    def start(self, command: str, *arguments: str, path: str) -> Iterator[Following]:
+        """Start a command that does not end by itself; it is killed where it hangs."""
+        address = f"{self.channel.url}/{path}"
+        process = self.program.start(
+            *(command, address, *arguments, "--stack", STACK), environment=self._environment
+        )
+        watchdog = Timer(SECONDS_MAX, process.kill)
+        watchdog.start()
+        try:
+            with process:
+                yield Following(process)
+        finally:
+            watchdog.cancel()
+            process.kill()
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        endpoint = self.channel.deployed.stack.endpoint
+        return {"AWS_ENDPOINT_URL": endpoint, "COLUMNS": "200", **CREDENTIALS}
+
+
+@dataclass(frozen=True)
+class Following:
+    """A command that is running, and prints a document per line."""
+
+    process: Popen[str]
+
+    def lines(self, count: int) -> list[Any]:
+        """Wait for its next lines."""
+        assert self.process.stdout
+        return [json.loads(self.process.stdout.readline()) for _ in range(count)]
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +131,18 @@ def test_the_state_bucket_stands_in_for_a_stack(history: Operator) -> None:
     assert told["subdirs"][0]["packages"] == 1
 
 
+def test_where_things_are_can_be_said_by_options_alone(history: Operator) -> None:
+    stack = history.channel.deployed.stack
+    keys = {name: CREDENTIALS[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    where = ("--endpoint-url", stack.endpoint, "--region", REGION, "--path-style")
+    for state in (("--state", stack.state_bucket), ("--stack", STACK)):
+        ran = history.program.run(
+            "status", history.channel.url, *state, *where, "--json", environment=keys
+        )
+        assert ran.code == 0, ran
+        assert ran.json["subdirs"][0]["packages"] == 1
+
+
 def test_status_exits_with_1_where_something_is_behind(operator: Operator) -> None:
     channel = operator.channel
     channel.upload(ALPHA)
@@ -139,6 +185,21 @@ def test_log_tells_what_happened_newest_first(history: Operator) -> None:
     out = history.call("log", "--limit", "1").out
     assert f"- {ALPHA.filename}" in out
     assert BETA.filename not in out
+
+
+def test_log_goes_on_with_what_happens_until_it_is_interrupted(operator: Operator) -> None:
+    channel = operator.channel
+    channel.upload(ALPHA)
+    channel.wait_until_it_holds(ALPHA)
+    with operator.start("log", "--follow", "--json", path="linux-64") as following:
+        (before,) = following.lines(1)
+        assert before["commit"]["added"] == [ALPHA.filename]
+        channel.upload(BETA)
+        (after,) = following.lines(1)
+        assert after["commit"]["added"] == [BETA.filename]
+        following.process.send_signal(signal.SIGINT)
+        assert following.process.wait() == 130
+    channel.wait_until_it_holds(ALPHA, BETA)
 
 
 def test_show_and_diff_tell_of_generations(history: Operator) -> None:

@@ -49,11 +49,16 @@ class Program:
 
     def run(self, *arguments: str, environment: Mapping[str, str]) -> Ran:
         """Call it, with nothing in its environment but what is given."""
-        found = subprocess.run(
+        with self.start(*arguments, environment=environment) as process:
+            out, err = process.communicate()
+        return Ran(process.returncode, out, err)
+
+    def start(self, *arguments: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+        """The same, without waiting for its end."""
+        return subprocess.Popen(
             [self.path, *arguments],
             env={"PATH": os.defpath, "PYTHONPATH": str(self.folder), **environment},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
-        return Ran(found.returncode, found.stdout, found.stderr)
