@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from local.docs.reference import parameters, stack
 from local.template import TEMPLATE, read_template
+from sluice.cli.reference import reference
 
 REFERENCE = TEMPLATE.parent / "docs" / "reference"
 
@@ -11,7 +12,11 @@ REFERENCE = TEMPLATE.parent / "docs" / "reference"
 def pages() -> dict[str, str]:
     """Every page that is made, by its name in ``docs/reference/``."""
     template = read_template()
-    return {"parameters.md": parameters(template), "stack.md": stack(template)}
+    return {
+        "cli.md": reference(),
+        "parameters.md": parameters(template),
+        "stack.md": stack(template),
+    }
 
 
 def main() -> None:

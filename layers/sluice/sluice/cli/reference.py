@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sluice.cli.exits import Exit
 from sluice.cli.main import app
@@ -19,7 +21,8 @@ _SHARED = re.compile(r"\n\*\*Where\*\*:\n\n(.*?)\n\n\*\*Output\*\*:\n\n(.*?)\n(?
 
 def reference() -> str:
     """All commands with their options, then the options that all have, and the exit codes."""
-    made = app.generate_docs(usage_name="sluice", heading_level=1)
+    with _as_the_program():
+        made = app.generate_docs(usage_name="sluice", heading_level=1)
     commands = made[made.index("\n## sluice ") :]
     shared = {f"{where}\n{output}" for where, output in _SHARED.findall(commands)}
     (options,) = shared  # they are declared once
@@ -38,6 +41,15 @@ def reference() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+@contextmanager
+def _as_the_program() -> Iterator[None]:
+    """Else cyclopts takes whatever runs this for the program."""
+    arguments, sys.argv = sys.argv, ["sluice"]
+    try:
+        yield
+    finally:
+        sys.argv = arguments
+
+
 if __name__ == "__main__":
-    sys.argv = ["sluice"]  # else cyclopts takes this module for the program
     sys.stdout.write(reference())
