@@ -64,7 +64,7 @@ class Kept:
 def pins(channel: Channel) -> list[PinnedFile]:
     """Every pin of a channel, by subdir and file.
 
-    Reads every leaf, for nothing else tells where there are pins: seconds for ten thousand names.
+    One request per package name: nothing but its leaf tells whether it has any.
     """
     return [
         PinnedFile(subdir=subdir.name, file=filename, since=entry.at, reason=entry.reason)

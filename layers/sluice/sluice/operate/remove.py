@@ -100,7 +100,7 @@ def remove(
     deleted: list[str] = []
     overwritten: list[str] = []
     for file, identity in sorted(kept.identities.items()):
-        # What was uploaded again in this very moment S3 gives no way to tell from what was there.
+        # What comes between this look and the deletion is deleted, too: old versions have it yet.
         found = look(channel.public, subdir.public(file))
         if found is not None and Identity.of(found) != identity:
             overwritten.append(file)
