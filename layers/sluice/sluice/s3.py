@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from functools import lru_cache, partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from zlib import crc32
 
 from sluice import s3xml
@@ -40,6 +40,9 @@ from sluice.s3client import (
     checksum,
 )
 from sluice.store import ETag, Headers, ObjectInfo, OpenObject, StoredObject, nothing
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 PARTIAL_CONTENT = 206
 NOT_FOUND = 404
@@ -177,19 +180,32 @@ class S3Store:
             query["start-after"] = after
         while True:
             answer = self._call(
-                Request("ListObjectsV2", "GET", self._bucket, query=query, gives_document=True),
+                Request(
+                    "ListObjectsV2",
+                    "GET",
+                    self._bucket,
+                    query=query,
+                    gives_document=True,
+                    read_quickly=s3xml.quick_listing,
+                ),
                 of=prefix,
             )
-            if answer.document is None or answer.status >= REFUSED_FROM:
+            if isinstance(answer.result, s3xml.Page):
+                page = answer.result
+            elif answer.document is None or answer.status >= REFUSED_FROM:
                 raise self._unavailable("ListObjectsV2", prefix, answer.refusal)
-            try:
-                page = s3xml.listing(answer.document)
-            except (KeyError, ValueError) as error:
-                raise self._unavailable("ListObjectsV2", prefix, f"no listing: {error}") from error
+            else:
+                page = self._page(prefix, answer.document)
             yield from page.objects
             if page.next_token is None:
                 return
             query["continuation-token"] = page.next_token
+
+    def _page(self, prefix: str, document: Element) -> s3xml.Page:
+        try:
+            return s3xml.listing(document)
+        except (KeyError, ValueError) as error:
+            raise self._unavailable("ListObjectsV2", prefix, f"no listing: {error}") from error
 
     def _put_parts(
         self,

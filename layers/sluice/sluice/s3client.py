@@ -109,6 +109,10 @@ class Endpoint:
         return f"https://s3.{self.region}.{suffix}"
 
 
+def _not_at_all(_body: bytes) -> None:
+    """Leave a document to be parsed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request, before it is signed."""
@@ -126,6 +130,8 @@ class Request:
     """Whether the answer's body is left to be read."""
     gives_document: bool = False
     """Whether the answer's body is XML, without which it is no answer."""
+    read_quickly: Callable[[bytes], object] = _not_at_all
+    """Reads such a body without parsing it; ``None``: it has to be parsed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +144,8 @@ class Answer:
     response: AWSResponse
     document: Element | None = None
     """The body, where it is XML: a result or an error."""
+    result: object = None
+    """What was read of it without parsing it."""
 
     @property
     def length(self) -> int:
@@ -206,6 +214,9 @@ class S3Client:
         if status < REFUSED_FROM and not request.gives_document:
             return Answer(status, response.headers, response)
         body = response.content
+        result = request.read_quickly(body) if status < REFUSED_FROM else None
+        if result is not None:
+            return Answer(status, response.headers, response, result=result)
         try:
             document = ET.fromstring(body.replace(_NAMESPACE, b"", 1)) if body else None  # noqa: S314 - S3's, over TLS
         except ET.ParseError as error:

