@@ -74,8 +74,8 @@ INDEX_TIME_LEFT_MS = 24 * 60 * 60 * 1000
 INDEX_SUBDIRS_AT_ONCE = 4
 """Subdirs that are compared with the catalog at once; a listing of half a million packages takes
 some 200 MB."""
-INDEX_PROCESSES_FROM_PACKAGES = 1000
-"""From here on packages are read in processes of their own, which take half a second to start."""
+INDEX_PROCESSES_FROM_PACKAGES = 3000
+"""From here on packages are read in processes of their own, which take a second to start."""
 
 # --- verifying ----------------------------------------------------------------------------
 VERIFY_ATTEMPTS_MAX = 3

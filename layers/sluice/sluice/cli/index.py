@@ -48,7 +48,7 @@ def index(
     distrust_uploaders
         Read packages whole instead of believing the digests that rattler-build stores with them.
     processes
-        That read packages, where there are a thousand or more. Left out: one for each core.
+        That read packages, where there are thousands. Left out: one for each core.
     """
     opened = options.channel(channel)
     if opened.shares_bucket:

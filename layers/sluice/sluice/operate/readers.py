@@ -18,7 +18,7 @@ def best_readers(
     processes: int | None = None,
     trust_uploader_digests: bool = True,
 ) -> Readers:
-    """Read in threads, and from a thousand packages on in a process for each core.
+    """Read in threads, and from some thousands of packages on in a process for each core.
 
     A program that calls this must not do its work while it is imported: the processes import its
     main module, as those of ``multiprocessing`` always do.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from concurrent.futures.thread import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -116,9 +117,15 @@ class InProcesses:
             initializer=_Worker.begin,
             initargs=(self.open_channel, threads, self.trust_uploader_digests),
         ) as pool:
-            yield from _as_they_come(
-                pool, _Worker.read, looks, workers=self.processes, at_once=threads
-            )
+            try:
+                yield from _as_they_come(
+                    pool, _Worker.read, looks, workers=self.processes, at_once=threads
+                )
+            except BrokenProcessPool as error:
+                raise Unavailable(
+                    "a process that read packages has died, perhaps for want of memory; with "
+                    "fewer processes it has more"
+                ) from error
 
 
 class _Worker:
