@@ -12,7 +12,6 @@ from sluice.config import DEFAULT, ChannelConfig
 from sluice.fifo import FifoQueue
 from sluice.followups import FollowUps
 from sluice.keys import Subdir
-from sluice.limits import MERGE_BATCH_RECORDS_MAX
 from sluice.publish.publisher import Publisher
 from sluice.reconsider import Announcer
 from sluice.remembered import Remembered
@@ -38,8 +37,8 @@ class Merger:
     """By this execution environment."""
     defaults: ChannelConfig = DEFAULT
     """Of what a channel's configuration does not say."""
-    batch_records: int = MERGE_BATCH_RECORDS_MAX
-    """Staging records per commit, at most."""
+    batch_records: int | None = None
+    """Staging records per commit, at most; ``None``: as many as a function takes."""
 
     @property
     def announcer(self) -> Announcer:

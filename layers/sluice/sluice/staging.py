@@ -133,7 +133,7 @@ def read_batch(
     *,
     gather: Gather,
     after: str | None = None,
-    records_max: int = MERGE_BATCH_RECORDS_MAX,
+    records_max: int | None = None,
     on_listed: Callable[[Collection[str]], None] = lambda _filenames: None,
 ) -> Batch:
     """List and read the next bounded batch of the log.
@@ -141,7 +141,9 @@ def read_batch(
     ``on_listed`` is told, before the records are read, of the files that they are about, as far as
     their keys tell.
     """
-    listed, resume_after = _bounded(state.list(subdir.staging, after=after), records_max)
+    listed, resume_after = _bounded(
+        state.list(subdir.staging, after=after), records_max or MERGE_BATCH_RECORDS_MAX
+    )
     told = {subdir.staged_filename(info.key) for info in listed}
     on_listed(sorted(filter(None, told)))
     records: list[Staged] = []

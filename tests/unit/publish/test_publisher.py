@@ -352,12 +352,18 @@ def test_a_file_of_the_same_generation_is_not_believed_either(
     assert world.body() == expected
 
 
-def test_without_the_tree_of_the_last_generation_everything_is_rendered(world: World) -> None:
+@pytest.mark.parametrize("damaged", [False, True], ids=["collected", "damaged"])
+def test_without_the_tree_of_the_last_generation_everything_is_rendered(
+    world: World, *, damaged: bool
+) -> None:
     old_tree = world.head().tree
     world.add(C)
     commit_only(world)
     assert old_tree
-    world.state.remove(SUBDIR.tree(old_tree))
+    if damaged:
+        world.state.upload(SUBDIR.tree(old_tree), b"no tree")
+    else:
+        world.state.remove(SUBDIR.tree(old_tree))
     assert publish(world) == Published(3, 0)
     assert leaves_read(world) == 3
     assert {file: world.body(file) for file in INDEX_FILES} == from_scratch(world)

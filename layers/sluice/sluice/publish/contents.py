@@ -67,9 +67,12 @@ class Source:
         return contents
 
     def tree_of(self, previous: Previous | None) -> Tree | None:
-        """The tree that a file of ours was rendered from; ``None`` where it is not to be had."""
+        """The tree that a file of ours was rendered from; ``None`` where it cannot be read."""
         theirs = Stamp.parse(previous.info.metadata) if previous else None
-        tree = self.catalog.find_tree(theirs.tree) if theirs else None
+        try:
+            tree = self.catalog.find_tree(theirs.tree) if theirs else None
+        except Corrupt:
+            return None
         return tree if theirs and tree and tree.generation == theirs.generation else None
 
     def _spliced(self, read: Callable[[bytes], C], previous: Previous) -> C | None:
