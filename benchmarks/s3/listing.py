@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import quote
 
 from benchmarks.s3.answers import Answer, document, element
 from benchmarks.s3.objects import Bucket, Object
 
 PAGE_KEYS_MAX = 1000
+_PLAIN = re.compile(r"[A-Za-z0-9/._~-]*")
+"""What is the same in a URL."""
 
 
 @dataclass(slots=True)
@@ -67,7 +71,7 @@ def answer(name: str, bucket: Bucket, query: Mapping[str, str], page_size: int) 
     encoded = query.get("encoding-type") == "url"
 
     def text(key: str) -> str:
-        return quote(key, safe="/") if encoded else key
+        return key if not encoded or _PLAIN.fullmatch(key) else quote(key, safe="/")
 
     told = [
         element("Name", name),
@@ -95,14 +99,18 @@ def answer(name: str, bucket: Bucket, query: Mapping[str, str], page_size: int) 
 
 
 def _contents(key: str, stored: Object) -> str:
-    modified = datetime.fromtimestamp(int(stored.modified), UTC)
     return (
         f"<Contents>{element('Key', key)}"
-        f"<LastModified>{modified:%Y-%m-%dT%H:%M:%S}.000Z</LastModified>"
+        f"<LastModified>{_moment(int(stored.modified))}</LastModified>"
         f"<ETag>&quot;{stored.etag[1:-1]}&quot;</ETag><Size>{len(stored.body)}</Size>"
         f"<StorageClass>{stored.headers.get('x-amz-storage-class', 'STANDARD')}</StorageClass>"
         "</Contents>"
     )
+
+
+@lru_cache
+def _moment(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.000Z"
 
 
 def _behind(prefix: str) -> str:
