@@ -318,6 +318,25 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(folder: Path, open_page: Op
         assert page.evaluate("document.documentElement.scrollWidth") == 360, path
 
 
+def test_rows_stand_one_below_the_other_however_the_phone_is_turned(
+    folder: Path, open_page: Open
+) -> None:
+    write(folder / "team", BUILDS)
+    page = open_page(viewport={"width": 360, "height": 740}).page
+    heights = []
+    for size in ((360, 740), (900, 360), (360, 740)):
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        second, third = page.locator("#row-1"), page.locator("#row-2")
+        expect(second).to_be_in_viewport()
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+        boxes = [one.bounding_box() for one in (second, third)]
+        assert boxes[0]
+        assert boxes[1]
+        assert boxes[1]["y"] == boxes[0]["y"] + boxes[0]["height"], size
+        heights.append(boxes[0]["height"])
+    assert heights[0] > heights[1] < heights[2]
+
+
 def test_the_page_is_dark_where_people_want_it_so(folder: Path, open_page: Open) -> None:
     write(folder / "team", [Build("alpha")])
     shades = [

@@ -89,8 +89,8 @@ function showList(words, newest) {
   packageView.replaceChildren();
   listView.hidden = false;
   const places = newest ? search.findNewest(words) : search.find(words);
-  rows.show(places);
   list.hidden = !places.length;
+  rows.show(places);
   find("nothing").hidden = places.length > 0;
   find("nothing").textContent = search.packages.length
     ? `No package has “${words.trim()}” in its name or summary.`

@@ -15,6 +15,7 @@ export class Rows {
     this.items = [];
     this.pool = [];
     this.active = -1;
+    this.height = 0; // of a row, once one has been measured
     const redraw = () => {
       if (this.frame) return;
       this.frame = requestAnimationFrame(() => {
@@ -23,23 +24,34 @@ export class Rows {
       });
     };
     addEventListener("scroll", redraw, { passive: true });
-    addEventListener("resize", redraw, { passive: true });
+    addEventListener("resize", () => this.measure() && redraw(), { passive: true });
   }
 
-  /** Show other items, from the top. */
+  /** Have other items, to be drawn. */
   show(items) {
     this.items = items;
     this.active = -1;
     for (const row of this.pool) row.place = -1;
-    this.draw();
+    if (this.height || this.measure()) this.stretch();
+  }
+
+  /** Look how high a row is; false where none can be seen. */
+  measure() {
+    if (!this.pool.length) this.grow(1);
+    this.pool[0].element.hidden = false;
+    this.height = this.pool[0].element.offsetHeight;
+    for (const row of this.pool) row.place = -1;
+    if (this.height) this.stretch();
+    return this.height > 0;
+  }
+
+  stretch() {
+    this.list.style.height = `${this.items.length * this.height}px`;
   }
 
   /** Draw what is in sight. */
   draw() {
-    if (this.list.hidden || !this.list.offsetParent) return;
-    if (!this.pool.length) this.grow(1);
-    this.height = this.pool[0].element.offsetHeight || this.height;
-    this.list.style.height = `${this.items.length * this.height}px`;
+    if (!this.height && !this.measure()) return;
     const above = Math.max(0, -this.list.getBoundingClientRect().top);
     const first = Math.max(0, Math.floor(above / this.height) - SPARE_ROWS);
     const count = Math.ceil(innerHeight / this.height) + 2 * SPARE_ROWS;

@@ -6,8 +6,16 @@ export class Search {
     this.packages = packages;
     this.names = packages.map((one) => one.name.toLowerCase());
     this.texts = packages.map((one, i) => `${this.names[i]} ${one.summary.toLowerCase()}`);
-    this.newest = packages.map((_, i) => i);
-    this.newest.sort((a, b) => packages[b].timestamp - packages[a].timestamp || a - b);
+    this.sorted = null;
+  }
+
+  /** Places of all packages, those first that were built last; sorted once somebody asks. */
+  get newest() {
+    const { packages } = this;
+    this.sorted ||= packages
+      .map((_, i) => i)
+      .sort((a, b) => packages[b].timestamp - packages[a].timestamp || a - b);
+    return this.sorted;
   }
 
   /**
