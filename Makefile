@@ -151,6 +151,10 @@ load: $(VENV)/.stamp ## Throw PACKAGES (10000) at once at SUBDIRS (5) of the who
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.load \
 		--packages $(PACKAGES) --subdirs $(SUBDIRS)
 
+.PHONY: bench-page
+bench-page: $(VENV)/.stamp ## Measure the page of a channel of 30,000 names; fails above the budget; needs Chromium
+	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.page
+
 .PHONY: page-pictures
 page-pictures: $(VENV)/.stamp ## Take the pictures of docs/page/ anew; needs Chromium
 	@PYTHONPATH=layers/sluice $(BIN)/python -m tests.page
