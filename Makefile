@@ -32,6 +32,8 @@ BENCH ?=
 # For make load.
 PACKAGES ?= 10000
 SUBDIRS ?= 5
+# For make test.  End-to-end tests mostly wait, so one more than most laptops have cores to spare.
+WORKERS ?= 3
 # For make simulate.
 SEEDS ?= 20000
 # For make invoke-extract, invoke-merge and invoke-reconcile; empty: all that fit.
@@ -87,7 +89,7 @@ demo: $(VENV)/.stamp ## Show the whole path, from upload to install, on this mac
 
 .PHONY: test
 test: $(VENV)/.stamp $(CONDA_INDEX)/.stamp ## Run all tests, the end-to-end ones in a local AWS included
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: conformance
 conformance: $(VENV)/.stamp $(CONDA_INDEX)/.stamp ## Compare with rattler-index and conda-index: docs/conformance.md

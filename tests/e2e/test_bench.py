@@ -40,4 +40,6 @@ def test_every_operation_is_measured_for_whoever_can_do_it(tmp_path: Path) -> No
         "removal": {"sluice, cold", "rattler-index"},
         "patch": {"sluice, warm"},
         "reconcile": {"sluice, cold"},
+        "index-first": {"sluice index", "rattler-index"},
+        "index-one-more": {"sluice index", "rattler-index"},
     }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,14 @@ def test_a_bad_upload_of_20_packages_on_a_channel_of_2000_is_rolled_back(
     channel.wait_until_it_holds(*old, good, bad[3], bad[0])
 
 
+def whole_second() -> str:
+    """A time before which everything was that is, and after which everything will be."""
+    time.sleep(1)
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    time.sleep(1)
+    return now
+
+
 @pytest.mark.parametrize("relative", [False, True], ids=["absolute", "relative"])
 def test_a_channel_as_it_was_is_solved_against_the_packages_where_they_are(
     channel: Channel, sluice: Callable[..., Any], tmp_path: Path, *, relative: bool
@@ -114,8 +124,8 @@ def test_a_channel_as_it_was_is_solved_against_the_packages_where_they_are(
     lib, lib_2 = package("lib", depends=["helper"]), package("lib", "2.0", depends=["helper"])
     app = package("app", depends=["lib"])
     channel.upload(helper, lib, app)
-    indexes = channel.wait_until_it_holds(helper, lib, app)
-    generation = indexes["linux-64"].generation
+    channel.wait_until_it_holds(helper, lib, app)
+    at = whole_second()
     channel.upload(lib_2)
     channel.wait_until_it_holds(helper, lib, app, lib_2)
 
@@ -124,7 +134,7 @@ def test_a_channel_as_it_was_is_solved_against_the_packages_where_they_are(
     told = sluice(
         "snapshot",
         channel.url,
-        *("--at", f"linux-64@{generation}", "--to", then.url),
+        *("--at", at, "--to", then.url),
         *base_url,
     )
     assert [(one["subdir"], one["packages"]) for one in told["subdirs"]] == [
