@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from sluice.operate.passing import Passing
 from sluice.store import (
     ETag,
     Headers,
@@ -17,14 +18,14 @@ from sluice.store import (
 )
 
 
-class Disowned:
+class Disowned(Passing):
     """Has the fence take files that are damaged for another tool's, and write them again.
 
     Under its ordinary condition: the version that was looked at, and no newer one, is replaced.
     """
 
     def __init__(self, store: ObjectStore, keys: Collection[str]) -> None:
-        self._store = store
+        super().__init__(store)
         self._keys = keys
         self._written: dict[str, ETag] = {}
 
@@ -44,14 +45,6 @@ class Disowned:
         with self._store.open(key, if_match=if_match) as found:
             yield replace(found, info=self._shown(found.info)) if found else None
 
-    def read_range(self, key: str, start: int, length: int, *, if_match: ETag) -> bytes:
-        """See ``ObjectStore.read_range``."""
-        return self._store.read_range(key, start, length, if_match=if_match)
-
-    def put(self, key: str, body: bytes, headers: Headers) -> None:
-        """See ``ObjectStore.put``."""
-        self._store.put(key, body, headers)
-
     def put_if(
         self,
         key: str,
@@ -66,16 +59,6 @@ class Disowned:
         if etag:
             self._written[key] = etag
         return etag
-
-    def delete(self, keys: Sequence[str]) -> None:
-        """See ``ObjectStore.delete``."""
-        self._store.delete(keys)
-
-    def list(
-        self, prefix: str, *, delimiter: str | None = None, after: str | None = None
-    ) -> Iterator[ObjectInfo]:
-        """See ``ObjectStore.list``."""
-        return self._store.list(prefix, delimiter=delimiter, after=after)
 
     def _shown(self, info: ObjectInfo) -> ObjectInfo:
         damaged = info.key in self._keys and info.etag != self._written.get(info.key)

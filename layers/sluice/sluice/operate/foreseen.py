@@ -6,22 +6,22 @@ nothing but hints.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
 from sluice.concurrency import Gather, Started
-from sluice.store import ETag, Headers, ObjectInfo, ObjectStore, OpenObject, StoredObject, nothing
+from sluice.operate.passing import Passing
+from sluice.store import ObjectInfo, ObjectStore, StoredObject
 
 T = TypeVar("T")
 
 
-class Foreseen:
+class Foreseen(Passing):
     """A bucket of which some things are being looked at already, each for one who asks."""
 
     def __init__(self, store: ObjectStore, gather: Gather) -> None:
-        self._store = store
+        super().__init__(store)
         self._gather = gather
         self._begun: dict[tuple[str, str], Started[Any]] = {}
 
@@ -48,36 +48,6 @@ class Foreseen:
     def get(self, key: str) -> StoredObject | None:
         """See ``ObjectStore.get``."""
         return self._seen("get", key, partial(self._store.get, key))
-
-    def open(
-        self, key: str, *, if_match: ETag | None = None
-    ) -> AbstractContextManager[OpenObject | None]:
-        """See ``ObjectStore.open``."""
-        return self._store.open(key, if_match=if_match)
-
-    def read_range(self, key: str, start: int, length: int, *, if_match: ETag) -> bytes:
-        """See ``ObjectStore.read_range``."""
-        return self._store.read_range(key, start, length, if_match=if_match)
-
-    def put(self, key: str, body: bytes, headers: Headers) -> None:
-        """See ``ObjectStore.put``."""
-        self._store.put(key, body, headers)
-
-    def put_if(
-        self,
-        key: str,
-        body: bytes,
-        headers: Headers,
-        *,
-        expected: ETag | None,
-        before: Callable[[], None] = nothing,
-    ) -> ETag | None:
-        """See ``ObjectStore.put_if``."""
-        return self._store.put_if(key, body, headers, expected=expected, before=before)
-
-    def delete(self, keys: Sequence[str]) -> None:
-        """See ``ObjectStore.delete``."""
-        self._store.delete(keys)
 
     def list(
         self, prefix: str, *, delimiter: str | None = None, after: str | None = None

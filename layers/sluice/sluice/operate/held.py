@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from hashlib import md5
 from heapq import merge
 
 from sluice import events
 from sluice.keys import PackageKey, parse_package_key
-from sluice.store import ETag, Headers, ObjectInfo, ObjectStore, OpenObject, StoredObject, nothing
+from sluice.operate.passing import Passing
+from sluice.store import ETag, Headers, ObjectInfo, ObjectStore, StoredObject
 
 _STAGING = "staging/"
 
@@ -63,14 +63,14 @@ class HeldLooks:
         return found
 
 
-class HeldStaging:
+class HeldStaging(Passing):
     """A state bucket of which this process keeps for itself what it stages.
 
     What others have staged shows in listings as well, except while ``alone`` is set.
     """
 
     def __init__(self, state: ObjectStore, clock: Callable[[], int]) -> None:
-        self._state = state
+        super().__init__(state)
         self._clock = clock
         self._staged: dict[str, StoredObject] = {}
         self.alone = False
@@ -81,55 +81,33 @@ class HeldStaging:
     def head(self, key: str) -> ObjectInfo | None:
         """See ``ObjectStore.head``."""
         held = self._staged.get(key)
-        return held.info if held else self._state.head(key)
+        return held.info if held else self._store.head(key)
 
     def get(self, key: str) -> StoredObject | None:
         """See ``ObjectStore.get``."""
-        return self._staged.get(key) or self._state.get(key)
-
-    def open(
-        self, key: str, *, if_match: ETag | None = None
-    ) -> AbstractContextManager[OpenObject | None]:
-        """See ``ObjectStore.open``."""
-        return self._state.open(key, if_match=if_match)
-
-    def read_range(self, key: str, start: int, length: int, *, if_match: ETag) -> bytes:
-        """See ``ObjectStore.read_range``."""
-        return self._state.read_range(key, start, length, if_match=if_match)
+        return self._staged.get(key) or self._store.get(key)
 
     def put(self, key: str, body: bytes, headers: Headers) -> None:
         """See ``ObjectStore.put``."""
         if not key.startswith(_STAGING):
-            self._state.put(key, body, headers)
+            self._store.put(key, body, headers)
             return
         etag = ETag(f'"{md5(body, usedforsecurity=False).hexdigest()}"')
         info = ObjectInfo(key, etag, len(body), self._clock() // 1000)
         self._staged[key] = StoredObject(info, body)
 
-    def put_if(
-        self,
-        key: str,
-        body: bytes,
-        headers: Headers,
-        *,
-        expected: ETag | None,
-        before: Callable[[], None] = nothing,
-    ) -> ETag | None:
-        """See ``ObjectStore.put_if``."""
-        return self._state.put_if(key, body, headers, expected=expected, before=before)
-
     def delete(self, keys: Sequence[str]) -> None:
         """See ``ObjectStore.delete``."""
         others = [key for key in keys if self._staged.pop(key, None) is None]
         if others:
-            self._state.delete(others)
+            self._store.delete(others)
 
     def list(
         self, prefix: str, *, delimiter: str | None = None, after: str | None = None
     ) -> Iterator[ObjectInfo]:
         """See ``ObjectStore.list``."""
         if not prefix.startswith(_STAGING):
-            return self._state.list(prefix, delimiter=delimiter, after=after)
+            return self._store.list(prefix, delimiter=delimiter, after=after)
         held = sorted(
             key
             for key in list(self._staged)
@@ -138,5 +116,5 @@ class HeldStaging:
         infos = (self._staged[key].info for key in held)
         if self.alone or prefix in self.empty:
             return infos
-        others = self._state.list(prefix, delimiter=delimiter, after=after)
+        others = self._store.list(prefix, delimiter=delimiter, after=after)
         return merge(infos, others, key=lambda info: info.key)
