@@ -64,6 +64,8 @@ SUBDIRS_TOLD_MAX = 100
 """Subdirs per step in a report; the counts are of all."""
 
 # --- indexing without functions -----------------------------------------------------------
+INDEX_MAX_AGE_SECONDS = 60
+"""How long clients may keep an index file that no stack publishes: the default of the template."""
 INDEX_COMMIT_RECORDS_MAX = 5000
 """Packages that are read before what was read is committed: so many are read again by the next run
 where this one is killed."""

@@ -49,6 +49,11 @@ def sluice(
         return replace(opened(world), name=address.path if name is None else name)
 
     monkeypatch.setattr(Opener, "channel", channel)
+    return caller(monkeypatch, capsys)
+
+
+def caller(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Call the command line on a wide terminal."""
     monkeypatch.setenv("COLUMNS", "200")
 
     def call(*arguments: str) -> Answer:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from sluice.cli.exits import Exit
-from sluice.cli.main import run
 from sluice.keys import REPODATA
 from sluice.operate.address import Address
 from sluice.operate.aws import Aws
@@ -17,10 +15,9 @@ from sluice.operate.opening import Opener
 from sluice.store import ObjectStore
 from tests.support.by_hand import CHANNEL, LINUX, ByHand, package
 from tests.support.memory_store import LostAnswer
-from tests.unit.cli.conftest import Answer
+from tests.unit.cli.conftest import Call, caller
 
 ADDRESS = f"s3://channel-bucket/{CHANNEL}"
-Call = Callable[..., Answer]
 
 
 @pytest.fixture
@@ -43,14 +40,7 @@ def sluice(
 
     monkeypatch.setattr(Opener, "channel", channel)
     monkeypatch.setattr(Aws, "bucket", bucket)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments: str) -> Answer:
-        code = run(arguments)
-        printed = capsys.readouterr()
-        return Answer(code, printed.out, printed.err)
-
-    return call
+    return caller(monkeypatch, capsys)
 
 
 def test_index_tells_what_it_did(sluice: Call, world: ByHand) -> None:

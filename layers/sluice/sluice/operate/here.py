@@ -10,17 +10,15 @@ from sluice.channelwide.merging import merge_channel
 from sluice.debounce import DEBOUNCE_SECONDS_MIN, MergeRequest
 from sluice.errors import Misused
 from sluice.keys import REPODATA, Subdir
+from sluice.limits import INDEX_MAX_AGE_SECONDS
 from sluice.merge import merge
 from sluice.merger import Merger
 from sluice.operate.channel import Channel
+from sluice.operate.comparison import plenty
 from sluice.operate.held import HeldRequests
 from sluice.operate.subdirs import find_subdirs
 from sluice.publish.fence import Stamp
 from sluice.publish.publisher import Publisher
-
-_NO_HURRY_MS = 24 * 60 * 60 * 1000
-INDEX_MAX_AGE_SECONDS = 60
-"""How long clients may keep an index file: what the template has as its default."""
 
 
 def merge_here(channel: Channel, subdirs: Iterable[Subdir]) -> None:
@@ -43,12 +41,12 @@ def merge_here(channel: Channel, subdirs: Iterable[Subdir]) -> None:
         defaults=channel.defaults,
     )
     for subdir in sorted({*subdirs, *_with_staging(channel)}):
-        merge(merger, MergeRequest(subdir, not_before=0), time_left_ms=lambda: _NO_HURRY_MS)
+        merge(merger, MergeRequest(subdir, not_before=0), time_left_ms=plenty)
     for body in requests.take():
         if asked := channel_request.parse(body):
             merge_channel(merger.channelwide, asked.channel)
         else:
-            merge(merger, debounce.parse(body), time_left_ms=lambda: _NO_HURRY_MS)
+            merge(merger, debounce.parse(body), time_left_ms=plenty)
 
 
 def _with_staging(channel: Channel) -> list[Subdir]:

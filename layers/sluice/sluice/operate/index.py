@@ -31,7 +31,12 @@ from sluice.keys import (
     parse_state_key,
     state_folder,
 )
-from sluice.limits import INDEX_COMMIT_RECORDS_MAX, INDEX_COMMIT_SECONDS, INDEX_SUBDIRS_AT_ONCE
+from sluice.limits import (
+    INDEX_COMMIT_RECORDS_MAX,
+    INDEX_COMMIT_SECONDS,
+    INDEX_MAX_AGE_SECONDS,
+    INDEX_SUBDIRS_AT_ONCE,
+)
 from sluice.merge import merge
 from sluice.merger import Merger
 from sluice.operate.channel import Channel
@@ -66,7 +71,7 @@ class Options:
     """Take over what another stack or state publishes."""
     trust_uploader_digests: bool = True
     """Believe ``package-sha256`` in an object's metadata, see ``Extractor``."""
-    max_age_seconds: int = 60
+    max_age_seconds: int = INDEX_MAX_AGE_SECONDS
     """How long clients may keep an index file."""
     retention_days: int = 7
     """For how long after its successor was published a generation can still be read."""

@@ -123,8 +123,9 @@ class InProcesses:
                 )
             except BrokenProcessPool as error:
                 raise Unavailable(
-                    "a process that read packages has died, perhaps for want of memory; with "
-                    "fewer processes it has more"
+                    "a process that read packages has died: for want of memory, perhaps (with "
+                    "fewer processes each has more), or since the program that started it does "
+                    "its work while it is imported"
                 ) from error
 
 
