@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import md5, sha256
 
+from msgspec import structs
+
 from sluice.errors import Archived, Changed, Unavailable
 from sluice.limits import KEYS_PER_DELETE_MAX, STREAM_CHUNK_BYTES
 from sluice.store import ETag, Headers, ObjectInfo, OpenObject, StoredObject, nothing
@@ -101,7 +103,7 @@ class MemoryStore:
         self._write(key, body, headers, etag=ETag(f'"{etag}"'), encryption=encryption)
         digest = sha256(body).hexdigest() if checksum and parts == 1 else None
         stored = self.objects[key]
-        info = replace(stored.info, sha256=digest)
+        info = structs.replace(stored.info, sha256=digest)
         self.objects[key] = replace(stored, info=info, archived=archived)
         return info
 

@@ -16,10 +16,10 @@ from sluice.store import ETag, ObjectInfo
 _MOMENTS_REMEMBERED = 1024
 """Neighbours in a listing have often been uploaded together."""
 _LISTED = re.compile(
-    rb"<Contents>\s*<Key>([^<]*)</Key>\s*<LastModified>([^<]*)</LastModified>"
-    rb"\s*<ETag>([^<]*)</ETag>(?:\s*<Checksum\w*>[^<]*</Checksum\w*>)*\s*<Size>([0-9]+)</Size>"
+    r"<Contents>\s*<Key>([^<]*)</Key>\s*<LastModified>([^<]*)</LastModified>"
+    r"\s*<ETag>([^<]*)</ETag>(?:\s*<Checksum\w*>[^<]*</Checksum\w*>)*\s*<Size>([0-9]+)</Size>"
 )
-_NEXT = re.compile(rb"<NextContinuationToken>([^<]*)</NextContinuationToken>")
+_NEXT = re.compile(r"<NextContinuationToken>([^<]*)</NextContinuationToken>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +61,29 @@ def quick_listing(body: bytes) -> Page | None:
 
     ``None`` where anything is otherwise.  Keys are URL-encoded, so no key can look like an element.
     """
-    encoded = b"<EncodingType>url</EncodingType>" in body
-    if not encoded or not body.rstrip().endswith(b"</ListBucketResult>"):
+    if not body.isascii():
         return None
-    found = _LISTED.findall(body)
-    if len(found) != body.count(b"<Contents>"):
+    text = body.decode()
+    encoded = "<EncodingType>url</EncodingType>" in text
+    if not encoded or not text.rstrip().endswith("</ListBucketResult>"):
         return None
-    token = _NEXT.search(body)
-    more = b"<IsTruncated>true</IsTruncated>" in body
+    found = _LISTED.findall(text)
+    if len(found) != text.count("<Contents>"):
+        return None
+    token = _NEXT.search(text)
+    more = "<IsTruncated>true</IsTruncated>" in text
     if more and token is None:
         return None
     objects = [
         ObjectInfo(
-            key=_decoded(key.decode()),
-            etag=ETag(unescape(etag.decode().replace("&quot;", '"'))),
+            key=_decoded(key),
+            etag=ETag(unescape(etag.replace("&quot;", '"'))),
             size=int(size),
-            modified=_seconds(moment.decode()),
+            modified=_seconds(moment),
         )
         for key, moment, etag, size in found
     ]
-    return Page(objects, unescape(token[1].decode()) if more and token else None)
+    return Page(objects, unescape(token[1]) if more and token else None)
 
 
 def deletion(keys: Sequence[str]) -> bytes:

@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NewType, Protocol
+
+import msgspec
 
 from sluice.errors import Unavailable
 
@@ -19,9 +22,15 @@ ETag = NewType("ETag", str)
 """An ETag as S3 gave it, quotes included.  Opaque: only ever compared."""
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectInfo:
-    """One version of one object, as HEAD, GET or LIST describe it."""
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
+    """One version of one object, as HEAD, GET or LIST describe it.
+
+    A hundred thousand of them are made of one listing, so they are cheap, and nothing for the
+    garbage collector, as there can be no cycle in them.
+    """
 
     key: str
     etag: ETag
@@ -29,7 +38,7 @@ class ObjectInfo:
     """Bytes."""
     modified: int
     """LastModified, whole seconds since the epoch (S3's headers have no finer clock)."""
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = _NONE
     """User metadata, keys in lower case without ``x-amz-meta-``.  LIST leaves it empty."""
     sha256: str | None = None
     """Hex SHA-256 of the whole object where S3 itself computed it (type FULL_OBJECT)."""

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from hashlib import md5, sha256
+
+from msgspec.structs import replace
 
 from sluice.package.digests import Digests, Hashing, known_digests
 from sluice.store import ETag, ObjectInfo

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from msgspec import structs
+
 from sluice.operate.passing import Passing
 from sluice.store import (
     ETag,
@@ -62,4 +64,4 @@ class Disowned(Passing):
 
     def _shown(self, info: ObjectInfo) -> ObjectInfo:
         damaged = info.key in self._keys and info.etag != self._written.get(info.key)
-        return replace(info, metadata={}) if damaged else info
+        return structs.replace(info, metadata={}) if damaged else info

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from msgspec import structs
+
 from sluice.store import (
     ETag,
     Headers,
@@ -76,4 +78,4 @@ class Prefixed:
             yield self._shown(info)
 
     def _shown(self, info: ObjectInfo) -> ObjectInfo:
-        return replace(info, key=info.key.removeprefix(self._prefix))
+        return structs.replace(info, key=info.key.removeprefix(self._prefix))
