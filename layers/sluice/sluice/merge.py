@@ -139,7 +139,8 @@ class _Run:
         """Commit one batch of the log, starting over whenever another merge won the head."""
         gather = self._world.gather
         for _ in range(MERGE_ATTEMPTS_MAX):
-            version = read_head(self._world.state, self._subdir)
+            kept = self._world.remembered.take_head(self._subdir)
+            version = kept or read_head(self._world.state, self._subdir)
             tree = self._begin_tree(version.head.tree)
             # Objects are looked at after the head was read, however often that is.
             observation = Observation(self._world.channel, self._subdir, gather)

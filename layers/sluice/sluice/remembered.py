@@ -6,6 +6,7 @@ asked for before it began, whoever asked: where requests have piled up, it need 
 
 from __future__ import annotations
 
+from sluice.catalog.commit import HeadVersion
 from sluice.catalog.tree import Tree
 from sluice.keys import Subdir
 from sluice.limits import TREES_REMEMBERED_MAX
@@ -17,6 +18,7 @@ class Remembered:
     def __init__(self) -> None:
         self._trees: dict[Subdir, tuple[str, Tree]] = {}
         self._published: dict[Subdir, tuple[str, int]] = {}
+        self._heads: dict[Subdir, HeadVersion] = {}
 
     def tree(self, subdir: Subdir, digest: str) -> Tree | None:
         """The tree of that digest, if it is remembered."""
@@ -31,6 +33,17 @@ class Remembered:
             forgotten = next(iter(self._trees))
             del self._trees[forgotten]
             self._published.pop(forgotten, None)
+
+    def take_head(self, subdir: Subdir) -> HeadVersion | None:
+        """The head that was kept, once."""
+        return self._heads.pop(subdir, None)
+
+    def keep_head(self, subdir: Subdir, version: HeadVersion) -> None:
+        """Remember a head for one merge to begin with, which was asked for after it was read.
+
+        It may be another's turn by then: a head is only swapped for the version that was read.
+        """
+        self._heads[subdir] = version
 
     def has_published(self, subdir: Subdir, digest: str, *, since_ms: int) -> bool:
         """Tell whether a merge that began after ``since_ms`` has left all files at that tree."""

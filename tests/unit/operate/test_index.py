@@ -19,6 +19,7 @@ from sluice.operate.progress import Step
 from sluice.store import ETag, Headers
 from tests.support.by_hand import CHANNEL, LINUX, NOARCH, ByHand, package
 from tests.support.channel import Package
+from tests.support.hooks import on
 from tests.support.memory_store import LostAnswer
 from tests.support.staged import foreign_repodata, record_of, removed
 
@@ -87,6 +88,35 @@ def test_what_functions_have_staged_is_taken_along() -> None:
     staging.write(world.state, LINUX, removed(A.filename), unique="by-a-function")
     world.index()
     assert world.filenames() == [B.filename]
+    assert world.state.keys("staging/") == []
+
+
+def test_the_head_that_was_compared_with_is_the_one_that_is_swapped() -> None:
+    world = ByHand()
+    world.upload(A)
+    world.index()
+    world.upload(B)
+    world.state.requests.clear()
+    world.index()
+    about_head = [name for name, key in world.state.operations() if key == LINUX.head]
+    assert about_head == ["GetObject", "PutObject"]
+
+
+def test_a_head_that_another_has_swapped_since_is_read_again() -> None:
+    world = ByHand()
+    world.upload(A)
+    world.index()
+    other = package("delta")
+
+    def another() -> None:
+        world.upload(other)
+        world.index()
+
+    world.upload(B)
+    world.public.before = on("GetObject", f"{CHANNEL}/{B.path}", another)
+    report = world.index()
+    assert report.failures == []
+    assert world.filenames() == [A.filename, B.filename, other.filename]
     assert world.state.keys("staging/") == []
 
 

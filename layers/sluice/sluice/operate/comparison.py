@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from sluice.catalog import tree as trees
-from sluice.catalog.commit import decode_head
+from sluice.catalog.commit import HeadVersion, decode_head
 from sluice.errors import Corrupt, SluiceError
 from sluice.keys import NOARCH, REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, config_key
 from sluice.limits import INDEX_TIME_LEFT_MS
@@ -21,7 +21,7 @@ from sluice.reconcile.report import SubdirReport
 from sluice.reconcile.subdir import Part, reconcile
 from sluice.reconcile.world import Reconciler, Request
 from sluice.remembered import Remembered
-from sluice.store import ObjectInfo
+from sluice.store import ObjectInfo, StoredObject
 
 _LOOKED_AT = (SHARD_INDEX, REPODATA_ZST, REPODATA)
 """What has most likely been written since it was looked at last."""
@@ -51,6 +51,7 @@ class Comparison:
         """
         gather = self.channel.gather
         public, state = Foreseen(self.channel.public, gather), Foreseen(self.state, gather)
+        head = gather.start(partial(self.state.get, subdir.head))  # first: all waits for it
         left = gather.start(partial(self._first_left, subdir))
         state.begin_get(subdir.marks)
         public.begin_list(config_key(subdir.channel))
@@ -59,7 +60,7 @@ class Comparison:
         if subdir.name != NOARCH:
             public.begin_head(Subdir(subdir.channel, NOARCH).public(REPODATA))
         try:
-            listing = self._list(subdir, state)
+            listing = self._list(subdir, state, head())
             if left() is None:
                 self.state.empty.add(subdir.staging)
         except SluiceError as error:
@@ -87,13 +88,13 @@ class Comparison:
             world, request, Unfinished(subdir), listing, time_left_ms=plenty, collects=False
         )
 
-    def _list(self, subdir: Subdir, state: Foreseen) -> Listing:
+    def _list(self, subdir: Subdir, state: Foreseen, stored: StoredObject | None) -> Listing:
         """List the subdir, in parts where the catalog tells where to cut."""
-        stored = self.state.get(subdir.head)
         state.keep(subdir.head, stored)
         head = decode_head(stored.body, what=subdir.head) if stored else None
-        if head is None or head.tree is None:
+        if stored is None or head is None or head.tree is None:
             return list_subdir(self.channel.public, subdir)
+        self.remembered.keep_head(subdir, HeadVersion(head, stored.info.etag))
         key = subdir.tree(head.tree)
         body = self.state.get(key)
         state.keep(key, body)
