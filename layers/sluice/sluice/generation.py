@@ -6,7 +6,7 @@ garbage under names that never recur.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import partial
@@ -128,10 +128,12 @@ class GenerationWriter:
         writer: str,
         chosen: Chosen | None = None,
         amendment: Amendment | UnsetType = UNSET,
+        on_begun: Callable[[str], None] | None = None,
     ) -> Head:
         """Write tree and commit of a draft, and return the head that would name them.
 
-        All that the head refers to is there then.
+        All that the head refers to is there then.  ``on_begun`` is told the digest of the tree
+        while it is being written.
         ``chosen``: what it is made of beside its packages, if that was looked at.
         ``amendment``: what a person decided, if that is what it is about.
         """
@@ -183,8 +185,10 @@ class GenerationWriter:
                 )
             )
         draft.writes += map(self.gather.start, puts)
-        draft.wait()
         self.catalog.remember_tree(tree_digest, grown)
+        if on_begun:
+            on_begun(tree_digest)
+        draft.wait()
         return Head(
             generation=generation,
             epoch=head.epoch,

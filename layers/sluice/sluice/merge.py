@@ -40,6 +40,7 @@ from sluice.limits import MERGE_ATTEMPTS_MAX, MERGE_TIME_RESERVE_MS, NAMES_AT_ON
 from sluice.merger import Merger
 from sluice.observe import Observation
 from sluice.publish.ahead import Ahead
+from sluice.publish.publication import Publication
 from sluice.staging import AboutFile, Indexed, Reconsidered
 from sluice.view import Rules
 
@@ -132,6 +133,8 @@ class _Run:
         self._everything = False
         self._ahead: Ahead | None = None
         """First looks at the published files."""
+        self._publication: Publication | None = None
+        """Of the last generation that was to be committed, if it was begun with."""
         self._reconsidered = False
         self.report = MergeReport()
 
@@ -219,22 +222,27 @@ class _Run:
 
     def publish(self) -> None:
         """Bring the published files up to the head of the last batch."""
-        publisher = replace(self._world.publisher, adopt=self._request.adopt)
-        done = publisher.publish(
-            self._subdir,
-            self._head,
-            self._catalog,
-            tidy=self._reconsidered,
-            ahead=self._ahead,
-            gather=self._world.gather,
-        )
-        if self._head.tree:
-            self.remember()
-            self._world.remembered.keep_published(
-                self._subdir, self._head.tree, began_ms=self._began_ms
-            )
+        digest = self._head.tree
+        if digest is None:
+            return
+        if self._publication is None or self._publication.digest != digest:
+            self._publication = self._begin_publication(digest)
+        done = self._publication.publish(tidy=self._reconsidered)
+        self.remember()
+        self._world.remembered.keep_published(self._subdir, digest, began_ms=self._began_ms)
         self.report.files_written += done.files_written
         self.report.foreign_overwritten += done.foreign_overwritten
+
+    def _begin_publication(self, digest: str) -> Publication:
+        publisher = replace(self._world.publisher, adopt=self._request.adopt)
+        return publisher.begin(
+            self._subdir, digest, self._catalog, ahead=self._ahead, gather=self._world.gather
+        )
+
+    def _render_ahead(self, digest: str) -> None:
+        """Begin to render what a head is still to be won for."""
+        self._publication = self._begin_publication(digest)
+        self._publication.render_ahead()
 
     def remember(self) -> None:
         """Spare the next merge reading the tree."""
@@ -284,8 +292,17 @@ class _Run:
                     rules.config, with_names=bool(base.names)
                 )
             public = parent.public or goes_public
+            # Where more is to come, that generation will not be published.
+            lone = self._ahead is not None and batch.resume_after is None
             after = self._writer.commit(
-                parent, head, draft, base, public=public, writer=unique, chosen=chosen
+                parent,
+                head,
+                draft,
+                base,
+                public=public,
+                writer=unique,
+                chosen=chosen,
+                on_begun=self._render_ahead if lone else None,
             )
         elif batch.records:
             after = msgspec.structs.replace(head, epoch=head.epoch + 1, writer=unique)

@@ -15,7 +15,7 @@ from sluice.errors import ForeignOwner
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.publish import contents
 from sluice.publish.fence import Stamp
-from sluice.publish.publisher import Published
+from sluice.publish.publication import Published
 from sluice.store import Headers
 from tests.support.hooks import on
 from tests.support.staged import A2, SUBDIR, A, B, C, World

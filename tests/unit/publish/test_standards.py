@@ -24,7 +24,7 @@ from sluice.keys import (
     SHARD_INDEX,
 )
 from sluice.publish.outputs import ALL
-from sluice.publish.publisher import Published
+from sluice.publish.publication import Published
 from tests.support import configured
 from tests.support.channel import patch_package
 from tests.support.configured import PATCHED, PLACE, patch_name, put_package, put_patch

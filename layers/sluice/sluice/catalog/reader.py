@@ -49,6 +49,10 @@ class CatalogReader:
             self._trees[digest] = trees.decode(stored.body, what=key)
         return self._trees[digest]
 
+    def has_tree(self, digest: str) -> bool:
+        """Whether the tree of that digest has been read, or written."""
+        return digest in self._trees
+
     def fetch(self, nodes: Iterable[Node | None]) -> None:
         """Begin to read leaves that will be asked for."""
         for node in nodes:
@@ -65,6 +69,8 @@ class CatalogReader:
         for node in asked:
             if node and (coming := self._coming.pop(node.leaf, None)):
                 self.remember_entries(node, coming())
+        if not self.unread(asked):
+            return [self._entries(node) for node in asked]
         return self._gather(self._entries, asked)
 
     def rules(self, tree: Tree) -> Rules:

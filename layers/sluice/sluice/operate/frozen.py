@@ -25,9 +25,9 @@ from sluice.keys import (
     Subdir,
 )
 from sluice.publish import repodata, run_exports, shard_index
-from sluice.publish.compressed import as_named
 from sluice.publish.current import current
 from sluice.publish.fence import Stamp
+from sluice.publish.forms import as_named
 from sluice.publish.info import V3Summary, info_of
 from sluice.publish.outputs import outputs
 from sluice.store import ObjectStore

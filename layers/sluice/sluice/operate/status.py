@@ -13,9 +13,9 @@ from sluice.keys import NOARCH, Subdir
 from sluice.operate.channel import Channel
 from sluice.operate.queues import Depth, depths
 from sluice.operate.subdirs import find_subdirs
+from sluice.publish import rejects
 from sluice.publish.fence import Stamp, standing
 from sluice.publish.outputs import outputs, stamp_of
-from sluice.publish.publisher import rejects_behind
 from sluice.store import ObjectInfo
 
 
@@ -140,7 +140,7 @@ def _behind(
     ]
     if tree.rejects_generation:
         found = channel.state.head(subdir.rejects)
-        if rejects_behind(found, tree, owner=mine.owner):
+        if rejects.behind(found, tree, owner=mine.owner):
             behind.append("rejects")
     return behind
 

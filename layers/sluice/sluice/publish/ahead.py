@@ -38,6 +38,10 @@ class Ahead:
         started = self._heads.pop(file, None)
         return started() if started else self._store.head(self._subdir.public(file))
 
+    def coming(self, file: str) -> Started[Previous | None] | None:
+        """What ``open`` will give, if the file is being read or has been."""
+        return self._bodies.get(file)
+
     @contextmanager
     def open(self, file: str) -> Iterator[Previous | None]:
         """The same of a whole file, which is being read or has been."""

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from sluice.catalog.leaf import Entries
 from sluice.catalog.reader import CatalogReader
-from sluice.catalog.tree import Tree, changed_names
+from sluice.catalog.tree import Node, Tree, changed_names
 from sluice.concurrency import chunks
 from sluice.errors import Corrupt
 from sluice.limits import NAMES_AT_ONCE
@@ -55,16 +55,34 @@ class Source:
     ) -> C:
         """The contents by way of the previous file where that can be done; else from the leaves.
 
-        ``count``: how many records there are.  Another number shows that the previous file was
-        not what its stamp says.
+        ``count``: see ``spliced``.
         """
-        spliced = self._spliced(read, previous) if previous else None
-        if spliced is not None and count in (None, getattr(spliced, "count", None)):
+        spliced = self.spliced(read, previous, count=count) if previous else None
+        if spliced is not None:
             return spliced
         contents = empty()
         for entries in self._leaves():
             contents.add(view(entries, self.rules))
         return contents
+
+    def spliced(
+        self, read: Callable[[bytes], C], previous: Previous, *, count: int | None = None
+    ) -> C | None:
+        """The contents by way of the previous file; ``None`` where that cannot be, or is longer.
+
+        ``count``: how many records there are.  Another number shows that the previous file was
+        not what its stamp says.
+        """
+        contents = self._spliced(read, previous)
+        return contents if count in (None, getattr(contents, "count", None)) else None
+
+    def is_at_hand(self, previous: Previous) -> bool:
+        """Tell whether splicing takes no requests."""
+        theirs = Stamp.parse(previous.info.metadata)
+        if theirs is None or not self.catalog.has_tree(theirs.tree):
+            return False
+        old_tree = self.tree_of(previous)
+        return old_tree is not None and not self.catalog.unread(self._touched(old_tree))
 
     def tree_of(self, previous: Previous | None) -> Tree | None:
         """The tree that a file of ours was rendered from; ``None`` where it cannot be read."""
@@ -80,9 +98,8 @@ class Source:
         if old_tree is None:
             return None
         names = list(changed_names(old_tree, self.tree))
-        ours, theirs = self.tree.names, old_tree.names
-        to_splice = [nodes.get(name) for nodes in (theirs, ours) for name in names]
-        if self.catalog.unread(to_splice) > self.catalog.unread(ours.values()):
+        to_splice = self.catalog.unread(self._touched(old_tree))
+        if to_splice > self.catalog.unread(self.tree.names.values()):
             return None
         try:
             contents = read(previous.content())
@@ -97,6 +114,11 @@ class Source:
             for entries in self.catalog.entries([self.tree.names.get(name) for name in some]):
                 contents.add(view(entries, self.rules))
         return contents
+
+    def _touched(self, old_tree: Tree) -> list[Node | None]:
+        """What a name that changed has now and had then."""
+        names = list(changed_names(old_tree, self.tree))
+        return [tree.names.get(name) for tree in (old_tree, self.tree) for name in names]
 
     def _leaves(self) -> Iterator[Entries]:
         for nodes in chunks(self.tree.names.values(), NAMES_AT_ONCE):

@@ -12,7 +12,6 @@ from sluice.concurrency import Gather
 from sluice.keys import Subdir
 from sluice.limits import TOGETHER_FROM_BYTES
 from sluice.publish.ahead import Ahead
-from sluice.publish.compressed import as_named
 from sluice.publish.fence import (
     Page,
     Replaced,
@@ -23,6 +22,7 @@ from sluice.publish.fence import (
     replace,
     standing,
 )
+from sluice.publish.forms import Forms, as_named
 from sluice.publish.outputs import stamp_of
 from sluice.publish.previous import Previous
 from sluice.store import ETag, ObjectInfo, ObjectStore, nothing
@@ -100,7 +100,7 @@ class Files:
         self.written += done.standing is Standing.SAME
         self.foreign += done.foreign_overwritten
 
-    def replace_forms(self, files: list[str], render: Render) -> None:
+    def replace_forms(self, files: list[str], render: Callable[[Previous | None], Forms]) -> None:
         """Write a file in all its forms, in their order, from one rendering.
 
         It is rendered by way of the first.
@@ -115,26 +115,26 @@ class Files:
                 return
             previous = _download(opened, now)
         behind |= {first} if now.behind else set()
-        body = render(previous)
+        forms = render(previous)
         del opened, previous  # as large as what it was made into
         waiting = [file for file in files if file in behind]
-        if len(body) > TOGETHER_FROM_BYTES and waiting[:2] == files[:2]:
+        if len(forms.body) > TOGETHER_FROM_BYTES and waiting[:2] == files[:2]:
             one, other, *waiting = waiting
-            if not self._replace_together(one, other, body, found):
+            if not self._replace_together(one, other, forms, found):
                 return
         for file in waiting:
-            done = self.replace(file, as_named(file, body), found[file])
+            done = self.replace(file, forms.take(file), found[file])
             if done.standing is Standing.NEWER:
                 return
 
     def _replace_together(
-        self, first: str, second: str, body: bytes, found: Mapping[str, ObjectInfo | None]
+        self, first: str, second: str, forms: Forms, found: Mapping[str, ObjectInfo | None]
     ) -> bool:
         """Send the second file while the first is compressed; nobody sees it before that one.
 
         Tells whether this generation still is the newest.
         """
-        compressed = self.gather.start(partial(as_named, first, body))
+        compressed = self.gather.start(partial(forms.take, first))
         done: list[Replaced] = []
 
         def replace_first() -> None:
@@ -143,7 +143,7 @@ class Files:
             if done[0].standing is Standing.NEWER:
                 raise _Overtaken
 
-        packed = as_named(second, body)
+        packed = forms.take(second)
         try:
             last = self.replace(second, packed, found[second], before=replace_first)
         except _Overtaken:

@@ -8,15 +8,22 @@ from typing import Any
 import msgspec
 
 from sluice.catalog.leaf import Entries, Record, Reject
-from sluice.catalog.tree import Node, Problem
+from sluice.catalog.tree import Node, Problem, Tree
 from sluice.config import ChannelConfig
 from sluice.keys import Subdir
 from sluice.publish.fence import Stamp
+from sluice.store import ObjectInfo
 from sluice.timestamps import timestamp_warning
 from sluice.view import hidden
 
 FORMAT = 1
 _TIMESTAMP = "timestamp-in-future"
+
+
+def behind(found: ObjectInfo | None, tree: Tree, *, owner: str) -> bool:
+    """Tell whether the rejects changed since the document that is there was written."""
+    theirs = Stamp.parse(found.metadata) if found else None
+    return theirs is None or theirs.owner != owner or theirs.generation < tree.rejects_generation
 
 
 def tells_of(node: Node) -> bool:

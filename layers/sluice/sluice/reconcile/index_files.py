@@ -9,9 +9,9 @@ from sluice.catalog.commit import HeadVersion, read_head
 from sluice.catalog.tree import Tree
 from sluice.errors import Corrupt
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.publish import rejects
 from sluice.publish.fence import Stamp, Standing, standing
 from sluice.publish.outputs import outputs, stamp_of
-from sluice.publish.publisher import rejects_behind
 from sluice.reconcile.inputs import settings_of
 from sluice.reconcile.listing import Listing
 from sluice.reconcile.looks import Looks
@@ -77,7 +77,7 @@ class FilesCheck:
             behind += [file for file, one in standings.items() if one.behind]
         if self.tree.rejects_generation:
             found = self.world.state.head(self.subdir.rejects)
-            if rejects_behind(found, self.tree, owner=self.world.owner):
+            if rejects.behind(found, self.tree, owner=self.world.owner):
                 behind.append("rejects")
         return behind
 

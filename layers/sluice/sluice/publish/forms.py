@@ -1,0 +1,34 @@
+"""An index file in the forms in which it is published, told by their names."""
+
+from __future__ import annotations
+
+import bz2
+
+from sluice import zstd
+
+
+def as_named(file: str, body: bytes) -> bytes:
+    """Compress as the file's name says."""
+    if file.endswith(".zst"):
+        return zstd.compress(body)
+    return bz2.compress(body) if file.endswith(".bz2") else body
+
+
+class Forms:
+    """What was rendered once, to be published in several forms.
+
+    They are as large as they are many, so each is given away.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self._made: dict[str, bytes] = {}
+
+    def make(self, file: str) -> None:
+        """Make a form that will be asked for."""
+        self._made[file] = as_named(file, self.body)
+
+    def take(self, file: str) -> bytes:
+        """Give a form away; made now, where it was not made before."""
+        made = self._made.pop(file, None)
+        return as_named(file, self.body) if made is None else made

@@ -1,0 +1,153 @@
+"""Rendering a generation before it is committed: when, from what, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sluice import zstd
+from sluice.catalog.reader import CatalogReader
+from sluice.concurrency import in_order
+from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
+from sluice.publish import repodata
+from tests.support.hooks import Death, die, on
+from tests.support.staged import A2, SUBDIR, A, B, C, World
+
+FILES = [SHARD_INDEX, REPODATA_ZST, REPODATA]
+
+
+@pytest.fixture
+def story(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """When an index was rendered, beside the requests that are let in by ``tell``."""
+    told: list[str] = []
+    render: Callable[..., bytes] = repodata.render
+
+    def tell_and_render(*args: Any, **more: Any) -> bytes:
+        told.append("rendered")
+        return render(*args, **more)
+
+    monkeypatch.setattr(repodata, "render", tell_and_render)
+    return told
+
+
+@pytest.fixture
+def world() -> World:
+    """Two packages, published."""
+    world = World()
+    world.add(A)
+    world.add(B)
+    world.merge()
+    return world
+
+
+def tell_of_requests(world: World, story: list[str]) -> None:
+    """Have the story tell of what is asked of the state bucket, and when the head is swapped."""
+    story.clear()
+
+    def tell(operation: str, key: str) -> None:
+        story.append("swapped" if (operation, key) == ("PutObject", SUBDIR.head) else operation)
+
+    world.state.before = tell
+
+
+def from_scratch(world: World) -> dict[str, bytes]:
+    """The index files as they are when none are there to start from."""
+    before = dict(world.channel.objects)
+    for file in FILES:
+        world.channel.remove(SUBDIR.public(file))
+    catalog = CatalogReader(world.state, SUBDIR, in_order)
+    world.merger.publisher.publish(SUBDIR, world.head(), catalog)
+    files = {file: world.body(file) for file in FILES}
+    world.channel.objects = before
+    return files
+
+
+def test_a_lone_merge_renders_before_it_swaps_the_head(world: World, story: list[str]) -> None:
+    tell_of_requests(world, story)
+    world.add(A2)
+    world.merge()
+    first = story.index("rendered")
+    assert story.count("rendered") == 1
+    # Between what the head will refer to, and the head; and nothing is asked for.
+    assert story[first - 2 : first + 2] == ["PutObject", "PutObject", "rendered", "swapped"]
+    assert {file: world.body(file) for file in FILES} == from_scratch(world)
+
+
+def test_nobody_sees_what_was_rendered_before_the_head_is_swapped(world: World) -> None:
+    before = {file: world.body(file) for file in FILES}
+    world.add(A2)
+    world.state.before = on("PutObject", SUBDIR.head, die)
+    with pytest.raises(Death):
+        world.merge()
+    assert {file: world.body(file) for file in FILES} == before
+
+
+def test_what_was_rendered_for_a_head_that_another_won_is_forgotten(
+    world: World, story: list[str]
+) -> None:
+    def another() -> None:
+        world.state.before = lambda _operation, _key: None
+        world.start_anew()
+        world.add(C)
+        world.merge()
+
+    world.add(A2)
+    world.state.before = on("PutObject", SUBDIR.head, another)
+    story.clear()
+    world.merge()
+    assert set(world.published()) == {A, A2, B, C}
+    assert {file: world.body(file) for file in FILES} == from_scratch(world)
+
+
+def test_a_large_index_is_rendered_behind_the_swap(
+    world: World, story: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice.publish.publication.RENDERED_AHEAD_BYTES_MAX", 1)
+    tell_of_requests(world, story)
+    world.add(A2)
+    world.merge()
+    assert story.index("rendered") > story.index("swapped")
+
+
+def test_what_would_have_to_be_read_for_it_is_read_behind_the_swap(
+    world: World, story: list[str]
+) -> None:
+    world.add(C)
+    world.channel.before = on("PutObject", SUBDIR.public(SHARD_INDEX), die)
+    with pytest.raises(Death):
+        world.merge()
+    world.start_anew()
+    tell_of_requests(world, story)
+    world.add(A2)
+    world.merge()  # over files that are two generations old
+    assert story.index("rendered") > story.index("swapped")
+    assert set(world.published()) == {A, A2, B, C}
+
+
+def test_a_file_that_is_not_what_its_stamp_says_is_not_built_upon(
+    world: World, story: list[str]
+) -> None:
+    key = SUBDIR.public(REPODATA_ZST)
+    other = world.channel.objects[key]
+    fewer = zstd.compress(b'{"packages":{},"packages.conda":{},"removed":[]}')
+    world.channel.upload(key, fewer, metadata=other.info.metadata)
+    tell_of_requests(world, story)
+    world.add(A2)
+    world.merge()
+    assert story.index("rendered") > story.index("swapped")
+    assert set(world.published()) == {A, A2, B}
+
+
+def test_a_generation_of_which_more_is_to_come_is_not_rendered(
+    world: World, story: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice.staging.MERGE_BATCH_RECORDS_MAX", 1)
+    tell_of_requests(world, story)
+    world.add(A2)
+    world.add(C)
+    world.merge()
+    assert story.count("swapped") == 2
+    assert story.count("rendered") == 1
+    assert set(world.published()) == {A, A2, B, C}
