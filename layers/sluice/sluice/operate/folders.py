@@ -51,9 +51,9 @@ def list_in_parts(store: ObjectStore, subdir: Subdir, tree: Tree, gather: Gather
     takes: what lies between two cuts is listed, whatever it is.
     """
     listing = Listing()
-    parts = gather(partial(_part, store, subdir), _cuts(subdir, tree))
+    parts = [gather.start(partial(_part, store, subdir, cut)) for cut in _cuts(subdir, tree)]
     for part in parts:
-        for info in part:
+        for info in part():  # while others are still coming
             add_listed(listing, subdir, info)
     return listing
 
