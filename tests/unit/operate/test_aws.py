@@ -75,6 +75,52 @@ def test_variables_are_enough() -> None:
     assert _key(Aws()) == "testing"
 
 
+@pytest.fixture
+def _no_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+
+    def refuse(_aws: Aws) -> None:
+        raise AssertionError("botocore's session was asked")
+
+    monkeypatch.setattr(Aws, "_session", property(refuse))
+
+
+@pytest.mark.usefixtures("_no_files")
+def test_where_there_are_no_files_variables_are_all_that_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert _url(Aws()) == "https://b.s3.us-east-1.amazonaws.com"
+    assert _key(Aws()) == "testing"
+    assert _url(Aws(region="eu-west-1")) == "https://b.s3.eu-west-1.amazonaws.com"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1/")
+    assert _url(Aws()) == "http://127.0.0.1:1/b"
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:2")
+    assert _url(Aws()) == "http://127.0.0.1:2/b"
+    assert _url(Aws(endpoint_url="http://127.0.0.1:3/")) == "http://127.0.0.1:3/b"
+    monkeypatch.setenv("AWS_REGION", "us-west-2")
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3")
+    assert _url(Aws()) == "https://b.s3.us-west-2.amazonaws.com"
+
+
+@pytest.mark.usefixtures("_no_files")
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AWS_PROFILE", "plain"),
+        ("AWS_DEFAULT_PROFILE", "plain"),
+        ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true"),
+        ("AWS_SECRET_ACCESS_KEY", ""),
+    ],
+)
+def test_what_variables_do_not_say_is_asked_of_botocore(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(AssertionError, match="session was asked"):
+        _url(Aws())
+
+
 def test_a_profile_brings_region_endpoint_and_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     assert _url(Aws(profile="plain")) == "https://b.s3.eu-west-1.amazonaws.com"

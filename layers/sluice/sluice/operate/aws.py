@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_sqs import SQSClient
 
+_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_LEAD_ELSEWHERE = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+_FILES = (
+    ("AWS_CONFIG_FILE", "~/.aws/config"),
+    ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
+)
+"""The variable that tells where one is, and where it is otherwise."""
 FAILURES = (BotoCoreError, ClientError)
 """What the clients raise."""
 
@@ -77,9 +85,31 @@ class Aws:
 
     @cached_property
     def _s3(self) -> s3client.S3Client:
+        if self._variables_say_all:
+            endpoint = Endpoint(self._region, self._s3_url_of_variables, self.path_style)
+            return s3client.make_client(endpoint)
         endpoint = Endpoint(self._region, self._s3_url, self.path_style)
         trusted = self._session.get_config_variable("ca_bundle")
         return s3client.make_client(endpoint, self._credentials, ca_bundle=trusted)
+
+    @property
+    def _variables_say_all(self) -> bool:
+        """Whether botocore's session would look at nothing but variables: in a CI job, say.
+
+        To import it takes longer than a request.
+        """
+        env = os.environ
+        return (
+            all(env.get(variable) for variable in _CREDENTIALS)
+            and not any(env.get(variable) for variable in _LEAD_ELSEWHERE)
+            and not self.profile
+            and not any(Path(_expanded(env.get(*file))).exists() for file in _FILES)
+        )
+
+    @property
+    def _s3_url_of_variables(self) -> str | None:
+        told = Endpoint.from_env({**os.environ, "AWS_REGION": self._region}).url
+        return self.endpoint_url.rstrip("/") if self.endpoint_url else told
 
     @cached_property
     def _session(self) -> Session:
@@ -108,10 +138,11 @@ class Aws:
 
     @property
     def _region(self) -> str:
-        # botocore knows AWS_DEFAULT_REGION alone, all other SDKs the shorter name.
+        # botocore knows the longer name alone, all other SDKs the shorter one.
         region: str | None = (
             self.region
             or os.environ.get("AWS_REGION")
+            or os.environ.get("AWS_DEFAULT_REGION")
             or self._session.get_config_variable("region")
         )
         if not region:
@@ -153,3 +184,8 @@ class Aws:
             )
         except BotoCoreError as error:
             raise Misconfigured(str(error)) from error
+
+
+def _expanded(path: str) -> str:
+    # As botocore does: not everybody has a home, for which pathlib raises.
+    return os.path.expanduser(path)  # noqa: PTH111
