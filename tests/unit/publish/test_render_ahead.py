@@ -140,6 +140,20 @@ def test_a_file_that_is_not_what_its_stamp_says_is_not_built_upon(
     assert set(world.published()) == {A, A2, B}
 
 
+def test_what_another_stack_says_of_a_tree_is_not_built_upon(
+    world: World, story: list[str]
+) -> None:
+    for file in FILES:
+        stored = world.channel.objects[SUBDIR.public(file)]
+        theirs = {**stored.info.metadata, "sluice-owner": "another-stack"}
+        world.channel.upload(SUBDIR.public(file), stored.body, metadata=theirs)
+    tell_of_requests(world, story)
+    world.add(A2)
+    world.merge(adopt=True)
+    assert story.index("rendered") > story.index("swapped")
+    assert set(world.published()) == {A, A2, B}
+
+
 def test_a_generation_of_which_more_is_to_come_is_not_rendered(
     world: World, story: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
