@@ -114,7 +114,8 @@ TOGETHER_FROM_BYTES = WHOLE_PUT_BYTES_MAX
 """From here on an index file is sent while its compressed form is made."""
 RENDERED_AHEAD_BYTES_MAX = 4 * MIB
 """Of the last ``.zst``, up to which the next one is made before its generation is committed.
-Python reads and renders one of 35,000 records in 40 ms, for which all else in it stands still."""
+That is 40,000 records or more, which Python reads and renders in less than a tenth of a second; all
+else in it stands still for that long."""
 PARTS_AT_ONCE = 4
 """Of one upload; a connection to S3 carries less than a function's network does."""
 KEYS_PER_DELETE_MAX = 1000
