@@ -10,7 +10,7 @@ from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import (
     SqsFifoPartialProcessor,
@@ -22,6 +22,7 @@ from sluice import debounce, s3, s3client, sqs
 from sluice.channelwide import request as channel_request
 from sluice.channelwide.merging import ChannelReport, merge_channel
 from sluice.concurrency import in_threads
+from sluice.errors import WrongState
 from sluice.limits import CONCURRENT_REQUESTS_MAX
 from sluice.merge import MergeReport, merge
 from sluice.merger import Merger
@@ -68,6 +69,7 @@ def merger() -> Merger:
     return Merger(
         channel=channel,
         state=state,
+        bucket=common.channel_bucket,
         publisher=Publisher(channel, state, settings().owner, settings().index_max_age_seconds),
         queue=queue(),
         gather=in_threads(CONCURRENT_REQUESTS_MAX),
@@ -108,14 +110,27 @@ def handle_message(record: SQSRecord, lambda_context: LambdaContext) -> None:
         report = merge(merger(), request, time_left_ms=lambda_context.get_remaining_time_in_millis)
     except TooEarly:
         raise
-    except Exception:
+    except Exception as error:
         logger.exception("the merge will be tried again")
         metrics.add_metric("MergeFailures", MetricUnit.Count, 1)
+        if isinstance(error, WrongState):
+            count_wrong_state()
         # A FIFO group stands still until its message is visible again: not for the whole timeout.
         tries = int(record.attributes.approximate_receive_count or 1)
         queue().change_visibility(record.receipt_handle, min(2**tries, RETRY_SECONDS_MAX))
         raise
     tell(report, duration_ms=now_ms() - started)
+
+
+def count_wrong_state() -> None:
+    """Send the metric that reconcile sends as well: one alarm watches both."""
+    with single_metric(
+        name="WrongState",
+        unit=MetricUnit.Count,
+        value=1,
+        default_dimensions={"service": "sluice"},
+    ):
+        pass
 
 
 def wait_for_window(not_before: int, record: SQSRecord) -> None:

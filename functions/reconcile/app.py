@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import (
     SqsFifoPartialProcessor,
@@ -133,8 +133,17 @@ def tell(report: Report) -> None:
     if not report.request.dry_run:
         metrics.add_metric("ReconcileRepairs", MetricUnit.Count, counts.repairs)
         metrics.add_metric("GarbageCollected", MetricUnit.Count, counts.collected)
-    failures = counts.failed + counts.foreign_owner
+    failures = counts.failed + counts.foreign_owner + counts.wrong_state
     metrics.add_metric("ReconcileFailures", MetricUnit.Count, failures)
+    if counts.wrong_state:
+        # One alarm watches what merge and reconcile send.
+        with single_metric(
+            name="WrongState",
+            unit=MetricUnit.Count,
+            value=counts.wrong_state,
+            default_dimensions={"service": "sluice"},
+        ):
+            pass
     logger.info(
         "reconciled",
         extra={

@@ -154,6 +154,7 @@ _METRICS: dict[str, Callable[[str, str], Series]] = {
     "IndexLag": _lag,
     "MergeDuration": _merge_ms,
     "MergeFailures": _failures,
+    "WrongState": lambda _of, _stat: _counts({}),
     "ForeignIndexWrites": lambda _of, _stat: _counts({}),
     "StagingSetAside": lambda _of, _stat: _counts({}),
     "ReconcileRepairs": lambda _of, _stat: _at_night(2),

@@ -111,6 +111,7 @@ def _merge_here(channel: Channel, subdir: Subdir, *, dies_after: str) -> Any:
     merger = Merger(
         channel=channel_store,
         state=state,
+        bucket=settings.common.channel_bucket,
         publisher=Publisher(channel_store, state, settings.owner, settings.index_max_age_seconds),
         queue=SqsQueue(lambda: stack.sqs, stack.merge_queue_url),
         gather=in_order,

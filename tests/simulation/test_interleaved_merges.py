@@ -9,6 +9,7 @@ from itertools import count
 import pytest
 
 from sluice.catalog.commit import decode_commit
+from sluice.keys import channel_binding
 from sluice.store import ETag, Headers, nothing
 from tests.simulation.interleaving import any_request, contended, explore
 from tests.simulation.stories import (
@@ -182,10 +183,11 @@ def test_of_two_merges_that_change_nothing_only_one_takes_the_swap_for_its_own()
         after = world.head()
         world.state.requests.clear()
         older.finish()
-    assert world.state.operations()[:4] == [
+    assert world.state.operations()[:5] == [
         ("PutObject", SUBDIR.head),  # lost
         ("GetObject", SUBDIR.head),  # read back
         ("GetObject", SUBDIR.head),  # and started over
+        ("GetObject", channel_binding(SUBDIR.channel)),
         ("ListObjectsV2", SUBDIR.staging),
     ]
     assert world.head() == after

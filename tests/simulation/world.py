@@ -158,6 +158,7 @@ class World:
         return Merger(
             channel=self.channel,
             state=self.state,
+            bucket="channels",
             publisher=Publisher(self.channel, self.state, OWNER, max_age_seconds=60),
             queue=self.queue,
             gather=in_order,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from sluice.bucket_check import BucketCheck
 from sluice.catalog.leaf import Entries, Record
 from sluice.channelwide import merging, state
 from sluice.channelwide.merging import ChannelMerger, ChannelReport
@@ -59,10 +60,26 @@ class Channel:
         self._uniques = 0
 
     @property
+    def bucket_check(self) -> BucketCheck:
+        return BucketCheck(
+            self.channel,
+            self.state,
+            "channel-bucket",
+            "state-bucket",
+            lambda: self.now_ms,
+            self._unique,
+        )
+
+    def bind(self) -> None:
+        """Bind the channel, as the first commit of a subdir does."""
+        self.bucket_check.bind(self.name)
+
+    @property
     def merger(self) -> ChannelMerger:
         return ChannelMerger(
             channel=self.channel,
             state=self.state,
+            bucket_check=self.bucket_check,
             owner="state-bucket",
             max_age_seconds=60,
             gather=in_order,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sluice.concurrency import in_order
 from sluice.operate.channel import Channel
-from tests.support.staged import OWNER, World
+from tests.support.staged import BUCKET, OWNER, World
 
 
 def opened(world: World) -> Channel:
     """The channel of a world's subdir."""
     return Channel(
-        bucket="channels",
+        bucket=BUCKET,
         name=world.subdir.channel,
         public=world.channel,
         state=world.state,

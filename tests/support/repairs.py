@@ -13,6 +13,7 @@ from sluice.reconcile.report import Counts, Report, SubdirReport
 from sluice.reconcile.run import Reconciler, Request, proceed, start
 from tests.support.memory_queue import MemoryFeed, MemoryQueue
 from tests.support.staged import (
+    BUCKET,
     DEBOUNCE_SECONDS,
     OWNER,
     PLENTY_MS,
@@ -22,7 +23,6 @@ from tests.support.staged import (
     removed,
 )
 
-BUCKET = "channel"
 CORRUPT = b"corrupt"
 """How a package begins that extract rejects."""
 

@@ -49,6 +49,7 @@ START_MS = 1_750_000_000_000
 SUBDIR = Subdir("Conda/Default", "linux-64")
 NOARCH = Subdir("Conda/Default", "noarch")
 OWNER = "arn:aws:cloudformation:eu-west-1:1:stack/sluice/one"
+BUCKET = "channels"
 DEBOUNCE_SECONDS = 10
 PLENTY_MS = 900_000
 
@@ -142,6 +143,7 @@ class World:
         self.merger = Merger(
             channel=self.channel,
             state=self.state,
+            bucket=BUCKET,
             publisher=Publisher(self.channel, self.state, owner, max_age_seconds=60),
             queue=self.queue,
             gather=in_order,

@@ -87,7 +87,7 @@ class Story:
 
     def reconcile(self, **asked: Any) -> dict[str, Any]:
         """Run reconcile, and what it asks of itself and of extract."""
-        self.invoke("reconcile", asked)
+        run = self.invoke("reconcile", asked)["run"]
         for name, url in (("reconcile", RECONCILE_QUEUE_URL), ("extract", UPLOAD_QUEUE_URL)):
             while records := self.stack.receive(url):
                 for record in records:
@@ -95,9 +95,7 @@ class Story:
                     handle = record["receiptHandle"]
                     self.stack.sqs.delete_message(QueueUrl=url, ReceiptHandle=handle)
         self.merge()
-        report: dict[str, Any] = self.stack.read(
-            STATE, self.stack.keys(STATE, "reconciliations/")[-1]
-        )
+        report: dict[str, Any] = self.stack.read(STATE, f"reconciliations/{run}.json")
         assert report["counts"]["failed"] == 0, report
         return report
 

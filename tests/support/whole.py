@@ -53,6 +53,7 @@ class Sluice:
         self.merger = Merger(
             channel=self.channel,
             state=self.state,
+            bucket=_BUCKET,
             publisher=Publisher(self.channel, self.state, _OWNER, max_age_seconds=60),
             queue=self.merges,
             gather=in_order,

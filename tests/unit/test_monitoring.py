@@ -40,8 +40,8 @@ def watching(metric: str, of: str) -> list[Alarm]:
 # --- alarms -------------------------------------------------------------------------------
 
 
-def test_no_more_than_one_alarm_costs_anything() -> None:
-    assert 0 < len(ALARMS) <= FREE_ALARMS + 1
+def test_no_more_alarms_cost_anything_than_the_docs_say() -> None:
+    assert 0 < len(ALARMS) <= FREE_ALARMS + 2
 
 
 @pytest.mark.parametrize("dlq", DLQS)
@@ -61,6 +61,7 @@ def test_a_queue_that_users_wait_for_must_not_stand_still(queue: str) -> None:
     ("metric", "of"),
     [
         ("MergeFailures", "merge"),
+        ("WrongState", "sluice"),
         ("Errors", "MergeFunction"),
         ("IndexLag", "merge"),
         ("PackagesRejected", "merge"),

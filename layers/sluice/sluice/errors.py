@@ -8,6 +8,7 @@ SluiceError
 ├── Corrupt         something sluice stored cannot be read: stop, touch nothing, alarm
 │   └── TooNew      ... because a newer sluice wrote it
 ├── ForeignOwner    another stack publishes this channel: stop publishing, alarm
+├── WrongState      the catalog belongs to another bucket: change nothing, alarm
 ├── UnknownEvent    no event or request of any known form: let it go to the dead-letter queue
 ├── Unsupported     an S3 lacks something that sluice rests on: write nothing there
 ├── Misconfigured   the environment of the function is wrong: fail at once
@@ -73,6 +74,10 @@ class TooNew(Corrupt):
 
 class ForeignOwner(SluiceError):
     """The published index belongs to another stack; two stacks must not fight."""
+
+
+class WrongState(SluiceError):
+    """The catalog of this channel describes another bucket than the one at hand."""
 
 
 class UnknownEvent(SluiceError):

@@ -263,6 +263,11 @@ def channel_state(channel: str) -> str:
     return f"channels/{_state_channel(channel)}.msgpack.zst"
 
 
+def channel_binding(channel: str) -> str:
+    """Which bucket the catalog of a channel describes."""
+    return f"bindings/{_state_channel(channel)}.json"
+
+
 def set_aside(note: str) -> str:
     """Where a note goes that nobody can read."""
     return f"unreadable/{note}"

@@ -49,6 +49,9 @@ what remains is for publishing."""
 CONCURRENT_REQUESTS_MAX = 32
 """Requests of one function under way at once."""
 
+EVIDENCE_PACKAGES_MAX = 20
+"""Packages of one subdir that are looked at to tell a bucket from a copy of it."""
+
 # --- reconcile ----------------------------------------------------------------------------
 RECONCILE_TIME_RESERVE_MS = 300_000
 """A step begins nothing further with less than this left before its function is stopped: what has

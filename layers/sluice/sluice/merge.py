@@ -4,7 +4,8 @@ The FIFO group usually runs one merge of a subdir at a time, but that is not a l
 are right as well, and so is a merge that is killed between any two requests.  What makes it so
 is the order of the steps (design, section 8):
 
-1. read the head, *then* list staging and look at the objects;
+1. read the head, *then* check that the catalog belongs to this bucket (``bucket_check``), list
+   staging and look at the objects;
 2. write everything immutable, then swap the head against the version read in 1.  A merge that
    changes nothing but consumed staging swaps it too, so that an older merge, still running with
    what it saw before, cannot commit after that staging is gone;
@@ -24,7 +25,7 @@ from msgspec import UnsetType
 
 from sluice import fold, staging
 from sluice.base import Base, read_base, unpatch
-from sluice.catalog.commit import BEFORE_FIRST, HeadVersion, read_head, swap_head
+from sluice.catalog.commit import BEFORE_FIRST, Head, HeadVersion, read_head, swap_head
 from sluice.catalog.leaf import Entries
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Inputs, Problem, Tree
@@ -82,8 +83,8 @@ def merge(
     Without ``publish`` the files stay behind the head until another merge brings them up to it:
     for whoever knows that there is more to come, and sees to that merge.
 
-    Raises ``Unavailable``, ``Corrupt``, ``TooNew`` and ``ForeignOwner``; whatever was staged
-    then still is.
+    Raises ``Unavailable``, ``Corrupt``, ``TooNew``, ``ForeignOwner`` and ``WrongState``; whatever
+    was staged then still is.
     """
     run = _Run(world, request, publishes=publish)
     after: str | None = None
@@ -141,9 +142,11 @@ class _Run:
     def merge_batch(self, after: str | None) -> staging.Batch:
         """Commit one batch of the log, starting over whenever another merge won the head."""
         gather = self._world.gather
+        bucket_check = self._world.bucket_check
         for _ in range(MERGE_ATTEMPTS_MAX):
             kept = self._world.remembered.take_head(self._subdir)
             version = kept or read_head(self._world.state, self._subdir)
+            bound = gather.start(partial(bucket_check.verify, self._subdir.channel))
             tree = self._begin_tree(version.head.tree)
             # Objects are looked at after the head was read, however often that is.
             observation = Observation(self._world.channel, self._subdir, gather)
@@ -155,7 +158,8 @@ class _Run:
                 records_max=self._world.batch_records,
                 on_listed=lambda filenames: self._read_ahead(tree(), observation, filenames),  # noqa: B023 - called at once
             )
-            swapped = self._commit_batch(version, tree(), batch, observation)
+            is_bound = bound()
+            swapped = self._commit_batch(version, tree(), batch, observation, is_bound=is_bound)
             if swapped is not None:
                 self._head = swapped.head
                 self.report.generation = swapped.head.generation
@@ -257,7 +261,13 @@ class _Run:
         self.report.too_new += batch.too_new
 
     def _commit_batch(
-        self, version: HeadVersion, parent: Tree, batch: staging.Batch, observation: Observation
+        self,
+        version: HeadVersion,
+        parent: Tree,
+        batch: staging.Batch,
+        observation: Observation,
+        *,
+        is_bound: bool,
     ) -> HeadVersion | None:
         """Swap the head to what the batch makes of it; ``None`` where another merge won."""
         head = version.head
@@ -308,7 +318,7 @@ class _Run:
             after = msgspec.structs.replace(head, epoch=head.epoch + 1, writer=unique)
         else:
             return version
-        swapped = swap_head(self._world.state, self._subdir, after, expected=version.etag)
+        swapped = self._swap(version, after, is_bound=is_bound)
         if swapped is not None:
             self._base_taken |= goes_public
             self._patch_touched |= touched
@@ -322,6 +332,11 @@ class _Run:
             self.report.taken_over += draft.taken_over
             self.report.left_out += base.records - draft.taken_over
         return swapped
+
+    def _swap(self, version: HeadVersion, after: Head, *, is_bound: bool) -> HeadVersion | None:
+        if not is_bound:
+            self._world.bucket_check.bind(self._subdir.channel)
+        return swap_head(self._world.state, self._subdir, after, expected=version.etag)
 
     def _find_base(self, parent: Tree, news: News) -> Base | None:
         """What a subdir that goes public now, or is taken back, begins with.

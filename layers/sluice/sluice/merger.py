@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from sluice.bucket_check import BucketCheck
 from sluice.channelwide.merging import ChannelMerger
 from sluice.channelwide.notes import Notepad
 from sluice.concurrency import Gather
@@ -24,6 +25,8 @@ class Merger:
 
     channel: ObjectStore
     state: ObjectStore
+    bucket: str
+    """Name of the channel bucket."""
     publisher: Publisher
     queue: FifoQueue
     """MergeQueue."""
@@ -41,6 +44,13 @@ class Merger:
     """Staging records per commit, at most; ``None``: as many as a function takes."""
 
     @property
+    def bucket_check(self) -> BucketCheck:
+        """Tells whether the catalog of a channel describes this bucket."""
+        return BucketCheck(
+            self.channel, self.state, self.bucket, self.publisher.owner, self.clock, self.unique
+        )
+
+    @property
     def announcer(self) -> Announcer:
         """For telling the other subdirs of a channel."""
         return Announcer(
@@ -53,6 +63,7 @@ class Merger:
         return ChannelMerger(
             channel=self.channel,
             state=self.state,
+            bucket_check=self.bucket_check,
             owner=self.publisher.owner,
             max_age_seconds=self.publisher.max_age_seconds,
             gather=self.gather,

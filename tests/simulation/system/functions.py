@@ -103,6 +103,7 @@ class Functions:
         merger = Merger(
             channel=self.channel,
             state=self.state,
+            bucket=BUCKET,
             publisher=Publisher(self.channel, self.state, OWNER, max_age_seconds=60),
             queue=self.merges,
             gather=self.gather,

@@ -21,6 +21,7 @@ from tests.simulation.system.functions import TimeLeft
 from tests.simulation.system.habits import Habits
 from tests.simulation.system.invariants import Invariants
 from tests.simulation.system.packages import Place
+from tests.simulation.system.people import BUCKET
 
 Work = Callable[[int, TimeLeft], None]
 _BACK_MAX = 4
@@ -96,7 +97,7 @@ class Operators:
 
     def _open(self, subdir: Subdir, skew_ms: int) -> Channel:
         return Channel(
-            bucket="channel-bucket",
+            bucket=BUCKET,
             name=subdir.channel,
             public=self._channel,
             state=self._state,

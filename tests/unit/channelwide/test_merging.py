@@ -32,16 +32,18 @@ def ready() -> Channel:
     return world
 
 
-def test_a_window_with_one_note_costs_eight_requests() -> None:
+def test_a_window_with_one_note_costs_nine_requests() -> None:
     world = ready()
     world.note(2, {"beta": entries(B)})
     (note,) = world.notes()
+    world.bind()
     world.forget_requests()
     world.merge()
     assert world.requests() == [
         ("ListObjectsV2", f"notes/{keys.channel_component(CHANNEL)}/"),
         ("GetObject", note),
         ("GetObject", keys.channel_state(CHANNEL)),
+        ("GetObject", keys.channel_binding(CHANNEL)),
         ("PutObject", keys.channel_state(CHANNEL)),
         ("DeleteObjects", note),
         ("HeadObject", f"{CHANNEL}/{CHANNELDATA}"),
@@ -54,9 +56,10 @@ def test_each_further_note_of_a_window_costs_one_request() -> None:
     world = ready()
     for generation in (2, 3, 4):
         world.note(generation, {"beta": entries(B)})
+    world.bind()
     world.forget_requests()
     world.merge()
-    assert len(world.requests()) == 8 + 2
+    assert len(world.requests()) == 9 + 2
 
 
 def test_a_channel_that_wants_nothing_keeps_nothing() -> None:

@@ -50,13 +50,14 @@ def test_the_page_and_what_it_lists_are_all_that_is_written() -> None:
 def test_a_window_costs_a_look_and_a_write_more() -> None:
     world = ready(ALL)
     world.note(2, {"beta": entries(B)}, config=ALL)
+    world.bind()
     world.forget_requests()
     world.merge()
     assert [one for one in world.channel.operations() if one[1] in (HTML, LISTING)] == [
         ("HeadObject", LISTING),
         ("PutObject", LISTING),
     ]
-    assert len(world.requests()) == 8 + 2
+    assert len(world.requests()) == 9 + 2
     assert listed(world) == {"alpha": "1.0", "beta": "1.0"}
 
 

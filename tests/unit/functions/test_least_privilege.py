@@ -16,6 +16,7 @@ import msgpack
 import pytest
 
 from sluice import zstd
+from sluice.keys import channel_binding
 from sluice.s3client import S3Client
 from tests.support.channel import PATCHES, Package, conda, patch_package, tar_bz2
 from tests.support.faults import failing
@@ -151,13 +152,24 @@ def tell(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     with uploads_in_parts_that_fail_once(monkeypatch, merge_client):
         story.merge()
 
-    # Weeks later; what was taken over is just about to be let go.
+    # A state of 0.1 does not say which bucket it belongs to: reconcile finds that out.
+    stack.s3.delete_object(Bucket=STATE, Key=channel_binding("demo"))
+    assert story.reconcile()["counts"]["wrong_state"] == 0
+
+    weeks_later(story, monkeypatch, lost=other, gone=old)
+
+
+def weeks_later(
+    story: Story, monkeypatch: pytest.MonkeyPatch, *, lost: Package, gone: Package
+) -> None:
+    """Have garbage collected and lost events made up for, one of an upload, one of a removal."""
+    stack = story.stack
+    # What was taken over is just about to be let go.
     story.age(days=30, bucket=BUCKET)
     story.age(days=30, bucket=STATE)
     story.age(days=-22.5, bucket=STATE, prefix="taken-over/sharded")
-    # Lost events: an upload, a removal.
-    stack.s3.put_object(Bucket=BUCKET, Key="demo/linux-64/lost-1-0.conda", Body=other.body)
-    stack.s3.delete_object(Bucket=BUCKET, Key=f"demo/{old.path}")
+    stack.s3.put_object(Bucket=BUCKET, Key="demo/linux-64/lost-1-0.conda", Body=lost.body)
+    stack.s3.delete_object(Bucket=BUCKET, Key=f"demo/{gone.path}")
     with monkeypatch.context() as patch:  # one subdir per step
         patch.setattr(Context, "get_remaining_time_in_millis", lambda _self: 0)
         found = story.reconcile()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from types import ModuleType
 
 import pytest
 
 from local.dashboard.definition import alarms, widgets
 from sluice.errors import Unavailable
+from sluice.keys import channel_binding
 from tests.support.functions import (
     BACK,
     KEY,
+    STATE,
     Stack,
     batch,
     load,
@@ -35,6 +38,13 @@ def as_deployed(name: str, queue: str, monkeypatch: pytest.MonkeyPatch) -> Modul
     return module
 
 
+def bind_to_another_bucket(stack: Stack) -> None:
+    """Have the state say that the channel's catalog describes another bucket."""
+    binding = {"bucket": "another-bucket", "created_at": 0, "writer": "w", "format": 1}
+    key = channel_binding("demo")
+    stack.s3.put_object(Bucket=STATE, Key=key, Body=json.dumps(binding).encode())
+
+
 @pytest.fixture
 def emitted(
     stack: Stack, reconcile: ModuleType, monkeypatch: pytest.MonkeyPatch
@@ -52,6 +62,12 @@ def emitted(
     again = as_deployed("reconcile", "queue", monkeypatch)
     stack.invoke(again, {})
     assert stack.invoke(again, bad) == BACK
+    bind_to_another_bucket(stack)
+    assert stack.invoke(merge, batch(sqs_record(request()))) == BACK
+    merge_sent = set(stack.emitted)
+    stack.emitted.discard(("sluice", "WrongState"))
+    stack.invoke(again, {})
+    assert stack.emitted == merge_sent
     return stack.emitted
 
 

@@ -4,24 +4,25 @@ Two at once are right, as two merges of one subdir are, and with less: folding n
 and idempotent, so a note that two have read, or that comes late, does no harm.  What remains is the
 order: the state is swapped before anything is published from it, and notes are deleted last.
 
-A window with one note costs 8 requests: LIST and GET the note, GET and PUT the state, HEAD
-``channeldata.json``, PUT ``rss.xml`` under the ETag that the other's metadata remembers, PUT
-``channeldata.json``, DELETE the note.  Each further note costs one more, the page two (a look at
-what it lists, and that is written); where the configuration was looked at, ``notices.json`` two,
-the page a look, and each file that is off one or two.
+A window with one note costs 9 requests: LIST and GET the note, GET and PUT the state, GET the
+binding (``bucket_check``), HEAD ``channeldata.json``, PUT ``rss.xml`` under the ETag that the
+other's metadata remembers, PUT ``channeldata.json``, DELETE the note.  Each further note costs one
+more, the page two (a look at what it lists, and that is written); where the configuration was
+looked at, ``notices.json`` two, the page a look, and each file that is off one or two.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
 import msgspec
 
 from sluice import headers
+from sluice.bucket_check import BucketCheck
 from sluice.channelwide import channeldata, notes, notices, page, rss, state
 from sluice.channelwide.notes import Note
 from sluice.channelwide.page import listing
@@ -57,6 +58,7 @@ class ChannelMerger:
 
     channel: ObjectStore
     state: ObjectStore
+    bucket_check: BucketCheck
     owner: str
     """See ``Stamp``."""
     max_age_seconds: int
@@ -103,7 +105,8 @@ class _Batch:
 def merge_channel(world: ChannelMerger, channel: str) -> ChannelReport:
     """Fold the notes of a channel into its state, and publish that.
 
-    Raises ``Unavailable``, ``Corrupt``, ``TooNew`` and ``ForeignOwner``; the notes then still are.
+    Raises ``Unavailable``, ``Corrupt``, ``TooNew``, ``ForeignOwner`` and ``WrongState``; the notes
+    then still are.
     """
     report = ChannelReport()
     batch = _read_notes(world, channel, after=None)
@@ -117,8 +120,12 @@ def merge_channel(world: ChannelMerger, channel: str) -> ChannelReport:
 def _merge_batch(world: ChannelMerger, channel: str, batch: _Batch, report: ChannelReport) -> None:
     before = state.read(world.state, channel)
     for _ in range(MERGE_ATTEMPTS_MAX):
+        # After the state was read, as after a head.  There is no first commit here to bind with:
+        # a subdir has committed, or nothing is wanted.
+        bound = world.gather.start(partial(world.bucket_check.verify, channel))
         first = _first(world, channel, batch.notes) if before.etag is None else before.state
         after = state.fold(first, batch.notes, at=world.clock(), writer=world.unique())
+        bound()
         if before.etag is None and not _wants_anything(after):
             break  # nobody ever wanted any
         same = after is before.state

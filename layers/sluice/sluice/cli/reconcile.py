@@ -58,7 +58,7 @@ def reconcile(
         )
     options.output.tell(report, _render)
     counts = report.counts
-    amiss = counts.repairs or counts.failed or counts.foreign_owner
+    amiss = counts.repairs or counts.failed or counts.foreign_owner or counts.wrong_state
     return Exit.DIFFERENT if amiss else Exit.FINE
 
 

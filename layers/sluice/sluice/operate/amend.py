@@ -84,8 +84,8 @@ def read_present(channel: Channel, subdir: Subdir) -> Present:
 def amend(channel: Channel, subdir: Subdir, decide: Decide) -> Amended | None:
     """Commit what ``decide`` wants of a subdir; ``None`` where that is what there is.
 
-    Raises ``NotFound`` where sluice has never had anything there, ``Unavailable``, ``Corrupt``,
-    and what ``decide`` raises.
+    Raises ``NotFound`` where sluice has never had anything there, ``WrongState``, ``Unavailable``,
+    ``Corrupt``, and what ``decide`` raises.
     """
     catalog = CatalogReader(channel.state, subdir, channel.gather)
     writer = GenerationWriter(channel.public, channel.state, subdir, catalog, channel.gather)
@@ -93,6 +93,7 @@ def amend(channel: Channel, subdir: Subdir, decide: Decide) -> Amended | None:
         version = read_head(channel.state, subdir)
         if version.head.tree is None:
             raise NotFound(f"sluice knows of no packages in {subdir.prefix}")
+        is_bound = channel.bucket_check.verify(channel.name)
         tree = catalog.tree(version.head.tree)
         decision = decide(Present(version.head, tree, catalog))
         if not decision.edits:
@@ -111,6 +112,8 @@ def amend(channel: Channel, subdir: Subdir, decide: Decide) -> Amended | None:
             writer=channel.unique(),
             amendment=decision.amendment,
         )
+        if not is_bound:
+            channel.bucket_check.bind(channel.name)
         if swap_head(channel.state, subdir, after, expected=version.etag):
             if touches_patch(subdir, decision.edits, rules):
                 _tell_of_patch(channel, subdir)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sluice.bucket_check import BucketCheck
 from sluice.concurrency import Gather
 from sluice.config import DEFAULT, ChannelConfig
 from sluice.fifo import FifoQueue
@@ -40,6 +41,21 @@ class Channel:
     """Of what the channel's configuration does not say."""
     stack: Stack | None = None
     """What indexes it, where that is known."""
+    endpoint: str | None = None
+    """URL of an S3 that is not AWS's, or the region."""
+
+    @property
+    def bucket_check(self) -> BucketCheck:
+        """Tells whether the catalog of a channel describes this bucket."""
+        return BucketCheck(
+            self.public,
+            self.state,
+            self.bucket,
+            self.owner or "",
+            self.clock,
+            self.unique,
+            endpoint=self.endpoint,
+        )
 
     def subdir(self, name: str) -> Subdir:
         """One of its subdirs, there or not."""

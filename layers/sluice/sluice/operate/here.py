@@ -32,6 +32,7 @@ def merge_here(channel: Channel, subdirs: Iterable[Subdir]) -> None:
     merger = Merger(
         channel=channel.public,
         state=channel.state,
+        bucket=channel.bucket,
         publisher=Publisher(channel.public, channel.state, owner, INDEX_MAX_AGE_SECONDS),
         queue=requests,
         gather=channel.gather,

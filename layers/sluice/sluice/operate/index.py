@@ -134,6 +134,7 @@ class _Run:
         self._merger = Merger(
             channel=channel.public,
             state=self._state,
+            bucket=channel.bucket,
             publisher=Publisher(
                 channel.public, self._state, channel.owner or "", options.max_age_seconds
             ),

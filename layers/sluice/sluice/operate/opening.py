@@ -82,6 +82,7 @@ class Opener:
             debounce_seconds=stack.debounce_seconds if stack else 0,
             defaults=stack.defaults if stack else DEFAULT,
             stack=stack,
+            endpoint=self.aws.place,
         )
 
     def subdir(self, address: Address) -> tuple[Channel, Subdir]:

@@ -61,6 +61,7 @@ def repair(
     >>> report.failures
     []
     """
+    channel.bucket_check.verify(channel.name)
     by_subdir: dict[str | None, list[Finding]] = {}
     for one in findings:
         by_subdir.setdefault(one.subdir, []).append(one)
@@ -137,6 +138,7 @@ def _commit_anew(
     """
     for _ in range(MERGE_ATTEMPTS_MAX):
         version = read_head(channel.state, subdir)
+        is_bound = channel.bucket_check.verify(subdir.channel)
         catalog = CatalogReader(channel.state, subdir, channel.gather)
         parent = catalog.tree(version.head.tree)
         rules = catalog.rules(parent)
@@ -166,6 +168,8 @@ def _commit_anew(
             public=parent.public,
             writer=channel.unique(),
         )
+        if not is_bound:
+            channel.bucket_check.bind(subdir.channel)
         if swap_head(channel.state, subdir, head, expected=version.etag):
             return
     raise Unavailable(
@@ -225,6 +229,7 @@ def _publish_channel_again(channel: Channel, files: Collection[str], options: Op
     merger = ChannelMerger(
         channel=Disowned(channel.public, files),
         state=channel.state,
+        bucket_check=channel.bucket_check,
         owner=channel.owner or "",
         max_age_seconds=options.max_age_seconds,
         gather=channel.gather,

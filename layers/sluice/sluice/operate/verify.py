@@ -10,10 +10,12 @@ in its staging log is on its way and no finding.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 
 from sluice.channelwide.merging import ChannelMerger, merge_channel
-from sluice.errors import Corrupt, TooNew
+from sluice.errors import Corrupt, TooNew, WrongState
 from sluice.keys import NOARCH, Subdir, parse_state_key, state_folder
 from sluice.limits import VERIFY_ATTEMPTS_MAX
 from sluice.operate.against import HeldAgainst
@@ -82,6 +84,7 @@ def _look_at_channel(channel: Channel, found: Found) -> None:
     merger = ChannelMerger(
         channel=HeldAgainst(channel.public, found),
         state=ReadOnly(channel.state),
+        bucket_check=replace(channel.bucket_check, may_bind=False),
         owner=channel.owner or "",
         max_age_seconds=0,
         gather=channel.gather,
@@ -92,5 +95,5 @@ def _look_at_channel(channel: Channel, found: Found) -> None:
         merge_channel(merger, channel.name)
     except TooNew:
         raise
-    except Corrupt as error:
+    except (Corrupt, WrongState) as error:
         found.unchecked.append(f"the files of the whole channel: {error}")

@@ -38,6 +38,8 @@ class Counts(msgspec.Struct, kw_only=True):
     """Published files that are missing or not those of the head, and staging left over."""
     foreign_owner: int = 0
     """Subdirs that another stack publishes."""
+    wrong_state: int = 0
+    """Subdirs whose catalog belongs to another bucket."""
     failed: int = 0
     """Subdirs that could not be reconciled."""
     collected: int = 0

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from sluice import debounce, events, extract, staging
+from sluice.bucket_check import BucketCheck
 from sluice.catalog.commit import HeadVersion, read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import chunks
-from sluice.errors import ForeignOwner, SluiceError
+from sluice.errors import ForeignOwner, SluiceError, WrongState
 from sluice.events import ObjectEvent
 from sluice.keys import NOARCH, REPODATA, Subdir
 from sluice.limits import MESSAGES_PER_BATCH_MAX, NAMES_AT_ONCE, RECONCILE_TIME_RESERVE_MS
@@ -89,6 +90,9 @@ def _told_in(report: SubdirReport) -> Iterator[None]:
     except ForeignOwner as error:
         report.counts.foreign_owner = 1
         report.failure = str(error)
+    except WrongState as error:
+        report.counts.wrong_state = 1
+        report.failure = str(error)
     except SluiceError as error:
         report.counts.failed = 1
         report.failure = f"{type(error).__name__}: {error}"
@@ -120,10 +124,12 @@ class _Work:
         is_first_part = self._begin.name is None
         self._report.counts.subdirs = int(is_first_part)
         version = read_head(self._world.state, self._subdir)
+        bound = self._world.gather.start(self._verify_bucket)
         tree = self._catalog.tree(version.head.tree)
         marks = self._read_marks(version)
         if listing is None:
             listing = list_subdir(self._world.channel, self._subdir)
+        bound()  # nothing but reading comes before this
         looks = Looks(self._world, self._subdir, listing, marks.marks.memory if marks else Memory())
         files = self._look_at_files(version, tree, listing, looks)
         if is_first_part:
@@ -156,6 +162,19 @@ class _Work:
         known = Known(marks, looks.memory) if marks else None
         self.collect = partial(self._collect, version, files.published_at, known)
         return None
+
+    def _verify_bucket(self) -> bool:
+        world = self._world
+        check = BucketCheck(
+            channel=world.channel,
+            state=world.state,
+            bucket=world.bucket,
+            owner=world.owner,
+            clock=world.clock,
+            new_id=world.unique,
+            may_bind=not self._request.dry_run,
+        )
+        return check.verify(self._subdir.channel)
 
     def _read_marks(self, version: HeadVersion) -> StoredMarks | None:
         """Read the marks, if they are of use here.

@@ -19,7 +19,7 @@ class Reconciler:
     channel: ObjectStore
     state: ObjectStore
     bucket: str
-    """Name of the channel bucket, for the messages that extract gets."""
+    """Name of the channel bucket."""
     uploads: UploadFeed
     merges: FifoQueue
     """MergeQueue."""

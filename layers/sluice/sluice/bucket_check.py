@@ -1,0 +1,152 @@
+"""Whether a catalog describes the bucket at hand: checked beside each head that is swapped.
+
+The rule (docs/architecture.md, "A state belongs to its bucket"):
+
+- a channel that is bound to another bucket is not touched;
+- a channel without a catalog is bound by its first commit;
+- a channel with a catalog and no binding, as sluice 0.1 left it, is bound only to a bucket that
+  shows *evidence*: an index file that this state has published, and a package that still is the
+  very object that the catalog describes.  A copy of a bucket has the first and not the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sluice.catalog.binding import Binding, read_binding, write_binding
+from sluice.catalog.commit import read_head
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Tree
+from sluice.concurrency import in_order
+from sluice.errors import Unavailable, WrongState
+from sluice.identity import Identity
+from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, parse_state_key, state_folder
+from sluice.limits import EVIDENCE_PACKAGES_MAX, WRITE_ATTEMPTS_MAX
+from sluice.publish.fence import Stamp
+from sluice.store import ObjectStore
+
+_STAMPED = (SHARD_INDEX, REPODATA_ZST, REPODATA)
+
+
+@dataclass(frozen=True, slots=True)
+class BucketCheck:
+    """Checks channels of one bucket against one state."""
+
+    channel: ObjectStore
+    state: ObjectStore
+    bucket: str
+    """Name of the channel bucket."""
+    owner: str
+    """Name of the state, as its index files carry it."""
+    clock: Callable[[], int]
+    """Now, ms since the epoch."""
+    new_id: Callable[[], str]
+    """A string that nobody else has."""
+    endpoint: str | None = None
+    """Of the bucket; stored for people."""
+    may_bind: bool = True
+    """Whether evidence is written down as a binding; not where somebody only reads."""
+
+    def verify(self, channel: str) -> bool:
+        """Tell whether a channel is bound to this bucket.
+
+        Call it *after* the head was read that is going to be swapped: ``sluice rebind`` replaces
+        the binding first and then moves every head, so a swap that succeeds has seen the binding
+        that was in force.
+
+        ``False``: the channel has no published catalog yet, and ``bind`` has to come before its
+        first head.
+
+        One GET for a channel that is bound.  Raises ``WrongState`` where the catalog belongs to
+        another bucket, or nothing shows that it belongs to this one; also ``Unavailable``,
+        ``Corrupt`` and ``TooNew``.
+        """
+        if self._is_bound(channel):
+            return True
+        published = list(self._public_trees(channel))
+        if not published:
+            return False
+        # A first commit at the same time binds before it swaps: where its head is seen, so is its
+        # binding, but not yet the files that it is going to publish.
+        if self._is_bound(channel):
+            return True
+        self._insist_on_evidence(channel, published)
+        if self.may_bind:
+            self.bind(channel)
+        return True
+
+    def bind(self, channel: str) -> None:
+        """Bind a channel that is not bound to this bucket; raises ``WrongState`` as ``verify``."""
+        mine = Binding(
+            bucket=self.bucket,
+            endpoint=self.endpoint,
+            created_at=self.clock(),
+            writer=self.new_id(),
+        )
+        for _ in range(WRITE_ATTEMPTS_MAX):
+            if write_binding(self.state, channel, mine, expected=None):
+                return
+            if self._is_bound(channel):
+                return
+        raise Unavailable(f"the binding of {channel!r} kept coming and going")
+
+    def _is_bound(self, channel: str) -> bool:
+        """Whether there is a binding to this bucket; raises ``WrongState`` for another one."""
+        binding = read_binding(self.state, channel).binding
+        if binding is None or binding.bucket == self.bucket:
+            return binding is not None
+        raise WrongState(
+            f"the catalog of the channel {channel!r} belongs to the bucket {binding.bucket}, not "
+            f"to {self.bucket}; nothing was changed. If the bucket or the state was named by "
+            f"mistake, correct that. If the channel was moved or restored to {self.bucket}, run: "
+            f"sluice rebind s3://{self.bucket}/{channel}"
+        )
+
+    def _insist_on_evidence(self, channel: str, published: Sequence[tuple[Subdir, Tree]]) -> None:
+        """Raise ``WrongState`` where the bucket does not show what the catalog describes."""
+        stamped = [(subdir, tree) for subdir, tree in published if self._shows_our_index(subdir)]
+        described = False
+        for subdir, tree in stamped:
+            for is_same in self._compare_packages(subdir, tree):
+                described = True
+                if is_same:
+                    return
+        if stamped and not described:  # a channel without packages: its index is all there is
+            return
+        raise WrongState(
+            f"the catalog of the channel {channel!r} does not say which bucket it belongs to, and "
+            f"{self.bucket} does not show that it is this one; nothing was changed. If the bucket "
+            "or the state was named by mistake, correct that. If the channel belongs to "
+            f"{self.bucket}, run: sluice rebind s3://{self.bucket}/{channel}"
+        )
+
+    def _public_trees(self, channel: str) -> Iterator[tuple[Subdir, Tree]]:
+        for info in self.state.list(state_folder("heads", channel)):
+            subdir = parse_state_key(info.key)
+            digest = read_head(self.state, subdir).head.tree if subdir else None
+            if subdir and digest:
+                tree = CatalogReader(self.state, subdir, in_order).tree(digest)
+                if tree.public:
+                    yield subdir, tree
+
+    def _shows_our_index(self, subdir: Subdir) -> bool:
+        for file in _STAMPED:
+            info = self.channel.head(subdir.public(file))
+            stamp = Stamp.parse(info.metadata) if info else None
+            if stamp and stamp.owner == self.owner and self.state.head(subdir.tree(stamp.tree)):
+                return True
+        return False
+
+    def _compare_packages(self, subdir: Subdir, tree: Tree) -> Iterator[bool]:
+        """Whether packages are the objects that the catalog describes, for some of them."""
+        names = sorted(tree.names)
+        step = -(-len(names) // EVIDENCE_PACKAGES_MAX) or 1
+        catalog = CatalogReader(self.state, subdir, in_order)
+        for name in names[::step]:
+            for filename, entry in catalog.entries([tree.names[name]])[0].items():
+                if entry.identity:
+                    key = subdir.public(filename)
+                    # By LIST, which every function may; nothing sorts before the key itself.
+                    found = next(iter(self.channel.list(key)), None)
+                    yield bool(found and found.key == key and Identity.of(found) == entry.identity)

@@ -1,0 +1,73 @@
+"""The binding of a channel: the bucket that its catalog describes.
+
+A state bucket outlives the parameters that lead to it.  Without a binding, a changed bucket
+parameter would have an empty bucket compared with a full catalog, and every package removed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from sluice import headers
+from sluice.catalog.codec import FORMAT, unpack_json
+from sluice.errors import Unavailable
+from sluice.keys import channel_binding
+from sluice.limits import WRITE_ATTEMPTS_MAX
+from sluice.store import ETag, ObjectStore
+
+
+class Binding(msgspec.Struct, frozen=True, kw_only=True):
+    """As stored in ``bindings/<channel>.json``."""
+
+    bucket: str
+    """Name of the channel bucket."""
+    endpoint: str | None = None
+    """Where that bucket was when it was bound.  For people; nothing is decided by it."""
+    created_at: int
+    """ms since the epoch."""
+    writer: str
+    """Unique to one attempt to write it, as in a head."""
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class BindingVersion:
+    """A binding and the ETag to replace it against."""
+
+    binding: Binding | None
+    """``None`` where the channel is not bound."""
+    etag: ETag | None
+
+
+UNBOUND = BindingVersion(None, None)
+
+
+def read_binding(state: ObjectStore, channel: str) -> BindingVersion:
+    """Read the binding of a channel, or ``UNBOUND``; raises ``Corrupt`` and ``TooNew``."""
+    key = channel_binding(channel)
+    stored = state.get(key)
+    if stored is None:
+        return UNBOUND
+    return BindingVersion(unpack_json(stored.body, Binding, what=key), stored.info.etag)
+
+
+def write_binding(
+    state: ObjectStore, channel: str, binding: Binding, *, expected: ETag | None
+) -> bool:
+    """Replace exactly the version ``expected``; ``False`` if somebody else was first.
+
+    Settled by reading back, see ``catalog.commit.swap_head``.  Raises ``Unavailable`` where that
+    does not settle it.
+    """
+    key, body = channel_binding(channel), msgspec.json.encode(binding)
+    for _ in range(WRITE_ATTEMPTS_MAX):
+        if state.put_if(key, body, headers.PRIVATE_JSON, expected=expected) is not None:
+            return True
+        stored = state.get(key)
+        if stored is not None and stored.body == body:
+            return True
+        if (stored.info.etag if stored else None) != expected:
+            return False
+    raise Unavailable(f"{key} could not be written in {WRITE_ATTEMPTS_MAX} tries")
