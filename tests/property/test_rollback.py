@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from sluice.catalog.leaf import Entries, Entry, Pin, Record, Reject
 from sluice.fold import edit
@@ -93,7 +94,13 @@ def test_what_leaves_the_index_is_pinned_as_it_is_there(
         if there[file] is None:
             assert kept is None
         else:
-            assert kept == Pin(identity=there[file], extractor=2**31 - 1, at=5, reason="why")
+            known = now[file]
+            assert isinstance(known, Record)
+            is_that_object = known.identity == there[file]
+            digest = known.record["sha256"] if is_that_object else UNSET
+            assert kept == Pin(
+                identity=there[file], extractor=2**31 - 1, at=5, reason="why", sha256=digest
+            )
     for file, entry in now.items():
         if not isinstance(entry, Record) and file not in done.restored:
             assert after[file] == entry, "rejects and pins stay"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sluice.operate.pins import pin as pin
     from sluice.operate.pins import pins as pins
     from sluice.operate.pins import unpin as unpin
+    from sluice.operate.rebind import rebind as rebind
     from sluice.operate.reconciling import reconcile_channel as reconcile_channel
     from sluice.operate.redrive import redrive as redrive
     from sluice.operate.rejects import rejects as rejects
@@ -39,6 +40,7 @@ _MODULES = {
     "open_channel": "sluice.operate.opening",
     "pin": "sluice.operate.pins",
     "pins": "sluice.operate.pins",
+    "rebind": "sluice.operate.rebind",
     "reconcile_channel": "sluice.operate.reconciling",
     "redrive": "sluice.operate.redrive",
     "rejects": "sluice.operate.rejects",

@@ -62,14 +62,14 @@ class BucketCheck:
         another bucket, or nothing shows that it belongs to this one; also ``Unavailable``,
         ``Corrupt`` and ``TooNew``.
         """
-        if self._is_bound(channel):
+        if self.is_bound(channel):
             return True
         published = list(self._public_trees(channel))
         if not published:
             return False
         # A first commit at the same time binds before it swaps: where its head is seen, so is its
         # binding, but not yet the files that it is going to publish.
-        if self._is_bound(channel):
+        if self.is_bound(channel):
             return True
         self._insist_on_evidence(channel, published)
         if self.may_bind:
@@ -87,15 +87,26 @@ class BucketCheck:
         for _ in range(WRITE_ATTEMPTS_MAX):
             if write_binding(self.state, channel, mine, expected=None):
                 return
-            if self._is_bound(channel):
+            if self.is_bound(channel):
                 return
         raise Unavailable(f"the binding of {channel!r} kept coming and going")
 
-    def _is_bound(self, channel: str) -> bool:
-        """Whether there is a binding to this bucket; raises ``WrongState`` for another one."""
+    def is_bound(self, channel: str) -> bool:
+        """Tell whether there is a binding to this bucket, without looking for evidence.
+
+        Raises ``WrongState`` where there is one to another bucket, or it is being moved.
+        """
         binding = read_binding(self.state, channel).binding
-        if binding is None or binding.bucket == self.bucket:
-            return binding is not None
+        if binding is None:
+            return False
+        if binding.moving_to:
+            raise WrongState(
+                f"the catalog of the channel {channel!r} is being moved to the bucket "
+                f"{binding.moving_to}; nothing was changed. Once that has ended, try again. If it "
+                f"was interrupted, run: sluice rebind s3://{binding.moving_to}/{channel}"
+            )
+        if binding.bucket == self.bucket:
+            return True
         raise WrongState(
             f"the catalog of the channel {channel!r} belongs to the bucket {binding.bucket}, not "
             f"to {self.bucket}; nothing was changed. If the bucket or the state was named by "

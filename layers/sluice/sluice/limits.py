@@ -49,6 +49,8 @@ what remains is for publishing."""
 CONCURRENT_REQUESTS_MAX = 32
 """Requests of one function under way at once."""
 
+REBIND_EXAMPLES_MAX = 20
+"""Files of each kind that rebind names per subdir; the counts are of all."""
 EVIDENCE_PACKAGES_MAX = 20
 """Packages of one subdir that are looked at to tell a bucket from a copy of it."""
 

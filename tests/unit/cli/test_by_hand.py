@@ -106,3 +106,38 @@ def test_verify_repairs_and_looks_again(sluice: Call, world: ByHand) -> None:
     assert told.code == Exit.DIFFERENT  # something was amiss
     assert told.json["left"]["findings"] == []
     assert "Nothing differs." in sluice("verify", ADDRESS, "--repair").out
+
+
+def test_in_a_bucket_that_the_catalog_does_not_belong_to_each_command_says_so(
+    sluice: Call, world: ByHand
+) -> None:
+    world.upload(package("alpha"), package("beta"), package("gamma"))
+    sluice("index", ADDRESS)
+    there = dict(world.public.objects)
+    world.public.objects.clear()
+    world.channel = replace(world.channel, bucket="restored-bucket")
+    told = "belongs to the bucket channel-bucket"
+    refused = sluice("index", ADDRESS)
+    assert (refused.code, told in refused.out) == (Exit.FAILED, True)
+    verified = sluice("verify", ADDRESS)
+    assert (verified.code, told in verified.err) == (Exit.FAILED, True)
+    status = sluice("status", ADDRESS)
+    assert (status.code, told in status.out) == (Exit.DIFFERENT, True)
+    assert world.public.objects == {}
+
+    empty = sluice("rebind", ADDRESS)
+    assert empty.code == Exit.DIFFERENT
+    assert "only 0 of 3 packages are in restored-bucket" in empty.out
+    digest = sluice("rebind", ADDRESS, "--json").json["digest"]
+    assert f"--confirm {digest}" in empty.out
+
+    world.public.objects.update(there)
+    dry = sluice("rebind", ADDRESS, "--dry-run")
+    assert (dry.code, "3 of 3 packages are there" in dry.out) == (Exit.FINE, True)
+    moved = sluice("rebind", ADDRESS)
+    assert moved.code == Exit.FINE
+    assert "The catalog belongs to the bucket restored-bucket now" in moved.out
+    for command in ("index", "verify", "status"):
+        assert sluice(command, ADDRESS).code == Exit.FINE
+    log = sluice("log", ADDRESS)
+    assert "The catalog belongs to the bucket restored-bucket now." in log.out

@@ -248,7 +248,7 @@ def test_both_of_one_name_are_told_apart() -> None:
         identity=there[A2], extractor=1, record={"sha256": "b"}, digests_from={"md5": "s3"}
     )
     turn = turn_back({A: old}, {A: old, A2: new}, there, at=5, reason="why")
-    pinned = Pin(identity=there[A2], extractor=2**31 - 1, at=5, reason="why")
+    pinned = Pin(identity=there[A2], extractor=2**31 - 1, at=5, reason="why", sha256="b")
     assert turn.edits == {A2: pinned}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from sluice import headers
 from sluice.catalog.codec import FORMAT, unpack_json
@@ -21,8 +22,11 @@ from sluice.store import ETag, ObjectStore
 class Binding(msgspec.Struct, frozen=True, kw_only=True):
     """As stored in ``bindings/<channel>.json``."""
 
-    bucket: str
-    """Name of the channel bucket."""
+    bucket: str | None
+    """Name of the channel bucket; ``None`` while a catalog that had no binding is being moved."""
+    moving_to: str | UnsetType = UNSET
+    """The bucket that ``sluice rebind`` is moving the catalog to.  Until it has moved every head,
+    nobody else writes."""
     endpoint: str | None = None
     """Where that bucket was when it was bound.  For people; nothing is decided by it."""
     created_at: int
@@ -55,19 +59,20 @@ def read_binding(state: ObjectStore, channel: str) -> BindingVersion:
 
 def write_binding(
     state: ObjectStore, channel: str, binding: Binding, *, expected: ETag | None
-) -> bool:
-    """Replace exactly the version ``expected``; ``False`` if somebody else was first.
+) -> BindingVersion | None:
+    """Replace exactly the version ``expected``; ``None`` if somebody else was first.
 
     Settled by reading back, see ``catalog.commit.swap_head``.  Raises ``Unavailable`` where that
     does not settle it.
     """
     key, body = channel_binding(channel), msgspec.json.encode(binding)
     for _ in range(WRITE_ATTEMPTS_MAX):
-        if state.put_if(key, body, headers.PRIVATE_JSON, expected=expected) is not None:
-            return True
+        etag = state.put_if(key, body, headers.PRIVATE_JSON, expected=expected)
+        if etag is not None:
+            return BindingVersion(binding, etag)
         stored = state.get(key)
         if stored is not None and stored.body == body:
-            return True
+            return BindingVersion(binding, stored.info.etag)
         if (stored.info.etag if stored else None) != expected:
-            return False
+            return None
     raise Unavailable(f"{key} could not be written in {WRITE_ATTEMPTS_MAX} tries")

@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from sluice.catalog.codec import FORMAT, unpack
 from sluice.identity import Identity
@@ -68,6 +69,8 @@ class Pin(_Entry, frozen=True, kw_only=True, tag="pin"):
 
     at: int
     reason: str
+    sha256: str | UnsetType = UNSET
+    """Hex digest of the object, where it was known: tells it in a bucket that was restored."""
 
 
 class Kept(_Entry, frozen=True, kw_only=True, tag="kept"):
@@ -89,6 +92,14 @@ class Kept(_Entry, frozen=True, kw_only=True, tag="kept"):
 Entry = Record | Reject | Pin | Kept
 Entries = Mapping[str, Entry]
 """By filename."""
+
+
+def known_sha256(entry: Entry | None, identity: Identity) -> str | UnsetType:
+    """The digest of an object, where ``entry`` is a record of that very object."""
+    if isinstance(entry, Record) and entry.identity == identity:
+        digest = entry.record.get("sha256")
+        return digest if isinstance(digest, str) else UNSET
+    return UNSET
 
 
 class Leaf(msgspec.Struct, frozen=True, kw_only=True):

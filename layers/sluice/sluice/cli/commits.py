@@ -61,8 +61,8 @@ def _decision(amendment: Amendment) -> Text:
         for kind, files in (("pinned", amendment.pinned), ("unpinned", amendment.unpinned))
         if files
     ]
-    reason = f": {words.cell(amendment.reason)}" if amendment.reason else ""
-    return Text(f"  {', '.join(told)}{reason}", style="cyan")
+    reason = [words.cell(amendment.reason)] if amendment.reason else []
+    return Text("  " + ": ".join([", ".join(told), *reason] if told else reason), style="cyan")
 
 
 def _changes(commit: Commit) -> Iterator[tuple[str, Sequence[str]]]:

@@ -17,6 +17,7 @@ from sluice.cli.exits import Exit, exit_of
 from sluice.cli.index import index
 from sluice.cli.log import log
 from sluice.cli.pins import pin, pins, unpin
+from sluice.cli.rebind import rebind
 from sluice.cli.reconcile import reconcile
 from sluice.cli.redrive import redrive
 from sluice.cli.rejects import rejects
@@ -41,6 +42,7 @@ COMMANDS: Sequence[Callable[..., Exit | None]] = (
     unpin,
     remove,
     snapshot,
+    rebind,
     reconcile,
     redrive,
     verify,

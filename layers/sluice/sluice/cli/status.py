@@ -42,6 +42,15 @@ def _render(found: Status) -> RenderableType:
     ]
     if not found.subdirs:
         parts = [Text("sluice knows no subdir of this channel.")]
+    if found.bound_to not in (None, found.bucket):
+        parts.append(
+            Text(
+                f"The catalog belongs to the bucket {found.bound_to}, so sluice changes nothing in "
+                f"{found.bucket}. If the channel was moved or restored: sluice rebind "
+                f"s3://{found.bucket}/{found.channel}",
+                style="red",
+            )
+        )
     parts += [
         Text(words.cell(problem), style="red") for one in found.subdirs for problem in one.problems
     ]

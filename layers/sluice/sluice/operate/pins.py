@@ -9,7 +9,7 @@ from functools import partial
 import msgspec
 
 from sluice.catalog.commit import Amendment
-from sluice.catalog.leaf import NEVER_OUTDATED, Entry, Pin, Record
+from sluice.catalog.leaf import NEVER_OUTDATED, Entry, Pin, Record, known_sha256
 from sluice.debounce import DEBOUNCE_SECONDS_MIN
 from sluice.errors import NotFound
 from sluice.extract import Extractor, extract
@@ -107,7 +107,11 @@ def pin(channel: Channel, subdir: Subdir, files: Collection[str], *, reason: str
                         edits.setdefault(name, {})[file] = None
                 elif not (isinstance(old, Pin) and old.identity == found):
                     edits.setdefault(name, {})[file] = Pin(
-                        identity=found, extractor=NEVER_OUTDATED, at=channel.clock(), reason=reason
+                        identity=found,
+                        extractor=NEVER_OUTDATED,
+                        at=channel.clock(),
+                        reason=reason,
+                        sha256=known_sha256(old, found),
                     )
         pinned = sorted(
             file for of_name in edits.values() for file, kept in of_name.items() if kept

@@ -77,7 +77,7 @@ def repair(
         if files and name is not None:
             _publish_again(channel, channel.subdir(name), files, options)
         elif files:
-            _publish_channel_again(channel, files, options)
+            publish_channel_again(channel, files, options.max_age_seconds)
     return report
 
 
@@ -225,13 +225,17 @@ def _publish_again(
     publisher.publish(subdir, head, catalog, tidy=True, gather=channel.gather)
 
 
-def _publish_channel_again(channel: Channel, files: Collection[str], options: Options) -> None:
+def publish_channel_again(channel: Channel, files: Collection[str], max_age_seconds: int) -> None:
+    """Publish the files of the whole channel, and some (``files``: keys) whoever has written them.
+
+    Raises what ``merge_channel`` raises.
+    """
     merger = ChannelMerger(
         channel=Disowned(channel.public, files),
         state=channel.state,
         bucket_check=channel.bucket_check,
         owner=channel.owner or "",
-        max_age_seconds=options.max_age_seconds,
+        max_age_seconds=max_age_seconds,
         gather=channel.gather,
         clock=channel.clock,
         unique=channel.unique,

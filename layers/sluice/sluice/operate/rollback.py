@@ -20,7 +20,15 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from sluice.catalog.commit import Amendment, Commit
-from sluice.catalog.leaf import NEVER_OUTDATED, Entries, Entry, Kept, Pin, Record
+from sluice.catalog.leaf import (
+    NEVER_OUTDATED,
+    Entries,
+    Entry,
+    Kept,
+    Pin,
+    Record,
+    known_sha256,
+)
 from sluice.catalog.tree import Tree, changed_names
 from sluice.errors import NotFound
 from sluice.identity import Identity
@@ -116,7 +124,11 @@ def turn_back(
         if isinstance(new, Record) and found:
             turn.pinned.append(filename)
             turn.edits[filename] = Pin(
-                identity=found, extractor=NEVER_OUTDATED, at=at, reason=reason
+                identity=found,
+                extractor=NEVER_OUTDATED,
+                at=at,
+                reason=reason,
+                sha256=known_sha256(new, found),
             )
         elif isinstance(new, Record):  # its removal is on the way
             turn.edits[filename] = None

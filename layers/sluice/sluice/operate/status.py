@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from sluice.catalog.binding import read_binding
 from sluice.catalog.commit import Head, read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
@@ -60,6 +61,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     channel: str
     at: int
     """When it was looked at, ms since the epoch."""
+    bound_to: str | None
+    """The bucket that the catalog belongs to; ``None`` where no binding says so."""
     subdirs: list[SubdirStatus]
     queues: dict[str, Depth] | None
     """By name, of the stack that indexes it, and so of all of its channels; ``None`` without."""
@@ -67,6 +70,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def healthy(self) -> bool:
         """Whether nothing needs a person's attention."""
+        if self.bound_to not in (None, self.bucket):
+            return False
         dead = any(queue.messages for queue in (self.queues or {}).values() if queue.dead_letters)
         return all(subdir.healthy for subdir in self.subdirs) and not dead
 
@@ -89,9 +94,15 @@ def status(channel: Channel) -> Status:
         bucket=channel.bucket,
         channel=channel.name,
         at=channel.clock(),
+        bound_to=_bound_to(channel),
         subdirs=[_status(channel, subdir) for subdir in find_subdirs(channel)],
         queues=depths(channel.stack) if channel.stack else None,
     )
+
+
+def _bound_to(channel: Channel) -> str | None:
+    binding = read_binding(channel.state, channel.name).binding
+    return (binding.moving_to or binding.bucket) if binding else None
 
 
 def _status(channel: Channel, subdir: Subdir) -> SubdirStatus:

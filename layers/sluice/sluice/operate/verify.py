@@ -44,13 +44,15 @@ class VerifyReport(msgspec.Struct, kw_only=True):
 def verify(channel: Channel, *, deep: bool = False, progress: Progress = SILENT) -> VerifyReport:
     """Look at everything; ``deep``: also at every byte of every package.
 
-    Writes nothing.  Raises ``Unavailable`` where S3 does not answer, and ``TooNew`` where a newer
-    sluice has written what is there.
+    Writes nothing.  Raises ``Unavailable`` where S3 does not answer, ``TooNew`` where a newer
+    sluice has written what is there, and ``WrongState`` where the catalog belongs to another
+    bucket.
 
     >>> report = verify(channel, deep=True)
     >>> report.healthy
     True
     """
+    channel.bucket_check.is_bound(channel.name)
     report = VerifyReport()
     for subdir in _subdirs(channel):
         for _ in range(VERIFY_ATTEMPTS_MAX):
