@@ -16,12 +16,14 @@ from msgspec import structs
 
 from sluice import staging, zstd
 from sluice.catalog import codec, commit, leaf, render, tree
+from sluice.catalog.binding import Binding, write_binding
 from sluice.catalog.codec import unpack_json
 from sluice.catalog.commit import Amendment, Commit, Head
 from sluice.catalog.leaf import Leaf, Pin, Record, Reject
 from sluice.catalog.tree import Node, PatchInForce, Tree
 from sluice.errors import TooNew
 from sluice.identity import Identity
+from sluice.keys import channel_binding
 from sluice.publish.fence import Stamp
 from sluice.reconcile.marks import Mark, Marks, write_marks
 from sluice.reconcile.memory import Memory, NoarchPatch, Sight
@@ -87,6 +89,12 @@ LEAF = Leaf(
         "alpha-3-0.conda": Pin(identity=None, extractor=0, at=AT, reason="withdrawn"),
     },
 )
+LEAF_WITH_DIGESTS = Leaf(
+    at=AT,
+    entries={
+        FILE: Pin(identity=IDENTITY, extractor=0, at=AT, reason="withdrawn", sha256="ba" * 32)
+    },
+)
 TREE = Tree(
     generation=7,
     at=AT,
@@ -136,6 +144,22 @@ MARKS = Marks(
 )
 
 
+BINDING = Binding(bucket="channel-bucket", endpoint="eu-central-1", created_at=AT, writer="w" * 32)
+BINDING_MOVING = structs.replace(BINDING, bucket=None, moving_to="restored-bucket")
+
+
+def encode_binding(binding: Binding) -> bytes:
+    """As ``write_binding`` writes it."""
+    state = MemoryStore()
+    write_binding(state, SUBDIR.channel, binding, expected=None)
+    return state.body(channel_binding(SUBDIR.channel))
+
+
+def decode_binding(body: bytes) -> Binding:
+    """As ``read_binding`` reads it."""
+    return unpack_json(body, Binding, what="binding")
+
+
 def encode_head(head: Head) -> bytes:
     """As ``swap_head`` writes it."""
     state = MemoryStore()
@@ -166,6 +190,8 @@ EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
     "staged-rejected.json": (staging.encode(REJECTED), REJECTED, staging.decode),
     "staged-removed.json": (staging.encode(REMOVED), REMOVED, staging.decode),
     "head.json": (encode_head(HEAD), HEAD, decode_head),
+    "binding.json": (encode_binding(BINDING), BINDING, decode_binding),
+    "binding-moving.json": (encode_binding(BINDING_MOVING), BINDING_MOVING, decode_binding),
     "commit.json": (
         commit.encode_commit(COMMIT),
         COMMIT,
@@ -180,6 +206,11 @@ EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
     "leaf.msgpack.zst": (
         render.render("alpha", LEAF.entries, at=AT).leaf_body,
         LEAF,
+        lambda body: leaf.decode(body, what="leaf"),
+    ),
+    "leaf-with-digests.msgpack.zst": (
+        render.render("alpha", LEAF_WITH_DIGESTS.entries, at=AT).leaf_body,
+        LEAF_WITH_DIGESTS,
         lambda body: leaf.decode(body, what="leaf"),
     ),
     "tree.msgpack.zst": (tree.encode(TREE), TREE, lambda body: tree.decode(body, what="tree")),
@@ -246,6 +277,17 @@ def test_a_head_is_this_document() -> None:
     assert (FOLDER / "head.json").read_text() == (
         f'{{"generation":7,"epoch":2,"commit":"{"c0" * 32}","tree":"{"7e" * 32}",'
         f'"writer":"{"w" * 32}","format":1}}'
+    )
+
+
+def test_a_binding_is_this_document() -> None:
+    assert (FOLDER / "binding.json").read_text() == (
+        '{"bucket":"channel-bucket","endpoint":"eu-central-1","created_at":1750000000000,'
+        f'"writer":"{"w" * 32}","format":1}}'
+    )
+    assert (FOLDER / "binding-moving.json").read_text() == (
+        '{"bucket":null,"moving_to":"restored-bucket","endpoint":"eu-central-1",'
+        f'"created_at":1750000000000,"writer":"{"w" * 32}","format":1}}'
     )
 
 
