@@ -21,7 +21,7 @@ from sluice.reconcile.run import Request
 from tests.support.memory_store import MemoryStore, Stored
 from tests.support.operated import opened
 from tests.support.repairs import Repairs
-from tests.support.staged import BUCKET, OWNER, PLENTY_MS, SUBDIR, A, B, World
+from tests.support.staged import BUCKET, OWNER, PLENTY_MS, SUBDIR, A, B, World, removed
 
 CHANNEL = SUBDIR.channel
 OTHER = "another-bucket"
@@ -83,8 +83,11 @@ def everything(world: World) -> tuple[dict[str, Stored], dict[str, Stored]]:
 # --- the first commit -----------------------------------------------------------------------------
 
 
-def test_the_first_commit_binds_the_channel_to_its_bucket() -> None:
+def test_the_first_commit_that_publishes_binds_the_channel_to_its_bucket() -> None:
     world = World()
+    world.add_corrupt("x.conda")
+    world.stage(removed(B))
+    world.merge()
     assert bound_to(world) is None
     world.add(A)
     world.merge()
@@ -267,7 +270,6 @@ def test_a_catalog_of_rejects_alone_is_bound_by_the_next_commit() -> None:
     world = World()
     world.add_corrupt("x.conda")
     world.merge()
-    as_left_by_0_1(world)
     assert not check_of(world).verify(CHANNEL)
     world.add(A)
     world.merge()

@@ -13,7 +13,7 @@ from sluice.catalog.leaf import NOT_EXTRACTED
 from sluice.debounce import MergeRequest
 from sluice.errors import Corrupt, ForeignOwner
 from sluice.fold import Difference
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, channel_binding
+from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.merge import MergeReport
 from tests.support.hooks import Death, die, on
 from tests.support.staged import (
@@ -51,7 +51,7 @@ def test_a_removal_alone_is_consumed_without_a_commit() -> None:
     assert world.merge() == MergeReport(generation=0, staged=1)
     head = world.head()
     assert head == Head(generation=0, epoch=1, commit=None, tree=None, writer=head.writer)
-    assert world.state.keys() == [channel_binding(SUBDIR.channel), SUBDIR.head]
+    assert world.state.keys() == [SUBDIR.head]
     assert world.channel.objects == {}
 
 

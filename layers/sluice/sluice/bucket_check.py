@@ -3,10 +3,11 @@
 The rule (docs/architecture.md, "A state belongs to its bucket"):
 
 - a channel that is bound to another bucket is not touched;
-- a channel without a catalog is bound by its first commit;
-- a channel with a catalog and no binding, as sluice 0.1 left it, is bound only to a bucket that
-  shows *evidence*: an index file that this state has published, and a package that still is the
-  very object that the catalog describes.  A copy of a bucket has the first and not the second.
+- a channel without a published catalog is bound by the first commit that publishes, for before
+  that there is nothing to lose, and a commit of rejects says little about the right bucket;
+- a channel with a published catalog and no binding, as sluice 0.1 left it, is bound only to a
+  bucket that shows *evidence*: an index file that this state has published, and a package that
+  still is the very object that the catalog describes.  A copy has the first and not the second.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ class BucketCheck:
         the binding first and then moves every head, so a swap that succeeds has seen the binding
         that was in force.
 
-        ``False``: the channel has no published catalog yet, and ``bind`` has to come before its
-        first head.
+        ``False``: the channel has no published catalog yet, and ``bind`` has to come before the
+        first head of one.
 
         One GET for a channel that is bound.  Raises ``WrongState`` where the catalog belongs to
         another bucket, or nothing shows that it belongs to this one; also ``Unavailable``,

@@ -25,12 +25,13 @@ from msgspec import UnsetType
 
 from sluice import fold, staging
 from sluice.base import Base, read_base, unpatch
-from sluice.catalog.commit import BEFORE_FIRST, Head, HeadVersion, read_head, swap_head
+from sluice.catalog.commit import BEFORE_FIRST, HeadVersion, read_head, swap_head
 from sluice.catalog.leaf import Entries
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Inputs, Problem, Tree
 from sluice.channelwide.notes import due
 from sluice.concurrency import Started, chunks
+from sluice.config import ChannelConfig
 from sluice.debounce import CLOCK_SKEW_SECONDS, MergeRequest
 from sluice.errors import Unavailable
 from sluice.fold import Difference, News
@@ -298,9 +299,7 @@ class _Run:
         unique = self._world.unique()
         if draft.nodes or goes_public or (chosen and chosen.inputs != parent.inputs):
             if found is not None:
-                self._world.follow_ups(self._subdir).of_going_public(
-                    rules.config, with_names=bool(base.names)
-                )
+                self._prepare_going_public(rules.config, base, is_bound=is_bound)
             public = parent.public or goes_public
             # Where more is to come, that generation will not be published.
             lone = self._ahead is not None and batch.resume_after is None
@@ -318,7 +317,7 @@ class _Run:
             after = msgspec.structs.replace(head, epoch=head.epoch + 1, writer=unique)
         else:
             return version
-        swapped = self._swap(version, after, is_bound=is_bound)
+        swapped = swap_head(self._world.state, self._subdir, after, expected=version.etag)
         if swapped is not None:
             self._base_taken |= goes_public
             self._patch_touched |= touched
@@ -333,10 +332,11 @@ class _Run:
             self.report.left_out += base.records - draft.taken_over
         return swapped
 
-    def _swap(self, version: HeadVersion, after: Head, *, is_bound: bool) -> HeadVersion | None:
+    def _prepare_going_public(self, config: ChannelConfig, base: Base, *, is_bound: bool) -> None:
+        """Do what must not be forgotten if this merge is killed after its swap."""
         if not is_bound:
             self._world.bucket_check.bind(self._subdir.channel)
-        return swap_head(self._world.state, self._subdir, after, expected=version.etag)
+        self._world.follow_ups(self._subdir).of_going_public(config, with_names=bool(base.names))
 
     def _find_base(self, parent: Tree, news: News) -> Base | None:
         """What a subdir that goes public now, or is taken back, begins with.

@@ -93,7 +93,7 @@ def amend(channel: Channel, subdir: Subdir, decide: Decide) -> Amended | None:
         version = read_head(channel.state, subdir)
         if version.head.tree is None:
             raise NotFound(f"sluice knows of no packages in {subdir.prefix}")
-        is_bound = channel.bucket_check.verify(channel.name)
+        channel.bucket_check.verify(channel.name)
         tree = catalog.tree(version.head.tree)
         decision = decide(Present(version.head, tree, catalog))
         if not decision.edits:
@@ -112,8 +112,6 @@ def amend(channel: Channel, subdir: Subdir, decide: Decide) -> Amended | None:
             writer=channel.unique(),
             amendment=decision.amendment,
         )
-        if not is_bound:
-            channel.bucket_check.bind(channel.name)
         if swap_head(channel.state, subdir, after, expected=version.etag):
             if touches_patch(subdir, decision.edits, rules):
                 _tell_of_patch(channel, subdir)

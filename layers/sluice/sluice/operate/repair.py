@@ -138,7 +138,7 @@ def _commit_anew(
     """
     for _ in range(MERGE_ATTEMPTS_MAX):
         version = read_head(channel.state, subdir)
-        is_bound = channel.bucket_check.verify(subdir.channel)
+        channel.bucket_check.verify(subdir.channel)
         catalog = CatalogReader(channel.state, subdir, channel.gather)
         parent = catalog.tree(version.head.tree)
         rules = catalog.rules(parent)
@@ -168,8 +168,6 @@ def _commit_anew(
             public=parent.public,
             writer=channel.unique(),
         )
-        if not is_bound:
-            channel.bucket_check.bind(subdir.channel)
         if swap_head(channel.state, subdir, head, expected=version.etag):
             return
     raise Unavailable(
