@@ -16,7 +16,9 @@ import msgspec
 
 import sluice.merge
 import sluice.operate.amend
+import sluice.operate.rebind
 from sluice import fold, staging
+from sluice.bucket_check import BucketCheck
 from sluice.catalog import leaf, render
 from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
 from sluice.keys import SHARD_INDEX, Subdir
@@ -241,6 +243,39 @@ def _an_operator_goes_by_the_head_of_before() -> AbstractContextManager[object]:
     return mock.patch.object(sluice.operate.amend, "swap_head", swap)
 
 
+def _a_bucket_is_bound_without_evidence() -> AbstractContextManager[object]:
+    def believe(_check: BucketCheck, _channel: str, _published: Any) -> None:
+        pass
+
+    return mock.patch.object(BucketCheck, "_insist_on_evidence", believe)
+
+
+@contextmanager
+def _a_bucket_is_checked_once_per_process() -> Iterator[None]:
+    plain = BucketCheck.verify
+    checked: set[tuple[int, str]] = set()  # a bucket's object stands for the environment
+
+    def verify(check: BucketCheck, channel: str) -> bool:
+        if (id(check.channel), channel) in checked:
+            return True
+        is_bound = plain(check, channel)
+        if is_bound:
+            checked.add((id(check.channel), channel))
+        return is_bound
+
+    with mock.patch.object(BucketCheck, "verify", verify):
+        yield
+
+
+def _a_restored_copy_lets_in_what_was_pinned_out() -> AbstractContextManager[object]:
+    plain = sluice.operate.rebind._compare
+
+    def compare(*args: Any) -> Any:
+        return dataclasses.replace(plain(*args), edits={})
+
+    return mock.patch.object(sluice.operate.rebind, "_compare", compare)
+
+
 @dataclass(frozen=True, slots=True)
 class Bug:
     """A bug, and by what it shows."""
@@ -301,6 +336,18 @@ BUGS = {
     ),
     "an operator goes by the head of before": Bug(
         _an_operator_goes_by_the_head_of_before, f"{_WRONG_AT_REST}|nobody touched|differs from"
+    ),
+    "a bucket is bound without evidence": Bug(
+        _a_bucket_is_bound_without_evidence,
+        "into a bucket that is not the channel's|is not pinned out any more|nobody touched",
+    ),
+    "a bucket is checked once per process": Bug(
+        _a_bucket_is_checked_once_per_process,
+        f"names what is not there|nobody touched|{_WRONG_AT_REST}|differs from",
+    ),
+    "a restored copy lets in what was pinned out": Bug(
+        _a_restored_copy_lets_in_what_was_pinned_out,
+        "is not pinned out any more|is pinned out",
     ),
     "reconcile believes what it remembers of another version": Bug(
         _reconcile_believes_what_it_remembers_of_another_version,

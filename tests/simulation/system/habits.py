@@ -114,6 +114,8 @@ class Habits:
     """Operators, per turn, who pin, unpin and roll back."""
     jump_hours: tuple[int, ...]
     """How much."""
+    switches: float
+    """Administrators, per turn, who change the bucket parameter or restore the bucket."""
 
     @property
     def with_noarch(self) -> list[Subdir]:
@@ -136,6 +138,11 @@ def draw(rng: Random) -> Habits:
 def with_operators(habits: Habits, rng: Random) -> Habits:
     """The same, in some worlds with operators; ``rng`` is drawn from for nothing else."""
     return replace(habits, amends=rng.choice((0.0, 0.0, 0.02, 0.1)))
+
+
+def with_administrators(habits: Habits, rng: Random) -> Habits:
+    """The same, in some worlds with changes of the bucket; ``rng`` is drawn from for that alone."""
+    return replace(habits, switches=rng.choice((0.0, 0.0, 0.0, 0.02, 0.1)))
 
 
 def _draw(rng: Random) -> Habits:
@@ -184,6 +191,7 @@ def _draw(rng: Random) -> Habits:
         jumps=rng.choice((0.0, 0.01, 0.05)),
         amends=0.0,
         jump_hours=(1, 6, 23, 26, 24 * retention_days + 3),
+        switches=0.0,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -60,12 +60,20 @@ class Invariants:
     """Watches both buckets; a violation is an ``AssertionError``."""
 
     def __init__(
-        self, channel: Bucket, state: Bucket, clock: Clock, subdirs: Iterable[Subdir], *, days: int
+        self,
+        channel: Bucket,
+        state: Bucket,
+        clock: Clock,
+        subdirs: Iterable[Subdir],
+        *,
+        days: int,
+        frozen: Sequence[Bucket],
     ) -> None:
-        """``days``: for how long a superseded index can be read."""
+        """``days``: for how long a superseded index can be read; ``frozen``: what was restored."""
         self._channel = channel
         self._state = state
         self._clock = clock
+        self._frozen = frozen
         self._retention_ms = days * DAY
         self._subdirs = {subdir.prefix: subdir for subdir in subdirs}
         self._by_head = {subdir.head: subdir for subdir in subdirs}
@@ -203,10 +211,16 @@ class Invariants:
             assert after, f"{key} is gone"
             self._check_head(self._by_head[key], after.body)
         else:
-            assert after or kind in ("staging/", "notes/"), f"{key} was deleted"
+            goes = kind in ("staging/", "notes/") or (kind == "marks/" and self._is_moving(key))
+            assert after or goes, f"{key} was deleted"
         assert kind != "unreadable/", "a staging record was unreadable"
 
     # --- inside ----------------------------------------------------------------------------
+
+    def _is_moving(self, key: str) -> bool:
+        """Whether the catalog that a key is of is being bound to another bucket."""
+        binding = self._state.objects.get(f"bindings/{key.split('/')[1]}.json")
+        return binding is not None and "moving_to" in reading.document(binding.body)
 
     def _check_head(self, subdir: Subdir, body: bytes) -> None:
         known = self._known[subdir]
@@ -225,10 +239,16 @@ class Invariants:
         in_state = [subdir.tree(head["tree"]), subdir.commit(head["commit"]), *leaves]
         in_state += [subdir.patches.key(tree.patch)] if tree.patch else []
         in_channel = [subdir.shard(shard) for _, shard in names.values() if shard]
-        if "amendment" in reading.document(state[subdir.commit(head["commit"])].body):
+        amendment = reading.document(state[subdir.commit(head["commit"])].body).get("amendment")
+        # A catalog that moves with its bucket changes nothing that clients see.
+        if amendment and (
+            amendment["pinned"] or amendment["unpinned"] or amendment["rolled_back_to"] is not None
+        ):
             self._amended(subdir)
         missing = [key for key in in_state if key not in state]
-        missing += [key for key in in_channel if key not in channel]
+        # Until a restored bucket is bound, the catalog still is that of the one before it.
+        shards = channel.keys() | {key for one in self._frozen for key in one.objects}
+        missing += [key for key in in_channel if key not in shards]
         assert not missing, f"the head of {subdir} refers to what is not there: {missing}"
         known.reachable = frozenset([*in_state, *in_channel])
         known.entries = {

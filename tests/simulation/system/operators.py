@@ -7,21 +7,17 @@ from contextlib import suppress
 from random import Random
 
 from sluice.catalog.commit import read_head
-from sluice.concurrency import in_order
-from sluice.errors import NotFound
-from sluice.fifo import FifoQueue
+from sluice.errors import NotFound, WrongState
 from sluice.keys import Subdir
-from sluice.operate.channel import Channel
 from sluice.operate.pins import pin, unpin
 from sluice.operate.rollback import rollback
 from tests.simulation.system import packages
 from tests.simulation.system.bucket import Bucket
-from tests.simulation.system.clock import Clock
 from tests.simulation.system.functions import TimeLeft
 from tests.simulation.system.habits import Habits
 from tests.simulation.system.invariants import Invariants
+from tests.simulation.system.opener import Opener
 from tests.simulation.system.packages import Place
-from tests.simulation.system.people import BUCKET
 
 Work = Callable[[int, TimeLeft], None]
 _BACK_MAX = 4
@@ -32,24 +28,14 @@ class Operators:
     """One at a time, as they would otherwise undo what the other has just done."""
 
     def __init__(
-        self,
-        habits: Habits,
-        buckets: tuple[Bucket, Bucket],
-        merges: FifoQueue,
-        clock: Clock,
-        unique: Callable[[], str],
-        rng: Random,
-        invariants: Invariants,
+        self, habits: Habits, opener: Opener, state: Bucket, rng: Random, invariants: Invariants
     ) -> None:
-        """``buckets``: that of the channels and that of the state."""
         self.begun = 0
         self.done = 0
         """Of those begun, how many came to their end."""
         self._habits = habits
-        self._channel, self._state = buckets
-        self._merges = merges
-        self._clock = clock
-        self._unique = unique
+        self._opener = opener
+        self._state = state
         self._rng = rng
         self._invariants = invariants
 
@@ -68,43 +54,36 @@ class Operators:
 
     def _ending(self, do: Callable[..., None], *about: object) -> Work:
         def work(skew_ms: int, _time_left_ms: TimeLeft) -> None:
-            with suppress(NotFound):  # sluice knows nothing of it yet, or nothing any more
+            with suppress(
+                NotFound, WrongState
+            ):  # sluice knows nothing of it yet, or no more; refused
                 do(skew_ms, *about)
             self.done += 1
 
         return work
 
     def _pin(self, skew_ms: int, place: Place) -> None:
-        kept = pin(self._open(place.subdir, skew_ms), place.subdir, [place.filename], reason="x")
+        kept = pin(
+            self._opener.open(place.subdir.channel, skew_ms),
+            place.subdir,
+            [place.filename],
+            reason="x",
+        )
         if kept.amended and place.filename in kept.identities:
             identity = kept.identities[place.filename]
             self._invariants.pinned(place, identity, kept.amended.generation)
 
     def _unpin(self, skew_ms: int, place: Place) -> None:
         self._invariants.may_come_back(place.subdir, place.filename)
-        unpin(self._open(place.subdir, skew_ms), place.subdir, [place.filename])
+        unpin(self._opener.open(place.subdir.channel, skew_ms), place.subdir, [place.filename])
 
     def _roll_back(self, skew_ms: int, subdir: Subdir, back: int) -> None:
         self._invariants.may_come_back(subdir)
         to = read_head(self._state, subdir).head.generation - back
-        done = rollback(self._open(subdir, skew_ms), subdir, to)
+        done = rollback(self._opener.open(subdir.channel, skew_ms), subdir, to)
         if done.generation is None:
             return
         for filename in done.pinned:
             identity = self._invariants.identity_of_pin(subdir, filename, done.generation)
             if identity:
                 self._invariants.pinned(Place(subdir, filename), identity, done.generation)
-
-    def _open(self, subdir: Subdir, skew_ms: int) -> Channel:
-        return Channel(
-            bucket=BUCKET,
-            name=subdir.channel,
-            public=self._channel,
-            state=self._state,
-            gather=in_order,
-            clock=lambda: self._clock.ms + skew_ms,
-            unique=self._unique,
-            owner="state-bucket",
-            merges=self._merges,
-            debounce_seconds=self._habits.debounce_seconds,
-        )

@@ -30,7 +30,6 @@ from tests.simulation.system.habits import Habits
 from tests.simulation.system.invariants import Invariants
 from tests.simulation.system.packages import CORRUPT, ODD, Place
 
-BUCKET = "channel-bucket"
 _SPOILT = 0.15
 _FORMS = ((True, False), (True, True), (False, True))
 """Of another tool's index: whether in one file, and whether in shards."""
@@ -47,8 +46,9 @@ class People:
         rng: Random,
         invariants: Invariants,
         notify: Callable[[str], None],
+        bucket: Callable[[], str],
     ) -> None:
-        """``notify`` is given the messages that S3 sends."""
+        """``notify`` is given the messages that S3 sends, ``bucket`` gives the bucket's name."""
         self.events_lost = False
         """Whether something happened of which the events do not tell."""
         self._habits = habits
@@ -57,6 +57,7 @@ class People:
         self._rng = rng
         self._invariants = invariants
         self._notify = notify
+        self._bucket = bucket
         self._places = [
             Place(subdir, name)
             for subdir in habits.subdirs
@@ -198,7 +199,7 @@ class People:
         described: dict[str, Any] = {"key": quote_plus(key, safe="/")}
         if size is not None:
             described["size"] = size
-        about = {"bucket": {"name": BUCKET}, "object": described}
+        about = {"bucket": {"name": self._bucket()}, "object": described}
         if self._rng.random() < 0.2:
             return json.dumps({"source": "aws.s3", "detail-type": name, "detail": about})
         return json.dumps({"Records": [{"eventSource": "aws:s3", "eventName": name, "s3": about}]})

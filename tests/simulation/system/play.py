@@ -10,7 +10,7 @@ from sluice import extract
 from sluice.reconcile.world import Request
 from tests.simulation.system.clock import HOUR, MINUTE, SECOND
 from tests.simulation.system.functions import EXPECTED
-from tests.simulation.system.habits import Habits, draw, with_operators
+from tests.simulation.system.habits import Habits, draw, with_administrators, with_operators
 from tests.simulation.system.invocations import Gate, Invocations
 from tests.simulation.system.queues import Delivery
 from tests.simulation.system.rest import check_garbage, check_indexes
@@ -33,6 +33,7 @@ _JUMPS_AHEAD = 0.1
 """How likely much time passes over those who are at work."""
 _RARELY = 0.1
 _OPERATOR = "operator"
+_ADMINISTRATOR = "administrator"
 _OPERATOR_MS = 10 * MINUTE
 _DRAIN_TURNS_MAX = 20_000
 _COLLECTIONS_MAX = 50
@@ -52,6 +53,7 @@ def play(seed: int, tell: Tell | None = None) -> None:
     rng = Random(seed)  # noqa: S311 - to be repeated, not to be secret
     # By dice of their own: the other worlds are as they were before there were operators.
     habits = with_operators(draw(rng), Random(f"operators of {seed}"))  # noqa: S311
+    habits = with_administrators(habits, Random(f"administrators of {seed}"))  # noqa: S311
     with tuned(habits):
         _Play(habits, rng, tell).play()
 
@@ -100,6 +102,8 @@ class _Play:
     def _turn(self) -> None:
         rng, habits = self._rng, self._habits
         self._invocations.stop_overdue()
+        if habits.switches and rng.random() < habits.switches and self._administer():
+            return
         if habits.amends and rng.random() < habits.amends and self._may_amend():
             self._amend()
             return
@@ -122,6 +126,25 @@ class _Play:
             else:
                 self._wait()
 
+    def _administer(self) -> bool:
+        """Have an administrator do something; tells whether there was anything to do."""
+        administrators = self._world.administrators
+        if self._invocations.running:
+            # A restore waits until all is quiet, for what runs talks to the bucket of before.
+            busy = any(one.name.startswith(_ADMINISTRATOR) for one in self._invocations.running)
+            chosen = administrators.choose() if self._has_room and not busy else None
+        else:
+            chosen = administrators.choose()
+            if chosen is None and (what := administrators.act()):
+                self._note(what)
+                return True
+        if chosen is None:
+            return False
+        what, work = chosen
+        self._note(what)
+        self._invocations.begin(_ADMINISTRATOR, work, timeout_ms=_OPERATOR_MS)
+        return True
+
     def _may_amend(self) -> bool:
         working = any(one.name.startswith(_OPERATOR) for one in self._invocations.running)
         return self._has_room and not working
@@ -135,6 +158,10 @@ class _Play:
         return len(self._invocations.running) < _FUNCTIONS_MAX
 
     def _come_to_rest(self) -> None:
+        if self._habits.switches:
+            self._drain()  # what was started with other parameters ends first
+            self._note("every parameter is right, every channel bound")
+            self._world.administrators.settle()
         self._drain()
         if not self._world.events_lost and not self._habits.late:
             # A merge that overslept may have written again what a newer one has tidied away.

@@ -8,18 +8,22 @@ from random import Random
 
 from sluice.concurrency import in_order
 from sluice.once import Once
-from sluice.remembered import Remembered
+from tests.simulation.system.administrators import Administrators
 from tests.simulation.system.bucket import Bucket
+from tests.simulation.system.buckets import Buckets, Wiring
 from tests.simulation.system.clock import MINUTE, Clock
 from tests.simulation.system.functions import UPLOAD_RECEIVES_MAX, Functions, TimeLeft
 from tests.simulation.system.habits import Habits
 from tests.simulation.system.invariants import Invariants
+from tests.simulation.system.opener import Opener
 from tests.simulation.system.operators import Operators
 from tests.simulation.system.people import People
 from tests.simulation.system.queues import Delivery, Fifo, Queue, StandardQueue
 from tests.support.when_asked import when_asked
 
 RECONCILE_TIMEOUT_MS = 15 * MINUTE
+_LINGERS = 0.3
+"""How likely an environment of before a change of parameters handles a message."""
 _TIMEOUT_MS = 5 * MINUTE
 
 Handler = Callable[[Delivery, int, TimeLeft], None]
@@ -53,8 +57,9 @@ class World:
             delay_seconds=habits.debounce_seconds if habits.queue_delays else 0,
         )
         continuations = Fifo("continuations", clock, rng, visibility_seconds=960, receives_max=5)
+        self.buckets = buckets = Buckets(self.channel, self.state, clock)
         self.functions = Functions(
-            channel=self.channel,
+            wiring=self._wiring,
             state=self.state,
             uploads=self.uploads,
             merges=self.merges,
@@ -65,7 +70,6 @@ class World:
             debounce_seconds=habits.debounce_seconds,
             retention_days=habits.retention_days,
             gather=in_order if habits.reads_ahead else when_asked,
-            remembered=Remembered(),
             merge_ms=habits.merge_ms,
             step_ms=habits.step_ms,
         )
@@ -75,18 +79,35 @@ class World:
             Source(continuations, self.functions.proceed_reconcile, RECONCILE_TIMEOUT_MS),
         ]
         self.invariants = Invariants(
-            self.channel, self.state, clock, habits.with_noarch, days=habits.retention_days
+            self.channel,
+            self.state,
+            clock,
+            habits.with_noarch,
+            days=habits.retention_days,
+            frozen=buckets.frozen,
         )
-        self.operators = Operators(
-            habits,
-            (self.channel, self.state),
+        opener = Opener(
+            lambda: buckets.wired,
+            self.state,
             self.merges,
             clock,
             self._unique,
+            habits.debounce_seconds,
+        )
+        self.operators = Operators(habits, opener, self.state, rng, self.invariants)
+        self.people = People(
+            habits,
+            self.channel,
+            clock,
             rng,
             self.invariants,
+            self.uploads.put,
+            lambda: buckets.name,
         )
-        self.people = People(habits, self.channel, clock, rng, self.invariants, self.uploads.put)
+        # By dice of their own: worlds without them are as they were before.
+        self._dice = Random(f"administrators, {habits}")  # noqa: S311 - to be repeated
+        self.administrators = Administrators(habits, buckets, opener, clock, self._dice)
+        self._habits = habits
         self._rng = rng
         self._numbered = 0
 
@@ -96,7 +117,7 @@ class World:
         # An operator who died comes back no more, and the merge that was asked for may be missing.
         unfinished = self.operators.done < self.operators.begun
         dead = any(source.queue.dead for source in self.sources)
-        return self.people.events_lost or unfinished or dead
+        return self.people.events_lost or unfinished or dead or self.administrators.acted
 
     def disturb(self, habits: Habits) -> None:
         """Let services be as unpleasant as they may."""
@@ -111,6 +132,11 @@ class World:
         """When the next thing happens by itself, or could have; ms."""
         due = [self.clock.next_due(), *(source.queue.next_visible() for source in self.sources)]
         return min((at for at in due if at is not None), default=None)
+
+    def _wiring(self) -> Wiring:
+        """Of the environment that handles a message: one of before may be handed it yet."""
+        lingers = self._habits.switches and self._dice.random() < _LINGERS
+        return self.buckets.before if lingers else self.buckets.wired
 
     def _unique(self) -> str:
         self._numbered += 1

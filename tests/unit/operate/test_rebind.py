@@ -231,6 +231,17 @@ def test_a_state_that_knows_nothing_of_the_channel_says_so() -> None:
         moved(world)
 
 
+def test_a_binding_that_a_killed_first_commit_has_left_can_be_moved() -> None:
+    world = ByHand()
+    world.channel.bucket_check.bind(CHANNEL)
+    led_to(world, MemoryStore(lambda: world.now_ms / 1000))
+    world.upload(package("alpha"))
+    assert "belongs to the bucket" in world.index().failures[0].reason
+    assert moved(world).done
+    assert world.index().failures == []
+    assert world.filenames() == ["alpha-1.0-0.conda"]
+
+
 class Interrupted(Exception):
     pass
 

@@ -137,9 +137,10 @@ def rebind(
     another rebind is under way, and ``TooNew``.
     """
     subdirs = _subdirs(channel)
-    if not subdirs:
-        raise NotFound(f"this state has no catalog of the channel {channel.name!r}")
     before = read_binding(channel.state, channel.name)
+    # A first commit that was killed leaves a binding and no head.
+    if not subdirs and before.binding is None:
+        raise NotFound(f"this state has no catalog of the channel {channel.name!r}")
     failures: list[Failure] = []
     compared = list(_each(subdirs, partial(_look, channel), failures))
     digest = _digest(channel, compared)
