@@ -3,8 +3,8 @@
 Over TLS, with every policy enforced, as on AWS: MiniStack runs the function of the distribution
 and applies its behaviors, its response headers policies and the policy of the bucket.  It caches
 nothing: for how long CloudFront would keep an answer is worked out here, by its documentation, from
-the headers of S3 and the cache policy that is deployed.  It answers 403 to a missing key whoever
-may list, see ``tests/unit/test_cdn.py``.
+the headers of S3 and the cache policy that is deployed.  It keeps invalidations and does nothing
+about them.  It answers 403 to a missing key whoever may list, see ``tests/unit/test_cdn.py``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from botocore.exceptions import ClientError
 
 from local import clients
 from local.emulator import REGION, run_emulator
-from local.stack import ROOT, deploy
+from local.stack import ROOT, STACK_NAME, deploy
+from sluice.cli.exits import Exit
+from sluice.cli.main import run
 from tests.support.cdn import Distribution, distribution_of, resolved
 from tests.support.channel import Package, conda
 from tests.support.cloudfront import seconds_kept
@@ -218,6 +220,29 @@ def test_what_else_lies_in_the_bucket_is_shown_in_a_sandbox(
     assert answer.headers["content-security-policy"] == (
         "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
     )
+
+
+def test_a_package_that_is_removed_is_invalidated(
+    channel: Channel, cdn: Distribution, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = channel.deployed.stack
+    bad = package("bad", "1.0+cpu", "linux-64")
+    channel.upload(bad)
+    channel.wait_until_it_holds(TORCH, WORDS, bad)
+    before = cdn.invalidated()
+    named = ["--stack", STACK_NAME, "--endpoint-url", stack.endpoint, "--json"]
+    ran = run(["remove", channel.url, f"linux-64/{bad.filename}", "--grace-seconds", "0", *named])
+    assert ran == Exit.FINE
+    folder = f"/{CHANNEL}/linux-64"
+    paths = [f"{folder}/bad-1.0+cpu-h0_0.conda", f"{folder}/bad-1.0%2Bcpu-h0_0.conda"]
+    (told,) = json.loads(capsys.readouterr().out)
+    (invalidation,) = told["invalidations"]
+    assert told["deleted"] == [bad.filename]
+    assert (invalidation["distribution"], invalidation["paths"]) == (cdn.id, paths)
+    assert invalidation["failure"] is None
+    assert [one for one in cdn.invalidated() if one not in before] == [paths]
+    assert cdn.ask(paths[0]).status in (403, 404)
+    channel.wait_until_it_holds(TORCH, WORDS)
 
 
 def test_a_folder_shows_its_page_and_nobody_can_list(channel: Channel, cdn: Distribution) -> None:

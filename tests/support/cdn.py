@@ -61,6 +61,16 @@ class Distribution:
         deployed = self.cloudfront.get_cache_policy_config(Id=policy)["CachePolicyConfig"]
         return {name: deployed[name] for name in ("MinTTL", "DefaultTTL", "MaxTTL")}
 
+    def invalidated(self) -> list[list[str]]:
+        """The paths of each invalidation so far."""
+        listed = self.cloudfront.list_invalidations(DistributionId=self.id)["InvalidationList"]
+        return [
+            self.cloudfront.get_invalidation(DistributionId=self.id, Id=one["Id"])["Invalidation"][
+                "InvalidationBatch"
+            ]["Paths"]["Items"]
+            for one in listed.get("Items", [])
+        ]
+
     def ask(
         self, path: str, *, method: str = "GET", over_tls: bool = True, **headers: str
     ) -> Answer:
