@@ -1,8 +1,10 @@
 """CloudFront in front of the channel bucket: what people see who have no rights at all.
 
 Over TLS, with every policy enforced, as on AWS: MiniStack runs the function of the distribution
-and applies its behaviors, its policies and the policy of the bucket.  It caches nothing, and
-answers 403 to a missing key whoever may list; those are for ``tests/unit/test_cdn.py``.
+and applies its behaviors, its response headers policies and the policy of the bucket.  It caches
+nothing: for how long CloudFront would keep an answer is worked out here, by its documentation, from
+the headers of S3 and the cache policy that is deployed.  It keeps invalidations and does nothing
+about them.  It answers 403 to a missing key whoever may list, see ``tests/unit/test_cdn.py``.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +26,12 @@ from botocore.exceptions import ClientError
 
 from local import clients
 from local.emulator import REGION, run_emulator
-from local.stack import ROOT, deploy
+from local.stack import ROOT, STACK_NAME, deploy
+from sluice.cli.exits import Exit
+from sluice.cli.main import run
 from tests.support.cdn import Distribution, distribution_of, resolved
 from tests.support.channel import Package, conda
+from tests.support.cloudfront import seconds_kept
 from tests.support.deployed import Channel, Deployed
 from tests.support.existing import switch_eventbridge_on
 
@@ -132,13 +138,125 @@ def test_files_are_kept_for_as_long_as_they_say(channel: Channel, cdn: Distribut
     }
 
 
+A_YEAR = 31_536_000
+HTML = b"<!doctype html><script>alert(document.domain)</script>"
+
+
+@pytest.mark.parametrize("suffix", [".conda", ".tar.bz2"])
+def test_an_html_upload_is_an_attachment_that_runs_nothing_and_is_not_kept_for_long(
+    channel: Channel, cdn: Distribution, suffix: str
+) -> None:
+    stack = channel.deployed.stack
+    path = f"{CHANNEL}/linux-64/evil-1.0-0{suffix}"
+    stack.s3.put_object(
+        Bucket=stack.channel_bucket,
+        Key=path,
+        Body=HTML,
+        # All that an uploader can say of an object and S3 passes on.
+        ContentType="text/html",
+        CacheControl=f"public, max-age={A_YEAR}, immutable",
+        Expires=datetime(2100, 1, 1, tzinfo=UTC),
+        ContentDisposition="inline",
+        ContentLanguage="de",
+        WebsiteRedirectLocation="https://evil.example/",
+        Metadata={"content-security-policy": "default-src *"},
+    )
+    answer = cdn.ask(f"/{path}")
+    assert (answer.status, answer.body) == (200, HTML)
+    decided = {
+        name: answer.headers.get(name)
+        for name in (
+            *("content-security-policy", "content-disposition", "x-content-type-options"),
+            *("x-frame-options", "cache-control", "location"),
+        )
+    }
+    assert decided == {
+        "content-security-policy": "default-src 'none'; sandbox",
+        "content-disposition": "attachment",
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+        "cache-control": "no-cache",
+        "location": None,
+    }
+    stored = stack.s3.head_object(Bucket=stack.channel_bucket, Key=path)
+    received = stored["ResponseMetadata"]["HTTPHeaders"]
+    assert received["cache-control"] == f"public, max-age={A_YEAR}, immutable"
+    assert seconds_kept(cdn.ttls(f"/{path}"), received) == 3600
+
+
+def test_a_path_that_is_written_in_another_way_is_no_way_around(
+    channel: Channel, cdn: Distribution
+) -> None:
+    stack = channel.deployed.stack
+    stack.s3.put_object(
+        Bucket=stack.channel_bucket,
+        Key=f"{CHANNEL}/linux-64/evil-2.0-0.conda",
+        Body=HTML,
+        ContentType="text/html",
+    )
+    for name in ("evil-2.0-0.%63onda", "evil-2.0-0%2Econda", "%65vil-2.0-0.conda?x=/index.html"):
+        answer = cdn.ask(f"/{CHANNEL}/linux-64/{name}")
+        policy = answer.headers["content-security-policy"].split("; ")
+        assert {"default-src 'none'", "sandbox"} <= set(policy), name
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        (f"{CHANNEL}/evil.html", "text/html"),
+        (f"{CHANNEL}/linux-64/evil.svg", "image/svg+xml"),
+        (f"{CHANNEL}/noarch/evil.xml", "application/xhtml+xml"),
+        (f"{CHANNEL}/noarch/evil.zst", "text/html"),
+    ],
+)
+def test_what_else_lies_in_the_bucket_is_shown_in_a_sandbox(
+    channel: Channel, cdn: Distribution, path: str, kind: str
+) -> None:
+    stack = channel.deployed.stack
+    stack.s3.put_object(Bucket=stack.channel_bucket, Key=path, Body=HTML, ContentType=kind)
+    answer = cdn.ask(f"/{path}")
+    assert (answer.status, answer.headers["content-type"]) == (200, kind)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-security-policy"] == (
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
+    )
+
+
+def test_a_package_that_is_removed_is_invalidated(
+    channel: Channel, cdn: Distribution, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = channel.deployed.stack
+    bad = package("bad", "1.0+cpu", "linux-64")
+    channel.upload(bad)
+    channel.wait_until_it_holds(TORCH, WORDS, bad)
+    before = cdn.invalidated()
+    named = ["--stack", STACK_NAME, "--endpoint-url", stack.endpoint, "--json"]
+    ran = run(["remove", channel.url, f"linux-64/{bad.filename}", "--grace-seconds", "0", *named])
+    assert ran == Exit.FINE
+    folder = f"/{CHANNEL}/linux-64"
+    paths = [f"{folder}/bad-1.0+cpu-h0_0.conda", f"{folder}/bad-1.0%2Bcpu-h0_0.conda"]
+    (told,) = json.loads(capsys.readouterr().out)
+    (invalidation,) = told["invalidations"]
+    assert told["deleted"] == [bad.filename]
+    assert (invalidation["distribution"], invalidation["paths"]) == (cdn.id, paths)
+    assert invalidation["failure"] is None
+    assert [one for one in cdn.invalidated() if one not in before] == [paths]
+    assert cdn.ask(paths[0]).status in (403, 404)
+    channel.wait_until_it_holds(TORCH, WORDS)
+
+
 def test_a_folder_shows_its_page_and_nobody_can_list(channel: Channel, cdn: Distribution) -> None:
     stack = channel.deployed.stack
     key = f"{CHANNEL}/index.html"
     stack.s3.put_object(
         Bucket=stack.channel_bucket, Key=key, Body=b"<title>team", ContentType="text/html"
     )
-    assert cdn.ask(f"/{CHANNEL}/").body == b"<title>team"
+    for page in (f"/{CHANNEL}/", f"/{key}"):
+        answer = cdn.ask(page)
+        assert answer.body == b"<title>team"
+        policy = answer.headers["content-security-policy"].split("; ")
+        assert "script-src 'unsafe-inline'" in policy  # the page itself has the stricter one
+        assert {"default-src 'none'", "frame-ancestors 'none'"} <= set(policy)
     for path in ("/", "/?list-type=2", f"/?list-type=2&prefix={CHANNEL}/", "/?versions", "//"):
         answer = cdn.ask(path)
         assert answer.status in (403, 404), path

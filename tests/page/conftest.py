@@ -11,6 +11,7 @@ from playwright.sync_api import Browser
 
 from tests.support import browser as chromium
 from tests.support.browser import Watched
+from tests.support.cloudfront import headers_of_template
 from tests.support.web import Site, served
 
 Open = Callable[..., Watched]
@@ -37,7 +38,8 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def site(folder: Path) -> Iterator[Site]:
-    with served(folder) as running:
+    # The CDN's headers restrict further what the page may do; without them it can do all the more.
+    with served(folder, headers=headers_of_template) as running:
         yield running
 
 

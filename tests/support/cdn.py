@@ -11,10 +11,15 @@ from dataclasses import dataclass
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import boto3
+
 from local import clients
+from local.emulator import CREDENTIALS, REGION
 from local.stack import STACK_NAME, Stack
+from tests.support.cloudfront import behavior_of
 
 _NOT_OURS = ("connection", "content-length", "date", "server", "transfer-encoding")
 """Headers that the server which answers writes itself."""
@@ -40,6 +45,31 @@ class Distribution:
     domain: str
     url: str
     """As people are told it."""
+    cloudfront: Any
+    """A client of boto3, for what the distribution is deployed with."""
+
+    @property
+    def id(self) -> str:
+        """By which CloudFront knows it."""
+        return self.arn.rpartition("/")[2]
+
+    def ttls(self, path: str) -> dict[str, int]:
+        """MinTTL, DefaultTTL and MaxTTL of the cache policy that is deployed for a path."""
+        found = self.cloudfront.get_distribution_config(Id=self.id)["DistributionConfig"]
+        config = {**found, "CacheBehaviors": found["CacheBehaviors"]["Items"]}
+        policy = behavior_of(config, path)["CachePolicyId"]
+        deployed = self.cloudfront.get_cache_policy_config(Id=policy)["CachePolicyConfig"]
+        return {name: deployed[name] for name in ("MinTTL", "DefaultTTL", "MaxTTL")}
+
+    def invalidated(self) -> list[list[str]]:
+        """The paths of each invalidation so far."""
+        listed = self.cloudfront.list_invalidations(DistributionId=self.id)["InvalidationList"]
+        return [
+            self.cloudfront.get_invalidation(DistributionId=self.id, Id=one["Id"])["Invalidation"][
+                "InvalidationBatch"
+            ]["Paths"]["Items"]
+            for one in listed.get("Items", [])
+        ]
 
     def ask(
         self, path: str, *, method: str = "GET", over_tls: bool = True, **headers: str
@@ -72,6 +102,14 @@ def distribution_of(stack: Stack) -> Distribution:
         outputs["DistributionArn"],
         outputs["DistributionDomainName"],
         outputs["ChannelUrl"],
+        boto3.client(
+            "cloudfront",
+            endpoint_url=stack.endpoint,
+            verify=str(stack.ca_bundle),
+            region_name=REGION,
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        ),
     )
 
 

@@ -99,6 +99,6 @@ def with_clients(aws: Aws, **clients: Any) -> Aws:
     return aws
 
 
-def stack_of(aws: Aws, queues: Mapping[str, str] | None = None) -> Stack:
-    """The stack as it is found."""
-    return Stack(aws=aws, name="sluice", outputs=outputs_of(queues or {}), parameters=PARAMETERS)
+def stack_of(aws: Aws, outputs: Mapping[str, str] | None = None) -> Stack:
+    """The stack as it is found, with outputs that not every one has."""
+    return Stack(aws=aws, name="sluice", outputs=outputs_of(outputs or {}), parameters=PARAMETERS)

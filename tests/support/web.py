@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,11 +21,15 @@ class Site:
     """Paths that were there, in the order of the answers."""
 
 
+def _none(_path: str) -> Mapping[str, str]:
+    return {}
+
+
 @contextmanager
-def served(folder: Path) -> Iterator[Site]:
-    """Serve a folder while the context lasts."""
+def served(folder: Path, *, headers: Callable[[str], Mapping[str, str]] = _none) -> Iterator[Site]:
+    """Serve a folder while the context lasts; ``headers`` tells what to add for a path."""
     site = Site("")
-    handler = partial(_Handler, site, directory=str(folder))
+    handler = partial(_Handler, site, headers, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         site.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever)
@@ -40,14 +44,26 @@ def served(folder: Path) -> Iterator[Site]:
 class _Handler(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def __init__(self, site: Site, *arguments: Any, **named: Any) -> None:
+    def __init__(
+        self,
+        site: Site,
+        headers: Callable[[str], Mapping[str, str]],
+        *arguments: Any,
+        **named: Any,
+    ) -> None:
         self._site = site
+        self._added = headers
         super().__init__(*arguments, **named)
 
     def send_response(self, code: int, message: str | None = None) -> None:
         if code == 200:
             self._site.answered.append(self.path)
         super().send_response(code, message)
+
+    def end_headers(self) -> None:
+        for name, value in self._added(self.path.partition("?")[0]).items():
+            self.send_header(name, value)
+        super().end_headers()
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from fnmatch import fnmatchcase
+from collections.abc import Mapping
+from email.utils import formatdate
 from typing import Any
 
 import pytest
 
 from local.emulator import NODE
-from sluice.headers import SHARD
+from sluice.channelwide import page
+from sluice.headers import SHARD, of_index
 from sluice.keys import PACKAGE_SUFFIXES
 from sluice.publish.outputs import ALL
+from sluice.store import Headers
+from tests.support.cloudfront import behavior_of, headers_of_template, seconds_kept
 from tests.support.template import CHANNEL, RESOURCES, ROOT, TEMPLATE, of_type, properties
 
 CDN = [name for name, one in RESOURCES.items() if one["Type"].startswith("AWS::CloudFront::")]
@@ -24,11 +28,25 @@ ARN = {"Sub": "arn:${AWS::Partition}:cloudfront::${AWS::AccountId}:distribution/
 A_YEAR = 31_536_000
 
 
-def behavior(path: str) -> dict[str, Any]:
-    """What CloudFront goes by for a path: the first whose pattern fits."""
-    fitting = [one for one in CONFIG["CacheBehaviors"] if fnmatchcase(path, one["PathPattern"])]
-    found: dict[str, Any] = (fitting or [CONFIG["DefaultCacheBehavior"]])[0]
-    return found
+PACKAGES = [f"/team/linux-64/a-1-0{suffix}" for suffix in PACKAGE_SUFFIXES]
+DIGEST = "ab" * 32
+
+
+def behavior(path: str) -> Mapping[str, Any]:
+    """The behavior that CloudFront applies to a path."""
+    return behavior_of(CONFIG, path)
+
+
+def cached(path: str, received: Mapping[str, str], **parameters: int) -> int:
+    """For how many seconds CloudFront keeps an answer of S3; parameters as given, or by default."""
+    policy = properties(behavior(path)["CachePolicyId"]["Ref"])["CachePolicyConfig"]
+    defaults = {name: one["Default"] for name, one in TEMPLATE["Parameters"].items()}
+    given = {**defaults, **parameters}
+    ttls = {
+        name: given[policy[name]["Ref"]] if isinstance(policy[name], dict) else policy[name]
+        for name in ("MinTTL", "DefaultTTL", "MaxTTL")
+    }
+    return seconds_kept(ttls, received)
 
 
 def shown_to_the_cdn() -> list[dict[str, Any]]:
@@ -143,15 +161,130 @@ def test_only_reading_and_only_over_tls() -> None:
 # --- what is kept -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-def test_files_are_kept_for_as_long_as_their_cache_control_says(policy: str) -> None:
-    config = properties(policy)["CachePolicyConfig"]
-    # A minimum would overrule no-cache, a lower maximum the year of shards.
-    assert config["MinTTL"] == 0
-    assert config["MaxTTL"] == A_YEAR
-    assert f"max-age={A_YEAR}," in str(SHARD.cache_control)
-    # Packages say nothing; where one is overwritten, its index must not be ahead of it for long.
-    assert config["DefaultTTL"] == {"Ref": "IndexCacheMaxAge"}
+@pytest.mark.parametrize(
+    ("path", "headers", "seconds"),
+    [
+        (f"/team/linux-64/shards/{DIGEST}.msgpack.zst", SHARD, A_YEAR),
+        ("/team/linux-64/repodata.json", of_index("repodata.json", 5), 5),
+        ("/team/linux-64/repodata.json.zst", of_index("repodata.json.zst", 5), 5),
+        ("/team/linux-64/repodata.json.bz2", of_index("repodata.json.bz2", 86400), 86400),
+        ("/team/page.json.gz", of_index("page.json.gz", 5), 5),
+        ("/team/index.html", of_index("index.html", 5), 5),
+        ("/team/", of_index("index.html", 5), 5),
+    ],
+)
+def test_index_files_are_kept_for_as_long_as_their_cache_control_says(
+    path: str, headers: Headers, seconds: int
+) -> None:
+    assert cached(path, {"cache-control": str(headers.cache_control)}) == seconds
+    # Somebody's file without one: as long as an index file.
+    assert cached(path, {}, IndexCacheMaxAge=7) == 7
+
+
+@pytest.mark.parametrize("path", PACKAGES)
+@pytest.mark.parametrize(
+    "received",
+    [
+        {"cache-control": f"public, max-age={A_YEAR}, immutable"},
+        {"cache-control": f"max-age=0, s-maxage={A_YEAR}"},
+        {"expires": formatdate(4_102_444_800, usegmt=True), "date": formatdate(0, usegmt=True)},
+    ],
+    ids=["max-age", "s-maxage", "Expires"],
+)
+def test_no_uploader_has_a_package_kept_for_longer_than_the_stack_says(
+    path: str, received: Mapping[str, str]
+) -> None:
+    assert cached(path, received) == 3600
+    assert cached(path, received, PackageCacheMaxAge=60) == 60
+
+
+@pytest.mark.parametrize("path", PACKAGES)
+def test_a_package_without_cache_control_is_kept_for_a_minute(path: str) -> None:
+    # It may be overwritten, and its index must not be ahead of it for long.
+    assert cached(path, {}, IndexCacheMaxAge=86400) == 60
+    assert cached(path, {"cache-control": "max-age=5"}) == 5
+    assert cached(path, {"cache-control": "no-store"}) == 0
+
+
+def test_cloudfront_takes_every_package_cache_max_age_that_may_be_given() -> None:
+    parameter = TEMPLATE["Parameters"]["PackageCacheMaxAge"]
+    ttls = properties("PackageCachePolicy")["CachePolicyConfig"]
+    # InvalidTTLOrder otherwise.
+    assert ttls["MinTTL"] <= ttls["DefaultTTL"] <= parameter["MinValue"] < parameter["MaxValue"]
+
+
+# --- no upload runs script ----------------------------------------------------------------
+
+SANDBOX = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "frame-ancestors 'none'; sandbox",
+    "referrer-policy": "no-referrer",
+    "strict-transport-security": f"max-age={A_YEAR}",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
+
+@pytest.mark.parametrize(
+    "path", [*PACKAGES, "/a-1-0.conda", "/team/x/y/z.conda", "/.conda", "/team/index.html.conda"]
+)
+def test_a_package_is_a_download_whatever_its_uploader_says(path: str) -> None:
+    assert headers_of_template(path) == SANDBOX | {
+        "content-security-policy": "default-src 'none'; sandbox",
+        "content-disposition": "attachment",
+        "cache-control": "no-cache",
+    }
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(f"/team/linux-64/{name}" for name in ALL if name != "index.html"),
+        f"/team/linux-64/shards/{DIGEST}.msgpack.zst",
+        "/team/sluice.toml",
+        "/team/evil.html",
+        "/team/evil.CONDA",
+        "/team/INDEX.HTML",
+        "/team/index.htm",
+        "/team",
+        # What a decoder would take for another file.
+        "/team/linux-64/evil-1.0-0.%63onda",
+        "/team/linux-64/index%2Ehtml",
+    ],
+)
+def test_everything_else_is_shown_in_a_sandbox(path: str) -> None:
+    assert headers_of_template(path) == SANDBOX
+
+
+@pytest.mark.parametrize("path", ["/", "/index.html", "/team/", "/team/index.html", "//"])
+def test_a_page_runs_its_own_script_and_loads_none(path: str) -> None:
+    found = headers_of_template(path)
+    policy = found.pop("content-security-policy")
+    assert found == {name: SANDBOX[name] for name in found}
+    assert len(found) == len(SANDBOX) - 1
+    assert policy.split("; ") == [
+        "default-src 'none'",
+        "script-src 'unsafe-inline'",
+        "style-src 'unsafe-inline'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ]
+    # No hash: it would be that of one release's page.  The page itself has it.
+    (own,) = re.findall(rb'http-equiv="Content-Security-Policy" content="([^"]*)"', page.render())
+    assert re.search(rb"script-src 'sha256-[^']+'; ", own)
+
+
+def test_the_policy_of_publishers_lets_them_write_nothing_but_downloads() -> None:
+    readme = (ROOT / "README.md").read_text()
+    (block,) = re.findall(r"```json\n([^`]*s3:PutObject[^`]*)```", readme)
+    resources = json.loads(block)["Statement"][0]["Resource"]
+    assert resources
+    for resource in resources:
+        path = resource.removeprefix("arn:aws:s3:::my-bucket").replace("*", "anything")
+        assert headers_of_template(path)["content-disposition"] == "attachment"
 
 
 def test_no_error_is_made_into_another() -> None:
@@ -167,6 +300,8 @@ def test_what_is_compressed_already_is_not_compressed_again(name: str) -> None:
     packed = name.endswith((".zst", ".bz2", ".gz", ".conda"))
     assert found["Compress"] == (not packed)
     wanted = "PackedCachePolicy" if packed else "CompressibleCachePolicy"
+    if name.endswith(PACKAGE_SUFFIXES):
+        wanted = "PackageCachePolicy"
     assert found["CachePolicyId"] == {"Ref": wanted}
     key = properties(wanted)["CachePolicyConfig"]["ParametersInCacheKeyAndForwardedToOrigin"]
     # One version of it in the cache, not one for each Accept-Encoding.

@@ -49,6 +49,7 @@ def test_parameters_have_the_documented_defaults() -> None:
         "KmsKeyArn": "",
         "DebounceSeconds": 10,
         "IndexCacheMaxAge": 60,
+        "PackageCacheMaxAge": 3600,
         "TrustUploaderDigests": "true",
         "Runtime": "python3.13",
         "Architecture": "arm64",

@@ -100,7 +100,7 @@ MARKS_MAX = 1000
 RECONCILE_SILENCE_SECONDS_MAX = 45 * 60
 """For which whoever follows a run waits for its next step: one that fails is tried five times."""
 
-# --- S3 and SQS ---------------------------------------------------------------------------
+# --- AWS ----------------------------------------------------------------------------------
 ATTEMPTS_MAX = 4
 """Of one request, by the SDK; then the queue retries the whole message."""
 RETRY_WAIT_SECONDS_MAX = 20
@@ -125,6 +125,10 @@ PARTS_AT_ONCE = 4
 """Of one upload; a connection to S3 carries less than a function's network does."""
 KEYS_PER_DELETE_MAX = 1000
 """What S3's DeleteObjects takes."""
+INVALIDATION_PATHS_MAX = 3000
+"""Paths of one CloudFront invalidation: so many, without wildcards, may be in progress for a
+distribution at a time.
+https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/InvalidationLimits.html"""
 REQUESTS_REMEMBERED_MAX = 1000
 """Merges that one execution environment of extract has asked for, and need not ask for again."""
 MESSAGES_PER_BATCH_MAX = 10

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from sluice.cli.exits import Exit
 from sluice.cli.main import run
@@ -16,6 +18,7 @@ from sluice.operate.channel import Channel
 from sluice.operate.opening import Opener
 from sluice.store import ObjectStore
 from tests.support.channel import conda
+from tests.support.fake_stack import stack_of, with_clients
 from tests.support.operated import opened
 from tests.support.staged import A, B, C, World
 
@@ -156,6 +159,82 @@ def test_remove_deletes(world: World, told: Told) -> None:
     assert told() == f"linux-64/{A} is deleted\n"
     assert world.subdir.public(A) not in world.channel.objects
     assert A not in world.entries()
+
+
+class FakeCloudFront:
+    """Takes invalidations, or refuses them."""
+
+    def __init__(self, *, refuses: bool) -> None:
+        self._refuses = refuses
+
+    def create_invalidation(self, **_request: Any) -> dict[str, Any]:
+        if self._refuses:
+            told: Any = {"Code": "AccessDenied", "Message": "not authorized"}
+            raise ClientError({"Error": told}, "CreateInvalidation")
+        return {"Invalidation": {"Id": "I2J0I21PCUYOIK"}}
+
+
+@pytest.fixture
+def behind_a_cdn(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeCloudFront], None]:
+    """Put the channel of the world behind a distribution."""
+
+    def put(cloudfront: FakeCloudFront) -> None:
+        aws = with_clients(Aws(region="us-east-1"), cloudfront=cloudfront)
+        stack = stack_of(aws, {"DistributionArn": "arn:aws:cloudfront::1:distribution/EDF"})
+
+        def channel(_opener: Opener, _address: Address) -> Channel:
+            return replace(opened(world), merges=None, stack=stack)
+
+        monkeypatch.setattr(Opener, "channel", channel)
+
+    return put
+
+
+def test_remove_tells_what_is_invalidated_on_the_cdn(
+    told: Told, behind_a_cdn: Callable[[FakeCloudFront], None]
+) -> None:
+    behind_a_cdn(FakeCloudFront(refuses=False))
+    assert run(["remove", CHANNEL, A, "--grace-seconds", "0"]) == Exit.FINE
+    assert told() == (
+        f"linux-64/{A} is deleted\n1 path invalidated on the CDN, by invalidation I2J0I21PCUYOIK\n"
+    )
+
+
+def test_remove_tells_the_command_where_it_may_not_invalidate(
+    told: Told,
+    behind_a_cdn: Callable[[FakeCloudFront], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    behind_a_cdn(FakeCloudFront(refuses=True))
+    failure = (
+        "An error occurred (AccessDenied) when calling the CreateInvalidation operation: "
+        "not authorized"
+    )
+    command = (
+        "aws cloudfront create-invalidation --distribution-id EDF --paths "
+        f"/Conda/Default/linux-64/{A}"
+    )
+    monkeypatch.setenv("COLUMNS", "40")  # which breaks what is read, and not what is copied
+    assert run(["remove", CHANNEL, A, "--grace-seconds", "0"]) == Exit.DIFFERENT
+    shown = told()
+    assert " ".join(shown.split()) == (
+        f"linux-64/{A} is deleted "
+        f"Not invalidated on the CDN, which may go on serving it: {failure} "
+        f"To invalidate it, run: {command}"
+    )
+    assert f"\n  {command}\n" in shown
+    assert run(["remove", CHANNEL, B, "--grace-seconds", "0", "--json"]) == Exit.DIFFERENT
+    (one,) = json.loads(told())
+    assert one["deleted"] == [B]
+    assert one["invalidations"] == [
+        {
+            "distribution": "EDF",
+            "paths": [f"/Conda/Default/linux-64/{B}"],
+            "id": None,
+            "failure": failure,
+            "command": command.replace(A, B),
+        }
+    ]
 
 
 def test_a_snapshot_tells_what_it_holds(world: World, told: Told) -> None:

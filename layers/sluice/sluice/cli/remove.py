@@ -8,6 +8,7 @@ from rich.text import Text
 from sluice.cli import words
 from sluice.cli.exits import Exit
 from sluice.cli.options import DEFAULTS, Options
+from sluice.operate.cdn import Invalidation
 from sluice.operate.remove import GRACE_SECONDS, REASON, Removal, locate
 from sluice.operate.remove import remove as take_away
 
@@ -22,7 +23,8 @@ def remove(
 ) -> Exit:
     """Delete packages, each out of the index first, so that no client meets a 404.
 
-    Exits with 1 where one was uploaded again meanwhile: that one is left.
+    Where the stack has a CDN, they are invalidated there, too. Exits with 1 where that fails, with
+    the command to run, or where a package was uploaded again meanwhile: that one is left.
 
     Parameters
     ----------
@@ -45,7 +47,9 @@ def remove(
         )
         done.append(take_away(opened, subdir, files, reason=reason, grace_seconds=grace_seconds))
     options.output.tell(done, _render)
-    return Exit.DIFFERENT if any(one.overwritten for one in done) else Exit.FINE
+    left = any(one.overwritten for one in done)
+    failed = any(each.failure for one in done for each in one.invalidations)
+    return Exit.DIFFERENT if left or failed else Exit.FINE
 
 
 def _render(done: list[Removal]) -> RenderableType:
@@ -57,4 +61,20 @@ def _render(done: list[Removal]) -> RenderableType:
             Text(f"{one.subdir}/{words.cell(file)} was uploaded again: it is left", style="yellow")
             for file in one.overwritten
         ]
+        lines += [line for each in one.invalidations for line in _render_invalidation(each)]
     return Group(*lines)
+
+
+def _render_invalidation(one: Invalidation) -> list[Text]:
+    if one.id is not None:
+        paths = words.counted(len(one.paths), "path")
+        return [Text(f"{paths} invalidated on the CDN, by invalidation {one.id}")]
+    return [
+        Text(
+            f"Not invalidated on the CDN, which may go on serving it: {words.cell(one.failure)}",
+            "yellow",
+        ),
+        Text("To invalidate it, run:"),
+        # In one line, however narrow the terminal is, for it is copied.
+        Text(f"  {one.command}", no_wrap=True, overflow="ignore"),
+    ]

@@ -7,10 +7,11 @@ endpoints: this asks botocore's session, which knows all of them.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -43,6 +44,19 @@ FAILURES = (BotoCoreError, ClientError)
 """What the clients raise."""
 
 
+class CloudFrontClient(Protocol):
+    """What is used of boto3's client; the stubs of boto3 for it are not installed."""
+
+    def create_invalidation(
+        self,
+        *,
+        DistributionId: str,  # noqa: N803 - AWS's
+        InvalidationBatch: Mapping[str, Any],  # noqa: N803 - AWS's
+    ) -> Mapping[str, Any]:
+        """See boto3."""
+        ...
+
+
 @dataclass(frozen=True)
 class Aws:
     """Makes what talks to it; whatever is ``None`` comes from the SDKs' variables and files."""
@@ -67,6 +81,12 @@ class Aws:
     def cloudformation(self) -> CloudFormationClient:
         """Tells of stacks."""
         client: CloudFormationClient = self._client("cloudformation")
+        return client
+
+    @cached_property
+    def cloudfront(self) -> CloudFrontClient:
+        """CloudFront."""
+        client: CloudFrontClient = self._client("cloudfront")
         return client
 
     @cached_property

@@ -3,6 +3,7 @@
 An index that names a file which is not there fails installations.  So the file leaves the index
 first, as a pin; when that is published, and what clients may still hold has had time to grow old,
 the object is deleted.  The merge that meets its removal drops the pin: nothing is left of either.
+A CDN in front of the channel may have cached the file, so it is invalidated there after that.
 
 It may end anywhere and be begun again: what is pinned stays so, and is then deleted.
 """
@@ -20,6 +21,7 @@ from sluice.errors import Misused, NotFound
 from sluice.identity import Identity
 from sluice.keys import PACKAGE_SUFFIXES, Subdir, is_subdir
 from sluice.operate.amend import send_for_merge
+from sluice.operate.cdn import Invalidation, invalidate
 from sluice.operate.channel import Channel
 from sluice.operate.here import merge_here
 from sluice.operate.pins import pin
@@ -44,6 +46,8 @@ class Removal(msgspec.Struct, frozen=True, kw_only=True):
     """Files that had been deleted already."""
     overwritten: list[str]
     """Files that were uploaded again meanwhile: they are left, and come back into the index."""
+    invalidations: list[Invalidation] = []
+    """On the distribution of the stack; none where there is none."""
 
 
 def locate(channel: Channel, packages: Iterable[str]) -> dict[Subdir, list[str]]:
@@ -82,6 +86,9 @@ def remove(
 ) -> Removal:
     """Take packages out of the index, wait until clients know, and delete them.
 
+    What the distribution of the channel's stack has cached of them is invalidated. Where that is
+    not allowed or fails, the result says so and has the command to run.
+
     ``grace_seconds``: how long clients may go by an index that they have, see
     ``IndexCacheMaxAge``.  Raises ``NotFound`` before anything is done where one is not there, and
     ``Unavailable``, after which it can be begun again.
@@ -108,6 +115,9 @@ def remove(
             channel.public.delete([subdir.public(file)])
             deleted.append(file)
     gone = sorted(set(files) - kept.identities.keys())
+    # All of them: those gone before may be cached still, those uploaded again in their old form.
+    keys = [subdir.public(file) for file in sorted(set(files))]
+    invalidations = invalidate(channel.stack, keys, unique=channel.unique)
     _tell(channel, subdir, [*deleted, *gone])
     return Removal(
         subdir=subdir.name,
@@ -115,6 +125,7 @@ def remove(
         deleted=deleted,
         gone=gone,
         overwritten=overwritten,
+        invalidations=invalidations,
     )
 
 

@@ -58,6 +58,12 @@ class Stack:
         return self.output("StateBucketName")
 
     @property
+    def distribution(self) -> str | None:
+        """ID of the distribution in front of the channel bucket; ``None`` with ``Cdn=none``."""
+        arn = self.outputs.get("DistributionArn")
+        return arn.rpartition("/")[2] if arn else None
+
+    @property
     def debounce_seconds(self) -> int:
         """Within which uploads share a merge."""
         return int(self.parameter("DebounceSeconds"))
