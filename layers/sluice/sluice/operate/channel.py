@@ -9,6 +9,7 @@ from sluice.concurrency import Gather
 from sluice.config import DEFAULT, ChannelConfig
 from sluice.fifo import FifoQueue
 from sluice.keys import Subdir
+from sluice.operate.probed import ProbedBuckets
 from sluice.operate.stack import Stack
 from sluice.store import ObjectStore
 
@@ -40,6 +41,8 @@ class Channel:
     """Of what the channel's configuration does not say."""
     stack: Stack | None = None
     """What indexes it, where that is known."""
+    probed: ProbedBuckets | None = None
+    """What finds out how the server does conditional writes; ``None``: as AWS does."""
 
     def subdir(self, name: str) -> Subdir:
         """One of its subdirs, there or not."""
