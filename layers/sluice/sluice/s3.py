@@ -66,6 +66,8 @@ class WriteAttempt:
     """What a server answered to one conditional write, after retries."""
 
     status: int
+    code: str
+    """S3's own, of an error; empty where it gives none."""
     summary: str
     """Operation, object, status, and S3's code and message where it refuses: for people."""
     etag: ETag | None
@@ -206,11 +208,11 @@ class S3Store:
                 answer = self._put_conditionally(key, body, headers, condition)
                 etag = answer.headers.get("ETag")
         except _PartsRefused as refused:
-            return WriteAttempt(refused.status, str(refused), None)
+            return WriteAttempt(refused.answer.status, refused.answer.code, str(refused), None)
         except _FAILED as error:
             raise self._unavailable(operation, key, error) from error
         summary = f"{operation} {self._url(key)}: {answer.refusal}"
-        return WriteAttempt(answer.status, summary, ETag(etag) if etag else None)
+        return WriteAttempt(answer.status, answer.code, summary, ETag(etag) if etag else None)
 
     def delete(self, keys: Sequence[str]) -> None:
         """See ``ObjectStore.delete``."""
@@ -431,7 +433,7 @@ class S3Store:
             raise self._unavailable(request.operation, name, error) from error
 
     def _parts_refused(self, operation: str, key: str, answer: Answer) -> _PartsRefused:
-        return _PartsRefused(f"{operation} {self._url(key)}: {answer.refusal}", answer.status)
+        return _PartsRefused(f"{operation} {self._url(key)}: {answer.refusal}", answer)
 
     def _unavailable(self, operation: str, key: str, reason: object) -> Unavailable:
         return Unavailable(f"{operation} {self._url(key)}: {reason}")
@@ -443,9 +445,9 @@ class S3Store:
 class _PartsRefused(Unavailable):
     """A server does not take an upload in parts, or one of them."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, answer: Answer) -> None:
         super().__init__(message)
-        self.status = status
+        self.answer = answer
 
 
 class _Checksum(Protocol):

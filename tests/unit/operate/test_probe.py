@@ -140,7 +140,7 @@ def test_a_server_that_falls_silent_is_never_misjudged(
         try:
             finding = probe_of(client).everything()
         except Unavailable as unavailable:
-            assert "a trial of conditional writes in " + PLACE in str(unavailable)  # noqa: PT017
+            assert f"a trial of conditional writes in {PLACE}" in str(unavailable)  # noqa: PT017
         except Unsupported:
             assert kind in UNUSABLE
             break
@@ -171,10 +171,18 @@ def test_missing_rights_are_no_finding_and_are_named(running: Mapping[str, S3Ser
     with pytest.raises(Unavailable) as raised:
         probe_of(client).everything()
     assert str(raised.value) == (
-        "PutObject s3://trials/trial-0: status 403 AccessDenied Forbidden: the credentials need "
-        "the right to read, write and delete it "
-        f"(a trial of conditional writes in {PLACE}; nothing of the channel was changed)"
+        "PutObject s3://trials/trial-0: status 403 AccessDenied Forbidden (the credentials need "
+        "the right to read, write and delete it). "
+        f"This was a trial of conditional writes in {PLACE}; nothing of the channel was changed"
     )
+
+
+def test_a_wrong_secret_is_no_finding_and_not_taken_for_missing_rights(
+    running: Mapping[str, S3Server],
+) -> None:
+    client = answering(running, error(403, "SignatureDoesNotMatch"))
+    with pytest.raises(Unavailable, match=r"SignatureDoesNotMatch Forbidden\. This was a trial"):
+        probe_of(client).everything()
 
 
 def test_a_bucket_that_is_missing_is_no_finding(running: Mapping[str, S3Server]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from time import sleep
 from typing import Any
 
 import pytest
@@ -186,9 +187,17 @@ def test_a_channel_is_indexed_and_indexed_again_and_one_more(
 def test_nothing_is_indexed_on_a_server_that_cannot_be_used(place: Place, kind: str) -> None:
     place.upload("alpha")
     packages = place.keys(place.bucket)
+
+    def delay(request: AWSPreparedRequest, send: Send) -> AWSResponse:
+        """Have the channel's bucket still be tried when the state's has been refused."""
+        if f"/{place.bucket}/" in request.url:
+            sleep(0.02)
+        return send(request)
+
     for _ in range(3):
+        slow = aws_of(place.server, through(client_of(place.server), delay))
         with pytest.raises(Unsupported, match=UNUSABLE[kind].complaint):
-            index(place.open())
+            index(place.open(slow))
     assert (place.keys(place.bucket), place.keys(place.state_bucket)) == (packages, [])
 
 

@@ -25,6 +25,7 @@ from sluice.store import ETag, Headers, StoredObject
 _HEADERS = Headers("application/json", metadata={"sluice-probe": "1"})
 _NOT_DONE_FROM = 300
 _NO_RIGHTS = frozenset({401, 403})
+_RIGHTS = "the credentials need the right to read, write and delete it"
 _CONFLICT = 409
 _PRECONDITION_FAILED = 412
 _REFUSALS = frozenset({400, 404, 405, _PRECONDITION_FAILED, 501})
@@ -106,8 +107,8 @@ class Probe:
             trial.delete()
         except Unavailable as error:
             raise Unavailable(
-                f"{error} (a trial of conditional writes in {self.place}; nothing of the channel "
-                "was changed)"
+                f"{error}. This was a trial of conditional writes in {self.place}; nothing of the "
+                "channel was changed"
             ) from error
         return found
 
@@ -220,9 +221,8 @@ class _TrialObject:
             if answer is None:  # none came, and the object is there
                 return True
             if answer.status in _NO_RIGHTS:
-                raise Unavailable(
-                    f"{answer.summary}: the credentials need the right to read, write and delete it"
-                )
+                hint = f" ({_RIGHTS})" if answer.code == "AccessDenied" else ""
+                raise Unavailable(answer.summary + hint)
             self.may_exist = True
             if answer.etag and answer.status < _NOT_DONE_FROM and not in_parts:
                 self._body, self.etag = body, answer.etag

@@ -8,6 +8,7 @@ named by mistake least of all.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
@@ -17,7 +18,7 @@ import msgspec
 from sluice import headers, keys
 from sluice.concurrency import Gather, Started
 from sluice.conditional_writes import ConditionalWrites, IfMatchForm
-from sluice.errors import TooNew
+from sluice.errors import SluiceError, TooNew
 from sluice.operate.probe import Probe
 from sluice.parsing import UNDECODABLE
 from sluice.store import ObjectStore
@@ -180,7 +181,13 @@ class ProbedBuckets:
         known = gather.start(self.public.find) if self.public is not self.state else None
 
         def wait() -> None:
-            has_changed = checked()
+            try:
+                has_changed = checked()
+            except SluiceError:
+                if known:
+                    with suppress(SluiceError):  # the first error is enough, but a trial has to end
+                        known()
+                raise
             if known:
                 known()
                 if has_changed:
