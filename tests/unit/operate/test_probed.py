@@ -15,7 +15,7 @@ from benchmarks.s3.process import S3Server
 from sluice.conditional_writes import ConditionalWrites, IfMatchForm
 from sluice.errors import TooNew, Unsupported
 from sluice.headers import PRIVATE_JSON
-from sluice.keys import probe_record
+from sluice.keys import Subdir, probe_record
 from sluice.limits import MIB
 from sluice.operate.address import Address
 from sluice.operate.aws import Aws
@@ -23,6 +23,7 @@ from sluice.operate.channel import Channel
 from sluice.operate.index import index
 from sluice.operate.opening import Opener
 from sluice.operate.probed import ProbeRecords
+from sluice.operate.rollback import rollback
 from sluice.operate.verify import verify
 from sluice.s3client import Send
 from sluice.store import ETag, ObjectStore
@@ -164,7 +165,7 @@ def test_nothing_is_written_under_a_condition_where_the_server_cannot_be_used(
 
 
 @pytest.mark.parametrize("kind", USABLE)
-def test_a_channel_is_indexed_and_indexed_again_and_one_more(
+def test_a_channel_is_indexed_again_and_with_one_more_and_rolled_back(
     place: Place, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every object but the smallest counts as large."""
@@ -173,8 +174,11 @@ def test_a_channel_is_indexed_and_indexed_again_and_one_more(
     reports = [index(place.open()), index(place.open())]
     place.upload("gamma")
     reports.append(index(place.open()))
-    told = [(one.packages, one.read, one.failures) for one in reports]
-    assert told == [(2, 2, []), (2, 0, []), (3, 1, [])]
+    counts = [(one.packages, one.read, one.failures) for one in reports]
+    assert counts == [(2, 2, []), (2, 0, []), (3, 1, [])]
+    gamma = package("gamma").filename
+    assert rollback(place.open(), Subdir("team", "linux-64"), 1).pinned == [gamma]
+    assert index(place.open()).failures == []
     assert verify(place.open(), deep=True).findings == []
     for bucket in (place.bucket, place.state_bucket):
         assert place.record(bucket) == place.expected_record(bucket, USABLE[kind].finding)
