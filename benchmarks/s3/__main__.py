@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
+from benchmarks.s3.conditions import Deviation
 from benchmarks.s3.listing import PAGE_KEYS_MAX
 from benchmarks.s3.server import Server
 
@@ -15,7 +16,16 @@ async def main() -> None:
     parser.add_argument(
         "--page-size", type=int, default=PAGE_KEYS_MAX, help="keys per page of a listing, at most"
     )
-    server = await Server(page_size=parser.parse_args().page_size).listen()
+    parser.add_argument(
+        "--deviation",
+        type=Deviation,
+        choices=[*Deviation],
+        action="append",
+        default=[],
+        help="what to do otherwise than AWS; may be given more than once",
+    )
+    options = parser.parse_args()
+    server = await Server(page_size=options.page_size, deviations=options.deviation).listen()
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from enum import StrEnum
 
 from benchmarks.s3.answers import Refused
 from benchmarks.s3.objects import Object
@@ -11,16 +12,36 @@ from benchmarks.s3.objects import Object
 _RANGE = re.compile(r"bytes=(?P<first>\d*)-(?P<last>\d*)")
 
 
-def check_write(headers: Mapping[str, str], current: Object | None) -> None:
+class Deviation(StrEnum):
+    """What other servers do with the conditions of writes, and AWS does not."""
+
+    BARE_ETAGS = "bare-etags"
+    """``If-Match`` is compared with the ETag without its quotes (Ceph RGW)."""
+    UNCONDITIONAL_COMPLETION = "unconditional-completion"
+    """CompleteMultipartUpload ignores conditions, and answers without an ETag (Ceph RGW)."""
+    IF_MATCH_IGNORED = "if-match-ignored"
+    IF_NONE_MATCH_IGNORED = "if-none-match-ignored"
+    REFUSED = "conditions-refused"
+    """PutObject under a condition is answered with NotImplemented (OpenStack Swift)."""
+
+
+def check_write(
+    headers: Mapping[str, str],
+    current: Object | None,
+    deviations: Collection[Deviation] = (),
+) -> None:
     """Raise ``Refused`` where a conditional write must not land on what is there."""
-    if "if-none-match" in headers and current is not None:
+    expected, over_nothing = headers.get("if-match"), "if-none-match" in headers
+    if Deviation.REFUSED in deviations and (expected or over_nothing):
+        raise Refused("NotImplemented")
+    if over_nothing and current is not None and Deviation.IF_NONE_MATCH_IGNORED not in deviations:
         raise Refused("PreconditionFailed")
-    expected = headers.get("if-match")
-    if expected is None:
+    if expected is None or Deviation.IF_MATCH_IGNORED in deviations:
         return
     if current is None:
         raise Refused("NoSuchKey")
-    if expected not in ("*", current.etag):
+    etag = current.etag.strip('"') if Deviation.BARE_ETAGS in deviations else current.etag
+    if expected not in ("*", etag):
         raise Refused("PreconditionFailed")
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 from benchmarks.counting import get, process
 from benchmarks.counts import Count
 from benchmarks.processes import ROOT
+from benchmarks.s3.conditions import Deviation
 from benchmarks.s3.listing import PAGE_KEYS_MAX
 from benchmarks.s3.loading import pack
 from benchmarks.wire import LOOPBACK
@@ -92,9 +93,12 @@ class S3Server:
 
 
 @contextmanager
-def s3_server(*, page_size: int = PAGE_KEYS_MAX) -> Iterator[S3Server]:
+def s3_server(
+    *, page_size: int = PAGE_KEYS_MAX, deviations: Iterable[Deviation] = ()
+) -> Iterator[S3Server]:
     """Run a server on a free port of the loopback interface while in the context."""
     command = [sys.executable, "-m", "benchmarks.s3", "--page-size", str(page_size)]
+    command += (f"--deviation={one}" for one in deviations)
     # Found whatever the working directory: tests run it, too.
     with process(command, {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None

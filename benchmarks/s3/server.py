@@ -23,11 +23,12 @@ import asyncio
 import gc
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.s3.answers import Answer
+from benchmarks.s3.conditions import Deviation
 from benchmarks.s3.journal import Journal
 from benchmarks.s3.loading import unpack
 from benchmarks.s3.objects import Bucket, Object, etag
@@ -43,8 +44,8 @@ _PIECE_BYTES = 1024 * 1024
 class Server:
     """Answers, counts and delays."""
 
-    def __init__(self, *, page_size: int) -> None:
-        self._service = Service(page_size=page_size)
+    def __init__(self, *, page_size: int, deviations: Collection[Deviation] = ()) -> None:
+        self._service = Service(page_size=page_size, deviations=deviations)
         self._journal = Journal()
         self._latency_s = 0.0
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from email.utils import formatdate
 from urllib.parse import unquote
 
 from benchmarks.s3 import listing
 from benchmarks.s3.answers import Answer, Refused, document, element
-from benchmarks.s3.conditions import byte_range, check_read, check_write
+from benchmarks.s3.conditions import Deviation, byte_range, check_read, check_write
 from benchmarks.s3.multipart import Upload, Uploads
 from benchmarks.s3.objects import Bucket, Object, etag
 from benchmarks.s3.requests import Request
@@ -19,8 +19,14 @@ from benchmarks.s3.requests import Request
 class Service:
     """All buckets."""
 
-    def __init__(self, *, page_size: int = listing.PAGE_KEYS_MAX) -> None:
+    def __init__(
+        self,
+        *,
+        page_size: int = listing.PAGE_KEYS_MAX,
+        deviations: Collection[Deviation] = (),
+    ) -> None:
         self.buckets: dict[str, Bucket] = {}
+        self._deviations = deviations
         self._page_size = page_size
         self._uploads = Uploads()
         self._operations: dict[str, Callable[[Request], Answer]] = {
@@ -70,7 +76,7 @@ class Service:
 
     def _put_object(self, request: Request) -> Answer:
         bucket = self._bucket(request.bucket)
-        check_write(request.headers, bucket.objects.get(request.key))
+        check_write(request.headers, bucket.objects.get(request.key), self._deviations)
         stored = Object(
             request.body, etag(request.body), time.time(), request.kept, request.checksums
         )
@@ -149,12 +155,15 @@ class Service:
     def _complete_multipart_upload(self, request: Request) -> Answer:
         upload = self._part_of(request)
         bucket = self._bucket(request.bucket)
-        check_write(request.headers, bucket.objects.get(request.key))
+        is_conditional = Deviation.UNCONDITIONAL_COMPLETION not in self._deviations
+        if is_conditional:
+            check_write(request.headers, bucket.objects.get(request.key), self._deviations)
         body, told = upload.complete(request.body)
         bucket.put(request.key, Object(body, told, time.time(), upload.headers))
         self._uploads.end(request.query["uploadId"])
         found = element("Bucket", request.bucket) + element("Key", request.key)
-        return document("CompleteMultipartUploadResult", found + element("ETag", told))
+        shown = element("ETag", told if is_conditional else "")
+        return document("CompleteMultipartUploadResult", found + shown)
 
     def _abort_multipart_upload(self, request: Request) -> Answer:
         self._part_of(request)

@@ -11,12 +11,14 @@ import pytest
 
 from benchmarks.s3.process import s3_server
 from local.emulator import run_emulator
+from sluice.conditional_writes import AWS, ConditionalWrites
 from sluice.operate.prefixed import Prefixed
 from sluice.s3 import S3Store
 from sluice.s3client import make_client
 from sluice.store import ObjectStore
 from tests.support.memory_store import MemoryStore
 from tests.support.moto_aws import moto_aws
+from tests.support.other_s3 import USABLE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -98,9 +100,18 @@ class PrefixedWorld(MemoryWorld):
 class S3World:
     """``S3Store`` on whatever the environment says is S3."""
 
-    def __init__(self, bucket: str, *, is_moto: bool) -> None:
-        self.store: ObjectStore = S3Store(make_client(), bucket)
-        self.gives_checksum_type = self.minds_conditions_on_parts = not is_moto
+    def __init__(
+        self,
+        bucket: str,
+        *,
+        gives_checksum_type: bool = True,
+        writes: ConditionalWrites = AWS,
+        minds_conditions_on_parts: bool = True,
+    ) -> None:
+        """``writes``: what the store takes the server for."""
+        self.store: ObjectStore = S3Store(make_client(), bucket, lambda: writes)
+        self.gives_checksum_type = gives_checksum_type
+        self.minds_conditions_on_parts = minds_conditions_on_parts
         self._client: S3Client = boto3.client("s3")
         self._bucket = bucket
         self._client.create_bucket(Bucket=bucket)
@@ -139,12 +150,21 @@ def benchmark_s3() -> Iterator[str]:
         yield server.endpoint
 
 
+@pytest.fixture(scope="session")
+def ceph_like_s3() -> Iterator[str]:
+    """A server that takes bare ETags alone, and ignores the conditions of completions."""
+    with s3_server(page_size=PAGE_SIZE, deviations=USABLE["as-ceph"].deviations) as server:
+        yield server.endpoint
+
+
 @pytest.fixture(
     params=[
         "memory",
         "prefixed",
         "moto",
+        "moto-as-probed",
         "benchmark",
+        "ceph-like",
         pytest.param("ministack", marks=pytest.mark.e2e),
     ]
 )
@@ -154,15 +174,23 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
             yield MemoryWorld()
         case "prefixed":
             yield PrefixedWorld()
-        case "moto":
+        case "moto" | "moto-as-probed" as name:
+            is_probed = name == "moto-as-probed"
+            writes = ConditionalWrites(completion_is_conditional=False) if is_probed else AWS
             monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", str(PAGE_SIZE))
             with moto_aws():
-                yield S3World(BUCKET, is_moto=True)
-        case "benchmark" | "ministack" as name:
-            fixture = "benchmark_s3" if name == "benchmark" else name
+                yield S3World(
+                    BUCKET,
+                    gives_checksum_type=False,
+                    writes=writes,
+                    minds_conditions_on_parts=is_probed,
+                )
+        case "benchmark" | "ceph-like" | "ministack" as name:
+            fixture = {"benchmark": "benchmark_s3", "ceph-like": "ceph_like_s3"}.get(name, name)
             monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue(fixture))
             bucket = f"{BUCKET}-{uuid.uuid4().hex[:8]}"
-            yield S3World(bucket, is_moto=False)
+            found = USABLE["as-ceph"].finding if name == "ceph-like" else AWS
+            yield S3World(bucket, writes=found or AWS)
 
 
 @pytest.fixture

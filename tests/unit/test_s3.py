@@ -13,7 +13,8 @@ from urllib3 import HTTPSConnectionPool
 from urllib3.exceptions import ProtocolError, SSLError
 from urllib3.exceptions import ReadTimeoutError as URLLib3ReadTimeoutError
 
-from sluice.errors import Archived, Changed, Unavailable
+from sluice.conditional_writes import AWS, ConditionalWrites, IfMatchForm
+from sluice.errors import Archived, Changed, Unavailable, Unsupported
 from sluice.limits import ATTEMPTS_MAX
 from sluice.s3 import S3Store
 from sluice.s3client import make_client
@@ -46,11 +47,13 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
 
 
-def scripted(*answers: Answer | Exception) -> tuple[S3Store, Script]:
+def scripted(
+    *answers: Answer | Exception, writes: ConditionalWrites = AWS
+) -> tuple[S3Store, Script]:
     script = Script(*answers)
     client = make_client()
     script.attach(client)
-    return S3Store(client, "channel"), script
+    return S3Store(client, "channel", lambda: writes), script
 
 
 OPERATIONS: list[tuple[str, Callable[[S3Store], object]]] = [
@@ -310,6 +313,20 @@ def test_the_conditions_and_headers_of_a_write_reach_s3() -> None:
     assert over_nothing["x-amz-meta-generation"] == "7"
 
 
+def test_a_server_that_wants_bare_etags_gets_them_in_writes_alone() -> None:
+    store, script = scripted(
+        *(Answer(headers=FOUND), Answer(headers=FOUND), Answer(206, FOUND, b"x")),
+        writes=ConditionalWrites(IfMatchForm.BARE),
+    )
+    assert store.put_if("k", b"x", JSON, expected=ETAG) == ETAG
+    assert store.put_if("k", b"x", JSON, expected=None) == ETAG
+    assert store.read_range("k", 0, 1, if_match=ETAG) == b"x"
+    over_a_version, over_nothing, read = (request.headers for request in script.requests)
+    assert over_a_version["If-Match"] == "f97c5d29941bfb1b2fdab0874906ab82"
+    assert over_nothing["If-None-Match"] == "*"
+    assert read["If-Match"] == ETAG
+
+
 # --- writing in parts -------------------------------------------------------------------------
 
 BEGUN = Answer(body=b"<R><UploadId>u</UploadId></R>")
@@ -480,3 +497,65 @@ def test_a_page_that_fails_behind_a_good_one_is_unavailable() -> None:
     next(listing)
     with pytest.raises(Unavailable, match="ListObjectsV2 s3://channel/k: "):
         next(listing)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_completion_without_an_etag_is_not_known_to_have_landed() -> None:
+    store, script = scripted(BEGUN, PART, PART, Answer(body=b"<R><ETag></ETag></R>"))
+    assert put_large(store) is None
+    assert script.exhausted
+
+
+# --- large, where completions are not conditional ---------------------------------------------
+
+IN_ONE = ConditionalWrites(completion_is_conditional=False)
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("expected", [None, ETAG], ids=["over-nothing", "over-a-version"])
+def test_what_is_large_goes_up_in_one_put_where_completions_are_unconditional(
+    expected: ETag | None,
+) -> None:
+    store, script = scripted(Answer(headers=FOUND), writes=IN_ONE)
+    assert put_large(store, expected=expected) == ETAG
+    (request,) = script.requests
+    assert (request.method, request.body) == ("PUT", b"abcde")
+    conditions = {name: request.headers.get(name) for name in ("If-Match", "If-None-Match")}
+    assert conditions == {"If-Match": expected, "If-None-Match": None if expected else "*"}
+    assert request.headers["x-amz-meta-a"] == "b"
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_what_has_to_come_before_comes_before_one_put_is_sent() -> None:
+    store, script = scripted(Answer(headers=FOUND), writes=IN_ONE)
+    sent: list[int] = []
+    store.put_if(
+        "k", b"abcde", JSON, expected=ETAG, before=lambda: sent.append(len(script.requests))
+    )
+    assert sent == [0]
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_what_no_put_takes_is_refused_before_anything_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sluice.s3.PUT_BYTES_MAX", 4)
+    store, script = scripted(writes=IN_ONE)
+    done: list[str] = []
+    with pytest.raises(Unsupported, match="s3://channel/k cannot be written: it has 5 bytes"):
+        store.put_if("k", b"abcde", JSON, expected=ETAG, before=lambda: done.append("before"))
+    assert (done, script.requests) == ([], [])
+
+
+def test_a_server_that_cannot_be_used_gets_no_conditional_write() -> None:
+    def fail() -> ConditionalWrites:
+        raise Unsupported("ignores conditions")
+
+    script = Script(Answer(headers=FOUND))
+    client = make_client()
+    script.attach(client)
+    store = S3Store(client, "channel", fail)
+    store.put("k", b"x", JSON)
+    with pytest.raises(Unsupported, match="ignores conditions"):
+        store.put_if("k", b"x", JSON, expected=None)
+    assert len(script.requests) == 1

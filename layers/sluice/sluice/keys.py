@@ -387,6 +387,21 @@ def reconciliation(run: str) -> str:
     return f"reconciliations/{run}.json"
 
 
+def probe_record(endpoint: str, bucket: str) -> str:
+    """What one server does with conditional writes to one bucket."""
+    return f"probes/{sha256(f'{endpoint} {bucket}'.encode()).hexdigest()}.json"
+
+
+def probe_trial(unique: str) -> str:
+    """An object of the state that is written to find that out, and deleted again."""
+    return f"probes/trials/{unique}.json"
+
+
+def public_probe_trial(channel: str, unique: str) -> str:
+    """The same in the channel bucket.  In no folder, so it cannot look like a subdir or package."""
+    return channel_file(channel, f".sluice-probe-{unique}.json")
+
+
 def _state_channel(channel: str) -> str:
     return quote(channel, safe=_SAFE_IN_STATE) or "%"
 

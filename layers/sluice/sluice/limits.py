@@ -113,6 +113,9 @@ INVOCATION_SECONDS_MAX = 910
 STREAM_CHUNK_BYTES = MIB
 WHOLE_PUT_BYTES_MAX = 64 * MIB
 """Up to here an object is written with one request."""
+PUT_BYTES_MAX = 5 * 1024 * MIB
+"""Of one PutObject: S3's own limit.  Only servers whose uploads in parts are not conditional get
+more than ``WHOLE_PUT_BYTES_MAX`` at once."""
 PART_BYTES = 32 * MIB
 """Of a larger one, per request; S3 takes 5 MiB to 5 GiB."""
 TOGETHER_FROM_BYTES = WHOLE_PUT_BYTES_MAX

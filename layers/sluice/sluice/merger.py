@@ -40,6 +40,8 @@ class Merger:
     """By this execution environment."""
     defaults: ChannelConfig = DEFAULT
     """Of what a channel's configuration does not say."""
+    endpoint: str | None = None
+    """Where the bucket is, for people."""
     batch_records: int | None = None
     """Staging records per commit, at most; ``None``: as many as a function takes."""
 
@@ -47,7 +49,13 @@ class Merger:
     def bucket_check(self) -> BucketCheck:
         """Tells whether the catalog of a channel describes this bucket."""
         return BucketCheck(
-            self.channel, self.state, self.bucket, self.publisher.owner, self.clock, self.unique
+            self.channel,
+            self.state,
+            self.bucket,
+            self.publisher.owner,
+            self.clock,
+            self.unique,
+            endpoint=self.endpoint,
         )
 
     @property

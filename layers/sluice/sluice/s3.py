@@ -15,17 +15,20 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Protocol
 from zlib import crc32
 
 from sluice import s3xml
-from sluice.errors import Archived, Changed, Unavailable
+from sluice.conditional_writes import AWS, ConditionalWrites
+from sluice.errors import Archived, Changed, Unavailable, Unsupported
 from sluice.limits import (
     KEYS_PER_DELETE_MAX,
     PART_BYTES,
     PARTS_AT_ONCE,
+    PUT_BYTES_MAX,
     STREAM_CHUNK_BYTES,
     WHOLE_PUT_BYTES_MAX,
 )
@@ -58,12 +61,40 @@ _CHECKED = {"x-amz-checksum-mode": "ENABLED"}
 """Asks for the checksum of a whole object, to hold its body against."""
 
 
+@dataclass(frozen=True, slots=True)
+class WriteAttempt:
+    """What a server answered to one conditional write, after retries."""
+
+    status: int
+    code: str
+    """S3's own, of an error; empty where it gives none."""
+    summary: str
+    """Operation, object, status, and S3's code and message where it refuses: for people."""
+    etag: ETag | None
+    """Of what was written, where the answer has it."""
+
+
+def as_aws() -> ConditionalWrites:
+    """What AWS does."""
+    return AWS
+
+
 class S3Store:
     """One bucket of S3."""
 
-    def __init__(self, client: S3Client, bucket: str) -> None:
+    def __init__(
+        self,
+        client: S3Client,
+        bucket: str,
+        conditional_writes: Callable[[], ConditionalWrites] = as_aws,
+    ) -> None:
+        """``conditional_writes`` says how the server does them; called before each one.
+
+        What it raises ends the write.
+        """
         self._client = client
         self._bucket = bucket
+        self._conditional_writes = conditional_writes
         self._bucket_seen = False
 
     def head(self, key: str) -> ObjectInfo | None:
@@ -131,18 +162,57 @@ class S3Store:
         expected: ETag | None,
         before: Callable[[], None] = nothing,
     ) -> ETag | None:
-        """See ``ObjectStore.put_if``.  What is large is sent in parts, several at once."""
-        condition = {"If-None-Match": "*"} if expected is None else {"If-Match": expected}
-        if len(body) > WHOLE_PUT_BYTES_MAX:
+        """See ``ObjectStore.put_if``.
+
+        What is large is sent in parts, several at once, where their completion is conditional.
+        Elsewhere it is sent in one piece; raises ``Unsupported`` where S3 takes none so large.
+        """
+        writes = self._conditional_writes()
+        condition = writes.condition(expected)
+        if len(body) > WHOLE_PUT_BYTES_MAX and writes.completion_is_conditional:
             return self._put_parts(key, body, headers, condition, before)
+        if len(body) > PUT_BYTES_MAX:
+            raise Unsupported(
+                f"{self._url(key)} cannot be written: it has {len(body)} bytes. This S3 ignores "
+                "the condition of an upload in parts (CompleteMultipartUpload), so the object has "
+                f"to go up in one PutObject, and that takes at most {PUT_BYTES_MAX} bytes. Use an "
+                "S3 that honours If-Match there, or split the channel"
+            )
         before()
         try:
-            answer = self._client.call(
-                self._put_request(key, body, {**_told(headers), **condition})
-            )
+            answer = self._put_conditionally(key, body, headers, condition)
         except _FAILED:
             return None
         return self._landed(answer, "PutObject", key, answer.headers.get("ETag"))
+
+    def attempt(
+        self,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        condition: Mapping[str, str],
+        *,
+        in_parts: bool = False,
+    ) -> WriteAttempt:
+        """Write under a condition as it goes over the wire, and tell what the server answered.
+
+        For trials of what a server does: ``put_if`` says less, for whoever relies on it needs no
+        more.  ``in_parts``: as an upload in parts, whatever its size.  Raises ``Unavailable``
+        where no answer came.
+        """
+        operation = "CompleteMultipartUpload" if in_parts else "PutObject"
+        try:
+            if in_parts:
+                answer, etag = self._complete_parts(key, body, headers, condition, nothing)
+            else:
+                answer = self._put_conditionally(key, body, headers, condition)
+                etag = answer.headers.get("ETag")
+        except _PartsRefused as refused:
+            return WriteAttempt(refused.answer.status, refused.answer.code, str(refused), None)
+        except _FAILED as error:
+            raise self._unavailable(operation, key, error) from error
+        summary = f"{operation} {self._url(key)}: {answer.refusal}"
+        return WriteAttempt(answer.status, answer.code, summary, ETag(etag) if etag else None)
 
     def delete(self, keys: Sequence[str]) -> None:
         """See ``ObjectStore.delete``."""
@@ -215,9 +285,24 @@ class S3Store:
         condition: Mapping[str, str],
         before: Callable[[], None],
     ) -> ETag | None:
-        """Upload in parts, whose completion carries the condition.
+        try:
+            answer, etag = self._complete_parts(key, body, headers, condition, before)
+        except _FAILED:
+            return None
+        return self._landed(answer, "CompleteMultipartUpload", key, etag)
+
+    def _complete_parts(
+        self,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        condition: Mapping[str, str],
+        before: Callable[[], None],
+    ) -> tuple[Answer, str | None]:
+        """Upload in parts, whose completion carries the condition: its answer, and the ETag in it.
 
         What a killed process leaves of it is removed by the bucket's lifecycle rule.
+        Raises one of ``_FAILED`` where the completion is not answered.
         """
         upload = partial(Request, bucket=self._bucket, key=key)
         begun = self._call(
@@ -231,7 +316,7 @@ class S3Store:
         )
         upload_id = begun.document.findtext("UploadId") if begun.document is not None else None
         if begun.status >= REFUSED_FROM or not upload_id:
-            raise self._unavailable("CreateMultipartUpload", key, begun.refusal)
+            raise self._parts_refused("CreateMultipartUpload", key, begun)
 
         def put_part(number: int) -> s3xml.Part:
             part = memoryview(body)[(number - 1) * PART_BYTES : number * PART_BYTES]
@@ -241,7 +326,7 @@ class S3Store:
                 upload("UploadPart", "PUT", query=query, headers={CHECKSUM: crc}, body=part)
             )
             if answer.status >= REFUSED_FROM:
-                raise self._unavailable("UploadPart", key, answer.refusal)
+                raise self._parts_refused("UploadPart", key, answer)
             return s3xml.Part(answer.headers["ETag"], crc)
 
         etag: str | None = None
@@ -261,12 +346,10 @@ class S3Store:
             )
             if answer.status < REFUSED_FROM and answer.document is not None:
                 etag = answer.document.findtext("ETag")
-        except _FAILED:
-            return None
         finally:
             if etag is None:
                 self._abort(key, upload_id)
-        return self._landed(answer, "CompleteMultipartUpload", key, etag)
+        return answer, etag
 
     def _abort(self, key: str, upload_id: str) -> None:
         """Give an upload up; where it is done already, nothing is left to give up."""
@@ -332,6 +415,11 @@ class S3Store:
         if left:
             raise self._unavailable("GetObject", key, f"the body ends {left} bytes early")
 
+    def _put_conditionally(
+        self, key: str, body: bytes, headers: Headers, condition: Mapping[str, str]
+    ) -> Answer:
+        return self._client.call(self._put_request(key, body, {**_told(headers), **condition}))
+
     def _put_request(self, key: str, body: bytes, headers: Mapping[str, str]) -> Request:
         checked = {**headers, CHECKSUM: checksum(body)}
         return Request("PutObject", "PUT", self._bucket, key, headers=checked, body=body)
@@ -344,11 +432,22 @@ class S3Store:
             name = request.key if of is None else of
             raise self._unavailable(request.operation, name, error) from error
 
+    def _parts_refused(self, operation: str, key: str, answer: Answer) -> _PartsRefused:
+        return _PartsRefused(f"{operation} {self._url(key)}: {answer.refusal}", answer)
+
     def _unavailable(self, operation: str, key: str, reason: object) -> Unavailable:
         return Unavailable(f"{operation} {self._url(key)}: {reason}")
 
     def _url(self, key: str) -> str:
         return f"s3://{self._bucket}/{key}"
+
+
+class _PartsRefused(Unavailable):
+    """A server does not take an upload in parts, or one of them."""
+
+    def __init__(self, message: str, answer: Answer) -> None:
+        super().__init__(message)
+        self.answer = answer
 
 
 class _Checksum(Protocol):

@@ -16,7 +16,6 @@ from sluice.operate.address import Address
 from sluice.operate.aws import Aws
 from sluice.operate.channel import Channel
 from sluice.operate.opening import Opener
-from sluice.store import ObjectStore
 from tests.support.channel import conda
 from tests.support.fake_stack import stack_of, with_clients
 from tests.support.operated import opened
@@ -45,12 +44,12 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         found = replace(opened(world), merges=None)
         return replace(found, name=address.path if name is None else name)
 
-    def bucket(_aws: Aws, _name: str) -> ObjectStore:
-        return world.channel
+    def elsewhere(_opener: Opener, channel: Channel, address: Address) -> Channel:
+        return replace(channel, bucket=address.bucket, name=address.path)
 
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(Opener, "channel", channel)
-    monkeypatch.setattr(Aws, "bucket", bucket)
+    monkeypatch.setattr(Opener, "elsewhere", elsewhere)
     return world
 
 

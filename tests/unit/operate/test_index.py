@@ -9,14 +9,11 @@ from dataclasses import replace
 import pytest
 
 from sluice import staging
-from sluice.errors import Unavailable, Unsupported
 from sluice.keys import REPODATA, SLUICE_TOML
 from sluice.operate import folders
 from sluice.operate import index as index_module
 from sluice.operate.index import Options
-from sluice.operate.probe import KEY
 from sluice.operate.progress import Step
-from sluice.store import ETag, Headers
 from tests.support.by_hand import CHANNEL, LINUX, NOARCH, ByHand, package
 from tests.support.channel import Package
 from tests.support.hooks import on
@@ -290,58 +287,3 @@ def test_two_owners_do_not_fight() -> None:
     assert "is published by" in report.failures[0].reason
     assert world.filenames() == [A.filename]
     assert other.index(Options(adopt=True)).failures == []
-
-
-def test_an_s3_that_ignores_conditions_is_refused() -> None:
-    world = ByHand()
-    world.upload(A)
-    real = world.state.put_if
-
-    def put_if(key: str, body: bytes, headers: Headers, **_: object) -> ETag:
-        world.state.put(key, body, headers)
-        return world.state.objects[key].info.etag
-
-    world.state.put_if = put_if  # type: ignore[method-assign]
-    with pytest.raises(Unsupported, match="does not do conditional writes"):
-        world.index()
-    assert set(world.state.objects) == {KEY}
-    assert LINUX.public(REPODATA) not in world.public.objects
-    world.state.put_if = real  # type: ignore[method-assign]
-
-
-def test_an_s3_that_ignores_if_match_alone_is_refused_later_as_well() -> None:
-    world = ByHand()
-    world.upload(A)
-    world.index()
-    real = world.state.put_if
-
-    def put_if(key: str, body: bytes, headers: object, *, expected: object, **_: object) -> object:
-        if expected is None:
-            return real(key, body, headers, expected=None)  # type: ignore[arg-type]
-        world.state.put(key, body, headers)  # type: ignore[arg-type]
-        return world.state.objects[key].info.etag
-
-    world.state.put_if = put_if  # type: ignore[method-assign,assignment]
-    with pytest.raises(Unsupported, match="If-Match"):
-        world.index()
-
-
-def test_an_s3_that_refuses_conditions_is_refused() -> None:
-    world = ByHand()
-    world.upload(A)
-    world.state.put_if = lambda *_, **__: None  # type: ignore[method-assign]
-    with pytest.raises(Unsupported, match="did not land"):
-        world.index()
-
-
-def test_a_state_bucket_that_does_not_answer_is_told_of() -> None:
-    world = ByHand()
-    world.upload(A)
-
-    def refuse(_operation: str, key: str) -> None:
-        if key == KEY:
-            raise LostAnswer
-
-    world.state.before = refuse
-    with pytest.raises(Unavailable, match="trial write"):
-        world.index()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-import boto3
 import pytest
 
 from benchmarks.s3.process import S3Server, s3_server
@@ -13,13 +12,11 @@ from sluice.operate.aws import Aws
 from sluice.operate.channel import Channel
 from sluice.operate.index import index
 from sluice.operate.opening import open_channel
-from sluice.operate.probe import KEY, must_be_conditional
 from sluice.operate.readers import best_readers
 from sluice.operate.reading import InProcesses
 from sluice.operate.verify import verify
 from tests.support.by_hand import package
 from tests.support.channel import Package
-from tests.support.moto_aws import moto_aws
 
 PACKAGES = [package(f"p{number % 7}", f"{number}") for number in range(60)]
 BAD = Package("linux-64", "bad-1.0-0.conda", b"no zip")
@@ -64,14 +61,3 @@ def test_in_processes(channel: Channel) -> None:
     report = index(channel, readers=replace(readers, from_packages=10))
     assert (report.packages, report.read, report.failures) == (61, 61, [])
     assert verify(channel, deep=True).findings == []
-
-
-def test_the_probe_takes_moto_for_an_s3_that_does_conditional_writes() -> None:
-    with moto_aws():
-        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="state")
-        state = Aws(region="us-east-1").bucket("state")
-        for _ in range(2):
-            must_be_conditional(state)
-        stored = state.get(KEY)
-        assert stored
-        assert stored.body == b'{"format":1}\n'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from rich.console import Group, RenderableType
@@ -45,15 +44,8 @@ def snapshot(
         snapshot (conda takes no relative one). Left out: its address.
     """
     opened = options.channel(channel)
-    into = _place(opened, options, to)
+    into = options.opener.elsewhere(opened, Address.parse(to))
     options.output.tell(take(opened, into, _time(opened, at), base_url=base_url), _render)
-
-
-def _place(channel: Channel, options: Options, to: str) -> Channel:
-    """The channel to be, in any bucket."""
-    address = Address.parse(to)
-    bucket = options.opener.aws.bucket(address.bucket)
-    return replace(channel, bucket=address.bucket, name=address.path, public=bucket, stack=None)
 
 
 def _time(channel: Channel, at: str) -> datetime:

@@ -7,7 +7,7 @@ endpoints: this asks botocore's session, which knows all of them.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sluice import s3client
+from sluice.conditional_writes import ConditionalWrites
 from sluice.errors import Misconfigured
 from sluice.limits import (
     ATTEMPTS_MAX,
@@ -23,7 +24,7 @@ from sluice.limits import (
     INVOCATION_SECONDS_MAX,
     READ_TIMEOUT_SECONDS,
 )
-from sluice.s3 import S3Store
+from sluice.s3 import S3Store, as_aws
 from sluice.s3client import Endpoint
 
 if TYPE_CHECKING:
@@ -68,9 +69,19 @@ class Aws:
     path_style: bool | None = None
     """See ``s3client.Endpoint``."""
 
-    def bucket(self, name: str) -> S3Store:
-        """A bucket; raises ``Misconfigured`` where no region or no credentials are to be found."""
-        return S3Store(self._s3, name)
+    def bucket(
+        self, name: str, conditional_writes: Callable[[], ConditionalWrites] | None = None
+    ) -> S3Store:
+        """A bucket; raises ``Misconfigured`` where no region or no credentials are to be found.
+
+        ``conditional_writes``: what its server does, see ``S3Store``; ``None``: as AWS does.
+        """
+        return S3Store(self._s3, name, conditional_writes or as_aws)
+
+    @property
+    def other_s3(self) -> str | None:
+        """URL of an S3 that is not AWS's; ``None``: it is."""
+        return self._endpoint.url
 
     @property
     def place(self) -> str:
@@ -106,11 +117,14 @@ class Aws:
     @cached_property
     def _s3(self) -> s3client.S3Client:
         if self._variables_say_all:
-            endpoint = Endpoint(self._region, self._s3_url_of_variables, self.path_style)
-            return s3client.make_client(endpoint)
-        endpoint = Endpoint(self._region, self._s3_url, self.path_style)
+            return s3client.make_client(self._endpoint)
         trusted = self._session.get_config_variable("ca_bundle")
-        return s3client.make_client(endpoint, self._credentials, ca_bundle=trusted)
+        return s3client.make_client(self._endpoint, self._credentials, ca_bundle=trusted)
+
+    @cached_property
+    def _endpoint(self) -> Endpoint:
+        url = self._s3_url_of_variables if self._variables_say_all else self._s3_url
+        return Endpoint(self._region, url, self.path_style)
 
     @property
     def _variables_say_all(self) -> bool:

@@ -10,6 +10,7 @@ from sluice.concurrency import Gather
 from sluice.config import DEFAULT, ChannelConfig
 from sluice.fifo import FifoQueue
 from sluice.keys import Subdir
+from sluice.operate.probed import ProbedBuckets
 from sluice.operate.stack import Stack
 from sluice.store import ObjectStore
 
@@ -43,6 +44,8 @@ class Channel:
     """What indexes it, where that is known."""
     endpoint: str | None = None
     """URL of an S3 that is not AWS's, or the region."""
+    probed: ProbedBuckets | None = None
+    """What finds out how the server does conditional writes; ``None``: as AWS does."""
 
     @property
     def bucket_check(self) -> BucketCheck:

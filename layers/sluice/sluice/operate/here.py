@@ -33,6 +33,7 @@ def merge_here(channel: Channel, subdirs: Iterable[Subdir]) -> None:
         channel=channel.public,
         state=channel.state,
         bucket=channel.bucket,
+        endpoint=channel.endpoint,
         publisher=Publisher(channel.public, channel.state, owner, INDEX_MAX_AGE_SECONDS),
         queue=requests,
         gather=channel.gather,

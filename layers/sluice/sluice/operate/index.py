@@ -45,13 +45,13 @@ from sluice.operate.folders import find_folders
 from sluice.operate.held import HeldLooks, HeldRequests, HeldStaging
 from sluice.operate.indexed import Failure, IndexReport, SubdirIndexed
 from sluice.operate.pools import pool_of
-from sluice.operate.probe import must_be_conditional
 from sluice.operate.progress import SILENT, Progress, Step
 from sluice.operate.reading import Examiner, InThreads, Looks, Readers
 from sluice.operate.stack import Stack
 from sluice.publish.publisher import Publisher
 from sluice.reconcile.listing import Listing
 from sluice.reconcile.report import SubdirReport
+from sluice.store import nothing
 
 _TRIES = 3
 """The last try of a package that S3 does not give is one before this; then it is rejected."""
@@ -135,6 +135,7 @@ class _Run:
             channel=channel.public,
             state=self._state,
             bucket=channel.bucket,
+            endpoint=channel.endpoint,
             publisher=Publisher(
                 channel.public, self._state, channel.owner or "", options.max_age_seconds
             ),
@@ -166,15 +167,15 @@ class _Run:
 
     def run(self) -> IndexReport:
         """Do it."""
-        start = self._channel.gather.start
-        proved = start(partial(must_be_conditional, self._channel.state))
+        probed = self._channel.probed
+        must_be_conditional = probed.begin_check(self._channel.gather) if probed else nothing
         with pool_of(self._options.subdirs_at_once, "sluice-subdir") as pool:
             compared = [
                 pool.submit(self._comparison.compare, subdir) for subdir in self._find_subdirs()
             ]
             parts = [future.result() for future in compared]
             # Up to here nothing but the probe was written.
-            proved()
+            must_be_conditional()
             collecting = [
                 pool.submit(part.collect)
                 for part in parts

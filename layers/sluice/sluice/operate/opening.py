@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 
+from sluice import keys
 from sluice.concurrency import in_threads
 from sluice.config import DEFAULT
 from sluice.errors import Misused, NotFound
@@ -17,7 +19,10 @@ from sluice.operate.address import SCHEME, Address
 from sluice.operate.aws import Aws
 from sluice.operate.channel import Channel
 from sluice.operate.prefixed import Prefixed
+from sluice.operate.probe import Probe
+from sluice.operate.probed import ProbedBucket, ProbedBuckets, ProbeRecords
 from sluice.operate.stack import Stack
+from sluice.s3 import S3Store
 from sluice.store import ObjectStore
 
 STATE_VARIABLE = "SLUICE_STATE"
@@ -63,26 +68,43 @@ class Opener:
 
     def channel(self, address: Address, *, name: str | None = None) -> Channel:
         """The channel at an address, or of another name in its bucket."""
-        state, stack = self._state_and_stack()
+        owner, stack = self._state_and_stack()
         if stack and stack.channel_bucket != address.bucket:
             raise Misused(
                 f"the stack {stack.name!r} indexes the bucket {stack.channel_bucket}, "
                 f"not {address.bucket}"
             )
+        name = address.path if name is None else name
+        probed = self._probed(owner, address.bucket, name)
         return Channel(
             bucket=address.bucket,
-            name=address.path if name is None else name,
-            public=self.aws.bucket(address.bucket),
-            state=self._state_store(state),
+            name=name,
+            public=self._bucket(address.bucket, probed.public if probed else None),
+            state=self._state_store(owner, probed.state if probed else None),
             gather=in_threads(CONCURRENT_REQUESTS_MAX),
-            clock=lambda: time.time_ns() // 1_000_000,
-            unique=lambda: uuid.uuid4().hex,
-            owner=state,
+            clock=_now,
+            unique=_unique,
+            owner=owner,
             merges=stack.merges if stack else None,
             debounce_seconds=stack.debounce_seconds if stack else 0,
             defaults=stack.defaults if stack else DEFAULT,
             stack=stack,
-            endpoint=self.aws.place,
+            endpoint=self.aws.other_s3 or self.aws.place,
+            probed=probed,
+        )
+
+    def elsewhere(self, channel: Channel, address: Address) -> Channel:
+        """A channel at another address, in any bucket, with the state of ``channel``."""
+        owner, _ = self._state_and_stack()
+        probed = self._probed(owner, address.bucket, address.path)
+        public = self._bucket(address.bucket, probed.public if probed else None)
+        return replace(
+            channel,
+            bucket=address.bucket,
+            name=address.path,
+            public=public,
+            stack=None,
+            probed=probed,
         )
 
     def subdir(self, address: Address) -> tuple[Channel, Subdir]:
@@ -111,10 +133,37 @@ class Opener:
         name = self.stack or (None if self.state else os.environ.get(STACK_VARIABLE))
         return Stack.find(self.aws, name) if name else None
 
-    def _state_store(self, state: str) -> ObjectStore:
-        bucket, _, prefix = state.removeprefix(SCHEME).partition("/")
-        store = self.aws.bucket(bucket)
+    def _bucket(self, name: str, probed: ProbedBucket | None) -> S3Store:
+        return self.aws.bucket(name, probed.conditional_writes if probed else None)
+
+    def _state_store(self, state: str, probed: ProbedBucket | None = None) -> ObjectStore:
+        bucket, _, prefix = state.partition("/")
+        store = self._bucket(bucket, probed)
         return Prefixed(store, f"{prefix}/") if prefix else store
+
+    def _probed(self, state: str, bucket: str, channel: str) -> ProbedBuckets | None:
+        """What finds out how the server does conditional writes, where it is not AWS's."""
+        endpoint = self.aws.other_s3
+        if endpoint is None:
+            return None
+        state_bucket, _, prefix = state.partition("/")
+
+        def new_state_key() -> str:
+            key = keys.probe_trial(_unique())
+            return f"{prefix}/{key}" if prefix else key
+
+        def probed(name: str, new_key: Callable[[], str]) -> ProbedBucket:
+            place = f"the bucket {name} of the S3 at {endpoint}"
+            return ProbedBucket(
+                Probe(self.aws.bucket(name), place, new_key),
+                ProbeRecords(self._state_store(state), endpoint, name, _now),
+            )
+
+        of_state = probed(state_bucket, new_state_key)
+        if bucket == state_bucket:
+            return ProbedBuckets(of_state, of_state)
+        public = probed(bucket, lambda: keys.public_probe_trial(channel, _unique()))
+        return ProbedBuckets(of_state, public)
 
     def _state_and_stack(self) -> tuple[str, Stack | None]:
         stack = self.found_stack
@@ -132,3 +181,11 @@ class Opener:
                 "the state bucket (--state, or SLUICE_STATE)"
             )
         return state, stack
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _unique() -> str:
+    return uuid.uuid4().hex

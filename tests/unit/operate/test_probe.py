@@ -1,0 +1,233 @@
+"""What servers are taken for, and that nothing comes of it but the finding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import count
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.exceptions import ConnectionClosedError
+
+from benchmarks.s3.process import S3Server
+from sluice.conditional_writes import ConditionalWrites, IfMatchForm
+from sluice.errors import Unavailable, Unsupported
+from sluice.operate.probe import Probe
+from sluice.s3 import S3Store
+from sluice.s3client import S3Client, Send
+from tests.support.moto_aws import moto_aws
+from tests.support.other_s3 import KINDS, UNUSABLE, USABLE, client_of, servers, through
+from tests.support.scripted_aws import Answer, error, respond
+
+BUCKET = "trials"
+PLACE = f"the bucket {BUCKET} of the S3 at http://s3"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Mapping[str, S3Server]]:
+    with servers(KINDS) as running:
+        for server in running.values():
+            server.create(BUCKET)
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+
+
+def probe_of(client: S3Client) -> Probe:
+    numbers = count()
+    return Probe(S3Store(client, BUCKET), PLACE, lambda: f"trial-{next(numbers)}")
+
+
+def left(client: S3Client) -> list[str]:
+    return [info.key for info in S3Store(client, BUCKET).list("")]
+
+
+# --- what is found ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", USABLE)
+def test_a_server_is_taken_for_what_it_is_each_time(
+    running: Mapping[str, S3Server], kind: str
+) -> None:
+    client = client_of(running[kind])
+    assert [probe_of(client).everything() for _ in range(3)] == [USABLE[kind].finding] * 3
+    assert left(client) == []
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_a_server_without_conditional_writes_is_refused_each_time(
+    running: Mapping[str, S3Server], kind: str
+) -> None:
+    client = client_of(running[kind])
+    for _ in range(3):
+        with pytest.raises(
+            Unsupported, match=f"^{PLACE} cannot be used: .*{KINDS[kind].complaint}"
+        ):
+            probe_of(client).everything()
+    assert left(client) == []
+
+
+def test_moto_completes_uploads_whatever_their_condition() -> None:
+    with moto_aws():
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=BUCKET)
+        from sluice.s3client import Endpoint, make_client  # noqa: PLC0415
+
+        client = make_client(Endpoint("us-east-1"))
+        findings = [probe_of(client).everything() for _ in range(3)]
+    assert findings == [ConditionalWrites(completion_is_conditional=False)] * 3
+
+
+def test_what_is_tried_each_time_takes_seven_requests(running: Mapping[str, S3Server]) -> None:
+    server = running["as-aws"]
+    server.take()
+    assert probe_of(client_of(server)).if_match_form() is IfMatchForm.QUOTED
+    counts = {name: count.requests for name, count in server.take().counts.items()}
+    assert counts == {"s3:PutObject": 5, "s3:GetObject": 1, "s3:DeleteObjects": 1}
+
+
+# --- answers that are lost --------------------------------------------------------------------
+
+
+class LosingAnswers:
+    """Sends every request, and hands on no answer to some."""
+
+    def __init__(self, lost: range) -> None:
+        self.sent = 0
+        self._lost = lost
+
+    def __call__(self, request: AWSPreparedRequest, send: Send) -> AWSResponse:
+        answer = send(request)
+        self.sent += 1
+        if self.sent - 1 in self._lost:
+            raise ConnectionClosedError(endpoint_url=request.url)
+        return answer
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_answer_that_is_lost_changes_no_finding(
+    running: Mapping[str, S3Server], kind: str
+) -> None:
+    """A write that is sent again meets itself, as 412 or as an upload that is gone."""
+    lost = 0
+    while True:
+        losing = LosingAnswers(range(lost, lost + 1))
+        client = through(client_of(running[kind]), losing)
+        if USABLE.get(kind):
+            assert probe_of(client).everything() == USABLE[kind].finding, lost
+        else:
+            with pytest.raises(Unsupported, match=UNUSABLE[kind].complaint):
+                probe_of(client).everything()
+        if losing.sent <= lost:
+            break
+        lost += 1
+    assert lost >= 3
+    assert left(client_of(running[kind])) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_server_that_falls_silent_is_never_misjudged(
+    running: Mapping[str, S3Server], kind: str
+) -> None:
+    """It does what it is asked for, but nobody learns of it from some request on."""
+    finding, silent_from = None, 0
+    while finding is None:
+        losing = LosingAnswers(range(silent_from, 10_000))
+        client = through(client_of(running[kind]), losing)
+        try:
+            finding = probe_of(client).everything()
+        except Unavailable as unavailable:
+            assert f"a trial of conditional writes in {PLACE}" in str(unavailable)  # noqa: PT017
+        except Unsupported:
+            assert kind in UNUSABLE
+            break
+        silent_from += 1
+        _delete_all(client_of(running[kind]))
+    assert finding == KINDS[kind].finding
+
+
+def _delete_all(client: S3Client) -> None:
+    S3Store(client, BUCKET).delete(left(client))
+
+
+# --- other reasons ----------------------------------------------------------------------------
+
+
+def answering(running: Mapping[str, S3Server], answer: Answer, *, method: str = "") -> S3Client:
+    """A client of a sound server that gets this answer to requests of one method, or to all."""
+
+    def hook(request: AWSPreparedRequest, send: Send) -> AWSResponse:
+        matches = not method or (request.method or "") == method
+        return respond(answer, request) if matches else send(request)
+
+    return through(client_of(running["as-aws"]), hook)
+
+
+def test_missing_rights_are_no_finding_and_are_named(running: Mapping[str, S3Server]) -> None:
+    client = answering(running, error(403, "AccessDenied"))
+    with pytest.raises(Unavailable) as raised:
+        probe_of(client).everything()
+    assert str(raised.value) == (
+        "PutObject s3://trials/trial-0: status 403 AccessDenied Forbidden (the credentials need "
+        "the right to read, write and delete it). "
+        f"This was a trial of conditional writes in {PLACE}; nothing of the channel was changed"
+    )
+
+
+def test_a_wrong_secret_is_no_finding_and_not_taken_for_missing_rights(
+    running: Mapping[str, S3Server],
+) -> None:
+    client = answering(running, error(403, "SignatureDoesNotMatch"))
+    with pytest.raises(Unavailable, match=r"SignatureDoesNotMatch Forbidden\. This was a trial"):
+        probe_of(client).everything()
+
+
+def test_a_bucket_that_is_missing_is_no_finding(running: Mapping[str, S3Server]) -> None:
+    client = answering(running, error(404, "NoSuchBucket"))
+    with pytest.raises(
+        Unavailable, match=r"^GetObject s3://trials/trial-0: status 404 NoSuchBucket"
+    ):
+        probe_of(client).everything()
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_server_that_fails_is_no_finding(running: Mapping[str, S3Server], status: int) -> None:
+    client = answering(running, error(status, "SlowDown"), method="PUT")
+    with pytest.raises(
+        Unavailable, match=f"PutObject s3://trials/trial-0: status {status} SlowDown"
+    ):
+        probe_of(client).everything()
+
+
+def test_what_cannot_be_deleted_is_told(running: Mapping[str, S3Server]) -> None:
+    client = answering(running, error(403, "AccessDenied"), method="POST")
+    with pytest.raises(
+        Unavailable, match="DeleteObjects s3://trials/trial-0: status 403 AccessDenied"
+    ):
+        probe_of(client).if_match_form()
+    _delete_all(client_of(running["as-aws"]))
+
+
+def test_a_server_without_uploads_in_parts_can_be_used(running: Mapping[str, S3Server]) -> None:
+    def hook(request: AWSPreparedRequest, send: Send) -> AWSResponse:
+        if "uploads" in request.url:
+            return respond(error(501, "NotImplemented"), request)
+        return send(request)
+
+    client = through(client_of(running["as-aws"]), hook)
+    assert probe_of(client).everything() == ConditionalWrites(completion_is_conditional=False)
+
+
+def test_a_server_that_drops_metadata_is_refused(running: Mapping[str, S3Server]) -> None:
+    def hook(request: AWSPreparedRequest, send: Send) -> AWSResponse:
+        if "x-amz-meta-sluice-probe" in request.headers:
+            del request.headers["x-amz-meta-sluice-probe"]
+        return send(request)
+
+    client = through(client_of(running["as-aws"]), hook)
+    with pytest.raises(Unsupported, match="the body or the metadata of an object was not read as"):
+        probe_of(client).everything()
+    assert left(client_of(running["as-aws"])) == []
