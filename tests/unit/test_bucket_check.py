@@ -18,6 +18,7 @@ from sluice.operate.repair import repair
 from sluice.operate.rollback import rollback
 from sluice.publish.publisher import Publisher
 from sluice.reconcile.run import Request
+from tests.support.hooks import on
 from tests.support.memory_store import MemoryStore, Stored
 from tests.support.operated import opened
 from tests.support.repairs import Repairs
@@ -83,13 +84,15 @@ def everything(world: World) -> tuple[dict[str, Stored], dict[str, Stored]]:
 # --- the first commit -----------------------------------------------------------------------------
 
 
-def test_the_first_commit_that_publishes_binds_the_channel_to_its_bucket() -> None:
+@pytest.mark.parametrize("upload", [World.add, World.add_corrupt])
+def test_the_first_commit_binds_the_channel_to_its_bucket(
+    upload: Callable[[World, str], object],
+) -> None:
     world = World()
-    world.add_corrupt("x.conda")
     world.stage(removed(B))
     world.merge()
-    assert bound_to(world) is None
-    world.add(A)
+    assert bound_to(world) is None, "of no object anything is known"
+    upload(world, A)
     world.merge()
     assert bound_to(world) == BUCKET
 
@@ -107,6 +110,22 @@ def test_the_binding_is_there_before_the_first_head() -> None:
     world.merge()
     written = [key for operation, key in world.state.operations() if operation == "PutObject"]
     assert written.index(channel_binding(CHANNEL)) < written.index(SUBDIR.head)
+
+
+def test_what_is_left_of_a_killed_first_commit_binds_nothing() -> None:
+    world = World(subdir=replace(SUBDIR, name="noarch"))
+    request = MergeRequest(world.subdir, not_before=0, create=True)
+    merge(world.merger, request, time_left_ms=lambda: PLENTY_MS)
+    assert (world.state.objects, world.channel.objects) == ({}, {})
+
+
+def test_the_binding_is_there_before_noarch_is_asked_for() -> None:
+    world = World()
+    world.add(A)
+    world.state.before = on("PutObject", channel_binding(CHANNEL), lambda: sent.append(len(queue)))
+    queue, sent = world.queue.messages, list[int]()
+    world.merge()
+    assert (sent, len(queue)) == ([0], 1)
 
 
 def test_of_two_first_commits_from_two_buckets_one_is_refused() -> None:
@@ -266,13 +285,20 @@ def test_a_channel_without_packages_needs_no_package_as_evidence() -> None:
     assert bound_to(world) == BUCKET
 
 
-def test_a_catalog_of_rejects_alone_is_bound_by_the_next_commit() -> None:
+@pytest.mark.parametrize("bucket", [empty_bucket, copy_of_the_bucket])
+def test_a_catalog_of_rejects_alone_is_bound_where_they_are(
+    bucket: Callable[[World], MemoryStore],
+) -> None:
     world = World()
     world.add_corrupt("x.conda")
     world.merge()
-    assert not check_of(world).verify(CHANNEL)
-    world.add(A)
-    world.merge()
+    as_left_by_0_1(world)
+    production, other = world.channel, bucket(world)
+    led_to(world, other)
+    with pytest.raises(WrongState):
+        world.merge()
+    led_to(world, production, BUCKET)
+    assert check_of(world).verify(CHANNEL)
     assert bound_to(world) == BUCKET
 
 

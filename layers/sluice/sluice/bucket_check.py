@@ -3,11 +3,12 @@
 The rule (docs/architecture.md, "A state belongs to its bucket"):
 
 - a channel that is bound to another bucket is not touched;
-- a channel without a published catalog is bound by the first commit that publishes, for before
-  that there is nothing to lose, and a commit of rejects says little about the right bucket;
-- a channel with a published catalog and no binding, as sluice 0.1 left it, is bound only to a
-  bucket that shows *evidence*: an index file that this state has published, and a package that
-  still is the very object that the catalog describes.  A copy has the first and not the second.
+- a channel without a catalog is bound by its first commit, one that only consumes staging
+  excepted: it knows of no object yet;
+- a channel with a catalog and no binding, as sluice 0.1 left it, is bound only to a bucket that
+  shows *evidence*: an index file that this state has published, where there is one, and a package
+  that still is the very object that the catalog describes.  A copy has the first and not the
+  second.
 """
 
 from __future__ import annotations
@@ -56,8 +57,7 @@ class BucketCheck:
         the binding first and then moves every head, so a swap that succeeds has seen the binding
         that was in force.
 
-        ``False``: the channel has no published catalog yet, and ``bind`` has to come before the
-        first head of one.
+        ``False``: the channel has no catalog yet, and ``bind`` has to come before its first one.
 
         One GET for a channel that is bound.  Raises ``WrongState`` where the catalog belongs to
         another bucket, or nothing shows that it belongs to this one; also ``Unavailable``,
@@ -65,14 +65,14 @@ class BucketCheck:
         """
         if self.is_bound(channel):
             return True
-        published = list(self._public_trees(channel))
-        if not published:
+        catalog = list(self._trees(channel))
+        if not catalog:
             return False
         # A first commit at the same time binds before it swaps: where its head is seen, so is its
         # binding, but not yet the files that it is going to publish.
         if self.is_bound(channel):
             return True
-        self._insist_on_evidence(channel, published)
+        self._insist_on_evidence(channel, catalog)
         if self.may_bind:
             self.bind(channel)
         return True
@@ -115,17 +115,19 @@ class BucketCheck:
             f"sluice rebind s3://{self.bucket}/{channel}"
         )
 
-    def _insist_on_evidence(self, channel: str, published: Sequence[tuple[Subdir, Tree]]) -> None:
+    def _insist_on_evidence(self, channel: str, catalog: Sequence[tuple[Subdir, Tree]]) -> None:
         """Raise ``WrongState`` where the bucket does not show what the catalog describes."""
+        published = [(subdir, tree) for subdir, tree in catalog if tree.public]
         stamped = [(subdir, tree) for subdir, tree in published if self._shows_our_index(subdir)]
-        described = False
-        for subdir, tree in stamped:
-            for is_same in self._compare_packages(subdir, tree):
-                described = True
-                if is_same:
-                    return
-        if stamped and not described:  # a channel without packages: its index is all there is
-            return
+        if stamped or not published:
+            described = False
+            for subdir, tree in stamped or catalog:
+                for is_same in self._compare_packages(subdir, tree):
+                    described = True
+                    if is_same:
+                        return
+            if not described:  # a catalog without packages: there is nothing else to go by
+                return
         raise WrongState(
             f"the catalog of the channel {channel!r} does not say which bucket it belongs to, and "
             f"{self.bucket} does not show that it is this one; nothing was changed. If the bucket "
@@ -133,13 +135,13 @@ class BucketCheck:
             f"{self.bucket}, run: sluice rebind s3://{self.bucket}/{channel}"
         )
 
-    def _public_trees(self, channel: str) -> Iterator[tuple[Subdir, Tree]]:
+    def _trees(self, channel: str) -> Iterator[tuple[Subdir, Tree]]:
         for info in self.state.list(state_folder("heads", channel)):
             subdir = parse_state_key(info.key)
             digest = read_head(self.state, subdir).head.tree if subdir else None
             if subdir and digest:
                 tree = CatalogReader(self.state, subdir, in_order).tree(digest)
-                if tree.public:
+                if tree.public or tree.names:
                     yield subdir, tree
 
     def _shows_our_index(self, subdir: Subdir) -> bool:

@@ -31,7 +31,6 @@ from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Inputs, Problem, Tree
 from sluice.channelwide.notes import due
 from sluice.concurrency import Started, chunks
-from sluice.config import ChannelConfig
 from sluice.debounce import CLOCK_SKEW_SECONDS, MergeRequest
 from sluice.errors import Unavailable
 from sluice.fold import Difference, News
@@ -274,7 +273,7 @@ class _Run:
         head = version.head
         about = [record for record in batch.records if not isinstance(record, Reconsidered)]
         news = fold.settle(about, observation.of(record.filename for record in about))
-        found = self._find_base(parent, news)
+        found = self._find_base(parent, news, is_bound=is_bound)
         goes_public, base = found is not None, found or Base()
         at = max(self._world.clock(), parent.at + 1)
         before = self._catalog.rules(parent)
@@ -298,8 +297,11 @@ class _Run:
             draft.difference.rejects_changed = True
         unique = self._world.unique()
         if draft.nodes or goes_public or (chosen and chosen.inputs != parent.inputs):
+            self._bind(is_bound=is_bound)
             if found is not None:
-                self._prepare_going_public(rules.config, base, is_bound=is_bound)
+                self._world.follow_ups(self._subdir).of_going_public(
+                    rules.config, with_names=bool(base.names)
+                )
             public = parent.public or goes_public
             # Where more is to come, that generation will not be published.
             lone = self._ahead is not None and batch.resume_after is None
@@ -332,13 +334,12 @@ class _Run:
             self.report.left_out += base.records - draft.taken_over
         return swapped
 
-    def _prepare_going_public(self, config: ChannelConfig, base: Base, *, is_bound: bool) -> None:
-        """Do what must not be forgotten if this merge is killed after its swap."""
+    def _bind(self, *, is_bound: bool) -> None:
+        """Have the channel belong to this bucket before its first tree can be seen."""
         if not is_bound:
             self._world.bucket_check.bind(self._subdir.channel)
-        self._world.follow_ups(self._subdir).of_going_public(config, with_names=bool(base.names))
 
-    def _find_base(self, parent: Tree, news: News) -> Base | None:
+    def _find_base(self, parent: Tree, news: News, *, is_bound: bool) -> Base | None:
         """What a subdir that goes public now, or is taken back, begins with.
 
         ``None``: it stays as it is.
@@ -352,7 +353,9 @@ class _Run:
             ):
                 return None
             return read_base(self._world.channel, self._subdir, self._world.gather)
-        certain = self._request.create or _has_package(news)
+        # Who asks to create has bound the channel before.  What is left of a first commit that was
+        # killed must not bind it to whatever bucket the parameters lead to by now.
+        certain = (self._request.create and is_bound) or _has_package(news)
         if not certain and not self._request.adopt:
             return None
         base = read_base(self._world.channel, self._subdir, self._world.gather)
