@@ -142,7 +142,9 @@ def with_operators(habits: Habits, rng: Random) -> Habits:
 
 def with_administrators(habits: Habits, rng: Random) -> Habits:
     """The same, in some worlds with changes of the bucket; ``rng`` is drawn from for that alone."""
-    return replace(habits, switches=rng.choice((0.0, 0.0, 0.0, 0.02, 0.1)))
+    # More often where there are pins to be lost by it.
+    never = (0.0,) if habits.amends else (0.0, 0.0, 0.0)
+    return replace(habits, switches=rng.choice((*never, 0.02, 0.1)))
 
 
 def _draw(rng: Random) -> Habits:
