@@ -13,7 +13,7 @@ from benchmarks.s3.process import s3_server
 from local.emulator import run_emulator
 from sluice.operate.prefixed import Prefixed
 from sluice.s3 import S3Store
-from sluice.s3client import make_client
+from sluice.s3client import make_client, wall_clock
 from sluice.store import ObjectStore
 from tests.support.memory_store import MemoryStore
 from tests.support.moto_aws import moto_aws
@@ -46,6 +46,10 @@ class World(Protocol):
         """Put an object there, not through the store."""
         ...
 
+    def sleep(self, seconds: int) -> None:
+        """Let so much time pass over the machine that the store is used on."""
+        ...
+
 
 class MemoryWorld:
     """The in-memory store."""
@@ -54,9 +58,14 @@ class MemoryWorld:
     minds_conditions_on_parts = True
 
     def __init__(self) -> None:
-        memory = MemoryStore(page_size=PAGE_SIZE)
+        self._now = 1_700_000_000
+        memory = MemoryStore(lambda: self._now, page_size=PAGE_SIZE)
         self.store: ObjectStore = memory
         self._memory = memory
+
+    def sleep(self, seconds: int) -> None:
+        """Let so much time pass."""
+        self._now += seconds
 
     def upload(
         self,
@@ -99,11 +108,17 @@ class S3World:
     """``S3Store`` on whatever the environment says is S3."""
 
     def __init__(self, bucket: str, *, is_moto: bool) -> None:
-        self.store: ObjectStore = S3Store(make_client(), bucket)
+        self._ahead_ms = 0
+        client = make_client(clock=lambda: wall_clock() + self._ahead_ms)
+        self.store: ObjectStore = S3Store(client, bucket)
         self.gives_checksum_type = self.minds_conditions_on_parts = not is_moto
         self._client: S3Client = boto3.client("s3")
         self._bucket = bucket
         self._client.create_bucket(Bucket=bucket)
+
+    def sleep(self, seconds: int) -> None:
+        """Let so much time pass by the clock of this machine."""
+        self._ahead_ms += seconds * 1000
 
     def upload(
         self,

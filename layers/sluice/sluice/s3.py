@@ -66,6 +66,10 @@ class S3Store:
         self._bucket = bucket
         self._bucket_seen = False
 
+    def now_ms(self) -> int:
+        """See ``ObjectStore.now_ms``."""
+        return self._client.now_ms()
+
     def head(self, key: str) -> ObjectInfo | None:
         """See ``ObjectStore.head``."""
         answer = self._call(Request("HeadObject", "HEAD", self._bucket, key, headers=_CHECKED))
@@ -130,15 +134,17 @@ class S3Store:
         *,
         expected: ETag | None,
         before: Callable[[], None] = nothing,
+        not_after_ms: int | None = None,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``.  What is large is sent in parts, several at once."""
         condition = {"If-None-Match": "*"} if expected is None else {"If-Match": expected}
         if len(body) > WHOLE_PUT_BYTES_MAX:
-            return self._put_parts(key, body, headers, condition, before)
+            return self._put_parts(key, body, headers, condition, before, not_after_ms)
         before()
         try:
             answer = self._client.call(
-                self._put_request(key, body, {**_told(headers), **condition})
+                self._put_request(key, body, {**_told(headers), **condition}),
+                not_after_ms=not_after_ms,
             )
         except _FAILED:
             return None
@@ -214,8 +220,9 @@ class S3Store:
         headers: Headers,
         condition: Mapping[str, str],
         before: Callable[[], None],
+        not_after_ms: int | None,
     ) -> ETag | None:
-        """Upload in parts, whose completion carries the condition.
+        """Upload in parts, whose completion carries the condition and the deadline.
 
         What a killed process leaves of it is removed by the bucket's lifecycle rule.
         """
@@ -257,7 +264,8 @@ class S3Store:
                     headers=condition,
                     body=s3xml.completion(parts),
                     gives_document=True,
-                )
+                ),
+                not_after_ms=not_after_ms,
             )
             if answer.status < REFUSED_FROM and answer.document is not None:
                 etag = answer.document.findtext("ETag")

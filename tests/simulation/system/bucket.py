@@ -45,9 +45,12 @@ class Bucket(MemoryStore):
         *,
         expected: ETag | None,
         before: Callable[[], None] = nothing,
+        not_after_ms: int | None = None,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
-        etag = super().put_if(key, body, headers, expected=expected, before=before)
+        etag = super().put_if(
+            key, body, headers, expected=expected, before=before, not_after_ms=not_after_ms
+        )
         if etag is None:
             self._land_later(partial(self._write_if, key, body, headers, expected))
         return etag
