@@ -29,7 +29,7 @@ from sluice.reconcile.looks import Looks
 from sluice.reconcile.memory import Memory
 from sluice.reconsider import Announcer
 from sluice.staging import Indexed, Rejected, Staged
-from sluice.store import ETag, Headers, ObjectStore, nothing
+from sluice.store import ETag, Headers, ObjectStore
 from sluice.view import Rules
 from tests.simulation.system.bucket import Bucket
 
@@ -65,9 +65,9 @@ def _shards_are_written_after_the_index() -> Iterator[None]:
         headers: Headers,
         *,
         expected: ETag | None,
-        before: Callable[[], None] = nothing,
+        **options: Any,
     ) -> ETag | None:
-        etag = plain_if(bucket, key, body, headers, expected=expected, before=before)
+        etag = plain_if(bucket, key, body, headers, expected=expected, **options)
         if key.endswith(SHARD_INDEX):
             for shard in held.pop(key.removesuffix(SHARD_INDEX), []):
                 plain(bucket, *shard)
@@ -87,11 +87,10 @@ def _the_head_is_written_without_a_condition() -> AbstractContextManager[object]
         headers: Headers,
         *,
         expected: ETag | None,
-        before: Callable[[], None] = nothing,
+        **options: Any,
     ) -> ETag | None:
         if not key.startswith("heads/"):
-            return plain(bucket, key, body, headers, expected=expected, before=before)
-        before()
+            return plain(bucket, key, body, headers, expected=expected, **options)
         bucket.put(key, body, headers)
         return bucket.objects[key].info.etag
 
@@ -100,12 +99,17 @@ def _the_head_is_written_without_a_condition() -> AbstractContextManager[object]
 
 def _a_merge_without_effect_leaves_the_epoch() -> AbstractContextManager[object]:
     def swap_only_changes(
-        state: ObjectStore, of: Subdir, head: Head, *, expected: ETag | None
+        state: ObjectStore,
+        of: Subdir,
+        head: Head,
+        *,
+        expected: ETag | None,
+        not_after_ms: int | None,
     ) -> HeadVersion | None:
         before = read_head(state, of)
         if before.head.generation == head.generation:
             return before
-        return swap_head(state, of, head, expected=expected)
+        return swap_head(state, of, head, expected=expected, not_after_ms=not_after_ms)
 
     return mock.patch.object(sluice.merge, "swap_head", swap_only_changes)
 
@@ -230,13 +234,18 @@ def _a_pin_gives_way_to_any_verdict() -> AbstractContextManager[object]:
 
 def _an_operator_goes_by_the_head_of_before() -> AbstractContextManager[object]:
     def swap(
-        state: ObjectStore, of: Subdir, head: Head, *, expected: ETag | None
+        state: ObjectStore,
+        of: Subdir,
+        head: Head,
+        *,
+        expected: ETag | None,
+        not_after_ms: int | None,
     ) -> HeadVersion | None:
         del expected
         before = read_head(state, of)
         generation = max(head.generation, before.head.generation + 1)
         newer = msgspec.structs.replace(head, generation=generation)
-        return swap_head(state, of, newer, expected=before.etag)
+        return swap_head(state, of, newer, expected=before.etag, not_after_ms=not_after_ms)
 
     return mock.patch.object(sluice.operate.amend, "swap_head", swap)
 

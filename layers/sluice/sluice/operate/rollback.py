@@ -86,7 +86,7 @@ def rollback(
     """
     plan = _Plan(channel, subdir, to, reason)
     if dry_run:
-        plan.decide(read_present(channel, subdir))
+        read_present(channel, subdir, plan.decide)
         return plan.told(None)
     amended = amend(channel, subdir, plan.decide)
     return plan.told(amended.generation if amended else None)
