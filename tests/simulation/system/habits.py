@@ -32,6 +32,8 @@ _STALLS: tuple[tuple[str, str], ...] = (
     ("HeadObject", ".conda"),
 )
 
+_NAPS = 0.25
+"""How likely a world has machines that sleep."""
 _STALLS_OF_MERGE = (
     ("PutObject", "heads/"),
     ("PutObject", "commits/"),
@@ -114,6 +116,8 @@ class Habits:
     """Operators, per turn, who pin, unpin and roll back."""
     jump_hours: tuple[int, ...]
     """How much."""
+    naps: bool = False
+    """Whether there are people who work on machines that are put to sleep."""
 
     @property
     def with_noarch(self) -> list[Subdir]:
@@ -136,6 +140,15 @@ def draw(rng: Random) -> Habits:
 def with_operators(habits: Habits, rng: Random) -> Habits:
     """The same, in some worlds with operators; ``rng`` is drawn from for nothing else."""
     return replace(habits, amends=rng.choice((0.0, 0.0, 0.02, 0.1)))
+
+
+def with_sleepers(habits: Habits, rng: Random) -> Habits:
+    """The same, in some worlds with machines that sleep; ``rng`` is drawn from for nothing else.
+
+    Superseded generations are kept for no longer than such a machine sleeps.
+    """
+    naps = rng.random() < _NAPS
+    return replace(habits, naps=True, retention_days=1) if naps else habits
 
 
 def _draw(rng: Random) -> Habits:

@@ -225,11 +225,11 @@ class Invariants:
         in_state = [subdir.tree(head["tree"]), subdir.commit(head["commit"]), *leaves]
         in_state += [subdir.patches.key(tree.patch)] if tree.patch else []
         in_channel = [subdir.shard(shard) for _, shard in names.values() if shard]
-        if "amendment" in reading.document(state[subdir.commit(head["commit"])].body):
-            self._amended(subdir)
         missing = [key for key in in_state if key not in state]
         missing += [key for key in in_channel if key not in channel]
         assert not missing, f"the head of {subdir} refers to what is not there: {missing}"
+        if "amendment" in reading.document(state[subdir.commit(head["commit"])].body):
+            self._amended(subdir)
         known.reachable = frozenset([*in_state, *in_channel])
         known.entries = {
             filename: entry

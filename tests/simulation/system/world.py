@@ -14,6 +14,7 @@ from tests.simulation.system.clock import MINUTE, Clock
 from tests.simulation.system.functions import UPLOAD_RECEIVES_MAX, Functions, TimeLeft
 from tests.simulation.system.habits import Habits
 from tests.simulation.system.invariants import Invariants
+from tests.simulation.system.laptops import Laptops
 from tests.simulation.system.operators import Operators
 from tests.simulation.system.people import People
 from tests.simulation.system.queues import Delivery, Fifo, Queue, StandardQueue
@@ -37,7 +38,8 @@ class Source:
 class World:
     """All that acts and is acted on, wired as the template does it, with its timeouts."""
 
-    def __init__(self, habits: Habits, rng: Random) -> None:
+    def __init__(self, habits: Habits, rng: Random, naps_rng: Random) -> None:
+        """``naps_rng``: the dice of machines that sleep."""
         self.clock = clock = Clock()
         self.channel = Bucket(clock, rng, page_size=habits.page_size)
         self.state = Bucket(clock, rng, page_size=habits.page_size)
@@ -86,6 +88,9 @@ class World:
             rng,
             self.invariants,
         )
+        self.laptops = Laptops(
+            habits, (self.channel, self.state), clock, self._unique, self.operators, naps_rng
+        )
         self.people = People(habits, self.channel, clock, rng, self.invariants, self.uploads.put)
         self._rng = rng
         self._numbered = 0
@@ -96,7 +101,7 @@ class World:
         # An operator who died comes back no more, and the merge that was asked for may be missing.
         unfinished = self.operators.done < self.operators.begun
         dead = any(source.queue.dead for source in self.sources)
-        return self.people.events_lost or unfinished or dead
+        return self.people.events_lost or unfinished or dead or self.laptops.indexed
 
     def disturb(self, habits: Habits) -> None:
         """Let services be as unpleasant as they may."""
