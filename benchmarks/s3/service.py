@@ -19,7 +19,11 @@ from benchmarks.s3.requests import Request
 class Service:
     """All buckets."""
 
-    def __init__(self, *, page_size: int = listing.PAGE_KEYS_MAX) -> None:
+    def __init__(
+        self, *, page_size: int = listing.PAGE_KEYS_MAX, clock: Callable[[], float] = time.time
+    ) -> None:
+        """``clock``: seconds since the epoch."""
+        self._clock = clock
         self.buckets: dict[str, Bucket] = {}
         self._page_size = page_size
         self._uploads = Uploads()
@@ -72,7 +76,7 @@ class Service:
         bucket = self._bucket(request.bucket)
         check_write(request.headers, bucket.objects.get(request.key))
         stored = Object(
-            request.body, etag(request.body), time.time(), request.kept, request.checksums
+            request.body, etag(request.body), self._clock(), request.kept, request.checksums
         )
         bucket.put(request.key, stored)
         return Answer(headers={"ETag": stored.etag, **_typed(stored.checksums)})
@@ -144,14 +148,14 @@ class Service:
             first, end = byte_range(told, len(body))
             body = body[first:end]
         part = element("ETag", upload.put(int(request.query["partNumber"]), body))
-        return document("CopyPartResult", part + element("LastModified", _iso_now()))
+        return document("CopyPartResult", part + element("LastModified", self._iso_now()))
 
     def _complete_multipart_upload(self, request: Request) -> Answer:
         upload = self._part_of(request)
         bucket = self._bucket(request.bucket)
         check_write(request.headers, bucket.objects.get(request.key))
         body, told = upload.complete(request.body)
-        bucket.put(request.key, Object(body, told, time.time(), upload.headers))
+        bucket.put(request.key, Object(body, told, self._clock(), upload.headers))
         self._uploads.end(request.query["uploadId"])
         found = element("Bucket", request.bucket) + element("Key", request.key)
         return document("CompleteMultipartUploadResult", found + element("ETag", told))
@@ -164,6 +168,9 @@ class Service:
     def _part_of(self, request: Request) -> Upload:
         return self._uploads.find(request.query["uploadId"], request.bucket, request.key)
 
+    def _iso_now(self) -> str:
+        return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(self._clock()))
+
 
 def _unknown(_request: Request) -> Answer:
     raise Refused("NotImplemented")
@@ -171,7 +178,3 @@ def _unknown(_request: Request) -> Answer:
 
 def _typed(checksums: Mapping[str, str]) -> dict[str, str]:
     return {**checksums, "x-amz-checksum-type": "FULL_OBJECT"} if checksums else {}
-
-
-def _iso_now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
