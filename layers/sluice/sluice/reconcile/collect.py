@@ -152,7 +152,9 @@ class _Swept:
 
     collected: Collected
     complete: bool
-    """Nothing is left that will be garbage while the cut and the head stay what they are."""
+    """Nothing is left that will be garbage while the cut and the head stay what they are.
+
+    But for what a writer leaves that begins later and gives up: that waits for the next head."""
 
 
 @dataclass(frozen=True, slots=True)
