@@ -34,8 +34,9 @@ PACKAGES ?= 10000
 SUBDIRS ?= 5
 # For make test.  End-to-end tests mostly wait, so one more than most laptops have cores to spare.
 WORKERS ?= 3
-# For make simulate.
+# For make simulate.  FIRST: empty for seeds that nobody has played before.
 SEEDS ?= 20000
+FIRST ?=
 # For make invoke-extract, invoke-merge and invoke-reconcile; empty: all that fit.
 EVENT ?=
 
@@ -101,8 +102,8 @@ fuzz: $(FUZZ)/.stamp ## Fuzz the package reader for FUZZ_SECONDS (600); Linux on
 
 # make test plays 800, this as many as one has time for: 20000 take about ten minutes on two cores.
 .PHONY: simulate
-simulate: $(VENV)/.stamp ## Play SEEDS (20000) of the simulated whole system, on all cores
-	PYTHONPATH=layers/sluice $(BIN)/python -m tests.simulation --seeds $(SEEDS)
+simulate: $(VENV)/.stamp ## Play SEEDS (20000) of the simulated whole system from FIRST (new ones) on, on all cores
+	PYTHONPATH=layers/sluice $(BIN)/python -m tests.simulation --seeds $(SEEDS) $(addprefix --first ,$(FIRST))
 
 # sam validate translates the template and --lint does not; neither asks AWS anything.
 NO_AWS = AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none \

@@ -20,19 +20,23 @@ as they come over the wire; heads are not.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import json
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.s3.answers import Answer
 from benchmarks.s3.conditions import Deviation
 from benchmarks.s3.journal import Journal
+from benchmarks.s3.listing import PAGE_KEYS_MAX
 from benchmarks.s3.loading import unpack
 from benchmarks.s3.objects import Bucket, Object, etag
-from benchmarks.s3.requests import parse
+from benchmarks.s3.requests import Request, parse
 from benchmarks.s3.service import Service
 from benchmarks.wire import CONTINUE, GONE, LOOPBACK, Head, read_body, read_head
 
@@ -44,8 +48,21 @@ _PIECE_BYTES = 1024 * 1024
 class Server:
     """Answers, counts and delays."""
 
-    def __init__(self, *, page_size: int, deviations: Collection[Deviation] = ()) -> None:
-        self._service = Service(page_size=page_size, deviations=deviations)
+    def __init__(
+        self,
+        *,
+        page_size: int = PAGE_KEYS_MAX,
+        deviations: Collection[Deviation] = (),
+        clock: Callable[[], float] = time.time,
+        on_done: Callable[[Request], None] = lambda _request: None,
+    ) -> None:
+        """``clock``: what objects and answers are dated by, seconds since the epoch.
+
+        ``on_done`` is given each request that was carried out, before it is answered.
+        """
+        self._clock = clock
+        self._on_done = on_done
+        self._service = Service(page_size=page_size, deviations=deviations, clock=clock)
         self._journal = Journal()
         self._latency_s = 0.0
 
@@ -82,12 +99,17 @@ class Server:
         count.requests += 1
         count.bytes_up += len(body)
         answer = self._service.answer(request)
+        self._on_done(request)
         without_body = head.start[0] == "HEAD"
         if not without_body:
             count.bytes_down += len(answer.body)
         journal = self._journal
+        answer = dataclasses.replace(answer, headers={**answer.headers, "Date": self._date()})
         await _write(writer, answer, without_body=without_body)
         journal.answered(request.operation, f"{request.bucket}/{request.key}", answer.status)
+
+    def _date(self) -> str:
+        return _formatted(int(self._clock()))
 
     def _control(self, head: Head, body: bytes) -> Answer:
         url = urlsplit(head.start[1])
@@ -112,12 +134,17 @@ class Server:
 
     def _load(self, names: list[str], batch: bytes) -> None:
         buckets = [self._service.buckets.setdefault(name, Bucket()) for name in names]
-        now = time.time()
+        now = self._clock()
         for key, body in unpack(batch):
             stored = Object(body, etag(body), now)
             for bucket in buckets:
                 bucket.put(key, stored)
         gc.freeze()  # what was loaded stays: no collection has to walk through it
+
+
+@lru_cache
+def _formatted(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 async def _write(

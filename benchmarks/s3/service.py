@@ -24,7 +24,10 @@ class Service:
         *,
         page_size: int = listing.PAGE_KEYS_MAX,
         deviations: Collection[Deviation] = (),
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """``clock``: seconds since the epoch."""
+        self._clock = clock
         self.buckets: dict[str, Bucket] = {}
         self._deviations = deviations
         self._page_size = page_size
@@ -78,7 +81,7 @@ class Service:
         bucket = self._bucket(request.bucket)
         check_write(request.headers, bucket.objects.get(request.key), self._deviations)
         stored = Object(
-            request.body, etag(request.body), time.time(), request.kept, request.checksums
+            request.body, etag(request.body), self._clock(), request.kept, request.checksums
         )
         bucket.put(request.key, stored)
         return Answer(headers={"ETag": stored.etag, **_typed(stored.checksums)})
@@ -150,7 +153,7 @@ class Service:
             first, end = byte_range(told, len(body))
             body = body[first:end]
         part = element("ETag", upload.put(int(request.query["partNumber"]), body))
-        return document("CopyPartResult", part + element("LastModified", _iso_now()))
+        return document("CopyPartResult", part + element("LastModified", self._iso_now()))
 
     def _complete_multipart_upload(self, request: Request) -> Answer:
         upload = self._part_of(request)
@@ -159,7 +162,7 @@ class Service:
         if is_conditional:
             check_write(request.headers, bucket.objects.get(request.key), self._deviations)
         body, told = upload.complete(request.body)
-        bucket.put(request.key, Object(body, told, time.time(), upload.headers))
+        bucket.put(request.key, Object(body, told, self._clock(), upload.headers))
         self._uploads.end(request.query["uploadId"])
         found = element("Bucket", request.bucket) + element("Key", request.key)
         shown = element("ETag", told if is_conditional else "")
@@ -173,6 +176,9 @@ class Service:
     def _part_of(self, request: Request) -> Upload:
         return self._uploads.find(request.query["uploadId"], request.bucket, request.key)
 
+    def _iso_now(self) -> str:
+        return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(self._clock()))
+
 
 def _unknown(_request: Request) -> Answer:
     raise Refused("NotImplemented")
@@ -180,7 +186,3 @@ def _unknown(_request: Request) -> Answer:
 
 def _typed(checksums: Mapping[str, str]) -> dict[str, str]:
     return {**checksums, "x-amz-checksum-type": "FULL_OBJECT"} if checksums else {}
-
-
-def _iso_now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())

@@ -54,9 +54,12 @@ class DiesAfter(S3Store):
         *,
         expected: ETag | None,
         before: Callable[[], None] = nothing,
+        not_after_ms: int | None = None,
     ) -> ETag | None:
         """Write; then it may be over."""
-        etag = super().put_if(key, body, headers, expected=expected, before=before)
+        etag = super().put_if(
+            key, body, headers, expected=expected, before=before, not_after_ms=not_after_ms
+        )
         if key == self._last:
             raise Killed
         return etag

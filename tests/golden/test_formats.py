@@ -163,7 +163,7 @@ def decode_binding(body: bytes) -> Binding:
 def encode_head(head: Head) -> bytes:
     """As ``swap_head`` writes it."""
     state = MemoryStore()
-    commit.swap_head(state, SUBDIR, head, expected=None)
+    commit.swap_head(state, SUBDIR, head, expected=None, not_after_ms=None)
     return state.body(SUBDIR.head)
 
 

@@ -300,9 +300,10 @@ def check(history: History, fresh: Sluice, subdir: Subdir) -> None:
             inputs=since(anew.inputs, tree.inputs),
         ),
     )
-    bare = MemoryStore()
+    bare, state = MemoryStore(), MemoryStore()
+    state.upload(subdir.head, history.sluice.state.body(subdir.head))
     owner = history.sluice.merger.publisher.owner
-    Publisher(bare, MemoryStore(), owner, max_age_seconds=60).publish(subdir, head, anew_catalog)
+    Publisher(bare, state, owner, max_age_seconds=60).publish(subdir, head, anew_catalog)
     assert files(history.sluice.channel, subdir) == files(bare, subdir)
 
 

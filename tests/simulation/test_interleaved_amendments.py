@@ -68,10 +68,17 @@ def test_a_head_that_is_swapped_against_what_is_there_by_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def swap(
-        state: ObjectStore, subdir: Subdir, head: Head, *, expected: ETag | None
+        state: ObjectStore,
+        subdir: Subdir,
+        head: Head,
+        *,
+        expected: ETag | None,
+        not_after_ms: int | None,
     ) -> HeadVersion | None:
         del expected
-        return swap_head(state, subdir, head, expected=read_head(state, subdir).etag)
+        return swap_head(
+            state, subdir, head, expected=read_head(state, subdir).etag, not_after_ms=not_after_ms
+        )
 
     monkeypatch.setattr(sluice.operate.amend, "swap_head", swap)
     with pytest.raises(AssertionError, match=r"the head went back|lost|is out of date|has ghosts"):

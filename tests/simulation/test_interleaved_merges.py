@@ -214,9 +214,18 @@ class SlowNetwork(MemoryStore):
         *,
         expected: ETag | None,
         before: Callable[[], None] = nothing,
+        not_after_ms: int | None = None,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
-        write = partial(super().put_if, key, body, headers, expected=expected, before=before)
+        write = partial(
+            super().put_if,
+            key,
+            body,
+            headers,
+            expected=expected,
+            before=before,
+            not_after_ms=not_after_ms,
+        )
         if key.endswith(self._key) and not self.held_back:
             self.held_back.append(write)
             return None

@@ -64,12 +64,17 @@ def test_a_merge_without_effect_that_does_not_advance_the_epoch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def swap_only_changes(
-        state: ObjectStore, subdir: Subdir, head: Head, *, expected: ETag | None
+        state: ObjectStore,
+        subdir: Subdir,
+        head: Head,
+        *,
+        expected: ETag | None,
+        not_after_ms: int | None,
     ) -> HeadVersion | None:
         before = read_head(state, subdir)
         if before.head.generation == head.generation:
             return before
-        return swap_head(state, subdir, head, expected=expected)
+        return swap_head(state, subdir, head, expected=expected, not_after_ms=not_after_ms)
 
     monkeypatch.setattr(sluice.merge, "swap_head", swap_only_changes)
     found(lambda: interleavings(REMOVED_BEFORE_INDEXED), says="has ghosts: .*two")
@@ -85,8 +90,9 @@ def test_writes_that_ignore_their_condition(monkeypatch: pytest.MonkeyPatch) -> 
         *,
         expected: ETag | None,
         before: Callable[[], None] = nothing,
+        not_after_ms: int | None = None,
     ) -> ETag | None:
-        del expected
+        del expected, not_after_ms
         before()
         store.put(key, body, headers)
         return store.objects[key].info.etag
@@ -114,9 +120,20 @@ def test_a_fence_that_does_not_see_a_newer_generation(monkeypatch: pytest.Monkey
 
 def test_heads_that_do_not_tell_who_wrote_them(monkeypatch: pytest.MonkeyPatch) -> None:
     def anonymous(
-        state: ObjectStore, subdir: Subdir, head: Head, *, expected: ETag | None
+        state: ObjectStore,
+        subdir: Subdir,
+        head: Head,
+        *,
+        expected: ETag | None,
+        not_after_ms: int | None,
     ) -> HeadVersion | None:
-        return swap_head(state, subdir, msgspec.structs.replace(head, writer=""), expected=expected)
+        return swap_head(
+            state,
+            subdir,
+            msgspec.structs.replace(head, writer=""),
+            expected=expected,
+            not_after_ms=not_after_ms,
+        )
 
     monkeypatch.setattr(sluice.merge, "swap_head", anonymous)
     found(
@@ -126,10 +143,21 @@ def test_heads_that_do_not_tell_who_wrote_them(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_swap_that_takes_every_missing_answer_for_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     def swap_once(
-        state: ObjectStore, subdir: Subdir, head: Head, *, expected: ETag | None
+        state: ObjectStore,
+        subdir: Subdir,
+        head: Head,
+        *,
+        expected: ETag | None,
+        not_after_ms: int | None,
     ) -> HeadVersion | None:
         body = msgspec.json.encode(head)
-        etag = state.put_if(subdir.head, body, Headers("application/json"), expected=expected)
+        etag = state.put_if(
+            subdir.head,
+            body,
+            Headers("application/json"),
+            expected=expected,
+            not_after_ms=not_after_ms,
+        )
         return HeadVersion(head, etag) if etag else None
 
     monkeypatch.setattr(sluice.merge, "swap_head", swap_once)
@@ -151,9 +179,16 @@ def test_a_swap_that_takes_every_missing_answer_for_a_success(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def swap_boldly(
-        state: ObjectStore, subdir: Subdir, head: Head, *, expected: ETag | None
+        state: ObjectStore,
+        subdir: Subdir,
+        head: Head,
+        *,
+        expected: ETag | None,
+        not_after_ms: int | None,
     ) -> HeadVersion:
-        return swap_head(state, subdir, head, expected=expected) or HeadVersion(head, None)
+        return swap_head(
+            state, subdir, head, expected=expected, not_after_ms=not_after_ms
+        ) or HeadVersion(head, None)
 
     monkeypatch.setattr(sluice.merge, "swap_head", swap_boldly)
     found(lambda: interleavings(REMOVED_AND_BACK), says="lost|has ghosts|ahead of the head")

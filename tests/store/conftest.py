@@ -14,7 +14,7 @@ from local.emulator import run_emulator
 from sluice.conditional_writes import AWS, ConditionalWrites
 from sluice.operate.prefixed import Prefixed
 from sluice.s3 import S3Store
-from sluice.s3client import make_client
+from sluice.s3client import make_client, wall_clock
 from sluice.store import ObjectStore
 from tests.support.memory_store import MemoryStore
 from tests.support.moto_aws import moto_aws
@@ -48,6 +48,10 @@ class World(Protocol):
         """Put an object there, not through the store."""
         ...
 
+    def sleep(self, seconds: int) -> None:
+        """Let so much time pass over the machine that the store is used on."""
+        ...
+
 
 class MemoryWorld:
     """The in-memory store."""
@@ -56,9 +60,14 @@ class MemoryWorld:
     minds_conditions_on_parts = True
 
     def __init__(self) -> None:
-        memory = MemoryStore(page_size=PAGE_SIZE)
+        self._now = 1_700_000_000
+        memory = MemoryStore(lambda: self._now, page_size=PAGE_SIZE)
         self.store: ObjectStore = memory
         self._memory = memory
+
+    def sleep(self, seconds: int) -> None:
+        """Let so much time pass."""
+        self._now += seconds
 
     def upload(
         self,
@@ -109,12 +118,18 @@ class S3World:
         minds_conditions_on_parts: bool = True,
     ) -> None:
         """``writes``: what the store takes the server for."""
-        self.store: ObjectStore = S3Store(make_client(), bucket, lambda: writes)
+        self._ahead_ms = 0
+        client = make_client(clock=lambda: wall_clock() + self._ahead_ms)
+        self.store: ObjectStore = S3Store(client, bucket, lambda: writes)
         self.gives_checksum_type = gives_checksum_type
         self.minds_conditions_on_parts = minds_conditions_on_parts
         self._client: S3Client = boto3.client("s3")
         self._bucket = bucket
         self._client.create_bucket(Bucket=bucket)
+
+    def sleep(self, seconds: int) -> None:
+        """Let so much time pass by the clock of this machine."""
+        self._ahead_ms += seconds * 1000
 
     def upload(
         self,

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import pytest
 
-from sluice.errors import Archived, Changed, Unavailable
+from sluice.errors import Archived, Changed, TooLate, Unavailable
 from sluice.store import ETag, Headers, ObjectInfo, ObjectStore
 from tests.store.conftest import World
 
@@ -211,6 +211,55 @@ def test_what_has_to_come_before_a_write_comes_before_anybody_sees_it(store: Obj
     with pytest.raises(Unavailable, match="before"):
         store.put_if("a", b"two", JSON, expected=etag, before=fail)
     assert read(store, "a") == b"one"
+
+
+def test_before_its_deadline_a_write_lands(store: ObjectStore) -> None:
+    deadline = store.now_ms() + 60_000
+    etag = store.put_if("a", b"one", JSON, expected=None, not_after_ms=deadline)
+    assert etag == head(store, "a").etag
+    assert read(store, "a") == b"one"
+
+
+def test_behind_its_deadline_a_write_does_not_land(store: ObjectStore) -> None:
+    etag = store.put_if("a", b"one", JSON, expected=None)
+    with pytest.raises(TooLate):
+        store.put_if("a", b"two", JSON, expected=etag, not_after_ms=store.now_ms() - 1)
+    assert read(store, "a") == b"one"
+
+
+def test_who_falls_asleep_on_the_way_does_not_write_behind_the_deadline(world: World) -> None:
+    store = world.store
+    with pytest.raises(TooLate):
+        store.put_if(
+            "a",
+            b"one",
+            JSON,
+            expected=None,
+            before=lambda: world.sleep(3600),
+            not_after_ms=store.now_ms() + 60_000,
+        )
+    assert store.head("a") is None
+
+
+def test_the_clock_of_a_store_goes_on_while_the_machine_sleeps(world: World) -> None:
+    before = world.store.now_ms()
+    world.sleep(3600)
+    assert 3600_000 <= world.store.now_ms() - before < 3660_000
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_behind_its_deadline_what_is_written_in_parts_does_not_land(world: World) -> None:
+    store, body = world.store, bytes(range(256)) * 23_000
+    with pytest.raises(TooLate):
+        store.put_if(
+            "a",
+            body,
+            JSON,
+            expected=None,
+            before=lambda: world.sleep(3600),
+            not_after_ms=store.now_ms() + 60_000,
+        )
+    assert store.head("a") is None
 
 
 @pytest.fixture

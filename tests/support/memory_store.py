@@ -20,7 +20,7 @@ from hashlib import md5, sha256
 
 from msgspec import structs
 
-from sluice.errors import Archived, Changed, Unavailable
+from sluice.errors import Archived, Changed, TooLate, Unavailable
 from sluice.limits import KEYS_PER_DELETE_MAX, STREAM_CHUNK_BYTES
 from sluice.store import ETag, Headers, ObjectInfo, OpenObject, StoredObject, nothing
 
@@ -125,6 +125,10 @@ class MemoryStore:
 
     # --- ObjectStore -----------------------------------------------------------------------
 
+    def now_ms(self) -> int:
+        """See ``ObjectStore.now_ms``."""
+        return int(self._clock() * 1000)
+
     def head(self, key: str) -> ObjectInfo | None:
         """See ``ObjectStore.head``."""
         with self._request("HeadObject", key):
@@ -176,11 +180,14 @@ class MemoryStore:
         *,
         expected: ETag | None,
         before: Callable[[], None] = nothing,
+        not_after_ms: int | None = None,
     ) -> ETag | None:
-        """See ``ObjectStore.put_if``."""
+        """See ``ObjectStore.put_if``; who pauses at the request may wake after the deadline."""
         before()
         try:
             with self._request("PutObject", key, sent=len(body)):
+                if not_after_ms is not None and self.now_ms() > not_after_ms:
+                    raise TooLate(f"PutObject {key}: its deadline has passed")
                 stored = self.objects.get(key)
                 if (stored.info.etag if stored else None) != expected:
                     return None

@@ -277,7 +277,7 @@ class World:
         self.state.upload(self.subdir.leaf(rendered.node.leaf.hex()), rendered.leaf_body)
         self.state.upload(self.subdir.tree(digest(body)), body)
         head = structs.replace(version.head, generation=generation, tree=digest(body))
-        assert swap_head(self.state, self.subdir, head, expected=version.etag)
+        assert swap_head(self.state, self.subdir, head, expected=version.etag, not_after_ms=None)
 
     # --- what can be seen -------------------------------------------------------------------
 

@@ -75,9 +75,9 @@ class Recorder:
     def _watched_s3(self, client: S3Client, uses: set[Use]) -> S3Client:
         call = client.call
 
-        def watched(request: Request) -> Answer:
+        def watched(request: Request, *, not_after_ms: int | None = None) -> Answer:
             uses.update(self._uses(request))
-            answer = call(request)
+            answer = call(request, not_after_ms=not_after_ms)
             # Only who may list a bucket is told that a key is absent; others get a 403.
             if answer.status == _NOT_FOUND:
                 uses.add(("s3:ListBucket", self.buckets[request.bucket]))

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable
+from email.utils import formatdate
 from hashlib import sha256
 from itertools import repeat
 
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 from urllib3 import HTTPSConnectionPool
 from urllib3.exceptions import ProtocolError, SSLError
 from urllib3.exceptions import ReadTimeoutError as URLLib3ReadTimeoutError
 
 from sluice.conditional_writes import AWS, ConditionalWrites, IfMatchForm
-from sluice.errors import Archived, Changed, Unavailable, Unsupported
+from sluice.errors import Archived, Changed, TooLate, Unavailable, Unsupported
 from sluice.limits import ATTEMPTS_MAX
 from sluice.s3 import S3Store
-from sluice.s3client import make_client
+from sluice.s3client import Request, make_client
 from sluice.store import ETag, Headers, ObjectInfo
 from tests.support.scripted_aws import Answer, Script, error
 
@@ -327,6 +329,108 @@ def test_a_server_that_wants_bare_etags_gets_them_in_writes_alone() -> None:
     assert read["If-Match"] == ETAG
 
 
+# --- writing before a deadline ----------------------------------------------------------------
+
+HOUR_MS = 60 * 60 * 1000
+DATE_MS = 1_700_000_000_000
+"""That is ``DATE``."""
+
+
+class Sleeper:
+    """A process with a clock, which falls asleep for an hour when it is told to."""
+
+    def __init__(self, *answers: Answer | Exception) -> None:
+        self.now_ms = DATE_MS
+        self.client = make_client(clock=lambda: self.now_ms)
+        self.script = Script(*answers)
+        self.script.attach(self.client)
+        self.store = S3Store(self.client, "channel")
+
+    def sleep(self, *_: object) -> None:
+        """Wake an hour later."""
+        self.now_ms += HOUR_MS
+
+    def put(self, *, deadline_ms: int = HOUR_MS // 2) -> ETag | None:
+        """Write a head that may be written for so long from now on."""
+        return self.store.put_if(
+            "k", b"x", JSON, expected=ETAG, not_after_ms=self.store.now_ms() + deadline_ms
+        )
+
+
+def test_before_its_deadline_a_write_is_sent_and_behind_it_nothing_is() -> None:
+    one = Sleeper(Answer(headers=FOUND))
+    assert one.put(deadline_ms=0) == ETAG
+    with pytest.raises(TooLate, match="PutObject k: its deadline has passed"):
+        one.put(deadline_ms=-1)
+    assert len(one.script.requests) == 1
+
+
+def test_the_clock_is_held_against_the_deadline_after_the_request_was_signed() -> None:
+    """Who sleeps before the signing is stopped here; who sleeps after it, by S3 (15 minutes)."""
+    one = Sleeper()
+    signed: list[object] = []
+    plain = one.client._signed
+
+    def sign_and_sleep(request: Request) -> AWSPreparedRequest:
+        signed.append(plain(request))
+        one.sleep()
+        return plain(request)
+
+    one.client._signed = sign_and_sleep  # type: ignore[method-assign]
+    with pytest.raises(TooLate):
+        one.put()
+    assert len(signed) == 1
+
+
+@pytest.mark.parametrize(
+    "failure", [*UNANSWERED, pytest.param(error(403, "RequestTimeTooSkewed"), id="skewed")]
+)
+def test_each_try_of_a_write_is_held_against_its_deadline(
+    failure: Answer | Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Sleeper(failure)
+    monkeypatch.setattr("time.sleep", one.sleep)
+    with pytest.raises(TooLate):
+        one.put()
+    assert len(one.script.requests) == 1
+
+
+def test_what_may_come_before_a_write_does_not_lengthen_its_deadline() -> None:
+    one = Sleeper()
+    with pytest.raises(TooLate):
+        one.store.put_if(
+            "k", b"x", JSON, expected=ETAG, before=one.sleep, not_after_ms=DATE_MS + HOUR_MS // 2
+        )
+
+
+def test_a_clock_that_stood_still_is_put_right_by_the_date_of_an_answer() -> None:
+    """A virtual machine was suspended for an hour: the write before tells, in time."""
+    late = formatdate((DATE_MS + HOUR_MS) / 1000, usegmt=True)
+    one = Sleeper(Answer(headers={"Date": DATE}), Answer(headers={"Date": late}))
+    one.store.put("a", b"x", JSON)
+    deadline = one.store.now_ms() + HOUR_MS // 2
+    one.store.put("b", b"x", JSON)
+    assert one.store.now_ms() == DATE_MS + HOUR_MS
+    with pytest.raises(TooLate):
+        one.store.put_if("k", b"x", JSON, expected=ETAG, not_after_ms=deadline)
+
+
+def test_a_refusal_tells_the_time_as_well() -> None:
+    late = formatdate((DATE_MS + HOUR_MS) / 1000, usegmt=True)
+    skewed = Answer(403, {"Date": late}, error(403, "RequestTimeTooSkewed").body)
+    one = Sleeper(skewed)
+    with pytest.raises(TooLate):
+        one.put()
+    assert one.script.exhausted
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", formatdate(0, usegmt=True)])
+def test_a_date_that_is_none_or_that_is_past_does_not_turn_the_clock_back(date: str) -> None:
+    one = Sleeper(Answer(headers={"Date": date}))
+    one.store.put("a", b"x", JSON)
+    assert one.store.now_ms() == DATE_MS
+
+
 # --- writing in parts -------------------------------------------------------------------------
 
 BEGUN = Answer(body=b"<R><UploadId>u</UploadId></R>")
@@ -405,6 +509,17 @@ def test_what_has_to_come_before_comes_between_the_parts_and_their_completion() 
         "k", b"abcde", JSON, expected=ETAG, before=lambda: sent.append(len(script.requests))
     )
     assert sent == [3]
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_parts_are_not_completed_behind_the_deadline_and_are_given_up() -> None:
+    one = Sleeper(BEGUN, PART, PART, GIVEN_UP)
+    with pytest.raises(TooLate, match="CompleteMultipartUpload k"):
+        one.store.put_if(
+            "k", b"abcde", JSON, expected=ETAG, before=one.sleep, not_after_ms=DATE_MS + 1
+        )
+    assert one.script.requests[-1].method == "DELETE"
+    assert one.script.exhausted
 
 
 @pytest.mark.usefixtures("small_parts")

@@ -5,7 +5,9 @@ SluiceError
 ├── Changed         the object was overwritten while it was read: look again
 ├── Archived        the object sits in an archive storage class: record a reject
 ├── Unavailable     S3 or SQS did not answer properly: let the queue retry
+├── TooLate         a conditional write was not sent because its deadline had passed: begin again
 ├── Corrupt         something sluice stored cannot be read: stop, touch nothing, alarm
+│   ├── Missing     ... because it is not there: look whether what refers to it is still kept
 │   └── TooNew      ... because a newer sluice wrote it
 ├── ForeignOwner    another stack publishes this channel: stop publishing, alarm
 ├── WrongState      the catalog belongs to another bucket: change nothing, alarm
@@ -64,8 +66,27 @@ class Unavailable(SluiceError):
     """A service did not answer properly, although the client had retried."""
 
 
+class TooLate(SluiceError):
+    """A conditional write was not sent, because its deadline had passed.
+
+    An earlier try of the same write may have landed all the same: whoever needs to know reads back.
+    """
+
+
 class Corrupt(SluiceError):
     """A stored object does not have the form that sluice gave it."""
+
+
+class Missing(Corrupt):
+    """An object of the catalog is not there, although another one refers to it.
+
+    It is lost, unless what refers to it is no longer kept: then it was collected.
+    """
+
+    def __init__(self, key: str, *, kind: str, referrer: str) -> None:
+        """``key`` is that of the object, ``kind`` and ``referrer`` are words for people."""
+        super().__init__(f"{referrer} refers to {key}, but there is no such {kind}")
+        self.key = key
 
 
 class TooNew(Corrupt):

@@ -26,7 +26,7 @@ from sluice.concurrency import Gather, Started, chunks
 from sluice.fold import Difference, Edits, News
 from sluice.inputs import Chosen
 from sluice.keys import Subdir, package_name
-from sluice.limits import NAMES_AT_ONCE
+from sluice.limits import NAMES_AT_ONCE, SWAP_SECONDS_MAX
 from sluice.store import ObjectStore
 from sluice.view import PLAIN, Rules
 
@@ -39,6 +39,10 @@ class Draft:
 
     at: int
     """Time of the commit, ms since the epoch."""
+    not_after_ms: int
+    """Until when a head may be swapped to what is made of it, by the clock of the state's store.
+
+    Counted from before its first write, and not from ``at``, which can lie in the future."""
     nodes: dict[str, Node | None] = field(default_factory=dict)
     """``None``: the name has no entries any more."""
     difference: Difference = field(default_factory=Difference)
@@ -90,7 +94,7 @@ class GenerationWriter:
         by_name: dict[str, dict[str, fold.Verdict | None]] = {}
         for filename, verdict in news.items():
             by_name.setdefault(package_name(filename), {})[filename] = verdict
-        draft = Draft(at)
+        draft = Draft(at, not_after_ms=self.state.now_ms() + SWAP_SECONDS_MAX * 1000)
         touched = by_name.keys() | edits.keys() | base.names.keys() | anew
         for names in chunks(sorted(touched), NAMES_AT_ONCE):
             known = self.catalog.entries([parent.names.get(name) for name in names])
@@ -132,7 +136,8 @@ class GenerationWriter:
     ) -> Head:
         """Write tree and commit of a draft, and return the head that would name them.
 
-        All that the head refers to is there then.  ``on_begun`` is told the digest of the tree
+        All that the head refers to is there then, and stays until the draft's ``not_after_ms`` at
+        least.  ``on_begun`` is told the digest of the tree
         while it is being written.
         ``chosen``: what it is made of beside its packages, if that was looked at.
         ``amendment``: what a person decided, if that is what it is about.

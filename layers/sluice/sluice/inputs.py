@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -18,7 +18,7 @@ from sluice import config
 from sluice.age import Age, age_of
 from sluice.catalog import patches, render
 from sluice.catalog.codec import digest
-from sluice.catalog.commit import read_head
+from sluice.catalog.commit import HeadVersion, read_newest
 from sluice.catalog.leaf import Entries, Record
 from sluice.catalog.patches import Patch
 from sluice.catalog.reader import CatalogReader
@@ -33,6 +33,8 @@ from sluice.package.patches import PatchPackage, read_patch
 from sluice.patch import affected
 from sluice.store import ObjectStore, OpenObject, look
 from sluice.view import Rules
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +132,27 @@ class Chooser:
     def _last_good(self, parent: Tree) -> ConfigInForce:
         if parent.inputs:
             return parent.inputs.config
-        if self.subdir.name != NOARCH and (inputs := self._noarch()[0].inputs):
+        if self.subdir.name != NOARCH and (
+            inputs := self._read_noarch(lambda tree, _: tree.inputs)
+        ):
             return inputs.config
         return self._settled(None, None, self.defaults)
 
     def _entries(self, name: str, of_noarch: Callable[[str], Entries]) -> Entries:
         if self.subdir.name == NOARCH:
             return of_noarch(name)
-        tree, catalog = self._noarch()
-        return catalog.entries([tree.names.get(name)])[0]
+        return self._read_noarch(
+            lambda tree, catalog: catalog.entries([tree.names.get(name)])[0],
+        )
 
-    def _noarch(self) -> tuple[Tree, CatalogReader]:
+    def _read_noarch(self, read: Callable[[Tree, CatalogReader], T]) -> T:
         noarch = Subdir(self.subdir.channel, NOARCH)
-        catalog = CatalogReader(self.state, noarch, self.gather)
-        return catalog.tree(read_head(self.state, noarch).head.tree), catalog
+
+        def read_version(version: HeadVersion) -> T:
+            catalog = CatalogReader(self.state, noarch, self.gather)
+            return read(catalog.tree(version.head.tree), catalog)
+
+        return read_newest(self.state, noarch, read_version)
 
     def _newest(self, entries: Entries, *, at: int) -> tuple[_Patch | None, list[Problem]]:
         """The newest patch that can be used, and those before it that cannot."""

@@ -90,8 +90,12 @@ VERIFY_ATTEMPTS_MAX = 3
 
 # --- garbage ------------------------------------------------------------------------------
 GARBAGE_AGE_SECONDS = 24 * 60 * 60
-"""Nothing younger is garbage.  Far more than any merge takes from its first write to the swap of
-the head, than S3 takes a signed request after it was signed, and than S3's clocks disagree."""
+"""Nothing younger is garbage.  Far more than the sum of ``SWAP_SECONDS_MAX``, of the 15 minutes for
+which S3 takes a request after it was signed, and of what clocks may be wrong by."""
+SWAP_SECONDS_MAX = 60 * 60
+"""From the first write that a new head refers to until that head is swapped.  A process that slept
+for longer, with the lid of its laptop closed say, begins again: the collector may have deleted what
+it wrote.  No merge takes that long; the limit of a function is a quarter of it."""
 GARBAGE_AT_ONCE_MAX = 50_000
 """Objects that one run deletes per subdir: a minute or two; the rest waits for the next run."""
 MARKS_MAX = 1000

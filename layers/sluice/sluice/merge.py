@@ -25,7 +25,15 @@ from msgspec import UnsetType
 
 from sluice import fold, staging
 from sluice.base import Base, read_base, unpatch
-from sluice.catalog.commit import BEFORE_FIRST, HeadVersion, read_head, swap_head
+from sluice.catalog.commit import (
+    BEFORE_FIRST,
+    Head,
+    HeadVersion,
+    head_not_won,
+    read_head,
+    swap_head,
+    unless_overtaken,
+)
 from sluice.catalog.leaf import Entries
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Inputs, Problem, Tree
@@ -100,11 +108,7 @@ def merge(
             run.report.unfinished = True
             break
     if consumed or not run.is_published():
-        run.tell_the_channel()
-        if publish:
-            run.publish()
-        else:
-            run.remember()
+        run.hand_on()
     if consumed:
         world.state.delete(consumed)
     if run.report.unfinished:
@@ -126,7 +130,7 @@ class _Run:
             world.channel, world.state, subdir, self._catalog, world.gather
         )
         self._began_ms = world.clock()
-        self._head = BEFORE_FIRST.head
+        self._version = BEFORE_FIRST
         self._base_taken = False
         self._patch_touched = False
         self._names: set[str] = set()
@@ -140,34 +144,36 @@ class _Run:
         self.report = MergeReport()
 
     def merge_batch(self, after: str | None) -> staging.Batch:
-        """Commit one batch of the log, starting over whenever another merge won the head."""
+        """Commit one batch of the log, starting over whenever another merge won the head.
+
+        So does a merge that has slept for too long, see ``swap_head``.
+        """
         gather = self._world.gather
         bucket_check = self._world.bucket_check
         for _ in range(MERGE_ATTEMPTS_MAX):
             kept = self._world.remembered.take_head(self._subdir)
             version = kept or read_head(self._world.state, self._subdir)
-            bound = gather.start(partial(bucket_check.verify, self._subdir.channel))
-            tree = self._begin_tree(version.head.tree)
-            # Objects are looked at after the head was read, however often that is.
-            observation = Observation(self._world.channel, self._subdir, gather)
-            batch = staging.read_batch(
-                self._world.state,
-                self._subdir,
-                gather=gather,
-                after=after,
-                records_max=self._world.batch_records,
-                on_listed=lambda filenames: self._read_ahead(tree(), observation, filenames),  # noqa: B023 - called at once
-            )
-            is_bound = bound()
-            swapped = self._commit_batch(version, tree(), batch, observation, is_bound=is_bound)
-            if swapped is not None:
-                self._head = swapped.head
-                self.report.generation = swapped.head.generation
-                self._take_stock(batch)
-                return batch
-        raise Unavailable(
-            f"another merge won the head of {self._subdir.component} {MERGE_ATTEMPTS_MAX} times"
-        )
+            with unless_overtaken(self._world.state, self._subdir, version):
+                bound = gather.start(partial(bucket_check.verify, self._subdir.channel))
+                tree = self._begin_tree(version.head.tree)
+                # Objects are looked at after the head was read, however often that is.
+                observation = Observation(self._world.channel, self._subdir, gather)
+                batch = staging.read_batch(
+                    self._world.state,
+                    self._subdir,
+                    gather=gather,
+                    after=after,
+                    records_max=self._world.batch_records,
+                    on_listed=lambda filenames: self._read_ahead(tree(), observation, filenames),  # noqa: B023 - called at once
+                )
+                is_bound = bound()
+                swapped = self._commit_batch(version, tree(), batch, observation, is_bound=is_bound)
+                if swapped is not None:
+                    self._version = swapped
+                    self.report.generation = swapped.head.generation
+                    self._take_stock(batch)
+                    return batch
+        raise Unavailable(head_not_won(self._subdir))
 
     def _begin_tree(self, digest: str | None) -> Started[Tree]:
         known = self._world.remembered.tree(self._subdir, digest) if digest else None
@@ -202,7 +208,32 @@ class _Run:
             and self._world.remembered.has_published(self._subdir, digest, since_ms=asked_ms)
         )
 
-    def tell_the_channel(self) -> None:
+    def hand_on(self) -> None:
+        """Tell others of what is committed, and publish it.
+
+        Where a later commit has come first, and what it took the place of was collected: what that
+        one has made of it.
+        """
+        for _ in range(MERGE_ATTEMPTS_MAX):
+            with unless_overtaken(self._world.state, self._subdir, self._version):
+                self._tell_the_channel()
+                if self._publishes:
+                    self._publish()
+                else:
+                    self._remember()
+                return
+            self._version = read_head(self._world.state, self._subdir)
+        raise Unavailable(
+            f"{self._subdir.prefix} could not be published in {MERGE_ATTEMPTS_MAX} tries: each "
+            "time later commits came first"
+        )
+
+    @property
+    def _head(self) -> Head:
+        """What was committed last."""
+        return self._version.head
+
+    def _tell_the_channel(self) -> None:
         """Tell the other subdirs of a patch that came or went, and the channel of what changed."""
         if self._patch_touched:
             self._world.announcer.tell_all(self._subdir.channel, but=self._subdir)
@@ -224,7 +255,7 @@ class _Run:
             entries = self._catalog.entries([tree.names.get(name) for name in some])
             yield from zip(some, entries, strict=True)
 
-    def publish(self) -> None:
+    def _publish(self) -> None:
         """Bring the published files up to the head of the last batch."""
         digest = self._head.tree
         if digest is None:
@@ -232,7 +263,7 @@ class _Run:
         if self._publication is None or self._publication.digest != digest:
             self._publication = self._begin_publication(digest)
         done = self._publication.publish(tidy=self._reconsidered)
-        self.remember()
+        self._remember()
         self._world.remembered.keep_published(self._subdir, digest, began_ms=self._began_ms)
         self.report.files_written += done.files_written
         self.report.foreign_overwritten += done.foreign_overwritten
@@ -248,7 +279,7 @@ class _Run:
         self._publication = self._begin_publication(digest)
         self._publication.render_ahead()
 
-    def remember(self) -> None:
+    def _remember(self) -> None:
         """Spare the next merge reading the tree."""
         if self._head.tree:
             tree = self._catalog.tree(self._head.tree)
@@ -296,6 +327,7 @@ class _Run:
         if chosen and _problems(chosen.inputs) != _problems(parent.inputs):
             draft.difference.rejects_changed = True
         unique = self._world.unique()
+        not_after_ms: int | None = draft.not_after_ms
         if draft.nodes or goes_public or (chosen and chosen.inputs != parent.inputs):
             self._bind(is_bound=is_bound)
             if found is not None:
@@ -317,9 +349,16 @@ class _Run:
             )
         elif batch.records:
             after = msgspec.structs.replace(head, epoch=head.epoch + 1, writer=unique)
+            not_after_ms = None  # it refers to nothing that the head of before does not refer to
         else:
             return version
-        swapped = swap_head(self._world.state, self._subdir, after, expected=version.etag)
+        swapped = swap_head(
+            self._world.state,
+            self._subdir,
+            after,
+            expected=version.etag,
+            not_after_ms=not_after_ms,
+        )
         if swapped is not None:
             self._base_taken |= goes_public
             self._patch_touched |= touched

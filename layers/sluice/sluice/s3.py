@@ -97,6 +97,10 @@ class S3Store:
         self._conditional_writes = conditional_writes
         self._bucket_seen = False
 
+    def now_ms(self) -> int:
+        """See ``ObjectStore.now_ms``."""
+        return self._client.now_ms()
+
     def head(self, key: str) -> ObjectInfo | None:
         """See ``ObjectStore.head``."""
         answer = self._call(Request("HeadObject", "HEAD", self._bucket, key, headers=_CHECKED))
@@ -161,6 +165,7 @@ class S3Store:
         *,
         expected: ETag | None,
         before: Callable[[], None] = nothing,
+        not_after_ms: int | None = None,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``.
 
@@ -170,7 +175,7 @@ class S3Store:
         writes = self._conditional_writes()
         condition = writes.condition(expected)
         if len(body) > WHOLE_PUT_BYTES_MAX and writes.completion_is_conditional:
-            return self._put_parts(key, body, headers, condition, before)
+            return self._put_parts(key, body, headers, condition, before, not_after_ms)
         if len(body) > PUT_BYTES_MAX:
             raise Unsupported(
                 f"{self._url(key)} cannot be written: it has {len(body)} bytes. This S3 ignores "
@@ -180,7 +185,7 @@ class S3Store:
             )
         before()
         try:
-            answer = self._put_conditionally(key, body, headers, condition)
+            answer = self._put_conditionally(key, body, headers, condition, not_after_ms)
         except _FAILED:
             return None
         return self._landed(answer, "PutObject", key, answer.headers.get("ETag"))
@@ -203,9 +208,9 @@ class S3Store:
         operation = "CompleteMultipartUpload" if in_parts else "PutObject"
         try:
             if in_parts:
-                answer, etag = self._complete_parts(key, body, headers, condition, nothing)
+                answer, etag = self._complete_parts(key, body, headers, condition, nothing, None)
             else:
-                answer = self._put_conditionally(key, body, headers, condition)
+                answer = self._put_conditionally(key, body, headers, condition, None)
                 etag = answer.headers.get("ETag")
         except _PartsRefused as refused:
             return WriteAttempt(refused.answer.status, refused.answer.code, str(refused), None)
@@ -284,9 +289,10 @@ class S3Store:
         headers: Headers,
         condition: Mapping[str, str],
         before: Callable[[], None],
+        not_after_ms: int | None,
     ) -> ETag | None:
         try:
-            answer, etag = self._complete_parts(key, body, headers, condition, before)
+            answer, etag = self._complete_parts(key, body, headers, condition, before, not_after_ms)
         except _FAILED:
             return None
         return self._landed(answer, "CompleteMultipartUpload", key, etag)
@@ -298,8 +304,9 @@ class S3Store:
         headers: Headers,
         condition: Mapping[str, str],
         before: Callable[[], None],
+        not_after_ms: int | None,
     ) -> tuple[Answer, str | None]:
-        """Upload in parts, whose completion carries the condition: its answer, and the ETag in it.
+        """Upload in parts; condition and deadline go with the completion, whose answer is returned.
 
         What a killed process leaves of it is removed by the bucket's lifecycle rule.
         Raises one of ``_FAILED`` where the completion is not answered.
@@ -342,7 +349,8 @@ class S3Store:
                     headers=condition,
                     body=s3xml.completion(parts),
                     gives_document=True,
-                )
+                ),
+                not_after_ms=not_after_ms,
             )
             if answer.status < REFUSED_FROM and answer.document is not None:
                 etag = answer.document.findtext("ETag")
@@ -416,9 +424,15 @@ class S3Store:
             raise self._unavailable("GetObject", key, f"the body ends {left} bytes early")
 
     def _put_conditionally(
-        self, key: str, body: bytes, headers: Headers, condition: Mapping[str, str]
+        self,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        condition: Mapping[str, str],
+        not_after_ms: int | None,
     ) -> Answer:
-        return self._client.call(self._put_request(key, body, {**_told(headers), **condition}))
+        request = self._put_request(key, body, {**_told(headers), **condition})
+        return self._client.call(request, not_after_ms=not_after_ms)
 
     def _put_request(self, key: str, body: bytes, headers: Mapping[str, str]) -> Request:
         checked = {**headers, CHECKSUM: checksum(body)}

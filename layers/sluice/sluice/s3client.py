@@ -4,6 +4,14 @@ boto3's own S3 client takes a quarter of a second to make and a millisecond of C
 more than all else that a cold extract does (docs/performance.md).  This one is made of the same
 parts, for the nine operations that sluice needs: botocore signs, finds credentials and keeps the
 connections; only its model of every operation is left out.
+
+Some requests have a deadline.  Each try of such a request is signed, *then* the clock is compared
+with the deadline, then it is sent.  A process may fall asleep anywhere, for days even.  If it does
+so before it signs, the comparison stops it.  If after, S3 does: it refuses what was signed more
+than 15 minutes ago (``RequestTimeTooSkewed``).  AWS says so under "Time stamp requirement" in
+https://docs.aws.amazon.com/AmazonS3/latest/API/RESTAuthentication.html and, of the signatures that
+are made here, in
+https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html.
 """
 
 from __future__ import annotations
@@ -15,6 +23,8 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote, urlencode
 from xml.etree import ElementTree as ET
@@ -28,7 +38,7 @@ from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
-from sluice.errors import Misconfigured
+from sluice.errors import Misconfigured, TooLate
 from sluice.limits import (
     ATTEMPTS_MAX,
     CONCURRENT_REQUESTS_MAX,
@@ -55,6 +65,13 @@ _URL_SUFFIXES = {"cn": "amazonaws.com.cn"}
 """By the first part of a region's name; all others' names end in ``amazonaws.com``."""
 
 Send = Callable[[AWSPreparedRequest], AWSResponse]
+Clock = Callable[[], int]
+"""Now, ms since the epoch."""
+
+
+def wall_clock() -> int:
+    """Tell the time by this machine's clock, in ms since the epoch."""
+    return time.time_ns() // 1_000_000
 
 
 class _Unsigned:
@@ -177,26 +194,43 @@ class S3Client:
     """Sends requests to one S3; safe to share by threads."""
 
     def __init__(
-        self, endpoint: Endpoint, credentials: Callable[[], Credentials], send: Send
+        self,
+        endpoint: Endpoint,
+        credentials: Callable[[], Credentials],
+        send: Send,
+        clock: Clock = wall_clock,
     ) -> None:
+        """``clock`` has to run on while the machine sleeps, as the wall clock does."""
         self._endpoint = endpoint
         self._credentials = credentials
+        self._clock = clock
+        self._behind_ms = 0
+        """How far the clock was behind the ``Date`` of the newest answer."""
         self.send = send
         """Takes a signed request, whose context says its ``operation``.
 
         Raises one of ``NO_ANSWER``.
         """
 
-    def call(self, request: Request) -> Answer:
+    def now_ms(self) -> int:
+        """Tell the time by the clock, or by S3's answers where these are ahead of it.
+
+        The clock of a virtual machine that was suspended may have stood still.  The first answer
+        after that tells how long.
+        """
+        return self._clock() + max(0, self._behind_ms)
+
+    def call(self, request: Request, *, not_after_ms: int | None = None) -> Answer:
         """Send a request until it is answered, at most ``ATTEMPTS_MAX`` times.
 
         A refusal is an answer.  What is sent again may have been done already, so a conditional
-        write may meet itself.  Raises one of ``NO_ANSWER``, or ``Garbled``.
+        write may meet itself.  ``not_after_ms``: a deadline by ``now_ms``, behind which nothing is
+        sent.  Raises one of ``NO_ANSWER``, ``Garbled``, or ``TooLate``.
         """
         for attempt in range(1, ATTEMPTS_MAX + 1):
             last = attempt == ATTEMPTS_MAX
             try:
-                answer = self._attempt(request)
+                answer = self._attempt(request, not_after_ms)
             except (*NO_ANSWER, Garbled):
                 if last:
                     raise
@@ -208,8 +242,13 @@ class S3Client:
             time.sleep(random.random() * min(2 ** (attempt - 1), RETRY_WAIT_SECONDS_MAX))  # noqa: S311
         raise AssertionError("a loop that returns or raises")
 
-    def _attempt(self, request: Request) -> Answer:
-        response = self.send(self._signed(request))
+    def _attempt(self, request: Request, not_after_ms: int | None) -> Answer:
+        signed = self._signed(request)
+        # In this order: see the head of the module.
+        if not_after_ms is not None and self.now_ms() > not_after_ms:
+            raise TooLate(f"{request.operation} {request.key}: its deadline has passed")
+        response = self.send(signed)
+        self._look_at_date(response)
         status = response.status_code
         if status < REFUSED_FROM and not request.gives_document:
             return Answer(status, response.headers, response)
@@ -226,6 +265,12 @@ class S3Client:
         if document is not None:
             _forget_namespaces(document)
         return Answer(status, response.headers, response, document)
+
+    def _look_at_date(self, response: AWSResponse) -> None:
+        date = response.headers.get("Date")
+        at_ms = _milliseconds(date) if date else None
+        if at_ms is not None:
+            self._behind_ms = at_ms - self._clock()
 
     def _signed(self, request: Request) -> AWSPreparedRequest:
         url = f"{self._endpoint.of(request.bucket)}/{quote(request.key, safe='/~')}"
@@ -251,6 +296,7 @@ def make_client(
     credentials: Credentials | None = None,
     *,
     ca_bundle: str | None = None,
+    clock: Clock = wall_clock,
 ) -> S3Client:
     """Make a client; what is not given comes from the environment.
 
@@ -267,7 +313,7 @@ def make_client(
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # type: ignore[list-item]
     )
     found = credentials or find_credentials()
-    return S3Client(endpoint, lambda: found, session.send)
+    return S3Client(endpoint, lambda: found, session.send, clock)
 
 
 def find_credentials() -> Credentials:
@@ -288,6 +334,15 @@ def find_credentials() -> Credentials:
 def checksum(body: bytes | memoryview) -> str:
     """The CRC-32 of a body as S3's headers have it."""
     return b64encode(crc32(body).to_bytes(4, "big")).decode()
+
+
+@lru_cache(1)
+def _milliseconds(date: str) -> int | None:
+    """Read a ``Date`` header; ``None`` where it is none."""
+    try:
+        return int(parsedate_to_datetime(date).timestamp()) * 1000
+    except (ValueError, OverflowError):
+        return None
 
 
 def _forget_namespaces(document: Element) -> None:

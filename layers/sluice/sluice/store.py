@@ -1,9 +1,10 @@
-"""What sluice asks of an object store: one bucket, behind seven operations.
+"""What sluice asks of an object store: one bucket, behind seven operations, and a clock.
 
 ``s3.py`` implements it over S3's REST interface, ``tests/support/memory_store.py`` in memory.
 
 Errors: only "no such key" counts as absent (``None``); a 403, a 5xx or a timeout is
-``Unavailable``; an object that is not the expected version is ``Changed``.
+``Unavailable``; an object that is not the expected version is ``Changed``; a write whose deadline
+has passed is ``TooLate``.
 """
 
 from __future__ import annotations
@@ -78,6 +79,13 @@ def nothing() -> None:
 class ObjectStore(Protocol):
     """One bucket."""
 
+    def now_ms(self) -> int:
+        """Tell the time, in ms since the epoch, by the clock that ``put_if`` holds deadlines to.
+
+        It runs on while the machine sleeps, and makes no request.
+        """
+        ...
+
     def head(self, key: str) -> ObjectInfo | None:
         """Describe the current version, or ``None`` where there is no such key."""
         ...
@@ -115,11 +123,17 @@ class ObjectStore(Protocol):
         *,
         expected: ETag | None,
         before: Callable[[], None] = nothing,
+        not_after_ms: int | None = None,
     ) -> ETag | None:
         """Write only over the version ``expected``, or, where that is ``None``, over nothing.
 
         ``before`` is called before anybody can see the object, perhaps after most of it was sent.
         What it raises ends the write.
+
+        ``not_after_ms``: a deadline, by the clock of ``now_ms``.  Once it has passed, nothing more
+        is sent, and ``TooLate`` is raised; an earlier try may have landed.  This holds at whatever
+        point of the call the process falls asleep: S3 takes no request more than 15 minutes after
+        it was signed, so nothing is written later than 15 minutes after the deadline.
 
         Returns the new ETag on a plain success.  ``None`` means *not known to have landed*: lost
         (412, 404), to be tried again (409), or unanswered after retries.  The caller settles

@@ -1,4 +1,7 @@
-"""A bucket that tells of each change, and in which a request can land after its sender gave up."""
+"""A bucket that tells of each change, and in which a request can land after its sender gave up.
+
+Each change is told with whoever sent the request, also where that lands while others are at work.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ from tests.simulation.system.clock import MINUTE, Clock
 from tests.support.memory_store import MemoryStore, Stored
 
 _DELETED_BEFORE_FAILURE = 0.3
-Watch = Callable[[str, Stored | None, Stored | None], None]
-"""Called with a key, what was there and what is there now."""
+Watch = Callable[[str, Stored | None, Stored | None, object], None]
+"""Called with a key, what was there, what is there now, and the sender of the request."""
 
 
 class Bucket(MemoryStore):
@@ -23,11 +26,15 @@ class Bucket(MemoryStore):
 
     def __init__(self, clock: Clock, rng: Random, *, page_size: int) -> None:
         super().__init__(clock.seconds, page_size=page_size)
-        self.watch: Watch = lambda _key, _before, _after: None
+        self.watch: Watch = lambda _key, _before, _after, _sender: None
+        self.sender: Callable[[], object] = lambda: None
+        """Gives whoever is making a request now; ``None`` for nobody in particular."""
         self.late = 0.0
         """How likely a write without an answer lands (again) in the next minutes."""
         self._clock_ms = clock
         self._rng = rng
+        self._late_senders: list[object] = []
+        """Of the request that lands late, while it does."""
 
     def put(self, key: str, body: bytes, headers: Headers) -> None:
         """See ``ObjectStore.put``."""
@@ -45,9 +52,12 @@ class Bucket(MemoryStore):
         *,
         expected: ETag | None,
         before: Callable[[], None] = nothing,
+        not_after_ms: int | None = None,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
-        etag = super().put_if(key, body, headers, expected=expected, before=before)
+        etag = super().put_if(
+            key, body, headers, expected=expected, before=before, not_after_ms=not_after_ms
+        )
         if etag is None:
             self._land_later(partial(self._write_if, key, body, headers, expected))
         return etag
@@ -65,13 +75,25 @@ class Bucket(MemoryStore):
 
     def _land_later(self, request: Callable[[], object]) -> None:
         if self._rng.random() < self.late:
-            self._clock_ms.after(self._rng.randrange(2 * MINUTE), request)
+            delay = self._rng.randrange(2 * MINUTE)
+            self._clock_ms.after(delay, partial(self._land, request, self.sender()))
+
+    def _land(self, request: Callable[[], object], sender: object) -> None:
+        self._late_senders.append(sender)
+        try:
+            request()
+        finally:
+            self._late_senders.pop()
+
+    def _tell(self, key: str, before: Stored | None, after: Stored | None) -> None:
+        sender = self._late_senders[-1] if self._late_senders else self.sender()
+        self.watch(key, before, after, sender)
 
     def _delete(self, keys: Sequence[str]) -> None:
         for key in keys:
             stored = self.objects.pop(key, None)
             if stored:
-                self.watch(key, stored, None)
+                self._tell(key, stored, None)
 
     def _write_if(self, key: str, body: bytes, headers: Headers, expected: ETag | None) -> None:
         stored = self.objects.get(key)
@@ -89,5 +111,5 @@ class Bucket(MemoryStore):
     ) -> ETag:
         before = self.objects.get(key)
         written = super()._write(key, body, headers, etag=etag, encryption=encryption)
-        self.watch(key, before, self.objects[key])
+        self._tell(key, before, self.objects[key])
         return written

@@ -81,5 +81,7 @@ class Buckets:
         self.before, self.wired = self.wired, wiring
 
 
-def _must_not_be_written(key: str, _before: Stored | None, _after: Stored | None) -> None:
+def _must_not_be_written(
+    key: str, _before: Stored | None, _after: Stored | None, _sender: object
+) -> None:
     raise AssertionError(f"sluice wrote {key} into a bucket that is not the channel's")

@@ -31,7 +31,7 @@ from sluice.reconcile.looks import Looks
 from sluice.reconcile.memory import Memory
 from sluice.reconsider import Announcer
 from sluice.staging import Indexed, Rejected, Staged
-from sluice.store import ETag, Headers, ObjectStore, nothing
+from sluice.store import ETag, Headers, ObjectStore
 from sluice.view import Rules
 from tests.simulation.system.bucket import Bucket
 
@@ -67,9 +67,9 @@ def _shards_are_written_after_the_index() -> Iterator[None]:
         headers: Headers,
         *,
         expected: ETag | None,
-        before: Callable[[], None] = nothing,
+        **options: Any,
     ) -> ETag | None:
-        etag = plain_if(bucket, key, body, headers, expected=expected, before=before)
+        etag = plain_if(bucket, key, body, headers, expected=expected, **options)
         if key.endswith(SHARD_INDEX):
             for shard in held.pop(key.removesuffix(SHARD_INDEX), []):
                 plain(bucket, *shard)
@@ -89,25 +89,38 @@ def _the_head_is_written_without_a_condition() -> AbstractContextManager[object]
         headers: Headers,
         *,
         expected: ETag | None,
-        before: Callable[[], None] = nothing,
+        **options: Any,
     ) -> ETag | None:
         if not key.startswith("heads/"):
-            return plain(bucket, key, body, headers, expected=expected, before=before)
-        before()
+            return plain(bucket, key, body, headers, expected=expected, **options)
         bucket.put(key, body, headers)
         return bucket.objects[key].info.etag
 
     return mock.patch.object(Bucket, "put_if", put_if)
 
 
+def _a_head_is_swapped_behind_its_deadline() -> AbstractContextManager[object]:
+    plain = Bucket.put_if
+
+    def put_if(bucket: Bucket, *written: Any, **options: Any) -> ETag | None:
+        return plain(bucket, *written, **options | {"not_after_ms": None})
+
+    return mock.patch.object(Bucket, "put_if", put_if)
+
+
 def _a_merge_without_effect_leaves_the_epoch() -> AbstractContextManager[object]:
     def swap_only_changes(
-        state: ObjectStore, of: Subdir, head: Head, *, expected: ETag | None
+        state: ObjectStore,
+        of: Subdir,
+        head: Head,
+        *,
+        expected: ETag | None,
+        not_after_ms: int | None,
     ) -> HeadVersion | None:
         before = read_head(state, of)
         if before.head.generation == head.generation:
             return before
-        return swap_head(state, of, head, expected=expected)
+        return swap_head(state, of, head, expected=expected, not_after_ms=not_after_ms)
 
     return mock.patch.object(sluice.merge, "swap_head", swap_only_changes)
 
@@ -232,13 +245,18 @@ def _a_pin_gives_way_to_any_verdict() -> AbstractContextManager[object]:
 
 def _an_operator_goes_by_the_head_of_before() -> AbstractContextManager[object]:
     def swap(
-        state: ObjectStore, of: Subdir, head: Head, *, expected: ETag | None
+        state: ObjectStore,
+        of: Subdir,
+        head: Head,
+        *,
+        expected: ETag | None,
+        not_after_ms: int | None,
     ) -> HeadVersion | None:
         del expected
         before = read_head(state, of)
         generation = max(head.generation, before.head.generation + 1)
         newer = msgspec.structs.replace(head, generation=generation)
-        return swap_head(state, of, newer, expected=before.etag)
+        return swap_head(state, of, newer, expected=before.etag, not_after_ms=not_after_ms)
 
     return mock.patch.object(sluice.operate.amend, "swap_head", swap)
 
@@ -286,6 +304,7 @@ class Bug:
     """Pattern of what is found wrong."""
 
 
+_COLLECTED_TOO_EARLY = "days after an index that names it"
 _WRONG_AT_REST = "lost|has ghosts|is wrong about|is missing|rejects of"
 BUGS = {
     "staging is deleted before the commit": Bug(
@@ -297,6 +316,9 @@ BUGS = {
     "the head is written without a condition": Bug(
         _the_head_is_written_without_a_condition, "the head of .* went from"
     ),
+    "a head is swapped behind its deadline": Bug(
+        _a_head_is_swapped_behind_its_deadline, "the head of .* refers to"
+    ),
     "a merge without effect leaves the epoch as it is": Bug(
         _a_merge_without_effect_leaves_the_epoch, "ghost|rejects of"
     ),
@@ -304,11 +326,11 @@ BUGS = {
         _files_are_published_without_the_fence, "replaced by an older one|ahead of the head"
     ),
     "garbage is collected without regard to retention": Bug(
-        _garbage_is_collected_without_regard_to_retention, "days after an index that names it"
+        _garbage_is_collected_without_regard_to_retention, _COLLECTED_TOO_EARLY
     ),
     "names recur": Bug(_names_recur, "was collected|differs from"),
     "the event is believed and not the object": Bug(
-        _the_event_is_believed, f"nobody touched|{_WRONG_AT_REST}"
+        _the_event_is_believed, f"nobody touched|redated|{_WRONG_AT_REST}"
     ),
     "reconcile overlooks what was overwritten": Bug(
         _reconcile_overlooks_what_was_overwritten, _WRONG_AT_REST
@@ -329,13 +351,15 @@ BUGS = {
         _reconcile_overlooks_configurations_and_patches, f"{_WRONG_AT_REST}|instead of"
     ),
     "reconcile overlooks what another tool published": Bug(
-        _reconcile_overlooks_what_others_published, "is not of the head's generation"
+        _reconcile_overlooks_what_others_published,
+        f"is not of the head's generation|{_COLLECTED_TOO_EARLY}",
     ),
     "a pin gives way to any verdict": Bug(
         _a_pin_gives_way_to_any_verdict, "is pinned out|is not pinned out any more"
     ),
     "an operator goes by the head of before": Bug(
-        _an_operator_goes_by_the_head_of_before, f"{_WRONG_AT_REST}|nobody touched|differs from"
+        _an_operator_goes_by_the_head_of_before,
+        f"is not of the head's generation|{_WRONG_AT_REST}|nobody touched|differs from",
     ),
     "a bucket is bound without evidence": Bug(
         _a_bucket_is_bound_without_evidence,
@@ -351,6 +375,6 @@ BUGS = {
     ),
     "reconcile believes what it remembers of another version": Bug(
         _reconcile_believes_what_it_remembers_of_another_version,
-        f"is not of the head's generation|is not there|{_WRONG_AT_REST}",
+        f"is not of the head's generation|is not there|{_WRONG_AT_REST}|{_COLLECTED_TOO_EARLY}",
     ),
 }

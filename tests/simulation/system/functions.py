@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sluice import debounce, events
@@ -155,6 +155,11 @@ class Functions:
             )
             self.continuations.change_visibility(message.receipt, wait)
             raise
+
+    def move_heads(self, channels: Iterable[str]) -> None:
+        """Have every subdir of some channels look at its configuration, which moves its head."""
+        for channel in channels:
+            self._announcer(lambda: self.clock.ms).tell_all(channel)
 
     def _announcer(self, clock: Callable[[], int]) -> Announcer:
         return Announcer(

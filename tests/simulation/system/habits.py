@@ -32,6 +32,8 @@ _STALLS: tuple[tuple[str, str], ...] = (
     ("HeadObject", ".conda"),
 )
 
+_NAPS = 0.25
+"""How likely a world has machines that sleep."""
 _STALLS_OF_MERGE = (
     ("PutObject", "heads/"),
     ("PutObject", "commits/"),
@@ -114,8 +116,10 @@ class Habits:
     """Operators, per turn, who pin, unpin and roll back."""
     jump_hours: tuple[int, ...]
     """How much."""
-    switches: float
+    switches: float = 0.0
     """Administrators, per turn, who change the bucket parameter or restore the bucket."""
+    naps: bool = False
+    """Whether there are people who work on machines that are put to sleep."""
 
     @property
     def with_noarch(self) -> list[Subdir]:
@@ -145,6 +149,15 @@ def with_administrators(habits: Habits, rng: Random) -> Habits:
     # More often where there are pins to be lost by it.
     never = (0.0,) if habits.amends else (0.0, 0.0, 0.0)
     return replace(habits, switches=rng.choice((*never, 0.02, 0.1)))
+
+
+def with_sleepers(habits: Habits, rng: Random) -> Habits:
+    """The same, in some worlds with machines that sleep; ``rng`` is drawn from for nothing else.
+
+    Superseded generations are kept for no longer than such a machine sleeps.
+    """
+    naps = rng.random() < _NAPS
+    return replace(habits, naps=True, retention_days=1) if naps else habits
 
 
 def _draw(rng: Random) -> Habits:

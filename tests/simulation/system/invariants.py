@@ -239,17 +239,17 @@ class Invariants:
         in_state = [subdir.tree(head["tree"]), subdir.commit(head["commit"]), *leaves]
         in_state += [subdir.patches.key(tree.patch)] if tree.patch else []
         in_channel = [subdir.shard(shard) for _, shard in names.values() if shard]
+        missing = [key for key in in_state if key not in state]
+        # Until a restored bucket is bound, the catalog still is that of the one before it.
+        shards = channel.keys() | {key for one in self._frozen for key in one.objects}
+        missing += [key for key in in_channel if key not in shards]
+        assert not missing, f"the head of {subdir} refers to what is not there: {missing}"
         amendment = reading.document(state[subdir.commit(head["commit"])].body).get("amendment")
         # A catalog that moves with its bucket changes nothing that clients see.
         if amendment and (
             amendment["pinned"] or amendment["unpinned"] or amendment["rolled_back_to"] is not None
         ):
             self._amended(subdir)
-        missing = [key for key in in_state if key not in state]
-        # Until a restored bucket is bound, the catalog still is that of the one before it.
-        shards = channel.keys() | {key for one in self._frozen for key in one.objects}
-        missing += [key for key in in_channel if key not in shards]
-        assert not missing, f"the head of {subdir} refers to what is not there: {missing}"
         known.reachable = frozenset([*in_state, *in_channel])
         known.entries = {
             filename: entry

@@ -37,6 +37,8 @@ class Invocation:
     is_dry_run: bool
     done: Callable[[], None]
     """To be called once it has returned."""
+    on_laptop: bool = False
+    """Whether it is no function, but runs on a machine that may sleep."""
 
 
 class Gate:
@@ -86,11 +88,13 @@ class Invocations:
         *,
         timeout_ms: int,
         is_dry_run: bool = False,
+        on_laptop: bool = False,
         done: Callable[[], None] = lambda: None,
     ) -> None:
         """Invoke a function; it may start late, as if throttled."""
         rng = self._rng
-        late = rng.randrange(timeout_ms) if rng.random() < self._habits.throttled else 0
+        throttled = not on_laptop and rng.random() < self._habits.throttled
+        late = rng.randrange(timeout_ms) if throttled else 0
         skew = rng.randint(-_SKEW_MS, _SKEW_MS)
         name = f"{what}#{self._numbered}"
         self._numbered += 1
@@ -103,7 +107,9 @@ class Invocations:
 
         self._note(f"{name} starts in {late} ms")
         actor = self._stage.actor(run)
-        self.running.append(Invocation(name, actor, stops, starts, is_dry_run, done))
+        self.running.append(
+            Invocation(name, actor, stops, starts, is_dry_run, done, on_laptop=on_laptop)
+        )
 
     def do(self, work: Work, *, timeout_ms: int) -> None:
         """Run a function from beginning to end, with nothing else going on and no thread."""
@@ -140,6 +146,11 @@ class Invocations:
             if actor.next and habits.stalls_at(*actor.next) and rng.random() < _STALLS:
                 self._sleep(one)
         self._bury()
+
+    def nap(self, one: Invocation, asleep_ms: int) -> None:
+        """Let the machine sleep that one runs on."""
+        one.asleep_until = self._clock.ms + asleep_ms
+        self._note(f"{one.name} naps for {asleep_ms // HOUR} hours before {one.actor.next}")
 
     def finish(self, one: Invocation) -> None:
         """Let one run to its end, undisturbed."""

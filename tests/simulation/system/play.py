@@ -10,8 +10,15 @@ from sluice import extract
 from sluice.reconcile.world import Request
 from tests.simulation.system.clock import HOUR, MINUTE, SECOND
 from tests.simulation.system.functions import EXPECTED
-from tests.simulation.system.habits import Habits, draw, with_administrators, with_operators
-from tests.simulation.system.invocations import Gate, Invocations
+from tests.simulation.system.habits import (
+    Habits,
+    draw,
+    with_administrators,
+    with_operators,
+    with_sleepers,
+)
+from tests.simulation.system.invocations import Gate, Invocation, Invocations
+from tests.simulation.system.laptops import FOREVER_MS
 from tests.simulation.system.queues import Delivery
 from tests.simulation.system.rest import check_garbage, check_indexes
 from tests.simulation.system.tuning import deploy_new_extractor, tuned
@@ -51,21 +58,24 @@ def play(seed: int, tell: Tell | None = None) -> None:
     ``tell`` is given a line for each thing that happens.
     """
     rng = Random(seed)  # noqa: S311 - to be repeated, not to be secret
-    # By dice of their own: the other worlds are as they were before there were operators.
+    # By dice of their own: the other worlds are as they were before there were operators, and
+    # before there were machines that sleep.
     habits = with_operators(draw(rng), Random(f"operators of {seed}"))  # noqa: S311
     habits = with_administrators(habits, Random(f"administrators of {seed}"))  # noqa: S311
+    naps_rng = Random(f"sleepers of {seed}")  # noqa: S311
+    habits = with_sleepers(habits, naps_rng)
     with tuned(habits):
-        _Play(habits, rng, tell).play()
+        _Play(habits, rng, naps_rng, tell).play()
 
 
 class _Play:
     """The course of things in one world."""
 
-    def __init__(self, habits: Habits, rng: Random, tell: Tell | None) -> None:
+    def __init__(self, habits: Habits, rng: Random, naps_rng: Random, tell: Tell | None) -> None:
         self._habits = habits
         self._rng = rng
         self._tell = tell
-        self._world = world = World(habits, rng)
+        self._world = world = World(habits, rng, naps_rng)
         self._clock = world.clock
         self._people = world.people
         self._invariants = world.invariants
@@ -79,6 +89,7 @@ class _Play:
         self._hooked: list[Hooked] = [world.channel, world.state, *queues, gate]
         self._stage = Stage(*self._hooked, on_step=self._tick)
         self._invocations = Invocations(habits, self._stage, gate, world.clock, rng, self._note)
+        world.channel.sender = world.state.sender = lambda: self._invocations.current
 
     # --- the course of things --------------------------------------------------------------
 
@@ -103,6 +114,8 @@ class _Play:
         rng, habits = self._rng, self._habits
         self._invocations.stop_overdue()
         if habits.switches and rng.random() < habits.switches and self._administer():
+            return
+        if habits.naps and self._on_laptops():
             return
         if habits.amends and rng.random() < habits.amends and self._may_amend():
             self._amend()
@@ -145,6 +158,30 @@ class _Play:
         self._invocations.begin(_ADMINISTRATOR, work, timeout_ms=_OPERATOR_MS)
         return True
 
+    def _on_laptops(self) -> bool:
+        """Let something happen on a machine that sleeps, or while it does; tells whether it did."""
+        laptops, now = self._world.laptops, self._clock.ms
+        mine = [one for one in self._invocations.running if one.on_laptop]
+        if not mine:
+            if not (self._has_room and laptops.begins()):
+                return False
+            name, what, work = laptops.choose(may_amend=self._may_amend())
+            self._note(what)
+            self._invocations.begin(name, work, timeout_ms=FOREVER_MS, on_laptop=True)
+            return True
+        (one,) = mine
+        if one.asleep_until <= now:
+            asleep_ms = laptops.falls_asleep(one.actor.next)
+            if asleep_ms is not None:
+                self._invocations.nap(one, asleep_ms)
+            return asleep_ms is not None
+        hours = laptops.hours_pass()
+        if hours is not None:
+            self._pass_hours(hours)
+            if self._has_room:
+                self._reconcile(_EVERYTHING)
+        return hours is not None
+
     def _may_amend(self) -> bool:
         working = any(one.name.startswith(_OPERATOR) for one in self._invocations.running)
         return self._has_room and not working
@@ -180,6 +217,12 @@ class _Play:
             self._note(self._people.configure_unheard())
         self._reconcile_to_the_end()
         self._check("reconcile of what others did")
+        if self._habits.naps:
+            # What somebody has written and given up, after the last sweep, waits for a change.
+            self._world.functions.move_heads(
+                sorted({subdir.channel for subdir in self._habits.subdirs})
+            )
+            self._drain()
         self._pass_hours(24 * (self._habits.retention_days + 1) + 1)
         for _ in range(_COLLECTIONS_MAX):
             if not self._reconcile_to_the_end():
@@ -312,11 +355,11 @@ class _Play:
         key: str,
         before: Stored | None,
         after: Stored | None,
+        sender: object,
     ) -> None:
         check(key, before, after)
         self._changes.append(f"{'put' if after else 'delete'} {key}")
-        current = self._invocations.current
-        if current and current.is_dry_run:
+        if isinstance(sender, Invocation) and sender.is_dry_run:
             assert key.startswith("reconciliations/"), f"a dry run changed {key}"
 
     def _was_sent(self, queue: str, body: str) -> None:

@@ -11,7 +11,7 @@ from sluice.store import Headers
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import MINUTE, SECOND, Clock
 from tests.simulation.system.queues import Fifo, StandardQueue
-from tests.support.memory_store import LostAnswer
+from tests.support.memory_store import LostAnswer, ignore
 
 JSON = Headers("application/json")
 
@@ -139,10 +139,44 @@ def test_each_change_is_told_with_what_was_there_before() -> None:
     clock = Clock()
     store = bucket(clock)
     told: list[tuple[str, bytes | None, bytes | None]] = []
-    store.watch = lambda key, before, after: told.append(
+    store.watch = lambda key, before, after, _sender: told.append(
         (key, before.body if before else None, after.body if after else None)
     )
     store.put("a", b"1", JSON)
     store.put("a", b"2", JSON)
     store.delete(["a", "b"])
     assert told == [("a", None, b"1"), ("a", b"1", b"2"), ("a", b"2", None)]
+
+
+@pytest.mark.parametrize("lost", ["request", "answer"])
+def test_a_change_is_told_with_who_sent_it_however_late_it_lands(lost: str) -> None:
+    clock = Clock()
+    store = bucket(clock)
+    store.late = 1.0
+    now = "one"
+    store.sender = lambda: now
+    told: list[tuple[str, bool, object]] = []
+    store.watch = lambda key, _before, after, sender: told.append((key, after is not None, sender))
+    store.put("a", b"1", JSON)
+    store.put("d", b"1", JSON)
+    if lost == "request":
+        store.before = lose
+    else:
+        store.after = lose
+    with pytest.raises(Unavailable):
+        store.put("b", b"1", JSON)
+    assert store.put_if("c", b"1", JSON, expected=None) is None
+    with pytest.raises(Unavailable):
+        store.delete(["d"])
+    store.before = store.after = ignore
+    at_once = list(told)
+    now = "other"
+    store.put("e", b"1", JSON)
+    clock.advance(2 * MINUTE)
+    first = [("a", True, "one"), ("d", True, "one")]
+    assert at_once[:2] == first
+    later = told[len(at_once) :]
+    assert later[0] == ("e", True, "other")
+    assert {sender for _, _, sender in later[1:]} == {"one"}
+    landed = {(key, is_there) for key, is_there, _ in told}
+    assert landed == {("a", True), ("b", True), ("c", True), ("d", True), ("d", False), ("e", True)}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.simulation.__main__ import unplayed
 from tests.simulation.system.seeds import simulate
 
 SEEDS = 800  # make simulate plays more
@@ -16,6 +19,26 @@ SEEDS = 800  # make simulate plays more
 def test_whatever_happens_the_index_comes_to_be_what_a_full_index_would_be() -> None:
     failures = list(filter(None, simulate(range(SEEDS), jobs=os.cpu_count() or 1)))
     assert not failures, "\n".join(map(str, failures))
+
+
+def test_seeds_that_follow_from_the_time_are_readable_and_never_come_again() -> None:
+    now = datetime(2026, 11, 30, 8, 0, 5, tzinfo=UTC)
+    assert unplayed(now) == 48_000_000_000
+    assert unplayed(now + timedelta(seconds=54)) == unplayed(now)
+    # Even if a thousand were played in a second.
+    assert unplayed(now + timedelta(minutes=1)) - unplayed(now) > 60 * 1000
+
+
+def test_a_run_says_which_seeds_it_has_played() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "tests.simulation", "--seeds", "3", "--first", "40", "--jobs", "1"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    says = r"3 seeds, 40 to 42, in \d+ s \(\d+/s on 1 processes\): 0 violations"
+    assert re.fullmatch(says, told.splitlines()[-1])
 
 
 @pytest.mark.parametrize("seed", [1, 2])

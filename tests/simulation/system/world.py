@@ -15,6 +15,7 @@ from tests.simulation.system.clock import MINUTE, Clock
 from tests.simulation.system.functions import UPLOAD_RECEIVES_MAX, Functions, TimeLeft
 from tests.simulation.system.habits import Habits
 from tests.simulation.system.invariants import Invariants
+from tests.simulation.system.laptops import Laptops
 from tests.simulation.system.opener import Opener
 from tests.simulation.system.operators import Operators
 from tests.simulation.system.people import People
@@ -41,7 +42,8 @@ class Source:
 class World:
     """All that acts and is acted on, wired as the template does it, with its timeouts."""
 
-    def __init__(self, habits: Habits, rng: Random) -> None:
+    def __init__(self, habits: Habits, rng: Random, naps_rng: Random) -> None:
+        """``naps_rng``: the dice of machines that sleep."""
         self.clock = clock = Clock()
         self.channel = Bucket(clock, rng, page_size=habits.page_size)
         self.state = Bucket(clock, rng, page_size=habits.page_size)
@@ -108,6 +110,7 @@ class World:
         self._dice = Random(f"administrators, {habits}")  # noqa: S311 - to be repeated
         self.administrators = Administrators(habits, buckets, opener, clock, self._dice)
         self._habits = habits
+        self.laptops = Laptops(habits, opener, self.operators, naps_rng)
         self._rng = rng
         self._numbered = 0
 
@@ -117,7 +120,8 @@ class World:
         # An operator who died comes back no more, and the merge that was asked for may be missing.
         unfinished = self.operators.done < self.operators.begun
         dead = any(source.queue.dead for source in self.sources)
-        return self.people.events_lost or unfinished or dead or self.administrators.acted
+        acted = self.administrators.acted or self.laptops.indexed
+        return self.people.events_lost or unfinished or dead or acted
 
     def disturb(self, habits: Habits) -> None:
         """Let services be as unpleasant as they may."""

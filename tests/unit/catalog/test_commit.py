@@ -7,11 +7,27 @@ import json
 import pytest
 
 from sluice.catalog import commit
-from sluice.catalog.commit import BEFORE_FIRST, Commit, Head, HeadVersion, read_head, swap_head
-from sluice.errors import Corrupt, TooNew, Unavailable
-from sluice.limits import WRITE_ATTEMPTS_MAX
+from sluice.catalog.commit import (
+    BEFORE_FIRST,
+    Commit,
+    Head,
+    HeadVersion,
+    read_head,
+    read_newest,
+    swap_head,
+)
+from sluice.errors import Corrupt, Missing, TooNew, Unavailable
+from sluice.limits import (
+    GARBAGE_AGE_SECONDS,
+    MERGE_ATTEMPTS_MAX,
+    SWAP_SECONDS_MAX,
+    WRITE_ATTEMPTS_MAX,
+)
 from tests.support.memory_store import LostAnswer, MemoryStore
+from tests.support.scheduler import Loses
 from tests.support.staged import SUBDIR
+
+DAY = 24 * 60 * 60
 
 
 def head(generation: int = 1, *, writer: str = "w") -> Head:
@@ -21,7 +37,9 @@ def head(generation: int = 1, *, writer: str = "w") -> Head:
 
 def put(state: MemoryStore, new: Head) -> HeadVersion:
     """Have this head there."""
-    version = swap_head(state, SUBDIR, new, expected=read_head(state, SUBDIR).etag)
+    version = swap_head(
+        state, SUBDIR, new, expected=read_head(state, SUBDIR).etag, not_after_ms=None
+    )
     assert version
     return version
 
@@ -32,10 +50,10 @@ def test_before_the_first_commit_there_is_no_head() -> None:
 
 def test_a_head_that_was_swapped_in_is_read_back_with_its_etag() -> None:
     state = MemoryStore()
-    first = swap_head(state, SUBDIR, head(1), expected=None)
+    first = swap_head(state, SUBDIR, head(1), expected=None, not_after_ms=None)
     assert first
     assert read_head(state, SUBDIR) == first
-    second = swap_head(state, SUBDIR, head(2), expected=first.etag)
+    second = swap_head(state, SUBDIR, head(2), expected=first.etag, not_after_ms=None)
     assert second
     assert read_head(state, SUBDIR) == second == HeadVersion(head(2), second.etag)
     assert state.keys() == [SUBDIR.head]
@@ -45,16 +63,19 @@ def test_a_head_that_somebody_else_has_swapped_meanwhile_is_lost() -> None:
     state = MemoryStore()
     before = put(state, head(1))
     theirs = put(state, head(2, writer="other"))
-    assert swap_head(state, SUBDIR, head(2), expected=before.etag) is None
-    assert swap_head(state, SUBDIR, head(2), expected=None) is None
+    assert swap_head(state, SUBDIR, head(2), expected=before.etag, not_after_ms=None) is None
+    assert swap_head(state, SUBDIR, head(2), expected=None, not_after_ms=None) is None
     assert read_head(state, SUBDIR) == theirs
 
 
 def test_two_writers_of_the_same_content_are_told_apart() -> None:
     state = MemoryStore()
     before = put(state, head(1))
-    assert swap_head(state, SUBDIR, head(2, writer="a"), expected=before.etag)
-    assert swap_head(state, SUBDIR, head(2, writer="b"), expected=before.etag) is None
+    assert swap_head(state, SUBDIR, head(2, writer="a"), expected=before.etag, not_after_ms=None)
+    assert (
+        swap_head(state, SUBDIR, head(2, writer="b"), expected=before.etag, not_after_ms=None)
+        is None
+    )
 
 
 def test_a_write_whose_answer_was_lost_is_found_to_have_landed() -> None:
@@ -67,7 +88,7 @@ def test_a_write_whose_answer_was_lost_is_found_to_have_landed() -> None:
             raise lost
 
     state.after = lose
-    won = swap_head(state, SUBDIR, head(2), expected=before.etag)
+    won = swap_head(state, SUBDIR, head(2), expected=before.etag, not_after_ms=None)
     assert won
     assert read_head(state, SUBDIR) == won
     assert [operation for operation, _ in state.operations()].count("PutObject") == 2
@@ -83,7 +104,7 @@ def test_a_write_that_did_not_land_is_sent_again_under_the_same_condition() -> N
             raise lost
 
     state.before = fail
-    assert swap_head(state, SUBDIR, head(2), expected=before.etag)
+    assert swap_head(state, SUBDIR, head(2), expected=before.etag, not_after_ms=None)
     assert read_head(state, SUBDIR).head == head(2)
 
 
@@ -99,7 +120,7 @@ def test_a_write_that_landed_and_was_overtaken_counts_as_lost() -> None:
             raise LostAnswer
 
     state.after = overtake
-    assert swap_head(state, SUBDIR, head(2), expected=before.etag) is None
+    assert swap_head(state, SUBDIR, head(2), expected=before.etag, not_after_ms=None) is None
     assert read_head(state, SUBDIR).head == head(3, writer="other")
 
 
@@ -113,16 +134,117 @@ def test_a_write_that_never_settles_is_given_up_as_unavailable() -> None:
 
     state.before = fail
     with pytest.raises(Unavailable, match=f"could not be swapped in {WRITE_ATTEMPTS_MAX} tries"):
-        swap_head(state, SUBDIR, head(2), expected=before.etag)
+        swap_head(state, SUBDIR, head(2), expected=before.etag, not_after_ms=None)
     state.before = lambda _operation, _key: None
     assert read_head(state, SUBDIR) == before
+
+
+def asleep(state: MemoryStore, now: list[int], *, lose: Loses | None) -> None:
+    """Have who is about to write the head sleep for a day, maybe after a first try got lost."""
+    tries = iter([lose, None])
+
+    def before(operation: str, _key: str) -> None:
+        if operation == "PutObject":
+            lost = next(tries) if lose else None
+            if lost is Loses.REQUEST:
+                raise LostAnswer
+            now[0] += 0 if lost else DAY
+
+    def after(operation: str, _key: str) -> None:
+        if operation == "PutObject" and lose is Loses.ANSWER:
+            now[0] += DAY
+            raise LostAnswer
+
+    state.before, state.after = before, after
+
+
+def test_a_head_is_swapped_at_its_deadline_and_no_later() -> None:
+    now = [1_700_000_000]
+    state = MemoryStore(lambda: now[0])
+    before = put(state, head(1))
+    deadline = state.now_ms() + 1000
+    now[0] += 2
+    late = swap_head(state, SUBDIR, head(2), expected=before.etag, not_after_ms=deadline)
+    assert late is None
+    assert read_head(state, SUBDIR) == before
+    now[0] -= 1
+    assert swap_head(state, SUBDIR, head(2), expected=before.etag, not_after_ms=deadline)
+    assert read_head(state, SUBDIR).head == head(2)
+
+
+@pytest.mark.parametrize("lose", [None, Loses.REQUEST], ids=["first", "second"])
+def test_who_sleeps_before_any_try_begins_again(lose: Loses | None) -> None:
+    now = [1_700_000_000]
+    state = MemoryStore(lambda: now[0])
+    before = put(state, head(1))
+    asleep(state, now, lose=lose)
+    deadline = state.now_ms() + 1000
+    swapped = swap_head(state, SUBDIR, head(2), expected=before.etag, not_after_ms=deadline)
+    assert swapped is None
+    assert read_head(state, SUBDIR) == before
+
+
+def test_who_sleeps_after_a_try_that_landed_finds_that_out() -> None:
+    now = [1_700_000_000]
+    state = MemoryStore(lambda: now[0])
+    before = put(state, head(1))
+    asleep(state, now, lose=Loses.ANSWER)
+    deadline = state.now_ms() + 1000
+    won = swap_head(state, SUBDIR, head(2), expected=before.etag, not_after_ms=deadline)
+    assert won == read_head(state, SUBDIR)
+    assert won
+    assert won.head == head(2)
+
+
+def test_what_is_read_of_a_head_is_read_again_from_the_head_that_took_its_place() -> None:
+    state = MemoryStore()
+    put(state, head(1))
+    seen: list[int] = []
+
+    def read(version: HeadVersion) -> str:
+        seen.append(version.head.generation)
+        if version.head.generation < 3:
+            put(state, head(version.head.generation + 1))
+            raise Missing("trees/t", kind="tree", referrer="a commit")
+        return "read"
+
+    assert read_newest(state, SUBDIR, read) == "read"
+    assert seen == [1, 2, 3]
+
+
+def test_what_the_head_refers_to_and_is_not_there_is_lost() -> None:
+    state = MemoryStore()
+    put(state, head(1))
+
+    def read(_version: HeadVersion) -> None:
+        raise Missing("trees/t", kind="tree", referrer="a commit")
+
+    with pytest.raises(Corrupt, match="a commit refers to trees/t, but there is no such tree"):
+        read_newest(state, SUBDIR, read)
+
+
+def test_heads_that_come_faster_than_they_can_be_read_are_unavailable() -> None:
+    state = MemoryStore()
+    put(state, head(1))
+
+    def read(version: HeadVersion) -> None:
+        put(state, head(version.head.generation + 1))
+        raise Missing("trees/t", kind="tree", referrer="a commit")
+
+    with pytest.raises(Unavailable, match=f"{MERGE_ATTEMPTS_MAX} times"):
+        read_newest(state, SUBDIR, read)
+
+
+def test_the_deadline_of_a_head_leaves_the_collector_far_behind() -> None:
+    """S3 takes a request for 15 minutes after it was signed; clocks may be wrong by hours."""
+    assert SWAP_SECONDS_MAX + 15 * 60 + 20 * 60 * 60 < GARBAGE_AGE_SECONDS
 
 
 def test_a_head_that_vanished_is_lost() -> None:
     state = MemoryStore()
     before = put(state, head(1))
     state.remove(SUBDIR.head)
-    assert swap_head(state, SUBDIR, head(2), expected=before.etag) is None
+    assert swap_head(state, SUBDIR, head(2), expected=before.etag, not_after_ms=None) is None
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,10 @@ import pytest
 
 from sluice.cli.exits import Exit
 from sluice.keys import REPODATA, Subdir
+from sluice.operate.past import find_newest
+from tests.support.garbage import DAY, RETENTION_DAYS, collect_garbage
+from tests.support.hooks import on
+from tests.support.operated import opened
 from tests.support.staged import SUBDIR, A, B, World, rejected
 from tests.unit.cli.conftest import Call
 
@@ -204,3 +208,26 @@ def test_a_mistake_of_ours_does_not_look_like_a_difference(
     answer = sluice("status", CHANNEL)
     assert answer.code == Exit.FAILED
     assert "ZeroDivisionError" in answer.err
+
+
+def test_a_generation_that_is_collected_while_it_is_read_is_no_damage(
+    sluice: Call, world: World
+) -> None:
+    for body in (b"one", b"two"):
+        world.add(A, body)
+        world.merge()
+    collect_garbage(world)
+    world.tick((RETENTION_DAYS + 1) * DAY)
+    (first,) = find_newest(opened(world), SUBDIR, 1)
+
+    def collect() -> None:
+        assert collect_garbage(world).objects
+
+    world.state.after = on("GetObject", SUBDIR.tree(first.tree), collect)
+    answer = sluice("rollback", LINUX, "--to", "1")
+    assert (answer.code, answer.out) == (Exit.FAILED, "")
+    assert answer.err == (
+        "sluice: generation 1 of Conda/Default/linux-64/ is no longer kept: what was in it was "
+        "collected, as that of every generation is once a later one has been published for "
+        "RetentionDays; `sluice log s3://channels/Conda/Default/linux-64` shows what there is\n"
+    )

@@ -221,7 +221,7 @@ def test_a_tree_that_was_collected_is_refused() -> None:
     assert parent
     tree = json.loads(world.state.body(world.subdir.commit(parent)))["tree"]
     world.state.remove(world.subdir.tree(tree))
-    with pytest.raises(NotFound, match="generation 1 of Conda/Default/linux-64/ was collected"):
+    with pytest.raises(NotFound, match="generation 1 of Conda/Default/linux-64/ is no longer kept"):
         rollback(opened(world), world.subdir, 1)
 
 

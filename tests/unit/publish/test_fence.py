@@ -137,6 +137,39 @@ def test_a_newer_generation_that_starts_after_that_question_wins() -> None:
     assert store.body(KEY) != b"page"
 
 
+def test_where_there_is_no_file_only_the_newest_generation_writes_one() -> None:
+    store = MemoryStore()
+    done = replace(store, PAGE, MINE, found=None, is_newest=lambda: False)
+    assert done == Replaced(Standing.NEWER, 0)
+    assert store.keys() == []
+
+
+def test_over_an_older_file_of_ours_nobody_asks_what_is_newest() -> None:
+    """That it is still there proves that nothing newer was published."""
+    store = MemoryStore()
+    done = replace(store, PAGE, MINE, found=there(store, 6), is_newest=lambda: pytest.fail("asked"))
+    assert done.standing is Standing.SAME
+
+
+@pytest.mark.parametrize("body", [None, b"foreign"], ids=["no-file", "another-tool's"])
+def test_who_sleeps_after_that_question_asks_again(body: bytes | None) -> None:
+    """While it sleeps, newer ones are published, and what is there comes to be as it was."""
+    now = [1_700_000_000]
+    store = MemoryStore(lambda: now[0])
+    found = store.upload(KEY, body) if body else None
+    newest = iter([True, False])
+
+    def sleep(operation: str, _key: str) -> None:
+        if operation == "PutObject":
+            now[0] += 30 * 60 * 60
+
+    store.before = sleep
+    done = replace(store, PAGE, MINE, found=found, is_newest=lambda: next(newest))
+    assert done == Replaced(Standing.NEWER, 0)
+    bodies = {key: stored.body for key, stored in store.objects.items()}
+    assert bodies == ({KEY: body} if body else {})
+
+
 def test_a_file_that_vanishes_between_look_and_write_is_written() -> None:
     store = MemoryStore()
     found = there(store, 6)

@@ -63,7 +63,7 @@ def test_a_memory_outlives_all_that_is_said_of_generations() -> None:
     marks = Marks(marks=[mark(1), mark(2)], settled="before").remembering(MEMORY)
     assert marks.seen(mark(3)).memory == MEMORY
     assert marks.seen(mark(1)).memory == MEMORY
-    assert marks.swept(mark(2), settled=None).memory == MEMORY
+    assert marks.since(mark(2)).swept(None).memory == MEMORY
 
 
 def test_of_two_who_write_at_once_the_second_is_told() -> None:
@@ -123,7 +123,7 @@ def test_the_newest_that_was_published_by_then_is_found_and_equal_is_not_before(
 
 def test_when_all_before_a_cut_is_gone_the_marks_before_it_are_forgotten() -> None:
     marks = Marks(marks=[mark(1), mark(2), mark(3)], settled="before")
-    assert marks.swept(mark(2), settled="now") == Marks(marks=[mark(2), mark(3)], settled="now")
+    assert marks.since(mark(2)).swept("now") == Marks(marks=[mark(2), mark(3)], settled="now")
 
 
 def test_of_too_many_marks_every_second_is_kept_and_the_first_and_the_last() -> None:

@@ -464,7 +464,7 @@ def test_a_message_that_is_no_step_is_refused(
         (b'{"format": 99}', "TooNew: heads/b/linux-64.json has format 99"),
         (
             b'{"generation":1,"epoch":1,"commit":"c","tree":"t","writer":"w","format":1}',
-            "Corrupt: the head refers to t, but there is no such tree",
+            "Missing: a commit refers to trees/b/linux-64/t.msgpack.zst, but there is no such tree",
         ),
     ],
 )

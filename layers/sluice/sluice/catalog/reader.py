@@ -12,7 +12,7 @@ from sluice.catalog import tree as trees
 from sluice.catalog.leaf import Entries
 from sluice.catalog.tree import EMPTY, Node, Tree
 from sluice.concurrency import Gather, Started
-from sluice.errors import Corrupt
+from sluice.errors import Missing
 from sluice.keys import Subdir
 from sluice.limits import LEAVES_REMEMBERED_MAX
 from sluice.patch import Instructions
@@ -33,10 +33,12 @@ class CatalogReader:
         self._patches: dict[str, Instructions] = {}
 
     def tree(self, digest: str | None) -> Tree:
-        """The tree of that digest; raises ``Corrupt`` where it is missing or unreadable."""
-        found = self.find_tree(digest) if digest else EMPTY
+        """The tree of that digest; raises ``Missing`` and ``Corrupt``."""
+        if digest is None:
+            return EMPTY
+        found = self.find_tree(digest)
         if found is None:
-            raise Corrupt(f"the head refers to {digest}, but there is no such tree")
+            raise Missing(self._subdir.tree(digest), kind="tree", referrer="a commit")
         return found
 
     def find_tree(self, digest: str) -> Tree | None:
@@ -64,7 +66,7 @@ class CatalogReader:
         return sum(node is not None and node.leaf not in self._leaves for node in nodes)
 
     def entries(self, nodes: Iterable[Node | None]) -> list[Entries]:
-        """The entries of each node's leaf, empty for ``None``; raises ``Corrupt``."""
+        """The entries of each node's leaf, empty for ``None``; raises ``Missing``, ``Corrupt``."""
         asked = list(nodes)
         for node in asked:
             if node and (coming := self._coming.pop(node.leaf, None)):
@@ -74,7 +76,10 @@ class CatalogReader:
         return self._gather(self._entries, asked)
 
     def rules(self, tree: Tree) -> Rules:
-        """What decides, beside its leaves, what clients see of a tree; raises ``Corrupt``."""
+        """What decides, beside its leaves, what clients see of a tree.
+
+        Raises ``Missing`` and ``Corrupt``.
+        """
         if not tree.inputs:
             return PLAIN
         patch = tree.inputs.patch
@@ -94,7 +99,7 @@ class CatalogReader:
             key = self._subdir.patches.key(digest)
             stored = self._state.get(key)
             if stored is None:
-                raise Corrupt(f"a tree refers to {key}, but there is no such patch")
+                raise Missing(key, kind="patch", referrer="a tree")
             self._patches[digest] = patches.decode(stored.body, what=key)
         return self._patches[digest]
 
@@ -121,5 +126,5 @@ class CatalogReader:
         key = self._subdir.leaf(node.leaf.hex())
         stored = self._state.get(key)
         if stored is None:
-            raise Corrupt(f"a tree refers to {key}, but there is no such leaf")
+            raise Missing(key, kind="leaf", referrer="a tree")
         return leaves.decode(stored.body, what=key).entries

@@ -35,6 +35,10 @@ class HeldAgainst:
         self.seen: set[str] = set()
         """Keys that were held against something."""
 
+    def now_ms(self) -> int:
+        """See ``ObjectStore.now_ms``."""
+        return self._store.now_ms()
+
     def head(self, key: str) -> ObjectInfo | None:  # noqa: ARG002
         """See ``ObjectStore.head``."""
         return None
@@ -64,6 +68,7 @@ class HeldAgainst:
         *,
         expected: ETag | None,  # noqa: ARG002
         before: Callable[[], None] = nothing,
+        not_after_ms: int | None = None,  # noqa: ARG002
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
         before()

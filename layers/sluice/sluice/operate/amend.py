@@ -14,10 +14,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sluice import debounce, staging
 from sluice.base import Base
-from sluice.catalog.commit import Amendment, Head, read_head, swap_head
+from sluice.catalog.commit import (
+    Amendment,
+    Head,
+    HeadVersion,
+    head_not_won,
+    read_head,
+    read_newest,
+    swap_head,
+    unless_overtaken,
+)
 from sluice.catalog.leaf import NOT_EXTRACTED, Entries
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
@@ -33,6 +43,7 @@ from sluice.reconsider import Announcer
 from sluice.staging import Reconsidered
 from sluice.view import Rules
 
+T = TypeVar("T")
 NO_CHANGES: Mapping[str, Edits] = {}
 
 
@@ -72,13 +83,20 @@ class Amended:
     difference: Difference
 
 
-def read_present(channel: Channel, subdir: Subdir) -> Present:
-    """Read the head of a subdir; raises ``NotFound`` where sluice has never had anything there."""
-    head = read_head(channel.state, subdir).head
-    catalog = CatalogReader(channel.state, subdir, channel.gather)
-    if head.tree is None:
-        raise NotFound(f"sluice knows of no packages in {subdir.prefix}")
-    return Present(head, catalog.tree(head.tree), catalog)
+def read_present(channel: Channel, subdir: Subdir, use: Callable[[Present], T]) -> T:
+    """Read a subdir as its head has it: as much as ``use`` asks of it, whose result is returned.
+
+    ``use`` may be called several times, each time with another head.  Raises ``NotFound`` where
+    sluice has never had anything there, ``Unavailable``, ``Corrupt``, and what ``use`` raises.
+    """
+
+    def read(version: HeadVersion) -> T:
+        if version.head.tree is None:
+            raise NotFound(f"sluice knows of no packages in {subdir.prefix}")
+        catalog = CatalogReader(channel.state, subdir, channel.gather)
+        return use(Present(version.head, catalog.tree(version.head.tree), catalog))
+
+    return read_newest(channel.state, subdir, read)
 
 
 def amend(channel: Channel, subdir: Subdir, decide: Decide) -> Amended | None:
@@ -94,31 +112,36 @@ def amend(channel: Channel, subdir: Subdir, decide: Decide) -> Amended | None:
         if version.head.tree is None:
             raise NotFound(f"sluice knows of no packages in {subdir.prefix}")
         channel.bucket_check.verify(channel.name)
-        tree = catalog.tree(version.head.tree)
-        decision = decide(Present(version.head, tree, catalog))
-        if not decision.edits:
-            return None
-        rules = catalog.rules(tree)
-        at = max(channel.clock(), tree.at + 1)
-        draft = writer.draft(tree, Base(), {}, at=at, rules=rules, edits=decision.edits)
-        draft.wait()
-        ask_for_merge(channel, subdir)
-        after = writer.commit(
-            tree,
-            version.head,
-            draft,
-            Base(),
-            public=tree.public,
-            writer=channel.unique(),
-            amendment=decision.amendment,
-        )
-        if swap_head(channel.state, subdir, after, expected=version.etag):
-            if touches_patch(subdir, decision.edits, rules):
-                _tell_of_patch(channel, subdir)
-            return Amended(after.generation, draft.difference)
-    raise Unavailable(
-        f"merges won the head of {subdir.component} {MERGE_ATTEMPTS_MAX} times; try again"
-    )
+        with unless_overtaken(channel.state, subdir, version):
+            tree = catalog.tree(version.head.tree)
+            decision = decide(Present(version.head, tree, catalog))
+            if not decision.edits:
+                return None
+            rules = catalog.rules(tree)
+            at = max(channel.clock(), tree.at + 1)
+            draft = writer.draft(tree, Base(), {}, at=at, rules=rules, edits=decision.edits)
+            draft.wait()
+            ask_for_merge(channel, subdir)
+            after = writer.commit(
+                tree,
+                version.head,
+                draft,
+                Base(),
+                public=tree.public,
+                writer=channel.unique(),
+                amendment=decision.amendment,
+            )
+            if swap_head(
+                channel.state,
+                subdir,
+                after,
+                expected=version.etag,
+                not_after_ms=draft.not_after_ms,
+            ):
+                if touches_patch(subdir, decision.edits, rules):
+                    _tell_of_patch(channel, subdir)
+                return Amended(after.generation, draft.difference)
+    raise Unavailable(f"{head_not_won(subdir)}; try again")
 
 
 def ask_for_merge(channel: Channel, subdir: Subdir) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from sluice.catalog import tree as trees
-from sluice.catalog.commit import HeadVersion, decode_head
-from sluice.errors import Corrupt, SluiceError
+from sluice.catalog.commit import HeadVersion, decode_head, unless_overtaken
+from sluice.errors import Missing, SluiceError
 from sluice.keys import NOARCH, REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, config_key
 from sluice.limits import INDEX_TIME_LEFT_MS
 from sluice.operate.channel import Channel
@@ -18,7 +18,7 @@ from sluice.operate.held import HeldLooks, HeldRequests, HeldStaging
 from sluice.reconcile.cursor import Unfinished
 from sluice.reconcile.listing import Listing, list_subdir
 from sluice.reconcile.report import SubdirReport
-from sluice.reconcile.subdir import Part, reconcile
+from sluice.reconcile.subdir import Part, changed_meanwhile, reconcile
 from sluice.reconcile.world import Reconciler, Request
 from sluice.remembered import Remembered
 from sluice.store import ObjectInfo, StoredObject
@@ -94,12 +94,15 @@ class Comparison:
         head = decode_head(stored.body, what=subdir.head) if stored else None
         if stored is None or head is None or head.tree is None:
             return list_subdir(self.channel.public, subdir)
-        self.remembered.keep_head(subdir, HeadVersion(head, stored.info.etag))
+        version = HeadVersion(head, stored.info.etag)
+        self.remembered.keep_head(subdir, version)
         key = subdir.tree(head.tree)
         body = self.state.get(key)
         state.keep(key, body)
         if body is None:
-            raise Corrupt(f"{subdir.head} refers to {key}, which is not there")
+            with unless_overtaken(self.channel.state, subdir, version):
+                raise Missing(key, kind="tree", referrer=subdir.head)
+            raise changed_meanwhile(subdir)
         tree = trees.decode(body.body, what=key)
         self.remembered.keep_tree(subdir, head.tree, tree)
         return list_in_parts(self.channel.public, subdir, tree, self.channel.gather)

@@ -10,17 +10,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from sluice.catalog.commit import Commit, read_head
 from sluice.catalog.leaf import Entries, Entry, Kept, Pin, Record, Reject
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import chunks
-from sluice.errors import NotFound
 from sluice.keys import Subdir
 from sluice.limits import NAMES_AT_ONCE
-from sluice.operate import past
 from sluice.operate.channel import Channel
-from sluice.operate.past import Moment
+from sluice.operate.past import Moment, OldGeneration, find_newest
 
 Kind = Literal["added", "removed", "replaced", "rewritten", "rejected", "pinned", "forgotten"]
 """*replaced*: by another artifact; *rewritten*: the same artifact with another record;
@@ -64,16 +61,17 @@ def diff(channel: Channel, subdir: Subdir, before: Moment, after: Moment) -> Dif
     """Compare two generations, each given by its number or by a time at which it was the newest.
 
     Two requests per package name that differs.  Raises ``NotFound`` where one of them is not kept,
-    ``Unavailable`` and ``Corrupt``.
+    also where it is collected while it is read, ``Unavailable`` and ``Corrupt``.
 
     >>> found = diff(channel, channel.subdir("linux-64"), 1, 2)
     >>> [(one.kind, one.file) for one in found.changes]
     [('added', 'beta-1.0-py312_0.conda')]
     """
-    head = read_head(channel.state, subdir).head
-    old, new = (past.find(channel, subdir, head, moment) for moment in (before, after))
+    old, new = find_newest(channel, subdir, before, after)
     catalog = CatalogReader(channel.state, subdir, channel.gather)
-    changes = changes_between(catalog, _tree(catalog, old), _tree(catalog, new))
+    changes = changes_between(
+        OldGeneration(channel, subdir, old, catalog), OldGeneration(channel, subdir, new, catalog)
+    )
     return Diff(
         subdir=subdir.name,
         before=old.generation,
@@ -84,18 +82,21 @@ def diff(channel: Channel, subdir: Subdir, before: Moment, after: Moment) -> Dif
     )
 
 
-def changes_between(catalog: CatalogReader, before: Tree, after: Tree) -> Iterator[FileChange]:
-    """What is different about the files of one tree; raises ``Unavailable`` and ``Corrupt``."""
+def changes_between(before: OldGeneration, after: OldGeneration) -> Iterator[FileChange]:
+    """What is different about the files of two generations of a subdir.
+
+    Raises ``NotFound``, ``Unavailable`` and ``Corrupt``.
+    """
+    old_tree, new_tree = before.tree(), after.tree()
     differing = sorted(
         name
-        for name in before.names.keys() | after.names.keys()
-        if _leaf(before, name) != _leaf(after, name)
+        for name in old_tree.names.keys() | new_tree.names.keys()
+        if _leaf(old_tree, name) != _leaf(new_tree, name)
     )
     for names in chunks(differing, NAMES_AT_ONCE):
-        old = catalog.entries([before.names.get(name) for name in names])
-        new = catalog.entries([after.names.get(name) for name in names])
-        for one, other in zip(old, new, strict=True):
-            yield from changes_of_name(one, other)
+        old, new = before.entries(names), after.entries(names)
+        for name in names:
+            yield from changes_of_name(old[name], new[name])
 
 
 def changes_of_name(before: Entries, after: Entries) -> Iterator[FileChange]:
@@ -153,10 +154,3 @@ def _why(entry: Entry | None) -> str | None:
 def _leaf(tree: Tree, name: str) -> bytes | None:
     node = tree.names.get(name)
     return node.leaf if node else None
-
-
-def _tree(catalog: CatalogReader, commit: Commit) -> Tree:
-    found = catalog.find_tree(commit.tree)
-    if found is None:
-        raise NotFound(f"what was in generation {commit.generation} has been collected")
-    return found

@@ -55,9 +55,12 @@ class Disowned(Passing):
         *,
         expected: ETag | None,
         before: Callable[[], None] = nothing,
+        not_after_ms: int | None = None,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
-        etag = self._store.put_if(key, body, headers, expected=expected, before=before)
+        etag = self._store.put_if(
+            key, body, headers, expected=expected, before=before, not_after_ms=not_after_ms
+        )
         if etag:
             self._written[key] = etag
         return etag

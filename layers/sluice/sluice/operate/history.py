@@ -8,7 +8,7 @@ from itertools import islice, takewhile
 
 import msgspec
 
-from sluice.catalog.commit import Commit, read_head
+from sluice.catalog.commit import Commit, HeadVersion, read_newest
 from sluice.keys import Subdir
 from sluice.operate import past
 from sluice.operate.channel import Channel
@@ -68,17 +68,25 @@ def follow(
     told = dict(after)
     while True:
         for one in [channel.subdir(subdir)] if subdir else find_subdirs(channel):
-            head = read_head(channel.state, one).head
-            known = told.get(one.name, 0)
-            if head.generation != known:
-                new = takewhile(
-                    lambda commit: commit.generation > known,  # noqa: B023 - used at once
-                    past.commits(channel, one, head),
-                )
-                for commit in reversed(list(new)):
-                    yield Generation(subdir=one.name, commit=commit)
-                told[one.name] = head.generation
+            new, told[one.name] = _newer(channel, one, told.get(one.name, 0))
+            for commit in reversed(new):
+                yield Generation(subdir=one.name, commit=commit)
         wait()
+
+
+def _newer(channel: Channel, subdir: Subdir, known: int) -> tuple[list[Commit], int]:
+    """The generations after one, as far as they are kept, the newest first; and the newest."""
+
+    def read(version: HeadVersion) -> tuple[list[Commit], int]:
+        head = version.head
+        if head.generation == known:
+            return [], known
+        new = takewhile(
+            lambda commit: commit.generation > known, past.commits(channel, subdir, head)
+        )
+        return list(new), head.generation
+
+    return read_newest(channel.state, subdir, read)
 
 
 class _Walk:
@@ -87,12 +95,19 @@ class _Walk:
     def __init__(self, channel: Channel, subdir: Subdir) -> None:
         self.subdir = subdir
         self._channel = channel
-        self._head = read_head(channel.state, subdir).head
-        self.newest = self._head.generation
+        self.newest = 0
+        self._commits: Iterator[Commit] = iter(())
+        self._last = read_newest(channel.state, subdir, self._begin)
         self.more_was_there = False
 
+    def _begin(self, version: HeadVersion) -> Commit | None:
+        self.newest = version.head.generation
+        self._commits = past.commits(self._channel, self.subdir, version.head)
+        return next(self._commits, None)
+
     def __iter__(self) -> Iterator[Generation]:
-        last: Commit | None = None
-        for last in past.commits(self._channel, self.subdir, self._head):
-            yield Generation(subdir=self.subdir.name, commit=last)
-        self.more_was_there = last is not None and last.parent is not None
+        while self._last:
+            yield Generation(subdir=self.subdir.name, commit=self._last)
+            before = next(self._commits, None)
+            self.more_was_there = before is None and self._last.parent is not None
+            self._last = before

@@ -73,6 +73,14 @@ class _Checked:
     findings: Sequence[tuple[Kind, str, str]]
 
 
+class _Comparing(Publisher):
+    """Publishes what the head was when the look began: ``moved_on`` asks whether it still is."""
+
+    def is_newest(self, subdir: Subdir, digest: str) -> bool:  # noqa: ARG002
+        """See ``Publisher.is_newest``."""
+        return True
+
+
 class SubdirLook:
     """One look at one subdir."""
 
@@ -280,7 +288,7 @@ class SubdirLook:
         """Make every index file, and hold what is there against it."""
         public = HeldAgainst(self._channel.public, self.found)
         private = HeldAgainst(self._channel.state, self.found, since=tree.rejects_generation)
-        publisher = Publisher(public, private, self._channel.owner or "", max_age_seconds=0)
+        publisher = _Comparing(public, private, self._channel.owner or "", max_age_seconds=0)
         catalog = CatalogReader(self._channel.state, self._subdir, self._channel.gather)
         try:
             if not any(one.kind in _SPOIL_FILES for one in self.found.findings):

@@ -14,6 +14,10 @@ class Passing:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
+    def now_ms(self) -> int:
+        """See ``ObjectStore.now_ms``."""
+        return self._store.now_ms()
+
     def head(self, key: str) -> ObjectInfo | None:
         """See ``ObjectStore.head``."""
         return self._store.head(key)
@@ -44,9 +48,12 @@ class Passing:
         *,
         expected: ETag | None,
         before: Callable[[], None] = nothing,
+        not_after_ms: int | None = None,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
-        return self._store.put_if(key, body, headers, expected=expected, before=before)
+        return self._store.put_if(
+            key, body, headers, expected=expected, before=before, not_after_ms=not_after_ms
+        )
 
     def delete(self, keys: Sequence[str]) -> None:
         """See ``ObjectStore.delete``."""

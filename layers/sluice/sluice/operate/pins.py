@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -66,12 +67,14 @@ def pins(channel: Channel) -> list[PinnedFile]:
 
     One request per package name: nothing but its leaf tells whether it has any.
     """
-    return [
-        PinnedFile(subdir=subdir.name, file=filename, since=entry.at, reason=entry.reason)
-        for subdir in find_subdirs(channel)
-        for filename, entry in sorted(_all_entries(channel, subdir))
-        if isinstance(entry, Pin)
-    ]
+    found: list[PinnedFile] = []
+    for subdir in find_subdirs(channel):
+        with suppress(NotFound):  # only staged as yet
+            found += [
+                PinnedFile(subdir=subdir.name, file=filename, since=pin.at, reason=pin.reason)
+                for filename, pin in read_present(channel, subdir, _pins_of)
+            ]
+    return found
 
 
 def pin(channel: Channel, subdir: Subdir, files: Collection[str], *, reason: str) -> Kept:
@@ -132,8 +135,7 @@ def unpin(
     Raises ``NotFound`` for a file that is not pinned, before anything is done, ``Unavailable`` and
     ``Corrupt``.
     """
-    present = read_present(channel, subdir)
-    _insist_on_pins(present, subdir, files)
+    read_present(channel, subdir, partial(_insist_on_pins, subdir, files))
     extractor = Extractor(
         channel=channel.public,
         state=channel.state,
@@ -170,7 +172,7 @@ def unpin(
     )
 
 
-def _insist_on_pins(present: Present, subdir: Subdir, files: Iterable[str]) -> None:
+def _insist_on_pins(subdir: Subdir, files: Iterable[str], present: Present) -> None:
     for name, of_name in _by_name(files).items():
         known = dict(present.entries(name))[name]
         for file in of_name:
@@ -178,13 +180,14 @@ def _insist_on_pins(present: Present, subdir: Subdir, files: Iterable[str]) -> N
                 raise NotFound(f"{subdir.public(file)} is not pinned")
 
 
-def _all_entries(channel: Channel, subdir: Subdir) -> Iterable[tuple[str, Entry]]:
-    try:
-        present = read_present(channel, subdir)
-    except NotFound:  # only staged as yet
-        return
-    for _, entries in present.entries(*present.tree.names):
-        yield from entries.items()
+def _pins_of(present: Present) -> list[tuple[str, Pin]]:
+    """The pins of one subdir by filename, in order."""
+    return sorted(
+        (filename, entry)
+        for _, entries in present.entries(*present.tree.names)
+        for filename, entry in entries.items()
+        if isinstance(entry, Pin)
+    )
 
 
 def _by_name(files: Iterable[str]) -> dict[str, list[str]]:

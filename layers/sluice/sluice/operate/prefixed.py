@@ -27,6 +27,10 @@ class Prefixed:
         self._store = store
         self._prefix = prefix
 
+    def now_ms(self) -> int:
+        """See ``ObjectStore.now_ms``."""
+        return self._store.now_ms()
+
     def head(self, key: str) -> ObjectInfo | None:
         """See ``ObjectStore.head``."""
         found = self._store.head(self._prefix + key)
@@ -59,10 +63,16 @@ class Prefixed:
         *,
         expected: ETag | None,
         before: Callable[[], None] = nothing,
+        not_after_ms: int | None = None,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
         return self._store.put_if(
-            self._prefix + key, body, headers, expected=expected, before=before
+            self._prefix + key,
+            body,
+            headers,
+            expected=expected,
+            before=before,
+            not_after_ms=not_after_ms,
         )
 
     def delete(self, keys: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ class ReadOnly(Passing):
         *,
         expected: ETag | None,
         before: Callable[[], None] = nothing,
+        not_after_ms: int | None = None,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
         raise NotImplementedError

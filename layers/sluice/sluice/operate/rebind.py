@@ -26,7 +26,15 @@ from msgspec import UNSET
 
 from sluice.base import Base
 from sluice.catalog.binding import Binding, BindingVersion, read_binding, write_binding
-from sluice.catalog.commit import Amendment, Head, read_head, swap_head
+from sluice.catalog.commit import (
+    Amendment,
+    HeadVersion,
+    head_not_won,
+    read_head,
+    read_newest,
+    swap_head,
+    unless_overtaken,
+)
 from sluice.catalog.leaf import Entry, Pin, Record, listing_digest
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
@@ -206,13 +214,16 @@ def _write(channel: Channel, before: BindingVersion, *, moving: bool) -> Binding
 
 def _look(channel: Channel, subdir: Subdir) -> SubdirRebound | None:
     """Compare one subdir, and change nothing."""
-    head = read_head(channel.state, subdir).head
-    if head.tree is None:
-        return None
-    catalog = CatalogReader(channel.state, subdir, channel.gather)
-    tree = catalog.tree(head.tree)
-    compared = _compare(channel, subdir, tree, catalog, list_subdir(channel.public, subdir))
-    return _told(subdir, tree, compared, None)
+
+    def read(version: HeadVersion) -> SubdirRebound | None:
+        if version.head.tree is None:
+            return None
+        catalog = CatalogReader(channel.state, subdir, channel.gather)
+        tree = catalog.tree(version.head.tree)
+        listing = list_subdir(channel.public, subdir)
+        return _told(subdir, tree, _compare(channel, subdir, tree, catalog, listing), None)
+
+    return read_newest(channel.state, subdir, read)
 
 
 def _anchor(channel: Channel, moving: BindingVersion, subdir: Subdir) -> SubdirRebound | None:
@@ -226,30 +237,21 @@ def _anchor(channel: Channel, moving: BindingVersion, subdir: Subdir) -> SubdirR
             raise Unavailable(
                 f"another rebind of the channel {channel.name!r} is under way; try again"
             )
-        catalog = CatalogReader(channel.state, subdir, channel.gather)
-        tree = catalog.tree(version.head.tree)
-        # Of garbage collection in the old bucket; a lost mark only delays it.
-        channel.state.delete([subdir.marks])
-        listing = list_subdir(channel.public, subdir)
-        compared = _compare(channel, subdir, tree, catalog, listing)
-        head = _commit(channel, subdir, version.head, catalog, compared, listing)
-        if swap_head(channel.state, subdir, head, expected=version.etag):
-            return _told(subdir, tree, compared, head.generation)
-    raise Unavailable(
-        f"merges won the head of {subdir.component} {MERGE_ATTEMPTS_MAX} times; try again"
-    )
+        with unless_overtaken(channel.state, subdir, version):
+            done = _commit(channel, subdir, version)
+            if done:
+                return done
+    raise Unavailable(f"{head_not_won(subdir)}; try again")
 
 
-def _commit(
-    channel: Channel,
-    subdir: Subdir,
-    head: Head,
-    catalog: CatalogReader,
-    compared: _Comparison,
-    listing: Listing,
-) -> Head:
-    """Write the next generation, above all that is published in the bucket."""
-    tree = catalog.tree(head.tree)
+def _commit(channel: Channel, subdir: Subdir, version: HeadVersion) -> SubdirRebound | None:
+    """Commit the next generation, above all that is published; ``None``: begin again."""
+    catalog = CatalogReader(channel.state, subdir, channel.gather)
+    tree = catalog.tree(version.head.tree)
+    # They tell since when readers of the old bucket could hold what; a lost mark only delays.
+    channel.state.delete([subdir.marks])
+    listing = list_subdir(channel.public, subdir)
+    compared = _compare(channel, subdir, tree, catalog, listing)
     writer = GenerationWriter(channel.public, channel.state, subdir, catalog, channel.gather)
     keys = [subdir.public(file) for file in listing.index_files]
     infos = channel.gather(channel.public.head, keys)
@@ -266,15 +268,19 @@ def _commit(
     )
     draft.wait()
     ask_for_merge(channel, subdir)
-    return writer.commit(
+    head = writer.commit(
         tree,
-        head,
+        version.head,
         draft,
         published,
         public=tree.public,
         writer=channel.unique(),
         amendment=Amendment(reason=f"The catalog belongs to the bucket {channel.bucket} now."),
     )
+    swapped = swap_head(
+        channel.state, subdir, head, expected=version.etag, not_after_ms=draft.not_after_ms
+    )
+    return _told(subdir, tree, compared, head.generation) if swapped else None
 
 
 def _without_shard(channel: Channel, subdir: Subdir, tree: Tree) -> frozenset[str]:
@@ -383,10 +389,13 @@ def _publish(channel: Channel, subdirs: Sequence[Subdir], max_age_seconds: int) 
     publisher = Publisher(
         channel.public, channel.state, channel.owner or "", max_age_seconds, adopt=True
     )
-    for subdir in subdirs:
-        head = read_head(channel.state, subdir).head
+
+    def publish(subdir: Subdir, version: HeadVersion) -> None:
         catalog = CatalogReader(channel.state, subdir, channel.gather)
-        publisher.publish(subdir, head, catalog, tidy=True, gather=channel.gather)
+        publisher.publish(subdir, version.head, catalog, tidy=True, gather=channel.gather)
+
+    for subdir in subdirs:
+        read_newest(channel.state, subdir, partial(publish, subdir))
     _take_channel_files_over(channel, max_age_seconds)
     if channel.merges is None:
         merge_here(channel, subdirs)

@@ -19,7 +19,14 @@ from sluice.base import Base, base_of, read_base, unpatch
 from sluice.catalog import leaf as leaves
 from sluice.catalog import render
 from sluice.catalog.codec import digest
-from sluice.catalog.commit import read_head, swap_head
+from sluice.catalog.commit import (
+    HeadVersion,
+    head_not_won,
+    read_head,
+    read_newest,
+    swap_head,
+    unless_overtaken,
+)
 from sluice.catalog.leaf import NOT_EXTRACTED
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node, Tree
@@ -105,21 +112,25 @@ def _named(names: Collection[str | None]) -> frozenset[str]:
 
 def _restore(channel: Channel, subdir: Subdir, name: str) -> bool:
     """Write a shard again from its leaf; tells whether that gave the bytes that were lost."""
-    catalog = CatalogReader(channel.state, subdir, channel.gather)
-    tree = catalog.tree(read_head(channel.state, subdir).head.tree)
-    node = tree.names.get(name)
-    if node is None or node.shard is None:
-        return True  # the name is gone meanwhile, and nobody asks for its shard
-    key = subdir.leaf(node.leaf.hex())
-    stored = channel.state.get(key)
-    if stored is None:
-        return False
-    leaf = leaves.decode(stored.body, what=key)
-    body = render.render(name, leaf.entries, at=leaf.at, rules=catalog.rules(tree)).shard_body
-    if body is None or digest(body) != node.shard.hex():
-        return False  # an older sluice has rendered it
-    channel.public.put(subdir.shard(node.shard.hex()), body, headers.SHARD)
-    return True
+
+    def restore(version: HeadVersion) -> bool:
+        catalog = CatalogReader(channel.state, subdir, channel.gather)
+        tree = catalog.tree(version.head.tree)
+        node = tree.names.get(name)
+        if node is None or node.shard is None:
+            return True  # the name is gone meanwhile, and nobody asks for its shard
+        key = subdir.leaf(node.leaf.hex())
+        stored = channel.state.get(key)
+        if stored is None:
+            return False
+        leaf = leaves.decode(stored.body, what=key)
+        body = render.render(name, leaf.entries, at=leaf.at, rules=catalog.rules(tree)).shard_body
+        if body is None or digest(body) != node.shard.hex():
+            return False  # an older sluice has rendered it
+        channel.public.put(subdir.shard(node.shard.hex()), body, headers.SHARD)
+        return True
+
+    return read_newest(channel.state, subdir, restore)
 
 
 def _commit_anew(
@@ -139,40 +150,47 @@ def _commit_anew(
     for _ in range(MERGE_ATTEMPTS_MAX):
         version = read_head(channel.state, subdir)
         channel.bucket_check.verify(subdir.channel)
-        catalog = CatalogReader(channel.state, subdir, channel.gather)
-        parent = catalog.tree(version.head.tree)
-        rules = catalog.rules(parent)
-        patched = rules.instructions is not None
-        base = _published(channel, subdir, parent, lost, patched=patched)
-        for name in lost:
-            if node := parent.names.get(name):
-                catalog.remember_entries(node, {})
-        for name in anew:
-            if node := parent.names.get(name):
-                entries = {
-                    filename: msgspec.structs.replace(entry, extractor=NOT_EXTRACTED)
-                    if subdir.public(filename) in doubted
-                    else entry
-                    for filename, entry in catalog.entries([node])[0].items()
-                }
-                catalog.remember_entries(node, entries)
-        writer = GenerationWriter(channel.public, channel.state, subdir, catalog, channel.gather)
-        at = max(channel.clock(), parent.at + 1)
-        names = frozenset(name for name in {*lost, *anew} if name in parent.names)
-        draft = writer.draft(parent, base, {}, at=at, rules=rules, anew=names)
-        head = writer.commit(
-            parent,
-            version.head,
-            draft,
-            Base(),
-            public=parent.public,
-            writer=channel.unique(),
-        )
-        if swap_head(channel.state, subdir, head, expected=version.etag):
-            return
-    raise Unavailable(
-        f"another merge won the head of {subdir.component} {MERGE_ATTEMPTS_MAX} times"
-    )
+        with unless_overtaken(channel.state, subdir, version):
+            catalog = CatalogReader(channel.state, subdir, channel.gather)
+            parent = catalog.tree(version.head.tree)
+            rules = catalog.rules(parent)
+            patched = rules.instructions is not None
+            base = _published(channel, subdir, parent, lost, patched=patched)
+            for name in lost:
+                if node := parent.names.get(name):
+                    catalog.remember_entries(node, {})
+            for name in anew:
+                if node := parent.names.get(name):
+                    entries = {
+                        filename: msgspec.structs.replace(entry, extractor=NOT_EXTRACTED)
+                        if subdir.public(filename) in doubted
+                        else entry
+                        for filename, entry in catalog.entries([node])[0].items()
+                    }
+                    catalog.remember_entries(node, entries)
+            writer = GenerationWriter(
+                channel.public, channel.state, subdir, catalog, channel.gather
+            )
+            at = max(channel.clock(), parent.at + 1)
+            names = frozenset(name for name in {*lost, *anew} if name in parent.names)
+            draft = writer.draft(parent, base, {}, at=at, rules=rules, anew=names)
+            head = writer.commit(
+                parent,
+                version.head,
+                draft,
+                Base(),
+                public=parent.public,
+                writer=channel.unique(),
+            )
+            if swap_head(
+                channel.state,
+                subdir,
+                head,
+                expected=version.etag,
+                not_after_ms=draft.not_after_ms,
+            ):
+                return
+    raise Unavailable(head_not_won(subdir))
 
 
 def _published(
@@ -218,9 +236,12 @@ def _publish_again(
     """Write files again that carry the right stamp, or whoever's, and not the right bytes."""
     public, private = Disowned(channel.public, files), Disowned(channel.state, files)
     publisher = Publisher(public, private, channel.owner or "", options.max_age_seconds)
-    head = read_head(channel.state, subdir).head
-    catalog = CatalogReader(channel.state, subdir, channel.gather)
-    publisher.publish(subdir, head, catalog, tidy=True, gather=channel.gather)
+
+    def publish(version: HeadVersion) -> None:
+        catalog = CatalogReader(channel.state, subdir, channel.gather)
+        publisher.publish(subdir, version.head, catalog, tidy=True, gather=channel.gather)
+
+    read_newest(channel.state, subdir, publish)
 
 
 def publish_channel_again(channel: Channel, files: Collection[str], max_age_seconds: int) -> None:

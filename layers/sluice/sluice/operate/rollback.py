@@ -15,7 +15,7 @@ all, comes into the index with the next merge; the result names it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -29,14 +29,13 @@ from sluice.catalog.leaf import (
     Record,
     known_sha256,
 )
-from sluice.catalog.tree import Tree, changed_names
-from sluice.errors import NotFound
+from sluice.catalog.tree import changed_names
 from sluice.identity import Identity
 from sluice.keys import PACKAGE_SUFFIXES, Subdir, package_name
 from sluice.observe import Observation
 from sluice.operate.amend import Decision, Present, amend, read_present
 from sluice.operate.channel import Channel
-from sluice.operate.past import Moment, find, shown, when
+from sluice.operate.past import Moment, OldGeneration, find, shown, when
 
 
 class Rollback(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +85,8 @@ def rollback(
 
     ``reason`` is kept with the pins and in the history.  Returns once that is committed;
     ``settle.wait_until_published`` waits until clients see it.  Raises ``NotFound`` where there
-    is no such generation (any more), ``Unavailable`` and ``Corrupt``.
+    is no such generation (any more), also where it is collected while it is read, ``Unavailable``
+    and ``Corrupt``.
 
     >>> found = rollback(channel, channel.subdir("linux-64"), 1, dry_run=True)
     >>> found.rolled_back_from, found.rolled_back_to, found.pinned
@@ -94,7 +94,7 @@ def rollback(
     """
     plan = _Plan(channel, subdir, to, reason)
     if dry_run:
-        plan.decide(read_present(channel, subdir))
+        read_present(channel, subdir, plan.decide)
         return plan.told(None)
     amended = amend(channel, subdir, plan.decide)
     return plan.told(amended.generation if amended else None)
@@ -167,11 +167,10 @@ class _Plan:
     def decide(self, present: Present) -> Decision:
         """See ``amend.Decide``."""
         commit = find(self._channel, self._subdir, present.head, self._to)
-        old = present.catalog.find_tree(commit.tree)
-        if old is None:
-            raise NotFound(f"generation {commit.generation} of {self._subdir.prefix} was collected")
         self._present, self._commit = present, commit
-        self._turns = self._turn_back(old)
+        self._turns = self._turn_back(
+            OldGeneration(self._channel, self._subdir, commit, present.catalog)
+        )
         self._waiting = self._look_at_staging()
         return Decision(
             {name: turn.edits for name, turn in self._turns.items() if turn.edits},
@@ -197,10 +196,10 @@ class _Plan:
             waiting=self._waiting,
         )
 
-    def _turn_back(self, old: Tree) -> dict[str, Turn]:
+    def _turn_back(self, old: OldGeneration) -> dict[str, Turn]:
         """What it takes, by package name."""
-        names = list(changed_names(old, self._present.tree))
-        then = dict(replace(self._present, tree=old).entries(*names))
+        names = list(changed_names(old.tree(), self._present.tree))
+        then = old.entries(names)
         now = dict(self._present.entries(*names))
         differing = [file for name in names for file in _differing(then[name], now[name])]
         there = self._look_at([file for file in differing if file.endswith(PACKAGE_SUFFIXES)])

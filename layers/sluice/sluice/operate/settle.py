@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from sluice.catalog.commit import read_head
+from sluice.catalog.commit import HeadVersion, read_newest
 from sluice.catalog.reader import CatalogReader
 from sluice.errors import Unavailable
 from sluice.keys import PATCH_INSTRUCTIONS, Subdir
@@ -51,9 +51,13 @@ def wait_until_published(
 
 def is_published(channel: Channel, subdir: Subdir, generation: int) -> bool:
     """Tell whether no index file of a subdir is older than this generation."""
-    catalog = CatalogReader(channel.state, subdir, channel.gather)
-    tree = catalog.tree(read_head(channel.state, subdir).head.tree)
-    files = outputs(tree, catalog.rules(tree).config)
+
+    def read(version: HeadVersion) -> list[str]:
+        catalog = CatalogReader(channel.state, subdir, channel.gather)
+        tree = catalog.tree(version.head.tree)
+        return outputs(tree, catalog.rules(tree).config)
+
+    files = read_newest(channel.state, subdir, read)
     # That file is of the generation in which its patch came into force.
     keys = [subdir.public(file) for file in files if file != PATCH_INSTRUCTIONS]
     stamps = (

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from sluice.catalog.commit import Commit, read_head
+from sluice.catalog.commit import Commit
 from sluice.catalog.leaf import Reject
 from sluice.catalog.reader import CatalogReader
-from sluice.catalog.tree import Tree
+from sluice.errors import NotFound
 from sluice.keys import Subdir, package_name
-from sluice.operate import past
 from sluice.operate.channel import Channel
-from sluice.operate.past import Moment
+from sluice.operate.past import Moment, OldGeneration, find_newest
 
 
 class RejectedFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,29 +37,33 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 def show(channel: Channel, subdir: Subdir, moment: Moment) -> Shown:
     """Tell of the generation of that number, or of the one that was the newest at a time.
 
-    Raises ``NotFound`` where it is not kept, ``Unavailable`` and ``Corrupt``.
+    Raises ``NotFound`` where it is not kept, also where it is collected while it is read,
+    ``Unavailable`` and ``Corrupt``.
 
     >>> found = show(channel, channel.subdir("linux-64"), 1)
     >>> (found.commit.added, found.packages)
     (['alpha-1.0-0.conda'], 1)
     """
-    head = read_head(channel.state, subdir).head
-    commit = past.find(channel, subdir, head, moment)
+    (commit,) = find_newest(channel, subdir, moment)
     catalog = CatalogReader(channel.state, subdir, channel.gather)
-    tree = catalog.find_tree(commit.tree)
+    generation = OldGeneration(channel, subdir, commit, catalog)
+    try:
+        tree = generation.tree()
+    except NotFound:
+        return Shown(subdir=subdir.name, commit=commit, packages=None, rejects=None, rejected=[])
     return Shown(
         subdir=subdir.name,
         commit=commit,
-        packages=tree.shown if tree else None,
-        rejects=sum(node.rejects for node in tree.names.values()) if tree else None,
-        rejected=_reasons(catalog, tree, commit) if tree else [],
+        packages=tree.shown,
+        rejects=sum(node.rejects for node in tree.names.values()),
+        rejected=_reasons(generation),
     )
 
 
-def _reasons(catalog: CatalogReader, tree: Tree, commit: Commit) -> list[RejectedFile]:
-    names = sorted({package_name(file) for file in commit.rejected})
-    known = dict(zip(names, catalog.entries(map(tree.names.get, names)), strict=True))
-    entries = {file: known[package_name(file)].get(file) for file in commit.rejected}
+def _reasons(generation: OldGeneration) -> list[RejectedFile]:
+    rejected = generation.commit.rejected
+    known = generation.entries(sorted({package_name(file) for file in rejected}))
+    entries = {file: known[package_name(file)].get(file) for file in rejected}
     return [
         RejectedFile(file=file, code=entry.code, sentence=entry.sentence)
         for file, entry in entries.items()

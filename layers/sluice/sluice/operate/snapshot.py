@@ -19,10 +19,11 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 
-from sluice.catalog.commit import BEFORE_FIRST, Commit, read_head
+from sluice.catalog.commit import BEFORE_FIRST, Commit, HeadVersion, read_newest
 from sluice.catalog.leaf import Entries, Entry, Record
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import EMPTY, Tree
@@ -33,10 +34,11 @@ from sluice.keys import NOARCH, Subdir, channel_component, parse_shard_key, stat
 from sluice.limits import NAMES_AT_ONCE
 from sluice.operate.channel import Channel
 from sluice.operate.frozen import FrozenSubdir
-from sluice.operate.past import commits, shown, when
+from sluice.operate.past import OldGeneration, commits, shown, when
 from sluice.operate.subdirs import find_subdirs
 from sluice.publish.fence import Stamp, snapshot_owner
 from sluice.reconcile.listing import list_subdir
+from sluice.view import PLAIN, Rules
 
 
 class SubdirSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +77,8 @@ def snapshot(
     snapshot's channel; ``None``: at ``s3://bucket/channel``.  conda takes an absolute one only.
 
     One that was interrupted may be begun again.  Raises ``NotFound`` where the history does not
-    go back so far, ``Occupied`` where anything else lies in ``into``, ``Unavailable``, and
+    go back so far, also where it is collected while it is read; what was published by then may be
+    deleted.  Raises ``Occupied`` where anything else lies in ``into``, ``Unavailable``, and
     ``Corrupt``.
 
     >>> from dataclasses import replace
@@ -95,7 +98,9 @@ class _Then:
 
     subdir: Subdir
     tree: Tree
-    catalog: CatalogReader
+    rules: Rules
+    generation: OldGeneration | None
+    """``None`` where there was none."""
 
 
 class _Snapshot:
@@ -129,21 +134,22 @@ class _Snapshot:
         """The subdirs that there were, and ``noarch``, without which it is no channel (CEP 26)."""
         noarch = self._channel.subdir(NOARCH)
         for subdir in sorted({*find_subdirs(self._channel), noarch}):
-            catalog = CatalogReader(self._channel.state, subdir, self._channel.gather)
-            commit = self._find(subdir)
-            old = catalog.find_tree(commit.tree) if commit else self._nothing
-            if old is None:
-                raise NotFound(
-                    f"{subdir.prefix} as of {shown(self._at)} has been collected: its history is "
-                    "kept for as long as superseded files are (RetentionDays)"
-                )
-            if old.public or subdir == noarch:
-                yield _Then(subdir, old, catalog)
+            commit = read_newest(self._channel.state, subdir, partial(self._find, subdir))
+            then = self._then(subdir, commit)
+            if then.tree.public or subdir == noarch:
+                yield then
 
-    def _find(self, subdir: Subdir) -> Commit | None:
+    def _then(self, subdir: Subdir, commit: Commit | None) -> _Then:
+        if commit is None:
+            return _Then(subdir, self._nothing, PLAIN, None)
+        catalog = CatalogReader(self._channel.state, subdir, self._channel.gather)
+        generation = OldGeneration(self._channel, subdir, commit, catalog)
+        return _Then(subdir, generation.tree(), generation.rules(), generation)
+
+    def _find(self, subdir: Subdir, version: HeadVersion) -> Commit | None:
         """The newest commit at the time; ``None`` where the first was later."""
         first: Commit | None = None
-        head = read_head(self._channel.state, subdir).head
+        head = version.head
         for commit in commits(self._channel, subdir, head):
             if when(commit) <= self._at:
                 return commit
@@ -186,16 +192,16 @@ class _Snapshot:
             self._into.public,
             self._into.subdir(then.subdir.name),
             then.tree,
-            then.catalog.rules(then.tree),
+            then.rules,
             self._owner,
             self._channel.gather,
         )
         missing = _Missing()
         for some in chunks(sorted(then.tree.names), NAMES_AT_ONCE):
-            found = then.catalog.entries([then.tree.names[name] for name in some])
+            found = then.generation.entries(some) if then.generation else {}
             kept = {
                 name: missing.without(entries, there.get(name, {}))
-                for name, entries in zip(some, found, strict=True)
+                for name, entries in found.items()
             }
             frozen.add(kept)
         frozen.publish(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from sluice.catalog.binding import read_binding
-from sluice.catalog.commit import Head, read_head
+from sluice.catalog.commit import Head, HeadVersion, read_newest
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.keys import NOARCH, Subdir
@@ -108,10 +108,13 @@ def _bound_to(channel: Channel) -> str | None:
 def _status(channel: Channel, subdir: Subdir) -> SubdirStatus:
     # Before the head: what is merged meanwhile then counts twice, and not at all otherwise.
     staged = [info.modified * 1000 for info in channel.state.list(subdir.staging)]
-    head = read_head(channel.state, subdir).head
-    catalog = CatalogReader(channel.state, subdir, channel.gather)
-    tree = catalog.tree(head.tree)
-    wanted = outputs(tree, catalog.rules(tree).config)
+
+    def read(version: HeadVersion) -> tuple[Head, Tree, list[str]]:
+        catalog = CatalogReader(channel.state, subdir, channel.gather)
+        tree = catalog.tree(version.head.tree)
+        return version.head, tree, outputs(tree, catalog.rules(tree).config)
+
+    head, tree, wanted = read_newest(channel.state, subdir, read)
     found = channel.gather(channel.public.head, [subdir.public(file) for file in wanted])
     infos = dict(zip(wanted, found, strict=True))
     stamps = [stamp for info in found if info and (stamp := Stamp.parse(info.metadata))]

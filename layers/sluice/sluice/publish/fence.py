@@ -2,17 +2,24 @@
 
 Every mutable file carries its generation in its body, which makes every ETag unique, and in its
 user metadata with the owner.  It is replaced only under ``If-Match`` on what was looked at.
+
+A file of an older generation of ours that is still the version that was looked at proves that
+nothing newer was published since, however long the publisher slept in between.  Nothing, or a file
+of another tool, proves no such thing: somebody may have deleted what was published meanwhile, and
+another tool may write the very same bytes again.  So before these are written over, the head is
+looked at, and the write has a deadline that is counted from that look.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from sluice.errors import ForeignOwner, Unavailable
-from sluice.limits import WRITE_ATTEMPTS_MAX
+from sluice.errors import ForeignOwner, TooLate, Unavailable
+from sluice.limits import SWAP_SECONDS_MAX, WRITE_ATTEMPTS_MAX
 from sluice.store import ETag, Headers, ObjectInfo, ObjectStore, nothing
 
 _GENERATION = "sluice-generation"
@@ -162,9 +169,9 @@ def replace(
 ) -> Replaced:
     """Write a file unless a generation as new is there; ``found`` is the caller's first look.
 
-    ``keep`` is called before another tool's version is overwritten.  That one does not tell which
-    generation it has overwritten itself, so ``is_newest`` is asked first whether ours is still the
-    newest: after the look, so that what a newer one writes later fails our condition.
+    ``keep`` is called before another tool's version is overwritten.  ``is_newest`` is asked whether
+    ours is still the newest before anything is written over another tool's version or over nothing:
+    after the look, so that what a newer one writes later fails our condition.
 
     Whatever a write answered but a plain success, look again: our own late write then shows as
     ``SAME``.  Raises ``ForeignOwner``, and ``Unavailable`` after a bounded number of tries.
@@ -176,13 +183,24 @@ def replace(
         now = standing(found, mine, adopt=adopt)
         if not now.behind or (page.gives_way and now is Standing.FOREIGN):
             return Replaced(now, foreign)
-        if now is Standing.FOREIGN and is_newest and not is_newest():
-            return Replaced(Standing.NEWER, foreign)
+        not_after_ms: int | None = None
+        if now is not Standing.OLDER and is_newest:
+            not_after_ms = store.now_ms() + SWAP_SECONDS_MAX * 1000
+            if not is_newest():
+                return Replaced(Standing.NEWER, foreign)
         if keep and now is Standing.FOREIGN:
             keep()
         expected = found.etag if found else None
-        etag = store.put_if(page.key, page.body, headers, expected=expected, before=page.before)
-        if etag is not None:
-            return Replaced(Standing.SAME, foreign + (now is Standing.FOREIGN), etag)
+        with suppress(TooLate):
+            etag = store.put_if(
+                page.key,
+                page.body,
+                headers,
+                expected=expected,
+                before=page.before,
+                not_after_ms=not_after_ms,
+            )
+            if etag is not None:
+                return Replaced(Standing.SAME, foreign + (now is Standing.FOREIGN), etag)
         found = store.head(page.key)
     raise Unavailable(f"{page.key} could not be replaced in {WRITE_ATTEMPTS_MAX} tries")

@@ -10,17 +10,22 @@ recur.  So whatever is live is reachable from the cut, or younger than the cut's
 garbage, however many generations there were, and no lock is needed.  Where the cut is the head
 itself, only merges under way can have written what is live.
 
-To each age comes a day (``GARBAGE_AGE_SECONDS``), for merges under way and for late writes.  All
-ages are by S3's clock; ours only decides whether to ask for that.
+To each age comes a day (``GARBAGE_AGE_SECONDS``), for merges under way and for late writes: no head
+is swapped more than an hour after the first write that it refers to (``swap_head``).  All ages are
+by S3's clock.  Ours only proposes a cut; one that is not due by S3's clock is left to a later run.
+
+The cut is in the marks, as the oldest, before anything is deleted because of it.  So whoever reads
+an old generation and misses something can tell from the marks whether that is still kept
+(``operate.past``).
 
 Shards of other tools' indexes lie in the same folder.  None is touched before an index of sluice's
 own has been there for ``RetentionDays``; after that those stay which an index names that sluice
 replaced in that time (``publisher`` keeps a copy of each).  One race is left: a tool that goes on
 running beside sluice, finds an old shard there and names it while it is being deleted.
 
-Rules for whoever adds to sluice: to go back to an old generation, write new leaves and shards,
-never refer to old ones again; swap a head within a day of the first write for it.  And for whoever
-puts an old head back by hand: delete the subdir's ``marks/`` as well.
+A rule for whoever adds to sluice: to go back to an old generation, write new leaves and shards,
+never refer to old ones again.  And for whoever puts an old head back by hand: delete the subdir's
+``marks/`` as well.
 """
 
 from __future__ import annotations
@@ -115,8 +120,11 @@ def collect(
         return run.sweep(cut, now, delete=False).collected if cut else Collected()
     if cut is None and marks == stored.marks:
         return Collected()
+    if cut:
+        # Before anything goes: whoever then misses it finds the cut there, see ``operate.past``.
+        marks = marks.since(cut)
     etag = write_marks(world.state, subdir, marks, expected=stored.etag)
-    return run.collect(marks, etag) if etag and cut else Collected()
+    return run.collect(marks, cut, etag) if etag and cut else Collected()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +152,9 @@ class _Swept:
 
     collected: Collected
     complete: bool
-    """Nothing is left that will be garbage while the cut and the head stay what they are."""
+    """Nothing is left that will be garbage while the cut and the head stay what they are.
+
+    But for what a writer leaves that begins later and gives up: that waits for the next head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +167,8 @@ class _Run:
     catalog: CatalogReader
     published_at: int
 
-    def collect(self, marks: Marks, etag: ETag) -> Collected:
-        """Sweep, the marks having just been written as this version."""
+    def collect(self, marks: Marks, cut: Mark, etag: ETag) -> Collected:
+        """Sweep, the marks having just been written as this version, the cut the oldest of them."""
         state, subdir = self.world.state, self.subdir
         written = state.head(subdir.marks)
         head = state.head(subdir.head)
@@ -166,11 +176,10 @@ class _Run:
         # more than a day before that time, however long this run may have been held up.
         if written is None or head is None or head.etag != self.version.etag:
             return Collected()
-        cut = self.due(marks, written.modified)
-        if cut is None:
+        if cut.published_at >= self._retained(written.modified) * 1000:  # our clock is ahead
             return Collected()
         swept = self.sweep(cut, written.modified, delete=True)
-        marks = marks.swept(cut, settled=self.settled(cut) if swept.complete else None)
+        marks = marks.swept(self.settled(cut) if swept.complete else None)
         write_marks(state, subdir, marks, expected=etag)
         return swept.collected
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sluice.catalog import render
-from sluice.catalog.commit import read_head
+from sluice.catalog.commit import HeadVersion, read_newest
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Inputs, PatchInForce, Tree
 from sluice.config import DEFAULT, ChannelConfig, fingerprint, from_plain
@@ -112,12 +112,15 @@ class InputsCheck:
         if known and _is_same(known.patch, mine) and known.tree == self._published_by_noarch():
             return mine
         noarch = Subdir(self.subdir.channel, NOARCH)
-        catalog = CatalogReader(self.world.state, noarch, self.world.gather)
-        head = read_head(self.world.state, noarch).head
-        tree = catalog.tree(head.tree)
-        theirs = tree.inputs.patch if tree.inputs else None
-        if head.tree:
-            self.looks.patch_of_noarch = NoarchPatch(tree=head.tree, patch=theirs)
+
+        def read(version: HeadVersion) -> tuple[str | None, PatchInForce | None]:
+            digest = version.head.tree
+            tree = CatalogReader(self.world.state, noarch, self.world.gather).tree(digest)
+            return digest, tree.inputs.patch if tree.inputs else None
+
+        digest, theirs = read_newest(self.world.state, noarch, read)
+        if digest:
+            self.looks.patch_of_noarch = NoarchPatch(tree=digest, patch=theirs)
         return mine if _is_same(theirs, mine) else theirs
 
     def _published_by_noarch(self) -> str | None:

@@ -59,10 +59,19 @@ class Marks(msgspec.Struct, frozen=True, kw_only=True):
         """The newest generation that was published by then; all before it were superseded."""
         return next((m for m in reversed(self.marks) if m.published_at < published_before_ms), None)
 
-    def swept(self, cut: Mark, *, settled: str | None) -> Marks:
-        """Note that everything older than ``cut`` is gone."""
+    def since(self, cut: Mark) -> Marks:
+        """Note that everything older than ``cut`` may go from now on."""
         kept = [mark for mark in self.marks if mark.generation >= cut.generation]
-        return msgspec.structs.replace(self, marks=kept, settled=settled)
+        return msgspec.structs.replace(self, marks=kept)
+
+    def swept(self, settled: str | None) -> Marks:
+        """Note what was swept to the end, or ``None`` where something is left."""
+        return msgspec.structs.replace(self, settled=settled)
+
+    @property
+    def boundary(self) -> Mark | None:
+        """The oldest generation that is kept with all that came after it, as far as is known."""
+        return self.marks[0] if self.marks else None
 
     def remembering(self, memory: Memory) -> Marks:
         """The same with another memory."""

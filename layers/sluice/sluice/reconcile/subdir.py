@@ -13,11 +13,11 @@ from functools import partial
 
 from sluice import debounce, events, extract, staging
 from sluice.bucket_check import BucketCheck
-from sluice.catalog.commit import HeadVersion, read_head
+from sluice.catalog.commit import HeadVersion, read_head, unless_overtaken
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import chunks
-from sluice.errors import ForeignOwner, SluiceError, WrongState
+from sluice.errors import ForeignOwner, SluiceError, Unavailable, WrongState
 from sluice.events import ObjectEvent
 from sluice.keys import NOARCH, REPODATA, Subdir
 from sluice.limits import MESSAGES_PER_BATCH_MAX, NAMES_AT_ONCE, RECONCILE_TIME_RESERVE_MS
@@ -82,6 +82,14 @@ def reconcile(
     return Part(report, None)
 
 
+def changed_meanwhile(subdir: Subdir) -> Unavailable:
+    """Make the error of whoever was overtaken by so much that what it compares with is gone."""
+    return Unavailable(
+        f"the catalog of {subdir.prefix} has changed while it was compared with the bucket; the "
+        "next run compares them again"
+    )
+
+
 @contextmanager
 def _told_in(report: SubdirReport) -> Iterator[None]:
     """Have what goes wrong stand in the report."""
@@ -120,10 +128,18 @@ class _Work:
         """What is left to be done once the differences are told."""
 
     def do(self, listing: Listing | None) -> Unfinished | None:
-        """Do what there is time for, and return what is left."""
-        is_first_part = self._begin.name is None
-        self._report.counts.subdirs = int(is_first_part)
+        """Do what there is time for, and return what is left.
+
+        Raises ``Unavailable`` where it was overtaken, so that what it compares with is gone.
+        """
+        self._report.counts.subdirs = int(self._begin.name is None)
         version = read_head(self._world.state, self._subdir)
+        with unless_overtaken(self._world.state, self._subdir, version):
+            return self._do(version, listing)
+        raise changed_meanwhile(self._subdir)
+
+    def _do(self, version: HeadVersion, listing: Listing | None) -> Unfinished | None:
+        is_first_part = self._begin.name is None
         bound = self._world.gather.start(self._verify_bucket)
         tree = self._catalog.tree(version.head.tree)
         marks = self._read_marks(version)
