@@ -6,7 +6,8 @@ SluiceError
 ├── Archived        the object sits in an archive storage class: record a reject
 ├── Unavailable     S3 or SQS did not answer properly: let the queue retry
 ├── Corrupt         something sluice stored cannot be read: stop, touch nothing, alarm
-│   └── TooNew      ... because a newer sluice wrote it
+│   ├── TooNew      ... because a newer sluice wrote it
+│   └── BrokenListing   a LIST leaves out objects that are there: believe none of it
 ├── ForeignOwner    another stack publishes this channel: stop publishing, alarm
 ├── UnknownEvent    no event or request of any known form: let it go to the dead-letter queue
 ├── Unsupported     an S3 lacks something that sluice rests on: write nothing there
@@ -69,6 +70,10 @@ class Corrupt(SluiceError):
 
 class TooNew(Corrupt):
     """A stored object has a format that this version of sluice does not know."""
+
+
+class BrokenListing(Corrupt):
+    """A LIST does not show an object that HEAD shows, so nothing that it leaves out is missing."""
 
 
 class ForeignOwner(SluiceError):

@@ -1,0 +1,168 @@
+"""The brake: how much of an index a comparison may remove on its own word.  Pure.
+
+A comparison of a bucket with its catalog finds packages that are gone.  Where that is a small part
+of an index, an event got lost.  Where it is most of it, somebody may have emptied a bucket by
+mistake, and an index without these packages would break every client at once.  So such a removal
+waits for some days, or for a person who confirms it.  Removals that an event tells of never wait,
+and neither does anything that is added.
+
+It waits no longer than that: objects that are gone do not come back by being listed, and an index
+that refers to them for ever is worse than one without them.
+
+The days are counted for each file, not for the set of them: a set that grows a little every day
+would never be the same for long enough.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+
+import msgspec
+
+from sluice.catalog.codec import FORMAT, unpack_json
+from sluice.limits import BRAKE_FROM_PACKAGES
+
+DIGEST_CHARS = 12
+DAY_MS = 24 * 60 * 60 * 1000
+_CONFIRMED = 0
+"""Since when a removal has been waiting that a person confirmed: for long enough."""
+
+
+class BrakeState(msgspec.Struct, frozen=True, kw_only=True):
+    """What is stored of one subdir.  Times are ms since the epoch.
+
+    It may be deleted at any time: the days are then counted from the beginning.
+    """
+
+    removed: dict[str, int] = msgspec.field(default_factory=dict)
+    """By filename, of packages that were in the index: when a comparison staged its removal last,
+    without having waited."""
+    pending: dict[str, int] = msgspec.field(default_factory=dict)
+    """By filename: when a comparison found it missing first, and waited."""
+    waiting: str | None = None
+    """Which time of waiting ``pending`` is about: it counts only while the marks of the subdir
+    name the same.  A comparison that finds nothing missing ends that time there, and need not
+    read this for it (``reconcile.marks``)."""
+    format: int = FORMAT
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """Removals that wait.  Times are ms since the epoch."""
+
+    files: int
+    """All of them, rejected packages and pins included."""
+    packages: int
+    """Those that are in the index."""
+    of: int
+    """How many packages the index holds, or held before the removals of the last days."""
+    digest: str
+    """Names everything that is missing, to confirm it by."""
+    since: int
+    """When the first of them was found missing."""
+    until: int | None
+    """After this the next comparison removes the last of them; ``None`` where the days have not
+    begun, because no comparison has found them missing yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done about the missing files of one subdir.  Filenames are in order."""
+
+    state: BrakeState
+    """To be stored before anything is carried out."""
+    carry_out: list[str]
+    waiting: Waiting | None
+    confirmed: bool
+    """Whether this is what a person confirmed."""
+
+
+def decode(body: bytes, *, what: str) -> BrakeState:
+    """Read what is stored; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
+    return unpack_json(body, BrakeState, what=what)
+
+
+def encode(state: BrakeState) -> bytes:
+    """Serialise."""
+    return msgspec.json.encode(state, order="deterministic")
+
+
+def digest_of(filenames: Iterable[str]) -> str:
+    """Name a set of files."""
+    lines = "\n".join(sorted(filenames))
+    return sha256(lines.encode()).hexdigest()[:DIGEST_CHARS]
+
+
+def check_digest(text: str | None) -> str | None:
+    """Say what is wrong with the digest that a person gave, if anything is."""
+    if text is None or re.fullmatch(f"[0-9a-f]{{{DIGEST_CHARS}}}", text):
+        return None
+    return (
+        f"{text!r} names no removals: give the digest that a report says they wait under, "
+        f"{DIGEST_CHARS} hexadecimal digits"
+    )
+
+
+def brakes(missing: int, of: int) -> bool:
+    """Tell whether so many packages out of so many are too many to be removed at once."""
+    return of >= BRAKE_FROM_PACKAGES and 2 * missing > of
+
+
+def decide(
+    state: BrakeState,
+    gone: Mapping[str, bool],
+    shown: int,
+    *,
+    now_ms: int,
+    days: int,
+    confirm: str | None = None,
+) -> Decision:
+    """Decide about all files of a subdir that a comparison finds missing at ``now_ms``.
+
+    ``gone``: by filename, whether it is in the index; rejected packages and pins are not.
+    ``shown``: how many packages the index holds, those included.  ``days``: 0 turns the brake off.
+    ``confirm``: the digest that a person gave.
+
+    What was removed in the last ``days`` without waiting counts as well: a third of an index today
+    and a third tomorrow is one removal.  What a person confirmed, or what has waited, does not
+    count: that begins a new time.
+
+    The result does not change if the decision is taken again, with the state that it returns.
+    """
+    files = sorted(gone)
+    digest = digest_of(files)
+    if not days:
+        return Decision(BrakeState(), files, None, confirmed=False)
+    window_ms = days * DAY_MS
+    indexed = {file for file in files if gone[file]}
+    # A clock that was ahead must not make anything wait until it is right.
+    removed = {
+        file: min(at, now_ms) for file, at in state.removed.items() if now_ms - at < window_ms
+    }
+    before = len(removed.keys() - indexed)
+    of = shown + before
+    confirmed = bool(files) and confirm == digest
+    if not brakes(len(indexed) + before, of):
+        removed |= dict.fromkeys(indexed, now_ms)
+        return Decision(BrakeState(removed=removed), files, None, confirmed=confirmed)
+    pending = {} if confirmed else state.pending
+    found = _CONFIRMED if confirmed else now_ms
+    since = {file: min(pending.get(file, found), now_ms) for file in files}
+    rest = [file for file in files if now_ms - since[file] < window_ms]
+    return Decision(
+        BrakeState(removed=removed, pending=since, waiting=state.waiting),
+        [file for file in files if now_ms - since[file] >= window_ms],
+        Waiting(
+            files=len(rest),
+            packages=sum(gone[file] for file in rest),
+            of=of,
+            digest=digest,
+            since=min(since[file] for file in rest),
+            until=max(since[file] for file in rest) + window_ms,
+        )
+        if rest
+        else None,
+        confirmed=confirmed,
+    )
