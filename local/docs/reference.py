@@ -23,6 +23,7 @@ METRICS = {
     "IndexLag": ("merge", "milliseconds from an upload to the index that has it"),
     "ReconcileRepairs": ("reconcile", "what was missing and has been asked for"),
     "ReconcileFailures": ("reconcile", "subdirs, or steps, that failed"),
+    "RemovalsWaiting": ("reconcile", "packages that are gone, and wait to leave their index"),
     "GarbageCollected": ("reconcile", "shards and catalog objects deleted"),
 }
 """The service that sends each metric, and what it counts."""

@@ -14,7 +14,8 @@ import msgpack
 import pytest
 from msgspec import structs
 
-from sluice import staging, zstd
+from sluice import brake, staging, zstd
+from sluice.brake import BrakeState
 from sluice.catalog import codec, commit, leaf, render, tree
 from sluice.catalog.codec import unpack_json
 from sluice.catalog.commit import Amendment, Commit, Head
@@ -135,6 +136,9 @@ MARKS = Marks(
     ),
 )
 
+MARKS_WHILE_WAITING = structs.replace(MARKS, waiting="0a" * 16)
+BRAKES = BrakeState(removed={"beta-1-0.conda": AT}, pending={FILE: AT - 1}, waiting="0a" * 16)
+
 
 def encode_head(head: Head) -> bytes:
     """As ``swap_head`` writes it."""
@@ -177,6 +181,16 @@ EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
         lambda body: commit.decode_commit(body, what="commit"),
     ),
     "marks.json": (encode_marks(MARKS), MARKS, decode_marks),
+    "marks-while-waiting.json": (
+        encode_marks(MARKS_WHILE_WAITING),
+        MARKS_WHILE_WAITING,
+        decode_marks,
+    ),
+    "brakes.json": (
+        brake.encode(BRAKES),
+        BRAKES,
+        lambda body: brake.decode(body, what="brakes"),
+    ),
     "leaf.msgpack.zst": (
         render.render("alpha", LEAF.entries, at=AT).leaf_body,
         LEAF,
@@ -279,6 +293,21 @@ def test_marks_are_this_document() -> None:
         f'"stamp":{{"generation":7,"tree":"{"7e" * 32}","owner":"state"}}}}}},'
         f'"noarch":{{"tree":"{"7d" * 32}","patch":{{"package":"patches-1-0.conda",'
         f'"sha256":"{"9a" * 32}","instructions":"{"1f" * 32}","at":1749999999999}}}}}},"format":1}}'
+    )
+
+
+def test_a_time_of_waiting_is_one_more_key_of_marks() -> None:
+    plain, waiting = (
+        (FOLDER / name).read_text() for name in ("marks.json", "marks-while-waiting.json")
+    )
+    assert waiting == plain.replace(',"format":1}', f',"waiting":"{"0a" * 16}","format":1}}')
+
+
+def test_a_brake_is_this_document() -> None:
+    assert (FOLDER / "brakes.json").read_text() == (
+        '{"removed":{"beta-1-0.conda":1750000000000},'
+        '"pending":{"alpha-1!2.0+cpu-h1_0.conda":1749999999999},'
+        f'"waiting":"{"0a" * 16}","format":1}}'
     )
 
 

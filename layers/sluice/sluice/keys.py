@@ -165,6 +165,11 @@ class Subdir:
         return f"marks/{self.component}.json"
 
     @property
+    def brakes(self) -> str:
+        """Which removals that a comparison found have been staged lately, and which wait."""
+        return f"brakes/{self.component}.json"
+
+    @property
     def staging(self) -> str:
         """The folder of the staging records, with its slash."""
         return f"staging/{self.component}/"
@@ -380,6 +385,11 @@ def state_folder(kind: str, channel: str | None) -> str:
 def reconciliation(run: str) -> str:
     """The report of one run of reconcile."""
     return f"reconciliations/{run}.json"
+
+
+def reconciliation_part(run: str, subdir: Subdir) -> str:
+    """What the steps of a run have found missing in one subdir before all of it is compared."""
+    return f"reconciliations/{run}/{subdir.component}.json"
 
 
 def _state_channel(channel: str) -> str:

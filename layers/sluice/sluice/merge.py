@@ -24,6 +24,7 @@ from msgspec import UnsetType
 
 from sluice import fold, staging
 from sluice.base import Base, read_base, unpatch
+from sluice.brake import Waiting, digest_of
 from sluice.catalog.commit import BEFORE_FIRST, HeadVersion, read_head, swap_head
 from sluice.catalog.leaf import Entries
 from sluice.catalog.reader import CatalogReader
@@ -62,6 +63,8 @@ class MergeReport:
     """Records that came from the index that was there before sluice."""
     left_out: int = 0
     """Records of that index that cannot be published; reconcile has their files read."""
+    waiting: Waiting | None = None
+    """Of the records taken over, those whose files are gone."""
     set_aside: int = 0
     too_new: int = 0
     files_written: int = 0
@@ -321,6 +324,7 @@ class _Run:
             self.report.problems += _new_problems(parent, chosen)
             self.report.taken_over += draft.taken_over
             self.report.left_out += base.records - draft.taken_over
+            self.report.waiting = _waiting(base, at=at) or self.report.waiting
         return swapped
 
     def _find_base(self, parent: Tree, news: News) -> Base | None:
@@ -336,13 +340,17 @@ class _Run:
                 or not self._world.publisher.belongs_to_another(self._subdir)
             ):
                 return None
-            return read_base(self._world.channel, self._subdir, self._world.gather)
+            return self._read_base()
         certain = self._request.create or _has_package(news)
         if not certain and not self._request.adopt:
             return None
-        base = read_base(self._world.channel, self._subdir, self._world.gather)
+        base = self._read_base()
         # Adopting creates nothing where there is nothing to adopt.
         return base if certain or base.generation or base.records else None
+
+    def _read_base(self) -> Base:
+        world = self._world
+        return read_base(world.channel, self._subdir, world.gather, world.brake_days)
 
     def _choose(self, parent: Tree, news: News, *, at: int) -> Chosen:
         """Look at configuration and patches."""
@@ -369,6 +377,19 @@ class _Run:
             and self._subdir.name == NOARCH
             and any(package_name(record.filename) == name for record in about)
         )
+
+
+def _waiting(base: Base, *, at: int) -> Waiting | None:
+    if not base.absent:
+        return None
+    return Waiting(
+        files=len(base.absent),
+        packages=len(base.absent),
+        of=base.records,
+        digest=digest_of(base.absent),
+        since=at,
+        until=None,
+    )
 
 
 def _asks(batch: staging.Batch) -> bool:

@@ -155,14 +155,15 @@ def tell(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     story.age(days=30, bucket=BUCKET)
     story.age(days=30, bucket=STATE)
     story.age(days=-22.5, bucket=STATE, prefix="taken-over/sharded")
-    # Lost events: an upload, a removal.
+    # Lost events: an upload, removals.
     stack.s3.put_object(Bucket=BUCKET, Key="demo/linux-64/lost-1-0.conda", Body=other.body)
     stack.s3.delete_object(Bucket=BUCKET, Key=f"demo/{old.path}")
+    stack.s3.delete_object(Bucket=BUCKET, Key=f"demo/{conda({**linux, 'name': 'patched'}).path}")
     with monkeypatch.context() as patch:  # one subdir per step
         patch.setattr(Context, "get_remaining_time_in_millis", lambda _self: 0)
         found = story.reconcile()
     assert len(found["steps"]) > 1
-    assert found["counts"]["missing"] == found["counts"]["gone"] == 1
+    assert (found["counts"]["missing"], found["counts"]["gone"]) == (1, 2)
     assert found["counts"]["collected"] > 0
     story.age(days=30, bucket=STATE, prefix="taken-over/")
     story.age(days=30, bucket=BUCKET)
