@@ -137,7 +137,9 @@ MARKS = Marks(
 )
 
 MARKS_WHILE_WAITING = structs.replace(MARKS, waiting="0a" * 16)
-BRAKES = BrakeState(removed={"beta-1-0.conda": AT}, pending={FILE: AT - 1}, waiting="0a" * 16)
+BRAKES = BrakeState(
+    removed={"beta-1-0.conda": AT}, pending={FILE: AT - 1}, confirmed={FILE: AT}, waiting="0a" * 16
+)
 
 
 def encode_head(head: Head) -> bytes:
@@ -307,6 +309,7 @@ def test_a_brake_is_this_document() -> None:
     assert (FOLDER / "brakes.json").read_text() == (
         '{"removed":{"beta-1-0.conda":1750000000000},'
         '"pending":{"alpha-1!2.0+cpu-h1_0.conda":1749999999999},'
+        '"confirmed":{"alpha-1!2.0+cpu-h1_0.conda":1750000000000},'
         f'"waiting":"{"0a" * 16}","format":1}}'
     )
 

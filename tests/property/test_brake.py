@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice import brake
-from sluice.brake import BrakeState, Decision, decide, digest_of
+from sluice.brake import BrakeState, Decision, Missing, decide, digest_of
 
 DAYS = 3
 HOUR_MS = 3_600_000
@@ -57,6 +57,8 @@ class Index:
     indexed: set[str] = field(default_factory=lambda: set(FILES))
     bucket: set[str] = field(default_factory=lambda: set(FILES))
     state: BrakeState = field(default_factory=BrakeState)
+    uploaded_at: dict[str, int] = field(default_factory=dict)
+    """Seconds, of those that were not there from the beginning."""
     missing_since: dict[str, int] = field(default_factory=dict)
     """Since which comparison each file has been missing in all."""
     by_its_word: dict[str, int] = field(default_factory=dict)
@@ -70,11 +72,14 @@ class Index:
         self.bucket = (self.bucket - run.deleted - run.removed) | run.uploaded
         self.indexed = (self.indexed - run.removed) | run.uploaded
         gone = self.indexed - self.bucket
+        for file in run.uploaded:  # a second before the comparison, or it would be of that second
+            self.uploaded_at[file] = self.now_ms // 1000 - 1
+            self.missing_since.pop(file, None)
         self.missing_since = {file: self.missing_since.get(file, self.now_ms) for file in gone}
         self.shown = len(self.indexed)
         decision = decide(
             self.state,
-            dict.fromkeys(gone, True),
+            self.missing(gone),
             self.shown,
             now_ms=self.now_ms,
             days=DAYS,
@@ -84,12 +89,17 @@ class Index:
         self.state = decision.state
         for file in decision.carry_out:
             waited = self.now_ms - self.missing_since[file] >= WINDOW_MS
-            confirmed = self.state.pending.get(file) == 0
-            if not waited and not confirmed:
+            if not waited and file not in self.state.confirmed:
                 self.by_its_word[file] = self.now_ms
         if run.commits:
             self.indexed -= set(decision.carry_out)
         return decision
+
+    def missing(self, gone: set[str]) -> dict[str, Missing]:
+        """What the catalog knows of files."""
+        return {
+            file: Missing(indexed=True, modified=self.uploaded_at.get(file, -1)) for file in gone
+        }
 
     def removed_lately(self) -> set[str]:
         """What comparisons have removed by their own word, and is not there again."""
@@ -150,7 +160,7 @@ def test_a_decision_is_about_what_is_missing_and_is_the_same_when_taken_again(
             assert len(decision.carry_out) + waiting == len(missing)
             again = decide(
                 decision.state,
-                dict.fromkeys(missing, True),
+                index.missing(missing),
                 index.shown,
                 now_ms=index.now_ms,
                 days=DAYS,

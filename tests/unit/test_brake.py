@@ -11,6 +11,7 @@ from sluice.brake import (
     DAY_MS,
     BrakeState,
     Decision,
+    Missing,
     Waiting,
     brakes,
     check_digest,
@@ -24,18 +25,20 @@ from sluice.errors import Corrupt, TooNew
 DAYS = 3
 NOW = 1_750_000_000_000
 NOTHING = BrakeState()
+Gone = dict[str, Missing]
 
 
 def files(first: int, last: int) -> list[str]:
     return [f"package{number:04}-1-0.conda" for number in range(first, last)]
 
 
-def records(first: int, last: int) -> dict[str, bool]:
-    return dict.fromkeys(files(first, last), True)
+def records(first: int, last: int, *, uploaded_ms: int = 0) -> Gone:
+    missing = Missing(indexed=True, modified=uploaded_ms // 1000)
+    return dict.fromkeys(files(first, last), missing)
 
 
-def rejects(first: int, last: int) -> dict[str, bool]:
-    return dict.fromkeys(files(first, last), False)
+def rejects(first: int, last: int) -> Gone:
+    return dict.fromkeys(files(first, last), Missing(indexed=False, modified=0))
 
 
 def at(names: list[str], when: int) -> dict[str, int]:
@@ -44,7 +47,7 @@ def at(names: list[str], when: int) -> dict[str, int]:
 
 def decided(
     state: BrakeState,
-    gone: dict[str, bool],
+    gone: Gone,
     shown: int,
     *,
     now_ms: int = NOW,
@@ -134,6 +137,13 @@ def test_what_was_confirmed_needs_no_second_word() -> None:
     assert left.carry_out == files(100, 900)
 
 
+def test_what_was_confirmed_is_not_once_it_was_uploaded_again() -> None:
+    gone = records(0, 900)
+    confirmed = decided(NOTHING, gone, 1000, confirm=digest_of(gone)).state
+    again = records(0, 900, uploaded_ms=NOW + DAY_MS)
+    assert decided(confirmed, again, 1000, now_ms=NOW + 2 * DAY_MS).carry_out == []
+
+
 def test_what_was_confirmed_or_has_waited_counts_for_no_later_removal() -> None:
     gone = records(0, 900)
     confirmed = decided(NOTHING, gone, 1000, confirm=digest_of(gone)).state
@@ -169,6 +179,15 @@ def test_what_came_back_begins_anew_when_it_goes_again() -> None:
     state = decided(state, records(0, 800), 1000, now_ms=NOW + 2 * day).state
     found = decided(state, records(0, 900), 1000, now_ms=NOW + 3 * day)
     assert found.carry_out == files(0, 800)
+
+
+def test_what_was_uploaded_again_begins_anew_though_no_comparison_saw_it_there() -> None:
+    state = decided(NOTHING, records(0, 900), 1000).state
+    gone = {**records(0, 400), **records(400, 900, uploaded_ms=NOW + DAY_MS)}
+    found = decided(state, gone, 1000, now_ms=NOW + 3 * DAY_MS)
+    assert found.carry_out == files(0, 400)
+    assert found.waiting
+    assert (found.waiting.since, found.waiting.files) == (NOW + 3 * DAY_MS, 500)
 
 
 def test_a_removal_below_the_brake_ends_the_waiting() -> None:

@@ -27,8 +27,6 @@ from sluice.limits import BRAKE_FROM_PACKAGES
 
 DIGEST_CHARS = 12
 DAY_MS = 24 * 60 * 60 * 1000
-_CONFIRMED = 0
-"""Since when a removal has been waiting that a person confirmed: for long enough."""
 
 
 class BrakeState(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,11 +40,22 @@ class BrakeState(msgspec.Struct, frozen=True, kw_only=True):
     without having waited."""
     pending: dict[str, int] = msgspec.field(default_factory=dict)
     """By filename: when a comparison found it missing first, and waited."""
+    confirmed: dict[str, int] = msgspec.field(default_factory=dict)
+    """By filename, of those that wait: when a person confirmed its removal."""
     waiting: str | None = None
-    """Which time of waiting ``pending`` is about: it counts only while the marks of the subdir
+    """Which time of waiting these two are about: they count only while the marks of the subdir
     name the same.  A comparison that finds nothing missing ends that time there, and need not
     read this for it (``reconcile.marks``)."""
     format: int = FORMAT
+
+
+class Missing(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A file that is missing, as the catalog knows it.  There may be a hundred thousand."""
+
+    indexed: bool
+    """Whether it is in the index; rejected packages and pins are not."""
+    modified: int
+    """When the object was uploaded: S3's clock, seconds since the epoch."""
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +121,7 @@ def brakes(missing: int, of: int) -> bool:
 
 def decide(
     state: BrakeState,
-    gone: Mapping[str, bool],
+    gone: Mapping[str, Missing],
     shown: int,
     *,
     now_ms: int,
@@ -121,9 +130,8 @@ def decide(
 ) -> Decision:
     """Decide about all files of a subdir that a comparison finds missing at ``now_ms``.
 
-    ``gone``: by filename, whether it is in the index; rejected packages and pins are not.
-    ``shown``: how many packages the index holds, those included.  ``days``: 0 turns the brake off.
-    ``confirm``: the digest that a person gave.
+    ``gone``: by filename.  ``shown``: how many packages the index holds, those included.
+    ``days``: 0 turns the brake off.  ``confirm``: the digest that a person gave.
 
     What was removed in the last ``days`` without waiting counts as well: a third of an index today
     and a third tomorrow is one removal.  What a person confirmed, or what has waited, does not
@@ -136,27 +144,28 @@ def decide(
     if not days:
         return Decision(BrakeState(), files, None, confirmed=False)
     window_ms = days * DAY_MS
-    indexed = {file for file in files if gone[file]}
+    indexed = {file for file in files if gone[file].indexed}
     # A clock that was ahead must not make anything wait until it is right.
     removed = {
         file: min(at, now_ms) for file, at in state.removed.items() if now_ms - at < window_ms
     }
     before = len(removed.keys() - indexed)
     of = shown + before
-    confirmed = bool(files) and confirm == digest
+    confirms = bool(files) and confirm == digest
     if not brakes(len(indexed) + before, of):
         removed |= dict.fromkeys(indexed, now_ms)
-        return Decision(BrakeState(removed=removed), files, None, confirmed=confirmed)
-    pending = {} if confirmed else state.pending
-    found = _CONFIRMED if confirmed else now_ms
-    since = {file: min(pending.get(file, found), now_ms) for file in files}
-    rest = [file for file in files if now_ms - since[file] < window_ms]
+        return Decision(BrakeState(removed=removed), files, None, confirmed=confirms)
+    pending = _still(state.pending, gone, now_ms)
+    since = {file: pending.get(file, now_ms) for file in files}
+    confirmed = _still(dict.fromkeys(files, now_ms) if confirms else state.confirmed, gone, now_ms)
+    rest = [file for file in files if file not in confirmed and now_ms - since[file] < window_ms]
+    waits = set(rest)
     return Decision(
-        BrakeState(removed=removed, pending=since, waiting=state.waiting),
-        [file for file in files if now_ms - since[file] >= window_ms],
+        BrakeState(removed=removed, pending=since, confirmed=confirmed, waiting=state.waiting),
+        [file for file in files if file not in waits],
         Waiting(
             files=len(rest),
-            packages=sum(gone[file] for file in rest),
+            packages=sum(gone[file].indexed for file in rest),
             of=of,
             digest=digest,
             since=min(since[file] for file in rest),
@@ -164,5 +173,17 @@ def decide(
         )
         if rest
         else None,
-        confirmed=confirmed,
+        confirmed=confirms,
     )
+
+
+def _still(times: Mapping[str, int], gone: Mapping[str, Missing], now_ms: int) -> dict[str, int]:
+    """What still holds for the files that are missing now, with since when.
+
+    Not for a file that was uploaded since: another object was there in between.
+    """
+    return {
+        file: min(at, now_ms)
+        for file, at in times.items()
+        if file in gone and (gone[file].modified + 1) * 1000 <= at  # S3 dates to the second before
+    }

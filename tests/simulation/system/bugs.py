@@ -16,16 +16,18 @@ import msgspec
 
 import sluice.merge
 import sluice.operate.amend
-from sluice import fold, staging
+from sluice import base, brake, fold, staging
+from sluice.brake import BrakeState, Decision, Missing
 from sluice.catalog import leaf, render
 from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
 from sluice.keys import SHARD_INDEX, Subdir
 from sluice.publish import fence, files
 from sluice.publish.files import Files
-from sluice.reconcile import collect, compare, index_files, subdir
+from sluice.reconcile import collect, compare, index_files, removals, subdir
 from sluice.reconcile.compare import Kind
 from sluice.reconcile.inputs import InputsCheck
 from sluice.reconcile.looks import Looks
+from sluice.reconcile.marks import StoredMarks
 from sluice.reconcile.memory import Memory
 from sluice.reconsider import Announcer
 from sluice.staging import Indexed, Rejected, Staged
@@ -241,6 +243,46 @@ def _an_operator_goes_by_the_head_of_before() -> AbstractContextManager[object]:
     return mock.patch.object(sluice.operate.amend, "swap_head", swap)
 
 
+def _the_brake_decides_per_chunk() -> AbstractContextManager[object]:
+    plain = brake.decide
+
+    def decide(
+        state: BrakeState, gone: Mapping[str, Missing], shown: int, **options: Any
+    ) -> Decision:
+        parts = [plain(state, {file: gone[file]}, shown, **options) for file in gone]
+        removed = {file: at for part in parts for file, at in part.state.removed.items()}
+        carry_out = [file for part in parts for file in part.carry_out]
+        return Decision(BrakeState(removed=removed), carry_out, None, confirmed=False)
+
+    return mock.patch.object(brake, "decide", decide)
+
+
+@contextmanager
+def _a_listing_is_believed() -> Iterator[None]:
+    def settle_listing(listing: Any, *_args: Any, **_options: Any) -> Any:
+        return listing
+
+    with (
+        mock.patch.object(removals, "settle_listing", settle_listing),
+        mock.patch.object(base, "settle_listing", settle_listing),
+    ):
+        yield
+
+
+def _days_go_on_though_nothing_was_missing() -> AbstractContextManager[object]:
+    def end_waiting(_state: Any, _subdir: Any, stored: StoredMarks) -> StoredMarks:
+        return stored
+
+    return mock.patch.object(removals, "end_waiting", end_waiting)
+
+
+def _days_go_on_for_another_object() -> AbstractContextManager[object]:
+    def still(times: Mapping[str, int], gone: Mapping[str, Missing], _now: int) -> dict[str, int]:
+        return {file: at for file, at in times.items() if file in gone}
+
+    return mock.patch.object(brake, "_still", still)
+
+
 @dataclass(frozen=True, slots=True)
 class Bug:
     """A bug, and by what it shows."""
@@ -251,6 +293,7 @@ class Bug:
     """Pattern of what is found wrong."""
 
 
+_REMOVED = "because a comparison did not find them"
 _WRONG_AT_REST = "lost|has ghosts|is wrong about|is missing|rejects of"
 BUGS = {
     "staging is deleted before the commit": Bug(
@@ -302,6 +345,15 @@ BUGS = {
     "an operator goes by the head of before": Bug(
         _an_operator_goes_by_the_head_of_before, f"{_WRONG_AT_REST}|nobody touched|differs from"
     ),
+    "the brake decides per chunk": Bug(_the_brake_decides_per_chunk, _REMOVED),
+    "a listing is believed without a look at the objects": Bug(
+        _a_listing_is_believed,
+        f"a removal is staged of .*, which is there|nobody touched|{_REMOVED}",
+    ),
+    "days go on though nothing was missing meanwhile": Bug(
+        _days_go_on_though_nothing_was_missing, _REMOVED
+    ),
+    "days go on for another object of the same name": Bug(_days_go_on_for_another_object, _REMOVED),
     "reconcile believes what it remembers of another version": Bug(
         _reconcile_believes_what_it_remembers_of_another_version,
         f"is not of the head's generation|is not there|{_WRONG_AT_REST}",

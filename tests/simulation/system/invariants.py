@@ -11,6 +11,7 @@ from typing import Any
 from sluice.identity import Identity
 from sluice.keys import PATCH_INSTRUCTIONS, REPODATA, REPODATA_ZST, SHARD_INDEX, SLUICE_TOML, Subdir
 from tests.simulation.system import reading
+from tests.simulation.system.brakes import Brakes
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import DAY, SECOND, Clock
 from tests.simulation.system.configurations import OPTIONAL
@@ -60,9 +61,17 @@ class Invariants:
     """Watches both buckets; a violation is an ``AssertionError``."""
 
     def __init__(
-        self, channel: Bucket, state: Bucket, clock: Clock, subdirs: Iterable[Subdir], *, days: int
+        self,
+        channel: Bucket,
+        state: Bucket,
+        clock: Clock,
+        subdirs: Iterable[Subdir],
+        *,
+        days: int,
+        brakes: Brakes,
     ) -> None:
         """``days``: for how long a superseded index can be read."""
+        self.brakes = brakes
         self._channel = channel
         self._state = state
         self._clock = clock
@@ -79,9 +88,16 @@ class Invariants:
 
     # --- people ----------------------------------------------------------------------------
 
-    def touched(self, place: Place) -> None:
-        """Somebody has put a package there or taken it away."""
+    def touched(self, place: Place, *, heard: bool = True, restored: bool = False) -> None:
+        """Somebody has put a package there or taken it away.
+
+        ``heard``: an event tells of it.  ``restored``: it is the object that was there before.
+        """
         self._moment += 1
+        if restored:
+            self.brakes.restored(place)
+        else:
+            self.brakes.touched(place, heard=heard)
         self._touched[place] = self._moment
         record = self._now_there(place)
         if record:
@@ -202,6 +218,12 @@ class Invariants:
         elif kind == "heads/":
             assert after, f"{key} is gone"
             self._check_head(self._by_head[key], after.body)
+        elif kind == "brakes/":
+            assert after, f"{key} is gone"
+            self.brakes.in_state(key, after)
+        elif kind == "reconciliations/":
+            assert after, f"{key} is gone"
+            self.brakes.reported(key, after)
         else:
             assert after or kind in ("staging/", "notes/"), f"{key} was deleted"
         assert kind != "unreadable/", "a staging record was unreadable"
@@ -236,6 +258,7 @@ class Invariants:
             for key in leaves
             for filename, entry in reading.leaf(state[key].body).items()
         }
+        self.brakes.swapped(subdir, known.entries)
         self._settle(subdir)
 
     def _amended(self, subdir: Subdir) -> None:

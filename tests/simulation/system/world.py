@@ -9,11 +9,13 @@ from random import Random
 from sluice.concurrency import in_order
 from sluice.once import Once
 from sluice.remembered import Remembered
+from tests.simulation.system.brakes import Brakes
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import MINUTE, Clock
 from tests.simulation.system.functions import UPLOAD_RECEIVES_MAX, Functions, TimeLeft
 from tests.simulation.system.habits import Habits
 from tests.simulation.system.invariants import Invariants
+from tests.simulation.system.lies import LyingListings
 from tests.simulation.system.operators import Operators
 from tests.simulation.system.people import People
 from tests.simulation.system.queues import Delivery, Fifo, Queue, StandardQueue
@@ -37,7 +39,8 @@ class Source:
 class World:
     """All that acts and is acted on, wired as the template does it, with its timeouts."""
 
-    def __init__(self, habits: Habits, rng: Random) -> None:
+    def __init__(self, habits: Habits, rng: Random, lies: Random) -> None:
+        """``lies``: the dice of listings that lie."""
         self.clock = clock = Clock()
         self.channel = Bucket(clock, rng, page_size=habits.page_size)
         self.state = Bucket(clock, rng, page_size=habits.page_size)
@@ -53,8 +56,18 @@ class World:
             delay_seconds=habits.debounce_seconds if habits.queue_delays else 0,
         )
         continuations = Fifo("continuations", clock, rng, visibility_seconds=960, receives_max=5)
+        self.listed = LyingListings(self.channel, lies, habits.with_noarch)
+        self.brakes = Brakes(
+            self.channel,
+            clock,
+            habits.with_noarch,
+            from_packages=habits.brake_from,
+            days=habits.brake_days,
+            lies=habits.lies > 0,
+        )
         self.functions = Functions(
             channel=self.channel,
+            listed=self.listed,
             state=self.state,
             uploads=self.uploads,
             merges=self.merges,
@@ -64,6 +77,8 @@ class World:
             unique=self._unique,
             debounce_seconds=habits.debounce_seconds,
             retention_days=habits.retention_days,
+            brake_days=habits.brake_days,
+            brakes=self.brakes,
             gather=in_order if habits.reads_ahead else when_asked,
             remembered=Remembered(),
             merge_ms=habits.merge_ms,
@@ -75,7 +90,12 @@ class World:
             Source(continuations, self.functions.proceed_reconcile, RECONCILE_TIMEOUT_MS),
         ]
         self.invariants = Invariants(
-            self.channel, self.state, clock, habits.with_noarch, days=habits.retention_days
+            self.channel,
+            self.state,
+            clock,
+            habits.with_noarch,
+            days=habits.retention_days,
+            brakes=self.brakes,
         )
         self.operators = Operators(
             habits,
@@ -102,10 +122,11 @@ class World:
         """Let services be as unpleasant as they may."""
         self.uploads.duplicates = habits.duplicated
         self.channel.late = self.state.late = habits.late
+        self.listed.lies = habits.lies
 
     def leave_in_peace(self) -> None:
         """Let services be as pleasant as can be."""
-        self.uploads.duplicates = self.channel.late = self.state.late = 0.0
+        self.uploads.duplicates = self.channel.late = self.state.late = self.listed.lies = 0.0
 
     def next_due(self) -> int | None:
         """When the next thing happens by itself, or could have; ms."""

@@ -321,6 +321,22 @@ def test_a_bucket_that_was_restored_and_is_emptied_again_waits_anew() -> None:
     assert found.since == world.now_ms
 
 
+def test_a_bucket_that_was_filled_again_and_is_emptied_again_waits_anew() -> None:
+    repairs = published()
+    world = repairs.world
+    delete(repairs, GONE)
+    run(repairs)
+    pass_days(repairs, 1)
+    for filename in GONE:
+        world.add(filename)
+    world.merge()
+    delete(repairs, GONE)
+    pass_days(repairs, 2)  # and nobody has compared meanwhile
+    found = waiting(run(repairs))
+    assert found
+    assert (found.packages, found.since) == (900, world.now_ms)
+
+
 def test_what_a_broken_listing_shows_to_be_there_has_not_been_missing() -> None:
     repairs = published()
     world = repairs.world

@@ -17,7 +17,6 @@ from sluice.catalog.leaf import (
     Entry,
     Kept,
     Pin,
-    Record,
     Reject,
     listing_digest,
 )
@@ -50,8 +49,8 @@ class Difference:
     filename: str
     size: int | None
     """Bytes; ``None`` where it is gone."""
-    indexed: bool
-    """Whether the catalog has a record of it, rather than a reject, a pin or nothing."""
+    entry: Entry | None
+    """What the catalog knows of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ def compare(
         kind = _kind(found, entry, criteria)
         if kind:
             size = found.size if found else None
-            yield Difference(kind, filename, size, isinstance(entry, Record))
+            yield Difference(kind, filename, size, entry)
 
 
 def _suspicious(name: str, listing: Listing, tree: Tree, criteria: Criteria) -> bool:

@@ -19,8 +19,9 @@ import msgspec
 
 from sluice import brake, extract, headers, staging
 from sluice.absence import look_at, settle_listing
-from sluice.brake import BrakeState, Decision
+from sluice.brake import BrakeState, Decision, Missing
 from sluice.catalog.codec import FORMAT, unpack_json
+from sluice.catalog.leaf import Record
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import chunks
@@ -45,8 +46,8 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True):
     It belongs to the run and not to the subdir: two runs at once would overwrite each other's.
     """
 
-    gone: dict[str, bool]
-    """By filename, whether it is in the index: what was missing up to there."""
+    gone: dict[str, Missing]
+    """By filename: what was missing as far as was compared."""
     carry_out: list[str] = msgspec.field(default_factory=list)
     """In order: the removals that were decided on."""
     format: int = FORMAT
@@ -70,7 +71,7 @@ class Removals:
         self._catalog = catalog
         self._report = report
         self._key = reconciliation_part(run, subdir)
-        self._gone: dict[str, bool] = {}
+        self._gone: dict[str, Missing] = {}
         self._carry_out: list[str] = []
         self._staged = 0
         """Of those."""
@@ -99,7 +100,9 @@ class Removals:
             self._carry_out = [file for file in part.carry_out if file > begin.staged]
         else:
             after = begin.name or ""
-            self._gone = {file: of for file, of in part.gone.items() if package_name(file) <= after}
+            self._gone = {
+                file: one for file, one in part.gone.items() if package_name(file) <= after
+            }
 
     def suspend(self) -> None:
         """Keep what was found, or decided on, for the steps that come next."""
@@ -111,7 +114,10 @@ class Removals:
     def add(self, gone: Sequence[Difference]) -> None:
         """Take in files that are missing."""
         for one in gone:
-            self._gone[one.filename] = one.indexed
+            if one.entry and one.entry.identity:
+                self._gone[one.filename] = Missing(
+                    indexed=isinstance(one.entry, Record), modified=one.entry.identity.modified
+                )
 
     # --- the decision -----------------------------------------------------------------------
 
@@ -136,8 +142,8 @@ class Removals:
     def _look_for_missing(self, tree: Tree, listing: Listing, marks: StoredMarks | None) -> None:
         """Drop what is there by now, or what the catalog does not know any more."""
         self._gone = {
-            file: indexed
-            for file, indexed in self._gone.items()
+            file: one
+            for file, one in self._gone.items()
             if package_name(file) in tree.names
             and file not in listing.names.get(package_name(file), {})
         }
@@ -205,7 +211,7 @@ class Removals:
             waiting = marks.marks.waiting if marks else None
             counts = before.waiting is not None and before.waiting == waiting
             decision = brake.decide(
-                before if counts else msgspec.structs.replace(before, pending={}, waiting=None),
+                before if counts else BrakeState(removed=before.removed),
                 self._gone,
                 shown,
                 now_ms=world.clock(),
