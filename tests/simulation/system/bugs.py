@@ -316,7 +316,7 @@ BUGS = {
     ),
     "names recur": Bug(_names_recur, "was collected|differs from"),
     "the event is believed and not the object": Bug(
-        _the_event_is_believed, f"nobody touched|{_WRONG_AT_REST}"
+        _the_event_is_believed, f"nobody touched|is pinned out|{_WRONG_AT_REST}"
     ),
     "reconcile overlooks what was overwritten": Bug(
         _reconcile_overlooks_what_was_overwritten, _WRONG_AT_REST
