@@ -42,6 +42,7 @@ def variables(name: str, bucket: str, state_bucket: str, queues: Queues) -> dict
         "UPLOAD_MAX_RECEIVES": "5",
         "RECONCILE_QUEUE_URL": queues.reconcile,
         "RETENTION_DAYS": "7",
+        "BRAKE_DAYS": "3",
         "INDEX_CACHE_MAX_AGE": "60",
         "OWNER": "benchmark",
         "AWS_LAMBDA_FUNCTION_NAME": name,

@@ -77,6 +77,7 @@ def merger() -> Merger:
         unique=lambda: uuid.uuid4().hex,
         debounce_seconds=common.debounce_seconds,
         defaults=settings().channel_defaults,
+        brake_days=settings().brake_days,
     )
 
 
@@ -180,6 +181,7 @@ def tell(report: MergeReport, *, duration_ms: int) -> None:
             "staged_by_newer_version": report.too_new,
             "taken_over": report.taken_over,
             "left_out": report.left_out,
+            "waiting": report.waiting.files if report.waiting else 0,
             "files_written": report.files_written,
             "unfinished": report.unfinished,
             "duration_ms": duration_ms,

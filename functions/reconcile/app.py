@@ -72,6 +72,7 @@ def reconciler() -> Reconciler:
         retention_days=settings().retention_days,
         defaults=settings().channel_defaults,
         prefixes=settings().channel_prefixes,
+        brake_days=settings().brake_days,
     )
 
 
@@ -117,7 +118,10 @@ def handle_message(record: SQSRecord, lambda_context: LambdaContext) -> None:
 
 
 def tell(report: Report) -> None:
-    """Turn the last step of a report into metrics and one line of log, one more per failure."""
+    """Turn the last step of a report into metrics and one line of log.
+
+    One more line for each subdir that failed, or in which removals wait.
+    """
     number, step = report.last_step
     counts = step.counts
     for subdir in step.subdirs:
@@ -130,8 +134,18 @@ def tell(report: Report) -> None:
                     "reason": subdir.failure,
                 },
             )
+        if subdir.waiting is not None:
+            logger.warning(
+                "removals wait",
+                extra={
+                    "channel": subdir.channel,
+                    "subdir": subdir.subdir,
+                    "waiting": msgspec.to_builtins(subdir.waiting),
+                },
+            )
     if not report.request.dry_run:
         metrics.add_metric("ReconcileRepairs", MetricUnit.Count, counts.repairs)
+        metrics.add_metric("RemovalsWaiting", MetricUnit.Count, counts.waiting)
         metrics.add_metric("GarbageCollected", MetricUnit.Count, counts.collected)
     failures = counts.failed + counts.foreign_owner + counts.wrong_state
     metrics.add_metric("ReconcileFailures", MetricUnit.Count, failures)

@@ -159,6 +159,7 @@ _METRICS: dict[str, Callable[[str, str], Series]] = {
     "StagingSetAside": lambda _of, _stat: _counts({}),
     "ReconcileRepairs": lambda _of, _stat: _at_night(2),
     "ReconcileFailures": lambda _of, _stat: _at_night(0),
+    "RemovalsWaiting": lambda _of, _stat: _at_night(0),
     "GarbageCollected": lambda _of, _stat: _at_night(1_214),
     "Errors": lambda _of, _stat: _counts({}),
     "Throttles": lambda _of, _stat: _counts({}),

@@ -24,6 +24,7 @@ METRICS = {
     "ReconcileRepairs": ("reconcile", "what was missing and has been asked for"),
     "ReconcileFailures": ("reconcile", "subdirs, or steps, that failed"),
     "WrongState": ("sluice", "merges and subdirs of a catalog that belongs to another bucket"),
+    "RemovalsWaiting": ("reconcile", "packages that are gone, and wait to leave their index"),
     "GarbageCollected": ("reconcile", "shards and catalog objects deleted"),
 }
 """The service that sends each metric, and what it counts."""

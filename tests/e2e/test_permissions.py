@@ -170,6 +170,9 @@ def test_the_roles_suffice_to_repair_what_events_missed(stack: Stack) -> None:
     report = deployed.reconcile()
     counts = report["counts"]
     assert (counts["fed"], counts["removals"], counts["failed"]) == (1, 1, 0), report
+    # It was looked for by HEAD before, and the removal is noted.
+    noted = read(stack, stack.state_bucket, Subdir(channel, "linux-64").brakes)
+    assert set(noted["removed"]) == {removed.filename}
     eventually(
         lambda: indexed(stack, "linux-64", channel),
         lambda seen: seen == {kept.filename, missed.filename},

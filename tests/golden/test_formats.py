@@ -14,7 +14,8 @@ import msgpack
 import pytest
 from msgspec import structs
 
-from sluice import staging, zstd
+from sluice import brake, staging, zstd
+from sluice.brake import BrakeState
 from sluice.catalog import codec, commit, leaf, render, tree
 from sluice.catalog.binding import Binding, write_binding
 from sluice.catalog.codec import unpack_json
@@ -143,6 +144,11 @@ MARKS = Marks(
     ),
 )
 
+MARKS_WHILE_WAITING = structs.replace(MARKS, waiting="0a" * 16)
+BRAKES = BrakeState(
+    removed={"beta-1-0.conda": AT}, pending={FILE: AT - 1}, confirmed={FILE: AT}, waiting="0a" * 16
+)
+
 
 BINDING = Binding(bucket="channel-bucket", endpoint="eu-central-1", created_at=AT, writer="w" * 32)
 BINDING_MOVING = structs.replace(BINDING, bucket=None, moving_to="restored-bucket")
@@ -203,6 +209,16 @@ EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
         lambda body: commit.decode_commit(body, what="commit"),
     ),
     "marks.json": (encode_marks(MARKS), MARKS, decode_marks),
+    "marks-while-waiting.json": (
+        encode_marks(MARKS_WHILE_WAITING),
+        MARKS_WHILE_WAITING,
+        decode_marks,
+    ),
+    "brakes.json": (
+        brake.encode(BRAKES),
+        BRAKES,
+        lambda body: brake.decode(body, what="brakes"),
+    ),
     "leaf.msgpack.zst": (
         render.render("alpha", LEAF.entries, at=AT).leaf_body,
         LEAF,
@@ -321,6 +337,22 @@ def test_marks_are_this_document() -> None:
         f'"stamp":{{"generation":7,"tree":"{"7e" * 32}","owner":"state"}}}}}},'
         f'"noarch":{{"tree":"{"7d" * 32}","patch":{{"package":"patches-1-0.conda",'
         f'"sha256":"{"9a" * 32}","instructions":"{"1f" * 32}","at":1749999999999}}}}}},"format":1}}'
+    )
+
+
+def test_a_time_of_waiting_is_one_more_key_of_marks() -> None:
+    plain, waiting = (
+        (FOLDER / name).read_text() for name in ("marks.json", "marks-while-waiting.json")
+    )
+    assert waiting == plain.replace(',"format":1}', f',"waiting":"{"0a" * 16}","format":1}}')
+
+
+def test_a_brake_is_this_document() -> None:
+    assert (FOLDER / "brakes.json").read_text() == (
+        '{"removed":{"beta-1-0.conda":1750000000000},'
+        '"pending":{"alpha-1!2.0+cpu-h1_0.conda":1749999999999},'
+        '"confirmed":{"alpha-1!2.0+cpu-h1_0.conda":1750000000000},'
+        f'"waiting":"{"0a" * 16}","format":1}}'
     )
 
 

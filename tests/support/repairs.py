@@ -72,7 +72,8 @@ class Repairs:
     def kept(self) -> list[Report]:
         """The reports that are kept, the oldest first."""
         keys = self.world.state.keys("reconciliations/")
-        return [reports.decode(self.world.state.body(key), what=key) for key in keys]
+        of_runs = [key for key in keys if key.count("/") == 1]
+        return [reports.decode(self.world.state.body(key), what=key) for key in of_runs]
 
     def fed(self) -> list[str]:
         """The keys that extract was asked to look at."""

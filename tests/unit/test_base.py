@@ -22,7 +22,7 @@ from sluice.errors import Corrupt
 from sluice.foreign import InBucket
 from sluice.identity import Identity
 from sluice.keys import FROM_PACKAGES, REPODATA, REPODATA_ZST, RUN_EXPORTS, SHARD_INDEX
-from sluice.limits import PROBLEMS_TOLD_MAX
+from sluice.limits import BRAKE_DAYS, PROBLEMS_TOLD_MAX
 from sluice.publish.fence import Stamp
 from sluice.view import PLAIN, view
 from tests.support.staged import (
@@ -44,7 +44,7 @@ AT = START_MS + 77
 
 def base_of(world: World) -> Base:
     """Read it."""
-    return read_base(world.channel, SUBDIR, in_order)
+    return read_base(world.channel, SUBDIR, in_order, BRAKE_DAYS)
 
 
 def entries_of(world: World, name: str = "alpha") -> dict[str, Entry]:

@@ -26,6 +26,7 @@ from sluice.keys import (
     parse_state_channel,
     parse_state_key,
     reconciliation,
+    reconciliation_part,
     state_folder,
 )
 from sluice.limits import CHANNEL_COMPONENT_CHARS_MAX, FILENAME_CHARS_MAX
@@ -291,7 +292,8 @@ def test_only_a_key_that_sluice_would_give_is_taken_for_one_of_its_objects(folde
     assert folder.digest(key) == DIGEST
     others = [
         *(ROOT.leaf(DIGEST), ROOT.tree(DIGEST), ROOT.commit(DIGEST), ROOT.shard(DIGEST)),
-        *(DEEP.head, DEEP.marks, DEEP.rejects, DEEP.public(REPODATA), DEEP.public("a-1-0.conda")),
+        *(DEEP.head, DEEP.marks, DEEP.brakes, DEEP.rejects),
+        *(DEEP.public(REPODATA), DEEP.public("a-1-0.conda")),
         *(folder.prefix, folder.suffix, DIGEST, "", f"{key}\n", f"{key}/", f"/{key}"),
         *(f"{folder.prefix}{key}", f"{key}{folder.suffix}", f"{folder.prefix}x/{DIGEST}"),
         *(folder.key(DIGEST.upper()), folder.key(DIGEST[1:]), folder.key(f"{DIGEST}0")),
@@ -340,6 +342,15 @@ def test_the_folders_of_all_channels_of_one_and_of_the_one_at_the_root() -> None
     ]
 
 
-def test_a_report_is_named_after_its_run() -> None:
+def test_a_report_is_named_after_its_run_and_what_a_run_finds_in_a_subdir_lies_beside_it() -> None:
     run = "2026-11-23T084023Z-1f2e3d4c"
     assert reconciliation(run) == f"reconciliations/{run}.json"
+    assert reconciliation_part(run, DEEP) == (
+        f"reconciliations/{run}/Conda%2FDefault/{DEEP.name}.json"
+    )
+    assert reconciliation_part(run, ROOT) == f"reconciliations/{run}/%/{ROOT.name}.json"
+
+
+def test_what_waits_lies_beside_the_marks() -> None:
+    assert DEEP.brakes == DEEP.marks.replace("marks/", "brakes/")
+    assert parse_state_key(DEEP.brakes) == DEEP

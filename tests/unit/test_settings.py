@@ -24,13 +24,20 @@ EXTRACT = {
 }
 OUTPUTS = ("channeldata", "current-repodata", "page", "repodata-bz2", "rss", "run-exports")
 DEFAULTS = {"DEFAULT_OUTPUTS": "run-exports,rss", "DEFAULT_TIMESTAMPS": "reject"}
-MERGE = {**COMMON, "OWNER": "state", "INDEX_CACHE_MAX_AGE": "0", **DEFAULTS}
+MERGE = {
+    **COMMON,
+    "OWNER": "state",
+    "INDEX_CACHE_MAX_AGE": "0",
+    "BRAKE_DAYS": "0",
+    **DEFAULTS,
+}
 RECONCILE = {
     **COMMON,
     "UPLOAD_QUEUE_URL": "https://sqs/upload",
     "RECONCILE_QUEUE_URL": "https://sqs/reconcile.fifo",
     "OWNER": "state",
     "RETENTION_DAYS": "7",
+    "BRAKE_DAYS": "3",
     **DEFAULTS,
 }
 AnySettings = ExtractSettings | MergeSettings | ReconcileSettings
@@ -47,7 +54,7 @@ def test_each_function_reads_its_variables() -> None:
         channel_prefixes=("",),
     )
     assert MergeSettings.from_env(MERGE) == MergeSettings(
-        SETTINGS, owner="state", index_max_age_seconds=0, channel_defaults=STRICT
+        SETTINGS, owner="state", index_max_age_seconds=0, channel_defaults=STRICT, brake_days=0
     )
     assert ReconcileSettings.from_env(RECONCILE) == ReconcileSettings(
         SETTINGS,
@@ -55,6 +62,7 @@ def test_each_function_reads_its_variables() -> None:
         reconcile_queue_url="https://sqs/reconcile.fifo",
         owner="state",
         retention_days=7,
+        brake_days=3,
         channel_defaults=STRICT,
         channel_prefixes=("",),
     )
@@ -118,6 +126,7 @@ def test_a_missing_or_empty_variable_is_named(
         ("TRUST_UPLOADER_DIGESTS", "1", "true or false, not '1'"),
         ("INDEX_CACHE_MAX_AGE", "-1", "a whole number of 0 or more, not '-1'"),
         ("RETENTION_DAYS", "0", "a whole number of 1 or more, not '0'"),
+        ("BRAKE_DAYS", "-1", "a whole number of 0 or more, not '-1'"),
         (
             "DEFAULT_OUTPUTS",
             "rss,patches",

@@ -14,6 +14,7 @@ from sluice.keys import (
     PackageKey,
     Subdir,
     config_key,
+    reconciliation_part,
 )
 from sluice.publish.outputs import ALL
 from sluice.settings import ExtractSettings, MergeSettings, ReconcileSettings
@@ -59,6 +60,7 @@ def test_parameters_have_the_documented_defaults() -> None:
         "DefaultTimestamps": "warn",
         "ReconcileSchedule": "rate(1 day)",
         "RetentionDays": 7,
+        "BrakeDays": 3,
         "ExtractConcurrency": 50,
         "AlarmEmail": "",
         "AlarmTopicArn": "",
@@ -352,6 +354,7 @@ def state_keys(*kinds: str) -> list[str]:
             "set aside": subdir.set_aside(staged),
             "taken over": subdir.taken_over(DIGEST),
             "marks": subdir.marks,
+            "brakes": subdir.brakes,
             "patch": subdir.patches.key(DIGEST),
         }
         found += [every[kind] for kind in kinds or every]
@@ -404,19 +407,23 @@ def test_reconcile_looks_stages_and_collects_and_writes_nothing_public() -> None
     everything = [*package_keys(), *index_keys(), *state_keys()]
     role = "ReconcileRole"
     shards = [subdir.shard(DIGEST) for subdir in SUBDIRS]
-    looked_at = [key for key in index_keys() if key not in shards]
+    # Packages by HEAD alone, which IAM cannot tell from reading them.
+    looked_at = [*package_keys(), *(key for key in index_keys() if key not in shards)]
     assert allowed(role, "s3:GetObject", "Channel", everything) == looked_at
     assert allowed(role, "s3:PutObject", "Channel", everything) == []
     assert allowed(role, "s3:DeleteObject", "Channel", everything) == shards
-    written = state_keys("staged", "marks")
+    written = state_keys("staged", "marks", "brakes")
     assert sorted(allowed(role, "s3:PutObject", "State", everything)) == sorted(written)
-    read = state_keys("head", "tree", "leaf", "rejects", "taken over", "marks")
+    read = state_keys("head", "tree", "leaf", "rejects", "taken over", "marks", "brakes")
     assert sorted(allowed(role, "s3:GetObject", "State", everything)) == sorted(read)
     collected = state_keys("commit", "tree", "leaf", "taken over", "patch")
     assert sorted(allowed(role, "s3:DeleteObject", "State", everything)) == sorted(collected)
     report = "reconciliations/2026-11-23T084023Z-1f2e3d4c.json"
     assert may(role, "s3:PutObject", "State", report)
     assert may(role, "s3:GetObject", "State", report)
+    part = reconciliation_part("2026-11-23T084023Z-1f2e3d4c", SUBDIRS[0])
+    assert may(role, "s3:PutObject", "State", part)
+    assert may(role, "s3:GetObject", "State", part)
 
 
 @pytest.mark.parametrize(

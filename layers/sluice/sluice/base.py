@@ -7,7 +7,7 @@ Never publish less than what is already there (design, section 8): one upload in
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 import msgspec
 
 from sluice import foreign, zstd
+from sluice.absence import look_at, settle_listing
+from sluice.brake import brakes
 from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Kept, Pin, Record
 from sluice.concurrency import Gather
 from sluice.errors import Corrupt, ForeignOwner
@@ -60,6 +62,9 @@ class Base:
     """What the index says for clients about the channel."""
     listing: Mapping[str, Identity] = field(default_factory=dict)
     """The objects of the subdir's folder, by filename."""
+    absent: frozenset[str] = frozenset()
+    """The files of records that are taken over although nothing is there: so many that their
+    removal has to wait (``brake``), for which the next comparison sees to."""
     shard_index: bytes | None = None
     """The shard index that is there."""
 
@@ -87,19 +92,22 @@ class Base:
             case None if filename not in self.unpatched or filename not in self.listing:
                 return self._pin(filename, at)
             case None:  # the patch took it out, and does so again
-                return self._record(filename, self.unpatched[filename])
+                return self._record(filename, self.unpatched[filename], at)
             case _:
-                return self._record(filename, told)
+                return self._record(filename, told, at)
 
-    def _record(self, filename: str, raw: msgspec.Raw) -> Record | None:
-        shown = _decode(raw)
-        if shown is None or not _has_parts(filename):
+    def _record(self, filename: str, raw: msgspec.Raw, at: int) -> Record | None:
+        shown = _publishable(filename, raw)
+        if shown is None:
             return None
         record = self._unpatched(filename, shown)
-        identity = self.listing[filename]
+        identity = self.listing.get(filename) or Identity.of_no_object(
+            at=at, size=record.get("size") or 0
+        )
         if not _is_date(record.get("indexed_timestamp")):
             # CEP 47: preserve what is there; an artifact that predates the field MAY be dated by
-            # another signal of the server's, here the time of its upload.
+            # another signal of the server's, here the time of its upload (of the commit, where
+            # nothing is there).
             record["indexed_timestamp"] = identity.modified * 1000
         if filename in self.v3 and required_revision(record) < V3:
             record["repodata_revision"] = V3  # what its package asked for, or its indexer
@@ -131,21 +139,21 @@ class Base:
         )
 
 
-def read_base(channel: ObjectStore, subdir: Subdir, gather: Gather) -> Base:
+def read_base(channel: ObjectStore, subdir: Subdir, gather: Gather, brake_days: int) -> Base:
     """List the subdir and read the index that is there, if any.
 
-    Raises ``Corrupt`` where the index cannot be taken over whole, and ``ForeignOwner`` where it is
-    a snapshot's: it is then left as it is.
+    Records whose files are not there are left out, unless they are so many that their removal has
+    to wait: then they are taken over all the same.  ``brake_days``: for how long; 0: not at all.
+
+    Raises ``Corrupt`` where the index cannot be taken over whole, ``BrokenListing`` where a file is
+    there that the listing does not show, and ``ForeignOwner`` where the index is a snapshot's: it
+    is then left as it is.
     """
-    infos = {
-        info.key.removeprefix(subdir.prefix): info
-        for info in channel.list(subdir.prefix, delimiter="/")
-    }
-    listing = {filename: Identity.of(info) for filename, info in infos.items()}
+    listing = _list(channel, subdir)
     key, key_zst, key_shards = map(subdir.public, (REPODATA, REPODATA_ZST, SHARD_INDEX))
-    index = channel.get(key) if REPODATA in infos else None
-    compressed = channel.head(key_zst) if REPODATA_ZST in infos else None
-    shards = channel.get(key_shards) if SHARD_INDEX in infos else None
+    index = channel.get(key) if REPODATA in listing else None
+    compressed = channel.head(key_zst) if REPODATA_ZST in listing else None
+    shards = channel.get(key_shards) if SHARD_INDEX in listing else None
     published = [index.info if index else None, compressed, shards.info if shards else None]
     _refuse_snapshot(published)
     found = ForeignIndex()
@@ -158,20 +166,47 @@ def read_base(channel: ObjectStore, subdir: Subdir, gather: Gather) -> Base:
         found = _read_shards(channel, subdir, shards.body, gather)
     if found.base_url:
         _insist_on_files(found, listing, subdir)
-    return Base(
+    return replace(
+        base_of(
+            found,
+            listing,
+            look=partial(look_at, channel, subdir, gather),
+            list_again=partial(_list, channel, subdir),
+            what=subdir.prefix,
+            brake_days=brake_days,
+        ),
         generation=_highest_generation(published),
-        names=_by_name(found, listing),
-        v3=found.v3,
-        run_exports=_read_run_exports(channel, subdir) if RUN_EXPORTS in infos else {},
+        run_exports=_read_run_exports(channel, subdir) if RUN_EXPORTS in listing else {},
         info=found.info,
-        listing=listing,
         shard_index=shards.body if shards else None,
     )
 
 
-def base_of(found: ForeignIndex, listing: Mapping[str, Identity]) -> Base:
-    """A base of what is published of a part of a subdir, whose files ``listing`` tells."""
-    return Base(names=_by_name(found, listing), v3=found.v3, listing=listing)
+def base_of(
+    found: ForeignIndex,
+    listing: Mapping[str, Identity],
+    *,
+    look: Callable[[Sequence[str]], Mapping[str, Identity]],
+    list_again: Callable[[], Mapping[str, Identity]],
+    what: str,
+    brake_days: int,
+) -> Base:
+    """A base of what is published of a subdir, or a part of it, whose files ``listing`` tells.
+
+    See ``read_base``, and ``settle_listing`` for ``look``, ``list_again`` and ``what``.
+    """
+    listed = settle_listing(
+        listing, partial(_missing, found), look=look, list_again=list_again, what=what
+    )
+    missing = _missing(found, listed)
+    absent: frozenset[str] = frozenset()
+    if brake_days and brakes(len(missing), len(found.records)):
+        absent = frozenset(
+            file for file in missing if _publishable(file, found.records[file]) is not None
+        )
+    return Base(
+        names=_by_name(found, {*listed, *absent}), v3=found.v3, listing=listed, absent=absent
+    )
 
 
 def unpatch(base: Base, channel: ObjectStore, subdir: Subdir) -> Base:
@@ -222,6 +257,17 @@ def _refuse_snapshot(infos: Iterable[ObjectInfo | None]) -> None:
             )
 
 
+def _list(channel: ObjectStore, subdir: Subdir) -> dict[str, Identity]:
+    return {
+        info.key.removeprefix(subdir.prefix): Identity.of(info)
+        for info in channel.list(subdir.prefix, delimiter="/")
+    }
+
+
+def _missing(found: ForeignIndex, listing: Mapping[str, Identity]) -> list[str]:
+    return [filename for filename in found.records if filename not in listing]
+
+
 def _insist_on_files(found: ForeignIndex, listing: Mapping[str, Identity], subdir: Subdir) -> None:
     elsewhere = sorted(found.records.keys() - listing.keys())
     if elsewhere:
@@ -233,19 +279,19 @@ def _insist_on_files(found: ForeignIndex, listing: Mapping[str, Identity], subdi
 
 
 def _by_name(
-    found: ForeignIndex, listing: Mapping[str, Identity]
+    found: ForeignIndex, wanted: Collection[str]
 ) -> dict[str, dict[str, msgspec.Raw | InBucket | None]]:
-    """Group the records whose files are there, and what was taken out.
+    """Group the records of the wanted files, and what was taken out.
 
-    LIST is strongly consistent: a file that it does not show is gone, and the record of its
-    removal may already have been consumed by a merge before this one.
+    Those that are not there are left out, but for the brake: the record of their removal may
+    already have been consumed by a merge before this one.
     """
     names: dict[str, dict[str, msgspec.Raw | InBucket | None]] = {}
     for filename in sorted(found.removed):
         if name := package_name(filename):  # nothing else was ever a package
             names.setdefault(name, {})[filename] = None
     for filename, raw in found.records.items():
-        if filename in listing:
+        if filename in wanted:
             names.setdefault(package_name(filename), {})[filename] = raw
     for filename, kept in found.kept.items():
         names.setdefault(_told_name(kept), {})[filename] = kept
@@ -274,6 +320,10 @@ def _is_date(value: object) -> bool:
 def _has_parts(filename: str) -> bool:
     """Tell whether a filename can be taken apart: rattler reads no index with one that cannot."""
     return filename.endswith(PACKAGE_SUFFIXES) and filename.count("-") >= _DASHES_MIN
+
+
+def _publishable(filename: str, raw: msgspec.Raw) -> dict[str, Any] | None:
+    return _decode(raw) if _has_parts(filename) else None
 
 
 def _decode(raw: msgspec.Raw) -> dict[str, Any] | None:

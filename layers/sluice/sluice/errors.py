@@ -8,7 +8,8 @@ SluiceError
 ├── TooLate         a conditional write was not sent because its deadline had passed: begin again
 ├── Corrupt         something sluice stored cannot be read: stop, touch nothing, alarm
 │   ├── Missing     ... because it is not there: look whether what refers to it is still kept
-│   └── TooNew      ... because a newer sluice wrote it
+│   ├── TooNew      ... because a newer sluice wrote it
+│   └── BrokenListing   a LIST leaves out objects that are there: believe none of it
 ├── ForeignOwner    another stack publishes this channel: stop publishing, alarm
 ├── WrongState      the catalog belongs to another bucket: change nothing, alarm
 ├── UnknownEvent    no event or request of any known form: let it go to the dead-letter queue
@@ -91,6 +92,10 @@ class Missing(Corrupt):
 
 class TooNew(Corrupt):
     """A stored object has a format that this version of sluice does not know."""
+
+
+class BrokenListing(Corrupt):
+    """A LIST does not show an object that HEAD shows, so nothing that it leaves out is missing."""
 
 
 class ForeignOwner(SluiceError):

@@ -92,6 +92,8 @@ def over(theirs: Entries, ours: Entries) -> dict[str, Entry]:
     known = {**theirs, **ours}
     for filename in theirs.keys() & ours.keys():
         record, mine = theirs[filename], ours[filename]
+        if record.identity and record.identity.is_of_no_object:
+            continue  # of what is not there, we know more
         outdated = record.identity != mine.identity
         unjudged = _rank(record) > _rank(mine) and not isinstance(mine, Pin)
         better = isinstance(record, Record) and (outdated or unjudged)

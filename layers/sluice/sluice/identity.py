@@ -21,6 +21,16 @@ class Identity(msgspec.Struct, frozen=True):
     """Bytes."""
 
     @classmethod
+    def of_no_object(cls, *, at: int, size: int) -> Identity:
+        """Stand for a file that is not there, in a commit at ``at`` (ms); no object has it."""
+        return cls(etag="", modified=at // 1000, size=size)
+
+    @property
+    def is_of_no_object(self) -> bool:
+        """Whether it stands for a file that was not there when it was recorded."""
+        return not self.etag
+
+    @classmethod
     def of(cls, info: ObjectInfo) -> Identity:
         """Take the identity from what S3 says of an object."""
         return cls(etag=info.etag, modified=info.modified, size=info.size)

@@ -165,6 +165,11 @@ class Subdir:
         return f"marks/{self.component}.json"
 
     @property
+    def brakes(self) -> str:
+        """Which removals that a comparison found have been staged lately, and which wait."""
+        return f"brakes/{self.component}.json"
+
+    @property
     def staging(self) -> str:
         """The folder of the staging records, with its slash."""
         return f"staging/{self.component}/"
@@ -400,6 +405,11 @@ def probe_trial(unique: str) -> str:
 def public_probe_trial(channel: str, unique: str) -> str:
     """The same in the channel bucket.  In no folder, so it cannot look like a subdir or package."""
     return channel_file(channel, f".sluice-probe-{unique}.json")
+
+
+def reconciliation_part(run: str, subdir: Subdir) -> str:
+    """What the steps of a run have found missing in one subdir before all of it is compared."""
+    return f"reconciliations/{run}/{subdir.component}.json"
 
 
 def _state_channel(channel: str) -> str:

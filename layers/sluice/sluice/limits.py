@@ -68,6 +68,18 @@ EXAMPLES_TOLD_MAX = 20
 SUBDIRS_TOLD_MAX = 100
 """Subdirs per step in a report; the counts are of all."""
 
+# --- the brake on removals ------------------------------------------------------------------
+BRAKE_FROM_PACKAGES = 50
+"""Packages in an index from which on a comparison may not remove more than half of them at once.
+A smaller index can be emptied by a few deletions on purpose."""
+BRAKE_DAYS = 3
+"""For which such a removal waits: the default of the template."""
+HEADS_OF_MISSING_MAX = 20
+"""Missing objects that are looked at one by one before a listing is believed.  If half of them are
+there, twenty looks overlook that once in a million times; if one in ten is, once in eight."""
+LISTING_ATTEMPTS_MAX = 3
+"""How often a subdir is listed again because objects came to be there after it was listed."""
+
 # --- indexing without functions -----------------------------------------------------------
 INDEX_MAX_AGE_SECONDS = 60
 """How long clients may keep an index file that no stack publishes: the default of the template."""

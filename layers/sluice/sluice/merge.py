@@ -25,6 +25,7 @@ from msgspec import UnsetType
 
 from sluice import fold, staging
 from sluice.base import Base, read_base, unpatch
+from sluice.brake import Waiting, digest_of
 from sluice.catalog.commit import (
     BEFORE_FIRST,
     Head,
@@ -71,6 +72,8 @@ class MergeReport:
     """Records that came from the index that was there before sluice."""
     left_out: int = 0
     """Records of that index that cannot be published; reconcile has their files read."""
+    waiting: Waiting | None = None
+    """Of the records taken over, those whose files are gone."""
     set_aside: int = 0
     too_new: int = 0
     files_written: int = 0
@@ -327,7 +330,6 @@ class _Run:
         if chosen and _problems(chosen.inputs) != _problems(parent.inputs):
             draft.difference.rejects_changed = True
         unique = self._world.unique()
-        not_after_ms: int | None = draft.not_after_ms
         if draft.nodes or goes_public or (chosen and chosen.inputs != parent.inputs):
             self._bind(is_bound=is_bound)
             if found is not None:
@@ -349,16 +351,9 @@ class _Run:
             )
         elif batch.records:
             after = msgspec.structs.replace(head, epoch=head.epoch + 1, writer=unique)
-            not_after_ms = None  # it refers to nothing that the head of before does not refer to
         else:
             return version
-        swapped = swap_head(
-            self._world.state,
-            self._subdir,
-            after,
-            expected=version.etag,
-            not_after_ms=not_after_ms,
-        )
+        swapped = self._swap(version, after, not_after_ms=draft.not_after_ms)
         if swapped is not None:
             self._base_taken |= goes_public
             self._patch_touched |= touched
@@ -371,12 +366,31 @@ class _Run:
             self.report.problems += _new_problems(parent, chosen)
             self.report.taken_over += draft.taken_over
             self.report.left_out += base.records - draft.taken_over
+            self.report.waiting = _waiting(base, at=at) or self.report.waiting
         return swapped
 
     def _bind(self, *, is_bound: bool) -> None:
         """Have the channel belong to this bucket before its first tree can be seen."""
         if not is_bound:
             self._world.bucket_check.bind(self._subdir.channel)
+
+    def _swap(self, version: HeadVersion, after: Head, *, not_after_ms: int) -> HeadVersion | None:
+        """Swap the head; ``None``: begin again.  ``not_after_ms``: see ``Draft``.
+
+        A head that does not exist yet is created empty, and the bucket is checked once more.  Else
+        a first commit could slip past ``sluice rebind``, which moves the heads that there are.
+        """
+        state, subdir, expected = self._world.state, self._subdir, version.etag
+        if after.tree == version.head.tree:  # it refers to nothing that the head before does not
+            return swap_head(state, subdir, after, expected=expected, not_after_ms=None)
+        if expected is None:
+            empty = msgspec.structs.replace(BEFORE_FIRST.head, writer=self._world.unique())
+            created = swap_head(state, subdir, empty, expected=None, not_after_ms=None)
+            if created is None:
+                return None
+            self._world.bucket_check.verify(subdir.channel)
+            expected = created.etag
+        return swap_head(state, subdir, after, expected=expected, not_after_ms=not_after_ms)
 
     def _find_base(self, parent: Tree, news: News, *, is_bound: bool) -> Base | None:
         """What a subdir that goes public now, or is taken back, begins with.
@@ -391,15 +405,19 @@ class _Run:
                 or not self._world.publisher.belongs_to_another(self._subdir)
             ):
                 return None
-            return read_base(self._world.channel, self._subdir, self._world.gather)
+            return self._read_base()
         # Who asks to create has bound the channel before.  What is left of a first commit that was
         # killed must not bind it to whatever bucket the parameters lead to by now.
         certain = (self._request.create and is_bound) or _has_package(news)
         if not certain and not self._request.adopt:
             return None
-        base = read_base(self._world.channel, self._subdir, self._world.gather)
+        base = self._read_base()
         # Adopting creates nothing where there is nothing to adopt.
         return base if certain or base.generation or base.records else None
+
+    def _read_base(self) -> Base:
+        world = self._world
+        return read_base(world.channel, self._subdir, world.gather, world.brake_days)
 
     def _choose(self, parent: Tree, news: News, *, at: int) -> Chosen:
         """Look at configuration and patches."""
@@ -426,6 +444,19 @@ class _Run:
             and self._subdir.name == NOARCH
             and any(package_name(record.filename) == name for record in about)
         )
+
+
+def _waiting(base: Base, *, at: int) -> Waiting | None:
+    if not base.absent:
+        return None
+    return Waiting(
+        files=len(base.absent),
+        packages=len(base.absent),
+        of=base.records,
+        digest=digest_of(base.absent),
+        since=at,
+        until=None,
+    )
 
 
 def _asks(batch: staging.Batch) -> bool:

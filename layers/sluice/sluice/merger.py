@@ -13,6 +13,7 @@ from sluice.config import DEFAULT, ChannelConfig
 from sluice.fifo import FifoQueue
 from sluice.followups import FollowUps
 from sluice.keys import Subdir
+from sluice.limits import BRAKE_DAYS
 from sluice.publish.publisher import Publisher
 from sluice.reconsider import Announcer
 from sluice.remembered import Remembered
@@ -42,6 +43,8 @@ class Merger:
     """Of what a channel's configuration does not say."""
     endpoint: str | None = None
     """Where the bucket is, for people."""
+    brake_days: int = BRAKE_DAYS
+    """0: records of an index before sluice are dropped where their files are gone, however many."""
     batch_records: int | None = None
     """Staging records per commit, at most; ``None``: as many as a function takes."""
 

@@ -77,10 +77,12 @@ class MergeSettings:
     index_max_age_seconds: int
     channel_defaults: ChannelConfig
     """Of what a channel's ``sluice.toml`` does not say."""
+    brake_days: int
+    """For which the removal of most of an index waits (``brake``); 0: for none."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> MergeSettings:
-        """Read also ``OWNER``, ``INDEX_CACHE_MAX_AGE`` and the defaults of channels.
+        """Read also ``OWNER``, ``INDEX_CACHE_MAX_AGE``, ``BRAKE_DAYS``, and the channels' defaults.
 
         Those are ``DEFAULT_OUTPUTS``, which may be ``none``, and ``DEFAULT_TIMESTAMPS``.
         """
@@ -89,6 +91,7 @@ class MergeSettings:
             owner=_text(env, "OWNER"),
             index_max_age_seconds=_whole(env, "INDEX_CACHE_MAX_AGE", at_least=0),
             channel_defaults=channel_defaults(env),
+            brake_days=_brake_days(env),
         )
 
 
@@ -103,6 +106,8 @@ class ReconcileSettings:
     """See ``MergeSettings``."""
     retention_days: int
     """For how long after its successor was published a generation can still be read."""
+    brake_days: int
+    """See ``MergeSettings``."""
     channel_defaults: ChannelConfig
     """See ``MergeSettings``."""
     channel_prefixes: tuple[str, ...]
@@ -112,7 +117,8 @@ class ReconcileSettings:
     def from_env(cls, env: Mapping[str, str]) -> ReconcileSettings:
         """Read also ``UPLOAD_QUEUE_URL``, ``RECONCILE_QUEUE_URL``, ``OWNER``, ``RETENTION_DAYS``.
 
-        The defaults of channels as merge does; ``CHANNEL_PREFIXES`` may be empty or missing.
+        ``BRAKE_DAYS`` and the defaults of channels as merge does; ``CHANNEL_PREFIXES`` may be empty
+        or missing.
         """
         return cls(
             common=Settings.from_env(env),
@@ -120,6 +126,7 @@ class ReconcileSettings:
             reconcile_queue_url=_text(env, "RECONCILE_QUEUE_URL"),
             owner=_text(env, "OWNER"),
             retention_days=_whole(env, "RETENTION_DAYS", at_least=1),
+            brake_days=_brake_days(env),
             channel_defaults=channel_defaults(env),
             channel_prefixes=_prefixes(env),
         )
@@ -150,6 +157,10 @@ def _prefixes(env: Mapping[str, str]) -> tuple[str, ...]:
     if any(prefix.startswith("/") for prefix in prefixes):
         raise Misconfigured(f"CHANNEL_PREFIXES must not begin with a slash: {','.join(prefixes)}")
     return tuple(prefix for prefix in prefixes if prefix) or ("",)
+
+
+def _brake_days(env: Mapping[str, str]) -> int:
+    return _whole(env, "BRAKE_DAYS", at_least=0)
 
 
 def _text(env: Mapping[str, str], name: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from sluice.remembered import Remembered
-from sluice.store import ETag
+from sluice.store import ETag, ObjectStore
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import Clock
 from tests.support.memory_store import MemoryStore, Stored
@@ -20,6 +20,8 @@ class Wiring:
     """What an execution environment was started with: a parameter never changes in one."""
 
     channel: Bucket
+    listed: ObjectStore
+    """The same for whoever compares: its listings may lie."""
     name: str
     """Of that bucket."""
     remembered: Remembered = field(default_factory=Remembered)
@@ -29,14 +31,15 @@ class Wiring:
 class Buckets:
     """Which bucket is the channel's, and which one the parameters of the functions lead to."""
 
-    def __init__(self, channel: Bucket, state: Bucket, clock: Clock) -> None:
+    def __init__(self, channel: Bucket, listed: ObjectStore, state: Bucket, clock: Clock) -> None:
         self.name = FIRST
         """Of the bucket that people upload to."""
-        self.wired = self.before = Wiring(channel, FIRST)
+        self.wired = self.before = Wiring(channel, listed, FIRST)
         """What an environment that starts now is given, and one that has not ended yet was."""
         self.frozen: list[Bucket] = []
         """Buckets that were restored under other names."""
         self._channel = channel
+        self._listed = listed
         self._state = state
         self._clock = clock
         self._mistaken = Bucket(clock, Random(0), page_size=1000)  # noqa: S311 - draws nothing
@@ -49,11 +52,11 @@ class Buckets:
 
     def mistake(self) -> None:
         """Have the parameters lead to an empty bucket."""
-        self._rewire(Wiring(self._mistaken, MISTAKEN))
+        self._rewire(Wiring(self._mistaken, self._mistaken, MISTAKEN))
 
     def correct(self) -> None:
         """Have the parameters lead to the channel's bucket again."""
-        self._rewire(Wiring(self._channel, self.name))
+        self._rewire(Wiring(self._channel, self._listed, self.name))
 
     def restore(self, *, in_parts: bool) -> None:
         """Restore the channel's bucket as a copy under a new name, and have parameters lead to it.
@@ -66,10 +69,10 @@ class Buckets:
         for key, stored in frozen.objects.items():
             etag = ETag(f'"{stored.info.etag[1:-1]}-2"') if in_parts else stored.info.etag
             MemoryStore._write(self._channel, key, stored.body, stored.headers, etag=etag)
-        was = Wiring(frozen, self.name)
+        was = Wiring(frozen, frozen, self.name)
         self.frozen.append(frozen)
         self.name = f"restored-bucket-{len(self.frozen)}"
-        self._rewire(Wiring(self._channel, self.name))
+        self._rewire(Wiring(self._channel, self._listed, self.name))
         self.before = was
 
     def forget_bindings(self) -> None:

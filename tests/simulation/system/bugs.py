@@ -17,17 +17,19 @@ import msgspec
 import sluice.merge
 import sluice.operate.amend
 import sluice.operate.rebind
-from sluice import fold, staging
+from sluice import base, brake, fold, staging
+from sluice.brake import BrakeState, Decision, Missing
 from sluice.bucket_check import BucketCheck
 from sluice.catalog import leaf, render
 from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
 from sluice.keys import SHARD_INDEX, Subdir
 from sluice.publish import fence, files
 from sluice.publish.files import Files
-from sluice.reconcile import collect, compare, index_files, subdir
+from sluice.reconcile import collect, compare, index_files, removals, subdir
 from sluice.reconcile.compare import Kind
 from sluice.reconcile.inputs import InputsCheck
 from sluice.reconcile.looks import Looks
+from sluice.reconcile.marks import StoredMarks
 from sluice.reconcile.memory import Memory
 from sluice.reconsider import Announcer
 from sluice.staging import Indexed, Rejected, Staged
@@ -294,6 +296,46 @@ def _a_restored_copy_lets_in_what_was_pinned_out() -> AbstractContextManager[obj
     return mock.patch.object(sluice.operate.rebind, "_compare", compare)
 
 
+def _the_brake_decides_per_chunk() -> AbstractContextManager[object]:
+    plain = brake.decide
+
+    def decide(
+        state: BrakeState, gone: Mapping[str, Missing], shown: int, **options: Any
+    ) -> Decision:
+        parts = [plain(state, {file: gone[file]}, shown, **options) for file in gone]
+        removed = {file: at for part in parts for file, at in part.state.removed.items()}
+        carry_out = [file for part in parts for file in part.carry_out]
+        return Decision(BrakeState(removed=removed), carry_out, None, confirmed=False)
+
+    return mock.patch.object(brake, "decide", decide)
+
+
+@contextmanager
+def _a_listing_is_believed() -> Iterator[None]:
+    def settle_listing(listing: Any, *_args: Any, **_options: Any) -> Any:
+        return listing
+
+    with (
+        mock.patch.object(removals, "settle_listing", settle_listing),
+        mock.patch.object(base, "settle_listing", settle_listing),
+    ):
+        yield
+
+
+def _days_go_on_though_nothing_was_missing() -> AbstractContextManager[object]:
+    def end_waiting(_state: Any, _subdir: Any, stored: StoredMarks) -> StoredMarks:
+        return stored
+
+    return mock.patch.object(removals, "end_waiting", end_waiting)
+
+
+def _days_go_on_for_another_object() -> AbstractContextManager[object]:
+    def still(times: Mapping[str, int], gone: Mapping[str, Missing], _now: int) -> dict[str, int]:
+        return {file: at for file, at in times.items() if file in gone}
+
+    return mock.patch.object(brake, "_still", still)
+
+
 @dataclass(frozen=True, slots=True)
 class Bug:
     """A bug, and by what it shows."""
@@ -305,6 +347,7 @@ class Bug:
 
 
 _COLLECTED_TOO_EARLY = "days after an index that names it"
+_REMOVED = "because a comparison did not find them"
 _WRONG_AT_REST = "lost|has ghosts|is wrong about|is missing|rejects of"
 BUGS = {
     "staging is deleted before the commit": Bug(
@@ -330,7 +373,7 @@ BUGS = {
     ),
     "names recur": Bug(_names_recur, "was collected|differs from"),
     "the event is believed and not the object": Bug(
-        _the_event_is_believed, f"nobody touched|redated|{_WRONG_AT_REST}"
+        _the_event_is_believed, f"nobody touched|redated|is pinned out|{_WRONG_AT_REST}"
     ),
     "reconcile overlooks what was overwritten": Bug(
         _reconcile_overlooks_what_was_overwritten, _WRONG_AT_REST
@@ -373,6 +416,15 @@ BUGS = {
         _a_restored_copy_lets_in_what_was_pinned_out,
         "is not pinned out any more|is pinned out",
     ),
+    "the brake decides per chunk": Bug(_the_brake_decides_per_chunk, _REMOVED),
+    "a listing is believed without a look at the objects": Bug(
+        _a_listing_is_believed,
+        f"a removal is staged of .*, which is there|nobody touched|{_REMOVED}",
+    ),
+    "days go on though nothing was missing meanwhile": Bug(
+        _days_go_on_though_nothing_was_missing, _REMOVED
+    ),
+    "days go on for another object of the same name": Bug(_days_go_on_for_another_object, _REMOVED),
     "reconcile believes what it remembers of another version": Bug(
         _reconcile_believes_what_it_remembers_of_another_version,
         f"is not of the head's generation|is not there|{_WRONG_AT_REST}|{_COLLECTED_TOO_EARLY}",

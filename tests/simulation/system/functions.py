@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from sluice.channelwide import request as channel_request
 from sluice.channelwide.merging import merge_channel
 from sluice.channelwide.request import ChannelRequest
 from sluice.concurrency import Gather, in_order
-from sluice.errors import SluiceError, Unavailable, WrongState
+from sluice.errors import BrokenListing, SluiceError, Unavailable, WrongState
 from sluice.extract import Extractor, extract
 from sluice.keys import parse_config_key, parse_package_key
 from sluice.limits import MERGE_TIME_RESERVE_MS, RECONCILE_TIME_RESERVE_MS
@@ -22,9 +23,11 @@ from sluice.reconcile.report import Report
 from sluice.reconcile.run import proceed, start
 from sluice.reconcile.world import Reconciler, Request
 from sluice.reconsider import Announcer
+from tests.simulation.system.brakes import Brakes
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.buckets import Wiring
 from tests.simulation.system.clock import Clock
+from tests.simulation.system.lies import LyingListings
 from tests.simulation.system.queues import Delivery, Fifo, StandardQueue
 
 OWNER = "state-bucket"
@@ -48,6 +51,8 @@ class Functions:
 
     wiring: Callable[[], Wiring]
     """Of the environment that handles the message: which bucket, and what it remembers."""
+    listed: LyingListings
+    """The channel bucket, for whoever compares."""
     state: Bucket
     uploads: StandardQueue
     merges: Fifo
@@ -58,6 +63,8 @@ class Functions:
     unique: Callable[[], str]
     debounce_seconds: int
     retention_days: int
+    brake_days: int
+    brakes: Brakes
     gather: Gather
     """Of merge."""
     merge_ms: int
@@ -101,7 +108,7 @@ class Functions:
 
         wired = self.wiring()
         merger = Merger(
-            channel=wired.channel,
+            channel=wired.listed,
             state=self.state,
             bucket=wired.name,
             publisher=Publisher(wired.channel, self.state, OWNER, max_age_seconds=60),
@@ -111,6 +118,7 @@ class Functions:
             clock=clock,
             unique=self.unique,
             debounce_seconds=self.debounce_seconds,
+            brake_days=self.brake_days,
         )
         try:
             request = channel_request.parse(message.body) or debounce.parse(message.body)
@@ -127,24 +135,24 @@ class Functions:
                 request,
                 time_left_ms=lambda: min(time_left_ms(), until - self.clock.ms),
             )
-        except SluiceError:
+        except SluiceError as error:
             wait = min(2**message.received, MERGE_RETRY_SECONDS_MAX)
             self.merges.change_visibility(message.receipt, wait)
-            raise
+            raise self._expected(error) from error
 
     def start_reconcile(self, request: Request, skew_ms: int, time_left_ms: TimeLeft) -> Report:
         """Handle a direct invocation: the schedule's, or somebody's."""
-        report = start(
-            self._reconciler(skew_ms), request, time_left_ms=self._shortened(time_left_ms)
-        )
-        return _checked(report)
+        reconciler = self._reconciler(skew_ms, since=self.clock.ms)
+        report = start(reconciler, request, time_left_ms=self._shortened(time_left_ms))
+        return self._checked(report)
 
     def proceed_reconcile(self, message: Delivery, skew_ms: int, time_left_ms: TimeLeft) -> None:
         """Handle one message of ReconcileQueue."""
         try:
-            _checked(
+            since = json.loads(message.body)["started_at"]
+            self._checked(
                 proceed(
-                    self._reconciler(skew_ms),
+                    self._reconciler(skew_ms, since=since),
                     message.body,
                     time_left_ms=self._shortened(time_left_ms),
                 )
@@ -166,11 +174,17 @@ class Functions:
             self.state, self.merges, in_order, clock, self.unique, self.debounce_seconds
         )
 
-    def _reconciler(self, skew_ms: int) -> Reconciler:
+    def _expected(self, error: SluiceError) -> SluiceError:
+        """Where listings lie, that may well be found out."""
+        found_out = isinstance(error, BrokenListing) and self.listed.has_lied
+        return Unavailable(str(error)) if found_out else error
+
+    def _reconciler(self, skew_ms: int, *, since: int) -> Reconciler:
+        """``since``: when the run began, ms."""
         wired = self.wiring()
         return Reconciler(
-            channel=wired.channel,
-            state=self.state,
+            channel=wired.listed,
+            state=self.brakes.watched(self.state, since=since),
             bucket=wired.name,
             uploads=self.uploads,
             merges=self.merges,
@@ -181,21 +195,22 @@ class Functions:
             debounce_seconds=self.debounce_seconds,
             owner=OWNER,
             retention_days=self.retention_days,
+            brake_days=self.brake_days,
         )
 
     def _shortened(self, time_left_ms: TimeLeft) -> TimeLeft:
         until = self.clock.ms + self.step_ms
         return lambda: min(time_left_ms(), until - self.clock.ms + RECONCILE_TIME_RESERVE_MS)
 
-
-def _checked(report: Report) -> Report:
-    """Let no failure pass that is not for want of an answer."""
-    for step in report.steps.values():
-        for subdir in step.subdirs:
-            failure = subdir.failure or ""
-            expected = failure.startswith("Unavailable") or subdir.counts.wrong_state
-            assert failure == "" or expected, failure
-    return report
+    def _checked(self, report: Report) -> Report:
+        """Let no failure pass that is not for want of an answer, or for a listing that lies."""
+        expected = ("Unavailable", *["BrokenListing"] * self.listed.has_lied)
+        for step in report.steps.values():
+            for subdir in step.subdirs:
+                failure = subdir.failure or ""
+                right = failure.startswith(expected) or subdir.counts.wrong_state
+                assert failure == "" or right, failure
+        return report
 
 
 EXPECTED = (Unavailable, TooEarly, WrongState)

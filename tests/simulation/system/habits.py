@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from sluice.keys import NOARCH, Subdir
+from tests.simulation.system.packages import FILENAMES
 
 _CHANNELS = (
     (Subdir("team", "linux-64"), Subdir("team", "noarch")),
@@ -120,6 +121,23 @@ class Habits:
     """Administrators, per turn, who change the bucket parameter or restore the bucket."""
     naps: bool = False
     """Whether there are people who work on machines that are put to sleep."""
+    brake_from: int = 50
+    """Packages in an index of which a comparison may not remove more than half."""
+    brake_days: int = 3
+    """For which it waits with that."""
+    lies: float = 0.0
+    """Listings that show a subdir empty or cut short, of those that it is compared by."""
+    days: int = 0
+    """After all that: how often people do some things, and what they ask for comes to its end."""
+    empties: float = 0.0
+    """On each of these days: much of a subdir is deleted or restored, and no event tells."""
+    confirms: float = 0.0
+    """Of what people ask of reconcile: what an earlier report said that waits."""
+
+    @property
+    def brakes(self) -> bool:
+        """Whether anything ever waits here."""
+        return self.brake_from <= len(FILENAMES)
 
     @property
     def with_noarch(self) -> list[Subdir]:
@@ -146,6 +164,8 @@ def with_operators(habits: Habits, rng: Random) -> Habits:
 
 def with_administrators(habits: Habits, rng: Random) -> Habits:
     """The same, in some worlds with changes of the bucket; ``rng`` is drawn from for that alone."""
+    if habits.brakes:
+        return habits
     # More often where there are pins to be lost by it.
     never = (0.0,) if habits.amends else (0.0, 0.0, 0.0)
     return replace(habits, switches=rng.choice((*never, 0.02, 0.1)))
@@ -156,8 +176,38 @@ def with_sleepers(habits: Habits, rng: Random) -> Habits:
 
     Superseded generations are kept for no longer than such a machine sleeps.
     """
-    naps = rng.random() < _NAPS
+    naps = rng.random() < _NAPS and not habits.brakes
     return replace(habits, naps=True, retention_days=1) if naps else habits
+
+
+def with_brakes(habits: Habits, rng: Random) -> Habits:
+    """The same, in some worlds with a brake that few packages set off, and many deletions unheard.
+
+    ``rng`` is drawn from for nothing else.
+    """
+    if rng.random() < 0.75:
+        return habits
+    return replace(
+        habits,
+        subdirs=habits.subdirs[:1],
+        turns=60,
+        days=rng.choice((5, 10)),
+        brake_from=rng.choice((3, 4)),
+        brake_days=1,
+        lies=rng.choice((0.0, 0.1, 0.4)),
+        empties=rng.choice((0.4, 0.8)),
+        confirms=rng.choice((0.0, 0.3)),
+        dropped=rng.choice((0.0, 0.3)),
+        acts=0.2,
+        places=4,
+        favourite=0.0,
+        deletes=rng.choice((0.1, 0.3)),
+        indexed_before=rng.choice((0.0, 0.5)),
+        configures=0.0,
+        reconciles=0.05,
+        jumps=0.03,
+        jump_hours=(1, 6, 13, 25),
+    )
 
 
 def _draw(rng: Random) -> Habits:

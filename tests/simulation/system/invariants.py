@@ -11,6 +11,7 @@ from typing import Any
 from sluice.identity import Identity
 from sluice.keys import PATCH_INSTRUCTIONS, REPODATA, REPODATA_ZST, SHARD_INDEX, SLUICE_TOML, Subdir
 from tests.simulation.system import reading
+from tests.simulation.system.brakes import Brakes
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import DAY, SECOND, Clock
 from tests.simulation.system.configurations import OPTIONAL
@@ -68,8 +69,10 @@ class Invariants:
         *,
         days: int,
         frozen: Sequence[Bucket],
+        brakes: Brakes,
     ) -> None:
         """``days``: for how long a superseded index can be read; ``frozen``: what was restored."""
+        self.brakes = brakes
         self._channel = channel
         self._state = state
         self._clock = clock
@@ -87,9 +90,16 @@ class Invariants:
 
     # --- people ----------------------------------------------------------------------------
 
-    def touched(self, place: Place) -> None:
-        """Somebody has put a package there or taken it away."""
+    def touched(self, place: Place, *, heard: bool = True, restored: bool = False) -> None:
+        """Somebody has put a package there or taken it away.
+
+        ``heard``: an event tells of it.  ``restored``: it is the object that was there before.
+        """
         self._moment += 1
+        if restored:
+            self.brakes.restored(place)
+        else:
+            self.brakes.touched(place, heard=heard)
         self._touched[place] = self._moment
         record = self._now_there(place)
         if record:
@@ -210,6 +220,12 @@ class Invariants:
         elif kind == "heads/":
             assert after, f"{key} is gone"
             self._check_head(self._by_head[key], after.body)
+        elif kind == "brakes/":
+            assert after, f"{key} is gone"
+            self.brakes.in_state(key, after)
+        elif kind == "reconciliations/":
+            assert after, f"{key} is gone"
+            self.brakes.reported(key, after)
         else:
             goes = kind in ("staging/", "notes/") or (kind == "marks/" and self._is_moving(key))
             assert after or goes, f"{key} was deleted"
@@ -256,6 +272,7 @@ class Invariants:
             for key in leaves
             for filename, entry in reading.leaf(state[key].body).items()
         }
+        self.brakes.swapped(subdir, known.entries)
         self._settle(subdir)
 
     def _amended(self, subdir: Subdir) -> None:

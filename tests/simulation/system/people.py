@@ -29,8 +29,11 @@ from tests.simulation.system.configurations import GOOD, INVALID, PATCH_PACKAGES
 from tests.simulation.system.habits import Habits
 from tests.simulation.system.invariants import Invariants
 from tests.simulation.system.packages import CORRUPT, ODD, Place
+from tests.support.memory_store import Stored
 
 _SPOILT = 0.15
+_RESTORES = 0.4
+"""How likely much is restored, and not deleted."""
 _FORMS = ((True, False), (True, True), (False, True))
 """Of another tool's index: whether in one file, and whether in shards."""
 
@@ -58,6 +61,8 @@ class People:
         self._invariants = invariants
         self._notify = notify
         self._bucket = bucket
+        self._deleted: dict[Place, Stored] = {}
+        """What was deleted last with much else."""
         self._places = [
             Place(subdir, name)
             for subdir in habits.subdirs
@@ -81,14 +86,46 @@ class People:
             place = rng.choice(self._places)
         if place.key in self._channel.objects and rng.random() < self._habits.deletes:
             self._channel.remove(place.key)
-            self._invariants.touched(place)
-            self._tell("ObjectRemoved:Delete", place.key, None)
+            heard = self._tell("ObjectRemoved:Delete", place.key, None)
+            self._invariants.touched(place, heard=heard)
             return f"delete {place.key}"
         what, body = self._something_for(place)
         self._channel.upload(place.key, body)
         self._invariants.touched(place)
         self._tell("ObjectCreated:Put", place.key, len(body))
         return f"upload {place.key}: {what}"
+
+    def lose(self, subdir: Subdir) -> str:
+        """Delete or restore much of a subdir, or nothing, and let no event tell of it."""
+        if self._rng.random() >= self._habits.empties:
+            return "nothing is lost"
+        return self._restore(subdir) if self._rng.random() < _RESTORES else self._empty(subdir)
+
+    def _empty(self, subdir: Subdir) -> str:
+        """Delete most packages of a subdir; the events of it are lost."""
+        there = [place for place in self._places if place.subdir == subdir]
+        gone = [
+            one for one in there if one.key in self._channel.objects and self._rng.random() < 0.8
+        ]
+        for place in gone:
+            self._deleted[place] = self._channel.objects[place.key]
+            self._channel.remove(place.key)
+            self._invariants.touched(place, heard=False)
+        self.events_lost = True
+        return f"empty {subdir.prefix}: {[place.filename for place in gone]}"
+
+    def _restore(self, subdir: Subdir) -> str:
+        """Bring deleted packages back as they were, their dates included; no event tells of it."""
+        back = [
+            place
+            for place in self._deleted
+            if place.subdir == subdir and place.key not in self._channel.objects
+        ]
+        for place in back:
+            self._channel.objects[place.key] = self._deleted.pop(place)
+            self._invariants.touched(place, restored=True)
+        self.events_lost = True
+        return f"restore {subdir.prefix}: {[place.filename for place in back]}"
 
     def settle_configurations(self) -> None:
         """Have no configuration left that cannot be used: which one then is in force is chance."""
@@ -124,11 +161,11 @@ class People:
             self._channel.remove(key)
         else:
             self._channel.upload(key, body)
+        name = "ObjectRemoved:Delete" if body is None else "ObjectCreated:Put"
+        heard = self._tell(name, key, None if body is None else len(body))
         package = parse_package_key(key)
         if package:
-            self._invariants.touched(Place(package.subdir, package.filename))
-        name = "ObjectRemoved:Delete" if body is None else "ObjectCreated:Put"
-        self._tell(name, key, None if body is None else len(body))
+            self._invariants.touched(Place(package.subdir, package.filename), heard=heard)
 
     def meddle(self, subdir: Subdir) -> str:
         """Let somebody write over what sluice has published, or delete it; tells what."""
@@ -167,6 +204,8 @@ class People:
             if rng.random() < 0.9:
                 self._channel.upload(place.key, body)
                 self._invariants.touched(place)
+            else:
+                self._invariants.brakes.touched(place, heard=False)
         self.events_lost = True
         with self._invariants.by_others():
             self._write_index(subdir, records, *rng.choice(_FORMS))
@@ -182,18 +221,19 @@ class People:
         variant = rng.randrange(self._habits.variants)
         return f"variant {variant}", packages.good(place.subdir.name, place.filename, variant)
 
-    def _tell(self, name: str, key: str, size: int | None) -> None:
-        """Send events: none, one or several, soon or late, in no order."""
+    def _tell(self, name: str, key: str, size: int | None) -> bool:
+        """Send events: none, one or several, soon or late, in no order; tells whether any."""
         rng, habits = self._rng, self._habits
         if rng.random() < habits.dropped:
             self.events_lost = True
-            return
+            return False
         for _ in range(1 + (rng.random() < habits.duplicated)):
             delay = rng.randrange(2 * SECOND)
             if rng.random() < habits.delayed:
                 delay = rng.randrange(20 * MINUTE)
             event = self._event(name, key, size)
             self._clock.after(delay, partial(self._notify, event))
+        return True
 
     def _event(self, name: str, key: str, size: int | None) -> str:
         described: dict[str, Any] = {"key": quote_plus(key, safe="/")}

@@ -8,12 +8,14 @@ from random import Random
 
 from sluice import extract
 from sluice.reconcile.world import Request
+from tests.simulation.system.brakes import newest_waiting
 from tests.simulation.system.clock import HOUR, MINUTE, SECOND
 from tests.simulation.system.functions import EXPECTED
 from tests.simulation.system.habits import (
     Habits,
     draw,
     with_administrators,
+    with_brakes,
     with_operators,
     with_sleepers,
 )
@@ -61,21 +63,25 @@ def play(seed: int, tell: Tell | None = None) -> None:
     # By dice of their own: the other worlds are as they were before there were operators, and
     # before there were machines that sleep.
     habits = with_operators(draw(rng), Random(f"operators of {seed}"))  # noqa: S311
+    habits = with_brakes(habits, Random(f"brakes of {seed}"))  # noqa: S311
     habits = with_administrators(habits, Random(f"administrators of {seed}"))  # noqa: S311
     naps_rng = Random(f"sleepers of {seed}")  # noqa: S311
     habits = with_sleepers(habits, naps_rng)
+    lies = Random(f"lies of {seed}")  # noqa: S311
     with tuned(habits):
-        _Play(habits, rng, naps_rng, tell).play()
+        _Play(habits, rng, naps_rng, lies, tell).play()
 
 
 class _Play:
     """The course of things in one world."""
 
-    def __init__(self, habits: Habits, rng: Random, naps_rng: Random, tell: Tell | None) -> None:
+    def __init__(
+        self, habits: Habits, rng: Random, naps_rng: Random, lies: Random, tell: Tell | None
+    ) -> None:
         self._habits = habits
         self._rng = rng
         self._tell = tell
-        self._world = world = World(habits, rng, naps_rng)
+        self._world = world = World(habits, rng, naps_rng, lies)
         self._clock = world.clock
         self._people = world.people
         self._invariants = world.invariants
@@ -106,6 +112,8 @@ class _Play:
                 if habits.new_extractor and turn == habits.turns // 2:
                     deploy_new_extractor()
                 self._turn()
+            for _ in range(habits.days):
+                self._day()
             self._people.settle_configurations()
             self._world.leave_in_peace()
             self._come_to_rest()
@@ -182,6 +190,19 @@ class _Play:
                 self._reconcile(_EVERYTHING)
         return hours is not None
 
+    def _day(self) -> None:
+        """Let people do something, all of it be done, and comparisons find what was not heard."""
+        rng = self._rng
+        for _ in range(rng.randrange(1, 2 * self._habits.places)):
+            self._note(self._people.act())
+        self._drain()
+        self._note(self._people.lose(rng.choice(self._habits.subdirs)))
+        for _ in range(rng.randrange(3)):
+            self._reconcile(self._request())
+            for _ in range(rng.randrange(20)):
+                self._turn()
+        self._pass_hours(rng.choice(self._habits.jump_hours))
+
     def _may_amend(self) -> bool:
         working = any(one.name.startswith(_OPERATOR) for one in self._invocations.running)
         return self._has_room and not working
@@ -194,17 +215,23 @@ class _Play:
     def _has_room(self) -> bool:
         return len(self._invocations.running) < _FUNCTIONS_MAX
 
-    def _come_to_rest(self) -> None:
+    def _settle_parameters(self) -> None:
         if self._habits.switches:
             self._drain()  # what was started with other parameters ends first
             self._note("every parameter is right, every channel bound")
             self._world.administrators.settle()
+
+    def _come_to_rest(self) -> None:
+        self._settle_parameters()
         self._drain()
         if not self._world.events_lost and not self._habits.late:
             # A merge that overslept may have written again what a newer one has tidied away.
             self._check("events alone", tidied=not self._habits.oversleeps)
         # Rejects for what could not be read are tried again after most of a day.
         self._pass_hours(25)
+        if self._habits.brakes:  # what waits, and what is found to be missing only now
+            self._reconcile_to_the_end()
+            self._pass_hours(24 * self._habits.brake_days + 1)
         for _ in range(2):
             self._reconcile_to_the_end()
         self._check("reconcile")
@@ -302,7 +329,18 @@ class _Play:
             subdir,
             dry_run=rng.random() < _RARELY,
             re_extract=rng.random() < _RARELY,
+            confirm=self._confirmed(),
         )
+
+    def _confirmed(self) -> str | None:
+        """What the last report said that waits, where somebody wants that done."""
+        confirms = self._habits.confirms
+        if not confirms or self._rng.random() >= confirms:
+            return None
+        digest = newest_waiting(self._world.state)
+        if digest:
+            self._world.brakes.confirm()
+        return digest
 
     def _amend(self) -> None:
         """Have an operator begin with something."""

@@ -11,10 +11,10 @@ from unittest import mock
 
 import zstandard
 
-from sluice import extract, generation, observe, staging, zstd
+from sluice import brake, extract, generation, observe, staging, zstd
 from sluice.package import read
 from sluice.publish import contents, files
-from sluice.reconcile import collect, discover, subdir
+from sluice.reconcile import collect, discover, removals, subdir
 from tests.simulation.system.habits import Habits
 
 # A package is read from its bytes: which requests are made does not depend on what is remembered.
@@ -40,6 +40,8 @@ def tuned(habits: Habits) -> Iterator[None]:
         (files, "TOGETHER_FROM_BYTES", habits.together_from_bytes),
         (contents, "NAMES_AT_ONCE", habits.names_at_once),
         (subdir, "NAMES_AT_ONCE", habits.names_at_once),
+        (removals, "NAMES_AT_ONCE", habits.names_at_once),
+        (brake, "BRAKE_FROM_PACKAGES", habits.brake_from),
         (discover, "KEYS_PER_TICK", habits.names_at_once),
         (collect, "GARBAGE_AT_ONCE_MAX", habits.garbage_at_once),
     ]

@@ -9,6 +9,7 @@ from random import Random
 from sluice.concurrency import in_order
 from sluice.once import Once
 from tests.simulation.system.administrators import Administrators
+from tests.simulation.system.brakes import Brakes
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.buckets import Buckets, Wiring
 from tests.simulation.system.clock import MINUTE, Clock
@@ -16,6 +17,7 @@ from tests.simulation.system.functions import UPLOAD_RECEIVES_MAX, Functions, Ti
 from tests.simulation.system.habits import Habits
 from tests.simulation.system.invariants import Invariants
 from tests.simulation.system.laptops import Laptops
+from tests.simulation.system.lies import LyingListings
 from tests.simulation.system.opener import Opener
 from tests.simulation.system.operators import Operators
 from tests.simulation.system.people import People
@@ -42,8 +44,8 @@ class Source:
 class World:
     """All that acts and is acted on, wired as the template does it, with its timeouts."""
 
-    def __init__(self, habits: Habits, rng: Random, naps_rng: Random) -> None:
-        """``naps_rng``: the dice of machines that sleep."""
+    def __init__(self, habits: Habits, rng: Random, naps_rng: Random, lies: Random) -> None:
+        """``naps_rng``: the dice of machines that sleep; ``lies``: of listings that lie."""
         self.clock = clock = Clock()
         self.channel = Bucket(clock, rng, page_size=habits.page_size)
         self.state = Bucket(clock, rng, page_size=habits.page_size)
@@ -59,9 +61,19 @@ class World:
             delay_seconds=habits.debounce_seconds if habits.queue_delays else 0,
         )
         continuations = Fifo("continuations", clock, rng, visibility_seconds=960, receives_max=5)
-        self.buckets = buckets = Buckets(self.channel, self.state, clock)
+        self.listed = LyingListings(self.channel, lies, habits.with_noarch)
+        self.brakes = Brakes(
+            self.channel,
+            clock,
+            habits.with_noarch,
+            from_packages=habits.brake_from,
+            days=habits.brake_days,
+            lies=habits.lies > 0,
+        )
+        self.buckets = buckets = Buckets(self.channel, self.listed, self.state, clock)
         self.functions = Functions(
             wiring=self._wiring,
+            listed=self.listed,
             state=self.state,
             uploads=self.uploads,
             merges=self.merges,
@@ -71,6 +83,8 @@ class World:
             unique=self._unique,
             debounce_seconds=habits.debounce_seconds,
             retention_days=habits.retention_days,
+            brake_days=habits.brake_days,
+            brakes=self.brakes,
             gather=in_order if habits.reads_ahead else when_asked,
             merge_ms=habits.merge_ms,
             step_ms=habits.step_ms,
@@ -87,6 +101,7 @@ class World:
             habits.with_noarch,
             days=habits.retention_days,
             frozen=buckets.frozen,
+            brakes=self.brakes,
         )
         opener = Opener(
             lambda: buckets.wired,
@@ -127,10 +142,11 @@ class World:
         """Let services be as unpleasant as they may."""
         self.uploads.duplicates = habits.duplicated
         self.channel.late = self.state.late = habits.late
+        self.listed.lies = habits.lies
 
     def leave_in_peace(self) -> None:
         """Let services be as pleasant as can be."""
-        self.uploads.duplicates = self.channel.late = self.state.late = 0.0
+        self.uploads.duplicates = self.channel.late = self.state.late = self.listed.lies = 0.0
 
     def next_due(self) -> int | None:
         """When the next thing happens by itself, or could have; ms."""

@@ -49,6 +49,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
             "OWNER": OWNER,
             "RECONCILE_QUEUE_URL": RECONCILE_QUEUE_URL,
             "RETENTION_DAYS": "7",
+            "BRAKE_DAYS": "3",
             "POWERTOOLS_SERVICE_NAME": "function",
             "POWERTOOLS_METRICS_NAMESPACE": "Sluice",
         }

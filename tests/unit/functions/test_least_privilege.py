@@ -7,7 +7,7 @@ against ``template.yaml``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from hashlib import sha256
@@ -133,7 +133,8 @@ def tell(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     story.merge()
     story.upload(patch_package("1", {"linux-64": {"remove": [kept.filename]}}))
     story.merge()
-    story.upload(conda({**linux, "name": "patched"}))
+    patched = conda({**linux, "name": "patched"})
+    story.upload(patched)
     story.merge()
     story.configure("[index-config]\nwrite-zst = false\nwrite-shards = false\n")
     story.merge()
@@ -156,25 +157,27 @@ def tell(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.s3.delete_object(Bucket=STATE, Key=channel_binding("demo"))
     assert story.reconcile()["counts"]["wrong_state"] == 0
 
-    weeks_later(story, monkeypatch, lost=other, gone=old)
+    weeks_later(story, monkeypatch, lost=other, gone=[old, patched])
 
 
 def weeks_later(
-    story: Story, monkeypatch: pytest.MonkeyPatch, *, lost: Package, gone: Package
+    story: Story, monkeypatch: pytest.MonkeyPatch, *, lost: Package, gone: Sequence[Package]
 ) -> None:
-    """Have garbage collected and lost events made up for, one of an upload, one of a removal."""
+    """Have garbage collected and lost events made up for, of an upload and of removals."""
     stack = story.stack
     # What was taken over is just about to be let go.
     story.age(days=30, bucket=BUCKET)
     story.age(days=30, bucket=STATE)
     story.age(days=-22.5, bucket=STATE, prefix="taken-over/sharded")
+    # Lost events: an upload, removals.
     stack.s3.put_object(Bucket=BUCKET, Key="demo/linux-64/lost-1-0.conda", Body=lost.body)
-    stack.s3.delete_object(Bucket=BUCKET, Key=f"demo/{gone.path}")
+    for package in gone:
+        stack.s3.delete_object(Bucket=BUCKET, Key=f"demo/{package.path}")
     with monkeypatch.context() as patch:  # one subdir per step
         patch.setattr(Context, "get_remaining_time_in_millis", lambda _self: 0)
         found = story.reconcile()
     assert len(found["steps"]) > 1
-    assert found["counts"]["missing"] == found["counts"]["gone"] == 1
+    assert (found["counts"]["missing"], found["counts"]["gone"]) == (1, 2)
     assert found["counts"]["collected"] > 0
     story.age(days=30, bucket=STATE, prefix="taken-over/")
     story.age(days=30, bucket=BUCKET)

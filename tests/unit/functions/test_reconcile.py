@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
 import pytest
+from moto.s3.models import s3_backends
 
+from sluice.brake import digest_of
 from sluice.errors import UnknownEvent
 from tests.support.functions import (
     BACK,
@@ -28,6 +31,7 @@ from tests.support.functions import (
     upload,
     visibility_changes,
 )
+from tests.support.story import ACCOUNT
 
 # Said by powertools on standard error after an invocation that has nothing to count.
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
@@ -90,8 +94,46 @@ def test_a_run_is_told_in_one_line_and_in_metrics(stack: Stack, reconcile: Modul
     assert stack.metrics == {
         "ReconcileRepairs": [1],
         "ReconcileFailures": [0],
+        "RemovalsWaiting": [0],
         "GarbageCollected": [0],
     }
+
+
+def test_removals_that_wait_are_told_and_counted_until_they_are_confirmed(
+    stack: Stack, reconcile: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice.brake.BRAKE_FROM_PACKAGES", 1)
+    upload(stack)
+    # What was uploaded within the second of a confirmation may be another object than was confirmed.
+    s3_backends[ACCOUNT]["aws"].buckets[BUCKET].keys[KEY].last_modified -= timedelta(minutes=1)
+    stack.invoke(reconcile, {})
+    repair(stack, monkeypatch)
+    stack.s3.delete_object(Bucket=BUCKET, Key=KEY)
+    stack.logs.clear()
+    stack.metrics.clear()
+    report = stack.invoke(reconcile, {})
+    (told,) = report["steps"]["1"]["subdirs"]
+    digest = digest_of([PACKAGE.filename])
+    assert told["waiting"] == {
+        "files": 1,
+        "packages": 1,
+        "of": 1,
+        "digest": digest,
+        "since": told["waiting"]["since"],
+        "until": told["waiting"]["since"] + 3 * 86_400_000,
+    }
+    (warning,) = (line for line in stack.logs if line["level"] == "WARNING")
+    assert (warning["message"], warning["channel"], warning["subdir"], warning["waiting"]) == (
+        "removals wait",
+        "demo",
+        "noarch",
+        told["waiting"],
+    )
+    assert stack.metrics["RemovalsWaiting"] == [1]
+    confirmed = stack.invoke(reconcile, {"channel": "demo", "confirm": digest})
+    assert (confirmed["counts"]["removals"], confirmed["counts"]["confirmed"]) == (1, 1)
+    assert stack.metrics["RemovalsWaiting"] == [1, 0]
+    assert stack.keys(STATE, "brakes/") == ["brakes/demo/noarch.json"]
 
 
 def test_a_dry_run_counts_as_no_repair(stack: Stack, reconcile: ModuleType) -> None:
@@ -121,6 +163,7 @@ def test_a_subdir_that_failed_is_told_by_name(stack: Stack, reconcile: ModuleTyp
         ({"channel": "demo", "subdir": "Linux"}, "'Linux' is not the name of a subdir"),
         ({"channel": "demo/"}, "'demo/' must not begin or end with a slash"),
         ([], "Expected `object`, got `array`"),
+        ({"confirm": "yes"}, "'yes' names no removals: give the digest"),
     ],
 )
 def test_a_request_that_is_misspelt_does_nothing_and_says_why(
@@ -198,7 +241,7 @@ def test_only_channels_below_the_prefixes_are_reconciled(
     assert json.loads(message["body"])["key"] == KEY
 
 
-@pytest.mark.parametrize("name", ["OWNER", "RETENTION_DAYS", "RECONCILE_QUEUE_URL"])
+@pytest.mark.parametrize("name", ["OWNER", "RETENTION_DAYS", "BRAKE_DAYS", "RECONCILE_QUEUE_URL"])
 def test_without_its_environment_it_fails_naming_the_variable(
     stack: Stack, reconcile: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

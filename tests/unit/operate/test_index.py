@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from sluice import staging
+from sluice.catalog.commit import read_head
 from sluice.keys import REPODATA, SLUICE_TOML
 from sluice.operate import folders
 from sluice.operate import index as index_module
@@ -218,7 +219,11 @@ def test_what_was_read_is_committed_on_the_way_and_published_at_the_end(
     seen: list[bool] = []
 
     def look(operation: str, key: str) -> None:
-        if operation == "PutObject" and key == LINUX.head:
+        if (
+            operation == "PutObject"
+            and key == LINUX.head
+            and read_head(world.state, LINUX).head.tree
+        ):
             seen.append(LINUX.public(REPODATA) in world.public.objects)
 
     world.state.after = look

@@ -67,10 +67,10 @@ def test_a_file_is_missing_changed_or_gone() -> None:
         "pinned": pin(),
     }
     assert list(compare(there, known, NOW)) == [
-        Difference(Kind.GONE, "gone", None),
-        Difference(Kind.MISSING, "new", 1),
-        Difference(Kind.CHANGED, "other", 1),
-        Difference(Kind.GONE, "pinned", None),
+        Difference(Kind.GONE, "gone", None, known["gone"]),
+        Difference(Kind.MISSING, "new", 1, None),
+        Difference(Kind.CHANGED, "other", 1, known["other"]),
+        Difference(Kind.GONE, "pinned", None, known["pinned"]),
     ]
 
 
@@ -111,7 +111,7 @@ def test_a_verdict_is_passed_again_by_a_newer_extractor_or_when_asked(
     entry: Entry, *, by_itself: bool, when_asked: bool
 ) -> None:
     there = {A: identity_of()}
-    outdated = [Difference(Kind.OUTDATED, A, 0)]
+    outdated = [Difference(Kind.OUTDATED, A, 0, entry)]
     assert list(compare(there, {A: entry}, NOW)) == outdated * by_itself
     assert list(compare(there, {A: entry}, AGAIN)) == outdated * when_asked
 
@@ -119,7 +119,9 @@ def test_a_verdict_is_passed_again_by_a_newer_extractor_or_when_asked(
 def test_a_pin_on_a_file_that_is_not_there_is_no_difference_until_it_comes() -> None:
     known = {A: pin(there=False)}
     assert list(compare({}, known, NOW)) == []
-    assert list(compare({A: identity_of()}, known, NOW)) == [Difference(Kind.CHANGED, A, 0)]
+    assert list(compare({A: identity_of()}, known, NOW)) == [
+        Difference(Kind.CHANGED, A, 0, known[A])
+    ]
 
 
 def test_what_was_kept_of_another_index_is_no_difference_wherever_its_file_is() -> None:

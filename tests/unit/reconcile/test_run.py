@@ -15,7 +15,7 @@ from sluice.limits import (
     RECONCILE_TIME_RESERVE_MS,
     SUBDIRS_TOLD_MAX,
 )
-from sluice.reconcile import discover, subdir
+from sluice.reconcile import discover, removals, subdir
 from sluice.reconcile.cursor import Cursor, Phase, Unfinished
 from sluice.reconcile.report import Counts, Report, StepReport, SubdirReport
 from sluice.reconcile.run import Request, parse_request, start
@@ -245,6 +245,7 @@ def test_a_step_is_sent_for_with_where_it_begins_and_an_id_of_its_own(repairs: R
             "dry_run": False,
             "re_extract": True,
             "adopt": False,
+            "confirm": None,
         },
         "cursor": {"unfinished": [], "phase": "packages", "after": "a/linux-640"},
         "format": 1,
@@ -280,7 +281,7 @@ def test_a_step_that_runs_out_of_time_in_a_subdir_continues_exactly_where_it_sto
 def test_removals_of_a_subdir_that_is_not_finished_are_merged_all_the_same(
     repairs: Repairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subdir, "NAMES_AT_ONCE", 1)
+    monkeypatch.setattr(removals, "NAMES_AT_ONCE", 1)
     world = repairs.world
     for filename in (A, B):
         world.add(filename)

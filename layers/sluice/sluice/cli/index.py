@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sluice.cli import words
+from sluice.cli import brake, words
 from sluice.cli.bars import bars
 from sluice.cli.exits import Exit
 from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.cli.output import table
 from sluice.operate import index as operate
+from sluice.operate.address import Address
+from sluice.operate.channel import Channel
 from sluice.operate.indexed import IndexReport, SubdirIndexed
 from sluice.operate.readers import best_readers
 
 
-def index(
+def index(  # noqa: PLR0913 - each is an option of the command line
     channel: str,
     /,
     *,
@@ -27,13 +31,16 @@ def index(
     re_extract: Annotated[bool, FLAG] = False,
     adopt: Annotated[bool, FLAG] = False,
     distrust_uploaders: Annotated[bool, FLAG] = False,
+    confirm: str | None = None,
+    brake_days: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
     processes: int | None = None,
     options: Options = DEFAULTS,
 ) -> Exit:
     """Index a channel from here, without a stack: read, merge, publish and collect garbage.
 
     For every S3 that does conditional writes. May be interrupted and called again, and may run
-    beside a stack on the same state, or twice. Exits with 3 where a part of it failed.
+    beside a stack on the same state, or twice. Exits with 3 where a part of it failed, and with 1
+    where removals wait.
 
     Parameters
     ----------
@@ -47,6 +54,11 @@ def index(
         Take over what is published from another state.
     distrust_uploaders
         Read packages whole instead of believing the digests that rattler-build stores with them.
+    confirm
+        Carry out now the removals that wait under this digest, which an earlier call has told.
+    brake_days
+        For how many days the removal of most of an index waits, unless it is confirmed; 0: it does
+        not wait. Left out: BrakeDays of the stack, or 3.
     processes
         That read packages, where there are thousands. Left out: one for each core.
     """
@@ -60,7 +72,10 @@ def index(
         subdirs=subdir or None,
         re_extract=re_extract,
         adopt=adopt,
+        confirm=confirm,
     )
+    if brake_days is not None:
+        settings = replace(settings, brake_days=brake_days)
     if distrust_uploaders:
         settings = replace(settings, trust_uploader_digests=False)
     readers = best_readers(
@@ -71,11 +86,17 @@ def index(
     )
     with bars(options.output) as shown:
         report = operate.index(opened, settings, readers=readers, progress=shown)
-    options.output.tell(report, render)
-    return Exit.FAILED if report.failures else Exit.FINE
+    options.output.tell(report, partial(render, channel=opened, options=options))
+    if report.failures:
+        return Exit.FAILED
+    return Exit.DIFFERENT if report.waiting or _confirms_nothing(report) else Exit.FINE
 
 
-def render(report: IndexReport) -> RenderableType:
+def _confirms_nothing(report: IndexReport) -> bool:
+    return report.confirm is not None and not report.confirmed
+
+
+def render(report: IndexReport, *, channel: Channel, options: Options) -> RenderableType:
     """Show what a run did."""
     told = f"{words.number(report.packages)} packages, {words.number(report.read)} of them read."
     parts: list[RenderableType] = [Text(told)]
@@ -94,6 +115,13 @@ def render(report: IndexReport) -> RenderableType:
         Text(f"{words.cell(one.object)}: {words.cell(one.reason)}", style="red")
         for one in report.failures
     ]
+    address = str(Address(channel.bucket, channel.name))
+    for one in report.waiting:
+        if one.waiting:
+            command = options.command("index", address, "--confirm", one.waiting.digest)
+            parts += brake.waiting(one.subdir, one.waiting, command)
+    if report.confirm is not None and _confirms_nothing(report):
+        parts.append(brake.nothing_confirmed(report.confirm))
     return Group(*parts)
 
 

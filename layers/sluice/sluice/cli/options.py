@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
@@ -86,6 +87,20 @@ class Options:
     def channel_or_subdir(self, address: str) -> tuple[Channel, Subdir | None]:
         """Open what is at an address: a subdir where there is one, else a channel."""
         return self.opener.channel_or_subdir(Address.parse(address))
+
+    def command(self, *arguments: str) -> str:
+        """Another call of the command line, for the same place, as a shell takes it."""
+        named = {
+            "--stack": self.stack,
+            "--state": self.state,
+            "--endpoint-url": self.endpoint_url,
+            "--region": self.region,
+            "--profile": self.profile,
+        }
+        given = [word for name, value in named.items() if value for word in (name, value)]
+        if self.path_style is not None:
+            given.append("--path-style" if self.path_style else "--no-path-style")
+        return shlex.join(["sluice", *arguments, *given])
 
     @cached_property
     def opener(self) -> Opener:

@@ -9,15 +9,16 @@ from typing import Annotated
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sluice.cli import words
+from sluice.cli import brake, words
 from sluice.cli.exits import Exit
 from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.cli.output import table
+from sluice.operate.address import Address
 from sluice.operate.reconciling import reconcile_channel
 from sluice.reconcile.report import Counts, Report, SubdirReport
 
 _LOOK_SECONDS = 2.0
-_TOLD = ("missing", "changed", "gone", "outdated", "behind", "fed", "removals", "merges")
+_TOLD = ("missing", "changed", "gone", "outdated", "behind", "fed", "removals", "waiting", "merges")
 
 
 def reconcile(
@@ -27,6 +28,7 @@ def reconcile(
     dry_run: Annotated[bool, FLAG] = False,
     re_extract: Annotated[bool, FLAG] = False,
     adopt: Annotated[bool, FLAG] = False,
+    confirm: str | None = None,
     options: Options = DEFAULTS,
 ) -> Exit:
     """Have the stack compare a channel with its catalog and repair what differs; wait for the end.
@@ -44,6 +46,8 @@ def reconcile(
         Read every reject again, too.
     adopt
         Take over what another stack publishes there.
+    confirm
+        Carry out now the removals that wait under this digest, which an earlier call has told.
     """
     opened, subdir = options.channel_or_subdir(channel)
     with options.output.busy("reconciling") as say:
@@ -53,12 +57,19 @@ def reconcile(
             dry_run=dry_run,
             re_extract=re_extract,
             adopt=adopt,
+            confirm=confirm,
             wait=partial(time.sleep, _LOOK_SECONDS),
             on_progress=lambda so_far: say(_progress(so_far)),
         )
-    options.output.tell(report, _render)
+    options.output.tell(report, partial(_render, bucket=opened.bucket, options=options))
     counts = report.counts
-    amiss = counts.repairs or counts.failed or counts.foreign_owner or counts.wrong_state
+    amiss = (
+        counts.repairs
+        or counts.failed
+        or counts.foreign_owner
+        or counts.wrong_state
+        or _confirms_nothing(report)
+    )
     return Exit.DIFFERENT if amiss else Exit.FINE
 
 
@@ -70,7 +81,11 @@ def _progress(report: Report) -> str:
     )
 
 
-def _render(report: Report) -> RenderableType:
+def _confirms_nothing(report: Report) -> bool:
+    return report.request.confirm is not None and not report.counts.confirmed
+
+
+def _render(report: Report, *, bucket: str, options: Options) -> RenderableType:
     subdirs = [one for step in report.steps.values() for one in step.subdirs]
     would = " (dry run: nothing was done)" if report.request.dry_run else ""
     counts = report.counts
@@ -90,6 +105,13 @@ def _render(report: Report) -> RenderableType:
         for one in subdirs
         if one.failure is not None
     ]
+    for one in subdirs:
+        if one.waiting:
+            address = str(Address(bucket, _name(one)))
+            command = options.command("reconcile", address, "--confirm", one.waiting.digest)
+            parts += brake.waiting(_name(one), one.waiting, command)
+    if report.request.confirm is not None and _confirms_nothing(report):
+        parts.append(brake.nothing_confirmed(report.request.confirm))
     return Group(*parts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -16,6 +17,7 @@ from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.cli.output import table
 from sluice.operate import index as indexing
 from sluice.operate import verify as operate
+from sluice.operate.channel import Channel
 from sluice.operate.indexed import IndexReport
 from sluice.operate.readers import best_readers
 from sluice.operate.repair import repair as mend
@@ -63,14 +65,16 @@ def verify(
             readers = best_readers(options.opener.aws, opened)
             repaired = mend(opened, found.findings, settings, readers=readers, progress=shown)
             left = operate.verify(opened, deep=deep, progress=shown)
-    options.output.tell(Verified(found=found, repaired=repaired, left=left), _render)
+    answer = Verified(found=found, repaired=repaired, left=left)
+    options.output.tell(answer, partial(_render, channel=opened, options=options))
     return Exit.FINE if found.healthy else Exit.DIFFERENT
 
 
-def _render(answer: Verified) -> RenderableType:
+def _render(answer: Verified, *, channel: Channel, options: Options) -> RenderableType:
     parts = [*_parts(answer.found)]
     if answer.repaired and answer.left:
-        parts += [Text("\nRepaired:"), index.render(answer.repaired), Text("\nAfter that:")]
+        repaired = index.render(answer.repaired, channel=channel, options=options)
+        parts += [Text("\nRepaired:"), repaired, Text("\nAfter that:")]
         parts += _parts(answer.left)
     return Group(*parts)
 

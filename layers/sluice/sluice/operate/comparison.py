@@ -41,6 +41,8 @@ class Comparison:
     retention_days: int
     re_extract: bool
     adopt: bool
+    brake_days: int
+    confirm: str | None
     on_listed: Callable[[Listing], None]
     """Is told of each listing, by any thread."""
 
@@ -82,10 +84,22 @@ class Comparison:
             owner=self.channel.owner or "",
             retention_days=self.retention_days,
             defaults=self.channel.defaults,
+            brake_days=self.brake_days,
         )
-        request = Request(channel=subdir.channel, re_extract=self.re_extract, adopt=self.adopt)
+        request = Request(
+            channel=subdir.channel,
+            re_extract=self.re_extract,
+            adopt=self.adopt,
+            confirm=self.confirm,
+        )
         return reconcile(
-            world, request, Unfinished(subdir), listing, time_left_ms=plenty, collects=False
+            world,
+            request,
+            Unfinished(subdir),
+            listing,
+            time_left_ms=plenty,
+            run="",  # of one step, which has nothing to hand on
+            collects=False,
         )
 
     def _list(self, subdir: Subdir, state: Foreseen, stored: StoredObject | None) -> Listing:

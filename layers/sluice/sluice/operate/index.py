@@ -19,10 +19,11 @@ from itertools import chain
 from threading import Lock
 
 from sluice import debounce, headers
+from sluice.brake import check_digest
 from sluice.channelwide import request as channel_request
 from sluice.channelwide.merging import merge_channel
 from sluice.debounce import DEBOUNCE_SECONDS_MIN, MergeRequest
-from sluice.errors import SluiceError, Unavailable
+from sluice.errors import Misused, SluiceError, Unavailable
 from sluice.extract import Extractor, extract
 from sluice.keys import (
     PackageKey,
@@ -32,6 +33,7 @@ from sluice.keys import (
     state_folder,
 )
 from sluice.limits import (
+    BRAKE_DAYS,
     INDEX_COMMIT_RECORDS_MAX,
     INDEX_COMMIT_SECONDS,
     INDEX_MAX_AGE_SECONDS,
@@ -75,6 +77,10 @@ class Options:
     """How long clients may keep an index file."""
     retention_days: int = 7
     """For how long after its successor was published a generation can still be read."""
+    brake_days: int = BRAKE_DAYS
+    """For which the removal of most of an index waits (``brake``); 0: for none."""
+    confirm: str | None = None
+    """The digest of removals that wait and are to be carried out now."""
     collects: bool = True
     """Delete what nobody can ask for any more."""
     subdirs_at_once: int = INDEX_SUBDIRS_AT_ONCE
@@ -92,6 +98,8 @@ def options_of(stack: Stack | None) -> Options:
         trust_uploader_digests=stack.parameter("TrustUploaderDigests") == "true",
         max_age_seconds=int(stack.parameter("IndexCacheMaxAge")),
         retention_days=int(stack.parameter("RetentionDays")),
+        # A stack of before there was a brake has no such parameter.
+        brake_days=int(stack.parameters.get("BrakeDays", BRAKE_DAYS)),
     )
 
 
@@ -107,12 +115,15 @@ def index(
     ``readers``: how packages are read; in threads by default.  May be killed at any point and run
     again, also while it still runs.  What concerns one package or one subdir alone is in the
     report.  Raises ``Unsupported`` where the S3 cannot be used, ``Unavailable`` where it does not
-    answer, ``Corrupt`` and ``TooNew`` where the catalog cannot be read.
+    answer, ``Corrupt`` and ``TooNew`` where the catalog cannot be read, and ``Misused`` where what
+    is to be confirmed is not named by a digest.
 
     >>> report = index(channel)
     >>> report.packages, report.read, report.failures
     (2, 0, [])
     """
+    if wrong := check_digest(options.confirm):
+        raise Misused(wrong)
     return _Run(channel, options, readers, progress).run()
 
 
@@ -146,6 +157,7 @@ class _Run:
             debounce_seconds=self._debounce_seconds,
             defaults=channel.defaults,
             batch_records=INDEX_COMMIT_RECORDS_MAX,
+            brake_days=options.brake_days,
         )
         self._comparison = Comparison(
             channel=channel,
@@ -157,9 +169,11 @@ class _Run:
             retention_days=options.retention_days,
             re_extract=options.re_extract,
             adopt=options.adopt,
+            brake_days=options.brake_days,
+            confirm=options.confirm,
             on_listed=self._take_listing,
         )
-        self._report = IndexReport()
+        self._report = IndexReport(confirm=options.confirm)
         self._subdirs: dict[str, SubdirIndexed] = {}
         self._lock = Lock()
         self._staged: Counter[Subdir] = Counter()
@@ -305,6 +319,7 @@ class _Run:
         about.removed += len(done.difference.removed)
         about.rejected += len(done.difference.rejected)
         about.taken_over += done.taken_over
+        about.waiting = done.waiting or about.waiting
         about.files_written += done.files_written
 
     def _merge_channel(self, name: str) -> None:
@@ -316,6 +331,9 @@ class _Run:
             self._report.failures.append(Failure(object=report.subdir, reason=report.failure))
         if report.counts.collected:
             self._about(report.subdir).collected += report.counts.collected
+        if report.waiting:
+            self._about(report.subdir).waiting = report.waiting
+        self._report.confirmed += report.counts.confirmed
 
     def _about(self, subdir: str) -> SubdirIndexed:
         return self._subdirs.setdefault(subdir, SubdirIndexed(subdir=subdir))

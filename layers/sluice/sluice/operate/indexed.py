@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from sluice.brake import Waiting
+
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """Something that could not be done; the next run tries again."""
@@ -28,6 +30,8 @@ class SubdirIndexed(msgspec.Struct, kw_only=True):
     files_written: int = 0
     collected: int = 0
     """Objects that were garbage."""
+    waiting: Waiting | None = None
+    """Removals that wait for some days, or for a person who confirms them."""
 
 
 class IndexReport(msgspec.Struct, kw_only=True):
@@ -41,3 +45,12 @@ class IndexReport(msgspec.Struct, kw_only=True):
     """Those of which there is anything to tell."""
     channel_files_written: int = 0
     failures: list[Failure] = msgspec.field(default_factory=list)
+    confirm: str | None = None
+    """The digest of removals that was to be carried out."""
+    confirmed: int = 0
+    """Subdirs that had removals of that digest."""
+
+    @property
+    def waiting(self) -> list[SubdirIndexed]:
+        """The subdirs in which removals wait."""
+        return [one for one in self.subdirs if one.waiting]

@@ -19,20 +19,22 @@ from sluice.reconcile import report as reports
 from sluice.reconcile.report import Report
 
 
-def reconcile_channel(
+def reconcile_channel(  # noqa: PLR0913 - each is a key of the request
     channel: Channel,
     subdir: str | None = None,
     *,
     dry_run: bool = False,
     re_extract: bool = False,
     adopt: bool = False,
+    confirm: str | None = None,
     wait: Callable[[], None],
     on_progress: Callable[[Report], None] = lambda _report: None,
 ) -> Report:
     """Start a run over a channel, or one subdir of it, and return its report when it has ended.
 
     ``dry_run``: only say what would be done.  ``re_extract``: read every reject again.  ``adopt``:
-    take over what another stack publishes.  ``wait`` is called between looks at the report, and
+    take over what another stack publishes.  ``confirm``: the digest of removals that wait, to be
+    carried out now.  ``wait`` is called between looks at the report, and
     ``on_progress`` with each report that says more than the one before.
 
     What the run asks for, uploads that are read again and merges, goes on when it has ended.
@@ -45,6 +47,8 @@ def reconcile_channel(
     request: dict[str, Any] = {"channel": channel.name}
     if subdir is not None:
         request["subdir"] = subdir
+    if confirm is not None:
+        request["confirm"] = confirm
     flags = {"dry_run": dry_run, "re_extract": re_extract, "adopt": adopt}
     report = _start(channel.stack, {**request, **{name: True for name in flags if flags[name]}})
     quiet_since = channel.clock()

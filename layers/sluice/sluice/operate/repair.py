@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 
 import msgspec
 
 from sluice import foreign, headers
+from sluice.absence import look_at
 from sluice.base import Base, base_of, read_base, unpatch
 from sluice.catalog import leaf as leaves
 from sluice.catalog import render
@@ -31,7 +33,7 @@ from sluice.catalog.leaf import NOT_EXTRACTED
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node, Tree
 from sluice.channelwide.merging import ChannelMerger, merge_channel
-from sluice.errors import Corrupt, Unavailable
+from sluice.errors import BrokenListing, Corrupt, Unavailable
 from sluice.foreign import ForeignIndex
 from sluice.generation import GenerationWriter
 from sluice.identity import Identity
@@ -74,7 +76,7 @@ def repair(
         by_subdir.setdefault(one.subdir, []).append(one)
     for name, of in by_subdir.items():
         if name is not None:
-            _mend_catalog(channel, channel.subdir(name), of)
+            _mend_catalog(channel, channel.subdir(name), of, options.brake_days)
     wrong = [one.object for one in findings if one.kind is Kind.PACKAGE_WRONG]
     report = index(
         channel, replace(options, again=frozenset(wrong)), readers=readers, progress=progress
@@ -88,10 +90,13 @@ def repair(
     return report
 
 
-def _mend_catalog(channel: Channel, subdir: Subdir, findings: Sequence[Finding]) -> None:
+def _mend_catalog(
+    channel: Channel, subdir: Subdir, findings: Sequence[Finding], brake_days: int
+) -> None:
     if any(one.kind in _BEGINS_ANEW for one in findings):
         # The next commit is a first one, which takes over the index that is there.  Marks first:
-        # they are of a history that goes on from elsewhere.
+        # they are of a history that goes on from elsewhere.  With them end the days for which
+        # removals have been waiting.  What was removed lately stays counted (``brake``).
         channel.state.delete([subdir.marks])
         channel.state.delete([subdir.head])
         return
@@ -103,7 +108,14 @@ def _mend_catalog(channel: Channel, subdir: Subdir, findings: Sequence[Finding])
     doubted = {one.object for one in findings if one.kind is Kind.PACKAGE_WRONG}
     anew |= {one.name for one in findings if one.kind is Kind.PACKAGE_WRONG} - lost
     if lost or anew:
-        _commit_anew(channel, subdir, lost=_named(lost), anew=_named(anew), doubted=doubted)
+        _commit_anew(
+            channel,
+            subdir,
+            lost=_named(lost),
+            anew=_named(anew),
+            doubted=doubted,
+            brake_days=brake_days,
+        )
 
 
 def _named(names: Collection[str | None]) -> frozenset[str]:
@@ -140,6 +152,7 @@ def _commit_anew(
     lost: Collection[str],
     anew: Collection[str],
     doubted: Collection[str],
+    brake_days: int,
 ) -> None:
     """Commit names again: ``lost`` from what is published of them, ``anew`` as they are.
 
@@ -154,8 +167,9 @@ def _commit_anew(
             catalog = CatalogReader(channel.state, subdir, channel.gather)
             parent = catalog.tree(version.head.tree)
             rules = catalog.rules(parent)
-            patched = rules.instructions is not None
-            base = _published(channel, subdir, parent, lost, patched=patched)
+            base = _published(channel, subdir, parent, lost, brake_days)
+            if rules.instructions is not None:
+                base = unpatch(base, channel.public, subdir)
             for name in lost:
                 if node := parent.names.get(name):
                     catalog.remember_entries(node, {})
@@ -194,22 +208,32 @@ def _commit_anew(
 
 
 def _published(
-    channel: Channel, subdir: Subdir, parent: Tree, names: Collection[str], *, patched: bool
+    channel: Channel, subdir: Subdir, parent: Tree, names: Collection[str], brake_days: int
 ) -> Base:
-    """What clients are told of some names: by their shards, or by the whole index without them."""
+    """What clients are told of some names: by their shards, or by the whole index without them.
+
+    Raises ``BrokenListing``: a name whose packages are only not listed must not be lost.
+    """
     nodes = [(name, parent.names[name]) for name in sorted(names) if name in parent.names]
     found = [_read_shard(channel, subdir, node) for _, node in nodes]
     try:
         if None in found:
-            whole = read_base(channel.public, subdir, channel.gather)
+            whole = read_base(channel.public, subdir, channel.gather, brake_days)
             known = {name: whole.names[name] for name, _ in nodes if name in whole.names}
-            base = replace(whole, names=known, info={}, shard_index=None)
-        else:
-            shards = foreign.merged([one for one in found if one], {})
-            base = base_of(shards, _list_files(channel, subdir, [name for name, _ in nodes]))
+            return replace(whole, names=known, info={}, shard_index=None)
+        list_files = partial(_list_files, channel, subdir, [name for name, _ in nodes])
+        return base_of(
+            foreign.merged([one for one in found if one], {}),
+            list_files(),
+            look=partial(look_at, channel.public, subdir, channel.gather),
+            list_again=list_files,
+            what=subdir.prefix,
+            brake_days=brake_days,
+        )
+    except BrokenListing:
+        raise
     except Corrupt:  # it is damaged, too
         return Base()
-    return unpatch(base, channel.public, subdir) if patched else base
 
 
 def _read_shard(channel: Channel, subdir: Subdir, node: Node) -> ForeignIndex | None:

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from enum import Enum
 
 from sluice import extract
-from sluice.catalog.leaf import NOT_EXTRACTED, Entries, Entry, Kept, Pin, Reject, listing_digest
+from sluice.catalog.leaf import (
+    NOT_EXTRACTED,
+    Entries,
+    Entry,
+    Kept,
+    Pin,
+    Reject,
+    listing_digest,
+)
 from sluice.catalog.tree import Tree
 from sluice.identity import Identity
 from sluice.limits import PROVISIONAL_REJECT_HOURS
@@ -41,6 +49,8 @@ class Difference:
     filename: str
     size: int | None
     """Bytes; ``None`` where it is gone."""
+    entry: Entry | None
+    """What the catalog knows of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +87,11 @@ def compare(
 ) -> Iterator[Difference]:
     """Tell the differences about the files of one package name, in order."""
     for filename in sorted(there.keys() | entries.keys()):
-        found = there.get(filename)
-        kind = _kind(found, entries.get(filename), criteria)
+        found, entry = there.get(filename), entries.get(filename)
+        kind = _kind(found, entry, criteria)
         if kind:
-            yield Difference(kind, filename, found.size if found else None)
+            size = found.size if found else None
+            yield Difference(kind, filename, size, entry)
 
 
 def _suspicious(name: str, listing: Listing, tree: Tree, criteria: Criteria) -> bool:

@@ -26,6 +26,10 @@ class Unfinished(msgspec.Struct, frozen=True):
     subdir: Subdir
     name: str | None = None
     """The last package name that was dealt with; ``None``: the subdir is yet to be begun."""
+    compared: bool = False
+    """Whether all names were, and what is missing was decided on."""
+    staged: str | None = None
+    """The last file whose removal was staged, where the removals of others are still to be."""
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):

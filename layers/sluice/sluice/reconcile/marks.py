@@ -8,15 +8,17 @@ lies what saves requests (``memory``), of which the same is true.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from sluice import headers
 from sluice.catalog.codec import FORMAT, unpack_json
+from sluice.errors import Unavailable
 from sluice.keys import Subdir
-from sluice.limits import MARKS_MAX
+from sluice.limits import MARKS_MAX, WRITE_ATTEMPTS_MAX
 from sluice.reconcile.memory import Memory
 from sluice.store import ETag, ObjectStore
 
@@ -42,6 +44,10 @@ class Marks(msgspec.Struct, frozen=True, kw_only=True):
     """What was swept to the end; until this changes there is nothing to collect."""
     memory: Memory = msgspec.field(default_factory=Memory)
     """Nothing is concluded from it about garbage: it is kept here to cost no request of its own."""
+    waiting: str | UnsetType = UNSET
+    """Names a time in which removals wait (``brake``); absent where none do.  It is kept here for
+    the same reason: the comparison that ends that time finds nothing missing, and reads no more
+    than this."""
     format: int = FORMAT
 
     def seen(self, mark: Mark) -> Marks:
@@ -52,7 +58,7 @@ class Marks(msgspec.Struct, frozen=True, kw_only=True):
         if last and last.generation >= mark.generation:
             # Somebody has put an old head back.  What was superseded is live again, and nothing
             # that was said of it counts any more.
-            return Marks(marks=[mark], memory=self.memory)
+            return Marks(marks=[mark], memory=self.memory, waiting=self.waiting)
         return msgspec.structs.replace(self, marks=_thinned([*self.marks, mark]))
 
     def newest(self, *, published_before_ms: int) -> Mark | None:
@@ -104,6 +110,43 @@ def write_marks(
     """Replace the marks; ``None`` where somebody else may have done so."""
     body = msgspec.json.encode(marks)
     return state.put_if(subdir.marks, body, headers.PRIVATE_JSON, expected=expected)
+
+
+def begin_waiting(
+    state: ObjectStore, subdir: Subdir, stored: StoredMarks, *, name: str
+) -> StoredMarks:
+    """Have the marks name a time of waiting, this one where they name none yet.
+
+    Raises ``Unavailable``, ``Corrupt`` and ``TooNew``.
+    """
+    return _rewrite(
+        state,
+        subdir,
+        stored,
+        lambda marks: marks if marks.waiting else msgspec.structs.replace(marks, waiting=name),
+    )
+
+
+def end_waiting(state: ObjectStore, subdir: Subdir, stored: StoredMarks) -> StoredMarks:
+    """Have the marks name no time of waiting; raises what ``begin_waiting`` raises."""
+    return _rewrite(
+        state, subdir, stored, lambda marks: msgspec.structs.replace(marks, waiting=UNSET)
+    )
+
+
+def _rewrite(
+    state: ObjectStore, subdir: Subdir, stored: StoredMarks, change: Callable[[Marks], Marks]
+) -> StoredMarks:
+    """Write what ``change`` makes of the marks, of those of somebody faster if need be."""
+    for _ in range(WRITE_ATTEMPTS_MAX):
+        changed = change(stored.marks)
+        if changed == stored.marks:
+            return stored
+        etag = write_marks(state, subdir, changed, expected=stored.etag)
+        if etag:
+            return StoredMarks(changed, etag)
+        stored = read_marks(state, subdir)  # which tells as well whether it has landed
+    raise Unavailable(f"{subdir.marks} was written by others {WRITE_ATTEMPTS_MAX} times")
 
 
 def _thinned(marks: Sequence[Mark]) -> list[Mark]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from sluice.brake import Waiting
 from sluice.catalog.codec import unpack_json
 from sluice.limits import EXAMPLES_TOLD_MAX, FILENAME_CHARS_MAX, SUBDIRS_TOLD_MAX
 from sluice.reconcile.cursor import Cursor
@@ -32,6 +33,10 @@ class Counts(msgspec.Struct, kw_only=True):
     """Packages that extract was asked to look at."""
     removals: int = 0
     """Removals that were staged."""
+    waiting: int = 0
+    """Removals that wait for some days, or for a person (``brake``)."""
+    confirmed: int = 0
+    """Subdirs in which the removals are those that the request confirms."""
     merges: int = 0
     """Merges that were asked for."""
     behind: int = 0
@@ -65,6 +70,8 @@ class SubdirReport(msgspec.Struct, kw_only=True):
     counts: Counts = msgspec.field(default_factory=Counts)
     examples: dict[str, list[str]] = msgspec.field(default_factory=dict)
     """Some filenames, by the count that they are in."""
+    waiting: Waiting | None = None
+    """The removals that wait."""
     failure: str | None = None
 
     def note(self, kind: str, filenames: Iterable[str]) -> None:

@@ -14,6 +14,7 @@ from hashlib import sha256
 import msgspec
 
 from sluice import headers, keys
+from sluice.brake import check_digest
 from sluice.errors import TooNew, UnknownEvent
 from sluice.fifo import message_body
 from sluice.keys import Subdir, is_subdir
@@ -52,6 +53,7 @@ class _Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
     re_extract: bool = False
     adopt: bool = False
+    confirm: str | None = None
 
 
 def parse_request(payload: object) -> Request:
@@ -66,6 +68,8 @@ def parse_request(payload: object) -> Request:
         raise UnknownEvent(f"{wish.subdir!r} is not the name of a subdir")
     if wish.channel is not None and wish.channel != wish.channel.strip("/"):
         raise UnknownEvent(f"the channel {wish.channel!r} must not begin or end with a slash")
+    if wrong := check_digest(wish.confirm):
+        raise UnknownEvent(wrong)
     return Request(**msgspec.structs.asdict(wish))
 
 
@@ -125,7 +129,9 @@ def _work(world: Reconciler, message: _Message, time_left_ms: Callable[[], int])
     cursor = message.cursor
 
     def deal_with(begin: Unfinished, listing: Listing | None) -> Unfinished | None:
-        part = reconcile(world, message.request, begin, listing, time_left_ms=time_left_ms)
+        part = reconcile(
+            world, message.request, begin, listing, time_left_ms=time_left_ms, run=message.run
+        )
         step.take(part.report)
         return part.rest
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from sluice import debounce, events, extract, staging
+from sluice import debounce, events
 from sluice.bucket_check import BucketCheck
 from sluice.catalog.commit import HeadVersion, read_head, unless_overtaken
 from sluice.catalog.reader import CatalogReader
@@ -30,9 +30,9 @@ from sluice.reconcile.listing import Listing, list_subdir
 from sluice.reconcile.looks import Looks
 from sluice.reconcile.marks import StoredMarks, read_marks
 from sluice.reconcile.memory import Memory
+from sluice.reconcile.removals import Removals
 from sluice.reconcile.report import SubdirReport
 from sluice.reconcile.world import Reconciler, Request
-from sluice.staging import Removed
 from sluice.store import nothing
 
 _FIRST_NAME = ""
@@ -57,17 +57,20 @@ def reconcile(
     listing: Listing | None,
     *,
     time_left_ms: Callable[[], int],
+    run: str,
     collects: bool = True,
 ) -> Part:
     """Compare and repair a subdir as far as time allows, from where ``begin`` says.
 
     ``listing``: where its packages have just been listed.  ``collects``: whether to delete the
-    garbage as well, or leave it to the caller, to whom other things may be more urgent.  Never
-    raises ``SluiceError``: what is wrong with one subdir must not stop the others, so it is in the
-    report.
+    garbage as well, or leave it to the caller, to whom other things may be more urgent.  ``run``:
+    the name of the run, whose steps share what they find missing.
+
+    Never raises ``SluiceError``: what is wrong with one subdir must not stop the others, so it is
+    in the report.
     """
     report = SubdirReport(channel=begin.subdir.channel, subdir=begin.subdir.name)
-    work = _Work(world, request, begin, report, time_left_ms)
+    work = _Work(world, request, run, begin, report, time_left_ms)
 
     def collect_later() -> None:
         with _told_in(report):
@@ -113,6 +116,7 @@ class _Work:
         self,
         world: Reconciler,
         request: Request,
+        run: str,
         begin: Unfinished,
         report: SubdirReport,
         time_left_ms: Callable[[], int],
@@ -124,6 +128,7 @@ class _Work:
         self._report = report
         self._time_left_ms = time_left_ms
         self._catalog = CatalogReader(world.state, begin.subdir, world.gather)
+        self._removals = Removals(world, request, run, begin.subdir, self._catalog, report)
         self.collect: Callable[[], None] = nothing
         """What is left to be done once the differences are told."""
 
@@ -156,23 +161,9 @@ class _Work:
                 self._ask_to_adopt()
         if is_first_part:
             self._report.counts.objects = listing.objects
-        criteria = Criteria(self._world.clock(), self._request.re_extract)
-        names = suspects(listing, tree, criteria)
-        if self._begin.name is not None:
-            names = [name for name in names if name > self._begin.name]
-        try:
-            last = self._repair(names, listing, tree, criteria)
-        except SluiceError:
-            # What failed may be done all the same: a removal is staged and only the answer lost.
-            self._ask_for_what_changed()
-            raise
-        # After all removals are staged, or the merge might miss some.
-        self._ask_for_what_changed()
-        if last is not None:
-            return Unfinished(self._subdir, last)
-        if (names or is_first_part) and version.head.tree and self._time_is_short():
-            # A step that was killed while it collects would be taken again, to the same end.
-            return Unfinished(self._subdir, names[-1] if names else _FIRST_NAME)
+        rest, marks = self._repair(listing, tree, marks)
+        if rest is not None:
+            return rest
         if tree.public and self._subdir.name != NOARCH:
             self._look_for_noarch(looks)
         known = Known(marks, looks.memory) if marks else None
@@ -242,9 +233,44 @@ class _Work:
         return self._time_left_ms() < RECONCILE_TIME_RESERVE_MS
 
     def _repair(
+        self, listing: Listing, tree: Tree, marks: StoredMarks | None
+    ) -> tuple[Unfinished | None, StoredMarks | None]:
+        """Have the differences repaired; returns what there was no time for, and the marks."""
+        begin, removals = self._begin, self._removals
+        criteria = Criteria(self._world.clock(), self._request.re_extract)
+        names = [] if begin.compared else suspects(listing, tree, criteria)
+        if begin.name is not None:
+            names = [name for name in names if name > begin.name]
+            removals.resume(begin)
+        try:
+            last = self._compare(names, listing, tree, criteria)
+            if last is None:
+                if not begin.compared:
+                    marks = removals.decide(tree, listing, marks)
+                removals.stage(self._time_is_short)
+        except SluiceError:
+            # What failed may be done all the same: a removal is staged and only the answer lost.
+            self._ask_for_what_changed()
+            raise
+        # After all removals are staged, or the merge might miss some.
+        self._ask_for_what_changed()
+        if last is not None:
+            removals.suspend()
+            return Unfinished(self._subdir, last), marks
+        name = names[-1] if names else begin.name or _FIRST_NAME
+        rest = Unfinished(self._subdir, name, compared=True, staged=removals.staged)
+        if rest.staged is not None:
+            removals.suspend()
+            return rest, marks
+        # A step that was killed while it collects would be taken again, to the same end.
+        has_worked = bool(names) or begin.name is None
+        collects_later = has_worked and tree.generation > 0 and self._time_is_short()
+        return (rest if collects_later else None), marks
+
+    def _compare(
         self, names: Sequence[str], listing: Listing, tree: Tree, criteria: Criteria
     ) -> str | None:
-        """Have the differences repaired; the last name that was dealt with if others are left."""
+        """Compare names, and feed what is there; the last of them if others are left."""
         done = 0
         for some in chunks(names, NAMES_AT_ONCE):
             entries = self._catalog.entries([tree.names.get(name) for name in some])
@@ -260,24 +286,18 @@ class _Work:
         return None
 
     def _tell(self, differences: Sequence[Difference]) -> None:
-        """Feed what is there, and stage the removal of what is not."""
-        for kind in Kind:
+        """Feed what is there, and collect what is not, which is decided on as a whole."""
+        for kind in (kind for kind in Kind if kind is not Kind.GONE):
             self._report.note(kind.value, [d.filename for d in differences if d.kind is kind])
-        gone = [d.filename for d in differences if d.kind is Kind.GONE]
+        self._removals.add([d for d in differences if d.kind is Kind.GONE])
         looks = [self._look(d) for d in differences if d.kind is not Kind.GONE]
-        self._report.counts.removals += len(gone)
         self._report.counts.fed += len(looks)
         if not self._request.dry_run:
-            self._world.gather(self._stage_removal, gone)
             self._world.gather(self._world.uploads.send_all, chunks(looks, MESSAGES_PER_BATCH_MAX))
 
     def _look(self, difference: Difference) -> str:
         key = self._subdir.public(difference.filename)
         return events.look(ObjectEvent(self._world.bucket, key, difference.size))
-
-    def _stage_removal(self, filename: str) -> None:
-        record = Removed(filename=filename, extractor=extract.VERSION, at=self._world.clock())
-        staging.write(self._world.state, self._subdir, record, unique=self._world.unique())
 
     def _look_for_noarch(self, looks: Looks) -> None:
         """Have the channel get a ``noarch/repodata.json``, without which it is none (CEP 26)."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sluice.concurrency import Gather
 from sluice.config import DEFAULT, ChannelConfig
 from sluice.fifo import FifoQueue, UploadFeed
+from sluice.limits import BRAKE_DAYS
 from sluice.reconsider import Announcer
 from sluice.store import ObjectStore
 
@@ -38,6 +39,8 @@ class Reconciler:
     """Of what a channel's configuration does not say, as merge has them."""
     prefixes: tuple[str, ...] = ("",)
     """Only subdirs whose folders begin with one of these are looked at."""
+    brake_days: int = BRAKE_DAYS
+    """For which the removal of most of an index waits (``brake``); 0: for none."""
 
     @property
     def announcer(self) -> Announcer:
@@ -61,3 +64,5 @@ class Request:
     """Look at every reject again, too."""
     adopt: bool = False
     """Take over what another stack publishes."""
+    confirm: str | None = None
+    """The digest of removals that wait and are to be carried out now."""

@@ -1,0 +1,189 @@
+"""The brake: how much of an index a comparison may remove on its own word.  Pure.
+
+A comparison of a bucket with its catalog finds packages that are gone.  Where that is a small part
+of an index, an event got lost.  Where it is most of it, somebody may have emptied a bucket by
+mistake, and an index without these packages would break every client at once.  So such a removal
+waits for some days, or for a person who confirms it.  Removals that an event tells of never wait,
+and neither does anything that is added.
+
+It waits no longer than that: objects that are gone do not come back by being listed, and an index
+that refers to them for ever is worse than one without them.
+
+The days are counted for each file, not for the set of them: a set that grows a little every day
+would never be the same for long enough.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+
+import msgspec
+
+from sluice.catalog.codec import FORMAT, unpack_json
+from sluice.limits import BRAKE_FROM_PACKAGES
+
+DIGEST_CHARS = 12
+DAY_MS = 24 * 60 * 60 * 1000
+
+
+class BrakeState(msgspec.Struct, frozen=True, kw_only=True):
+    """What is stored of one subdir.  Times are ms since the epoch.
+
+    It may be deleted at any time: the days are then counted from the beginning.
+    """
+
+    removed: dict[str, int] = msgspec.field(default_factory=dict)
+    """By filename, of packages that were in the index: when a comparison staged its removal last,
+    without having waited."""
+    pending: dict[str, int] = msgspec.field(default_factory=dict)
+    """By filename: when a comparison found it missing first, and waited."""
+    confirmed: dict[str, int] = msgspec.field(default_factory=dict)
+    """By filename, of those that wait: when a person confirmed its removal."""
+    waiting: str | None = None
+    """Which time of waiting these two are about: they count only while the marks of the subdir
+    name the same.  A comparison that finds nothing missing ends that time there, and need not
+    read this for it (``reconcile.marks``)."""
+    format: int = FORMAT
+
+
+class Missing(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A file that is missing, as the catalog knows it.  There may be a hundred thousand."""
+
+    indexed: bool
+    """Whether it is in the index; rejected packages and pins are not."""
+    modified: int
+    """When the object was uploaded: S3's clock, seconds since the epoch."""
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """Removals that wait.  Times are ms since the epoch."""
+
+    files: int
+    """All of them, rejected packages and pins included."""
+    packages: int
+    """Those that are in the index."""
+    of: int
+    """How many packages the index holds, or held before the removals of the last days."""
+    digest: str
+    """Names everything that is missing, to confirm it by."""
+    since: int
+    """When the first of them was found missing."""
+    until: int | None
+    """After this the next comparison removes the last of them; ``None`` where the days have not
+    begun, because no comparison has found them missing yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done about the missing files of one subdir.  Filenames are in order."""
+
+    state: BrakeState
+    """To be stored before anything is carried out."""
+    carry_out: list[str]
+    waiting: Waiting | None
+    confirmed: bool
+    """Whether this is what a person confirmed."""
+
+
+def decode(body: bytes, *, what: str) -> BrakeState:
+    """Read what is stored; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
+    return unpack_json(body, BrakeState, what=what)
+
+
+def encode(state: BrakeState) -> bytes:
+    """Serialise."""
+    return msgspec.json.encode(state, order="deterministic")
+
+
+def digest_of(filenames: Iterable[str]) -> str:
+    """Name a set of files."""
+    lines = "\n".join(sorted(filenames))
+    return sha256(lines.encode()).hexdigest()[:DIGEST_CHARS]
+
+
+def check_digest(text: str | None) -> str | None:
+    """Say what is wrong with the digest that a person gave, if anything is."""
+    if text is None or re.fullmatch(f"[0-9a-f]{{{DIGEST_CHARS}}}", text):
+        return None
+    return (
+        f"{text!r} names no removals: give the digest that a report says they wait under, "
+        f"{DIGEST_CHARS} hexadecimal digits"
+    )
+
+
+def brakes(missing: int, of: int) -> bool:
+    """Tell whether so many packages out of so many are too many to be removed at once."""
+    return of >= BRAKE_FROM_PACKAGES and 2 * missing > of
+
+
+def decide(
+    state: BrakeState,
+    gone: Mapping[str, Missing],
+    shown: int,
+    *,
+    now_ms: int,
+    days: int,
+    confirm: str | None = None,
+) -> Decision:
+    """Decide about all files of a subdir that a comparison finds missing at ``now_ms``.
+
+    ``gone``: by filename.  ``shown``: how many packages the index holds, those included.
+    ``days``: 0 turns the brake off.  ``confirm``: the digest that a person gave.
+
+    What was removed in the last ``days`` without waiting counts as well: a third of an index today
+    and a third tomorrow is one removal.  What a person confirmed, or what has waited, does not
+    count: that begins a new time.
+
+    The result does not change if the decision is taken again, with the state that it returns.
+    """
+    files = sorted(gone)
+    digest = digest_of(files)
+    if not days:
+        return Decision(BrakeState(), files, None, confirmed=False)
+    window_ms = days * DAY_MS
+    indexed = {file for file in files if gone[file].indexed}
+    # A clock that was ahead must not make anything wait until it is right.
+    removed = {
+        file: min(at, now_ms) for file, at in state.removed.items() if now_ms - at < window_ms
+    }
+    before = len(removed.keys() - indexed)
+    of = shown + before
+    confirms = bool(files) and confirm == digest
+    if not brakes(len(indexed) + before, of):
+        removed |= dict.fromkeys(indexed, now_ms)
+        return Decision(BrakeState(removed=removed), files, None, confirmed=confirms)
+    pending = _still(state.pending, gone, now_ms)
+    since = {file: pending.get(file, now_ms) for file in files}
+    confirmed = _still(dict.fromkeys(files, now_ms) if confirms else state.confirmed, gone, now_ms)
+    rest = [file for file in files if file not in confirmed and now_ms - since[file] < window_ms]
+    waits = set(rest)
+    return Decision(
+        BrakeState(removed=removed, pending=since, confirmed=confirmed, waiting=state.waiting),
+        [file for file in files if file not in waits],
+        Waiting(
+            files=len(rest),
+            packages=sum(gone[file].indexed for file in rest),
+            of=of,
+            digest=digest,
+            since=min(since[file] for file in rest),
+            until=max(since[file] for file in rest) + window_ms,
+        )
+        if rest
+        else None,
+        confirmed=confirms,
+    )
+
+
+def _still(times: Mapping[str, int], gone: Mapping[str, Missing], now_ms: int) -> dict[str, int]:
+    """What still holds for the files that are missing now, with since when.
+
+    Not for a file that was uploaded since: another object was there in between.
+    """
+    return {
+        file: min(at, now_ms)
+        for file, at in times.items()
+        if file in gone and (gone[file].modified + 1) * 1000 <= at  # S3 dates to the second before
+    }

@@ -1,0 +1,31 @@
+"""How removals that wait are told to people, with the command that carries them out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from sluice.brake import Waiting
+from sluice.cli import words
+
+
+def waiting(where: str, removals: Waiting, command: str) -> Iterator[Text]:
+    """Say what waits in a subdir, until when, and what to do about it."""
+    packages = f"{words.number(removals.packages)} of {words.counted(removals.of, 'package')}"
+    verb = "is" if removals.packages == 1 else "are"
+    yield Text(f"{words.cell(where)}: {packages} {verb} gone from the bucket.", style="red")
+    if removals.until is None:
+        yield Text("  They stay in the index until comparisons find them missing for BrakeDays.")
+    else:
+        yield Text(
+            f"  They have been found missing since {words.moment(removals.since)}, and stay in the "
+            f"index until the first comparison after {words.moment(removals.until)}."
+        )
+    yield Text("  Deleted by mistake: restore them. Deleted on purpose: remove them now with")
+    yield Text(f"  {words.cell(command)}")
+
+
+def nothing_confirmed(digest: str) -> Text:
+    """Say that a digest names no removals that wait."""
+    return Text(f"No removals wait under {digest}: nothing was confirmed.", style="red")

@@ -1,0 +1,251 @@
+"""The removals that a comparison finds in one subdir: looked for once more, decided on, staged.
+
+All that is missing is collected first, over several steps if need be, and decided on as a whole
+(``brake``): a decision about each part would let any number of packages go.
+
+Two runs may be at it at once, a stack's reconcile and ``sluice index`` say.  What was decided is
+stored by compare-and-swap before anything of it is staged, and whoever loses decides again with
+what the other has stored.  So of two removals each of which is allowed alone, the second counts the
+first; the price of a lost race is a request, or a run's delay where it is lost again and again.
+Whoever dies after that write has counted removals that nobody has staged, which only delays others,
+and the next run finds them again and decides the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import msgspec
+
+from sluice import brake, extract, headers, staging
+from sluice.absence import look_at, settle_listing
+from sluice.brake import BrakeState, Decision, Missing
+from sluice.catalog.codec import FORMAT, unpack_json
+from sluice.catalog.leaf import Record
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Tree
+from sluice.concurrency import chunks
+from sluice.errors import BrokenListing, Unavailable
+from sluice.identity import Identity
+from sluice.keys import Subdir, package_name, reconciliation_part
+from sluice.limits import NAMES_AT_ONCE, WRITE_ATTEMPTS_MAX
+from sluice.reconcile.compare import Difference, Kind
+from sluice.reconcile.cursor import Unfinished
+from sluice.reconcile.listing import Listing, list_subdir
+from sluice.reconcile.marks import StoredMarks, begin_waiting, end_waiting, read_marks
+from sluice.reconcile.report import SubdirReport
+from sluice.reconcile.world import Reconciler, Request
+from sluice.staging import Removed
+
+Files = Collection[str]
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True):
+    """What the steps of one run have come to, kept from one to the next.
+
+    It belongs to the run and not to the subdir: two runs at once would overwrite each other's.
+    """
+
+    gone: dict[str, Missing]
+    """By filename: what was missing as far as was compared."""
+    carry_out: list[str] = msgspec.field(default_factory=list)
+    """In order: the removals that were decided on."""
+    format: int = FORMAT
+
+
+class Removals:
+    """The removals of one subdir, in one step of a run."""
+
+    def __init__(
+        self,
+        world: Reconciler,
+        request: Request,
+        run: str,
+        subdir: Subdir,
+        catalog: CatalogReader,
+        report: SubdirReport,
+    ) -> None:
+        self._world = world
+        self._request = request
+        self._subdir = subdir
+        self._catalog = catalog
+        self._report = report
+        self._key = reconciliation_part(run, subdir)
+        self._gone: dict[str, Missing] = {}
+        self._carry_out: list[str] = []
+        self._staged = 0
+        """Of those."""
+
+    @property
+    def staged(self) -> str | None:
+        """The last file whose removal was staged, where others are left; else ``None``."""
+        left = self._staged < len(self._carry_out)
+        return self._carry_out[self._staged - 1] if left else None
+
+    # --- from step to step ------------------------------------------------------------------
+
+    def resume(self, begin: Unfinished) -> None:
+        """Take up what the steps before have found, or decided on.
+
+        A step that is taken again begins where it began before, so what it found further on when
+        it died is left out.  What is lost of it, the next run finds.
+        """
+        if begin.compared and begin.staged is None:
+            return
+        stored = self._world.state.get(self._key)
+        if stored is None:
+            return
+        part = unpack_json(stored.body, _Part, what=self._key)
+        if begin.staged is not None:
+            self._carry_out = [file for file in part.carry_out if file > begin.staged]
+        else:
+            after = begin.name or ""
+            self._gone = {
+                file: one for file, one in part.gone.items() if package_name(file) <= after
+            }
+
+    def suspend(self) -> None:
+        """Keep what was found, or decided on, for the steps that come next."""
+        if self._gone:  # empty where an earlier step has decided
+            part = _Part(gone=self._gone, carry_out=self._carry_out)
+            body = msgspec.json.encode(part)
+            self._world.state.put(self._key, body, headers.PRIVATE_JSON)
+
+    def add(self, gone: Sequence[Difference]) -> None:
+        """Take in files that are missing."""
+        for one in gone:
+            if one.entry and one.entry.identity:
+                self._gone[one.filename] = Missing(
+                    indexed=isinstance(one.entry, Record), modified=one.entry.identity.modified
+                )
+
+    # --- the decision -----------------------------------------------------------------------
+
+    def decide(self, tree: Tree, listing: Listing, marks: StoredMarks | None) -> StoredMarks | None:
+        """Decide what is to be staged of all that is missing, and say what waits.
+
+        Returns the marks as they are then.  Raises ``BrokenListing`` where a file is there that the
+        listing does not show, ``Unavailable``, ``Corrupt`` and ``TooNew``.
+        """
+        if self._gone:
+            self._look_for_missing(tree, listing, marks)
+        self._report.note(Kind.GONE.value, sorted(self._gone))
+        if not self._gone:
+            return self._end_waiting(marks)
+        decision, marks = self._decide(tree.records, marks)
+        self._carry_out = decision.carry_out
+        self._report.waiting = decision.waiting
+        self._report.counts.waiting += decision.waiting.files if decision.waiting else 0
+        self._report.counts.confirmed += int(decision.confirmed)
+        return marks
+
+    def _look_for_missing(self, tree: Tree, listing: Listing, marks: StoredMarks | None) -> None:
+        """Drop what is there by now, or what the catalog does not know any more."""
+        self._gone = {
+            file: one
+            for file, one in self._gone.items()
+            if package_name(file) in tree.names
+            and file not in listing.names.get(package_name(file), {})
+        }
+        uploaded: set[str] = set()
+
+        def missing(listed: Files) -> list[str]:
+            return [file for file in self._gone if file not in listed and file not in uploaded]
+
+        def look(files: Sequence[str]) -> Mapping[str, Identity]:
+            there = look_at(self._world.channel, self._subdir, self._world.gather, files)
+            judged = self._judged(tree, there)
+            # Another object was uploaded since, and its event is on the way.  As in comparing, the
+            # time of an upload does not make it another.
+            others = {
+                file
+                for file, one in there.items()
+                if (known := judged.get(file)) is None
+                or (known.etag, known.size) != (one.etag, one.size)
+            }
+            uploaded.update(others)
+            return {file: one for file, one in there.items() if file not in others}
+
+        nothing: Files = frozenset()
+        try:
+            listed = settle_listing(
+                nothing,
+                missing,
+                look=look,
+                list_again=self._list_again,
+                what=self._subdir.prefix,
+            )
+        except BrokenListing:
+            # What is there has not been missing for days.
+            self._end_waiting(marks)
+            raise
+        self._gone = {file: self._gone[file] for file in missing(listed)}
+
+    def _list_again(self) -> Files:
+        listing = list_subdir(self._world.channel, self._subdir)
+        return frozenset(file for files in listing.names.values() for file in files)
+
+    def _judged(self, tree: Tree, files: Files) -> dict[str, Identity | None]:
+        """The objects that the catalog knows by some filenames."""
+        names = sorted(set(map(package_name, files)))
+        found = self._catalog.entries([tree.names.get(name) for name in names])
+        return {
+            file: entry.identity
+            for entries in found
+            for file, entry in entries.items()
+            if file in files
+        }
+
+    def _end_waiting(self, marks: StoredMarks | None) -> StoredMarks | None:
+        """Have the days counted from the beginning if anything is missing again."""
+        if marks is None or not marks.marks.waiting or self._request.dry_run:
+            return marks
+        return end_waiting(self._world.state, self._subdir, marks)
+
+    def _decide(self, shown: int, marks: StoredMarks | None) -> tuple[Decision, StoredMarks | None]:
+        """Decide, and store that before anything is staged."""
+        world, key = self._world, self._subdir.brakes
+        for _ in range(WRITE_ATTEMPTS_MAX):
+            stored = world.state.get(key)
+            before = brake.decode(stored.body, what=key) if stored else BrakeState()
+            waiting = marks.marks.waiting if marks else None
+            counts = before.waiting is not None and before.waiting == waiting
+            decision = brake.decide(
+                before if counts else BrakeState(removed=before.removed),
+                self._gone,
+                shown,
+                now_ms=world.clock(),
+                days=world.brake_days,
+                confirm=self._request.confirm,
+            )
+            if self._request.dry_run:
+                return decision, marks
+            after = decision.state
+            if after.pending:
+                known = marks or read_marks(world.state, self._subdir)
+                marks = begin_waiting(world.state, self._subdir, known, name=world.unique())
+                after = msgspec.structs.replace(after, waiting=marks.marks.waiting)
+            if after == before:
+                return decision, marks
+            expected = stored.info.etag if stored else None
+            if world.state.put_if(
+                key, brake.encode(after), headers.PRIVATE_JSON, expected=expected
+            ):
+                return decision, marks
+        raise Unavailable(f"{key} was written by others {WRITE_ATTEMPTS_MAX} times")
+
+    # --- carrying it out --------------------------------------------------------------------
+
+    def stage(self, time_is_short: Callable[[], bool]) -> None:
+        """Stage what was decided on, as far as there is time, and something in any case."""
+        for some in chunks(self._carry_out, NAMES_AT_ONCE):
+            if self._staged and time_is_short():
+                return
+            self._report.counts.removals += len(some)
+            if not self._request.dry_run:
+                self._world.gather(self._stage, some)
+            self._staged += len(some)
+
+    def _stage(self, filename: str) -> None:
+        record = Removed(filename=filename, extractor=extract.VERSION, at=self._world.clock())
+        staging.write(self._world.state, self._subdir, record, unique=self._world.unique())

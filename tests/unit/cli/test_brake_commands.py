@@ -1,0 +1,243 @@
+"""Removals that wait, as ``sluice reconcile`` and ``sluice index`` tell of them."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from sluice import brake
+from sluice.brake import digest_of
+from sluice.cli.exits import Exit
+from sluice.cli.options import Options
+from sluice.operate.address import Address
+from sluice.operate.aws import Aws
+from sluice.operate.channel import Channel
+from sluice.operate.opening import Opener
+from sluice.reconcile.run import parse_request, start
+from sluice.store import ObjectStore
+from tests.support.by_hand import CHANNEL, LINUX, ByHand, package
+from tests.support.fake_stack import FakeFunctions, stack_of, with_clients
+from tests.support.operated import opened
+from tests.support.repairs import Repairs
+from tests.support.staged import PLENTY_MS, SUBDIR, A, B, C, World
+from tests.unit.cli.conftest import Call, caller
+
+PACKAGES = [package(name) for name in ("alpha", "beta", "delta", "gamma")]
+GONE = [one.filename for one in PACKAGES[:3]]
+ADDRESS = f"s3://channel-bucket/{CHANNEL}"
+OF_STACK = f"s3://channels/{SUBDIR.channel}"
+DIGEST = digest_of(GONE)
+WAITS = """\
+linux-64: 3 of 4 packages are gone from the bucket.
+  They have been found missing since 2025-06-15 15:06:43Z, and stay in the index until the first \
+comparison after 2025-06-18 15:06:43Z.
+  Deleted by mistake: restore them. Deleted on purpose: remove them now with
+""".splitlines()
+
+
+@pytest.fixture(autouse=True)
+def four_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(brake, "BRAKE_FROM_PACKAGES", 4)
+
+
+@pytest.fixture
+def by_hand(monkeypatch: pytest.MonkeyPatch) -> ByHand:
+    """A channel of four packages, of which three are gone; found at every address."""
+    world = ByHand()
+
+    def channel(_opener: Opener, _address: Address, *, name: str | None = None) -> Channel:
+        del name
+        return world.channel
+
+    def bucket(_aws: Aws, _name: str) -> ObjectStore:
+        return world.public
+
+    monkeypatch.setattr(Opener, "channel", channel)
+    monkeypatch.setattr(Aws, "bucket", bucket)
+    world.upload(*PACKAGES)
+    world.index()
+    world.index()
+    for filename in GONE:
+        world.public.remove(LINUX.public(filename))
+    return world
+
+
+@pytest.fixture
+def with_stack(monkeypatch: pytest.MonkeyPatch) -> Repairs:
+    """A channel with a stack, of four packages, of which three are gone."""
+    world = World()
+    repairs = Repairs(world)
+    for filename in (A, B, C, "last-1-0.conda"):
+        world.add(filename)
+    world.merge()
+    world.deliver()
+    for filename in (A, B, C):
+        world.remove(filename)
+
+    def function(request: Any) -> Any:
+        world.tick()
+        report = start(repairs.reconciler, parse_request(request), time_left_ms=lambda: PLENTY_MS)
+        return msgspec.to_builtins(report)
+
+    aws = with_clients(Aws(region="us-east-1"), functions=FakeFunctions(function))
+    of_stack = replace(opened(world), stack=stack_of(aws))
+
+    def found(_opener: Opener, _address: Address) -> tuple[Channel, None]:
+        return of_stack, None
+
+    monkeypatch.setattr(Opener, "channel_or_subdir", found)
+    return repairs
+
+
+@pytest.fixture
+def sluice(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    return caller(monkeypatch, capsys)
+
+
+def last_lines(out: str, count: int) -> list[str]:
+    return [line.rstrip() for line in out.rstrip().splitlines()[-count:]]
+
+
+# --- sluice index -------------------------------------------------------------------------------
+
+
+def test_index_says_what_waits_and_with_which_command_it_goes(
+    sluice: Call, by_hand: ByHand
+) -> None:
+    answer = sluice("index", ADDRESS, "--state", "state-bucket")
+    assert answer.code == Exit.DIFFERENT
+    assert last_lines(answer.out, 4) == [
+        *WAITS,
+        f"  sluice index {ADDRESS} --confirm {DIGEST} --state state-bucket",
+    ]
+    assert GONE[0] in by_hand.filenames()
+
+
+def test_the_command_that_index_tells_carries_it_out(sluice: Call, by_hand: ByHand) -> None:
+    told = sluice("index", ADDRESS).out
+    command = shlex.split(told.rstrip().splitlines()[-1])
+    answer = sluice(*command[1:])
+    assert answer.code == Exit.FINE
+    assert by_hand.filenames() == [PACKAGES[3].filename]
+
+
+def test_index_answers_in_json_as_well(sluice: Call, by_hand: ByHand) -> None:
+    (one,) = sluice("index", ADDRESS, "--json").json["subdirs"]
+    assert one["waiting"] == {
+        "files": 3,
+        "packages": 3,
+        "of": 4,
+        "digest": DIGEST,
+        "since": by_hand.now_ms,
+        "until": by_hand.now_ms + 3 * 86_400_000,
+    }
+
+
+def test_index_says_that_a_digest_confirms_nothing_and_which_would(
+    sluice: Call, by_hand: ByHand
+) -> None:
+    answer = sluice("index", ADDRESS, "--confirm", "0123456789ab")
+    assert answer.code == Exit.DIFFERENT
+    assert f"--confirm {DIGEST}" in answer.out
+    assert last_lines(answer.out, 1) == [
+        "No removals wait under 0123456789ab: nothing was confirmed."
+    ]
+    assert GONE[0] in by_hand.filenames()
+
+
+def test_index_without_a_brake_removes_at_once(sluice: Call, by_hand: ByHand) -> None:
+    assert sluice("index", ADDRESS, "--brake-days", "0").code == Exit.FINE
+    assert by_hand.filenames() == [PACKAGES[3].filename]
+
+
+@pytest.mark.parametrize("words", [("--brake-days", "-1"), ("--confirm", "yes")])
+def test_index_refuses_days_and_digests_that_are_none(
+    sluice: Call, by_hand: ByHand, words: tuple[str, str]
+) -> None:
+    assert sluice("index", ADDRESS, *words).code == Exit.MISUSED
+    assert GONE[0] in by_hand.filenames()
+
+
+def test_index_exits_with_3_where_something_failed_and_something_waits(
+    sluice: Call, by_hand: ByHand
+) -> None:
+    by_hand.upload(package("pure", subdir="noarch"))
+    by_hand.state.upload(by_hand.channel.subdir("noarch").head, b"?")
+    answer = sluice("index", ADDRESS)
+    assert answer.code == Exit.FAILED
+    assert WAITS[0] in answer.out
+
+
+def test_index_says_what_waits_of_an_index_that_was_taken_over(
+    sluice: Call, by_hand: ByHand
+) -> None:
+    by_hand.state.objects.clear()  # the state is lost, and three of four packages are gone
+    answer = sluice("index", ADDRESS)
+    assert answer.code == Exit.DIFFERENT
+    assert last_lines(answer.out, 4) == [
+        WAITS[0],
+        "  They stay in the index until comparisons find them missing for BrakeDays.",
+        WAITS[2],
+        f"  sluice index {ADDRESS} --confirm {DIGEST}",
+    ]
+    assert GONE[0] in by_hand.filenames()
+
+
+# --- sluice reconcile ---------------------------------------------------------------------------
+
+
+def test_reconcile_says_what_waits_and_with_which_command_it_goes(
+    sluice: Call, with_stack: Repairs
+) -> None:
+    answer = sluice("reconcile", OF_STACK, "--stack", "my-channels")
+    digest = digest_of([A, B, C])
+    assert answer.code == Exit.DIFFERENT
+    assert "Conda/Default/linux-64: 3 of 4 packages are gone from the bucket." in answer.out
+    command = f"  sluice reconcile {OF_STACK}/linux-64 --confirm {digest} --stack my-channels"
+    assert last_lines(answer.out, 1) == [command]
+    confirmed = sluice(*shlex.split(command)[1:])
+    assert confirmed.code == Exit.DIFFERENT  # as for any other difference
+    assert "are gone" not in confirmed.out
+    with_stack.carry_out()
+    assert sorted(with_stack.world.published()) == ["last-1-0.conda"]
+
+
+def test_reconcile_says_that_a_digest_confirms_nothing(sluice: Call, with_stack: Repairs) -> None:
+    assert sluice("reconcile", OF_STACK, "--confirm", digest_of([A, B, C])).code == Exit.DIFFERENT
+    with_stack.carry_out()
+    with_stack.run()
+    answer = sluice("reconcile", OF_STACK, "--confirm", "0123456789ab")
+    assert answer.code == Exit.DIFFERENT
+    assert last_lines(answer.out, 1) == [
+        "No removals wait under 0123456789ab: nothing was confirmed."
+    ]
+
+
+def test_reconcile_refuses_a_digest_that_is_none(sluice: Call, with_stack: Repairs) -> None:
+    assert with_stack
+    answer = sluice("reconcile", OF_STACK, "--confirm", "yes")
+    assert answer.code == Exit.MISUSED
+    assert "'yes' names no removals: give the digest" in answer.err
+
+
+# --- the command that is told -------------------------------------------------------------------
+
+
+def test_a_command_is_for_the_same_place_as_a_shell_takes_it() -> None:
+    options = Options(
+        stack="one two",
+        state="s3://state/prefix",
+        endpoint_url="http://127.0.0.1:9000",
+        region="eu-west-1",
+        profile="me",
+        path_style=True,
+    )
+    assert options.command("index", "s3://b/c d") == (
+        "sluice index 's3://b/c d' --stack 'one two' --state s3://state/prefix "
+        "--endpoint-url http://127.0.0.1:9000 --region eu-west-1 --profile me --path-style"
+    )
+    assert Options(path_style=False).command("status") == "sluice status --no-path-style"
