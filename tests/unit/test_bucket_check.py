@@ -131,7 +131,7 @@ def test_the_binding_is_there_before_noarch_is_asked_for() -> None:
 def test_of_two_first_commits_from_two_buckets_one_is_refused() -> None:
     world = World()
     check, other = check_of(world), check_of(world, bucket=OTHER)
-    assert (check.verify(CHANNEL), other.verify(CHANNEL)) == (False, False)
+    assert (check.ensure_bound(CHANNEL), other.ensure_bound(CHANNEL)) == (False, False)
     other.bind(CHANNEL)
     with pytest.raises(WrongState, match=rf"belongs to the bucket {OTHER}, not to {BUCKET}"):
         check.bind(CHANNEL)
@@ -142,8 +142,8 @@ def test_channels_of_one_state_may_lie_in_different_buckets() -> None:
     world = two_packages()
     other = check_of(world, bucket=OTHER)
     other.bind("crew")
-    assert other.verify("crew")
-    assert check_of(world).verify(CHANNEL)
+    assert other.ensure_bound("crew")
+    assert check_of(world).ensure_bound(CHANNEL)
 
 
 # --- a channel that is bound ----------------------------------------------------------------------
@@ -216,7 +216,7 @@ def test_it_is_checked_after_the_head_was_read() -> None:
 
 def test_a_catalog_without_a_binding_is_bound_to_the_bucket_that_shows_its_index() -> None:
     world = as_left_by_0_1(two_packages())
-    assert check_of(world).verify(CHANNEL)
+    assert check_of(world).ensure_bound(CHANNEL)
     assert bound_to(world) == BUCKET
 
 
@@ -225,7 +225,7 @@ def test_any_one_index_file_is_evidence(file: str) -> None:
     world = as_left_by_0_1(two_packages())
     for other in set(FILES) - {file}:
         world.channel.remove(SUBDIR.public(other))
-    assert check_of(world).verify(CHANNEL)
+    assert check_of(world).ensure_bound(CHANNEL)
 
 
 def no_index(world: World) -> MemoryStore:
@@ -281,7 +281,7 @@ def test_a_channel_without_packages_needs_no_package_as_evidence() -> None:
     world.drop(B)
     world.merge()
     as_left_by_0_1(world)
-    assert check_of(world).verify(CHANNEL)
+    assert check_of(world).ensure_bound(CHANNEL)
     assert bound_to(world) == BUCKET
 
 
@@ -298,13 +298,13 @@ def test_a_catalog_of_rejects_alone_is_bound_where_they_are(
     with pytest.raises(WrongState):
         world.merge()
     led_to(world, production, BUCKET)
-    assert check_of(world).verify(CHANNEL)
+    assert check_of(world).ensure_bound(CHANNEL)
     assert bound_to(world) == BUCKET
 
 
 def test_who_only_reads_sees_the_evidence_and_binds_nothing() -> None:
     world = as_left_by_0_1(two_packages())
-    assert replace(check_of(world), may_bind=False).verify(CHANNEL)
+    assert replace(check_of(world), may_bind=False).ensure_bound(CHANNEL)
     assert bound_to(world) is None
 
 

@@ -3,8 +3,8 @@
 The rule (docs/architecture.md, "A state belongs to its bucket"):
 
 - a channel that is bound to another bucket is not touched;
-- a channel without a catalog is bound by its first commit, one that only consumes staging
-  excepted: it knows of no object yet;
+- a channel without a catalog is bound by its first commit.  A merge that only consumes staging
+  does not bind it, because it has seen no object;
 - a channel with a catalog and no binding, as sluice 0.1 left it, is bound only to a bucket that
   shows *evidence*: an index file that this state has published, where there is one, and a package
   that still is the very object that the catalog describes.  A copy has the first and not the
@@ -15,13 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 
 from sluice.catalog.binding import Binding, read_binding, write_binding
-from sluice.catalog.commit import read_head
+from sluice.catalog.commit import HeadVersion, read_newest
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import in_order
-from sluice.errors import Unavailable, WrongState
+from sluice.errors import Corrupt, TooNew, Unavailable, WrongState
 from sluice.identity import Identity
 from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, parse_state_key, state_folder
 from sluice.limits import EVIDENCE_PACKAGES_MAX, WRITE_ATTEMPTS_MAX
@@ -50,12 +52,12 @@ class BucketCheck:
     may_bind: bool = True
     """Whether evidence is written down as a binding; not where somebody only reads."""
 
-    def verify(self, channel: str) -> bool:
-        """Tell whether a channel is bound to this bucket.
+    def ensure_bound(self, channel: str) -> bool:
+        """Tell whether a channel is bound to this bucket; bind it where there is evidence.
 
-        Call it *after* the head was read that is going to be swapped: ``sluice rebind`` replaces
-        the binding first and then moves every head, so a swap that succeeds has seen the binding
-        that was in force.
+        Call it *after* the head was read that is going to be swapped: ``sluice rebind`` marks the
+        binding first and then moves every head, so a swap that succeeds has seen the binding that
+        was in force.
 
         ``False``: the channel has no catalog yet, and ``bind`` has to come before its first one.
 
@@ -63,22 +65,22 @@ class BucketCheck:
         another bucket, or nothing shows that it belongs to this one; also ``Unavailable``,
         ``Corrupt`` and ``TooNew``.
         """
-        if self.is_bound(channel):
+        if self.check_binding(channel):
             return True
-        catalog = list(self._trees(channel))
+        catalog = self._read_catalog(channel)
         if not catalog:
             return False
         # A first commit at the same time binds before it swaps: where its head is seen, so is its
         # binding, but not yet the files that it is going to publish.
-        if self.is_bound(channel):
+        if self.check_binding(channel):
             return True
-        self._insist_on_evidence(channel, catalog)
+        self._require_evidence(channel, catalog)
         if self.may_bind:
             self.bind(channel)
         return True
 
     def bind(self, channel: str) -> None:
-        """Bind a channel that is not bound to this bucket; raises ``WrongState`` as ``verify``."""
+        """Bind a channel that has no binding; raises ``WrongState`` as ``ensure_bound`` does."""
         mine = Binding(
             bucket=self.bucket,
             endpoint=self.endpoint,
@@ -88,61 +90,91 @@ class BucketCheck:
         for _ in range(WRITE_ATTEMPTS_MAX):
             if write_binding(self.state, channel, mine, expected=None):
                 return
-            if self.is_bound(channel):
+            if self.check_binding(channel):
                 return
-        raise Unavailable(f"the binding of {channel!r} kept coming and going")
+        raise Unavailable(
+            f"the binding of {_named(channel)} changed in each of {WRITE_ATTEMPTS_MAX} tries"
+        )
 
-    def is_bound(self, channel: str) -> bool:
+    def check_binding(self, channel: str) -> bool:
         """Tell whether there is a binding to this bucket, without looking for evidence.
 
-        Raises ``WrongState`` where there is one to another bucket, or it is being moved.
+        Raises ``WrongState`` where there is one to another bucket, or the catalog is being moved.
         """
-        binding = read_binding(self.state, channel).binding
+        try:
+            binding = read_binding(self.state, channel).binding
+        except TooNew:
+            raise
+        except Corrupt as error:
+            raise Corrupt(f"{error}. To write it again: {self._way_out(channel)}") from error
         if binding is None:
             return False
         if binding.moving_to:
+            came_from = f" from {binding.bucket}" if binding.bucket else ""
             raise WrongState(
-                f"the catalog of the channel {channel!r} is being moved to the bucket "
-                f"{binding.moving_to}; nothing was changed. Once that has ended, try again. If it "
-                f"was interrupted, run: sluice rebind s3://{binding.moving_to}/{channel}"
+                f"the catalog of {_named(channel)} is being moved{came_from} to the bucket "
+                f"{binding.moving_to}; nothing was changed. Try again when that has ended. If it "
+                f"was interrupted, repeat it in the bucket that the catalog shall belong to: "
+                f"{self._way_out(channel)}"
             )
         if binding.bucket == self.bucket:
             return True
         raise WrongState(
-            f"the catalog of the channel {channel!r} belongs to the bucket {binding.bucket}, not "
-            f"to {self.bucket}; nothing was changed. If the bucket or the state was named by "
-            f"mistake, correct that. If the channel was moved or restored to {self.bucket}, run: "
-            f"sluice rebind s3://{self.bucket}/{channel}"
+            f"the catalog of {_named(channel)} belongs to the bucket {binding.bucket}, not to "
+            f"{self.bucket}; nothing was changed. If the bucket or the state was named by mistake, "
+            f"correct that. If the channel was moved or restored to {self.bucket}: "
+            f"{self._way_out(channel)}"
         )
 
-    def _insist_on_evidence(self, channel: str, catalog: Sequence[tuple[Subdir, Tree]]) -> None:
+    def _way_out(self, channel: str) -> str:
+        return (
+            f"sluice rebind s3://{self.bucket}/{channel}, with the --state or --stack of that "
+            "catalog"
+        )
+
+    def _require_evidence(self, channel: str, catalog: Sequence[tuple[Subdir, Tree]]) -> None:
         """Raise ``WrongState`` where the bucket does not show what the catalog describes."""
         published = [(subdir, tree) for subdir, tree in catalog if tree.public]
         stamped = [(subdir, tree) for subdir, tree in published if self._shows_our_index(subdir)]
         if stamped or not published:
             described = False
             for subdir, tree in stamped or catalog:
-                for is_same in self._compare_packages(subdir, tree):
+                for is_same in islice(self._compare_packages(subdir, tree), EVIDENCE_PACKAGES_MAX):
                     described = True
                     if is_same:
                         return
             if not described:  # a catalog without packages: there is nothing else to go by
                 return
         raise WrongState(
-            f"the catalog of the channel {channel!r} does not say which bucket it belongs to, and "
+            f"the catalog of {_named(channel)} does not say which bucket it belongs to, and "
             f"{self.bucket} does not show that it is this one; nothing was changed. If the bucket "
             "or the state was named by mistake, correct that. If the channel belongs to "
-            f"{self.bucket}, run: sluice rebind s3://{self.bucket}/{channel}"
+            f"{self.bucket}: {self._way_out(channel)}"
         )
 
-    def _trees(self, channel: str) -> Iterator[tuple[Subdir, Tree]]:
+    def _read_catalog(self, channel: str) -> list[tuple[Subdir, Tree]]:
+        """The trees that say anything; raises ``Corrupt`` where none of the heads can be read."""
+        found: list[tuple[Subdir, Tree]] = []
+        damage: Corrupt | None = None
         for info in self.state.list(state_folder("heads", channel)):
             subdir = parse_state_key(info.key)
-            digest = read_head(self.state, subdir).head.tree if subdir else None
-            if subdir and digest:
-                tree = CatalogReader(self.state, subdir, in_order).tree(digest)
-                if tree.public or tree.names:
-                    yield subdir, tree
+            if subdir is None:
+                continue
+            try:
+                tree = read_newest(self.state, subdir, partial(self._read_tree, subdir))
+            except TooNew:
+                raise
+            except Corrupt as error:  # the other subdirs show which bucket it is
+                damage = error
+                continue
+            if tree.public or tree.names:
+                found.append((subdir, tree))
+        if damage and not found:
+            raise damage
+        return found
+
+    def _read_tree(self, subdir: Subdir, version: HeadVersion) -> Tree:
+        return CatalogReader(self.state, subdir, in_order).tree(version.head.tree)
 
     def _shows_our_index(self, subdir: Subdir) -> bool:
         for file in _STAMPED:
@@ -153,7 +185,7 @@ class BucketCheck:
         return False
 
     def _compare_packages(self, subdir: Subdir, tree: Tree) -> Iterator[bool]:
-        """Whether packages are the objects that the catalog describes, for some of them."""
+        """Whether packages are the objects that the catalog describes, of names spread over it."""
         names = sorted(tree.names)
         step = -(-len(names) // EVIDENCE_PACKAGES_MAX) or 1
         catalog = CatalogReader(self.state, subdir, in_order)
@@ -164,3 +196,7 @@ class BucketCheck:
                     # By LIST, which every function may; nothing sorts before the key itself.
                     found = next(iter(self.channel.list(key)), None)
                     yield bool(found and found.key == key and Identity.of(found) == entry.identity)
+
+
+def _named(channel: str) -> str:
+    return f"the channel {channel!r}" if channel else "the channel at the root of the bucket"

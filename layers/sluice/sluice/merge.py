@@ -157,7 +157,7 @@ class _Run:
             kept = self._world.remembered.take_head(self._subdir)
             version = kept or read_head(self._world.state, self._subdir)
             with unless_overtaken(self._world.state, self._subdir, version):
-                bound = gather.start(partial(bucket_check.verify, self._subdir.channel))
+                bound = gather.start(partial(bucket_check.ensure_bound, self._subdir.channel))
                 tree = self._begin_tree(version.head.tree)
                 # Objects are looked at after the head was read, however often that is.
                 observation = Observation(self._world.channel, self._subdir, gather)
@@ -388,7 +388,7 @@ class _Run:
             created = swap_head(state, subdir, empty, expected=None, not_after_ms=None)
             if created is None:
                 return None
-            self._world.bucket_check.verify(subdir.channel)
+            self._world.bucket_check.ensure_bound(subdir.channel)
             expected = created.etag
         return swap_head(state, subdir, after, expected=expected, not_after_ms=not_after_ms)
 

@@ -84,7 +84,7 @@ class Administrators:
         """Whether sluice works on a channel; if others wrote over all its files, nothing shows."""
         check = self._opener.open(channel, 0).bucket_check
         try:
-            check.verify(channel)
+            check.ensure_bound(channel)
         except WrongState:
             return False
         return True
@@ -92,7 +92,7 @@ class Administrators:
     def _rebind(self, name: str, skew_ms: int) -> None:
         channel = self._opener.open(name, skew_ms)
         with suppress(NotFound):  # sluice knows nothing of the channel yet
-            done = rebind(channel, max_age_seconds=60)
+            done = rebind(channel, max_age_seconds=60, brake_days=7)
             if not done.done:  # people have deleted most of it meanwhile
-                done = rebind(channel, confirm=done.digest, max_age_seconds=60)
+                done = rebind(channel, confirm=done.digest, max_age_seconds=60, brake_days=7)
             assert done.failures == []

@@ -16,13 +16,13 @@ import msgspec
 
 import sluice.merge
 import sluice.operate.amend
-import sluice.operate.rebind
 from sluice import base, brake, fold, staging
 from sluice.brake import BrakeState, Decision, Missing
 from sluice.bucket_check import BucketCheck
 from sluice.catalog import leaf, render
 from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
 from sluice.keys import SHARD_INDEX, Subdir
+from sluice.operate.rebind_subdir import SubdirRebinder
 from sluice.publish import fence, files
 from sluice.publish.files import Files
 from sluice.reconcile import collect, compare, index_files, removals, subdir
@@ -267,12 +267,12 @@ def _a_bucket_is_bound_without_evidence() -> AbstractContextManager[object]:
     def believe(_check: BucketCheck, _channel: str, _published: Any) -> None:
         pass
 
-    return mock.patch.object(BucketCheck, "_insist_on_evidence", believe)
+    return mock.patch.object(BucketCheck, "_require_evidence", believe)
 
 
 @contextmanager
 def _a_bucket_is_checked_once_per_process() -> Iterator[None]:
-    plain = BucketCheck.verify
+    plain = BucketCheck.ensure_bound
     checked: set[tuple[int, str]] = set()  # a bucket's object stands for the environment
 
     def verify(check: BucketCheck, channel: str) -> bool:
@@ -283,17 +283,15 @@ def _a_bucket_is_checked_once_per_process() -> Iterator[None]:
             checked.add((id(check.channel), channel))
         return is_bound
 
-    with mock.patch.object(BucketCheck, "verify", verify):
+    with mock.patch.object(BucketCheck, "ensure_bound", verify):
         yield
 
 
 def _a_restored_copy_lets_in_what_was_pinned_out() -> AbstractContextManager[object]:
-    plain = sluice.operate.rebind._compare
+    def leave(*_args: Any) -> None:
+        pass
 
-    def compare(*args: Any) -> Any:
-        return dataclasses.replace(plain(*args), edits={})
-
-    return mock.patch.object(sluice.operate.rebind, "_compare", compare)
+    return mock.patch.object(SubdirRebinder, "_compare_pin", leave)
 
 
 def _the_brake_decides_per_chunk() -> AbstractContextManager[object]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
+from sluice.catalog.binding import read_binding, write_binding
 from sluice.cli.exits import Exit
 from sluice.keys import REPODATA
 from sluice.operate.address import Address
@@ -127,9 +129,10 @@ def test_in_a_bucket_that_the_catalog_does_not_belong_to_each_command_says_so(
 
     empty = sluice("rebind", ADDRESS)
     assert empty.code == Exit.DIFFERENT
-    assert "only 0 of 3 packages are in restored-bucket" in empty.out
+    assert "linux-64: only 0 of 3 packages are there" in empty.out
+    assert "0 of 3 packages are in restored-bucket" in empty.out
     digest = sluice("rebind", ADDRESS, "--json").json["digest"]
-    assert f"--confirm {digest}" in empty.out
+    assert f"--confirm {digest}" in " ".join(empty.out.split())
 
     world.public.objects.update(there)
     dry = sluice("rebind", ADDRESS, "--dry-run")
@@ -141,3 +144,16 @@ def test_in_a_bucket_that_the_catalog_does_not_belong_to_each_command_says_so(
         assert sluice(command, ADDRESS).code == Exit.FINE
     log = sluice("log", ADDRESS)
     assert "The catalog belongs to the bucket restored-bucket now." in log.out
+
+
+def test_a_rebind_that_was_interrupted_shows_in_the_status(sluice: Call, world: ByHand) -> None:
+    world.upload(package("alpha"))
+    sluice("index", ADDRESS)
+    before = read_binding(world.state, CHANNEL)
+    assert before.binding
+    moving = msgspec.structs.replace(before.binding, moving_to="restored-bucket")
+    write_binding(world.state, CHANNEL, moving, expected=before.etag)
+    status = sluice("status", ADDRESS)
+    assert status.code == Exit.DIFFERENT
+    assert "is being moved to the bucket restored-bucket" in status.out
+    assert f"sluice rebind s3://restored-bucket/{CHANNEL}" in status.out.replace("\n", "")

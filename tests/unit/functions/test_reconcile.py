@@ -104,7 +104,7 @@ def test_removals_that_wait_are_told_and_counted_until_they_are_confirmed(
 ) -> None:
     monkeypatch.setattr("sluice.brake.BRAKE_FROM_PACKAGES", 1)
     upload(stack)
-    # What was uploaded within the second of a confirmation may be another object than was confirmed.
+    # An upload within the second of a confirmation may be another object than was confirmed.
     s3_backends[ACCOUNT]["aws"].buckets[BUCKET].keys[KEY].last_modified -= timedelta(minutes=1)
     stack.invoke(reconcile, {})
     repair(stack, monkeypatch)

@@ -78,7 +78,7 @@ def led_to(world: ByHand, bucket: MemoryStore, name: str = OTHER) -> None:
 
 def moved(world: ByHand, **more: str | bool | None) -> Rebinding:
     world.tick()
-    return rebind(world.channel, max_age_seconds=60, **more)  # type: ignore[arg-type]
+    return rebind(world.channel, max_age_seconds=60, brake_days=7, **more)  # type: ignore[arg-type]
 
 
 def bound_to(world: ByHand) -> str | None:
@@ -296,7 +296,7 @@ def test_while_it_is_under_way_every_other_writer_is_refused() -> None:
     world.state.before = on("PutObject", LINUX.head, index_meanwhile)
     moved(world)
     assert refused
-    assert all("is being moved to the bucket" in one for one in refused)
+    assert all("is being moved from channel-bucket to the bucket" in one for one in refused)
     assert [one.file for one in pins(world.channel)] == [KEPT_OUT]
 
 
@@ -306,7 +306,7 @@ def test_of_two_at_once_one_is_told_to_try_again() -> None:
     elsewhere = replace(world.channel, bucket="third-bucket")
 
     def rebind_elsewhere() -> None:
-        rebind(elsewhere, max_age_seconds=60)
+        rebind(elsewhere, max_age_seconds=60, brake_days=7)
 
     world.state.before = on("PutObject", LINUX.head, rebind_elsewhere)
     with pytest.raises(Unavailable, match="another rebind"):

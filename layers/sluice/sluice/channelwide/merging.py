@@ -122,7 +122,7 @@ def _merge_batch(world: ChannelMerger, channel: str, batch: _Batch, report: Chan
     for _ in range(MERGE_ATTEMPTS_MAX):
         # After the state was read, as after a head.  There is no first commit here to bind with:
         # a subdir has committed, or nothing is wanted.
-        bound = world.gather.start(partial(world.bucket_check.verify, channel))
+        bound = world.gather.start(partial(world.bucket_check.ensure_bound, channel))
         first = _first(world, channel, batch.notes) if before.etag is None else before.state
         after = state.fold(first, batch.notes, at=world.clock(), writer=world.unique())
         bound()

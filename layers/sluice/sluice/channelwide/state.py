@@ -47,7 +47,7 @@ class ChannelState(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
     """Grows with every change."""
     at: int
-    """ms since the epoch; grows, too."""
+    """When ``packages_changed`` was made, ms since the epoch."""
     writer: str
     """Unique to one attempt to swap, as in a head."""
     packages_changed: int
@@ -101,7 +101,8 @@ def fold(state: ChannelState, notes: Iterable[Note], *, at: int, writer: str) ->
         subdirs=subdirs,
     )
     if _shown(after) == _shown(state):
-        return after
+        # The feed carries the time, and is of the generation that changed what is shown.
+        return msgspec.structs.replace(after, at=state.at)
     return msgspec.structs.replace(after, packages_changed=generation)
 
 

@@ -13,10 +13,11 @@ from sluice.cli.exits import Exit
 from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.cli.output import table
 from sluice.operate.index import options_of
-from sluice.operate.rebind import Rebinding, SubdirRebound
+from sluice.operate.rebind import Rebinding
 from sluice.operate.rebind import rebind as move
+from sluice.operate.rebind_subdir import SubdirRebound
 
-_NUMBERS = ("generation", "packages", "there", "missing", "changed", "pins")
+_NUMBERS = ("generation", "packages", "there", "missing", "changed", "taken over", "pins")
 
 
 def rebind(
@@ -31,48 +32,57 @@ def rebind(
 
     Run it after a channel was moved, or its bucket restored from a copy. It compares the catalog
     with the bucket by filename and size, keeps pins, rejects and dates, and publishes the index
-    there. Until then sluice changes nothing in a bucket that the catalog does not belong to. Exits
-    with 1 where less than half of the packages are there: then it needs --confirm.
+    there. Until then sluice changes nothing in a bucket that the catalog does not belong to.
+
+    Where the comparison leaves doubts, it changes nothing and exits with 1: fewer than half of the
+    packages of a subdir are there, a file that is kept out is not there, or part of the catalog
+    cannot be read. Then look at what it found, and repeat the command with --confirm.
 
     Parameters
     ----------
     channel
         Its address in the bucket that the catalog shall belong to, s3://bucket/channel.
     confirm
-        The digest of a comparison that showed less than half of the packages.
+        The digest of a comparison with doubts, to bind the catalog all the same.
     dry_run
         Only compare.
     """
     opened = options.channel(channel)
+    defaults = options_of(opened.stack)
     with options.output.busy("comparing the catalog with the bucket"):
         done = move(
             opened,
             confirm=confirm,
             dry_run=dry_run,
-            max_age_seconds=options_of(opened.stack).max_age_seconds,
+            max_age_seconds=defaults.max_age_seconds,
+            brake_days=defaults.brake_days,
         )
-    options.output.tell(done, lambda told: _render(told, dry_run=dry_run))
-    if done.failures:
-        return Exit.FAILED
-    return Exit.FINE if done.done or dry_run else Exit.DIFFERENT
+    options.output.tell(done, _render)
+    if done.done:
+        return Exit.FAILED if done.failures else Exit.FINE
+    return Exit.DIFFERENT if done.doubts else Exit.FINE
 
 
-def _render(found: Rebinding, *, dry_run: bool) -> RenderableType:
+def _render(found: Rebinding) -> RenderableType:
     rows = (_row(one) for one in found.subdirs)
     return Group(
         table("subdir", *_NUMBERS, rows=rows, right=_NUMBERS),
         *_lines(found),
-        *(
-            Text(f"{words.cell(one.object)}: {words.cell(one.reason)}", style="red")
-            for one in found.failures
-        ),
-        Text(_outcome(found, dry_run=dry_run)),
+        *(Text(words.cell(one), style="red") for one in _problems(found)),
+        Text(_outcome(found)),
     )
 
 
-def _outcome(found: Rebinding, *, dry_run: bool) -> str:
+def _problems(found: Rebinding) -> list[str]:
+    """What could not be moved, or else what stands in the way."""
+    if not found.done:
+        return found.doubts
+    return [f"{one.object}: {one.reason}" for one in found.failures]
+
+
+def _outcome(found: Rebinding) -> str:
     address = f"s3://{found.bucket}/{found.channel}".rstrip("/")
-    before = found.bound_to or "no bucket that is known"
+    before = found.bound_to or "not recorded"
     there = f"{words.number(found.there)} of {words.counted(found.packages, 'package')}"
     if found.done:
         return (
@@ -80,12 +90,12 @@ def _outcome(found: Rebinding, *, dry_run: bool) -> str:
             f"are there. Next, index what differs: sluice index {address}, or with a stack "
             f"sluice reconcile {address}"
         )
-    if dry_run:
+    if not found.doubts:
         return f"This would bind the catalog to {found.bucket} (now: {before}). {there} are there."
     return (
-        f"Nothing was changed: only {there} are in {found.bucket}, so it may be the wrong bucket "
-        f"(the catalog belongs to {before}). To bind it all the same: sluice rebind {address} "
-        f"--confirm {found.digest}"
+        f"Nothing was changed. {there} are in {found.bucket}; the catalog belongs to: {before}. "
+        "If that is right, bind the catalog all the same: "
+        f"sluice rebind {address} --confirm {found.digest}"
     )
 
 
@@ -97,6 +107,7 @@ def _row(one: SubdirRebound) -> tuple[str, ...]:
         words.number(one.there),
         words.number(one.missing_count),
         words.number(one.changed_count),
+        words.number(one.taken_over),
         words.number(one.pins),
     )
 

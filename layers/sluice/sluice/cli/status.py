@@ -42,7 +42,16 @@ def _render(found: Status) -> RenderableType:
     ]
     if not found.subdirs:
         parts = [Text("sluice knows no subdir of this channel.")]
-    if found.bound_to not in (None, found.bucket):
+    if found.moving_to:
+        parts.append(
+            Text(
+                f"The catalog is being moved to the bucket {found.moving_to}, and sluice changes "
+                "nothing until that has ended. If it was interrupted: sluice rebind "
+                f"s3://{found.moving_to}/{found.channel}",
+                style="red",
+            )
+        )
+    elif found.bound_to not in (None, found.bucket):
         parts.append(
             Text(
                 f"The catalog belongs to the bucket {found.bound_to}, so sluice changes nothing in "

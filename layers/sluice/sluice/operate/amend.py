@@ -111,7 +111,7 @@ def amend(channel: Channel, subdir: Subdir, decide: Decide) -> Amended | None:
         version = read_head(channel.state, subdir)
         if version.head.tree is None:
             raise NotFound(f"sluice knows of no packages in {subdir.prefix}")
-        channel.bucket_check.verify(channel.name)
+        channel.bucket_check.ensure_bound(channel.name)
         with unless_overtaken(channel.state, subdir, version):
             tree = catalog.tree(version.head.tree)
             decision = decide(Present(version.head, tree, catalog))
@@ -145,10 +145,15 @@ def amend(channel: Channel, subdir: Subdir, decide: Decide) -> Amended | None:
 
 
 def ask_for_merge(channel: Channel, subdir: Subdir) -> None:
+    """Have the next merge of a subdir look at everything, and ask the stack for it."""
+    stage_for_merge(channel, subdir)
+    send_for_merge(channel, subdir)
+
+
+def stage_for_merge(channel: Channel, subdir: Subdir) -> None:
     """Have the next merge of a subdir look at everything, configuration and patches included."""
     record = Reconsidered(filename=SLUICE_TOML, extractor=NOT_EXTRACTED, at=channel.clock())
     staging.write(channel.state, subdir, record, unique=channel.unique())
-    send_for_merge(channel, subdir)
 
 
 def send_for_merge(channel: Channel, subdir: Subdir) -> None:

@@ -4,45 +4,29 @@ The catalog describes objects: their ETags, and when they were written.  A copy 
 Rebind compares the catalog with what is in the bucket by filename and size, and then
 
 1. marks the binding as being moved: from here on nobody else writes (``bucket_check``);
-2. commits once per subdir.  Pins are anchored to the objects that are there now, or each file
-   that is kept out on purpose would come back as if it had been uploaded again.  Shards that the
-   bucket does not have are written.  The generation is above everything that is published there;
+2. commits once per subdir (``rebind_subdir``), and moves heads that have no tree;
 3. binds the channel to the bucket;
 4. publishes over what is there, whoever published it.
 
-It may be killed anywhere and run again.  A merge of the old bucket that has read its head before
+It may be killed anywhere and run again.  A writer in the old bucket that has read its head before
 step 1 either wins that head before step 2, which then begins with what it has committed, or loses.
+A head that did not exist is created empty before the binding is checked (``merge``), so step 2
+meets it, or its writer meets the mark.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from functools import partial
 from hashlib import sha256
 
 import msgspec
 from msgspec import UNSET
 
-from sluice.base import Base
-from sluice.catalog.binding import Binding, BindingVersion, read_binding, write_binding
-from sluice.catalog.commit import (
-    Amendment,
-    HeadVersion,
-    head_not_won,
-    read_head,
-    read_newest,
-    swap_head,
-    unless_overtaken,
-)
-from sluice.catalog.leaf import Entry, Pin, Record, listing_digest
+from sluice.catalog.binding import UNBOUND, Binding, BindingVersion, read_binding, write_binding
+from sluice.catalog.commit import HeadVersion, read_newest
 from sluice.catalog.reader import CatalogReader
-from sluice.catalog.tree import Tree
-from sluice.concurrency import chunks
-from sluice.errors import Archived, Changed, Corrupt, NotFound, Unavailable
-from sluice.fold import Edits
-from sluice.generation import GenerationWriter
-from sluice.identity import Identity
+from sluice.errors import Corrupt, NotFound, TooNew, Unavailable
 from sluice.keys import (
     CHANNELDATA,
     NOTICES,
@@ -50,48 +34,27 @@ from sluice.keys import (
     PAGE_DATA,
     RSS,
     Subdir,
+    channel_binding,
     channel_file,
     parse_state_key,
     state_folder,
 )
-from sluice.limits import MERGE_ATTEMPTS_MAX, NAMES_AT_ONCE, REBIND_EXAMPLES_MAX
-from sluice.operate.amend import ask_for_merge
+from sluice.operate.amend import send_for_merge
 from sluice.operate.channel import Channel
 from sluice.operate.here import merge_here
 from sluice.operate.indexed import Failure
+from sluice.operate.rebind_subdir import SubdirRebinder, SubdirRebound
 from sluice.operate.repair import publish_channel_again
 from sluice.publish.fence import Stamp
 from sluice.publish.publisher import Publisher
-from sluice.reconcile.listing import Listing, list_subdir
+from sluice.reconcile.listing import list_subdir
 
 _CHANNEL_FILES = (CHANNELDATA, RSS, NOTICES, PAGE_DATA)
 _DIGEST_CHARS = 12
 
 
-class SubdirRebound(msgspec.Struct, frozen=True, kw_only=True):
-    """How one subdir of the catalog compares with the bucket."""
-
-    subdir: str
-    generation: int | None
-    """The new one; ``None`` where nothing was committed."""
-    packages: int
-    """Records in the catalog."""
-    there: int
-    """Of those, how many are in the bucket with the same size."""
-    missing: list[str]
-    """Some files that are not in the bucket."""
-    missing_count: int
-    changed: list[str]
-    """Some files that have another size there."""
-    changed_count: int
-    pins: int
-    """Files that stay kept out."""
-    lost_pins: list[str]
-    """Files that were kept out and hold something else now: they will be indexed."""
-
-
 class Rebinding(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it."""
+    """The result of a rebind, or of the comparison alone."""
 
     channel: str
     bucket: str
@@ -99,11 +62,13 @@ class Rebinding(msgspec.Struct, frozen=True, kw_only=True):
     bound_to: str | None
     """The one before; ``None`` where no binding said so."""
     done: bool
+    doubts: list[str]
+    """Why this may be the wrong bucket, or the wrong time; rebind then needs ``confirm``."""
     digest: str
-    """Names this comparison: ``confirm`` it to rebind although most packages are missing."""
+    """Names this comparison, to confirm it by."""
     subdirs: list[SubdirRebound]
     failures: list[Failure]
-    """Subdirs whose catalog is damaged; ``repair`` them next."""
+    """What of the catalog cannot be read; ``repair`` it next."""
 
     @property
     def packages(self) -> int:
@@ -116,88 +81,140 @@ class Rebinding(msgspec.Struct, frozen=True, kw_only=True):
         return sum(one.there for one in self.subdirs)
 
 
-@dataclass(frozen=True, slots=True)
-class _Comparison:
-    """One subdir of the catalog, held against the bucket."""
-
-    missing: list[str]
-    changed: list[str]
-    edits: dict[str, Edits]
-    """By package name: the pins that are anchored to another object."""
-    pins: int
-    lost_pins: list[str]
-
-
 def rebind(
     channel: Channel,
     *,
     confirm: str | None = None,
     dry_run: bool = False,
     max_age_seconds: int,
+    brake_days: int,
 ) -> Rebinding:
-    """Have the catalog of a channel belong to the bucket that ``channel`` was opened with.
+    """Bind the catalog of a channel to the bucket that ``channel`` was opened with.
 
-    Where less than half of the packages are there with the same size, nothing is done unless
-    ``confirm`` is the ``digest`` of that comparison.  ``max_age_seconds``: how long clients may
-    keep an index file.
+    Where there are ``doubts``, nothing is done unless ``confirm`` is the ``digest`` of that
+    comparison.  ``max_age_seconds``: how long clients may keep an index file.  ``brake_days``: see
+    ``base.read_base``.
 
-    Raises ``NotFound`` where there is no catalog of the channel, ``Unavailable``, also where
-    another rebind is under way, and ``TooNew``.
+    Raises ``NotFound`` where there is no catalog of the channel, ``ForeignOwner`` for the folder
+    of a snapshot, ``Unavailable``, also where another rebind is under way, and ``TooNew``.
     """
-    subdirs = _subdirs(channel)
-    before = read_binding(channel.state, channel.name)
+    before = _read_binding(channel)
+    work = _Rebind(channel, brake_days)
+    subdirs = work.heads()
     # A first commit that was killed leaves a binding and no head.
-    if not subdirs and before.binding is None:
+    if not subdirs and before == UNBOUND:
         raise NotFound(f"this state has no catalog of the channel {channel.name!r}")
-    failures: list[Failure] = []
-    compared = list(_each(subdirs, partial(_look, channel), failures))
-    digest = _digest(channel, compared)
+    compared = work.compare(subdirs)
+    failures = list(work.failures)
     found = Rebinding(
         channel=channel.name,
         bucket=channel.bucket,
         bound_to=before.binding.bucket if before.binding else None,
         done=False,
-        digest=digest,
+        doubts=_doubts(channel, compared, failures),
+        digest=_digest(channel, compared, failures),
         subdirs=compared,
         failures=failures,
     )
-    if dry_run or (found.there * 2 < found.packages and confirm != digest):
+    if dry_run or (found.doubts and confirm != found.digest):
         return found
-    moving = _write(channel, before, moving=True)
-    failures.clear()
-    anchored = list(_each(subdirs, partial(_anchor, channel, moving), failures))
-    _write(channel, moving, moving=False)
-    _publish(channel, [channel.subdir(one.subdir) for one in anchored], max_age_seconds)
-    return msgspec.structs.replace(found, done=True, subdirs=anchored, failures=failures)
+    moving = _write_binding(channel, before, moving=True)
+    moved = work.move(moving)
+    _write_binding(channel, moving, moving=False)
+    _publish(channel, [channel.subdir(one.subdir) for one in moved], max_age_seconds)
+    return msgspec.structs.replace(found, done=True, subdirs=moved, failures=work.failures)
 
 
-def _subdirs(channel: Channel) -> list[Subdir]:
-    heads = channel.state.list(state_folder("heads", channel.name))
-    return sorted(filter(None, (parse_state_key(info.key) for info in heads)))
+class _Rebind:
+    """The subdirs of one channel."""
 
+    def __init__(self, channel: Channel, brake_days: int) -> None:
+        self._channel = channel
+        self._brake_days = brake_days
+        self.failures: list[Failure] = []
+        """Of the last pass over the subdirs."""
 
-def _each(
-    subdirs: Iterable[Subdir],
-    do: Callable[[Subdir], SubdirRebound | None],
-    failures: list[Failure],
-) -> Iterator[SubdirRebound]:
-    """Do it for each subdir; one that is damaged does not stop the others."""
-    for subdir in subdirs:
+    def heads(self) -> list[Subdir]:
+        """The subdirs that have a head."""
+        heads = self._channel.state.list(state_folder("heads", self._channel.name))
+        return sorted(filter(None, (parse_state_key(info.key) for info in heads)))
+
+    def compare(self, subdirs: Sequence[Subdir]) -> list[SubdirRebound]:
+        """Compare some subdirs with the bucket, and change nothing."""
+        self.failures = []
+        return [found for subdir in subdirs if (found := self._do(subdir, None))]
+
+    def move(self, moving: BindingVersion) -> list[SubdirRebound]:
+        """Commit every subdir as one of this bucket, also those that have come meanwhile."""
+        self.failures = []
+        moved: list[SubdirRebound] = []
+        done: set[Subdir] = set()
+        while new := [subdir for subdir in self.heads() if subdir not in done]:
+            moved += [found for subdir in new if (found := self._do(subdir, moving))]
+            done.update(new)
+        return moved
+
+    def _do(self, subdir: Subdir, moving: BindingVersion | None) -> SubdirRebound | None:
+        """Do one subdir; what is damaged about it does not stop the others."""
+        work = SubdirRebinder(self._channel, subdir, self._brake_days)
         try:
-            done = do(subdir)
+            found = work.move(moving) if moving else work.compare()
+        except TooNew:
+            raise
         except Corrupt as error:
-            failures.append(Failure(object=subdir.name, reason=f"{type(error).__name__}: {error}"))
-        else:
-            if done:
-                yield done
+            self._fail(subdir.name, error)
+            return None
+        for name, damage in work.damaged.items():
+            self._fail(f"{subdir.name}, package {name}", damage)
+        return found
+
+    def _fail(self, what: str, error: Corrupt) -> None:
+        self.failures.append(Failure(object=what, reason=f"{type(error).__name__}: {error}"))
 
 
-def _digest(channel: Channel, compared: Sequence[SubdirRebound]) -> str:
-    told = [channel.bucket, channel.name, *compared]
+def _doubts(
+    channel: Channel, compared: Sequence[SubdirRebound], failures: Collection[Failure]
+) -> list[str]:
+    doubts = [
+        f"{one.subdir}: only {one.there} of {one.packages} packages are there"
+        for one in compared
+        if one.there * 2 < one.packages
+    ]
+    doubts += [
+        f"{one.subdir}: {', '.join(one.missing_pins)}, kept out of the index, is not there yet; it "
+        "would come into the index when it is"
+        for one in compared
+        if one.missing_pins
+    ]
+    doubts += [f"{one.object}: {one.reason}" for one in failures]
+    if not any(one.packages for one in compared):
+        there = sum(
+            list_subdir(channel.public, channel.subdir(one.subdir)).objects for one in compared
+        )
+        if there:
+            doubts.append(f"the catalog knows none of the {there} packages that are there")
+    return doubts
+
+
+def _digest(
+    channel: Channel, compared: Sequence[SubdirRebound], failures: Collection[Failure]
+) -> str:
+    told = [channel.bucket, channel.name, *compared, *failures]
     return sha256(msgspec.json.encode(told)).hexdigest()[:_DIGEST_CHARS]
 
 
-def _write(channel: Channel, before: BindingVersion, *, moving: bool) -> BindingVersion:
+def _read_binding(channel: Channel) -> BindingVersion:
+    """The binding; one that is damaged is replaced, under its ETag."""
+    try:
+        return read_binding(channel.state, channel.name)
+    except TooNew:
+        raise
+    except Corrupt:
+        info = channel.state.head(channel_binding(channel.name))
+        return BindingVersion(None, info.etag if info else None)
+
+
+def _write_binding(channel: Channel, before: BindingVersion, *, moving: bool) -> BindingVersion:
     known = before.binding
     binding = Binding(
         bucket=(known.bucket if known else None) if moving else channel.bucket,
@@ -212,178 +229,6 @@ def _write(channel: Channel, before: BindingVersion, *, moving: bool) -> Binding
     return written
 
 
-def _look(channel: Channel, subdir: Subdir) -> SubdirRebound | None:
-    """Compare one subdir, and change nothing."""
-
-    def read(version: HeadVersion) -> SubdirRebound | None:
-        if version.head.tree is None:
-            return None
-        catalog = CatalogReader(channel.state, subdir, channel.gather)
-        tree = catalog.tree(version.head.tree)
-        listing = list_subdir(channel.public, subdir)
-        return _told(subdir, tree, _compare(channel, subdir, tree, catalog, listing), None)
-
-    return read_newest(channel.state, subdir, read)
-
-
-def _anchor(channel: Channel, moving: BindingVersion, subdir: Subdir) -> SubdirRebound | None:
-    """Commit one subdir as the catalog of this bucket."""
-    for _ in range(MERGE_ATTEMPTS_MAX):
-        version = read_head(channel.state, subdir)
-        if version.head.tree is None:
-            return None
-        # After the head was read, as everywhere: another rebind replaces the binding first.
-        if read_binding(channel.state, channel.name).etag != moving.etag:
-            raise Unavailable(
-                f"another rebind of the channel {channel.name!r} is under way; try again"
-            )
-        with unless_overtaken(channel.state, subdir, version):
-            done = _commit(channel, subdir, version)
-            if done:
-                return done
-    raise Unavailable(f"{head_not_won(subdir)}; try again")
-
-
-def _commit(channel: Channel, subdir: Subdir, version: HeadVersion) -> SubdirRebound | None:
-    """Commit the next generation, above all that is published; ``None``: begin again."""
-    catalog = CatalogReader(channel.state, subdir, channel.gather)
-    tree = catalog.tree(version.head.tree)
-    # They tell since when readers of the old bucket could hold what; a lost mark only delays.
-    channel.state.delete([subdir.marks])
-    listing = list_subdir(channel.public, subdir)
-    compared = _compare(channel, subdir, tree, catalog, listing)
-    writer = GenerationWriter(channel.public, channel.state, subdir, catalog, channel.gather)
-    keys = [subdir.public(file) for file in listing.index_files]
-    infos = channel.gather(channel.public.head, keys)
-    stamps = (Stamp.parse(info.metadata) for info in infos if info)
-    published = Base(generation=max((one.generation for one in stamps if one), default=0))
-    draft = writer.draft(
-        tree,
-        Base(),
-        {},
-        at=max(channel.clock(), tree.at + 1),
-        rules=catalog.rules(tree),
-        anew=_without_shard(channel, subdir, tree),
-        edits=compared.edits,
-    )
-    draft.wait()
-    ask_for_merge(channel, subdir)
-    head = writer.commit(
-        tree,
-        version.head,
-        draft,
-        published,
-        public=tree.public,
-        writer=channel.unique(),
-        amendment=Amendment(reason=f"The catalog belongs to the bucket {channel.bucket} now."),
-    )
-    swapped = swap_head(
-        channel.state, subdir, head, expected=version.etag, not_after_ms=draft.not_after_ms
-    )
-    return _told(subdir, tree, compared, head.generation) if swapped else None
-
-
-def _without_shard(channel: Channel, subdir: Subdir, tree: Tree) -> frozenset[str]:
-    """The names whose shards are not in the bucket."""
-    listed = channel.public.list(subdir.shards.prefix)
-    there = {subdir.shards.digest(info.key) for info in listed}
-    return frozenset(
-        name for name, node in tree.names.items() if node.shard and node.shard.hex() not in there
-    )
-
-
-def _compare(
-    channel: Channel, subdir: Subdir, tree: Tree, catalog: CatalogReader, listing: Listing
-) -> _Comparison:
-    found = _Comparison([], [], {}, 0, [])
-    pins = 0
-    # The digest of a name with a pin never matches, see ``leaf.listed``.
-    differing = [
-        name
-        for name, node in sorted(tree.names.items())
-        if node.listing != listing_digest(listing.listed(name))
-    ]
-    for names in chunks(differing, NAMES_AT_ONCE):
-        known = catalog.entries([tree.names[name] for name in names])
-        for name, entries in zip(names, known, strict=True):
-            there = listing.names.get(name, {})
-            for filename, entry in sorted(entries.items()):
-                if isinstance(entry, Record):
-                    _compare_record(filename, entry, there.get(filename), found)
-                elif isinstance(entry, Pin) and entry.identity and filename in there:
-                    anchored = _anchored(channel, subdir.public(filename), entry, there[filename])
-                    if anchored is None:
-                        found.lost_pins.append(filename)
-                        continue
-                    pins += 1
-                    if anchored != entry:
-                        edits: dict[str, Entry | None] = {filename: anchored}
-                        found.edits[name] = {**found.edits.get(name, {}), **edits}
-    return _Comparison(found.missing, found.changed, found.edits, pins, found.lost_pins)
-
-
-def _compare_record(
-    filename: str, entry: Record, there: Identity | None, found: _Comparison
-) -> None:
-    if there is None:
-        found.missing.append(filename)
-    elif entry.identity and there.size != entry.identity.size:
-        found.changed.append(filename)
-
-
-def _anchored(channel: Channel, key: str, pin: Pin, there: Identity) -> Pin | None:
-    """The pin on the object that is there now; ``None`` where that is known to be another one.
-
-    A multipart copy has another ETag, and so has one under another key of KMS.  Then the SHA-256
-    decides where the pin has one, and the size alone where it has none: a package that somebody
-    has kept out must not come back for want of a digest.
-    """
-    identity = pin.identity
-    if identity is None or identity.size != there.size:
-        return None
-    if identity.etag != there.etag and pin.sha256:
-        found = _sha256(channel, key, there)
-        if found is not None and found != pin.sha256:
-            return None
-    return msgspec.structs.replace(pin, identity=there)
-
-
-def _sha256(channel: Channel, key: str, there: Identity) -> str | None:
-    """The digest of exactly that object; ``None`` where it cannot be read."""
-    hashing = sha256()
-    try:
-        with channel.public.open(key) as found:
-            if found is None or Identity.of(found.info) != there:
-                raise Unavailable(f"{key} changes while it is looked at; try again")
-            if found.info.sha256:
-                return found.info.sha256
-            for chunk in found.chunks:
-                hashing.update(chunk)
-    except Archived:
-        return None
-    except Changed as error:
-        raise Unavailable(f"{key} changes while it is looked at; try again") from error
-    return hashing.hexdigest()
-
-
-def _told(
-    subdir: Subdir, tree: Tree, compared: _Comparison, generation: int | None
-) -> SubdirRebound:
-    absent = len(compared.missing) + len(compared.changed)
-    return SubdirRebound(
-        subdir=subdir.name,
-        generation=generation,
-        packages=tree.records,
-        there=tree.records - absent,
-        missing=compared.missing[:REBIND_EXAMPLES_MAX],
-        missing_count=len(compared.missing),
-        changed=compared.changed[:REBIND_EXAMPLES_MAX],
-        changed_count=len(compared.changed),
-        pins=compared.pins,
-        lost_pins=compared.lost_pins,
-    )
-
-
 def _publish(channel: Channel, subdirs: Sequence[Subdir], max_age_seconds: int) -> None:
     """Publish over what is there: the state may have another name than the one that did."""
     publisher = Publisher(
@@ -391,24 +236,32 @@ def _publish(channel: Channel, subdirs: Sequence[Subdir], max_age_seconds: int) 
     )
 
     def publish(subdir: Subdir, version: HeadVersion) -> None:
+        # After the head was read, as everywhere: it may belong to another bucket again.
+        channel.bucket_check.check_binding(channel.name)
         catalog = CatalogReader(channel.state, subdir, channel.gather)
         publisher.publish(subdir, version.head, catalog, tidy=True, gather=channel.gather)
 
     for subdir in subdirs:
         read_newest(channel.state, subdir, partial(publish, subdir))
-    _take_channel_files_over(channel, max_age_seconds)
+    _publish_channel_files(channel, max_age_seconds)
+    for subdir in subdirs:
+        send_for_merge(channel, subdir)
     if channel.merges is None:
         merge_here(channel, subdirs)
 
 
-def _take_channel_files_over(channel: Channel, max_age_seconds: int) -> None:
-    theirs = []
+def _publish_channel_files(channel: Channel, max_age_seconds: int) -> None:
+    """Publish the files of the whole channel over those that are there.
+
+    Their generations say nothing here: a state that was restored has begun to count anew.
+    """
+    stamped: list[str] = []
     for file in (*_CHANNEL_FILES, PAGE):
         info = channel.public.head(channel_file(channel.name, file))
         stamp = Stamp.parse(info.metadata) if info else None
-        if stamp and stamp.owner != channel.owner:
-            theirs.append(channel_file(channel.name, file))
+        if stamp and (file != PAGE or stamp.owner != channel.owner):
+            stamped.append(channel_file(channel.name, file))
     page = channel_file(channel.name, PAGE)
-    if page in theirs:  # it gives way to what seems to be somebody's own page
+    if page in stamped:  # it gives way to what seems to be somebody's own page
         channel.public.delete([page])
-    publish_channel_again(channel, theirs, max_age_seconds)
+    publish_channel_again(channel, stamped, max_age_seconds)

@@ -70,7 +70,7 @@ def repair(
     >>> report.failures
     []
     """
-    channel.bucket_check.verify(channel.name)
+    channel.bucket_check.ensure_bound(channel.name)
     by_subdir: dict[str | None, list[Finding]] = {}
     for one in findings:
         by_subdir.setdefault(one.subdir, []).append(one)
@@ -162,7 +162,7 @@ def _commit_anew(
     """
     for _ in range(MERGE_ATTEMPTS_MAX):
         version = read_head(channel.state, subdir)
-        channel.bucket_check.verify(subdir.channel)
+        channel.bucket_check.ensure_bound(subdir.channel)
         with unless_overtaken(channel.state, subdir, version):
             catalog = CatalogReader(channel.state, subdir, channel.gather)
             parent = catalog.tree(version.head.tree)

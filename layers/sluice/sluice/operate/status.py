@@ -63,6 +63,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """When it was looked at, ms since the epoch."""
     bound_to: str | None
     """The bucket that the catalog belongs to; ``None`` where no binding says so."""
+    moving_to: str | None
+    """The bucket that a ``rebind`` moves it to, or has begun to and was interrupted."""
     subdirs: list[SubdirStatus]
     queues: dict[str, Depth] | None
     """By name, of the stack that indexes it, and so of all of its channels; ``None`` without."""
@@ -70,7 +72,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def healthy(self) -> bool:
         """Whether nothing needs a person's attention."""
-        if self.bound_to not in (None, self.bucket):
+        if self.moving_to or self.bound_to not in (None, self.bucket):
             return False
         dead = any(queue.messages for queue in (self.queues or {}).values() if queue.dead_letters)
         return all(subdir.healthy for subdir in self.subdirs) and not dead
@@ -90,19 +92,16 @@ def status(channel: Channel) -> Status:
     >>> found.healthy
     True
     """
+    binding = read_binding(channel.state, channel.name).binding
     return Status(
         bucket=channel.bucket,
         channel=channel.name,
         at=channel.clock(),
-        bound_to=_bound_to(channel),
+        bound_to=binding.bucket if binding else None,
+        moving_to=(binding.moving_to or None) if binding else None,
         subdirs=[_status(channel, subdir) for subdir in find_subdirs(channel)],
         queues=depths(channel.stack) if channel.stack else None,
     )
-
-
-def _bound_to(channel: Channel) -> str | None:
-    binding = read_binding(channel.state, channel.name).binding
-    return (binding.moving_to or binding.bucket) if binding else None
 
 
 def _status(channel: Channel, subdir: Subdir) -> SubdirStatus:

@@ -52,7 +52,7 @@ def verify(channel: Channel, *, deep: bool = False, progress: Progress = SILENT)
     >>> report.healthy
     True
     """
-    channel.bucket_check.is_bound(channel.name)
+    channel.bucket_check.check_binding(channel.name)
     report = VerifyReport()
     for subdir in _subdirs(channel):
         for _ in range(VERIFY_ATTEMPTS_MAX):

@@ -181,7 +181,7 @@ class _Work:
             new_id=world.unique,
             may_bind=not self._request.dry_run,
         )
-        return check.verify(self._subdir.channel)
+        return check.ensure_bound(self._subdir.channel)
 
     def _read_marks(self, version: HeadVersion) -> StoredMarks | None:
         """Read the marks, if they are of use here.

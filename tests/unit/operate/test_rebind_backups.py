@@ -1,0 +1,311 @@
+"""Moving a catalog that is older, smaller or damaged: nothing that is published gets lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from sluice.catalog.binding import read_binding
+from sluice.catalog.commit import read_head
+from sluice.catalog.reader import CatalogReader
+from sluice.concurrency import in_order
+from sluice.errors import TooNew
+from sluice.keys import CHANNELDATA, REPODATA, RSS, Subdir, channel_binding
+from sluice.limits import EVIDENCE_PACKAGES_MAX
+from sluice.operate.findings import Kind
+from sluice.operate.index import Options
+from sluice.operate.pins import pins
+from sluice.operate.rebind import rebind
+from sluice.operate.repair import repair
+from sluice.operate.status import status
+from sluice.operate.verify import verify
+from sluice.publish.fence import Stamp
+from tests.support.by_hand import CHANNEL, LINUX, ByHand, package
+from tests.support.hooks import on
+from tests.support.memory_store import MemoryStore
+from tests.unit.operate.test_rebind import (
+    BUCKET,
+    KEPT_OUT,
+    NOARCH,
+    OTHER,
+    bound_to,
+    led_to,
+    moved,
+    multipart_copy,
+    plain_copy,
+    with_history,
+)
+
+EXTRA = Subdir(CHANNEL, "osx-arm64")
+
+
+def restored_backup() -> ByHand:
+    """The state as it was with one package; two are published, the second one for a day."""
+    world = ByHand()
+    world.upload(package("alpha"))
+    world.index()
+    backup = dict(world.state.objects)
+    world.tick(3600)
+    world.upload(package("beta"))
+    world.index()
+    world.tick(24 * 3600)
+    world.state.objects.clear()
+    world.state.objects.update(backup)
+    return world
+
+
+@pytest.mark.parametrize("copy", [None, plain_copy, multipart_copy])
+def test_what_the_index_knows_and_a_backup_of_the_state_does_not_keeps_its_place_and_its_date(
+    copy: Callable[[ByHand], MemoryStore] | None,
+) -> None:
+    world = restored_backup()
+    before = world.published()
+    if copy:
+        led_to(world, copy(world))
+    done = moved(world)
+    assert done.done
+    assert done.doubts == []
+    assert [(one.packages, one.taken_over) for one in done.subdirs if one.subdir == "linux-64"] == [
+        (1, 1)
+    ]
+    for _ in range(2):
+        assert world.published().records == before.records
+        assert world.published().generation > before.generation
+        assert world.index().failures == []
+    assert verify(world.channel, deep=True).findings == []
+
+
+def test_a_package_that_the_backup_knows_as_another_object_keeps_the_date_of_the_new_one() -> None:
+    world = ByHand()
+    world.upload(package("alpha"))
+    world.index()
+    backup = dict(world.state.objects)
+    world.tick(3600)
+    world.upload(package("alpha", summary="built again"))
+    world.index()
+    before = world.published().records
+    world.state.objects.clear()
+    world.state.objects.update(backup)
+    led_to(world, plain_copy(world))
+    moved(world)
+    assert world.published().records == before
+    world.index()
+    assert world.published().records == before
+
+
+def damage(world: ByHand, key: str, body: bytes = b"damaged") -> None:
+    assert key in world.state.objects
+    world.state.upload(key, body)
+
+
+def leaf_of(world: ByHand, name: str) -> str:
+    tree = CatalogReader(world.state, LINUX, in_order).tree(read_head(world.state, LINUX).head.tree)
+    return LINUX.leaf(tree.names[name].leaf.hex())
+
+
+def test_a_damaged_leaf_leaves_doubts_and_costs_no_other_pin() -> None:
+    world = with_history()
+    damage(world, leaf_of(world, "gamma"))
+    led_to(world, multipart_copy(world))
+    before = dict(world.state.objects)
+    refused = moved(world)
+    assert refused.done is False
+    assert [one.object for one in refused.failures] == ["linux-64, package gamma"]
+    assert world.state.objects == before
+    done = moved(world, confirm=refused.digest)
+    assert done.done
+    assert [one.object for one in done.failures] == ["linux-64, package gamma"]
+    assert bound_to(world) == OTHER
+    found = verify(world.channel, deep=True).findings
+    assert {one.name for one in found if one.kind is Kind.LEAF_DAMAGED} == {"gamma"}
+    repair(world.channel, found, **world.alone())
+    assert [one.file for one in pins(world.channel)] == [KEPT_OUT]
+    assert world.filenames() == ["alpha-1.0-0.conda", "gamma-1.0-0.conda"]
+
+
+def test_a_damaged_head_leaves_doubts_and_the_other_subdirs_move() -> None:
+    world = with_history()
+    world.upload(package("delta", subdir="osx-arm64"))
+    world.index()
+    damage(world, EXTRA.head)
+    led_to(world, plain_copy(world))
+    refused = moved(world)
+    assert (refused.done, [one.object for one in refused.failures]) == (False, ["osx-arm64"])
+    done = moved(world, confirm=refused.digest)
+    assert done.done
+    assert [one.subdir for one in done.subdirs] == ["linux-64", "noarch"]
+    assert bound_to(world) == OTHER
+
+
+def test_a_catalog_of_a_later_sluice_is_not_moved() -> None:
+    world = with_history()
+    damage(world, LINUX.head, b'{"format": 99, "generation": 3}')
+    led_to(world, plain_copy(world))
+    before = dict(world.state.objects)
+    with pytest.raises(TooNew):
+        moved(world)
+    assert world.state.objects == before
+
+
+def test_a_subdir_that_is_born_meanwhile_is_moved_as_well() -> None:
+    world = with_history()
+    old = world.copy()
+    old.state = world.state
+    old.channel = replace(old.channel, state=world.state)
+    led_to(world, plain_copy(world))
+
+    def born() -> None:
+        old.upload(package("delta", subdir="osx-arm64"))
+        old.index()
+
+    # Just before the binding is marked as moving: the last moment at which it may.
+    world.state.before = on("PutObject", channel_binding(CHANNEL), born)
+    done = moved(world)
+    assert [one.subdir for one in done.subdirs] == ["linux-64", "noarch", "osx-arm64"]
+    assert bound_to(world) == OTHER
+    # Its package is not in this bucket: the comparison takes the record out as any that is gone.
+    assert world.index().failures == []
+    assert world.filenames() == ["alpha-1.0-0.conda", "gamma-1.0-0.conda"]
+
+
+def test_a_file_that_is_kept_out_and_not_there_yet_needs_a_confirmation() -> None:
+    world = with_history()
+    copy = plain_copy(world)
+    copy.remove(LINUX.public(KEPT_OUT))
+    led_to(world, copy)
+    refused = moved(world)
+    assert refused.done is False
+    assert refused.subdirs[0].missing_pins == [KEPT_OUT]
+    (doubt,) = refused.doubts
+    assert doubt.startswith(f"linux-64: {KEPT_OUT}, kept out of the index, is not there yet")
+    assert moved(world, confirm=refused.digest).done
+
+
+def test_half_of_a_subdir_is_missing_though_most_of_the_channel_is_there() -> None:
+    world = ByHand()
+    world.upload(*(package(f"big{number}") for number in range(9)))
+    world.upload(package("delta", subdir="osx-arm64"))
+    world.index()
+    copy = plain_copy(world)
+    copy.remove(EXTRA.public("delta-1.0-0.conda"))
+    led_to(world, copy)
+    refused = moved(world)
+    assert (refused.done, refused.there, refused.packages) == (False, 9, 10)
+    assert refused.doubts == ["osx-arm64: only 0 of 1 packages are there"]
+
+
+def test_an_empty_catalog_over_a_full_bucket_needs_a_confirmation() -> None:
+    world = ByHand()
+    world.upload(package("alpha"))
+    world.index()
+    world.public.remove(f"{CHANNEL}/{package('alpha').path}")
+    world.index(Options(brake_days=0))
+    assert world.filenames() == []
+    full = ByHand()
+    full.upload(package("beta"), package("gamma"))
+    led_to(world, full.public)
+    refused = moved(world)
+    assert refused.doubts == ["the catalog knows none of the 2 packages that are there"]
+    assert refused.done is False
+
+
+@pytest.mark.parametrize("damage_to", [b"{}", b"no json", b'{"format": 1, "bucket": 7}'])
+def test_a_damaged_binding_says_how_to_write_it_again_and_can_be(damage_to: bytes) -> None:
+    world = with_history()
+    damage(world, channel_binding(CHANNEL), damage_to)
+    failures = [one.reason for one in world.index().failures]
+    assert failures
+    assert all(f"sluice rebind s3://{BUCKET}/{CHANNEL}" in reason for reason in failures)
+    assert moved(world).done
+    assert bound_to(world) == BUCKET
+    assert world.index().failures == []
+
+
+def test_files_of_the_channel_are_published_over_later_ones() -> None:
+    world = with_history()
+    world.public.upload(f"{CHANNEL}/sluice.toml", b"[sluice]\nchanneldata = true\nrss = true\n")
+    world.index()
+    copy = plain_copy(world)
+    files = [f"{CHANNEL}/{file}" for file in (CHANNELDATA, RSS)]
+    for key in files:
+        stored = copy.objects[key]
+        later = {**stored.headers.metadata, "sluice-generation": "70"}
+        copy.put(key, b"of another history", replace(stored.headers, metadata=later))
+    led_to(world, copy)
+    moved(world)
+    for key in files:
+        assert world.public.body(key) != b"of another history", key
+    assert verify(world.channel, deep=True).findings == []
+
+
+def test_where_the_catalog_is_moved_on_meanwhile_nothing_more_is_published() -> None:
+    world = with_history()
+    here, third = plain_copy(world), plain_copy(world)
+    led_to(world, here)
+    elsewhere = replace(world.channel, public=third, bucket="third-bucket")
+
+    def move_on() -> None:
+        done = rebind(elsewhere, max_age_seconds=60, brake_days=7)
+        assert done.done
+
+    writes: list[str] = []
+
+    def note(operation: str, key: str) -> None:
+        if operation == "PutObject" and key == channel_binding(CHANNEL):
+            writes.append(key)
+            if len(writes) == 2:  # the final one: both are about to be written by now
+
+                def after(_operation: str, _key: str) -> None:
+                    world.state.before = lambda _operation, _key: None
+                    move_on()
+
+                world.state.before = after
+
+    world.state.before = note
+    generation = Stamp.parse(here.objects[LINUX.public(REPODATA)].headers.metadata)
+    with pytest.raises(Exception, match="belongs to the bucket third-bucket"):
+        moved(world)
+    assert bound_to(world) == "third-bucket"
+    after = Stamp.parse(here.objects[LINUX.public(REPODATA)].headers.metadata)
+    assert after == generation
+
+
+def test_the_evidence_costs_few_requests_however_many_files_a_name_has() -> None:
+    world = ByHand()
+    world.upload(*(package("alpha", f"1.{number}") for number in range(3 * EVIDENCE_PACKAGES_MAX)))
+    world.index()
+    world.state.remove(channel_binding(CHANNEL))
+    led_to(world, multipart_copy(world))
+    world.public.requests.clear()
+    refused = world.index()
+    assert refused.failures
+    files = [key for _, key in world.public.operations() if key.endswith(".conda")]
+    assert 0 < len(files) <= 2 * EVIDENCE_PACKAGES_MAX  # once for each subdir that is indexed
+
+
+def test_the_status_tells_where_to_a_catalog_is_being_moved() -> None:
+    world = with_history()
+    led_to(world, plain_copy(world))
+    seen: list[tuple[str | None, str | None, bool]] = []
+
+    def look() -> None:
+        found = status(world.channel)
+        seen.append((found.bound_to, found.moving_to, found.healthy))
+
+    world.state.before = on("PutObject", NOARCH.head, look)
+    moved(world)
+    assert seen == [(BUCKET, OTHER, False)]
+    found = status(world.channel)
+    assert (found.bound_to, found.moving_to) == (OTHER, None)
+
+
+def test_the_binding_of_a_moved_catalog_tells_of_no_move() -> None:
+    world = with_history()
+    led_to(world, plain_copy(world))
+    moved(world)
+    binding = read_binding(world.state, CHANNEL).binding
+    assert binding
+    assert binding.moving_to is msgspec.UNSET
