@@ -35,14 +35,19 @@ class _Index:
     records: frozenset[str] = frozenset()
     left: dict[str, _Decision] = field(default_factory=dict)
     """Files that have left by a comparison's word."""
+    left_at: dict[str, int] = field(default_factory=dict)
+    """When they did."""
     held: list[tuple[int, int]] = field(default_factory=list)
-    """When the head was swapped, and how many records there were by then, those that had left
-    within days included."""
+    """When the head was swapped, and how many records there have been since."""
 
-    def held_between(self, since: int, until: int) -> list[int]:
-        """How many there were at any time between."""
+    def held_between(self, since: int, until: int, lately: Iterable[str]) -> list[int]:
+        """How many there were at any time between, with those of ``lately`` that had left."""
         begun = max((number for number, (at, _) in enumerate(self.held) if at <= since), default=0)
-        return [count for at, count in self.held[begun:] if at <= until]
+        return [
+            count + sum(self.left_at[filename] <= at for filename in lately)
+            for at, count in self.held[begun:]
+            if at <= until
+        ]
 
 
 class Brakes:
@@ -70,7 +75,8 @@ class Brakes:
         """Since when what is there has been there."""
         self._confirmed: set[Place] = set()
         self._back: dict[Place, _Decision] = {}
-        """What was not there for a time that no comparison has ended yet: since when, and until."""
+        """What was not there for a time of which nobody can know that it has ended: since when, and
+        until when."""
         self._staged: dict[Place, _Decision] = {}
         """When a comparison last staged a removal."""
         self._decided: dict[Place, int] = {}
@@ -79,27 +85,23 @@ class Brakes:
 
     # --- people ----------------------------------------------------------------------------
 
-    def restored(self, place: Place) -> None:
-        """Somebody has brought back the very object that was there.
-
-        Whoever did not compare in between cannot know that it was there again.
-        """
-        gone = self._unheard.get(place)
-        self.touched(place, heard=True)
-        if gone is not None:
-            self._back[place] = _Decision(gone, self._clock.ms)
-
     def touched(self, place: Place, *, heard: bool) -> None:
-        """Somebody has put a package there or taken it away; ``heard``: an event will tell."""
+        """Somebody has put a package there or taken it away; ``heard``: an event will tell.
+
+        Who neither compares in between nor hears of an object cannot know that one was there.
+        """
         back = self._back.pop(place, None)
+        gone = self._unheard.get(place, back.at if back else None)
         for known in (self._unheard, self._staged, self._decided, self._there):
             known.pop(place, None)
         self._confirmed.discard(place)
         self._indexes[place.subdir].left.pop(place.filename, None)
         if place.key in self._channel.objects:
             self._there[place] = self._clock.ms
+            if gone is not None:
+                self._back[place] = _Decision(gone, self._clock.ms)
         elif not heard:
-            self._unheard[place] = back.at if back else self._clock.ms
+            self._unheard[place] = self._clock.ms if gone is None else gone
 
     def confirm(self) -> None:
         """An operator has confirmed what is missing by now."""
@@ -157,16 +159,21 @@ class Brakes:
             for filename in index.records - records
             if (decision := self._by_its_word(Place(subdir, filename)))
         }
+        for filename, one in entries.items():
+            place = Place(subdir, filename)
+            back = self._back.get(place)
+            if back and one["identity"] and (one["identity"]["modified"] + 1) * SECOND > back.at:
+                del self._back[place]
         index.records = records
         index.left = {
             filename: decision
             for filename, decision in {**index.left, **gone}.items()
             if filename not in records
         }
+        index.left_at |= dict.fromkeys(gone, self._clock.ms)
         if gone:
             self._check(subdir, index, max(gone.values()))
-        lately = self._lately(index, self._clock.ms)
-        index.held.append((self._clock.ms, len(records) + len(lately)))
+        index.held.append((self._clock.ms, len(records)))
 
     def _by_its_word(self, place: Place) -> _Decision | None:
         """The decision, where a comparison alone decided on a removal that had not waited."""
@@ -183,7 +190,7 @@ class Brakes:
 
     def _check(self, subdir: Subdir, index: _Index, newest: _Decision) -> None:
         lately = [name for name in self._lately(index, newest.at) if index.left[name] <= newest]
-        held = index.held_between(newest.since, newest.at + _SKEW)
+        held = index.held_between(newest.since, newest.at + _SKEW, lately)
         allowed = min(held) < self._from_packages or 2 * len(lately) <= max(held)
         assert allowed, (
             f"{len(lately)} of {max(held)} packages left {subdir.prefix} within days, "

@@ -90,16 +90,10 @@ class Invariants:
 
     # --- people ----------------------------------------------------------------------------
 
-    def touched(self, place: Place, *, heard: bool = True, restored: bool = False) -> None:
-        """Somebody has put a package there or taken it away.
-
-        ``heard``: an event tells of it.  ``restored``: it is the object that was there before.
-        """
+    def touched(self, place: Place, *, heard: bool = True) -> None:
+        """Somebody has put a package there or taken it away; ``heard``: an event tells of it."""
         self._moment += 1
-        if restored:
-            self.brakes.restored(place)
-        else:
-            self.brakes.touched(place, heard=heard)
+        self.brakes.touched(place, heard=heard)
         self._touched[place] = self._moment
         record = self._now_there(place)
         if record:

@@ -123,7 +123,7 @@ class People:
         ]
         for place in back:
             self._channel.objects[place.key] = self._deleted.pop(place)
-            self._invariants.touched(place, restored=True)
+            self._invariants.touched(place)
         self.events_lost = True
         return f"restore {subdir.prefix}: {[place.filename for place in back]}"
 

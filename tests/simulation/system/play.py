@@ -112,8 +112,8 @@ class _Play:
                 if habits.new_extractor and turn == habits.turns // 2:
                     deploy_new_extractor()
                 self._turn()
-            for _ in range(habits.days):
-                self._day()
+            for day in range(habits.days):
+                self._day(busy=day == 0)
             self._people.settle_configurations()
             self._world.leave_in_peace()
             self._come_to_rest()
@@ -190,17 +190,20 @@ class _Play:
                 self._reconcile(_EVERYTHING)
         return hours is not None
 
-    def _day(self) -> None:
+    def _day(self, *, busy: bool) -> None:
         """Let people do something, all of it be done, and comparisons find what was not heard."""
         rng = self._rng
-        for _ in range(rng.randrange(1, 2 * self._habits.places)):
+        for _ in range(3 * self._habits.places if busy else rng.randrange(3)):
             self._note(self._people.act())
         self._drain()
         self._note(self._people.lose(rng.choice(self._habits.subdirs)))
-        for _ in range(rng.randrange(3)):
-            self._reconcile(self._request())
-            for _ in range(rng.randrange(20)):
-                self._turn()
+        if rng.random() < _SCHEDULED:
+            self._reconcile_to_the_end()
+        else:
+            for _ in range(rng.randrange(3)):
+                self._reconcile(self._request())
+                for _ in range(rng.randrange(20)):
+                    self._turn()
         self._pass_hours(rng.choice(self._habits.jump_hours))
 
     def _may_amend(self) -> bool:
