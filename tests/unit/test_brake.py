@@ -137,6 +137,12 @@ def test_what_was_confirmed_needs_no_second_word() -> None:
     assert left.carry_out == files(100, 900)
 
 
+def test_a_confirmation_holds_whatever_the_clock_of_whoever_gives_it() -> None:
+    gone = records(0, 900, uploaded_ms=NOW + 5 * 60_000)  # by S3's clock, which is ahead of it
+    found = decided(NOTHING, gone, 1000, confirm=digest_of(gone))
+    assert (found.carry_out, found.confirmed) == (files(0, 900), True)
+
+
 def test_what_was_confirmed_is_not_once_it_was_uploaded_again() -> None:
     gone = records(0, 900)
     confirmed = decided(NOTHING, gone, 1000, confirm=digest_of(gone)).state

@@ -57,6 +57,11 @@ class Missing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     modified: int
     """When the object was uploaded: S3's clock, seconds since the epoch."""
 
+    @property
+    def uploaded_before(self) -> int:
+        """In ms since the epoch: S3 dates to the second before."""
+        return (self.modified + 1) * 1000
+
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """Removals that wait.  Times are ms since the epoch."""
@@ -155,9 +160,11 @@ def decide(
     if not brakes(len(indexed) + before, of):
         removed |= dict.fromkeys(indexed, now_ms)
         return Decision(BrakeState(removed=removed), files, None, confirmed=confirms)
-    pending = _still(state.pending, gone, now_ms)
-    since = {file: pending.get(file, now_ms) for file in files}
-    confirmed = _still(dict.fromkeys(files, now_ms) if confirms else state.confirmed, gone, now_ms)
+    pending = _still(state.pending, gone)
+    since = {file: min(pending.get(file, now_ms), now_ms) for file in files}
+    confirmed = _still(state.confirmed, gone)
+    if confirms:  # by whatever clock
+        confirmed = {file: max(now_ms, gone[file].uploaded_before) for file in files}
     rest = [file for file in files if file not in confirmed and now_ms - since[file] < window_ms]
     waits = set(rest)
     return Decision(
@@ -177,13 +184,11 @@ def decide(
     )
 
 
-def _still(times: Mapping[str, int], gone: Mapping[str, Missing], now_ms: int) -> dict[str, int]:
+def _still(times: Mapping[str, int], gone: Mapping[str, Missing]) -> dict[str, int]:
     """What still holds for the files that are missing now, with since when.
 
     Not for a file that was uploaded since: another object was there in between.
     """
     return {
-        file: min(at, now_ms)
-        for file, at in times.items()
-        if file in gone and (gone[file].modified + 1) * 1000 <= at  # S3 dates to the second before
+        file: at for file, at in times.items() if file in gone and gone[file].uploaded_before <= at
     }

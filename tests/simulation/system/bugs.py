@@ -328,7 +328,7 @@ def _days_go_on_though_nothing_was_missing() -> AbstractContextManager[object]:
 
 
 def _days_go_on_for_another_object() -> AbstractContextManager[object]:
-    def still(times: Mapping[str, int], gone: Mapping[str, Missing], _now: int) -> dict[str, int]:
+    def still(times: Mapping[str, int], gone: Mapping[str, Missing]) -> dict[str, int]:
         return {file: at for file, at in times.items() if file in gone}
 
     return mock.patch.object(brake, "_still", still)
