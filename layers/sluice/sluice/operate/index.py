@@ -188,7 +188,8 @@ class _Run:
                 pool.submit(self._comparison.compare, subdir) for subdir in self._find_subdirs()
             ]
             parts = [future.result() for future in compared]
-            # Up to here nothing but the probe was written.
+            # Up to here only this was written: the probe, which removals wait since when, and the
+            # binding of a catalog of 0.1.  No head depends on them.
             must_be_conditional()
             collecting = [
                 pool.submit(part.collect)
