@@ -404,7 +404,7 @@ BUGS = {
     ),
     "a bucket is bound without evidence": Bug(
         _a_bucket_is_bound_without_evidence,
-        "into a bucket that is not the channel's|is not pinned out any more|nobody touched",
+        "into a bucket that is not the channel's|pinned out|nobody touched",
     ),
     "a bucket is checked once per process": Bug(
         _a_bucket_is_checked_once_per_process,

@@ -182,9 +182,11 @@ class Functions:
     def _reconciler(self, skew_ms: int, *, since: int) -> Reconciler:
         """``since``: when the run began, ms."""
         wired = self.wiring()
+        # What was lost in a bucket of before, or in a wrong one, is not what people have lost.
+        is_known = wired.listed is self.listed
         return Reconciler(
             channel=wired.listed,
-            state=self.brakes.watched(self.state, since=since),
+            state=self.brakes.watched(self.state, since=since) if is_known else self.state,
             bucket=wired.name,
             uploads=self.uploads,
             merges=self.merges,
