@@ -13,11 +13,20 @@ from sluice.catalog.commit import read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.errors import TooNew
-from sluice.keys import CHANNELDATA, REPODATA, RSS, Subdir, channel_binding
+from sluice.keys import (
+    CHANNELDATA,
+    REPODATA,
+    REPODATA_ZST,
+    RSS,
+    SHARD_INDEX,
+    Subdir,
+    channel_binding,
+)
 from sluice.limits import EVIDENCE_PACKAGES_MAX
 from sluice.operate.findings import Kind
+from sluice.operate.here import merge_here
 from sluice.operate.index import Options
-from sluice.operate.pins import pins
+from sluice.operate.pins import pin, pins, unpin
 from sluice.operate.rebind import rebind
 from sluice.operate.repair import repair
 from sluice.operate.status import status
@@ -94,6 +103,25 @@ def test_a_package_that_the_backup_knows_as_another_object_keeps_the_date_of_the
     assert world.published().records == before
     world.index()
     assert world.published().records == before
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+def test_an_index_of_another_tool_or_of_before_brings_nothing_back(*, stamped: bool) -> None:
+    world = ByHand()
+    world.upload(package("alpha"), package("beta"))
+    world.index()
+    files = [LINUX.public(file) for file in (REPODATA, REPODATA_ZST, SHARD_INDEX)]
+    with_beta = {key: world.public.objects[key] for key in files}
+    pin(world.channel, LINUX, [KEPT_OUT], reason="x")
+    merge_here(world.channel, [LINUX])
+    unpin(world.channel, LINUX, [KEPT_OUT])  # the catalog has no entry of it for now
+    led_to(world, plain_copy(world))
+    for key, stored in with_beta.items():
+        metadata = stored.headers.metadata if stamped else {}
+        world.public.put(key, stored.body, replace(stored.headers, metadata=metadata))
+    done = moved(world)
+    assert [one.taken_over for one in done.subdirs] == [0, 0]
+    assert world.filenames() == ["alpha-1.0-0.conda"]
 
 
 def damage(world: ByHand, key: str, body: bytes = b"damaged") -> None:

@@ -2,7 +2,7 @@
 
 - Pins are anchored to the objects that are there now, or each file that is kept out on purpose
   would come back as if it had been uploaded again.
-- What an index that is there knows and the catalog does not is taken over, with its dates: the
+- What sluice has published there and the catalog does not know is taken over, with its dates: the
   catalog may have been restored from a backup (design, section 8: never publish less).
 - Shards that the bucket does not have are written.
 - The generation is above everything that is published there.
@@ -40,6 +40,7 @@ from sluice.keys import Subdir
 from sluice.limits import MERGE_ATTEMPTS_MAX, NAMES_AT_ONCE, REBIND_EXAMPLES_MAX
 from sluice.operate.amend import stage_for_merge
 from sluice.operate.channel import Channel
+from sluice.operate.unknown_indexes import UnknownIndexes
 from sluice.publish.fence import Stamp
 from sluice.reconcile.listing import Listing, list_subdir
 
@@ -211,7 +212,9 @@ class SubdirRebinder:
     # --- the comparison ---------------------------------------------------------------------
 
     def _compare(self, tree: Tree, catalog: CatalogReader, listing: Listing) -> _Comparison:
-        base = read_base(self._channel.public, self._subdir, self._channel.gather, self._brake_days)
+        channel, subdir = self._channel, self._subdir
+        indexes = UnknownIndexes(channel.public, channel.state, subdir)
+        base = read_base(indexes, subdir, channel.gather, self._brake_days)
         # All files of the other names are known, and there.  The digest of a name with a pin never
         # matches, see ``leaf.listed``.
         differing = {
