@@ -70,7 +70,8 @@ class Unavailable(SluiceError):
 class TooLate(SluiceError):
     """A conditional write was not sent, because its deadline had passed.
 
-    An earlier try of the same write may have landed all the same: whoever needs to know reads back.
+    An earlier try of the same write may have landed all the same: a caller that needs to know
+    reads back.
     """
 
 

@@ -201,7 +201,7 @@ class S3Store:
     ) -> WriteAttempt:
         """Write under a condition as it goes over the wire, and tell what the server answered.
 
-        For trials of what a server does: ``put_if`` says less, for whoever relies on it needs no
+        For trials of what a server does: ``put_if`` says less, for its callers need no
         more.  ``in_parts``: as an upload in parts, whatever its size.  Raises ``Unavailable``
         where no answer came.
         """

@@ -122,7 +122,7 @@ def head_not_won(subdir: Subdir) -> str:
 def unless_overtaken(state: ObjectStore, subdir: Subdir, version: HeadVersion) -> Iterator[None]:
     """Read what a head refers to; ends early, without an error, where a later head took its place.
 
-    What is then missing was collected: whoever reads begins again, with the head that there is now.
+    What is then missing was collected: the reader begins again, with the head that there is now.
     Raises ``Missing`` where the head is still that one, for all that it refers to must be there.
     """
     try:

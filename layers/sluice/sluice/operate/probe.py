@@ -70,7 +70,7 @@ class Probe:
     place: str
     """The bucket and its server, for messages."""
     new_key: Callable[[], str]
-    """A key that nobody has ever used, where whoever writes may write, read and delete."""
+    """A key that nobody has ever used, where each writer may write, read and delete."""
 
     def everything(self) -> ConditionalWrites:
         """Try every condition; some 25 requests.  Raises what ``if_match_form`` raises."""

@@ -6,7 +6,7 @@ Rebind compares the catalog with what is in the bucket by filename and size, and
 1. marks the binding as being moved: from here on nobody else writes (``bucket_check``);
 2. commits once per subdir (``rebind_subdir``), and moves heads that have no tree;
 3. binds the channel to the bucket;
-4. publishes over what is there, whoever published it.
+4. publishes over what is there, no matter who published it.
 
 It may be killed anywhere and run again.  A writer in the old bucket that has read its head before
 step 1 either wins that head before step 2, which then begins with what it has committed, or loses.

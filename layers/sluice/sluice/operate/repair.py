@@ -269,7 +269,7 @@ def _publish_again(
 
 
 def publish_channel_again(channel: Channel, files: Collection[str], max_age_seconds: int) -> None:
-    """Publish the files of the whole channel, and some (``files``: keys) whoever has written them.
+    """Publish the files of the whole channel, and some (``files``: keys) no matter who wrote them.
 
     Raises what ``merge_channel`` raises.
     """

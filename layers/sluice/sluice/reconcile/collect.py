@@ -14,8 +14,8 @@ To each age comes a day (``GARBAGE_AGE_SECONDS``), for merges under way and for 
 is swapped more than an hour after the first write that it refers to (``swap_head``).  All ages are
 by S3's clock.  Ours only proposes a cut; one that is not due by S3's clock is left to a later run.
 
-The cut is in the marks, as the oldest, before anything is deleted because of it.  So whoever reads
-an old generation and misses something can tell from the marks whether that is still kept
+The cut is in the marks, as the oldest, before anything is deleted because of it.  So a reader of
+an old generation that misses something can tell from the marks whether that is still kept
 (``operate.past``).
 
 Shards of other tools' indexes lie in the same folder.  None is touched before an index of sluice's
@@ -23,8 +23,8 @@ own has been there for ``RetentionDays``; after that those stay which an index n
 replaced in that time (``publisher`` keeps a copy of each).  One race is left: a tool that goes on
 running beside sluice, finds an old shard there and names it while it is being deleted.
 
-A rule for whoever adds to sluice: to go back to an old generation, write new leaves and shards,
-never refer to old ones again.  And for whoever puts an old head back by hand: delete the subdir's
+A rule for those who add to sluice: to go back to an old generation, write new leaves and shards,
+never refer to old ones again.  And if you put an old head back by hand: delete the subdir's
 ``marks/`` as well.
 """
 
@@ -121,7 +121,7 @@ def collect(
     if cut is None and marks == stored.marks:
         return Collected()
     if cut:
-        # Before anything goes: whoever then misses it finds the cut there, see ``operate.past``.
+        # Before anything goes: a reader that then misses it finds the cut, see ``operate.past``.
         marks = marks.since(cut)
     etag = write_marks(world.state, subdir, marks, expected=stored.etag)
     return run.collect(marks, cut, etag) if etag and cut else Collected()

@@ -4,7 +4,7 @@ All that is missing is collected first, over several steps if need be, and decid
 (``brake``): a decision about each part would let any number of packages go.
 
 Two runs may be at it at once, a stack's reconcile and ``sluice index`` say.  What was decided is
-stored by compare-and-swap before anything of it is staged, and whoever loses decides again with
+stored by compare-and-swap before anything of it is staged, and the loser decides again with
 what the other has stored.  So of two removals each of which is allowed alone, the second counts the
 first; the price of a lost race is a request, or a run's delay where it is lost again and again.
 Whoever dies after that write has counted removals that nobody has staged, which only delays others,
