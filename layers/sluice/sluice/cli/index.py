@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Annotated
@@ -111,10 +112,7 @@ def render(report: IndexReport, *, channel: Channel, options: Options) -> Render
         )
     else:
         parts.append(Text("The index is as it should be." if not report.failures else ""))
-    parts += [
-        Text(f"{words.cell(one.object)}: {words.cell(one.reason)}", style="red")
-        for one in report.failures
-    ]
+    parts += _failures(report)
     address = str(Address(channel.bucket, channel.name))
     for one in report.waiting:
         if one.waiting:
@@ -123,6 +121,15 @@ def render(report: IndexReport, *, channel: Channel, options: Options) -> Render
     if report.confirm is not None and _confirms_nothing(report):
         parts.append(brake.nothing_confirmed(report.confirm))
     return Group(*parts)
+
+
+def _failures(report: IndexReport) -> Iterator[Text]:
+    """Each reason once: what is wrong with a whole channel is wrong with each of its subdirs."""
+    by_reason: dict[str, list[str]] = {}
+    for one in report.failures:
+        by_reason.setdefault(one.reason, []).append(words.cell(one.object))
+    for reason, objects in by_reason.items():
+        yield Text(f"{', '.join(objects)}: {words.cell(reason)}", style="red")
 
 
 _NUMBERS = ("generation", "added", "replaced", "removed", "rejected", "files written", "collected")
