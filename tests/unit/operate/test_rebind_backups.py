@@ -208,7 +208,7 @@ def test_a_file_that_is_kept_out_and_not_there_yet_needs_a_confirmation() -> Non
     assert refused.done is False
     assert refused.subdirs[0].missing_pins == [KEPT_OUT]
     (doubt,) = refused.doubts
-    assert doubt.startswith(f"linux-64: {KEPT_OUT}, kept out of the index, is not there yet")
+    assert doubt.startswith(f"linux-64: not there, though kept out of the index: {KEPT_OUT}. ")
     assert moved(world, confirm=refused.digest).done
 
 

@@ -39,6 +39,7 @@ from sluice.keys import (
     parse_state_key,
     state_folder,
 )
+from sluice.limits import REBIND_EXAMPLES_MAX
 from sluice.operate.amend import send_for_merge
 from sluice.operate.channel import Channel
 from sluice.operate.here import merge_here
@@ -181,8 +182,8 @@ def _doubts(
         if one.there * 2 < one.packages
     ]
     doubts += [
-        f"{one.subdir}: {', '.join(one.missing_pins)}, kept out of the index, is not there yet; it "
-        "would come into the index when it is"
+        f"{one.subdir}: not there, though kept out of the index: {_some(one.missing_pins)}. Copied "
+        "later, it would come into the index"
         for one in compared
         if one.missing_pins
     ]
@@ -194,6 +195,11 @@ def _doubts(
         if there:
             doubts.append(f"the catalog knows none of the {there} packages that are there")
     return doubts
+
+
+def _some(files: Sequence[str]) -> str:
+    more = len(files) - REBIND_EXAMPLES_MAX
+    return ", ".join(files[:REBIND_EXAMPLES_MAX]) + (f" and {more} more" if more > 0 else "")
 
 
 def _digest(
