@@ -12,6 +12,7 @@ from tests.simulation.system.buckets import Buckets
 from tests.simulation.system.clock import Clock
 from tests.simulation.system.functions import TimeLeft
 from tests.simulation.system.habits import Habits
+from tests.simulation.system.invariants import Invariants
 from tests.simulation.system.opener import Opener
 
 Work = Callable[[int, TimeLeft], None]
@@ -23,7 +24,13 @@ class Administrators:
     """One change at a time, which is taken back or completed before the next."""
 
     def __init__(
-        self, habits: Habits, buckets: Buckets, opener: Opener, clock: Clock, rng: Random
+        self,
+        habits: Habits,
+        buckets: Buckets,
+        opener: Opener,
+        clock: Clock,
+        rng: Random,
+        invariants: Invariants,
     ) -> None:
         self.acted = False
         """Whether a parameter was ever changed: then events have been lost."""
@@ -32,6 +39,7 @@ class Administrators:
         self._opener = opener
         self._clock = clock
         self._rng = rng
+        self._invariants = invariants
         self._unbound: list[str] = []
         """Channels that are still to be bound to the bucket that was restored."""
 
@@ -91,6 +99,7 @@ class Administrators:
 
     def _rebind(self, name: str, skew_ms: int) -> None:
         channel = self._opener.open(name, skew_ms)
+        self._invariants.may_show_what_is_gone(name)
         with suppress(NotFound):  # sluice knows nothing of the channel yet
             done = rebind(channel, max_age_seconds=60, brake_days=7)
             if not done.done:  # people have deleted most of it meanwhile

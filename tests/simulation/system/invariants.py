@@ -147,6 +147,18 @@ class Invariants:
                     told = record["sha256"], record.get("indexed_timestamp")
                     known.settled.setdefault(file, {})[filename] = told
 
+    def may_show_what_is_gone(self, channel: str) -> None:
+        """The catalog of a channel is about to be moved to the bucket.
+
+        Late merges of the bucket of before may have committed what is there and not here.  It
+        leaves the index with the next comparison.
+        """
+        for subdir, known in self._known.items():
+            if subdir.channel == channel:
+                for settled in known.settled.values():
+                    for filename in [name for name, there in settled.items() if there is None]:
+                        del settled[filename]
+
     def reachable(self, subdir: Subdir) -> frozenset[str]:
         """The keys that the head refers to, in either bucket."""
         return self._known[subdir].reachable

@@ -123,7 +123,9 @@ class World:
         )
         # By dice of their own: worlds without them are as they were before.
         self._dice = Random(f"administrators, {habits}")  # noqa: S311 - to be repeated
-        self.administrators = Administrators(habits, buckets, opener, clock, self._dice)
+        self.administrators = Administrators(
+            habits, buckets, opener, clock, self._dice, self.invariants
+        )
         self._habits = habits
         self.laptops = Laptops(habits, opener, self.operators, naps_rng)
         self._rng = rng
