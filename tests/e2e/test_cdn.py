@@ -4,7 +4,8 @@ Over TLS, with every policy enforced, as on AWS: MiniStack runs the function of 
 and applies its behaviors, its response headers policies and the policy of the bucket.  It caches
 nothing: for how long CloudFront would keep an answer is worked out here, by its documentation, from
 the headers of S3 and the cache policy that is deployed.  It keeps invalidations and does nothing
-about them.  It answers 403 to a missing key whoever may list, see ``tests/unit/test_cdn.py``.
+about them.  It answers 403 to a missing key, even to a caller that may list, see
+``tests/unit/test_cdn.py``.
 """
 
 from __future__ import annotations

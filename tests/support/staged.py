@@ -231,7 +231,7 @@ class World:
     ) -> MergeReport:
         """Merge what is staged, a second later, as somebody asks for who has seen all that is."""
         self.tick()
-        if create:  # as whoever asks for that has done before
+        if create:  # as the sender of such a request has done before
             self.merger.bucket_check.bind(self.subdir.channel)
         now = self.merger.clock()
         request = MergeRequest(self.subdir, not_before=now, create=create, adopt=adopt)

@@ -1,6 +1,6 @@
 """A bucket that tells of each change, and in which a request can land after its sender gave up.
 
-Each change is told with whoever sent the request, also where that lands while others are at work.
+Each change names the sender of its request, also where it lands while others are at work.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Bucket(MemoryStore):
         super().__init__(clock.seconds, page_size=page_size)
         self.watch: Watch = lambda _key, _before, _after, _sender: None
         self.sender: Callable[[], object] = lambda: None
-        """Gives whoever is making a request now; ``None`` for nobody in particular."""
+        """Gives the sender of the request that is being made; ``None`` for nobody in particular."""
         self.late = 0.0
         """How likely a write without an answer lands (again) in the next minutes."""
         self._clock_ms = clock

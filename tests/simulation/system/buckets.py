@@ -21,7 +21,7 @@ class Wiring:
 
     channel: Bucket
     listed: ObjectStore
-    """The same for whoever compares: its listings may lie."""
+    """The same bucket as comparisons see it: its listings may lie."""
     name: str
     """Of that bucket."""
     remembered: Remembered = field(default_factory=Remembered)

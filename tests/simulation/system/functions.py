@@ -52,7 +52,7 @@ class Functions:
     wiring: Callable[[], Wiring]
     """Of the environment that handles the message: which bucket, and what it remembers."""
     listed: LyingListings
-    """The channel bucket, for whoever compares."""
+    """The channel bucket as comparisons see it."""
     state: Bucket
     uploads: StandardQueue
     merges: Fifo

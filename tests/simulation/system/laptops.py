@@ -64,7 +64,7 @@ class Laptops:
         return self._rng.choice(_ASLEEP_HOURS) * HOUR
 
     def hours_pass(self) -> int | None:
-        """How many hours pass now over whoever sleeps; ``None``: nothing in particular happens."""
+        """How many hours a sleeping process misses now; ``None``: nothing in particular happens."""
         return self._rng.choice(_PASSES_HOURS) if self._rng.random() < _PASSES else None
 
     def choose(self, *, may_amend: bool) -> tuple[str, str, Work]:

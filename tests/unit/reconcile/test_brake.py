@@ -396,7 +396,7 @@ def test_what_is_stored_and_cannot_be_read_stages_nothing_and_is_named(body: byt
     assert (report.counts.removals, report.counts.fed) == (0, 1)
 
 
-# --- two at once, and whoever dies --------------------------------------------------------------
+# --- two at once, and one that dies --------------------------------------------------------------
 
 
 def staged(repairs: Repairs) -> set[str]:

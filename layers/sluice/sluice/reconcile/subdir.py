@@ -86,7 +86,7 @@ def reconcile(
 
 
 def changed_meanwhile(subdir: Subdir) -> Unavailable:
-    """Make the error of whoever was overtaken by so much that what it compares with is gone."""
+    """The error of a comparison whose generation was collected meanwhile."""
     return Unavailable(
         f"the catalog of {subdir.prefix} has changed while it was compared with the bucket; the "
         "next run compares them again"
