@@ -20,7 +20,7 @@ from benchmarks.counting import Counter, counter
 from benchmarks.counts import Count
 from benchmarks.emulator import put_all
 from local.stack import Stack
-from sluice.keys import parse_package_key
+from sluice.layout import parse_package_key
 from tests.support.channel import Package
 from tests.support.deployed import Channel, LogLine
 from tests.support.published import Index

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page
 
 from benchmarks.conditions import load_average, observe
 from benchmarks.markdown import table
-from sluice.keys import PAGE, PAGE_DATA, SHARD_INDEX
+from sluice.layout import PAGE, PAGE_DATA, SHARD_INDEX
 from tests.support import browser, people
 from tests.support.web import Site, served
 

@@ -10,7 +10,7 @@ import msgpack
 import msgspec
 
 from benchmarks.initial import REPODATA, REPODATA_ZST
-from sluice.keys import package_name
+from sluice.conda.names import package_name
 from tests.support.zstd import one_frame
 
 SHARD_INDEX = "repodata_shards.msgpack.zst"

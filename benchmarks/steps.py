@@ -20,11 +20,11 @@ from benchmarks.indexes import KINDS
 from benchmarks.markdown import Table, table
 from benchmarks.worker import peak_bytes
 from sluice import zstd
-from sluice.cycles import without_cycle_collection
+from sluice.gc_pause import without_cycle_collection
 from sluice.limits import MIB
 from sluice.publish import repodata
 from sluice.publish.fence import Stamp
-from sluice.s3client import checksum
+from sluice.storage.s3_client import checksum
 
 _RECORDS = (10_000, 100_000, 500_000)
 _STAMP = Stamp(generation=8, tree="8f" * 32, owner="state-bucket")

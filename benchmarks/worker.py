@@ -147,11 +147,11 @@ def _tools() -> dict[str, Callable[[], Callable[[Any], Any]]]:
 def _sluice_index() -> Callable[[Any], Any]:
     from msgspec import to_builtins  # noqa: PLC0415 - the import is measured
 
-    from sluice.operate.address import Address  # noqa: PLC0415
-    from sluice.operate.aws import Aws  # noqa: PLC0415
-    from sluice.operate.index import index  # noqa: PLC0415
-    from sluice.operate.opening import Opener  # noqa: PLC0415
-    from sluice.operate.readers import best_readers  # noqa: PLC0415
+    from sluice.admin.session.address import Address  # noqa: PLC0415
+    from sluice.admin.session.aws import Aws  # noqa: PLC0415
+    from sluice.admin.session.connect import Opener  # noqa: PLC0415
+    from sluice.admin.standalone.index import index  # noqa: PLC0415
+    from sluice.admin.standalone.reader_choice import best_readers  # noqa: PLC0415
 
     def run(arguments: Any) -> Any:
         opener = Opener(Aws(), state=arguments["state"])

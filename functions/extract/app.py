@@ -19,16 +19,17 @@ from aws_lambda_powertools.utilities.batch import (
 )
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from sluice import events, s3, s3client, sqs
 from sluice.concurrency import in_threads
-from sluice.events import ObjectEvent
-from sluice.extract import Extractor, extract
-from sluice.keys import PackageKey, parse_config_key, parse_package_key
+from sluice.extract.config_broadcast import Announcer
+from sluice.extract.extract import Extractor, extract
+from sluice.extract.staging import AboutFile, Indexed, Rejected, Removed
+from sluice.layout import PackageKey, parse_config_key, parse_package_key
 from sluice.limits import CONCURRENT_REQUESTS_MAX
-from sluice.once import Once
-from sluice.reconsider import Announcer
+from sluice.messages import s3_event
+from sluice.messages.s3_event import ObjectEvent
 from sluice.settings import ExtractSettings
-from sluice.staging import AboutFile, Indexed, Rejected, Removed
+from sluice.storage import s3_client, s3_store, sqs_queue
+from sluice.storage.deduplicating_queue import Once
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -51,19 +52,19 @@ def settings() -> ExtractSettings:
 
 
 @cache
-def merge_queue() -> sqs.SqsQueue:
+def merge_queue() -> sqs_queue.SqsQueue:
     """Where merges are asked for."""
-    return sqs.SqsQueue(sqs.make_client, settings().common.merge_queue_url)
+    return sqs_queue.SqsQueue(sqs_queue.make_client, settings().common.merge_queue_url)
 
 
 @cache
 def extractor() -> Extractor:
     """Wire the core to AWS, once per execution environment."""
     common = settings().common
-    client = s3client.make_client()
+    client = s3_client.make_client()
     return Extractor(
-        channel=s3.S3Store(client, common.channel_bucket),
-        state=s3.S3Store(client, common.state_bucket),
+        channel=s3_store.S3Store(client, common.channel_bucket),
+        state=s3_store.S3Store(client, common.state_bucket),
         queue=Once(merge_queue(), now_ms),
         clock=now_ms,
         unique=lambda: f"{time.time_ns()}-{uuid.uuid4().hex}",
@@ -88,9 +89,9 @@ def announcer() -> Announcer:
 
 
 @cache
-def upload_queue() -> sqs.SqsQueue:
+def upload_queue() -> sqs_queue.SqsQueue:
     """Make the queue's client once per execution environment."""
-    return sqs.SqsQueue(sqs.make_client, settings().upload_queue_url)
+    return sqs_queue.SqsQueue(sqs_queue.make_client, settings().upload_queue_url)
 
 
 def now_ms() -> int:
@@ -107,7 +108,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
             return process_partial_response(
                 event=event, record_handler=handle_message, processor=processor, context=context
             )
-    handle(events.parse(event), received=1)
+    handle(s3_event.parse(event), received=1)
     return None
 
 
@@ -115,7 +116,7 @@ def handle_message(record: SQSRecord) -> None:
     """Handle one message of UploadQueue, or give it back to be tried again."""
     received = int(record.attributes.approximate_receive_count or 1)
     try:
-        handle(events.parse_body(record.body), received=received)
+        handle(s3_event.parse_body(record.body), received=received)
     except Exception:
         wait_seconds = min(RETRY_SECONDS * 4 ** (received - 1), RETRY_SECONDS_MAX)
         logger.exception(

@@ -18,16 +18,17 @@ from aws_lambda_powertools.utilities.batch import (
 )
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from sluice import debounce, s3, s3client, sqs
-from sluice.channelwide import request as channel_request
-from sluice.channelwide.merging import ChannelReport, merge_channel
+from sluice.channel_files.merge import ChannelReport, merge_channel
 from sluice.concurrency import in_threads
 from sluice.errors import WrongState
 from sluice.limits import CONCURRENT_REQUESTS_MAX
-from sluice.merge import MergeReport, merge
-from sluice.merger import Merger
+from sluice.merge.context import Merger
+from sluice.merge.merge import MergeReport, merge
+from sluice.messages import channel_merge_request as channel_request
+from sluice.messages import merge_request
 from sluice.publish.publisher import Publisher
 from sluice.settings import MergeSettings
+from sluice.storage import s3_client, s3_store, sqs_queue
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -54,18 +55,18 @@ def settings() -> MergeSettings:
 
 
 @cache
-def queue() -> sqs.SqsQueue:
+def queue() -> sqs_queue.SqsQueue:
     """Make the queue's client once per execution environment."""
-    return sqs.SqsQueue(sqs.make_client, settings().common.merge_queue_url)
+    return sqs_queue.SqsQueue(sqs_queue.make_client, settings().common.merge_queue_url)
 
 
 @cache
 def merger() -> Merger:
     """Wire the core to AWS, once per execution environment."""
     common = settings().common
-    client = s3client.make_client()
-    channel = s3.S3Store(client, common.channel_bucket)
-    state = s3.S3Store(client, common.state_bucket)
+    client = s3_client.make_client()
+    channel = s3_store.S3Store(client, common.channel_bucket)
+    state = s3_store.S3Store(client, common.state_bucket)
     return Merger(
         channel=channel,
         state=state,
@@ -104,7 +105,7 @@ def handle_message(record: SQSRecord, lambda_context: LambdaContext) -> None:
             wait_for_window(asked.not_before, record)
             tell_of_channel(merge_channel(merger().channelwide, asked.channel))
             return
-        request = debounce.parse(record.body)
+        request = merge_request.parse(record.body)
         logger.append_keys(channel=request.subdir.channel, subdir=request.subdir.name)
         wait_for_window(request.not_before, record)
         started = now_ms()

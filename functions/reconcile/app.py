@@ -18,11 +18,12 @@ from aws_lambda_powertools.utilities.batch import (
 )
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from sluice import s3, s3client, sqs
 from sluice.concurrency import in_threads
 from sluice.limits import CONCURRENT_REQUESTS_MAX
 from sluice.reconcile.run import Reconciler, Report, parse_request, proceed, start
 from sluice.settings import ReconcileSettings
+from sluice.storage import s3_client as s3client
+from sluice.storage import s3_store, sqs_queue
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -47,22 +48,22 @@ def settings() -> ReconcileSettings:
 
 
 @cache
-def queue() -> sqs.SqsQueue:
+def queue() -> sqs_queue.SqsQueue:
     """Make the queue's client once per execution environment."""
-    return sqs.SqsQueue(sqs.make_client, settings().reconcile_queue_url)
+    return sqs_queue.SqsQueue(sqs_queue.make_client, settings().reconcile_queue_url)
 
 
 @cache
 def reconciler() -> Reconciler:
     """Wire the core to AWS, once per execution environment."""
     common = settings().common
-    s3_client, sqs_client = s3client.make_client(), cache(sqs.make_client)
+    s3_client, sqs_client = s3client.make_client(), cache(sqs_queue.make_client)
     return Reconciler(
-        channel=s3.S3Store(s3_client, common.channel_bucket),
-        state=s3.S3Store(s3_client, common.state_bucket),
+        channel=s3_store.S3Store(s3_client, common.channel_bucket),
+        state=s3_store.S3Store(s3_client, common.state_bucket),
         bucket=common.channel_bucket,
-        uploads=sqs.SqsQueue(sqs_client, settings().upload_queue_url),
-        merges=sqs.SqsQueue(sqs_client, common.merge_queue_url),
+        uploads=sqs_queue.SqsQueue(sqs_client, settings().upload_queue_url),
+        merges=sqs_queue.SqsQueue(sqs_client, common.merge_queue_url),
         continuations=queue(),
         gather=in_threads(CONCURRENT_REQUESTS_MAX),
         clock=lambda: time.time_ns() // 1_000_000,

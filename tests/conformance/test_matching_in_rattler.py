@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from rattler import MatchSpec, PackageRecord
 from rattler.package import BuildString
 
-from sluice.matching import matcher
-from sluice.specs import parse
-from sluice.version import Version
+from sluice.conda.match_spec import parse
+from sluice.conda.match_spec_eval import matcher
+from sluice.conda.version import Version
 
 VERSIONS = ("1", "1.0", "1.2", "1.2.1", "1.2rc1", "1.20", "2.0a1", "2", "1!1", "1.2+a", "1.2.post1")
 OPERATORS = ("", "==", "!=", ">=", "<=", "<", ">")

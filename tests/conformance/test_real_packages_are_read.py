@@ -16,11 +16,11 @@ from zipfile import ZipFile
 import pytest
 import zstandard
 
+from sluice.conda.digests import Digests
+from sluice.conda.record import DROPPED, make_record
 from sluice.errors import BadPackage
-from sluice.keys import parse_package_key
-from sluice.package.digests import Digests
-from sluice.package.read import PackageContents, PackageRead, read_package
-from sluice.record import DROPPED, make_record
+from sluice.layout import parse_package_key
+from sluice.package.reader import PackageContents, PackageRead, read_package
 from tests.support.memory_store import MemoryStore
 
 PACKAGES = Path(__file__).parents[3] / "shared" / "packages"
@@ -69,7 +69,9 @@ def test_every_good_package_makes_a_record(path: Path) -> None:
     assert isinstance(found, PackageContents)
     assert (found.index, found.digests) == (index, digests)
     stated = {name: value for name, value in index.items() if name not in DROPPED}
-    assert make_record(found.index, key, size=len(body), digests=digests) == {
+    assert make_record(
+        found.index, key.filename, key.subdir.name, size=len(body), digests=digests
+    ) == {
         "constrains": [],
         "depends": [],
         **stated,

@@ -14,17 +14,17 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rattler.exceptions import InvalidMatchSpecError, InvalidVersionError
 
-from sluice import extract
-from sluice.catalog.leaf import Record
+from sluice.catalog.client_view import PLAIN, View, view
+from sluice.catalog.entry import Record
+from sluice.conda.digests import Digests
+from sluice.conda.match_spec import bracketed
+from sluice.conda.record import DROPPED, OURS, make_record
+from sluice.conda.record_fields import FORMS
+from sluice.conda.revision import LEGACY, V3, required_revision
 from sluice.errors import BadPackage
-from sluice.identity import Identity
-from sluice.keys import PackageKey, Subdir
-from sluice.package.digests import Digests
-from sluice.package.forms import FORMS
-from sluice.record import DROPPED, OURS, make_record
-from sluice.revision import LEGACY, V3, required_revision
-from sluice.specs import bracketed
-from sluice.view import PLAIN, View, view
+from sluice.extract import extract
+from sluice.layout import PackageKey, Subdir
+from sluice.storage.object_id import Identity
 
 FILENAME = "demo-1.0-h1_0.conda"
 DIGESTS = Digests("a" * 64, None, "read", None)
@@ -84,7 +84,9 @@ def parsed_by_rattler(record: dict[str, Any], folder: Path) -> Any:
 
 
 def record(stated: dict[str, Any], *, md5: str | None = None) -> dict[str, Any]:
-    return make_record(INDEX | stated, KEY, size=7, digests=replace(DIGESTS, md5=md5))
+    return make_record(
+        INDEX | stated, KEY.filename, KEY.subdir.name, size=7, digests=replace(DIGESTS, md5=md5)
+    )
 
 
 @pytest.mark.parametrize("stated", UNUSUAL, ids=lambda stated: ",".join(stated) or "least")
@@ -226,7 +228,9 @@ def test_a_version_is_accepted_exactly_if_rattler_reads_it(version: str) -> None
         readable = False
     key = PackageKey(Subdir("", "noarch"), f"demo-{version}-h1_0.conda")
     try:
-        make_record(INDEX | {"version": version}, key, size=7, digests=DIGESTS)
+        make_record(
+            INDEX | {"version": version}, key.filename, key.subdir.name, size=7, digests=DIGESTS
+        )
         accepted = True
     except BadPackage:
         accepted = False

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import rattler.index
 
+from sluice.conda.digests import Digests
+from sluice.conda.record import make_record
+from sluice.conda.revision import LEGACY, V3, required_revision
 from sluice.errors import BadPackage
-from sluice.keys import PackageKey, Subdir
-from sluice.package.digests import Digests
-from sluice.record import make_record
-from sluice.revision import LEGACY, V3, required_revision
+from sluice.layout import PackageKey, Subdir
 from tests.support.channel import Package, conda, tar_bz2
 from tests.support.indexing import index_with_rattler
 
@@ -65,7 +65,9 @@ def ours(package: Package, said: dict[str, Any]) -> int:
     """The revision that we put it into."""
     name = package.filename.partition("-")[0]
     key = PackageKey(Subdir("", "noarch"), package.filename)
-    return required_revision(make_record(index_json(name, said), key, size=7, digests=DIGESTS))
+    return required_revision(
+        make_record(index_json(name, said), key.filename, key.subdir.name, size=7, digests=DIGESTS)
+    )
 
 
 def theirs(packages: Iterable[Package], folder: Path) -> dict[str, int]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rattler import MatchSpec
 
-from sluice.specs import bracketed
+from sluice.conda.match_spec import bracketed
 
 VERSIONS = st.sampled_from(("1", "1.2", "1.2.*", "2.0a1", "1!3", "*", "2.0+cpu", "1.2_3"))
 OPERATORS = st.sampled_from(("", "==", "!=", ">=", "<=", "<", ">", "~=", "="))

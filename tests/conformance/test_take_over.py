@@ -20,7 +20,7 @@ from rattler import Channel, Gateway, RepoDataRecord, SourceConfig
 from rattler.config import Config
 
 from sluice.errors import Corrupt
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from tests.conformance import accepted, corpus
 from tests.conformance.accepted import differences, unexplained
 from tests.support.channel import Package, conda, tar_bz2

@@ -9,8 +9,8 @@ import rattler
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sluice.package.forms import is_version
-from sluice.version import Version
+from sluice.conda.record_fields import is_version
+from sluice.conda.version import Version
 
 # Of few parts, so that two versions often differ in one of them only.
 PARTS = ("0", "1", "01", "2", "10", "a", "b", "rc", "dev", "post", "_", ".", "+", "1!")

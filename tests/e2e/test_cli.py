@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from local.emulator import CREDENTIALS, REGION
-from sluice.keys import REPODATA
+from sluice.layout import REPODATA
 from tests.support import s3_events
 from tests.support.channel import Package, conda
 from tests.support.deployed import Channel

@@ -12,16 +12,16 @@ import pytest
 from local.emulator import REGION
 from sluice.catalog.commit import read_head
 from sluice.concurrency import in_order
-from sluice.debounce import MergeRequest
-from sluice.keys import SHARD_INDEX, Subdir
-from sluice.merge import merge
-from sluice.merger import Merger
+from sluice.layout import SHARD_INDEX, Subdir
+from sluice.merge.context import Merger
+from sluice.merge.merge import merge
+from sluice.messages.merge_request import MergeRequest
 from sluice.publish.publisher import Publisher
-from sluice.s3 import S3Store
-from sluice.s3client import Endpoint, make_client
 from sluice.settings import MergeSettings
-from sluice.sqs import SqsQueue
-from sluice.store import ETag, Headers, nothing
+from sluice.storage.object_store import ETag, Headers, nothing
+from sluice.storage.s3_client import Endpoint, make_client
+from sluice.storage.s3_store import S3Store
+from sluice.storage.sqs_queue import SqsQueue
 from tests.support.channel import conda
 from tests.support.deployed import Channel
 from tests.support.eventually import eventually

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from local.emulator import CREDENTIALS, REGION
 from local.stack import Stack, run_stack
-from sluice.keys import PAGE, PAGE_DATA, REPODATA, SHARD_INDEX, Subdir, config_key
+from sluice.layout import PAGE, PAGE_DATA, REPODATA, SHARD_INDEX, Subdir, config_key
 from sluice.publish.outputs import ALL
 from tests.support.channel import PATCHES, Package, conda, patch_package
 from tests.support.deployed import Deployed

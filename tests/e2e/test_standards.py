@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sluice.keys import config_key
+from sluice.layout import config_key
 from tests.support.channel import PATCHES, Package, conda, patch_package
 from tests.support.client import query, solve
 from tests.support.deployed import Channel

@@ -9,9 +9,9 @@ import pytest
 from local.emulator import CREDENTIALS
 from sluice.catalog import tree as trees
 from sluice.catalog.commit import read_head
-from sluice.keys import REPODATA
-from sluice.s3 import S3Store
-from sluice.s3client import make_client
+from sluice.layout import REPODATA
+from sluice.storage.s3_client import make_client
+from sluice.storage.s3_store import S3Store
 from tests.support.channel import Package, conda
 from tests.support.deployed import Channel
 from tests.support.installed import Program, Ran

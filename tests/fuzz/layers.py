@@ -16,16 +16,16 @@ from unittest import mock
 
 import msgspec
 
-from sluice import staging
+from sluice.conda.record import make_record
 from sluice.errors import BadPackage
-from sluice.extract import VERSION
-from sluice.identity import Identity
-from sluice.keys import parse_package_key
+from sluice.extract import staging
+from sluice.extract.extract import VERSION
+from sluice.extract.staging import Indexed, Rejected, Staged
+from sluice.layout import parse_package_key
 from sluice.limits import KIB, MIB, RECORD_BYTES_MAX, REJECT_SENTENCE_CHARS_MAX
-from sluice.package import conda, read, tarball, tarbz2
-from sluice.package.read import PackageContents, PackageRead, read_package
-from sluice.record import make_record
-from sluice.staging import Indexed, Rejected, Staged
+from sluice.package import conda_zip, reader, tar_bz2, tar_stream
+from sluice.package.reader import PackageContents, PackageRead, read_package
+from sluice.storage.object_id import Identity
 from tests.support import memory_store
 from tests.support.memory_store import MemoryStore
 from tests.support.packages import CONDA, TAR_BZ2, Entry, index_entry, members, tar, zipped, zst
@@ -36,14 +36,14 @@ Layer = Callable[[bytes], None]
 
 # The bounds of limits.py, smaller: what they bound is then seen in milliseconds instead of minutes.
 _SCALED_DOWN = (
-    (conda, "INFO_PACKED_BYTES_MAX", 64 * KIB),
-    (conda, "INFO_UNPACKED_BYTES_MAX", MIB),
-    (conda, "ZSTD_WINDOW_BYTES_MAX", MIB),
-    (tarbz2, "TAR_BZ2_UNPACKED_BYTES_MAX", MIB),
-    (tarbz2, "UNPACK_CHUNK_BYTES", 96),
-    (tarbz2, "BZ2_STREAMS_MAX", 100),
-    (tarball, "TAR_HEADERS_MAX", 1000),
-    (tarball, "TAR_EXTENDED_HEADERS_BYTES_MAX", 64 * KIB),
+    (conda_zip, "INFO_PACKED_BYTES_MAX", 64 * KIB),
+    (conda_zip, "INFO_UNPACKED_BYTES_MAX", MIB),
+    (conda_zip, "ZSTD_WINDOW_BYTES_MAX", MIB),
+    (tar_bz2, "TAR_BZ2_UNPACKED_BYTES_MAX", MIB),
+    (tar_bz2, "UNPACK_CHUNK_BYTES", 96),
+    (tar_bz2, "BZ2_STREAMS_MAX", 100),
+    (tar_stream, "TAR_HEADERS_MAX", 1000),
+    (tar_stream, "TAR_EXTENDED_HEADERS_BYTES_MAX", 64 * KIB),
 )
 _TAIL_BYTES = 512
 """Of the first ranged read here: less than the archive, so that a second one is needed."""
@@ -62,8 +62,8 @@ def check(filename: str, body: bytes) -> None:
     """Judge a package, read whole and in parts: the verdict is the same."""
     whole = judge(filename, body)
     with (
-        mock.patch.object(read, "SMALL_PACKAGE_BYTES_MAX", 0),
-        mock.patch.object(conda, "CONDA_TAIL_BYTES", _TAIL_BYTES),
+        mock.patch.object(reader, "SMALL_PACKAGE_BYTES_MAX", 0),
+        mock.patch.object(conda_zip, "CONDA_TAIL_BYTES", _TAIL_BYTES),
         mock.patch.object(memory_store, "STREAM_CHUNK_BYTES", _CHUNK_BYTES),
     ):
         in_parts = judge(filename, body)
@@ -97,7 +97,13 @@ def _verdict(found: PackageRead) -> Staged:
     }
     try:
         contents = _contents(found)
-        record = make_record(contents.index, key, size=found.info.size, digests=contents.digests)
+        record = make_record(
+            contents.index,
+            key.filename,
+            key.subdir.name,
+            size=found.info.size,
+            digests=contents.digests,
+        )
     except BadPackage as bad:
         verdict = Rejected(**common, code=bad.code, sentence=bad.sentence)
         _must_be_tellable(bad.sentence)

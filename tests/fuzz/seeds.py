@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from sluice.package.forms import FORMS
+from sluice.conda.record_fields import FORMS
 from tests.support.packages import (
     FLAGS,
     HEADER_OFFSET,

@@ -14,21 +14,22 @@ import msgpack
 import pytest
 from msgspec import structs
 
-from sluice import brake, staging, zstd
-from sluice.brake import BrakeState
-from sluice.catalog import codec, commit, leaf, render, tree
+from sluice import zstd
+from sluice.catalog import brake, codec, commit, entry, node, tree
 from sluice.catalog.binding import Binding, write_binding
+from sluice.catalog.brake import BrakeState
 from sluice.catalog.codec import unpack_json
 from sluice.catalog.commit import Amendment, Commit, Head
-from sluice.catalog.leaf import Leaf, Pin, Record, Reject
+from sluice.catalog.entry import Leaf, Pin, Record, Reject
 from sluice.catalog.tree import Node, PatchInForce, Tree
 from sluice.errors import TooNew
-from sluice.identity import Identity
-from sluice.keys import channel_binding
+from sluice.extract import staging
+from sluice.extract.staging import Indexed, Rejected, Removed
+from sluice.layout import channel_binding
 from sluice.publish.fence import Stamp
-from sluice.reconcile.marks import Mark, Marks, write_marks
-from sluice.reconcile.memory import Memory, NoarchPatch, Sight
-from sluice.staging import Indexed, Rejected, Removed
+from sluice.reconcile.publication_log import Mark, Marks, write_marks
+from sluice.reconcile.reconcile_cache import Memory, NoarchPatch, Sight
+from sluice.storage.object_id import Identity
 from tests.support.memory_store import MemoryStore
 from tests.support.staged import SUBDIR, unzstd
 
@@ -220,14 +221,14 @@ EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
         lambda body: brake.decode(body, what="brakes"),
     ),
     "leaf.msgpack.zst": (
-        render.render("alpha", LEAF.entries, at=AT).leaf_body,
+        node.render("alpha", LEAF.entries, at=AT).leaf_body,
         LEAF,
-        lambda body: leaf.decode(body, what="leaf"),
+        lambda body: entry.decode(body, what="leaf"),
     ),
     "leaf-with-digests.msgpack.zst": (
-        render.render("alpha", LEAF_WITH_DIGESTS.entries, at=AT).leaf_body,
+        node.render("alpha", LEAF_WITH_DIGESTS.entries, at=AT).leaf_body,
         LEAF_WITH_DIGESTS,
-        lambda body: leaf.decode(body, what="leaf"),
+        lambda body: entry.decode(body, what="leaf"),
     ),
     "tree.msgpack.zst": (tree.encode(TREE), TREE, lambda body: tree.decode(body, what="tree")),
     "tree-with-info.msgpack.zst": (

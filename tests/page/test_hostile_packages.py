@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from sluice.keys import PAGE_DATA
+from sluice.layout import PAGE_DATA
 from tests.page.conftest import Open
 from tests.support.people import Build, write
 

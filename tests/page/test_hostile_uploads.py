@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Error, Route
 
-from sluice.keys import PACKAGE_SUFFIXES
+from sluice.conda.names import PACKAGE_SUFFIXES
 from tests.support.cloudfront import headers_of_template
 
 HOST = "https://conda.example.com"

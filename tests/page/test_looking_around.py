@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from sluice.keys import PAGE_DATA, SHARD_INDEX
+from sluice.layout import PAGE_DATA, SHARD_INDEX
 from tests.page.conftest import Open
 from tests.page.sample import ABOUT, BUILDS
 from tests.support.people import Build, many, summaries, write, write_listing, write_repodata

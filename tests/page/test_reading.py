@@ -15,8 +15,8 @@ import pytest
 import zstandard
 from playwright.sync_api import Browser, Page
 
-from sluice.channelwide import page as channel_page
-from sluice.version import Version
+from sluice.channel_files import page as channel_page
+from sluice.conda.version import Version
 from tests.support.web import served
 
 SOURCES = Path(channel_page.__file__).parent

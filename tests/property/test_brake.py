@@ -8,8 +8,8 @@ from unittest import mock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice import brake
-from sluice.brake import BrakeState, Decision, Missing, decide, digest_of
+from sluice.catalog import brake
+from sluice.catalog.brake import BrakeState, Decision, Missing, decide, digest_of
 
 DAYS = 3
 HOUR_MS = 3_600_000

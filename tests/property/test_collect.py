@@ -11,7 +11,7 @@ import msgpack
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.keys import SHARD_INDEX
+from sluice.layout import SHARD_INDEX
 from tests.support.garbage import (
     DAY,
     collect_garbage,

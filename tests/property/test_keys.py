@@ -5,13 +5,11 @@ from __future__ import annotations
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from sluice.keys import (
-    PACKAGE_SUFFIXES,
+from sluice.conda.names import PACKAGE_SUFFIXES, PackageName, parse_filename
+from sluice.layout import (
     PackageKey,
-    PackageName,
     Subdir,
     behind,
-    parse_filename,
     parse_package_key,
     parse_shard_key,
     parse_state_channel,

@@ -10,9 +10,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.catalog.leaf import Entry, Record, Reject
-from sluice.identity import Identity
-from sluice.staging import Staged
+from sluice.catalog.entry import Entry, Record, Reject
+from sluice.extract.staging import Staged
+from sluice.storage.object_id import Identity
 from tests.support.staged import A2, A, B, C, Records, World, indexed, record_of, rejected, removed
 
 FILES = [A, A2, B, C, "Not A Name.conda"]

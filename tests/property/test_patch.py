@@ -10,10 +10,10 @@ import msgspec
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from sluice.conda.patch import NEVER_PATCHED, Instructions, affected, apply, parse
+from sluice.conda.record_fields import FORMS
+from sluice.conda.revision import LEGACY, required_revision
 from sluice.errors import BadPackage
-from sluice.package.forms import FORMS
-from sluice.patch import NEVER_PATCHED, Instructions, affected, apply, parse
-from sluice.revision import LEGACY, required_revision
 
 FILES = [
     (f"{stem}.{archive}", archive)

@@ -12,15 +12,16 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.catalog import codec, leaf, render, tree
-from sluice.catalog.leaf import Entry, Record
+from sluice.catalog import codec, node, tree
+from sluice.catalog import entry as leaf
+from sluice.catalog.entry import Entry, Record
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node
 from sluice.concurrency import in_order
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, config_key
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, config_key
 from sluice.publish.fence import Page, Stamp, replace
 from sluice.publish.outputs import ALL
-from sluice.store import Headers, ObjectInfo
+from sluice.storage.object_store import Headers, ObjectInfo
 from tests.property.test_merge import EXTRACTORS, STEPS, Step, play
 from tests.support.configured import (
     PATCHED,
@@ -252,8 +253,8 @@ def test_stored_and_published_bytes_do_not_depend_on_insertion_order(
         for filename, entry in reversed(entries.items())
         if isinstance(entry, Record)
     }
-    rendered = render.render("a", entries, at=5)
-    assert render.render("a", other_way, at=5) == rendered
+    rendered = node.render("a", entries, at=5)
+    assert node.render("a", other_way, at=5) == rendered
     assert leaf.decode(rendered.leaf_body, what="leaf").entries == entries
 
 

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from sluice.catalog.leaf import Entries, Entry, Pin, Record, Reject
-from sluice.fold import edit
-from sluice.identity import Identity
-from sluice.operate.rollback import Turn, turn_back
+from sluice.admin.changes.rollback import Turn, turn_back
+from sluice.catalog.entry import Entries, Entry, Pin, Record, Reject
+from sluice.merge.apply_staging import edit
+from sluice.storage.object_id import Identity
 
 FILES = [f"alpha-{number}-0.conda" for number in range(4)]
 IDENTITIES = st.builds(

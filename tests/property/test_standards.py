@@ -14,17 +14,18 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluice import debounce
-from sluice.catalog import render
+from sluice.catalog import node as render
 from sluice.catalog.commit import decode_commit, read_head
-from sluice.catalog.leaf import Entries, Entry, Record, Reject, decode
+from sluice.catalog.entry import Entries, Entry, Record, Reject, decode
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Inputs, Node, Tree
 from sluice.concurrency import in_order
-from sluice.keys import Subdir, config_key, parse_filename, parse_package_key
+from sluice.conda.names import parse_filename
+from sluice.extract.config_broadcast import Announcer
+from sluice.layout import Subdir, config_key, parse_package_key
+from sluice.messages import merge_request
 from sluice.publish.outputs import ALL
 from sluice.publish.publisher import Publisher
-from sluice.reconsider import Announcer
 from tests.support.channel import PATCHES, conda, patch_package, tar_bz2
 from tests.support.memory_store import MemoryStore
 from tests.support.whole import Sluice
@@ -234,9 +235,9 @@ def from_nothing(history: History) -> Sluice:
     for key in packages:
         look_at(fresh, key)
     for subdir in history.public:  # one may have become empty, and is an index nevertheless
-        debounce.windowed(subdir, now_ms=fresh.now_ms, debounce_seconds=10, create=True).send_to(
-            fresh.merges
-        )
+        merge_request.windowed(
+            subdir, now_ms=fresh.now_ms, debounce_seconds=10, create=True
+        ).send_to(fresh.merges)
     fresh.settle()
     return fresh
 

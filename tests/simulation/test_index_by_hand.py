@@ -8,8 +8,8 @@ from itertools import count
 
 import pytest
 
-from sluice.keys import REPODATA, Subdir
-from sluice.operate import index as index_module
+from sluice.admin.standalone import index as index_module
+from sluice.layout import REPODATA, Subdir
 from tests.support.by_hand import CHANNEL, LINUX, NOARCH, ByHand, package
 from tests.support.memory_store import ignore
 from tests.support.scheduler import Killed, Stage

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-import sluice.operate.amend
-import sluice.operate.rollback
+import sluice.admin.changes.commit_edit
+import sluice.admin.changes.rollback
 from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
-from sluice.identity import Identity
-from sluice.keys import Subdir
-from sluice.store import ETag, ObjectStore
+from sluice.layout import Subdir
+from sluice.storage.object_id import Identity
+from sluice.storage.object_store import ETag, ObjectStore
 from tests.simulation.interleaving import contended, explore
 from tests.simulation.stories import BY_HAND, GO_BACK, KEPT, ONE, TWO, in_two_generations
 from tests.simulation.world import SUBDIR, World
@@ -80,7 +80,7 @@ def test_a_head_that_is_swapped_against_what_is_there_by_then(
             state, subdir, head, expected=read_head(state, subdir).etag, not_after_ms=not_after_ms
         )
 
-    monkeypatch.setattr(sluice.operate.amend, "swap_head", swap)
+    monkeypatch.setattr(sluice.admin.changes.commit_edit, "swap_head", swap)
     with pytest.raises(AssertionError, match=r"the head went back|lost|is out of date|has ghosts"):
         every_story()
 
@@ -88,7 +88,7 @@ def test_a_head_that_is_swapped_against_what_is_there_by_then(
 def test_a_rollback_that_pins_what_the_catalog_knows_and_not_what_is_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plain: Callable[..., Any] = sluice.operate.rollback.turn_back
+    plain: Callable[..., Any] = sluice.admin.changes.rollback.turn_back
 
     def turn_back(then: Any, now: Any, there: Any, **options: Any) -> Any:
         known: dict[str, Identity | None] = {
@@ -97,7 +97,7 @@ def test_a_rollback_that_pins_what_the_catalog_knows_and_not_what_is_there(
         }
         return plain(then, now, known, **options)
 
-    monkeypatch.setattr(sluice.operate.rollback, "turn_back", turn_back)
+    monkeypatch.setattr(sluice.admin.changes.rollback, "turn_back", turn_back)
 
     def world() -> World:
         begun = in_two_generations()

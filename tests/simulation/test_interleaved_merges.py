@@ -9,8 +9,8 @@ from itertools import count
 import pytest
 
 from sluice.catalog.commit import decode_commit
-from sluice.keys import channel_binding
-from sluice.store import ETag, Headers, nothing
+from sluice.layout import channel_binding
+from sluice.storage.object_store import ETag, Headers, nothing
 from tests.simulation.interleaving import any_request, contended, explore
 from tests.simulation.stories import (
     KEPT,

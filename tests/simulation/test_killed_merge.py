@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sluice import debounce
-from sluice.keys import NOARCH
+from sluice.conda.names import NOARCH
+from sluice.messages import merge_request
 from tests.simulation.faults import Fault, disturb_everywhere
 from tests.simulation.stories import (
     BAD,
@@ -52,5 +52,5 @@ def test_a_first_commit_asks_for_noarch_wherever_it_was_killed() -> None:
     for fault, world in disturb_everywhere(first_commit):
         assert isinstance(fault, Fault)
         (message,) = world.queue.messages
-        request = debounce.parse(message.body)
+        request = merge_request.parse(message.body)
         assert (request.subdir.name, request.create) == (NOARCH, True)

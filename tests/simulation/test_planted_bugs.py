@@ -8,15 +8,15 @@ from typing import Any
 import msgspec
 import pytest
 
-import sluice.merge
-from sluice import staging
-from sluice.base import Base
+import sluice.merge.merge
 from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
 from sluice.errors import Corrupt
-from sluice.keys import Subdir
+from sluice.extract import staging
+from sluice.layout import Subdir
 from sluice.publish import fence
 from sluice.publish.publisher import Publisher
-from sluice.store import ETag, Headers, ObjectStore, nothing
+from sluice.storage.object_store import ETag, Headers, ObjectStore, nothing
+from sluice.takeover.existing_index import Base
 from tests.simulation import test_interleaved_merges as interleaved
 from tests.simulation.faults import disturb_everywhere
 from tests.simulation.interleaving import Story, contended, explore
@@ -76,7 +76,7 @@ def test_a_merge_without_effect_that_does_not_advance_the_epoch(
             return before
         return swap_head(state, subdir, head, expected=expected, not_after_ms=not_after_ms)
 
-    monkeypatch.setattr(sluice.merge, "swap_head", swap_only_changes)
+    monkeypatch.setattr(sluice.merge.merge, "swap_head", swap_only_changes)
     found(lambda: interleavings(REMOVED_BEFORE_INDEXED), says="has ghosts: .*two")
     found(interleaved.test_a_merge_that_changes_nothing_fences_an_older_one_that_still_would)
 
@@ -135,7 +135,7 @@ def test_heads_that_do_not_tell_who_wrote_them(monkeypatch: pytest.MonkeyPatch) 
             not_after_ms=not_after_ms,
         )
 
-    monkeypatch.setattr(sluice.merge, "swap_head", anonymous)
+    monkeypatch.setattr(sluice.merge.merge, "swap_head", anonymous)
     found(
         interleaved.test_of_two_merges_that_change_nothing_only_one_takes_the_swap_for_its_own,
     )
@@ -160,7 +160,7 @@ def test_a_swap_that_takes_every_missing_answer_for_a_loss(monkeypatch: pytest.M
         )
         return HeadVersion(head, etag) if etag else None
 
-    monkeypatch.setattr(sluice.merge, "swap_head", swap_once)
+    monkeypatch.setattr(sluice.merge.merge, "swap_head", swap_once)
     found(
         lambda: interleaved.test_a_swap_of_the_head_without_an_answer_is_made_exactly_once(
             Loses.ANSWER
@@ -171,7 +171,7 @@ def test_a_swap_that_takes_every_missing_answer_for_a_loss(monkeypatch: pytest.M
 def test_a_first_commit_that_does_not_look_at_what_is_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sluice.merge, "read_base", lambda *_: Base())
+    monkeypatch.setattr(sluice.merge.merge, "read_base", lambda *_: Base())
     found(lambda: interleavings(FIRST_OVER_FOREIGN), says="lost what nobody touched")
 
 
@@ -190,7 +190,7 @@ def test_a_swap_that_takes_every_missing_answer_for_a_success(
             state, subdir, head, expected=expected, not_after_ms=not_after_ms
         ) or HeadVersion(head, None)
 
-    monkeypatch.setattr(sluice.merge, "swap_head", swap_boldly)
+    monkeypatch.setattr(sluice.merge.merge, "swap_head", swap_boldly)
     found(lambda: interleavings(REMOVED_AND_BACK), says="lost|has ghosts|ahead of the head")
 
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from sluice.store import Headers
+from sluice.storage.object_store import Headers
 from tests.simulation.stories import with_upload
 from tests.support.memory_store import MemoryStore
 from tests.support.scheduler import Actor, Killed, Loses, Stage

@@ -12,17 +12,17 @@ from itertools import count
 
 import pytest
 
-import sluice.generation
+import sluice.merge.generation_writer
+from sluice.admin.changes.pins import pin, unpin
+from sluice.admin.changes.rollback import rollback
+from sluice.admin.standalone.index import Options, index
+from sluice.admin.verify.findings import Kind
+from sluice.admin.verify.repair import repair
+from sluice.admin.verify.verify import verify
 from sluice.concurrency import in_order
 from sluice.errors import NotFound
-from sluice.operate.findings import Kind
-from sluice.operate.index import Options, index
-from sluice.operate.pins import pin, unpin
-from sluice.operate.repair import repair
-from sluice.operate.rollback import rollback
-from sluice.operate.verify import verify
+from sluice.reconcile.context import Reconciler, Request
 from sluice.reconcile.run import start
-from sluice.reconcile.world import Reconciler, Request
 from tests.support.by_hand import LINUX, OWNER, ByHand, package
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import ignore
@@ -244,7 +244,7 @@ def test_nobody_calls_damaged_what_others_have_superseded_while_he_slept(
 def test_without_a_deadline_the_head_would_name_what_is_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sluice.generation, "SWAP_SECONDS_MAX", 100 * DAY)
+    monkeypatch.setattr(sluice.merge.generation_writer, "SWAP_SECONDS_MAX", 100 * DAY)
     for name, (begin, work) in WORKS.items():
         worlds = (world for world, _ in sleeping_once(begin, work, garbage_is_collected))
         assert any(damaged(world) for world in worlds), name

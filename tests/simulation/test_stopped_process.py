@@ -24,17 +24,17 @@ import pytest
 from benchmarks.s3.process import S3Server
 from benchmarks.s3.requests import Request
 from benchmarks.s3.server import Server
+from sluice.admin.session.channel import Channel
+from sluice.admin.session.connect import open_channel
+from sluice.admin.standalone.index import Options, index
+from sluice.admin.verify.findings import Kind
+from sluice.admin.verify.verify import verify
 from sluice.catalog.commit import read_head
 from sluice.concurrency import in_order
-from sluice.operate.channel import Channel
-from sluice.operate.findings import Kind
-from sluice.operate.index import Options, index
-from sluice.operate.opening import open_channel
-from sluice.operate.verify import verify
+from sluice.reconcile.context import Reconciler
+from sluice.reconcile.context import Request as ReconcileRequest
 from sluice.reconcile.run import start
-from sluice.reconcile.world import Reconciler
-from sluice.reconcile.world import Request as ReconcileRequest
-from sluice.store import Headers
+from sluice.storage.object_store import Headers
 from tests.support.by_hand import CHANNEL, LINUX, package
 from tests.support.channel import Package
 from tests.support.memory_queue import MemoryQueue
@@ -57,11 +57,11 @@ plain, plain_ns = time.time, time.time_ns
 time.time = lambda: plain() + int(Path(ahead).read_text())
 time.time_ns = lambda: plain_ns() + int(Path(ahead).read_text()) * 1_000_000_000
 
-import sluice.generation
+import sluice.merge.generation_writer
 from sluice.cli.main import run
 
 if deadline == "without-deadline":
-    sluice.generation.SWAP_SECONDS_MAX = 10**9
+    sluice.merge.generation_writer.SWAP_SECONDS_MAX = 10**9
 sys.exit(run(arguments))
 '''
 

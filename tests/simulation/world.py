@@ -16,23 +16,24 @@ from typing import Any
 import msgpack
 import zstandard
 
-from sluice import staging
-from sluice.catalog import leaf
+from sluice.admin.changes import pins
+from sluice.admin.changes.rollback import rollback
+from sluice.admin.session.channel import Channel
+from sluice.catalog import entry as leaf
 from sluice.catalog import tree as trees
-from sluice.catalog.leaf import Pin
+from sluice.catalog.entry import Pin
 from sluice.catalog.tree import Tree
 from sluice.concurrency import in_order
-from sluice.debounce import MergeRequest
-from sluice.identity import Identity
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, parse_filename
-from sluice.merge import MergeReport, merge
-from sluice.merger import Merger
-from sluice.operate import pins
-from sluice.operate.channel import Channel
-from sluice.operate.rollback import rollback
+from sluice.conda.names import parse_filename
+from sluice.extract import staging
+from sluice.extract.staging import Indexed, Rejected, Removed
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.merge.context import Merger
+from sluice.merge.merge import MergeReport, merge
+from sluice.messages.merge_request import MergeRequest
 from sluice.publish.publisher import Publisher
-from sluice.staging import Indexed, Rejected, Removed
-from sluice.store import ETag
+from sluice.storage.object_id import Identity
+from sluice.storage.object_store import ETag
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
 

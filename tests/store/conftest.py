@@ -11,11 +11,11 @@ import pytest
 
 from benchmarks.s3.process import s3_server
 from local.emulator import run_emulator
-from sluice.conditional_writes import AWS, ConditionalWrites
-from sluice.operate.prefixed import Prefixed
-from sluice.s3 import S3Store
-from sluice.s3client import make_client, wall_clock
-from sluice.store import ObjectStore
+from sluice.storage.conditional_writes import AWS, ConditionalWrites
+from sluice.storage.object_store import ObjectStore
+from sluice.storage.s3_client import make_client, wall_clock
+from sluice.storage.s3_store import S3Store
+from sluice.storage.wrappers.prefixed import Prefixed
 from tests.support.memory_store import MemoryStore
 from tests.support.moto_aws import moto_aws
 from tests.support.other_s3 import USABLE

@@ -1,4 +1,4 @@
-"""What ``sluice.store.ObjectStore`` promises, held against every implementation."""
+"""What ``sluice.storage.object_store.ObjectStore`` promises, held against every implementation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 
 from sluice.errors import Archived, Changed, TooLate, Unavailable
-from sluice.store import ETag, Headers, ObjectInfo, ObjectStore
+from sluice.storage.object_store import ETag, Headers, ObjectInfo, ObjectStore
 from tests.store.conftest import World
 
 JSON = Headers("application/json")
@@ -264,8 +264,8 @@ def test_behind_its_deadline_what_is_written_in_parts_does_not_land(world: World
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluice.s3.WHOLE_PUT_BYTES_MAX", 5 * 2**20)
-    monkeypatch.setattr("sluice.s3.PART_BYTES", 5 * 2**20)
+    monkeypatch.setattr("sluice.storage.s3_store.WHOLE_PUT_BYTES_MAX", 5 * 2**20)
+    monkeypatch.setattr("sluice.storage.s3_store.PART_BYTES", 5 * 2**20)
 
 
 @pytest.mark.usefixtures("small_parts")

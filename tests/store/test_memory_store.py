@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from sluice.errors import Unavailable
-from sluice.store import ETag, Headers
+from sluice.storage.object_store import ETag, Headers
 from tests.support.memory_store import LostAnswer, MemoryStore, Request
 
 JSON = Headers("application/json")

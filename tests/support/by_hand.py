@@ -7,12 +7,12 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
+from sluice.admin.session.channel import Channel
+from sluice.admin.standalone.index import Options, index
+from sluice.admin.standalone.package_pool import Examiner, InThreads
+from sluice.admin.standalone.report import IndexReport
 from sluice.concurrency import in_order
-from sluice.keys import Subdir
-from sluice.operate.channel import Channel
-from sluice.operate.index import Options, index
-from sluice.operate.indexed import IndexReport
-from sluice.operate.reading import Examiner, InThreads
+from sluice.layout import Subdir
 from tests.support.channel import Package, conda
 from tests.support.memory_store import MemoryStore
 from tests.support.published import Index, read_index

@@ -18,7 +18,8 @@ from typing import Any
 import msgpack
 import zstandard
 
-from sluice.keys import PACKAGE_SUFFIXES, REPODATA, REPODATA_ZST, SHARD_INDEX
+from sluice.conda.names import PACKAGE_SUFFIXES
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 
 _OF_INDEX_JSON_DROPPED = ("arch", "platform")
 

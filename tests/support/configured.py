@@ -7,7 +7,8 @@ from typing import Any
 
 from msgspec import structs
 
-from sluice.keys import NOARCH, Subdir
+from sluice.conda.names import NOARCH
+from sluice.layout import Subdir
 from tests.support.channel import PATCHES, patch_package
 from tests.support.staged import World, indexed
 

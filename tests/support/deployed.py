@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 
 from local.emulator import CREDENTIALS, REGION
 from local.stack import Stack
-from sluice.keys import REPODATA, Subdir, parse_package_key
+from sluice.layout import REPODATA, Subdir, parse_package_key
 from tests.support.channel import Package
 from tests.support.eventually import SECONDS_MAX, eventually
 from tests.support.published import Index, read_index

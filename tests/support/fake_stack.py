@@ -9,8 +9,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from sluice.operate.aws import Aws
-from sluice.operate.stack import Stack
+from sluice.admin.session.aws import Aws
+from sluice.admin.session.stack import Stack
 
 CHANNEL_BUCKET, STATE_BUCKET = "channels", "state"
 REGION = "us-east-1"

@@ -15,7 +15,7 @@ from unittest import mock
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
-from sluice.s3client import S3Client
+from sluice.storage.s3_client import S3Client
 from tests.support.scripted_aws import Answer, error, respond
 
 URL = "https://aws.test"

@@ -13,7 +13,7 @@ from typing import Any
 
 import boto3
 
-from sluice import sqs
+from sluice.storage import sqs_queue
 from tests.support.channel import conda
 
 ROOT = Path(__file__).parents[2]
@@ -60,7 +60,7 @@ class Stack:
 
     queue_url: str
     s3: Any = field(default_factory=lambda: boto3.client("s3"))
-    sqs: Any = field(default_factory=sqs.make_client)
+    sqs: Any = field(default_factory=sqs_queue.make_client)
     logs: list[dict[str, Any]] = field(default_factory=list)
     metrics: Metrics = field(default_factory=dict)
     emitted: set[tuple[str, str]] = field(default_factory=set)
@@ -172,7 +172,7 @@ def upload(stack: Stack, key: str = KEY, body: bytes = PACKAGE.body) -> None:
     stack.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
 
 
-def visibility_changes(queue: sqs.SqsQueue) -> list[int]:
+def visibility_changes(queue: sqs_queue.SqsQueue) -> list[int]:
     """Collect for how long messages are given back."""
     changes: list[int] = []
     queue._client.meta.events.register(

@@ -12,10 +12,11 @@ from sluice.catalog.commit import Head, read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree, decode
 from sluice.concurrency import in_order
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, parse_filename
+from sluice.conda.names import parse_filename
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.publish.fence import Stamp
-from sluice.reconcile.collect import Collected, Collector, collect
-from sluice.reconcile.marks import Marks, read_marks
+from sluice.reconcile.garbage import Collected, Collector, collect
+from sluice.reconcile.publication_log import Marks, read_marks
 from tests.support.memory_store import MemoryStore
 from tests.support.staged import A, World, foreign_repodata, record_of
 

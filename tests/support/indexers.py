@@ -19,7 +19,8 @@ import rattler
 import rattler.index
 from rattler import Config
 
-from sluice.keys import PACKAGE_SUFFIXES, config_key
+from sluice.conda.names import PACKAGE_SUFFIXES
+from sluice.layout import config_key
 from tests.support.channel import PATCHES, Package
 from tests.support.whole import Sluice
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import rattler.index
 
-from sluice.staging import Indexed
+from sluice.extract.staging import Indexed
 from tests.support.channel import Package
 from tests.support.whole import Sluice
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from sluice.store import ObjectInfo
+from sluice.storage.object_store import ObjectInfo
 from tests.support.memory_store import MemoryStore
 
 

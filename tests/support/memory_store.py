@@ -22,7 +22,7 @@ from msgspec import structs
 
 from sluice.errors import Archived, Changed, TooLate, Unavailable
 from sluice.limits import KEYS_PER_DELETE_MAX, STREAM_CHUNK_BYTES
-from sluice.store import ETag, Headers, ObjectInfo, OpenObject, StoredObject, nothing
+from sluice.storage.object_store import ETag, Headers, ObjectInfo, OpenObject, StoredObject, nothing
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""

@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from sluice.bucket_check import BucketCheck
-from sluice.catalog.leaf import Entries, Record
-from sluice.channelwide import merging, state
-from sluice.channelwide.merging import ChannelMerger, ChannelReport
-from sluice.channelwide.notes import Notepad
-from sluice.channelwide.state import ChannelState
+from sluice.catalog.client_view import Rules
+from sluice.catalog.entry import Entries, Record
+from sluice.channel_config import ChannelConfig
+from sluice.channel_files import merge as merging
+from sluice.channel_files import state
+from sluice.channel_files.merge import ChannelMerger, ChannelReport
+from sluice.channel_files.note import Notepad
+from sluice.channel_files.state import ChannelState
 from sluice.concurrency import in_order
-from sluice.config import ChannelConfig
-from sluice.keys import CHANNELDATA, RSS, Subdir, channel_file
-from sluice.view import Rules
+from sluice.layout import CHANNELDATA, RSS, Subdir, channel_file
+from sluice.publish.bucket_check import BucketCheck
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
 from tests.support.staged import DEBOUNCE_SECONDS, START_MS, identity_of, record_of

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from sluice.admin.session.channel import Channel
 from sluice.concurrency import in_order
-from sluice.operate.channel import Channel
 from tests.support.staged import BUCKET, OWNER, World
 
 

@@ -11,9 +11,9 @@ from botocore.credentials import Credentials
 
 from benchmarks.s3.conditions import Deviation
 from benchmarks.s3.process import S3Server, s3_server
-from sluice.conditional_writes import ConditionalWrites, IfMatchForm
-from sluice.operate.aws import Aws
-from sluice.s3client import Endpoint, S3Client, Send, make_client
+from sluice.admin.session.aws import Aws
+from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
+from sluice.storage.s3_client import Endpoint, S3Client, Send, make_client
 
 REGION = "us-east-1"
 

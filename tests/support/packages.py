@@ -19,7 +19,7 @@ from typing import Any
 import zstandard
 
 from sluice.limits import STREAM_CHUNK_BYTES
-from sluice.store import ETag, ObjectInfo, OpenObject
+from sluice.storage.object_store import ETag, ObjectInfo, OpenObject
 from tests.support.memory_store import MemoryStore, Request
 
 INDEX: Mapping[str, Any] = {

@@ -13,9 +13,8 @@ import msgspec
 
 from sluice import zstd
 from sluice.catalog.codec import pack_plain
-from sluice.channelwide import page
-from sluice.channelwide.page import listing
-from sluice.keys import PAGE, PAGE_DATA, REPODATA, SHARD_INDEX
+from sluice.channel_files import page, page_data
+from sluice.layout import PAGE, PAGE_DATA, REPODATA, SHARD_INDEX
 from sluice.publish.fence import Stamp
 
 _STAMP = Stamp(1, page.digest(), "state")
@@ -124,7 +123,7 @@ def write_listing(
         if one.subdir not in package["subdirs"]:
             package["subdirs"].append(one.subdir)
     subdirs = sorted({subdir for package in shown.values() for subdir in package["subdirs"]})
-    body = listing.render(dict(sorted(shown.items())), subdirs=subdirs, stamp=_STAMP)
+    body = page_data.render(dict(sorted(shown.items())), subdirs=subdirs, stamp=_STAMP)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PAGE).write_bytes(page.render())
     (folder / PAGE_DATA).write_bytes(body)

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgpack
 
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from tests.support.zstd import one_frame
 
 Read = Callable[[str], bytes]

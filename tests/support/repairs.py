@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from sluice import debounce, events, extract, staging
 from sluice.concurrency import in_order
-from sluice.identity import Identity
-from sluice.keys import PackageKey, parse_package_key
+from sluice.extract import extract, staging
+from sluice.layout import PackageKey, parse_package_key
+from sluice.messages import merge_request, s3_event
 from sluice.reconcile import report as reports
 from sluice.reconcile.report import Counts, Report, SubdirReport
 from sluice.reconcile.run import Reconciler, Request, proceed, start
+from sluice.storage.object_id import Identity
 from tests.support.memory_queue import MemoryFeed, MemoryQueue
 from tests.support.staged import (
     BUCKET,
@@ -77,12 +78,12 @@ class Repairs:
 
     def fed(self) -> list[str]:
         """The keys that extract was asked to look at."""
-        return [one.key for body in self.uploads.bodies for one in events.parse_body(body)]
+        return [one.key for body in self.uploads.bodies for one in s3_event.parse_body(body)]
 
     def carry_out(self) -> None:
         """Let extract look at all that it was fed, and merge do all that it was asked."""
         while self.uploads.bodies:
-            (event,) = events.parse_body(self.uploads.bodies.pop(0))
+            (event,) = s3_event.parse_body(self.uploads.bodies.pop(0))
             key = parse_package_key(event.key)
             assert key
             assert event.bucket == BUCKET
@@ -95,7 +96,7 @@ class Repairs:
         at = self.world.now_ms
         record = self._judge(key, at=at)
         staging.write(self.world.state, key.subdir, record, unique=self.world.unique())
-        debounce.windowed(key.subdir, now_ms=at, debounce_seconds=DEBOUNCE_SECONDS).send_to(
+        merge_request.windowed(key.subdir, now_ms=at, debounce_seconds=DEBOUNCE_SECONDS).send_to(
             self.world.queue
         )
 

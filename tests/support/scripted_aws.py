@@ -14,7 +14,7 @@ from typing import Any
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 
-from sluice.s3client import S3Client
+from sluice.storage.s3_client import S3Client
 
 
 @dataclass(frozen=True, slots=True)

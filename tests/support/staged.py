@@ -16,32 +16,26 @@ import msgpack
 import zstandard
 from msgspec import structs
 
-from sluice import debounce, extract, staging
-from sluice.catalog import render, tree
+from sluice.catalog import node, tree
 from sluice.catalog.codec import digest
 from sluice.catalog.commit import Commit, Head, decode_commit, read_head, swap_head
-from sluice.catalog.leaf import Entry
+from sluice.catalog.entry import Entry
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
-from sluice.channelwide import request as channel_request
-from sluice.channelwide.merging import merge_channel
+from sluice.channel_files.merge import merge_channel
 from sluice.concurrency import in_order
-from sluice.debounce import MergeRequest
-from sluice.identity import Identity
-from sluice.keys import (
-    REPODATA,
-    REPODATA_ZST,
-    SHARD_INDEX,
-    SLUICE_TOML,
-    Subdir,
-    config_key,
-    parse_filename,
-)
-from sluice.merge import MergeReport, merge
-from sluice.merger import Merger
+from sluice.conda.names import parse_filename
+from sluice.extract import extract, staging
+from sluice.extract.staging import Indexed, Reconsidered, Rejected, Removed, Staged
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, SLUICE_TOML, Subdir, config_key
+from sluice.merge.context import Merger
+from sluice.merge.merge import MergeReport, merge
+from sluice.merge.warm_cache import Remembered
+from sluice.messages import channel_merge_request as channel_request
+from sluice.messages import merge_request
+from sluice.messages.merge_request import MergeRequest
 from sluice.publish.publisher import Publisher
-from sluice.remembered import Remembered
-from sluice.staging import Indexed, Reconsidered, Rejected, Removed, Staged
+from sluice.storage.object_id import Identity
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
 
@@ -250,7 +244,7 @@ class World:
             if asked := channel_request.parse(body):
                 merge_channel(self.merger.channelwide, asked.channel)
                 continue
-            request = debounce.parse(body)
+            request = merge_request.parse(body)
             done.append(request)
             merge(self.merger, request, time_left_ms=lambda: PLENTY_MS)
         return done
@@ -264,7 +258,7 @@ class World:
         """Give a name these entries, as an operator's tool would."""
         version, parent = read_head(self.state, self.subdir), self.tree()
         at, generation = parent.at + 1, parent.generation + 1
-        rendered = render.render(name, entries, at=at)
+        rendered = node.render(name, entries, at=at)
         grown = tree.grow(
             parent,
             {name: rendered.node},

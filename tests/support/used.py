@@ -10,8 +10,8 @@ from typing import Any
 from unittest import mock
 from xml.etree import ElementTree as ET
 
-from sluice import s3client, sqs
-from sluice.s3client import Answer, Request, S3Client
+from sluice.storage import s3_client, sqs_queue
+from sluice.storage.s3_client import Answer, Request, S3Client
 
 Use = tuple[str, str]
 """An action, and what it was used on: ``Channel/<key>``, ``State``, ``MergeQueue``."""
@@ -50,7 +50,7 @@ class Recorder:
     def acting(self, function: str) -> Iterator[None]:
         """Hold what clients do that are made meanwhile against this function."""
         self._function = function
-        with self._watching(s3client), self._watching(sqs):
+        with self._watching(s3_client), self._watching(sqs_queue):
             yield
 
     def _watching(self, adapter: ModuleType) -> AbstractContextManager[object]:

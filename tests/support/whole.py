@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import count
 
-from sluice import debounce, events
-from sluice.channelwide import request as channel_request
-from sluice.channelwide.merging import merge_channel
+from sluice.channel_files.merge import merge_channel
 from sluice.concurrency import in_order
-from sluice.extract import Extractor, extract
-from sluice.keys import Subdir, parse_package_key
-from sluice.merge import MergeReport, merge
-from sluice.merger import Merger
+from sluice.extract.extract import Extractor, extract
+from sluice.extract.staging import Staged
+from sluice.layout import Subdir, parse_package_key
+from sluice.merge.context import Merger
+from sluice.merge.merge import MergeReport, merge
+from sluice.messages import channel_merge_request as channel_request
+from sluice.messages import merge_request, s3_event
 from sluice.publish.publisher import Publisher
 from sluice.reconcile.run import Reconciler, Report, Request, proceed, start
-from sluice.staging import Staged
 from tests.support.memory_queue import MemoryFeed, MemoryQueue
 from tests.support.memory_store import MemoryStore
 from tests.support.published import Index, read_index
@@ -98,7 +98,7 @@ class Sluice:
         while self.uploads.bodies or self.steps.messages or self.merges.messages:
             self.tick(_DEBOUNCE_SECONDS)
             while self.uploads.bodies:
-                for event in events.parse_body(self.uploads.bodies.pop(0)):
+                for event in s3_event.parse_body(self.uploads.bodies.pop(0)):
                     self.extract(event.key)
             while self.steps.messages:
                 proceed(self.reconciler, self.steps.messages.pop(0).body, time_left_ms=_plenty)
@@ -112,7 +112,7 @@ class Sluice:
                 self.now_ms = max(self.now_ms, asked.not_before)
                 merge_channel(self.merger.channelwide, asked.channel)
                 continue
-            request = debounce.parse(body)
+            request = merge_request.parse(body)
             # Not before its window has closed: what else is staged in there asks under the same id.
             self.now_ms = max(self.now_ms, request.not_before)
             self.reports.append(merge(self.merger, request, time_left_ms=_plenty))

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from sluice.absence import look_at, settle_listing, spread
 from sluice.concurrency import in_order
 from sluice.errors import BrokenListing, Unavailable
-from sluice.identity import Identity
 from sluice.limits import HEADS_OF_MISSING_MAX, LISTING_ATTEMPTS_MAX
+from sluice.storage.missing_objects import look_at, settle_listing, spread
+from sluice.storage.object_id import Identity
 from tests.support.memory_store import LostAnswer, MemoryStore
 from tests.support.staged import SUBDIR, A, B
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sluice.age import age_of
+from sluice.conda.build_order import age_of
 
 RECORD: dict[str, Any] = {"version": "1.9", "build_number": 1, "timestamp": 1_700_000_000_000}
 

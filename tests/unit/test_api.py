@@ -47,5 +47,5 @@ def test_a_function_imports_neither_the_api_nor_the_command_line(function: str) 
     folder = ROOT / "functions" / function
     found = _imported(f"sys.path.insert(0, {str(folder)!r})\nimport app")
     assert f"sluice.{function}" in found, "the test sees what is imported"
-    foreign = ("sluice.operate", "sluice.cli", "cyclopts", "rich")
+    foreign = ("sluice.admin", "sluice.cli", "cyclopts", "rich")
     assert [name for name in found if name.startswith(foreign)] == []

@@ -14,17 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice import zstd
-from sluice.base import Base, read_base, unpatch
-from sluice.catalog import leaf, render
-from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Kept, Pin, Record
+from sluice.catalog import entry as leaf
+from sluice.catalog import node
+from sluice.catalog.client_view import PLAIN, view
+from sluice.catalog.entry import NOT_EXTRACTED, Entry, Kept, Pin, Record
 from sluice.concurrency import in_order
 from sluice.errors import Corrupt
-from sluice.foreign import InBucket
-from sluice.identity import Identity
-from sluice.keys import FROM_PACKAGES, REPODATA, REPODATA_ZST, RUN_EXPORTS, SHARD_INDEX
+from sluice.layout import FROM_PACKAGES, REPODATA, REPODATA_ZST, RUN_EXPORTS, SHARD_INDEX
 from sluice.limits import BRAKE_DAYS, PROBLEMS_TOLD_MAX
 from sluice.publish.fence import Stamp
-from sluice.view import PLAIN, view
+from sluice.storage.object_id import Identity
+from sluice.takeover.existing_index import Base, read_base, unpatch
+from sluice.takeover.foreign_formats import InBucket
 from tests.support.staged import (
     A2,
     START_MS,
@@ -707,7 +708,7 @@ def test_whatever_is_taken_over_can_be_published(
     for taken in (base, unpatch(base, world.channel, SUBDIR)):
         for name in taken.names:
             entries = taken.entries(name, at=AT)
-            rendered = render.render(name, entries, at=AT)
+            rendered = node.render(name, entries, at=AT)
             assert leaf.decode(rendered.leaf_body, what="leaf").entries == entries
             shown = view(entries, PLAIN)
             json.loads(msgspec.json.encode([shown.records, shown.v3, shown.run_exports]))

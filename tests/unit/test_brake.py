@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 from msgspec import structs
 
-from sluice.brake import (
+from sluice.catalog.brake import (
     DAY_MS,
     BrakeState,
     Decision,

@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from sluice.bucket_check import BucketCheck
+from sluice.admin.changes.pins import pin
+from sluice.admin.changes.rollback import rollback
+from sluice.admin.verify.repair import repair
 from sluice.catalog.binding import read_binding
-from sluice.debounce import MergeRequest
 from sluice.errors import WrongState
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, channel_binding
-from sluice.merge import merge
-from sluice.operate.pins import pin
-from sluice.operate.repair import repair
-from sluice.operate.rollback import rollback
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, channel_binding
+from sluice.merge.merge import merge
+from sluice.messages.merge_request import MergeRequest
+from sluice.publish.bucket_check import BucketCheck
 from sluice.publish.publisher import Publisher
 from sluice.reconcile.run import Request
 from tests.support.hooks import on

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from local.emulator import NODE
-from sluice.channelwide import page
-from sluice.headers import SHARD, of_index
-from sluice.keys import PACKAGE_SUFFIXES
+from sluice.channel_files import page
+from sluice.conda.names import PACKAGE_SUFFIXES
 from sluice.publish.outputs import ALL
-from sluice.store import Headers
+from sluice.storage.object_headers import SHARD, of_index
+from sluice.storage.object_store import Headers
 from tests.support.cloudfront import behavior_of, headers_of_template, seconds_kept
 from tests.support.template import CHANNEL, RESOURCES, ROOT, TEMPLATE, of_type, properties
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sluice.config import (
+from sluice.channel_config import (
     DEFAULT,
     ChannelConfig,
     Notice,

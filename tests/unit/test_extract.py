@@ -9,15 +9,16 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from sluice import debounce, extract, staging
-from sluice.catalog.leaf import NOT_EXTRACTED
-from sluice.debounce import MergeRequest
+from sluice.catalog.entry import NOT_EXTRACTED
 from sluice.errors import Unavailable
-from sluice.extract import VERSION, Extractor
-from sluice.identity import Identity
-from sluice.keys import PackageKey
+from sluice.extract import extract, staging
+from sluice.extract.extract import VERSION, Extractor
+from sluice.extract.staging import Indexed, Rejected, Removed, Staged
+from sluice.layout import PackageKey
 from sluice.limits import EXTRACT_ATTEMPTS_MAX
-from sluice.staging import Indexed, Rejected, Removed, Staged
+from sluice.messages import merge_request
+from sluice.messages.merge_request import MergeRequest
+from sluice.storage.object_id import Identity
 from tests.support.channel import conda, tar_bz2
 from tests.support.memory_store import LostAnswer
 from tests.support.staged import DEBOUNCE_SECONDS, START_MS, SUBDIR, World
@@ -138,7 +139,9 @@ def test_the_merge_is_asked_for_in_the_window_in_which_the_staging_put_ended() -
     world.state.after = take_a_moment
     run(world)
     (message,) = world.queue.messages
-    assert debounce.parse(message.body) == MergeRequest(SUBDIR, not_before=11 * WINDOW_MS + 1000)
+    assert merge_request.parse(message.body) == MergeRequest(
+        SUBDIR, not_before=11 * WINDOW_MS + 1000
+    )
 
 
 def test_no_merge_is_asked_for_what_could_not_be_staged() -> None:
@@ -250,7 +253,9 @@ def test_a_last_try_that_ends_the_process_leaves_the_reject_and_a_request_for_a_
     with pytest.raises(MemoryError):
         run(world, received=RECEIVES_MAX, size_hint=1)
     world.channel.before = lambda _operation, _key: None
-    assert [debounce.parse(message.body).subdir for message in world.queue.messages] == [SUBDIR]
+    assert [merge_request.parse(message.body).subdir for message in world.queue.messages] == [
+        SUBDIR
+    ]
     world.merge()
     assert [reject["code"] for reject in world.rejects()] == ["unreadable"]
 
@@ -298,7 +303,7 @@ def test_a_record_survives_the_log_unchanged() -> None:
 def test_digests_of_the_uploader_are_believed_only_while_they_are_trusted(
     monkeypatch: pytest.MonkeyPatch, *, trusted: bool, source: str
 ) -> None:
-    monkeypatch.setattr("sluice.package.read.SMALL_PACKAGE_BYTES_MAX", 0)
+    monkeypatch.setattr("sluice.package.reader.SMALL_PACKAGE_BYTES_MAX", 0)
     world = World()
     claimed = {"package-sha256": "ab" * 32, "package-md5": "cd" * 16}
     world.channel.upload(KEY.path, PACKAGE.body, metadata=claimed)

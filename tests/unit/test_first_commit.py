@@ -7,14 +7,15 @@ import json
 import msgpack
 import pytest
 
-from sluice import debounce, staging
 from sluice.catalog.commit import BEFORE_FIRST, Head, read_head
-from sluice.catalog.leaf import NOT_EXTRACTED
-from sluice.debounce import MergeRequest
+from sluice.catalog.entry import NOT_EXTRACTED
 from sluice.errors import Corrupt, ForeignOwner
-from sluice.fold import Difference
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
-from sluice.merge import MergeReport
+from sluice.extract import staging
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.merge.apply_staging import Difference
+from sluice.merge.merge import MergeReport
+from sluice.messages import merge_request
+from sluice.messages.merge_request import MergeRequest
 from tests.support.hooks import Death, die, on
 from tests.support.staged import (
     DEBOUNCE_SECONDS,
@@ -287,7 +288,7 @@ def test_the_first_package_of_a_channel_asks_for_noarch_before_its_head_is_swapp
     (message,) = world.queue.messages
     window_ms = (DEBOUNCE_SECONDS - 2) * 1000
     not_before = (world.now_ms // window_ms + 1) * window_ms + 1000
-    assert debounce.parse(message.body) == MergeRequest(NOARCH, not_before, create=True)
+    assert merge_request.parse(message.body) == MergeRequest(NOARCH, not_before, create=True)
 
 
 def test_the_request_makes_an_empty_valid_noarch_and_asks_for_nothing_more() -> None:

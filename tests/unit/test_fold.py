@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from sluice import fold
-from sluice import record as sluice_record
-from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Kept, Pin, Record, Reject
-from sluice.fold import Difference
-from sluice.staging import AboutFile, Indexed, Rejected
+from sluice.catalog.entry import NOT_EXTRACTED, Entry, Kept, Pin, Record, Reject
+from sluice.conda import record as sluice_record
+from sluice.extract.staging import AboutFile, Indexed, Rejected
+from sluice.merge import apply_staging
+from sluice.merge.apply_staging import Difference
 from tests.support.staged import A2, A, B, C, identity_of, indexed, record_of, rejected, removed
 
 AT = 1_760_000_000_000
@@ -44,10 +44,10 @@ def reject(verdict: Rejected, *, at: int = AT) -> Reject:
     )
 
 
-def apply(old: Entry | None, verdict: fold.Verdict | None) -> Entry | None:
+def apply(old: Entry | None, verdict: apply_staging.Verdict | None) -> Entry | None:
     """The entry of one file after a verdict."""
     before: dict[str, Entry] = {A: old} if old else {}
-    return fold.apply(before, {A: verdict}, at=LATER).get(A)
+    return apply_staging.apply(before, {A: verdict}, at=LATER).get(A)
 
 
 # --- settle: records against the objects that are there -------------------------------------------
@@ -55,12 +55,12 @@ def apply(old: Entry | None, verdict: fold.Verdict | None) -> Entry | None:
 
 @pytest.mark.parametrize("staged", [[indexed(A)], [rejected(A)], [removed(A)], [indexed(A)] * 2])
 def test_what_is_not_there_is_gone_whatever_was_staged(staged: list[AboutFile]) -> None:
-    assert fold.settle(staged, {A: None}) == {A: None}
+    assert apply_staging.settle(staged, {A: None}) == {A: None}
 
 
 def test_a_verdict_on_the_object_that_is_there_counts() -> None:
     for verdict in (indexed(A), rejected(A)):
-        assert fold.settle([verdict], {A: verdict.identity}) == {A: verdict}
+        assert apply_staging.settle([verdict], {A: verdict.identity}) == {A: verdict}
 
 
 def test_a_verdict_on_another_upload_is_stale_and_says_nothing() -> None:
@@ -71,7 +71,7 @@ def test_a_verdict_on_another_upload_is_stale_and_says_nothing() -> None:
         indexed(A, b"new", identity=identity_of(b"new", modified=1)),
         removed(A),
     ):
-        assert fold.settle([stale], {A: there}) == {}
+        assert apply_staging.settle([stale], {A: there}) == {}
 
 
 @pytest.mark.parametrize(
@@ -86,25 +86,27 @@ def test_a_verdict_on_another_upload_is_stale_and_says_nothing() -> None:
     ],
 )
 def test_of_two_verdicts_on_one_object_the_newer_extractor_wins_then_the_good_one(
-    worse: fold.Verdict, better: fold.Verdict
+    worse: apply_staging.Verdict, better: apply_staging.Verdict
 ) -> None:
     observed = {A: better.identity}
     for order in permutations([worse, better, worse]):
-        assert fold.settle(order, observed) == {A: better}
+        assert apply_staging.settle(order, observed) == {A: better}
 
 
 def test_verdicts_that_differ_in_nothing_but_what_they_say_are_settled_by_what_they_say() -> None:
     one = indexed(A)
     other = msgspec.structs.replace(one, record={**one.record, "license": "MIT"})
     observed = {A: one.identity}
-    assert fold.settle([one, other], observed) == fold.settle([other, one], observed)
+    assert apply_staging.settle([one, other], observed) == apply_staging.settle(
+        [other, one], observed
+    )
 
 
 def test_each_file_is_settled_on_its_own() -> None:
     good = indexed(A, b"a")
     staged: list[AboutFile] = [good, removed(A2), rejected(B, b"stale")]
     observed = {A: identity_of(b"a"), A2: None, B: identity_of(b"b")}
-    assert fold.settle(staged, observed) == {A: good, A2: None}
+    assert apply_staging.settle(staged, observed) == {A: good, A2: None}
 
 
 # --- apply: verdicts on entries -------------------------------------------------------------------
@@ -141,8 +143,8 @@ def test_other_content_under_the_same_name_gets_a_new_date() -> None:
 
 def test_a_package_that_comes_back_after_its_removal_gets_a_new_date() -> None:
     verdict = indexed(A, b"a")
-    gone = fold.apply({A: record(verdict)}, {A: None}, at=AT)
-    assert fold.apply(gone, {A: verdict}, at=LATER) == {A: record(verdict, since=LATER)}
+    gone = apply_staging.apply({A: record(verdict)}, {A: None}, at=AT)
+    assert apply_staging.apply(gone, {A: verdict}, at=LATER) == {A: record(verdict, since=LATER)}
 
 
 def test_a_package_that_was_rejected_is_dated_when_it_comes_in() -> None:
@@ -167,7 +169,7 @@ def test_a_good_package_overwritten_by_a_corrupt_one_becomes_a_reject() -> None:
     ],
 )
 def test_on_the_same_object_a_verdict_that_is_no_better_changes_nothing(
-    old: Entry, verdict: fold.Verdict
+    old: Entry, verdict: apply_staging.Verdict
 ) -> None:
     assert apply(old, verdict) is old
 
@@ -214,7 +216,7 @@ def test_what_an_index_says_of_attestations_stays_with_its_artifact() -> None:
     assert "attestations_sha256" not in other.record
 
 
-@pytest.mark.parametrize("code", sorted(fold.RULES))
+@pytest.mark.parametrize("code", sorted(apply_staging.RULES))
 def test_a_record_that_was_taken_over_stays_where_its_package_only_breaks_a_rule(code: str) -> None:
     """It stays as it is, and is not read again before there is another extractor."""
     verdict = msgspec.structs.replace(rejected(A), code=code)
@@ -260,17 +262,17 @@ PINNED = Pin(identity=identity_of(), extractor=NOT_EXTRACTED, at=AT, reason="kep
 )
 def test_a_record_there_comes_before_what_we_know_of_another_object_or_of_none(ours: Entry) -> None:
     there = taken_over()
-    assert fold.over({A: there}, {A: ours}) == {A: there}
+    assert apply_staging.over({A: there}, {A: ours}) == {A: there}
 
 
 @pytest.mark.parametrize("ours", [record(indexed(A)), reject(rejected(A)), PINNED])
 def test_what_we_know_of_the_object_that_is_there_comes_before_its_record(ours: Entry) -> None:
-    assert fold.over({A: taken_over()}, {A: ours}) == {A: ours}
+    assert apply_staging.over({A: taken_over()}, {A: ours}) == {A: ours}
 
 
 def test_of_files_that_only_one_side_knows_that_is_what_is_known() -> None:
     there, ours = taken_over(), reject(rejected(B))
-    assert fold.over({A: there}, {B: ours}) == {A: there, B: ours}
+    assert apply_staging.over({A: there}, {B: ours}) == {A: there, B: ours}
 
 
 def test_what_only_other_tools_fill_is_as_they_have_it() -> None:
@@ -278,17 +280,17 @@ def test_what_only_other_tools_fill_is_as_they_have_it() -> None:
         Kept(identity=None, extractor=NOT_EXTRACTED, bucket="whl", record={"size": size})
         for size in (1, 2)
     )
-    assert fold.over({A: new}, {A: old}) == {A: new}
-    assert fold.over({}, {A: old}) == {A: old}
+    assert apply_staging.over({A: new}, {A: old}) == {A: new}
+    assert apply_staging.over({}, {A: old}) == {A: old}
     ours = record(indexed(A))
-    assert fold.over({A: new}, {A: ours}) == {A: ours}
+    assert apply_staging.over({A: new}, {A: ours}) == {A: ours}
 
 
 def test_the_rules_are_all_that_a_record_can_be_refused_for_and_some_of_reading_packages() -> None:
     folder = Path(sluice_record.__file__).parent
     of_records = codes(r'Problem\(\s*"([a-z0-9-]+)"', folder / "record.py")
     of_packages = codes(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', *(folder / "package").glob("*.py"))
-    assert of_records <= fold.RULES <= of_records | of_packages
+    assert of_records <= apply_staging.RULES <= of_records | of_packages
 
 
 def codes(pattern: str, *sources: Path) -> set[str]:
@@ -351,7 +353,7 @@ def test_an_object_that_could_not_be_read_once_more_is_rejected_as_of_now() -> N
     assert apply(old, rejected(A, extractor=NOT_EXTRACTED, at=LATER)) is old
     again = rejected(A, extractor=NOT_EXTRACTED, at=LATER + 1)
     assert isinstance(old, Reject)
-    after = fold.apply({A: old}, {A: again}, at=LATER + 2)
+    after = apply_staging.apply({A: old}, {A: again}, at=LATER + 2)
     assert after == {A: msgspec.structs.replace(old, at=LATER + 2)}
     judged = reject(rejected(A), at=AT)
     assert apply(judged, again) is judged
@@ -381,7 +383,9 @@ def test_a_pinned_file_stays_out_until_another_object_is_uploaded() -> None:
 
 def test_files_without_news_stay_as_they_are() -> None:
     kept = record(indexed(A))
-    assert fold.apply({A: kept, A2: record(indexed(A2))}, {A2: None}, at=LATER) == {A: kept}
+    assert apply_staging.apply({A: kept, A2: record(indexed(A2))}, {A2: None}, at=LATER) == {
+        A: kept
+    }
 
 
 # --- the difference -------------------------------------------------------------------------------

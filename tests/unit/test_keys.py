@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.keys import (
+from sluice.conda.names import (
+    PackageName,
+    archive_of,
+    by_archive,
+    is_package_name,
+    is_subdir,
+    package_name,
+    parse_filename,
+)
+from sluice.layout import (
     REPODATA,
     REPODATA_ZST,
     SHARD_INDEX,
     SLUICE_TOML,
     Folder,
     PackageKey,
-    PackageName,
     Subdir,
-    archive_of,
-    by_archive,
     config_key,
-    is_package_name,
-    is_subdir,
-    package_name,
     parse_config_key,
-    parse_filename,
     parse_package_key,
     parse_shard_key,
     parse_state_channel,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.matching import matcher
-from sluice.specs import parse
-from sluice.version import Version
+from sluice.conda.match_spec import parse
+from sluice.conda.match_spec_eval import matcher
+from sluice.conda.version import Version
 
 
 def matches(spec: str, version: str, build: str = "h0_0") -> bool:

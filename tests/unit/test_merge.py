@@ -7,16 +7,17 @@ from collections import Counter
 import msgspec
 import pytest
 
-from sluice import generation, staging
 from sluice.catalog.commit import Commit, Head
-from sluice.catalog.leaf import Pin, Record, Reject
-from sluice.debounce import MergeRequest
+from sluice.catalog.entry import Pin, Record, Reject
 from sluice.errors import ForeignOwner
-from sluice.fold import Difference
-from sluice.identity import Identity
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.extract import staging
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.limits import MERGE_TIME_RESERVE_MS
-from sluice.merge import MergeReport, merge
+from sluice.merge import generation_writer
+from sluice.merge.apply_staging import Difference
+from sluice.merge.merge import MergeReport, merge
+from sluice.messages.merge_request import MergeRequest
+from sluice.storage.object_id import Identity
 from tests.support.staged import (
     A2,
     SUBDIR,
@@ -127,7 +128,7 @@ def test_no_more_names_than_the_limit_are_held_at_once(monkeypatch: pytest.Monke
     for filename in (A, B, C):
         world.add(filename)
     world.merge()
-    monkeypatch.setattr(generation, "NAMES_AT_ONCE", 1)
+    monkeypatch.setattr(generation_writer, "NAMES_AT_ONCE", 1)
     world.state.requests.clear()
     for filename in (A, B, C):
         world.add(filename, b"other")

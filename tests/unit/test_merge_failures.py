@@ -7,13 +7,14 @@ import json
 import msgpack
 import pytest
 
-from sluice import staging, zstd
-from sluice.debounce import MergeRequest
+from sluice import zstd
 from sluice.errors import Corrupt, ForeignOwner, TooNew, Unavailable
-from sluice.fold import Difference
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
+from sluice.extract import staging
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.limits import MERGE_ATTEMPTS_MAX
-from sluice.merge import merge
+from sluice.merge.apply_staging import Difference
+from sluice.merge.merge import merge
+from sluice.messages.merge_request import MergeRequest
 from sluice.publish.fence import Stamp
 from tests.support.hooks import Death, die, on
 from tests.support.staged import (

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgpack
 
-from sluice.keys import FROM_PACKAGES, REPODATA, SHARD_INDEX
+from sluice.layout import FROM_PACKAGES, REPODATA, SHARD_INDEX
 from tests.support.staged import A2, A, B, C, World, foreign_repodata, record_of, unzstd
 
 WHEEL: dict[str, Any] = {

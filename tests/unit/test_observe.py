@@ -8,8 +8,8 @@ import pytest
 
 from sluice.concurrency import Gather, in_order
 from sluice.errors import Unavailable
-from sluice.identity import Identity
-from sluice.observe import Observation
+from sluice.merge.object_lookup import Observation
+from sluice.storage.object_id import Identity
 from tests.support.memory_store import MemoryStore
 from tests.support.staged import SUBDIR
 from tests.support.when_asked import when_asked
@@ -42,7 +42,7 @@ def operations(store: MemoryStore) -> Counter[str]:
 def test_what_is_there_is_told_with_its_identity_and_what_is_not_as_nothing(
     files: int, gather: Gather, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.observe.HEADS_PER_PAGE_MAX", 1)
+    monkeypatch.setattr("sluice.merge.object_lookup.HEADS_PER_PAGE_MAX", 1)
     store = bucket()
     gone = [NAMES[0], NAMES[30], NAMES[-1], "aaa-1-0.conda", "zzzz-1-0.conda"]
     for name in gone[:3]:
@@ -86,7 +86,7 @@ def test_what_was_not_begun_with_is_looked_at_when_it_is_asked_for() -> None:
 def test_a_look_that_fails_is_never_taken_for_absence(
     limit: int, operation: str, gather: Gather, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.observe.HEADS_PER_PAGE_MAX", limit)
+    monkeypatch.setattr("sluice.merge.object_lookup.HEADS_PER_PAGE_MAX", limit)
     store = bucket()
 
     def fail(asked: str, _key: str) -> None:

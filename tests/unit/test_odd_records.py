@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from sluice.keys import NOARCH, REPODATA, SLUICE_TOML, Subdir
+from sluice.conda.names import NOARCH
+from sluice.layout import REPODATA, SLUICE_TOML, Subdir
 from tests.support.repairs import Repairs
 from tests.support.staged import A, B, World, foreign_repodata, record_of
 

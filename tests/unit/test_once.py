@@ -6,7 +6,7 @@ import pytest
 
 from sluice.errors import Unavailable
 from sluice.limits import REQUESTS_REMEMBERED_MAX
-from sluice.once import DEDUPLICATION_MS, Once
+from sluice.storage.deduplicating_queue import DEDUPLICATION_MS, Once
 
 
 class Queue:

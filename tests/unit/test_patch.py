@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from sluice.conda.patch import NEVER_PATCHED, Instructions, Patched, affected, apply, parse
 from sluice.errors import BadPackage
-from sluice.patch import NEVER_PATCHED, Instructions, Patched, affected, apply, parse
 
 CONDA, TAR_BZ2 = "alpha-1-0.conda", "alpha-1-0.tar.bz2"
 RECORD: dict[str, Any] = {

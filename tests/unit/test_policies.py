@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sluice.keys import Subdir, config_key
+from sluice.layout import Subdir, config_key
 from sluice.publish.outputs import ALL
 from tests.support.template import ROOT
 

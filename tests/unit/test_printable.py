@@ -6,7 +6,7 @@ import pytest
 
 from sluice.errors import BadPackage
 from sluice.limits import REJECT_SENTENCE_CHARS_MAX
-from sluice.printable import printable
+from sluice.text import printable
 
 
 @pytest.mark.parametrize("text", ["", "torch-2.1+cpu-0.conda", "Zoë 🙂 \\n"])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sluice.keys import NOARCH, Subdir, config_key
-from sluice.reconsider import Announcer
-from sluice.staging import Indexed
+from sluice.conda.names import NOARCH
+from sluice.extract.config_broadcast import Announcer
+from sluice.extract.staging import Indexed
+from sluice.layout import Subdir, config_key
 from tests.support.channel import PATCHES, Package, conda, patch_package
 from tests.support.whole import Sluice
 

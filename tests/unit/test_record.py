@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.conda.digests import Digests
+from sluice.conda.record import make_record
 from sluice.errors import BadPackage
-from sluice.keys import PackageKey, Subdir
+from sluice.layout import PackageKey, Subdir
 from sluice.limits import JSON_DEPTH_MAX, PROBLEMS_TOLD_MAX, RECORD_BYTES_MAX
-from sluice.package.digests import Digests
-from sluice.record import make_record
 
 INDEX: dict[str, Any] = {"name": "demo", "version": "1.0", "build": "h1_0", "build_number": 0}
 DIGESTS = Digests("a" * 64, "b" * 32, "read", "read")
@@ -34,7 +34,7 @@ FILENAME = "demo-1.0-h1_0.conda"
 def record(
     index: dict[str, Any], filename: str = FILENAME, subdir: str = "noarch"
 ) -> dict[str, Any]:
-    return make_record(index, PackageKey(Subdir("ch", subdir), filename), size=7, digests=DIGESTS)
+    return make_record(index, filename, subdir, size=7, digests=DIGESTS)
 
 
 def refusal(index: dict[str, Any], filename: str = FILENAME, subdir: str = "noarch") -> BadPackage:
@@ -86,7 +86,9 @@ def test_what_we_determine_is_not_the_packages_to_say() -> None:
 def test_an_unknown_md5_is_null() -> None:
     digests = Digests("a" * 64, None, "s3", None)
     key = PackageKey(Subdir("", "noarch"), FILENAME)
-    assert make_record(INDEX, key, size=7, digests=digests) == RECORD | {"md5": None}
+    assert make_record(INDEX, key.filename, key.subdir.name, size=7, digests=digests) == RECORD | {
+        "md5": None
+    }
 
 
 def test_null_means_absent_for_keys_that_clients_know() -> None:

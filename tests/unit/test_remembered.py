@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sluice.catalog.tree import EMPTY
-from sluice.keys import Subdir
+from sluice.layout import Subdir
 from sluice.limits import TREES_REMEMBERED_MAX
-from sluice.remembered import Remembered
+from sluice.merge.warm_cache import Remembered
 
 ONE, TWO = Subdir("team", "linux-64"), Subdir("team", "noarch")
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.conda.revision import LEGACY, V3, fields_of_v3, required_revision, says_if
 from sluice.limits import RECORD_BYTES_MAX
-from sluice.revision import LEGACY, V3, fields_of_v3, required_revision, says_if
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,12 @@ from urllib3 import HTTPSConnectionPool
 from urllib3.exceptions import ProtocolError, SSLError
 from urllib3.exceptions import ReadTimeoutError as URLLib3ReadTimeoutError
 
-from sluice.conditional_writes import AWS, ConditionalWrites, IfMatchForm
 from sluice.errors import Archived, Changed, TooLate, Unavailable, Unsupported
 from sluice.limits import ATTEMPTS_MAX
-from sluice.s3 import S3Store
-from sluice.s3client import Request, make_client
-from sluice.store import ETag, Headers, ObjectInfo
+from sluice.storage.conditional_writes import AWS, ConditionalWrites, IfMatchForm
+from sluice.storage.object_store import ETag, Headers, ObjectInfo
+from sluice.storage.s3_client import Request, make_client
+from sluice.storage.s3_store import S3Store
 from tests.support.scripted_aws import Answer, Script, error
 
 JSON = Headers("application/json")
@@ -441,9 +441,9 @@ GIVEN_UP = Answer(204)
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluice.s3.WHOLE_PUT_BYTES_MAX", 4)
-    monkeypatch.setattr("sluice.s3.PART_BYTES", 3)
-    monkeypatch.setattr("sluice.s3.PARTS_AT_ONCE", 1)
+    monkeypatch.setattr("sluice.storage.s3_store.WHOLE_PUT_BYTES_MAX", 4)
+    monkeypatch.setattr("sluice.storage.s3_store.PART_BYTES", 3)
+    monkeypatch.setattr("sluice.storage.s3_store.PARTS_AT_ONCE", 1)
 
 
 def put_large(store: S3Store, *, expected: ETag | None = ETAG) -> ETag | None:
@@ -654,7 +654,7 @@ def test_what_has_to_come_before_comes_before_one_put_is_sent() -> None:
 def test_what_no_put_takes_is_refused_before_anything_is_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sluice.s3.PUT_BYTES_MAX", 4)
+    monkeypatch.setattr("sluice.storage.s3_store.PUT_BYTES_MAX", 4)
     store, script = scripted(writes=IN_ONE)
     done: list[str] = []
     with pytest.raises(Unsupported, match="s3://channel/k cannot be written: it has 5 bytes"):

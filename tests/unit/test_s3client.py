@@ -12,7 +12,14 @@ from botocore.httpchecksum import Crc32Checksum
 from botocore.httpsession import URLLib3Session
 
 from sluice.errors import Misconfigured
-from sluice.s3client import Endpoint, Request, S3Client, checksum, find_credentials, make_client
+from sluice.storage.s3_client import (
+    Endpoint,
+    Request,
+    S3Client,
+    checksum,
+    find_credentials,
+    make_client,
+)
 from tests.support.scripted_aws import Answer, Script
 
 KEYS = Credentials("AKID", "secret", "token")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from sluice import debounce, events
-from sluice.events import ObjectEvent
-from sluice.keys import Subdir
+from sluice.layout import Subdir
+from sluice.messages import merge_request, s3_event
+from sluice.messages.s3_event import ObjectEvent
 from sluice.reconcile import run
 from sluice.reconcile.run import Request
 
@@ -37,7 +37,7 @@ def bodies(event: Any) -> list[str]:
 def test_an_event_that_comes_directly_names_its_object(
     name: str, expected: list[ObjectEvent]
 ) -> None:
-    assert events.parse(load(name)) == expected
+    assert s3_event.parse(load(name)) == expected
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,12 @@ def test_an_event_that_comes_directly_names_its_object(
 )
 def test_an_event_in_a_message_names_its_object(name: str, expected: list[ObjectEvent]) -> None:
     (body,) = bodies(load(name))
-    assert events.parse_body(body) == expected
+    assert s3_event.parse_body(body) == expected
 
 
 def test_a_merge_request_names_its_subdir() -> None:
     (body,) = bodies(load("merge-request"))
-    assert debounce.parse(body).subdir == Subdir("demo", "noarch")
+    assert merge_request.parse(body).subdir == Subdir("demo", "noarch")
 
 
 @pytest.mark.parametrize(

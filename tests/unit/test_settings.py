@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from sluice.config import ChannelConfig
+from sluice.channel_config import ChannelConfig
 from sluice.errors import Misconfigured
 from sluice.settings import ExtractSettings, MergeSettings, ReconcileSettings, Settings
 

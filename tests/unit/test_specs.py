@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.specs import bracketed, with_bracketed
+from sluice.conda.match_spec import bracketed, with_bracketed
 
 
 @pytest.mark.parametrize(

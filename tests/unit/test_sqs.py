@@ -11,9 +11,9 @@ from botocore.exceptions import ConnectionClosedError
 from moto import mock_aws
 
 from sluice.errors import Unavailable
-from sluice.fifo import FifoQueue
 from sluice.limits import ATTEMPTS_MAX
-from sluice.sqs import SqsQueue, make_client
+from sluice.storage.queue import FifoQueue
+from sluice.storage.sqs_queue import SqsQueue, make_client
 from tests.support.memory_queue import MemoryQueue, Message
 from tests.support.scripted_aws import Answer, Script
 

@@ -7,10 +7,10 @@ import json
 import msgspec
 import pytest
 
-from sluice import staging
 from sluice.concurrency import in_order
 from sluice.errors import Corrupt, TooNew, Unavailable
-from sluice.staging import Batch, Staged
+from sluice.extract import staging
+from sluice.extract.staging import Batch, Staged
 from tests.support.memory_store import MemoryStore
 from tests.support.staged import SUBDIR, A, B, C, World, identity_of, indexed, rejected, removed
 

@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from sluice.brake import Waiting, digest_of
-from sluice.catalog.leaf import Pin, Record
+from sluice.catalog.brake import Waiting, digest_of
+from sluice.catalog.entry import Pin, Record
 from sluice.errors import BrokenListing
-from sluice.fold import over
-from sluice.identity import Identity
-from sluice.keys import REPODATA
-from sluice.merge import MergeReport
+from sluice.layout import REPODATA
+from sluice.merge.apply_staging import over
+from sluice.merge.merge import MergeReport
 from sluice.reconcile.run import Request
+from sluice.storage.object_id import Identity
 from tests.support.lying import LyingStore
 from tests.support.repairs import Repairs, told
 from tests.support.staged import (

@@ -7,15 +7,8 @@ from typing import Any
 
 import pytest
 
-from sluice.keys import (
-    PACKAGE_SUFFIXES,
-    REPODATA,
-    SLUICE_TOML,
-    PackageKey,
-    Subdir,
-    config_key,
-    reconciliation_part,
-)
+from sluice.conda.names import PACKAGE_SUFFIXES
+from sluice.layout import REPODATA, SLUICE_TOML, PackageKey, Subdir, config_key, reconciliation_part
 from sluice.publish.outputs import ALL
 from sluice.settings import ExtractSettings, MergeSettings, ReconcileSettings
 from tests.support.template import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.timestamps import timestamp_warning
+from sluice.conda.timestamps import timestamp_warning
 
 INDEXED_MS = 1_750_000_000_000
 SECONDS_MAX = 253_402_300_799

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from sluice.version import Version
+from sluice.conda.version import Version
 
 ASCENDING = [
     ["0.4", "0.4.0"],

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from sluice.catalog.leaf import Entry, Kept, Pin, Record, Reject
-from sluice.config import DEFAULT, Revision
-from sluice.patch import parse
-from sluice.view import PLAIN, Rules, View, view
+from sluice.catalog.client_view import PLAIN, Rules, View, view
+from sluice.catalog.entry import Entry, Kept, Pin, Record, Reject
+from sluice.channel_config import DEFAULT, Revision
+from sluice.conda.patch import parse
 from tests.support.staged import A2, A, identity_of, record_of
 
 AT = 1_750_000_000_000

@@ -11,10 +11,10 @@ from typing import Protocol
 
 import pytest
 
+from sluice.admin.standalone.index import Options, index
 from sluice.catalog.binding import read_binding
 from sluice.errors import WrongState
-from sluice.keys import Subdir, channel_binding
-from sluice.operate.index import Options, index
+from sluice.layout import Subdir, channel_binding
 from sluice.publish.publisher import Publisher
 from sluice.reconcile.run import Request
 from tests.support.by_hand import CHANNEL as OF_INDEX

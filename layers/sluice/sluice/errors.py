@@ -22,8 +22,15 @@ SluiceError
 
 from __future__ import annotations
 
+import msgspec
+
 from sluice.limits import REJECT_SENTENCE_CHARS_MAX
-from sluice.printable import printable
+from sluice.text import printable
+
+DECODE_ERRORS = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""What decoding raises for data that is not of the expected form.
+
+msgspec has errors of its own, but lets Python's through for invalid UTF-8 and deep nesting."""
 
 
 class SluiceError(Exception):

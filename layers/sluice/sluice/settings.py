@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from sluice.config import ChannelConfig
-from sluice.debounce import DEBOUNCE_SECONDS_MIN
+from sluice.channel_config import ChannelConfig
 from sluice.errors import Misconfigured
+from sluice.messages.merge_request import DEBOUNCE_SECONDS_MIN
 
 _OUTPUTS = frozenset(
     {"channeldata", "current-repodata", "page", "repodata-bz2", "rss", "run-exports"}

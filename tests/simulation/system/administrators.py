@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from random import Random
 
+from sluice.admin.changes.rebind import rebind
 from sluice.errors import NotFound, WrongState
-from sluice.operate.rebind import rebind
 from tests.simulation.system.buckets import Buckets
 from tests.simulation.system.clock import Clock
 from tests.simulation.system.functions import TimeLeft

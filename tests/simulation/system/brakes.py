@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sluice.keys import Subdir
-from sluice.operate.passing import Passing
-from sluice.store import Headers, ObjectStore
+from sluice.layout import Subdir
+from sluice.storage.object_store import Headers, ObjectStore
+from sluice.storage.wrappers.forwarding import Passing
 from tests.simulation.system import reading
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import DAY, SECOND, Clock

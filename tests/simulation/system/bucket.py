@@ -12,7 +12,7 @@ from random import Random
 from sluice.concurrency import chunks
 from sluice.errors import Unavailable
 from sluice.limits import KEYS_PER_DELETE_MAX
-from sluice.store import ETag, Headers, nothing
+from sluice.storage.object_store import ETag, Headers, nothing
 from tests.simulation.system.clock import MINUTE, Clock
 from tests.support.memory_store import MemoryStore, Stored
 

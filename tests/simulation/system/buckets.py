@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from sluice.remembered import Remembered
-from sluice.store import ETag, ObjectStore
+from sluice.merge.warm_cache import Remembered
+from sluice.storage.object_store import ETag, ObjectStore
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import Clock
 from tests.support.memory_store import MemoryStore, Stored

@@ -14,27 +14,29 @@ from unittest import mock
 
 import msgspec
 
-import sluice.merge
-import sluice.operate.amend
-from sluice import base, brake, fold, staging
-from sluice.brake import BrakeState, Decision, Missing
-from sluice.bucket_check import BucketCheck
-from sluice.catalog import leaf, render
+import sluice.admin.changes.commit_edit
+import sluice.merge.merge
+from sluice.admin.changes.rebind_subdir import SubdirRebinder
+from sluice.catalog import brake, entry, node
+from sluice.catalog.brake import BrakeState, Decision, Missing
+from sluice.catalog.client_view import Rules
 from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
-from sluice.keys import SHARD_INDEX, Subdir
-from sluice.operate.rebind_subdir import SubdirRebinder
-from sluice.publish import fence, files
-from sluice.publish.files import Files
-from sluice.reconcile import collect, compare, index_files, removals, subdir
+from sluice.extract import staging
+from sluice.extract.config_broadcast import Announcer
+from sluice.extract.staging import Indexed, Rejected, Staged
+from sluice.layout import SHARD_INDEX, Subdir
+from sluice.merge import apply_staging
+from sluice.publish import fence, index_files
+from sluice.publish.bucket_check import BucketCheck
+from sluice.publish.index_files import Files
+from sluice.reconcile import compare, garbage, index_file_check, removals, subdir
 from sluice.reconcile.compare import Kind
-from sluice.reconcile.inputs import InputsCheck
-from sluice.reconcile.looks import Looks
-from sluice.reconcile.marks import StoredMarks
-from sluice.reconcile.memory import Memory
-from sluice.reconsider import Announcer
-from sluice.staging import Indexed, Rejected, Staged
-from sluice.store import ETag, Headers, ObjectStore
-from sluice.view import Rules
+from sluice.reconcile.head_cache import Looks
+from sluice.reconcile.input_drift import InputsCheck
+from sluice.reconcile.publication_log import StoredMarks
+from sluice.reconcile.reconcile_cache import Memory
+from sluice.storage.object_store import ETag, Headers, ObjectStore
+from sluice.takeover import existing_index
 from tests.simulation.system.bucket import Bucket
 
 
@@ -124,7 +126,7 @@ def _a_merge_without_effect_leaves_the_epoch() -> AbstractContextManager[object]
             return before
         return swap_head(state, of, head, expected=expected, not_after_ms=not_after_ms)
 
-    return mock.patch.object(sluice.merge, "swap_head", swap_only_changes)
+    return mock.patch.object(sluice.merge.merge, "swap_head", swap_only_changes)
 
 
 @contextmanager
@@ -139,32 +141,32 @@ def _files_are_published_without_the_fence() -> Iterator[None]:
         store.put(page.key, page.body, dataclasses.replace(page.headers, metadata=mine.metadata))
         return fence.Replaced(fence.Standing.SAME, 0)
 
-    with mock.patch.multiple(files, standing=standing, replace=replace):
+    with mock.patch.multiple(index_files, standing=standing, replace=replace):
         yield
 
 
 def _garbage_is_collected_without_regard_to_retention() -> AbstractContextManager[object]:
-    return mock.patch.object(collect, "DAY_SECONDS", 0)
+    return mock.patch.object(garbage, "DAY_SECONDS", 0)
 
 
 def _names_recur() -> AbstractContextManager[object]:
-    plain = render.render
+    plain = node.render
 
-    def undated(name: str, entries: leaf.Entries, *, at: int, rules: Rules) -> render.Rendered:
+    def undated(name: str, entries: entry.Entries, *, at: int, rules: Rules) -> node.Rendered:
         del at
         return plain(name, entries, at=0, rules=rules)
 
-    return mock.patch.object(render, "render", undated)
+    return mock.patch.object(node, "render", undated)
 
 
 def _the_event_is_believed() -> AbstractContextManager[object]:
-    def settle(records: Sequence[Staged], _observed: Mapping[str, Any]) -> fold.News:
+    def settle(records: Sequence[Staged], _observed: Mapping[str, Any]) -> apply_staging.News:
         return {
             record.filename: record if isinstance(record, Indexed | Rejected) else None
             for record in sorted(records, key=lambda record: record.at)
         }
 
-    return mock.patch.object(fold, "settle", settle)
+    return mock.patch.object(apply_staging, "settle", settle)
 
 
 def _reconcile_overlooks_what_was_overwritten() -> AbstractContextManager[object]:
@@ -183,7 +185,7 @@ def _reconcile_overlooks_what_others_published() -> AbstractContextManager[objec
         now = plain(found, mine, **options)
         return fence.Standing.SAME if now is fence.Standing.FOREIGN else now
 
-    return mock.patch.object(index_files, "standing", standing)
+    return mock.patch.object(index_file_check, "standing", standing)
 
 
 def _reconcile_believes_what_it_remembers_of_another_version() -> AbstractContextManager[object]:
@@ -212,7 +214,7 @@ def _names_are_not_rendered_again() -> AbstractContextManager[object]:
     def nothing(*_args: Any) -> set[str]:
         return set()
 
-    return mock.patch.object(sluice.merge, "to_render_again", nothing)
+    return mock.patch.object(sluice.merge.merge, "to_render_again", nothing)
 
 
 def _files_are_left_that_nobody_asks_for() -> AbstractContextManager[object]:
@@ -226,7 +228,7 @@ def _patches_are_collected_as_soon_as_they_are_old() -> AbstractContextManager[o
     def none(_tree: Any) -> None:
         pass
 
-    return mock.patch.object(collect, "_patch", none)
+    return mock.patch.object(garbage, "_patch", none)
 
 
 def _reconcile_overlooks_configurations_and_patches() -> AbstractContextManager[object]:
@@ -237,12 +239,12 @@ def _reconcile_overlooks_configurations_and_patches() -> AbstractContextManager[
 
 
 def _a_pin_gives_way_to_any_verdict() -> AbstractContextManager[object]:
-    plain = fold._judge
+    plain = apply_staging._judge
 
-    def judge(old: leaf.Entry | None, verdict: fold.Verdict, *, at: int) -> leaf.Entry:
-        return plain(None if isinstance(old, leaf.Pin) else old, verdict, at=at)
+    def judge(old: entry.Entry | None, verdict: apply_staging.Verdict, *, at: int) -> entry.Entry:
+        return plain(None if isinstance(old, entry.Pin) else old, verdict, at=at)
 
-    return mock.patch.object(fold, "_judge", judge)
+    return mock.patch.object(apply_staging, "_judge", judge)
 
 
 def _an_operator_goes_by_the_head_of_before() -> AbstractContextManager[object]:
@@ -260,7 +262,7 @@ def _an_operator_goes_by_the_head_of_before() -> AbstractContextManager[object]:
         newer = msgspec.structs.replace(head, generation=generation)
         return swap_head(state, of, newer, expected=before.etag, not_after_ms=not_after_ms)
 
-    return mock.patch.object(sluice.operate.amend, "swap_head", swap)
+    return mock.patch.object(sluice.admin.changes.commit_edit, "swap_head", swap)
 
 
 def _a_bucket_is_bound_without_evidence() -> AbstractContextManager[object]:
@@ -315,7 +317,7 @@ def _a_listing_is_believed() -> Iterator[None]:
 
     with (
         mock.patch.object(removals, "settle_listing", settle_listing),
-        mock.patch.object(base, "settle_listing", settle_listing),
+        mock.patch.object(existing_index, "settle_listing", settle_listing),
     ):
         yield
 

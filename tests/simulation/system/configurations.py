@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sluice.keys import (
+from sluice.conda.names import NOARCH
+from sluice.layout import (
     CURRENT_REPODATA,
     CURRENT_REPODATA_ZST,
     FROM_PACKAGES,
     FROM_PACKAGES_ZST,
-    NOARCH,
     PATCH_INSTRUCTIONS,
     REPODATA_BZ2,
     RUN_EXPORTS,

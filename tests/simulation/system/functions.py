@@ -6,23 +6,23 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sluice import debounce, events
-from sluice.channelwide import request as channel_request
-from sluice.channelwide.merging import merge_channel
-from sluice.channelwide.request import ChannelRequest
+from sluice.channel_files.merge import merge_channel
 from sluice.concurrency import Gather, in_order
 from sluice.errors import BrokenListing, SluiceError, Unavailable, WrongState
-from sluice.extract import Extractor, extract
-from sluice.keys import parse_config_key, parse_package_key
+from sluice.extract.config_broadcast import Announcer
+from sluice.extract.extract import Extractor, extract
+from sluice.layout import parse_config_key, parse_package_key
 from sluice.limits import MERGE_TIME_RESERVE_MS, RECONCILE_TIME_RESERVE_MS
-from sluice.merge import merge
-from sluice.merger import Merger
-from sluice.once import Once
+from sluice.merge.context import Merger
+from sluice.merge.merge import merge
+from sluice.messages import channel_merge_request as channel_request
+from sluice.messages import merge_request, s3_event
+from sluice.messages.channel_merge_request import ChannelRequest
 from sluice.publish.publisher import Publisher
+from sluice.reconcile.context import Reconciler, Request
 from sluice.reconcile.report import Report
 from sluice.reconcile.run import proceed, start
-from sluice.reconcile.world import Reconciler, Request
-from sluice.reconsider import Announcer
+from sluice.storage.deduplicating_queue import Once
 from tests.simulation.system.brakes import Brakes
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.buckets import Wiring
@@ -86,7 +86,7 @@ class Functions:
             receives_max=UPLOAD_RECEIVES_MAX,
         )
         try:
-            for one in events.parse_body(message.body):
+            for one in s3_event.parse_body(message.body):
                 channel = parse_config_key(one.key)
                 if channel is not None and one.bucket == wired.name:
                     self._announcer(extractor.clock).tell_all(channel)
@@ -121,7 +121,7 @@ class Functions:
             brake_days=self.brake_days,
         )
         try:
-            request = channel_request.parse(message.body) or debounce.parse(message.body)
+            request = channel_request.parse(message.body) or merge_request.parse(message.body)
             early_ms = request.not_before - clock()
             if early_ms > 0:
                 self.merges.change_visibility(message.receipt, -(-early_ms // 1000))

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from random import Random
 
-from sluice.keys import NOARCH, Subdir
+from sluice.conda.names import NOARCH
+from sluice.layout import Subdir
 from tests.simulation.system.packages import FILENAMES
 
 _CHANNELS = (

@@ -8,8 +8,15 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
-from sluice.identity import Identity
-from sluice.keys import PATCH_INSTRUCTIONS, REPODATA, REPODATA_ZST, SHARD_INDEX, SLUICE_TOML, Subdir
+from sluice.layout import (
+    PATCH_INSTRUCTIONS,
+    REPODATA,
+    REPODATA_ZST,
+    SHARD_INDEX,
+    SLUICE_TOML,
+    Subdir,
+)
+from sluice.storage.object_id import Identity
 from tests.simulation.system import reading
 from tests.simulation.system.brakes import Brakes
 from tests.simulation.system.bucket import Bucket

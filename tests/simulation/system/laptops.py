@@ -10,8 +10,8 @@ import re
 from dataclasses import replace
 from random import Random
 
-from sluice.operate.index import Options, index
-from sluice.operate.reading import Examiner, InThreads
+from sluice.admin.standalone.index import Options, index
+from sluice.admin.standalone.package_pool import Examiner, InThreads
 from tests.simulation.system.clock import HOUR
 from tests.simulation.system.functions import TimeLeft
 from tests.simulation.system.habits import Habits

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from random import Random
 
-from sluice.keys import Subdir
-from sluice.operate.passing import Passing
-from sluice.store import ObjectInfo, ObjectStore
+from sluice.layout import Subdir
+from sluice.storage.object_store import ObjectInfo, ObjectStore
+from sluice.storage.wrappers.forwarding import Passing
 from tests.simulation.system.packages import FILENAMES, lies_in
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sluice.admin.session.channel import Channel
 from sluice.concurrency import in_order
-from sluice.fifo import FifoQueue
-from sluice.operate.channel import Channel
+from sluice.storage.queue import FifoQueue
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.buckets import Wiring
 from tests.simulation.system.clock import Clock

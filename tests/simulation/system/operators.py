@@ -6,11 +6,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from random import Random
 
+from sluice.admin.changes.pins import pin, unpin
+from sluice.admin.changes.rollback import rollback
 from sluice.catalog.commit import read_head
 from sluice.errors import NotFound, WrongState
-from sluice.keys import Subdir
-from sluice.operate.pins import pin, unpin
-from sluice.operate.rollback import rollback
+from sluice.layout import Subdir
 from tests.simulation.system import packages
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.functions import TimeLeft

@@ -12,7 +12,8 @@ from functools import cache
 from hashlib import md5, sha256, sha512
 from typing import Any
 
-from sluice.keys import Subdir, parse_filename
+from sluice.conda.names import parse_filename
+from sluice.layout import Subdir
 from tests.support.channel import conda, tar_bz2
 
 FILENAMES = (

@@ -13,15 +13,8 @@ from urllib.parse import quote_plus
 import msgpack
 import zstandard
 
-from sluice.keys import (
-    NOARCH,
-    REPODATA,
-    REPODATA_ZST,
-    SHARD_INDEX,
-    Subdir,
-    config_key,
-    parse_package_key,
-)
+from sluice.conda.names import NOARCH
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, config_key, parse_package_key
 from tests.simulation.system import packages
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import DAY, MINUTE, SECOND, Clock

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from random import Random
 
-from sluice import extract
-from sluice.reconcile.world import Request
+from sluice.extract import extract
+from sluice.reconcile.context import Request
 from tests.simulation.system.brakes import newest_waiting
 from tests.simulation.system.clock import HOUR, MINUTE, SECOND
 from tests.simulation.system.functions import EXPECTED

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from copy import copy
 from typing import Any
 
-from sluice.keys import (
-    NOARCH,
+from sluice.conda.names import NOARCH
+from sluice.layout import (
     PATCH_INSTRUCTIONS,
     REPODATA,
     REPODATA_BZ2,

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from sluice.errors import Unavailable
-from sluice.store import Headers
+from sluice.storage.object_store import Headers
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import MINUTE, SECOND, Clock
 from tests.simulation.system.queues import Fifo, StandardQueue

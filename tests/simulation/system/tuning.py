@@ -11,14 +11,17 @@ from unittest import mock
 
 import zstandard
 
-from sluice import brake, extract, generation, observe, staging, zstd
-from sluice.package import read
-from sluice.publish import contents, files
-from sluice.reconcile import collect, discover, removals, subdir
+from sluice import zstd
+from sluice.catalog import brake
+from sluice.extract import extract, staging
+from sluice.merge import generation_writer, object_lookup
+from sluice.package import reader
+from sluice.publish import index_files, splice
+from sluice.reconcile import discover, garbage, removals, subdir
 from tests.simulation.system.habits import Habits
 
 # A package is read from its bytes: which requests are made does not depend on what is remembered.
-_read_once = lru_cache(1024)(read._from_memory)
+_read_once = lru_cache(1024)(reader._from_memory)
 _decompress_once = lru_cache(1024)(zstd.decompress)
 _compress = zstandard.ZstdCompressor(level=1).compress
 
@@ -29,21 +32,21 @@ def tuned(habits: Habits) -> Iterator[None]:
     settings: list[tuple[ModuleType, str, Any]] = [
         (extract, "VERSION", 1),
         (extract, "RECORDS_SINCE", 1),
-        (read, "_from_memory", _read_once),
+        (reader, "_from_memory", _read_once),
         (zstd, "compress", _compress),
         (zstd, "compress_private", _compress),
         (zstd, "decompress", _decompress_once),
         (staging, "MERGE_BATCH_RECORDS_MAX", habits.batch_records),
-        (generation, "NAMES_AT_ONCE", habits.names_at_once),
-        (observe, "HEADS_PER_PAGE_MAX", habits.heads_per_page),
-        (observe, "LISTINGS_AT_ONCE", 2),
-        (files, "TOGETHER_FROM_BYTES", habits.together_from_bytes),
-        (contents, "NAMES_AT_ONCE", habits.names_at_once),
+        (generation_writer, "NAMES_AT_ONCE", habits.names_at_once),
+        (object_lookup, "HEADS_PER_PAGE_MAX", habits.heads_per_page),
+        (object_lookup, "LISTINGS_AT_ONCE", 2),
+        (index_files, "TOGETHER_FROM_BYTES", habits.together_from_bytes),
+        (splice, "NAMES_AT_ONCE", habits.names_at_once),
         (subdir, "NAMES_AT_ONCE", habits.names_at_once),
         (removals, "NAMES_AT_ONCE", habits.names_at_once),
         (brake, "BRAKE_FROM_PACKAGES", habits.brake_from),
         (discover, "KEYS_PER_TICK", habits.names_at_once),
-        (collect, "GARBAGE_AT_ONCE_MAX", habits.garbage_at_once),
+        (garbage, "GARBAGE_AT_ONCE_MAX", habits.garbage_at_once),
     ]
     with ExitStack() as patches:
         for module, name, value in settings:

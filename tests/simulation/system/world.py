@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from sluice.concurrency import in_order
-from sluice.once import Once
+from sluice.storage.deduplicating_queue import Once
 from tests.simulation.system.administrators import Administrators
 from tests.simulation.system.brakes import Brakes
 from tests.simulation.system.bucket import Bucket

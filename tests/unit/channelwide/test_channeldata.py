@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluice.catalog.leaf import Entries, Pin, Reject
-from sluice.channelwide import channeldata
-from sluice.channelwide.contribution import FLAGS, contribution
-from sluice.config import ChannelConfig
-from sluice.patch import parse
-from sluice.view import PLAIN, Rules
+from sluice.catalog.client_view import PLAIN, Rules
+from sluice.catalog.entry import Entries, Pin, Reject
+from sluice.channel_config import ChannelConfig
+from sluice.channel_files import channeldata
+from sluice.channel_files.contribution import FLAGS, contribution
+from sluice.conda.patch import parse
 from tests.support.noted import entry
 from tests.support.staged import A2, A
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from sluice.keys import config_key
+from sluice.layout import config_key
 from tests.support.channel import conda
 from tests.support.whole import Sluice
 

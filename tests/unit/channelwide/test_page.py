@@ -11,8 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from sluice.channelwide import page
-from sluice.channelwide.page import listing
+from sluice.channel_files import page, page_data
 from sluice.publish.fence import Stamp
 
 SOURCES = Path(page.__file__).parent
@@ -51,7 +50,7 @@ def tags() -> Tags:
 
 
 def listed(shown: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    body = listing.render(shown, subdirs=["linux-64", "noarch"], stamp=STAMP)
+    body = page_data.render(shown, subdirs=["linux-64", "noarch"], stamp=STAMP)
     document: dict[str, Any] = json.loads(zlib.decompress(body, wbits=31))
     return document
 
@@ -159,5 +158,5 @@ def test_a_long_summary_is_cut_off() -> None:
 
 def test_what_is_listed_has_the_same_bytes_for_the_same_state() -> None:
     shown = {"alpha": {"version": "1", "timestamp": 0, "subdirs": ["noarch"]}}
-    bodies = {listing.render(shown, subdirs=["noarch"], stamp=STAMP) for _ in range(2)}
+    bodies = {page_data.render(shown, subdirs=["noarch"], stamp=STAMP) for _ in range(2)}
     assert len(bodies) == 1

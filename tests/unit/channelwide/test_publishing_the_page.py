@@ -8,12 +8,12 @@ from functools import partial
 
 import pytest
 
-from sluice import keys
-from sluice.channelwide import page
-from sluice.channelwide.merging import merge_channel
-from sluice.config import ChannelConfig
+from sluice import layout
+from sluice.channel_config import ChannelConfig
+from sluice.channel_files import page
+from sluice.channel_files.merge import merge_channel
 from sluice.errors import ForeignOwner
-from sluice.keys import CHANNELDATA, PAGE, PAGE_DATA, RSS
+from sluice.layout import CHANNELDATA, PAGE, PAGE_DATA, RSS
 from tests.support.noted import CHANNEL, Channel, entries
 from tests.support.scheduler import Stage
 from tests.support.staged import A2, A, B
@@ -142,7 +142,7 @@ def test_a_state_that_was_lost_goes_on_above_what_is_published() -> None:
     for generation in (2, 3):
         world.note(generation, {f"p{generation}": entries(B)}, config=ON)
         world.merge()
-    world.state.remove(keys.channel_state(CHANNEL))
+    world.state.remove(layout.channel_state(CHANNEL))
     world.note(4, {"alpha": entries(A)}, config=ON, everything=True)
     world.merge()
     assert (listed(world), world.known().generation) == ({"alpha": "1.0"}, 4)

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.channelwide import rss
+from sluice.channel_files import rss
 from sluice.publish.fence import Stamp
 
 STAMP = Stamp(7, "", "owner")

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from sluice.admin.session.address import Address
+from sluice.admin.session.channel import Channel
+from sluice.admin.session.connect import Opener
 from sluice.cli.main import run
-from sluice.operate.address import Address
-from sluice.operate.channel import Channel
-from sluice.operate.opening import Opener
 from tests.support.operated import opened
 from tests.support.staged import World
 

@@ -9,16 +9,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from sluice import brake
-from sluice.brake import digest_of
+from sluice.admin.session.address import Address
+from sluice.admin.session.aws import Aws
+from sluice.admin.session.channel import Channel
+from sluice.admin.session.connect import Opener
+from sluice.catalog import brake
+from sluice.catalog.brake import digest_of
 from sluice.cli.exits import Exit
 from sluice.cli.options import Options
-from sluice.operate.address import Address
-from sluice.operate.aws import Aws
-from sluice.operate.channel import Channel
-from sluice.operate.opening import Opener
 from sluice.reconcile.run import parse_request, start
-from sluice.store import ObjectStore
+from sluice.storage.object_store import ObjectStore
 from tests.support.by_hand import CHANNEL, LINUX, ByHand, package
 from tests.support.fake_stack import FakeFunctions, stack_of, with_clients
 from tests.support.operated import opened

@@ -7,14 +7,14 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from sluice.admin.session.address import Address
+from sluice.admin.session.aws import Aws
+from sluice.admin.session.channel import Channel
+from sluice.admin.session.connect import Opener
 from sluice.catalog.binding import read_binding, write_binding
 from sluice.cli.exits import Exit
-from sluice.keys import REPODATA
-from sluice.operate.address import Address
-from sluice.operate.aws import Aws
-from sluice.operate.channel import Channel
-from sluice.operate.opening import Opener
-from sluice.store import ObjectStore
+from sluice.layout import REPODATA
+from sluice.storage.object_store import ObjectStore
 from tests.support.by_hand import CHANNEL, LINUX, ByHand, package
 from tests.support.memory_store import LostAnswer
 from tests.unit.cli.conftest import Call, caller

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sluice.admin.history.generations import find_newest
 from sluice.cli.exits import Exit
-from sluice.keys import REPODATA, Subdir
-from sluice.operate.past import find_newest
+from sluice.layout import REPODATA, Subdir
 from tests.support.garbage import DAY, RETENTION_DAYS, collect_garbage
 from tests.support.hooks import on
 from tests.support.operated import opened

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from sluice.admin.session.address import Address
+from sluice.admin.session.aws import Aws
+from sluice.admin.session.channel import Channel
+from sluice.admin.session.connect import Opener
 from sluice.cli.exits import Exit
 from sluice.cli.main import run
-from sluice.operate.address import Address
-from sluice.operate.aws import Aws
-from sluice.operate.channel import Channel
-from sluice.operate.opening import Opener
 from tests.support.channel import conda
 from tests.support.fake_stack import stack_of, with_clients
 from tests.support.operated import opened

@@ -8,7 +8,7 @@ from types import ModuleType
 import boto3
 import pytest
 
-from sluice import sqs
+from sluice.storage import sqs_queue
 from tests.support.functions import (
     BUCKET,
     OWNER,
@@ -27,12 +27,12 @@ from tests.support.story import Story
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     # moto forgets deduplication ids once their message is consumed, which SQS does not.
-    monkeypatch.setattr("sluice.once.DEDUPLICATION_MS", 0)
+    monkeypatch.setattr("sluice.storage.deduplicating_queue.DEDUPLICATION_MS", 0)
     with moto_aws():
         client = boto3.client("s3")
         for bucket in (BUCKET, STATE):
             client.create_bucket(Bucket=bucket)
-        url = sqs.make_client().create_queue(
+        url = sqs_queue.make_client().create_queue(
             QueueName="merge.fifo", Attributes={"FifoQueue": "true", "VisibilityTimeout": "900"}
         )["QueueUrl"]
         environment = {

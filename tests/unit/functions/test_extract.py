@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import pytest
 
-from sluice.events import ObjectEvent, look
-from sluice.keys import Subdir
+from sluice.layout import Subdir
+from sluice.messages.s3_event import ObjectEvent, look
 from tests.support.functions import (
     BACK,
     BUCKET,

@@ -16,7 +16,7 @@ import pytest
 from urllib3.exceptions import ProtocolError
 
 from sluice.errors import Unavailable
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.limits import ATTEMPTS_MAX
 from tests.support.channel import conda
 from tests.support.faults import CONNECT_TIMEOUT, READ_TIMEOUT, SLOW_DOWN, failing

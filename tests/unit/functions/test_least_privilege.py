@@ -16,8 +16,8 @@ import msgpack
 import pytest
 
 from sluice import zstd
-from sluice.keys import channel_binding
-from sluice.s3client import S3Client
+from sluice.layout import channel_binding
+from sluice.storage.s3_client import S3Client
 from tests.support.channel import PATCHES, Package, conda, patch_package, tar_bz2
 from tests.support.faults import failing
 from tests.support.functions import (
@@ -103,7 +103,7 @@ def uploads_in_parts_that_fail_once(
         monkeypatch.context() as patch,
         failing(client, operation, lost, times=1, where=lambda url: "repodata.json" in url),
     ):
-        patch.setattr("sluice.s3.WHOLE_PUT_BYTES_MAX", 0)
+        patch.setattr("sluice.storage.s3_store.WHOLE_PUT_BYTES_MAX", 0)
         yield
 
 

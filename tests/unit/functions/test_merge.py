@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sluice import staging
+from sluice.extract import staging
 from tests.support.channel import conda
 from tests.support.functions import (
     BACK,

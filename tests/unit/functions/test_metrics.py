@@ -9,7 +9,7 @@ import pytest
 
 from local.dashboard.definition import alarms, widgets
 from sluice.errors import Unavailable
-from sluice.keys import channel_binding
+from sluice.layout import channel_binding
 from tests.support.functions import (
     BACK,
     KEY,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sluice.sqs import SqsQueue
+from sluice.storage.sqs_queue import SqsQueue
 from tests.support.faults import SLOW_DOWN, failing
 from tests.support.functions import (
     BUCKET,

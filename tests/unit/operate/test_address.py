@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from sluice.admin.session.address import Address, Place
 from sluice.errors import Misused
-from sluice.operate.address import Address, Place
 
 
 @pytest.mark.parametrize(

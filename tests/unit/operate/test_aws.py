@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from sluice.admin.session.aws import Aws
 from sluice.errors import Misconfigured
-from sluice.operate.aws import Aws
 
 CONFIG = """
 [profile plain]
@@ -136,7 +136,7 @@ def test_a_profile_says_whom_to_trust(monkeypatch: pytest.MonkeyPatch) -> None:
     def make(*_settings: Any, ca_bundle: str | None) -> None:
         trusted.append(ca_bundle)
 
-    monkeypatch.setattr("sluice.s3client.make_client", make)
+    monkeypatch.setattr("sluice.storage.s3_client.make_client", make)
     for profile in ("minio", "plain"):
         Aws(profile=profile).bucket("b")
     assert trusted == ["/of/the/profile.pem", None]

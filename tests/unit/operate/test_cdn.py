@@ -12,12 +12,12 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from sluice.admin.changes.remove import Removal, remove
+from sluice.admin.session.aws import Aws
+from sluice.admin.session.cdn import Invalidation, invalidate, paths_of
+from sluice.admin.session.stack import Stack
 from sluice.errors import Misconfigured
 from sluice.limits import INVALIDATION_PATHS_MAX
-from sluice.operate.aws import Aws
-from sluice.operate.cdn import Invalidation, invalidate, paths_of
-from sluice.operate.remove import Removal, remove
-from sluice.operate.stack import Stack
 from tests.support.fake_stack import REGION, stack_of, with_clients
 from tests.support.moto_aws import moto_aws
 from tests.support.operated import opened

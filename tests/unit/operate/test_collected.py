@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
+from sluice.admin.changes.pins import pins
+from sluice.admin.changes.rollback import rollback
+from sluice.admin.changes.snapshot import snapshot
+from sluice.admin.history.diff import diff
+from sluice.admin.history.generations import find_newest, when
+from sluice.admin.history.log import follow, log
+from sluice.admin.history.show import show
+from sluice.admin.history.status import status
 from sluice.catalog.commit import read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.errors import Corrupt, Missing, NotFound, TooNew
-from sluice.operate.diff import diff
-from sluice.operate.history import follow, log
-from sluice.operate.past import find_newest, when
-from sluice.operate.pins import pins
-from sluice.operate.rollback import rollback
-from sluice.operate.show import show
-from sluice.operate.snapshot import snapshot
-from sluice.operate.status import status
 from tests.support.by_hand import CHANNEL, LINUX, ByHand, package
 from tests.support.channel import patch_package
 from tests.support.garbage import DAY, RETENTION_DAYS, collect_garbage, marks

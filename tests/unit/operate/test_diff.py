@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.catalog.leaf import Entry, Kept, Pin, Record, Reject
+from sluice.admin.history.diff import Diff, changes_of_name, diff
+from sluice.admin.history.show import show
+from sluice.catalog.entry import Entry, Kept, Pin, Record, Reject
 from sluice.errors import NotFound
-from sluice.operate.diff import Diff, changes_of_name, diff
-from sluice.operate.show import show
 from tests.support.operated import opened
 from tests.support.staged import SUBDIR, A, B, C, World, identity_of, record_of
 

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 import sluice
-from sluice.operate.channel import Channel
+from sluice.admin.session.channel import Channel
 from tests.support.operated import opened
 from tests.support.staged import A, B, World
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from sluice.admin.history.log import Generation, Log, follow, log
+from sluice.admin.history.show import show
 from sluice.errors import NotFound
-from sluice.operate.history import Generation, Log, follow, log
-from sluice.operate.show import show
 from tests.support.operated import opened
 from tests.support.staged import NOARCH, SUBDIR, A, B, C, World
 

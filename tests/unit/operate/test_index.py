@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from sluice import staging
+from sluice.admin.session.progress import Step
+from sluice.admin.standalone import index as index_module
+from sluice.admin.standalone import listing
+from sluice.admin.standalone.index import Options
 from sluice.catalog.commit import read_head
-from sluice.keys import REPODATA, SLUICE_TOML
-from sluice.operate import folders
-from sluice.operate import index as index_module
-from sluice.operate.index import Options
-from sluice.operate.progress import Step
+from sluice.extract import staging
+from sluice.layout import REPODATA, SLUICE_TOML
 from tests.support.by_hand import CHANNEL, LINUX, NOARCH, ByHand, package
 from tests.support.channel import Package
 from tests.support.hooks import on
@@ -193,7 +193,7 @@ def test_what_lies_in_other_folders_is_passed_over() -> None:
 
 
 def test_a_large_subdir_is_listed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folders, "_FILES_PER_PART", 3)
+    monkeypatch.setattr(listing, "_FILES_PER_PART", 3)
     world = ByHand(page_size=4)
     packages = [package(f"p{number}", version) for number in range(9) for version in "123"]
     world.upload(*packages)

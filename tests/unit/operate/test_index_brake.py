@@ -9,16 +9,16 @@ from functools import cache
 
 import pytest
 
-from sluice.brake import Waiting, digest_of
+from sluice.admin.session.aws import Aws
+from sluice.admin.session.stack import Stack
+from sluice.admin.standalone.index import Options, options_of
+from sluice.admin.standalone.report import IndexReport
+from sluice.admin.verify.findings import Finding, Kind
+from sluice.admin.verify.repair import repair
+from sluice.catalog.brake import Waiting, digest_of
 from sluice.errors import BrokenListing, Misused
-from sluice.keys import REPODATA
+from sluice.layout import REPODATA
 from sluice.limits import BRAKE_DAYS
-from sluice.operate.aws import Aws
-from sluice.operate.findings import Finding, Kind
-from sluice.operate.index import Options, options_of
-from sluice.operate.indexed import IndexReport
-from sluice.operate.repair import repair
-from sluice.operate.stack import Stack
 from tests.support.by_hand import LINUX, ByHand, package
 from tests.support.lying import LyingStore
 from tests.support.staged import foreign_repodata, record_of

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.s3.process import S3Server, s3_server
-from sluice.operate.aws import Aws
-from sluice.operate.channel import Channel
-from sluice.operate.index import index
-from sluice.operate.opening import open_channel
-from sluice.operate.readers import best_readers
-from sluice.operate.reading import InProcesses
-from sluice.operate.verify import verify
+from sluice.admin.session.aws import Aws
+from sluice.admin.session.channel import Channel
+from sluice.admin.session.connect import open_channel
+from sluice.admin.standalone.index import index
+from sluice.admin.standalone.package_pool import InProcesses
+from sluice.admin.standalone.reader_choice import best_readers
+from sluice.admin.verify.verify import verify
 from tests.support.by_hand import package
 from tests.support.channel import Package
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import boto3
 import pytest
 
+from sluice.admin.session.address import Address
+from sluice.admin.session.aws import Aws
+from sluice.admin.session.connect import Opener, open_channel
+from sluice.admin.session.stack import Stack
 from sluice.errors import Misconfigured, Misused, NotFound
-from sluice.headers import PRIVATE_JSON
-from sluice.keys import Subdir
-from sluice.operate.address import Address
-from sluice.operate.aws import Aws
-from sluice.operate.opening import Opener, open_channel
-from sluice.operate.stack import Stack
+from sluice.layout import Subdir
+from sluice.storage.object_headers import PRIVATE_JSON
 from tests.support.fake_stack import (
     CHANNEL_BUCKET,
     REGION,

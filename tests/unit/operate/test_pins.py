@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from msgspec import UNSET
 
-from sluice.catalog.leaf import Pin
+from sluice.admin.changes.pins import PinnedFile, pin, pins, unpin
+from sluice.admin.changes.wait_published import is_published, wait_until_published
+from sluice.catalog.entry import Pin
 from sluice.errors import NotFound, Unavailable
-from sluice.keys import Subdir
-from sluice.operate.pins import PinnedFile, pin, pins, unpin
-from sluice.operate.settle import is_published, wait_until_published
+from sluice.layout import Subdir
 from tests.support.channel import Package, conda
 from tests.support.operated import opened
 from tests.support.repairs import Repairs, is_quiet

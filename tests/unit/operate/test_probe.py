@@ -11,11 +11,11 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ConnectionClosedError
 
 from benchmarks.s3.process import S3Server
-from sluice.conditional_writes import ConditionalWrites, IfMatchForm
+from sluice.admin.session.conditional_write_probe import Probe
 from sluice.errors import Unavailable, Unsupported
-from sluice.operate.probe import Probe
-from sluice.s3 import S3Store
-from sluice.s3client import S3Client, Send
+from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
+from sluice.storage.s3_client import S3Client, Send
+from sluice.storage.s3_store import S3Store
 from tests.support.moto_aws import moto_aws
 from tests.support.other_s3 import KINDS, UNUSABLE, USABLE, client_of, servers, through
 from tests.support.scripted_aws import Answer, error, respond
@@ -74,7 +74,7 @@ def test_a_server_without_conditional_writes_is_refused_each_time(
 def test_moto_completes_uploads_whatever_their_condition() -> None:
     with moto_aws():
         boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=BUCKET)
-        from sluice.s3client import Endpoint, make_client  # noqa: PLC0415
+        from sluice.storage.s3_client import Endpoint, make_client  # noqa: PLC0415
 
         client = make_client(Endpoint("us-east-1"))
         findings = [probe_of(client).everything() for _ in range(3)]

@@ -12,21 +12,21 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from benchmarks.s3.process import S3Server
-from sluice.conditional_writes import ConditionalWrites, IfMatchForm
+from sluice.admin.changes.rollback import rollback
+from sluice.admin.session.address import Address
+from sluice.admin.session.aws import Aws
+from sluice.admin.session.channel import Channel
+from sluice.admin.session.connect import Opener
+from sluice.admin.session.server_capabilities import ProbeRecords
+from sluice.admin.standalone.index import index
+from sluice.admin.verify.verify import verify
 from sluice.errors import TooNew, Unsupported
-from sluice.headers import PRIVATE_JSON
-from sluice.keys import Subdir, probe_record
+from sluice.layout import Subdir, probe_record
 from sluice.limits import MIB
-from sluice.operate.address import Address
-from sluice.operate.aws import Aws
-from sluice.operate.channel import Channel
-from sluice.operate.index import index
-from sluice.operate.opening import Opener
-from sluice.operate.probed import ProbeRecords
-from sluice.operate.rollback import rollback
-from sluice.operate.verify import verify
-from sluice.s3client import Send
-from sluice.store import ETag, ObjectStore
+from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
+from sluice.storage.object_headers import PRIVATE_JSON
+from sluice.storage.object_store import ETag, ObjectStore
+from sluice.storage.s3_client import Send
 from tests.support.by_hand import package
 from tests.support.memory_store import MemoryStore
 from tests.support.moto_aws import moto_aws
@@ -169,7 +169,7 @@ def test_a_channel_is_indexed_again_and_with_one_more_and_rolled_back(
     place: Place, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every object but the smallest counts as large."""
-    monkeypatch.setattr("sluice.s3.WHOLE_PUT_BYTES_MAX", 64)
+    monkeypatch.setattr("sluice.storage.s3_store.WHOLE_PUT_BYTES_MAX", 64)
     place.upload("alpha", "beta")
     reports = [index(place.open()), index(place.open())]
     place.upload("gamma")

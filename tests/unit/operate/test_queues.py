@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 from moto import mock_aws
 
+from sluice.admin.changes.redrive import redrive
+from sluice.admin.history.status import status
+from sluice.admin.session.aws import Aws
+from sluice.admin.session.queue_depth import depths
+from sluice.admin.session.stack import Stack
 from sluice.errors import Unavailable
-from sluice.operate.aws import Aws
-from sluice.operate.queues import depths
-from sluice.operate.redrive import redrive
-from sluice.operate.stack import Stack
-from sluice.operate.status import status
-from sluice.sqs import SqsQueue
+from sluice.storage.sqs_queue import SqsQueue
 from tests.support.fake_stack import REGION, make_queues, stack_of
 from tests.support.operated import opened
 from tests.support.staged import A, World
@@ -20,7 +20,9 @@ from tests.support.staged import A, World
 
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    monkeypatch.setattr("sluice.operate.redrive._WAIT_SECONDS", 0)  # moto's queues are one machine
+    monkeypatch.setattr(
+        "sluice.admin.changes.redrive._WAIT_SECONDS", 0
+    )  # moto's queues are one machine
     with mock_aws():
         aws = Aws(region=REGION)
         yield stack_of(aws, make_queues(aws))

@@ -8,18 +8,18 @@ from hashlib import md5
 
 import pytest
 
+from sluice.admin.changes.pins import pin, pins
+from sluice.admin.changes.rebind import Rebinding, rebind
+from sluice.admin.history.rejects import rejects
+from sluice.admin.standalone.index import Options
+from sluice.admin.standalone.merge_in_process import merge_here
+from sluice.admin.verify.verify import verify
 from sluice.catalog.binding import read_binding
 from sluice.catalog.commit import read_head
 from sluice.errors import NotFound, Unavailable
-from sluice.keys import CHANNELDATA, PAGE, PAGE_DATA, REPODATA, RSS, Subdir, channel_binding
-from sluice.operate.here import merge_here
-from sluice.operate.index import Options
-from sluice.operate.pins import pin, pins
-from sluice.operate.rebind import Rebinding, rebind
-from sluice.operate.rejects import rejects
-from sluice.operate.verify import verify
+from sluice.layout import CHANNELDATA, PAGE, PAGE_DATA, REPODATA, RSS, Subdir, channel_binding
 from sluice.publish.fence import Stamp
-from sluice.store import ETag
+from sluice.storage.object_store import ETag
 from tests.support.by_hand import CHANNEL, LINUX, ByHand, package
 from tests.support.hooks import on
 from tests.support.memory_store import MemoryStore

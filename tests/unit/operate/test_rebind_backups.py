@@ -8,12 +8,20 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from sluice.admin.changes.pins import pin, pins, unpin
+from sluice.admin.changes.rebind import rebind
+from sluice.admin.history.status import status
+from sluice.admin.standalone.index import Options
+from sluice.admin.standalone.merge_in_process import merge_here
+from sluice.admin.verify.findings import Kind
+from sluice.admin.verify.repair import repair
+from sluice.admin.verify.verify import verify
 from sluice.catalog.binding import read_binding
 from sluice.catalog.commit import read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.errors import TooNew
-from sluice.keys import (
+from sluice.layout import (
     CHANNELDATA,
     REPODATA,
     REPODATA_ZST,
@@ -23,14 +31,6 @@ from sluice.keys import (
     channel_binding,
 )
 from sluice.limits import EVIDENCE_PACKAGES_MAX
-from sluice.operate.findings import Kind
-from sluice.operate.here import merge_here
-from sluice.operate.index import Options
-from sluice.operate.pins import pin, pins, unpin
-from sluice.operate.rebind import rebind
-from sluice.operate.repair import repair
-from sluice.operate.status import status
-from sluice.operate.verify import verify
 from sluice.publish.fence import Stamp
 from tests.support.by_hand import CHANNEL, LINUX, ByHand, package
 from tests.support.hooks import on

@@ -7,15 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from sluice.admin.changes.reconcile import reconcile_channel
+from sluice.admin.session.aws import Aws
+from sluice.admin.session.channel import Channel
 from sluice.errors import Misused, Unavailable
-from sluice.headers import PRIVATE_JSON
-from sluice.keys import reconciliation
-from sluice.operate.aws import Aws
-from sluice.operate.channel import Channel
-from sluice.operate.reconciling import reconcile_channel
+from sluice.layout import reconciliation
 from sluice.reconcile.cursor import Cursor
 from sluice.reconcile.report import Report, StepReport, encode
 from sluice.reconcile.run import parse_request
+from sluice.storage.object_headers import PRIVATE_JSON
 from tests.support.fake_stack import FakeFunctions, stack_of, with_clients
 from tests.support.operated import opened
 from tests.support.staged import World

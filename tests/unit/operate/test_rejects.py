@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 import sluice
+from sluice.admin.history.reject_advice import ADVICE, advice
+from sluice.admin.history.rejects import rejects
 from sluice.errors import Corrupt
-from sluice.fold import RULES
-from sluice.operate.advice import ADVICE, advice
-from sluice.operate.rejects import rejects
+from sluice.merge.apply_staging import RULES
 from tests.support.operated import opened
 from tests.support.staged import NOARCH, A, B, World, indexed
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from sluice.admin.changes.pins import pins
+from sluice.admin.changes.remove import Removal, locate, remove
 from sluice.errors import Misused, NotFound, Unavailable
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
-from sluice.operate.pins import pins
-from sluice.operate.remove import Removal, locate, remove
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from tests.support.operated import opened
 from tests.support.staged import NOARCH, A, B, C, World
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from sluice.catalog.leaf import Pin, Record, Reject
+from sluice.admin.changes.rollback import Rollback, rollback, turn_back
+from sluice.admin.history.generations import parse_moment
+from sluice.catalog.entry import Pin, Record, Reject
 from sluice.errors import NotFound
-from sluice.operate.past import parse_moment
-from sluice.operate.rollback import Rollback, rollback, turn_back
 from tests.support.operated import opened
 from tests.support.staged import (
     A2,

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from sluice.admin.changes.pins import pin
+from sluice.admin.changes.snapshot import Snapshot, snapshot
 from sluice.errors import ForeignOwner, Misused, NotFound, Occupied
-from sluice.keys import REPODATA, SHARD_INDEX, Subdir
-from sluice.operate.pins import pin
-from sluice.operate.snapshot import Snapshot, snapshot
+from sluice.layout import REPODATA, SHARD_INDEX, Subdir
 from tests.support.operated import opened
 from tests.support.repairs import Repairs, is_quiet
 from tests.support.staged import NOARCH, SUBDIR, A, B, C, World

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from sluice.keys import REPODATA
-from sluice.operate.status import SubdirStatus, status
+from sluice.admin.history.status import SubdirStatus, status
+from sluice.layout import REPODATA
 from tests.support.operated import opened
 from tests.support.staged import NOARCH, A, B, World
 

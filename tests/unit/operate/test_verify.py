@@ -10,12 +10,18 @@ from hashlib import sha256
 import msgspec
 import pytest
 
-from sluice import staging, zstd
+from sluice import zstd
+from sluice.admin.session.progress import Step
+from sluice.admin.standalone.index import Options
+from sluice.admin.verify.findings import Kind
+from sluice.admin.verify.repair import repair
+from sluice.admin.verify.verify import VerifyReport, verify
 from sluice.catalog import tree as trees
 from sluice.catalog.codec import digest
 from sluice.catalog.commit import read_head
 from sluice.catalog.tree import Tree
-from sluice.keys import (
+from sluice.extract import staging
+from sluice.layout import (
     CHANNELDATA,
     REPODATA,
     REPODATA_ZST,
@@ -25,13 +31,8 @@ from sluice.keys import (
     Subdir,
 )
 from sluice.limits import SMALL_PACKAGE_BYTES_MAX
-from sluice.operate.findings import Kind
-from sluice.operate.index import Options
-from sluice.operate.progress import Step
-from sluice.operate.repair import repair
-from sluice.operate.verify import VerifyReport, verify
 from sluice.publish.fence import Stamp
-from sluice.store import Headers
+from sluice.storage.object_store import Headers
 from tests.support.by_hand import CHANNEL, LINUX, NOARCH, ByHand, package
 from tests.support.channel import PATCHES, Package, conda, patch_package
 from tests.support.staged import removed

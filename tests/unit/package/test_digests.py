@@ -4,8 +4,9 @@ from hashlib import md5, sha256
 
 from msgspec.structs import replace
 
-from sluice.package.digests import Digests, Hashing, known_digests
-from sluice.store import ETag, ObjectInfo
+from sluice.conda.digests import Digests
+from sluice.package.digest_sources import Hashing, known_digests
+from sluice.storage.object_store import ETag, ObjectInfo
 
 S3_SHA256 = "5" * 64
 CLAIMED_SHA256 = "a" * 64

@@ -6,7 +6,7 @@ import pytest
 
 from sluice.errors import BadPackage
 from sluice.limits import CHANNELDATA_FIELD_BYTES_MAX, JSON_DEPTH_MAX
-from sluice.package.info import parse_channeldata, parse_index, parse_run_exports
+from sluice.package.info_files import parse_channeldata, parse_index, parse_run_exports
 
 NO_FLAGS = {
     "activate.d": False,

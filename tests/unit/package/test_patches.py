@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from sluice.conda.patch import Instructions
 from sluice.errors import Archived, BadPackage
-from sluice.package import patches
-from sluice.package.patches import PatchPackage, read_patch
-from sluice.patch import Instructions
+from sluice.package import patch_package
+from sluice.package.patch_package import PatchPackage, read_patch
 from tests.support.memory_store import MemoryStore
 from tests.support.packages import (
     CONDA,
@@ -158,5 +158,5 @@ def test_what_cannot_be_read_is_refused(body: bytes, filename: str, code: str) -
 def test_what_would_not_fit_into_memory_is_refused(
     limit: str, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patches, limit, 10)
+    monkeypatch.setattr(patch_package, limit, 10)
     assert refusal(as_conda(*payload())).code == code

@@ -5,10 +5,10 @@ from hashlib import md5, sha256
 
 import pytest
 
+from sluice.conda.digests import Digests
 from sluice.errors import BadPackage, Changed, Unavailable
 from sluice.limits import MIB, SMALL_PACKAGE_BYTES_MAX
-from sluice.package.digests import Digests
-from sluice.package.read import PackageContents, PackageRead, read_package
+from sluice.package.reader import PackageContents, PackageRead, read_package
 from tests.support.memory_store import LostAnswer, MemoryStore
 from tests.support.packages import (
     CONDA,

@@ -12,8 +12,8 @@ from sluice.limits import (
     MIB,
     TAR_EXTENDED_HEADERS_BYTES_MAX,
 )
-from sluice.package import tarball
-from sluice.package.tarball import read_info
+from sluice.package import tar_stream
+from sluice.package.tar_stream import read_info
 from tests.support.packages import Entry, index_entry, tar
 
 INDEX = index_entry()
@@ -116,7 +116,7 @@ def test_unpacking_stops_at_its_limit() -> None:
 
 
 def test_a_tar_bomb_of_empty_members_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tarball, "TAR_HEADERS_MAX", 20)
+    monkeypatch.setattr(tar_stream, "TAR_HEADERS_MAX", 20)
     assert code(tar([Entry(f"a{n}") for n in range(30)])) == "tar-too-many-members"
 
 
@@ -134,7 +134,7 @@ def test_an_extended_header_of_gibibytes_is_refused_without_being_read() -> None
 
 
 def test_pax_headers_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tarball, "TAR_EXTENDED_HEADERS_BYTES_MAX", 100)
+    monkeypatch.setattr(tar_stream, "TAR_EXTENDED_HEADERS_BYTES_MAX", 100)
     assert read(tar([Entry("a", pax={"comment": "x"}), INDEX])) == FOUND
     many = [Entry("a", pax={"comment": "x"}) for _ in range(10)]
     assert code(tar([*many, INDEX])) == "tar-invalid"

@@ -7,8 +7,8 @@ import pytest
 
 from sluice.errors import BadPackage
 from sluice.limits import MIB
-from sluice.package import tarbz2
-from sluice.package.tarbz2 import TRAILER_BYTES, must_end_properly, read_tar_bz2_info
+from sluice.package import tar_bz2 as tarbz2
+from sluice.package.tar_bz2 import TRAILER_BYTES, must_end_properly, read_tar_bz2_info
 from tests.support.packages import TAR_BZ2, Entry, index_entry, tar, tar_bz2
 
 INDEX = index_entry()

@@ -7,7 +7,7 @@ import pytest
 from sluice import zstd
 from sluice.concurrency import Gather, in_order
 from sluice.errors import Corrupt, Unavailable
-from sluice.publish.ahead import Ahead
+from sluice.publish.prefetch import Ahead
 from tests.support.memory_store import MemoryStore
 from tests.support.staged import SUBDIR
 from tests.support.when_asked import when_asked

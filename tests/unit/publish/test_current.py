@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from sluice.limits import CURRENT_TRIES_MAX
-from sluice.publish.current import current
+from sluice.publish.current_repodata import current
 from sluice.publish.repodata import Contents
 
 

@@ -7,7 +7,7 @@ import pytest
 from sluice.errors import ForeignOwner, Unavailable
 from sluice.limits import WRITE_ATTEMPTS_MAX
 from sluice.publish.fence import Page, Replaced, Stamp, Standing, replace, standing
-from sluice.store import Headers, ObjectInfo
+from sluice.storage.object_store import Headers, ObjectInfo
 from tests.support.memory_store import LostAnswer, MemoryStore
 
 KEY = "c/linux-64/repodata.json"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec import structs
 
 from sluice.catalog.tree import EMPTY, Node, Special
-from sluice.config import DEFAULT, ChannelConfig, Relations, Revision
-from sluice.publish.info import V3Summary, info_of
+from sluice.channel_config import DEFAULT, ChannelConfig, Relations, Revision
+from sluice.publish.channel_info import V3Summary, info_of
 
 NONE = V3Summary(0, None, None)
 SOME = V3Summary(2, 10, 20)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from sluice.patch import Instructions
+from sluice.conda.patch import Instructions
 from sluice.publish.fence import Stamp
-from sluice.publish.instructions import render
+from sluice.publish.patch_instructions import render
 
 STAMP = Stamp(3, "ab" * 32, "me")
 NOTHING = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec import structs
 
 from sluice.catalog.tree import EMPTY, ConfigInForce, Inputs, PatchInForce
-from sluice.config import DEFAULT, ChannelConfig, fingerprint, to_plain
-from sluice.keys import PATCH_INSTRUCTIONS, REPODATA, REPODATA_ZST, SHARD_INDEX
+from sluice.channel_config import DEFAULT, ChannelConfig, fingerprint, to_plain
+from sluice.layout import PATCH_INSTRUCTIONS, REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.publish.fence import Stamp
 from sluice.publish.outputs import ALL, outputs, stamp_of
 

@@ -12,11 +12,11 @@ from sluice.catalog.codec import digest
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.errors import ForeignOwner
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
-from sluice.publish import contents
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
+from sluice.publish import splice
 from sluice.publish.fence import Stamp
 from sluice.publish.publication import Published
-from sluice.store import Headers
+from sluice.storage.object_store import Headers
 from tests.support.hooks import on
 from tests.support.staged import A2, SUBDIR, A, B, C, World
 
@@ -28,7 +28,7 @@ KEYS = [SUBDIR.public(file) for file in INDEX_FILES]
 def _how_large_files_are_written(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.publish.files.TOGETHER_FROM_BYTES", request.param)
+    monkeypatch.setattr("sluice.publish.index_files.TOGETHER_FROM_BYTES", request.param)
 
 
 class Death(Exception):
@@ -165,7 +165,7 @@ def test_generations_that_were_never_published_are_spliced_over(world: World) ->
 def test_where_most_names_changed_it_is_rendered_for_that_reads_fewer_leaves(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contents, "NAMES_AT_ONCE", 1)
+    monkeypatch.setattr(splice, "NAMES_AT_ONCE", 1)
     world.add(A, b"another content")
     world.add(B, b"another content")
     commit_only(world)
@@ -180,7 +180,7 @@ def test_many_names_are_spliced_some_at_a_time(
     for number in range(8):
         world.add(f"other{number}-1-0.conda")
     world.merge()
-    monkeypatch.setattr(contents, "NAMES_AT_ONCE", 1)
+    monkeypatch.setattr(splice, "NAMES_AT_ONCE", 1)
     for number in range(3):
         world.add(f"other{number}-1-0.conda", b"another content")
     commit_only(world)

@@ -6,10 +6,10 @@ import json
 
 import msgspec
 
-from sluice.catalog.leaf import Entries, Pin, Record, Reject
+from sluice.catalog.entry import Entries, Pin, Record, Reject
 from sluice.catalog.tree import Problem
-from sluice.config import DEFAULT
-from sluice.publish import rejects
+from sluice.channel_config import DEFAULT
+from sluice.publish import rejects_document
 from sluice.publish.fence import Stamp
 from tests.support.staged import A2, SUBDIR, A, B, identity_of
 
@@ -28,7 +28,9 @@ def test_every_reject_is_told_with_its_reason_its_object_and_its_time_and_nothin
         {B: reject(b"b"), A2: Record(identity=None, extractor=1, record={})},
         {A: reject(b""), "p": Pin(identity=None, extractor=1, at=1, reason="r")},
     ]
-    assert json.loads(rejects.render(leaves, config=DEFAULT, subdir=SUBDIR, stamp=STAMP)) == {
+    assert json.loads(
+        rejects_document.render(leaves, config=DEFAULT, subdir=SUBDIR, stamp=STAMP)
+    ) == {
         "format": 1,
         "channel": "Conda/Default",
         "subdir": "linux-64",
@@ -70,7 +72,9 @@ FUTURE = Record(
 
 
 def test_a_timestamp_that_cannot_be_is_warned_of_and_rejected_where_that_is_configured() -> None:
-    warned = json.loads(rejects.render([{A: FUTURE}], config=DEFAULT, subdir=SUBDIR, stamp=STAMP))
+    warned = json.loads(
+        rejects_document.render([{A: FUTURE}], config=DEFAULT, subdir=SUBDIR, stamp=STAMP)
+    )
     (warning,) = warned["warnings"]
     assert (warned["rejects"], warning["filename"], warning["code"]) == (
         [],
@@ -79,17 +83,21 @@ def test_a_timestamp_that_cannot_be_is_warned_of_and_rejected_where_that_is_conf
     )
     assert "built at 2025-06-15T15:07:40+00:00" in warning["sentence"]
     strict = msgspec.structs.replace(DEFAULT, timestamps="reject")
-    told = json.loads(rejects.render([{A: FUTURE}], config=strict, subdir=SUBDIR, stamp=STAMP))
+    told = json.loads(
+        rejects_document.render([{A: FUTURE}], config=strict, subdir=SUBDIR, stamp=STAMP)
+    )
     assert told["warnings"] == []
     assert told["rejects"] == [{**warning, "rejected_at": 1_750_000_000_000}]
 
 
 def test_problems_of_the_channel_stand_beside_the_rejects() -> None:
     problem = Problem(filename="sluice.toml", identity=identity_of(), code="c", sentence="s", at=7)
-    body = rejects.render([], [problem], config=DEFAULT, subdir=SUBDIR, stamp=STAMP)
+    body = rejects_document.render([], [problem], config=DEFAULT, subdir=SUBDIR, stamp=STAMP)
     assert [one["filename"] for one in json.loads(body)["problems"]] == ["sluice.toml"]
 
 
 def test_a_person_can_read_it() -> None:
-    text = rejects.render([{A: reject(b"")}], config=DEFAULT, subdir=SUBDIR, stamp=STAMP).decode()
+    text = rejects_document.render(
+        [{A: reject(b"")}], config=DEFAULT, subdir=SUBDIR, stamp=STAMP
+    ).decode()
     assert '\n      "sentence": "Too bad.",\n' in text

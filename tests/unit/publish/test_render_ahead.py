@@ -10,7 +10,7 @@ import pytest
 from sluice import zstd
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.publish import repodata
 from tests.support.hooks import Death, die, on
 from tests.support.staged import A2, SUBDIR, A, B, C, World
@@ -157,7 +157,7 @@ def test_what_another_stack_says_of_a_tree_is_not_built_upon(
 def test_a_generation_of_which_more_is_to_come_is_not_rendered(
     world: World, story: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.staging.MERGE_BATCH_RECORDS_MAX", 1)
+    monkeypatch.setattr("sluice.extract.staging.MERGE_BATCH_RECORDS_MAX", 1)
     tell_of_requests(world, story)
     world.add(A2)
     world.add(C)

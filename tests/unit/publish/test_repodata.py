@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from sluice.catalog.leaf import Entries, Kept, Pin, Record, Reject
+from sluice.catalog.client_view import PLAIN, view
+from sluice.catalog.entry import Entries, Kept, Pin, Record, Reject
 from sluice.errors import Corrupt
 from sluice.publish import repodata
 from sluice.publish.fence import Stamp
 from sluice.publish.repodata import Contents, Records
-from sluice.view import PLAIN, view
 from tests.support.staged import A2, A, B, identity_of
 
 STAMP = Stamp(3, "ab" * 32, "me")

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from sluice.catalog.leaf import Entries, Pin
+from sluice.catalog.client_view import View
+from sluice.catalog.entry import Entries, Pin
 from sluice.errors import Corrupt
 from sluice.publish import run_exports
 from sluice.publish.fence import Stamp
 from sluice.publish.run_exports import Contents
-from sluice.view import View
 from tests.support.staged import A2, A, B
 
 STAMP = Stamp(3, "ab" * 32, "me")

@@ -10,7 +10,7 @@ import pytest
 
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
-from sluice.keys import (
+from sluice.layout import (
     CURRENT_REPODATA,
     CURRENT_REPODATA_ZST,
     FROM_PACKAGES,

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from sluice import debounce, staging
 from sluice.errors import ForeignOwner
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.extract import staging
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.messages import merge_request
 from sluice.publish.fence import Stamp
 from sluice.reconcile.report import Counts
 from sluice.reconcile.run import Request
@@ -83,7 +84,7 @@ def test_it_is_taken_over_with_all_that_it_holds_and_knows(repairs: Repairs) -> 
     report = repairs.run(ADOPT)
     # Everything is fed, since our catalog knows nothing of it yet; noarch is asked to follow.
     assert report.counts == Counts(subdirs=1, objects=3, missing=3, fed=3, merges=2)
-    asked = [debounce.parse(message.body) for message in world.queue.messages]
+    asked = [merge_request.parse(message.body) for message in world.queue.messages]
     assert [(request.subdir, request.adopt) for request in asked] == [
         (SUBDIR, True),
         (NOARCH, True),

@@ -7,11 +7,11 @@ from functools import cache
 
 import pytest
 
-from sluice.brake import BrakeState, Waiting, decode, digest_of
-from sluice.keys import reconciliation_part
+from sluice.catalog.brake import BrakeState, Waiting, decode, digest_of
+from sluice.layout import reconciliation_part
 from sluice.limits import BRAKE_FROM_PACKAGES, HEADS_OF_MISSING_MAX
 from sluice.reconcile import removals, subdir
-from sluice.reconcile.marks import read_marks
+from sluice.reconcile.publication_log import read_marks
 from sluice.reconcile.report import Counts, Report
 from sluice.reconcile.run import Request, start
 from tests.support.hooks import Death, die, on

@@ -7,9 +7,9 @@ import pytest
 from sluice.catalog.commit import read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
-from sluice.keys import REPODATA, SHARD_INDEX, Subdir
-from sluice.reconcile import collect as module
-from sluice.reconcile.collect import Collected, Collector, collect
+from sluice.layout import REPODATA, SHARD_INDEX, Subdir
+from sluice.reconcile import garbage as module
+from sluice.reconcile.garbage import Collected, Collector, collect
 from tests.support.garbage import (
     DAY,
     RETENTION_DAYS,

@@ -15,9 +15,9 @@ from sluice.catalog.commit import read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.errors import Corrupt, Unavailable
-from sluice.keys import SHARD_INDEX
-from sluice.reconcile.collect import Collected, Collector, collect
-from sluice.reconcile.marks import Mark
+from sluice.layout import SHARD_INDEX
+from sluice.reconcile.garbage import Collected, Collector, collect
+from sluice.reconcile.publication_log import Mark
 from tests.support.garbage import (
     DAY,
     RETENTION_DAYS,

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 import pytest
 from msgspec import structs
 
-from sluice import extract
-from sluice.catalog import render
-from sluice.catalog.leaf import NOT_EXTRACTED, Entry, Kept, Pin, Record, Reject
+from sluice.catalog import node
+from sluice.catalog.entry import NOT_EXTRACTED, Entry, Kept, Pin, Record, Reject
 from sluice.catalog.tree import EMPTY, Tree
-from sluice.identity import Identity
-from sluice.keys import package_name
+from sluice.conda.names import package_name
+from sluice.extract import extract
 from sluice.reconcile.compare import Criteria, Difference, Kind, compare, suspects
 from sluice.reconcile.listing import Listing
-from sluice.store import ETag, ObjectInfo
+from sluice.storage.object_id import Identity
+from sluice.storage.object_store import ETag, ObjectInfo
 from tests.support.staged import A2, START_MS, A, B, C, identity_of
 
 HOUR_MS = 3_600_000
@@ -54,7 +54,7 @@ def tree(entries: Mapping[str, Entry]) -> Tree:
     names: dict[str, dict[str, Entry]] = {}
     for filename, entry in entries.items():
         names.setdefault(package_name(filename), {})[filename] = entry
-    nodes = {name: render.render(name, files, at=1).node for name, files in names.items()}
+    nodes = {name: node.render(name, files, at=1).node for name, files in names.items()}
     return structs.replace(EMPTY, names=nodes)
 
 

@@ -7,11 +7,11 @@ from functools import cache
 
 import pytest
 
-from sluice.keys import (
+from sluice.conda.names import NOARCH
+from sluice.layout import (
     CURRENT_REPODATA,
     CURRENT_REPODATA_ZST,
     FROM_PACKAGES,
-    NOARCH,
     PATCH_INSTRUCTIONS,
     REPODATA_BZ2,
     RUN_EXPORTS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.keys import Subdir
+from sluice.layout import Subdir
 from sluice.reconcile import discover
 from sluice.reconcile.cursor import Cursor, Phase, Unfinished
 from sluice.reconcile.discover import Discovery, Found

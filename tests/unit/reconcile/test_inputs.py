@@ -8,13 +8,13 @@ from unittest import mock
 import msgspec
 import pytest
 
-from sluice.catalog import render
+from sluice.catalog import node
 from sluice.catalog.commit import Head, read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Inputs
+from sluice.channel_config import ChannelConfig
 from sluice.concurrency import in_order
-from sluice.config import ChannelConfig
-from sluice.keys import (
+from sluice.layout import (
     CHANNELDATA,
     FROM_PACKAGES,
     FROM_PACKAGES_ZST,
@@ -148,7 +148,7 @@ def test_other_defaults_of_the_stack_come_into_force(sluice: Sluice) -> None:
 
 def test_a_new_way_of_making_shards_has_them_made_again(sluice: Sluice) -> None:
     before = sluice.channel.keys(LINUX.shards.prefix)
-    with mock.patch.object(render, "VERSION", render.VERSION + 1):
+    with mock.patch.object(node, "VERSION", node.VERSION + 1):
         assert repaired(sluice) == {"linux-64": ["shards"], "noarch": ["shards"]}
     assert len(sluice.channel.keys(LINUX.shards.prefix)) == len(before) + 1
 
@@ -156,7 +156,7 @@ def test_a_new_way_of_making_shards_has_them_made_again(sluice: Sluice) -> None:
 def test_a_patch_of_which_only_noarch_has_heard_reaches_the_others(sluice: Sluice) -> None:
     put(sluice, CONFIG, PATCHED, heard=False)
     repaired(sluice)
-    with mock.patch("sluice.reconsider.Announcer.tell_all"):
+    with mock.patch("sluice.extract.config_broadcast.Announcer.tell_all"):
         put_patch(sluice, "1", licence="MIT")
     assert licence(sluice) is None
     assert repaired(sluice) == {"linux-64": [PATCHES]}

@@ -7,11 +7,11 @@ from itertools import pairwise
 import pytest
 
 from sluice.errors import Corrupt, TooNew
-from sluice.identity import Identity
 from sluice.limits import MARKS_MAX
 from sluice.publish.fence import Stamp
-from sluice.reconcile.marks import Mark, Marks, StoredMarks, read_marks, write_marks
-from sluice.reconcile.memory import Memory, NoarchPatch, Sight
+from sluice.reconcile.publication_log import Mark, Marks, StoredMarks, read_marks, write_marks
+from sluice.reconcile.reconcile_cache import Memory, NoarchPatch, Sight
+from sluice.storage.object_id import Identity
 from tests.support.memory_store import LostAnswer, MemoryStore
 from tests.support.staged import SUBDIR
 

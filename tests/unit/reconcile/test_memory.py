@@ -10,17 +10,17 @@ from msgspec import structs
 
 from sluice.catalog.commit import read_head
 from sluice.errors import Corrupt
-from sluice.identity import Identity
-from sluice.keys import REPODATA, REPODATA_BZ2, RUN_EXPORTS, SHARD_INDEX
+from sluice.layout import REPODATA, REPODATA_BZ2, RUN_EXPORTS, SHARD_INDEX
 from sluice.publish.fence import Stamp
 from sluice.publish.outputs import ALL
+from sluice.reconcile.head_cache import Looks
 from sluice.reconcile.listing import list_subdir
-from sluice.reconcile.looks import Looks
-from sluice.reconcile.marks import Marks, read_marks
-from sluice.reconcile.memory import Memory, Sight
+from sluice.reconcile.publication_log import Marks, read_marks
+from sluice.reconcile.reconcile_cache import Memory, Sight
 from sluice.reconcile.report import Counts
 from sluice.reconcile.run import Request
-from sluice.store import ObjectInfo
+from sluice.storage.object_id import Identity
+from sluice.storage.object_store import ObjectInfo
 from tests.support.garbage import DAY, RETENTION_DAYS, generation, immutable, marks
 from tests.support.hooks import on
 from tests.support.memory_store import LostAnswer, Stored

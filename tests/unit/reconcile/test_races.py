@@ -12,7 +12,7 @@ from itertools import count
 import pytest
 
 from sluice.errors import Unavailable
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.reconcile.run import Request, start
 from tests.support.hooks import Death
 from tests.support.memory_store import LostAnswer

@@ -8,12 +8,14 @@ from functools import partial
 import pytest
 from msgspec import structs
 
-from sluice import debounce, extract, zstd
-from sluice.catalog.leaf import Pin, Record, Reject
+from sluice import zstd
+from sluice.catalog.entry import Pin, Record, Reject
 from sluice.errors import Unavailable
-from sluice.keys import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.extract import extract
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.messages import merge_request
 from sluice.reconcile import subdir
-from sluice.reconcile.marks import Marks
+from sluice.reconcile.publication_log import Marks
 from sluice.reconcile.report import Counts, SubdirReport
 from sluice.reconcile.run import Request
 from tests.support.garbage import DAY, RETENTION_DAYS, immutable, marks, reachable
@@ -355,7 +357,7 @@ def test_what_is_asked_of_merge_is_no_more_than_what_is_needed(repairs: Repairs)
         world.state.objects.pop(key, None)
         world.channel.objects.pop(key, None)
     repairs.run(Request(SUBDIR.channel, SUBDIR.name))
-    asked = [debounce.parse(message.body) for message in world.queue.messages]
+    asked = [merge_request.parse(message.body) for message in world.queue.messages]
     assert [(one.subdir, one.create, one.adopt) for one in asked] == [
         (SUBDIR, False, False),
         (NOARCH, True, False),

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from sluice.errors import Corrupt, TooNew
+from sluice.reconcile.context import Request
 from sluice.reconcile.cursor import Cursor
 from sluice.reconcile.report import Counts, Report, StepReport, SubdirReport, decode, encode
-from sluice.reconcile.world import Request
 
 NUMBERED = Counts(**{name: 2**n for n, name in enumerate(Counts.__struct_fields__)})
 """No two sums of these are equal."""

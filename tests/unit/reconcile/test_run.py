@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from sluice.errors import TooNew, Unavailable, UnknownEvent
-from sluice.keys import Subdir
+from sluice.layout import Subdir
 from sluice.limits import (
     EXAMPLES_TOLD_MAX,
     FILENAME_CHARS_MAX,

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from sluice import headers
 from sluice.catalog.codec import FORMAT, unpack_json
 from sluice.errors import Unavailable
-from sluice.keys import channel_binding
+from sluice.layout import channel_binding
 from sluice.limits import WRITE_ATTEMPTS_MAX
-from sluice.store import ETag, ObjectStore
+from sluice.storage import object_headers
+from sluice.storage.object_store import ETag, ObjectStore
 
 
 class Binding(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +67,7 @@ def write_binding(
     """
     key, body = channel_binding(channel), msgspec.json.encode(binding)
     for _ in range(WRITE_ATTEMPTS_MAX):
-        etag = state.put_if(key, body, headers.PRIVATE_JSON, expected=expected)
+        etag = state.put_if(key, body, object_headers.PRIVATE_JSON, expected=expected)
         if etag is not None:
             return BindingVersion(binding, etag)
         stored = state.get(key)

@@ -9,8 +9,7 @@ import msgpack
 import msgspec
 
 from sluice import zstd
-from sluice.errors import Corrupt, TooNew
-from sluice.parsing import UNDECODABLE
+from sluice.errors import DECODE_ERRORS, Corrupt, TooNew
 
 FORMAT = 1
 """Of heads, commits, trees and leaves alike.  Older ones are read, newer ones left alone."""
@@ -41,7 +40,7 @@ def unpack(body: bytes, expected: type[S], *, what: str) -> S:
         plain = msgpack.unpackb(zstd.decompress(body))
         check_format(plain, what=what)
         return msgspec.convert(plain, expected)
-    except (*UNDECODABLE, ValueError, msgpack.UnpackException) as error:
+    except (*DECODE_ERRORS, ValueError, msgpack.UnpackException) as error:
         raise Corrupt(f"{what}: {error}") from error
 
 
@@ -51,7 +50,7 @@ def unpack_json(body: bytes, expected: type[S], *, what: str) -> S:
         plain = msgspec.json.decode(body)
         check_format(plain, what=what)
         return msgspec.convert(plain, expected)
-    except UNDECODABLE as error:
+    except DECODE_ERRORS as error:
         raise Corrupt(f"{what}: {error}") from error
 
 

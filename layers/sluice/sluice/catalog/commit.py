@@ -10,12 +10,12 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from sluice import headers
 from sluice.catalog.codec import FORMAT, unpack_json
 from sluice.errors import Missing, TooLate, Unavailable
-from sluice.keys import Subdir
+from sluice.layout import Subdir
 from sluice.limits import MERGE_ATTEMPTS_MAX, SWAP_SECONDS_MAX, WRITE_ATTEMPTS_MAX
-from sluice.store import ETag, ObjectStore
+from sluice.storage import object_headers
+from sluice.storage.object_store import ETag, ObjectStore
 
 T = TypeVar("T")
 
@@ -175,7 +175,7 @@ def swap_head(
             etag = state.put_if(
                 subdir.head,
                 body,
-                headers.PRIVATE_JSON,
+                object_headers.PRIVATE_JSON,
                 expected=expected,
                 not_after_ms=not_after_ms,
             )

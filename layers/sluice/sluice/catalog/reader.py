@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
-from sluice import config
-from sluice.catalog import leaf as leaves
-from sluice.catalog import patches
+from sluice import channel_config
+from sluice.catalog import entry as leaves
+from sluice.catalog import patch_object
 from sluice.catalog import tree as trees
-from sluice.catalog.leaf import Entries
+from sluice.catalog.client_view import PLAIN, Rules
+from sluice.catalog.entry import Entries
 from sluice.catalog.tree import EMPTY, Node, Tree
 from sluice.concurrency import Gather, Started
+from sluice.conda.patch import Instructions
 from sluice.errors import Missing
-from sluice.keys import Subdir
+from sluice.layout import Subdir
 from sluice.limits import LEAVES_REMEMBERED_MAX
-from sluice.patch import Instructions
-from sluice.store import ObjectStore
-from sluice.view import PLAIN, Rules
+from sluice.storage.object_store import ObjectStore
 
 
 class CatalogReader:
@@ -84,7 +84,7 @@ class CatalogReader:
             return PLAIN
         patch = tree.inputs.patch
         return Rules(
-            config=config.from_plain(tree.inputs.config.settings),
+            config=channel_config.from_plain(tree.inputs.config.settings),
             instructions=self._instructions(patch.instructions) if patch else None,
         )
 
@@ -100,7 +100,7 @@ class CatalogReader:
             stored = self._state.get(key)
             if stored is None:
                 raise Missing(key, kind="patch", referrer="a tree")
-            self._patches[digest] = patches.decode(stored.body, what=key)
+            self._patches[digest] = patch_object.decode(stored.body, what=key)
         return self._patches[digest]
 
     def remember_tree(self, digest: str, tree: Tree) -> None:

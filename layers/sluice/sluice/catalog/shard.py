@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from sluice import zstd
+from sluice.catalog.client_view import View
 from sluice.catalog.codec import pack_plain
-from sluice.keys import by_archive
-from sluice.view import View
+from sluice.conda.names import by_archive
 
 
 def encode(shown: View, *, at: int) -> bytes:

@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from sluice import zstd
 from sluice.catalog.codec import FORMAT, pack_plain, unpack
-from sluice.identity import Identity
+from sluice.storage.object_id import Identity
 
 
 class Special(msgspec.Struct, frozen=True, array_like=True):

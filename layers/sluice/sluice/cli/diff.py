@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sluice.cli import words
-from sluice.cli.commits import file_line
+from sluice.admin.history.diff import Diff, FileChange
+from sluice.admin.history.diff import diff as compare
+from sluice.admin.history.generations import parse_moment
+from sluice.cli import formatting
+from sluice.cli.commit_view import file_line
 from sluice.cli.exits import Exit
 from sluice.cli.options import DEFAULTS, Options
-from sluice.operate.diff import Diff, FileChange
-from sluice.operate.diff import diff as compare
-from sluice.operate.past import parse_moment
 
 
 def diff(subdir: str, before: str, after: str, /, *, options: Options = DEFAULTS) -> Exit:
@@ -45,10 +45,14 @@ def render_diff(difference: Diff) -> RenderableType:
         lines.append(Text("  another sluice.toml is in force", style="yellow"))
     if difference.patch_changed:
         lines.append(Text("  other patch instructions are in force", style="yellow"))
-    title = f"{words.cell(difference.subdir)} {difference.before} → {difference.after}"
+    title = f"{formatting.cell(difference.subdir)} {difference.before} → {difference.after}"
     return Group(Text(title, style="bold"), *(lines or [Text("  no difference")]))
 
 
 def _line(change: FileChange) -> Text:
-    told = words.cell(change.why) if change.why else ", ".join(map(words.cell, change.fields))
+    told = (
+        formatting.cell(change.why)
+        if change.why
+        else ", ".join(map(formatting.cell, change.fields))
+    )
     return file_line(change.kind, change.file, why=told)

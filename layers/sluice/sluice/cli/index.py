@@ -12,16 +12,16 @@ from cyclopts.validators import Number
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sluice.cli import brake, words
-from sluice.cli.bars import bars
+from sluice.admin.session.address import Address
+from sluice.admin.session.channel import Channel
+from sluice.admin.standalone import index as operate
+from sluice.admin.standalone.reader_choice import best_readers
+from sluice.admin.standalone.report import IndexReport, SubdirIndexed
+from sluice.cli import formatting, removals_view
 from sluice.cli.exits import Exit
 from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.cli.output import table
-from sluice.operate import index as operate
-from sluice.operate.address import Address
-from sluice.operate.channel import Channel
-from sluice.operate.indexed import IndexReport, SubdirIndexed
-from sluice.operate.readers import best_readers
+from sluice.cli.progress_bars import bars
 
 
 def index(  # noqa: PLR0913 - each is an option of the command line
@@ -99,8 +99,8 @@ def _confirms_nothing(report: IndexReport) -> bool:
 
 def render(report: IndexReport, *, channel: Channel, options: Options) -> RenderableType:
     """Show what a run did."""
-    told = f"{words.number(report.packages)} packages, {words.number(report.read)} of them read."
-    parts: list[RenderableType] = [Text(told)]
+    packages, read = formatting.number(report.packages), formatting.number(report.read)
+    parts: list[RenderableType] = [Text(f"{packages} packages, {read} of them read.")]
     if report.subdirs:
         parts.append(
             table(
@@ -117,9 +117,9 @@ def render(report: IndexReport, *, channel: Channel, options: Options) -> Render
     for one in report.waiting:
         if one.waiting:
             command = options.command("index", address, "--confirm", one.waiting.digest)
-            parts += brake.waiting(one.subdir, one.waiting, command)
+            parts += removals_view.waiting(one.subdir, one.waiting, command)
     if report.confirm is not None and _confirms_nothing(report):
-        parts.append(brake.nothing_confirmed(report.confirm))
+        parts.append(removals_view.nothing_confirmed(report.confirm))
     return Group(*parts)
 
 
@@ -127,9 +127,9 @@ def _failures(report: IndexReport) -> Iterator[Text]:
     """Each reason once: what is wrong with a whole channel is wrong with each of its subdirs."""
     by_reason: dict[str, list[str]] = {}
     for one in report.failures:
-        by_reason.setdefault(one.reason, []).append(words.cell(one.object))
+        by_reason.setdefault(one.reason, []).append(formatting.cell(one.object))
     for reason, objects in by_reason.items():
-        yield Text(f"{', '.join(objects)}: {words.cell(reason)}", style="red")
+        yield Text(f"{', '.join(objects)}: {formatting.cell(reason)}", style="red")
 
 
 _NUMBERS = ("generation", "added", "replaced", "removed", "rejected", "files written", "collected")
@@ -137,4 +137,8 @@ _NUMBERS = ("generation", "added", "replaced", "removed", "rejected", "files wri
 
 def _row(one: SubdirIndexed) -> tuple[str, ...]:
     numbers = (one.added, one.replaced, one.removed, one.rejected, one.files_written, one.collected)
-    return (words.cell(one.subdir), str(one.generation or ""), *map(words.number, numbers))
+    return (
+        formatting.cell(one.subdir),
+        str(one.generation or ""),
+        *map(formatting.number, numbers),
+    )

@@ -11,10 +11,10 @@ from cyclopts.validators import Number
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sluice.cli.commits import render_commit
+from sluice.admin.history import log as history
+from sluice.admin.history.log import Generation, Log
+from sluice.cli.commit_view import render_commit
 from sluice.cli.options import DEFAULTS, FLAG, Options
-from sluice.operate import history
-from sluice.operate.history import Generation, Log
 
 _LOOK_SECONDS = 2.0
 

@@ -28,7 +28,7 @@ from sluice.cli.snapshot import snapshot
 from sluice.cli.status import status
 from sluice.cli.verify import verify
 from sluice.errors import SluiceError
-from sluice.printable import printable
+from sluice.text import printable
 
 COMMANDS: Sequence[Callable[..., Exit | None]] = (
     status,

@@ -9,12 +9,12 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
+from sluice.admin.session.address import Address
+from sluice.admin.session.aws import Aws
+from sluice.admin.session.channel import Channel
+from sluice.admin.session.connect import Opener
 from sluice.cli.output import Output
-from sluice.keys import Subdir
-from sluice.operate.address import Address
-from sluice.operate.aws import Aws
-from sluice.operate.channel import Channel
-from sluice.operate.opening import Opener
+from sluice.layout import Subdir
 
 FLAG = Parameter(negative=(), show_default=False)
 """For an option that is there or not."""

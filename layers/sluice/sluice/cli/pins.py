@@ -6,14 +6,14 @@ import msgspec
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sluice.cli import words
+from sluice.admin.changes import pins as of_channel
+from sluice.admin.changes.pins import PinnedFile, Unpinned
+from sluice.admin.changes.remove import locate
+from sluice.cli import formatting
 from sluice.cli.exits import Exit
 from sluice.cli.options import DEFAULTS, Options
 from sluice.cli.output import table
 from sluice.cli.waiting import wait
-from sluice.operate import pins as of_channel
-from sluice.operate.pins import PinnedFile, Unpinned
-from sluice.operate.remove import locate
 
 
 class Pinned(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +93,12 @@ def _render_pins(found: list[PinnedFile]) -> RenderableType:
         "since",
         "reason",
         rows=(
-            (one.subdir, words.cell(one.file), words.moment(one.since), words.cell(one.reason))
+            (
+                one.subdir,
+                formatting.cell(one.file),
+                formatting.moment(one.since),
+                formatting.cell(one.reason),
+            )
             for one in found
         ),
     )
@@ -103,7 +108,7 @@ def _render_pinned(done: list[Pinned]) -> RenderableType:
     return Group(
         *(
             Text(
-                f"{one.subdir}/{words.cell(file)} is kept out"
+                f"{one.subdir}/{formatting.cell(file)} is kept out"
                 + (f" since generation {one.generation}" if one.generation else " already")
             )
             for one in done
@@ -124,5 +129,8 @@ def _render_unpinned(done: list[Unpinned]) -> RenderableType:
         for file in files
     )
     return Group(
-        *(Text(f"{subdir}/{words.cell(f)} {what}", style=style) for subdir, f, what, style in told)
+        *(
+            Text(f"{subdir}/{formatting.cell(f)} {what}", style=style)
+            for subdir, f, what, style in told
+        )
     )

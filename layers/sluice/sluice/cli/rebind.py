@@ -8,14 +8,14 @@ from typing import Annotated
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sluice.cli import words
+from sluice.admin.changes.rebind import Rebinding
+from sluice.admin.changes.rebind import rebind as move
+from sluice.admin.changes.rebind_subdir import SubdirRebound
+from sluice.admin.standalone.index import options_of
+from sluice.cli import formatting
 from sluice.cli.exits import Exit
 from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.cli.output import table
-from sluice.operate.index import options_of
-from sluice.operate.rebind import Rebinding
-from sluice.operate.rebind import rebind as move
-from sluice.operate.rebind_subdir import SubdirRebound
 
 _NUMBERS = ("generation", "packages", "there", "missing", "changed", "taken over", "pins")
 
@@ -68,7 +68,7 @@ def _render(found: Rebinding) -> RenderableType:
     return Group(
         table("subdir", *_NUMBERS, rows=rows, right=_NUMBERS),
         *_lines(found),
-        *(Text(words.cell(one), style="red") for one in _problems(found)),
+        *(Text(formatting.cell(one), style="red") for one in _problems(found)),
         Text(_outcome(found)),
     )
 
@@ -83,7 +83,7 @@ def _problems(found: Rebinding) -> list[str]:
 def _outcome(found: Rebinding) -> str:
     address = f"s3://{found.bucket}/{found.channel}".rstrip("/")
     before = found.bound_to or "not recorded"
-    there = f"{words.number(found.there)} of {words.counted(found.packages, 'package')}"
+    there = f"{formatting.number(found.there)} of {formatting.counted(found.packages, 'package')}"
     if found.done:
         return (
             f"The catalog belongs to the bucket {found.bucket} now (before: {before}). {there} "
@@ -101,26 +101,26 @@ def _outcome(found: Rebinding) -> str:
 
 def _row(one: SubdirRebound) -> tuple[str, ...]:
     return (
-        words.cell(one.subdir),
+        formatting.cell(one.subdir),
         str(one.generation or ""),
-        words.number(one.packages),
-        words.number(one.there),
-        words.number(one.missing_count),
-        words.number(one.changed_count),
-        words.number(one.taken_over),
-        words.number(one.pins),
+        formatting.number(one.packages),
+        formatting.number(one.there),
+        formatting.number(one.missing_count),
+        formatting.number(one.changed_count),
+        formatting.number(one.taken_over),
+        formatting.number(one.pins),
     )
 
 
 def _lines(found: Rebinding) -> Iterator[Text]:
     for one in found.subdirs:
         for file in one.missing:
-            yield Text(f"- {one.subdir}/{words.cell(file)} is not there", style="yellow")
+            yield Text(f"- {one.subdir}/{formatting.cell(file)} is not there", style="yellow")
         for file in one.changed:
-            yield Text(f"~ {one.subdir}/{words.cell(file)} has another size", style="yellow")
+            yield Text(f"~ {one.subdir}/{formatting.cell(file)} has another size", style="yellow")
         for file in one.lost_pins:
             yield Text(
-                f"! {one.subdir}/{words.cell(file)} was kept out, and is another package now: it "
-                "will be indexed",
+                f"! {one.subdir}/{formatting.cell(file)} was kept out, and is another package now: "
+                "it will be indexed",
                 style="red",
             )

@@ -9,12 +9,12 @@ from typing import Annotated
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sluice.cli import brake, words
+from sluice.admin.changes.reconcile import reconcile_channel
+from sluice.admin.session.address import Address
+from sluice.cli import formatting, removals_view
 from sluice.cli.exits import Exit
 from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.cli.output import table
-from sluice.operate.address import Address
-from sluice.operate.reconciling import reconcile_channel
 from sluice.reconcile.report import Counts, Report, SubdirReport
 
 _LOOK_SECONDS = 2.0
@@ -76,8 +76,8 @@ def reconcile(
 def _progress(report: Report) -> str:
     counts = report.counts
     return (
-        f"reconciling: {words.counted(counts.subdirs, 'subdir')}, "
-        f"{words.counted(counts.objects, 'package')}"
+        f"reconciling: {formatting.counted(counts.subdirs, 'subdir')}, "
+        f"{formatting.counted(counts.objects, 'package')}"
     )
 
 
@@ -91,17 +91,17 @@ def _render(report: Report, *, bucket: str, options: Options) -> RenderableType:
     counts = report.counts
     parts: list[RenderableType] = [
         Text(
-            f"run {report.run}{would}: {words.counted(counts.subdirs, 'subdir')}, "
-            f"{words.counted(counts.objects, 'package')}, "
-            f"{words.counted(counts.repairs, 'difference')}, "
-            f"{words.counted(counts.collected, 'object')} collected"
+            f"run {report.run}{would}: {formatting.counted(counts.subdirs, 'subdir')}, "
+            f"{formatting.counted(counts.objects, 'package')}, "
+            f"{formatting.counted(counts.repairs, 'difference')}, "
+            f"{formatting.counted(counts.collected, 'object')} collected"
         )
     ]
     if subdirs:
         rows = ([_name(one), *_numbers(one.counts)] for one in subdirs)
         parts.append(table("subdir", *_TOLD, rows=rows, right=_TOLD))
     parts += [
-        Text(f"{_name(one)}: {words.cell(one.failure)}", style="red")
+        Text(f"{_name(one)}: {formatting.cell(one.failure)}", style="red")
         for one in subdirs
         if one.failure is not None
     ]
@@ -109,15 +109,15 @@ def _render(report: Report, *, bucket: str, options: Options) -> RenderableType:
         if one.waiting:
             address = str(Address(bucket, _name(one)))
             command = options.command("reconcile", address, "--confirm", one.waiting.digest)
-            parts += brake.waiting(_name(one), one.waiting, command)
+            parts += removals_view.waiting(_name(one), one.waiting, command)
     if report.request.confirm is not None and _confirms_nothing(report):
-        parts.append(brake.nothing_confirmed(report.request.confirm))
+        parts.append(removals_view.nothing_confirmed(report.request.confirm))
     return Group(*parts)
 
 
 def _name(one: SubdirReport) -> str:
-    return words.cell(f"{one.channel}/{one.subdir}" if one.channel else one.subdir)
+    return formatting.cell(f"{one.channel}/{one.subdir}" if one.channel else one.subdir)
 
 
 def _numbers(counts: Counts) -> list[str]:
-    return [words.number(getattr(counts, name)) for name in _TOLD]
+    return [formatting.number(getattr(counts, name)) for name in _TOLD]

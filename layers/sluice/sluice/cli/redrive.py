@@ -5,10 +5,10 @@ from __future__ import annotations
 from rich.console import RenderableType
 from rich.text import Text
 
-from sluice.cli import words
+from sluice.admin.changes.redrive import redrive as move
+from sluice.cli import formatting
 from sluice.cli.options import DEFAULTS, Options
 from sluice.errors import Misused
-from sluice.operate.redrive import redrive as move
 
 
 def redrive(*, options: Options = DEFAULTS) -> None:
@@ -25,5 +25,5 @@ def redrive(*, options: Options = DEFAULTS) -> None:
 
 
 def _render(moved: dict[str, int]) -> RenderableType:
-    told = [f"{queue}: {words.number(count)}" for queue, count in moved.items() if count]
+    told = [f"{queue}: {formatting.number(count)}" for queue, count in moved.items() if count]
     return Text(f"Sent once more to {', '.join(told)}." if told else "There was nothing to send.")

@@ -6,11 +6,11 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from sluice.cli import words
+from sluice.admin.history.rejects import Finding
+from sluice.admin.history.rejects import rejects as read
+from sluice.cli import formatting
 from sluice.cli.exits import Exit
 from sluice.cli.options import DEFAULTS, Options
-from sluice.operate.rejects import Finding
-from sluice.operate.rejects import rejects as read
 
 _STYLES = {"reject": "red", "warning": "yellow", "problem": "red"}
 
@@ -40,9 +40,9 @@ def _render(found: list[Finding]) -> RenderableType:
 
 def _parts(one: Finding) -> list[RenderableType]:
     title = Text.assemble(
-        (f"{words.cell(one.subdir)}/{words.cell(one.file)}", "bold"),
-        f"  {words.moment(one.at)}  " if one.at else "  ",
-        (f"{one.kind}: {words.cell(one.code)}", _STYLES[one.kind]),
+        (f"{formatting.cell(one.subdir)}/{formatting.cell(one.file)}", "bold"),
+        f"  {formatting.moment(one.at)}  " if one.at else "  ",
+        (f"{one.kind}: {formatting.cell(one.code)}", _STYLES[one.kind]),
     )
-    sentence, advice = Text(words.cell(one.sentence)), Text(f"→ {one.advice}", style="green")
+    sentence, advice = Text(formatting.cell(one.sentence)), Text(f"→ {one.advice}", style="green")
     return [title, *(Padding(text, (0, 0, 0, 2), expand=False) for text in (sentence, advice))]

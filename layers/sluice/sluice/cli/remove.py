@@ -5,12 +5,12 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sluice.cli import words
+from sluice.admin.changes.remove import GRACE_SECONDS, REASON, Removal, locate
+from sluice.admin.changes.remove import remove as take_away
+from sluice.admin.session.cdn import Invalidation
+from sluice.cli import formatting
 from sluice.cli.exits import Exit
 from sluice.cli.options import DEFAULTS, Options
-from sluice.operate.cdn import Invalidation
-from sluice.operate.remove import GRACE_SECONDS, REASON, Removal, locate
-from sluice.operate.remove import remove as take_away
 
 
 def remove(
@@ -55,10 +55,15 @@ def remove(
 def _render(done: list[Removal]) -> RenderableType:
     lines: list[Text] = []
     for one in done:
-        lines += [Text(f"{one.subdir}/{words.cell(file)} is deleted") for file in one.deleted]
-        lines += [Text(f"{one.subdir}/{words.cell(file)} was gone already") for file in one.gone]
+        lines += [Text(f"{one.subdir}/{formatting.cell(file)} is deleted") for file in one.deleted]
         lines += [
-            Text(f"{one.subdir}/{words.cell(file)} was uploaded again: it is left", style="yellow")
+            Text(f"{one.subdir}/{formatting.cell(file)} was gone already") for file in one.gone
+        ]
+        lines += [
+            Text(
+                f"{one.subdir}/{formatting.cell(file)} was uploaded again: it is left",
+                style="yellow",
+            )
             for file in one.overwritten
         ]
         lines += [line for each in one.invalidations for line in _render_invalidation(each)]
@@ -67,11 +72,12 @@ def _render(done: list[Removal]) -> RenderableType:
 
 def _render_invalidation(one: Invalidation) -> list[Text]:
     if one.id is not None:
-        paths = words.counted(len(one.paths), "path")
+        paths = formatting.counted(len(one.paths), "path")
         return [Text(f"{paths} invalidated on the CDN, by invalidation {one.id}")]
     return [
         Text(
-            f"Not invalidated on the CDN, which may go on serving it: {words.cell(one.failure)}",
+            "Not invalidated on the CDN, which may go on serving it: "
+            f"{formatting.cell(one.failure)}",
             "yellow",
         ),
         Text("To invalidate it, run:"),

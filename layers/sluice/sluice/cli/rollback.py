@@ -9,12 +9,12 @@ from typing import Annotated
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sluice.cli import words
+from sluice.admin.changes.rollback import Rollback
+from sluice.admin.changes.rollback import rollback as roll_back
+from sluice.admin.history.generations import parse_moment
+from sluice.cli import formatting
 from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.cli.waiting import wait
-from sluice.operate.past import parse_moment
-from sluice.operate.rollback import Rollback
-from sluice.operate.rollback import rollback as roll_back
 
 
 def rollback(
@@ -54,7 +54,7 @@ def rollback(
 def _render(done: Rollback, *, dry_run: bool) -> RenderableType:
     back = (
         f"generation {done.rolled_back_to} of {done.subdir}, "
-        f"committed {words.moment(done.to_committed_at)}"
+        f"committed {formatting.moment(done.to_committed_at)}"
     )
     if done.generation is not None:
         head = f"Generation {done.generation} goes back from {done.rolled_back_from} to {back}."
@@ -69,13 +69,13 @@ def _render(done: Rollback, *, dry_run: bool) -> RenderableType:
 def _lines(done: Rollback) -> Iterator[Text]:
     changed = set(done.changed)
     for file in done.restored:
-        yield Text(f"+ {words.cell(file)}", style="green")
+        yield Text(f"+ {formatting.cell(file)}", style="green")
     for file in done.pinned:
         why = " (it holds something else now, and cannot come back)" if file in changed else ""
-        yield Text(f"- {words.cell(file)}{why}", style="red")
+        yield Text(f"- {formatting.cell(file)}{why}", style="red")
     for file in sorted(changed - set(done.pinned)):
-        yield Text(f"! {words.cell(file)} holds something else now, and cannot come back")
+        yield Text(f"! {formatting.cell(file)} holds something else now, and cannot come back")
     for file in done.gone:
-        yield Text(f"! {words.cell(file)} is not in the bucket any more, and cannot come back")
+        yield Text(f"! {formatting.cell(file)} is not in the bucket any more, and cannot come back")
     for file in done.waiting:
-        yield Text(f"? {words.cell(file)} waits for a merge, which brings it into the index")
+        yield Text(f"? {formatting.cell(file)} waits for a merge, which brings it into the index")

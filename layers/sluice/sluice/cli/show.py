@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sluice.cli import words
-from sluice.cli.commits import render_commit
+from sluice.admin.history.generations import parse_moment
+from sluice.admin.history.show import Shown
+from sluice.admin.history.show import show as read
+from sluice.cli import formatting
+from sluice.cli.commit_view import render_commit
 from sluice.cli.options import DEFAULTS, Options
-from sluice.operate.past import parse_moment
-from sluice.operate.show import Shown
-from sluice.operate.show import show as read
 
 
 def show(subdir: str, generation: str, /, *, options: Options = DEFAULTS) -> None:
@@ -33,13 +33,13 @@ def show(subdir: str, generation: str, /, *, options: Options = DEFAULTS) -> Non
 def _render(shown: Shown) -> RenderableType:
     parts = [render_commit(shown.subdir, shown.commit, all_files=True)]
     parts += [
-        Text(f"  {words.cell(one.code)}: {words.cell(one.sentence)}", style="dim")
+        Text(f"  {formatting.cell(one.code)}: {formatting.cell(one.sentence)}", style="dim")
         for one in shown.rejected
     ]
     if shown.packages is None or shown.rejects is None:
         parts.append(Text("What else there was then has been collected.", style="dim"))
     else:
-        packages = words.counted(shown.packages, "package")
-        rejects = words.counted(shown.rejects, "reject")
+        packages = formatting.counted(shown.packages, "package")
+        rejects = formatting.counted(shown.rejects, "reject")
         parts.append(Text(f"There were {packages} and {rejects} then."))
     return Group(*parts)

@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sluice.cli import words
+from sluice.admin.changes.snapshot import Snapshot
+from sluice.admin.changes.snapshot import snapshot as take
+from sluice.admin.history.generations import parse_moment, time_of
+from sluice.admin.session.address import Address
+from sluice.admin.session.channel import Channel
+from sluice.cli import formatting
 from sluice.cli.options import DEFAULTS, Options
 from sluice.cli.output import table
+from sluice.conda.names import is_subdir
 from sluice.errors import Misused
-from sluice.keys import is_subdir
-from sluice.operate.address import Address
-from sluice.operate.channel import Channel
-from sluice.operate.past import parse_moment, time_of
-from sluice.operate.snapshot import Snapshot
-from sluice.operate.snapshot import snapshot as take
 
 
 def snapshot(
@@ -60,7 +60,7 @@ def _time(channel: Channel, at: str) -> datetime:
 
 def _render(done: Snapshot) -> RenderableType:
     missing = [
-        Text(f"! {one.subdir}/{words.cell(file)} {why}", style="yellow")
+        Text(f"! {one.subdir}/{formatting.cell(file)} {why}", style="yellow")
         for one in done.subdirs
         for files, why in (
             (one.gone, "is not in the bucket any more"),
@@ -69,7 +69,7 @@ def _render(done: Snapshot) -> RenderableType:
         for file in files
     ]
     return Group(
-        Text(f"{done.url} is {done.of} as of {words.moment(done.at)}."),
+        Text(f"{done.url} is {done.of} as of {formatting.moment(done.at)}."),
         table(
             "subdir",
             "generation",
@@ -79,10 +79,10 @@ def _render(done: Snapshot) -> RenderableType:
             rows=(
                 (
                     one.subdir,
-                    words.number(one.generation),
-                    words.moment(one.committed_at),
-                    words.number(one.packages),
-                    words.number(len(one.gone) + len(one.changed)),
+                    formatting.number(one.generation),
+                    formatting.moment(one.committed_at),
+                    formatting.number(one.packages),
+                    formatting.number(len(one.gone) + len(one.changed)),
                 )
                 for one in done.subdirs
             ),

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sluice.cli import words
+from sluice.admin.history.status import Status, SubdirStatus
+from sluice.admin.history.status import status as look
+from sluice.admin.session.queue_depth import KINDS, Depth
+from sluice.cli import formatting
 from sluice.cli.exits import Exit
 from sluice.cli.options import DEFAULTS, Options
 from sluice.cli.output import table
-from sluice.operate.queues import KINDS, Depth
-from sluice.operate.status import Status, SubdirStatus
-from sluice.operate.status import status as look
 
 _NUMBERS = ("generation", "committed", "packages", "index", "rejects", "staged", "unseen for")
 _COLUMNS = ("subdir", *_NUMBERS, "state")
@@ -61,7 +61,9 @@ def _render(found: Status) -> RenderableType:
             )
         )
     parts += [
-        Text(words.cell(problem), style="red") for one in found.subdirs for problem in one.problems
+        Text(formatting.cell(problem), style="red")
+        for one in found.subdirs
+        for problem in one.problems
     ]
     if found.queues:
         rows = [_queue_row(kind, found.queues) for kind in KINDS]
@@ -73,30 +75,30 @@ def _queue_row(kind: str, queues: Mapping[str, Depth]) -> list[object]:
     alive, dead = queues[f"{kind}Queue"], queues[f"{kind}Dlq"].messages
     return [
         f"{kind}Queue",
-        words.number(alive.waiting),
-        words.number(alive.delayed),
-        words.number(alive.handled),
-        Text(words.number(dead), style="red" if dead else ""),
+        formatting.number(alive.waiting),
+        formatting.number(alive.delayed),
+        formatting.number(alive.handled),
+        Text(formatting.number(dead), style="red" if dead else ""),
     ]
 
 
 def _row(one: SubdirStatus, *, now: int) -> list[object]:
     return [
         one.subdir,
-        words.number(one.generation),
-        words.moment(one.committed_at),
-        words.number(one.packages),
-        words.size(one.index_bytes),
-        words.number(one.rejects),
-        words.number(one.staged),
-        words.age(one.oldest_invisible_at, now=now),
+        formatting.number(one.generation),
+        formatting.moment(one.committed_at),
+        formatting.number(one.packages),
+        formatting.size(one.index_bytes),
+        formatting.number(one.rejects),
+        formatting.number(one.staged),
+        formatting.age(one.oldest_invisible_at, now=now),
         _state(one),
     ]
 
 
 def _state(one: SubdirStatus) -> Text:
     if one.foreign_owner is not None:
-        return Text(words.cell(f"published by {one.foreign_owner}"), style="red")
+        return Text(formatting.cell(f"published by {one.foreign_owner}"), style="red")
     if one.behind:
         return Text(f"behind: {', '.join(one.behind)}", style="red")
     if one.staged:

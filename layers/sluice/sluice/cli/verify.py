@@ -10,18 +10,18 @@ import msgspec
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sluice.cli import index, words
-from sluice.cli.bars import bars
+from sluice.admin.session.channel import Channel
+from sluice.admin.standalone import index as indexing
+from sluice.admin.standalone.reader_choice import best_readers
+from sluice.admin.standalone.report import IndexReport
+from sluice.admin.verify import verify as operate
+from sluice.admin.verify.repair import repair as mend
+from sluice.admin.verify.verify import VerifyReport
+from sluice.cli import formatting, index
 from sluice.cli.exits import Exit
 from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.cli.output import table
-from sluice.operate import index as indexing
-from sluice.operate import verify as operate
-from sluice.operate.channel import Channel
-from sluice.operate.indexed import IndexReport
-from sluice.operate.readers import best_readers
-from sluice.operate.repair import repair as mend
-from sluice.operate.verify import VerifyReport
+from sluice.cli.progress_bars import bars
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,9 +85,9 @@ def _parts(report: VerifyReport) -> Iterator[RenderableType]:
         *_NUMBERS,
         rows=(
             (
-                words.cell(one.subdir),
+                formatting.cell(one.subdir),
                 str(one.generation),
-                *map(words.number, (one.names, one.packages, one.hashed)),
+                *map(formatting.number, (one.names, one.packages, one.hashed)),
             )
             for one in report.subdirs
         ),
@@ -95,11 +95,12 @@ def _parts(report: VerifyReport) -> Iterator[RenderableType]:
     )
     for one in report.findings:
         yield Text.assemble(
-            (one.kind.value, "red"), f"  {words.cell(one.object)}\n  {words.cell(one.reason)}"
+            (one.kind.value, "red"),
+            f"  {formatting.cell(one.object)}\n  {formatting.cell(one.reason)}",
         )
         yield Text(f"  → {one.kind.repair}", style="green")
     for text in report.unchecked:
-        yield Text(f"not checked: {words.cell(text)}", style="yellow")
+        yield Text(f"not checked: {formatting.cell(text)}", style="yellow")
     if report.healthy:
         yield Text("Nothing differs.", style="green")
 

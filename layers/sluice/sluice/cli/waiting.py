@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from sluice.admin.changes.wait_published import wait_until_published
+from sluice.admin.session.channel import Channel
 from sluice.cli.output import Output
-from sluice.keys import Subdir
-from sluice.operate.channel import Channel
-from sluice.operate.settle import wait_until_published
+from sluice.layout import Subdir
 
 
 def wait(channel: Channel, subdir: Subdir, generation: int | None, output: Output) -> None:

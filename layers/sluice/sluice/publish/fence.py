@@ -20,7 +20,7 @@ from enum import Enum, auto
 
 from sluice.errors import ForeignOwner, TooLate, Unavailable
 from sluice.limits import SWAP_SECONDS_MAX, WRITE_ATTEMPTS_MAX
-from sluice.store import ETag, Headers, ObjectInfo, ObjectStore, nothing
+from sluice.storage.object_store import ETag, Headers, ObjectInfo, ObjectStore, nothing
 
 _GENERATION = "sluice-generation"
 _TREE = "sluice-tree"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sluice.catalog.tree import Tree
-from sluice.config import ChannelConfig
-from sluice.keys import (
+from sluice.channel_config import ChannelConfig
+from sluice.layout import (
     CURRENT_REPODATA,
     CURRENT_REPODATA_ZST,
     FROM_PACKAGES,

@@ -11,13 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from sluice import headers
 from sluice.catalog.codec import digest
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import Started
-from sluice.cycles import without_cycle_collection
 from sluice.errors import Archived
-from sluice.keys import (
+from sluice.gc_pause import without_cycle_collection
+from sluice.layout import (
     CURRENT_REPODATA,
     CURRENT_REPODATA_ZST,
     FROM_PACKAGES,
@@ -31,16 +30,17 @@ from sluice.keys import (
     SHARD_INDEX,
 )
 from sluice.limits import RENDERED_AHEAD_BYTES_MAX
-from sluice.publish import instructions, rejects, repodata, run_exports, shard_index
-from sluice.publish.contents import Source
-from sluice.publish.current import current
+from sluice.publish import patch_instructions, rejects_document, repodata, run_exports, shard_index
+from sluice.publish.channel_info import V3Summary, info_of
+from sluice.publish.compressed_variants import Forms
+from sluice.publish.current_repodata import current
 from sluice.publish.fence import Page, Standing, replace
-from sluice.publish.files import Files
-from sluice.publish.forms import Forms
-from sluice.publish.info import V3Summary, info_of
+from sluice.publish.index_files import Files
 from sluice.publish.outputs import ALL, outputs
-from sluice.publish.previous import Previous
-from sluice.store import ObjectStore
+from sluice.publish.previous_file import Previous
+from sluice.publish.splice import Source
+from sluice.storage import object_headers
+from sluice.storage.object_store import ObjectStore
 
 REPODATA_FORMS = (REPODATA_ZST, REPODATA, REPODATA_BZ2)
 """In the order in which they are written."""
@@ -125,10 +125,10 @@ class Publication:
         """Write the reject document, if the rejects changed since it was written."""
         key = self._subdir.rejects
         found = self._state.head(key)
-        if not rejects.behind(found, self._tree, owner=self._stamp.owner):
+        if not rejects_document.behind(found, self._tree, owner=self._stamp.owner):
             return
-        nodes = [node for node in self._tree.names.values() if rejects.tells_of(node)]
-        body = rejects.render(
+        nodes = [node for node in self._tree.names.values() if rejects_document.tells_of(node)]
+        body = rejects_document.render(
             self._catalog.entries(nodes),
             self._tree.inputs.problems if self._tree.inputs else [],
             config=self._rules.config,
@@ -136,7 +136,7 @@ class Publication:
             stamp=self._stamp,
         )
         # Nobody else writes here: another owner is what this state was called before.
-        page = Page(key, body, headers.PRIVATE_JSON)
+        page = Page(key, body, object_headers.PRIVATE_JSON)
         self._files.count(replace(self._state, page, self._stamp, found=found, adopt=True))
 
     def _publish_shard_index(self) -> None:
@@ -153,7 +153,7 @@ class Publication:
         with suppress(Archived):  # then no reader can get it either
             if stored := self._files.store.get(self._subdir.public(SHARD_INDEX)):
                 key = self._subdir.taken_over(digest(stored.body))
-                self._state.put(key, stored.body, headers.PRIVATE_ZSTD)
+                self._state.put(key, stored.body, object_headers.PRIVATE_ZSTD)
 
     def _render_early(self, coming: Started[Previous | None]) -> Forms | None:
         previous = coming()
@@ -216,7 +216,7 @@ class Publication:
     def _publish_instructions(self) -> None:
         found = self._files.head(PATCH_INSTRUCTIONS)
         if self._files.standing(PATCH_INSTRUCTIONS, found).behind:
-            body = instructions.render(
+            body = patch_instructions.render(
                 self._rules.instructions, stamp=self._files.stamp_of(PATCH_INSTRUCTIONS)
             )
             self._files.replace(PATCH_INSTRUCTIONS, body, found)

@@ -8,21 +8,21 @@ from functools import partial
 from sluice.catalog.commit import Head, read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
+from sluice.channel_config import ChannelConfig
 from sluice.concurrency import Gather, in_order
-from sluice.config import ChannelConfig
-from sluice.keys import (
+from sluice.layout import (
     CURRENT_REPODATA_ZST,
     FROM_PACKAGES_ZST,
     RUN_EXPORTS_ZST,
     SHARD_INDEX,
     Subdir,
 )
-from sluice.publish.ahead import Ahead
 from sluice.publish.fence import Stamp
-from sluice.publish.files import Files
+from sluice.publish.index_files import Files
 from sluice.publish.outputs import ALL, outputs
+from sluice.publish.prefetch import Ahead
 from sluice.publish.publication import NOTHING, REPODATA_FORMS, Publication, Published
-from sluice.store import ObjectStore
+from sluice.storage.object_store import ObjectStore
 
 _COMPRESSED_OF_PAIRS = (CURRENT_REPODATA_ZST, FROM_PACKAGES_ZST, RUN_EXPORTS_ZST)
 

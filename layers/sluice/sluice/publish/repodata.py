@@ -12,13 +12,12 @@ from typing import Any
 
 import msgspec
 
-from sluice.catalog.leaf import Entries, Kept
-from sluice.errors import Corrupt
-from sluice.keys import archive_of, by_archive
-from sluice.parsing import UNDECODABLE
+from sluice.catalog.client_view import View
+from sluice.catalog.entry import Entries, Kept
+from sluice.conda.names import archive_of, by_archive
+from sluice.errors import DECODE_ERRORS, Corrupt
+from sluice.publish.channel_info import V3Summary
 from sluice.publish.fence import Stamp
-from sluice.publish.info import V3Summary
-from sluice.view import View
 
 Records = dict[str, msgspec.Raw]
 """Raw JSON of each record, by filename, both archive formats together."""
@@ -118,7 +117,7 @@ def read(body: bytes) -> Contents:
     """Read an index that ``render`` made, without decoding its records."""
     try:
         repodata = msgspec.json.decode(body, type=_Files)
-    except UNDECODABLE as error:
+    except DECODE_ERRORS as error:
         raise Corrupt(f"not a repodata.json of ours: {error}") from error
     records = repodata.packages
     records.update(repodata.packages_conda)

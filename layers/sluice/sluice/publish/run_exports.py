@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from sluice.catalog.leaf import Entries
-from sluice.errors import Corrupt
-from sluice.keys import by_archive
-from sluice.parsing import UNDECODABLE
+from sluice.catalog.client_view import View
+from sluice.catalog.entry import Entries
+from sluice.conda.names import by_archive
+from sluice.errors import DECODE_ERRORS, Corrupt
 from sluice.publish.fence import Stamp
-from sluice.view import View
 
 _VERSION = 1
 """Of the file, as conda-index numbers it."""
@@ -69,6 +68,6 @@ def read(body: bytes) -> Contents:
     """Read what ``render`` made."""
     try:
         files = msgspec.json.decode(body, type=_Files)
-    except UNDECODABLE as error:
+    except DECODE_ERRORS as error:
         raise Corrupt(f"not a run_exports.json of ours: {error}") from error
     return Contents({**files.packages, **files.packages_conda})

@@ -11,7 +11,7 @@ import msgspec
 from sluice import zstd
 from sluice.catalog.codec import pack_plain
 from sluice.catalog.tree import Tree
-from sluice.keys import SHARDS_FOLDER
+from sluice.layout import SHARDS_FOLDER
 from sluice.publish.fence import Stamp
 
 

@@ -10,20 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from sluice import extract
-from sluice.catalog.leaf import (
-    NOT_EXTRACTED,
-    Entries,
-    Entry,
-    Kept,
-    Pin,
-    Reject,
-    listing_digest,
-)
+from sluice.catalog.entry import NOT_EXTRACTED, Entries, Entry, Kept, Pin, Reject, listing_digest
 from sluice.catalog.tree import Tree
-from sluice.identity import Identity
+from sluice.extract import extract
 from sluice.limits import PROVISIONAL_REJECT_HOURS
 from sluice.reconcile.listing import Listing
+from sluice.storage.object_id import Identity
 
 _HOUR_MS = 3_600_000
 

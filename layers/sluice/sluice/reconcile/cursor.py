@@ -6,7 +6,7 @@ from enum import Enum
 
 import msgspec
 
-from sluice.keys import Subdir
+from sluice.layout import Subdir
 
 
 class Phase(Enum):

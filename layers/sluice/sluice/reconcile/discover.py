@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from sluice.identity import Identity
-from sluice.keys import (
-    PACKAGE_SUFFIXES,
+from sluice.conda.names import PACKAGE_SUFFIXES, is_subdir
+from sluice.layout import (
     Subdir,
     behind,
-    is_subdir,
     parse_folder,
     parse_shard_key,
     parse_state_key,
@@ -24,7 +22,8 @@ from sluice.keys import (
 from sluice.limits import KEYS_PER_TICK
 from sluice.reconcile.cursor import Cursor, Phase, Unfinished
 from sluice.reconcile.listing import INDEX_FILES, Listing
-from sluice.store import ObjectInfo, ObjectStore
+from sluice.storage.object_id import Identity
+from sluice.storage.object_store import ObjectInfo, ObjectStore
 
 
 @dataclass(frozen=True, slots=True)

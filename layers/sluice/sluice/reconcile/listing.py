@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sluice.catalog.leaf import Listed
-from sluice.identity import Identity
-from sluice.keys import PACKAGE_SUFFIXES, Subdir, package_name
+from sluice.catalog.entry import Listed
+from sluice.conda.names import PACKAGE_SUFFIXES, package_name
+from sluice.layout import Subdir
 from sluice.publish.outputs import ALL
-from sluice.store import ObjectInfo, ObjectStore
+from sluice.storage.object_id import Identity
+from sluice.storage.object_store import ObjectInfo, ObjectStore
 
 INDEX_FILES = frozenset(ALL)
 """What sluice may have published beside the packages."""

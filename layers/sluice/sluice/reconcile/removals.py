@@ -17,25 +17,28 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
-from sluice import brake, extract, headers, staging
-from sluice.absence import look_at, settle_listing
-from sluice.brake import BrakeState, Decision, Missing
+from sluice.catalog import brake
+from sluice.catalog.brake import BrakeState, Decision, Missing
 from sluice.catalog.codec import FORMAT, unpack_json
-from sluice.catalog.leaf import Record
+from sluice.catalog.entry import Record
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import chunks
+from sluice.conda.names import package_name
 from sluice.errors import BrokenListing, Unavailable
-from sluice.identity import Identity
-from sluice.keys import Subdir, package_name, reconciliation_part
+from sluice.extract import extract, staging
+from sluice.extract.staging import Removed
+from sluice.layout import Subdir, reconciliation_part
 from sluice.limits import NAMES_AT_ONCE, WRITE_ATTEMPTS_MAX
 from sluice.reconcile.compare import Difference, Kind
+from sluice.reconcile.context import Reconciler, Request
 from sluice.reconcile.cursor import Unfinished
 from sluice.reconcile.listing import Listing, list_subdir
-from sluice.reconcile.marks import StoredMarks, begin_waiting, end_waiting, read_marks
+from sluice.reconcile.publication_log import StoredMarks, begin_waiting, end_waiting, read_marks
 from sluice.reconcile.report import SubdirReport
-from sluice.reconcile.world import Reconciler, Request
-from sluice.staging import Removed
+from sluice.storage import object_headers
+from sluice.storage.missing_objects import look_at, settle_listing
+from sluice.storage.object_id import Identity
 
 Files = Collection[str]
 
@@ -109,7 +112,7 @@ class Removals:
         if self._gone:  # empty where an earlier step has decided
             part = _Part(gone=self._gone, carry_out=self._carry_out)
             body = msgspec.json.encode(part)
-            self._world.state.put(self._key, body, headers.PRIVATE_JSON)
+            self._world.state.put(self._key, body, object_headers.PRIVATE_JSON)
 
     def add(self, gone: Sequence[Difference]) -> None:
         """Take in files that are missing."""
@@ -229,7 +232,7 @@ class Removals:
                 return decision, marks
             expected = stored.info.etag if stored else None
             if world.state.put_if(
-                key, brake.encode(after), headers.PRIVATE_JSON, expected=expected
+                key, brake.encode(after), object_headers.PRIVATE_JSON, expected=expected
             ):
                 return decision, marks
         raise Unavailable(f"{key} was written by others {WRITE_ATTEMPTS_MAX} times")

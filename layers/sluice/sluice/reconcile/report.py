@@ -9,11 +9,11 @@ from collections.abc import Iterable
 
 import msgspec
 
-from sluice.brake import Waiting
+from sluice.catalog.brake import Waiting
 from sluice.catalog.codec import unpack_json
 from sluice.limits import EXAMPLES_TOLD_MAX, FILENAME_CHARS_MAX, SUBDIRS_TOLD_MAX
+from sluice.reconcile.context import Request
 from sluice.reconcile.cursor import Cursor
-from sluice.reconcile.world import Request
 
 FORMAT = 1
 

@@ -13,20 +13,21 @@ from hashlib import sha256
 
 import msgspec
 
-from sluice import headers, keys
-from sluice.brake import check_digest
-from sluice.errors import TooNew, UnknownEvent
-from sluice.fifo import message_body
-from sluice.keys import Subdir, is_subdir
+from sluice import layout
+from sluice.catalog.brake import check_digest
+from sluice.conda.names import is_subdir
+from sluice.errors import DECODE_ERRORS, TooNew, UnknownEvent
+from sluice.layout import Subdir
 from sluice.limits import RECONCILE_TIME_RESERVE_MS
-from sluice.parsing import UNDECODABLE
 from sluice.reconcile import report as reports
+from sluice.reconcile.context import Reconciler, Request
 from sluice.reconcile.cursor import Cursor, Unfinished
 from sluice.reconcile.discover import Discovery
 from sluice.reconcile.listing import Listing
 from sluice.reconcile.report import Report, StepReport
 from sluice.reconcile.subdir import reconcile
-from sluice.reconcile.world import Reconciler, Request
+from sluice.storage import object_headers
+from sluice.storage.queue import message_body
 
 __all__ = ["Reconciler", "Report", "Request", "parse_request", "proceed", "start"]
 
@@ -98,7 +99,7 @@ def proceed(world: Reconciler, body: str, *, time_left_ms: Callable[[], int]) ->
     Raises ``UnknownEvent`` and ``TooNew`` for a message that is none, and what ``start`` raises.
     """
     message = _parse(body)
-    key = keys.reconciliation(message.run)
+    key = layout.reconciliation(message.run)
     stored = world.state.get(key)
     report = (
         reports.decode(stored.body, what=key)
@@ -116,7 +117,7 @@ def _do(
         step = _work(world, message, time_left_ms)
         report.take(message.step, step, at=world.clock())
         world.state.put(
-            keys.reconciliation(report.run), reports.encode(report), headers.PRIVATE_JSON
+            layout.reconciliation(report.run), reports.encode(report), object_headers.PRIVATE_JSON
         )
     if step.next is not None and str(message.step + 1) not in report.steps:
         _send(world, msgspec.structs.replace(message, step=message.step + 1, cursor=step.next))
@@ -193,7 +194,7 @@ def _send(world: Reconciler, message: _Message) -> None:
 def _parse(body: str) -> _Message:
     try:
         message = msgspec.json.decode(body, type=_Message)
-    except UNDECODABLE as error:
+    except DECODE_ERRORS as error:
         raise UnknownEvent(f"not a step of reconcile: {error}") from error
     if message.format > FORMAT:
         raise TooNew(f"a step of reconcile of format {message.format}, this sluice knows {FORMAT}")

@@ -11,29 +11,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from sluice import debounce, events
-from sluice.bucket_check import BucketCheck
 from sluice.catalog.commit import HeadVersion, read_head, unless_overtaken
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import chunks
+from sluice.conda.names import NOARCH
 from sluice.errors import ForeignOwner, SluiceError, Unavailable, WrongState
-from sluice.events import ObjectEvent
-from sluice.keys import NOARCH, REPODATA, Subdir
+from sluice.layout import REPODATA, Subdir
 from sluice.limits import MESSAGES_PER_BATCH_MAX, NAMES_AT_ONCE, RECONCILE_TIME_RESERVE_MS
-from sluice.reconcile.collect import Collector, Known, collect
+from sluice.messages import merge_request, s3_event
+from sluice.messages.s3_event import ObjectEvent
+from sluice.publish.bucket_check import BucketCheck
 from sluice.reconcile.compare import Criteria, Difference, Kind, compare, suspects
+from sluice.reconcile.context import Reconciler, Request
 from sluice.reconcile.cursor import Unfinished
-from sluice.reconcile.index_files import Files, FilesCheck
-from sluice.reconcile.inputs import InputsCheck, settings_of
+from sluice.reconcile.garbage import Collector, Known, collect
+from sluice.reconcile.head_cache import Looks
+from sluice.reconcile.index_file_check import Files, FilesCheck
+from sluice.reconcile.input_drift import InputsCheck, settings_of
 from sluice.reconcile.listing import Listing, list_subdir
-from sluice.reconcile.looks import Looks
-from sluice.reconcile.marks import StoredMarks, read_marks
-from sluice.reconcile.memory import Memory
+from sluice.reconcile.publication_log import StoredMarks, read_marks
+from sluice.reconcile.reconcile_cache import Memory
 from sluice.reconcile.removals import Removals
 from sluice.reconcile.report import SubdirReport
-from sluice.reconcile.world import Reconciler, Request
-from sluice.store import nothing
+from sluice.storage.object_store import nothing
 
 _FIRST_NAME = ""
 """Of the files that have no name that can be told; in order it comes before all others."""
@@ -297,7 +298,7 @@ class _Work:
 
     def _look(self, difference: Difference) -> str:
         key = self._subdir.public(difference.filename)
-        return events.look(ObjectEvent(self._world.bucket, key, difference.size))
+        return s3_event.look(ObjectEvent(self._world.bucket, key, difference.size))
 
     def _look_for_noarch(self, looks: Looks) -> None:
         """Have the channel get a ``noarch/repodata.json``, without which it is none (CEP 26)."""
@@ -318,7 +319,7 @@ class _Work:
     def _ask_for_merge(self, subdir: Subdir, *, create: bool = False, adopt: bool = False) -> None:
         self._report.counts.merges += 1
         if not self._request.dry_run:
-            debounce.windowed(
+            merge_request.windowed(
                 subdir,
                 now_ms=self._world.clock(),
                 debounce_seconds=self._world.debounce_seconds,

@@ -1,0 +1,1 @@
+"""What changes a channel on request: pins, removals, rollbacks, snapshots, rebinding."""

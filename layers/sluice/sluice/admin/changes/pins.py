@@ -1,0 +1,198 @@
+"""Keeping files out of the index on purpose, and letting them in again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+import msgspec
+
+from sluice.admin.changes.commit_edit import Amended, Decision, Present, amend, read_present
+from sluice.admin.session.channel import Channel
+from sluice.admin.session.subdirs import find_subdirs
+from sluice.admin.standalone.in_process_queues import HeldRequests
+from sluice.catalog.commit import Amendment
+from sluice.catalog.entry import NEVER_OUTDATED, Entry, Pin, Record, known_sha256
+from sluice.conda.names import package_name
+from sluice.errors import NotFound
+from sluice.extract.extract import Extractor, extract
+from sluice.extract.staging import AboutFile, Indexed, Rejected, Removed
+from sluice.layout import PackageKey, Subdir
+from sluice.merge.apply_staging import Edits
+from sluice.merge.object_lookup import Observation
+from sluice.messages.merge_request import DEBOUNCE_SECONDS_MIN
+from sluice.storage.object_id import Identity
+
+_NEVER_THE_LAST = 2
+"""Of tries to read a package: who asks for it here sees when that fails."""
+
+
+class PinnedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that is kept out of the index."""
+
+    subdir: str
+    file: str
+    since: int
+    """ms since the epoch."""
+    reason: str
+
+
+class Unpinned(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the pins of one subdir."""
+
+    subdir: str
+    generation: int | None
+    """The new one; ``None`` where a merge was faster, and the pins are gone."""
+    indexed: list[str]
+    """Files that are in the index with the next merge."""
+    rejected: list[str]
+    """Files that cannot be indexed as they are: ``sluice rejects`` tells why."""
+    gone: list[str]
+    """Files that are not in the bucket any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Files that were pinned out."""
+
+    amended: Amended | None
+    """``None`` where nothing had to be done."""
+    identities: Mapping[str, Identity]
+    """The objects that are kept out, by filename."""
+
+
+def pins(channel: Channel) -> list[PinnedFile]:
+    """Every pin of a channel, by subdir and file.
+
+    One request per package name: nothing but its leaf tells whether it has any.
+    """
+    found: list[PinnedFile] = []
+    for subdir in find_subdirs(channel):
+        with suppress(NotFound):  # only staged as yet
+            found += [
+                PinnedFile(subdir=subdir.name, file=filename, since=pin.at, reason=pin.reason)
+                for filename, pin in read_present(channel, subdir, _pins_of)
+            ]
+    return found
+
+
+def pin(channel: Channel, subdir: Subdir, files: Collection[str], *, reason: str) -> Kept:
+    """Keep files of one subdir out of the index, as the objects that are there now.
+
+    Another object under the same name is indexed again.  Raises ``NotFound`` for a file that is
+    neither in the bucket nor in the catalog, before anything is done, ``Unavailable`` and
+    ``Corrupt``.
+
+    >>> linux = channel.subdir("linux-64")
+    >>> kept = pin(channel, linux, ["beta-1.0-py312_0.conda"], reason="Crashes at start.")
+    >>> kept.amended.generation, kept.amended.difference.removed
+    (3, ['beta-1.0-py312_0.conda'])
+    >>> [(one.file, one.reason) for one in pins(channel)]
+    [('beta-1.0-py312_0.conda', 'Crashes at start.')]
+    """
+    there: dict[str, Identity] = {}
+
+    def decide(present: Present) -> Decision:
+        there.clear()
+        observation = Observation(channel.public, subdir, channel.gather)
+        there.update({file: found for file, found in observation.of(files).items() if found})
+        edits: dict[str, dict[str, Entry | None]] = {}
+        for name, of_name in _by_name(files).items():
+            known = dict(present.entries(name))[name]
+            missing = [file for file in of_name if file not in there and file not in known]
+            if missing:
+                raise NotFound(f"there is no {subdir.public(missing[0])} in {channel.bucket}")
+            for file in of_name:
+                old, found = known.get(file), there.get(file)
+                if found is None:
+                    if isinstance(old, Record):  # its removal is on the way
+                        edits.setdefault(name, {})[file] = None
+                elif not (isinstance(old, Pin) and old.identity == found):
+                    edits.setdefault(name, {})[file] = Pin(
+                        identity=found,
+                        extractor=NEVER_OUTDATED,
+                        at=channel.clock(),
+                        reason=reason,
+                        sha256=known_sha256(old, found),
+                    )
+        pinned = sorted(
+            file for of_name in edits.values() for file, kept in of_name.items() if kept
+        )
+        return Decision(edits, Amendment(reason=reason, pinned=sorted(pinned)))
+
+    amended = amend(channel, subdir, decide)
+    return Kept(amended, dict(there))
+
+
+def unpin(
+    channel: Channel, subdir: Subdir, files: Collection[str], *, reason: str = ""
+) -> Unpinned:
+    """Let files of one subdir into the index again, as what they are now.
+
+    Each is read again here, as extract does, and staged before the pin goes, so that whoever is
+    killed in between leaves the pin and nothing else.  It is in the index with the next merge.
+    Raises ``NotFound`` for a file that is not pinned, before anything is done, ``Unavailable`` and
+    ``Corrupt``.
+    """
+    read_present(channel, subdir, partial(_insist_on_pins, subdir, files))
+    extractor = Extractor(
+        channel=channel.public,
+        state=channel.state,
+        queue=HeldRequests(),  # amend asks for the merge
+        clock=channel.clock,
+        unique=channel.unique,
+        debounce_seconds=DEBOUNCE_SECONDS_MIN,
+        trust_uploader_digests=False,  # a stack may have been told so
+        receives_max=_NEVER_THE_LAST,
+    )
+
+    found: dict[str, AboutFile] = {}
+
+    def decide(present: Present) -> Decision:
+        edits: dict[str, Edits] = {}
+        for name, of_name in _by_name(files).items():
+            known = dict(present.entries(name))[name]
+            pinned = [file for file in of_name if isinstance(known.get(file), Pin)]
+            if pinned:
+                edits[name] = dict.fromkeys(pinned)
+        unpinned = sorted(file for of_name in edits.values() for file in of_name)
+        # Each time anew: who won the head may have consumed what was staged before.
+        keys = [PackageKey(subdir, file) for file in unpinned]
+        found.update(zip(unpinned, channel.gather(partial(extract, extractor), keys), strict=True))
+        return Decision(edits, Amendment(reason=reason, unpinned=unpinned))
+
+    amended = amend(channel, subdir, decide)
+    return Unpinned(
+        subdir=subdir.name,
+        generation=amended.generation if amended else None,
+        indexed=[file for file, record in found.items() if isinstance(record, Indexed)],
+        rejected=[file for file, record in found.items() if isinstance(record, Rejected)],
+        gone=[file for file, record in found.items() if isinstance(record, Removed)],
+    )
+
+
+def _insist_on_pins(subdir: Subdir, files: Iterable[str], present: Present) -> None:
+    for name, of_name in _by_name(files).items():
+        known = dict(present.entries(name))[name]
+        for file in of_name:
+            if not isinstance(known.get(file), Pin):
+                raise NotFound(f"{subdir.public(file)} is not pinned")
+
+
+def _pins_of(present: Present) -> list[tuple[str, Pin]]:
+    """The pins of one subdir by filename, in order."""
+    return sorted(
+        (filename, entry)
+        for _, entries in present.entries(*present.tree.names)
+        for filename, entry in entries.items()
+        if isinstance(entry, Pin)
+    )
+
+
+def _by_name(files: Iterable[str]) -> dict[str, list[str]]:
+    by_name: dict[str, list[str]] = {}
+    for file in sorted(set(files)):
+        by_name.setdefault(package_name(file), []).append(file)
+    return by_name

@@ -1,0 +1,350 @@
+"""Moving the catalog of one subdir to another bucket: one comparison, one commit.
+
+- Pins are anchored to the objects that are there now, or each file that is kept out on purpose
+  would come back as if it had been uploaded again.
+- What sluice has published there and the catalog does not know is taken over, with its dates: the
+  catalog may have been restored from a backup (design, section 8: never publish less).
+- Shards that the bucket does not have are written.
+- The generation is above everything that is published there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import TypeVar
+
+import msgspec
+
+from sluice.admin.changes.commit_edit import stage_for_merge
+from sluice.admin.changes.recoverable_indexes import UnknownIndexes
+from sluice.admin.session.channel import Channel
+from sluice.catalog.binding import BindingVersion, read_binding
+from sluice.catalog.commit import (
+    Amendment,
+    HeadVersion,
+    head_not_won,
+    read_head,
+    read_newest,
+    swap_head,
+    unless_overtaken,
+)
+from sluice.catalog.entry import Entries, Entry, Pin, Record, listing_digest
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Tree
+from sluice.concurrency import chunks
+from sluice.errors import Archived, Changed, Corrupt, TooNew, Unavailable
+from sluice.layout import Subdir
+from sluice.limits import MERGE_ATTEMPTS_MAX, NAMES_AT_ONCE, REBIND_EXAMPLES_MAX
+from sluice.merge.apply_staging import Edits
+from sluice.merge.generation_writer import GenerationWriter
+from sluice.publish.fence import Stamp
+from sluice.reconcile.listing import Listing, list_subdir
+from sluice.storage.object_id import Identity
+from sluice.takeover.existing_index import Base, read_base, unpatch
+
+T = TypeVar("T")
+
+
+class SubdirRebound(msgspec.Struct, frozen=True, kw_only=True):
+    """How one subdir of the catalog compares with the bucket."""
+
+    subdir: str
+    generation: int | None
+    """The new one; ``None`` where nothing was committed."""
+    packages: int
+    """Records in the catalog."""
+    there: int
+    """Of those, how many are in the bucket with the same size."""
+    missing: list[str]
+    """Some files that are not in the bucket."""
+    missing_count: int
+    changed: list[str]
+    """Some files that have another size there."""
+    changed_count: int
+    taken_over: int
+    """Records of the index that is there which the catalog does not have."""
+    pins: int
+    """Files that stay kept out."""
+    lost_pins: list[str]
+    """Files that were kept out and hold something else now: they will be indexed."""
+    missing_pins: list[str]
+    """Files that were kept out and are not in the bucket."""
+
+
+@dataclass(slots=True)
+class _Comparison:
+    """One subdir of the catalog, held against the bucket."""
+
+    base: Base
+    """What the index that is there knows and the catalog does not."""
+    missing: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    edits: dict[str, Edits] = field(default_factory=dict)
+    """By package name: the pins that are anchored to another object."""
+    pins: int = 0
+    lost_pins: list[str] = field(default_factory=list)
+    missing_pins: list[str] = field(default_factory=list)
+
+
+class SubdirRebinder:
+    """Compares and moves one subdir."""
+
+    def __init__(self, channel: Channel, subdir: Subdir, brake_days: int) -> None:
+        self._channel = channel
+        self._subdir = subdir
+        self._brake_days = brake_days
+        self.damaged: dict[str, Corrupt] = {}
+        """By package name, whose leaf cannot be read: it stays as it is."""
+
+    def compare(self) -> SubdirRebound | None:
+        """Compare, and change nothing; ``None`` where there is nothing to compare.
+
+        Raises ``Corrupt`` where head or tree cannot be read, what ``read_base`` raises, and
+        ``Unavailable``.
+        """
+
+        def read(version: HeadVersion) -> SubdirRebound | None:
+            if version.head.tree is None:
+                return None
+            catalog, tree = self._open(version)
+            listing = list_subdir(self._channel.public, self._subdir)
+            return self._report(tree, self._compare(tree, catalog, listing), None)
+
+        return read_newest(self._channel.state, self._subdir, read)
+
+    def move(self, moving: BindingVersion) -> SubdirRebound | None:
+        """Commit the subdir as one of this bucket, under a binding that is being moved.
+
+        ``None`` where nothing is known of it yet: then just the head moves.  Raises what
+        ``compare`` raises, ``Unavailable`` also where another rebind has begun.
+        """
+        channel, subdir = self._channel, self._subdir
+        for _ in range(MERGE_ATTEMPTS_MAX):
+            version = read_head(channel.state, subdir)
+            # After the head was read, as everywhere: another rebind marks the binding first.
+            if read_binding(channel.state, channel.name).etag != moving.etag:
+                raise Unavailable(
+                    f"another rebind of the channel {channel.name!r} is under way; try again"
+                )
+            if version.head.tree is None:
+                if self._move_empty(version):
+                    return None
+                continue
+            with unless_overtaken(channel.state, subdir, version):
+                done = self._commit(version)
+                if done:
+                    return done
+        raise Unavailable(f"{head_not_won(subdir)}; try again")
+
+    def _open(self, version: HeadVersion) -> tuple[CatalogReader, Tree]:
+        self.damaged = {}
+        catalog = CatalogReader(self._channel.state, self._subdir, self._channel.gather)
+        return catalog, catalog.tree(version.head.tree)
+
+    def _move_empty(self, version: HeadVersion) -> bool:
+        """Move a head without a tree, so that a first commit that has seen it loses."""
+        head = msgspec.structs.replace(
+            version.head, epoch=version.head.epoch + 1, writer=self._channel.unique()
+        )
+        swapped = swap_head(
+            self._channel.state, self._subdir, head, expected=version.etag, not_after_ms=None
+        )
+        return swapped is not None
+
+    def _commit(self, version: HeadVersion) -> SubdirRebound | None:
+        """Commit the next generation; ``None``: begin again."""
+        channel, subdir = self._channel, self._subdir
+        catalog, tree = self._open(version)
+        # Marks are deleted: they record when readers of the old bucket last needed a generation.
+        channel.state.delete([subdir.marks])
+        listing = list_subdir(channel.public, subdir)
+        compared = self._compare(tree, catalog, listing)
+        rules = catalog.rules(tree)
+        base = compared.base
+        if rules.instructions is not None:
+            base = unpatch(base, channel.public, subdir)
+        writer = GenerationWriter(channel.public, channel.state, subdir, catalog, channel.gather)
+        draft = writer.draft(
+            tree,
+            base,
+            {},
+            at=max(channel.clock(), tree.at + 1),
+            rules=rules,
+            anew=self._without_shard(tree),
+            edits=compared.edits,
+        )
+        draft.wait()
+        stage_for_merge(channel, subdir)
+        head = writer.commit(
+            tree,
+            version.head,
+            draft,
+            replace(base, generation=max(base.generation, self._published_generation(listing))),
+            public=tree.public or bool(base.names),
+            writer=channel.unique(),
+            amendment=Amendment(reason=f"The catalog belongs to the bucket {channel.bucket} now."),
+        )
+        swapped = swap_head(
+            channel.state, subdir, head, expected=version.etag, not_after_ms=draft.not_after_ms
+        )
+        return self._report(tree, compared, head.generation) if swapped else None
+
+    def _published_generation(self, listing: Listing) -> int:
+        """The highest generation that any index file there carries."""
+        keys = [self._subdir.public(file) for file in listing.index_files]
+        infos = self._channel.gather(self._channel.public.head, keys)
+        stamps = (Stamp.parse(info.metadata) for info in infos if info)
+        return max((stamp.generation for stamp in stamps if stamp), default=0)
+
+    def _without_shard(self, tree: Tree) -> frozenset[str]:
+        """The names whose shards are not in the bucket."""
+        folder = self._subdir.shards
+        listed = self._channel.public.list(folder.prefix)
+        there = {folder.digest(info.key) for info in listed}
+        return frozenset(
+            name
+            for name, node in tree.names.items()
+            if node.shard and node.shard.hex() not in there and name not in self.damaged
+        )
+
+    # --- the comparison ---------------------------------------------------------------------
+
+    def _compare(self, tree: Tree, catalog: CatalogReader, listing: Listing) -> _Comparison:
+        channel, subdir = self._channel, self._subdir
+        indexes = UnknownIndexes(channel.public, channel.state, subdir)
+        base = read_base(indexes, subdir, channel.gather, self._brake_days)
+        # All files of the other names are known, and there.  The digest of a name with a pin never
+        # matches, see ``leaf.listed``.
+        differing = {
+            name
+            for name, node in tree.names.items()
+            if node.listing != listing_digest(listing.listed(name))
+        }
+        unknown = {name: files for name, files in base.names.items() if name not in tree.names}
+        found = _Comparison(base)
+        for name, entries in self._entries(tree, catalog, sorted(differing)):
+            there = listing.names.get(name, {})
+            for filename, entry in sorted(entries.items()):
+                if isinstance(entry, Record):
+                    _compare_record(filename, entry, there.get(filename), found)
+                elif isinstance(entry, Pin) and entry.identity:
+                    self._compare_pin(name, filename, entry, there.get(filename), found)
+            more = _unknown(base.names.get(name, {}), entries, there)
+            if more:
+                unknown[name] = more
+        info = base.info if not tree.public else {}
+        found.base = replace(base, names=unknown, info=info)
+        return found
+
+    def _entries(
+        self, tree: Tree, catalog: CatalogReader, names: Sequence[str]
+    ) -> Iterator[tuple[str, Entries]]:
+        """The entries of some names; those that cannot be read go to ``damaged``."""
+        for some in chunks(names, NAMES_AT_ONCE):
+            try:
+                yield from zip(
+                    some, catalog.entries([tree.names[name] for name in some]), strict=True
+                )
+            except TooNew:
+                raise
+            except Corrupt:
+                for name in some:
+                    try:
+                        (entries,) = catalog.entries([tree.names[name]])
+                    except TooNew:
+                        raise
+                    except Corrupt as error:
+                        self.damaged[name] = error
+                    else:
+                        yield name, entries
+
+    def _compare_pin(
+        self, name: str, filename: str, pin: Pin, there: Identity | None, found: _Comparison
+    ) -> None:
+        if there is None:
+            found.missing_pins.append(filename)
+            return
+        anchored = self._anchor(self._subdir.public(filename), pin, there)
+        if anchored is None:
+            found.lost_pins.append(filename)
+            return
+        found.pins += 1
+        if anchored != pin:
+            edits: dict[str, Entry | None] = {filename: anchored}
+            found.edits[name] = {**found.edits.get(name, {}), **edits}
+
+    def _anchor(self, key: str, pin: Pin, there: Identity) -> Pin | None:
+        """The pin on the object that is there now; ``None`` where that is known to be another.
+
+        A multipart copy has another ETag, and so has one under another key of KMS.  Then the
+        SHA-256 decides where the pin has one, and the size alone where it has none: a package that
+        somebody has kept out must not come back for want of a digest.
+        """
+        identity = pin.identity
+        if identity is None or identity.size != there.size:
+            return None
+        if identity.etag != there.etag and pin.sha256:
+            found = self._sha256(key, there)
+            if found is not None and found != pin.sha256:
+                return None
+        return msgspec.structs.replace(pin, identity=there)
+
+    def _sha256(self, key: str, there: Identity) -> str | None:
+        """The digest of exactly that object; ``None`` where it cannot be read."""
+        hashing = sha256()
+        try:
+            with self._channel.public.open(key) as found:
+                if found is None or Identity.of(found.info) != there:
+                    raise Unavailable(f"{key} changes while it is looked at; try again")
+                if found.info.sha256:
+                    return found.info.sha256
+                for chunk in found.chunks:
+                    hashing.update(chunk)
+        except Archived:
+            return None
+        except Changed as error:
+            raise Unavailable(f"{key} changes while it is looked at; try again") from error
+        return hashing.hexdigest()
+
+    def _report(self, tree: Tree, compared: _Comparison, generation: int | None) -> SubdirRebound:
+        absent = len(compared.missing) + len(compared.changed)
+        return SubdirRebound(
+            subdir=self._subdir.name,
+            generation=generation,
+            packages=tree.records,
+            there=tree.records - absent,
+            missing=compared.missing[:REBIND_EXAMPLES_MAX],
+            missing_count=len(compared.missing),
+            changed=compared.changed[:REBIND_EXAMPLES_MAX],
+            changed_count=len(compared.changed),
+            taken_over=compared.base.records,
+            pins=compared.pins,
+            lost_pins=compared.lost_pins,
+            missing_pins=compared.missing_pins,
+        )
+
+
+def _compare_record(
+    filename: str, entry: Record, there: Identity | None, found: _Comparison
+) -> None:
+    if there is None:
+        found.missing.append(filename)
+    elif entry.identity and there.size != entry.identity.size:
+        found.changed.append(filename)
+
+
+def _unknown(theirs: Mapping[str, T], ours: Entries, there: Mapping[str, Identity]) -> dict[str, T]:
+    """What an index says of files that we do not know, or know as another object."""
+    return {
+        filename: said
+        for filename, said in theirs.items()
+        if not _is_known(ours.get(filename), there.get(filename))
+    }
+
+
+def _is_known(entry: Entry | None, there: Identity | None) -> bool:
+    if entry is None:
+        return False
+    return entry.identity is None or there is None or entry.identity.size == there.size

@@ -1,0 +1,96 @@
+"""Having the stack's reconcile function compare a channel with its catalog, and following it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from sluice import layout
+from sluice.admin.session.aws import FAILURES
+from sluice.admin.session.channel import Channel
+from sluice.admin.session.stack import Stack
+from sluice.errors import DECODE_ERRORS, Misused, Unavailable
+from sluice.limits import RECONCILE_SILENCE_SECONDS_MAX
+from sluice.reconcile import report as reports
+from sluice.reconcile.report import Report
+
+
+def reconcile_channel(  # noqa: PLR0913 - each is a key of the request
+    channel: Channel,
+    subdir: str | None = None,
+    *,
+    dry_run: bool = False,
+    re_extract: bool = False,
+    adopt: bool = False,
+    confirm: str | None = None,
+    wait: Callable[[], None],
+    on_progress: Callable[[Report], None] = lambda _report: None,
+) -> Report:
+    """Start a run over a channel, or one subdir of it, and return its report when it has ended.
+
+    ``dry_run``: only say what would be done.  ``re_extract``: read every reject again.  ``adopt``:
+    take over what another stack publishes.  ``confirm``: the digest of removals that wait, to be
+    carried out now.  ``wait`` is called between looks at the report, and
+    ``on_progress`` with each report that says more than the one before.
+
+    What the run asks for, uploads that are read again and merges, goes on when it has ended.
+
+    Raises ``Misused`` for a channel without a stack, and for one that the stack does not look at;
+    ``Unavailable`` where the function fails, or a run does not go on.
+    """
+    if channel.stack is None:
+        raise Misused("a reconcile is run by a stack: name it (--stack, or SLUICE_STACK)")
+    request: dict[str, Any] = {"channel": channel.name}
+    if subdir is not None:
+        request["subdir"] = subdir
+    if confirm is not None:
+        request["confirm"] = confirm
+    flags = {"dry_run": dry_run, "re_extract": re_extract, "adopt": adopt}
+    report = _start(channel.stack, {**request, **{name: True for name in flags if flags[name]}})
+    quiet_since = channel.clock()
+    while report.finished_at is None:
+        on_progress(report)
+        wait()
+        found = _read(channel, report.run)
+        if len(found.steps) > len(report.steps):
+            quiet_since = channel.clock()
+        elif channel.clock() - quiet_since > RECONCILE_SILENCE_SECONDS_MAX * 1000:
+            raise Unavailable(
+                f"the run {report.run} has not gone on for {RECONCILE_SILENCE_SECONDS_MAX // 60} "
+                "minutes: see the log of the function and ReconcileDlq"
+            )
+        report = found
+    return report
+
+
+def _start(stack: Stack, request: dict[str, Any]) -> Report:
+    name = stack.output("ReconcileFunctionName")
+    try:
+        answer = stack.aws.functions.invoke(FunctionName=name, Payload=json.dumps(request))
+        body = answer["Payload"].read()
+    except FAILURES as error:
+        raise Unavailable(f"Invoke {name}: {error}") from error
+    if "FunctionError" in answer:
+        raise _failure(name, body)
+    return reports.decode(body, what=f"the answer of {name}")
+
+
+def _failure(name: str, body: bytes) -> Misused | Unavailable:
+    """What the function raised: a request that it refuses is the asker's fault."""
+    try:
+        told = msgspec.json.decode(body, type=dict[str, Any])
+    except DECODE_ERRORS:
+        return Unavailable(f"{name} failed, and does not say why")
+    kind, message = told.get("errorType"), told.get("errorMessage")
+    return Misused(str(message)) if kind == "UnknownEvent" else Unavailable(f"{name}: {message}")
+
+
+def _read(channel: Channel, run: str) -> Report:
+    key = layout.reconciliation(run)
+    stored = channel.state.get(key)
+    if stored is None:
+        raise Unavailable(f"the report {key} is gone")
+    return reports.decode(stored.body, what=key)

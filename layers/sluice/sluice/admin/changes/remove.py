@@ -1,0 +1,141 @@
+"""Removing packages so that no client meets a 404.
+
+An index that names a file which is not there fails installations.  So the file leaves the index
+first, as a pin; when that is published, and what clients may still hold has had time to grow old,
+the object is deleted.  The merge that meets its removal drops the pin: nothing is left of either.
+A CDN in front of the channel may have cached the file, so it is invalidated there after that.
+
+It may end anywhere and be begun again: what is pinned stays so, and is then deleted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+
+import msgspec
+
+from sluice.admin.changes.commit_edit import send_for_merge
+from sluice.admin.changes.pins import pin
+from sluice.admin.changes.wait_published import Pause, wait_until_published
+from sluice.admin.session.cdn import Invalidation, invalidate
+from sluice.admin.session.channel import Channel
+from sluice.admin.session.subdirs import find_subdirs
+from sluice.admin.standalone.merge_in_process import merge_here
+from sluice.catalog.commit import read_head
+from sluice.conda.names import PACKAGE_SUFFIXES, is_subdir
+from sluice.errors import Misused, NotFound
+from sluice.extract import extract, staging
+from sluice.extract.staging import Removed
+from sluice.layout import Subdir
+from sluice.storage.object_id import Identity
+from sluice.storage.object_store import look
+
+REASON = "To be removed."
+GRACE_SECONDS = 60
+"""For which clients may go by an index file that they have: the template's default."""
+
+
+class Removal(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the packages of one subdir."""
+
+    subdir: str
+    generation: int
+    """The one that does without them."""
+    deleted: list[str]
+    gone: list[str]
+    """Files that had been deleted already."""
+    overwritten: list[str]
+    """Files that were uploaded again meanwhile: they are left, and come back into the index."""
+    invalidations: list[Invalidation] = []
+    """On the distribution of the stack; none where there is none."""
+
+
+def locate(channel: Channel, packages: Iterable[str]) -> dict[Subdir, list[str]]:
+    """Find packages by ``subdir/file``, or by the file alone where one subdir has it.
+
+    Raises ``Misused`` for what is no file of a package or is in several subdirs, ``NotFound``.
+    """
+    found: dict[Subdir, list[str]] = {}
+    known: list[Subdir] | None = None
+    for package in packages:
+        folder, _, file = package.rpartition("/")
+        if not file.endswith(PACKAGE_SUFFIXES) or (folder and not is_subdir(folder)):
+            raise Misused(f"{package!r} is no package: name it as <subdir>/<file>.conda")
+        if folder:
+            subdirs = [channel.subdir(folder)]
+        else:
+            known = find_subdirs(channel) if known is None else known
+            subdirs = [one for one in known if look(channel.public, one.public(file))]
+        if len(subdirs) > 1:
+            names = ", ".join(f"{subdir.name}/{file}" for subdir in subdirs)
+            raise Misused(f"{file} is in several subdirs, say in which: {names}")
+        if not subdirs:
+            raise NotFound(f"there is no {file} in any subdir of {channel.name or 'the channel'}")
+        found.setdefault(subdirs[0], []).append(file)
+    return found
+
+
+def remove(
+    channel: Channel,
+    subdir: Subdir,
+    files: Collection[str],
+    *,
+    reason: str = REASON,
+    grace_seconds: float = GRACE_SECONDS,
+    pause: Pause = time.sleep,
+) -> Removal:
+    """Take packages out of the index, wait until clients know, and delete them.
+
+    What the distribution of the channel's stack has cached of them is invalidated. Where that is
+    not allowed or fails, the result says so and has the command to run.
+
+    ``grace_seconds``: how long clients may go by an index that they have, see
+    ``IndexCacheMaxAge``.  Raises ``NotFound`` before anything is done where one is not there, and
+    ``Unavailable``, after which it can be begun again.
+
+    >>> from dataclasses import replace
+    >>> alone = replace(channel, merges=None)  # without a stack, merges are done here
+    >>> linux = channel.subdir("linux-64")
+    >>> remove(alone, linux, ["beta-1.0-py312_0.conda"], grace_seconds=0).deleted
+    ['beta-1.0-py312_0.conda']
+    """
+    kept = pin(channel, subdir, files, reason=reason)
+    generation = read_head(channel.state, subdir).head.generation
+    wait_until_published(channel, subdir, generation, pause=pause)
+    if kept.identities:
+        pause(grace_seconds)
+    deleted: list[str] = []
+    overwritten: list[str] = []
+    for file, identity in sorted(kept.identities.items()):
+        # What comes between this look and the deletion is deleted, too: old versions have it yet.
+        found = look(channel.public, subdir.public(file))
+        if found is not None and Identity.of(found) != identity:
+            overwritten.append(file)
+        else:
+            channel.public.delete([subdir.public(file)])
+            deleted.append(file)
+    gone = sorted(set(files) - kept.identities.keys())
+    # All of them: those gone before may be cached still, those uploaded again in their old form.
+    keys = [subdir.public(file) for file in sorted(set(files))]
+    invalidations = invalidate(channel.stack, keys, unique=channel.unique)
+    _tell(channel, subdir, [*deleted, *gone])
+    return Removal(
+        subdir=subdir.name,
+        generation=generation,
+        deleted=deleted,
+        gone=gone,
+        overwritten=overwritten,
+        invalidations=invalidations,
+    )
+
+
+def _tell(channel: Channel, subdir: Subdir, files: Iterable[str]) -> None:
+    """Have the pins go with their files; the event about it may come late, or there is none."""
+    for file in files:
+        record = Removed(filename=file, extractor=extract.VERSION, at=channel.clock())
+        staging.write(channel.state, subdir, record, unique=channel.unique())
+    if channel.merges:
+        send_for_merge(channel, subdir)
+    else:
+        merge_here(channel, [subdir])

@@ -1,0 +1,219 @@
+"""Going back to an old generation: a new one with its content, for history only grows.
+
+What the index shows now and did not then is pinned out, until it is uploaded again or unpinned.
+What it showed then comes back where its very object is still there.  Where the file is gone, or
+holds something else now, it cannot come back; what it holds now is pinned out like all else that
+is new.  Of a file that is not in the index now, and was not then, nothing is changed: rejects stay
+rejects and pins stay pins.
+
+Nobody but S3 says what is there, so all files in question are looked at.  What is pinned out is
+the object that is there at that time, even if no merge has met it yet: an upload that was repeated
+just before the rollback does not undo it.  A file that only waits in staging, and is not known at
+all, comes into the index with the next merge; the result names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from sluice.admin.changes.commit_edit import Decision, Present, amend, read_present
+from sluice.admin.history.generations import Moment, OldGeneration, find, shown, when
+from sluice.admin.session.channel import Channel
+from sluice.catalog.commit import Amendment, Commit
+from sluice.catalog.entry import NEVER_OUTDATED, Entries, Entry, Kept, Pin, Record, known_sha256
+from sluice.catalog.tree import changed_names
+from sluice.conda.names import PACKAGE_SUFFIXES, package_name
+from sluice.layout import Subdir
+from sluice.merge.object_lookup import Observation
+from sluice.storage.object_id import Identity
+
+
+class Rollback(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rollback did or, in a dry run, would do.  Files are in order."""
+
+    subdir: str
+    rolled_back_from: int
+    """The generation that was the newest."""
+    rolled_back_to: int
+    to_committed_at: int
+    """When that one was committed, ms since the epoch."""
+    generation: int | None
+    """The new one; ``None`` in a dry run, and where there was nothing to do."""
+    restored: list[str]
+    """Files that come back into the index, or back to the record that they had."""
+    pinned: list[str]
+    """Files that leave the index until they are uploaded again or unpinned."""
+    gone: list[str]
+    """Files of the old generation that are not in the bucket any more."""
+    changed: list[str]
+    """Files of the old generation that hold something else now; that is pinned out, too."""
+    waiting: list[str]
+    """Files that were uploaded and not merged yet: they come into the index with the next merge."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """What it takes to have some files as they were."""
+
+    edits: dict[str, Entry | None] = field(default_factory=dict)
+    """By filename."""
+    restored: list[str] = field(default_factory=list)
+    pinned: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+
+    def want(self, filename: str, wanted: Entry | None, *, known: Entry | None) -> None:
+        """Edit an entry unless it is as wanted."""
+        if wanted != known:
+            self.edits[filename] = wanted
+
+
+def rollback(
+    channel: Channel, subdir: Subdir, to: Moment, *, reason: str = "", dry_run: bool = False
+) -> Rollback:
+    """Give a subdir the content of an old generation, and ask for it to be published.
+
+    ``reason`` is kept with the pins and in the history.  Returns once that is committed;
+    ``settle.wait_until_published`` waits until clients see it.  Raises ``NotFound`` where there
+    is no such generation (any more), also where it is collected while it is read, ``Unavailable``
+    and ``Corrupt``.
+
+    >>> found = rollback(channel, channel.subdir("linux-64"), 1, dry_run=True)
+    >>> found.rolled_back_from, found.rolled_back_to, found.pinned
+    (2, 1, ['beta-1.0-py312_0.conda'])
+    """
+    plan = _Plan(channel, subdir, to, reason)
+    if dry_run:
+        read_present(channel, subdir, plan.decide)
+        return plan.told(None)
+    amended = amend(channel, subdir, plan.decide)
+    return plan.told(amended.generation if amended else None)
+
+
+def turn_back(
+    then: Entries, now: Entries, there: Mapping[str, Identity | None], *, at: int, reason: str
+) -> Turn:
+    """Find what it takes to have the files of one name as they were.  Pure.
+
+    ``there``: the objects of all whose entries differ; ``at`` (ms) and ``reason`` are for pins.
+    """
+    turn = Turn()
+    for filename in _differing(then, now):
+        old, new = then.get(filename), now.get(filename)
+        if isinstance(old, Kept) or isinstance(new, Kept):  # of no object of ours
+            turn.want(filename, old if isinstance(old, Kept) else None, known=new)
+            continue
+        found = there[filename]
+        if isinstance(old, Record) and found and _is_same(old, new, found):
+            restored = msgspec.structs.replace(old, identity=found)
+            turn.restored += [filename] if restored != new else []
+            turn.want(filename, restored, known=new)
+            continue
+        if isinstance(old, Record):
+            (turn.changed if found else turn.gone).append(filename)
+        if isinstance(new, Record) and found:
+            turn.pinned.append(filename)
+            turn.edits[filename] = Pin(
+                identity=found,
+                extractor=NEVER_OUTDATED,
+                at=at,
+                reason=reason,
+                sha256=known_sha256(new, found),
+            )
+        elif isinstance(new, Record):  # its removal is on the way
+            turn.edits[filename] = None
+    return turn
+
+
+def _differing(then: Entries, now: Entries) -> list[str]:
+    files = sorted(then.keys() | now.keys())
+    return [filename for filename in files if then.get(filename) != now.get(filename)]
+
+
+def _is_same(old: Record, new: Entry | None, found: Identity) -> bool:
+    """Tell whether the object that is there is what an old record tells of."""
+    if old.identity and (old.identity.etag, old.identity.size) == (found.etag, found.size):
+        return True
+    # Other parts of an upload give another ETag, of the same content.
+    if not isinstance(new, Record) or new.identity != found:
+        return False
+    sha256 = old.record.get("sha256")
+    return sha256 is not None and new.record.get("sha256") == sha256
+
+
+class _Plan:
+    """A rollback, as of the head that was looked at last."""
+
+    def __init__(self, channel: Channel, subdir: Subdir, to: Moment, reason: str) -> None:
+        self._channel = channel
+        self._subdir = subdir
+        self._to = to
+        self._reason = reason
+        self._present: Present
+        self._commit: Commit
+        self._turns: dict[str, Turn] = {}
+        self._waiting: list[str] = []
+
+    def decide(self, present: Present) -> Decision:
+        """See ``amend.Decide``."""
+        commit = find(self._channel, self._subdir, present.head, self._to)
+        self._present, self._commit = present, commit
+        self._turns = self._turn_back(
+            OldGeneration(self._channel, self._subdir, commit, present.catalog)
+        )
+        self._waiting = self._look_at_staging()
+        return Decision(
+            {name: turn.edits for name, turn in self._turns.items() if turn.edits},
+            Amendment(
+                reason=self._reason,
+                rolled_back_to=commit.generation,
+                pinned=self._files("pinned"),
+            ),
+        )
+
+    def told(self, generation: int | None) -> Rollback:
+        """What came of it."""
+        return Rollback(
+            subdir=self._subdir.name,
+            rolled_back_from=self._present.head.generation,
+            rolled_back_to=self._commit.generation,
+            to_committed_at=self._commit.at,
+            generation=generation,
+            restored=self._files("restored"),
+            pinned=self._files("pinned"),
+            gone=self._files("gone"),
+            changed=self._files("changed"),
+            waiting=self._waiting,
+        )
+
+    def _turn_back(self, old: OldGeneration) -> dict[str, Turn]:
+        """What it takes, by package name."""
+        names = list(changed_names(old.tree(), self._present.tree))
+        then = old.entries(names)
+        now = dict(self._present.entries(*names))
+        differing = [file for name in names for file in _differing(then[name], now[name])]
+        there = self._look_at([file for file in differing if file.endswith(PACKAGE_SUFFIXES)])
+        why = f"Rolled back to generation {self._commit.generation}, {shown(when(self._commit))}."
+        reason, at = f"{why} {self._reason}".strip(), self._channel.clock()
+        return {
+            name: turn_back(then[name], now[name], there, at=at, reason=reason) for name in names
+        }
+
+    def _look_at(self, filenames: Collection[str]) -> Mapping[str, Identity | None]:
+        observation = Observation(self._channel.public, self._subdir, self._channel.gather)
+        observation.begin(filenames, files=self._present.tree.files)
+        return observation.of(filenames)
+
+    def _look_at_staging(self) -> list[str]:
+        """The files that wait there of which the catalog knows nothing."""
+        staged = self._channel.state.list(self._subdir.staging)
+        names = {self._subdir.staged_filename(info.key) for info in staged}
+        files = sorted(name for name in names if name and name.endswith(PACKAGE_SUFFIXES))
+        known = dict(self._present.entries(*{package_name(file) for file in files}))
+        return [file for file in files if file not in known[package_name(file)]]
+
+    def _files(self, kind: str) -> list[str]:
+        return sorted(file for turn in self._turns.values() for file in getattr(turn, kind))

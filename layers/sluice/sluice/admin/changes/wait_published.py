@@ -1,0 +1,67 @@
+"""Having a generation published, and waiting until clients find it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from sluice.admin.session.channel import Channel
+from sluice.admin.standalone.merge_in_process import merge_here
+from sluice.catalog.commit import HeadVersion, read_newest
+from sluice.catalog.reader import CatalogReader
+from sluice.errors import Unavailable
+from sluice.layout import PATCH_INSTRUCTIONS, Subdir
+from sluice.publish.fence import Stamp
+from sluice.publish.outputs import outputs
+
+Pause = Callable[[float], None]
+"""Lets so many seconds pass."""
+
+PUBLISHED_WITHIN_SECONDS = 300
+"""Longer than any window, queue and merge should take together."""
+_LOOKS_EVERY_SECONDS = 1.0
+
+
+def wait_until_published(
+    channel: Channel,
+    subdir: Subdir,
+    generation: int,
+    *,
+    pause: Pause = time.sleep,
+    seconds_max: float = PUBLISHED_WITHIN_SECONDS,
+) -> None:
+    """Return once every index file is of this generation or a later one.
+
+    The merge that was asked for with the commit sees to it; without a stack it is done here.
+    Raises ``Unavailable`` where that takes longer than ``seconds_max``: the generation is
+    committed then, and will be published all the same.
+    """
+    if channel.merges is None:
+        merge_here(channel, [subdir])
+    waited = 0.0
+    while not is_published(channel, subdir, generation):
+        if waited >= seconds_max:
+            raise Unavailable(
+                f"generation {generation} of {subdir.prefix} is committed, but after "
+                f"{seconds_max:.0f} seconds not yet published: is MergeQueue being worked off?"
+            )
+        pause(_LOOKS_EVERY_SECONDS)
+        waited += _LOOKS_EVERY_SECONDS
+
+
+def is_published(channel: Channel, subdir: Subdir, generation: int) -> bool:
+    """Tell whether no index file of a subdir is older than this generation."""
+
+    def read(version: HeadVersion) -> list[str]:
+        catalog = CatalogReader(channel.state, subdir, channel.gather)
+        tree = catalog.tree(version.head.tree)
+        return outputs(tree, catalog.rules(tree).config)
+
+    files = read_newest(channel.state, subdir, read)
+    # That file is of the generation in which its patch came into force.
+    keys = [subdir.public(file) for file in files if file != PATCH_INSTRUCTIONS]
+    stamps = (
+        Stamp.parse(info.metadata) if info else None
+        for info in channel.gather(channel.public.head, keys)
+    )
+    return all(stamp is not None and stamp.generation >= generation for stamp in stamps)

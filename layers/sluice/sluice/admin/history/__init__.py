@@ -1,0 +1,1 @@
+"""Questions about a channel: its commits, their differences, its rejects, its status."""

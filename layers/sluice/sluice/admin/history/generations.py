@@ -1,0 +1,211 @@
+"""Finding an old generation, by its number or by when it was the newest, and reading it.
+
+Meanwhile the collector may delete what only old generations refer to.  So what is missing while an
+old generation is read means one of two things, and which one is decided here: the generation is no
+longer kept, or the catalog is damaged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from sluice.admin.session.channel import Channel
+from sluice.catalog.client_view import Rules
+from sluice.catalog.commit import Commit, Head, HeadVersion, decode_commit, read_newest
+from sluice.catalog.entry import Entries
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Tree
+from sluice.concurrency import chunks
+from sluice.errors import Missing, Misused, NotFound
+from sluice.layout import Subdir
+from sluice.limits import NAMES_AT_ONCE
+from sluice.reconcile.publication_log import Mark, read_marks
+
+Moment = int | datetime
+"""A generation, or a time: the generation that was the newest then."""
+
+_AGE = re.compile(r"(\d+)\s*(s|m|h|d|w)[a-z]*(\s+ago)?")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def parse_moment(text: str, *, now: datetime) -> Moment:
+    """Read ``17``, ``2026-11-27T14:00``, ``2026-11-27`` or ``2h``; raises ``Misused``.
+
+    A time without a zone is one of UTC, as all that sluice shows.
+    """
+    told = text.strip()
+    if told.isdecimal():
+        return int(told)
+    if age := _AGE.fullmatch(told.lower()):
+        return now - timedelta(**{_UNITS[age[2]]: int(age[1])})
+    try:
+        at = datetime.fromisoformat(told)
+    except ValueError:
+        raise Misused(
+            f"{text!r} is neither a generation (17) nor a time (2026-11-27T14:00Z, 2h)"
+        ) from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def commits(channel: Channel, subdir: Subdir, head: Head) -> Iterator[Commit]:
+    """The history that is kept behind a head, the newest first.
+
+    Raises ``Missing`` where there is not even the first, which the head refers to, and ``Corrupt``.
+    """
+    digest = head.commit
+    while digest is not None:
+        key = subdir.commit(digest)
+        stored = channel.state.get(key)
+        if stored is None and digest == head.commit:
+            raise Missing(key, kind="commit", referrer=subdir.head)
+        if stored is None:  # collected, as all before it
+            return
+        commit = decode_commit(stored.body, what=key)
+        yield commit
+        digest = commit.parent
+
+
+def find(channel: Channel, subdir: Subdir, head: Head, moment: Moment) -> Commit:
+    """The commit of a generation, or the last one at a time.
+
+    Raises ``NotFound``, and says how far back the history goes, and what ``commits`` raises.
+    """
+    newest = f": the newest is {head.generation}"
+    behind: Commit | None = None
+    for commit in commits(channel, subdir, head):
+        if _is_at(commit, moment):
+            return commit
+        if isinstance(moment, int) and commit.generation < moment:
+            raise NotFound(_missing(subdir, moment, behind, newest))
+        behind = commit
+    raise NotFound(_missing(subdir, moment, behind, newest))
+
+
+def find_newest(channel: Channel, subdir: Subdir, *moments: Moment) -> list[Commit]:
+    """The commits of some generations, in the history behind the head that there is now.
+
+    Raises ``NotFound``, see ``find``, ``Unavailable`` and ``Corrupt``.
+    """
+
+    def read(version: HeadVersion) -> list[Commit]:
+        return [find(channel, subdir, version.head, moment) for moment in moments]
+
+    return read_newest(channel.state, subdir, read)
+
+
+@dataclass(frozen=True, slots=True)
+class OldGeneration:
+    """What was in a generation, as long as that is kept.
+
+    Each method raises ``NotFound`` where the generation has been collected, ``Unavailable`` and
+    ``Corrupt``.
+    """
+
+    channel: Channel
+    subdir: Subdir
+    commit: Commit
+    catalog: CatalogReader
+    """Of the subdir."""
+
+    def tree(self) -> Tree:
+        """Its tree."""
+        with self._reading():
+            return self.catalog.tree(self.commit.tree)
+
+    def rules(self) -> Rules:
+        """What decides, beside its leaves, what clients saw of it."""
+        with self._reading():
+            return self.catalog.rules(self.catalog.tree(self.commit.tree))
+
+    def entries(self, names: Iterable[str]) -> dict[str, Entries]:
+        """What was known of the files of some package names, in their order."""
+        found: dict[str, Entries] = {}
+        with self._reading():
+            nodes = self.catalog.tree(self.commit.tree).names
+            for some in chunks(names, NAMES_AT_ONCE):
+                entries = self.catalog.entries([nodes.get(name) for name in some])
+                found.update(zip(some, entries, strict=True))
+        return found
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except Missing as missing:
+            if self._should_be_there(missing.key):
+                raise
+            raise NotFound(self._collected) from missing
+
+    def _should_be_there(self, key: str) -> bool:
+        """Tell whether an object that is missing is lost: it is not the collector's to delete.
+
+        The collector leaves all that the head reaches, and the boundary of retention with all
+        generations since.  It has noted the boundary before it deletes anything, so it is looked
+        up after something was missing.
+        """
+        boundary = read_marks(self.channel.state, self.subdir).marks.boundary
+        if boundary and boundary.generation <= self.commit.generation:
+            return True
+        return read_newest(
+            self.channel.state, self.subdir, partial(self._is_reached, key, boundary)
+        )
+
+    def _is_reached(self, key: str, boundary: Mark | None, version: HeadVersion) -> bool:
+        if version.head.tree == self.commit.tree:
+            return True
+        catalog = CatalogReader(self.channel.state, self.subdir, self.channel.gather)
+        trees = [catalog.tree(version.head.tree)]
+        # A later collection may have deleted the tree of what was the boundary a moment ago.
+        trees += filter(None, [catalog.find_tree(boundary.tree)] if boundary else [])
+        return any(key in self._keys(tree) for tree in trees)
+
+    def _keys(self, tree: Tree) -> Iterator[str]:
+        """The keys of all that a tree refers to in the state."""
+        for node in tree.names.values():
+            yield self.subdir.leaf(node.leaf.hex())
+        if tree.inputs and tree.inputs.patch and tree.inputs.patch.instructions:
+            yield self.subdir.patches.key(tree.inputs.patch.instructions)
+
+    @property
+    def _collected(self) -> str:
+        address = f"s3://{self.channel.bucket}/{self.subdir.prefix.rstrip('/')}"
+        return (
+            f"generation {self.commit.generation} of {self.subdir.prefix} is no longer kept: what "
+            "was in it was collected, as that of every generation is once a later one has been "
+            f"published for RetentionDays; `sluice log {address}` shows what there is"
+        )
+
+
+def _missing(subdir: Subdir, moment: Moment, behind: Commit | None, otherwise: str) -> str:
+    """Why a generation is not to be had; ``behind``: the last one that was looked at."""
+    what = str(moment) if isinstance(moment, int) else f"of {shown(moment)} or before"
+    kept = otherwise
+    if behind:
+        kept = f": the oldest that is kept is {behind.generation}, of {shown(when(behind))}"
+    return f"{subdir.prefix} has no generation {what}{kept}"
+
+
+def time_of(channel: Channel, subdir: Subdir, generation: int) -> datetime:
+    """When a generation of a subdir was committed; raises ``NotFound`` and ``Corrupt``."""
+    return when(find_newest(channel, subdir, generation)[0])
+
+
+def when(commit: Commit) -> datetime:
+    """The time of a commit."""
+    return datetime.fromtimestamp(commit.at / 1000, UTC)
+
+
+def shown(at: datetime) -> str:
+    """A time as people read it, to the second."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _is_at(commit: Commit, moment: Moment) -> bool:
+    if isinstance(moment, int):
+        return commit.generation == moment
+    return when(commit) <= moment

@@ -1,0 +1,113 @@
+"""What happened to a channel: its generations, as long as they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from heapq import merge
+from itertools import islice, takewhile
+
+import msgspec
+
+from sluice.admin.history import generations as past
+from sluice.admin.session.channel import Channel
+from sluice.admin.session.subdirs import find_subdirs
+from sluice.catalog.commit import Commit, HeadVersion, read_newest
+from sluice.layout import Subdir
+
+
+class Generation(msgspec.Struct, frozen=True, kw_only=True):
+    """One generation of one subdir."""
+
+    subdir: str
+    commit: Commit
+
+
+class Log(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of what happened."""
+
+    generations: list[Generation]
+    """The newest first."""
+    newest: dict[str, int]
+    """By subdir, the generation that its head had; ``follow`` goes on behind it."""
+    collected: list[str]
+    """Subdirs that have been followed to the oldest generation that is kept, and had some before
+    that have been collected."""
+
+
+def log(channel: Channel, subdir: str | None = None, *, limit: int | None = None) -> Log:
+    """Tell what happened to a channel, or to one subdir of it: at most ``limit`` generations.
+
+    One request per generation.  Raises ``Unavailable`` and ``Corrupt``.
+
+    >>> found = log(channel, "linux-64", limit=1)
+    >>> [(one.subdir, one.commit.generation, one.commit.added) for one in found.generations]
+    [('linux-64', 2, ['beta-1.0-py312_0.conda'])]
+    """
+    subdirs = [channel.subdir(subdir)] if subdir else find_subdirs(channel)
+    walks = [_Walk(channel, one) for one in subdirs]
+    ordered = merge(*walks, key=lambda one: (one.commit.at, one.commit.generation), reverse=True)
+    return Log(
+        generations=list(islice(ordered, limit)),
+        newest={walk.subdir.name: walk.newest for walk in walks},
+        collected=[walk.subdir.name for walk in walks if walk.more_was_there],
+    )
+
+
+def follow(
+    channel: Channel,
+    subdir: str | None = None,
+    *,
+    after: Mapping[str, int],
+    wait: Callable[[], None],
+) -> Iterator[Generation]:
+    """Yield generations as they are committed, in order, for ever.
+
+    ``after``: by subdir, the generation behind which to begin.  ``wait`` is called between looks,
+    each of which costs a request per subdir.  Raises what ``log`` raises.
+    """
+    told = dict(after)
+    while True:
+        for one in [channel.subdir(subdir)] if subdir else find_subdirs(channel):
+            new, told[one.name] = _newer(channel, one, told.get(one.name, 0))
+            for commit in reversed(new):
+                yield Generation(subdir=one.name, commit=commit)
+        wait()
+
+
+def _newer(channel: Channel, subdir: Subdir, known: int) -> tuple[list[Commit], int]:
+    """The generations after one, as far as they are kept, the newest first; and the newest."""
+
+    def read(version: HeadVersion) -> tuple[list[Commit], int]:
+        head = version.head
+        if head.generation == known:
+            return [], known
+        new = takewhile(
+            lambda commit: commit.generation > known, past.commits(channel, subdir, head)
+        )
+        return list(new), head.generation
+
+    return read_newest(channel.state, subdir, read)
+
+
+class _Walk:
+    """Through the generations of one subdir, the newest first."""
+
+    def __init__(self, channel: Channel, subdir: Subdir) -> None:
+        self.subdir = subdir
+        self._channel = channel
+        self.newest = 0
+        self._commits: Iterator[Commit] = iter(())
+        self._last = read_newest(channel.state, subdir, self._begin)
+        self.more_was_there = False
+
+    def _begin(self, version: HeadVersion) -> Commit | None:
+        self.newest = version.head.generation
+        self._commits = past.commits(self._channel, self.subdir, version.head)
+        return next(self._commits, None)
+
+    def __iter__(self) -> Iterator[Generation]:
+        while self._last:
+            yield Generation(subdir=self.subdir.name, commit=self._last)
+            before = next(self._commits, None)
+            self.more_was_there = before is None and self._last.parent is not None
+            self._last = before

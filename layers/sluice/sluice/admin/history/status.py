@@ -1,0 +1,164 @@
+"""How a channel is: what it holds, what is on its way, and what is not as it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from sluice.admin.session.channel import Channel
+from sluice.admin.session.queue_depth import Depth, depths
+from sluice.admin.session.subdirs import find_subdirs
+from sluice.catalog.binding import read_binding
+from sluice.catalog.commit import Head, HeadVersion, read_newest
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Tree
+from sluice.conda.names import NOARCH
+from sluice.layout import Subdir
+from sluice.publish import rejects_document
+from sluice.publish.fence import Stamp, standing
+from sluice.publish.outputs import outputs, stamp_of
+from sluice.storage.object_store import ObjectInfo
+
+
+class SubdirStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How one subdir is.  Times are ms since the epoch."""
+
+    subdir: str
+    generation: int
+    """Of the head: what was committed last; 0 before the first commit."""
+    committed_at: int | None
+    packages: int
+    """That clients see."""
+    rejects: int
+    index_bytes: int
+    """Of all published files but the shards."""
+    staged: int
+    """Verdicts on uploads and removals that no merge has taken yet."""
+    behind: list[str]
+    """Published files that are missing, older than the head or somebody else's; ``rejects`` is
+    the document about rejects."""
+    published_generation: int | None
+    """The oldest among the published files of ours; ``None`` where there is none."""
+    oldest_invisible_at: int | None
+    """When the oldest change was staged or committed that clients do not see yet."""
+    newest_invisible_at: int | None
+    """The same of the newest."""
+    foreign_owner: str | None
+    """Another stack that publishes here; ``None`` where nobody else does."""
+    problems: list[str]
+    """What is wrong with the configuration or the patch of the channel, which ``noarch`` tells."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether clients see all that was committed, made of what the channel says it should."""
+        return not self.behind and not self.problems and self.foreign_owner is None
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """How a channel is."""
+
+    bucket: str
+    channel: str
+    at: int
+    """When it was looked at, ms since the epoch."""
+    bound_to: str | None
+    """The bucket that the catalog belongs to; ``None`` where no binding says so."""
+    moving_to: str | None
+    """The bucket that a ``rebind`` moves it to, or has begun to and was interrupted."""
+    subdirs: list[SubdirStatus]
+    queues: dict[str, Depth] | None
+    """By name, of the stack that indexes it, and so of all of its channels; ``None`` without."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing needs a person's attention."""
+        if self.moving_to or self.bound_to not in (None, self.bucket):
+            return False
+        dead = any(queue.messages for queue in (self.queues or {}).values() if queue.dead_letters)
+        return all(subdir.healthy for subdir in self.subdirs) and not dead
+
+
+def status(channel: Channel) -> Status:
+    """Look at every subdir that sluice knows of a channel, and at the queues of its stack.
+
+    A few requests per subdir, however many packages it has, and one LIST per 1,000 staged records.
+    What is in the bucket and no event has told of is for ``reconcile`` to find.
+
+    Raises ``Unavailable``, and ``Corrupt`` where the catalog cannot be read.
+
+    >>> found = status(channel)
+    >>> [(one.subdir, one.generation, one.packages) for one in found.subdirs]
+    [('linux-64', 2, 2), ('noarch', 1, 0)]
+    >>> found.healthy
+    True
+    """
+    binding = read_binding(channel.state, channel.name).binding
+    return Status(
+        bucket=channel.bucket,
+        channel=channel.name,
+        at=channel.clock(),
+        bound_to=binding.bucket if binding else None,
+        moving_to=(binding.moving_to or None) if binding else None,
+        subdirs=[_status(channel, subdir) for subdir in find_subdirs(channel)],
+        queues=depths(channel.stack) if channel.stack else None,
+    )
+
+
+def _status(channel: Channel, subdir: Subdir) -> SubdirStatus:
+    # Before the head: what is merged meanwhile then counts twice, and not at all otherwise.
+    staged = [info.modified * 1000 for info in channel.state.list(subdir.staging)]
+
+    def read(version: HeadVersion) -> tuple[Head, Tree, list[str]]:
+        catalog = CatalogReader(channel.state, subdir, channel.gather)
+        tree = catalog.tree(version.head.tree)
+        return version.head, tree, outputs(tree, catalog.rules(tree).config)
+
+    head, tree, wanted = read_newest(channel.state, subdir, read)
+    found = channel.gather(channel.public.head, [subdir.public(file) for file in wanted])
+    infos = dict(zip(wanted, found, strict=True))
+    stamps = [stamp for info in found if info and (stamp := Stamp.parse(info.metadata))]
+    others = sorted({stamp.owner for stamp in stamps} - {channel.owner})
+    behind = _behind(channel, subdir, head, tree, infos)
+    invisible = staged + ([tree.at] if behind else [])
+    return SubdirStatus(
+        subdir=subdir.name,
+        generation=head.generation,
+        committed_at=tree.at or None,
+        packages=tree.shown,
+        rejects=sum(node.rejects for node in tree.names.values()),
+        index_bytes=sum(info.size for info in found if info),
+        staged=len(staged),
+        behind=behind,
+        published_generation=min((one.generation for one in stamps), default=None),
+        oldest_invisible_at=min(invisible, default=None),
+        newest_invisible_at=max(invisible, default=None),
+        foreign_owner=others[0] if others else None,
+        problems=_problems(subdir, tree),
+    )
+
+
+def _behind(
+    channel: Channel,
+    subdir: Subdir,
+    head: Head,
+    tree: Tree,
+    infos: Mapping[str, ObjectInfo | None],
+) -> list[str]:
+    mine = Stamp(tree.generation, head.tree or "", channel.owner or "")
+    behind = [
+        file
+        for file, info in infos.items()
+        # Another stack's counts as behind: what it holds is not what this state says.
+        if standing(info, stamp_of(file, tree, mine), adopt=True).behind
+    ]
+    if tree.rejects_generation:
+        found = channel.state.head(subdir.rejects)
+        if rejects_document.behind(found, tree, owner=mine.owner):
+            behind.append("rejects")
+    return behind
+
+
+def _problems(subdir: Subdir, tree: Tree) -> list[str]:
+    told = tree.inputs.problems if tree.inputs and subdir.name == NOARCH else []
+    return [problem.sentence for problem in told]

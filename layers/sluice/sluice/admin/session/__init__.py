@@ -1,0 +1,1 @@
+"""Opening a channel: its address, its buckets, its stack, its queues."""

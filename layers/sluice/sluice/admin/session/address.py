@@ -1,0 +1,60 @@
+"""How people name channels and subdirs: ``s3://bucket/channel`` and ``s3://bucket/channel/subdir``.
+
+``conda-forge`` has the form of a subdir's name, too, so what an address names is for the one who
+takes it to know: a channel, or a subdir of one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sluice.conda.names import NOARCH, is_subdir
+from sluice.errors import Misused
+from sluice.layout import Subdir, parse_folder
+
+SCHEME = "s3://"
+
+
+class Place(NamedTuple):
+    """A channel and one of its subdirs, as an address names both."""
+
+    channel: str
+    subdir: str
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A bucket and a path in it."""
+
+    bucket: str
+    path: str
+    """Without slashes at its ends; empty for the bucket's root."""
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Take ``s3://bucket/path`` apart; raises ``Misused`` where it is none of a channel."""
+        bucket, _, path = text.removeprefix(SCHEME).partition("/")
+        path = path.strip("/")
+        if not text.startswith(SCHEME) or not bucket:
+            raise Misused(f"{text!r} is no address of a channel, like s3://bucket/channel")
+        if not parse_folder(Subdir(path, NOARCH).prefix[:-1]):
+            raise Misused(f"{path!r} cannot be the path of a channel")
+        return cls(bucket, path)
+
+    def place(self) -> Place:
+        """As the address of a subdir; raises ``Misused`` where it can be none."""
+        found = self.find_place()
+        if found is None:
+            raise Misused(
+                f"{self} names no subdir: it must end with one, like s3://bucket/channel/linux-64"
+            )
+        return found
+
+    def find_place(self) -> Place | None:
+        """As the address of a subdir; ``None`` where it can be none."""
+        channel, _, name = self.path.rpartition("/")
+        return Place(channel, name) if is_subdir(name) else None
+
+    def __str__(self) -> str:
+        return f"{SCHEME}{self.bucket}/{self.path}"

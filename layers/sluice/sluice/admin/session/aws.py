@@ -1,0 +1,225 @@
+"""The AWS account, or the S3 elsewhere, that a person's settings lead to.
+
+Where the functions look at their environment, people have profiles, single sign-on and files with
+endpoints: this asks botocore's session, which knows all of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sluice.errors import Misconfigured
+from sluice.limits import (
+    ATTEMPTS_MAX,
+    CONNECT_TIMEOUT_SECONDS,
+    INVOCATION_SECONDS_MAX,
+    READ_TIMEOUT_SECONDS,
+)
+from sluice.storage import s3_client
+from sluice.storage.conditional_writes import ConditionalWrites
+from sluice.storage.s3_client import Endpoint
+from sluice.storage.s3_store import S3Store, as_aws
+
+if TYPE_CHECKING:
+    from botocore.credentials import Credentials
+    from botocore.session import Session
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_sqs import SQSClient
+
+_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_LEAD_ELSEWHERE = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+_FILES = (
+    ("AWS_CONFIG_FILE", "~/.aws/config"),
+    ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
+)
+"""The variable that tells where one is, and where it is otherwise."""
+FAILURES = (BotoCoreError, ClientError)
+"""What the clients raise."""
+
+
+class CloudFrontClient(Protocol):
+    """What is used of boto3's client; the stubs of boto3 for it are not installed."""
+
+    def create_invalidation(
+        self,
+        *,
+        DistributionId: str,  # noqa: N803 - AWS's
+        InvalidationBatch: Mapping[str, Any],  # noqa: N803 - AWS's
+    ) -> Mapping[str, Any]:
+        """See boto3."""
+        ...
+
+
+@dataclass(frozen=True)
+class Aws:
+    """Makes what talks to it; whatever is ``None`` comes from the SDKs' variables and files."""
+
+    endpoint_url: str | None = None
+    """Of S3, and of all else that is asked."""
+    region: str | None = None
+    profile: str | None = None
+    path_style: bool | None = None
+    """See ``s3client.Endpoint``."""
+
+    def bucket(
+        self, name: str, conditional_writes: Callable[[], ConditionalWrites] | None = None
+    ) -> S3Store:
+        """A bucket; raises ``Misconfigured`` where no region or no credentials are to be found.
+
+        ``conditional_writes``: what its server does, see ``S3Store``; ``None``: as AWS does.
+        """
+        return S3Store(self._s3, name, conditional_writes or as_aws)
+
+    @property
+    def other_s3(self) -> str | None:
+        """URL of an S3 that is not AWS's; ``None``: it is."""
+        return self._endpoint.url
+
+    @property
+    def place(self) -> str:
+        """For messages: where all of it is."""
+        return self.endpoint_url or self._region
+
+    @cached_property
+    def cloudformation(self) -> CloudFormationClient:
+        """Tells of stacks."""
+        client: CloudFormationClient = self._client("cloudformation")
+        return client
+
+    @cached_property
+    def cloudfront(self) -> CloudFrontClient:
+        """CloudFront."""
+        client: CloudFrontClient = self._client("cloudfront")
+        return client
+
+    @cached_property
+    def sqs(self) -> SQSClient:
+        """Queues."""
+        client: SQSClient = self._client("sqs")
+        return client
+
+    @cached_property
+    def functions(self) -> LambdaClient:
+        """Lambda.  An invocation is waited for, and not begun again where no answer comes."""
+        client: LambdaClient = self._client(
+            "lambda", read_timeout=INVOCATION_SECONDS_MAX, retries={"total_max_attempts": 1}
+        )
+        return client
+
+    @cached_property
+    def _s3(self) -> s3_client.S3Client:
+        if self._variables_say_all:
+            return s3_client.make_client(self._endpoint)
+        trusted = self._session.get_config_variable("ca_bundle")
+        return s3_client.make_client(self._endpoint, self._credentials, ca_bundle=trusted)
+
+    @cached_property
+    def _endpoint(self) -> Endpoint:
+        url = self._s3_url_of_variables if self._variables_say_all else self._s3_url
+        return Endpoint(self._region, url, self.path_style)
+
+    @property
+    def _variables_say_all(self) -> bool:
+        """Whether botocore's session would look at nothing but variables: in a CI job, say.
+
+        To import it takes longer than a request.
+        """
+        env = os.environ
+        return (
+            all(env.get(variable) for variable in _CREDENTIALS)
+            and not any(env.get(variable) for variable in _LEAD_ELSEWHERE)
+            and not self.profile
+            and not any(Path(_expanded(env.get(*file))).exists() for file in _FILES)
+        )
+
+    @property
+    def _s3_url_of_variables(self) -> str | None:
+        told = Endpoint.from_env({**os.environ, "AWS_REGION": self._region}).url
+        return self.endpoint_url.rstrip("/") if self.endpoint_url else told
+
+    @cached_property
+    def _session(self) -> Session:
+        # Half a second that no help page has to wait for.
+        from botocore.session import Session  # noqa: PLC0415
+
+        session = Session(profile=self.profile)
+        try:
+            session.get_scoped_config()
+        except BotoCoreError as error:  # there is no such profile, or a file is no configuration
+            raise Misconfigured(str(error)) from error
+        return session
+
+    @cached_property
+    def _credentials(self) -> Credentials:
+        try:
+            found = self._session.get_credentials()
+            if found is not None:
+                found.get_frozen_credentials()  # a login that has expired is told of at once
+                return found
+        except BotoCoreError as error:
+            raise Misconfigured(f"no AWS credentials: {error}") from error
+        raise Misconfigured(
+            "there are no AWS credentials; give a profile, or set the variables of AWS"
+        )
+
+    @property
+    def _region(self) -> str:
+        # botocore knows the longer name alone, all other SDKs the shorter one.
+        region: str | None = (
+            self.region
+            or os.environ.get("AWS_REGION")
+            or os.environ.get("AWS_DEFAULT_REGION")
+            or self._session.get_config_variable("region")
+        )
+        if not region:
+            raise Misconfigured(
+                "no region is known; give one, or set AWS_REGION (for an S3 that is not AWS's, "
+                "us-east-1 mostly does)"
+            )
+        return region
+
+    @property
+    def _s3_url(self) -> str | None:
+        """Where S3 is, if it is not AWS's, as botocore's own client would find it."""
+        from botocore.configprovider import ConfiguredEndpointProvider  # noqa: PLC0415
+
+        session = self._session
+        url = self.endpoint_url
+        if not url and not session.get_config_variable("ignore_configured_endpoint_urls"):
+            url = ConfiguredEndpointProvider(
+                full_config=session.full_config,
+                scoped_config=session.get_scoped_config(),
+                client_name="s3",
+            ).provide()
+        return url.rstrip("/") if url else None
+
+    def _client(self, service: str, **config: Any) -> Any:
+        from botocore.config import Config  # noqa: PLC0415
+
+        defaults: dict[str, Any] = {
+            "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS_MAX},
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "read_timeout": READ_TIMEOUT_SECONDS,
+        }
+        try:
+            return self._session.create_client(
+                service,
+                region_name=self._region,
+                endpoint_url=self.endpoint_url,
+                config=Config(**(defaults | config)),
+            )
+        except BotoCoreError as error:
+            raise Misconfigured(str(error)) from error
+
+
+def _expanded(path: str) -> str:
+    # As botocore does: not everybody has a home, for which pathlib raises.
+    return os.path.expanduser(path)  # noqa: PTH111

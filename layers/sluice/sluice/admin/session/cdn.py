@@ -1,0 +1,101 @@
+"""Invalidating files that are gone on the distribution in front of a channel bucket.
+
+CloudFront serves a package from its caches until it has expired there, ``PackageCacheMaxAge`` at
+most.  An invalidation removes it within seconds to minutes.  Index files need none: they expire
+after ``IndexCacheMaxAge``, and shards never change.
+
+About paths: "Specify the files to invalidate", and about their number: "Concurrent invalidation
+request maximum", in
+https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/Invalidation.html
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable
+from urllib.parse import quote
+
+import msgspec
+
+from sluice.admin.session.aws import FAILURES
+from sluice.admin.session.stack import Stack
+from sluice.errors import Misconfigured
+from sluice.limits import INVALIDATION_PATHS_MAX
+
+_UNENCODED = "/$-_.+!'(),;:@&="
+"""Characters beside letters and digits that stay as they are.  CloudFront wants those encoded that
+RFC 1738 calls unsafe, and no others, or it does not find the file.  ``?`` would begin a query, and
+``*`` would be a wildcard, so they are encoded, too."""
+
+
+class Invalidation(msgspec.Struct, frozen=True, kw_only=True):
+    """One request to a distribution to drop files from its caches, accepted or not."""
+
+    distribution: str
+    """Its ID."""
+    paths: list[str]
+    """URL-encoded, each with its leading slash."""
+    id: str | None
+    """The ID of the invalidation; ``None`` where CloudFront did not accept it."""
+    failure: str | None
+    """Why it did not."""
+    command: str | None
+    """The command of the AWS CLI that makes the same request; ``None`` where it was accepted."""
+
+
+def invalidate(
+    stack: Stack | None, keys: Iterable[str], *, unique: Callable[[], str]
+) -> list[Invalidation]:
+    """Have the distribution of a stack drop objects from its caches; does not wait for the end.
+
+    ``keys``: of the channel bucket.  ``unique`` returns a string that nobody else has.  The result
+    is empty where there are no keys, no stack, or no distribution in the stack.  A request that
+    fails raises nothing: the objects are gone already, so what is left to do is in the result.
+    """
+    paths = [path for key in keys for path in paths_of(key)]
+    if stack is None or stack.distribution is None:
+        return []
+    return [
+        _request(stack, stack.distribution, paths[start : start + INVALIDATION_PATHS_MAX], unique())
+        for start in range(0, len(paths), INVALIDATION_PATHS_MAX)
+    ]
+
+
+def paths_of(key: str) -> list[str]:
+    """The paths under which a distribution may have cached an object.
+
+    The function ``RewriteForS3`` changes ``+`` in the URI of a request to ``%2B``.  For a file
+    whose URI a function changes, CloudFront's documentation recommends to invalidate both.
+    """
+    path = "/" + quote(key, safe=_UNENCODED).replace("~", "%7E")
+    return [path, path.replace("+", "%2B")] if "+" in path else [path]
+
+
+def _request(stack: Stack, distribution: str, paths: list[str], reference: str) -> Invalidation:
+    batch = {"Paths": {"Quantity": len(paths), "Items": paths}, "CallerReference": reference}
+    try:
+        answer = stack.aws.cloudfront.create_invalidation(
+            DistributionId=distribution, InvalidationBatch=batch
+        )
+    except (*FAILURES, Misconfigured) as error:
+        return Invalidation(
+            distribution=distribution,
+            paths=paths,
+            id=None,
+            failure=str(error),
+            command=_command(stack, distribution, paths),
+        )
+    return Invalidation(
+        distribution=distribution,
+        paths=paths,
+        id=answer["Invalidation"]["Id"],
+        failure=None,
+        command=None,
+    )
+
+
+def _command(stack: Stack, distribution: str, paths: Iterable[str]) -> str:
+    url = stack.aws.endpoint_url
+    elsewhere = ["--endpoint-url", url] if url else []
+    arguments = ["--distribution-id", distribution, "--paths", *paths]
+    return shlex.join(["aws", "cloudfront", "create-invalidation", *elsewhere, *arguments])

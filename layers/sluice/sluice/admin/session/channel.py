@@ -1,0 +1,70 @@
+"""A channel, and all that is needed to answer questions about it or to change it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sluice.admin.session.server_capabilities import ProbedBuckets
+from sluice.admin.session.stack import Stack
+from sluice.channel_config import DEFAULT, ChannelConfig
+from sluice.concurrency import Gather
+from sluice.layout import Subdir
+from sluice.publish.bucket_check import BucketCheck
+from sluice.storage.object_store import ObjectStore
+from sluice.storage.queue import FifoQueue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """One channel in one bucket, opened."""
+
+    bucket: str
+    """Name of the channel bucket."""
+    name: str
+    """Key prefix without slashes at its ends; empty for the channel at the bucket's root."""
+    public: ObjectStore
+    """The channel bucket."""
+    state: ObjectStore
+    """The state bucket."""
+    gather: Gather
+    clock: Callable[[], int]
+    """Now, ms since the epoch."""
+    unique: Callable[[], str]
+    """A string that nobody else has."""
+    owner: str | None = None
+    """Who publishes the channel: the state bucket's name; ``None`` where it is not known."""
+    merges: FifoQueue | None = None
+    """MergeQueue; ``None`` for a channel without a stack."""
+    debounce_seconds: int = 0
+    """Of the stack."""
+    defaults: ChannelConfig = DEFAULT
+    """Of what the channel's configuration does not say."""
+    stack: Stack | None = None
+    """What indexes it, where that is known."""
+    endpoint: str | None = None
+    """URL of an S3 that is not AWS's, or the region."""
+    probed: ProbedBuckets | None = None
+    """What finds out how the server does conditional writes; ``None``: as AWS does."""
+
+    @property
+    def bucket_check(self) -> BucketCheck:
+        """Tells whether the catalog of a channel describes this bucket."""
+        return BucketCheck(
+            self.public,
+            self.state,
+            self.bucket,
+            self.owner or "",
+            self.clock,
+            self.unique,
+            endpoint=self.endpoint,
+        )
+
+    def subdir(self, name: str) -> Subdir:
+        """One of its subdirs, there or not."""
+        return Subdir(self.name, name)
+
+    @property
+    def shares_bucket(self) -> bool:
+        """Whether its state lies in its own bucket, so that who may read all of that reads both."""
+        return (self.owner or "").partition("/")[0] == self.bucket

@@ -1,0 +1,265 @@
+"""Trying what a server does with conditional writes, by writes that must land and that must not.
+
+Sluice rests on conditional writes: a server that ignores them lets two indexers overwrite each
+other's heads without either noticing.  Servers say nothing about it, so each condition that sluice
+uses is tried on an object of its own, under a key that nobody has used before, so that every run
+gives the same answer.  The object is deleted afterwards.
+
+An answer that says neither yes nor no is settled by reading back.  What cannot be settled, or
+fails for another reason (no right to write, say), is ``Unavailable`` and no finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from sluice.errors import SluiceError, Unavailable, Unsupported
+from sluice.limits import WRITE_ATTEMPTS_MAX
+from sluice.storage.conditional_writes import OVER_NOTHING, ConditionalWrites, IfMatchForm
+from sluice.storage.object_store import ETag, Headers, StoredObject
+from sluice.storage.s3_store import WriteAttempt
+
+_HEADERS = Headers("application/json", metadata={"sluice-probe": "1"})
+_NOT_DONE_FROM = 300
+_NO_RIGHTS = frozenset({401, 403})
+_RIGHTS = "the credentials need the right to read, write and delete it"
+_CONFLICT = 409
+_PRECONDITION_FAILED = 412
+_REFUSALS = frozenset({400, 404, 405, _PRECONDITION_FAILED, 501})
+"""What a server answers that does not do what it was asked for, and knows that it has not."""
+
+T = TypeVar("T")
+
+
+class TrialBucket(Protocol):
+    """What a trial needs of a bucket, see ``S3Store``."""
+
+    def attempt(
+        self,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        condition: Mapping[str, str],
+        *,
+        in_parts: bool = False,
+    ) -> WriteAttempt:
+        """Write under a condition, and tell what the server answered."""
+        ...
+
+    def get(self, key: str) -> StoredObject | None:
+        """Read an object."""
+        ...
+
+    def put(self, key: str, body: bytes, headers: Headers) -> None:
+        """Write without a condition."""
+        ...
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Tries one bucket."""
+
+    store: TrialBucket
+    place: str
+    """The bucket and its server, for messages."""
+    new_key: Callable[[], str]
+    """A key that nobody has ever used, where each writer may write, read and delete."""
+
+    def everything(self) -> ConditionalWrites:
+        """Try every condition; some 25 requests.  Raises what ``if_match_form`` raises."""
+        form = self.if_match_form()
+        return ConditionalWrites(form, self.completion_is_conditional(form))
+
+    def if_match_form(self) -> IfMatchForm:
+        """Try the conditions of PutObject, and find the form of an ETag that the server takes.
+
+        Seven requests, nine where that is the bare one.  Raises ``Unsupported`` where the server
+        ignores or refuses a condition, or does not keep what was written; ``Unavailable``.
+        """
+        return self._on_a_trial_object(self._try_puts)
+
+    def completion_is_conditional(self, form: IfMatchForm) -> bool:
+        """Try the conditions of CompleteMultipartUpload; whether uploads in parts may be used.
+
+        One part of some bytes stands for all: S3 lets the last part be of any size, and the
+        condition is evaluated on completion, when the parts are there.  moto, Ceph RGW and
+        SeaweedFS answer the same with one part of 5 MiB.  Raises ``Unavailable``.
+        """
+        return self._on_a_trial_object(lambda trial: _try_completion(trial, form))
+
+    def _on_a_trial_object(self, do: Callable[[_TrialObject], T]) -> T:
+        trial = _TrialObject(self.store, self.new_key())
+        try:
+            try:
+                found = do(trial)
+            except SluiceError:
+                if trial.may_exist:
+                    with suppress(Unavailable):  # the first error says more
+                        trial.delete()
+                raise
+            trial.delete()
+        except Unavailable as error:
+            raise Unavailable(
+                f"{error}. This was a trial of conditional writes in {self.place}; nothing of the "
+                "channel was changed"
+            ) from error
+        return found
+
+    def _try_puts(self, trial: _TrialObject) -> IfMatchForm:
+        if not trial.lands(OVER_NOTHING):
+            if trial.answer.status != _PRECONDITION_FAILED:
+                trial.write_plainly()  # raises where the condition was not the reason
+            raise self._unsupported(
+                "a write with If-None-Match did not land, though nothing was there "
+                f"({trial.answer.summary})"
+            )
+        first = trial.etag
+        if trial.replaces(OVER_NOTHING):
+            raise self._unsupported("a write with If-None-Match replaced an object")
+        form = self._find_form(trial, first)
+        for each in IfMatchForm:
+            if trial.replaces({"If-Match": each.of(first)}):
+                raise self._unsupported(
+                    "a write with If-Match replaced another version than the one that it named"
+                )
+        if not trial.reads_back():
+            raise Unsupported(
+                f"{self.place} cannot be used: the body or the metadata of an object was not read "
+                "as it had been written. Nothing of the channel was changed. Use another server"
+            )
+        return form
+
+    def _find_form(self, trial: _TrialObject, etag: ETag) -> IfMatchForm:
+        refusals: list[str] = []
+        for form in IfMatchForm:
+            if trial.lands({"If-Match": form.of(etag)}):
+                return form
+            refusals.append(f"{form} ETag: {trial.answer.summary}")
+        raise self._unsupported(
+            "a write with If-Match did not land, though it named the version that was there "
+            f"({', '.join(refusals)})"
+        )
+
+    def _unsupported(self, finding: str) -> Unsupported:
+        return Unsupported(
+            f"{self.place} cannot be used: {finding}. Sluice needs conditional writes (If-Match "
+            "and If-None-Match of PutObject), or two indexers would overwrite each other's work. "
+            "Use a server that honours both. Nothing of the channel was changed"
+        )
+
+
+def _try_completion(trial: _TrialObject, form: IfMatchForm) -> bool:
+    if not trial.lands(OVER_NOTHING, in_parts=True):
+        return False
+    first = trial.etag
+    over_first = {"If-Match": form.of(first)}
+    return (
+        not trial.replaces(OVER_NOTHING, in_parts=True)
+        and trial.lands(over_first, in_parts=True)
+        and not trial.replaces(over_first, in_parts=True)
+        and trial.reads_back()
+    )
+
+
+class _TrialObject:
+    """An object that is written again and again, each time with another body."""
+
+    def __init__(self, store: TrialBucket, key: str) -> None:
+        self._store = store
+        self._key = key
+        self._writes = 0
+        self._body = b""
+        self.may_exist = False
+        self.etag: ETag
+        """Of what landed last."""
+        self.answer: WriteAttempt
+        """To the last write."""
+
+    def lands(self, condition: Mapping[str, str], *, in_parts: bool = False) -> bool:
+        """Write what should land, and tell whether it did; raises ``Unavailable``."""
+        # What was sent again because its answer was lost is refused for its own sake.
+        return self._write(condition, in_parts=in_parts, is_final=frozenset())
+
+    def replaces(self, condition: Mapping[str, str], *, in_parts: bool = False) -> bool:
+        """Write what should not land, and tell whether it did; raises ``Unavailable``."""
+        # A completion that is sent again finds its upload gone, and that is no refusal.
+        is_final = frozenset() if in_parts else _REFUSALS
+        return self._write(condition, in_parts=in_parts, is_final=is_final)
+
+    def write_plainly(self) -> None:
+        """Write without a condition; raises ``Unavailable``."""
+        self.may_exist = True
+        self._store.put(self._key, self._next_body(), _HEADERS)
+
+    def reads_back(self) -> bool:
+        """Whether the object is what landed last."""
+        stored = self._store.get(self._key)
+        return (
+            stored is not None
+            and stored.body == self._body
+            and dict(stored.info.metadata) == dict(_HEADERS.metadata)
+        )
+
+    def delete(self) -> None:
+        """Leave nothing; raises ``Unavailable``."""
+        self._store.delete([self._key])
+
+    def _write(
+        self, condition: Mapping[str, str], *, in_parts: bool, is_final: Collection[int]
+    ) -> bool:
+        """Whether a write landed; a status of ``is_final`` says that it did not."""
+        body = self._next_body()
+        for _ in range(WRITE_ATTEMPTS_MAX):
+            answer = self._attempt(body, condition, in_parts=in_parts)
+            if answer is None:  # none came, and the object is there
+                return True
+            if answer.status in _NO_RIGHTS:
+                hint = f" ({_RIGHTS})" if answer.code == "AccessDenied" else ""
+                raise Unavailable(answer.summary + hint)
+            self.may_exist = True
+            if answer.etag and answer.status < _NOT_DONE_FROM and not in_parts:
+                self._body, self.etag = body, answer.etag
+                return True
+            if answer.status in is_final:
+                return False
+            if self._settles(body):
+                return True
+            if answer.status in _REFUSALS or answer.status < _NOT_DONE_FROM:
+                return False
+            if answer.status != _CONFLICT:
+                raise Unavailable(answer.summary)
+        raise Unavailable(f"{self.answer.summary}, {WRITE_ATTEMPTS_MAX} times")
+
+    def _attempt(
+        self, body: bytes, condition: Mapping[str, str], *, in_parts: bool
+    ) -> WriteAttempt | None:
+        """The server's answer; ``None`` where it was lost, but the write was not."""
+        try:
+            self.answer = self._store.attempt(
+                self._key, body, _HEADERS, condition, in_parts=in_parts
+            )
+        except Unavailable:
+            self.may_exist = True
+            if self._settles(body):
+                return None
+            raise
+        return self.answer
+
+    def _settles(self, body: bytes) -> bool:
+        """Whether a body is what is there, of whose write that is not known."""
+        stored = self._store.get(self._key)
+        if stored is None or stored.body != body:
+            return False
+        self._body, self.etag = body, stored.info.etag
+        return True
+
+    def _next_body(self) -> bytes:
+        self._writes += 1
+        return b'{"format":1,"write":%d}\n' % self._writes

@@ -1,0 +1,191 @@
+"""Opening a channel by its address, with the settings of the person who asks."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
+
+from sluice import layout
+from sluice.admin.session.address import SCHEME, Address
+from sluice.admin.session.aws import Aws
+from sluice.admin.session.channel import Channel
+from sluice.admin.session.conditional_write_probe import Probe
+from sluice.admin.session.server_capabilities import ProbedBucket, ProbedBuckets, ProbeRecords
+from sluice.admin.session.stack import Stack
+from sluice.channel_config import DEFAULT
+from sluice.concurrency import in_threads
+from sluice.errors import Misused, NotFound
+from sluice.layout import Subdir
+from sluice.limits import CONCURRENT_REQUESTS_MAX
+from sluice.storage.object_store import ObjectStore
+from sluice.storage.s3_store import S3Store
+from sluice.storage.wrappers.prefixed import Prefixed
+
+STATE_VARIABLE = "SLUICE_STATE"
+STACK_VARIABLE = "SLUICE_STACK"
+
+
+def open_channel(
+    address: str,
+    *,
+    state: str | None = None,
+    stack: str | None = None,
+    endpoint_url: str | None = None,
+    region: str | None = None,
+    profile: str | None = None,
+    path_style: bool | None = None,
+) -> Channel:
+    """Open the channel at ``s3://bucket/channel``; nothing is read of it yet.
+
+    ``state`` is the name of the state bucket, or ``s3://bucket/prefix`` for a part of one.  With a
+    ``stack`` that is told by its outputs, and
+    its queues can be asked, too.  Without either the variables ``SLUICE_STATE`` and
+    ``SLUICE_STACK`` count.  All else is as the AWS CLI has it, its variables and files included;
+    ``path_style`` says whether the bucket's name stands in the path of a URL (``None``: where the
+    endpoint is not AWS's).
+
+    Raises ``Misused`` and ``Misconfigured``, which say what to give, ``NotFound`` where there is
+    no such stack, and ``Unavailable``.
+    """
+    aws = Aws(endpoint_url=endpoint_url, region=region, profile=profile, path_style=path_style)
+    return Opener(aws, state=state, stack=stack).channel(Address.parse(address))
+
+
+@dataclass(frozen=True)
+class Opener:
+    """Opens channels, all of one account and one state."""
+
+    aws: Aws
+    _: KW_ONLY
+    state: str | None = None
+    """Name of the state bucket, or ``s3://bucket/prefix``."""
+    stack: str | None = None
+    """Name of a stack."""
+
+    def channel(self, address: Address, *, name: str | None = None) -> Channel:
+        """The channel at an address, or of another name in its bucket."""
+        owner, stack = self._state_and_stack()
+        if stack and stack.channel_bucket != address.bucket:
+            raise Misused(
+                f"the stack {stack.name!r} indexes the bucket {stack.channel_bucket}, "
+                f"not {address.bucket}"
+            )
+        name = address.path if name is None else name
+        probed = self._probed(owner, address.bucket, name)
+        return Channel(
+            bucket=address.bucket,
+            name=name,
+            public=self._bucket(address.bucket, probed.public if probed else None),
+            state=self._state_store(owner, probed.state if probed else None),
+            gather=in_threads(CONCURRENT_REQUESTS_MAX),
+            clock=_now,
+            unique=_unique,
+            owner=owner,
+            merges=stack.merges if stack else None,
+            debounce_seconds=stack.debounce_seconds if stack else 0,
+            defaults=stack.defaults if stack else DEFAULT,
+            stack=stack,
+            endpoint=self.aws.other_s3 or self.aws.place,
+            probed=probed,
+        )
+
+    def elsewhere(self, channel: Channel, address: Address) -> Channel:
+        """A channel at another address, in any bucket, with the state of ``channel``."""
+        owner, _ = self._state_and_stack()
+        probed = self._probed(owner, address.bucket, address.path)
+        public = self._bucket(address.bucket, probed.public if probed else None)
+        return replace(
+            channel,
+            bucket=address.bucket,
+            name=address.path,
+            public=public,
+            stack=None,
+            probed=probed,
+        )
+
+    def subdir(self, address: Address) -> tuple[Channel, Subdir]:
+        """The subdir at an address, and its channel; raises ``NotFound`` where it has no head."""
+        place = address.place()
+        channel = self.channel(address, name=place.channel)
+        subdir = channel.subdir(place.subdir)
+        if channel.state.head(subdir.head) is None:
+            raise NotFound(f"{address} is no subdir that sluice has indexed")
+        return channel, subdir
+
+    def channel_or_subdir(self, address: Address) -> tuple[Channel, Subdir | None]:
+        """What an address names: a subdir if there is one, else a channel."""
+        place = address.find_place()
+        if place:
+            channel = self.channel(address, name=place.channel)
+            subdir = channel.subdir(place.subdir)
+            if channel.state.head(subdir.head) is not None:
+                return channel, subdir
+        return self.channel(address), None
+
+    @cached_property
+    def found_stack(self) -> Stack | None:
+        """The stack, where one is named; raises ``NotFound`` and ``Unavailable``."""
+        # What is said outright comes before the variables, whichever of both it is.
+        name = self.stack or (None if self.state else os.environ.get(STACK_VARIABLE))
+        return Stack.find(self.aws, name) if name else None
+
+    def _bucket(self, name: str, probed: ProbedBucket | None) -> S3Store:
+        return self.aws.bucket(name, probed.conditional_writes if probed else None)
+
+    def _state_store(self, state: str, probed: ProbedBucket | None = None) -> ObjectStore:
+        bucket, _, prefix = state.partition("/")
+        store = self._bucket(bucket, probed)
+        return Prefixed(store, f"{prefix}/") if prefix else store
+
+    def _probed(self, state: str, bucket: str, channel: str) -> ProbedBuckets | None:
+        """What finds out how the server does conditional writes, where it is not AWS's."""
+        endpoint = self.aws.other_s3
+        if endpoint is None:
+            return None
+        state_bucket, _, prefix = state.partition("/")
+
+        def new_state_key() -> str:
+            key = layout.probe_trial(_unique())
+            return f"{prefix}/{key}" if prefix else key
+
+        def probed(name: str, new_key: Callable[[], str]) -> ProbedBucket:
+            place = f"the bucket {name} of the S3 at {endpoint}"
+            return ProbedBucket(
+                Probe(self.aws.bucket(name), place, new_key),
+                ProbeRecords(self._state_store(state), endpoint, name, _now),
+            )
+
+        of_state = probed(state_bucket, new_state_key)
+        if bucket == state_bucket:
+            return ProbedBuckets(of_state, of_state)
+        public = probed(bucket, lambda: layout.public_probe_trial(channel, _unique()))
+        return ProbedBuckets(of_state, public)
+
+    def _state_and_stack(self) -> tuple[str, Stack | None]:
+        stack = self.found_stack
+        state = self.state or (None if self.stack else os.environ.get(STATE_VARIABLE))
+        if state is None and stack:
+            state = stack.state_bucket
+        if state:
+            # As index files name their owner: one place has one name, however it was written.
+            state = state.removeprefix(SCHEME).strip("/")
+        if stack and state and state != stack.state_bucket:
+            raise Misused(f"the state bucket of the stack {stack.name!r} is {stack.state_bucket}")
+        if not state:
+            raise Misused(
+                "where the state is has to be said: name the stack (--stack, or SLUICE_STACK), or "
+                "the state bucket (--state, or SLUICE_STATE)"
+            )
+        return state, stack
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _unique() -> str:
+    return uuid.uuid4().hex

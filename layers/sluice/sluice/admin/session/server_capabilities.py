@@ -1,0 +1,196 @@
+"""What servers do with conditional writes, found out once and kept in the state.
+
+A record per server and bucket says what was found.  It is written just before the first
+conditional write that counts: a command that changes nothing leaves nothing, in a bucket that was
+named by mistake least of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from threading import Lock
+
+import msgspec
+
+from sluice import layout
+from sluice.admin.session.conditional_write_probe import Probe
+from sluice.concurrency import Gather, Started
+from sluice.errors import DECODE_ERRORS, SluiceError, TooNew
+from sluice.storage import object_headers
+from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
+from sluice.storage.object_store import ObjectStore
+
+FORMAT = 1
+"""Of a record."""
+
+
+class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What one server does with conditional writes to one bucket."""
+
+    format: int
+    endpoint: str
+    """URL of the server."""
+    bucket: str
+    if_match: IfMatchForm
+    completion_is_conditional: bool
+    probed_at: int
+    """ms since the epoch."""
+
+    @property
+    def writes(self) -> ConditionalWrites:
+        """What was found."""
+        return ConditionalWrites(self.if_match, self.completion_is_conditional)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRecords:
+    """Where what was found about one bucket is kept."""
+
+    state: ObjectStore
+    endpoint: str
+    bucket: str
+    clock: Callable[[], int]
+    """Now, ms since the epoch."""
+
+    def read(self) -> ConditionalWrites | None:
+        """What was found; ``None`` where nothing was, or the record is damaged.
+
+        Raises ``TooNew``.
+        """
+        stored = self.state.get(self._key)
+        if stored is None:
+            return None
+        try:
+            match msgspec.json.decode(stored.body):
+                case {"format": int(found)} if found > FORMAT:
+                    raise TooNew(
+                        f"{self._key} has format {found}, this sluice knows up to {FORMAT}"
+                    )
+                case plain:
+                    return msgspec.convert(plain, ProbeRecord).writes
+        except DECODE_ERRORS:
+            return None
+
+    def write(self, found: ConditionalWrites) -> None:
+        """Keep what was found.  Whoever writes one at the same time has found the same."""
+        record = ProbeRecord(
+            format=FORMAT,
+            endpoint=self.endpoint,
+            bucket=self.bucket,
+            if_match=found.if_match,
+            completion_is_conditional=found.completion_is_conditional,
+            probed_at=self.clock(),
+        )
+        self.state.put(self._key, msgspec.json.encode(record), object_headers.PRIVATE_JSON)
+
+    @property
+    def _key(self) -> str:
+        return layout.probe_record(self.endpoint, self.bucket)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is known of a server."""
+
+    writes: ConditionalWrites
+    is_kept: bool
+    """Whether the state says so."""
+
+
+class ProbedBucket:
+    """One bucket, of whose server it is found out what it does.  Safe to share between threads."""
+
+    def __init__(self, probe: Probe, records: ProbeRecords) -> None:
+        self._probe = probe
+        self._records = records
+        self._found: _Found | None = None
+        self._lock = Lock()
+
+    def conditional_writes(self) -> ConditionalWrites:
+        """What the server does, for a write that is about to be made; then it is kept, too.
+
+        Raises ``Unsupported``, ``Unavailable`` and ``TooNew``.
+        """
+        found = self._found
+        if found is None or not found.is_kept:
+            with self._lock:
+                found = self._find()
+                if not found.is_kept:
+                    self._records.write(found.writes)
+                    found = self._found = _Found(found.writes, is_kept=True)
+        return found.writes
+
+    def find(self) -> None:
+        """Know what the server does: by the record, else by trying everything.
+
+        Raises ``Unsupported``, ``Unavailable`` and ``TooNew``.
+        """
+        with self._lock:
+            self._find()
+
+    def read_record(self) -> ConditionalWrites | None:
+        """What the state says; raises ``Unavailable`` and ``TooNew``."""
+        return self._records.read()
+
+    def check(self, record: Started[ConditionalWrites | None]) -> bool:
+        """Try PutObject, and everything where that is not as the record has it, or there is none.
+
+        Tells whether there was a record, and it was wrong.  Raises what ``find`` raises.
+        """
+        with self._lock:
+            form = self._probe.if_match_form()
+            kept = record()
+            if kept and kept.if_match is form:
+                self._found = _Found(kept, is_kept=True)
+                return False
+            conditional = self._probe.completion_is_conditional(form)
+            self._found = _Found(ConditionalWrites(form, conditional), is_kept=False)
+            return kept is not None
+
+    def find_again(self) -> None:
+        """Try everything, whatever is known; raises ``Unsupported`` and ``Unavailable``."""
+        with self._lock:
+            self._found = _Found(self._probe.everything(), is_kept=False)
+
+    def _find(self) -> _Found:
+        if self._found is None:
+            kept = self._records.read()
+            writes = kept or self._probe.everything()
+            self._found = _Found(writes, is_kept=kept is not None)
+        return self._found
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedBuckets:
+    """Those of a channel on an S3 that is not AWS's.  They may be one."""
+
+    state: ProbedBucket
+    public: ProbedBucket
+
+    def begin_check(self, gather: Gather) -> Callable[[], None]:
+        """Begin to try the server, and return what waits for the end and raises the error.
+
+        The state's bucket is tried each time.  The channel's is where clients read: it is tried
+        once, and again where the state's shows that the server has changed.
+        """
+        record = gather.start(self.state.read_record)  # before what waits for it
+        checked = gather.start(partial(self.state.check, record))
+        known = gather.start(self.public.find) if self.public is not self.state else None
+
+        def wait() -> None:
+            try:
+                has_changed = checked()
+            except SluiceError:
+                if known:
+                    with suppress(SluiceError):  # the first error is enough, but a trial has to end
+                        known()
+                raise
+            if known:
+                known()
+                if has_changed:
+                    self.public.find_again()
+
+        return wait

@@ -1,0 +1,100 @@
+"""A deployed stack, as CloudFormation describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from sluice.admin.session.aws import FAILURES, Aws
+from sluice.channel_config import ChannelConfig
+from sluice.errors import Misconfigured, NotFound, Unavailable
+from sluice.settings import channel_defaults
+from sluice.storage.sqs_queue import SqsQueue
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One stack of sluice, and the account that it is in."""
+
+    aws: Aws
+    name: str
+    outputs: Mapping[str, str]
+    parameters: Mapping[str, str]
+
+    @classmethod
+    def find(cls, aws: Aws, name: str) -> Stack:
+        """Ask for the stack of that name; raises ``NotFound`` and ``Unavailable``."""
+        try:
+            answer = aws.cloudformation.describe_stacks(StackName=name)
+        except FAILURES as error:
+            if "does not exist" in str(error):  # a ValidationError, like many others
+                raise NotFound(f"there is no stack {name!r} in {aws.place}") from error
+            raise Unavailable(f"DescribeStacks {name}: {error}") from error
+        found = answer["Stacks"][0]
+        return cls(
+            aws=aws,
+            name=name,
+            outputs={
+                one["OutputKey"]: one["OutputValue"]
+                for one in found.get("Outputs", [])
+                if "OutputKey" in one and "OutputValue" in one
+            },
+            parameters={
+                one["ParameterKey"]: one["ParameterValue"]
+                for one in found.get("Parameters", [])
+                if "ParameterKey" in one and "ParameterValue" in one
+            },
+        )
+
+    @property
+    def channel_bucket(self) -> str:
+        """Name of the bucket whose channels it indexes."""
+        return self.output("ChannelBucketName")
+
+    @property
+    def state_bucket(self) -> str:
+        """Name of its state bucket, which index files carry as their owner."""
+        return self.output("StateBucketName")
+
+    @property
+    def distribution(self) -> str | None:
+        """ID of the distribution in front of the channel bucket; ``None`` with ``Cdn=none``."""
+        arn = self.outputs.get("DistributionArn")
+        return arn.rpartition("/")[2] if arn else None
+
+    @property
+    def debounce_seconds(self) -> int:
+        """Within which uploads share a merge."""
+        return int(self.parameter("DebounceSeconds"))
+
+    @property
+    def defaults(self) -> ChannelConfig:
+        """Of what its channels' configurations do not say."""
+        return channel_defaults(
+            {
+                "DEFAULT_OUTPUTS": self.parameter("DefaultOutputs"),
+                "DEFAULT_TIMESTAMPS": self.parameter("DefaultTimestamps"),
+            }
+        )
+
+    @property
+    def merges(self) -> SqsQueue:
+        """MergeQueue."""
+        return SqsQueue(partial(getattr, self.aws, "sqs"), self.output("MergeQueueUrl"))
+
+    def output(self, key: str) -> str:
+        """One of its outputs; raises ``Misconfigured`` where it has no such one."""
+        return self._one(self.outputs, "output", key)
+
+    def parameter(self, key: str) -> str:
+        """The value of one of its parameters; raises ``Misconfigured``."""
+        return self._one(self.parameters, "parameter", key)
+
+    def _one(self, values: Mapping[str, str], kind: str, key: str) -> str:
+        if key not in values:
+            raise Misconfigured(
+                f"the stack {self.name!r} has no {kind} {key}: it is not one of sluice, or one of "
+                "an older version"
+            )
+        return values[key]

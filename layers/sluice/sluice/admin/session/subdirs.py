@@ -1,0 +1,23 @@
+"""The subdirs that sluice knows of a channel."""
+
+from __future__ import annotations
+
+from sluice.admin.session.channel import Channel
+from sluice.layout import Subdir, behind, parse_state_key, state_folder
+
+
+def find_subdirs(channel: Channel) -> list[Subdir]:
+    """Those with a head, and those in which something is staged that no merge has taken yet.
+
+    In order.  What lies in the bucket and has reached neither is for reconcile to find.
+    """
+    heads = channel.state.list(state_folder("heads", channel.name))
+    found = {parse_state_key(info.key) for info in heads}
+    after: str | None = None
+    while True:
+        staged = channel.state.list(state_folder("staging", channel.name), after=after)
+        subdir = next(filter(None, (parse_state_key(info.key) for info in staged)), None)
+        if subdir is None:
+            return sorted(filter(None, found))
+        found.add(subdir)
+        after = behind(subdir.staging)

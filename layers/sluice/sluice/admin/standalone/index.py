@@ -1,0 +1,343 @@
+"""Indexing a channel from here: extract, merge, publish and collect in this process.
+
+No function and no queue is needed, so this is for every S3 that does conditional writes.  It does
+what reconcile does, and carries out itself what that asks others for.  The rules are the same ones
+(one head per subdir that is swapped, a fence before each published file), so it may run beside a
+stack on the same state, and beside itself.
+
+Progress is kept in the catalog: what has been read is committed every so often, and the next run
+finds the rest by comparing the bucket with that.  Clients see nothing of it before all is read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from threading import Lock
+
+from sluice.admin.session.channel import Channel
+from sluice.admin.session.progress import SILENT, Progress, Step
+from sluice.admin.session.stack import Stack
+from sluice.admin.standalone.compare import Comparison, plenty
+from sluice.admin.standalone.in_process_queues import HeldLooks, HeldRequests, HeldStaging
+from sluice.admin.standalone.inline_executor import pool_of
+from sluice.admin.standalone.listing import find_folders
+from sluice.admin.standalone.package_pool import Examiner, InThreads, Looks, Readers
+from sluice.admin.standalone.report import Failure, IndexReport, SubdirIndexed
+from sluice.catalog.brake import check_digest
+from sluice.channel_files.merge import merge_channel
+from sluice.errors import Misused, SluiceError, Unavailable
+from sluice.extract.extract import Extractor, extract
+from sluice.layout import PackageKey, Subdir, parse_package_key, parse_state_key, state_folder
+from sluice.limits import (
+    BRAKE_DAYS,
+    INDEX_COMMIT_RECORDS_MAX,
+    INDEX_COMMIT_SECONDS,
+    INDEX_MAX_AGE_SECONDS,
+    INDEX_SUBDIRS_AT_ONCE,
+)
+from sluice.merge.context import Merger
+from sluice.merge.merge import merge
+from sluice.messages import channel_merge_request as channel_request
+from sluice.messages import merge_request
+from sluice.messages.merge_request import DEBOUNCE_SECONDS_MIN, MergeRequest
+from sluice.publish.publisher import Publisher
+from sluice.reconcile.listing import Listing
+from sluice.reconcile.report import SubdirReport
+from sluice.storage import object_headers
+from sluice.storage.object_store import nothing
+
+_TRIES = 3
+"""The last try of a package that S3 does not give is one before this; then it is rejected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to index."""
+
+    subdirs: Collection[str] | None = None
+    """Only these, and noarch where the channel has none yet; ``None``: all that there are."""
+    re_extract: bool = False
+    """Read every reject again, too."""
+    again: Collection[str] = ()
+    """Keys of packages to be read anew from their first byte to their last."""
+    adopt: bool = False
+    """Take over what another stack or state publishes."""
+    trust_uploader_digests: bool = True
+    """Believe ``package-sha256`` in an object's metadata, see ``Extractor``."""
+    max_age_seconds: int = INDEX_MAX_AGE_SECONDS
+    """How long clients may keep an index file."""
+    retention_days: int = 7
+    """For how long after its successor was published a generation can still be read."""
+    brake_days: int = BRAKE_DAYS
+    """For which the removal of most of an index waits (``brake``); 0: for none."""
+    confirm: str | None = None
+    """The digest of removals that wait and are to be carried out now."""
+    collects: bool = True
+    """Delete what nobody can ask for any more."""
+    subdirs_at_once: int = INDEX_SUBDIRS_AT_ONCE
+    """That are compared with the catalog."""
+
+
+DEFAULTS = Options()
+
+
+def options_of(stack: Stack | None) -> Options:
+    """How a stack, where there is one, has its channels indexed; raises ``Misconfigured``."""
+    if stack is None:
+        return DEFAULTS
+    return Options(
+        trust_uploader_digests=stack.parameter("TrustUploaderDigests") == "true",
+        max_age_seconds=int(stack.parameter("IndexCacheMaxAge")),
+        retention_days=int(stack.parameter("RetentionDays")),
+        # A stack of before there was a brake has no such parameter.
+        brake_days=int(stack.parameters.get("BrakeDays", BRAKE_DAYS)),
+    )
+
+
+def index(
+    channel: Channel,
+    options: Options = DEFAULTS,
+    *,
+    readers: Readers | None = None,
+    progress: Progress = SILENT,
+) -> IndexReport:
+    """Bring the index of a channel up to what is in its bucket.
+
+    ``readers``: how packages are read; in threads by default.  May be killed at any point and run
+    again, also while it still runs.  What concerns one package or one subdir alone is in the
+    report.  Raises ``Unsupported`` where the S3 cannot be used, ``Unavailable`` where it does not
+    answer, ``Corrupt`` and ``TooNew`` where the catalog cannot be read, and ``Misused`` where what
+    is to be confirmed is not named by a digest.
+
+    >>> report = index(channel)
+    >>> report.packages, report.read, report.failures
+    (2, 0, [])
+    """
+    if wrong := check_digest(options.confirm):
+        raise Misused(wrong)
+    return _Run(channel, options, readers, progress).run()
+
+
+class _Run:
+    """One run."""
+
+    def __init__(
+        self, channel: Channel, options: Options, readers: Readers | None, progress: Progress
+    ) -> None:
+        self._channel = channel
+        self._options = options
+        self._progress = progress
+        self._state = HeldStaging(channel.state, channel.clock)
+        self._uploads = HeldLooks()
+        self._merges = HeldRequests()
+        self._readers = readers or InThreads(
+            Examiner(channel.public, options.trust_uploader_digests, channel.clock)
+        )
+        self._merger = Merger(
+            channel=channel.public,
+            state=self._state,
+            bucket=channel.bucket,
+            endpoint=channel.endpoint,
+            publisher=Publisher(
+                channel.public, self._state, channel.owner or "", options.max_age_seconds
+            ),
+            queue=self._merges,
+            gather=channel.gather,
+            clock=channel.clock,
+            unique=channel.unique,
+            debounce_seconds=self._debounce_seconds,
+            defaults=channel.defaults,
+            batch_records=INDEX_COMMIT_RECORDS_MAX,
+            brake_days=options.brake_days,
+        )
+        self._comparison = Comparison(
+            channel=channel,
+            state=self._state,
+            uploads=self._uploads,
+            merges=self._merges,
+            remembered=self._merger.remembered,
+            debounce_seconds=self._debounce_seconds,
+            retention_days=options.retention_days,
+            re_extract=options.re_extract,
+            adopt=options.adopt,
+            brake_days=options.brake_days,
+            confirm=options.confirm,
+            on_listed=self._take_listing,
+        )
+        self._report = IndexReport(confirm=options.confirm)
+        self._subdirs: dict[str, SubdirIndexed] = {}
+        self._lock = Lock()
+        self._staged: Counter[Subdir] = Counter()
+        """Verdicts that wait for a commit."""
+
+    def run(self) -> IndexReport:
+        """Do it."""
+        probed = self._channel.probed
+        must_be_conditional = probed.begin_check(self._channel.gather) if probed else nothing
+        with pool_of(self._options.subdirs_at_once, "sluice-subdir") as pool:
+            compared = [
+                pool.submit(self._comparison.compare, subdir) for subdir in self._find_subdirs()
+            ]
+            parts = [future.result() for future in compared]
+            # Up to here only this was written: the probe, which removals wait since when, and the
+            # binding of a catalog of 0.1.  No head depends on them.
+            must_be_conditional()
+            collecting = [
+                pool.submit(part.collect)
+                for part in parts
+                if part.collect and self._options.collects
+            ]
+            self._read_all()
+            self._merge_all()
+            for future in collecting:
+                future.result()
+        for part in parts:
+            self._tell_of(part.report)
+        self._report.subdirs = [one for _, one in sorted(self._subdirs.items())]
+        return self._report
+
+    def _find_subdirs(self) -> Iterator[Subdir]:
+        """Those that the catalog knows, which can be begun with, then those that it does not."""
+        heads = state_folder("heads", self._channel.name)
+        wanted = self._options.subdirs
+        known = [parse_state_key(info.key) for info in self._channel.state.list(heads)]
+        seen: set[Subdir] = set()
+        for subdir in chain(known, find_folders(self._channel)):
+            if subdir and subdir not in seen and (wanted is None or subdir.name in wanted):
+                seen.add(subdir)
+                yield subdir
+
+    def _take_listing(self, listing: Listing) -> None:
+        with self._lock:
+            self._report.packages += listing.objects
+            self._progress.done(Step.LISTED, listing.objects)
+
+    def _read_all(self) -> None:
+        """Read what differs in the ordinary way, and what is doubted without any trust."""
+        doubted = filter(None, map(parse_package_key, self._options.again))
+        again: dict[PackageKey, int | None] = dict.fromkeys(sorted(doubted))
+        looks = sorted(self._uploads.take().items())
+        self._read({key: size for key, size in looks if key not in again}, self._readers)
+        if again:
+            examiner = Examiner(self._channel.public, False, self._channel.clock)  # noqa: FBT003
+            self._read(again, InThreads(examiner, self._options.subdirs_at_once))
+
+    def _read(self, looks: Looks, readers: Readers) -> None:
+        """Read packages, and commit what has been read every so often."""
+        self._progress.expect(Step.READ, len(looks))
+        failed: list[PackageKey] = []
+        committed_ms = self._channel.clock()
+        for verdicts in readers.read(looks):
+            for verdict in verdicts:
+                if verdict.staged is None:
+                    failed.append(verdict.key)
+                else:
+                    self._stage(verdict.key, verdict.staged)
+            self._report.read += len(verdicts)
+            self._progress.done(Step.READ, len(verdicts))
+            now = self._channel.clock()
+            many = self._staged.total() >= INDEX_COMMIT_RECORDS_MAX
+            if many or (self._staged and now - committed_ms >= INDEX_COMMIT_SECONDS * 1000):
+                self._commit()
+                committed_ms = self._channel.clock()
+        for key in failed:
+            self._read_again(key, looks[key])
+        for subdir in sorted({key.subdir for key in looks}):
+            self._ask_for_merge(subdir)
+
+    def _stage(self, key: PackageKey, record: bytes) -> None:
+        staged = key.subdir.staged(key.filename, self._channel.unique())
+        self._state.put(staged, record, object_headers.PRIVATE_JSON)
+        self._staged[key.subdir] += 1
+
+    def _read_again(self, key: PackageKey, size: int | None) -> None:
+        """Try a last time, and reject what S3 does not give until it does."""
+        world = Extractor(
+            channel=self._channel.public,
+            state=self._state,
+            queue=self._merges,
+            clock=self._channel.clock,
+            unique=self._channel.unique,
+            debounce_seconds=self._debounce_seconds,
+            trust_uploader_digests=self._options.trust_uploader_digests,
+            receives_max=_TRIES,
+        )
+        try:
+            extract(world, key, size_hint=size, received=_TRIES)
+        except Unavailable as error:
+            self._fail(key.path, error)
+
+    def _commit(self) -> None:
+        """Commit what has been read so far, and leave the published files as they are."""
+        self._state.alone = True
+        try:
+            for subdir in sorted(self._staged):
+                request = MergeRequest(subdir, not_before=self._channel.clock())
+                self._merge(subdir.name, partial(self._merge_subdir, request, publish=False))
+        finally:
+            self._state.alone = False
+        self._staged.clear()
+
+    def _ask_for_merge(self, subdir: Subdir) -> None:
+        merge_request.windowed(
+            subdir, now_ms=self._channel.clock(), debounce_seconds=self._debounce_seconds
+        ).send_to(self._merges)
+
+    def _merge_all(self) -> None:
+        """Carry out every merge that was asked for, and those that follow from them."""
+        for body in self._merges.take():
+            asked = channel_request.parse(body)
+            if asked:
+                self._merge(asked.channel, partial(self._merge_channel, asked.channel))
+            else:
+                request = merge_request.parse(body)
+                self._merge(request.subdir.name, partial(self._merge_subdir, request))
+
+    def _merge(self, name: str, do: Callable[[], None]) -> None:
+        """Do not let what is wrong with one subdir stop the others."""
+        try:
+            do()
+        except SluiceError as error:
+            self._fail(name, error)
+
+    def _merge_subdir(self, request: MergeRequest, *, publish: bool = True) -> None:
+        done = merge(self._merger, request, time_left_ms=plenty, publish=publish)
+        self._progress.done(Step.COMMITTED, done.staged)
+        about = self._about(request.subdir.name)
+        if done.generation:
+            about.generation = done.generation
+        about.added += len(done.difference.added)
+        about.replaced += len(done.difference.replaced)
+        about.removed += len(done.difference.removed)
+        about.rejected += len(done.difference.rejected)
+        about.taken_over += done.taken_over
+        about.waiting = done.waiting or about.waiting
+        about.files_written += done.files_written
+
+    def _merge_channel(self, name: str) -> None:
+        done = merge_channel(self._merger.channelwide, name)
+        self._report.channel_files_written += done.files_written
+
+    def _tell_of(self, report: SubdirReport) -> None:
+        if report.failure is not None:
+            self._report.failures.append(Failure(object=report.subdir, reason=report.failure))
+        if report.counts.collected:
+            self._about(report.subdir).collected += report.counts.collected
+        if report.waiting:
+            self._about(report.subdir).waiting = report.waiting
+        self._report.confirmed += report.counts.confirmed
+
+    def _about(self, subdir: str) -> SubdirIndexed:
+        return self._subdirs.setdefault(subdir, SubdirIndexed(subdir=subdir))
+
+    def _fail(self, name: str, error: SluiceError) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        self._report.failures.append(Failure(object=name, reason=reason))
+
+    @property
+    def _debounce_seconds(self) -> int:
+        return max(DEBOUNCE_SECONDS_MIN, self._channel.debounce_seconds)

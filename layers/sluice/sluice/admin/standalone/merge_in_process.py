@@ -1,0 +1,70 @@
+"""Merging in this process, for a channel without a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sluice.admin.session.channel import Channel
+from sluice.admin.session.subdirs import find_subdirs
+from sluice.admin.standalone.compare import plenty
+from sluice.admin.standalone.in_process_queues import HeldRequests
+from sluice.channel_files.merge import merge_channel
+from sluice.errors import Misused
+from sluice.layout import REPODATA, Subdir
+from sluice.limits import INDEX_MAX_AGE_SECONDS
+from sluice.merge.context import Merger
+from sluice.merge.merge import merge
+from sluice.messages import channel_merge_request as channel_request
+from sluice.messages import merge_request
+from sluice.messages.merge_request import DEBOUNCE_SECONDS_MIN, MergeRequest
+from sluice.publish.fence import Stamp
+from sluice.publish.publisher import Publisher
+
+
+def merge_here(channel: Channel, subdirs: Iterable[Subdir]) -> None:
+    """Merge and publish some subdirs, those that something is staged for, and what that asks for.
+
+    Raises ``Misused`` where nobody can tell under whose name to publish, and what ``merge``
+    raises.
+    """
+    requests = HeldRequests()
+    owner = _find_owner(channel)
+    merger = Merger(
+        channel=channel.public,
+        state=channel.state,
+        bucket=channel.bucket,
+        endpoint=channel.endpoint,
+        publisher=Publisher(channel.public, channel.state, owner, INDEX_MAX_AGE_SECONDS),
+        queue=requests,
+        gather=channel.gather,
+        clock=channel.clock,
+        unique=channel.unique,
+        debounce_seconds=DEBOUNCE_SECONDS_MIN,
+        defaults=channel.defaults,
+    )
+    for subdir in sorted({*subdirs, *_with_staging(channel)}):
+        merge(merger, MergeRequest(subdir, not_before=0), time_left_ms=plenty)
+    for body in requests.take():
+        if asked := channel_request.parse(body):
+            merge_channel(merger.channelwide, asked.channel)
+        else:
+            merge(merger, merge_request.parse(body), time_left_ms=plenty)
+
+
+def _with_staging(channel: Channel) -> list[Subdir]:
+    return [one for one in find_subdirs(channel) if any(channel.state.list(one.staging))]
+
+
+def _find_owner(channel: Channel) -> str:
+    """Under whose name the channel is published."""
+    if channel.owner:
+        return channel.owner
+    for subdir in find_subdirs(channel):
+        info = channel.public.head(subdir.public(REPODATA))
+        stamp = Stamp.parse(info.metadata) if info else None
+        if stamp and stamp.owner:
+            return stamp.owner
+    raise Misused(
+        f"no index of s3://{channel.bucket}/{channel.name} says who publishes it: "
+        "open the channel with its owner"
+    )

@@ -1,0 +1,177 @@
+"""Reading many packages at once: in threads of this process, or in several processes.
+
+A small package costs one request and a millisecond of Python.  Up to some hundred packages it is
+the requests that are waited for, which threads do; a first index of thousands keeps every core
+busy, which takes processes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures.thread import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import get_context
+from typing import NamedTuple, Protocol
+
+from sluice.admin.standalone.inline_executor import pool_of
+from sluice.concurrency import chunks
+from sluice.errors import Unavailable
+from sluice.extract import staging
+from sluice.extract.extract import examine
+from sluice.layout import PackageKey
+from sluice.limits import CONCURRENT_REQUESTS_MAX
+from sluice.storage.object_store import ObjectStore
+
+Looks = Mapping[PackageKey, int | None]
+"""What is to be read, with its size in bytes where that is known."""
+_Some = Sequence[tuple[PackageKey, int | None]]
+
+PACKAGES_PER_TASK_MAX = 64
+_TASKS_PER_WORKER = 4
+"""At least, of which some may take longer than others."""
+
+
+class Verdict(NamedTuple):
+    """What came of one package."""
+
+    key: PackageKey
+    staged: bytes | None
+    """Its staging record; ``None`` where S3 did not give it."""
+    failure: str = ""
+
+
+class Readers(Protocol):
+    """Reads packages."""
+
+    def read(self, looks: Looks) -> Iterator[list[Verdict]]:
+        """Read them in about their order, and give the verdicts as they come."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Examiner:
+    """Reads packages one after the other."""
+
+    channel: ObjectStore
+    trust_uploader_digests: bool
+    clock: Callable[[], int]
+    """Now, ms since the epoch."""
+
+    def __call__(self, some: _Some) -> list[Verdict]:
+        """Judge each of them."""
+        return [self._judge(key, size) for key, size in some]
+
+    def _judge(self, key: PackageKey, size: int | None) -> Verdict:
+        try:
+            record = examine(
+                self.channel,
+                key,
+                size_hint=size,
+                trust_uploader_digests=self.trust_uploader_digests,
+                clock=self.clock,
+            )
+        except Unavailable as error:  # S3 keeps this one from us, and perhaps no other
+            return Verdict(key, None, str(error))
+        return Verdict(key, staging.encode(record))
+
+
+@dataclass(frozen=True, slots=True)
+class InThreads:
+    """Reads in threads of this process."""
+
+    examine: Examiner
+    workers: int = CONCURRENT_REQUESTS_MAX
+
+    def read(self, looks: Looks) -> Iterator[list[Verdict]]:
+        """See ``Readers.read``."""
+        with pool_of(self.workers, "sluice-reader") as pool:
+            yield from _as_they_come(pool, self.examine, looks, workers=self.workers)
+
+
+@dataclass(frozen=True, slots=True)
+class InProcesses:
+    """Reads in processes of their own, where there is enough to do; else in threads."""
+
+    open_channel: Callable[[], ObjectStore]
+    """Opens the channel bucket in a new process, so it can be pickled."""
+    processes: int
+    few: Readers
+    """For what is not worth starting processes."""
+    from_packages: int
+    """How many are worth it."""
+    trust_uploader_digests: bool = True
+
+    def read(self, looks: Looks) -> Iterator[list[Verdict]]:
+        """See ``Readers.read``."""
+        if len(looks) < self.from_packages or self.processes < 2:
+            yield from self.few.read(looks)
+            return
+        threads = max(1, CONCURRENT_REQUESTS_MAX // self.processes)
+        with ProcessPoolExecutor(
+            self.processes,
+            mp_context=get_context("spawn"),
+            initializer=_Worker.begin,
+            initargs=(self.open_channel, threads, self.trust_uploader_digests),
+        ) as pool:
+            try:
+                yield from _as_they_come(
+                    pool, _Worker.read, looks, workers=self.processes, at_once=threads
+                )
+            except BrokenProcessPool as error:
+                raise Unavailable(
+                    "a process that read packages has died: for want of memory, perhaps (with "
+                    "fewer processes each has more), or since the program that started it does "
+                    "its work while it is imported"
+                ) from error
+
+
+class _Worker:
+    """The inside of a process that reads."""
+
+    _read: Callable[[_Some], list[Verdict]]
+
+    @classmethod
+    def begin(cls, open_channel: Callable[[], ObjectStore], threads: int, trust: bool) -> None:  # noqa: FBT001 - passed on by the pool
+        """Open what will be read from."""
+        examiner = Examiner(open_channel(), trust, lambda: time.time_ns() // 1_000_000)
+        pool = ThreadPoolExecutor(threads)
+
+        def read(some: _Some) -> list[Verdict]:
+            parts = pool.map(examiner, chunks(some, 1 + len(some) // (threads * 4)))
+            return [verdict for part in parts for verdict in part]
+
+        cls._read = staticmethod(read)
+
+    @classmethod
+    def read(cls, some: _Some) -> list[Verdict]:
+        """Read some packages."""
+        return cls._read(some)
+
+
+def _as_they_come(
+    pool: Executor,
+    read: Callable[[_Some], list[Verdict]],
+    looks: Looks,
+    *,
+    workers: int,
+    at_once: int = 1,
+) -> Iterator[list[Verdict]]:
+    """Have parts of the packages read, only so many ahead of whoever takes the results."""
+    size = min(PACKAGES_PER_TASK_MAX * at_once, -(-len(looks) // (workers * _TASKS_PER_WORKER)))
+    parts = chunks(looks.items(), max(size, 1))
+    under_way: set[Future[list[Verdict]]] = set()
+    try:
+        while True:
+            wanted = 2 * workers - len(under_way)
+            under_way |= {pool.submit(read, part) for part in islice(parts, wanted)}
+            if not under_way:
+                return
+            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

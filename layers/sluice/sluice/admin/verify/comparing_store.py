@@ -1,0 +1,174 @@
+"""A bucket that is only held against what would be published into it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from sluice import zstd
+from sluice.admin.verify.findings import Found, Kind
+from sluice.errors import DECODE_ERRORS, Archived, Corrupt
+from sluice.publish.fence import Stamp
+from sluice.storage.object_store import (
+    ETag,
+    Headers,
+    ObjectInfo,
+    ObjectStore,
+    OpenObject,
+    StoredObject,
+    nothing,
+)
+
+_ZST = ".zst"
+
+
+class HeldAgainst:
+    """Looks empty to whoever publishes, who so renders everything; compares instead of writing.
+
+    Bodies are compared as they are streamed: only what is expected is in memory as a whole.
+    """
+
+    def __init__(self, store: ObjectStore, found: Found, *, since: int | None = None) -> None:
+        """``since``: the generation that last changed what is published there, if it was not this.
+
+        What was published between the two says the same, but for its stamp.
+        """
+        self._store = store
+        self._found = found
+        self._since = since
+        self.seen: set[str] = set()
+        """Keys that were held against something."""
+
+    def now_ms(self) -> int:
+        """See ``ObjectStore.now_ms``."""
+        return self._store.now_ms()
+
+    def head(self, key: str) -> ObjectInfo | None:  # noqa: ARG002
+        """See ``ObjectStore.head``."""
+        return None
+
+    def get(self, key: str) -> StoredObject | None:  # noqa: ARG002
+        """See ``ObjectStore.get``."""
+        return None
+
+    @contextmanager
+    def open(self, key: str, *, if_match: ETag | None = None) -> Iterator[OpenObject | None]:  # noqa: ARG002
+        """See ``ObjectStore.open``."""
+        yield None
+
+    def read_range(self, key: str, start: int, length: int, *, if_match: ETag) -> bytes:
+        """See ``ObjectStore.read_range``; nobody who publishes reads ranges."""
+        raise NotImplementedError
+
+    def put(self, key: str, body: bytes, headers: Headers) -> None:
+        """See ``ObjectStore.put``; what is published is written under a condition."""
+        raise NotImplementedError
+
+    def put_if(
+        self,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        *,
+        expected: ETag | None,  # noqa: ARG002
+        before: Callable[[], None] = nothing,
+        not_after_ms: int | None = None,  # noqa: ARG002
+    ) -> ETag | None:
+        """See ``ObjectStore.put_if``."""
+        before()
+        self.seen.add(key)
+        self._compare(key, body, Stamp.parse(headers.metadata))
+        return ETag('"held against"')
+
+    def check_stamp(self, key: str, mine: Stamp) -> None:
+        """Look at nothing but whose a file is, and of which generation."""
+        self.seen.add(key)
+        info = self._store.head(key)
+        if info is None:
+            self._found.add(Kind.FILE_MISSING, key, "it is not there")
+        elif told := _amiss(Stamp.parse(info.metadata), mine):
+            self._found.add(told[0], key, told[1])
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """See ``ObjectStore.delete``; nothing seems to be there that could be deleted."""
+        raise NotImplementedError
+
+    def list(
+        self,
+        prefix: str,  # noqa: ARG002
+        *,
+        delimiter: str | None = None,  # noqa: ARG002
+        after: str | None = None,  # noqa: ARG002
+    ) -> Iterator[ObjectInfo]:
+        """See ``ObjectStore.list``."""
+        return iter(())
+
+    def _compare(self, key: str, body: bytes, mine: Stamp | None) -> None:
+        try:
+            with self._store.open(key) as opened:
+                if opened is None:
+                    self._found.add(Kind.FILE_MISSING, key, "it is not there")
+                    return
+                theirs = Stamp.parse(opened.info.metadata)
+                if theirs and mine and self._may_be_older(theirs, mine):
+                    self._insist_on_content(key, body)
+                elif told := _amiss(theirs, mine):
+                    self._found.add(told[0], key, told[1])
+                elif not _is_same(opened, body):
+                    self._insist_on_content(key, body)
+        except Archived:
+            self._found.add(Kind.FILE_FOREIGN, key, "it is in an archive storage class")
+
+    def _may_be_older(self, theirs: Stamp, mine: Stamp) -> bool:
+        return (
+            self._since is not None
+            and theirs.owner == mine.owner
+            and self._since <= theirs.generation < mine.generation
+        )
+
+    def _insist_on_content(self, key: str, body: bytes) -> None:
+        """Other bytes may say the same: compressed by another version of zstd, or once before."""
+        stored = self._store.get(key)
+        try:
+            same = stored is not None and self._said(key, stored.body) == self._said(key, body)
+        except (Corrupt, *DECODE_ERRORS):
+            same = False
+        if not same:
+            self._found.add(Kind.FILE_WRONG, key, "its bytes are not those that the catalog gives")
+
+    def _said(self, key: str, body: bytes) -> object:
+        if key.endswith(_ZST):
+            return zstd.decompress(body)
+        if self._since is None:
+            return body
+        return {**msgspec.json.decode(body, type=dict[str, Any]), "sluice": None}
+
+
+def _amiss(theirs: Stamp | None, mine: Stamp | None) -> tuple[Kind, str] | None:
+    """What is wrong with a stamp, where another is expected."""
+    if theirs is None:
+        return Kind.FILE_FOREIGN, "it does not carry sluice's stamp: somebody else has written it"
+    if mine is None or theirs == mine:
+        return None
+    if theirs.owner != mine.owner:
+        return Kind.FILE_FOREIGN, f"it was published by {theirs.owner}, not by {mine.owner}"
+    return (
+        Kind.FILE_BEHIND,
+        f"it is of generation {theirs.generation} and not of {mine.generation}"
+        if theirs.generation != mine.generation
+        else f"it is of another tree of generation {mine.generation} than the head",
+    )
+
+
+def _is_same(opened: OpenObject, body: bytes) -> bool:
+    if opened.info.size != len(body):
+        return False
+    view, at = memoryview(body), 0
+    for chunk in opened.chunks:
+        if view[at : at + len(chunk)] != chunk:
+            return False
+        at += len(chunk)
+    return at == len(body)

@@ -1,0 +1,208 @@
+"""The configuration of a channel: ``sluice.toml`` in its folder.
+
+``[index-config]`` has the keys and the meaning of rattler-index's table of that name, so that one
+can be dropped in; ``[sluice]`` has what sluice does beyond it.  Pure.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from hashlib import sha256
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from sluice.conda.names import is_package_name
+from sluice.errors import BadConfig, Corrupt
+from sluice.layout import SLUICE_TOML
+from sluice.limits import CONFIG_BYTES_MAX, CONFIG_DOTS_MAX, REVISION_MESSAGE_BYTES_MAX
+
+_FINGERPRINT_CHARS = 16
+_INDEX_CONFIG, _OURS = "index-config", "sluice"
+_INTERVAL_MAX = 2**63 - 1  # what MessagePack can hold
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A date of TOML, or one of RFC 3339 as text."""
+
+
+class Revision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A revision of repodata that the channel tells of, even where it is empty (CEP 48)."""
+
+    revision: Literal["v3"]
+    """The layout of before needs no naming."""
+    message: str | None = None
+    """What the operators say about it, at most 8192 bytes."""
+
+
+class Relations(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Other channels, as paths that begin with ``../`` (CEP 42)."""
+
+    base: str | None = None
+    """Comes before this channel."""
+    overrides: str | None = None
+    """Comes after it."""
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A message to the people who use the channel (CEP 6)."""
+
+    id: str
+    message: str
+    level: Literal["info", "warning", "critical"] = "info"
+    created_at: Moment | None = None
+    expires_at: Moment | None = None
+    interval: Annotated[int, msgspec.Meta(ge=0, le=_INTERVAL_MAX)] | None = None
+    """rattler's: how long clients wait before they show it again."""
+
+
+class ChannelConfig(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"
+):
+    """All settings of one channel, defaults included."""
+
+    write_zst: bool = True
+    write_shards: bool = True
+    repodata_revisions: tuple[Revision, ...] = ()
+    package_revision_assignment: Literal["from-index-json", "latest"] = "from-index-json"
+    base_url: str | None = None
+    """Where the packages lie, absolute or relative to the subdir (CEP 15)."""
+    channel_relations: Relations | None = None
+    notices: tuple[Notice, ...] | None = None
+    """``None``: ``notices.json`` is left as it is."""
+
+    run_exports: bool = False
+    """Whether there are ``run_exports.json`` and its zstd variant (CEP 12)."""
+    channeldata: bool = False
+    rss: bool = False
+    page: bool = False
+    """Whether there is an ``index.html`` for people."""
+    current_repodata: bool = False
+    repodata_bz2: bool = False
+    patches: str | None = None
+    """The exact name of the package that may patch the channel's metadata."""
+    retention_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] | None = None
+    """For how long superseded files are kept; ``None``: as the stack says."""
+    timestamps: Literal["warn", "reject"] = "warn"
+    """What becomes of packages that were built after they were indexed (CEP 47)."""
+
+    @property
+    def relations(self) -> dict[str, str]:
+        """``channel_relations`` as they stand in ``info``; empty where there are none."""
+        told = self.channel_relations or Relations()
+        both = {"base": told.base, "overrides": told.overrides}
+        return {name: reference for name, reference in both.items() if reference is not None}
+
+
+DEFAULT = ChannelConfig()
+"""Of sluice itself; a stack may have others."""
+
+_KEYS_OF_RATTLER = frozenset(
+    {
+        "base-url",
+        "channel-relations",
+        "notices",
+        "package-revision-assignment",
+        "repodata-revisions",
+        "write-shards",
+        "write-zst",
+    }
+)
+_KEYS = frozenset(field.encode_name for field in msgspec.structs.fields(ChannelConfig))
+
+
+def parse(body: bytes, *, defaults: ChannelConfig) -> ChannelConfig:
+    """Read a ``sluice.toml``; raises ``BadConfig`` with the key and what is wrong with it."""
+    settings = to_plain(defaults)
+    for table, values in _tables(body):
+        known = _KEYS_OF_RATTLER if table == _INDEX_CONFIG else _KEYS - _KEYS_OF_RATTLER
+        for key, value in values.items():
+            if key not in known:
+                raise _bad(f"[{table}] has no key {key!r}; it has {', '.join(sorted(known))}")
+            settings[key] = _spelled_out(value) if key == "repodata-revisions" else value
+    try:
+        config = msgspec.convert(settings, ChannelConfig)
+    except msgspec.ValidationError as error:
+        raise _bad(str(error)) from error
+    for problem in _problems(config):
+        raise _bad(problem)
+    return config
+
+
+def to_plain(config: ChannelConfig) -> dict[str, Any]:
+    """As plain values, for keeping."""
+    # By way of JSON: what is read back is compared with it, and has no tuples.
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(config))
+    return plain
+
+
+def fingerprint(config: ChannelConfig) -> str:
+    """Something short that differs where settings differ."""
+    return sha256(msgspec.json.encode(config)).hexdigest()[:_FINGERPRINT_CHARS]
+
+
+def from_plain(plain: Mapping[str, Any]) -> ChannelConfig:
+    """Read what ``to_plain`` gave; raises ``Corrupt``."""
+    try:
+        return msgspec.convert(plain, ChannelConfig)
+    except msgspec.ValidationError as error:
+        raise Corrupt(f"not a configuration of ours: {error}") from error
+
+
+def _tables(body: bytes) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if len(body) > CONFIG_BYTES_MAX:
+        raise _bad(f"it is larger than {CONFIG_BYTES_MAX} bytes")
+    if any(line.count(b".") > CONFIG_DOTS_MAX for line in body.splitlines()):
+        raise _bad(f"a line has more than {CONFIG_DOTS_MAX} dots")
+    try:
+        # Editors of Windows put a mark in front.
+        document = tomllib.loads(body.decode("utf-8-sig"))
+    # Both have errors that are no more than that: an int() of thousands of digits, for one.
+    except (ValueError, RecursionError) as error:
+        raise _bad(f"it is not TOML: {error}") from error
+    for table, values in document.items():
+        if table not in (_INDEX_CONFIG, _OURS):
+            raise _bad(f"it has {table!r} at the top; there is [{_INDEX_CONFIG}] and [{_OURS}]")
+        if not isinstance(values, dict):
+            raise _bad(f"{table!r} is no table")
+        yield table, values
+
+
+def _spelled_out(revisions: Any) -> Any:
+    """rattler-index has only their names."""
+    if not isinstance(revisions, list):
+        return revisions
+    return [{"revision": one} if isinstance(one, str) else one for one in revisions]
+
+
+def _problems(config: ChannelConfig) -> Iterator[str]:
+    """What the types do not tell."""
+    yield from _problems_of_revisions(config.repodata_revisions)
+    yield from _problems_of_relations(config.relations)
+    if config.base_url == "":
+        yield "base-url is empty; leave it out for packages that lie beside the index"
+    if config.patches is not None and not is_package_name(config.patches):
+        yield f"patches is no name of a package: {config.patches!r}"
+
+
+def _problems_of_revisions(revisions: Sequence[Revision]) -> Iterator[str]:
+    if len(revisions) > 1:
+        yield "repodata-revisions names v3 more than once"
+    for revision in revisions:
+        if len((revision.message or "").encode()) > REVISION_MESSAGE_BYTES_MAX:
+            yield f"the message of a revision is longer than {REVISION_MESSAGE_BYTES_MAX} bytes"
+
+
+def _problems_of_relations(relations: Mapping[str, str]) -> Iterator[str]:
+    for name, reference in relations.items():
+        if not reference.startswith("../"):
+            yield f"channel-relations.{name} is no path that begins with ../ (CEP 42)"
+    if len(relations) > len({reference.rstrip("/") for reference in relations.values()}):
+        yield "channel-relations.base and .overrides are the same channel (CEP 42)"
+
+
+def _bad(why: str) -> BadConfig:
+    return BadConfig(
+        "config-invalid", f"{SLUICE_TOML} cannot be used: {why}. The last good one stays in force."
+    )

@@ -1,0 +1,54 @@
+"""``channeldata.json`` (CEP 38) of what the subdirs of a channel say.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from sluice.channel_files.contribution import FLAGS, Contribution
+from sluice.publish.fence import Stamp
+
+_VERSION = 1
+
+
+def packages(by_name: Mapping[str, Mapping[str, Contribution]]) -> dict[str, dict[str, Any]]:
+    """The ``packages`` of the document, by name."""
+    return {name: _package(subdirs) for name, subdirs in sorted(by_name.items())}
+
+
+def render(shown: Mapping[str, Mapping[str, Any]], *, subdirs: list[str], stamp: Stamp) -> bytes:
+    """Serialise the document; ``shown`` is what ``packages`` gave."""
+    document = {
+        "channeldata_version": _VERSION,
+        "packages": shown,
+        "sluice": stamp.body,
+        "subdirs": subdirs,
+    }
+    return msgspec.json.encode(document)
+
+
+def _package(subdirs: Mapping[str, Contribution]) -> dict[str, Any]:
+    """What the newest version says; where it says nothing, the newest that does."""
+    told = [one for contribution in subdirs.values() for one in contribution.told]
+    told.sort(key=lambda one: one.age, reverse=True)
+    fields: dict[str, Any] = {}
+    for one in told:
+        fields = {**one.fields, **fields}
+    exported: dict[str, tuple[int, Any]] = {}
+    for contribution in subdirs.values():
+        for version, one_exported in contribution.run_exports.items():
+            known = exported.get(version)
+            if known is None or one_exported.timestamp >= known[0]:
+                exported[version] = one_exported.timestamp, one_exported.run_exports
+    flags = {flag for contribution in subdirs.values() for flag in contribution.flags}
+    package = {
+        **fields,
+        **{flag: flag in flags for flag in FLAGS},
+        "run_exports": {version: exports for version, (_, exports) in sorted(exported.items())},
+        "subdirs": sorted(subdirs),
+        "timestamp": max(contribution.timestamp for contribution in subdirs.values()),
+        "version": told[0].version,
+    }
+    return dict(sorted(package.items()))

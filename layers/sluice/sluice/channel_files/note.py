@@ -1,0 +1,124 @@
+"""Notes: what the merge of a subdir tells the merge of its channel.
+
+A note is written after the head was swapped, and before what was staged is deleted: whoever is
+killed in between does it all again.  It says what a generation holds of some names, so it may come
+twice, late or never in order; which generation is the newest decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from sluice.catalog.client_view import Rules
+from sluice.catalog.codec import FORMAT, pack, unpack
+from sluice.catalog.entry import Entries
+from sluice.channel_config import ChannelConfig, Notice
+from sluice.channel_files.contribution import Contribution, contribution
+from sluice.layout import Subdir
+from sluice.messages import channel_merge_request
+from sluice.storage import object_headers
+from sluice.storage.object_store import ObjectStore
+from sluice.storage.queue import FifoQueue
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which files of the whole channel there should be."""
+
+    channeldata: bool = False
+    rss: bool = False
+    page: bool = False
+    notices: tuple[Notice, ...] | None = None
+    """``None``: whatever there is stays."""
+
+    @property
+    def packages(self) -> bool:
+        """Whether any of them tells of packages."""
+        return self.channeldata or self.rss or self.page
+
+    @classmethod
+    def by(cls, config: ChannelConfig) -> Wanted:
+        """What a configuration asks for."""
+        return cls(
+            channeldata=config.channeldata,
+            rss=config.rss,
+            page=config.page,
+            notices=config.notices,
+        )
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """As stored."""
+
+    subdir: str
+    generation: int
+    """The names are as they were in this generation, or a later one had not been."""
+    wanted: Wanted
+    everything: bool
+    """Whether these are all names there are; every other is gone."""
+    names: dict[str, Contribution | None]
+    """``None``: clients see no package of that name."""
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class Notepad:
+    """What writing notes needs of the world."""
+
+    state: ObjectStore
+    queue: FifoQueue
+    """MergeQueue."""
+    clock: Callable[[], int]
+    """Now, ms since the epoch."""
+    unique: Callable[[], str]
+    """A string that nobody else has."""
+    debounce_seconds: int
+
+    def write(
+        self,
+        subdir: Subdir,
+        generation: int,
+        names: Iterable[tuple[str, Entries]],
+        rules: Rules,
+        *,
+        everything: bool = False,
+    ) -> None:
+        """Tell of some names as they are in a generation, and ask for a merge of the channel.
+
+        ``names`` is read only where the configuration needs it; with ``everything`` they are all
+        names of the generation.  Raises ``Unavailable``.
+        """
+        wanted = Wanted.by(rules.config)
+        told = (
+            {name: contribution(entries, rules) for name, entries in names}
+            if (wanted.packages)
+            else {}
+        )
+        note = Note(
+            subdir=subdir.name,
+            generation=generation,
+            wanted=wanted,
+            # Where nobody wants to hear of packages, what was heard is forgotten.
+            everything=everything or not wanted.packages,
+            names=told,
+        )
+        self.state.put(subdir.note(self.unique()), pack(note), object_headers.PRIVATE_ZSTD)
+        # The clock is read after the PUT returned, see debounce.
+        channel_merge_request.windowed(
+            subdir.channel, now_ms=self.clock(), debounce_seconds=self.debounce_seconds
+        ).send_to(self.queue)
+
+
+def due(config: ChannelConfig, *, reconsidered: bool) -> bool:
+    """Tell whether a merge has to write a note at all.
+
+    One that has looked at the configuration always does, for it may just have been switched off.
+    """
+    return reconsidered or Wanted.by(config).packages
+
+
+def decode(body: bytes, *, what: str) -> Note:
+    """Read a note; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
+    return unpack(body, Note, what=what)

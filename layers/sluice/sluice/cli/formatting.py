@@ -1,0 +1,51 @@
+"""How numbers and times are told to people."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sluice.text import printable
+
+_KIB = 1024
+_STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def moment(ms: int | None) -> str:
+    """A time in ms since the epoch, in UTC."""
+    return "" if ms is None else f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%SZ}"
+
+
+def age(ms: int | None, *, now: int) -> str:
+    """How long ago something was; both in ms since the epoch."""
+    if ms is None:
+        return ""
+    seconds = max(now - ms, 0) // 1000
+    for length, unit in _STEPS:
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return "0 s"
+
+
+def size(count: int) -> str:
+    """A number of bytes."""
+    if count < _KIB:
+        return f"{count} B"
+    for power, unit in enumerate(("KiB", "MiB"), start=1):
+        if count < _KIB ** (power + 1):
+            return f"{count / _KIB**power:.1f} {unit}"
+    return f"{count / _KIB**3:.1f} GiB"
+
+
+def number(count: int) -> str:
+    """A whole number, in groups of three digits."""
+    return f"{count:,}"
+
+
+def counted(count: int, noun: str) -> str:
+    """So many things, of a noun with a regular plural."""
+    return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {noun}s"
+
+
+def cell(value: object) -> str:
+    """Anything as one cell of a table: what strangers wrote obeys no terminal."""
+    return "" if value is None else printable(str(value))

@@ -1,0 +1,44 @@
+"""Bars that show on a terminal how far a command has got."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sluice.admin.session.progress import Step
+from sluice.cli.output import Output
+
+
+class Bars:
+    """``operate.Progress`` on a terminal."""
+
+    def __init__(self, shown: Progress) -> None:
+        self._shown = shown
+        self._tasks = {step: shown.add_task(step.value, total=None, visible=False) for step in Step}
+
+    def expect(self, step: Step, count: int) -> None:
+        """See ``Progress.expect``."""
+        task = self._tasks[step]
+        total = self._shown.tasks[task].total or 0
+        self._shown.update(task, total=total + count, visible=total + count > 0)
+
+    def done(self, step: Step, count: int) -> None:
+        """See ``Progress.done``."""
+        self._shown.update(self._tasks[step], advance=count, visible=True)
+
+
+@contextmanager
+def bars(output: Output) -> Iterator[Bars]:
+    """Show bars while in the context, where there is a terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=output.errors, transient=True, disable=not output.errors.is_terminal
+    ) as shown:
+        yield Bars(shown)

@@ -1,0 +1,33 @@
+"""How removals that wait are told to people, with the command that carries them out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from sluice.catalog.brake import Waiting
+from sluice.cli import formatting
+
+
+def waiting(where: str, removals: Waiting, command: str) -> Iterator[Text]:
+    """Say what waits in a subdir, until when, and what to do about it."""
+    packages = (
+        f"{formatting.number(removals.packages)} of {formatting.counted(removals.of, 'package')}"
+    )
+    verb = "is" if removals.packages == 1 else "are"
+    yield Text(f"{formatting.cell(where)}: {packages} {verb} gone from the bucket.", style="red")
+    if removals.until is None:
+        yield Text("  They stay in the index until comparisons find them missing for BrakeDays.")
+    else:
+        yield Text(
+            f"  They have been found missing since {formatting.moment(removals.since)}, and stay "
+            f"in the index until the first comparison after {formatting.moment(removals.until)}."
+        )
+    yield Text("  Deleted by mistake: restore them. Deleted on purpose: remove them now with")
+    yield Text(f"  {formatting.cell(command)}")
+
+
+def nothing_confirmed(digest: str) -> Text:
+    """Say that a digest names no removals that wait."""
+    return Text(f"No removals wait under {digest}: nothing was confirmed.", style="red")

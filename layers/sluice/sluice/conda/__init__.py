@@ -1,0 +1,1 @@
+"""What the CEPs say of names, versions, match specs, records and patches.  Pure: no requests."""

@@ -1,0 +1,1 @@
+"""From an event about one object to a staging record and a merge request."""

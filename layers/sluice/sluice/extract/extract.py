@@ -1,0 +1,173 @@
+"""Extract: from an event about one object to a staging record and a request for a merge.
+
+The event says only where to look.  What is staged is what was found there, and the record is
+written before the merge is asked for: if the function dies in between, the message comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from msgspec import UNSET
+
+from sluice.catalog.entry import NOT_EXTRACTED
+from sluice.conda.record import make_record
+from sluice.errors import BadPackage, Changed, Unavailable
+from sluice.extract import staging
+from sluice.extract.staging import AboutFile, Indexed, Rejected, Removed
+from sluice.layout import PackageKey
+from sluice.limits import EXTRACT_ATTEMPTS_MAX
+from sluice.messages import merge_request
+from sluice.package.reader import PackageRead, read_package
+from sluice.storage.object_id import Identity
+from sluice.storage.object_store import ObjectStore, look
+from sluice.storage.queue import FifoQueue
+from sluice.text import printable
+
+VERSION = 2
+"""Of the extractor: raised when packages would be judged otherwise than before.
+
+2: what needs revision 3 of repodata (CEP 48) is indexed.
+"""
+RECORDS_SINCE = 1
+"""The first version whose records are what this one would make; rejects of it may not be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extractor:
+    """What extract needs of the world."""
+
+    channel: ObjectStore
+    state: ObjectStore
+    queue: FifoQueue
+    """MergeQueue."""
+    clock: Callable[[], int]
+    """Now, ms since the epoch."""
+    unique: Callable[[], str]
+    """A string that nobody else has."""
+    debounce_seconds: int
+    trust_uploader_digests: bool
+    """Whether ``package-sha256`` in an object's metadata counts as its digest."""
+    receives_max: int
+    """How often a message is handed out before it goes to the dead-letter queue."""
+
+
+def extract(
+    world: Extractor, key: PackageKey, *, size_hint: int | None = None, received: int = 1
+) -> AboutFile:
+    """Look at one object, stage what is found and ask for a merge; returns what was staged.
+
+    ``size_hint`` is the size in bytes that the event told; ``received`` counts how often its
+    message has been handed out.  Raises ``Unavailable`` where trying again may help.
+    """
+    if received >= world.receives_max:
+        _give_up_beforehand(world, key, tries=received - 1)
+    record = examine(
+        world.channel,
+        key,
+        size_hint=size_hint,
+        trust_uploader_digests=world.trust_uploader_digests,
+        clock=world.clock,
+    )
+    _stage(world, key, record)
+    return record
+
+
+def examine(
+    channel: ObjectStore,
+    key: PackageKey,
+    *,
+    size_hint: int | None,
+    trust_uploader_digests: bool,
+    clock: Callable[[], int],
+) -> AboutFile:
+    """Look at one object and judge it, as ``extract`` does, and stage nothing."""
+    found = _read(channel, key, size_hint, trust_uploader=trust_uploader_digests)
+    return _judge(key, found, at=clock())
+
+
+def _give_up_beforehand(world: Extractor, key: PackageKey, *, tries: int) -> None:
+    """Stage a reject before the last try, which may end this process as the ones before did.
+
+    If the last try succeeds, its verdict comes before this one.
+    """
+    info = look(world.channel, key.path)
+    if info is None:
+        return
+    sentence = (
+        f"{printable(key.filename)} could not be read in {tries} tries: reading it failed, took "
+        "more memory or time than the function has, or it is encrypted with a key that sluice may "
+        "not use. Upload it again to have it tried again."
+    )
+    record = Rejected(
+        filename=key.filename,
+        extractor=NOT_EXTRACTED,
+        at=world.clock(),
+        identity=Identity.of(info),
+        code="unreadable",
+        sentence=sentence,
+    )
+    _stage(world, key, record)
+
+
+def _read(
+    channel: ObjectStore, key: PackageKey, size_hint: int | None, *, trust_uploader: bool
+) -> PackageRead | None:
+    for _ in range(EXTRACT_ATTEMPTS_MAX):
+        try:
+            return read_package(
+                channel, key.path, size_hint=size_hint, trust_uploader_digests=trust_uploader
+            )
+        except Changed:
+            size_hint = None  # it was about the version before
+    raise Unavailable(
+        f"{key.path} was overwritten each of {EXTRACT_ATTEMPTS_MAX} times it was read"
+    )
+
+
+def _judge(key: PackageKey, found: PackageRead | None, *, at: int) -> AboutFile:
+    if found is None:
+        return Removed(filename=key.filename, extractor=VERSION, at=at)
+    identity = Identity.of(found.info)
+    contents = found.outcome
+    try:
+        if isinstance(contents, BadPackage):
+            raise contents
+        return Indexed(
+            filename=key.filename,
+            extractor=VERSION,
+            at=at,
+            identity=identity,
+            record=make_record(
+                contents.index,
+                key.filename,
+                key.subdir.name,
+                size=found.info.size,
+                digests=contents.digests,
+            ),
+            digests_from={
+                "sha256": contents.digests.sha256_from,
+                "md5": contents.digests.md5_from,
+            },
+            run_exports=contents.run_exports,
+            channeldata=contents.channeldata,
+        )
+    except BadPackage as bad:
+        return Rejected(
+            filename=key.filename,
+            extractor=VERSION,
+            at=at,
+            identity=identity,
+            code=bad.code,
+            sentence=bad.sentence,
+            sha256=UNSET if isinstance(contents, BadPackage) else contents.digests.sha256,
+        )
+
+
+def _stage(world: Extractor, key: PackageKey, record: AboutFile) -> None:
+    staging.write(world.state, key.subdir, record, unique=world.unique())
+    # The clock is read after the PUT returned, see debounce.
+    merge_request.windowed(
+        key.subdir, now_ms=world.clock(), debounce_seconds=world.debounce_seconds
+    ).send_to(world.queue)

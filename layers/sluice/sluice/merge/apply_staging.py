@@ -1,0 +1,242 @@
+"""What a batch of staging records means for the entries of the catalog.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from sluice.catalog.entry import NOT_EXTRACTED, Entries, Entry, Kept, Pin, Record, Reject
+from sluice.conda.timestamps import timestamp_warning
+from sluice.extract.staging import AboutFile, Indexed, Rejected, Removed, encode
+from sluice.storage.object_id import Identity
+
+Verdict = Indexed | Rejected
+_ATTESTATIONS = "attestations_sha256"
+RULES = frozenset(
+    {
+        # record: what index.json and the filename may say
+        "condition-outdated",
+        "filename-invalid",
+        "filename-mismatch",
+        "index-json-incomplete",
+        "index-json-unpublishable",
+        "index-json-wrong-type",
+        "record-too-large",
+        "repodata-revision-contradicted",
+        "repodata-revision-unsupported",
+        "subdir-mismatch",
+        "version-invalid",
+        # package: renamed after it was built, and how much of it is read
+        "conda-member-misnamed",
+        "index-json-too-deep",
+        "index-json-too-large",
+        "info-too-large",
+        "tar-too-many-members",
+    }
+)
+"""Codes of rejects for a package that is whole, but is not as a new one must be."""
+
+News = Mapping[str, Verdict | None]
+"""By filename: what is known now of the object that is there, or ``None``: it is gone."""
+Edits = Mapping[str, Entry | None]
+"""By filename: what a person wants of one package name, or ``None``: nothing."""
+
+
+def settle(records: Iterable[AboutFile], observed: Mapping[str, Identity | None]) -> News:
+    """Hold the records against the objects that are there now (``observed``, by filename).
+
+    Not there: gone, whatever the records say.  There, and judged by a record with the same
+    identity: the best such verdict.  There with another identity: the records are stale, its own
+    event is on the way, so nothing is known.
+    The result does not depend on the order or the number of equal records.
+    """
+    news: dict[str, Verdict | None] = {
+        filename: None for filename, identity in observed.items() if identity is None
+    }
+    for record in records:
+        if isinstance(record, Removed) or record.identity != observed[record.filename]:
+            continue
+        best = news.get(record.filename)
+        if best is None or _precedence(record) > _precedence(best):
+            news[record.filename] = record
+    return news
+
+
+def apply(entries: Entries, news: News, *, at: int) -> dict[str, Entry]:
+    """The entries of one package name after ``news``, in a commit at ``at`` (ms)."""
+    after = dict(entries)
+    for filename, verdict in news.items():
+        if verdict is None:
+            after.pop(filename, None)
+        else:
+            after[filename] = _judge(entries.get(filename), verdict, at=at)
+    return after
+
+
+def edit(entries: Entries, edits: Edits) -> dict[str, Entry]:
+    """The entries of one package name as a person wants them."""
+    after = {**entries, **edits}
+    return {filename: entry for filename, entry in after.items() if entry is not None}
+
+
+def over(theirs: Entries, ours: Entries) -> dict[str, Entry]:
+    """What sluice knows of the files of one name, over what the index said that stood there.
+
+    A record there comes first where we know of another object only, or just that the package
+    could not be read: else it would leave the index, and its date be lost (CEP 47).  What only
+    other tools fill is as they have it.
+    """
+    known = {**theirs, **ours}
+    for filename in theirs.keys() & ours.keys():
+        record, mine = theirs[filename], ours[filename]
+        if record.identity and record.identity.is_of_no_object:
+            continue  # of what is not there, we know more
+        outdated = record.identity != mine.identity
+        unjudged = _rank(record) > _rank(mine) and not isinstance(mine, Pin)
+        better = isinstance(record, Record) and (outdated or unjudged)
+        if better or (isinstance(record, Kept) and isinstance(mine, Kept)):
+            known[filename] = record
+    return known
+
+
+@dataclass(slots=True)
+class Difference:
+    """What a commit changed, as filenames in order."""
+
+    added: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    """Files that left the index: deleted, or overwritten by a package that was rejected."""
+    rejected: list[str] = field(default_factory=list)
+    warned: list[str] = field(default_factory=list)
+    """Those added or replaced that say they were built after they were indexed (CEP 47)."""
+    rejects_changed: bool = False
+
+    def extend(self, later: Difference) -> None:
+        """Take up what a later commit changed."""
+        self.added += later.added
+        self.replaced += later.replaced
+        self.removed += later.removed
+        self.rejected += later.rejected
+        self.warned += later.warned
+        self.rejects_changed |= later.rejects_changed
+
+    def note(self, before: Entries, after: Entries) -> None:
+        """Take up what happened to the files of one package name."""
+        for filename in sorted(before.keys() | after.keys()):
+            old, new = before.get(filename), after.get(filename)
+            if old == new:
+                continue
+            match old, new:
+                case Record(), Record():
+                    self.replaced.append(filename)
+                case _, Record():
+                    self.added.append(filename)
+                case Record(), _:
+                    self.removed.append(filename)
+            if isinstance(new, Reject):
+                self.rejected.append(filename)
+            if isinstance(new, Record) and timestamp_warning(new.record):
+                self.warned.append(filename)
+            self.rejects_changed |= isinstance(old, Reject) or isinstance(new, Reject)
+
+
+def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
+    """The entry for an object that ``verdict`` is about, where ``old`` was known before."""
+    if old is not None and old.identity == verdict.identity:
+        # On the same object, what was pinned out stays out, and another verdict must be better.
+        if isinstance(old, Pin) or (_rank(old) >= _rank(verdict) and not _again(old, verdict)):
+            return old
+        if isinstance(old, Record) and _stays(old, verdict):
+            return msgspec.structs.replace(old, extractor=verdict.extractor)
+    if isinstance(verdict, Rejected):
+        return Reject(
+            identity=verdict.identity,
+            extractor=verdict.extractor,
+            code=verdict.code,
+            sentence=verdict.sentence,
+            at=at,
+        )
+    return Record(
+        identity=verdict.identity,
+        extractor=verdict.extractor,
+        record={
+            **_attested(old, verdict),
+            **verdict.record,
+            "indexed_timestamp": _indexed_timestamp(old, verdict, at=at),
+        },
+        digests_from=verdict.digests_from,
+        run_exports=verdict.run_exports,
+        channeldata=verdict.channeldata,
+    )
+
+
+def _again(old: Entry, verdict: Verdict) -> bool:
+    """Whether an object that could not be read was tried again since: its date then says so.
+
+    A record that a merge meets for the second time was staged before the first.
+    """
+    return (
+        isinstance(old, Reject)
+        and isinstance(verdict, Rejected)
+        and old.extractor == verdict.extractor == NOT_EXTRACTED
+        and verdict.at > old.at
+    )
+
+
+def _stays(old: Record, verdict: Verdict) -> bool:
+    """Whether a record that was taken over is kept as it is, now that its package was read.
+
+    It is in clients' lock files, so a rule that its index did not have must not take it away;
+    and who revoked a package (conda-index: patch instructions) wants it to stay revoked.
+    """
+    if not old.taken_over or old.identity is None or old.record.get("size") != old.identity.size:
+        return False
+    if isinstance(verdict, Rejected):
+        known, found = old.record.get("sha256"), verdict.sha256
+        return verdict.code in RULES and (not known or not found or known == found)
+    return bool(old.record.get("revoked")) and _same_artifact(old, verdict)
+
+
+def _attested(old: Entry | None, verdict: Indexed) -> dict[str, Any]:
+    """What another tool's index says of an artifact's attestations, which lie beside it.
+
+    Only a draft says how (conda/ceps#142), so sluice does not look for them, but keeps the word.
+    """
+    if isinstance(old, Record) and _ATTESTATIONS in old.record and _same_artifact(old, verdict):
+        return {_ATTESTATIONS: old.record[_ATTESTATIONS]}
+    return {}
+
+
+def _indexed_timestamp(old: Entry | None, verdict: Indexed, *, at: int) -> int:
+    # CEP 47: kept for as long as the artifact is the same.  Other content under an old name is a
+    # new artifact: keeping its date would let an overwritten package slip past a cooldown.
+    if isinstance(old, Record) and _same_artifact(old, verdict):
+        kept: int = old.record["indexed_timestamp"]
+        return kept
+    return at
+
+
+def _same_artifact(old: Record, verdict: Indexed) -> bool:
+    before, now = old.record, verdict.record
+    if before.get("sha256"):
+        return bool(before["sha256"] == now["sha256"])
+    # Of an index that was taken over: old versions of conda-index knew MD5 only.
+    if before.get("size") != now["size"]:
+        return False
+    if before.get("md5") and now.get("md5"):
+        return bool(before["md5"] == now["md5"])
+    return old.identity == verdict.identity
+
+
+def _rank(judged: Verdict | Entry) -> tuple[int, bool]:
+    """Of two verdicts on one object: the newer extractor wins, then indexed over rejected."""
+    return judged.extractor, isinstance(judged, Indexed | Record)
+
+
+def _precedence(verdict: Verdict) -> tuple[tuple[int, bool], int, bytes]:
+    """``_rank``, with ties broken by what is in the record: the order of arrival must not count."""
+    return _rank(verdict), verdict.at, encode(verdict)

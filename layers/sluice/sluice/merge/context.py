@@ -1,0 +1,94 @@
+"""What a merge needs of the world, and what it hands on of that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sluice.channel_config import DEFAULT, ChannelConfig
+from sluice.channel_files.merge import ChannelMerger
+from sluice.channel_files.note import Notepad
+from sluice.concurrency import Gather
+from sluice.extract.config_broadcast import Announcer
+from sluice.layout import Subdir
+from sluice.limits import BRAKE_DAYS
+from sluice.merge.follow_ups import FollowUps
+from sluice.merge.warm_cache import Remembered
+from sluice.publish.bucket_check import BucketCheck
+from sluice.publish.publisher import Publisher
+from sluice.storage.object_store import ObjectStore
+from sluice.storage.queue import FifoQueue
+
+
+@dataclass(frozen=True, slots=True)
+class Merger:
+    """What a merge needs of the world."""
+
+    channel: ObjectStore
+    state: ObjectStore
+    bucket: str
+    """Name of the channel bucket."""
+    publisher: Publisher
+    queue: FifoQueue
+    """MergeQueue."""
+    gather: Gather
+    clock: Callable[[], int]
+    """Now, ms since the epoch."""
+    unique: Callable[[], str]
+    """A string that nobody else has."""
+    debounce_seconds: int
+    remembered: Remembered = field(default_factory=Remembered)
+    """By this execution environment."""
+    defaults: ChannelConfig = DEFAULT
+    """Of what a channel's configuration does not say."""
+    endpoint: str | None = None
+    """Where the bucket is, for people."""
+    brake_days: int = BRAKE_DAYS
+    """0: records of an index before sluice are dropped where their files are gone, however many."""
+    batch_records: int | None = None
+    """Staging records per commit, at most; ``None``: as many as a function takes."""
+
+    @property
+    def bucket_check(self) -> BucketCheck:
+        """Tells whether the catalog of a channel describes this bucket."""
+        return BucketCheck(
+            self.channel,
+            self.state,
+            self.bucket,
+            self.publisher.owner,
+            self.clock,
+            self.unique,
+            endpoint=self.endpoint,
+        )
+
+    @property
+    def announcer(self) -> Announcer:
+        """For telling the other subdirs of a channel."""
+        return Announcer(
+            self.state, self.queue, self.gather, self.clock, self.unique, self.debounce_seconds
+        )
+
+    @property
+    def channelwide(self) -> ChannelMerger:
+        """For merging a channel as a whole."""
+        return ChannelMerger(
+            channel=self.channel,
+            state=self.state,
+            bucket_check=self.bucket_check,
+            owner=self.publisher.owner,
+            max_age_seconds=self.publisher.max_age_seconds,
+            gather=self.gather,
+            clock=self.clock,
+            unique=self.unique,
+        )
+
+    def follow_ups(self, subdir: Subdir) -> FollowUps:
+        """For what a merge of a subdir asks of others."""
+        return FollowUps(
+            subdir, self.queue, self.announcer, self.clock, self.unique, self.debounce_seconds
+        )
+
+    @property
+    def notepad(self) -> Notepad:
+        """For telling the merge of the channel as a whole."""
+        return Notepad(self.state, self.queue, self.clock, self.unique, self.debounce_seconds)

@@ -1,0 +1,57 @@
+"""What one merge asks of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sluice.channel_config import ChannelConfig
+from sluice.channel_files.note import due
+from sluice.conda.names import NOARCH
+from sluice.extract.config_broadcast import Announcer
+from sluice.layout import Subdir
+from sluice.messages import merge_request
+from sluice.storage.queue import FifoQueue
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUps:
+    """Asks for further merges, of a subdir and of what belongs to it."""
+
+    subdir: Subdir
+    queue: FifoQueue
+    """MergeQueue."""
+    announcer: Announcer
+    clock: Callable[[], int]
+    """Now, ms since the epoch."""
+    unique: Callable[[], str]
+    """A string that nobody else has."""
+    debounce_seconds: int
+
+    def of_going_public(self, config: ChannelConfig, *, with_names: bool) -> None:
+        """Ask for what follows from going public; ``with_names``: from an index that was there.
+
+        Before the head is swapped: a merge that dies right after it would not ask again.
+        """
+        if self.subdir.name != NOARCH:
+            self._noarch()
+        all_are_new = with_names and due(config, reconsidered=False)
+        if all_are_new or config.notices is not None:
+            # Only this merge knows that all of these names are new, and only one that looks at
+            # the configuration of a public subdir tells of its notices.
+            self.announcer.tell(self.subdir)
+
+    def the_rest(self) -> None:
+        """Ask for the merge of what is left, under a deduplication id of its own."""
+        merge_request.unwindowed(self.subdir, now_ms=self.clock(), unique=self.unique()).send_to(
+            self.queue
+        )
+
+    def _noarch(self) -> None:
+        """Have the channel get a ``noarch/repodata.json``, without which it is none (CEP 26)."""
+        merge_request.windowed(
+            Subdir(self.subdir.channel, NOARCH),
+            now_ms=self.clock(),
+            debounce_seconds=self.debounce_seconds,
+            create=True,
+        ).send_to(self.queue)

@@ -1,0 +1,262 @@
+"""Writing the next generation: leaves and shards of the names that change, a tree, a commit.
+
+Nothing here is visible before the head is swapped; what a loser or a killed merge has written is
+garbage under names that never recur.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from functools import partial
+
+from msgspec import UNSET, UnsetType
+
+from sluice.catalog import node as render
+from sluice.catalog import tree
+from sluice.catalog.client_view import PLAIN, Rules
+from sluice.catalog.codec import digest
+from sluice.catalog.commit import Amendment, Commit, Head, encode_commit
+from sluice.catalog.entry import Entries, Kept, Record, Reject
+from sluice.catalog.node import Rendered
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Node, Tree
+from sluice.concurrency import Gather, Started, chunks
+from sluice.conda.names import package_name
+from sluice.layout import Subdir
+from sluice.limits import NAMES_AT_ONCE, SWAP_SECONDS_MAX
+from sluice.merge import apply_staging
+from sluice.merge.apply_staging import Difference, Edits, News
+from sluice.merge.inputs import Chosen
+from sluice.storage import object_headers
+from sluice.storage.object_store import ObjectStore
+from sluice.takeover.existing_index import Base
+
+NO_EDITS: Mapping[str, Edits] = {}
+
+
+@dataclass(slots=True)
+class Draft:
+    """The nodes of the names that a commit changes; their leaves and shards are being written."""
+
+    at: int
+    """Time of the commit, ms since the epoch."""
+    not_after_ms: int
+    """Until when a head may be swapped to what is made of it, by the clock of the state's store.
+
+    Counted from before its first write, and not from ``at``, which can lie in the future."""
+    nodes: dict[str, Node | None] = field(default_factory=dict)
+    """``None``: the name has no entries any more."""
+    difference: Difference = field(default_factory=Difference)
+    taken_over: int = 0
+    """Records that came from the index that was there before sluice."""
+    lags_ms: list[int] = field(default_factory=list)
+    """Commit time - upload time, of each upload that came into the index."""
+    writes: list[Started[None]] = field(default_factory=list)
+    """Leaves and shards that may still be on their way."""
+
+    def wait(self) -> None:
+        """Wait until all that was begun is written; raises ``Unavailable``."""
+        while self.writes:
+            self.writes.pop()()
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationWriter:
+    """Writes generations of one subdir."""
+
+    channel: ObjectStore
+    state: ObjectStore
+    subdir: Subdir
+    catalog: CatalogReader
+    gather: Gather
+
+    def read_ahead(self, parent: Tree, filenames: Iterable[str]) -> None:
+        """Begin to read the leaves that a draft about these files will ask for first."""
+        names = sorted({package_name(filename) for filename in filenames})
+        self.catalog.fetch(parent.names.get(name) for name in names[:NAMES_AT_ONCE])
+
+    def draft(
+        self,
+        parent: Tree,
+        base: Base,
+        news: News,
+        *,
+        at: int,
+        rules: Rules = PLAIN,
+        anew: AbstractSet[str] = frozenset(),
+        edits: Mapping[str, Edits] = NO_EDITS,
+    ) -> Draft:
+        """Write leaves and shards of what ``news`` and ``base`` change about ``parent``.
+
+        The base is what stood in the subdir before sluice, see ``fold.over``.  ``anew``: names
+        that are written even where nothing changes.  ``edits``: what a person wants, by package
+        name, whatever the news.
+        """
+        by_name: dict[str, dict[str, apply_staging.Verdict | None]] = {}
+        for filename, verdict in news.items():
+            by_name.setdefault(package_name(filename), {})[filename] = verdict
+        draft = Draft(at, not_after_ms=self.state.now_ms() + SWAP_SECONDS_MAX * 1000)
+        touched = by_name.keys() | edits.keys() | base.names.keys() | anew
+        for names in chunks(sorted(touched), NAMES_AT_ONCE):
+            known = self.catalog.entries([parent.names.get(name) for name in names])
+            changed: dict[str, Entries] = {}
+            for name, old in zip(names, known, strict=True):
+                taken = base.entries(name, at=at)
+                draft.taken_over += sum(
+                    isinstance(entry, Record | Kept) for entry in taken.values()
+                )
+                before = apply_staging.over(taken, old)
+                judged = apply_staging.apply(before, by_name.get(name, {}), at=at)
+                after = apply_staging.edit(judged, edits.get(name, {}))
+                if after != old or name in anew:
+                    changed[name] = after
+                    draft.difference.note(before, after)
+                    # A record there may have hidden a reject of ours that is no more.
+                    draft.difference.rejects_changed |= _rejects(old) != _rejects(after)
+                    draft.lags_ms += _lags(before, after, at=at)
+            draft.wait()  # what is on its way is held in memory: not more than of two rounds
+            nodes = self._write_leaves(draft, changed, rules=rules)
+            draft.nodes.update(nodes)
+            draft.difference.rejects_changed |= any(
+                _warns(parent.names.get(name)) or _warns(node) for name, node in nodes.items()
+            )
+        return draft
+
+    def commit(  # noqa: PLR0913 - a generation is made of that much
+        self,
+        parent: Tree,
+        head: Head,
+        draft: Draft,
+        base: Base,
+        *,
+        public: bool,
+        writer: str,
+        chosen: Chosen | None = None,
+        amendment: Amendment | UnsetType = UNSET,
+        on_begun: Callable[[str], None] | None = None,
+    ) -> Head:
+        """Write tree and commit of a draft, and return the head that would name them.
+
+        All that the head refers to is there then, and stays until the draft's ``not_after_ms`` at
+        least.  ``on_begun`` is told the digest of the tree
+        while it is being written.
+        ``chosen``: what it is made of beside its packages, if that was looked at.
+        ``amendment``: what a person decided, if that is what it is about.
+        """
+        generation = max(head.generation, base.generation) + 1
+        grown = tree.grow(
+            parent,
+            draft.nodes,
+            generation=generation,
+            at=draft.at,
+            public=public,
+            rejects_changed=draft.difference.rejects_changed,
+            info=base.info,
+            inputs=chosen.inputs if chosen else UNSET,
+        )
+        tree_body = tree.encode(grown)
+        tree_digest = digest(tree_body)
+        shards_digest = digest(base.shard_index) if base.shard_index else None
+        commit_body = encode_commit(
+            Commit(
+                generation=generation,
+                tree=tree_digest,
+                parent=head.commit,
+                at=draft.at,
+                added=draft.difference.added,
+                replaced=draft.difference.replaced,
+                removed=draft.difference.removed,
+                rejected=draft.difference.rejected,
+                taken_over=draft.taken_over,
+                taken_over_shards=shards_digest,
+                config=grown.inputs.config.digest if grown.inputs else None,
+                patch=_patch_digest(grown),
+                amendment=amendment,
+            )
+        )
+        commit_digest = digest(commit_body)
+        put = self.state.put
+        puts = [
+            partial(put, self.subdir.tree(tree_digest), tree_body, object_headers.PRIVATE_ZSTD),
+            partial(
+                put, self.subdir.commit(commit_digest), commit_body, object_headers.PRIVATE_JSON
+            ),
+        ]
+        if base.shard_index and shards_digest:
+            key = self.subdir.taken_over(shards_digest)
+            puts.append(partial(put, key, base.shard_index, object_headers.PRIVATE_ZSTD))
+        patch = _patch_digest(grown)
+        if chosen and chosen.patch_body and patch:
+            puts.append(
+                partial(
+                    put,
+                    self.subdir.patches.key(patch),
+                    chosen.patch_body,
+                    object_headers.PRIVATE_ZSTD,
+                )
+            )
+        draft.writes += map(self.gather.start, puts)
+        self.catalog.remember_tree(tree_digest, grown)
+        if on_begun:
+            on_begun(tree_digest)
+        draft.wait()
+        return Head(
+            generation=generation,
+            epoch=head.epoch,
+            commit=commit_digest,
+            tree=tree_digest,
+            writer=writer,
+        )
+
+    def _write_leaves(
+        self, draft: Draft, changed: Mapping[str, Entries], *, rules: Rules
+    ) -> dict[str, Node | None]:
+        rendered = {
+            name: render.render(name, entries, at=draft.at, rules=rules)
+            for name, entries in changed.items()
+            if entries
+        }
+        draft.writes += map(self.gather.start, self._puts(rendered.values()))
+        for name, one in rendered.items():
+            self.catalog.remember_entries(one.node, changed[name])
+        return {name: rendered[name].node if name in rendered else None for name in changed}
+
+    def _puts(self, rendered: Iterable[Rendered]) -> Iterator[partial[None]]:
+        for one in rendered:
+            yield partial(
+                self.state.put,
+                self.subdir.leaf(one.node.leaf.hex()),
+                one.leaf_body,
+                object_headers.PRIVATE_ZSTD,
+            )
+            if one.node.shard and one.shard_body:
+                yield partial(
+                    self.channel.put,
+                    self.subdir.shard(one.node.shard.hex()),
+                    one.shard_body,
+                    object_headers.SHARD,
+                )
+
+
+def _rejects(entries: Entries) -> dict[str, Reject]:
+    return {name: entry for name, entry in entries.items() if isinstance(entry, Reject)}
+
+
+def _warns(node: Node | None) -> bool:
+    return node is not None and node.special is not None and node.special.warnings > 0
+
+
+def _patch_digest(tree: Tree) -> str | None:
+    patch = tree.inputs.patch if tree.inputs else None
+    return patch.instructions if patch else None
+
+
+def _lags(before: Entries, after: Entries, *, at: int) -> Iterator[int]:
+    for filename, entry in after.items():
+        old = before.get(filename)
+        # The same object read again, by a newer extractor say, has not been waiting since.
+        known = isinstance(old, Record) and old.identity == entry.identity
+        if isinstance(entry, Record) and entry.identity and not known:
+            yield at - entry.identity.modified * 1000

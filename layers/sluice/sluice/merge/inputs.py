@@ -1,0 +1,276 @@
+"""What a generation is made of beside its packages: the configuration and the patch in force.
+
+Both are chosen by what is in the bucket now, whatever it was that asked.  What cannot be used is
+told to people and changes nothing: of the configuration the last good one stays, of the patches
+the newest good one is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from sluice import channel_config
+from sluice.catalog import node as render
+from sluice.catalog import patch_object
+from sluice.catalog.client_view import Rules
+from sluice.catalog.codec import digest
+from sluice.catalog.commit import HeadVersion, read_newest
+from sluice.catalog.entry import Entries, Record
+from sluice.catalog.patch_object import Patch
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import ConfigInForce, Inputs, PatchInForce, Problem, Tree
+from sluice.channel_config import ChannelConfig
+from sluice.concurrency import Gather
+from sluice.conda.build_order import Age, age_of
+from sluice.conda.names import NOARCH, package_name
+from sluice.conda.patch import affected
+from sluice.errors import Archived, BadConfig, BadPackage
+from sluice.layout import SLUICE_TOML, Subdir, config_key
+from sluice.limits import CONFIG_BYTES_MAX
+from sluice.package.patch_package import PatchPackage, read_patch
+from sluice.storage.object_id import Identity
+from sluice.storage.object_store import ObjectStore, OpenObject, look
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What the next generation is to be made of."""
+
+    inputs: Inputs
+    rules: Rules
+    patch_body: bytes | None = None
+    """What the patch says about the subdir, where that has yet to be written."""
+
+
+class Candidate(NamedTuple):
+    """A record of the patch package, by what decides which is the newest."""
+
+    age: Age
+    filename: str
+    sha256: str
+    identity: Identity
+
+
+class _Patch(NamedTuple):
+    candidate: Candidate
+    package: PatchPackage
+
+
+@dataclass(frozen=True, slots=True)
+class Chooser:
+    """Chooses for one subdir."""
+
+    channel: ObjectStore
+    state: ObjectStore
+    subdir: Subdir
+    catalog: CatalogReader
+    gather: Gather
+    defaults: ChannelConfig
+
+    def choose(self, parent: Tree, of_noarch: Callable[[str], Entries], *, at: int) -> Chosen:
+        """Look at the configuration and the patches there are.
+
+        ``of_noarch`` gives the entries of a package name, for the merge of ``noarch``, which may
+        be about to change them.  Raises ``Unavailable`` and ``Corrupt``.
+        """
+        in_force, problems = self._config(parent, at=at)
+        settings = channel_config.from_plain(in_force.settings)
+        patch = None
+        if settings.patches:
+            entries = self._entries(settings.patches, of_noarch)
+            patch, malformed = self._newest(entries, at=at)
+            problems += malformed
+        inputs = Inputs(
+            config=in_force,
+            patch=None,
+            problems=_as_known(problems, parent) if self.subdir.name == NOARCH else [],
+            renderer=render.VERSION,
+        )
+        return self._made_of(inputs, settings, patch, parent, at=at)
+
+    def _config(self, parent: Tree, *, at: int) -> tuple[ConfigInForce, list[Problem]]:
+        """The configuration to go by, and what is wrong with the one that is there."""
+        key = config_key(self.subdir.channel)
+        try:
+            with self.channel.open(key) as opened:
+                if opened is None:
+                    return self._settled(None, None, self.defaults), []
+                identity = Identity.of(opened.info)
+                body = _read_bounded(opened)
+            parsed = channel_config.parse(body, defaults=self.defaults)
+            return self._settled(identity, sha256(body).hexdigest(), parsed), []
+        except Archived as error:
+            found = look(self.channel, key)
+            if found is None:
+                return self._settled(None, None, self.defaults), []
+            identity, code, sentence = Identity.of(found), "archived", str(error)
+        except BadConfig as error:
+            code, sentence = error.code, error.sentence
+        problem = Problem(
+            filename=SLUICE_TOML, identity=identity, code=code, sentence=sentence, at=at
+        )
+        in_force = msgspec.structs.replace(
+            self._last_good(parent),
+            seen=identity,
+            defaults=channel_config.fingerprint(self.defaults),
+        )
+        return in_force, [problem]
+
+    def _settled(
+        self, seen: Identity | None, digest: str | None, settings: ChannelConfig
+    ) -> ConfigInForce:
+        return ConfigInForce(
+            seen=seen,
+            digest=digest,
+            settings=channel_config.to_plain(settings),
+            defaults=channel_config.fingerprint(self.defaults),
+        )
+
+    def _last_good(self, parent: Tree) -> ConfigInForce:
+        if parent.inputs:
+            return parent.inputs.config
+        if self.subdir.name != NOARCH and (
+            inputs := self._read_noarch(lambda tree, _: tree.inputs)
+        ):
+            return inputs.config
+        return self._settled(None, None, self.defaults)
+
+    def _entries(self, name: str, of_noarch: Callable[[str], Entries]) -> Entries:
+        if self.subdir.name == NOARCH:
+            return of_noarch(name)
+        return self._read_noarch(
+            lambda tree, catalog: catalog.entries([tree.names.get(name)])[0],
+        )
+
+    def _read_noarch(self, read: Callable[[Tree, CatalogReader], T]) -> T:
+        noarch = Subdir(self.subdir.channel, NOARCH)
+
+        def read_version(version: HeadVersion) -> T:
+            catalog = CatalogReader(self.state, noarch, self.gather)
+            return read(catalog.tree(version.head.tree), catalog)
+
+        return read_newest(self.state, noarch, read_version)
+
+    def _newest(self, entries: Entries, *, at: int) -> tuple[_Patch | None, list[Problem]]:
+        """The newest patch that can be used, and those before it that cannot."""
+        problems: list[Problem] = []
+        noarch = Subdir(self.subdir.channel, NOARCH)
+        for candidate in sorted(candidates(entries), reverse=True):
+            try:
+                key = noarch.public(candidate.filename)
+                found = read_patch(self.channel, key, self.subdir.name)
+            except (BadPackage, Archived) as error:
+                problems.append(_malformed(candidate, error, at=at))
+                continue
+            if found is not None:  # its removal is on the way
+                return _Patch(candidate, found), problems
+        return None, problems
+
+    def _made_of(
+        self,
+        inputs: Inputs,
+        settings: ChannelConfig,
+        patch: _Patch | None,
+        parent: Tree,
+        *,
+        at: int,
+    ) -> Chosen:
+        if patch is None:
+            return Chosen(inputs, Rules(settings))
+        instructions = patch.package.instructions
+        before = parent.inputs.patch if parent.inputs else None
+        in_force = PatchInForce(
+            package=patch.candidate.filename,
+            sha256=patch.package.sha256,
+            instructions=None,
+            at=at,
+        )
+        body: bytes | None = None
+        if before and (before.package, before.sha256) == (in_force.package, in_force.sha256):
+            in_force = before
+        elif instructions is not None:
+            body = patch_object.encode(
+                Patch(at=at, package=in_force.package, instructions=instructions)
+            )
+            in_force = msgspec.structs.replace(in_force, instructions=digest(body))
+        if instructions is not None and in_force.instructions:
+            self.catalog.remember_instructions(in_force.instructions, instructions)
+        return Chosen(
+            msgspec.structs.replace(inputs, patch=in_force), Rules(settings, instructions), body
+        )
+
+
+def to_render_again(parent: Tree, before: Rules, chosen: Chosen) -> set[str]:
+    """The names of a tree that clients may see otherwise under what was chosen."""
+    known = parent.inputs
+    if not known or known.renderer != chosen.inputs.renderer:
+        return set(parent.names)
+    old, new = before.config, chosen.rules.config
+    if _view_settings(old) != _view_settings(new):
+        return set(parent.names)
+    files = affected(before.instructions, chosen.rules.instructions)
+    names = {package_name(filename) for filename in files}
+    if "" in names:  # files of which only their records tell the name stand in revision 3
+        names |= {name for name, node in parent.names.items() if node.special and node.special.v3}
+    return names & parent.names.keys()
+
+
+def _view_settings(settings: ChannelConfig) -> tuple[object, ...]:
+    return (
+        settings.package_revision_assignment,
+        bool(settings.repodata_revisions),
+        settings.timestamps,
+    )
+
+
+def _read_bounded(opened: OpenObject) -> bytes:
+    """Read no more than enough to see that a configuration is too large."""
+    body = bytearray()
+    for chunk in opened.chunks:
+        body += chunk
+        if len(body) > CONFIG_BYTES_MAX:
+            break
+    return bytes(body)
+
+
+def candidates(entries: Entries) -> Iterator[Candidate]:
+    """The records among the entries of a patch package that can be told from each other."""
+    for filename, entry in entries.items():
+        if isinstance(entry, Record) and entry.identity and entry.record.get("sha256"):
+            age = age_of(entry.record)
+            if age:
+                yield Candidate(age, filename, entry.record["sha256"], entry.identity)
+
+
+def _malformed(candidate: Candidate, error: BadPackage | Archived, *, at: int) -> Problem:
+    code, sentence = (
+        (error.code, error.sentence) if isinstance(error, BadPackage) else ("archived", str(error))
+    )
+    return Problem(
+        filename=candidate.filename,
+        identity=candidate.identity,
+        code=code,
+        sentence=sentence,
+        at=at,
+    )
+
+
+def _as_known(problems: list[Problem], parent: Tree) -> list[Problem]:
+    """Those that are known already as they were found first."""
+    known = {_without_date(problem): problem for problem in _problems(parent)}
+    return [known.get(_without_date(problem), problem) for problem in problems]
+
+
+def _problems(tree: Tree) -> list[Problem]:
+    return tree.inputs.problems if tree.inputs else []
+
+
+def _without_date(problem: Problem) -> Problem:
+    return msgspec.structs.replace(problem, at=0)

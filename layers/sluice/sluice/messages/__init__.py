@@ -1,0 +1,1 @@
+"""What travels through the queues: events, merge requests, steps of reconcile."""

@@ -1,0 +1,137 @@
+"""Turning a burst of uploads into a handful of merges, with nothing but a FIFO queue.
+
+MergeQueue delays every message by ``DebounceSeconds``.  A request's deduplication id is its group
+and the window (of ``DebounceSeconds`` - 2 s) in which it is sent, so one request per subdir and
+window gets through, and it is delivered after its window has closed.  LIST is strongly
+consistent: that merge sees every record staged in the window, *provided that the window is read
+off the clock after the staging PUT returned*.  SQS remembers an id for five minutes even after
+its message was consumed, which is why the window is part of the id.  The two seconds are for
+clocks that disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+import msgspec
+
+from sluice.conda.names import is_subdir
+from sluice.errors import DECODE_ERRORS, TooNew, UnknownEvent
+from sluice.layout import Subdir
+from sluice.storage.queue import FifoQueue, message_body
+
+FORMAT = 1
+CLOCK_SKEW_SECONDS = 2
+DEBOUNCE_SECONDS_MIN = CLOCK_SKEW_SECONDS + 1
+_GROUP_CHARS_MAX = 100
+"""SQS allows 128 for a group and for a deduplication id; the id is the group and a suffix."""
+_UNIQUE_CHARS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class MergeRequest:
+    """What a message in MergeQueue asks for."""
+
+    subdir: Subdir
+    not_before: int
+    """End of the request's window and one second, ms since the epoch."""
+    create: bool = False
+    """Commit and publish an empty index where there is none (CEP 26: noarch must exist)."""
+    adopt: bool = False
+    """Take over an index that another stack publishes."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueMessage:
+    """A request as SQS takes it."""
+
+    body: str
+    group: str
+    deduplication_id: str
+
+    def send_to(self, queue: FifoQueue) -> None:
+        """Put the request into MergeQueue; raises ``Unavailable``."""
+        queue.send(self.body, group=self.group, deduplication_id=self.deduplication_id)
+
+
+class _Body(msgspec.Struct, kw_only=True):
+    channel: str
+    subdir: str
+    not_before: int
+    create: bool = False
+    adopt: bool = False
+    format: int = FORMAT
+
+
+def windowed(
+    subdir: Subdir,
+    *,
+    now_ms: int,
+    debounce_seconds: int,
+    create: bool = False,
+    adopt: bool = False,
+) -> QueueMessage:
+    """Ask for a merge when the window that ``now_ms`` lies in has closed.
+
+    A request to create or to adopt has ids of its own: it must not be swallowed by one that only
+    merges.
+    """
+    window, not_before = window_of(now_ms, debounce_seconds)
+    request = MergeRequest(subdir, not_before=not_before, create=create, adopt=adopt)
+    return _message(request, suffix=f"{'create|' * create}{'adopt|' * adopt}{window}")
+
+
+def window_of(now_ms: int, debounce_seconds: int) -> tuple[int, int]:
+    """The number of the window that ``now_ms`` lies in, and when to deliver what it asks for."""
+    window_ms = (debounce_seconds - CLOCK_SKEW_SECONDS) * 1000
+    window = now_ms // window_ms
+    return window, (window + 1) * window_ms + 1000
+
+
+def group_of(component: str) -> str:
+    """A message group, as short as SQS demands; ``component`` is ASCII."""
+    if len(component) <= _GROUP_CHARS_MAX:
+        return component
+    return "sha256:" + sha256(component.encode()).hexdigest()
+
+
+def unwindowed(subdir: Subdir, *, now_ms: int, unique: str) -> QueueMessage:
+    """Ask for a further merge of what one merge did not get through; never deduplicated."""
+    # Hashed, for any part of what is unique as a whole may recur.
+    suffix = sha256(unique.encode()).hexdigest()[:_UNIQUE_CHARS]
+    return _message(MergeRequest(subdir, not_before=now_ms), suffix=suffix)
+
+
+def parse(body: str) -> MergeRequest:
+    """Read a message's body; raises ``UnknownEvent`` where it is no merge request, ``TooNew``."""
+    try:
+        request = msgspec.json.decode(body, type=_Body)
+    except DECODE_ERRORS as error:
+        raise UnknownEvent(f"not a merge request: {error}") from error
+    if request.format > FORMAT:
+        raise TooNew(f"merge request of format {request.format}, this sluice knows {FORMAT}")
+    if not is_subdir(request.subdir):
+        raise UnknownEvent(f"not a merge request: {request.subdir!r} is not a subdir")
+    return MergeRequest(
+        Subdir(request.channel, request.subdir),
+        request.not_before,
+        create=request.create,
+        adopt=request.adopt,
+    )
+
+
+def _message(request: MergeRequest, *, suffix: str) -> QueueMessage:
+    group = group_of(request.subdir.component)  # percent-encoded, so ASCII, as SQS demands
+    body = _Body(
+        channel=request.subdir.channel,
+        subdir=request.subdir.name,
+        not_before=request.not_before,
+        create=request.create,
+        adopt=request.adopt,
+    )
+    return QueueMessage(
+        body=message_body(body),
+        group=group,
+        deduplication_id=f"{group}|{suffix}",
+    )

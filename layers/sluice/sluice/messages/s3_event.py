@@ -1,0 +1,97 @@
+"""Every shape in which an event about an object can reach a function, reduced to that object.
+
+Events are hints: neither the name of the event nor its sequencer is looked at, the object is.
+Beside S3's there is one of our own, ``look``, for objects that no event of S3 has told of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from sluice.errors import DECODE_ERRORS, TooNew, UnknownEvent
+from sluice.storage.queue import message_body
+
+LOOK_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectEvent:
+    """Something happened to this object."""
+
+    bucket: str
+    key: str
+    size: int | None
+    """Bytes, where the event tells; a hint for how to read the object."""
+
+
+def look(event: ObjectEvent) -> str:
+    """Ask for a look at an object, as the body of a message; its key is not encoded."""
+    message = {
+        "format": LOOK_FORMAT,
+        "sluice": "look",
+        "bucket": event.bucket,
+        "key": event.key,
+        "size": event.size,
+    }
+    return message_body(message)
+
+
+def parse_body(body: str) -> list[ObjectEvent]:
+    """Read the body of an SQS message; raises ``UnknownEvent`` where it holds no S3 event."""
+    try:
+        event = msgspec.json.decode(body)
+    except DECODE_ERRORS as error:
+        raise UnknownEvent(f"not an S3 event: {error}") from error
+    return parse(event)
+
+
+def parse(event: Any) -> list[ObjectEvent]:
+    """Read an S3 notification, an EventBridge event, S3's test event (no objects) or a ``look``.
+
+    Shapes: AWS documentation, "Event message structure" (S3) and "EventBridge event message
+    structure" (S3).  Raises ``UnknownEvent`` for anything else, ``TooNew``.
+    """
+    match event:
+        case {"Records": [*records]}:
+            return [_from_notification(record) for record in records]
+        case {"Event": "s3:TestEvent"}:
+            return []
+        case {"source": "aws.s3", "detail": {"bucket": {"name": str(bucket)}, "object": o}}:
+            return [_object(bucket, o)]
+        case {"sluice": "look", "format": int(found)} if found > LOOK_FORMAT:
+            raise TooNew(f"a look of format {found}, this sluice knows {LOOK_FORMAT}")
+        case {"sluice": "look", "format": int(), "bucket": str(bucket), "key": str(key)}:
+            return [ObjectEvent(bucket, key, _size(event))]
+    raise UnknownEvent(f"not an S3 event: {_glimpse(event)}")
+
+
+def _from_notification(record: Any) -> ObjectEvent:
+    match record:
+        case {"s3": {"bucket": {"name": str(bucket)}, "object": o}}:
+            return _object(bucket, o)
+    raise UnknownEvent(f"not a record of an S3 notification: {_glimpse(record)}")
+
+
+def _object(bucket: str, description: Any) -> ObjectEvent:
+    match description:
+        case {"key": str(key), **rest}:
+            # Notifications encode keys as a form does, emulators and perhaps EventBridge do not.
+            # No conda channel or filename holds a space or a "%" (CEP 26) but many hold a "+",
+            # so undoing "%2B" and leaving "+" alone is right for all of them.
+            return ObjectEvent(bucket, unquote(key), _size(rest))
+    raise UnknownEvent(f"an S3 event without an object key: {_glimpse(description)}")
+
+
+def _size(description: Mapping[Any, Any]) -> int | None:
+    size = description.get("size")
+    return size if isinstance(size, int) else None
+
+
+def _glimpse(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else text[:200] + "…"

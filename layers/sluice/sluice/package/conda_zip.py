@@ -1,0 +1,232 @@
+"""The ``.conda`` format (CEP 35): an uncompressed zip around ``info-*`` and ``pkg-*.tar.zst``.
+
+The standard ``zipfile`` reads it, over a window that holds only the tail and later the info
+member: it knows zip64, data descriptors and prepended data, and needs no more requests than
+a parser of our own would.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+
+import zstandard
+
+from sluice.errors import BadPackage
+from sluice.limits import (
+    CONDA_TAIL_BYTES,
+    INFO_PACKED_BYTES_MAX,
+    INFO_UNPACKED_BYTES_MAX,
+    MIB,
+    ZIP_LOCAL_HEADER_BYTES_MAX,
+    ZIP_MEMBERS_MAX,
+    ZSTD_SLIVER_BYTES,
+    ZSTD_WINDOW_BYTES_MAX,
+)
+from sluice.package.tar_stream import read_info, truncated
+
+Fetch = Callable[[int, int], bytes]
+"""Read ``(start, length)`` of the object."""
+
+SUFFIX = ".conda"
+
+_LOCAL_HEADER_BYTES_MIN = 30
+_ENCRYPTED = 0x1
+# What zipfile raises where there is no sound zip: its own error, structures that are too short,
+# versions and flags that it does not know, names that are not UTF-8, places outside of the file
+# or of the window, data that ends too early.
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    struct.error,
+    NotImplementedError,
+    ValueError,
+    OSError,
+    EOFError,
+)
+
+
+def read_conda_info(fetch: Fetch, size: int, file: str) -> dict[str, bytes]:
+    """Collect the wanted files of ``info/`` with at most two calls of ``fetch``.
+
+    ``size`` is that of the whole object in bytes, ``file`` the package's name.
+    """
+    packed = _component_archive(fetch, size, file, "info", packed_bytes_max=INFO_PACKED_BYTES_MAX)
+    return read_info(
+        _unpack(packed, file),
+        file,
+        unpacked_bytes_max=INFO_UNPACKED_BYTES_MAX,
+        until_payload=False,
+    )
+
+
+def unpack_payload(body: bytes, file: str) -> Iterator[bytes]:
+    """Unpack the ``pkg-*.tar.zst`` member of a package that is at hand."""
+
+    def fetch(start: int, length: int) -> bytes:
+        return body[start : start + length]
+
+    size = len(body)
+    packed = _component_archive(fetch, size, file, "pkg", packed_bytes_max=size)
+    return _unpack(packed, file)
+
+
+def _component_archive(
+    fetch: Fetch, size: int, file: str, kind: str, *, packed_bytes_max: int
+) -> bytes:
+    """Fetch the ``<kind>-*.tar.zst`` member."""
+    tail_start = max(0, size - CONDA_TAIL_BYTES)
+    window = _Window(size)
+    window.hold(tail_start, fetch(tail_start, size - tail_start))
+    try:
+        archive = zipfile.ZipFile(window)
+    except _ZIP_ERRORS as error:
+        raise _not_a_zip(file) from error
+    with archive:
+        members = archive.infolist()
+        _must_be_sound(members, archive.start_dir, file)
+        # Without both of them no client can install.
+        components = {name: _component(members, name, file) for name in ("info", "pkg")}
+        wanted = components[kind]
+        if wanted.compress_size > packed_bytes_max:
+            raise BadPackage(
+                "info-too-large",
+                f"{file}: {wanted.filename} has {wanted.compress_size // MIB} MiB; the most that "
+                f"is read is {packed_bytes_max // MIB} MiB.",
+            )
+        start = wanted.header_offset
+        end = min(archive.start_dir, start + ZIP_LOCAL_HEADER_BYTES_MAX + wanted.compress_size)
+        if start < tail_start:
+            window.hold(start, fetch(start, end - start))
+        try:
+            return archive.read(wanted)
+        except _ZIP_ERRORS as error:
+            raise _not_a_zip(file) from error
+
+
+def _must_be_sound(members: Sequence[zipfile.ZipInfo], directory: int, file: str) -> None:
+    """Refuse what CEP 35 forbids or clients would read differently from each other."""
+    if len(members) > ZIP_MEMBERS_MAX:
+        raise BadPackage(
+            "zip-too-many-members",
+            f"{file} contains {len(members)} zip members where a .conda has three.",
+        )
+    for member in members:
+        if member.flag_bits & _ENCRYPTED:
+            raise BadPackage(
+                "zip-member-encrypted", f"{file}: its member {member.filename!r} is encrypted."
+            )
+        if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
+            raise BadPackage(
+                "zip-member-compressed",
+                f"{file}: its member {member.filename!r} is compressed by zip; a .conda must be "
+                "an uncompressed zip (zip -0).",
+            )
+    if len({member.filename for member in members}) < len(members):
+        raise BadPackage("zip-member-duplicate", f"{file} contains two members of the same name.")
+    ordered = sorted(members, key=lambda member: member.header_offset)
+    starts = [member.header_offset for member in ordered]
+    for member, (start, end) in zip(ordered, pairwise([*starts, directory]), strict=True):
+        if start < 0 or start + _LOCAL_HEADER_BYTES_MIN + member.compress_size > end:
+            raise BadPackage(
+                "zip-members-overlap",
+                f"{file}: its member {member.filename!r} overlaps what follows it.",
+            )
+
+
+def _component(members: Sequence[zipfile.ZipInfo], kind: str, file: str) -> zipfile.ZipInfo:
+    """Find ``<kind>-<stem>.tar.zst``, of which there must be one and no other of its kind.
+
+    conda looks for the stem of the file's name, rattler takes the first of the kind.
+    """
+    expected = f"{kind}-{file.removesuffix(SUFFIX)}.tar.zst"
+    of_kind = [
+        member
+        for member in members
+        if member.filename.startswith(f"{kind}-") and member.filename.endswith(".tar.zst")
+    ]
+    if not of_kind:
+        raise BadPackage("conda-member-missing", f"{file} contains no member {expected}.")
+    for member in of_kind:
+        if member.filename != expected:
+            raise BadPackage(
+                "conda-member-misnamed",
+                f"{file} contains {member.filename!r} where its name asks for {expected}: "
+                "a package cannot be renamed after it was built.",
+            )
+    return of_kind[0]
+
+
+def _unpack(packed: bytes, file: str) -> Iterator[bytes]:
+    """Decompress frame after frame.
+
+    In slivers, because zstd unpacks four bytes to 128 KiB at most and this interface gives all
+    at once; zstandard's bounded reader does not tell a frame that was cut off from its end.
+    """
+    context = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX)
+    frame = context.decompressobj()
+    try:
+        for start in range(0, len(packed), ZSTD_SLIVER_BYTES):
+            rest = packed[start : start + ZSTD_SLIVER_BYTES]
+            while rest:
+                if frame.eof:
+                    frame = context.decompressobj()
+                if unpacked := frame.decompress(rest):
+                    yield unpacked
+                rest = frame.unused_data
+    except zstandard.ZstdError as error:
+        raise BadPackage(
+            "zstd-invalid",
+            f"{file}: an archive in it is not zstd, or it is damaged. Build or upload it again.",
+        ) from error
+    if not frame.eof:
+        raise truncated(file)
+
+
+def _not_a_zip(file: str) -> BadPackage:
+    return BadPackage(
+        "zip-invalid",
+        f"{file} is not a zip file, or it is damaged or was cut off. Build or upload it again.",
+    )
+
+
+class _Window:
+    """A file of which only some parts are at hand; reading any other part is an error."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._position = 0
+        self._parts: list[tuple[int, bytes]] = []
+
+    def hold(self, start: int, part: bytes) -> None:
+        """Keep the bytes from ``start`` on at hand."""
+        self._parts.append((start, part))
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise OSError("in front of the file")
+        self._position = base + offset
+        return self._position
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self._position >= self._size:
+            return b""
+        for start, part in self._parts:
+            if start <= self._position < start + len(part):
+                at = self._position - start
+                wanted = part[at:] if size is None or size < 0 else part[at : at + size]
+                self._position += len(wanted)
+                return wanted
+        raise ValueError("not at hand")
+
+    def close(self) -> None:
+        """Nothing to close."""

@@ -1,0 +1,71 @@
+"""Where a package's checksums come from: S3, the uploader, or reading every byte."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from hashlib import md5, sha256
+from typing import Literal
+
+from sluice.conda.digests import Digests
+from sluice.storage.object_store import ObjectInfo
+
+SHA256_METADATA = "package-sha256"
+MD5_METADATA = "package-md5"
+"""User metadata that ``rattler-build upload s3`` writes: hex, computed by the uploader."""
+
+_SHA256_HEX = re.compile(r"[0-9a-f]{64}")
+_MD5_HEX = re.compile(r"[0-9a-f]{32}")
+# With these the ETag of a single-part object is the MD5 of its content; with KMS it is not
+# (S3 API reference, "Object").
+_ETAG_IS_MD5_UNDER = (None, "AES256")
+
+
+def known_digests(info: ObjectInfo, *, trust_uploader: bool) -> Digests | None:
+    """Tell the digests that are known without reading; ``None`` without a SHA-256.
+
+    What S3 computed itself is a fact and goes before what the uploader says.
+    """
+    claims = info.metadata if trust_uploader else {}
+    claimed_sha256 = _hex(_SHA256_HEX, claims.get(SHA256_METADATA))
+    claimed_md5 = _hex(_MD5_HEX, claims.get(MD5_METADATA))
+    etag_md5 = _md5_of_etag(info)
+    md5_hex = etag_md5 or claimed_md5
+    md5_from: Literal["etag", "uploader"] | None = None
+    if md5_hex is not None:
+        md5_from = "etag" if etag_md5 else "uploader"
+    if info.sha256 is not None:
+        return Digests(info.sha256, md5_hex, "s3", md5_from)
+    if claimed_sha256 is not None:
+        return Digests(claimed_sha256, md5_hex, "uploader", md5_from)
+    return None
+
+
+class Hashing:
+    """Both digests of what flows by."""
+
+    def __init__(self) -> None:
+        self._sha256 = sha256()
+        self._md5 = md5(usedforsecurity=False)
+
+    def watch(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Hand ``chunks`` on and hash each."""
+        for chunk in chunks:
+            self._sha256.update(chunk)
+            self._md5.update(chunk)
+            yield chunk
+
+    def digests(self) -> Digests:
+        """Tell the digests of everything so far."""
+        return Digests(self._sha256.hexdigest(), self._md5.hexdigest(), "read", "read")
+
+
+def _hex(form: re.Pattern[str], claim: str | None) -> str | None:
+    text = (claim or "").lower()
+    return text if form.fullmatch(text) else None
+
+
+def _md5_of_etag(info: ObjectInfo) -> str | None:
+    if info.encryption not in _ETAG_IS_MD5_UNDER:
+        return None
+    return _hex(_MD5_HEX, info.etag.strip('"'))  # a multipart ETag ends in "-<parts>"

@@ -1,0 +1,80 @@
+"""What a patch package says: ``<subdir>/patch_instructions.json`` in its payload.
+
+There is no CEP for it; conda-index and rattler-index read the same files.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import NamedTuple
+
+from sluice.conda import patch
+from sluice.conda.names import is_subdir
+from sluice.conda.patch import Instructions
+from sluice.errors import BadPackage
+from sluice.layout import PATCH_INSTRUCTIONS
+from sluice.limits import (
+    MIB,
+    PATCH_INSTRUCTIONS_BYTES_MAX,
+    PATCH_PACKAGE_BYTES_MAX,
+    PATCH_UNPACKED_BYTES_MAX,
+)
+from sluice.package import conda_zip, tar_bz2
+from sluice.package.tar_stream import read_matching
+from sluice.storage.object_store import ObjectStore
+
+
+class PatchPackage(NamedTuple):
+    """What was read of a patch package."""
+
+    sha256: str
+    """Of what was read: it may have been overwritten since it was indexed."""
+    instructions: Instructions | None
+    """For the subdir that was asked for."""
+
+
+def read_patch(store: ObjectStore, key: str, subdir: str) -> PatchPackage | None:
+    """Read a patch package whole, one file after the other; ``None`` where it is not there.
+
+    Raises ``BadPackage`` where what it says of any subdir cannot be applied: all subdirs take a
+    patch, or none.  Raises ``Archived`` and ``Unavailable``.
+    """
+    file = key.rpartition("/")[2]
+    with store.open(key) as opened:
+        if opened is None:
+            return None
+        if opened.info.size > PATCH_PACKAGE_BYTES_MAX:
+            raise BadPackage(
+                "patch-too-large",
+                f"{file} has {opened.info.size // MIB} MiB; of a patch package "
+                f"{PATCH_PACKAGE_BYTES_MAX // MIB} MiB are read at most.",
+            )
+        body = b"".join(opened.chunks)
+    unpacked = (
+        conda_zip.unpack_payload(body, file)
+        if file.endswith(conda_zip.SUFFIX)
+        else tar_bz2.unpack([body], file)
+    )
+    found: dict[str, Instructions | None] = {}
+    for name, content in read_matching(
+        unpacked,
+        file,
+        wanted=_is_instructions,
+        bytes_max=PATCH_INSTRUCTIONS_BYTES_MAX,
+        unpacked_bytes_max=PATCH_UNPACKED_BYTES_MAX,
+    ):
+        instructions = patch.parse(content, what=f"{file}: {name}")
+        told = name.partition("/")[0]
+        # Real ones take hundreds of MiB in memory: no more than one is kept.
+        found[told] = instructions if told == subdir else None
+    if not found:
+        raise BadPackage(
+            "patch-invalid",
+            f"{file} contains no <subdir>/{PATCH_INSTRUCTIONS}: it patches nothing.",
+        )
+    return PatchPackage(sha256(body).hexdigest(), found.get(subdir))
+
+
+def _is_instructions(name: str) -> bool:
+    subdir, _, rest = name.partition("/")
+    return rest == PATCH_INSTRUCTIONS and is_subdir(subdir)

@@ -1,0 +1,181 @@
+"""Read one package: which requests to make, in which order, and for how many bytes.
+
+- A small object is read once, whole.
+- A large ``.conda`` costs HEAD, its tail, and its info member where the tail does not hold it.
+- A large ``.tar.bz2`` is streamed, for ``info/`` and the digests in one pass.
+- Digests that nobody told cost one stream of the object, a chunk at a time.
+
+Every request after the first carries ``If-Match``, so that a package overwritten meanwhile is
+``Changed`` and never a mixture.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sluice.conda.digests import Digests
+from sluice.errors import Archived, BadPackage, Changed
+from sluice.limits import SMALL_PACKAGE_BYTES_MAX
+from sluice.package import conda_zip, tar_bz2
+from sluice.package.digest_sources import Hashing, known_digests
+from sluice.package.info_files import parse_channeldata, parse_index, parse_run_exports
+from sluice.package.tar_stream import ABOUT_JSON, INDEX_JSON, PATHS_JSON, RUN_EXPORTS_JSON
+from sluice.storage.object_store import ObjectInfo, ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class PackageContents:
+    """What the index needs of a package."""
+
+    index: dict[str, Any]
+    """``info/index.json``, well-formed but not validated."""
+    run_exports: dict[str, Any] | None
+    """``info/run_exports.json``, a bare list turned into ``{"weak": list}``."""
+    channeldata: dict[str, Any]
+    """What ``channeldata.json`` (CEP 38) needs; empty where the package does not say."""
+    digests: Digests
+
+
+@dataclass(frozen=True, slots=True)
+class PackageRead:
+    """A verdict, and the object it is about."""
+
+    info: ObjectInfo
+    outcome: PackageContents | BadPackage
+
+
+def read_package(
+    store: ObjectStore, key: str, *, size_hint: int | None, trust_uploader_digests: bool
+) -> PackageRead | None:
+    """Read the package at ``key``; ``None`` where there is no such key.
+
+    ``size_hint`` is the size in bytes that the event stated; it decides how to begin, nothing
+    else.  What is wrong with the package is returned, not raised, because a reject needs the
+    object's identity.  Raises ``Changed`` where it is overwritten meanwhile, ``Unavailable``.
+    """
+    try:
+        return _read(store, key, size_hint, trust_uploader=trust_uploader_digests)
+    except Archived:
+        info = store.head(key)  # works on an archived object, which GET does not
+        if info is None:
+            return None
+        return PackageRead(
+            info,
+            BadPackage(
+                "archived",
+                f"{_file(key)} is in an archive storage class and cannot be read. "
+                "Restore it and copy it onto itself in a storage class with instant access.",
+            ),
+        )
+
+
+def _read(
+    store: ObjectStore, key: str, size_hint: int | None, *, trust_uploader: bool
+) -> PackageRead | None:
+    body: bytes | None = None
+    if size_hint is not None and size_hint <= SMALL_PACKAGE_BYTES_MAX:
+        with store.open(key) as opened:
+            if opened is None:
+                return None
+            info = opened.info
+            if info.size <= SMALL_PACKAGE_BYTES_MAX:
+                body = b"".join(opened.chunks)
+    else:
+        described = store.head(key)
+        if described is None:
+            return None
+        info = described
+        if info.size <= SMALL_PACKAGE_BYTES_MAX:
+            with _stream(store, info) as chunks:
+                body = b"".join(chunks)
+    try:
+        if body is not None:
+            return PackageRead(info, _from_memory(body, _file(key)))
+        return PackageRead(info, _from_store(store, info, trust_uploader=trust_uploader))
+    except BadPackage as reject:
+        # Without the traceback, which would keep what was read alive.
+        return PackageRead(info, reject.with_traceback(None))
+
+
+def _from_memory(body: bytes, file: str) -> PackageContents:
+    if not body:
+        raise BadPackage("empty-file", f"{file} has zero bytes. Upload it again.")
+    if file.endswith(conda_zip.SUFFIX):
+        files = conda_zip.read_conda_info(
+            lambda start, length: body[start : start + length], len(body), file
+        )
+    else:
+        files = tar_bz2.read_tar_bz2_info([body], file)
+        tar_bz2.must_end_properly(body[-tar_bz2.TRAILER_BYTES :], file)
+    hashing = Hashing()
+    _drain(hashing.watch([body]))
+    return _contents(files, hashing.digests(), file)
+
+
+def _from_store(store: ObjectStore, info: ObjectInfo, *, trust_uploader: bool) -> PackageContents:
+    file = _file(info.key)
+    digests = known_digests(info, trust_uploader=trust_uploader)
+    if file.endswith(conda_zip.SUFFIX):
+        files = conda_zip.read_conda_info(
+            lambda start, length: store.read_range(info.key, start, length, if_match=info.etag),
+            info.size,
+            file,
+        )
+        if digests is None:
+            hashing = Hashing()
+            with _stream(store, info) as chunks:
+                _drain(hashing.watch(chunks))
+            digests = hashing.digests()
+    else:
+        with _stream(store, info) as chunks:
+            hashing = Hashing()
+            tail = _Tail()
+            watched = tail.watch(hashing.watch(chunks)) if digests is None else chunks
+            files = tar_bz2.read_tar_bz2_info(watched, file)
+            if digests is None:
+                _drain(watched)
+                tar_bz2.must_end_properly(tail.bytes, file)
+                digests = hashing.digests()
+    return _contents(files, digests, file)
+
+
+def _contents(files: dict[str, bytes], digests: Digests, file: str) -> PackageContents:
+    return PackageContents(
+        index=parse_index(files[INDEX_JSON], file),
+        run_exports=parse_run_exports(files.get(RUN_EXPORTS_JSON)),
+        channeldata=parse_channeldata(files.get(ABOUT_JSON), files.get(PATHS_JSON)),
+        digests=digests,
+    )
+
+
+@contextmanager
+def _stream(store: ObjectStore, info: ObjectInfo) -> Iterator[Iterator[bytes]]:
+    """Stream exactly the version that ``info`` describes."""
+    with store.open(info.key, if_match=info.etag) as opened:
+        if opened is None:
+            raise Changed(f"{info.key} is gone")
+        yield opened.chunks
+
+
+class _Tail:
+    """The last bytes of what flows by."""
+
+    def __init__(self) -> None:
+        self.bytes = b""
+
+    def watch(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self.bytes = (self.bytes + chunk[-tar_bz2.TRAILER_BYTES :])[-tar_bz2.TRAILER_BYTES :]
+            yield chunk
+
+
+def _drain(chunks: Iterator[bytes]) -> None:
+    deque(chunks, maxlen=0)
+
+
+def _file(key: str) -> str:
+    return key.rpartition("/")[2]

@@ -1,0 +1,202 @@
+"""Whether a catalog describes the bucket at hand: checked beside each head that is swapped.
+
+The rule (docs/architecture.md, "A state belongs to its bucket"):
+
+- a channel that is bound to another bucket is not touched;
+- a channel without a catalog is bound by its first commit.  A merge that only consumes staging
+  does not bind it, because it has seen no object;
+- a channel with a catalog and no binding, as sluice 0.1 left it, is bound only to a bucket that
+  shows *evidence*: an index file that this state has published, where there is one, and a package
+  that still is the very object that the catalog describes.  A copy has the first and not the
+  second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+
+from sluice.catalog.binding import Binding, read_binding, write_binding
+from sluice.catalog.commit import HeadVersion, read_newest
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Tree
+from sluice.concurrency import in_order
+from sluice.errors import Corrupt, TooNew, Unavailable, WrongState
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, parse_state_key, state_folder
+from sluice.limits import EVIDENCE_PACKAGES_MAX, WRITE_ATTEMPTS_MAX
+from sluice.publish.fence import Stamp
+from sluice.storage.object_id import Identity
+from sluice.storage.object_store import ObjectStore
+
+_STAMPED = (SHARD_INDEX, REPODATA_ZST, REPODATA)
+
+
+@dataclass(frozen=True, slots=True)
+class BucketCheck:
+    """Checks channels of one bucket against one state."""
+
+    channel: ObjectStore
+    state: ObjectStore
+    bucket: str
+    """Name of the channel bucket."""
+    owner: str
+    """Name of the state, as its index files carry it."""
+    clock: Callable[[], int]
+    """Now, ms since the epoch."""
+    new_id: Callable[[], str]
+    """A string that nobody else has."""
+    endpoint: str | None = None
+    """Of the bucket; stored for people."""
+    may_bind: bool = True
+    """Whether evidence is written down as a binding; not where somebody only reads."""
+
+    def ensure_bound(self, channel: str) -> bool:
+        """Tell whether a channel is bound to this bucket; bind it where there is evidence.
+
+        Call it *after* the head was read that is going to be swapped: ``sluice rebind`` marks the
+        binding first and then moves every head, so a swap that succeeds has seen the binding that
+        was in force.
+
+        ``False``: the channel has no catalog yet, and ``bind`` has to come before its first one.
+
+        One GET for a channel that is bound.  Raises ``WrongState`` where the catalog belongs to
+        another bucket, or nothing shows that it belongs to this one; also ``Unavailable``,
+        ``Corrupt`` and ``TooNew``.
+        """
+        if self.check_binding(channel):
+            return True
+        catalog = self._read_catalog(channel)
+        if not catalog:
+            return False
+        # A first commit at the same time binds before it swaps: where its head is seen, so is its
+        # binding, but not yet the files that it is going to publish.
+        if self.check_binding(channel):
+            return True
+        self._require_evidence(channel, catalog)
+        if self.may_bind:
+            self.bind(channel)
+        return True
+
+    def bind(self, channel: str) -> None:
+        """Bind a channel that has no binding; raises ``WrongState`` as ``ensure_bound`` does."""
+        mine = Binding(
+            bucket=self.bucket,
+            endpoint=self.endpoint,
+            created_at=self.clock(),
+            writer=self.new_id(),
+        )
+        for _ in range(WRITE_ATTEMPTS_MAX):
+            if write_binding(self.state, channel, mine, expected=None):
+                return
+            if self.check_binding(channel):
+                return
+        raise Unavailable(
+            f"the binding of {_named(channel)} changed in each of {WRITE_ATTEMPTS_MAX} tries"
+        )
+
+    def check_binding(self, channel: str) -> bool:
+        """Tell whether there is a binding to this bucket, without looking for evidence.
+
+        Raises ``WrongState`` where there is one to another bucket, or the catalog is being moved.
+        """
+        try:
+            binding = read_binding(self.state, channel).binding
+        except TooNew:
+            raise
+        except Corrupt as error:
+            raise Corrupt(f"{error}. To write it again: {self._way_out(channel)}") from error
+        if binding is None:
+            return False
+        if binding.moving_to:
+            came_from = f" from {binding.bucket}" if binding.bucket else ""
+            raise WrongState(
+                f"the catalog of {_named(channel)} is being moved{came_from} to the bucket "
+                f"{binding.moving_to}; nothing was changed. Try again when that has ended. If it "
+                f"was interrupted, repeat it in the bucket that the catalog shall belong to: "
+                f"{self._way_out(channel)}"
+            )
+        if binding.bucket == self.bucket:
+            return True
+        raise WrongState(
+            f"the catalog of {_named(channel)} belongs to the bucket {binding.bucket}, not to "
+            f"{self.bucket}; nothing was changed. If the bucket or the state was named by mistake, "
+            f"correct that. If the channel was moved or restored to {self.bucket}: "
+            f"{self._way_out(channel)}"
+        )
+
+    def _way_out(self, channel: str) -> str:
+        return (
+            f"sluice rebind s3://{self.bucket}/{channel}, with the --state or --stack of that "
+            "catalog"
+        )
+
+    def _require_evidence(self, channel: str, catalog: Sequence[tuple[Subdir, Tree]]) -> None:
+        """Raise ``WrongState`` where the bucket does not show what the catalog describes."""
+        published = [(subdir, tree) for subdir, tree in catalog if tree.public]
+        stamped = [(subdir, tree) for subdir, tree in published if self._shows_our_index(subdir)]
+        if stamped or not published:
+            described = False
+            for subdir, tree in stamped or catalog:
+                for is_same in islice(self._compare_packages(subdir, tree), EVIDENCE_PACKAGES_MAX):
+                    described = True
+                    if is_same:
+                        return
+            if not described:  # a catalog without packages: there is nothing else to go by
+                return
+        raise WrongState(
+            f"the catalog of {_named(channel)} does not say which bucket it belongs to, and "
+            f"{self.bucket} does not show that it is this one; nothing was changed. If the bucket "
+            "or the state was named by mistake, correct that. If the channel belongs to "
+            f"{self.bucket}: {self._way_out(channel)}"
+        )
+
+    def _read_catalog(self, channel: str) -> list[tuple[Subdir, Tree]]:
+        """The trees that say anything; raises ``Corrupt`` where none of the heads can be read."""
+        found: list[tuple[Subdir, Tree]] = []
+        damage: Corrupt | None = None
+        for info in self.state.list(state_folder("heads", channel)):
+            subdir = parse_state_key(info.key)
+            if subdir is None:
+                continue
+            try:
+                tree = read_newest(self.state, subdir, partial(self._read_tree, subdir))
+            except TooNew:
+                raise
+            except Corrupt as error:  # the other subdirs show which bucket it is
+                damage = error
+                continue
+            if tree.public or tree.names:
+                found.append((subdir, tree))
+        if damage and not found:
+            raise damage
+        return found
+
+    def _read_tree(self, subdir: Subdir, version: HeadVersion) -> Tree:
+        return CatalogReader(self.state, subdir, in_order).tree(version.head.tree)
+
+    def _shows_our_index(self, subdir: Subdir) -> bool:
+        for file in _STAMPED:
+            info = self.channel.head(subdir.public(file))
+            stamp = Stamp.parse(info.metadata) if info else None
+            if stamp and stamp.owner == self.owner and self.state.head(subdir.tree(stamp.tree)):
+                return True
+        return False
+
+    def _compare_packages(self, subdir: Subdir, tree: Tree) -> Iterator[bool]:
+        """Whether packages are the objects that the catalog describes, of names spread over it."""
+        names = sorted(tree.names)
+        step = -(-len(names) // EVIDENCE_PACKAGES_MAX) or 1
+        catalog = CatalogReader(self.state, subdir, in_order)
+        for name in names[::step]:
+            for filename, entry in catalog.entries([tree.names[name]])[0].items():
+                if entry.identity:
+                    key = subdir.public(filename)
+                    # By LIST, which every function may; nothing sorts before the key itself.
+                    found = next(iter(self.channel.list(key)), None)
+                    yield bool(found and found.key == key and Identity.of(found) == entry.identity)
+
+
+def _named(channel: str) -> str:
+    return f"the channel {channel!r}" if channel else "the channel at the root of the bucket"

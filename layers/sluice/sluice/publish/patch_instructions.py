@@ -1,0 +1,14 @@
+"""``patch_instructions.json``: what the patch in force says (as in conda-index)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from sluice.conda.patch import Instructions
+from sluice.publish.fence import Stamp
+
+
+def render(instructions: Instructions | None, *, stamp: Stamp) -> bytes:
+    """Serialise; ``None`` is a patch that says nothing about the subdir."""
+    plain = msgspec.to_builtins(instructions or Instructions(), order="sorted")  # sets, too
+    return msgspec.json.encode({**plain, "sluice": stamp.body}, order="sorted")

@@ -1,0 +1,76 @@
+"""The document that tells people which files of a subdir are not in its index, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from sluice.catalog.client_view import hidden
+from sluice.catalog.entry import Entries, Record, Reject
+from sluice.catalog.tree import Node, Problem, Tree
+from sluice.channel_config import ChannelConfig
+from sluice.conda.timestamps import timestamp_warning
+from sluice.layout import Subdir
+from sluice.publish.fence import Stamp
+from sluice.storage.object_store import ObjectInfo
+
+FORMAT = 1
+_TIMESTAMP = "timestamp-in-future"
+
+
+def behind(found: ObjectInfo | None, tree: Tree, *, owner: str) -> bool:
+    """Tell whether the rejects changed since the document that is there was written."""
+    theirs = Stamp.parse(found.metadata) if found else None
+    return theirs is None or theirs.owner != owner or theirs.generation < tree.rejects_generation
+
+
+def tells_of(node: Node) -> bool:
+    """Tell whether anything of a name may stand in the document."""
+    return node.rejects > 0 or (node.special is not None and node.special.warnings > 0)
+
+
+def render(
+    leaves: Iterable[Entries],
+    problems: Iterable[Problem] = (),
+    *,
+    config: ChannelConfig,
+    subdir: Subdir,
+    stamp: Stamp,
+) -> bytes:
+    """Serialise the rejects and warnings among the entries, by filename, and the problems."""
+    rejects: dict[str, dict[str, Any]] = {}
+    warnings: dict[str, dict[str, Any]] = {}
+    for entries in leaves:
+        for filename, entry in entries.items():
+            if isinstance(entry, Reject):
+                rejects[filename] = {
+                    "filename": filename,
+                    "code": entry.code,
+                    "sentence": entry.sentence,
+                    "identity": entry.identity,
+                    "rejected_at": entry.at,
+                }
+            elif isinstance(entry, Record) and (why := timestamp_warning(entry.record)):
+                about = {
+                    "filename": filename,
+                    "code": _TIMESTAMP,
+                    "sentence": f"{filename}: {why} (CEP 47).",
+                    "identity": entry.identity,
+                }
+                if hidden(entry.record, config):
+                    at = entry.record["indexed_timestamp"]
+                    rejects[filename] = {**about, "rejected_at": at}
+                else:
+                    warnings[filename] = about
+    document = {
+        "format": FORMAT,
+        "channel": subdir.channel,
+        "subdir": subdir.name,
+        "sluice": stamp.body,
+        "rejects": [rejects[filename] for filename in sorted(rejects)],
+        "warnings": [warnings[filename] for filename in sorted(warnings)],
+        "problems": list(problems),
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=2)

@@ -1,0 +1,49 @@
+"""How a server does conditional writes.  Pure.
+
+AWS documents one way, other servers differ: Ceph RGW compares ``If-Match`` with an ETag without
+quotes, and ignores the condition where the parts of an upload become an object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sluice.storage.object_store import ETag
+
+
+class IfMatchForm(StrEnum):
+    """How an ETag stands in the header ``If-Match`` of a write."""
+
+    QUOTED = "quoted"
+    """As the server gave it, with its quotes (RFC 9110)."""
+    BARE = "bare"
+    """Without them."""
+
+    def of(self, etag: ETag) -> str:
+        """The value of the header."""
+        return etag if self is IfMatchForm.QUOTED else etag.removeprefix('"').removesuffix('"')
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionalWrites:
+    """What one server does."""
+
+    if_match: IfMatchForm = IfMatchForm.QUOTED
+    """The form that it takes."""
+    completion_is_conditional: bool = True
+    """Whether CompleteMultipartUpload honours the condition as PutObject does."""
+
+    def condition(self, expected: ETag | None) -> Mapping[str, str]:
+        """The header of a write over the version ``expected``; ``None``: over nothing."""
+        if expected is None:
+            return OVER_NOTHING
+        return {"If-Match": self.if_match.of(expected)}
+
+
+OVER_NOTHING: Mapping[str, str] = {"If-None-Match": "*"}
+"""The condition of a write that must not replace anything."""
+
+AWS = ConditionalWrites()
+"""As AWS documents it."""

@@ -1,0 +1,70 @@
+"""Making sure that what a listing does not show is not there.
+
+S3's LIST is strongly consistent, but not every S3 is S3, and an index of a bucket can be damaged.
+So before much is concluded from what a listing leaves out, some of it is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeVar
+
+from sluice.concurrency import Gather
+from sluice.errors import BrokenListing, Unavailable
+from sluice.layout import Subdir
+from sluice.limits import HEADS_OF_MISSING_MAX, LISTING_ATTEMPTS_MAX
+from sluice.storage.object_id import Identity
+from sluice.storage.object_store import ObjectStore
+
+T = TypeVar("T")
+
+
+def settle_listing(
+    listing: T,
+    missing: Callable[[T], Collection[str]],
+    *,
+    look: Callable[[Sequence[str]], Mapping[str, Identity]],
+    list_again: Callable[[], T],
+    what: str,
+) -> T:
+    """Return the listing, or a later one, once none of those looked at is there that it leaves out.
+
+    ``missing``: the files that a listing leaves out, as names in any order.  ``look``: those of
+    some files that are there.  ``what``: names the listing.
+
+    A file may have been uploaded since the listing was made, and then proves nothing.  So the
+    folder is listed again, and the listing is broken only if the file was there before and after
+    that.  Raises ``BrokenListing`` then, and ``Unavailable`` where uploads are always faster.
+    """
+    for _ in range(LISTING_ATTEMPTS_MAX):
+        there = look(spread(sorted(missing(listing)), HEADS_OF_MISSING_MAX))
+        if not there:
+            return listing
+        listing = list_again()
+        left_out = sorted(there.keys() & set(missing(listing)))
+        still = look(left_out)
+        for filename in left_out:
+            if still.get(filename) == there[filename]:
+                raise BrokenListing(
+                    f"a listing of {what} does not show {filename}, which is there: nothing is "
+                    "removed because it is not listed; check the index of the bucket"
+                )
+    raise Unavailable(f"{what} changes faster than it can be listed")
+
+
+def look_at(
+    channel: ObjectStore, subdir: Subdir, gather: Gather, files: Sequence[str]
+) -> dict[str, Identity]:
+    """The packages of a subdir that are there, by HEAD; raises ``Unavailable``."""
+    infos = gather(channel.head, map(subdir.public, files))
+    return {
+        file: Identity.of(info) for file, info in zip(files, infos, strict=True) if info is not None
+    }
+
+
+def spread(ordered: Sequence[str], most: int) -> list[str]:
+    """Pick at most so many, spread evenly, the first and the last among them."""
+    count = len(ordered)
+    if count <= most:
+        return list(ordered)
+    return [ordered[place * (count - 1) // (most - 1)] for place in range(most)]

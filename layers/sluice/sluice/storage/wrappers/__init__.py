@@ -1,0 +1,1 @@
+"""Object stores that change a few requests of another one, or answer them themselves."""

@@ -1,0 +1,74 @@
+"""A bucket that passes every request on to another: the base of those that change a few."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+
+from sluice.storage.object_store import (
+    ETag,
+    Headers,
+    ObjectInfo,
+    ObjectStore,
+    OpenObject,
+    StoredObject,
+    nothing,
+)
+
+
+class Passing:
+    """``ObjectStore`` over another one."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def now_ms(self) -> int:
+        """See ``ObjectStore.now_ms``."""
+        return self._store.now_ms()
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """See ``ObjectStore.head``."""
+        return self._store.head(key)
+
+    def get(self, key: str) -> StoredObject | None:
+        """See ``ObjectStore.get``."""
+        return self._store.get(key)
+
+    def open(
+        self, key: str, *, if_match: ETag | None = None
+    ) -> AbstractContextManager[OpenObject | None]:
+        """See ``ObjectStore.open``."""
+        return self._store.open(key, if_match=if_match)
+
+    def read_range(self, key: str, start: int, length: int, *, if_match: ETag) -> bytes:
+        """See ``ObjectStore.read_range``."""
+        return self._store.read_range(key, start, length, if_match=if_match)
+
+    def put(self, key: str, body: bytes, headers: Headers) -> None:
+        """See ``ObjectStore.put``."""
+        self._store.put(key, body, headers)
+
+    def put_if(
+        self,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        *,
+        expected: ETag | None,
+        before: Callable[[], None] = nothing,
+        not_after_ms: int | None = None,
+    ) -> ETag | None:
+        """See ``ObjectStore.put_if``."""
+        return self._store.put_if(
+            key, body, headers, expected=expected, before=before, not_after_ms=not_after_ms
+        )
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """See ``ObjectStore.delete``."""
+        self._store.delete(keys)
+
+    def list(
+        self, prefix: str, *, delimiter: str | None = None, after: str | None = None
+    ) -> Iterator[ObjectInfo]:
+        """See ``ObjectStore.list``."""
+        return self._store.list(prefix, delimiter=delimiter, after=after)

@@ -1,0 +1,91 @@
+"""A folder of a bucket, as a bucket of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from msgspec import structs
+
+from sluice.storage.object_store import (
+    ETag,
+    Headers,
+    ObjectInfo,
+    ObjectStore,
+    OpenObject,
+    StoredObject,
+    nothing,
+)
+
+
+class Prefixed:
+    """``ObjectStore`` whose keys all begin with a prefix that nobody sees."""
+
+    def __init__(self, store: ObjectStore, prefix: str) -> None:
+        """``prefix`` ends with a slash."""
+        self._store = store
+        self._prefix = prefix
+
+    def now_ms(self) -> int:
+        """See ``ObjectStore.now_ms``."""
+        return self._store.now_ms()
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """See ``ObjectStore.head``."""
+        found = self._store.head(self._prefix + key)
+        return self._shown(found) if found else None
+
+    def get(self, key: str) -> StoredObject | None:
+        """See ``ObjectStore.get``."""
+        found = self._store.get(self._prefix + key)
+        return replace(found, info=self._shown(found.info)) if found else None
+
+    @contextmanager
+    def open(self, key: str, *, if_match: ETag | None = None) -> Iterator[OpenObject | None]:
+        """See ``ObjectStore.open``."""
+        with self._store.open(self._prefix + key, if_match=if_match) as found:
+            yield replace(found, info=self._shown(found.info)) if found else None
+
+    def read_range(self, key: str, start: int, length: int, *, if_match: ETag) -> bytes:
+        """See ``ObjectStore.read_range``."""
+        return self._store.read_range(self._prefix + key, start, length, if_match=if_match)
+
+    def put(self, key: str, body: bytes, headers: Headers) -> None:
+        """See ``ObjectStore.put``."""
+        self._store.put(self._prefix + key, body, headers)
+
+    def put_if(
+        self,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        *,
+        expected: ETag | None,
+        before: Callable[[], None] = nothing,
+        not_after_ms: int | None = None,
+    ) -> ETag | None:
+        """See ``ObjectStore.put_if``."""
+        return self._store.put_if(
+            self._prefix + key,
+            body,
+            headers,
+            expected=expected,
+            before=before,
+            not_after_ms=not_after_ms,
+        )
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """See ``ObjectStore.delete``."""
+        self._store.delete([self._prefix + key for key in keys])
+
+    def list(
+        self, prefix: str, *, delimiter: str | None = None, after: str | None = None
+    ) -> Iterator[ObjectInfo]:
+        """See ``ObjectStore.list``."""
+        behind = None if after is None else self._prefix + after
+        for info in self._store.list(self._prefix + prefix, delimiter=delimiter, after=behind):
+            yield self._shown(info)
+
+    def _shown(self, info: ObjectInfo) -> ObjectInfo:
+        return structs.replace(info, key=info.key.removeprefix(self._prefix))

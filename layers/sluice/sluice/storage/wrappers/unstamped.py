@@ -1,0 +1,70 @@
+"""A bucket in which some files do not carry sluice's stamp, whatever they carry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from msgspec import structs
+
+from sluice.storage.object_store import (
+    ETag,
+    Headers,
+    ObjectInfo,
+    ObjectStore,
+    OpenObject,
+    StoredObject,
+    nothing,
+)
+from sluice.storage.wrappers.forwarding import Passing
+
+
+class Disowned(Passing):
+    """Has the fence take files that are damaged for another tool's, and write them again.
+
+    Under its ordinary condition: the version that was looked at, and no newer one, is replaced.
+    """
+
+    def __init__(self, store: ObjectStore, keys: Collection[str]) -> None:
+        super().__init__(store)
+        self._keys = keys
+        self._written: dict[str, ETag] = {}
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """See ``ObjectStore.head``."""
+        found = self._store.head(key)
+        return self._shown(found) if found else None
+
+    def get(self, key: str) -> StoredObject | None:
+        """See ``ObjectStore.get``."""
+        found = self._store.get(key)
+        return replace(found, info=self._shown(found.info)) if found else None
+
+    @contextmanager
+    def open(self, key: str, *, if_match: ETag | None = None) -> Iterator[OpenObject | None]:
+        """See ``ObjectStore.open``."""
+        with self._store.open(key, if_match=if_match) as found:
+            yield replace(found, info=self._shown(found.info)) if found else None
+
+    def put_if(
+        self,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        *,
+        expected: ETag | None,
+        before: Callable[[], None] = nothing,
+        not_after_ms: int | None = None,
+    ) -> ETag | None:
+        """See ``ObjectStore.put_if``."""
+        etag = self._store.put_if(
+            key, body, headers, expected=expected, before=before, not_after_ms=not_after_ms
+        )
+        if etag:
+            self._written[key] = etag
+        return etag
+
+    def _shown(self, info: ObjectInfo) -> ObjectInfo:
+        damaged = info.key in self._keys and info.etag != self._written.get(info.key)
+        return structs.replace(info, metadata={}) if damaged else info

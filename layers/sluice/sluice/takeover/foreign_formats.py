@@ -1,0 +1,261 @@
+"""What other tools' indexes hold: ``repodata.json`` (CEP 36, 48) and shards (CEP 16).  Pure.
+
+Records stay raw JSON; whether a single one can be published is for ``base``.  ``Corrupt`` is for
+an index that could only be taken over in part.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, NamedTuple, TypeVar
+
+import msgpack
+import msgspec
+
+from sluice import zstd
+from sluice.conda.names import PACKAGE_SUFFIXES
+from sluice.conda.record_fields import unpublishable
+from sluice.errors import DECODE_ERRORS, Corrupt
+
+_OF_THE_FILE = frozenset(
+    {"created_at", "repodata_version", "shards_base_url", "sluice", "subdir"}
+)  # in ``info``: about one file, which every tool says of its own
+_SHARD_SUFFIX = ".msgpack.zst"
+_ARCHIVES = frozenset(suffix[1:] for suffix in PACKAGE_SUFFIXES)
+_REVISION = re.compile("[vV][0-9]+")
+
+T = TypeVar("T")
+
+
+class InBucket(NamedTuple):
+    """A record of revision 3 of what is no conda package."""
+
+    bucket: str
+    """``whl``, or one that is not known yet."""
+    record: msgspec.Raw
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignIndex:
+    """What stands in an index, or in one shard of it."""
+
+    records: Mapping[str, msgspec.Raw] = field(default_factory=dict)
+    """By filename, both archive formats and all revisions together."""
+    v3: frozenset[str] = frozenset()
+    """Those of them that stand in revision 3 alone (CEP 48)."""
+    kept: Mapping[str, InBucket] = field(default_factory=dict)
+    """By ``<stem>.<bucket>``: what stands in the other buckets of revision 3."""
+    removed: frozenset[str] = frozenset()
+    """Filenames that were once in the index and were taken out of it."""
+    info: Mapping[str, Any] = field(default_factory=dict)
+    """What the channel's operator says in ``info``, for clients."""
+
+    @property
+    def base_url(self) -> str | None:
+        """Where the packages lie (CEP 15); ``None``: beside the index."""
+        return self.info.get("base_url")
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignShards:
+    """A shard index."""
+
+    info: Mapping[str, Any]
+    shards: tuple[str, ...]
+    """Path of each shard within the subdir's folder."""
+
+
+class _Repodata(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
+    info: dict[str, Any] = msgspec.field(default_factory=dict)
+    packages: dict[str, msgspec.Raw] = msgspec.field(default_factory=dict)
+    packages_conda: dict[str, msgspec.Raw] = msgspec.field(default_factory=dict)
+    removed: list[Any] = msgspec.field(default_factory=list)
+    v3: dict[str, dict[str, msgspec.Raw]] = msgspec.field(default_factory=dict)
+
+
+_Records = dict[str, dict[str, Any]]
+
+
+class _Shard(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
+    packages: _Records = msgspec.field(default_factory=dict)
+    packages_conda: _Records = msgspec.field(default_factory=dict)
+    removed: list[Any] = msgspec.field(default_factory=list)
+    v3: dict[str, _Records] = msgspec.field(default_factory=dict)
+
+
+class _ShardIndex(msgspec.Struct):
+    info: dict[str, Any]
+    shards: dict[str, bytes]
+
+
+class _OfPackage(msgspec.Struct):
+    run_exports: Any = None
+
+
+class _RunExports(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
+    packages: dict[str, _OfPackage] = msgspec.field(default_factory=dict)
+    packages_conda: dict[str, _OfPackage] = msgspec.field(default_factory=dict)
+
+
+def parse_repodata(body: bytes, *, what: str) -> ForeignIndex:
+    """Read a ``repodata.json``; raises ``Corrupt``, naming ``what``."""
+    if not body:  # CEP 36: an empty file is an empty index
+        return ForeignIndex()
+    try:
+        repodata = msgspec.json.decode(body, type=_Repodata)
+        document = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except DECODE_ERRORS as error:
+        raise Corrupt(f"the index that is there cannot be read, {what}: {error}") from error
+    _refuse_others({key for key, raw in document.items() if bytes(raw) != b"{}"}, what)
+    return _index(
+        {**repodata.packages, **repodata.packages_conda},
+        repodata.v3,
+        removed=repodata.removed,
+        info=_carried(repodata.info, what),
+    )
+
+
+def parse_run_exports(body: bytes, *, what: str) -> dict[str, Any]:
+    """Read a ``run_exports.json`` (CEP 12), by filename; raises ``Corrupt``, naming ``what``."""
+    try:
+        told = msgspec.json.decode(body, type=_RunExports)
+    except DECODE_ERRORS as error:
+        raise Corrupt(f"the run exports that are there cannot be read, {what}: {error}") from error
+    packages = chain(told.packages.items(), told.packages_conda.items())
+    return {filename: package.run_exports for filename, package in packages}
+
+
+def parse_shard_index(body: bytes, *, what: str) -> ForeignShards:
+    """Read a ``repodata_shards.msgpack.zst``; raises ``Corrupt``, naming ``what``."""
+    index = _unpack(body, _ShardIndex, what)
+    told = index.info.get("shards_base_url", "")
+    folder = told.removeprefix("./").removesuffix("/") if isinstance(told, str) else ":"
+    if folder.startswith((".", "/")) or ":" in folder:
+        raise Corrupt(f"the shards of the index that is there lie elsewhere ({told}): {what}")
+    return ForeignShards(
+        info=_carried(index.info, what),
+        shards=tuple(
+            f"{folder}/{digest.hex()}{_SHARD_SUFFIX}" if folder else digest.hex() + _SHARD_SUFFIX
+            for _, digest in sorted(index.shards.items())
+        ),
+    )
+
+
+def parse_shard(body: bytes, *, what: str) -> ForeignIndex:
+    """Read one shard; raises ``Corrupt``, naming ``what``."""
+    shard = _unpack(body, _Shard, what)
+    try:
+        return _index(
+            _as_json({**shard.packages, **shard.packages_conda}),
+            {bucket: _as_json(records) for bucket, records in shard.v3.items()},
+            removed=shard.removed,
+        )
+    except (*DECODE_ERRORS, TypeError) as error:  # msgpack can hold what JSON cannot
+        raise Corrupt(f"a shard that is there cannot be read, {what}: {error}") from error
+
+
+def merged(shards: Iterable[ForeignIndex], info: Mapping[str, Any]) -> ForeignIndex:
+    """Put the shards of an index together."""
+    parts = list(shards)
+    return ForeignIndex(
+        records={name: raw for part in parts for name, raw in part.records.items()},
+        v3=frozenset().union(*(part.v3 for part in parts)),
+        kept={name: kept for part in parts for name, kept in part.kept.items()},
+        removed=frozenset().union(*(part.removed for part in parts)),
+        info=info,
+    )
+
+
+def _index(
+    legacy: Mapping[str, msgspec.Raw],
+    v3: Mapping[str, Mapping[str, msgspec.Raw]],
+    *,
+    removed: Iterable[Any],
+    info: Mapping[str, Any] | None = None,
+) -> ForeignIndex:
+    by_filename: dict[str, InBucket] = {}
+    for bucket, records in v3.items():
+        for stem, raw in records.items():
+            filename = f"{stem}.{bucket}"
+            ambiguous = bucket not in _ARCHIVES and filename.endswith(PACKAGE_SUFFIXES)
+            if ambiguous or filename in by_filename:
+                raise Corrupt(
+                    f"the index that is there has a v3 record {stem!r} in {bucket!r}, of which "
+                    f"cannot be told what it is about, so it is left as it is"
+                )
+            by_filename[filename] = InBucket(bucket, raw)
+    of_packages = {
+        filename: one.record for filename, one in by_filename.items() if one.bucket in _ARCHIVES
+    }
+    return ForeignIndex(
+        # What older clients could read stays so for them.
+        records={**of_packages, **legacy},
+        v3=frozenset(of_packages.keys() - legacy.keys()),
+        kept={name: one for name, one in by_filename.items() if one.bucket not in _ARCHIVES},
+        removed=frozenset(filename for filename in removed if isinstance(filename, str)),
+        info=info or {},
+    )
+
+
+def _unpack(body: bytes, expected: type[T], what: str) -> T:
+    try:
+        document = msgpack.unpackb(zstd.decompress(body))
+        converted = msgspec.convert(document, expected)
+    except (*DECODE_ERRORS, Corrupt, ValueError, msgpack.UnpackException) as error:
+        raise Corrupt(f"the index that is there cannot be read, {what}: {error}") from error
+    _refuse_others({key for key, value in document.items() if value}, what)
+    return converted
+
+
+def _refuse_others(keys: Iterable[str], what: str) -> None:
+    """Refuse revisions of which this version of sluice does not even know what they hold."""
+    others = sorted(key for key in keys if _REVISION.fullmatch(key) and key != "v3")
+    if others:
+        raise Corrupt(
+            f"the index that is there has {', '.join(others)} records (CEP 48), which this version "
+            f"of sluice cannot carry over, so it is left as it is: {what}"
+        )
+
+
+def _carried(info: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Keep of ``info`` what stays true whatever is published, and can be published."""
+    kept = {
+        key: value
+        for key, value in info.items()
+        if key not in _OF_THE_FILE and not unpublishable({key: value})
+    }
+    base_url = kept.pop("base_url", None)
+    if not isinstance(base_url, str | None):
+        raise Corrupt(f"the base_url of the index that is there is no string: {what}")
+    if base_url:
+        kept["base_url"] = base_url
+    revisions = kept.pop("repodata_revisions", None)
+    if isinstance(revisions, dict):
+        kept["repodata_revisions"] = {
+            revision: _without_counts(about)
+            for revision, about in revisions.items()
+            if isinstance(about, dict)
+        }
+    return kept
+
+
+def _without_counts(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep what an operator says of a revision (CEP 48); its counts are those of one file."""
+    return {key: value for key, value in about.items() if key == "message"}
+
+
+def _as_json(records: _Records) -> dict[str, msgspec.Raw]:
+    return {
+        filename: msgspec.Raw(msgspec.json.encode(_with_hex_digests(record)))
+        for filename, record in records.items()
+    }
+
+
+def _with_hex_digests(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: value.hex() if key in ("md5", "sha256") and isinstance(value, bytes) else value
+        for key, value in record.items()
+    }
