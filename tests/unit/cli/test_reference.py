@@ -8,7 +8,7 @@ import pytest
 from sluice.cli.exits import Exit
 from sluice.cli.main import COMMANDS, app
 from sluice.cli.reference import reference
-from tests.unit.test_api import LAYER
+from tests.unit.admin.test_api import LAYER
 
 
 @pytest.mark.parametrize("name", [command.__name__ for command in COMMANDS])

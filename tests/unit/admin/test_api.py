@@ -10,7 +10,7 @@ import pytest
 
 import sluice
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LAYER = ROOT / "layers" / "sluice"
 
 

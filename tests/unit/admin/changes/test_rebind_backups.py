@@ -35,7 +35,7 @@ from sluice.publish.fence import Stamp
 from tests.support.by_hand import CHANNEL, LINUX, ByHand, package
 from tests.support.hooks import on
 from tests.support.memory_store import MemoryStore
-from tests.unit.operate.test_rebind import (
+from tests.unit.admin.changes.test_rebind import (
     BUCKET,
     KEPT_OUT,
     NOARCH,
