@@ -23,7 +23,8 @@ from sluice.concurrency import in_threads
 from sluice.errors import WrongState
 from sluice.limits import CONCURRENT_REQUESTS_MAX
 from sluice.merge.context import Merger
-from sluice.merge.merge import MergeReport, merge
+from sluice.merge.merge import merge
+from sluice.merge.outcome import MergeReport
 from sluice.messages import channel_merge_request as channel_request
 from sluice.messages import merge_request
 from sluice.publish.publisher import Publisher

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local.emulator import REGION
-from sluice.catalog.commit import read_head
+from sluice.catalog.head import read_head
 from sluice.concurrency import in_order
 from sluice.layout import SHARD_INDEX, Subdir
 from sluice.merge.context import Merger
@@ -18,7 +18,7 @@ from sluice.merge.merge import merge
 from sluice.messages.merge_request import MergeRequest
 from sluice.publish.publisher import Publisher
 from sluice.settings import MergeSettings
-from sluice.storage.object_store import ETag, Headers, nothing
+from sluice.storage.object_store import ETag, Headers
 from sluice.storage.s3_client import Endpoint, make_client
 from sluice.storage.s3_store import S3Store
 from sluice.storage.sqs_queue import SqsQueue
@@ -54,13 +54,10 @@ class DiesAfter(S3Store):
         headers: Headers,
         *,
         expected: ETag | None,
-        before: Callable[[], None] = nothing,
         not_after_ms: int | None = None,
     ) -> ETag | None:
         """Write; then it may be over."""
-        etag = super().put_if(
-            key, body, headers, expected=expected, before=before, not_after_ms=not_after_ms
-        )
+        etag = super().put_if(key, body, headers, expected=expected, not_after_ms=not_after_ms)
         # Before a first commit there is an empty head, see ``merge``.
         if key == self._last and not body.startswith(_EMPTY_HEAD):
             raise Killed
@@ -101,7 +98,7 @@ def test_what_a_killed_merge_committed_is_published_by_the_next(
     assert channel.staged(subdir.name) == []
     stack = channel.deployed.stack
     state = S3Store(make_client(Endpoint(REGION, stack.endpoint)), stack.state_bucket)
-    head = read_head(state, subdir).head
+    head = read_head(state, subdir).value
     assert (head.generation, head.epoch) == (1, 1)  # nothing to commit a second time
 
 

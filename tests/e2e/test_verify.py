@@ -8,7 +8,7 @@ import pytest
 
 from local.emulator import CREDENTIALS
 from sluice.catalog import tree as trees
-from sluice.catalog.commit import read_head
+from sluice.catalog.head import read_head
 from sluice.layout import REPODATA
 from sluice.storage.s3_client import make_client
 from sluice.storage.s3_store import S3Store
@@ -61,7 +61,7 @@ def test_what_is_planted_is_found_and_repaired(
     monkeypatch.setenv("AWS_ENDPOINT_URL", stack.endpoint)
     state = S3Store(make_client(), stack.state_bucket)
     linux = channel.subdir("linux-64")
-    digest = read_head(state, linux).head.tree
+    digest = read_head(state, linux).value.tree
     assert digest
     stored = state.get(linux.tree(digest))
     assert stored

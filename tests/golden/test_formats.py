@@ -16,11 +16,12 @@ from msgspec import structs
 
 from sluice import zstd
 from sluice.catalog import brake, codec, commit, entry, node, tree
-from sluice.catalog.binding import Binding, write_binding
+from sluice.catalog.binding import Binding, binding_object
 from sluice.catalog.brake import BrakeState
 from sluice.catalog.codec import unpack_json
-from sluice.catalog.commit import Amendment, Commit, Head
+from sluice.catalog.commit import Amendment, Commit
 from sluice.catalog.entry import Leaf, Pin, Record, Reject
+from sluice.catalog.head import Head, head_object
 from sluice.catalog.tree import Node, PatchInForce, Tree
 from sluice.errors import TooNew
 from sluice.extract import staging
@@ -156,21 +157,21 @@ BINDING_MOVING = structs.replace(BINDING, bucket=None, moving_to="restored-bucke
 
 
 def encode_binding(binding: Binding) -> bytes:
-    """As ``write_binding`` writes it."""
+    """As ``binding_object`` writes it."""
     state = MemoryStore()
-    write_binding(state, SUBDIR.channel, binding, expected=None)
+    binding_object(state, SUBDIR.channel).swap(binding, expected=None)
     return state.body(channel_binding(SUBDIR.channel))
 
 
 def decode_binding(body: bytes) -> Binding:
-    """As ``read_binding`` reads it."""
+    """As ``binding_object`` reads it."""
     return unpack_json(body, Binding, what="binding")
 
 
 def encode_head(head: Head) -> bytes:
-    """As ``swap_head`` writes it."""
+    """As ``head_object`` writes it."""
     state = MemoryStore()
-    commit.swap_head(state, SUBDIR, head, expected=None, not_after_ms=None)
+    head_object(state, SUBDIR).swap(head, expected=None, not_after_ms=None)
     return state.body(SUBDIR.head)
 
 

@@ -103,7 +103,7 @@ def uploads_in_parts_that_fail_once(
         monkeypatch.context() as patch,
         failing(client, operation, lost, times=1, where=lambda url: "repodata.json" in url),
     ):
-        patch.setattr("sluice.storage.s3_store.WHOLE_PUT_BYTES_MAX", 0)
+        patch.setattr("sluice.storage.s3_conditional_put.WHOLE_PUT_BYTES_MAX", 0)
         yield
 
 

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice.catalog import node as render
-from sluice.catalog.commit import decode_commit, read_head
+from sluice.catalog.commit import decode_commit
 from sluice.catalog.entry import Entries, Entry, Record, Reject, decode
+from sluice.catalog.head import read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Inputs, Node, Tree
 from sluice.concurrency import in_order
@@ -185,7 +186,7 @@ class History:
 
     def _date(self, subdir: Subdir) -> None:
         """Read in the commits when each package came."""
-        head = read_head(self.sluice.state, subdir).head
+        head = read_head(self.sluice.state, subdir).value
         news, digest = [], head.commit
         while digest and digest != self._commits[subdir]:
             commit = decode_commit(self.sluice.state.body(subdir.commit(digest)), what=digest)
@@ -245,7 +246,7 @@ def from_nothing(history: History) -> Sluice:
 def catalog_of(sluice: Sluice, subdir: Subdir) -> tuple[Tree, CatalogReader]:
     """The tree of the head, and what reads what it refers to."""
     catalog = CatalogReader(sluice.state, subdir, in_order)
-    return catalog.tree(read_head(sluice.state, subdir).head.tree), catalog
+    return catalog.tree(read_head(sluice.state, subdir).value.tree), catalog
 
 
 def settled(inputs: Inputs) -> tuple[Any, ...]:
@@ -288,7 +289,7 @@ def check(history: History, fresh: Sluice, subdir: Subdir) -> None:
     assert nodes == tree.names
     for key, body in shards.items():
         assert history.sluice.channel.body(key) == body
-    head = read_head(history.sluice.state, subdir).head
+    head = read_head(history.sluice.state, subdir).value
     assert head.tree
     anew_catalog.remember_tree(
         head.tree,

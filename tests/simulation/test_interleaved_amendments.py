@@ -12,13 +12,14 @@ import pytest
 
 import sluice.admin.changes.commit_edit
 import sluice.admin.changes.rollback
-from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
+from sluice.catalog.head import Head, head_object, read_head
 from sluice.layout import Subdir
 from sluice.storage.object_id import Identity
 from sluice.storage.object_store import ETag, ObjectStore
 from tests.simulation.interleaving import contended, explore
 from tests.simulation.stories import BY_HAND, GO_BACK, KEPT, ONE, TWO, in_two_generations
 from tests.simulation.world import SUBDIR, World
+from tests.support.heads import Swapped, head_object_with
 from tests.support.scheduler import Killed, Stage
 
 
@@ -74,13 +75,13 @@ def test_a_head_that_is_swapped_against_what_is_there_by_then(
         *,
         expected: ETag | None,
         not_after_ms: int | None,
-    ) -> HeadVersion | None:
+    ) -> Swapped:
         del expected
-        return swap_head(
-            state, subdir, head, expected=read_head(state, subdir).etag, not_after_ms=not_after_ms
+        return head_object(state, subdir).swap(
+            head, expected=read_head(state, subdir).etag, not_after_ms=not_after_ms
         )
 
-    monkeypatch.setattr(sluice.admin.changes.commit_edit, "swap_head", swap)
+    monkeypatch.setattr(sluice.admin.changes.commit_edit, "head_object", head_object_with(swap))
     with pytest.raises(AssertionError, match=r"the head went back|lost|is out of date|has ghosts"):
         every_story()
 

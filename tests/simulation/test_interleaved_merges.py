@@ -10,7 +10,7 @@ import pytest
 
 from sluice.catalog.commit import decode_commit
 from sluice.layout import channel_binding
-from sluice.storage.object_store import ETag, Headers, nothing
+from sluice.storage.object_store import ETag, Headers
 from tests.simulation.interleaving import any_request, contended, explore
 from tests.simulation.stories import (
     KEPT,
@@ -213,7 +213,6 @@ class SlowNetwork(MemoryStore):
         headers: Headers,
         *,
         expected: ETag | None,
-        before: Callable[[], None] = nothing,
         not_after_ms: int | None = None,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
@@ -223,7 +222,6 @@ class SlowNetwork(MemoryStore):
             body,
             headers,
             expected=expected,
-            before=before,
             not_after_ms=not_after_ms,
         )
         if key.endswith(self._key) and not self.held_back:

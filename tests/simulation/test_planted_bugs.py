@@ -9,13 +9,14 @@ import msgspec
 import pytest
 
 import sluice.merge.merge
-from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
+from sluice.catalog.head import Head, head_object, read_head
 from sluice.errors import Corrupt
 from sluice.extract import staging
 from sluice.layout import Subdir
 from sluice.publish import fence
 from sluice.publish.publisher import Publisher
 from sluice.storage.object_store import ETag, Headers, ObjectStore, nothing
+from sluice.storage.versioned_object import LOST, Version
 from sluice.takeover.existing_index import Base
 from tests.simulation import test_interleaved_merges as interleaved
 from tests.simulation.faults import disturb_everywhere
@@ -27,6 +28,7 @@ from tests.simulation.stories import (
     batch_of_everything,
     first_commit,
 )
+from tests.support.heads import Swapped, head_object_with
 from tests.support.memory_store import MemoryStore
 from tests.support.scheduler import Loses
 
@@ -70,13 +72,13 @@ def test_a_merge_without_effect_that_does_not_advance_the_epoch(
         *,
         expected: ETag | None,
         not_after_ms: int | None,
-    ) -> HeadVersion | None:
+    ) -> Swapped:
         before = read_head(state, subdir)
-        if before.head.generation == head.generation:
+        if before.value.generation == head.generation:
             return before
-        return swap_head(state, subdir, head, expected=expected, not_after_ms=not_after_ms)
+        return head_object(state, subdir).swap(head, expected=expected, not_after_ms=not_after_ms)
 
-    monkeypatch.setattr(sluice.merge.merge, "swap_head", swap_only_changes)
+    monkeypatch.setattr(sluice.merge.merge, "head_object", head_object_with(swap_only_changes))
     found(lambda: interleavings(REMOVED_BEFORE_INDEXED), says="has ghosts: .*two")
     found(interleaved.test_a_merge_that_changes_nothing_fences_an_older_one_that_still_would)
 
@@ -126,16 +128,14 @@ def test_heads_that_do_not_tell_who_wrote_them(monkeypatch: pytest.MonkeyPatch) 
         *,
         expected: ETag | None,
         not_after_ms: int | None,
-    ) -> HeadVersion | None:
-        return swap_head(
-            state,
-            subdir,
+    ) -> Swapped:
+        return head_object(state, subdir).swap(
             msgspec.structs.replace(head, writer=""),
             expected=expected,
             not_after_ms=not_after_ms,
         )
 
-    monkeypatch.setattr(sluice.merge.merge, "swap_head", anonymous)
+    monkeypatch.setattr(sluice.merge.merge, "head_object", head_object_with(anonymous))
     found(
         interleaved.test_of_two_merges_that_change_nothing_only_one_takes_the_swap_for_its_own,
     )
@@ -149,7 +149,7 @@ def test_a_swap_that_takes_every_missing_answer_for_a_loss(monkeypatch: pytest.M
         *,
         expected: ETag | None,
         not_after_ms: int | None,
-    ) -> HeadVersion | None:
+    ) -> Swapped:
         body = msgspec.json.encode(head)
         etag = state.put_if(
             subdir.head,
@@ -158,9 +158,9 @@ def test_a_swap_that_takes_every_missing_answer_for_a_loss(monkeypatch: pytest.M
             expected=expected,
             not_after_ms=not_after_ms,
         )
-        return HeadVersion(head, etag) if etag else None
+        return Version(head, etag) if etag else LOST
 
-    monkeypatch.setattr(sluice.merge.merge, "swap_head", swap_once)
+    monkeypatch.setattr(sluice.merge.merge, "head_object", head_object_with(swap_once))
     found(
         lambda: interleaved.test_a_swap_of_the_head_without_an_answer_is_made_exactly_once(
             Loses.ANSWER
@@ -185,12 +185,13 @@ def test_a_swap_that_takes_every_missing_answer_for_a_success(
         *,
         expected: ETag | None,
         not_after_ms: int | None,
-    ) -> HeadVersion:
-        return swap_head(
-            state, subdir, head, expected=expected, not_after_ms=not_after_ms
-        ) or HeadVersion(head, None)
+    ) -> Swapped:
+        swapped = head_object(state, subdir).swap(
+            head, expected=expected, not_after_ms=not_after_ms
+        )
+        return Version(head, None) if swapped is LOST else swapped
 
-    monkeypatch.setattr(sluice.merge.merge, "swap_head", swap_boldly)
+    monkeypatch.setattr(sluice.merge.merge, "head_object", head_object_with(swap_boldly))
     found(lambda: interleavings(REMOVED_AND_BACK), says="lost|has ghosts|ahead of the head")
 
 

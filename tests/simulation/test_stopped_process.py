@@ -29,7 +29,7 @@ from sluice.admin.session.connect import open_channel
 from sluice.admin.standalone.index import Options, index
 from sluice.admin.verify.findings import Kind
 from sluice.admin.verify.verify import verify
-from sluice.catalog.commit import read_head
+from sluice.catalog.head import read_head
 from sluice.concurrency import in_order
 from sluice.reconcile.context import Reconciler
 from sluice.reconcile.context import Request as ReconcileRequest
@@ -228,7 +228,7 @@ def test_it_begins_again_and_leaves_nothing_wrong(
     upload(channel, package("beta"))
     code, told = index_asleep(channel, sleep, tmp_path, "with-deadline")
     assert code == 0, told
-    head = read_head(channel.state, LINUX).head
+    head = read_head(channel.state, LINUX).value
     assert head.generation == 2
     assert head.commit
     assert LINUX.commit(head.commit) != sleep.commit

@@ -29,7 +29,8 @@ from sluice.extract import staging
 from sluice.extract.staging import Indexed, Rejected, Removed
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.merge.context import Merger
-from sluice.merge.merge import MergeReport, merge
+from sluice.merge.merge import merge
+from sluice.merge.outcome import MergeReport
 from sluice.messages.merge_request import MergeRequest
 from sluice.publish.publisher import Publisher
 from sluice.storage.object_id import Identity
@@ -193,9 +194,9 @@ class World:
         """Keep files out of the index."""
         self._settled.difference_update(filenames)
         kept = pins.pin(self.opened(), SUBDIR, filenames, reason="Broken.")
-        if kept.amended:
+        if kept.committed:
             etags = {name: identity.etag for name, identity in kept.identities.items()}
-            self._has_pinned(etags, kept.amended.generation)
+            self._has_pinned(etags, kept.committed.generation)
 
     def roll_back(self, generation: int, *filenames: str) -> None:
         """Go back to an old generation, which did not have these files as they are."""

@@ -198,19 +198,21 @@ def test_bytes_that_come_back_match_an_old_condition(store: ObjectStore) -> None
     assert store.put_if("a", b"three", JSON, expected=old) is not None
 
 
-def test_what_has_to_come_before_a_write_comes_before_anybody_sees_it(store: ObjectStore) -> None:
-    seen: list[ObjectInfo | None] = []
-    etag = store.put_if(
-        "a", b"one", JSON, expected=None, before=lambda: seen.append(store.head("a"))
-    )
-    assert seen == [None]
-
-    def fail() -> None:
-        raise Unavailable("before")
-
-    with pytest.raises(Unavailable, match="before"):
-        store.put_if("a", b"two", JSON, expected=etag, before=fail)
+def test_nobody_sees_a_prepared_write_before_it_is_completed(store: ObjectStore) -> None:
+    prepared = store.prepare_put("a", b"one", JSON, expected=None)
+    assert store.head("a") is None
+    etag = prepared.complete()
+    assert etag == head(store, "a").etag
+    aborted = store.prepare_put("a", b"two", JSON, expected=etag)
+    aborted.abort()
     assert read(store, "a") == b"one"
+
+
+def test_a_prepared_write_is_lost_where_another_came_first(store: ObjectStore) -> None:
+    prepared = store.prepare_put("a", b"one", JSON, expected=None)
+    store.put("a", b"other", JSON)
+    assert prepared.complete() is None
+    assert read(store, "a") == b"other"
 
 
 def test_before_its_deadline_a_write_lands(store: ObjectStore) -> None:
@@ -229,15 +231,11 @@ def test_behind_its_deadline_a_write_does_not_land(store: ObjectStore) -> None:
 
 def test_who_falls_asleep_on_the_way_does_not_write_behind_the_deadline(world: World) -> None:
     store = world.store
+    deadline = store.now_ms() + 60_000
+    prepared = store.prepare_put("a", b"one", JSON, expected=None)
+    world.sleep(3600)
     with pytest.raises(TooLate):
-        store.put_if(
-            "a",
-            b"one",
-            JSON,
-            expected=None,
-            before=lambda: world.sleep(3600),
-            not_after_ms=store.now_ms() + 60_000,
-        )
+        prepared.complete(not_after_ms=deadline)
     assert store.head("a") is None
 
 
@@ -250,22 +248,18 @@ def test_the_clock_of_a_store_goes_on_while_the_machine_sleeps(world: World) -> 
 @pytest.mark.usefixtures("small_parts")
 def test_behind_its_deadline_what_is_written_in_parts_does_not_land(world: World) -> None:
     store, body = world.store, bytes(range(256)) * 23_000
+    deadline = store.now_ms() + 60_000
+    prepared = store.prepare_put("a", body, JSON, expected=None)
+    world.sleep(3600)
     with pytest.raises(TooLate):
-        store.put_if(
-            "a",
-            body,
-            JSON,
-            expected=None,
-            before=lambda: world.sleep(3600),
-            not_after_ms=store.now_ms() + 60_000,
-        )
+        prepared.complete(not_after_ms=deadline)
     assert store.head("a") is None
 
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluice.storage.s3_store.WHOLE_PUT_BYTES_MAX", 5 * 2**20)
-    monkeypatch.setattr("sluice.storage.s3_store.PART_BYTES", 5 * 2**20)
+    monkeypatch.setattr("sluice.storage.s3_conditional_put.WHOLE_PUT_BYTES_MAX", 5 * 2**20)
+    monkeypatch.setattr("sluice.storage.s3_conditional_put.PART_BYTES", 5 * 2**20)
 
 
 @pytest.mark.usefixtures("small_parts")

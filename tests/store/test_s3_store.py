@@ -395,12 +395,12 @@ def test_each_try_of_a_write_is_held_against_its_deadline(
     assert len(one.script.requests) == 1
 
 
-def test_what_may_come_before_a_write_does_not_lengthen_its_deadline() -> None:
+def test_a_prepared_write_is_held_against_its_deadline_when_it_is_completed() -> None:
     one = Sleeper()
+    prepared = one.store.prepare_put("k", b"x", JSON, expected=ETAG)
+    one.sleep()
     with pytest.raises(TooLate):
-        one.store.put_if(
-            "k", b"x", JSON, expected=ETAG, before=one.sleep, not_after_ms=DATE_MS + HOUR_MS // 2
-        )
+        prepared.complete(not_after_ms=DATE_MS + HOUR_MS // 2)
 
 
 def test_a_clock_that_stood_still_is_put_right_by_the_date_of_an_answer() -> None:
@@ -441,9 +441,9 @@ GIVEN_UP = Answer(204)
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluice.storage.s3_store.WHOLE_PUT_BYTES_MAX", 4)
-    monkeypatch.setattr("sluice.storage.s3_store.PART_BYTES", 3)
-    monkeypatch.setattr("sluice.storage.s3_store.PARTS_AT_ONCE", 1)
+    monkeypatch.setattr("sluice.storage.s3_conditional_put.WHOLE_PUT_BYTES_MAX", 4)
+    monkeypatch.setattr("sluice.storage.s3_conditional_put.PART_BYTES", 3)
+    monkeypatch.setattr("sluice.storage.s3_conditional_put.PARTS_AT_ONCE", 1)
 
 
 def put_large(store: S3Store, *, expected: ETag | None = ETAG) -> ETag | None:
@@ -502,35 +502,34 @@ def test_parts_whose_completion_is_never_answered_are_not_known_to_have_landed(
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_what_has_to_come_before_comes_between_the_parts_and_their_completion() -> None:
+def test_a_prepared_write_has_sent_its_parts_and_not_completed_them() -> None:
     store, script = scripted(BEGUN, PART, PART, DONE)
-    sent: list[int] = []
-    store.put_if(
-        "k", b"abcde", JSON, expected=ETAG, before=lambda: sent.append(len(script.requests))
-    )
-    assert sent == [3]
+    prepared = store.prepare_put("k", b"abcde", JSON, expected=ETAG)
+    assert len(script.requests) == 3
+    assert prepared.complete() == '"whole-2"'
+    prepared.abort()
+    assert len(script.requests) == 4
+    with pytest.raises(ValueError, match="completed once"):
+        prepared.complete()
 
 
 @pytest.mark.usefixtures("small_parts")
 def test_parts_are_not_completed_behind_the_deadline_and_are_given_up() -> None:
     one = Sleeper(BEGUN, PART, PART, GIVEN_UP)
+    prepared = one.store.prepare_put("k", b"abcde", JSON, expected=ETAG)
+    one.sleep()
     with pytest.raises(TooLate, match="CompleteMultipartUpload k"):
-        one.store.put_if(
-            "k", b"abcde", JSON, expected=ETAG, before=one.sleep, not_after_ms=DATE_MS + 1
-        )
+        prepared.complete(not_after_ms=DATE_MS + 1)
     assert one.script.requests[-1].method == "DELETE"
     assert one.script.exhausted
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_an_upload_is_given_up_where_what_has_to_come_before_fails() -> None:
+def test_a_prepared_write_that_is_aborted_gives_its_upload_up() -> None:
     store, script = scripted(BEGUN, PART, PART, GIVEN_UP)
-
-    def fail() -> None:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        store.put_if("k", b"abcde", JSON, expected=ETAG, before=fail)
+    prepared = store.prepare_put("k", b"abcde", JSON, expected=ETAG)
+    prepared.abort()
+    prepared.abort()
     assert script.requests[-1].method == "DELETE"
     assert script.exhausted
 
@@ -641,25 +640,24 @@ def test_what_is_large_goes_up_in_one_put_where_completions_are_unconditional(
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_what_has_to_come_before_comes_before_one_put_is_sent() -> None:
+def test_a_prepared_write_in_one_request_has_sent_nothing() -> None:
     store, script = scripted(Answer(headers=FOUND), writes=IN_ONE)
-    sent: list[int] = []
-    store.put_if(
-        "k", b"abcde", JSON, expected=ETAG, before=lambda: sent.append(len(script.requests))
-    )
-    assert sent == [0]
+    prepared = store.prepare_put("k", b"abcde", JSON, expected=ETAG)
+    assert script.requests == []
+    assert prepared.complete() == ETAG
+    prepared.abort()
+    assert len(script.requests) == 1
 
 
 @pytest.mark.usefixtures("small_parts")
 def test_what_no_put_takes_is_refused_before_anything_is_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sluice.storage.s3_store.PUT_BYTES_MAX", 4)
+    monkeypatch.setattr("sluice.storage.s3_conditional_put.PUT_BYTES_MAX", 4)
     store, script = scripted(writes=IN_ONE)
-    done: list[str] = []
     with pytest.raises(Unsupported, match="s3://channel/k cannot be written: it has 5 bytes"):
-        store.put_if("k", b"abcde", JSON, expected=ETAG, before=lambda: done.append("before"))
-    assert (done, script.requests) == ([], [])
+        store.prepare_put("k", b"abcde", JSON, expected=ETAG)
+    assert script.requests == []
 
 
 def test_a_server_that_cannot_be_used_gets_no_conditional_write() -> None:

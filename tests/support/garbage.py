@@ -8,7 +8,7 @@ import msgpack
 import msgspec
 import zstandard
 
-from sluice.catalog.commit import Head, read_head
+from sluice.catalog.head import Head, read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree, decode
 from sluice.concurrency import in_order
@@ -51,7 +51,7 @@ def collect_garbage(
         world.subdir,
         version,
         CatalogReader(world.state, world.subdir, in_order),
-        published_at=published_at(world, version.head),
+        published_at=published_at(world, version.value),
         dry_run=dry_run,
     )
 

@@ -22,7 +22,15 @@ from msgspec import structs
 
 from sluice.errors import Archived, Changed, TooLate, Unavailable
 from sluice.limits import KEYS_PER_DELETE_MAX, STREAM_CHUNK_BYTES
-from sluice.storage.object_store import ETag, Headers, ObjectInfo, OpenObject, StoredObject, nothing
+from sluice.storage.object_store import (
+    DeferredPut,
+    ETag,
+    Headers,
+    ObjectInfo,
+    OpenObject,
+    PreparedPut,
+    StoredObject,
+)
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""
@@ -179,11 +187,9 @@ class MemoryStore:
         headers: Headers,
         *,
         expected: ETag | None,
-        before: Callable[[], None] = nothing,
         not_after_ms: int | None = None,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``; who pauses at the request may wake after the deadline."""
-        before()
         try:
             with self._request("PutObject", key, sent=len(body)):
                 if not_after_ms is not None and self.now_ms() > not_after_ms:
@@ -194,6 +200,12 @@ class MemoryStore:
                 return self._write(key, body, headers)
         except Unavailable:
             return None
+
+    def prepare_put(
+        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+    ) -> PreparedPut:
+        """See ``ObjectStore.prepare_put``."""
+        return DeferredPut(self, key, body, headers, expected)
 
     def delete(self, keys: Sequence[str]) -> None:
         """See ``ObjectStore.delete``."""

@@ -116,7 +116,7 @@ class Channel:
         return merging.merge_channel(self.merger, self.name)
 
     def known(self) -> ChannelState:
-        return state.read(self.state, self.name).state
+        return state.state_object(self.state, self.name).read().value
 
     def notes(self) -> list[str]:
         return self.state.keys("notes/")

@@ -18,8 +18,9 @@ from msgspec import structs
 
 from sluice.catalog import node, tree
 from sluice.catalog.codec import digest
-from sluice.catalog.commit import Commit, Head, decode_commit, read_head, swap_head
+from sluice.catalog.commit import Commit, decode_commit
 from sluice.catalog.entry import Entry
+from sluice.catalog.head import Head, head_object, read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.channel_files.merge import merge_channel
@@ -29,13 +30,15 @@ from sluice.extract import extract, staging
 from sluice.extract.staging import Indexed, Reconsidered, Rejected, Removed, Staged
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, SLUICE_TOML, Subdir, config_key
 from sluice.merge.context import Merger
-from sluice.merge.merge import MergeReport, merge
+from sluice.merge.merge import merge
+from sluice.merge.outcome import MergeReport
 from sluice.merge.warm_cache import Remembered
 from sluice.messages import channel_merge_request as channel_request
 from sluice.messages import merge_request
 from sluice.messages.merge_request import MergeRequest
 from sluice.publish.publisher import Publisher
 from sluice.storage.object_id import Identity
+from sluice.storage.versioned_object import LOST
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
 
@@ -270,14 +273,19 @@ class World:
         body = tree.encode(grown)
         self.state.upload(self.subdir.leaf(rendered.node.leaf.hex()), rendered.leaf_body)
         self.state.upload(self.subdir.tree(digest(body)), body)
-        head = structs.replace(version.head, generation=generation, tree=digest(body))
-        assert swap_head(self.state, self.subdir, head, expected=version.etag, not_after_ms=None)
+        head = structs.replace(version.value, generation=generation, tree=digest(body))
+        assert (
+            head_object(self.state, self.subdir).swap(
+                head, expected=version.etag, not_after_ms=None
+            )
+            is not LOST
+        )
 
     # --- what can be seen -------------------------------------------------------------------
 
     def head(self) -> Head:
         """The head as stored."""
-        return read_head(self.state, self.subdir).head
+        return read_head(self.state, self.subdir).value
 
     def tree(self) -> Tree:
         """The tree that the head names."""

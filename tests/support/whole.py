@@ -11,7 +11,8 @@ from sluice.extract.extract import Extractor, extract
 from sluice.extract.staging import Staged
 from sluice.layout import Subdir, parse_package_key
 from sluice.merge.context import Merger
-from sluice.merge.merge import MergeReport, merge
+from sluice.merge.merge import merge
+from sluice.merge.outcome import MergeReport
 from sluice.messages import channel_merge_request as channel_request
 from sluice.messages import merge_request, s3_event
 from sluice.publish.publisher import Publisher

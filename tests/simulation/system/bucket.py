@@ -12,7 +12,7 @@ from random import Random
 from sluice.concurrency import chunks
 from sluice.errors import Unavailable
 from sluice.limits import KEYS_PER_DELETE_MAX
-from sluice.storage.object_store import ETag, Headers, nothing
+from sluice.storage.object_store import ETag, Headers
 from tests.simulation.system.clock import MINUTE, Clock
 from tests.support.memory_store import MemoryStore, Stored
 
@@ -51,13 +51,10 @@ class Bucket(MemoryStore):
         headers: Headers,
         *,
         expected: ETag | None,
-        before: Callable[[], None] = nothing,
         not_after_ms: int | None = None,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
-        etag = super().put_if(
-            key, body, headers, expected=expected, before=before, not_after_ms=not_after_ms
-        )
+        etag = super().put_if(key, body, headers, expected=expected, not_after_ms=not_after_ms)
         if etag is None:
             self._land_later(partial(self._write_if, key, body, headers, expected))
         return etag

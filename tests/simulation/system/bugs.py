@@ -20,7 +20,7 @@ from sluice.admin.changes.rebind_subdir import SubdirRebinder
 from sluice.catalog import brake, entry, node
 from sluice.catalog.brake import BrakeState, Decision, Missing
 from sluice.catalog.client_view import Rules
-from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
+from sluice.catalog.head import Head, head_object, read_head
 from sluice.extract import staging
 from sluice.extract.config_broadcast import Announcer
 from sluice.extract.staging import Indexed, Rejected, Staged
@@ -38,6 +38,7 @@ from sluice.reconcile.reconcile_cache import Memory
 from sluice.storage.object_store import ETag, Headers, ObjectStore
 from sluice.takeover import existing_index
 from tests.simulation.system.bucket import Bucket
+from tests.support.heads import Swapped, head_object_with
 
 
 def _staging_is_deleted_before_the_commit() -> AbstractContextManager[object]:
@@ -115,18 +116,18 @@ def _a_head_is_swapped_behind_its_deadline() -> AbstractContextManager[object]:
 def _a_merge_without_effect_leaves_the_epoch() -> AbstractContextManager[object]:
     def swap_only_changes(
         state: ObjectStore,
-        of: Subdir,
+        subdir: Subdir,
         head: Head,
         *,
         expected: ETag | None,
         not_after_ms: int | None,
-    ) -> HeadVersion | None:
-        before = read_head(state, of)
-        if before.head.generation == head.generation:
+    ) -> Swapped:
+        before = read_head(state, subdir)
+        if before.value.generation == head.generation:
             return before
-        return swap_head(state, of, head, expected=expected, not_after_ms=not_after_ms)
+        return head_object(state, subdir).swap(head, expected=expected, not_after_ms=not_after_ms)
 
-    return mock.patch.object(sluice.merge.merge, "swap_head", swap_only_changes)
+    return mock.patch.object(sluice.merge.merge, "head_object", head_object_with(swap_only_changes))
 
 
 @contextmanager
@@ -137,7 +138,6 @@ def _files_are_published_without_the_fence() -> Iterator[None]:
     def replace(
         store: ObjectStore, page: fence.Page, mine: fence.Stamp, **_options: Any
     ) -> fence.Replaced:
-        page.before()
         store.put(page.key, page.body, dataclasses.replace(page.headers, metadata=mine.metadata))
         return fence.Replaced(fence.Standing.SAME, 0)
 
@@ -250,19 +250,23 @@ def _a_pin_gives_way_to_any_verdict() -> AbstractContextManager[object]:
 def _an_operator_goes_by_the_head_of_before() -> AbstractContextManager[object]:
     def swap(
         state: ObjectStore,
-        of: Subdir,
+        subdir: Subdir,
         head: Head,
         *,
         expected: ETag | None,
         not_after_ms: int | None,
-    ) -> HeadVersion | None:
+    ) -> Swapped:
         del expected
-        before = read_head(state, of)
-        generation = max(head.generation, before.head.generation + 1)
+        before = read_head(state, subdir)
+        generation = max(head.generation, before.value.generation + 1)
         newer = msgspec.structs.replace(head, generation=generation)
-        return swap_head(state, of, newer, expected=before.etag, not_after_ms=not_after_ms)
+        return head_object(state, subdir).swap(
+            newer, expected=before.etag, not_after_ms=not_after_ms
+        )
 
-    return mock.patch.object(sluice.admin.changes.commit_edit, "swap_head", swap)
+    return mock.patch.object(
+        sluice.admin.changes.commit_edit, "head_object", head_object_with(swap)
+    )
 
 
 def _a_bucket_is_bound_without_evidence() -> AbstractContextManager[object]:

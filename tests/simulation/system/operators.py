@@ -8,7 +8,7 @@ from random import Random
 
 from sluice.admin.changes.pins import pin, unpin
 from sluice.admin.changes.rollback import rollback
-from sluice.catalog.commit import read_head
+from sluice.catalog.head import read_head
 from sluice.errors import NotFound, WrongState
 from sluice.layout import Subdir
 from tests.simulation.system import packages
@@ -69,9 +69,9 @@ class Operators:
             [place.filename],
             reason="x",
         )
-        if kept.amended and place.filename in kept.identities:
+        if kept.committed and place.filename in kept.identities:
             identity = kept.identities[place.filename]
-            self._invariants.pinned(place, identity, kept.amended.generation)
+            self._invariants.pinned(place, identity, kept.committed.generation)
 
     def _unpin(self, skew_ms: int, place: Place) -> None:
         self._invariants.may_come_back(place.subdir, place.filename)
@@ -79,7 +79,7 @@ class Operators:
 
     def _roll_back(self, skew_ms: int, subdir: Subdir, back: int) -> None:
         self._invariants.may_come_back(subdir)
-        to = read_head(self._state, subdir).head.generation - back
+        to = read_head(self._state, subdir).value.generation - back
         done = rollback(self._opener.open(subdir.channel, skew_ms), subdir, to)
         if done.generation is None:
             return

@@ -7,15 +7,8 @@ import json
 import pytest
 
 from sluice.catalog import commit
-from sluice.catalog.commit import (
-    BEFORE_FIRST,
-    Commit,
-    Head,
-    HeadVersion,
-    read_head,
-    read_newest,
-    swap_head,
-)
+from sluice.catalog.commit import Commit
+from sluice.catalog.head import BEFORE_FIRST, Head, head_object, read_head
 from sluice.errors import Corrupt, Missing, TooNew, Unavailable
 from sluice.limits import (
     GARBAGE_AGE_SECONDS,
@@ -23,6 +16,7 @@ from sluice.limits import (
     SWAP_SECONDS_MAX,
     WRITE_ATTEMPTS_MAX,
 )
+from sluice.storage.versioned_object import LOST, Version, read_newest
 from tests.support.memory_store import LostAnswer, MemoryStore
 from tests.support.scheduler import Loses
 from tests.support.staged import SUBDIR
@@ -35,27 +29,27 @@ def head(generation: int = 1, *, writer: str = "w") -> Head:
     return Head(generation=generation, epoch=0, commit="c" * 64, tree="t" * 64, writer=writer)
 
 
-def put(state: MemoryStore, new: Head) -> HeadVersion:
+def put(state: MemoryStore, new: Head) -> Version[Head]:
     """Have this head there."""
-    version = swap_head(
-        state, SUBDIR, new, expected=read_head(state, SUBDIR).etag, not_after_ms=None
+    version = head_object(state, SUBDIR).swap(
+        new, expected=read_head(state, SUBDIR).etag, not_after_ms=None
     )
-    assert version
+    assert version is not LOST
     return version
 
 
 def test_before_the_first_commit_there_is_no_head() -> None:
-    assert read_head(MemoryStore(), SUBDIR) is BEFORE_FIRST
+    assert read_head(MemoryStore(), SUBDIR) == BEFORE_FIRST
 
 
 def test_a_head_that_was_swapped_in_is_read_back_with_its_etag() -> None:
     state = MemoryStore()
-    first = swap_head(state, SUBDIR, head(1), expected=None, not_after_ms=None)
-    assert first
+    first = head_object(state, SUBDIR).swap(head(1), expected=None, not_after_ms=None)
+    assert first is not LOST
     assert read_head(state, SUBDIR) == first
-    second = swap_head(state, SUBDIR, head(2), expected=first.etag, not_after_ms=None)
-    assert second
-    assert read_head(state, SUBDIR) == second == HeadVersion(head(2), second.etag)
+    second = head_object(state, SUBDIR).swap(head(2), expected=first.etag, not_after_ms=None)
+    assert second is not LOST
+    assert read_head(state, SUBDIR) == second == Version(head(2), second.etag)
     assert state.keys() == [SUBDIR.head]
 
 
@@ -63,18 +57,25 @@ def test_a_head_that_somebody_else_has_swapped_meanwhile_is_lost() -> None:
     state = MemoryStore()
     before = put(state, head(1))
     theirs = put(state, head(2, writer="other"))
-    assert swap_head(state, SUBDIR, head(2), expected=before.etag, not_after_ms=None) is None
-    assert swap_head(state, SUBDIR, head(2), expected=None, not_after_ms=None) is None
+    assert head_object(state, SUBDIR).swap(head(2), expected=before.etag, not_after_ms=None) is LOST
+    assert head_object(state, SUBDIR).swap(head(2), expected=None, not_after_ms=None) is LOST
     assert read_head(state, SUBDIR) == theirs
 
 
 def test_two_writers_of_the_same_content_are_told_apart() -> None:
     state = MemoryStore()
     before = put(state, head(1))
-    assert swap_head(state, SUBDIR, head(2, writer="a"), expected=before.etag, not_after_ms=None)
     assert (
-        swap_head(state, SUBDIR, head(2, writer="b"), expected=before.etag, not_after_ms=None)
-        is None
+        head_object(state, SUBDIR).swap(
+            head(2, writer="a"), expected=before.etag, not_after_ms=None
+        )
+        is not LOST
+    )
+    assert (
+        head_object(state, SUBDIR).swap(
+            head(2, writer="b"), expected=before.etag, not_after_ms=None
+        )
+        is LOST
     )
 
 
@@ -88,8 +89,8 @@ def test_a_write_whose_answer_was_lost_is_found_to_have_landed() -> None:
             raise lost
 
     state.after = lose
-    won = swap_head(state, SUBDIR, head(2), expected=before.etag, not_after_ms=None)
-    assert won
+    won = head_object(state, SUBDIR).swap(head(2), expected=before.etag, not_after_ms=None)
+    assert won is not LOST
     assert read_head(state, SUBDIR) == won
     assert [operation for operation, _ in state.operations()].count("PutObject") == 2
 
@@ -104,8 +105,11 @@ def test_a_write_that_did_not_land_is_sent_again_under_the_same_condition() -> N
             raise lost
 
     state.before = fail
-    assert swap_head(state, SUBDIR, head(2), expected=before.etag, not_after_ms=None)
-    assert read_head(state, SUBDIR).head == head(2)
+    assert (
+        head_object(state, SUBDIR).swap(head(2), expected=before.etag, not_after_ms=None)
+        is not LOST
+    )
+    assert read_head(state, SUBDIR).value == head(2)
 
 
 def test_a_write_that_landed_and_was_overtaken_counts_as_lost() -> None:
@@ -120,8 +124,8 @@ def test_a_write_that_landed_and_was_overtaken_counts_as_lost() -> None:
             raise LostAnswer
 
     state.after = overtake
-    assert swap_head(state, SUBDIR, head(2), expected=before.etag, not_after_ms=None) is None
-    assert read_head(state, SUBDIR).head == head(3, writer="other")
+    assert head_object(state, SUBDIR).swap(head(2), expected=before.etag, not_after_ms=None) is LOST
+    assert read_head(state, SUBDIR).value == head(3, writer="other")
 
 
 def test_a_write_that_never_settles_is_given_up_as_unavailable() -> None:
@@ -134,7 +138,7 @@ def test_a_write_that_never_settles_is_given_up_as_unavailable() -> None:
 
     state.before = fail
     with pytest.raises(Unavailable, match=f"could not be swapped in {WRITE_ATTEMPTS_MAX} tries"):
-        swap_head(state, SUBDIR, head(2), expected=before.etag, not_after_ms=None)
+        head_object(state, SUBDIR).swap(head(2), expected=before.etag, not_after_ms=None)
     state.before = lambda _operation, _key: None
     assert read_head(state, SUBDIR) == before
 
@@ -164,12 +168,15 @@ def test_a_head_is_swapped_at_its_deadline_and_no_later() -> None:
     before = put(state, head(1))
     deadline = state.now_ms() + 1000
     now[0] += 2
-    late = swap_head(state, SUBDIR, head(2), expected=before.etag, not_after_ms=deadline)
-    assert late is None
+    late = head_object(state, SUBDIR).swap(head(2), expected=before.etag, not_after_ms=deadline)
+    assert late is LOST
     assert read_head(state, SUBDIR) == before
     now[0] -= 1
-    assert swap_head(state, SUBDIR, head(2), expected=before.etag, not_after_ms=deadline)
-    assert read_head(state, SUBDIR).head == head(2)
+    assert (
+        head_object(state, SUBDIR).swap(head(2), expected=before.etag, not_after_ms=deadline)
+        is not LOST
+    )
+    assert read_head(state, SUBDIR).value == head(2)
 
 
 @pytest.mark.parametrize("lose", [None, Loses.REQUEST], ids=["first", "second"])
@@ -179,8 +186,8 @@ def test_who_sleeps_before_any_try_begins_again(lose: Loses | None) -> None:
     before = put(state, head(1))
     asleep(state, now, lose=lose)
     deadline = state.now_ms() + 1000
-    swapped = swap_head(state, SUBDIR, head(2), expected=before.etag, not_after_ms=deadline)
-    assert swapped is None
+    swapped = head_object(state, SUBDIR).swap(head(2), expected=before.etag, not_after_ms=deadline)
+    assert swapped is LOST
     assert read_head(state, SUBDIR) == before
 
 
@@ -190,10 +197,10 @@ def test_who_sleeps_after_a_try_that_landed_finds_that_out() -> None:
     before = put(state, head(1))
     asleep(state, now, lose=Loses.ANSWER)
     deadline = state.now_ms() + 1000
-    won = swap_head(state, SUBDIR, head(2), expected=before.etag, not_after_ms=deadline)
+    won = head_object(state, SUBDIR).swap(head(2), expected=before.etag, not_after_ms=deadline)
+    assert won is not LOST
     assert won == read_head(state, SUBDIR)
-    assert won
-    assert won.head == head(2)
+    assert won.value == head(2)
 
 
 def test_what_is_read_of_a_head_is_read_again_from_the_head_that_took_its_place() -> None:
@@ -201,14 +208,14 @@ def test_what_is_read_of_a_head_is_read_again_from_the_head_that_took_its_place(
     put(state, head(1))
     seen: list[int] = []
 
-    def read(version: HeadVersion) -> str:
-        seen.append(version.head.generation)
-        if version.head.generation < 3:
-            put(state, head(version.head.generation + 1))
+    def read(version: Version[Head]) -> str:
+        seen.append(version.value.generation)
+        if version.value.generation < 3:
+            put(state, head(version.value.generation + 1))
             raise Missing("trees/t", kind="tree", referrer="a commit")
         return "read"
 
-    assert read_newest(state, SUBDIR, read) == "read"
+    assert read_newest(head_object(state, SUBDIR), read) == "read"
     assert seen == [1, 2, 3]
 
 
@@ -216,23 +223,23 @@ def test_what_the_head_refers_to_and_is_not_there_is_lost() -> None:
     state = MemoryStore()
     put(state, head(1))
 
-    def read(_version: HeadVersion) -> None:
+    def read(_version: Version[Head]) -> None:
         raise Missing("trees/t", kind="tree", referrer="a commit")
 
     with pytest.raises(Corrupt, match="a commit refers to trees/t, but there is no such tree"):
-        read_newest(state, SUBDIR, read)
+        read_newest(head_object(state, SUBDIR), read)
 
 
 def test_heads_that_come_faster_than_they_can_be_read_are_unavailable() -> None:
     state = MemoryStore()
     put(state, head(1))
 
-    def read(version: HeadVersion) -> None:
-        put(state, head(version.head.generation + 1))
+    def read(version: Version[Head]) -> None:
+        put(state, head(version.value.generation + 1))
         raise Missing("trees/t", kind="tree", referrer="a commit")
 
     with pytest.raises(Unavailable, match=f"{MERGE_ATTEMPTS_MAX} times"):
-        read_newest(state, SUBDIR, read)
+        read_newest(head_object(state, SUBDIR), read)
 
 
 def test_the_deadline_of_a_head_leaves_the_collector_far_behind() -> None:
@@ -244,7 +251,7 @@ def test_a_head_that_vanished_is_lost() -> None:
     state = MemoryStore()
     before = put(state, head(1))
     state.remove(SUBDIR.head)
-    assert swap_head(state, SUBDIR, head(2), expected=before.etag, not_after_ms=None) is None
+    assert head_object(state, SUBDIR).swap(head(2), expected=before.etag, not_after_ms=None) is LOST
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from sluice.admin.session.address import Address
 from sluice.admin.session.aws import Aws
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.connect import Opener
-from sluice.catalog.binding import read_binding, write_binding
+from sluice.catalog.binding import binding_object
 from sluice.cli.exits import Exit
 from sluice.layout import REPODATA
 from sluice.storage.object_store import ObjectStore
@@ -150,10 +150,10 @@ def test_in_a_bucket_that_the_catalog_does_not_belong_to_each_command_says_so(
 def test_a_rebind_that_was_interrupted_shows_in_the_status(sluice: Call, world: ByHand) -> None:
     world.upload(package("alpha"))
     sluice("index", ADDRESS)
-    before = read_binding(world.state, CHANNEL)
-    assert before.binding
-    moving = msgspec.structs.replace(before.binding, moving_to="restored-bucket")
-    write_binding(world.state, CHANNEL, moving, expected=before.etag)
+    before = binding_object(world.state, CHANNEL).read()
+    assert before.value
+    moving = msgspec.structs.replace(before.value, moving_to="restored-bucket")
+    binding_object(world.state, CHANNEL).swap(moving, expected=before.etag)
     status = sluice("status", ADDRESS)
     assert status.code == Exit.DIFFERENT
     assert "is being moved to the bucket restored-bucket" in status.out

@@ -289,7 +289,7 @@ def test_what_only_other_tools_fill_is_as_they_have_it() -> None:
 def test_the_rules_are_all_that_a_record_can_be_refused_for_and_some_of_reading_packages() -> None:
     folder = Path(sluice_record.__file__).parent
     of_records = codes(r'Problem\(\s*"([a-z0-9-]+)"', folder / "record.py")
-    of_packages = codes(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', *(folder / "package").glob("*.py"))
+    of_packages = codes(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', *(folder.parent / "package").glob("*.py"))
     assert of_records <= apply_staging.RULES <= of_records | of_packages
 
 

@@ -7,13 +7,13 @@ import json
 import msgpack
 import pytest
 
-from sluice.catalog.commit import BEFORE_FIRST, Head, read_head
 from sluice.catalog.entry import NOT_EXTRACTED
+from sluice.catalog.head import BEFORE_FIRST, Head, read_head
 from sluice.errors import Corrupt, ForeignOwner
 from sluice.extract import staging
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.merge.apply_staging import Difference
-from sluice.merge.merge import MergeReport
+from sluice.merge.outcome import MergeReport
 from sluice.messages import merge_request
 from sluice.messages.merge_request import MergeRequest
 from tests.support.hooks import Death, die, on
@@ -259,7 +259,7 @@ def test_an_index_that_cannot_be_taken_over_stays_and_so_does_what_is_staged() -
     with pytest.raises(Corrupt, match="cannot be read"):
         world.merge()
     assert world.body() == b"not json"
-    assert read_head(world.state, SUBDIR) is BEFORE_FIRST
+    assert read_head(world.state, SUBDIR) == BEFORE_FIRST
     assert len(world.staged()) == 1
 
 

@@ -7,15 +7,17 @@ from collections import Counter
 import msgspec
 import pytest
 
-from sluice.catalog.commit import Commit, Head
+from sluice.catalog.commit import Commit
 from sluice.catalog.entry import Pin, Record, Reject
+from sluice.catalog.head import Head
 from sluice.errors import ForeignOwner
 from sluice.extract import staging
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.limits import MERGE_TIME_RESERVE_MS
 from sluice.merge import generation_writer
 from sluice.merge.apply_staging import Difference
-from sluice.merge.merge import MergeReport, merge
+from sluice.merge.merge import merge
+from sluice.merge.outcome import MergeReport
 from sluice.messages.merge_request import MergeRequest
 from sluice.storage.object_id import Identity
 from tests.support.staged import (

@@ -10,7 +10,7 @@ import pytest
 from sluice.admin.changes.pins import pin
 from sluice.admin.changes.rollback import rollback
 from sluice.admin.verify.repair import repair
-from sluice.catalog.binding import read_binding
+from sluice.catalog.binding import binding_object
 from sluice.errors import WrongState
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, channel_binding
 from sluice.merge.merge import merge
@@ -30,7 +30,7 @@ FILES = (REPODATA, REPODATA_ZST, SHARD_INDEX)
 
 
 def bound_to(world: World) -> str | None:
-    binding = read_binding(world.state, CHANNEL).binding
+    binding = binding_object(world.state, CHANNEL).read().value
     return binding.bucket if binding else None
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 import pytest
 
 from sluice.admin.standalone.index import Options, index
-from sluice.catalog.binding import read_binding
+from sluice.catalog.binding import binding_object
 from sluice.errors import WrongState
 from sluice.layout import Subdir, channel_binding
 from sluice.publish.publisher import Publisher
@@ -132,7 +132,7 @@ def packages(count: int) -> list[Package]:
 
 
 def bound_to(deployment: Deployment) -> str | None:
-    binding = read_binding(deployment.state, deployment.channel_name).binding
+    binding = binding_object(deployment.state, deployment.channel_name).read().value
     return binding.bucket if binding else None
 
 

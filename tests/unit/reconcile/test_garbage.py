@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.catalog.commit import read_head
+from sluice.catalog.head import read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.layout import REPODATA, SHARD_INDEX, Subdir

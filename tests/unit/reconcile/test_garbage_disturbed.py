@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from sluice import zstd
-from sluice.catalog.commit import read_head
+from sluice.catalog.head import read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.errors import Corrupt, Unavailable
@@ -227,7 +227,7 @@ def test_it_is_s3s_clock_that_counts_however_far_ours_is_ahead() -> None:
         SUBDIR,
         version,
         CatalogReader(world.state, SUBDIR, in_order),
-        published_at=published_at(world, version.head),
+        published_at=published_at(world, version.value),
         dry_run=False,
     )
     assert collected == Collected()

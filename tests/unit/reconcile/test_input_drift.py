@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from sluice.catalog import node
-from sluice.catalog.commit import Head, read_head
+from sluice.catalog.head import Head, read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Inputs
 from sluice.channel_config import ChannelConfig
@@ -102,7 +102,7 @@ def inputs(sluice: Sluice, subdir: Subdir = LINUX) -> Inputs:
 
 def head(sluice: Sluice, subdir: Subdir = LINUX) -> Head:
     """The head as stored."""
-    return read_head(sluice.state, subdir).head
+    return read_head(sluice.state, subdir).value
 
 
 def licence(sluice: Sluice) -> object:

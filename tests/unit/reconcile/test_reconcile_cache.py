@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from sluice.catalog.commit import read_head
+from sluice.catalog.head import read_head
 from sluice.errors import Corrupt
 from sluice.layout import REPODATA, REPODATA_BZ2, RUN_EXPORTS, SHARD_INDEX
 from sluice.publish.fence import Stamp

@@ -13,7 +13,7 @@ from sluice.catalog.entry import Pin, Record
 from sluice.errors import BrokenListing
 from sluice.layout import REPODATA
 from sluice.merge.apply_staging import over
-from sluice.merge.merge import MergeReport
+from sluice.merge.outcome import MergeReport
 from sluice.reconcile.run import Request
 from sluice.storage.object_id import Identity
 from tests.support.lying import LyingStore

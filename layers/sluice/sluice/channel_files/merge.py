@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -26,7 +26,7 @@ from sluice.channel_files import note as notes
 from sluice.channel_files.note import Note
 from sluice.channel_files.state import NOTHING, ChannelState
 from sluice.concurrency import Gather
-from sluice.errors import Corrupt, TooNew, Unavailable
+from sluice.errors import Corrupt, TooNew
 from sluice.layout import (
     CHANNELDATA,
     NOTICES,
@@ -37,7 +37,7 @@ from sluice.layout import (
     set_aside,
     state_folder,
 )
-from sluice.limits import CHANNEL_NOTES_MAX, MERGE_ATTEMPTS_MAX
+from sluice.limits import CHANNEL_NOTES_MAX
 from sluice.publish.bucket_check import BucketCheck
 from sluice.publish.fence import (
     Page,
@@ -50,6 +50,7 @@ from sluice.publish.fence import (
 )
 from sluice.storage import object_headers
 from sluice.storage.object_store import ETag, ObjectInfo, ObjectStore
+from sluice.storage.versioned_object import LOST, Swap, Version, commit_loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,23 +119,23 @@ def merge_channel(world: ChannelMerger, channel: str) -> ChannelReport:
 
 
 def _merge_batch(world: ChannelMerger, channel: str, batch: _Batch, report: ChannelReport) -> None:
-    before = state.read(world.state, channel)
-    for _ in range(MERGE_ATTEMPTS_MAX):
+    versioned = state.state_object(world.state, channel)
+
+    def attempt(before: Version[ChannelState]) -> ChannelState | Literal[Swap.LOST]:
         # After the state was read, as after a head.  There is no first commit here to bind with:
         # a subdir has committed, or nothing is wanted.
         bound = world.gather.start(partial(world.bucket_check.ensure_bound, channel))
-        first = _first(world, channel, batch.notes) if before.etag is None else before.state
+        first = _first(world, channel, batch.notes) if before.etag is None else before.value
         after = state.fold(first, batch.notes, at=world.clock(), writer=world.unique())
         bound()
         if before.etag is None and not _wants_anything(after):
-            break  # nobody ever wanted any
-        same = after is before.state
-        if same or state.swap(world.state, channel, after, expected=before.etag):
-            _Files(world, channel, after, report).publish(tidy=batch.tidy)
-            break
-        before = state.read(world.state, channel)
-    else:
-        raise Unavailable(f"another merge won the state of {channel!r} {MERGE_ATTEMPTS_MAX} times")
+            return after  # nobody ever wanted any
+        if after is not before.value and versioned.swap(after, expected=before.etag) is LOST:
+            return LOST
+        _Files(world, channel, after, report).publish(tidy=batch.tidy)
+        return after
+
+    after = commit_loop(versioned, attempt)
     for key, body in batch.unreadable:
         world.state.put(set_aside(key), body, object_headers.PRIVATE_ZSTD)
     world.state.delete(batch.consumed)

@@ -8,7 +8,6 @@ notes come, how often, or which of two merges folds them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -16,11 +15,10 @@ from sluice.catalog.codec import FORMAT, pack, unpack
 from sluice.channel_files.contribution import Contribution
 from sluice.channel_files.note import Note, Wanted
 from sluice.conda.names import NOARCH
-from sluice.errors import Unavailable
 from sluice.layout import channel_state
-from sluice.limits import WRITE_ATTEMPTS_MAX
 from sluice.storage import object_headers
-from sluice.storage.object_store import ETag, ObjectStore
+from sluice.storage.object_store import ObjectStore
+from sluice.storage.versioned_object import VersionedObject
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,13 +75,17 @@ class ChannelState(msgspec.Struct, frozen=True, kw_only=True):
 NOTHING = ChannelState(generation=0, at=0, writer="", packages_changed=0, subdirs={})
 
 
-@dataclass(frozen=True, slots=True)
-class StateVersion:
-    """A state and the ETag to swap it against."""
-
-    state: ChannelState
-    etag: ETag | None
-    """``None`` where there is none yet."""
+def state_object(store: ObjectStore, channel: str) -> VersionedObject[ChannelState]:
+    """The state of a channel, to be read and swapped."""
+    return VersionedObject(
+        store=store,
+        key=channel_state(channel),
+        name=f"the state of the channel {channel!r}",
+        initial=NOTHING,
+        encode=pack,
+        decode=_decode_state,
+        headers=object_headers.PRIVATE_ZSTD,
+    )
 
 
 def fold(state: ChannelState, notes: Iterable[Note], *, at: int, writer: str) -> ChannelState:
@@ -107,31 +109,8 @@ def fold(state: ChannelState, notes: Iterable[Note], *, at: int, writer: str) ->
     return msgspec.structs.replace(after, packages_changed=generation)
 
 
-def read(store: ObjectStore, channel: str) -> StateVersion:
-    """Read the state; raises ``Corrupt`` and ``TooNew``."""
-    key = channel_state(channel)
-    stored = store.get(key)
-    if stored is None:
-        return StateVersion(NOTHING, None)
-    return StateVersion(unpack(stored.body, ChannelState, what=key), stored.info.etag)
-
-
-def swap(store: ObjectStore, channel: str, after: ChannelState, *, expected: ETag | None) -> bool:
-    """Replace exactly the version ``expected``; ``False`` if another merge was first.
-
-    Settled by reading back, see ``catalog.commit.swap_head``.  Raises ``Unavailable`` where that
-    does not settle it.
-    """
-    key, body = channel_state(channel), pack(after)
-    for _ in range(WRITE_ATTEMPTS_MAX):
-        if store.put_if(key, body, object_headers.PRIVATE_ZSTD, expected=expected) is not None:
-            return True
-        found = store.get(key)
-        if found is not None and found.body == body:
-            return True
-        if (found.info.etag if found else None) != expected:
-            return False
-    raise Unavailable(f"{key} could not be swapped in {WRITE_ATTEMPTS_MAX} tries")
+def _decode_state(body: bytes, *, what: str) -> ChannelState:
+    return unpack(body, ChannelState, what=what)
 
 
 def _fold(part: Part | None, note: Note) -> Part:

@@ -53,7 +53,7 @@ def pin(channel: str, /, *packages: str, reason: str, options: Options = DEFAULT
     opened = options.channel(channel)
     done = []
     for subdir, files in locate(opened, packages).items():
-        amended = of_channel.pin(opened, subdir, files, reason=reason).amended
+        amended = of_channel.pin(opened, subdir, files, reason=reason).committed
         generation = amended.generation if amended else None
         wait(opened, subdir, generation, options.output)
         done.append(Pinned(subdir=subdir.name, files=sorted(files), generation=generation))

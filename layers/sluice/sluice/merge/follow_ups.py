@@ -28,26 +28,26 @@ class FollowUps:
     """A string that nobody else has."""
     debounce_seconds: int
 
-    def of_going_public(self, config: ChannelConfig, *, with_names: bool) -> None:
-        """Ask for what follows from going public; ``with_names``: from an index that was there.
+    def request_after_first_publish(self, config: ChannelConfig, *, with_names: bool) -> None:
+        """Request what follows from a first publish; ``with_names``: of an index that was there.
 
         Before the head is swapped: a merge that dies right after it would not ask again.
         """
         if self.subdir.name != NOARCH:
-            self._noarch()
+            self._request_noarch()
         all_are_new = with_names and due(config, reconsidered=False)
         if all_are_new or config.notices is not None:
             # Only this merge knows that all of these names are new, and only one that looks at
             # the configuration of a public subdir tells of its notices.
             self.announcer.tell(self.subdir)
 
-    def the_rest(self) -> None:
-        """Ask for the merge of what is left, under a deduplication id of its own."""
+    def request_continuation(self) -> None:
+        """Request the merge of what is left, under a deduplication id of its own."""
         merge_request.unwindowed(self.subdir, now_ms=self.clock(), unique=self.unique()).send_to(
             self.queue
         )
 
-    def _noarch(self) -> None:
+    def _request_noarch(self) -> None:
         """Have the channel get a ``noarch/repodata.json``, without which it is none (CEP 26)."""
         merge_request.windowed(
             Subdir(self.subdir.channel, NOARCH),

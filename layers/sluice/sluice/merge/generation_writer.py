@@ -7,18 +7,18 @@ garbage under names that never recur.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import partial
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from sluice.catalog import node as render
 from sluice.catalog import tree
-from sluice.catalog.client_view import PLAIN, Rules
+from sluice.catalog.client_view import Rules
 from sluice.catalog.codec import digest
-from sluice.catalog.commit import Amendment, Commit, Head, encode_commit
+from sluice.catalog.commit import Commit, encode_commit
 from sluice.catalog.entry import Entries, Kept, Record, Reject
+from sluice.catalog.head import Head
 from sluice.catalog.node import Rendered
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node, Tree
@@ -27,13 +27,11 @@ from sluice.conda.names import package_name
 from sluice.layout import Subdir
 from sluice.limits import NAMES_AT_ONCE, SWAP_SECONDS_MAX
 from sluice.merge import apply_staging
-from sluice.merge.apply_staging import Difference, Edits, News
-from sluice.merge.inputs import Chosen
+from sluice.merge.apply_staging import Difference
+from sluice.merge.plan import CommitPlan
 from sluice.storage import object_headers
 from sluice.storage.object_store import ObjectStore
 from sluice.takeover.existing_index import Base
-
-NO_EDITS: Mapping[str, Edits] = {}
 
 
 @dataclass(slots=True)
@@ -77,88 +75,75 @@ class GenerationWriter:
         names = sorted({package_name(filename) for filename in filenames})
         self.catalog.fetch(parent.names.get(name) for name in names[:NAMES_AT_ONCE])
 
-    def draft(
-        self,
-        parent: Tree,
-        base: Base,
-        news: News,
-        *,
-        at: int,
-        rules: Rules = PLAIN,
-        anew: AbstractSet[str] = frozenset(),
-        edits: Mapping[str, Edits] = NO_EDITS,
-    ) -> Draft:
-        """Write leaves and shards of what ``news`` and ``base`` change about ``parent``.
-
-        The base is what stood in the subdir before sluice, see ``fold.over``.  ``anew``: names
-        that are written even where nothing changes.  ``edits``: what a person wants, by package
-        name, whatever the news.
-        """
+    def draft(self, parent: Tree, plan: CommitPlan) -> Draft:
+        """Write leaves and shards of what ``plan`` changes about ``parent``."""
+        base = plan.existing_index or Base()
         by_name: dict[str, dict[str, apply_staging.Verdict | None]] = {}
-        for filename, verdict in news.items():
+        for filename, verdict in plan.verdicts.items():
             by_name.setdefault(package_name(filename), {})[filename] = verdict
+        at = plan.committed_at
         draft = Draft(at, not_after_ms=self.state.now_ms() + SWAP_SECONDS_MAX * 1000)
-        touched = by_name.keys() | edits.keys() | base.names.keys() | anew
-        for names in chunks(sorted(touched), NAMES_AT_ONCE):
+        names_to_judge = (
+            by_name.keys() | plan.edits.keys() | base.names.keys() | plan.rerender_names
+        )
+        for names in chunks(sorted(names_to_judge), NAMES_AT_ONCE):
             known = self.catalog.entries([parent.names.get(name) for name in names])
             changed: dict[str, Entries] = {}
             for name, old in zip(names, known, strict=True):
-                taken = base.entries(name, at=at)
+                taken_over = base.entries(name, at=at)
                 draft.taken_over += sum(
-                    isinstance(entry, Record | Kept) for entry in taken.values()
+                    isinstance(entry, Record | Kept) for entry in taken_over.values()
                 )
-                before = apply_staging.over(taken, old)
+                before = apply_staging.over(taken_over, old)
                 judged = apply_staging.apply(before, by_name.get(name, {}), at=at)
-                after = apply_staging.edit(judged, edits.get(name, {}))
-                if after != old or name in anew:
+                after = apply_staging.edit(judged, plan.edits.get(name, {}))
+                if after != old or name in plan.rerender_names:
                     changed[name] = after
                     draft.difference.note(before, after)
                     # A record there may have hidden a reject of ours that is no more.
                     draft.difference.rejects_changed |= _rejects(old) != _rejects(after)
                     draft.lags_ms += _lags(before, after, at=at)
             draft.wait()  # what is on its way is held in memory: not more than of two rounds
-            nodes = self._write_leaves(draft, changed, rules=rules)
+            nodes = self._write_leaves(draft, changed, rules=plan.rules)
             draft.nodes.update(nodes)
             draft.difference.rejects_changed |= any(
                 _warns(parent.names.get(name)) or _warns(node) for name, node in nodes.items()
             )
+        draft.difference.rejects_changed |= plan.problems_changed(parent)
         return draft
 
-    def commit(  # noqa: PLR0913 - a generation is made of that much
+    def commit(
         self,
         parent: Tree,
         head: Head,
         draft: Draft,
-        base: Base,
+        plan: CommitPlan,
         *,
-        public: bool,
         writer: str,
-        chosen: Chosen | None = None,
-        amendment: Amendment | UnsetType = UNSET,
-        on_begun: Callable[[str], None] | None = None,
+        on_tree: Callable[[str], None] | None = None,
     ) -> Head:
         """Write tree and commit of a draft, and return the head that would name them.
 
         All that the head refers to is there then, and stays until the draft's ``not_after_ms`` at
-        least.  ``on_begun`` is told the digest of the tree
-        while it is being written.
-        ``chosen``: what it is made of beside its packages, if that was looked at.
-        ``amendment``: what a person decided, if that is what it is about.
+        least.  ``writer``: see ``Head``.  ``on_tree`` is called with the digest of the tree while
+        the tree is being written.
         """
+        base = plan.existing_index or Base()
         generation = max(head.generation, base.generation) + 1
         grown = tree.grow(
             parent,
             draft.nodes,
             generation=generation,
             at=draft.at,
-            public=public,
+            public=plan.public,
             rejects_changed=draft.difference.rejects_changed,
             info=base.info,
-            inputs=chosen.inputs if chosen else UNSET,
+            inputs=plan.inputs.inputs if plan.inputs else UNSET,
         )
         tree_body = tree.encode(grown)
         tree_digest = digest(tree_body)
         shards_digest = digest(base.shard_index) if base.shard_index else None
+        patch = _patch_digest(grown)
         commit_body = encode_commit(
             Commit(
                 generation=generation,
@@ -172,35 +157,24 @@ class GenerationWriter:
                 taken_over=draft.taken_over,
                 taken_over_shards=shards_digest,
                 config=grown.inputs.config.digest if grown.inputs else None,
-                patch=_patch_digest(grown),
-                amendment=amendment,
+                patch=patch,
+                amendment=plan.amendment,
             )
         )
         commit_digest = digest(commit_body)
-        put = self.state.put
-        puts = [
-            partial(put, self.subdir.tree(tree_digest), tree_body, object_headers.PRIVATE_ZSTD),
-            partial(
-                put, self.subdir.commit(commit_digest), commit_body, object_headers.PRIVATE_JSON
-            ),
-        ]
+        subdir = self.subdir
+        bodies = [(subdir.tree(tree_digest), tree_body, object_headers.PRIVATE_ZSTD)]
+        bodies.append((subdir.commit(commit_digest), commit_body, object_headers.PRIVATE_JSON))
         if base.shard_index and shards_digest:
-            key = self.subdir.taken_over(shards_digest)
-            puts.append(partial(put, key, base.shard_index, object_headers.PRIVATE_ZSTD))
-        patch = _patch_digest(grown)
-        if chosen and chosen.patch_body and patch:
-            puts.append(
-                partial(
-                    put,
-                    self.subdir.patches.key(patch),
-                    chosen.patch_body,
-                    object_headers.PRIVATE_ZSTD,
-                )
-            )
-        draft.writes += map(self.gather.start, puts)
+            key = subdir.taken_over(shards_digest)
+            bodies.append((key, base.shard_index, object_headers.PRIVATE_ZSTD))
+        if plan.inputs and plan.inputs.patch_body and patch:
+            key = subdir.patches.key(patch)
+            bodies.append((key, plan.inputs.patch_body, object_headers.PRIVATE_ZSTD))
+        draft.writes += [self.gather.start(partial(self.state.put, *body)) for body in bodies]
         self.catalog.remember_tree(tree_digest, grown)
-        if on_begun:
-            on_begun(tree_digest)
+        if on_tree:
+            on_tree(tree_digest)
         draft.wait()
         return Head(
             generation=generation,

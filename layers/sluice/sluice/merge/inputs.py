@@ -19,8 +19,8 @@ from sluice.catalog import node as render
 from sluice.catalog import patch_object
 from sluice.catalog.client_view import Rules
 from sluice.catalog.codec import digest
-from sluice.catalog.commit import HeadVersion, read_newest
 from sluice.catalog.entry import Entries, Record
+from sluice.catalog.head import Head, head_object
 from sluice.catalog.patch_object import Patch
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import ConfigInForce, Inputs, PatchInForce, Problem, Tree
@@ -35,6 +35,7 @@ from sluice.limits import CONFIG_BYTES_MAX
 from sluice.package.patch_package import PatchPackage, read_patch
 from sluice.storage.object_id import Identity
 from sluice.storage.object_store import ObjectStore, OpenObject, look
+from sluice.storage.versioned_object import Version, read_newest
 
 T = TypeVar("T")
 
@@ -152,11 +153,11 @@ class Chooser:
     def _read_noarch(self, read: Callable[[Tree, CatalogReader], T]) -> T:
         noarch = Subdir(self.subdir.channel, NOARCH)
 
-        def read_version(version: HeadVersion) -> T:
+        def read_version(version: Version[Head]) -> T:
             catalog = CatalogReader(self.state, noarch, self.gather)
-            return read(catalog.tree(version.head.tree), catalog)
+            return read(catalog.tree(version.value.tree), catalog)
 
-        return read_newest(self.state, noarch, read_version)
+        return read_newest(head_object(self.state, noarch), read_version)
 
     def _newest(self, entries: Entries, *, at: int) -> tuple[_Patch | None, list[Problem]]:
         """The newest patch that can be used, and those before it that cannot."""

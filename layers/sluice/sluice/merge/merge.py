@@ -15,72 +15,35 @@ is the order of the steps (design, section 8):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
+from typing import Literal
 
 import msgspec
-from msgspec import UnsetType
 
-from sluice.catalog.brake import Waiting, digest_of
 from sluice.catalog.client_view import Rules
-from sluice.catalog.commit import (
-    BEFORE_FIRST,
-    Head,
-    HeadVersion,
-    head_not_won,
-    read_head,
-    swap_head,
-    unless_overtaken,
-)
 from sluice.catalog.entry import Entries
+from sluice.catalog.head import BEFORE_FIRST, Head, head_object
 from sluice.catalog.reader import CatalogReader
-from sluice.catalog.tree import Inputs, Problem, Tree
+from sluice.catalog.tree import Tree
 from sluice.channel_files.note import due
 from sluice.concurrency import Started, chunks
-from sluice.conda.names import NOARCH, package_name
-from sluice.errors import Unavailable
+from sluice.conda.names import package_name
 from sluice.extract import staging
-from sluice.extract.staging import AboutFile, Indexed, Reconsidered
-from sluice.limits import MERGE_ATTEMPTS_MAX, MERGE_TIME_RESERVE_MS, NAMES_AT_ONCE
+from sluice.extract.staging import AboutFile, Reconsidered
+from sluice.limits import MERGE_TIME_RESERVE_MS, NAMES_AT_ONCE
 from sluice.merge import apply_staging
-from sluice.merge.apply_staging import Difference, News
+from sluice.merge.apply_staging import News
 from sluice.merge.context import Merger
-from sluice.merge.generation_writer import GenerationWriter
-from sluice.merge.inputs import Chooser, Chosen, to_render_again
+from sluice.merge.generation_writer import Draft, GenerationWriter
+from sluice.merge.inputs import Chooser, Chosen
 from sluice.merge.object_lookup import Observation
-from sluice.messages.merge_request import CLOCK_SKEW_SECONDS, MergeRequest
-from sluice.publish.prefetch import Ahead
-from sluice.publish.publication import Publication
+from sluice.merge.outcome import MergeReport, Outcome
+from sluice.merge.plan import CommitPlan, has_package, names_to_rerender, patch_may_change
+from sluice.merge.publishing import Publishing
+from sluice.messages.merge_request import MergeRequest
+from sluice.storage.versioned_object import LOST, Swap, Version, commit_loop, read_newest
 from sluice.takeover.existing_index import Base, read_base, unpatch
-
-
-@dataclass(slots=True)
-class MergeReport:
-    """What one merge did, for logs and metrics."""
-
-    generation: int = 0
-    staged: int = 0
-    """Staging records that were read."""
-    difference: Difference = field(default_factory=Difference)
-    """Of all commits of this run together."""
-    problems: list[Problem] = field(default_factory=list)
-    """What was found of configuration and patches that cannot be used, and was not known."""
-    lags_ms: list[int] = field(default_factory=list)
-    """Commit time - upload time of each package that came into the index."""
-    taken_over: int = 0
-    """Records that came from the index that was there before sluice."""
-    left_out: int = 0
-    """Records of that index that cannot be published; reconcile has their files read."""
-    waiting: Waiting | None = None
-    """Of the records taken over, those whose files are gone."""
-    set_aside: int = 0
-    too_new: int = 0
-    files_written: int = 0
-    foreign_overwritten: int = 0
-    unfinished: bool = False
-    """Time ran short; another merge was asked for."""
 
 
 def merge(
@@ -93,12 +56,12 @@ def merge(
     """Fold everything staged for a subdir into its catalog and publish the result.
 
     Without ``publish`` the files stay behind the head until another merge brings them up to it:
-    for whoever knows that there is more to come, and sees to that merge.
+    the caller knows that there is more to come, and sees to that merge.
 
     Raises ``Unavailable``, ``Corrupt``, ``TooNew``, ``ForeignOwner`` and ``WrongState``; whatever
     was staged then still is.
     """
-    run = _Run(world, request, publishes=publish)
+    run = _SubdirMerge(world, request, publishes=publish)
     after: str | None = None
     consumed: list[str] = []
     while True:
@@ -109,369 +72,315 @@ def merge(
             break
         # Without progress another merge would only find the same and ask again, for ever.
         if time_left_ms() < MERGE_TIME_RESERVE_MS and consumed:
-            run.report.unfinished = True
+            run.outcome.report.unfinished = True
             break
     if consumed or not run.is_published():
         run.hand_on()
     if consumed:
         world.state.delete(consumed)
-    if run.report.unfinished:
+    if run.outcome.report.unfinished:
         # Last: a merge that fails before comes back itself, and must not have multiplied.
-        world.follow_ups(request.subdir).the_rest()
-    return run.report
+        world.follow_ups(request.subdir).request_continuation()
+    return run.outcome.report
 
 
-class _Run:
+class _SubdirMerge:
     """One merge of one subdir."""
 
     def __init__(self, world: Merger, request: MergeRequest, *, publishes: bool) -> None:
         self._world = world
         self._request = request
-        self._publishes = publishes
-        self._subdir = subdir = request.subdir
-        self._catalog = CatalogReader(world.state, subdir, world.gather)
+        self._catalog = CatalogReader(world.state, request.subdir, world.gather)
         self._writer = GenerationWriter(
-            world.channel, world.state, subdir, self._catalog, world.gather
+            world.channel, world.state, request.subdir, self._catalog, world.gather
         )
-        self._began_ms = world.clock()
+        self._head = head_object(world.state, request.subdir)
         self._version = BEFORE_FIRST
-        self._base_taken = False
-        self._patch_touched = False
-        self._names: set[str] = set()
-        """What may have changed, also by a merge before that was killed: its staging is here."""
-        self._everything = False
-        self._ahead: Ahead | None = None
-        """First looks at the published files."""
-        self._publication: Publication | None = None
-        """Of the last generation that was to be committed, if it was begun with."""
-        self._reconsidered = False
-        self.report = MergeReport()
+        """The newest that this merge has committed or read."""
+        self._publishing = Publishing(world, request, self._catalog) if publishes else None
+        self.outcome = Outcome(began_ms=world.clock())
 
     def merge_batch(self, after: str | None) -> staging.Batch:
-        """Commit one batch of the log, starting over whenever another merge won the head.
+        """Commit one batch of the log, however often another merge wins the head.
 
-        So does a merge that has slept for too long, see ``swap_head``.
+        ``after``: where the batch begins.
         """
-        gather = self._world.gather
-        bucket_check = self._world.bucket_check
-        for _ in range(MERGE_ATTEMPTS_MAX):
-            kept = self._world.remembered.take_head(self._subdir)
-            version = kept or read_head(self._world.state, self._subdir)
-            with unless_overtaken(self._world.state, self._subdir, version):
-                bound = gather.start(partial(bucket_check.ensure_bound, self._subdir.channel))
-                tree = self._begin_tree(version.head.tree)
-                # Objects are looked at after the head was read, however often that is.
-                observation = Observation(self._world.channel, self._subdir, gather)
-                batch = staging.read_batch(
-                    self._world.state,
-                    self._subdir,
-                    gather=gather,
-                    after=after,
-                    records_max=self._world.batch_records,
-                    on_listed=lambda filenames: self._read_ahead(tree(), observation, filenames),  # noqa: B023 - called at once
-                )
-                is_bound = bound()
-                swapped = self._commit_batch(version, tree(), batch, observation, is_bound=is_bound)
-                if swapped is not None:
-                    self._version = swapped
-                    self.report.generation = swapped.head.generation
-                    self._take_stock(batch)
-                    return batch
-        raise Unavailable(head_not_won(self._subdir))
+        return commit_loop(self._head, partial(self._attempt, after), read=self._read_head)
+
+    def _read_head(self) -> Version[Head]:
+        warm = self._world.remembered.take_head(self._request.subdir)
+        return warm or self._head.read()
+
+    def _attempt(
+        self, after: str | None, version: Version[Head]
+    ) -> staging.Batch | Literal[Swap.LOST]:
+        """Read a batch and commit it against ``version``."""
+        world, subdir = self._world, self._request.subdir
+        bound = world.gather.start(partial(world.bucket_check.ensure_bound, subdir.channel))
+        tree = self._begin_tree(version.value.tree)
+        # Objects are looked at after the head was read, however often that is.
+        lookup = Observation(world.channel, subdir, world.gather)
+        batch = staging.read_batch(
+            world.state,
+            subdir,
+            gather=world.gather,
+            after=after,
+            records_max=world.batch_records,
+            on_listed=lambda filenames: self._read_ahead(tree(), lookup, filenames),
+        )
+        swapped = self._commit_batch(version, tree(), batch, lookup, is_bound=bound())
+        if swapped is LOST:
+            return LOST
+        self._version = swapped
+        staging.set_aside(world.state, subdir, batch.unreadable)
+        self.outcome.add_batch(batch, generation=swapped.value.generation)
+        return batch
 
     def _begin_tree(self, digest: str | None) -> Started[Tree]:
-        known = self._world.remembered.tree(self._subdir, digest) if digest else None
-        if digest and known:
-            self._catalog.remember_tree(digest, known)
+        warm = self._world.remembered.tree(self._request.subdir, digest) if digest else None
+        if digest and warm:
+            self._catalog.remember_tree(digest, warm)
         return self._world.gather.start(partial(self._catalog.tree, digest))
 
-    def _read_ahead(
-        self, parent: Tree, observation: Observation, filenames: Collection[str]
-    ) -> None:
+    def _read_ahead(self, parent: Tree, lookup: Observation, filenames: Collection[str]) -> None:
         """Begin with all reading that a batch about these files will need."""
-        observation.begin(filenames, files=parent.files)
+        lookup.begin(filenames, files=parent.files)
         self._writer.read_ahead(parent, filenames)
-        if self._publishes and self._ahead is None and parent.public and filenames:
-            config = self._catalog.rules(parent).config
-            self._ahead = self._world.publisher.look_ahead(
-                self._subdir, parent, config, self._world.gather
-            )
+        if self._publishing and parent.public and filenames:
+            self._publishing.prefetch(parent)
 
-    def is_published(self) -> bool:
-        """Tell whether a merge that began after this one was asked for has seen to all files.
-
-        Whoever asks may have seen one that was behind, lost, or overwritten by another tool.
-        """
-        asks_more = self._request.create or self._request.adopt
-        digest = self._head.tree
-        # A request is made before it is due; two clocks may disagree about that.
-        asked_ms = self._request.not_before + CLOCK_SKEW_SECONDS * 1000
-        return (
-            not asks_more
-            and digest is not None
-            and self._world.remembered.has_published(self._subdir, digest, since_ms=asked_ms)
-        )
-
-    def hand_on(self) -> None:
-        """Tell others of what is committed, and publish it.
-
-        Where a later commit has come first, and what it took the place of was collected: what that
-        one has made of it.
-        """
-        for _ in range(MERGE_ATTEMPTS_MAX):
-            with unless_overtaken(self._world.state, self._subdir, self._version):
-                self._tell_the_channel()
-                if self._publishes:
-                    self._publish()
-                else:
-                    self._remember()
-                return
-            self._version = read_head(self._world.state, self._subdir)
-        raise Unavailable(
-            f"{self._subdir.prefix} could not be published in {MERGE_ATTEMPTS_MAX} tries: each "
-            "time later commits came first"
-        )
-
-    @property
-    def _head(self) -> Head:
-        """What was committed last."""
-        return self._version.head
-
-    def _tell_the_channel(self) -> None:
-        """Tell the other subdirs of a patch that came or went, and the channel of what changed."""
-        if self._patch_touched:
-            self._world.announcer.tell_all(self._subdir.channel, but=self._subdir)
-        tree = self._catalog.tree(self._head.tree)
-        rules = self._catalog.rules(tree)
-        if not tree.public or not (self._names or self._reconsidered):
-            return
-        if due(rules.config, reconsidered=self._reconsidered):
-            self._world.notepad.write(
-                self._subdir,
-                self._head.generation,
-                self._entries_of(tree, sorted(tree.names if self._everything else self._names)),
-                rules,
-                everything=self._everything,
-            )
-
-    def _entries_of(self, tree: Tree, names: Sequence[str]) -> Iterator[tuple[str, Entries]]:
-        for some in chunks(names, NAMES_AT_ONCE):
-            entries = self._catalog.entries([tree.names.get(name) for name in some])
-            yield from zip(some, entries, strict=True)
-
-    def _publish(self) -> None:
-        """Bring the published files up to the head of the last batch."""
-        digest = self._head.tree
-        if digest is None:
-            return
-        if self._publication is None or self._publication.digest != digest:
-            self._publication = self._begin_publication(digest)
-        done = self._publication.publish(tidy=self._reconsidered)
-        self._remember()
-        self._world.remembered.keep_published(self._subdir, digest, began_ms=self._began_ms)
-        self.report.files_written += done.files_written
-        self.report.foreign_overwritten += done.foreign_overwritten
-
-    def _begin_publication(self, digest: str) -> Publication:
-        publisher = replace(self._world.publisher, adopt=self._request.adopt)
-        return publisher.begin(
-            self._subdir, digest, self._catalog, ahead=self._ahead, gather=self._world.gather
-        )
-
-    def _render_ahead(self, digest: str) -> None:
-        """Begin to render what a head is still to be won for."""
-        self._publication = self._begin_publication(digest)
-        self._publication.render_ahead()
-
-    def _remember(self) -> None:
-        """Spare the next merge reading the tree."""
-        if self._head.tree:
-            tree = self._catalog.tree(self._head.tree)
-            self._world.remembered.keep_tree(self._subdir, self._head.tree, tree)
-
-    def _take_stock(self, batch: staging.Batch) -> None:
-        staging.set_aside(self._world.state, self._subdir, batch.unreadable)
-        self.report.staged += len(batch.consumed)
-        self.report.set_aside += len(batch.unreadable)
-        self.report.too_new += batch.too_new
+    # --- committing -------------------------------------------------------------------------
 
     def _commit_batch(
         self,
-        version: HeadVersion,
+        version: Version[Head],
         parent: Tree,
         batch: staging.Batch,
-        observation: Observation,
+        lookup: Observation,
         *,
         is_bound: bool,
-    ) -> HeadVersion | None:
-        """Swap the head to what the batch makes of it; ``None`` where another merge won."""
-        head = version.head
-        about = [record for record in batch.records if not isinstance(record, Reconsidered)]
-        news = apply_staging.settle(about, observation.of(record.filename for record in about))
-        found = self._find_base(parent, news, is_bound=is_bound)
-        goes_public, base = found is not None, found or Base()
-        at = max(self._world.clock(), parent.at + 1)
-        before = self._catalog.rules(parent)
-        touched = self._touches_patch(about, before)
-        chosen = None
-        if goes_public or (parent.public and (touched or not parent.inputs or _asks(batch))):
-            chosen = self._choose(parent, news, at=at)
-            # It may be the configuration that makes it a patch.
-            touched |= self._touches_patch(about, chosen.rules)
-        anew: AbstractSet[str] = frozenset()
-        if goes_public and parent.public:
-            # What its tree refers to may have been garbage to whom it is taken back from.
-            anew = parent.names.keys()
-        elif chosen and parent.public:
-            anew = to_render_again(parent, before, chosen)
-        rules = chosen.rules if chosen else before
-        if rules.instructions:
-            base = unpatch(base, self._world.channel, self._subdir)
-        draft = self._writer.draft(parent, base, news, at=at, rules=rules, anew=anew)
-        if chosen and _problems(chosen.inputs) != _problems(parent.inputs):
-            draft.difference.rejects_changed = True
-        unique = self._world.unique()
-        if draft.nodes or goes_public or (chosen and chosen.inputs != parent.inputs):
-            self._bind(is_bound=is_bound)
-            if found is not None:
-                self._world.follow_ups(self._subdir).of_going_public(
-                    rules.config, with_names=bool(base.names)
-                )
-            public = parent.public or goes_public
-            # Where more is to come, that generation will not be published.
-            lone = self._ahead is not None and batch.resume_after is None
-            after = self._writer.commit(
-                parent,
-                head,
-                draft,
-                base,
-                public=public,
-                writer=unique,
-                chosen=chosen,
-                on_begun=self._render_ahead if lone else None,
-            )
+    ) -> Version[Head] | Literal[Swap.LOST]:
+        """Swap the head to what the batch makes of it."""
+        records = [record for record in batch.records if not isinstance(record, Reconsidered)]
+        plan = self._plan(parent, batch, records, lookup, is_bound=is_bound)
+        draft = self._writer.draft(parent, plan)
+        if plan.changes(parent, draft):
+            head = self._write(version.value, parent, plan, draft, batch, is_bound=is_bound)
         elif batch.records:
-            after = msgspec.structs.replace(head, epoch=head.epoch + 1, writer=unique)
+            head = version.value.next_epoch(self._world.unique())
         else:
             return version
-        swapped = self._swap(version, after, not_after_ms=draft.not_after_ms)
-        if swapped is not None:
-            self._base_taken |= goes_public
-            self._patch_touched |= touched
-            self._reconsidered |= chosen is not None and parent.public
-            self._everything |= chosen is not None
-            self._names |= draft.nodes.keys()
-            self._names |= {package_name(record.filename) for record in about}
-            self.report.lags_ms += draft.lags_ms
-            self.report.difference.extend(draft.difference)
-            self.report.problems += _new_problems(parent, chosen)
-            self.report.taken_over += draft.taken_over
-            self.report.left_out += base.records - draft.taken_over
-            self.report.waiting = _waiting(base, at=at) or self.report.waiting
+        swapped = self._swap(version, head, draft)
+        if swapped is not LOST:
+            rules = self._catalog.rules(parent)
+            self.outcome.add_commit(
+                plan,
+                draft,
+                parent,
+                names={package_name(record.filename) for record in records},
+                patch_changes=any(
+                    patch_may_change(self._request.subdir, records, known)
+                    for known in (rules, plan.rules)
+                ),
+            )
         return swapped
 
-    def _bind(self, *, is_bound: bool) -> None:
-        """Have the channel belong to this bucket before its first tree can be seen."""
+    def _write(
+        self,
+        head: Head,
+        parent: Tree,
+        plan: CommitPlan,
+        draft: Draft,
+        batch: staging.Batch,
+        *,
+        is_bound: bool,
+    ) -> Head:
+        """Write the generation of a plan, and what has to be there before its head is swapped."""
+        world, subdir = self._world, self._request.subdir
         if not is_bound:
-            self._world.bucket_check.bind(self._subdir.channel)
+            # The channel belongs to this bucket before its first tree can be seen.
+            world.bucket_check.bind(subdir.channel)
+        if plan.existing_index is not None:
+            # Before the swap: a merge that dies right after it would not ask again.
+            world.follow_ups(subdir).request_after_first_publish(
+                plan.rules.config, with_names=bool(plan.existing_index.names)
+            )
+        # Where more is to come, that generation will not be published.
+        is_last = batch.resume_after is None
+        return self._writer.commit(
+            parent,
+            head,
+            draft,
+            plan,
+            writer=world.unique(),
+            on_tree=self._publishing.prerender if self._publishing and is_last else None,
+        )
 
-    def _swap(self, version: HeadVersion, after: Head, *, not_after_ms: int) -> HeadVersion | None:
-        """Swap the head; ``None``: begin again.  ``not_after_ms``: see ``Draft``.
+    def _swap(
+        self, version: Version[Head], head: Head, draft: Draft
+    ) -> Version[Head] | Literal[Swap.LOST]:
+        """Swap the head.
 
         A head that does not exist yet is created empty, and the bucket is checked once more.  Else
         a first commit could slip past ``sluice rebind``, which moves the heads that there are.
         """
-        state, subdir, expected = self._world.state, self._subdir, version.etag
-        if after.tree == version.head.tree:  # it refers to nothing that the head before does not
-            return swap_head(state, subdir, after, expected=expected, not_after_ms=None)
+        expected = version.etag
+        if head.tree == version.value.tree:  # it refers to nothing that the head before does not
+            return self._head.swap(head, expected=expected)
         if expected is None:
-            empty = msgspec.structs.replace(BEFORE_FIRST.head, writer=self._world.unique())
-            created = swap_head(state, subdir, empty, expected=None, not_after_ms=None)
-            if created is None:
-                return None
-            self._world.bucket_check.ensure_bound(subdir.channel)
+            empty = msgspec.structs.replace(BEFORE_FIRST.value, writer=self._world.unique())
+            created = self._head.swap(empty, expected=None)
+            if created is LOST:
+                return LOST
+            self._world.bucket_check.ensure_bound(self._request.subdir.channel)
             expected = created.etag
-        return swap_head(state, subdir, after, expected=expected, not_after_ms=not_after_ms)
+        return self._head.swap(head, expected=expected, not_after_ms=draft.not_after_ms)
 
-    def _find_base(self, parent: Tree, news: News, *, is_bound: bool) -> Base | None:
-        """What a subdir that goes public now, or is taken back, begins with.
+    # --- deciding ---------------------------------------------------------------------------
+
+    def _plan(
+        self,
+        parent: Tree,
+        batch: staging.Batch,
+        records: Sequence[AboutFile],
+        lookup: Observation,
+        *,
+        is_bound: bool,
+    ) -> CommitPlan:
+        """Decide what the batch changes, by what is in the bucket now."""
+        subdir = self._request.subdir
+        verdicts = apply_staging.settle(records, lookup.of(record.filename for record in records))
+        existing_index = self._find_existing_index(parent, verdicts, is_bound=is_bound)
+        becomes_public = existing_index is not None
+        committed_at = max(self._world.clock(), parent.at + 1)
+        rules = self._catalog.rules(parent)
+        config_changed = any(isinstance(record, Reconsidered) for record in batch.records)
+        patch_changes = patch_may_change(subdir, records, rules)
+        inputs: Chosen | None = None
+        if becomes_public or (
+            parent.public and (patch_changes or not parent.inputs or config_changed)
+        ):
+            inputs = self._select_inputs(parent, verdicts, committed_at=committed_at)
+        rerender_names = names_to_rerender(parent, rules, inputs, becomes_public=becomes_public)
+        if inputs:
+            rules = inputs.rules
+        if existing_index and rules.instructions:
+            existing_index = unpatch(existing_index, self._world.channel, subdir)
+        return CommitPlan(
+            committed_at=committed_at,
+            rules=rules,
+            public=parent.public or becomes_public,
+            verdicts=verdicts,
+            existing_index=existing_index,
+            inputs=inputs,
+            rerender_names=rerender_names,
+        )
+
+    def _find_existing_index(self, parent: Tree, verdicts: News, *, is_bound: bool) -> Base | None:
+        """What a subdir that becomes public now, or is adopted, begins with.
 
         ``None``: it stays as it is.
         """
+        request = self._request
         if parent.public:
             # Once per merge: the files stay another's until all batches are committed.
             if (
-                self._base_taken
-                or not self._request.adopt
-                or not self._world.publisher.belongs_to_another(self._subdir)
+                self.outcome.adopted
+                or not request.adopt
+                or not self._world.publisher.belongs_to_another(request.subdir)
             ):
                 return None
-            return self._read_base()
+            return self._read_existing_index()
         # Who asks to create has bound the channel before.  What is left of a first commit that was
         # killed must not bind it to whatever bucket the parameters lead to by now.
-        certain = (self._request.create and is_bound) or _has_package(news)
-        if not certain and not self._request.adopt:
+        certain = (request.create and is_bound) or has_package(verdicts)
+        if not certain and not request.adopt:
             return None
-        base = self._read_base()
+        existing_index = self._read_existing_index()
         # Adopting creates nothing where there is nothing to adopt.
-        return base if certain or base.generation or base.records else None
+        is_there = existing_index.generation or existing_index.records
+        return existing_index if certain or is_there else None
 
-    def _read_base(self) -> Base:
+    def _read_existing_index(self) -> Base:
         world = self._world
-        return read_base(world.channel, self._subdir, world.gather, world.brake_days)
+        return read_base(world.channel, self._request.subdir, world.gather, world.brake_days)
 
-    def _choose(self, parent: Tree, news: News, *, at: int) -> Chosen:
-        """Look at configuration and patches."""
+    def _select_inputs(self, parent: Tree, verdicts: News, *, committed_at: int) -> Chosen:
+        """Read configuration and patches."""
         chooser = Chooser(
             self._world.channel,
             self._world.state,
-            self._subdir,
+            self._request.subdir,
             self._catalog,
             self._world.gather,
             self._world.defaults,
         )
-        return chooser.choose(parent, partial(self._entries_after, parent, news, at), at=at)
+        entries_after = partial(self._entries_after, parent, verdicts, committed_at)
+        return chooser.choose(parent, entries_after, at=committed_at)
 
-    def _entries_after(self, parent: Tree, news: News, at: int, name: str) -> Entries:
-        """What the catalog will hold of a package once ``news`` is committed."""
-        known = self._catalog.entries([parent.names.get(name)])[0]
-        of_name = {file: verdict for file, verdict in news.items() if package_name(file) == name}
-        return apply_staging.apply(known, of_name, at=at)
+    def _entries_after(self, parent: Tree, verdicts: News, at: int, name: str) -> Entries:
+        """What the catalog will hold of a package once ``verdicts`` are committed."""
+        entries = self._catalog.entries([parent.names.get(name)])[0]
+        of_name = {
+            file: verdict for file, verdict in verdicts.items() if package_name(file) == name
+        }
+        return apply_staging.apply(entries, of_name, at=at)
 
-    def _touches_patch(self, about: Iterable[AboutFile], rules: Rules) -> bool:
-        name = rules.config.patches
+    # --- handing on -------------------------------------------------------------------------
+
+    def is_published(self) -> bool:
+        """Tell whether a merge that began after this one was requested has checked all files.
+
+        The request may be about one that was out of date, lost, or overwritten by another tool.
+        """
+        digest = self._version.value.tree
         return (
-            name is not None
-            and self._subdir.name == NOARCH
-            and any(package_name(record.filename) == name for record in about)
+            not self._request.is_create_or_adopt
+            and digest is not None
+            and self._world.remembered.has_published(
+                self._request.subdir, digest, since_ms=self._request.requested_before_ms
+            )
         )
 
+    def hand_on(self) -> None:
+        """Notify others of what is committed, and publish it.
 
-def _waiting(base: Base, *, at: int) -> Waiting | None:
-    if not base.absent:
-        return None
-    return Waiting(
-        files=len(base.absent),
-        packages=len(base.absent),
-        of=base.records,
-        digest=digest_of(base.absent),
-        since=at,
-        until=None,
-    )
+        Where a later commit has superseded it, and what it refers to was collected: the later one.
+        """
+        read_newest(self._head, self._hand_on, first=self._version)
 
+    def _hand_on(self, version: Version[Head]) -> None:
+        world, subdir = self._world, self._request.subdir
+        digest = version.value.tree
+        if self.outcome.patch_changes:
+            world.announcer.tell_all(subdir.channel, but=subdir)
+        tree = self._catalog.tree(digest)
+        self._write_channel_note(version.value, tree, self._catalog.rules(tree))
+        if digest is None:
+            return
+        if self._publishing:
+            published = self._publishing.publish(digest, tidy=self.outcome.inputs_were_read)
+            self.outcome.add_published(published)
+        world.remembered.keep_tree(subdir, digest, tree)
+        if self._publishing:
+            world.remembered.keep_published(subdir, digest, began_ms=self.outcome.began_ms)
 
-def _asks(batch: staging.Batch) -> bool:
-    return any(isinstance(record, Reconsidered) for record in batch.records)
+    def _write_channel_note(self, head: Head, tree: Tree, rules: Rules) -> None:
+        """Tell the channel's own merge what changed, if its files say anything of it."""
+        outcome = self.outcome
+        if not tree.public or not (outcome.names or outcome.inputs_were_read):
+            return
+        if due(rules.config, reconsidered=outcome.inputs_were_read):
+            names = tree.names if outcome.all_names else outcome.names
+            self._world.notepad.write(
+                self._request.subdir,
+                head.generation,
+                self._entries_by_name(tree, sorted(names)),
+                rules,
+                everything=outcome.all_names,
+            )
 
-
-def _problems(inputs: Inputs | UnsetType) -> list[Problem]:
-    return inputs.problems if inputs else []
-
-
-def _new_problems(parent: Tree, chosen: Chosen | None) -> list[Problem]:
-    known = _problems(parent.inputs)
-    return [one for one in _problems(chosen.inputs) if one not in known] if chosen else []
-
-
-def _has_package(news: News) -> bool:
-    return any(isinstance(verdict, Indexed) for verdict in news.values())
+    def _entries_by_name(self, tree: Tree, names: Sequence[str]) -> Iterator[tuple[str, Entries]]:
+        for chunk in chunks(names, NAMES_AT_ONCE):
+            entries = self._catalog.entries([tree.names.get(name) for name in chunk])
+            yield from zip(chunk, entries, strict=True)

@@ -6,10 +6,11 @@ asked for before it began, whoever asked: where requests have piled up, it need 
 
 from __future__ import annotations
 
-from sluice.catalog.commit import HeadVersion
+from sluice.catalog.head import Head
 from sluice.catalog.tree import Tree
 from sluice.layout import Subdir
 from sluice.limits import TREES_REMEMBERED_MAX
+from sluice.storage.versioned_object import Version
 
 
 class Remembered:
@@ -18,7 +19,7 @@ class Remembered:
     def __init__(self) -> None:
         self._trees: dict[Subdir, tuple[str, Tree]] = {}
         self._published: dict[Subdir, tuple[str, int]] = {}
-        self._heads: dict[Subdir, HeadVersion] = {}
+        self._heads: dict[Subdir, Version[Head]] = {}
 
     def tree(self, subdir: Subdir, digest: str) -> Tree | None:
         """The tree of that digest, if it is remembered."""
@@ -34,11 +35,11 @@ class Remembered:
             del self._trees[forgotten]
             self._published.pop(forgotten, None)
 
-    def take_head(self, subdir: Subdir) -> HeadVersion | None:
+    def take_head(self, subdir: Subdir) -> Version[Head] | None:
         """The head that was kept, once."""
         return self._heads.pop(subdir, None)
 
-    def keep_head(self, subdir: Subdir, version: HeadVersion) -> None:
+    def keep_head(self, subdir: Subdir, version: Version[Head]) -> None:
         """Remember a head for one merge to begin with, which was asked for after it was read.
 
         It may be another's turn by then: a head is only swapped for the version that was read.

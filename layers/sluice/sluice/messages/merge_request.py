@@ -41,6 +41,19 @@ class MergeRequest:
     adopt: bool = False
     """Take over an index that another stack publishes."""
 
+    @property
+    def is_create_or_adopt(self) -> bool:
+        """Whether more is asked for than to merge and to publish."""
+        return self.create or self.adopt
+
+    @property
+    def requested_before_ms(self) -> int:
+        """A time after which it was not requested by any clock, ms since the epoch.
+
+        A request is made before it is due; two clocks may disagree about that.
+        """
+        return self.not_before + CLOCK_SKEW_SECONDS * 1000
+
 
 @dataclass(frozen=True, slots=True)
 class QueueMessage:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
-from sluice.catalog.binding import Binding, read_binding, write_binding
-from sluice.catalog.commit import HeadVersion, read_newest
+from sluice.catalog.binding import Binding, binding_object
+from sluice.catalog.head import Head, head_object
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import in_order
@@ -29,6 +29,7 @@ from sluice.limits import EVIDENCE_PACKAGES_MAX, WRITE_ATTEMPTS_MAX
 from sluice.publish.fence import Stamp
 from sluice.storage.object_id import Identity
 from sluice.storage.object_store import ObjectStore
+from sluice.storage.versioned_object import LOST, Version, read_newest
 
 _STAMPED = (SHARD_INDEX, REPODATA_ZST, REPODATA)
 
@@ -88,7 +89,7 @@ class BucketCheck:
             writer=self.new_id(),
         )
         for _ in range(WRITE_ATTEMPTS_MAX):
-            if write_binding(self.state, channel, mine, expected=None):
+            if binding_object(self.state, channel).swap(mine, expected=None) is not LOST:
                 return
             if self.check_binding(channel):
                 return
@@ -102,7 +103,7 @@ class BucketCheck:
         Raises ``WrongState`` where there is one to another bucket, or the catalog is being moved.
         """
         try:
-            binding = read_binding(self.state, channel).binding
+            binding = binding_object(self.state, channel).read().value
         except TooNew:
             raise
         except Corrupt as error:
@@ -161,7 +162,9 @@ class BucketCheck:
             if subdir is None:
                 continue
             try:
-                tree = read_newest(self.state, subdir, partial(self._read_tree, subdir))
+                tree = read_newest(
+                    head_object(self.state, subdir), partial(self._read_tree, subdir)
+                )
             except TooNew:
                 raise
             except Corrupt as error:  # the other subdirs show which bucket it is
@@ -173,8 +176,8 @@ class BucketCheck:
             raise damage
         return found
 
-    def _read_tree(self, subdir: Subdir, version: HeadVersion) -> Tree:
-        return CatalogReader(self.state, subdir, in_order).tree(version.head.tree)
+    def _read_tree(self, subdir: Subdir, version: Version[Head]) -> Tree:
+        return CatalogReader(self.state, subdir, in_order).tree(version.value.tree)
 
     def _shows_our_index(self, subdir: Subdir) -> bool:
         for file in _STAMPED:

@@ -20,7 +20,7 @@ from enum import Enum, auto
 
 from sluice.errors import ForeignOwner, TooLate, Unavailable
 from sluice.limits import SWAP_SECONDS_MAX, WRITE_ATTEMPTS_MAX
-from sluice.storage.object_store import ETag, Headers, ObjectInfo, ObjectStore, nothing
+from sluice.storage.object_store import ETag, Headers, ObjectInfo, ObjectStore, PreparedPut
 
 _GENERATION = "sluice-generation"
 _TREE = "sluice-tree"
@@ -145,16 +145,26 @@ class Page:
     key: str
     body: bytes
     headers: Headers
-    before: Callable[[], None] = nothing
-    """See ``ObjectStore.put_if``; called for each try to write it."""
     gives_way: bool = False
     """Whether a file of that name that is not sluice's is somebody's, and stays."""
+    prepared: PreparedPut | None = None
+    """Its first write, where that was begun by ``prepare``; the caller aborts it at the end."""
 
     def remembering(self, metadata: Mapping[str, str]) -> Page:
         """The same with more metadata."""
         return dataclasses.replace(
             self, headers=dataclasses.replace(self.headers, metadata=metadata)
         )
+
+
+def prepare(
+    store: ObjectStore, page: Page, mine: Stamp, *, found: ObjectInfo | None
+) -> PreparedPut:
+    """Begin to write a file over what was found, so far that nobody can see it."""
+    metadata = {**page.headers.metadata, **mine.metadata}
+    headers = dataclasses.replace(page.headers, metadata=metadata)
+    expected = found.etag if found else None
+    return store.prepare_put(page.key, page.body, headers, expected=expected)
 
 
 def replace(
@@ -176,9 +186,7 @@ def replace(
     Whatever a write answered but a plain success, look again: our own late write then shows as
     ``SAME``.  Raises ``ForeignOwner``, and ``Unavailable`` after a bounded number of tries.
     """
-    metadata = {**page.headers.metadata, **mine.metadata}
-    headers = dataclasses.replace(page.headers, metadata=metadata)
-    foreign = 0
+    foreign, prepared = 0, page.prepared
     for _ in range(WRITE_ATTEMPTS_MAX):
         now = standing(found, mine, adopt=adopt)
         if not now.behind or (page.gives_way and now is Standing.FOREIGN):
@@ -190,16 +198,9 @@ def replace(
                 return Replaced(Standing.NEWER, foreign)
         if keep and now is Standing.FOREIGN:
             keep()
-        expected = found.etag if found else None
+        put, prepared = prepared or prepare(store, page, mine, found=found), None
         with suppress(TooLate):
-            etag = store.put_if(
-                page.key,
-                page.body,
-                headers,
-                expected=expected,
-                before=page.before,
-                not_after_ms=not_after_ms,
-            )
+            etag = put.complete(not_after_ms=not_after_ms)
             if etag is not None:
                 return Replaced(Standing.SAME, foreign + (now is Standing.FOREIGN), etag)
         found = store.head(page.key)

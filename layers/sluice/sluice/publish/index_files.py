@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +19,7 @@ from sluice.publish.fence import (
     Standing,
     companion,
     find_companion,
+    prepare,
     replace,
     standing,
 )
@@ -25,14 +27,10 @@ from sluice.publish.outputs import stamp_of
 from sluice.publish.prefetch import Ahead
 from sluice.publish.previous_file import Previous
 from sluice.storage import object_headers
-from sluice.storage.object_store import ETag, ObjectInfo, ObjectStore, nothing
+from sluice.storage.object_store import ETag, ObjectInfo, ObjectStore
 
 Render = Callable[[Previous | None], bytes]
 """Gives the body of a file, by way of the version that is there, where that is of use."""
-
-
-class _Overtaken(Exception):
-    """A generation that is newer has been published meanwhile."""
 
 
 @dataclass(slots=True)
@@ -77,16 +75,27 @@ class Files:
         *,
         metadata: Mapping[str, str] | None = None,
         keep: Callable[[], None] | None = None,
-        before: Callable[[], None] = nothing,
     ) -> Replaced:
         """Write a file unless a generation as new is there, see ``fence.replace``."""
-        about = object_headers.of_index(file, self.max_age_seconds)
-        page = Page(self.subdir.public(file), body, about, before).remembering(metadata or {})
-        mine = self.stamp_of(file)
+        page = self._page(file, body).remembering(metadata or {})
+        return self._replace(page, file, found, keep=keep)
+
+    def _page(self, file: str, body: bytes) -> Page:
+        headers = object_headers.of_index(file, self.max_age_seconds)
+        return Page(self.subdir.public(file), body, headers)
+
+    def _replace(
+        self,
+        page: Page,
+        file: str,
+        found: ObjectInfo | None,
+        *,
+        keep: Callable[[], None] | None = None,
+    ) -> Replaced:
         done = replace(
             self.store,
             page,
-            mine,
+            self.stamp_of(file),
             found=found,
             adopt=self.adopt,
             keep=keep,
@@ -135,19 +144,15 @@ class Files:
         Tells whether this generation still is the newest.
         """
         compressed = self.gather.start(partial(forms.take, first))
-        done: list[Replaced] = []
-
-        def replace_first() -> None:
-            if not done:  # the second may take several tries
-                done.append(self.replace(first, compressed(), found[first]))
-            if done[0].standing is Standing.NEWER:
-                raise _Overtaken
-
-        packed = forms.take(second)
+        page = self._page(second, forms.take(second))
+        prepared = prepare(self.store, page, self.stamp_of(second), found=found[second])
         try:
-            last = self.replace(second, packed, found[second], before=replace_first)
-        except _Overtaken:
-            return False
+            if self.replace(first, compressed(), found[first]).standing is Standing.NEWER:
+                return False
+            begun = dataclasses.replace(page, prepared=prepared)
+            last = self._replace(begun, second, found[second])
+        finally:
+            prepared.abort()
         return last.standing is not Standing.NEWER
 
     def replace_pair(self, file: str, file_zst: str, render: Render) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from sluice.catalog.commit import Head, read_head
+from sluice.catalog.head import Head, read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.channel_config import ChannelConfig
@@ -47,7 +47,7 @@ class Publisher:
 
     def is_newest(self, subdir: Subdir, digest: str) -> bool:
         """Tell whether nothing was committed after that tree; raises ``Unavailable``."""
-        return read_head(self.state, subdir).head.tree == digest
+        return read_head(self.state, subdir).value.tree == digest
 
     def look_ahead(
         self, subdir: Subdir, tree: Tree, config: ChannelConfig, gather: Gather

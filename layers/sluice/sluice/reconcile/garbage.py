@@ -11,7 +11,7 @@ garbage, however many generations there were, and no lock is needed.  Where the 
 itself, only merges under way can have written what is live.
 
 To each age comes a day (``GARBAGE_AGE_SECONDS``), for merges under way and for late writes: no head
-is swapped more than an hour after the first write that it refers to (``swap_head``).  All ages are
+is swapped more than an hour after the first write that it refers to (``VersionedObject.swap``).  All ages are
 by S3's clock.  Ours only proposes a cut; one that is not due by S3's clock is left to a later run.
 
 The cut is in the marks, as the oldest, before anything is deleted because of it.  So a reader of
@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from sluice.catalog.commit import HeadVersion
+from sluice.catalog.head import Head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import chunks
@@ -44,6 +44,7 @@ from sluice.limits import GARBAGE_AGE_SECONDS, GARBAGE_AT_ONCE_MAX, KEYS_PER_DEL
 from sluice.reconcile.publication_log import Mark, Marks, StoredMarks, read_marks, write_marks
 from sluice.reconcile.reconcile_cache import Memory
 from sluice.storage.object_store import ETag, ObjectInfo, ObjectStore
+from sluice.storage.versioned_object import Version
 from sluice.takeover.foreign_formats import parse_shard_index
 
 DAY_SECONDS = 24 * 60 * 60
@@ -80,7 +81,7 @@ class Collected:
 def collect(
     world: Collector,
     subdir: Subdir,
-    version: HeadVersion,
+    version: Version[Head],
     catalog: CatalogReader,
     *,
     published_at: int | None,
@@ -99,7 +100,7 @@ def collect(
     were read.  May end anywhere and be begun again.  Raises ``Unavailable``, ``Corrupt`` and
     ``TooNew``.
     """
-    head = version.head
+    head = version.value
     if published_at is None or head.tree is None or head.commit is None:
         return Collected()
     stored = known.stored if known else read_marks(world.state, subdir)
@@ -163,7 +164,7 @@ class _Run:
 
     world: Collector
     subdir: Subdir
-    version: HeadVersion
+    version: Version[Head]
     catalog: CatalogReader
     published_at: int
 
@@ -217,7 +218,7 @@ class _Run:
 
     def _kinds(self, cut: Mark, cut_tree: Tree, now: int, bound: int) -> Iterator[_Kind]:
         """What refers before what is referred to: to be interrupted must leave nothing dangling."""
-        head, state, subdir = self.version.head, self.world.state, self.subdir
+        head, state, subdir = self.version.value, self.world.state, self.subdir
         head_tree = self.catalog.tree(head.tree)
         nodes = [*cut_tree.names.values(), *head_tree.names.values()]
         yield _Kind(state, subdir.commits, _digests(cut.commit, head.commit), bound)
@@ -252,7 +253,7 @@ class _Run:
         return held
 
     def _is_head(self, cut: Mark) -> bool:
-        return cut.tree == self.version.head.tree
+        return cut.tree == self.version.value.tree
 
     def _retained(self, now: int) -> int:
         return now - self.world.retention_days * DAY_SECONDS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sluice.catalog.commit import HeadVersion, read_head
+from sluice.catalog.head import Head, read_head
 from sluice.catalog.tree import Tree
 from sluice.errors import Corrupt
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
@@ -17,6 +17,7 @@ from sluice.reconcile.head_cache import Looks
 from sluice.reconcile.input_drift import settings_of
 from sluice.reconcile.listing import Listing
 from sluice.storage.object_store import ObjectInfo
+from sluice.storage.versioned_object import Version
 
 _INDEX_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)
 
@@ -40,7 +41,7 @@ class FilesCheck:
 
     world: Reconciler
     subdir: Subdir
-    version: HeadVersion
+    version: Version[Head]
     tree: Tree
     listing: Listing
     looks: Looks
@@ -114,5 +115,5 @@ class FilesCheck:
             )
 
     def _stamp_of(self, file: str) -> Stamp:
-        mine = Stamp(self.tree.generation, self.version.head.tree or "", self.world.owner)
+        mine = Stamp(self.tree.generation, self.version.value.tree or "", self.world.owner)
         return stamp_of(file, self.tree, mine)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sluice.catalog import node
-from sluice.catalog.commit import HeadVersion, read_newest
+from sluice.catalog.head import Head, head_object
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Inputs, PatchInForce, Tree
 from sluice.channel_config import DEFAULT, ChannelConfig, fingerprint, from_plain
@@ -27,6 +27,7 @@ from sluice.reconcile.context import Reconciler
 from sluice.reconcile.head_cache import Looks
 from sluice.reconcile.reconcile_cache import NoarchPatch
 from sluice.storage.object_id import Identity
+from sluice.storage.versioned_object import Version, read_newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +114,12 @@ class InputsCheck:
             return mine
         noarch = Subdir(self.subdir.channel, NOARCH)
 
-        def read(version: HeadVersion) -> tuple[str | None, PatchInForce | None]:
-            digest = version.head.tree
+        def read(version: Version[Head]) -> tuple[str | None, PatchInForce | None]:
+            digest = version.value.tree
             tree = CatalogReader(self.world.state, noarch, self.world.gather).tree(digest)
             return digest, tree.inputs.patch if tree.inputs else None
 
-        digest, theirs = read_newest(self.world.state, noarch, read)
+        digest, theirs = read_newest(head_object(self.world.state, noarch), read)
         if digest:
             self.looks.patch_of_noarch = NoarchPatch(tree=digest, patch=theirs)
         return mine if _is_same(theirs, mine) else theirs

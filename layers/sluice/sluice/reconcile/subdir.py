@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from sluice.catalog.commit import HeadVersion, read_head, unless_overtaken
+from sluice.catalog.head import Head, head_object, read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import chunks
@@ -35,6 +35,7 @@ from sluice.reconcile.reconcile_cache import Memory
 from sluice.reconcile.removals import Removals
 from sluice.reconcile.report import SubdirReport
 from sluice.storage.object_store import nothing
+from sluice.storage.versioned_object import Version
 
 _FIRST_NAME = ""
 """Of the files that have no name that can be told; in order it comes before all others."""
@@ -140,14 +141,14 @@ class _Work:
         """
         self._report.counts.subdirs = int(self._begin.name is None)
         version = read_head(self._world.state, self._subdir)
-        with unless_overtaken(self._world.state, self._subdir, version):
+        with head_object(self._world.state, self._subdir).unless_superseded(version):
             return self._do(version, listing)
         raise changed_meanwhile(self._subdir)
 
-    def _do(self, version: HeadVersion, listing: Listing | None) -> Unfinished | None:
+    def _do(self, version: Version[Head], listing: Listing | None) -> Unfinished | None:
         is_first_part = self._begin.name is None
         bound = self._world.gather.start(self._verify_bucket)
-        tree = self._catalog.tree(version.head.tree)
+        tree = self._catalog.tree(version.value.tree)
         marks = self._read_marks(version)
         if listing is None:
             listing = list_subdir(self._world.channel, self._subdir)
@@ -184,13 +185,13 @@ class _Work:
         )
         return check.ensure_bound(self._subdir.channel)
 
-    def _read_marks(self, version: HeadVersion) -> StoredMarks | None:
+    def _read_marks(self, version: Version[Head]) -> StoredMarks | None:
         """Read the marks, if they are of use here.
 
         Nothing may stop repairs that stops only the collection: that reads them again, and says
         what is wrong.
         """
-        if version.head.tree is None:
+        if version.value.tree is None:
             return None
         try:
             return read_marks(self._world.state, self._subdir)
@@ -198,7 +199,7 @@ class _Work:
             return None
 
     def _look_at_files(
-        self, version: HeadVersion, tree: Tree, listing: Listing, looks: Looks
+        self, version: Version[Head], tree: Tree, listing: Listing, looks: Looks
     ) -> Files:
         return FilesCheck(
             self._world,
@@ -327,11 +328,13 @@ class _Work:
                 adopt=adopt,
             ).send_to(self._world.merges)
 
-    def _retention_days(self, version: HeadVersion) -> int:
-        settings = settings_of(self._catalog.tree(version.head.tree))
+    def _retention_days(self, version: Version[Head]) -> int:
+        settings = settings_of(self._catalog.tree(version.value.tree))
         return settings.retention_days or self._world.retention_days
 
-    def _collect(self, version: HeadVersion, published_at: int | None, known: Known | None) -> None:
+    def _collect(
+        self, version: Version[Head], published_at: int | None, known: Known | None
+    ) -> None:
         world = self._world
         collected = collect(
             Collector(world.channel, world.state, self._retention_days(version), world.clock),

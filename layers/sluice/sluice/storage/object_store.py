@@ -1,4 +1,4 @@
-"""What sluice asks of an object store: one bucket, behind seven operations, and a clock.
+"""What sluice asks of an object store: one bucket, behind eight operations, and a clock.
 
 ``s3.py`` implements it over S3's REST interface, ``tests/support/memory_store.py`` in memory.
 
@@ -9,7 +9,7 @@ has passed is ``TooLate``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -76,6 +76,18 @@ def nothing() -> None:
     """Do nothing before a write."""
 
 
+class PreparedPut(Protocol):
+    """A conditional write that nobody can see yet."""
+
+    def complete(self, *, not_after_ms: int | None = None) -> ETag | None:
+        """Make the object visible, if its condition holds; once.  See ``ObjectStore.put_if``."""
+        ...
+
+    def abort(self) -> None:
+        """Give the write up, unless it was completed."""
+        ...
+
+
 class ObjectStore(Protocol):
     """One bucket."""
 
@@ -122,13 +134,9 @@ class ObjectStore(Protocol):
         headers: Headers,
         *,
         expected: ETag | None,
-        before: Callable[[], None] = nothing,
         not_after_ms: int | None = None,
     ) -> ETag | None:
         """Write only over the version ``expected``, or, where that is ``None``, over nothing.
-
-        ``before`` is called before anybody can see the object, perhaps after most of it was sent.
-        What it raises ends the write.
 
         ``not_after_ms``: a deadline, by the clock of ``now_ms``.  Once it has passed, nothing more
         is sent, and ``TooLate`` is raised; an earlier try may have landed.  This holds at whatever
@@ -139,6 +147,15 @@ class ObjectStore(Protocol):
         (412, 404), to be tried again (409), or unanswered after retries.  The caller settles
         which by reading back, never by guessing: the SDK resends a PUT whose answer was lost
         and then reports 412 for a write that landed.
+        """
+        ...
+
+    def prepare_put(
+        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+    ) -> PreparedPut:
+        """Begin a conditional write: send as much as can be sent before anybody can see it.
+
+        Its ``complete`` does the rest; the two together are ``put_if``.
         """
         ...
 
@@ -158,6 +175,30 @@ class ObjectStore(Protocol):
         starts behind that key.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeferredPut:
+    """``PreparedPut`` of a store that can send nothing ahead."""
+
+    store: ObjectStore
+    key: str
+    body: bytes
+    headers: Headers
+    expected: ETag | None
+
+    def complete(self, *, not_after_ms: int | None = None) -> ETag | None:
+        """See ``PreparedPut.complete``."""
+        return self.store.put_if(
+            self.key,
+            self.body,
+            self.headers,
+            expected=self.expected,
+            not_after_ms=not_after_ms,
+        )
+
+    def abort(self) -> None:
+        """See ``PreparedPut.abort``: nothing was sent."""
 
 
 def look(store: ObjectStore, key: str) -> ObjectInfo | None:

@@ -13,65 +13,52 @@ from __future__ import annotations
 import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 from zlib import crc32
 
-from sluice.errors import Archived, Changed, Unavailable, Unsupported
+from sluice.errors import Archived, Changed, Unavailable
 from sluice.limits import (
     KEYS_PER_DELETE_MAX,
-    PART_BYTES,
-    PARTS_AT_ONCE,
-    PUT_BYTES_MAX,
     STREAM_CHUNK_BYTES,
-    WHOLE_PUT_BYTES_MAX,
 )
 from sluice.storage import s3_xml
 from sluice.storage.conditional_writes import AWS, ConditionalWrites
-from sluice.storage.object_store import ETag, Headers, ObjectInfo, OpenObject, StoredObject, nothing
+from sluice.storage.object_store import (
+    ETag,
+    Headers,
+    ObjectInfo,
+    OpenObject,
+    PreparedPut,
+    StoredObject,
+)
+from sluice.storage.s3_bucket import (
+    METADATA_PREFIX,
+    NOT_FOUND,
+    S3Bucket,
+    headers_to_send,
+)
 from sluice.storage.s3_client import (
-    CHECKSUM,
     NO_ANSWER,
     REFUSED_FROM,
     Answer,
-    Garbled,
     Request,
     S3Client,
-    checksum,
 )
+from sluice.storage.s3_conditional_put import S3ConditionalPuts, WriteAttempt
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 PARTIAL_CONTENT = 206
-NOT_FOUND = 404
-CONFLICT = 409
-PRECONDITION_FAILED = 412
-SERVER_ERROR = 500
+PRECONDITIONFAILED = 412
 
-_FAILED = (*NO_ANSWER, Garbled)
 _KEYS_NAMED_MAX = 5
 _MOMENTS_REMEMBERED = 1024
-_METADATA = "x-amz-meta-"
 _CHECKED = {"x-amz-checksum-mode": "ENABLED"}
 """Asks for the checksum of a whole object, to hold its body against."""
-
-
-@dataclass(frozen=True, slots=True)
-class WriteAttempt:
-    """What a server answered to one conditional write, after retries."""
-
-    status: int
-    code: str
-    """S3's own, of an error; empty where it gives none."""
-    summary: str
-    """Operation, object, status, and S3's code and message where it refuses: for people."""
-    etag: ETag | None
-    """Of what was written, where the answer has it."""
 
 
 def as_aws() -> ConditionalWrites:
@@ -92,22 +79,23 @@ class S3Store:
 
         What it raises ends the write.
         """
-        self._client = client
-        self._bucket = bucket
-        self._conditional_writes = conditional_writes
+        self._bucket = S3Bucket(client, bucket)
+        self._puts = S3ConditionalPuts(self._bucket, conditional_writes)
         self._bucket_seen = False
 
     def now_ms(self) -> int:
         """See ``ObjectStore.now_ms``."""
-        return self._client.now_ms()
+        return self._bucket.client.now_ms()
 
     def head(self, key: str) -> ObjectInfo | None:
         """See ``ObjectStore.head``."""
-        answer = self._call(Request("HeadObject", "HEAD", self._bucket, key, headers=_CHECKED))
+        answer = self._bucket.call(
+            Request("HeadObject", "HEAD", self._bucket.name, key, headers=_CHECKED)
+        )
         if answer.status < REFUSED_FROM:
             return _describe(key, answer)
         if answer.status != NOT_FOUND:
-            raise self._unavailable("HeadObject", key, answer.refusal)
+            raise self._bucket.unavailable("HeadObject", key, answer.refusal)
         if self._bucket_seen:
             return None
         # The answer to a HEAD has no body that could say what is missing, the key or the
@@ -138,13 +126,13 @@ class S3Store:
         asked = {"Range": f"bytes={start}-{start + length - 1}"}
         answer = self._get(key, asked, if_match)
         if answer is None:  # never under If-Match
-            raise Changed(f"GetObject {self._url(key)}: it is gone")
+            raise Changed(f"GetObject {self._bucket.url(key)}: it is gone")
         try:
             # A server may ignore the range (200) or cut it at the end of the object: look
             # before reading what might be the whole of a large package.
             if answer.status != PARTIAL_CONTENT or answer.length != length:
                 raise Unavailable(
-                    f"GetObject {self._url(key)}: asked for {length} bytes from {start}, "
+                    f"GetObject {self._bucket.url(key)}: asked for {length} bytes from {start}, "
                     f"was offered {answer.length} (status {answer.status})"
                 )
             return b"".join(self._chunks(key, answer))
@@ -153,9 +141,9 @@ class S3Store:
 
     def put(self, key: str, body: bytes, headers: Headers) -> None:
         """See ``ObjectStore.put``."""
-        answer = self._call(self._put_request(key, body, _told(headers)))
+        answer = self._bucket.call(self._bucket.put_request(key, body, headers_to_send(headers)))
         if answer.status >= REFUSED_FROM:
-            raise self._unavailable("PutObject", key, answer.refusal)
+            raise self._bucket.unavailable("PutObject", key, answer.refusal)
 
     def put_if(
         self,
@@ -164,31 +152,17 @@ class S3Store:
         headers: Headers,
         *,
         expected: ETag | None,
-        before: Callable[[], None] = nothing,
         not_after_ms: int | None = None,
     ) -> ETag | None:
-        """See ``ObjectStore.put_if``.
+        """See ``ObjectStore.put_if``; raises what ``prepare_put`` raises."""
+        put = self._puts.prepare(key, body, headers, expected=expected)
+        return put.complete(not_after_ms=not_after_ms)
 
-        What is large is sent in parts, several at once, where their completion is conditional.
-        Elsewhere it is sent in one piece; raises ``Unsupported`` where S3 takes none so large.
-        """
-        writes = self._conditional_writes()
-        condition = writes.condition(expected)
-        if len(body) > WHOLE_PUT_BYTES_MAX and writes.completion_is_conditional:
-            return self._put_parts(key, body, headers, condition, before, not_after_ms)
-        if len(body) > PUT_BYTES_MAX:
-            raise Unsupported(
-                f"{self._url(key)} cannot be written: it has {len(body)} bytes. This S3 ignores "
-                "the condition of an upload in parts (CompleteMultipartUpload), so the object has "
-                f"to go up in one PutObject, and that takes at most {PUT_BYTES_MAX} bytes. Use an "
-                "S3 that honours If-Match there, or split the channel"
-            )
-        before()
-        try:
-            answer = self._put_conditionally(key, body, headers, condition, not_after_ms)
-        except _FAILED:
-            return None
-        return self._landed(answer, "PutObject", key, answer.headers.get("ETag"))
+    def prepare_put(
+        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+    ) -> PreparedPut:
+        """See ``ObjectStore.prepare_put`` and ``S3ConditionalPuts.prepare``."""
+        return self._puts.prepare(key, body, headers, expected=expected)
 
     def attempt(
         self,
@@ -199,25 +173,8 @@ class S3Store:
         *,
         in_parts: bool = False,
     ) -> WriteAttempt:
-        """Write under a condition as it goes over the wire, and tell what the server answered.
-
-        For trials of what a server does: ``put_if`` says less, for its callers need no
-        more.  ``in_parts``: as an upload in parts, whatever its size.  Raises ``Unavailable``
-        where no answer came.
-        """
-        operation = "CompleteMultipartUpload" if in_parts else "PutObject"
-        try:
-            if in_parts:
-                answer, etag = self._complete_parts(key, body, headers, condition, nothing, None)
-            else:
-                answer = self._put_conditionally(key, body, headers, condition, None)
-                etag = answer.headers.get("ETag")
-        except _PartsRefused as refused:
-            return WriteAttempt(refused.answer.status, refused.answer.code, str(refused), None)
-        except _FAILED as error:
-            raise self._unavailable(operation, key, error) from error
-        summary = f"{operation} {self._url(key)}: {answer.refusal}"
-        return WriteAttempt(answer.status, answer.code, summary, ETag(etag) if etag else None)
+        """See ``S3ConditionalPuts.attempt``."""
+        return self._puts.attempt(key, body, headers, condition, in_parts=in_parts)
 
     def delete(self, keys: Sequence[str]) -> None:
         """See ``ObjectStore.delete``."""
@@ -226,11 +183,11 @@ class S3Store:
             body = s3_xml.deletion(chunk)
             # S3-compatible servers of before 2025 know no other checksum here.
             md5 = hashlib.md5(body, usedforsecurity=False).digest()
-            answer = self._call(
+            answer = self._bucket.call(
                 Request(
                     "DeleteObjects",
                     "POST",
-                    self._bucket,
+                    self._bucket.name,
                     query={"delete": ""},
                     headers={"Content-MD5": b64encode(md5).decode()},
                     body=body,
@@ -239,10 +196,12 @@ class S3Store:
                 of=_some(chunk),
             )
             if answer.document is None or answer.status >= REFUSED_FROM:
-                raise self._unavailable("DeleteObjects", _some(chunk), answer.refusal)
+                raise self._bucket.unavailable("DeleteObjects", _some(chunk), answer.refusal)
             if left := s3_xml.not_deleted(answer.document):
                 codes = ", ".join(sorted({one.code for one in left}))
-                raise self._unavailable("DeleteObjects", _some([one.key for one in left]), codes)
+                raise self._bucket.unavailable(
+                    "DeleteObjects", _some([one.key for one in left]), codes
+                )
 
     def list(
         self, prefix: str, *, delimiter: str | None = None, after: str | None = None
@@ -254,11 +213,11 @@ class S3Store:
         if after is not None:
             query["start-after"] = after
         while True:
-            answer = self._call(
+            answer = self._bucket.call(
                 Request(
                     "ListObjectsV2",
                     "GET",
-                    self._bucket,
+                    self._bucket.name,
                     query=query,
                     gives_document=True,
                     read_quickly=s3_xml.quick_listing,
@@ -268,7 +227,7 @@ class S3Store:
             if isinstance(answer.result, s3_xml.Page):
                 page = answer.result
             elif answer.document is None or answer.status >= REFUSED_FROM:
-                raise self._unavailable("ListObjectsV2", prefix, answer.refusal)
+                raise self._bucket.unavailable("ListObjectsV2", prefix, answer.refusal)
             else:
                 page = self._page(prefix, answer.document)
             yield from page.objects
@@ -280,113 +239,18 @@ class S3Store:
         try:
             return s3_xml.listing(document)
         except (KeyError, ValueError) as error:
-            raise self._unavailable("ListObjectsV2", prefix, f"no listing: {error}") from error
-
-    def _put_parts(
-        self,
-        key: str,
-        body: bytes,
-        headers: Headers,
-        condition: Mapping[str, str],
-        before: Callable[[], None],
-        not_after_ms: int | None,
-    ) -> ETag | None:
-        try:
-            answer, etag = self._complete_parts(key, body, headers, condition, before, not_after_ms)
-        except _FAILED:
-            return None
-        return self._landed(answer, "CompleteMultipartUpload", key, etag)
-
-    def _complete_parts(
-        self,
-        key: str,
-        body: bytes,
-        headers: Headers,
-        condition: Mapping[str, str],
-        before: Callable[[], None],
-        not_after_ms: int | None,
-    ) -> tuple[Answer, str | None]:
-        """Upload in parts; condition and deadline go with the completion, whose answer is returned.
-
-        What a killed process leaves of it is removed by the bucket's lifecycle rule.
-        Raises one of ``_FAILED`` where the completion is not answered.
-        """
-        upload = partial(Request, bucket=self._bucket, key=key)
-        begun = self._call(
-            upload(
-                "CreateMultipartUpload",
-                "POST",
-                query={"uploads": ""},
-                headers={**_told(headers), "x-amz-checksum-algorithm": "CRC32"},
-                gives_document=True,
-            )
-        )
-        upload_id = begun.document.findtext("UploadId") if begun.document is not None else None
-        if begun.status >= REFUSED_FROM or not upload_id:
-            raise self._parts_refused("CreateMultipartUpload", key, begun)
-
-        def put_part(number: int) -> s3_xml.Part:
-            part = memoryview(body)[(number - 1) * PART_BYTES : number * PART_BYTES]
-            query = {"partNumber": str(number), "uploadId": upload_id}
-            crc = checksum(part)
-            answer = self._call(
-                upload("UploadPart", "PUT", query=query, headers={CHECKSUM: crc}, body=part)
-            )
-            if answer.status >= REFUSED_FROM:
-                raise self._parts_refused("UploadPart", key, answer)
-            return s3_xml.Part(answer.headers["ETag"], crc)
-
-        etag: str | None = None
-        try:
-            with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
-                parts = list(pool.map(put_part, range(1, -(-len(body) // PART_BYTES) + 1)))
-            before()
-            answer = self._client.call(
-                upload(
-                    "CompleteMultipartUpload",
-                    "POST",
-                    query={"uploadId": upload_id},
-                    headers=condition,
-                    body=s3_xml.completion(parts),
-                    gives_document=True,
-                ),
-                not_after_ms=not_after_ms,
-            )
-            if answer.status < REFUSED_FROM and answer.document is not None:
-                etag = answer.document.findtext("ETag")
-        finally:
-            if etag is None:
-                self._abort(key, upload_id)
-        return answer, etag
-
-    def _abort(self, key: str, upload_id: str) -> None:
-        """Give an upload up; where it is done already, nothing is left to give up."""
-        query = {"uploadId": upload_id}
-        with suppress(*_FAILED):  # the lifecycle rule does it, too
-            self._client.call(
-                Request("AbortMultipartUpload", "DELETE", self._bucket, key, query=query)
-            )
-
-    def _landed(self, answer: Answer, operation: str, key: str, etag: str | None) -> ETag | None:
-        """What a conditional write came to, see ``ObjectStore.put_if``."""
-        status = answer.status
-        if status < REFUSED_FROM and etag:
-            return ETag(etag)
-        vanished = status == NOT_FOUND and answer.code in ("NoSuchKey", "NoSuchUpload")
-        # A completion that fails while S3 works on it says so behind a 200.
-        unsettled = status < REFUSED_FROM or status >= SERVER_ERROR
-        if vanished or unsettled or status in (CONFLICT, PRECONDITION_FAILED):
-            return None
-        raise self._unavailable(operation, key, answer.refusal)
+            raise self._bucket.unavailable(
+                "ListObjectsV2", prefix, f"no listing: {error}"
+            ) from error
 
     def _get(self, key: str, headers: Mapping[str, str], if_match: ETag | None) -> Answer | None:
         """Start a GET; ``None`` where there is no such key and no condition."""
         condition = {} if if_match is None else {"If-Match": if_match}
-        answer = self._call(
+        answer = self._bucket.call(
             Request(
                 "GetObject",
                 "GET",
-                self._bucket,
+                self._bucket.name,
                 key,
                 headers={**headers, **condition},
                 streams=True,
@@ -395,12 +259,12 @@ class S3Store:
         if answer.status < REFUSED_FROM:
             return answer
         if answer.code == "InvalidObjectState":
-            raise Archived(f"GetObject {self._url(key)}: {answer.refusal}")
+            raise Archived(f"GetObject {self._bucket.url(key)}: {answer.refusal}")
         if answer.code == "NoSuchKey" and if_match is None:
             return None
-        if answer.code == "NoSuchKey" or answer.status == PRECONDITION_FAILED:
-            raise Changed(f"GetObject {self._url(key)}: {answer.refusal}")
-        raise self._unavailable("GetObject", key, answer.refusal)
+        if answer.code == "NoSuchKey" or answer.status == PRECONDITIONFAILED:
+            raise Changed(f"GetObject {self._bucket.url(key)}: {answer.refusal}")
+        raise self._bucket.unavailable("GetObject", key, answer.refusal)
 
     def _checked(self, key: str, answer: Answer) -> Iterator[bytes]:
         """The body of a whole object, held against the checksum that S3 has of it."""
@@ -410,7 +274,7 @@ class S3Store:
                 kind.update(chunk)
             yield chunk
         if kind and kind.digest() != expected:
-            raise self._unavailable("GetObject", key, "the body does not match its checksum")
+            raise self._bucket.unavailable("GetObject", key, "the body does not match its checksum")
 
     def _chunks(self, key: str, answer: Answer) -> Iterator[bytes]:
         left = answer.length
@@ -419,49 +283,9 @@ class S3Store:
                 left -= len(chunk)
                 yield chunk
         except NO_ANSWER as error:
-            raise self._unavailable("GetObject", key, error) from error
+            raise self._bucket.unavailable("GetObject", key, error) from error
         if left:
-            raise self._unavailable("GetObject", key, f"the body ends {left} bytes early")
-
-    def _put_conditionally(
-        self,
-        key: str,
-        body: bytes,
-        headers: Headers,
-        condition: Mapping[str, str],
-        not_after_ms: int | None,
-    ) -> Answer:
-        request = self._put_request(key, body, {**_told(headers), **condition})
-        return self._client.call(request, not_after_ms=not_after_ms)
-
-    def _put_request(self, key: str, body: bytes, headers: Mapping[str, str]) -> Request:
-        checked = {**headers, CHECKSUM: checksum(body)}
-        return Request("PutObject", "PUT", self._bucket, key, headers=checked, body=body)
-
-    def _call(self, request: Request, *, of: str | None = None) -> Answer:
-        """Send a request; ``of`` is what to name where it is not about one key."""
-        try:
-            return self._client.call(request)
-        except _FAILED as error:
-            name = request.key if of is None else of
-            raise self._unavailable(request.operation, name, error) from error
-
-    def _parts_refused(self, operation: str, key: str, answer: Answer) -> _PartsRefused:
-        return _PartsRefused(f"{operation} {self._url(key)}: {answer.refusal}", answer)
-
-    def _unavailable(self, operation: str, key: str, reason: object) -> Unavailable:
-        return Unavailable(f"{operation} {self._url(key)}: {reason}")
-
-    def _url(self, key: str) -> str:
-        return f"s3://{self._bucket}/{key}"
-
-
-class _PartsRefused(Unavailable):
-    """A server does not take an upload in parts, or one of them."""
-
-    def __init__(self, message: str, answer: Answer) -> None:
-        super().__init__(message)
-        self.answer = answer
+            raise self._bucket.unavailable("GetObject", key, f"the body ends {left} bytes early")
 
 
 class _Checksum(Protocol):
@@ -490,13 +314,6 @@ def _checksum_of(answer: Answer) -> tuple[_Checksum | None, bytes]:
     return None, b""
 
 
-def _told(headers: Headers) -> dict[str, str]:
-    told = {"Content-Type": headers.content_type}
-    if headers.cache_control is not None:
-        told["Cache-Control"] = headers.cache_control
-    return told | {f"{_METADATA}{name}": value for name, value in headers.metadata.items()}
-
-
 def _describe(key: str, answer: Answer) -> ObjectInfo:
     # The digest of a multipart upload is one of its parts' digests (COMPOSITE).  A server that
     # does not give the type is not believed: reading the object once is cheaper than an index
@@ -510,9 +327,9 @@ def _describe(key: str, answer: Answer) -> ObjectInfo:
         size=int(headers.get("content-length", 0)),
         modified=_seconds(headers["last-modified"]),
         metadata={
-            name.removeprefix(_METADATA): value
+            name.removeprefix(METADATA_PREFIX): value
             for name, value in headers.items()
-            if name.startswith(_METADATA)
+            if name.startswith(METADATA_PREFIX)
         },
         sha256=b64decode(sha256).hex() if sha256 else None,
         encryption=headers.get("x-amz-server-side-encryption"),

@@ -80,7 +80,7 @@ def test_pinning_again_changes_nothing() -> None:
     world = with_real()
     keep_out(world, REAL)
     generation = world.head().generation
-    assert pin(opened(world), SUBDIR, [REAL], reason="Again.").amended is None
+    assert pin(opened(world), SUBDIR, [REAL], reason="Again.").committed is None
     assert world.head().generation == generation
 
 
@@ -199,7 +199,7 @@ def test_without_a_stack_the_pin_is_published_in_this_process() -> None:
     world = with_real()
     world.tick()
     alone = replace(opened(world), merges=None, owner=None)
-    done = pin(alone, SUBDIR, [REAL], reason="x").amended
+    done = pin(alone, SUBDIR, [REAL], reason="x").committed
     assert done
     assert not is_published(alone, SUBDIR, done.generation)
     wait_until_published(alone, SUBDIR, done.generation)
@@ -211,7 +211,7 @@ def test_without_a_stack_the_pin_is_published_in_this_process() -> None:
 def test_what_is_not_published_in_time_is_said_to_be_committed() -> None:
     world = with_real()
     world.tick()
-    done = pin(opened(world), SUBDIR, [REAL], reason="x").amended
+    done = pin(opened(world), SUBDIR, [REAL], reason="x").committed
     assert done
     pauses: list[float] = []
     with pytest.raises(Unavailable, match="is committed, but after 3 seconds not yet published"):

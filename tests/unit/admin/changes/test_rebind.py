@@ -14,8 +14,8 @@ from sluice.admin.history.rejects import rejects
 from sluice.admin.standalone.index import Options
 from sluice.admin.standalone.merge_in_process import merge_here
 from sluice.admin.verify.verify import verify
-from sluice.catalog.binding import read_binding
-from sluice.catalog.commit import read_head
+from sluice.catalog.binding import binding_object
+from sluice.catalog.head import read_head
 from sluice.errors import NotFound, Unavailable
 from sluice.layout import CHANNELDATA, PAGE, PAGE_DATA, REPODATA, RSS, Subdir, channel_binding
 from sluice.publish.fence import Stamp
@@ -82,7 +82,7 @@ def moved(world: ByHand, **more: str | bool | None) -> Rebinding:
 
 
 def bound_to(world: ByHand) -> str | None:
-    binding = read_binding(world.state, CHANNEL).binding
+    binding = binding_object(world.state, CHANNEL).read().value
     assert binding
     return binding.bucket
 
@@ -320,7 +320,7 @@ def test_a_merge_of_the_old_bucket_that_has_begun_before_loses_its_head() -> Non
     old = world.copy()
     old.channel = replace(old.channel, state=world.state)
     led_to(world, plain_copy(world))
-    generation = read_head(world.state, LINUX).head.generation
+    generation = read_head(world.state, LINUX).value.generation
 
     def rebind_meanwhile() -> None:
         moved(world)
@@ -329,5 +329,5 @@ def test_a_merge_of_the_old_bucket_that_has_begun_before_loses_its_head() -> Non
     world.state.before = on("PutObject", LINUX.head, rebind_meanwhile)
     failures = [one.reason for one in old.index(Options()).failures]
     assert any("belongs to the bucket" in one for one in failures)
-    head = read_head(world.state, LINUX).head
+    head = read_head(world.state, LINUX).value
     assert head.generation == generation + 1

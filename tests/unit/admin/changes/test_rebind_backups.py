@@ -16,8 +16,8 @@ from sluice.admin.standalone.merge_in_process import merge_here
 from sluice.admin.verify.findings import Kind
 from sluice.admin.verify.repair import repair
 from sluice.admin.verify.verify import verify
-from sluice.catalog.binding import read_binding
-from sluice.catalog.commit import read_head
+from sluice.catalog.binding import binding_object
+from sluice.catalog.head import read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.errors import TooNew
@@ -130,7 +130,9 @@ def damage(world: ByHand, key: str, body: bytes = b"damaged") -> None:
 
 
 def leaf_of(world: ByHand, name: str) -> str:
-    tree = CatalogReader(world.state, LINUX, in_order).tree(read_head(world.state, LINUX).head.tree)
+    tree = CatalogReader(world.state, LINUX, in_order).tree(
+        read_head(world.state, LINUX).value.tree
+    )
     return LINUX.leaf(tree.names[name].leaf.hex())
 
 
@@ -334,6 +336,6 @@ def test_the_binding_of_a_moved_catalog_tells_of_no_move() -> None:
     world = with_history()
     led_to(world, plain_copy(world))
     moved(world)
-    binding = read_binding(world.state, CHANNEL).binding
+    binding = binding_object(world.state, CHANNEL).read().value
     assert binding
     assert binding.moving_to is msgspec.UNSET

@@ -16,7 +16,7 @@ from sluice.admin.history.generations import find_newest, when
 from sluice.admin.history.log import follow, log
 from sluice.admin.history.show import show
 from sluice.admin.history.status import status
-from sluice.catalog.commit import read_head
+from sluice.catalog.head import read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.errors import Corrupt, Missing, NotFound, TooNew
@@ -174,7 +174,7 @@ def test_the_instructions_of_a_patch_that_were_collected_are_no_damage() -> None
     world.public.upload(f"{CHANNEL}/sluice.toml", b'[sluice]\npatches = "team-repodata-patches"\n')
     for _ in range(3):
         world.index()
-    (first,) = find_newest(world.channel, LINUX, read_head(world.state, LINUX).head.generation)
+    (first,) = find_newest(world.channel, LINUX, read_head(world.state, LINUX).value.generation)
     key = patch_key(world)
     world.tick(2 * DAY)
     world.upload(patch("2", "BSD"))
@@ -206,7 +206,7 @@ def patch(version: str, license_: str) -> Any:
 def patch_key(world: ByHand) -> str:
     """The instructions in force."""
     catalog = CatalogReader(world.state, LINUX, in_order)
-    tree = catalog.tree(read_head(world.state, LINUX).head.tree)
+    tree = catalog.tree(read_head(world.state, LINUX).value.tree)
     assert tree.inputs
     assert tree.inputs.patch
     assert tree.inputs.patch.instructions

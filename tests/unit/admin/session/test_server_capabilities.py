@@ -169,7 +169,7 @@ def test_a_channel_is_indexed_again_and_with_one_more_and_rolled_back(
     place: Place, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every object but the smallest counts as large."""
-    monkeypatch.setattr("sluice.storage.s3_store.WHOLE_PUT_BYTES_MAX", 64)
+    monkeypatch.setattr("sluice.storage.s3_conditional_put.WHOLE_PUT_BYTES_MAX", 64)
     place.upload("alpha", "beta")
     reports = [index(place.open()), index(place.open())]
     place.upload("gamma")

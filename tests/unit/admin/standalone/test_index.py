@@ -12,7 +12,7 @@ from sluice.admin.session.progress import Step
 from sluice.admin.standalone import index as index_module
 from sluice.admin.standalone import listing
 from sluice.admin.standalone.index import Options
-from sluice.catalog.commit import read_head
+from sluice.catalog.head import read_head
 from sluice.extract import staging
 from sluice.layout import REPODATA, SLUICE_TOML
 from tests.support.by_hand import CHANNEL, LINUX, NOARCH, ByHand, package
@@ -222,7 +222,7 @@ def test_what_was_read_is_committed_on_the_way_and_published_at_the_end(
         if (
             operation == "PutObject"
             and key == LINUX.head
-            and read_head(world.state, LINUX).head.tree
+            and read_head(world.state, LINUX).value.tree
         ):
             seen.append(LINUX.public(REPODATA) in world.public.objects)
 

@@ -18,7 +18,7 @@ from sluice.admin.verify.repair import repair
 from sluice.admin.verify.verify import VerifyReport, verify
 from sluice.catalog import tree as trees
 from sluice.catalog.codec import digest
-from sluice.catalog.commit import read_head
+from sluice.catalog.head import read_head
 from sluice.catalog.tree import Tree
 from sluice.extract import staging
 from sluice.layout import (
@@ -73,7 +73,7 @@ def kinds(report: VerifyReport) -> list[tuple[Kind, str]]:
 
 def tree_of(world: ByHand, subdir: Subdir = LINUX) -> Tree:
     """The tree that the head names."""
-    name = read_head(world.state, subdir).head.tree
+    name = read_head(world.state, subdir).value.tree
     assert name
     return trees.decode(world.state.body(subdir.tree(name)), what="tree")
 
@@ -194,12 +194,12 @@ def remove_a_package(world: ByHand) -> tuple[Kind, str]:
 
 
 def damage_the_tree(world: ByHand) -> tuple[Kind, str]:
-    flip(world.state, key := LINUX.tree(read_head(world.state, LINUX).head.tree or ""))
+    flip(world.state, key := LINUX.tree(read_head(world.state, LINUX).value.tree or ""))
     return Kind.TREE_DAMAGED, key
 
 
 def lose_the_tree(world: ByHand) -> tuple[Kind, str]:
-    world.state.remove(key := LINUX.tree(read_head(world.state, LINUX).head.tree or ""))
+    world.state.remove(key := LINUX.tree(read_head(world.state, LINUX).value.tree or ""))
     return Kind.TREE_DAMAGED, key
 
 
@@ -214,12 +214,12 @@ def lie_in_the_tree(world: ByHand) -> tuple[Kind, str]:
     node = msgspec.structs.replace(tree.names["beta"], newest=1)
     body = trees.encode(msgspec.structs.replace(tree, names={**tree.names, "beta": node}))
     world.state.upload(LINUX.tree(digest(body)), body)
-    commit = json.loads(world.state.body(LINUX.commit(version.head.commit or "")))
+    commit = json.loads(world.state.body(LINUX.commit(version.value.commit or "")))
     commit_body = json.dumps({**commit, "tree": digest(body)}).encode()
     world.state.upload(LINUX.commit(digest(commit_body)), commit_body)
     head = msgspec.structs.replace(
-        version.head,
-        generation=version.head.generation,
+        version.value,
+        generation=version.value.generation,
         tree=digest(body),
         commit=digest(commit_body),
     )
@@ -353,7 +353,7 @@ def test_a_lie_in_the_tree_is_found() -> None:
 
 def test_a_lost_commit_is_told_of_and_cannot_be_repaired() -> None:
     world = a_channel()
-    world.state.remove(key := LINUX.commit(read_head(world.state, LINUX).head.commit or ""))
+    world.state.remove(key := LINUX.commit(read_head(world.state, LINUX).value.commit or ""))
     report = look(world)
     assert kinds(report) == [(Kind.COMMIT_DAMAGED, key)]
     assert report.findings[0].kind.repair.startswith("nothing")

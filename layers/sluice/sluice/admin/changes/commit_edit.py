@@ -14,43 +14,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import Literal, TypeVar
 
 from sluice.admin.session.channel import Channel
 from sluice.admin.standalone.in_process_queues import HeldRequests
 from sluice.catalog.client_view import Rules
-from sluice.catalog.commit import (
-    Amendment,
-    Head,
-    HeadVersion,
-    head_not_won,
-    read_head,
-    read_newest,
-    swap_head,
-    unless_overtaken,
-)
+from sluice.catalog.commit import Amendment
 from sluice.catalog.entry import NOT_EXTRACTED, Entries
+from sluice.catalog.head import Head, head_object
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import chunks
 from sluice.conda.names import NOARCH
-from sluice.errors import NotFound, Unavailable
+from sluice.errors import NotFound
 from sluice.extract import staging
 from sluice.extract.config_broadcast import Announcer
 from sluice.extract.staging import Reconsidered
 from sluice.layout import SLUICE_TOML, Subdir
-from sluice.limits import MERGE_ATTEMPTS_MAX, NAMES_AT_ONCE
+from sluice.limits import NAMES_AT_ONCE
 from sluice.merge.apply_staging import Difference, Edits
+from sluice.merge.commit import commit_plan
 from sluice.merge.generation_writer import GenerationWriter
+from sluice.merge.plan import CommitPlan
 from sluice.messages import merge_request
-from sluice.takeover.existing_index import Base
+from sluice.storage.versioned_object import LOST, Swap, Version, commit_loop, read_newest
 
 T = TypeVar("T")
 NO_CHANGES: Mapping[str, Edits] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
+class HeadSnapshot:
     """A subdir as its head has it."""
 
     head: Head
@@ -59,91 +54,93 @@ class Present:
 
     def entries(self, *names: str) -> Iterator[tuple[str, Entries]]:
         """What is known of the files of some package names, in their order."""
-        for some in chunks(names, NAMES_AT_ONCE):
-            found = self.catalog.entries([self.tree.names.get(name) for name in some])
-            yield from zip(some, found, strict=True)
+        for chunk in chunks(names, NAMES_AT_ONCE):
+            entries = self.catalog.entries([self.tree.names.get(name) for name in chunk])
+            yield from zip(chunk, entries, strict=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What a person wants of a subdir."""
+class CommitEdit:
+    """What an operator wants of a subdir."""
 
     edits: Mapping[str, Edits]
     """By package name; only what differs from what is there."""
     amendment: Amendment
 
 
-Decide = Callable[[Present], Decision]
-"""May be asked several times, each time with another head."""
+EditFunction = Callable[[HeadSnapshot], CommitEdit]
+"""May be called several times, each time with another head."""
 
 
 @dataclass(frozen=True, slots=True)
-class Amended:
-    """The generation that came of it."""
+class CommitResult:
+    """The generation that an edit has become."""
 
     generation: int
     difference: Difference
 
 
-def read_present(channel: Channel, subdir: Subdir, use: Callable[[Present], T]) -> T:
-    """Read a subdir as its head has it: as much as ``use`` asks of it, whose result is returned.
+def read_snapshot(channel: Channel, subdir: Subdir, use: Callable[[HeadSnapshot], T]) -> T:
+    """Read a subdir as its head has it: as much as ``use`` reads of it, whose result is returned.
 
     ``use`` may be called several times, each time with another head.  Raises ``NotFound`` where
     sluice has never had anything there, ``Unavailable``, ``Corrupt``, and what ``use`` raises.
     """
-
-    def read(version: HeadVersion) -> T:
-        if version.head.tree is None:
-            raise NotFound(f"sluice knows of no packages in {subdir.prefix}")
-        catalog = CatalogReader(channel.state, subdir, channel.gather)
-        return use(Present(version.head, catalog.tree(version.head.tree), catalog))
-
-    return read_newest(channel.state, subdir, read)
+    catalog = CatalogReader(channel.state, subdir, channel.gather)
+    return read_newest(
+        head_object(channel.state, subdir),
+        lambda version: use(_snapshot(version, subdir, catalog)),
+    )
 
 
-def amend(channel: Channel, subdir: Subdir, decide: Decide) -> Amended | None:
-    """Commit what ``decide`` wants of a subdir; ``None`` where that is what there is.
+def commit_edit(channel: Channel, subdir: Subdir, edit: EditFunction) -> CommitResult | None:
+    """Commit what ``edit`` wants of a subdir; ``None`` where that is what there is.
 
     Raises ``NotFound`` where sluice has never had anything there, ``WrongState``, ``Unavailable``,
-    ``Corrupt``, and what ``decide`` raises.
+    ``Corrupt``, and what ``edit`` raises.
     """
     catalog = CatalogReader(channel.state, subdir, channel.gather)
     writer = GenerationWriter(channel.public, channel.state, subdir, catalog, channel.gather)
-    for _ in range(MERGE_ATTEMPTS_MAX):
-        version = read_head(channel.state, subdir)
-        if version.head.tree is None:
-            raise NotFound(f"sluice knows of no packages in {subdir.prefix}")
+    versioned = head_object(channel.state, subdir)
+
+    def attempt(version: Version[Head]) -> CommitResult | Literal[Swap.LOST] | None:
+        snapshot = _snapshot(version, subdir, catalog)
         channel.bucket_check.ensure_bound(channel.name)
-        with unless_overtaken(channel.state, subdir, version):
-            tree = catalog.tree(version.head.tree)
-            decision = decide(Present(version.head, tree, catalog))
-            if not decision.edits:
-                return None
-            rules = catalog.rules(tree)
-            at = max(channel.clock(), tree.at + 1)
-            draft = writer.draft(tree, Base(), {}, at=at, rules=rules, edits=decision.edits)
-            draft.wait()
-            ask_for_merge(channel, subdir)
-            after = writer.commit(
-                tree,
-                version.head,
-                draft,
-                Base(),
-                public=tree.public,
-                writer=channel.unique(),
-                amendment=decision.amendment,
-            )
-            if swap_head(
-                channel.state,
-                subdir,
-                after,
-                expected=version.etag,
-                not_after_ms=draft.not_after_ms,
-            ):
-                if touches_patch(subdir, decision.edits, rules):
-                    _tell_of_patch(channel, subdir)
-                return Amended(after.generation, draft.difference)
-    raise Unavailable(f"{head_not_won(subdir)}; try again")
+        parent = snapshot.tree
+        wanted = edit(snapshot)
+        if not wanted.edits:
+            return None
+        rules = catalog.rules(parent)
+        plan = CommitPlan(
+            committed_at=max(channel.clock(), parent.at + 1),
+            rules=rules,
+            public=parent.public,
+            edits=wanted.edits,
+            amendment=wanted.amendment,
+        )
+        committed = commit_plan(
+            versioned,
+            version,
+            parent,
+            plan,
+            writer=writer,
+            new_id=channel.unique,
+            before_commit=partial(ask_for_merge, channel, subdir),
+        )
+        if committed is LOST:
+            return LOST
+        if touches_patch(subdir, wanted.edits, rules):
+            _notify_of_patch(channel, subdir)
+        return CommitResult(committed.head.generation, committed.draft.difference)
+
+    return commit_loop(versioned, attempt)
+
+
+def _snapshot(version: Version[Head], subdir: Subdir, catalog: CatalogReader) -> HeadSnapshot:
+    head = version.value
+    if head.tree is None:
+        raise NotFound(f"sluice knows of no packages in {subdir.prefix}")
+    return HeadSnapshot(head, catalog.tree(head.tree), catalog)
 
 
 def ask_for_merge(channel: Channel, subdir: Subdir) -> None:
@@ -172,7 +169,7 @@ def touches_patch(subdir: Subdir, edits: Mapping[str, Edits], rules: Rules) -> b
     return subdir.name == NOARCH and rules.config.patches in edits
 
 
-def _tell_of_patch(channel: Channel, noarch: Subdir) -> None:
+def _notify_of_patch(channel: Channel, noarch: Subdir) -> None:
     """Have the other subdirs look at their patch again.
 
     After the swap, for they look at what ``noarch`` has.  Who is killed in between leaves that to

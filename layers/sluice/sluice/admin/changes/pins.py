@@ -9,7 +9,13 @@ from functools import partial
 
 import msgspec
 
-from sluice.admin.changes.commit_edit import Amended, Decision, Present, amend, read_present
+from sluice.admin.changes.commit_edit import (
+    CommitEdit,
+    CommitResult,
+    HeadSnapshot,
+    commit_edit,
+    read_snapshot,
+)
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.subdirs import find_subdirs
 from sluice.admin.standalone.in_process_queues import HeldRequests
@@ -57,7 +63,7 @@ class Unpinned(msgspec.Struct, frozen=True, kw_only=True):
 class Kept:
     """Files that were pinned out."""
 
-    amended: Amended | None
+    committed: CommitResult | None
     """``None`` where nothing had to be done."""
     identities: Mapping[str, Identity]
     """The objects that are kept out, by filename."""
@@ -73,7 +79,7 @@ def pins(channel: Channel) -> list[PinnedFile]:
         with suppress(NotFound):  # only staged as yet
             found += [
                 PinnedFile(subdir=subdir.name, file=filename, since=pin.at, reason=pin.reason)
-                for filename, pin in read_present(channel, subdir, _pins_of)
+                for filename, pin in read_snapshot(channel, subdir, _pins_of)
             ]
     return found
 
@@ -87,20 +93,20 @@ def pin(channel: Channel, subdir: Subdir, files: Collection[str], *, reason: str
 
     >>> linux = channel.subdir("linux-64")
     >>> kept = pin(channel, linux, ["beta-1.0-py312_0.conda"], reason="Crashes at start.")
-    >>> kept.amended.generation, kept.amended.difference.removed
+    >>> kept.committed.generation, kept.committed.difference.removed
     (3, ['beta-1.0-py312_0.conda'])
     >>> [(one.file, one.reason) for one in pins(channel)]
     [('beta-1.0-py312_0.conda', 'Crashes at start.')]
     """
     there: dict[str, Identity] = {}
 
-    def decide(present: Present) -> Decision:
+    def edit(snapshot: HeadSnapshot) -> CommitEdit:
         there.clear()
         observation = Observation(channel.public, subdir, channel.gather)
         there.update({file: found for file, found in observation.of(files).items() if found})
         edits: dict[str, dict[str, Entry | None]] = {}
         for name, of_name in _by_name(files).items():
-            known = dict(present.entries(name))[name]
+            known = dict(snapshot.entries(name))[name]
             missing = [file for file in of_name if file not in there and file not in known]
             if missing:
                 raise NotFound(f"there is no {subdir.public(missing[0])} in {channel.bucket}")
@@ -120,10 +126,10 @@ def pin(channel: Channel, subdir: Subdir, files: Collection[str], *, reason: str
         pinned = sorted(
             file for of_name in edits.values() for file, kept in of_name.items() if kept
         )
-        return Decision(edits, Amendment(reason=reason, pinned=sorted(pinned)))
+        return CommitEdit(edits, Amendment(reason=reason, pinned=sorted(pinned)))
 
-    amended = amend(channel, subdir, decide)
-    return Kept(amended, dict(there))
+    committed = commit_edit(channel, subdir, edit)
+    return Kept(committed, dict(there))
 
 
 def unpin(
@@ -136,11 +142,11 @@ def unpin(
     Raises ``NotFound`` for a file that is not pinned, before anything is done, ``Unavailable`` and
     ``Corrupt``.
     """
-    read_present(channel, subdir, partial(_insist_on_pins, subdir, files))
+    read_snapshot(channel, subdir, partial(_insist_on_pins, subdir, files))
     extractor = Extractor(
         channel=channel.public,
         state=channel.state,
-        queue=HeldRequests(),  # amend asks for the merge
+        queue=HeldRequests(),  # commit_edit requests the merge
         clock=channel.clock,
         unique=channel.unique,
         debounce_seconds=DEBOUNCE_SECONDS_MIN,
@@ -150,10 +156,10 @@ def unpin(
 
     found: dict[str, AboutFile] = {}
 
-    def decide(present: Present) -> Decision:
+    def edit(snapshot: HeadSnapshot) -> CommitEdit:
         edits: dict[str, Edits] = {}
         for name, of_name in _by_name(files).items():
-            known = dict(present.entries(name))[name]
+            known = dict(snapshot.entries(name))[name]
             pinned = [file for file in of_name if isinstance(known.get(file), Pin)]
             if pinned:
                 edits[name] = dict.fromkeys(pinned)
@@ -161,31 +167,31 @@ def unpin(
         # Each time anew: who won the head may have consumed what was staged before.
         keys = [PackageKey(subdir, file) for file in unpinned]
         found.update(zip(unpinned, channel.gather(partial(extract, extractor), keys), strict=True))
-        return Decision(edits, Amendment(reason=reason, unpinned=unpinned))
+        return CommitEdit(edits, Amendment(reason=reason, unpinned=unpinned))
 
-    amended = amend(channel, subdir, decide)
+    committed = commit_edit(channel, subdir, edit)
     return Unpinned(
         subdir=subdir.name,
-        generation=amended.generation if amended else None,
+        generation=committed.generation if committed else None,
         indexed=[file for file, record in found.items() if isinstance(record, Indexed)],
         rejected=[file for file, record in found.items() if isinstance(record, Rejected)],
         gone=[file for file, record in found.items() if isinstance(record, Removed)],
     )
 
 
-def _insist_on_pins(subdir: Subdir, files: Iterable[str], present: Present) -> None:
+def _insist_on_pins(subdir: Subdir, files: Iterable[str], snapshot: HeadSnapshot) -> None:
     for name, of_name in _by_name(files).items():
-        known = dict(present.entries(name))[name]
+        known = dict(snapshot.entries(name))[name]
         for file in of_name:
             if not isinstance(known.get(file), Pin):
                 raise NotFound(f"{subdir.public(file)} is not pinned")
 
 
-def _pins_of(present: Present) -> list[tuple[str, Pin]]:
+def _pins_of(snapshot: HeadSnapshot) -> list[tuple[str, Pin]]:
     """The pins of one subdir by filename, in order."""
     return sorted(
         (filename, entry)
-        for _, entries in present.entries(*present.tree.names)
+        for _, entries in snapshot.entries(*snapshot.tree.names)
         for filename, entry in entries.items()
         if isinstance(entry, Pin)
     )

@@ -29,8 +29,8 @@ from sluice.admin.session.channel import Channel
 from sluice.admin.standalone.merge_in_process import merge_here
 from sluice.admin.standalone.report import Failure
 from sluice.admin.verify.repair import publish_channel_again
-from sluice.catalog.binding import UNBOUND, Binding, BindingVersion, read_binding, write_binding
-from sluice.catalog.commit import HeadVersion, read_newest
+from sluice.catalog.binding import UNBOUND, Binding, binding_object
+from sluice.catalog.head import Head, head_object
 from sluice.catalog.reader import CatalogReader
 from sluice.errors import Corrupt, NotFound, TooNew, Unavailable
 from sluice.layout import (
@@ -49,6 +49,7 @@ from sluice.limits import REBIND_EXAMPLES_MAX
 from sluice.publish.fence import Stamp
 from sluice.publish.publisher import Publisher
 from sluice.reconcile.listing import list_subdir
+from sluice.storage.versioned_object import LOST, Version, read_newest
 
 _CHANNEL_FILES = (CHANNELDATA, RSS, NOTICES, PAGE_DATA)
 _DIGEST_CHARS = 12
@@ -110,7 +111,7 @@ def rebind(
     found = Rebinding(
         channel=channel.name,
         bucket=channel.bucket,
-        bound_to=before.binding.bucket if before.binding else None,
+        bound_to=before.value.bucket if before.value else None,
         done=False,
         doubts=_doubts(channel, compared, failures),
         digest=_digest(channel, compared, failures),
@@ -145,7 +146,7 @@ class _Rebind:
         self.failures = []
         return [found for subdir in subdirs if (found := self._do(subdir, None))]
 
-    def move(self, moving: BindingVersion) -> list[SubdirRebound]:
+    def move(self, moving: Version[Binding | None]) -> list[SubdirRebound]:
         """Commit every subdir as one of this bucket, also those that have come meanwhile."""
         self.failures = []
         moved: list[SubdirRebound] = []
@@ -155,7 +156,7 @@ class _Rebind:
             done.update(new)
         return moved
 
-    def _do(self, subdir: Subdir, moving: BindingVersion | None) -> SubdirRebound | None:
+    def _do(self, subdir: Subdir, moving: Version[Binding | None] | None) -> SubdirRebound | None:
         """Do one subdir; what is damaged about it does not stop the others."""
         work = SubdirRebinder(self._channel, subdir, self._brake_days)
         try:
@@ -209,19 +210,21 @@ def _digest(
     return sha256(msgspec.json.encode(told)).hexdigest()[:_DIGEST_CHARS]
 
 
-def _read_binding(channel: Channel) -> BindingVersion:
+def _read_binding(channel: Channel) -> Version[Binding | None]:
     """The binding; one that is damaged is replaced, under its ETag."""
     try:
-        return read_binding(channel.state, channel.name)
+        return binding_object(channel.state, channel.name).read()
     except TooNew:
         raise
     except Corrupt:
         info = channel.state.head(channel_binding(channel.name))
-        return BindingVersion(None, info.etag if info else None)
+        return Version(None, info.etag if info else None)
 
 
-def _write_binding(channel: Channel, before: BindingVersion, *, moving: bool) -> BindingVersion:
-    known = before.binding
+def _write_binding(
+    channel: Channel, before: Version[Binding | None], *, moving: bool
+) -> Version[Binding | None]:
+    known = before.value
     binding = Binding(
         bucket=(known.bucket if known else None) if moving else channel.bucket,
         moving_to=channel.bucket if moving else UNSET,
@@ -229,8 +232,8 @@ def _write_binding(channel: Channel, before: BindingVersion, *, moving: bool) ->
         created_at=channel.clock(),
         writer=channel.unique(),
     )
-    written = write_binding(channel.state, channel.name, binding, expected=before.etag)
-    if written is None:
+    written = binding_object(channel.state, channel.name).swap(binding, expected=before.etag)
+    if written is LOST:
         raise Unavailable(f"another rebind of the channel {channel.name!r} is under way; try again")
     return written
 
@@ -241,14 +244,14 @@ def _publish(channel: Channel, subdirs: Sequence[Subdir], max_age_seconds: int) 
         channel.public, channel.state, channel.owner or "", max_age_seconds, adopt=True
     )
 
-    def publish(subdir: Subdir, version: HeadVersion) -> None:
+    def publish(subdir: Subdir, version: Version[Head]) -> None:
         # After the head was read, as everywhere: it may belong to another bucket again.
         channel.bucket_check.check_binding(channel.name)
         catalog = CatalogReader(channel.state, subdir, channel.gather)
-        publisher.publish(subdir, version.head, catalog, tidy=True, gather=channel.gather)
+        publisher.publish(subdir, version.value, catalog, tidy=True, gather=channel.gather)
 
     for subdir in subdirs:
-        read_newest(channel.state, subdir, partial(publish, subdir))
+        read_newest(head_object(channel.state, subdir), partial(publish, subdir))
     _publish_channel_files(channel, max_age_seconds)
     for subdir in subdirs:
         send_for_merge(channel, subdir)

@@ -12,36 +12,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
 from sluice.admin.changes.commit_edit import stage_for_merge
 from sluice.admin.changes.recoverable_indexes import UnknownIndexes
 from sluice.admin.session.channel import Channel
-from sluice.catalog.binding import BindingVersion, read_binding
-from sluice.catalog.commit import (
-    Amendment,
-    HeadVersion,
-    head_not_won,
-    read_head,
-    read_newest,
-    swap_head,
-    unless_overtaken,
-)
+from sluice.catalog.binding import Binding, binding_object
+from sluice.catalog.commit import Amendment
 from sluice.catalog.entry import Entries, Entry, Pin, Record, listing_digest
+from sluice.catalog.head import Head, head_object
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import chunks
 from sluice.errors import Archived, Changed, Corrupt, TooNew, Unavailable
 from sluice.layout import Subdir
-from sluice.limits import MERGE_ATTEMPTS_MAX, NAMES_AT_ONCE, REBIND_EXAMPLES_MAX
+from sluice.limits import NAMES_AT_ONCE, REBIND_EXAMPLES_MAX
 from sluice.merge.apply_staging import Edits
+from sluice.merge.commit import commit_plan
 from sluice.merge.generation_writer import GenerationWriter
+from sluice.merge.plan import CommitPlan
 from sluice.publish.fence import Stamp
 from sluice.reconcile.listing import Listing, list_subdir
 from sluice.storage.object_id import Identity
+from sluice.storage.versioned_object import (
+    LOST,
+    Swap,
+    Version,
+    VersionedObject,
+    commit_loop,
+    read_newest,
+)
 from sluice.takeover.existing_index import Base, read_base, unpatch
 
 T = TypeVar("T")
@@ -105,56 +109,47 @@ class SubdirRebinder:
         ``Unavailable``.
         """
 
-        def read(version: HeadVersion) -> SubdirRebound | None:
-            if version.head.tree is None:
+        def read(version: Version[Head]) -> SubdirRebound | None:
+            if version.value.tree is None:
                 return None
             catalog, tree = self._open(version)
             listing = list_subdir(self._channel.public, self._subdir)
             return self._report(tree, self._compare(tree, catalog, listing), None)
 
-        return read_newest(self._channel.state, self._subdir, read)
+        return read_newest(head_object(self._channel.state, self._subdir), read)
 
-    def move(self, moving: BindingVersion) -> SubdirRebound | None:
+    def move(self, moving: Version[Binding | None]) -> SubdirRebound | None:
         """Commit the subdir as one of this bucket, under a binding that is being moved.
 
         ``None`` where nothing is known of it yet: then just the head moves.  Raises what
         ``compare`` raises, ``Unavailable`` also where another rebind has begun.
         """
-        channel, subdir = self._channel, self._subdir
-        for _ in range(MERGE_ATTEMPTS_MAX):
-            version = read_head(channel.state, subdir)
+        channel = self._channel
+        versioned = head_object(channel.state, self._subdir)
+
+        def attempt(version: Version[Head]) -> SubdirRebound | Literal[Swap.LOST] | None:
             # After the head was read, as everywhere: another rebind marks the binding first.
-            if read_binding(channel.state, channel.name).etag != moving.etag:
+            if binding_object(channel.state, channel.name).read().etag != moving.etag:
                 raise Unavailable(
                     f"another rebind of the channel {channel.name!r} is under way; try again"
                 )
-            if version.head.tree is None:
-                if self._move_empty(version):
-                    return None
-                continue
-            with unless_overtaken(channel.state, subdir, version):
-                done = self._commit(version)
-                if done:
-                    return done
-        raise Unavailable(f"{head_not_won(subdir)}; try again")
+            if version.value.tree is not None:
+                return self._commit(versioned, version)
+            # It moves without a tree, so that a first commit that has seen it loses.
+            head = version.value.next_epoch(channel.unique())
+            return LOST if versioned.swap(head, expected=version.etag) is LOST else None
 
-    def _open(self, version: HeadVersion) -> tuple[CatalogReader, Tree]:
+        return commit_loop(versioned, attempt)
+
+    def _open(self, version: Version[Head]) -> tuple[CatalogReader, Tree]:
         self.damaged = {}
         catalog = CatalogReader(self._channel.state, self._subdir, self._channel.gather)
-        return catalog, catalog.tree(version.head.tree)
+        return catalog, catalog.tree(version.value.tree)
 
-    def _move_empty(self, version: HeadVersion) -> bool:
-        """Move a head without a tree, so that a first commit that has seen it loses."""
-        head = msgspec.structs.replace(
-            version.head, epoch=version.head.epoch + 1, writer=self._channel.unique()
-        )
-        swapped = swap_head(
-            self._channel.state, self._subdir, head, expected=version.etag, not_after_ms=None
-        )
-        return swapped is not None
-
-    def _commit(self, version: HeadVersion) -> SubdirRebound | None:
-        """Commit the next generation; ``None``: begin again."""
+    def _commit(
+        self, versioned: VersionedObject[Head], version: Version[Head]
+    ) -> SubdirRebound | Literal[Swap.LOST]:
+        """Commit the next generation."""
         channel, subdir = self._channel, self._subdir
         catalog, tree = self._open(version)
         # Marks are deleted: they record when readers of the old bucket last needed a generation.
@@ -165,31 +160,28 @@ class SubdirRebinder:
         base = compared.base
         if rules.instructions is not None:
             base = unpatch(base, channel.public, subdir)
-        writer = GenerationWriter(channel.public, channel.state, subdir, catalog, channel.gather)
-        draft = writer.draft(
-            tree,
-            base,
-            {},
-            at=max(channel.clock(), tree.at + 1),
+        generation = max(base.generation, self._published_generation(listing))
+        plan = CommitPlan(
+            committed_at=max(channel.clock(), tree.at + 1),
             rules=rules,
-            anew=self._without_shard(tree),
-            edits=compared.edits,
-        )
-        draft.wait()
-        stage_for_merge(channel, subdir)
-        head = writer.commit(
-            tree,
-            version.head,
-            draft,
-            replace(base, generation=max(base.generation, self._published_generation(listing))),
             public=tree.public or bool(base.names),
-            writer=channel.unique(),
+            existing_index=replace(base, generation=generation),
+            rerender_names=self._without_shard(tree),
+            edits=compared.edits,
             amendment=Amendment(reason=f"The catalog belongs to the bucket {channel.bucket} now."),
         )
-        swapped = swap_head(
-            channel.state, subdir, head, expected=version.etag, not_after_ms=draft.not_after_ms
+        committed = commit_plan(
+            versioned,
+            version,
+            tree,
+            plan,
+            writer=GenerationWriter(channel.public, channel.state, subdir, catalog, channel.gather),
+            new_id=channel.unique,
+            before_commit=partial(stage_for_merge, channel, subdir),
         )
-        return self._report(tree, compared, head.generation) if swapped else None
+        if committed is LOST:
+            return LOST
+        return self._report(tree, compared, committed.head.generation)
 
     def _published_generation(self, listing: Listing) -> int:
         """The highest generation that any index file there carries."""

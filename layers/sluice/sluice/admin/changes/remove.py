@@ -22,7 +22,7 @@ from sluice.admin.session.cdn import Invalidation, invalidate
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.subdirs import find_subdirs
 from sluice.admin.standalone.merge_in_process import merge_here
-from sluice.catalog.commit import read_head
+from sluice.catalog.head import read_head
 from sluice.conda.names import PACKAGE_SUFFIXES, is_subdir
 from sluice.errors import Misused, NotFound
 from sluice.extract import extract, staging
@@ -101,7 +101,7 @@ def remove(
     ['beta-1.0-py312_0.conda']
     """
     kept = pin(channel, subdir, files, reason=reason)
-    generation = read_head(channel.state, subdir).head.generation
+    generation = read_head(channel.state, subdir).value.generation
     wait_until_published(channel, subdir, generation, pause=pause)
     if kept.identities:
         pause(grace_seconds)

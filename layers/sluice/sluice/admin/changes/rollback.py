@@ -19,7 +19,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from sluice.admin.changes.commit_edit import Decision, Present, amend, read_present
+from sluice.admin.changes.commit_edit import (
+    CommitEdit,
+    HeadSnapshot,
+    commit_edit,
+    read_snapshot,
+)
 from sluice.admin.history.generations import Moment, OldGeneration, find, shown, when
 from sluice.admin.session.channel import Channel
 from sluice.catalog.commit import Amendment, Commit
@@ -87,10 +92,10 @@ def rollback(
     """
     plan = _Plan(channel, subdir, to, reason)
     if dry_run:
-        read_present(channel, subdir, plan.decide)
+        read_snapshot(channel, subdir, plan.edit)
         return plan.told(None)
-    amended = amend(channel, subdir, plan.decide)
-    return plan.told(amended.generation if amended else None)
+    committed = commit_edit(channel, subdir, plan.edit)
+    return plan.told(committed.generation if committed else None)
 
 
 def turn_back(
@@ -152,20 +157,20 @@ class _Plan:
         self._subdir = subdir
         self._to = to
         self._reason = reason
-        self._present: Present
+        self._snapshot: HeadSnapshot
         self._commit: Commit
         self._turns: dict[str, Turn] = {}
         self._waiting: list[str] = []
 
-    def decide(self, present: Present) -> Decision:
-        """See ``amend.Decide``."""
-        commit = find(self._channel, self._subdir, present.head, self._to)
-        self._present, self._commit = present, commit
+    def edit(self, snapshot: HeadSnapshot) -> CommitEdit:
+        """See ``EditFunction``."""
+        commit = find(self._channel, self._subdir, snapshot.head, self._to)
+        self._snapshot, self._commit = snapshot, commit
         self._turns = self._turn_back(
-            OldGeneration(self._channel, self._subdir, commit, present.catalog)
+            OldGeneration(self._channel, self._subdir, commit, snapshot.catalog)
         )
         self._waiting = self._look_at_staging()
-        return Decision(
+        return CommitEdit(
             {name: turn.edits for name, turn in self._turns.items() if turn.edits},
             Amendment(
                 reason=self._reason,
@@ -178,7 +183,7 @@ class _Plan:
         """What came of it."""
         return Rollback(
             subdir=self._subdir.name,
-            rolled_back_from=self._present.head.generation,
+            rolled_back_from=self._snapshot.head.generation,
             rolled_back_to=self._commit.generation,
             to_committed_at=self._commit.at,
             generation=generation,
@@ -191,9 +196,9 @@ class _Plan:
 
     def _turn_back(self, old: OldGeneration) -> dict[str, Turn]:
         """What it takes, by package name."""
-        names = list(changed_names(old.tree(), self._present.tree))
+        names = list(changed_names(old.tree(), self._snapshot.tree))
         then = old.entries(names)
-        now = dict(self._present.entries(*names))
+        now = dict(self._snapshot.entries(*names))
         differing = [file for name in names for file in _differing(then[name], now[name])]
         there = self._look_at([file for file in differing if file.endswith(PACKAGE_SUFFIXES)])
         why = f"Rolled back to generation {self._commit.generation}, {shown(when(self._commit))}."
@@ -204,7 +209,7 @@ class _Plan:
 
     def _look_at(self, filenames: Collection[str]) -> Mapping[str, Identity | None]:
         observation = Observation(self._channel.public, self._subdir, self._channel.gather)
-        observation.begin(filenames, files=self._present.tree.files)
+        observation.begin(filenames, files=self._snapshot.tree.files)
         return observation.of(filenames)
 
     def _look_at_staging(self) -> list[str]:
@@ -212,7 +217,7 @@ class _Plan:
         staged = self._channel.state.list(self._subdir.staging)
         names = {self._subdir.staged_filename(info.key) for info in staged}
         files = sorted(name for name in names if name and name.endswith(PACKAGE_SUFFIXES))
-        known = dict(self._present.entries(*{package_name(file) for file in files}))
+        known = dict(self._snapshot.entries(*{package_name(file) for file in files}))
         return [file for file in files if file not in known[package_name(file)]]
 
     def _files(self, kind: str) -> list[str]:

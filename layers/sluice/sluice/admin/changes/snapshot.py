@@ -28,8 +28,9 @@ from sluice.admin.history.generations import OldGeneration, commits, shown, when
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.subdirs import find_subdirs
 from sluice.catalog.client_view import PLAIN, Rules
-from sluice.catalog.commit import BEFORE_FIRST, Commit, HeadVersion, read_newest
+from sluice.catalog.commit import Commit
 from sluice.catalog.entry import Entries, Entry, Record
+from sluice.catalog.head import BEFORE_FIRST, Head, head_object
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import EMPTY, Tree
 from sluice.concurrency import chunks
@@ -40,6 +41,7 @@ from sluice.limits import NAMES_AT_ONCE
 from sluice.publish.fence import Stamp, snapshot_owner
 from sluice.reconcile.listing import list_subdir
 from sluice.storage.object_id import Identity
+from sluice.storage.versioned_object import Version, read_newest
 
 
 class SubdirSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +137,9 @@ class _Snapshot:
         """The subdirs that there were, and ``noarch``, without which it is no channel (CEP 26)."""
         noarch = self._channel.subdir(NOARCH)
         for subdir in sorted({*find_subdirs(self._channel), noarch}):
-            commit = read_newest(self._channel.state, subdir, partial(self._find, subdir))
+            commit = read_newest(
+                head_object(self._channel.state, subdir), partial(self._find, subdir)
+            )
             then = self._then(subdir, commit)
             if then.tree.public or subdir == noarch:
                 yield then
@@ -147,15 +151,15 @@ class _Snapshot:
         generation = OldGeneration(self._channel, subdir, commit, catalog)
         return _Then(subdir, generation.tree(), generation.rules(), generation)
 
-    def _find(self, subdir: Subdir, version: HeadVersion) -> Commit | None:
+    def _find(self, subdir: Subdir, version: Version[Head]) -> Commit | None:
         """The newest commit at the time; ``None`` where the first was later."""
         first: Commit | None = None
-        head = version.head
+        head = version.value
         for commit in commits(self._channel, subdir, head):
             if when(commit) <= self._at:
                 return commit
             first = commit
-        if (first and first.parent is None) or head == BEFORE_FIRST.head:
+        if (first and first.parent is None) or head == BEFORE_FIRST.value:
             return None
         kept = f" to {shown(when(first))}" if first else ""
         raise NotFound(f"the history of {subdir.prefix} does not go back so far, only{kept}")

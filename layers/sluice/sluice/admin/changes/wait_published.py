@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 from sluice.admin.session.channel import Channel
 from sluice.admin.standalone.merge_in_process import merge_here
-from sluice.catalog.commit import HeadVersion, read_newest
+from sluice.catalog.head import Head, head_object
 from sluice.catalog.reader import CatalogReader
 from sluice.errors import Unavailable
 from sluice.layout import PATCH_INSTRUCTIONS, Subdir
 from sluice.publish.fence import Stamp
 from sluice.publish.outputs import outputs
+from sluice.storage.versioned_object import Version, read_newest
 
 Pause = Callable[[float], None]
 """Lets so many seconds pass."""
@@ -52,12 +53,12 @@ def wait_until_published(
 def is_published(channel: Channel, subdir: Subdir, generation: int) -> bool:
     """Tell whether no index file of a subdir is older than this generation."""
 
-    def read(version: HeadVersion) -> list[str]:
+    def read(version: Version[Head]) -> list[str]:
         catalog = CatalogReader(channel.state, subdir, channel.gather)
-        tree = catalog.tree(version.head.tree)
+        tree = catalog.tree(version.value.tree)
         return outputs(tree, catalog.rules(tree).config)
 
-    files = read_newest(channel.state, subdir, read)
+    files = read_newest(head_object(channel.state, subdir), read)
     # That file is of the generation in which its patch came into force.
     keys = [subdir.public(file) for file in files if file != PATCH_INSTRUCTIONS]
     stamps = (

@@ -16,8 +16,9 @@ from functools import partial
 
 from sluice.admin.session.channel import Channel
 from sluice.catalog.client_view import Rules
-from sluice.catalog.commit import Commit, Head, HeadVersion, decode_commit, read_newest
+from sluice.catalog.commit import Commit, decode_commit
 from sluice.catalog.entry import Entries
+from sluice.catalog.head import Head, head_object
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import chunks
@@ -25,6 +26,7 @@ from sluice.errors import Missing, Misused, NotFound
 from sluice.layout import Subdir
 from sluice.limits import NAMES_AT_ONCE
 from sluice.reconcile.publication_log import Mark, read_marks
+from sluice.storage.versioned_object import Version, read_newest
 
 Moment = int | datetime
 """A generation, or a time: the generation that was the newest then."""
@@ -92,10 +94,10 @@ def find_newest(channel: Channel, subdir: Subdir, *moments: Moment) -> list[Comm
     Raises ``NotFound``, see ``find``, ``Unavailable`` and ``Corrupt``.
     """
 
-    def read(version: HeadVersion) -> list[Commit]:
-        return [find(channel, subdir, version.head, moment) for moment in moments]
+    def read(version: Version[Head]) -> list[Commit]:
+        return [find(channel, subdir, version.value, moment) for moment in moments]
 
-    return read_newest(channel.state, subdir, read)
+    return read_newest(head_object(channel.state, subdir), read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +154,14 @@ class OldGeneration:
         if boundary and boundary.generation <= self.commit.generation:
             return True
         return read_newest(
-            self.channel.state, self.subdir, partial(self._is_reached, key, boundary)
+            head_object(self.channel.state, self.subdir), partial(self._is_reached, key, boundary)
         )
 
-    def _is_reached(self, key: str, boundary: Mark | None, version: HeadVersion) -> bool:
-        if version.head.tree == self.commit.tree:
+    def _is_reached(self, key: str, boundary: Mark | None, version: Version[Head]) -> bool:
+        if version.value.tree == self.commit.tree:
             return True
         catalog = CatalogReader(self.channel.state, self.subdir, self.channel.gather)
-        trees = [catalog.tree(version.head.tree)]
+        trees = [catalog.tree(version.value.tree)]
         # A later collection may have deleted the tree of what was the boundary a moment ago.
         trees += filter(None, [catalog.find_tree(boundary.tree)] if boundary else [])
         return any(key in self._keys(tree) for tree in trees)

@@ -11,8 +11,10 @@ import msgspec
 from sluice.admin.history import generations as past
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.subdirs import find_subdirs
-from sluice.catalog.commit import Commit, HeadVersion, read_newest
+from sluice.catalog.commit import Commit
+from sluice.catalog.head import Head, head_object
 from sluice.layout import Subdir
+from sluice.storage.versioned_object import Version, read_newest
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,8 +79,8 @@ def follow(
 def _newer(channel: Channel, subdir: Subdir, known: int) -> tuple[list[Commit], int]:
     """The generations after one, as far as they are kept, the newest first; and the newest."""
 
-    def read(version: HeadVersion) -> tuple[list[Commit], int]:
-        head = version.head
+    def read(version: Version[Head]) -> tuple[list[Commit], int]:
+        head = version.value
         if head.generation == known:
             return [], known
         new = takewhile(
@@ -86,7 +88,7 @@ def _newer(channel: Channel, subdir: Subdir, known: int) -> tuple[list[Commit], 
         )
         return list(new), head.generation
 
-    return read_newest(channel.state, subdir, read)
+    return read_newest(head_object(channel.state, subdir), read)
 
 
 class _Walk:
@@ -97,12 +99,12 @@ class _Walk:
         self._channel = channel
         self.newest = 0
         self._commits: Iterator[Commit] = iter(())
-        self._last = read_newest(channel.state, subdir, self._begin)
+        self._last = read_newest(head_object(channel.state, subdir), self._begin)
         self.more_was_there = False
 
-    def _begin(self, version: HeadVersion) -> Commit | None:
-        self.newest = version.head.generation
-        self._commits = past.commits(self._channel, self.subdir, version.head)
+    def _begin(self, version: Version[Head]) -> Commit | None:
+        self.newest = version.value.generation
+        self._commits = past.commits(self._channel, self.subdir, version.value)
         return next(self._commits, None)
 
     def __iter__(self) -> Iterator[Generation]:

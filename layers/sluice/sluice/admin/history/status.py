@@ -9,8 +9,8 @@ import msgspec
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.queue_depth import Depth, depths
 from sluice.admin.session.subdirs import find_subdirs
-from sluice.catalog.binding import read_binding
-from sluice.catalog.commit import Head, HeadVersion, read_newest
+from sluice.catalog.binding import binding_object
+from sluice.catalog.head import Head, head_object
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.conda.names import NOARCH
@@ -19,6 +19,7 @@ from sluice.publish import rejects_document
 from sluice.publish.fence import Stamp, standing
 from sluice.publish.outputs import outputs, stamp_of
 from sluice.storage.object_store import ObjectInfo
+from sluice.storage.versioned_object import Version, read_newest
 
 
 class SubdirStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +94,7 @@ def status(channel: Channel) -> Status:
     >>> found.healthy
     True
     """
-    binding = read_binding(channel.state, channel.name).binding
+    binding = binding_object(channel.state, channel.name).read().value
     return Status(
         bucket=channel.bucket,
         channel=channel.name,
@@ -109,12 +110,12 @@ def _status(channel: Channel, subdir: Subdir) -> SubdirStatus:
     # Before the head: what is merged meanwhile then counts twice, and not at all otherwise.
     staged = [info.modified * 1000 for info in channel.state.list(subdir.staging)]
 
-    def read(version: HeadVersion) -> tuple[Head, Tree, list[str]]:
+    def read(version: Version[Head]) -> tuple[Head, Tree, list[str]]:
         catalog = CatalogReader(channel.state, subdir, channel.gather)
-        tree = catalog.tree(version.head.tree)
-        return version.head, tree, outputs(tree, catalog.rules(tree).config)
+        tree = catalog.tree(version.value.tree)
+        return version.value, tree, outputs(tree, catalog.rules(tree).config)
 
-    head, tree, wanted = read_newest(channel.state, subdir, read)
+    head, tree, wanted = read_newest(head_object(channel.state, subdir), read)
     found = channel.gather(channel.public.head, [subdir.public(file) for file in wanted])
     infos = dict(zip(wanted, found, strict=True))
     stamps = [stamp for info in found if info and (stamp := Stamp.parse(info.metadata))]

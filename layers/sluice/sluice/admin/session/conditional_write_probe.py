@@ -20,7 +20,7 @@ from sluice.errors import SluiceError, Unavailable, Unsupported
 from sluice.limits import WRITE_ATTEMPTS_MAX
 from sluice.storage.conditional_writes import OVER_NOTHING, ConditionalWrites, IfMatchForm
 from sluice.storage.object_store import ETag, Headers, StoredObject
-from sluice.storage.s3_store import WriteAttempt
+from sluice.storage.s3_conditional_put import WriteAttempt
 
 _HEADERS = Headers("application/json", metadata={"sluice-probe": "1"})
 _NOT_DONE_FROM = 300

@@ -10,7 +10,7 @@ from sluice.admin.session.channel import Channel
 from sluice.admin.standalone.in_process_queues import HeldLooks, HeldRequests, HeldStaging
 from sluice.admin.standalone.listing import list_in_parts
 from sluice.catalog import tree as trees
-from sluice.catalog.commit import HeadVersion, decode_head, unless_overtaken
+from sluice.catalog.head import decode_head, head_object
 from sluice.conda.names import NOARCH
 from sluice.errors import Missing, SluiceError
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, config_key
@@ -22,6 +22,7 @@ from sluice.reconcile.listing import Listing, list_subdir
 from sluice.reconcile.report import SubdirReport
 from sluice.reconcile.subdir import Part, changed_meanwhile, reconcile
 from sluice.storage.object_store import ObjectInfo, StoredObject
+from sluice.storage.versioned_object import Version
 from sluice.storage.wrappers.prefetching import Foreseen
 
 _LOOKED_AT = (SHARD_INDEX, REPODATA_ZST, REPODATA)
@@ -109,13 +110,13 @@ class Comparison:
         head = decode_head(stored.body, what=subdir.head) if stored else None
         if stored is None or head is None or head.tree is None:
             return list_subdir(self.channel.public, subdir)
-        version = HeadVersion(head, stored.info.etag)
+        version = Version(head, stored.info.etag)
         self.remembered.keep_head(subdir, version)
         key = subdir.tree(head.tree)
         body = self.state.get(key)
         state.keep(key, body)
         if body is None:
-            with unless_overtaken(self.channel.state, subdir, version):
+            with head_object(self.channel.state, subdir).unless_superseded(version):
                 raise Missing(key, kind="tree", referrer=subdir.head)
             raise changed_meanwhile(subdir)
         tree = trees.decode(body.body, what=key)

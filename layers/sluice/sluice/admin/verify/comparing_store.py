@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,13 +13,14 @@ from sluice.admin.verify.findings import Found, Kind
 from sluice.errors import DECODE_ERRORS, Archived, Corrupt
 from sluice.publish.fence import Stamp
 from sluice.storage.object_store import (
+    DeferredPut,
     ETag,
     Headers,
     ObjectInfo,
     ObjectStore,
     OpenObject,
+    PreparedPut,
     StoredObject,
-    nothing,
 )
 
 _ZST = ".zst"
@@ -74,11 +75,9 @@ class HeldAgainst:
         headers: Headers,
         *,
         expected: ETag | None,  # noqa: ARG002
-        before: Callable[[], None] = nothing,
         not_after_ms: int | None = None,  # noqa: ARG002
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
-        before()
         self.seen.add(key)
         self._compare(key, body, Stamp.parse(headers.metadata))
         return ETag('"held against"')
@@ -91,6 +90,12 @@ class HeldAgainst:
             self._found.add(Kind.FILE_MISSING, key, "it is not there")
         elif told := _amiss(Stamp.parse(info.metadata), mine):
             self._found.add(told[0], key, told[1])
+
+    def prepare_put(
+        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+    ) -> PreparedPut:
+        """See ``ObjectStore.prepare_put``."""
+        return DeferredPut(self, key, body, headers, expected)
 
     def delete(self, keys: Sequence[str]) -> None:
         """See ``ObjectStore.delete``; nothing seems to be there that could be deleted."""

@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
+from typing import Literal
 
 import msgspec
 
@@ -24,26 +25,21 @@ from sluice.admin.verify.findings import Finding, Kind
 from sluice.catalog import entry as leaves
 from sluice.catalog import node as render
 from sluice.catalog.codec import digest
-from sluice.catalog.commit import (
-    HeadVersion,
-    head_not_won,
-    read_head,
-    read_newest,
-    swap_head,
-    unless_overtaken,
-)
 from sluice.catalog.entry import NOT_EXTRACTED
+from sluice.catalog.head import Head, head_object
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node, Tree
 from sluice.channel_files.merge import ChannelMerger, merge_channel
-from sluice.errors import BrokenListing, Corrupt, Unavailable
+from sluice.errors import BrokenListing, Corrupt
 from sluice.layout import FROM_PACKAGES, Subdir
-from sluice.limits import MERGE_ATTEMPTS_MAX
+from sluice.merge.commit import Committed, commit_plan
 from sluice.merge.generation_writer import GenerationWriter
+from sluice.merge.plan import CommitPlan
 from sluice.publish.publisher import Publisher
 from sluice.storage import object_headers
 from sluice.storage.missing_objects import look_at
 from sluice.storage.object_id import Identity
+from sluice.storage.versioned_object import Swap, Version, commit_loop, read_newest
 from sluice.storage.wrappers.unstamped import Disowned
 from sluice.takeover import foreign_formats
 from sluice.takeover.existing_index import Base, base_of, read_base, unpatch
@@ -126,9 +122,9 @@ def _named(names: Collection[str | None]) -> frozenset[str]:
 def _restore(channel: Channel, subdir: Subdir, name: str) -> bool:
     """Write a shard again from its leaf; tells whether that gave the bytes that were lost."""
 
-    def restore(version: HeadVersion) -> bool:
+    def restore(version: Version[Head]) -> bool:
         catalog = CatalogReader(channel.state, subdir, channel.gather)
-        tree = catalog.tree(version.head.tree)
+        tree = catalog.tree(version.value.tree)
         node = tree.names.get(name)
         if node is None or node.shard is None:
             return True  # the name is gone meanwhile, and nobody asks for its shard
@@ -143,7 +139,7 @@ def _restore(channel: Channel, subdir: Subdir, name: str) -> bool:
         channel.public.put(subdir.shard(node.shard.hex()), body, object_headers.SHARD)
         return True
 
-    return read_newest(channel.state, subdir, restore)
+    return read_newest(head_object(channel.state, subdir), restore)
 
 
 def _commit_anew(
@@ -161,51 +157,40 @@ def _commit_anew(
     What was lost is marked to be read again, as everything that is taken over.  Where nothing is
     published of it either, the name leaves the catalog, and its packages are found by comparing.
     """
-    for _ in range(MERGE_ATTEMPTS_MAX):
-        version = read_head(channel.state, subdir)
+    versioned = head_object(channel.state, subdir)
+
+    def attempt(version: Version[Head]) -> Committed | Literal[Swap.LOST]:
         channel.bucket_check.ensure_bound(subdir.channel)
-        with unless_overtaken(channel.state, subdir, version):
-            catalog = CatalogReader(channel.state, subdir, channel.gather)
-            parent = catalog.tree(version.head.tree)
-            rules = catalog.rules(parent)
-            base = _published(channel, subdir, parent, lost, brake_days)
-            if rules.instructions is not None:
-                base = unpatch(base, channel.public, subdir)
-            for name in lost:
-                if node := parent.names.get(name):
-                    catalog.remember_entries(node, {})
-            for name in anew:
-                if node := parent.names.get(name):
-                    entries = {
-                        filename: msgspec.structs.replace(entry, extractor=NOT_EXTRACTED)
-                        if subdir.public(filename) in doubted
-                        else entry
-                        for filename, entry in catalog.entries([node])[0].items()
-                    }
-                    catalog.remember_entries(node, entries)
-            writer = GenerationWriter(
-                channel.public, channel.state, subdir, catalog, channel.gather
-            )
-            at = max(channel.clock(), parent.at + 1)
-            names = frozenset(name for name in {*lost, *anew} if name in parent.names)
-            draft = writer.draft(parent, base, {}, at=at, rules=rules, anew=names)
-            head = writer.commit(
-                parent,
-                version.head,
-                draft,
-                Base(),
-                public=parent.public,
-                writer=channel.unique(),
-            )
-            if swap_head(
-                channel.state,
-                subdir,
-                head,
-                expected=version.etag,
-                not_after_ms=draft.not_after_ms,
-            ):
-                return
-    raise Unavailable(head_not_won(subdir))
+        catalog = CatalogReader(channel.state, subdir, channel.gather)
+        parent = catalog.tree(version.value.tree)
+        rules = catalog.rules(parent)
+        base = _published(channel, subdir, parent, lost, brake_days)
+        if rules.instructions is not None:
+            base = unpatch(base, channel.public, subdir)
+        for name in lost:
+            if node := parent.names.get(name):
+                catalog.remember_entries(node, {})
+        for name in anew:
+            if node := parent.names.get(name):
+                entries = {
+                    filename: msgspec.structs.replace(entry, extractor=NOT_EXTRACTED)
+                    if subdir.public(filename) in doubted
+                    else entry
+                    for filename, entry in catalog.entries([node])[0].items()
+                }
+                catalog.remember_entries(node, entries)
+        plan = CommitPlan(
+            committed_at=max(channel.clock(), parent.at + 1),
+            rules=rules,
+            public=parent.public,
+            # Only its records: the subdir goes on with the generations that it has.
+            existing_index=replace(base, generation=0, info={}, shard_index=None),
+            rerender_names=frozenset(name for name in {*lost, *anew} if name in parent.names),
+        )
+        writer = GenerationWriter(channel.public, channel.state, subdir, catalog, channel.gather)
+        return commit_plan(versioned, version, parent, plan, writer=writer, new_id=channel.unique)
+
+    commit_loop(versioned, attempt)
 
 
 def _published(
@@ -262,11 +247,11 @@ def _publish_again(
     public, private = Disowned(channel.public, files), Disowned(channel.state, files)
     publisher = Publisher(public, private, channel.owner or "", options.max_age_seconds)
 
-    def publish(version: HeadVersion) -> None:
+    def publish(version: Version[Head]) -> None:
         catalog = CatalogReader(channel.state, subdir, channel.gather)
-        publisher.publish(subdir, version.head, catalog, tidy=True, gather=channel.gather)
+        publisher.publish(subdir, version.value, catalog, tidy=True, gather=channel.gather)
 
-    read_newest(channel.state, subdir, publish)
+    read_newest(head_object(channel.state, subdir), publish)
 
 
 def publish_channel_again(channel: Channel, files: Collection[str], max_age_seconds: int) -> None:

@@ -18,8 +18,9 @@ from sluice.catalog import node as render
 from sluice.catalog import tree as trees
 from sluice.catalog.client_view import PLAIN, Rules
 from sluice.catalog.codec import digest
-from sluice.catalog.commit import HeadVersion, decode_commit, read_head
+from sluice.catalog.commit import decode_commit
 from sluice.catalog.entry import Entries, Record
+from sluice.catalog.head import Head, read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node, Tree
 from sluice.concurrency import chunks
@@ -34,6 +35,7 @@ from sluice.reconcile import compare as comparing
 from sluice.reconcile.compare import Criteria, compare
 from sluice.reconcile.input_drift import settings_of
 from sluice.reconcile.listing import Listing, list_subdir
+from sluice.storage.versioned_object import Version
 
 _DIFFERENCES = {
     comparing.Kind.MISSING: (
@@ -90,7 +92,7 @@ class SubdirLook:
         self._subdir = subdir
         self._deep = deep
         self._progress = progress
-        self._version: HeadVersion | None = None
+        self._version: Version[Head] | None = None
         self._hashed = 0
         self.found = Found(subdir)
         self.told: list[SubdirVerified] = []
@@ -114,7 +116,7 @@ class SubdirLook:
             found.add(Kind.HEAD_DAMAGED, subdir.head, str(error))
             return
         self._version = version
-        if version.head.tree is None:
+        if version.value.tree is None:
             self._look_at_unknown()
             return
         self._check_commit(version)
@@ -134,7 +136,7 @@ class SubdirLook:
         self.told.append(
             SubdirVerified(
                 subdir=subdir.name,
-                generation=version.head.generation,
+                generation=version.value.generation,
                 names=len(tree.names),
                 packages=listing.objects,
                 hashed=self._hashed,
@@ -164,8 +166,8 @@ class SubdirLook:
         listed = self._channel.state.list(self._subdir.staging)
         return {self._subdir.staged_filename(info.key) or "" for info in listed}
 
-    def _check_commit(self, version: HeadVersion) -> None:
-        head = version.head
+    def _check_commit(self, version: Version[Head]) -> None:
+        head = version.value
         key = self._subdir.commit(head.commit or "")
         stored = self._channel.state.get(key)
         if stored is None:
@@ -179,8 +181,8 @@ class SubdirLook:
                     Kind.COMMIT_DAMAGED, key, "it is about another generation than the head"
                 )
 
-    def _check_tree(self, version: HeadVersion) -> Tree | None:
-        head = version.head
+    def _check_tree(self, version: Version[Head]) -> Tree | None:
+        head = version.value
         key = self._subdir.tree(head.tree or "")
         stored = self._channel.state.get(key)
         if stored is None:
@@ -285,7 +287,7 @@ class SubdirLook:
         elif sha256(stored.body).digest() != expected:
             yield Kind.SHARD_DAMAGED, key, _OTHER_BYTES
 
-    def _check_files(self, version: HeadVersion, tree: Tree, listing: Listing) -> None:
+    def _check_files(self, version: Version[Head], tree: Tree, listing: Listing) -> None:
         """Make every index file, and hold what is there against it."""
         public = HeldAgainst(self._channel.public, self.found)
         private = HeldAgainst(self._channel.state, self.found, since=tree.rejects_generation)
@@ -293,7 +295,7 @@ class SubdirLook:
         catalog = CatalogReader(self._channel.state, self._subdir, self._channel.gather)
         try:
             if not any(one.kind in _SPOIL_FILES for one in self.found.findings):
-                publisher.publish(self._subdir, version.head, catalog, gather=self._channel.gather)
+                publisher.publish(self._subdir, version.value, catalog, gather=self._channel.gather)
             elif tree.public:
                 self._check_stamps(version, tree, public)
         except Corrupt as error:
@@ -313,9 +315,9 @@ class SubdirLook:
                         Kind.FILE_BEHIND, key, "its configuration does not ask for it any more"
                     )
 
-    def _check_stamps(self, version: HeadVersion, tree: Tree, public: HeldAgainst) -> None:
+    def _check_stamps(self, version: Version[Head], tree: Tree, public: HeldAgainst) -> None:
         """See at least whose the index files are, where it cannot be told what they should hold."""
-        mine = Stamp(tree.generation, version.head.tree or "", self._channel.owner or "")
+        mine = Stamp(tree.generation, version.value.tree or "", self._channel.owner or "")
         for file in outputs(tree, settings_of(tree)):
             public.check_stamp(self._subdir.public(file), stamp_of(file, tree, mine))
         self.found.unchecked.append(

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
 from msgspec import structs
 
 from sluice.storage.object_store import (
+    DeferredPut,
     ETag,
     Headers,
     ObjectInfo,
     ObjectStore,
     OpenObject,
+    PreparedPut,
     StoredObject,
-    nothing,
 )
 
 
@@ -62,7 +63,6 @@ class Prefixed:
         headers: Headers,
         *,
         expected: ETag | None,
-        before: Callable[[], None] = nothing,
         not_after_ms: int | None = None,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
@@ -71,9 +71,14 @@ class Prefixed:
             body,
             headers,
             expected=expected,
-            before=before,
             not_after_ms=not_after_ms,
         )
+
+    def prepare_put(
+        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+    ) -> PreparedPut:
+        """See ``ObjectStore.prepare_put``."""
+        return DeferredPut(self, key, body, headers, expected)
 
     def delete(self, keys: Sequence[str]) -> None:
         """See ``ObjectStore.delete``."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from sluice.storage.object_store import ETag, Headers, nothing
+from sluice.storage.object_store import ETag, Headers
 from sluice.storage.wrappers.forwarding import Passing
 
 
@@ -22,7 +22,6 @@ class ReadOnly(Passing):
         headers: Headers,
         *,
         expected: ETag | None,
-        before: Callable[[], None] = nothing,
         not_after_ms: int | None = None,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -15,7 +15,6 @@ from sluice.storage.object_store import (
     ObjectStore,
     OpenObject,
     StoredObject,
-    nothing,
 )
 from sluice.storage.wrappers.forwarding import Passing
 
@@ -54,13 +53,10 @@ class Disowned(Passing):
         headers: Headers,
         *,
         expected: ETag | None,
-        before: Callable[[], None] = nothing,
         not_after_ms: int | None = None,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
-        etag = self._store.put_if(
-            key, body, headers, expected=expected, before=before, not_after_ms=not_after_ms
-        )
+        etag = self._store.put_if(key, body, headers, expected=expected, not_after_ms=not_after_ms)
         if etag:
             self._written[key] = etag
         return etag

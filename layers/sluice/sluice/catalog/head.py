@@ -1,0 +1,57 @@
+"""The head of a subdir: the only mutable object of its catalog."""
+
+from __future__ import annotations
+
+import msgspec
+
+from sluice.catalog.codec import FORMAT, unpack_json
+from sluice.layout import Subdir
+from sluice.storage import object_headers
+from sluice.storage.object_store import ObjectStore
+from sluice.storage.versioned_object import Version, VersionedObject
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of a subdir."""
+
+    generation: int
+    """Grows by at least one with every change of content; 0 before the first commit."""
+    epoch: int
+    """Grows when staging was consumed and nothing changed.  That swap fences merges which are
+    still running with what they saw before."""
+    commit: str | None
+    tree: str | None
+    writer: str
+    """Unique to one attempt to swap: tells one's own write from an equal one of somebody else."""
+    format: int = FORMAT
+
+    def next_epoch(self, writer: str) -> Head:
+        """The same content in the next epoch."""
+        return msgspec.structs.replace(self, epoch=self.epoch + 1, writer=writer)
+
+
+BEFORE_FIRST = Version(Head(generation=0, epoch=0, commit=None, tree=None, writer=""), None)
+"""What stands for a head that does not exist."""
+
+
+def head_object(state: ObjectStore, subdir: Subdir) -> VersionedObject[Head]:
+    """The head of a subdir, to be read and swapped."""
+    return VersionedObject(
+        store=state,
+        key=subdir.head,
+        name=f"the head of {subdir.component}",
+        initial=BEFORE_FIRST.value,
+        encode=msgspec.json.encode,
+        decode=decode_head,
+        headers=object_headers.PRIVATE_JSON,
+    )
+
+
+def read_head(state: ObjectStore, subdir: Subdir) -> Version[Head]:
+    """Read the head, or ``BEFORE_FIRST``; raises ``Corrupt`` and ``TooNew``."""
+    return head_object(state, subdir).read()
+
+
+def decode_head(body: bytes, *, what: str) -> Head:
+    """Read a head; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
+    return unpack_json(body, Head, what=what)

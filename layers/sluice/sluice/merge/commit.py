@@ -1,0 +1,46 @@
+"""One attempt to make a plan the next generation of a subdir."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from sluice.catalog.head import Head
+from sluice.catalog.tree import Tree
+from sluice.merge.generation_writer import Draft, GenerationWriter
+from sluice.merge.plan import CommitPlan
+from sluice.storage.object_store import nothing
+from sluice.storage.versioned_object import LOST, Swap, Version, VersionedObject
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A generation that was committed."""
+
+    head: Head
+    draft: Draft
+
+
+def commit_plan(
+    versioned: VersionedObject[Head],
+    version: Version[Head],
+    parent: Tree,
+    plan: CommitPlan,
+    *,
+    writer: GenerationWriter,
+    new_id: Callable[[], str],
+    before_commit: Callable[[], None] = nothing,
+) -> Committed | Literal[Swap.LOST]:
+    """Write the generation and swap the head to it; for ``commit_loop``.
+
+    ``before_commit`` is called between leaves and tree: a request for the merge that publishes the
+    generation, say.  If the process dies after it, there is a request too many, and no generation
+    that nobody publishes.
+    """
+    draft = writer.draft(parent, plan)
+    draft.wait()
+    before_commit()
+    head = writer.commit(parent, version.value, draft, plan, writer=new_id())
+    swapped = versioned.swap(head, expected=version.etag, not_after_ms=draft.not_after_ms)
+    return LOST if swapped is LOST else Committed(head, draft)

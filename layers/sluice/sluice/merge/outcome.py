@@ -1,0 +1,97 @@
+"""What the commits of one merge come to: for its report, and for who has to hear of it.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from sluice.catalog.brake import Waiting
+from sluice.catalog.tree import Problem, Tree
+from sluice.extract.staging import Batch
+from sluice.merge.apply_staging import Difference
+from sluice.merge.generation_writer import Draft
+from sluice.merge.plan import CommitPlan
+from sluice.publish.publication import Published
+
+
+@dataclass(slots=True)
+class MergeReport:
+    """What one merge did, for logs and metrics."""
+
+    generation: int = 0
+    staged: int = 0
+    """Staging records that were read."""
+    difference: Difference = field(default_factory=Difference)
+    """Of all commits of this run together."""
+    problems: list[Problem] = field(default_factory=list)
+    """What was found of configuration and patches that cannot be used, and was not known."""
+    lags_ms: list[int] = field(default_factory=list)
+    """Commit time - upload time of each package that came into the index."""
+    taken_over: int = 0
+    """Records that came from the index that was there before sluice."""
+    left_out: int = 0
+    """Records of that index that cannot be published; reconcile has their files read."""
+    waiting: Waiting | None = None
+    """Of the records taken over, those whose files are gone."""
+    set_aside: int = 0
+    too_new: int = 0
+    files_written: int = 0
+    foreign_overwritten: int = 0
+    unfinished: bool = False
+    """Time ran short; another merge was asked for."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the batches of one merge have come to so far."""
+
+    began_ms: int
+    """ms since the epoch."""
+    report: MergeReport = field(default_factory=MergeReport)
+    names: set[str] = field(default_factory=set)
+    """Package names that may have changed, also by a merge before that was killed: its staging is
+    here."""
+    all_names: bool = False
+    """Whether any name may have changed."""
+    adopted: bool = False
+    """Whether an index that was there before has been taken over."""
+    inputs_were_read: bool = False
+    """Whether configuration and patches of a public subdir were read again."""
+    patch_changes: bool = False
+    """Whether another patch may be active for the other subdirs."""
+
+    def add_commit(
+        self,
+        plan: CommitPlan,
+        draft: Draft,
+        parent: Tree,
+        *,
+        names: Collection[str],
+        patch_changes: bool,
+    ) -> None:
+        """Add one swap that was won; ``names`` are those that its staging records are about."""
+        self.adopted |= plan.existing_index is not None
+        self.patch_changes |= patch_changes
+        self.inputs_were_read |= plan.inputs is not None and parent.public
+        self.all_names |= plan.inputs is not None
+        self.names |= draft.nodes.keys() | set(names)
+        report = self.report
+        report.lags_ms += draft.lags_ms
+        report.difference.extend(draft.difference)
+        report.problems += plan.new_problems(parent)
+        report.taken_over += draft.taken_over
+        if plan.existing_index:
+            report.left_out += plan.existing_index.records - draft.taken_over
+        report.waiting = plan.waiting or report.waiting
+
+    def add_batch(self, batch: Batch, *, generation: int) -> None:
+        """Add one batch that was read; ``generation``: of the head after it."""
+        self.report.generation = generation
+        self.report.staged += len(batch.consumed)
+        self.report.set_aside += len(batch.unreadable)
+        self.report.too_new += batch.too_new
+
+    def add_published(self, published: Published) -> None:
+        """Add what publishing came to."""
+        self.report.files_written += published.files_written
+        self.report.foreign_overwritten += published.foreign_overwritten

@@ -1,0 +1,63 @@
+"""One bucket behind S3's REST interface: requests, and how their failures are named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sluice.errors import Unavailable
+from sluice.storage.object_store import Headers
+from sluice.storage.s3_client import (
+    CHECKSUM,
+    NO_ANSWER,
+    Answer,
+    Garbled,
+    Request,
+    S3Client,
+    checksum,
+)
+
+NOT_FOUND = 404
+CONFLICT = 409
+PRECONDITION_FAILED = 412
+SERVER_ERROR = 500
+METADATA_PREFIX = "x-amz-meta-"
+FAILED = (*NO_ANSWER, Garbled)
+"""What a request raises that got no answer, or none that can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Bucket:
+    """Sends requests to one bucket."""
+
+    client: S3Client
+    name: str
+
+    def call(self, request: Request, *, of: str | None = None) -> Answer:
+        """Send a request; ``of`` is what to name where it is not about one key."""
+        try:
+            return self.client.call(request)
+        except FAILED as error:
+            name = request.key if of is None else of
+            raise self.unavailable(request.operation, name, error) from error
+
+    def put_request(self, key: str, body: bytes, headers: Mapping[str, str]) -> Request:
+        """A PUT of a whole object, with its checksum."""
+        checked = {**headers, CHECKSUM: checksum(body)}
+        return Request("PutObject", "PUT", self.name, key, headers=checked, body=body)
+
+    def unavailable(self, operation: str, key: str, reason: object) -> Unavailable:
+        """The error of an operation that failed."""
+        return Unavailable(f"{operation} {self.url(key)}: {reason}")
+
+    def url(self, key: str) -> str:
+        """The object, for people."""
+        return f"s3://{self.name}/{key}"
+
+
+def headers_to_send(headers: Headers) -> dict[str, str]:
+    """What is stored beside a body, as HTTP headers."""
+    sent = {"Content-Type": headers.content_type}
+    if headers.cache_control is not None:
+        sent["Cache-Control"] = headers.cache_control
+    return sent | {f"{METADATA_PREFIX}{name}": value for name, value in headers.metadata.items()}

@@ -1,0 +1,274 @@
+"""Conditional writes on S3: in one request, or in parts whose completion carries the condition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from sluice.errors import Unavailable, Unsupported
+from sluice.limits import PART_BYTES, PARTS_AT_ONCE, PUT_BYTES_MAX, WHOLE_PUT_BYTES_MAX
+from sluice.storage import s3_xml
+from sluice.storage.conditional_writes import ConditionalWrites
+from sluice.storage.object_store import ETag, Headers, PreparedPut
+from sluice.storage.s3_bucket import (
+    CONFLICT,
+    FAILED,
+    NOT_FOUND,
+    PRECONDITION_FAILED,
+    SERVER_ERROR,
+    S3Bucket,
+    headers_to_send,
+)
+from sluice.storage.s3_client import CHECKSUM, REFUSED_FROM, Answer, Request, checksum
+
+
+@dataclass(frozen=True, slots=True)
+class WriteAttempt:
+    """What a server answered to one conditional write, after retries."""
+
+    status: int
+    code: str
+    """S3's own, of an error; empty where it gives none."""
+    summary: str
+    """Operation, object, status, and S3's code and message where it refuses: for people."""
+    etag: ETag | None
+    """Of what was written, where the answer has it."""
+
+
+class S3ConditionalPuts:
+    """Writes to one bucket under a condition."""
+
+    def __init__(
+        self, bucket: S3Bucket, conditional_writes: Callable[[], ConditionalWrites]
+    ) -> None:
+        """``conditional_writes``: see ``S3Store``."""
+        self._bucket = bucket
+        self._conditional_writes = conditional_writes
+
+    def prepare(
+        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+    ) -> PreparedPut:
+        """See ``ObjectStore.prepare_put``.
+
+        What is large is sent in parts, several at once, where their completion is conditional.
+        Elsewhere it is sent in one piece, and nothing ahead; raises ``Unsupported`` where S3 takes
+        none so large.
+        """
+        writes = self._conditional_writes()
+        condition = writes.condition(expected)
+        if len(body) > WHOLE_PUT_BYTES_MAX and writes.completion_is_conditional:
+            return _PartsPut(self, self._send_parts(key, body, headers), condition)
+        if len(body) > PUT_BYTES_MAX:
+            raise Unsupported(
+                f"{self._bucket.url(key)} cannot be written: it has {len(body)} bytes. This S3 "
+                "ignores the condition of an upload in parts (CompleteMultipartUpload), so the "
+                f"object has to go up in one PutObject, and that takes at most {PUT_BYTES_MAX} "
+                "bytes. Use an "
+                "S3 that honours If-Match there, or split the channel"
+            )
+        return _WholePut(self, key, body, headers, condition)
+
+    def attempt(
+        self,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        condition: Mapping[str, str],
+        *,
+        in_parts: bool = False,
+    ) -> WriteAttempt:
+        """Write under a condition as it goes over the wire, and tell what the server answered.
+
+        For trials of what a server does: ``put_if`` says less, for its callers need no
+        more.  ``in_parts``: as an upload in parts, whatever its size.  Raises ``Unavailable``
+        where no answer came.
+        """
+        operation = "CompleteMultipartUpload" if in_parts else "PutObject"
+        try:
+            if in_parts:
+                parts = self._send_parts(key, body, headers)
+                answer, etag = self.complete_parts(parts, condition, None)
+            else:
+                answer = self.put_conditionally(key, body, headers, condition, None)
+                etag = answer.headers.get("ETag")
+        except _PartsRefused as refused:
+            return WriteAttempt(refused.answer.status, refused.answer.code, str(refused), None)
+        except FAILED as error:
+            raise self._bucket.unavailable(operation, key, error) from error
+        summary = f"{operation} {self._bucket.url(key)}: {answer.refusal}"
+        return WriteAttempt(answer.status, answer.code, summary, ETag(etag) if etag else None)
+
+    def put_conditionally(
+        self,
+        key: str,
+        body: bytes,
+        headers: Headers,
+        condition: Mapping[str, str],
+        not_after_ms: int | None,
+    ) -> Answer:
+        """Send a whole object under a condition; raises one of ``FAILED``."""
+        request = self._bucket.put_request(key, body, {**headers_to_send(headers), **condition})
+        return self._bucket.client.call(request, not_after_ms=not_after_ms)
+
+    def _send_parts(self, key: str, body: bytes, headers: Headers) -> _Parts:
+        """Upload in parts, several at once; nothing is visible before they are completed.
+
+        What a killed process leaves of it is removed by the bucket's lifecycle rule.
+        """
+        upload = partial(Request, bucket=self._bucket.name, key=key)
+        begun = self._bucket.call(
+            upload(
+                "CreateMultipartUpload",
+                "POST",
+                query={"uploads": ""},
+                headers={**headers_to_send(headers), "x-amz-checksum-algorithm": "CRC32"},
+                gives_document=True,
+            )
+        )
+        upload_id = begun.document.findtext("UploadId") if begun.document is not None else None
+        if begun.status >= REFUSED_FROM or not upload_id:
+            raise self._refused("CreateMultipartUpload", key, begun)
+
+        def put_part(number: int) -> s3_xml.Part:
+            part = memoryview(body)[(number - 1) * PART_BYTES : number * PART_BYTES]
+            query = {"partNumber": str(number), "uploadId": upload_id}
+            crc = checksum(part)
+            answer = self._bucket.call(
+                upload("UploadPart", "PUT", query=query, headers={CHECKSUM: crc}, body=part)
+            )
+            if answer.status >= REFUSED_FROM:
+                raise self._refused("UploadPart", key, answer)
+            return s3_xml.Part(answer.headers["ETag"], crc)
+
+        try:
+            with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
+                parts = list(pool.map(put_part, range(1, -(-len(body) // PART_BYTES) + 1)))
+        except BaseException:
+            self.abort_parts(key, upload_id)
+            raise
+        return _Parts(key, upload_id, parts)
+
+    def complete_parts(
+        self, parts: _Parts, condition: Mapping[str, str], not_after_ms: int | None
+    ) -> tuple[Answer, str | None]:
+        """Complete an upload in parts, or abort it; condition and deadline go with the completion.
+
+        Raises one of ``FAILED`` where the completion is not answered.
+        """
+        etag: str | None = None
+        try:
+            answer = self._bucket.client.call(
+                Request(
+                    "CompleteMultipartUpload",
+                    "POST",
+                    self._bucket.name,
+                    parts.key,
+                    query={"uploadId": parts.upload_id},
+                    headers=condition,
+                    body=s3_xml.completion(parts.parts),
+                    gives_document=True,
+                ),
+                not_after_ms=not_after_ms,
+            )
+            if answer.status < REFUSED_FROM and answer.document is not None:
+                etag = answer.document.findtext("ETag")
+        finally:
+            if etag is None:
+                self.abort_parts(parts.key, parts.upload_id)
+        return answer, etag
+
+    def abort_parts(self, key: str, upload_id: str) -> None:
+        """Give an upload up; where it is done already, nothing is left to give up."""
+        query = {"uploadId": upload_id}
+        with suppress(*FAILED):  # the lifecycle rule does it, too
+            self._bucket.client.call(
+                Request("AbortMultipartUpload", "DELETE", self._bucket.name, key, query=query)
+            )
+
+    def landed(self, answer: Answer, operation: str, key: str, etag: str | None) -> ETag | None:
+        """What a conditional write came to, see ``ObjectStore.put_if``."""
+        status = answer.status
+        if status < REFUSED_FROM and etag:
+            return ETag(etag)
+        vanished = status == NOT_FOUND and answer.code in ("NoSuchKey", "NoSuchUpload")
+        # A completion that fails while S3 works on it says so behind a 200.
+        unsettled = status < REFUSED_FROM or status >= SERVER_ERROR
+        if vanished or unsettled or status in (CONFLICT, PRECONDITION_FAILED):
+            return None
+        raise self._bucket.unavailable(operation, key, answer.refusal)
+
+    def _refused(self, operation: str, key: str, answer: Answer) -> _PartsRefused:
+        return _PartsRefused(f"{operation} {self._bucket.url(key)}: {answer.refusal}", answer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """An upload in parts, all of which are there."""
+
+    key: str
+    upload_id: str
+    parts: Sequence[s3_xml.Part]
+
+
+class _PartsPut:
+    """``PreparedPut`` of an object whose parts are there."""
+
+    def __init__(
+        self, puts: S3ConditionalPuts, parts: _Parts, condition: Mapping[str, str]
+    ) -> None:
+        self._puts = puts
+        self._parts: _Parts | None = parts
+        """``None`` once they are completed or given up."""
+        self._condition = condition
+
+    def complete(self, *, not_after_ms: int | None = None) -> ETag | None:
+        """See ``PreparedPut.complete``."""
+        parts, self._parts = self._parts, None
+        if parts is None:
+            raise ValueError("a write is completed once")
+        try:
+            answer, etag = self._puts.complete_parts(parts, self._condition, not_after_ms)
+        except FAILED:
+            return None
+        return self._puts.landed(answer, "CompleteMultipartUpload", parts.key, etag)
+
+    def abort(self) -> None:
+        """See ``PreparedPut.abort``."""
+        parts, self._parts = self._parts, None
+        if parts is not None:
+            self._puts.abort_parts(parts.key, parts.upload_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _WholePut:
+    """``PreparedPut`` of an object that is sent in one request."""
+
+    puts: S3ConditionalPuts
+    key: str
+    body: bytes
+    headers: Headers
+    condition: Mapping[str, str]
+
+    def complete(self, *, not_after_ms: int | None = None) -> ETag | None:
+        """See ``PreparedPut.complete``."""
+        try:
+            answer = self.puts.put_conditionally(
+                self.key, self.body, self.headers, self.condition, not_after_ms
+            )
+        except FAILED:
+            return None
+        return self.puts.landed(answer, "PutObject", self.key, answer.headers.get("ETag"))
+
+    def abort(self) -> None:
+        """See ``PreparedPut.abort``: nothing was sent."""
+
+
+class _PartsRefused(Unavailable):
+    """A server does not take an upload in parts, or one of them."""
+
+    def __init__(self, message: str, answer: Answer) -> None:
+        super().__init__(message)
+        self.answer = answer

@@ -1,0 +1,163 @@
+"""Objects that change by compare-and-swap alone, and the loop of those who change them.
+
+A conditional write has three answers: won, lost, unknown (design, section 3).  Anything but a plain
+success is settled here by reading the object back, never by guessing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Generic, Literal, Protocol, TypeVar
+
+from sluice.errors import Missing, TooLate, Unavailable
+from sluice.limits import MERGE_ATTEMPTS_MAX, SWAP_SECONDS_MAX, WRITE_ATTEMPTS_MAX
+from sluice.storage.object_store import ETag, Headers, ObjectStore
+
+T = TypeVar("T")
+R = TypeVar("R")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Swap(Enum):
+    """What an attempt returns instead of its result."""
+
+    LOST = auto()
+    """Another writer was first: begin again with what is there now."""
+
+
+LOST: Literal[Swap.LOST] = Swap.LOST
+
+
+class Decode(Protocol[T_co]):
+    """Reads a stored body; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
+
+    def __call__(self, body: bytes, *, what: str) -> T_co:
+        """Decode."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Version(Generic[T]):
+    """A value that was read, or written, and the ETag to swap it against."""
+
+    value: T
+    etag: ETag | None
+    """``None`` where there is no such object yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionedObject(Generic[T]):
+    """One mutable object."""
+
+    store: ObjectStore
+    key: str
+    name: str
+    """For people: "the head of ..."."""
+    initial: T
+    """The value while there is no object."""
+    encode: Callable[[T], bytes]
+    decode: Decode[T]
+    headers: Headers
+
+    def read(self) -> Version[T]:
+        """Read the object; raises ``Corrupt`` and ``TooNew``."""
+        stored = self.store.get(self.key)
+        if stored is None:
+            return Version(self.initial, None)
+        return Version(self.decode(stored.body, what=self.key), stored.info.etag)
+
+    def swap(
+        self, value: T, *, expected: ETag | None, not_after_ms: int | None = None
+    ) -> Version[T] | Literal[Swap.LOST]:
+        """Replace exactly the version ``expected``.
+
+        ``LOST`` if another writer was first, or if the deadline ``not_after_ms`` has passed, by the
+        clock of the store (see ``Draft``).  A value that refers to nothing but what ``expected``
+        refers to needs no deadline: that is kept while it is the current one.  ``value`` must
+        differ from any that another writer may write, or its write would count as ours.
+
+        An object that is still the expected version means that the write did not land *yet*: the
+        same write is sent again, and because both copies carry the same condition at most one of
+        them can land.  One that lands after its sender has begun again, within the minutes for
+        which S3 takes it, makes the next swap lose.  Raises ``Unavailable`` where reading back does
+        not settle it.
+        """
+        body = self.encode(value)
+        for _ in range(WRITE_ATTEMPTS_MAX):
+            in_time = True
+            try:
+                etag = self.store.put_if(
+                    self.key, body, self.headers, expected=expected, not_after_ms=not_after_ms
+                )
+            except TooLate:
+                etag, in_time = None, False
+            if etag is not None:
+                return Version(value, etag)
+            stored = self.store.get(self.key)
+            if stored is not None and stored.body == body:
+                return Version(value, stored.info.etag)
+            if not in_time or (stored.info.etag if stored else None) != expected:
+                return LOST
+        raise Unavailable(f"{self.name} could not be swapped in {WRITE_ATTEMPTS_MAX} tries")
+
+    @contextmanager
+    def unless_superseded(self, version: Version[T]) -> Iterator[None]:
+        """Read what ``version`` refers to; ends early, without an error, where it is superseded.
+
+        What is then missing was collected: the reader begins again, with the version that there is
+        now.  Raises ``Missing`` where it still is that one: all that it refers to must be there.
+        """
+        try:
+            yield
+        except Missing:
+            if self.read().etag == version.etag:
+                raise
+
+
+def read_newest(
+    versioned: VersionedObject[T],
+    read: Callable[[Version[T]], R],
+    *,
+    first: Version[T] | None = None,
+) -> R:
+    """Read an object and, by ``read``, what it refers to; again wherever it is superseded.
+
+    ``first``: a version that was read before.  Raises what ``read`` raises, and ``Unavailable``
+    where versions come faster than they can be read.
+    """
+    for attempt in range(MERGE_ATTEMPTS_MAX):
+        version = first if first is not None and attempt == 0 else versioned.read()
+        with versioned.unless_superseded(version):
+            return read(version)
+    raise Unavailable(
+        f"what {versioned.name} refers to was collected before it could be read, "
+        f"{MERGE_ATTEMPTS_MAX} times"
+    )
+
+
+def commit_loop(
+    versioned: VersionedObject[T],
+    attempt: Callable[[Version[T]], R | Literal[Swap.LOST]],
+    *,
+    read: Callable[[], Version[T]] | None = None,
+) -> R:
+    """Read, build and swap, until a swap is won: ``attempt`` builds and swaps.
+
+    It is called again, with the version that there is then, wherever it returns ``LOST`` or what it
+    reads was collected.  ``read``: how a version is read.  Raises what ``attempt`` raises, and
+    ``Unavailable`` after a bounded number of attempts.
+    """
+    for _ in range(MERGE_ATTEMPTS_MAX):
+        version = (read or versioned.read)()
+        with versioned.unless_superseded(version):
+            result = attempt(version)
+            if result is not LOST:
+                return result
+    raise Unavailable(
+        f"{versioned.name} could not be swapped in {MERGE_ATTEMPTS_MAX} tries: each time another "
+        f"commit came first, or this one took longer than {SWAP_SECONDS_MAX // 60} minutes; try "
+        "again"
+    )
