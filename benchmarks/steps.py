@@ -20,10 +20,10 @@ from benchmarks.indexes import KINDS
 from benchmarks.markdown import Table, table
 from benchmarks.worker import peak_bytes
 from sluice import zstd
-from sluice.gc_pause import without_cycle_collection
 from sluice.limits import MIB
 from sluice.publish import repodata
 from sluice.publish.fence import Stamp
+from sluice.publish.gc_pause import without_cycle_collection
 from sluice.storage.s3_client import checksum
 
 _RECORDS = (10_000, 100_000, 500_000)

@@ -3,174 +3,68 @@
 from __future__ import annotations
 
 import os
-import time
-import uuid
 import warnings
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import (
-    SqsFifoPartialProcessor,
-    process_partial_response,
-)
+from aws_lambda_powertools.utilities import batch
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from sluice.concurrency import in_threads
-from sluice.limits import CONCURRENT_REQUESTS_MAX
-from sluice.reconcile.run import Reconciler, Report, parse_request, proceed, start
+from sluice.messages.delivery import Delivery
+from sluice.reconcile import handler as reconcile
+from sluice.reconcile.metrics import log_lines, metric_values, retry_fields
 from sluice.settings import ReconcileSettings
-from sluice.storage import s3_client as s3client
-from sluice.storage import s3_store, sqs_queue
+from sluice.telemetry import SHARED
+from sluice.wiring.reconcile import reconcile_context
 
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
-
-RETRY_SECONDS = 30
-"""Until a failed step is tried again; each further wait is twice as long."""
-RETRY_SECONDS_MAX = 600
-
-logger = Logger()
-metrics = Metrics()
-processor = SqsFifoPartialProcessor()
-# The batch is one message: one that comes back is an answer, not a failure of the function.
-processor.raise_on_entire_batch_failure = False
-# A request that is none leaves nothing to count.
-warnings.filterwarnings("ignore", "No application metrics to publish")
-
-
-@cache
-def settings() -> ReconcileSettings:
-    """Read the environment once."""
-    return ReconcileSettings.from_env(os.environ)
-
-
-@cache
-def queue() -> sqs_queue.SqsQueue:
-    """Make the queue's client once per execution environment."""
-    return sqs_queue.SqsQueue(sqs_queue.make_client, settings().reconcile_queue_url)
-
-
-@cache
-def reconciler() -> Reconciler:
-    """Wire the core to AWS, once per execution environment."""
-    common = settings().common
-    s3_client, sqs_client = s3client.make_client(), cache(sqs_queue.make_client)
-    return Reconciler(
-        channel=s3_store.S3Store(s3_client, common.channel_bucket),
-        state=s3_store.S3Store(s3_client, common.state_bucket),
-        bucket=common.channel_bucket,
-        uploads=sqs_queue.SqsQueue(sqs_client, settings().upload_queue_url),
-        merges=sqs_queue.SqsQueue(sqs_client, common.merge_queue_url),
-        continuations=queue(),
-        gather=in_threads(CONCURRENT_REQUESTS_MAX),
-        clock=lambda: time.time_ns() // 1_000_000,
-        unique=lambda: f"{time.time_ns()}-{uuid.uuid4().hex}",
-        debounce_seconds=common.debounce_seconds,
-        owner=settings().owner,
-        retention_days=settings().retention_days,
-        defaults=settings().channel_defaults,
-        prefixes=settings().channel_prefixes,
-        brake_days=settings().brake_days,
-    )
+logger, metrics, processor = Logger(), Metrics(), batch.SqsFifoPartialProcessor()
+processor.raise_on_entire_batch_failure = False  # a message that comes back is an answer
+warnings.filterwarnings("ignore", "No application metrics to publish")  # of a request that is none
+ctx = cache(lambda: reconcile_context(ReconcileSettings.from_env(os.environ)))
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
-def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+def handler(event: dict[str, Any], context: Any) -> Any:
     """Accept a batch (of one) from ReconcileQueue, or a request, whose report it returns."""
     match event:
         case {"Records": [{"eventSource": "aws:sqs"}, *_]}:
-            return process_partial_response(
-                event=event, record_handler=handle_message, processor=processor, context=context
-            )
-    request = parse_request(event)
+            return batch.process_partial_response(event, handle_message, processor, context)
+    request, left_ms = reconcile.parse_request(event), context.get_remaining_time_in_millis
     try:
-        report = start(reconciler(), request, time_left_ms=context.get_remaining_time_in_millis)
-    except Exception:
-        # A scheduled run that fails leaves no message that could end in a dead-letter queue.
+        report = reconcile.start(ctx(), request, time_left_ms=left_ms)
+    except Exception:  # a scheduled run leaves no message that could end in a dead-letter queue
         metrics.add_metric("ReconcileFailures", MetricUnit.Count, 1)
         raise
-    tell(report)
+    emit_metrics_and_log(report)
     return msgspec.to_builtins(report)
 
 
-def handle_message(record: SQSRecord, lambda_context: LambdaContext) -> None:
-    """Do one step of a run, or give the message back to be tried again."""
-    received = int(record.attributes.approximate_receive_count or 1)
+def handle_message(record: SQSRecord, lambda_context: Any) -> None:
+    """Handle one message of ReconcileQueue; log and count a failure."""
+    delivery, left_ms = Delivery.from_record(record), lambda_context.get_remaining_time_in_millis
     try:
-        report = proceed(
-            reconciler(),
-            record.body,
-            time_left_ms=lambda_context.get_remaining_time_in_millis,
-        )
+        report = reconcile.run(delivery, ctx(), time_left_ms=left_ms)
     except Exception:
-        wait_seconds = min(RETRY_SECONDS * 2 ** (received - 1), RETRY_SECONDS_MAX)
-        logger.exception(
-            "the step will be tried again",
-            extra={"received": received, "wait_seconds": wait_seconds, "step": record.body},
-        )
+        logger.exception("the step will be tried again", extra=retry_fields(delivery))
         metrics.add_metric("ReconcileFailures", MetricUnit.Count, 1)
-        queue().change_visibility(record.receipt_handle, wait_seconds)
         raise
-    tell(report)
+    emit_metrics_and_log(report)
 
 
-def tell(report: Report) -> None:
-    """Turn the last step of a report into metrics and one line of log.
-
-    One more line for each subdir that failed, or in which removals wait.
-    """
-    number, step = report.last_step
-    counts = step.counts
-    for subdir in step.subdirs:
-        if subdir.failure is not None:
-            logger.error(
-                "a subdir could not be reconciled",
-                extra={
-                    "channel": subdir.channel,
-                    "subdir": subdir.subdir,
-                    "reason": subdir.failure,
-                },
-            )
-        if subdir.waiting is not None:
-            logger.warning(
-                "removals wait",
-                extra={
-                    "channel": subdir.channel,
-                    "subdir": subdir.subdir,
-                    "waiting": msgspec.to_builtins(subdir.waiting),
-                },
-            )
-    if not report.request.dry_run:
-        metrics.add_metric("ReconcileRepairs", MetricUnit.Count, counts.repairs)
-        metrics.add_metric("RemovalsWaiting", MetricUnit.Count, counts.waiting)
-        metrics.add_metric("GarbageCollected", MetricUnit.Count, counts.collected)
-    failures = counts.failed + counts.foreign_owner + counts.wrong_state
-    metrics.add_metric("ReconcileFailures", MetricUnit.Count, failures)
-    if counts.wrong_state:
-        # One alarm watches what merge and reconcile send.
-        with single_metric(
-            name="WrongState",
-            unit=MetricUnit.Count,
-            value=counts.wrong_state,
-            default_dimensions={"service": "sluice"},
-        ):
+def emit_metrics_and_log(report: reconcile.Report) -> None:
+    """Send the metrics of the last step of a report, and log what came of it."""
+    for name, value, unit in metric_values(report):
+        metrics.add_metric(name, unit, value)
+    if wrong := report.last_step[1].counts.wrong_state:
+        with single_metric("WrongState", MetricUnit.Count, wrong, default_dimensions=SHARED):
             pass
-    logger.info(
-        "reconciled",
-        extra={
-            "run": report.run,
-            "step": number,
-            "finished": step.next is None,
-            "request": msgspec.to_builtins(report.request),
-            "counts": msgspec.to_builtins(counts),
-        },
-    )
+    for level, message, fields in log_lines(report):
+        getattr(logger, level)(message, extra=fields)
 
 
 if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:  # set by Lambda, and by nothing else
-    # Lambda's init phase has a whole CPU, whatever the memory: the place to make clients.
-    reconciler()
+    ctx()  # the init phase has a whole CPU, whatever the memory: the place to make clients

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import ModuleType
 
 import boto3
@@ -68,8 +69,9 @@ def upload_queue() -> MemoryQueue:
 def extract(stack: Stack, upload_queue: MemoryQueue, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     assert stack
     module = load("extract")
-    assert module.upload_queue()._url == UPLOAD_QUEUE_URL
-    monkeypatch.setattr(module, "upload_queue", lambda: upload_queue)
+    assert module.ctx().uploads._url == UPLOAD_QUEUE_URL
+    ctx = replace(module.ctx(), uploads=upload_queue)
+    monkeypatch.setattr(module, "ctx", lambda: ctx)
     return module
 
 

@@ -184,7 +184,7 @@ def test_what_is_no_package_of_ours_is_passed_over_without_a_word(
 def test_the_size_that_an_event_tells_saves_a_request(stack: Stack, extract: ModuleType) -> None:
     upload(stack)
     looks: list[str] = []
-    client = extract.extractor().channel._client
+    client = extract.ctx().extractor.channel._bucket.client
     send = client.send
 
     def look(request: Any) -> Any:

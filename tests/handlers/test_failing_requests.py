@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -75,9 +76,10 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def client_of(app: ModuleType, operation: str) -> Any:
     """The client through which a function makes such requests."""
+    ctx = app.ctx()
     if operation.startswith("sqs"):
-        return (app.merge_queue() if hasattr(app, "merge_queue") else app.queue())._client
-    return (app.extractor() if hasattr(app, "extractor") else app.merger()).channel._client
+        return (ctx.extractor.queue.queue if hasattr(ctx, "extractor") else ctx.queue)._client
+    return getattr(ctx, "extractor", ctx).channel._bucket.client
 
 
 def staged_upload(stack: Stack) -> None:
@@ -98,7 +100,7 @@ def about(key: str) -> Callable[[str], bool]:
 def waits(merge: ModuleType, monkeypatch: pytest.MonkeyPatch) -> MemoryQueue:
     """Take messages back in the place of MergeQueue."""
     queue = MemoryQueue()
-    monkeypatch.setattr(merge.queue(), "change_visibility", queue.change_visibility)
+    monkeypatch.setattr(merge.ctx().queue, "change_visibility", queue.change_visibility)
     return queue
 
 
@@ -179,8 +181,9 @@ def test_of_a_batch_only_the_uploads_that_could_not_be_staged_come_back(
 def test_an_upload_that_cannot_even_be_handed_back_still_comes_back(
     stack: Stack, extract: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queue = load("extract").upload_queue()
-    monkeypatch.setattr(extract, "upload_queue", lambda: queue)
+    queue = load("extract").ctx().uploads
+    ctx = replace(extract.ctx(), uploads=queue)
+    monkeypatch.setattr(extract, "ctx", lambda: ctx)
     upload(stack)
     with (
         failing(client_of(extract, "s3"), "s3.PutObject", SLOW_DOWN),
@@ -230,7 +233,7 @@ def test_a_first_merge_that_cannot_ask_for_noarch_has_not_committed_and_asks_aga
     stack.invoke(load("extract"), notification(key))
     stack.receive()
     queue = waits(merge, monkeypatch)
-    with failing(merge.queue()._client, "sqs.SendMessage", SLOW_DOWN):
+    with failing(merge.ctx().queue._client, "sqs.SendMessage", SLOW_DOWN):
         assert stack.invoke(merge, batch(sqs_record(request(subdir="linux-64")))) == BACK
     assert queue.visibility == [("handle", 2)]
     assert stack.keys(STATE, "heads/") == []
@@ -245,7 +248,7 @@ def test_a_merge_that_cannot_even_be_handed_back_still_comes_back(
     staged_upload(stack)
     with (
         failing(client_of(merge, "s3"), "s3.ListObjectsV2", SLOW_DOWN),
-        failing(merge.queue()._client, "sqs.ChangeMessageVisibility", READ_TIMEOUT),
+        failing(merge.ctx().queue._client, "sqs.ChangeMessageVisibility", READ_TIMEOUT),
     ):
         assert stack.invoke(merge, batch(sqs_record(request()))) == BACK
     assert len(stack.staged()) == 1
@@ -258,13 +261,13 @@ def test_a_merge_that_cannot_even_be_handed_back_still_comes_back(
 def test_what_a_run_could_not_do_is_done_by_the_next(
     stack: Stack, reconcile: ModuleType, operation: str
 ) -> None:
-    merge_app, runs = load("merge"), reconcile.reconciler()
+    merge_app, runs = load("merge"), reconcile.ctx()
     staged_upload(stack)
     stack.invoke(merge_app, batch(sqs_record(request())))
     other = conda(OTHER)
     upload(stack, f"demo/{other.path}", other.body)  # and its event is lost
     stack.s3.delete_object(Bucket=BUCKET, Key=KEY)  # this one's as well
-    client = (runs.uploads if operation.startswith("sqs") else runs.channel)._client
+    client = runs.uploads._client if operation.startswith("sqs") else runs.channel._bucket.client
     for failure in FAILURES:
         with failing(client, operation, failure) as met, suppress(Unavailable):
             report = stack.invoke(reconcile, {})

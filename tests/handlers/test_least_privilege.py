@@ -143,9 +143,14 @@ def tell(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
 
     # Failures.
     upload = batch(sqs_record(notification(f"demo/{kept.path}")))
-    story.fail("extract", upload, "s3.GetObject", story.apps["extract"].extractor().channel._client)
+    story.fail(
+        "extract",
+        upload,
+        "s3.GetObject",
+        story.apps["extract"].ctx().extractor.channel._bucket.client,
+    )
     request = {"channel": "demo", "subdir": "noarch", "not_before": 0}
-    merge_client = story.apps["merge"].merger().channel._client
+    merge_client = story.apps["merge"].ctx().channel._bucket.client
     story.fail("merge", batch(sqs_record(request)), "s3.ListObjectsV2", merge_client)
 
     # An index that has become large.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -58,6 +59,12 @@ def message(stack: Stack, body: str, *, received: int = 1) -> dict[str, Any]:
     (record,) = stack.receive()
     record["attributes"]["ApproximateReceiveCount"] = str(received)
     return {**record, "messageId": "m"}
+
+
+def set_clock(app: ModuleType, now_ms: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the function go by another clock."""
+    ctx = replace(app.ctx(), clock=lambda: now_ms)
+    monkeypatch.setattr(app, "ctx", lambda: ctx)
 
 
 def test_a_merge_publishes_what_is_staged_and_tells_so(stack: Stack, merge: ModuleType) -> None:
@@ -194,14 +201,14 @@ def test_a_message_that_comes_too_early_is_given_back_until_its_window_has_close
     stack: Stack, merge: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     staged_upload(stack)
-    monkeypatch.setattr(merge, "now_ms", lambda: 1_000_000)
-    changes = visibility_changes(merge.queue())
+    set_clock(merge, 1_000_000, monkeypatch)
+    changes = visibility_changes(merge.ctx().queue)
     early = message(stack, request(not_before=1_002_001))
     assert stack.invoke(merge, batch(early)) == BACK
     assert changes == [3]
     assert stack.keys(BUCKET, f"{SUBDIR}/repodata") == []
     assert [line for line in stack.logs if line["level"] == "ERROR"] == []
-    monkeypatch.setattr(merge, "now_ms", lambda: 1_002_001)
+    set_clock(merge, 1_002_001, monkeypatch)
     assert stack.invoke(merge, batch(early)) == DONE
 
 
@@ -210,7 +217,7 @@ def test_a_merge_that_fails_comes_back_soon_and_later_each_time(
 ) -> None:
     staged_upload(stack)
     stack.s3.put_object(Bucket=STATE, Key="heads/demo/noarch.json", Body=b"broken")
-    changes = visibility_changes(merge.queue())
+    changes = visibility_changes(merge.ctx().queue)
     record = message(stack, request())
     for received in (1, 3, 99):
         record["attributes"]["ApproximateReceiveCount"] = str(received)
@@ -253,7 +260,7 @@ def test_every_sample_event_for_merge_is_understood(
     stack: Stack, merge: ModuleType, sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     staged_upload(stack)
-    monkeypatch.setattr(merge, "now_ms", lambda: 2_000_000_000_000)
+    set_clock(merge, 2_000_000_000_000, monkeypatch)
     assert stack.invoke(merge, json.loads(sample.read_text())) == DONE
     assert f"{SUBDIR}/repodata.json" in stack.keys(BUCKET)
 
@@ -266,4 +273,4 @@ def test_a_function_without_its_environment_fails_naming_the_variable(
     monkeypatch.delenv("STATE_BUCKET")
     app = load(name)
     with pytest.raises(Exception, match="the environment variable STATE_BUCKET is not set"):
-        app.settings()
+        app.ctx()

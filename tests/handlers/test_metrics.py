@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
@@ -33,8 +34,8 @@ def as_deployed(name: str, queue: str, monkeypatch: pytest.MonkeyPatch) -> Modul
     variables = properties(f"{name.capitalize()}Function")["Environment"]["Variables"]
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", variables["POWERTOOLS_SERVICE_NAME"])
     module = load(name)
-    memory = MemoryQueue()
-    monkeypatch.setattr(module, queue, lambda: memory)
+    ctx = replace(module.ctx(), **{queue: MemoryQueue()})
+    monkeypatch.setattr(module, "ctx", lambda: ctx)
     return module
 
 
@@ -53,13 +54,13 @@ def emitted(
     assert reconcile  # its queue is there
     upload(stack)
     bad = batch(sqs_record("neither event nor request"))
-    extract = as_deployed("extract", "upload_queue", monkeypatch)
+    extract = as_deployed("extract", "uploads", monkeypatch)
     stack.invoke(extract, batch(sqs_record(notification(KEY))))
     assert stack.invoke(extract, bad) == BACK
     merge = as_deployed("merge", "queue", monkeypatch)
     stack.invoke(merge, batch(sqs_record(request())))
     assert stack.invoke(merge, bad) == BACK
-    again = as_deployed("reconcile", "queue", monkeypatch)
+    again = as_deployed("reconcile", "continuations", monkeypatch)
     stack.invoke(again, {})
     assert stack.invoke(again, bad) == BACK
     bind_to_another_bucket(stack)
@@ -97,7 +98,7 @@ def test_a_scheduled_run_that_fails_is_counted(
     def fail(*_: object, **__: object) -> None:
         raise Unavailable("S3 is down")
 
-    monkeypatch.setattr(reconcile, "start", fail)
+    monkeypatch.setattr("sluice.reconcile.handler.start", fail)
     with pytest.raises(Unavailable):
         stack.invoke(reconcile, {})
     assert stack.metrics == {"ReconcileFailures": [1]}

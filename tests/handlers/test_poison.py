@@ -198,7 +198,7 @@ def test_an_upload_that_was_given_up_is_healed_by_the_next_reconcile(
     uploads, runs = Mapping(stack, "extract"), load("reconcile")
     upload(stack)
     uploads.send(notification(KEY))
-    client = uploads.app.extractor().state._client
+    client = uploads.app.ctx().extractor.state._bucket.client
     with failing(client, "s3.PutObject", SLOW_DOWN):
         uploads.pump()
     assert uploads.dead() == [json.dumps(notification(KEY))]
@@ -221,7 +221,7 @@ def test_what_is_sent_back_from_the_dead_letter_queue_is_done_once_its_cause_is_
     stack.receive()
     merges = Mapping(stack, "merge")
     merges.send(request())
-    with failing(merges.app.merger().state._client, "s3.ListObjectsV2", SLOW_DOWN):
+    with failing(merges.app.ctx().state._bucket.client, "s3.ListObjectsV2", SLOW_DOWN):
         merges.pump()
     assert waits == WAITS["merge"]
     (dead,) = merges.dead()

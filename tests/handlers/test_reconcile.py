@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from types import ModuleType
 from typing import Any
@@ -50,7 +51,8 @@ def repair(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     for record in stack.receive(UPLOAD_QUEUE_URL):
         assert stack.invoke(load("extract"), batch(record)) == DONE
     merge = load("merge")
-    monkeypatch.setattr(merge, "now_ms", lambda: 4_000_000_000_000)  # every window has closed
+    every_window_has_closed = replace(merge.ctx(), clock=lambda: 4_000_000_000_000)
+    monkeypatch.setattr(merge, "ctx", lambda: every_window_has_closed)
     while records := stack.receive():
         for record in records:
             assert stack.invoke(merge, batch(record)) == DONE
@@ -216,7 +218,7 @@ def test_a_step_that_fails_comes_back_later_each_time(stack: Stack, reconcile: M
         MessageDeduplicationId="1",
     )
     (record,) = stack.receive(RECONCILE_QUEUE_URL)
-    changes = visibility_changes(reconcile.queue())
+    changes = visibility_changes(reconcile.ctx().continuations)
     for received in (1, 2, 5, 99):
         record["attributes"]["ApproximateReceiveCount"] = str(received)
         assert stack.invoke(reconcile, batch({**record, "messageId": "m"})) == BACK

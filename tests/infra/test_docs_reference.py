@@ -8,6 +8,7 @@ import pytest
 
 from local.docs.__main__ import REFERENCE, pages
 from local.docs.reference import METRICS
+from sluice.telemetry import SHARED
 from tests.support.template import ROOT, TEMPLATE
 
 
@@ -17,21 +18,23 @@ def test_a_page_that_is_made_from_the_source_is_up_to_date(name: str) -> None:
 
 
 def test_the_reference_has_every_metric_that_a_function_sends() -> None:
-    sources = {path.parent.name: path.read_text() for path in ROOT.glob("functions/*/app.py")}
+    core = ROOT / "layers" / "sluice" / "sluice"
+    sources = {
+        path.parent.name: path.read_text() + (core / path.parent.name / "metrics.py").read_text()
+        for path in ROOT.glob("functions/*/app.py")
+    }
     sent = {
         (name, service)
         for service, text in sources.items()
         for name in re.findall(
-            r'(?:add_metric\(|^        )"([A-Z][A-Za-z]+)"[,:]', text, re.MULTILINE
+            r'(?:add_metric\(|Metric\(|^        )"([A-Z][A-Za-z]+)"[,:]', text, re.MULTILINE
         )
     }
     # Those with a dimension of their own, because one alarm watches several functions.
     shared = {
-        found
+        (name, SHARED["service"])
         for text in sources.values()
-        for found in re.findall(
-            r'single_metric\(\s+name="([A-Za-z]+)",.*?\{"service": "([a-z]+)"\}', text, re.DOTALL
-        )
+        for name in re.findall(r'single_metric\("([A-Za-z]+)", .*=SHARED\)', text)
     }
     assert shared
     assert sent | shared == {(name, service) for name, (service, _) in METRICS.items()}

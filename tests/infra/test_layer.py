@@ -65,5 +65,6 @@ def test_the_layer_has_no_command_line_no_admin_and_no_test_kit(layer: Path) -> 
         "reconcile",
         "storage",
         "takeover",
+        "wiring",
     }
     assert {file.name for file in (layer / "storage").iterdir() if file.is_dir()} == set()

@@ -5,6 +5,7 @@ SluiceError
 ├── Changed         the object was overwritten while it was read: look again
 ├── Archived        the object sits in an archive storage class: record a reject
 ├── Unavailable     S3 or SQS did not answer properly: let the queue retry
+├── TooEarly        a merge request came before its window has closed, and was given back
 ├── TooLate         a conditional write was not sent because its deadline had passed: begin again
 ├── Corrupt         something sluice stored cannot be read: stop, touch nothing, alarm
 │   ├── Missing     ... because it is not there: look whether what refers to it is still kept
@@ -72,6 +73,10 @@ class Archived(SluiceError):
 
 class Unavailable(SluiceError):
     """A service did not answer properly, although the client had retried."""
+
+
+class TooEarly(SluiceError):
+    """A merge request was delivered before its window has closed, and has been given back."""
 
 
 class TooLate(SluiceError):

@@ -15,7 +15,6 @@ from sluice.catalog.codec import digest
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import Started
 from sluice.errors import Archived
-from sluice.gc_pause import without_cycle_collection
 from sluice.layout import (
     CURRENT_REPODATA,
     CURRENT_REPODATA_ZST,
@@ -35,6 +34,7 @@ from sluice.publish.channel_info import V3Summary, info_of
 from sluice.publish.compressed_variants import Forms
 from sluice.publish.current_repodata import current
 from sluice.publish.fence import Page, Standing, replace
+from sluice.publish.gc_pause import without_cycle_collection
 from sluice.publish.index_files import Files
 from sluice.publish.outputs import ALL, outputs
 from sluice.publish.previous_file import Previous

@@ -22,11 +22,19 @@ def message_body(message: Any) -> str:
     return json.dumps(msgspec.to_builtins(message), separators=(",", ":"))
 
 
-class FifoQueue(Protocol):
-    """One FIFO queue, from the side of those who feed and handle it.
+class MessageQueue(Protocol):
+    """Any queue, from the side of the function that handles its messages.
 
     Receiving and deleting is Lambda's event source mapping's business.
     """
+
+    def change_visibility(self, receipt_handle: str, seconds: int) -> None:
+        """Deliver a received message again ``seconds`` from now; a FIFO group waits until then."""
+        ...
+
+
+class FifoQueue(MessageQueue, Protocol):
+    """One FIFO queue, from the side of those who feed and handle it."""
 
     def send(self, body: str, *, group: str, deduplication_id: str) -> None:
         """Ask for one delivery.
@@ -35,10 +43,6 @@ class FifoQueue(Protocol):
         last five minutes, whether or not that message is still in the queue: that is the
         debounce, and what makes sending again after a lost answer harmless.
         """
-        ...
-
-    def change_visibility(self, receipt_handle: str, seconds: int) -> None:
-        """Make a received message come back ``seconds`` from now; until then its group waits."""
         ...
 
 

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Literal, TypeVar
 
 from sluice.admin.session.channel import Channel
+from sluice.admin.session.commit_plan import commit_plan
 from sluice.admin.standalone.in_process_queues import HeldRequests
 from sluice.catalog.client_view import Rules
 from sluice.catalog.commit import Amendment
@@ -34,7 +35,6 @@ from sluice.extract.staging import Reconsidered
 from sluice.layout import SLUICE_TOML, Subdir
 from sluice.limits import NAMES_AT_ONCE
 from sluice.merge.apply_staging import Difference, Edits
-from sluice.merge.commit import commit_plan
 from sluice.merge.generation_writer import GenerationWriter
 from sluice.merge.plan import CommitPlan
 from sluice.messages import merge_request

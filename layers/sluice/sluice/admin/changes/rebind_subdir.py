@@ -21,6 +21,7 @@ import msgspec
 from sluice.admin.changes.commit_edit import stage_for_merge
 from sluice.admin.changes.recoverable_indexes import UnknownIndexes
 from sluice.admin.session.channel import Channel
+from sluice.admin.session.commit_plan import commit_plan
 from sluice.catalog.binding import Binding, binding_object
 from sluice.catalog.commit import Amendment
 from sluice.catalog.entry import Entries, Entry, Pin, Record, listing_digest
@@ -32,7 +33,6 @@ from sluice.errors import Archived, Changed, Corrupt, TooNew, Unavailable
 from sluice.layout import Subdir
 from sluice.limits import NAMES_AT_ONCE, REBIND_EXAMPLES_MAX
 from sluice.merge.apply_staging import Edits
-from sluice.merge.commit import commit_plan
 from sluice.merge.generation_writer import GenerationWriter
 from sluice.merge.plan import CommitPlan
 from sluice.publish.fence import Stamp

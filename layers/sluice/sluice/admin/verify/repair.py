@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from sluice.admin.session.channel import Channel
+from sluice.admin.session.commit_plan import Committed, commit_plan
 from sluice.admin.session.progress import SILENT, Progress
 from sluice.admin.standalone.index import DEFAULTS, Options, index
 from sluice.admin.standalone.package_pool import Readers
@@ -32,7 +33,6 @@ from sluice.catalog.tree import Node, Tree
 from sluice.channel_files.merge import ChannelMerger, merge_channel
 from sluice.errors import BrokenListing, Corrupt
 from sluice.layout import FROM_PACKAGES, Subdir
-from sluice.merge.commit import Committed, commit_plan
 from sluice.merge.generation_writer import GenerationWriter
 from sluice.merge.plan import CommitPlan
 from sluice.publish.publisher import Publisher

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from sluice.gc_pause import without_cycle_collection
+from sluice.publish.gc_pause import without_cycle_collection
 
 
 def test_it_is_off_meanwhile_and_on_again_even_after_an_error() -> None:

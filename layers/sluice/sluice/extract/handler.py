@@ -1,0 +1,122 @@
+"""The extract function: S3 events in, staging records and merge requests out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sluice.extract.config_broadcast import Announcer
+from sluice.extract.extract import Extractor, extract
+from sluice.extract.staging import AboutFile
+from sluice.layout import PackageKey, Subdir, parse_config_key, parse_package_key
+from sluice.messages import s3_event
+from sluice.messages.delivery import Backoff, Delivery, give_back
+from sluice.messages.s3_event import ObjectEvent
+from sluice.storage.queue import MessageQueue
+
+RETRY = Backoff(first_seconds=15, factor=4, max_seconds=900)
+"""Of an upload that failed.  UploadQueue's visibility timeout, six times that of the function, is
+for functions that die without a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractContext:
+    """Dependencies of the extract function."""
+
+    extractor: Extractor
+    broadcast: Announcer
+    uploads: MessageQueue
+    """UploadQueue."""
+    bucket: str
+    """Name of the channel bucket."""
+    prefixes: tuple[str, ...] = ("",)
+    """Only packages whose folders begin with one of these are extracted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigChange:
+    """The configuration of a channel was written or removed."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackageStaged:
+    """A package, or its absence, was staged."""
+
+    key: PackageKey
+    record: AboutFile
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelNotified:
+    """The subdirs of a channel were asked to read its configuration again."""
+
+    channel: str
+    subdirs: list[Subdir]
+
+
+@dataclass(frozen=True, slots=True)
+class EventIgnored:
+    """The object is neither a package nor a configuration of this stack."""
+
+    key: str
+
+
+Outcome = PackageStaged | ChannelNotified | EventIgnored
+"""What came of one event."""
+
+
+def ignore(_outcome: Outcome) -> None:
+    """Do nothing."""
+
+
+def run(
+    delivery: Delivery, ctx: ExtractContext, *, on_outcome: Callable[[Outcome], None] = ignore
+) -> None:
+    """Handle one message of UploadQueue; where that fails, give it back and raise the error."""
+    try:
+        events = s3_event.parse_body(delivery.body)
+        handle(events, ctx, receive_count=delivery.receive_count, on_outcome=on_outcome)
+    except Exception as failure:
+        give_back(delivery, ctx.uploads, RETRY, failure=failure)
+        raise
+
+
+def handle(
+    events: Iterable[ObjectEvent],
+    ctx: ExtractContext,
+    *,
+    receive_count: int = 1,
+    on_outcome: Callable[[Outcome], None] = ignore,
+) -> None:
+    """Handle events one by one: those before one that fails have had their effect.
+
+    ``on_outcome`` is called after each of them.
+    """
+    for event in events:
+        on_outcome(_handle(event, ctx, receive_count))
+
+
+def route(
+    event: ObjectEvent, *, bucket: str, prefixes: tuple[str, ...] = ("",)
+) -> ConfigChange | PackageKey | None:
+    """Tell what an event is about; ``None``: nothing that is sluice's business."""
+    if event.bucket != bucket:
+        return None
+    channel = parse_config_key(event.key)
+    if channel is not None:
+        # Of any prefix: only subdirs that are indexed have anything in the state bucket.
+        return ConfigChange(channel)
+    key = parse_package_key(event.key)
+    return key if key and key.subdir.prefix.startswith(prefixes) else None
+
+
+def _handle(event: ObjectEvent, ctx: ExtractContext, receive_count: int) -> Outcome:
+    match route(event, bucket=ctx.bucket, prefixes=ctx.prefixes):
+        case ConfigChange(channel):
+            return ChannelNotified(channel, ctx.broadcast.tell_all(channel))
+        case PackageKey() as key:
+            record = extract(ctx.extractor, key, size_hint=event.size, received=receive_count)
+            return PackageStaged(key, record)
+    return EventIgnored(event.key)

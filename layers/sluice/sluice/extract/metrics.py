@@ -1,0 +1,43 @@
+"""What the extract function logs."""
+
+from __future__ import annotations
+
+from sluice.extract.handler import RETRY, ChannelNotified, EventIgnored, Outcome, PackageStaged
+from sluice.extract.staging import AboutFile, Indexed, Rejected, Removed
+from sluice.messages.delivery import Delivery
+from sluice.telemetry import LogLine
+
+
+def log_line(outcome: Outcome) -> LogLine:
+    """The line about what came of one event."""
+    match outcome:
+        case PackageStaged(key, record):
+            fields = {
+                "channel": key.subdir.channel,
+                "subdir": key.subdir.name,
+                "filename": key.filename,
+                **_verdict(record),
+            }
+            return LogLine("info", "staged", fields)
+        case ChannelNotified(channel, subdirs):
+            names = [subdir.name for subdir in subdirs]
+            return LogLine("info", "configured", {"channel": channel, "subdirs": names})
+        case EventIgnored(ignored):
+            # An existing bucket may be full of such keys, and nobody is to pay for telling of them.
+            return LogLine("debug", "not a package of this channel bucket", {"key": ignored})
+
+
+def retry_fields(delivery: Delivery) -> dict[str, int | str]:
+    """The fields of the line about a message that failed."""
+    count = delivery.receive_count
+    return {"received": count, "wait_seconds": RETRY.seconds(count), "event": delivery.body}
+
+
+def _verdict(record: AboutFile) -> dict[str, str]:
+    match record:
+        case Rejected(code=code, sentence=sentence):
+            return {"verdict": "rejected", "code": code, "sentence": sentence}
+        case Removed():
+            return {"verdict": "removed"}
+        case Indexed():
+            return {"verdict": "indexed"}

@@ -1,0 +1,77 @@
+"""The merge function: merge requests in, a commit and published index files out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sluice.channel_files.merge import ChannelReport, merge_channel
+from sluice.errors import TooEarly
+from sluice.merge.context import Merger
+from sluice.merge.merge import merge
+from sluice.merge.outcome import MergeReport
+from sluice.messages import channel_merge_request, merge_request
+from sluice.messages.channel_merge_request import ChannelRequest
+from sluice.messages.delivery import Backoff, Delivery, give_back
+from sluice.messages.merge_request import MergeRequest
+
+RETRY = Backoff(first_seconds=2, factor=2, max_seconds=300)
+"""Of a merge that failed.  Its FIFO group stands still until the message is visible again, which
+must not take the whole visibility timeout."""
+
+Request = MergeRequest | ChannelRequest
+Report = MergeReport | ChannelReport
+
+
+def ignore(**_keys: str) -> None:
+    """Do nothing."""
+
+
+def run(
+    delivery: Delivery,
+    ctx: Merger,
+    *,
+    time_left_ms: Callable[[], int],
+    add_log_keys: Callable[..., object] = ignore,
+) -> Report:
+    """Handle one message of MergeQueue.
+
+    Gives the message back and raises ``TooEarly`` where its window has not closed, and any other
+    error after a failure.  ``add_log_keys`` is called with names and values that tell what the
+    request is about, as soon as that is known.
+    """
+    try:
+        request = parse_request(delivery.body)
+        add_log_keys(**_log_keys(request))
+        _check_window(request, delivery, ctx)
+        return carry_out(request, ctx, time_left_ms=time_left_ms)
+    except TooEarly:
+        raise
+    except Exception as failure:
+        give_back(delivery, ctx.queue, RETRY, failure=failure)
+        raise
+
+
+def parse_request(body: str) -> Request:
+    """Read a message of MergeQueue; raises ``UnknownEvent`` and ``TooNew``."""
+    return channel_merge_request.parse(body) or merge_request.parse(body)
+
+
+def carry_out(request: Request, ctx: Merger, *, time_left_ms: Callable[[], int]) -> Report:
+    """Merge what a request is about, at once; raises what the two kinds of merges raise."""
+    if isinstance(request, ChannelRequest):
+        return merge_channel(ctx.channelwide, request.channel)
+    return merge(ctx, request, time_left_ms=time_left_ms)
+
+
+def _log_keys(request: Request) -> dict[str, str]:
+    if isinstance(request, ChannelRequest):
+        return {"channel": request.channel}
+    return {"channel": request.subdir.channel, "subdir": request.subdir.name}
+
+
+def _check_window(request: Request, delivery: Delivery, ctx: Merger) -> None:
+    """Give a message back that came before its window has closed; raises ``TooEarly``."""
+    early_ms = request.not_before - ctx.clock()
+    if early_ms > 0:
+        ctx.queue.change_visibility(delivery.receipt_handle, -(-early_ms // 1000))
+        raise TooEarly(f"{early_ms} ms before the window closes")

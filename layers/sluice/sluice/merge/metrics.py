@@ -1,0 +1,73 @@
+"""What the merge function tells of a merge: metrics and log lines."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from sluice.channel_files.merge import ChannelReport
+from sluice.merge.handler import Report
+from sluice.merge.outcome import MergeReport
+from sluice.telemetry import LogLine, Metric
+
+
+def metric_values(report: Report, *, duration_ms: int) -> list[Metric]:
+    """What CloudWatch gets; a metric that recurs has several values."""
+    counts = [Metric(name, count) for name, count in _counts(report).items()]
+    if isinstance(report, ChannelReport):
+        return counts
+    duration = Metric("MergeDuration", duration_ms, "Milliseconds")
+    return [*counts, duration, *(Metric("IndexLag", ms, "Milliseconds") for ms in report.lags_ms)]
+
+
+def log_lines(report: Report, *, duration_ms: int) -> list[LogLine]:
+    """One line for the merge, after one for each thing that a person should look at."""
+    if isinstance(report, ChannelReport):
+        return [LogLine("info", "merged the channel", asdict(report))]
+    return [*_complaints(report), LogLine("info", "merged", _fields(report, duration_ms))]
+
+
+def _complaints(report: MergeReport) -> list[LogLine]:
+    lines = [
+        LogLine(
+            "error",
+            "a configuration or a patch cannot be used",
+            {"file": problem.filename, "code": problem.code, "sentence": problem.sentence},
+        )
+        for problem in report.problems
+    ]
+    if warned := report.difference.warned:
+        lines.append(LogLine("warning", "built after they were indexed", {"files": warned}))
+    return lines
+
+
+def _fields(report: MergeReport, duration_ms: int) -> dict[str, object]:
+    return {
+        "generation": report.generation,
+        "staged": report.staged,
+        "staged_by_newer_version": report.too_new,
+        "taken_over": report.taken_over,
+        "left_out": report.left_out,
+        "waiting": report.waiting.files if report.waiting else 0,
+        "files_written": report.files_written,
+        "unfinished": report.unfinished,
+        "duration_ms": duration_ms,
+        **_counts(report),
+    }
+
+
+def _counts(report: Report) -> dict[str, int]:
+    counts = {
+        "ForeignIndexWrites": report.foreign_overwritten,
+        "StagingSetAside": report.set_aside,
+    }
+    if isinstance(report, ChannelReport):
+        return counts
+    changed = report.difference
+    return {
+        "PackagesIndexed": len(changed.added) + len(changed.replaced),
+        "PackagesRemoved": len(changed.removed),
+        # What people have uploaded and cannot be used: one alarm for all of it.
+        "PackagesRejected": len(changed.rejected) + len(report.problems),
+        "TimestampWarnings": len(changed.warned),
+        **counts,
+    }

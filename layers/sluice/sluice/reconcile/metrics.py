@@ -1,0 +1,60 @@
+"""What the reconcile function tells of a step: metrics and log lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from sluice.messages.delivery import Delivery
+from sluice.reconcile.handler import RETRY
+from sluice.reconcile.report import Report, SubdirReport
+from sluice.telemetry import LogLine, Metric
+
+
+def metric_values(report: Report) -> list[Metric]:
+    """What CloudWatch gets about the last step, but for ``WrongState``, which merge sends, too."""
+    counts = report.last_step[1].counts
+    failures = counts.failed + counts.foreign_owner + counts.wrong_state
+    repairs = [
+        Metric("ReconcileRepairs", counts.repairs),
+        Metric("RemovalsWaiting", counts.waiting),
+        Metric("GarbageCollected", counts.collected),
+    ]
+    dry_run = report.request.dry_run
+    return [*([] if dry_run else repairs), Metric("ReconcileFailures", failures)]
+
+
+def log_lines(report: Report) -> list[LogLine]:
+    """One line for the last step, after one for each subdir that failed or has removals waiting."""
+    lines = [line for subdir in report.last_step[1].subdirs for line in _complaints(subdir)]
+    return [*lines, LogLine("info", "reconciled", _fields(report))]
+
+
+def retry_fields(delivery: Delivery) -> dict[str, int | str]:
+    """The fields of the line about a message that failed."""
+    count = delivery.receive_count
+    return {"received": count, "wait_seconds": RETRY.seconds(count), "step": delivery.body}
+
+
+def _fields(report: Report) -> dict[str, Any]:
+    number, step = report.last_step
+    return {
+        "run": report.run,
+        "step": number,
+        "finished": step.next is None,
+        "request": msgspec.to_builtins(report.request),
+        "counts": msgspec.to_builtins(step.counts),
+    }
+
+
+def _complaints(report: SubdirReport) -> list[LogLine]:
+    keys = {"channel": report.channel, "subdir": report.subdir}
+    lines = []
+    if report.failure is not None:
+        fields = {**keys, "reason": report.failure}
+        lines.append(LogLine("error", "a subdir could not be reconciled", fields))
+    if report.waiting is not None:
+        waiting = {**keys, "waiting": msgspec.to_builtins(report.waiting)}
+        lines.append(LogLine("warning", "removals wait", waiting))
+    return lines

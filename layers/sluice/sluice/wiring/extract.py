@@ -1,0 +1,55 @@
+"""Wires the extract function."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from threading import Thread
+
+from sluice.concurrency import in_threads
+from sluice.extract.config_broadcast import Announcer
+from sluice.extract.extract import Extractor
+from sluice.extract.handler import ExtractContext
+from sluice.limits import CONCURRENT_REQUESTS_MAX
+from sluice.settings import ExtractSettings
+from sluice.storage import s3_client, s3_store, sqs_queue
+from sluice.storage.deduplicating_queue import Once
+from sluice.storage.s3_client import wall_clock
+from sluice.storage.sqs_queue import SqsQueue
+
+
+def extract_context(settings: ExtractSettings, *, connect_early: bool = False) -> ExtractContext:
+    """Make the clients of an execution environment; those of SQS connect when they are used.
+
+    ``connect_early``: that of MergeQueue connects in a thread, for nothing waits for it until a
+    package was read and staged.
+    """
+    common = settings.common
+    merge_queue = SqsQueue(sqs_queue.make_client, common.merge_queue_url)
+    client = s3_client.make_client()
+    extractor = Extractor(
+        channel=s3_store.S3Store(client, common.channel_bucket),
+        state=s3_store.S3Store(client, common.state_bucket),
+        queue=Once(merge_queue, wall_clock),
+        clock=wall_clock,
+        unique=lambda: f"{time.time_ns()}-{uuid.uuid4().hex}",
+        debounce_seconds=common.debounce_seconds,
+        trust_uploader_digests=settings.trust_uploader_digests,
+        receives_max=settings.upload_receives_max,
+    )
+    if connect_early:
+        Thread(target=merge_queue.connect, daemon=True).start()
+    return ExtractContext(
+        extractor=extractor,
+        broadcast=Announcer(
+            state=extractor.state,
+            queue=extractor.queue,
+            gather=in_threads(CONCURRENT_REQUESTS_MAX),
+            clock=extractor.clock,
+            unique=extractor.unique,
+            debounce_seconds=extractor.debounce_seconds,
+        ),
+        uploads=SqsQueue(sqs_queue.make_client, settings.upload_queue_url),
+        bucket=common.channel_bucket,
+        prefixes=settings.channel_prefixes,
+    )
