@@ -16,10 +16,10 @@ from sluice.catalog.commit import Head, HeadVersion, read_head, swap_head
 from sluice.layout import Subdir
 from sluice.storage.object_id import Identity
 from sluice.storage.object_store import ETag, ObjectStore
+from testkit.scheduler import Killed, Stage
 from tests.simulation.interleaving import contended, explore
 from tests.simulation.stories import BY_HAND, GO_BACK, KEPT, ONE, TWO, in_two_generations
 from tests.simulation.world import SUBDIR, World
-from tests.support.scheduler import Killed, Stage
 
 
 @pytest.mark.parametrize("name", BY_HAND)

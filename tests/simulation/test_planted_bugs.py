@@ -17,6 +17,8 @@ from sluice.publish import fence
 from sluice.publish.publisher import Publisher
 from sluice.storage.object_store import ETag, Headers, ObjectStore, nothing
 from sluice.takeover.existing_index import Base
+from testkit.memory_store import MemoryStore
+from testkit.scheduler import Loses
 from tests.simulation import test_interleaved_merges as interleaved
 from tests.simulation.faults import disturb_everywhere
 from tests.simulation.interleaving import Story, contended, explore
@@ -27,8 +29,6 @@ from tests.simulation.stories import (
     batch_of_everything,
     first_commit,
 )
-from tests.support.memory_store import MemoryStore
-from tests.support.scheduler import Loses
 
 
 def interleavings(story: Story) -> None:

@@ -9,6 +9,8 @@ from random import Random
 from sluice.extract import extract
 from sluice.messages.delivery import Delivery
 from sluice.reconcile.context import Request
+from testkit.memory_store import Hook, Stored
+from testkit.scheduler import Hooked, Stage
 from tests.simulation.system.brakes import newest_waiting
 from tests.simulation.system.clock import HOUR, MINUTE, SECOND
 from tests.simulation.system.functions import EXPECTED
@@ -25,8 +27,6 @@ from tests.simulation.system.laptops import FOREVER_MS
 from tests.simulation.system.rest import check_garbage, check_indexes
 from tests.simulation.system.tuning import deploy_new_extractor, tuned
 from tests.simulation.system.world import RECONCILE_TIMEOUT_MS, Source, World
-from tests.support.memory_store import Hook, Stored
-from tests.support.scheduler import Hooked, Stage
 
 _FUNCTIONS_MAX = 6
 """At once."""

@@ -17,9 +17,9 @@ from sluice.concurrency import chunks
 from sluice.errors import Unavailable
 from sluice.limits import MESSAGES_PER_BATCH_MAX
 from sluice.messages.delivery import Delivery
+from testkit.memory_queue import DEDUPLICATION_SECONDS
+from testkit.memory_store import Hook, LostAnswer, ignore
 from tests.simulation.system.clock import SECOND, Clock
-from tests.support.memory_queue import DEDUPLICATION_SECONDS
-from tests.support.memory_store import Hook, LostAnswer, ignore
 
 _SENT_BEFORE_FAILURE = 0.3
 

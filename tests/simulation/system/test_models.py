@@ -8,10 +8,10 @@ import pytest
 
 from sluice.errors import Unavailable
 from sluice.storage.object_store import Headers
+from testkit.memory_store import LostAnswer, ignore
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import MINUTE, SECOND, Clock
 from tests.simulation.system.queues import Fifo, StandardQueue
-from tests.support.memory_store import LostAnswer, ignore
 
 JSON = Headers("application/json")
 

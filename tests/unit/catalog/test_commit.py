@@ -23,8 +23,8 @@ from sluice.limits import (
     SWAP_SECONDS_MAX,
     WRITE_ATTEMPTS_MAX,
 )
-from tests.support.memory_store import LostAnswer, MemoryStore
-from tests.support.scheduler import Loses
+from testkit.memory_store import LostAnswer, MemoryStore
+from testkit.scheduler import Loses
 from tests.support.staged import SUBDIR
 
 DAY = 24 * 60 * 60
