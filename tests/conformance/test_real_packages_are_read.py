@@ -21,7 +21,7 @@ from sluice.conda.record import DROPPED, make_record
 from sluice.errors import BadPackage
 from sluice.layout import parse_package_key
 from sluice.package.reader import PackageContents, PackageRead, read_package
-from tests.support.memory_store import MemoryStore
+from testkit.memory_store import MemoryStore
 
 PACKAGES = Path(__file__).parents[3] / "shared" / "packages"
 GOOD = sorted(PACKAGES.glob("*-*/*.*")) + sorted(PACKAGES.glob("noarch/*.*"))

@@ -26,8 +26,8 @@ from sluice.limits import KIB, MIB, RECORD_BYTES_MAX, REJECT_SENTENCE_CHARS_MAX
 from sluice.package import conda_zip, reader, tar_bz2, tar_stream
 from sluice.package.reader import PackageContents, PackageRead, read_package
 from sluice.storage.object_id import Identity
-from tests.support import memory_store
-from tests.support.memory_store import MemoryStore
+from testkit import memory_store
+from testkit.memory_store import MemoryStore
 from tests.support.packages import CONDA, TAR_BZ2, Entry, index_entry, members, tar, zipped, zst
 from tests.support.packages import conda as conda_of
 

@@ -31,7 +31,7 @@ from sluice.publish.fence import Stamp
 from sluice.reconcile.publication_log import Mark, Marks, write_marks
 from sluice.reconcile.reconcile_cache import Memory, NoarchPatch, Sight
 from sluice.storage.object_id import Identity
-from tests.support.memory_store import MemoryStore
+from testkit.memory_store import MemoryStore
 from tests.support.staged import SUBDIR, unzstd
 
 FOLDER = Path(__file__).parent / "format1"

@@ -10,6 +10,7 @@ import boto3
 import pytest
 
 from sluice.storage import sqs_queue
+from testkit.memory_queue import MemoryQueue
 from tests.support.functions import (
     BUCKET,
     OWNER,
@@ -20,7 +21,6 @@ from tests.support.functions import (
     Stack,
     load,
 )
-from tests.support.memory_queue import MemoryQueue
 from tests.support.moto_aws import moto_aws
 from tests.support.story import Story
 

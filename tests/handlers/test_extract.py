@@ -13,6 +13,7 @@ import pytest
 
 from sluice.layout import Subdir
 from sluice.messages.s3_event import ObjectEvent, look
+from testkit.memory_queue import MemoryQueue
 from tests.support.functions import (
     BACK,
     BUCKET,
@@ -30,7 +31,6 @@ from tests.support.functions import (
     sqs_record,
     upload,
 )
-from tests.support.memory_queue import MemoryQueue
 
 # Said by powertools on standard error after an invocation that has nothing to count.
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")

@@ -19,6 +19,7 @@ from urllib3.exceptions import ProtocolError
 from sluice.errors import Unavailable
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.limits import ATTEMPTS_MAX
+from testkit.memory_queue import MemoryQueue
 from tests.support.channel import conda
 from tests.support.faults import CONNECT_TIMEOUT, READ_TIMEOUT, SLOW_DOWN, failing
 from tests.support.functions import (
@@ -39,7 +40,6 @@ from tests.support.functions import (
     sqs_record,
     upload,
 )
-from tests.support.memory_queue import MemoryQueue
 from tests.support.scripted_aws import Answer, error
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")

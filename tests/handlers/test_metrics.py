@@ -11,6 +11,7 @@ import pytest
 from local.dashboard.definition import alarms, widgets
 from sluice.errors import Unavailable
 from sluice.layout import channel_binding
+from testkit.memory_queue import MemoryQueue
 from tests.support.functions import (
     BACK,
     KEY,
@@ -23,7 +24,6 @@ from tests.support.functions import (
     sqs_record,
     upload,
 )
-from tests.support.memory_queue import MemoryQueue
 from tests.support.template import TEMPLATE, properties
 
 OURS = "Sluice/"

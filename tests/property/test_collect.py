@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.layout import SHARD_INDEX
+from testkit.memory_store import ignore
 from tests.support.garbage import (
     DAY,
     collect_garbage,
@@ -21,7 +22,6 @@ from tests.support.garbage import (
     reachable,
 )
 from tests.support.hooks import Death, die, on
-from tests.support.memory_store import ignore
 from tests.support.staged import A2, SUBDIR, A, B, C, World, unzstd
 from tests.support.staged import removed as removal
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sluice.layout import Subdir
 from sluice.messages import merge_request
 from sluice.messages.merge_request import CLOCK_SKEW_SECONDS, DEBOUNCE_SECONDS_MIN, QueueMessage
-from tests.support.memory_queue import DEDUPLICATION_SECONDS
+from testkit.memory_queue import DEDUPLICATION_SECONDS
 
 SUBDIR = Subdir("c", "linux-64")
 SKEW_MS_BELOW = CLOCK_SKEW_SECONDS * 1000

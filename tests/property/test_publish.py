@@ -22,6 +22,7 @@ from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, config_key
 from sluice.publish.fence import Page, Stamp, replace
 from sluice.publish.outputs import ALL
 from sluice.storage.object_store import Headers, ObjectInfo
+from testkit.memory_store import MemoryStore
 from tests.property.test_merge import EXTRACTORS, STEPS, Step, play
 from tests.support.configured import (
     PATCHED,
@@ -31,7 +32,6 @@ from tests.support.configured import (
     put_package,
     put_patch,
 )
-from tests.support.memory_store import MemoryStore
 from tests.support.staged import A2, SUBDIR, A, B, C, World, identity_of
 
 INDEX_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)

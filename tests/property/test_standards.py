@@ -27,8 +27,8 @@ from sluice.layout import Subdir, config_key, parse_package_key
 from sluice.messages import merge_request
 from sluice.publish.outputs import ALL
 from sluice.publish.publisher import Publisher
+from testkit.memory_store import MemoryStore
 from tests.support.channel import PATCHES, conda, patch_package, tar_bz2
-from tests.support.memory_store import MemoryStore
 from tests.support.whole import Sluice
 
 START_MS = 1_750_000_000_000

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import count
 
 from sluice.errors import Unavailable
+from testkit.memory_store import LostAnswer, ignore
+from testkit.scheduler import Hooked, Killed
 from tests.simulation.world import INDEX_FILES, World
-from tests.support.memory_store import LostAnswer, ignore
-from tests.support.scheduler import Hooked, Killed
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 
+from testkit.scheduler import Stage
 from tests.simulation.world import Event, World
-from tests.support.scheduler import Stage
 
 IMMUTABLE = ("leaves/", "trees/", "commits/")
 

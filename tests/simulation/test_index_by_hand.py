@@ -10,9 +10,9 @@ import pytest
 
 from sluice.admin.standalone import index as index_module
 from sluice.layout import REPODATA, Subdir
+from testkit.memory_store import ignore
+from testkit.scheduler import Killed, Stage
 from tests.support.by_hand import CHANNEL, LINUX, NOARCH, ByHand, package
-from tests.support.memory_store import ignore
-from tests.support.scheduler import Killed, Stage
 
 FIRST = [package(name, version) for name in ("alpha", "beta") for version in ("1", "2")]
 PURE = package("pure", subdir="noarch", noarch="generic")

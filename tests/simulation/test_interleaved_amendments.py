@@ -16,11 +16,11 @@ from sluice.catalog.head import Head, head_object, read_head
 from sluice.layout import Subdir
 from sluice.storage.object_id import Identity
 from sluice.storage.object_store import ETag, ObjectStore
+from testkit.scheduler import Killed, Stage
 from tests.simulation.interleaving import contended, explore
 from tests.simulation.stories import BY_HAND, GO_BACK, KEPT, ONE, TWO, in_two_generations
 from tests.simulation.world import SUBDIR, World
 from tests.support.heads import Swapped, head_object_with
-from tests.support.scheduler import Killed, Stage
 
 
 @pytest.mark.parametrize("name", BY_HAND)

@@ -11,6 +11,8 @@ import pytest
 from sluice.catalog.commit import decode_commit
 from sluice.layout import channel_binding
 from sluice.storage.object_store import ETag, Headers
+from testkit.memory_store import MemoryStore
+from testkit.scheduler import Loses, Stage
 from tests.simulation.interleaving import any_request, contended, explore
 from tests.simulation.stories import (
     KEPT,
@@ -24,8 +26,6 @@ from tests.simulation.stories import (
     with_upload,
 )
 from tests.simulation.world import INDEX_FILES, SUBDIR, World
-from tests.support.memory_store import MemoryStore
-from tests.support.scheduler import Loses, Stage
 
 CONDITIONAL = (SUBDIR.head, *INDEX_FILES)
 

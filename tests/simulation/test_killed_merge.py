@@ -8,6 +8,7 @@ import pytest
 
 from sluice.conda.names import NOARCH
 from sluice.messages import merge_request
+from testkit.scheduler import Killed
 from tests.simulation.faults import Fault, disturb_everywhere
 from tests.simulation.stories import (
     BAD,
@@ -21,7 +22,6 @@ from tests.simulation.stories import (
     nothing_new,
 )
 from tests.simulation.world import World
-from tests.support.scheduler import Killed
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from sluice.publish.publisher import Publisher
 from sluice.storage.object_store import ETag, Headers, ObjectStore, nothing
 from sluice.storage.versioned_object import LOST, Version
 from sluice.takeover.existing_index import Base
+from testkit.memory_store import MemoryStore
+from testkit.scheduler import Loses
 from tests.simulation import test_interleaved_merges as interleaved
 from tests.simulation.faults import disturb_everywhere
 from tests.simulation.interleaving import Story, contended, explore
@@ -29,8 +31,6 @@ from tests.simulation.stories import (
     first_commit,
 )
 from tests.support.heads import Swapped, head_object_with
-from tests.support.memory_store import MemoryStore
-from tests.support.scheduler import Loses
 
 
 def interleavings(story: Story) -> None:

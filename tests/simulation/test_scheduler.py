@@ -7,9 +7,9 @@ from functools import partial
 import pytest
 
 from sluice.storage.object_store import Headers
+from testkit.memory_store import MemoryStore
+from testkit.scheduler import Actor, Killed, Loses, Stage
 from tests.simulation.stories import with_upload
-from tests.support.memory_store import MemoryStore
-from tests.support.scheduler import Actor, Killed, Loses, Stage
 
 JSON = Headers("application/json")
 

@@ -23,9 +23,9 @@ from sluice.concurrency import in_order
 from sluice.errors import NotFound
 from sluice.reconcile.context import Reconciler, Request
 from sluice.reconcile.run import start
+from testkit.memory_queue import MemoryQueue
+from testkit.memory_store import ignore
 from tests.support.by_hand import LINUX, OWNER, ByHand, package
-from tests.support.memory_queue import MemoryQueue
-from tests.support.memory_store import ignore
 
 HOUR = 60 * 60
 DAY = 24 * HOUR

@@ -35,9 +35,9 @@ from sluice.reconcile.context import Reconciler
 from sluice.reconcile.context import Request as ReconcileRequest
 from sluice.reconcile.run import start
 from sluice.storage.object_store import Headers
+from testkit.memory_queue import MemoryQueue
 from tests.support.by_hand import CHANNEL, LINUX, package
 from tests.support.channel import Package
-from tests.support.memory_queue import MemoryQueue
 
 ASLEEP_SECONDS = 27 * 60 * 60
 STARTS_WITHIN_SECONDS = 60

@@ -35,8 +35,8 @@ from sluice.messages.merge_request import MergeRequest
 from sluice.publish.publisher import Publisher
 from sluice.storage.object_id import Identity
 from sluice.storage.object_store import ETag
-from tests.support.memory_queue import MemoryQueue
-from tests.support.memory_store import MemoryStore
+from testkit.memory_queue import MemoryQueue
+from testkit.memory_store import MemoryStore
 
 SUBDIR = Subdir("team/channel", "linux-64")
 INDEX_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)

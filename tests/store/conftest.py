@@ -16,7 +16,7 @@ from sluice.storage.object_store import ObjectStore
 from sluice.storage.s3_client import make_client, wall_clock
 from sluice.storage.s3_store import S3Store
 from sluice.storage.wrappers.prefixed import Prefixed
-from tests.support.memory_store import MemoryStore
+from testkit.memory_store import MemoryStore
 from tests.support.moto_aws import moto_aws
 from tests.support.other_s3 import USABLE
 

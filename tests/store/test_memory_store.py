@@ -8,7 +8,7 @@ import pytest
 
 from sluice.errors import Unavailable
 from sluice.storage.object_store import ETag, Headers
-from tests.support.memory_store import LostAnswer, MemoryStore, Request
+from testkit.memory_store import LostAnswer, MemoryStore, Request
 
 JSON = Headers("application/json")
 

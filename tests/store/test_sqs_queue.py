@@ -14,7 +14,7 @@ from sluice.errors import Unavailable
 from sluice.limits import ATTEMPTS_MAX
 from sluice.storage.queue import FifoQueue
 from sluice.storage.sqs_queue import SqsQueue, make_client
-from tests.support.memory_queue import MemoryQueue, Message
+from testkit.memory_queue import MemoryQueue, Message
 from tests.support.scripted_aws import Answer, Script
 
 URL = "https://sqs.us-east-1.amazonaws.com/1/merge.fifo"

@@ -13,8 +13,8 @@ from sluice.admin.standalone.package_pool import Examiner, InThreads
 from sluice.admin.standalone.report import IndexReport
 from sluice.concurrency import in_order
 from sluice.layout import Subdir
+from testkit.memory_store import MemoryStore
 from tests.support.channel import Package, conda
-from tests.support.memory_store import MemoryStore
 from tests.support.published import Index, read_index
 
 CHANNEL = "team"

@@ -17,7 +17,7 @@ from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.publish.fence import Stamp
 from sluice.reconcile.garbage import Collected, Collector, collect
 from sluice.reconcile.publication_log import Marks, read_marks
-from tests.support.memory_store import MemoryStore
+from testkit.memory_store import MemoryStore
 from tests.support.staged import A, World, foreign_repodata, record_of
 
 DAY = 24 * 60 * 60

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from sluice.storage.object_store import ObjectInfo
-from tests.support.memory_store import MemoryStore
+from testkit.memory_store import MemoryStore
 
 
 class LyingStore(MemoryStore):

@@ -18,8 +18,8 @@ from sluice.channel_files.state import ChannelState
 from sluice.concurrency import in_order
 from sluice.layout import CHANNELDATA, RSS, Subdir, channel_file
 from sluice.publish.bucket_check import BucketCheck
-from tests.support.memory_queue import MemoryQueue
-from tests.support.memory_store import MemoryStore
+from testkit.memory_queue import MemoryQueue
+from testkit.memory_store import MemoryStore
 from tests.support.staged import DEBOUNCE_SECONDS, START_MS, identity_of, record_of
 
 CHANNEL = "Conda/Default"

@@ -20,7 +20,7 @@ import zstandard
 
 from sluice.limits import STREAM_CHUNK_BYTES
 from sluice.storage.object_store import ETag, ObjectInfo, OpenObject
-from tests.support.memory_store import MemoryStore, Request
+from testkit.memory_store import MemoryStore, Request
 
 INDEX: Mapping[str, Any] = {
     "name": "demo",

@@ -12,7 +12,7 @@ from sluice.reconcile import report as reports
 from sluice.reconcile.report import Counts, Report, SubdirReport
 from sluice.reconcile.run import Reconciler, Request, proceed, start
 from sluice.storage.object_id import Identity
-from tests.support.memory_queue import MemoryFeed, MemoryQueue
+from testkit.memory_queue import MemoryFeed, MemoryQueue
 from tests.support.staged import (
     BUCKET,
     DEBOUNCE_SECONDS,

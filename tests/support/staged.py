@@ -39,8 +39,8 @@ from sluice.messages.merge_request import MergeRequest
 from sluice.publish.publisher import Publisher
 from sluice.storage.object_id import Identity
 from sluice.storage.versioned_object import LOST
-from tests.support.memory_queue import MemoryQueue
-from tests.support.memory_store import MemoryStore
+from testkit.memory_queue import MemoryQueue
+from testkit.memory_store import MemoryStore
 
 START_MS = 1_750_000_000_000
 SUBDIR = Subdir("Conda/Default", "linux-64")

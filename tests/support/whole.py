@@ -17,8 +17,8 @@ from sluice.messages import channel_merge_request as channel_request
 from sluice.messages import merge_request, s3_event
 from sluice.publish.publisher import Publisher
 from sluice.reconcile.run import Reconciler, Report, Request, proceed, start
-from tests.support.memory_queue import MemoryFeed, MemoryQueue
-from tests.support.memory_store import MemoryStore
+from testkit.memory_queue import MemoryFeed, MemoryQueue
+from testkit.memory_store import MemoryStore
 from tests.support.published import Index, read_index
 
 _BUCKET = "channel"

@@ -9,11 +9,11 @@ from typing import Any
 from sluice.layout import Subdir
 from sluice.storage.object_store import Headers, ObjectStore
 from sluice.storage.wrappers.forwarding import Passing
+from testkit.memory_store import Stored
 from tests.simulation.system import reading
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import DAY, SECOND, Clock
 from tests.simulation.system.packages import Place
-from tests.support.memory_store import Stored
 
 _SKEW = 2 * SECOND
 """At most, of the clocks of functions, S3's whole seconds included."""

@@ -13,8 +13,8 @@ from sluice.concurrency import chunks
 from sluice.errors import Unavailable
 from sluice.limits import KEYS_PER_DELETE_MAX
 from sluice.storage.object_store import ETag, Headers
+from testkit.memory_store import MemoryStore, Stored
 from tests.simulation.system.clock import MINUTE, Clock
-from tests.support.memory_store import MemoryStore, Stored
 
 _DELETED_BEFORE_FAILURE = 0.3
 Watch = Callable[[str, Stored | None, Stored | None, object], None]

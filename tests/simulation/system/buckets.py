@@ -7,9 +7,9 @@ from random import Random
 
 from sluice.merge.warm_cache import Remembered
 from sluice.storage.object_store import ETag, ObjectStore
+from testkit.memory_store import MemoryStore, Stored
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import Clock
-from tests.support.memory_store import MemoryStore, Stored
 
 FIRST = "channel-bucket"
 MISTAKEN = "mistaken-bucket"

@@ -21,11 +21,14 @@ from sluice.catalog import brake, entry, node
 from sluice.catalog.brake import BrakeState, Decision, Missing
 from sluice.catalog.client_view import Rules
 from sluice.catalog.head import Head, head_object, read_head
+from sluice.extract import handler as extract_handler
 from sluice.extract import staging
 from sluice.extract.config_broadcast import Announcer
 from sluice.extract.staging import Indexed, Rejected, Staged
 from sluice.layout import SHARD_INDEX, Subdir
 from sluice.merge import apply_staging
+from sluice.merge import handler as merge_handler
+from sluice.messages.s3_event import ObjectEvent
 from sluice.publish import fence, index_files
 from sluice.publish.bucket_check import BucketCheck
 from sluice.publish.index_files import Files
@@ -340,6 +343,22 @@ def _days_go_on_for_another_object() -> AbstractContextManager[object]:
     return mock.patch.object(brake, "_still", still)
 
 
+def _the_window_check_is_left_out() -> AbstractContextManager[object]:
+    def check_window(*_args: Any) -> None:
+        pass
+
+    return mock.patch.object(merge_handler, "_check_window", check_window)
+
+
+def _extract_passes_removals_over() -> AbstractContextManager[object]:
+    plain = extract_handler.route
+
+    def route(event: ObjectEvent, **options: Any) -> Any:
+        return None if event.size is None else plain(event, **options)  # no size: a removal
+
+    return mock.patch.object(extract_handler, "route", route)
+
+
 @dataclass(frozen=True, slots=True)
 class Bug:
     """A bug, and by what it shows."""
@@ -433,4 +452,9 @@ BUGS = {
         _reconcile_believes_what_it_remembers_of_another_version,
         f"is not of the head's generation|is not there|{_WRONG_AT_REST}|{_COLLECTED_TOO_EARLY}",
     ),
+    "the window check is left out": Bug(
+        _the_window_check_is_left_out,
+        f"is not of the head's generation|staging is left over|{_WRONG_AT_REST}",
+    ),
+    "extract passes removals over": Bug(_extract_passes_removals_over, "has ghosts"),
 }

@@ -1,4 +1,4 @@
-"""The Lambda functions without Lambda: what ``functions/*/app.py`` do, over the simulated world."""
+"""The Lambda functions without Lambda: the core's handlers, wired to the simulated world."""
 
 from __future__ import annotations
 
@@ -6,43 +6,34 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sluice.channel_files.merge import merge_channel
 from sluice.concurrency import Gather, in_order
-from sluice.errors import BrokenListing, SluiceError, Unavailable, WrongState
+from sluice.errors import BrokenListing, TooEarly, Unavailable, WrongState
+from sluice.extract import handler as extract_handler
 from sluice.extract.config_broadcast import Announcer
-from sluice.extract.extract import Extractor, extract
-from sluice.layout import parse_config_key, parse_package_key
+from sluice.extract.extract import Extractor
+from sluice.extract.handler import ExtractContext
 from sluice.limits import MERGE_TIME_RESERVE_MS, RECONCILE_TIME_RESERVE_MS
+from sluice.merge import handler as merge_handler
 from sluice.merge.context import Merger
-from sluice.merge.merge import merge
-from sluice.messages import channel_merge_request as channel_request
-from sluice.messages import merge_request, s3_event
-from sluice.messages.channel_merge_request import ChannelRequest
+from sluice.messages.delivery import Delivery
 from sluice.publish.publisher import Publisher
+from sluice.reconcile import handler as reconcile_handler
 from sluice.reconcile.context import Reconciler, Request
 from sluice.reconcile.report import Report
-from sluice.reconcile.run import proceed, start
 from sluice.storage.deduplicating_queue import Once
+from sluice.storage.queue import FifoQueue
 from tests.simulation.system.brakes import Brakes
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.buckets import Wiring
 from tests.simulation.system.clock import Clock
 from tests.simulation.system.lies import LyingListings
-from tests.simulation.system.queues import Delivery, Fifo, StandardQueue
+from tests.simulation.system.queues import Fifo, StandardQueue
 
 OWNER = "state-bucket"
 UPLOAD_RECEIVES_MAX = 5
-# As in functions/*/app.py.
-EXTRACT_RETRY_SECONDS, EXTRACT_RETRY_SECONDS_MAX = 15, 900
-MERGE_RETRY_SECONDS_MAX = 300
-RECONCILE_RETRY_SECONDS, RECONCILE_RETRY_SECONDS_MAX = 30, 600
 
 TimeLeft = Callable[[], int]
 """ms until the function is stopped."""
-
-
-class TooEarly(Exception):
-    """A merge request was given back until its window has closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,29 +76,14 @@ class Functions:
             trust_uploader_digests=True,
             receives_max=UPLOAD_RECEIVES_MAX,
         )
-        try:
-            for one in s3_event.parse_body(message.body):
-                channel = parse_config_key(one.key)
-                if channel is not None and one.bucket == wired.name:
-                    self._announcer(extractor.clock).tell_all(channel)
-                key = parse_package_key(one.key)
-                if key is not None and one.bucket == wired.name:
-                    extract(extractor, key, size_hint=one.size, received=message.received)
-        except SluiceError:
-            wait = min(
-                EXTRACT_RETRY_SECONDS * 4 ** (message.received - 1), EXTRACT_RETRY_SECONDS_MAX
-            )
-            self.uploads.change_visibility(message.receipt, wait)
-            raise
+        broadcast = self._announcer(self.environment, extractor.clock)
+        ctx = ExtractContext(extractor, broadcast, self.uploads, wired.name)
+        extract_handler.run(message, ctx)
 
     def merge(self, message: Delivery, skew_ms: int, time_left_ms: TimeLeft) -> None:
         """Handle one message of MergeQueue."""
-
-        def clock() -> int:
-            return self.clock.ms + skew_ms
-
         wired = self.wiring()
-        merger = Merger(
+        ctx = Merger(
             channel=wired.listed,
             state=self.state,
             bucket=wired.name,
@@ -115,69 +91,40 @@ class Functions:
             queue=self.merges,
             gather=self.gather,
             remembered=wired.remembered,
-            clock=clock,
+            clock=lambda: self.clock.ms + skew_ms,
             unique=self.unique,
             debounce_seconds=self.debounce_seconds,
             brake_days=self.brake_days,
         )
+        until = self.clock.ms + self.merge_ms + MERGE_TIME_RESERVE_MS
         try:
-            request = channel_request.parse(message.body) or merge_request.parse(message.body)
-            early_ms = request.not_before - clock()
-            if early_ms > 0:
-                self.merges.change_visibility(message.receipt, -(-early_ms // 1000))
-                raise TooEarly
-            if isinstance(request, ChannelRequest):
-                merge_channel(merger.channelwide, request.channel)
-                return
-            until = self.clock.ms + self.merge_ms + MERGE_TIME_RESERVE_MS
-            merge(
-                merger,
-                request,
-                time_left_ms=lambda: min(time_left_ms(), until - self.clock.ms),
+            merge_handler.run(
+                message, ctx, time_left_ms=lambda: min(time_left_ms(), until - self.clock.ms)
             )
-        except SluiceError as error:
-            wait = min(2**message.received, MERGE_RETRY_SECONDS_MAX)
-            self.merges.change_visibility(message.receipt, wait)
-            raise self._expected(error) from error
+        except BrokenListing as error:
+            if self.listed.has_lied:  # which may well be found out
+                raise Unavailable(str(error)) from error
+            raise
 
     def start_reconcile(self, request: Request, skew_ms: int, time_left_ms: TimeLeft) -> Report:
         """Handle a direct invocation: the schedule's, or somebody's."""
-        reconciler = self._reconciler(skew_ms, since=self.clock.ms)
-        report = start(reconciler, request, time_left_ms=self._shortened(time_left_ms))
-        return self._checked(report)
+        ctx = self._reconciler(skew_ms, since=self.clock.ms)
+        time_left_ms = self._shortened(time_left_ms)
+        return self._checked(reconcile_handler.start(ctx, request, time_left_ms=time_left_ms))
 
     def proceed_reconcile(self, message: Delivery, skew_ms: int, time_left_ms: TimeLeft) -> None:
         """Handle one message of ReconcileQueue."""
-        try:
-            since = json.loads(message.body)["started_at"]
-            self._checked(
-                proceed(
-                    self._reconciler(skew_ms, since=since),
-                    message.body,
-                    time_left_ms=self._shortened(time_left_ms),
-                )
-            )
-        except SluiceError:
-            wait = min(
-                RECONCILE_RETRY_SECONDS * 2 ** (message.received - 1), RECONCILE_RETRY_SECONDS_MAX
-            )
-            self.continuations.change_visibility(message.receipt, wait)
-            raise
+        ctx = self._reconciler(skew_ms, since=json.loads(message.body)["started_at"])
+        time_left_ms = self._shortened(time_left_ms)
+        self._checked(reconcile_handler.run(message, ctx, time_left_ms=time_left_ms))
 
     def move_heads(self, channels: Iterable[str]) -> None:
         """Have every subdir of some channels look at its configuration, which moves its head."""
         for channel in channels:
-            self._announcer(lambda: self.clock.ms).tell_all(channel)
+            self._announcer(self.merges, lambda: self.clock.ms).tell_all(channel)
 
-    def _announcer(self, clock: Callable[[], int]) -> Announcer:
-        return Announcer(
-            self.state, self.merges, in_order, clock, self.unique, self.debounce_seconds
-        )
-
-    def _expected(self, error: SluiceError) -> SluiceError:
-        """Where listings lie, that may well be found out."""
-        found_out = isinstance(error, BrokenListing) and self.listed.has_lied
-        return Unavailable(str(error)) if found_out else error
+    def _announcer(self, queue: FifoQueue, clock: Callable[[], int]) -> Announcer:
+        return Announcer(self.state, queue, in_order, clock, self.unique, self.debounce_seconds)
 
     def _reconciler(self, skew_ms: int, *, since: int) -> Reconciler:
         """``since``: when the run began, ms."""

@@ -17,6 +17,7 @@ from sluice.layout import (
     Subdir,
 )
 from sluice.storage.object_id import Identity
+from testkit.memory_store import Stored
 from tests.simulation.system import reading
 from tests.simulation.system.brakes import Brakes
 from tests.simulation.system.bucket import Bucket
@@ -24,7 +25,6 @@ from tests.simulation.system.clock import DAY, SECOND, Clock
 from tests.simulation.system.configurations import OPTIONAL
 from tests.simulation.system.packages import SUFFIXES, Place, record_of
 from tests.simulation.system.reading import Index, Record
-from tests.support.memory_store import Stored
 
 INDEX_FILES: Mapping[str, Callable[[bytes], Index]] = {
     SHARD_INDEX: reading.shard_index,

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from testkit.memory_store import Hook, ignore
+from testkit.scheduler import Actor, Killed, Loses, Stage
 from tests.simulation.system.clock import HOUR, MINUTE, SECOND, Clock
 from tests.simulation.system.functions import EXPECTED, TimeLeft
 from tests.simulation.system.habits import Habits
-from tests.support.memory_store import Hook, ignore
-from tests.support.scheduler import Actor, Killed, Loses, Stage
 
 _STALLS = 0.5
 _SKEW_MS = 900

@@ -15,6 +15,7 @@ import zstandard
 
 from sluice.conda.names import NOARCH
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, config_key, parse_package_key
+from testkit.memory_store import Stored
 from tests.simulation.system import packages
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import DAY, MINUTE, SECOND, Clock
@@ -22,7 +23,6 @@ from tests.simulation.system.configurations import GOOD, INVALID, PATCH_PACKAGES
 from tests.simulation.system.habits import Habits
 from tests.simulation.system.invariants import Invariants
 from tests.simulation.system.packages import CORRUPT, ODD, Place
-from tests.support.memory_store import Stored
 
 _SPOILT = 0.15
 _RESTORES = 0.4

@@ -7,7 +7,10 @@ from functools import partial
 from random import Random
 
 from sluice.extract import extract
+from sluice.messages.delivery import Delivery
 from sluice.reconcile.context import Request
+from testkit.memory_store import Hook, Stored
+from testkit.scheduler import Hooked, Stage
 from tests.simulation.system.brakes import newest_waiting
 from tests.simulation.system.clock import HOUR, MINUTE, SECOND
 from tests.simulation.system.functions import EXPECTED
@@ -21,12 +24,9 @@ from tests.simulation.system.habits import (
 )
 from tests.simulation.system.invocations import Gate, Invocation, Invocations
 from tests.simulation.system.laptops import FOREVER_MS
-from tests.simulation.system.queues import Delivery
 from tests.simulation.system.rest import check_garbage, check_indexes
 from tests.simulation.system.tuning import deploy_new_extractor, tuned
 from tests.simulation.system.world import RECONCILE_TIMEOUT_MS, Source, World
-from tests.support.memory_store import Hook, Stored
-from tests.support.scheduler import Hooked, Stage
 
 _FUNCTIONS_MAX = 6
 """At once."""
@@ -296,7 +296,7 @@ class _Play:
         for source in self._rng.sample(self._world.sources, len(self._world.sources)):
             message = source.queue.receive()
             if message:
-                self._note(f"{source.queue.name}: {message.body} ({message.received})")
+                self._note(f"{source.queue.name}: {message.body} ({message.receive_count})")
                 return source, message
         return None
 
@@ -309,7 +309,7 @@ class _Play:
                 source.queue.name,
                 partial(source.handler, message),
                 timeout_ms=source.timeout_ms,
-                done=partial(source.queue.delete, message.receipt),
+                done=partial(source.queue.delete, message.receipt_handle),
             )
         return received is not None
 
@@ -320,7 +320,7 @@ class _Play:
         except EXPECTED as error:
             self._note(f"failed: {error!r}")
         else:
-            source.queue.delete(message.receipt)
+            source.queue.delete(message.receipt_handle)
 
     def _request(self) -> Request:
         """What somebody might ask of reconcile."""

@@ -16,9 +16,10 @@ from random import Random
 from sluice.concurrency import chunks
 from sluice.errors import Unavailable
 from sluice.limits import MESSAGES_PER_BATCH_MAX
+from sluice.messages.delivery import Delivery
+from testkit.memory_queue import DEDUPLICATION_SECONDS
+from testkit.memory_store import Hook, LostAnswer, ignore
 from tests.simulation.system.clock import SECOND, Clock
-from tests.support.memory_queue import DEDUPLICATION_SECONDS
-from tests.support.memory_store import Hook, LostAnswer, ignore
 
 _SENT_BEFORE_FAILURE = 0.3
 
@@ -35,16 +36,6 @@ class Message:
     received: int = 0
     receipt: str = ""
     """Of the last time it was handed out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message as a function gets it."""
-
-    body: str
-    received: int
-    """How often it has been handed out, this time included."""
-    receipt: str
 
 
 class Queue:
@@ -88,7 +79,7 @@ class Queue:
             message.received += 1
             message.receipt = f"{self.name}-{self._rng.getrandbits(32):08x}"
             message.visible_at = self._clock.ms + self._visibility_ms
-            return Delivery(message.body, message.received, message.receipt)
+            return Delivery(message.body, message.receipt, message.received)
         return None
 
     def delete(self, receipt: str) -> None:
@@ -156,7 +147,7 @@ class StandardQueue(Queue):
         """Hand out one message, at least once."""
         delivery = super().receive()
         if delivery and self._rng.random() < self.duplicates:
-            message = self._in_flight(delivery.receipt)
+            message = self._in_flight(delivery.receipt_handle)
             assert message
             message.visible_at = self._clock.ms
         return delivery

@@ -8,10 +8,10 @@ import pytest
 
 from sluice.errors import Unavailable
 from sluice.storage.object_store import Headers
+from testkit.memory_store import LostAnswer, ignore
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import MINUTE, SECOND, Clock
 from tests.simulation.system.queues import Fifo, StandardQueue
-from tests.support.memory_store import LostAnswer, ignore
 
 JSON = Headers("application/json")
 
@@ -53,7 +53,7 @@ def test_a_message_in_flight_is_hidden_until_its_visibility_timeout() -> None:
     clock.advance(30 * SECOND)
     delivery = queue.receive()
     assert delivery
-    assert (delivery.body, delivery.received) == ("a", 2)
+    assert (delivery.body, delivery.receive_count) == ("a", 2)
 
 
 def test_a_message_that_was_handed_out_too_often_is_dead() -> None:
@@ -73,15 +73,15 @@ def test_a_message_can_be_deleted_and_given_back_only_while_in_flight() -> None:
     queue.put("a")
     delivery = queue.receive()
     assert delivery
-    queue.change_visibility(delivery.receipt, 5)
+    queue.change_visibility(delivery.receipt_handle, 5)
     clock.advance(5 * SECOND)
-    queue.delete(delivery.receipt)
+    queue.delete(delivery.receipt_handle)
     assert len(queue.messages) == 1
     with pytest.raises(Unavailable):
-        queue.change_visibility(delivery.receipt, 5)
+        queue.change_visibility(delivery.receipt_handle, 5)
     again = queue.receive()
     assert again
-    queue.delete(again.receipt)
+    queue.delete(again.receipt_handle)
     assert queue.messages == []
 
 
@@ -101,7 +101,7 @@ def test_an_id_is_remembered_for_five_minutes_even_when_its_message_is_gone() ->
     queue.send("a", group="g", deduplication_id="1")
     delivery = queue.receive()
     assert delivery
-    queue.delete(delivery.receipt)
+    queue.delete(delivery.receipt_handle)
     clock.advance(5 * MINUTE - 1)
     queue.send("b", group="g", deduplication_id="1")
     assert bodies(queue) == []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from sluice.concurrency import in_order
+from sluice.messages.delivery import Delivery
 from sluice.storage.deduplicating_queue import Once
 from tests.simulation.system.administrators import Administrators
 from tests.simulation.system.brakes import Brakes
@@ -21,7 +22,7 @@ from tests.simulation.system.lies import LyingListings
 from tests.simulation.system.opener import Opener
 from tests.simulation.system.operators import Operators
 from tests.simulation.system.people import People
-from tests.simulation.system.queues import Delivery, Fifo, Queue, StandardQueue
+from tests.simulation.system.queues import Fifo, Queue, StandardQueue
 from tests.support.when_asked import when_asked
 
 RECONCILE_TIMEOUT_MS = 15 * MINUTE

@@ -17,8 +17,8 @@ from sluice.limits import (
     WRITE_ATTEMPTS_MAX,
 )
 from sluice.storage.versioned_object import LOST, Version, read_newest
-from tests.support.memory_store import LostAnswer, MemoryStore
-from tests.support.scheduler import Loses
+from testkit.memory_store import LostAnswer, MemoryStore
+from testkit.scheduler import Loses
 from tests.support.staged import SUBDIR
 
 DAY = 24 * 60 * 60

@@ -16,8 +16,8 @@ from sluice.channel_files.merge import merge_channel
 from sluice.channel_files.note import Note, Wanted
 from sluice.errors import ForeignOwner
 from sluice.layout import CHANNELDATA, NOTICES, RSS
+from testkit.scheduler import Loses, Stage
 from tests.support.noted import BOTH, CHANNEL, Channel, entries
-from tests.support.scheduler import Loses, Stage
 from tests.support.staged import A2, A, B
 
 OFF = ChannelConfig()

@@ -14,8 +14,8 @@ from sluice.channel_files import page
 from sluice.channel_files.merge import merge_channel
 from sluice.errors import ForeignOwner
 from sluice.layout import CHANNELDATA, PAGE, PAGE_DATA, RSS
+from testkit.scheduler import Stage
 from tests.support.noted import CHANNEL, Channel, entries
-from tests.support.scheduler import Stage
 from tests.support.staged import A2, A, B
 
 ON = ChannelConfig(page=True)

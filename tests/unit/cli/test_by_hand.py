@@ -15,8 +15,8 @@ from sluice.catalog.binding import binding_object
 from sluice.cli.exits import Exit
 from sluice.layout import REPODATA
 from sluice.storage.object_store import ObjectStore
+from testkit.memory_store import LostAnswer
 from tests.support.by_hand import CHANNEL, LINUX, ByHand, package
-from tests.support.memory_store import LostAnswer
 from tests.unit.cli.conftest import Call, caller
 
 ADDRESS = f"s3://channel-bucket/{CHANNEL}"

@@ -11,7 +11,7 @@ from sluice.concurrency import in_order
 from sluice.errors import Corrupt, TooNew, Unavailable
 from sluice.extract import staging
 from sluice.extract.staging import Batch, Staged
-from tests.support.memory_store import MemoryStore
+from testkit.memory_store import MemoryStore
 from tests.support.staged import SUBDIR, A, B, C, World, identity_of, indexed, rejected, removed
 
 FOLDER = "staging/Conda%2FDefault/linux-64"

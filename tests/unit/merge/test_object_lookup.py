@@ -10,7 +10,7 @@ from sluice.concurrency import Gather, in_order
 from sluice.errors import Unavailable
 from sluice.merge.object_lookup import Observation
 from sluice.storage.object_id import Identity
-from tests.support.memory_store import MemoryStore
+from testkit.memory_store import MemoryStore
 from tests.support.staged import SUBDIR
 from tests.support.when_asked import when_asked
 

@@ -6,8 +6,8 @@ import pytest
 
 from sluice.errors import Corrupt, Unavailable
 from sluice.messages.delivery import Backoff, Delivery, give_back
-from tests.support.memory_queue import MemoryQueue
-from tests.support.memory_store import LostAnswer
+from testkit.memory_queue import MemoryQueue
+from testkit.memory_store import LostAnswer
 
 DELIVERY = Delivery("body", "handle", receive_count=3)
 

@@ -8,7 +8,7 @@ from sluice.errors import TooNew, UnknownEvent
 from sluice.layout import Subdir
 from sluice.messages import merge_request
 from sluice.messages.merge_request import MergeRequest, QueueMessage
-from tests.support.memory_queue import MemoryQueue, Message
+from testkit.memory_queue import MemoryQueue, Message
 
 SUBDIR = Subdir("Conda/Default", "linux-64")
 LONG = Subdir("c/" * 190 + "c", "linux-64")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sluice.errors import BadPackage
 from sluice.limits import JSON_DEPTH_MAX
 from sluice.package.reader import PackageContents, read_package
-from tests.support.memory_store import MemoryStore
+from testkit.memory_store import MemoryStore
 from tests.support.packages import (
     CONDA,
     TAR_BZ2,

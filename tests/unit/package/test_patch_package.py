@@ -13,7 +13,7 @@ from sluice.conda.patch import Instructions
 from sluice.errors import Archived, BadPackage
 from sluice.package import patch_package
 from sluice.package.patch_package import PatchPackage, read_patch
-from tests.support.memory_store import MemoryStore
+from testkit.memory_store import MemoryStore
 from tests.support.packages import (
     CONDA,
     TAR_BZ2,

@@ -9,7 +9,7 @@ from sluice.conda.digests import Digests
 from sluice.errors import BadPackage, Changed, Unavailable
 from sluice.limits import MIB, SMALL_PACKAGE_BYTES_MAX
 from sluice.package.reader import PackageContents, PackageRead, read_package
-from tests.support.memory_store import LostAnswer, MemoryStore
+from testkit.memory_store import LostAnswer, MemoryStore
 from tests.support.packages import (
     CONDA,
     INDEX,

@@ -18,8 +18,8 @@ from sluice.messages.merge_request import MergeRequest
 from sluice.publish.bucket_check import BucketCheck
 from sluice.publish.publisher import Publisher
 from sluice.reconcile.run import Request
+from testkit.memory_store import MemoryStore, Stored
 from tests.support.hooks import on
-from tests.support.memory_store import MemoryStore, Stored
 from tests.support.operated import opened
 from tests.support.repairs import Repairs
 from tests.support.staged import BUCKET, OWNER, PLENTY_MS, SUBDIR, A, B, World, removed

@@ -8,7 +8,7 @@ from sluice.errors import ForeignOwner, Unavailable
 from sluice.limits import WRITE_ATTEMPTS_MAX
 from sluice.publish.fence import Page, Replaced, Stamp, Standing, replace, standing
 from sluice.storage.object_store import Headers, ObjectInfo
-from tests.support.memory_store import LostAnswer, MemoryStore
+from testkit.memory_store import LostAnswer, MemoryStore
 
 KEY = "c/linux-64/repodata.json"
 TREE = "ab" * 32

@@ -8,7 +8,7 @@ from sluice import zstd
 from sluice.concurrency import Gather, in_order
 from sluice.errors import Corrupt, Unavailable
 from sluice.publish.prefetch import Ahead
-from tests.support.memory_store import MemoryStore
+from testkit.memory_store import MemoryStore
 from tests.support.staged import SUBDIR
 from tests.support.when_asked import when_asked
 

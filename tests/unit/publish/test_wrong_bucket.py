@@ -17,10 +17,10 @@ from sluice.errors import WrongState
 from sluice.layout import Subdir, channel_binding
 from sluice.publish.publisher import Publisher
 from sluice.reconcile.run import Request
+from testkit.memory_store import MemoryStore
 from tests.support.by_hand import CHANNEL as OF_INDEX
 from tests.support.by_hand import LINUX, ByHand, package
 from tests.support.channel import Package
-from tests.support.memory_store import MemoryStore
 from tests.support.published import Index, read_index
 from tests.support.whole import Sluice
 

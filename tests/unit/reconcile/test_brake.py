@@ -14,9 +14,9 @@ from sluice.reconcile import removals, subdir
 from sluice.reconcile.publication_log import read_marks
 from sluice.reconcile.report import Counts, Report
 from sluice.reconcile.run import Request, start
+from testkit.memory_store import LostAnswer
 from tests.support.hooks import Death, die, on
 from tests.support.lying import LyingStore
-from tests.support.memory_store import LostAnswer
 from tests.support.repairs import Repairs, TimeLeft, is_quiet, told
 from tests.support.staged import PLENTY_MS, SUBDIR, World
 

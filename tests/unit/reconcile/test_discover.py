@@ -9,7 +9,7 @@ from sluice.reconcile import discover
 from sluice.reconcile.cursor import Cursor, Phase, Unfinished
 from sluice.reconcile.discover import Discovery, Found
 from sluice.reconcile.listing import list_subdir
-from tests.support.memory_store import MemoryStore
+from testkit.memory_store import MemoryStore
 
 DIGEST = "ab" * 32
 

@@ -18,6 +18,7 @@ from sluice.errors import Corrupt, Unavailable
 from sluice.layout import SHARD_INDEX
 from sluice.reconcile.garbage import Collected, Collector, collect
 from sluice.reconcile.publication_log import Mark
+from testkit.memory_store import ignore
 from tests.support.garbage import (
     DAY,
     RETENTION_DAYS,
@@ -31,7 +32,6 @@ from tests.support.garbage import (
     two_generations,
 )
 from tests.support.hooks import Death, die, on
-from tests.support.memory_store import ignore
 from tests.support.staged import SUBDIR, A, B, World
 
 DIGEST = "ab" * 32

@@ -12,7 +12,7 @@ from sluice.publish.fence import Stamp
 from sluice.reconcile.publication_log import Mark, Marks, StoredMarks, read_marks, write_marks
 from sluice.reconcile.reconcile_cache import Memory, NoarchPatch, Sight
 from sluice.storage.object_id import Identity
-from tests.support.memory_store import LostAnswer, MemoryStore
+from testkit.memory_store import LostAnswer, MemoryStore
 from tests.support.staged import SUBDIR
 
 MEMORY = Memory(

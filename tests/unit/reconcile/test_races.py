@@ -14,8 +14,8 @@ import pytest
 from sluice.errors import Unavailable
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.reconcile.run import Request, start
+from testkit.memory_store import LostAnswer
 from tests.support.hooks import Death
-from tests.support.memory_store import LostAnswer
 from tests.support.repairs import CORRUPT, Repairs, is_quiet
 from tests.support.staged import A2, PLENTY_MS, SUBDIR, A, B, C, World
 

@@ -21,9 +21,9 @@ from sluice.reconcile.report import Counts
 from sluice.reconcile.run import Request
 from sluice.storage.object_id import Identity
 from sluice.storage.object_store import ObjectInfo
+from testkit.memory_store import LostAnswer, Stored
 from tests.support.garbage import DAY, RETENTION_DAYS, generation, immutable, marks
 from tests.support.hooks import on
-from tests.support.memory_store import LostAnswer, Stored
 from tests.support.repairs import Repairs, is_quiet, told
 from tests.support.staged import NOARCH, OWNER, SUBDIR, A, B, World
 

@@ -18,9 +18,9 @@ from sluice.reconcile import subdir
 from sluice.reconcile.publication_log import Marks
 from sluice.reconcile.report import Counts, SubdirReport
 from sluice.reconcile.run import Request
+from testkit.memory_store import ignore
 from tests.support.garbage import DAY, RETENTION_DAYS, immutable, marks, reachable
 from tests.support.hooks import on
-from tests.support.memory_store import ignore
 from tests.support.repairs import CORRUPT, Repairs, is_quiet, told
 from tests.support.staged import (
     A2,

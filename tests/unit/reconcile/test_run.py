@@ -19,9 +19,9 @@ from sluice.reconcile import discover, removals, subdir
 from sluice.reconcile.cursor import Cursor, Phase, Unfinished
 from sluice.reconcile.report import Counts, Report, StepReport, SubdirReport
 from sluice.reconcile.run import Request, parse_request, start
+from testkit.memory_queue import Message
+from testkit.memory_store import LostAnswer
 from tests.support.hooks import Death, die, on
-from tests.support.memory_queue import Message
-from tests.support.memory_store import LostAnswer
 from tests.support.repairs import Repairs, is_quiet, told
 from tests.support.staged import PLENTY_MS, START_MS, SUBDIR, A, B, C, World
 

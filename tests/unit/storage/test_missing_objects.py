@@ -12,7 +12,7 @@ from sluice.errors import BrokenListing, Unavailable
 from sluice.limits import HEADS_OF_MISSING_MAX, LISTING_ATTEMPTS_MAX
 from sluice.storage.missing_objects import look_at, settle_listing, spread
 from sluice.storage.object_id import Identity
-from tests.support.memory_store import LostAnswer, MemoryStore
+from testkit.memory_store import LostAnswer, MemoryStore
 from tests.support.staged import SUBDIR, A, B
 
 

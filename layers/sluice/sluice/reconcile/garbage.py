@@ -11,12 +11,13 @@ garbage, however many generations there were, and no lock is needed.  Where the 
 itself, only merges under way can have written what is live.
 
 To each age comes a day (``GARBAGE_AGE_SECONDS``), for merges under way and for late writes: no head
-is swapped more than an hour after the first write that it refers to (``VersionedObject.swap``).  All ages are
-by S3's clock.  Ours only proposes a cut; one that is not due by S3's clock is left to a later run.
+is swapped more than an hour after the first write that it refers to (``VersionedObject.swap``).
+All ages are by S3's clock.  Ours only proposes a cut; one that is not due by S3's clock is left to
+a later run.
 
 The cut is in the marks, as the oldest, before anything is deleted because of it.  So a reader of
 an old generation that misses something can tell from the marks whether that is still kept
-(``operate.past``).
+(``admin.history.generations``).
 
 Shards of other tools' indexes lie in the same folder.  None is touched before an index of sluice's
 own has been there for ``RetentionDays``; after that those stay which an index names that sluice

@@ -1,6 +1,6 @@
 """What sluice asks of an object store: one bucket, behind eight operations, and a clock.
 
-``s3.py`` implements it over S3's REST interface, ``tests/support/memory_store.py`` in memory.
+``s3.py`` implements it over S3's REST interface, ``testkit/memory_store.py`` in memory.
 
 Errors: only "no such key" counts as absent (``None``); a 403, a 5xx or a timeout is
 ``Unavailable``; an object that is not the expected version is ``Changed``; a write whose deadline

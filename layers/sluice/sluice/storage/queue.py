@@ -1,6 +1,6 @@
 """What sluice asks of its queues: two operations of a FIFO queue, one of a standard queue.
 
-``sqs.py`` implements them with boto3, ``tests/support/memory_queue.py`` in memory.
+``sqs_queue.py`` implements them with boto3, ``testkit/memory_queue.py`` in memory.
 
 Errors: whatever keeps the queue from doing its part is ``Unavailable``.
 """

@@ -20,9 +20,9 @@ from sluice.errors import NotFound, Unavailable
 from sluice.layout import CHANNELDATA, PAGE, PAGE_DATA, REPODATA, RSS, Subdir, channel_binding
 from sluice.publish.fence import Stamp
 from sluice.storage.object_store import ETag
+from testkit.memory_store import MemoryStore
 from tests.support.by_hand import CHANNEL, LINUX, ByHand, package
 from tests.support.hooks import on
-from tests.support.memory_store import MemoryStore
 
 NOARCH = Subdir(CHANNEL, "noarch")
 BUCKET, OTHER = "channel-bucket", "restored-bucket"

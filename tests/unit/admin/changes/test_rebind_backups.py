@@ -32,9 +32,9 @@ from sluice.layout import (
 )
 from sluice.limits import EVIDENCE_PACKAGES_MAX
 from sluice.publish.fence import Stamp
+from testkit.memory_store import MemoryStore
 from tests.support.by_hand import CHANNEL, LINUX, ByHand, package
 from tests.support.hooks import on
-from tests.support.memory_store import MemoryStore
 from tests.unit.admin.changes.test_rebind import (
     BUCKET,
     KEPT_OUT,

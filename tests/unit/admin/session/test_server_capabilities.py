@@ -27,8 +27,8 @@ from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
 from sluice.storage.object_headers import PRIVATE_JSON
 from sluice.storage.object_store import ETag, ObjectStore
 from sluice.storage.s3_client import Send
+from testkit.memory_store import MemoryStore
 from tests.support.by_hand import package
-from tests.support.memory_store import MemoryStore
 from tests.support.moto_aws import moto_aws
 from tests.support.other_s3 import KINDS, UNUSABLE, USABLE, aws_of, client_of, servers, through
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from hashlib import md5
 from heapq import merge
 
-from sluice.layout import PackageKey, parse_package_key
+from sluice.extract.handler import route
+from sluice.layout import PackageKey
 from sluice.messages import s3_event
 from sluice.storage.object_store import ETag, Headers, ObjectInfo, ObjectStore, StoredObject
 from sluice.storage.wrappers.forwarding import Passing
@@ -46,7 +47,8 @@ class HeldRequests:
 class HeldLooks:
     """``UploadFeed`` of packages that are to be read."""
 
-    def __init__(self) -> None:
+    def __init__(self, bucket: str) -> None:
+        self._bucket = bucket
         self._bodies: deque[str] = deque()
 
     def send_all(self, bodies: Sequence[str]) -> None:
@@ -58,7 +60,8 @@ class HeldLooks:
         found: dict[PackageKey, int | None] = {}
         while self._bodies:
             for event in s3_event.parse_body(self._bodies.popleft()):
-                if key := parse_package_key(event.key):
+                key = route(event, bucket=self._bucket)
+                if isinstance(key, PackageKey):
                     found[key] = event.size
         return found
 

@@ -28,7 +28,7 @@ from sluice.admin.standalone.listing import find_folders
 from sluice.admin.standalone.package_pool import Examiner, InThreads, Looks, Readers
 from sluice.admin.standalone.report import Failure, IndexReport, SubdirIndexed
 from sluice.catalog.brake import check_digest
-from sluice.channel_files.merge import merge_channel
+from sluice.channel_files.merge import ChannelReport
 from sluice.errors import Misused, SluiceError, Unavailable
 from sluice.extract.extract import Extractor, extract
 from sluice.layout import PackageKey, Subdir, parse_package_key, parse_state_key, state_folder
@@ -40,8 +40,9 @@ from sluice.limits import (
     INDEX_SUBDIRS_AT_ONCE,
 )
 from sluice.merge.context import Merger
+from sluice.merge.handler import carry_out, parse_request
 from sluice.merge.merge import merge
-from sluice.messages import channel_merge_request as channel_request
+from sluice.merge.outcome import MergeReport
 from sluice.messages import merge_request
 from sluice.messages.merge_request import DEBOUNCE_SECONDS_MIN, MergeRequest
 from sluice.publish.publisher import Publisher
@@ -132,7 +133,7 @@ class _Run:
         self._options = options
         self._progress = progress
         self._state = HeldStaging(channel.state, channel.clock)
-        self._uploads = HeldLooks()
+        self._uploads = HeldLooks(channel.bucket)
         self._merges = HeldRequests()
         self._readers = readers or InThreads(
             Examiner(channel.public, options.trust_uploader_digests, channel.clock)
@@ -277,7 +278,8 @@ class _Run:
         try:
             for subdir in sorted(self._staged):
                 request = MergeRequest(subdir, not_before=self._channel.clock())
-                self._merge(subdir.name, partial(self._merge_subdir, request, publish=False))
+                commit = partial(merge, self._merger, request, time_left_ms=plenty, publish=False)
+                self._merge(subdir.name, commit)
         finally:
             self._state.alone = False
         self._staged.clear()
@@ -290,24 +292,25 @@ class _Run:
     def _merge_all(self) -> None:
         """Carry out every merge that was asked for, and those that follow from them."""
         for body in self._merges.take():
-            asked = channel_request.parse(body)
-            if asked:
-                self._merge(asked.channel, partial(self._merge_channel, asked.channel))
-            else:
-                request = merge_request.parse(body)
-                self._merge(request.subdir.name, partial(self._merge_subdir, request))
+            request = parse_request(body)
+            name = request.subdir.name if isinstance(request, MergeRequest) else request.channel
+            self._merge(name, partial(carry_out, request, self._merger, time_left_ms=plenty))
 
-    def _merge(self, name: str, do: Callable[[], None]) -> None:
+    def _merge(self, name: str, do: Callable[[], MergeReport | ChannelReport]) -> None:
         """Do not let what is wrong with one subdir stop the others."""
         try:
-            do()
+            done = do()
         except SluiceError as error:
             self._fail(name, error)
+            return
+        if isinstance(done, ChannelReport):
+            self._report.channel_files_written += done.files_written
+        else:
+            self._take_merge(name, done)
 
-    def _merge_subdir(self, request: MergeRequest, *, publish: bool = True) -> None:
-        done = merge(self._merger, request, time_left_ms=plenty, publish=publish)
+    def _take_merge(self, subdir: str, done: MergeReport) -> None:
         self._progress.done(Step.COMMITTED, done.staged)
-        about = self._about(request.subdir.name)
+        about = self._about(subdir)
         if done.generation:
             about.generation = done.generation
         about.added += len(done.difference.added)
@@ -317,10 +320,6 @@ class _Run:
         about.taken_over += done.taken_over
         about.waiting = done.waiting or about.waiting
         about.files_written += done.files_written
-
-    def _merge_channel(self, name: str) -> None:
-        done = merge_channel(self._merger.channelwide, name)
-        self._report.channel_files_written += done.files_written
 
     def _tell_of(self, report: SubdirReport) -> None:
         if report.failure is not None:

@@ -8,14 +8,12 @@ from sluice.admin.session.channel import Channel
 from sluice.admin.session.subdirs import find_subdirs
 from sluice.admin.standalone.compare import plenty
 from sluice.admin.standalone.in_process_queues import HeldRequests
-from sluice.channel_files.merge import merge_channel
 from sluice.errors import Misused
 from sluice.layout import REPODATA, Subdir
 from sluice.limits import INDEX_MAX_AGE_SECONDS
 from sluice.merge.context import Merger
+from sluice.merge.handler import carry_out, parse_request
 from sluice.merge.merge import merge
-from sluice.messages import channel_merge_request as channel_request
-from sluice.messages import merge_request
 from sluice.messages.merge_request import DEBOUNCE_SECONDS_MIN, MergeRequest
 from sluice.publish.fence import Stamp
 from sluice.publish.publisher import Publisher
@@ -45,10 +43,7 @@ def merge_here(channel: Channel, subdirs: Iterable[Subdir]) -> None:
     for subdir in sorted({*subdirs, *_with_staging(channel)}):
         merge(merger, MergeRequest(subdir, not_before=0), time_left_ms=plenty)
     for body in requests.take():
-        if asked := channel_request.parse(body):
-            merge_channel(merger.channelwide, asked.channel)
-        else:
-            merge(merger, merge_request.parse(body), time_left_ms=plenty)
+        carry_out(parse_request(body), merger, time_left_ms=plenty)
 
 
 def _with_staging(channel: Channel) -> list[Subdir]:

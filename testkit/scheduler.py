@@ -14,7 +14,7 @@ from enum import Enum, auto
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
-from tests.support.memory_store import LostAnswer
+from testkit.memory_store import LostAnswer
 
 _ACTORS_MAX = 8
 # Kept from test to test: starting a thread costs as much as a whole merge in memory.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sluice.concurrency import chunks
 from sluice.errors import Unavailable
 from sluice.limits import MESSAGES_PER_BATCH_MAX
-from tests.support.memory_store import Clock, Hook, LostAnswer, ignore
+from testkit.memory_store import Clock, Hook, LostAnswer, ignore
 
 DEDUPLICATION_SECONDS = 300
 """Counted from the send, also after the message was consumed (SQS developer guide)."""
