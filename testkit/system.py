@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import count
 from urllib.parse import quote_plus
 
 from sluice.concurrency import in_order
@@ -58,7 +57,7 @@ class System:
         self.uploads = MemoryFeed()
         self.merges = MemoryQueue(self._seconds)
         self.steps = MemoryQueue(self._seconds)
-        self._ids = count(1)
+        self._ids = 0
         self.extractor = Extractor(
             channel=self.channel,
             state=self.state,
@@ -103,11 +102,19 @@ class System:
 
     def new_id(self) -> str:
         """A string that is never returned again."""
-        return f"{next(self._ids):032x}"
+        self._ids += 1
+        return f"{self._ids:032x}"
 
     def tick(self, seconds: int = 1) -> None:
         """Let time pass."""
         self.now_ms += seconds * 1000
+
+    def resume(self, before: System) -> None:
+        """Go on from where another system is by now, whose queues are empty."""
+        assert before.is_idle
+        self.now_ms, self._ids = before.now_ms, before._ids
+        self.channel.objects |= before.channel.objects
+        self.state.objects |= before.state.objects
 
     def upload(self, files: Mapping[str, bytes]) -> None:
         """Put objects into the channel bucket, by key; no event tells of them."""
@@ -151,7 +158,7 @@ class System:
 
     def run_until_idle(self) -> None:
         """Let the functions work until all queues are empty."""
-        while self.uploads.bodies or self.steps.messages or self.merges.messages:
+        while not self.is_idle:
             self.tick(self.debounce_seconds)
             self.deliver_uploads()
             self.deliver_steps()
@@ -167,6 +174,11 @@ class System:
         return report
 
     # --- what can be seen ---------------------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all queues are empty."""
+        return not (self.uploads.bodies or self.steps.messages or self.merges.messages)
 
     def body(self, subdir: Subdir, file: str) -> bytes:
         """A file of a subdir's folder."""
