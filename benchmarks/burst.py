@@ -21,9 +21,9 @@ from benchmarks.counts import Count
 from benchmarks.emulator import put_all
 from local.stack import Stack
 from sluice.layout import parse_package_key
+from testkit.published import Index
 from tests.support.channel import Package
 from tests.support.deployed import Channel, LogLine
-from tests.support.published import Index
 
 SUBDIRS = (
     *("linux-64", "osx-arm64", "win-64", "noarch", "linux-aarch64"),

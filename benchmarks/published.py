@@ -11,7 +11,7 @@ import msgspec
 
 from benchmarks.initial import REPODATA, REPODATA_ZST
 from sluice.conda.names import package_name
-from tests.support.zstd import one_frame
+from testkit.zstd import one_frame
 
 SHARD_INDEX = "repodata_shards.msgpack.zst"
 INDEX_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)

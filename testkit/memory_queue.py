@@ -75,6 +75,7 @@ class MemoryFeed:
 
     def __init__(self) -> None:
         self.bodies: list[str] = []
+        self.visibility: list[tuple[str, int]] = []
         self.before: Hook = ignore
         self.after: Hook = ignore
 
@@ -89,6 +90,10 @@ class MemoryFeed:
                 self.after("SendMessageBatch", "")
             except LostAnswer as error:
                 raise Unavailable("SendMessageBatch: no answer") from error
+
+    def change_visibility(self, receipt_handle: str, seconds: int) -> None:
+        """See ``MessageQueue.change_visibility``."""
+        self.visibility.append((receipt_handle, seconds))
 
 
 def _check(body: str) -> None:

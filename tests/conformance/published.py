@@ -9,7 +9,7 @@ from typing import Any
 
 import msgpack
 
-from tests.support.zstd import one_frame
+from testkit.zstd import one_frame
 
 Records = dict[str, dict[str, Any]]
 """By filename."""

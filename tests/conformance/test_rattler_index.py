@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import msgpack
 import pytest
 
+from testkit.zstd import one_frame
 from tests.conformance import accepted, corpus
 from tests.conformance.accepted import Accepted, Difference, differences, unexplained
 from tests.support.indexing import index_with_rattler, index_with_sluice
-from tests.support.zstd import one_frame
 
 Files = Mapping[str, bytes]
 NO_DIFFERENCE: list[Difference] = []

@@ -21,16 +21,16 @@ from rattler.config import Config
 
 from sluice.errors import Corrupt
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from testkit.published import Records
+from testkit.system import System
+from testkit.zstd import one_frame
 from tests.conformance import accepted, corpus
 from tests.conformance.accepted import differences, unexplained
 from tests.support.channel import Package, conda, tar_bz2
 from tests.support.conda_index import conda_index
 from tests.support.hooks import Death, die, on
 from tests.support.indexing import index_with_rattler, write_channel
-from tests.support.published import Records
 from tests.support.web import served
-from tests.support.whole import Sluice
-from tests.support.zstd import one_frame
 
 CHANNEL = "Conda/Default"
 LINUX = Subdir(CHANNEL, "linux-64")
@@ -60,9 +60,9 @@ def record_of(package: Package, index: Mapping[str, Any], **more: Any) -> dict[s
     return {**index, **digests, **more}
 
 
-def existing(packages: Iterable[Package], files: Mapping[str, bytes]) -> Sluice:
+def existing(packages: Iterable[Package], files: Mapping[str, bytes]) -> System:
     """A bucket in which a channel has lain for long; sluice comes to it now."""
-    sluice = Sluice(UPLOADED_MS)
+    sluice = System(UPLOADED_MS)
     sluice.upload({f"{CHANNEL}/{package.path}": package.body for package in packages})
     sluice.upload({f"{CHANNEL}/{path}": body for path, body in files.items()})
     sluice.tick(30 * 86_400)
@@ -74,13 +74,13 @@ def in_linux(files: Mapping[str, bytes]) -> dict[str, bytes]:
     return {f"linux-64/{name}": body for name, body in files.items()}
 
 
-def add_one(sluice: Sluice) -> str:
+def add_one(sluice: System) -> str:
     """Upload a package into what is there, the event of which begins the take-over."""
     package = conda(index_json("newcomer"))
     key = f"{CHANNEL}/{package.path}"
     sluice.upload({key: package.body})
     sluice.extract(key)
-    sluice.settle()
+    sluice.run_until_idle()
     return package.filename
 
 
@@ -95,7 +95,7 @@ def dates(records: Records) -> dict[str, int]:
     return {filename: record["indexed_timestamp"] for filename, record in records.items()}
 
 
-def shards_named(sluice: Sluice, folder: str = "shards/") -> None:
+def shards_named(sluice: System, folder: str = "shards/") -> None:
     """Assert that whatever the shard index that is there names is there."""
     index = msgpack.unpackb(one_frame(sluice.body(LINUX, SHARD_INDEX)))
     for digest in index["shards"].values():
@@ -299,7 +299,7 @@ def test_what_conda_index_was_told_to_remove_or_revoke_stays_so_though_its_file_
     again = f"{CHANNEL}/linux-64/{removed}"
     sluice.upload({again: packages["alpha"].body})
     sluice.extract(again)
-    sluice.settle()
+    sluice.run_until_idle()
     index = json.loads(sluice.body(LINUX, REPODATA))
     assert (removed in index["packages.conda"], index["removed"]) == (True, [])
 
@@ -391,7 +391,7 @@ def test_an_index_whose_packages_lie_elsewhere_is_left_alone_and_its_reason_told
     sluice.upload({f"{CHANNEL}/{newcomer.path}": newcomer.body})
     sluice.extract(f"{CHANNEL}/{newcomer.path}")
     with pytest.raises(Corrupt, match=r"base_url \(CEP 15\).*not in Conda/Default/linux-64/"):
-        sluice.settle()
+        sluice.run_until_idle()
     assert {file: sluice.body(LINUX, file) for file in files} == files
 
     sluice = existing([package], in_linux(files))  # behind a CDN of the same folder

@@ -28,8 +28,8 @@ from sluice.messages import merge_request
 from sluice.publish.outputs import ALL
 from sluice.publish.publisher import Publisher
 from testkit.memory_store import MemoryStore
+from testkit.system import System
 from tests.support.channel import PATCHES, conda, patch_package, tar_bz2
-from tests.support.whole import Sluice
 
 START_MS = 1_750_000_000_000
 LATER_MS = START_MS * 2
@@ -149,7 +149,7 @@ class History:
     """A channel in which things happen, and what its files must be dated."""
 
     def __init__(self) -> None:
-        self.sluice = Sluice(START_MS)
+        self.sluice = System(START_MS)
         self.good_config: bytes | None = None
         """The last that a subdir with an index could be made by."""
         self._dates: dict[str, tuple[str, int]] = {}
@@ -166,7 +166,7 @@ class History:
                 self.sluice.channel.remove(change.key)
         for change in changes:
             look_at(self.sluice, change.key)
-        self.sluice.settle()
+        self.sluice.run_until_idle()
         for subdir in SUBDIRS:
             self._date(subdir)
         there = self.sluice.channel.objects.get(CONFIG)
@@ -211,7 +211,7 @@ class History:
         raise AssertionError(f"{filename} was committed, and is not there")
 
 
-def look_at(sluice: Sluice, key: str) -> None:
+def look_at(sluice: System, key: str) -> None:
     """What the function does that events of objects go to."""
     if parse_package_key(key):
         sluice.extract(key)
@@ -222,9 +222,9 @@ def look_at(sluice: Sluice, key: str) -> None:
     ).tell_all(CHANNEL)
 
 
-def from_nothing(history: History) -> Sluice:
+def from_nothing(history: History) -> System:
     """Index what is there now, with the last good configuration, knowing nothing of before."""
-    fresh = Sluice(LATER_MS)
+    fresh = System(LATER_MS)
     fresh.channel.objects = {
         key: stored
         for key, stored in history.sluice.channel.objects.items()
@@ -239,11 +239,11 @@ def from_nothing(history: History) -> Sluice:
         merge_request.windowed(
             subdir, now_ms=fresh.now_ms, debounce_seconds=10, create=True
         ).send_to(fresh.merges)
-    fresh.settle()
+    fresh.run_until_idle()
     return fresh
 
 
-def catalog_of(sluice: Sluice, subdir: Subdir) -> tuple[Tree, CatalogReader]:
+def catalog_of(sluice: System, subdir: Subdir) -> tuple[Tree, CatalogReader]:
     """The tree of the head, and what reads what it refers to."""
     catalog = CatalogReader(sluice.state, subdir, in_order)
     return catalog.tree(read_head(sluice.state, subdir).value.tree), catalog
@@ -259,7 +259,7 @@ def settled(inputs: Inputs) -> tuple[Any, ...]:
     )
 
 
-def check(history: History, fresh: Sluice, subdir: Subdir) -> None:
+def check(history: History, fresh: System, subdir: Subdir) -> None:
     """Compare one subdir of both."""
     tree, catalog = catalog_of(history.sluice, subdir)
     anew, anew_catalog = catalog_of(fresh, subdir)

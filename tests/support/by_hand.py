@@ -14,8 +14,8 @@ from sluice.admin.standalone.report import IndexReport
 from sluice.concurrency import in_order
 from sluice.layout import Subdir
 from testkit.memory_store import MemoryStore
+from testkit.published import Index, read_index
 from tests.support.channel import Package, conda
-from tests.support.published import Index, read_index
 
 CHANNEL = "team"
 LINUX = Subdir(CHANNEL, "linux-64")

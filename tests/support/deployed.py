@@ -21,9 +21,9 @@ from botocore.exceptions import ClientError
 from local.emulator import CREDENTIALS, REGION
 from local.stack import Stack
 from sluice.layout import REPODATA, Subdir, parse_package_key
+from testkit.published import Index, read_index
 from tests.support.channel import Package
 from tests.support.eventually import SECONDS_MAX, eventually
-from tests.support.published import Index, read_index
 
 LogLine = dict[str, Any]
 

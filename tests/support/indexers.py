@@ -21,8 +21,8 @@ from rattler import Config
 
 from sluice.conda.names import PACKAGE_SUFFIXES
 from sluice.layout import config_key
+from testkit.system import System
 from tests.support.channel import PATCHES, Package
-from tests.support.whole import Sluice
 
 NOW_MS = 1_750_000_000_000
 """When sluice indexes."""
@@ -67,7 +67,7 @@ class Outcome(NamedTuple):
 
 def sluice(task: Task, _folder: Path) -> Outcome:
     """Upload, extract, merge and publish."""
-    system = Sluice(NOW_MS)
+    system = System(NOW_MS)
     system.upload({f"{_CHANNEL}/{path}": body for path, body in task.files.items()})
     patches = f'patches = "{PATCHES}"\n' if task.patch else ""
     settings = f"[index-config]\n{task.index_config}\n[sluice]\n{patches}{task.sluice}\n"
@@ -76,7 +76,7 @@ def sluice(task: Task, _folder: Path) -> Outcome:
         if path.endswith(PACKAGE_SUFFIXES):
             system.extract(f"{_CHANNEL}/{path}")
     system.merger.announcer.tell_all(_CHANNEL)
-    system.settle()
+    system.run_until_idle()
     published = {
         key.removeprefix(f"{_CHANNEL}/"): system.channel.body(key)
         for key in system.channel.objects

@@ -9,8 +9,8 @@ from pathlib import Path
 import rattler.index
 
 from sluice.extract.staging import Indexed
+from testkit.system import System
 from tests.support.channel import Package
-from tests.support.whole import Sluice
 
 CHANNEL = "Conda/Default"
 NOW_MS = 1_750_000_000_000
@@ -21,13 +21,13 @@ MERGED_MS = range(NOW_MS, NOW_MS + 10_001)
 
 def index_with_sluice(packages: Iterable[Package]) -> dict[str, bytes]:
     """Upload, extract, merge and publish; the files of the channel by path, without packages."""
-    sluice = Sluice(NOW_MS)
+    sluice = System(NOW_MS)
     uploaded = {f"{CHANNEL}/{package.path}": package.body for package in packages}
     sluice.upload(uploaded)
     for path in uploaded:
         staged = sluice.extract(path)
         assert isinstance(staged, Indexed), staged
-    sluice.merge_all()
+    sluice.deliver_merges()
     return {
         path.removeprefix(f"{CHANNEL}/"): sluice.channel.body(path)
         for path in sluice.channel.objects

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
-from sluice.concurrency import in_order
 from sluice.extract import extract, staging
-from sluice.layout import PackageKey, parse_package_key
+from sluice.extract.handler import route
+from sluice.layout import PackageKey
 from sluice.messages import merge_request, s3_event
 from sluice.reconcile import report as reports
 from sluice.reconcile.report import Counts, Report, SubdirReport
-from sluice.reconcile.run import Reconciler, Request, proceed, start
+from sluice.reconcile.run import Request, proceed, start
 from sluice.storage.object_id import Identity
-from testkit.memory_queue import MemoryFeed, MemoryQueue
 from tests.support.staged import (
     BUCKET,
     DEBOUNCE_SECONDS,
@@ -37,23 +37,9 @@ class Repairs:
         self, world: World, *, owner: str = OWNER, prefixes: Iterable[str] = ("",)
     ) -> None:
         self.world = world
-        self.uploads = MemoryFeed()
-        self.continuations = MemoryQueue(lambda: world.now_ms / 1000)
-        self.reconciler = Reconciler(
-            channel=world.channel,
-            state=world.state,
-            bucket=BUCKET,
-            uploads=self.uploads,
-            merges=world.queue,
-            continuations=self.continuations,
-            gather=in_order,
-            clock=lambda: world.now_ms,
-            unique=world.unique,
-            debounce_seconds=DEBOUNCE_SECONDS,
-            owner=owner,
-            retention_days=7,
-            prefixes=tuple(prefixes),
-        )
+        self.uploads = world.system.uploads
+        self.continuations = world.system.steps
+        self.reconciler = replace(world.system.reconciler, owner=owner, prefixes=tuple(prefixes))
 
     def run(
         self, request: Request | None = None, *, time_left_ms: TimeLeft = lambda: PLENTY_MS
@@ -84,9 +70,8 @@ class Repairs:
         """Let extract look at all that it was fed, and merge do all that it was asked."""
         while self.uploads.bodies:
             (event,) = s3_event.parse_body(self.uploads.bodies.pop(0))
-            key = parse_package_key(event.key)
-            assert key
-            assert event.bucket == BUCKET
+            key = route(event, bucket=BUCKET)
+            assert isinstance(key, PackageKey)
             self.extract(key)
         self.world.tick(DEBOUNCE_SECONDS)  # until every window has closed
         self.world.deliver()

@@ -23,24 +23,20 @@ from sluice.catalog.entry import Entry
 from sluice.catalog.head import Head, head_object, read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
-from sluice.channel_files.merge import merge_channel
 from sluice.concurrency import in_order
 from sluice.conda.names import parse_filename
 from sluice.extract import extract, staging
 from sluice.extract.staging import Indexed, Reconsidered, Rejected, Removed, Staged
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, SLUICE_TOML, Subdir, config_key
 from sluice.merge.context import Merger
+from sluice.merge.handler import carry_out, parse_request
 from sluice.merge.merge import merge
 from sluice.merge.outcome import MergeReport
 from sluice.merge.warm_cache import Remembered
-from sluice.messages import channel_merge_request as channel_request
-from sluice.messages import merge_request
 from sluice.messages.merge_request import MergeRequest
-from sluice.publish.publisher import Publisher
 from sluice.storage.object_id import Identity
 from sluice.storage.versioned_object import LOST
-from testkit.memory_queue import MemoryQueue
-from testkit.memory_store import MemoryStore
+from testkit.system import System
 
 START_MS = 1_750_000_000_000
 SUBDIR = Subdir("Conda/Default", "linux-64")
@@ -132,33 +128,38 @@ class World:
         self, *, subdir: Subdir = SUBDIR, owner: str = OWNER, page_size: int = 1000
     ) -> None:
         self.subdir = subdir
-        self.now_ms = START_MS
-        self.channel = MemoryStore(self._seconds, page_size=page_size)
-        self.state = MemoryStore(self._seconds, page_size=page_size)
-        self.queue = MemoryQueue(self._seconds)
-        self._uniques = 0
-        self.merger = Merger(
-            channel=self.channel,
-            state=self.state,
+        self.system = System(
+            START_MS,
             bucket=BUCKET,
-            publisher=Publisher(self.channel, self.state, owner, max_age_seconds=60),
-            queue=self.queue,
-            gather=in_order,
-            clock=lambda: self.now_ms,
-            unique=self.unique,
+            owner=owner,
             debounce_seconds=DEBOUNCE_SECONDS,
+            page_size=page_size,
         )
+        self.channel = self.system.channel
+        self.state = self.system.state
+        self.queue = self.system.merges
+        self.unique = self.system.new_id
+        self.tick = self.system.tick
+
+    @property
+    def now_ms(self) -> int:
+        """The system's time."""
+        return self.system.now_ms
+
+    @now_ms.setter
+    def now_ms(self, now_ms: int) -> None:
+        self.system.now_ms = now_ms
+
+    @property
+    def merger(self) -> Merger:
+        """What merges are wired to."""
+        return self.system.merger
+
+    @merger.setter
+    def merger(self, merger: Merger) -> None:
+        self.system.merger = merger
 
     # --- what happens -----------------------------------------------------------------------
-
-    def tick(self, seconds: int = 1) -> None:
-        """Let time pass."""
-        self.now_ms += seconds * 1000
-
-    def unique(self) -> str:
-        """Give a string that nobody else has."""
-        self._uniques += 1
-        return f"{self._uniques:032x}"
 
     def upload(self, filename: str, body: bytes = b"") -> Identity:
         """Put a package there, a second after everything before."""
@@ -242,14 +243,11 @@ class World:
         """Carry out every request in the queue, and those that follow from them."""
         done = []
         while self.queue.messages:
-            body = self.queue.messages.pop(0).body
+            request = parse_request(self.queue.messages.pop(0).body)
             self.tick()
-            if asked := channel_request.parse(body):
-                merge_channel(self.merger.channelwide, asked.channel)
-                continue
-            request = merge_request.parse(body)
-            done.append(request)
-            merge(self.merger, request, time_left_ms=lambda: PLENTY_MS)
+            if isinstance(request, MergeRequest):
+                done.append(request)
+            carry_out(request, self.merger, time_left_ms=lambda: PLENTY_MS)
         return done
 
     def owned_by(self, owner: str) -> Merger:
@@ -349,9 +347,6 @@ class World:
 
     def _catalog(self) -> CatalogReader:
         return CatalogReader(self.state, self.subdir, in_order)
-
-    def _seconds(self) -> float:
-        return self.now_ms / 1000
 
 
 def foreign_repodata(records: Mapping[str, Mapping[str, Any]], *, subdir: str) -> dict[str, Any]:

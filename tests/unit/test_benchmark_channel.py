@@ -16,8 +16,8 @@ from rattler.index import index_fs
 from benchmarks import initial, making
 from benchmarks.channel import SUBDIR, MadeUpChannel
 from benchmarks.stored_zip import stored_zip
+from testkit.zstd import one_frame
 from tests.support.channel import Package, conda
-from tests.support.zstd import one_frame
 
 CHANNEL = MadeUpChannel(200)
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 
 from sluice.layout import config_key
+from testkit.system import System
 from tests.support.channel import conda
-from tests.support.whole import Sluice
 
 CHANNEL = "team"
 APP = conda({"name": "app", "version": "1", "build": "0", "build_number": 0, "subdir": "linux-64"})
 
 
 def test_notices_that_were_configured_before_the_first_package_are_published_with_it() -> None:
-    sluice = Sluice(1_750_000_000_000)
+    sluice = System(1_750_000_000_000)
     notices = b'[index-config]\nnotices = [{ id = "one", message = "Welcome" }]\n'
     sluice.upload({config_key(CHANNEL): notices, f"{CHANNEL}/{APP.path}": APP.body})
     assert sluice.merger.announcer.tell_all(CHANNEL) == []
     sluice.extract(f"{CHANNEL}/{APP.path}")
-    sluice.settle()
+    sluice.run_until_idle()
     published = json.loads(sluice.channel.body(f"{CHANNEL}/notices.json"))["notices"]
     assert [(notice["id"], notice["message"]) for notice in published] == [("one", "Welcome")]

@@ -9,8 +9,8 @@ from sluice.conda.names import NOARCH
 from sluice.extract.config_broadcast import Announcer
 from sluice.extract.staging import Indexed
 from sluice.layout import Subdir, config_key
+from testkit.system import System
 from tests.support.channel import PATCHES, Package, conda, patch_package
-from tests.support.whole import Sluice
 
 CHANNEL = "Conda/Default"
 LINUX, NOARCH_SUBDIR = Subdir(CHANNEL, "linux-64"), Subdir(CHANNEL, NOARCH)
@@ -35,7 +35,7 @@ class Channel:
     """One channel whose functions take turns."""
 
     def __init__(self) -> None:
-        self.sluice = Sluice(NOW_MS)
+        self.sluice = System(NOW_MS)
 
     def add(self, *packages: Package) -> None:
         """Upload packages, and have them indexed."""
@@ -44,7 +44,7 @@ class Channel:
             key = f"{CHANNEL}/{one.path}"
             self.sluice.upload({key: one.body})
             assert isinstance(self.sluice.extract(key), Indexed)
-        self.sluice.settle()
+        self.sluice.run_until_idle()
 
     def drop(self, one: Package) -> None:
         """Delete a package, and have that noticed."""
@@ -52,7 +52,7 @@ class Channel:
         key = f"{CHANNEL}/{one.path}"
         self.sluice.channel.remove(key)
         self.sluice.extract(key)
-        self.sluice.settle()
+        self.sluice.run_until_idle()
 
     def configure(self, text: str | None) -> None:
         """Write ``sluice.toml``, and have that noticed."""
@@ -62,7 +62,7 @@ class Channel:
         else:
             self.sluice.upload({config_key(CHANNEL): text.encode()})
         self.announcer.tell_all(CHANNEL)
-        self.sluice.settle()
+        self.sluice.run_until_idle()
 
     @property
     def announcer(self) -> Announcer:
@@ -139,7 +139,7 @@ def test_a_configuration_that_changes_nothing_makes_no_generation() -> None:
     channel.add(ALPHA)
     before = channel.generation()
     channel.announcer.tell_all(CHANNEL)
-    channel.sluice.settle()
+    channel.sluice.run_until_idle()
     assert channel.generation() == before
 
 

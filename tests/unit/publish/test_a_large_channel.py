@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sluice.publish.outputs import ALL
+from testkit.published import read_index
 from tests.support.configured import PATCHED, PLACE, put_package, put_patch
-from tests.support.published import read_index
 from tests.support.staged import World
 
 PACKAGES, NAMES = 10_000, 2_000

@@ -18,11 +18,11 @@ from sluice.layout import Subdir, channel_binding
 from sluice.publish.publisher import Publisher
 from sluice.reconcile.run import Request
 from testkit.memory_store import MemoryStore
+from testkit.published import Index, read_index
+from testkit.system import System
 from tests.support.by_hand import CHANNEL as OF_INDEX
 from tests.support.by_hand import LINUX, ByHand, package
 from tests.support.channel import Package
-from tests.support.published import Index, read_index
-from tests.support.whole import Sluice
 
 START_MS = 1_750_000_000_000
 OTHER = "new-bucket"
@@ -58,7 +58,7 @@ class Functions:
     channel_name = CHANNEL
 
     def __init__(self) -> None:
-        self._sluice = Sluice(START_MS)
+        self._sluice = System(START_MS)
         self.state = self._sluice.state
         self.production = self._sluice.channel
 
@@ -81,7 +81,7 @@ class Functions:
         """The merges that wait, and a reconcile of everything."""
         refused = []
         try:
-            self._sluice.merge_all()
+            self._sluice.deliver_merges()
         except WrongState as error:
             refused.append(str(error))
             self._sluice.merges.messages.clear()

@@ -45,11 +45,8 @@ def _published(packages: int) -> World:
 
 def published(packages: int = PACKAGES) -> Repairs:
     """A subdir of so many packages that are indexed and published."""
-    before = _published(packages)
     world = World()
-    world.now_ms, world._uniques = before.now_ms, before._uniques
-    world.channel.objects |= before.channel.objects
-    world.state.objects |= before.state.objects
+    world.system.resume(_published(packages).system)
     return Repairs(world)
 
 

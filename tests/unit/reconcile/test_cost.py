@@ -21,10 +21,10 @@ from sluice.layout import (
 from sluice.limits import NAMES_AT_ONCE
 from sluice.publish.outputs import ALL
 from sluice.reconcile.run import Request
+from testkit.system import System
 from tests.support.channel import PATCHES, conda, patch_package
 from tests.support.repairs import Repairs, is_quiet
 from tests.support.staged import World
-from tests.support.whole import Sluice
 
 PACKAGES = 10_000
 VERSIONS_PER_NAME = 4
@@ -96,9 +96,9 @@ def test_one_subdir_asked_for_by_name_costs_no_more() -> None:
     assert state == {"HeadObject": 1, "GetObject": 4, "PutObject": 1, LIST: 1}
 
 
-def channel_with(configuration: str) -> Sluice:
+def channel_with(configuration: str) -> System:
     """A channel of two subdirs with a reject each, and a patch, where one is wanted; in order."""
-    sluice = Sluice(1_750_000_000_000)
+    sluice = System(1_750_000_000_000)
     patch = patch_package(
         "1", {"linux-64": {"packages.conda": {"alpha-1-0.conda": {"license": "MIT"}}}}
     )
@@ -114,7 +114,7 @@ def channel_with(configuration: str) -> Sluice:
     return sluice
 
 
-def cost(sluice: Sluice, subdir: Subdir) -> tuple[int, list[str]]:
+def cost(sluice: System, subdir: Subdir) -> tuple[int, list[str]]:
     """What a run over one subdir costs: how many requests that list no packages; the HEADs."""
     stores = (sluice.channel, sluice.state)
     for store in stores:
@@ -158,7 +158,7 @@ def test_what_was_published_since_is_looked_at_once(subdir: Subdir) -> None:
     )
     sluice.upload({subdir.public(beta.filename): beta.body})
     sluice.extract(subdir.public(beta.filename))
-    sluice.settle()
+    sluice.run_until_idle()
     # The patch is the same, and so is the file that tells what it says.
     assert cost(sluice, subdir)[1] == [file for file in ALL if file != PATCH_INSTRUCTIONS]
     assert cost(sluice, subdir)[1] == []
@@ -181,7 +181,7 @@ def test_a_noarch_that_changed_is_read_once_by_each_subdir_that_may_be_patched()
     plain, _ = cost(sluice, linux)
     sluice.channel.remove(noarch.public("alpha-1-0.conda"))
     sluice.extract(noarch.public("alpha-1-0.conda"))
-    sluice.settle()
+    sluice.run_until_idle()
     reads_and_note = 3
     assert cost(sluice, linux)[0] == plain + reads_and_note
     assert cost(sluice, linux)[0] == plain

@@ -31,10 +31,10 @@ from sluice.layout import (
     config_key,
 )
 from sluice.reconcile.report import Report
+from testkit.system import System
 from tests.support.channel import PATCHES, conda, patch_package
 from tests.support.garbage import DAY
 from tests.support.repairs import is_quiet, told
-from tests.support.whole import Sluice
 
 CHANNEL = "team"
 LINUX, NOARCH = Subdir(CHANNEL, "linux-64"), Subdir(CHANNEL, "noarch")
@@ -55,24 +55,24 @@ ALPHA = conda(
 
 
 @pytest.fixture
-def sluice() -> Sluice:
+def sluice() -> System:
     """A channel with one package, published under the defaults."""
-    sluice = Sluice(1_750_000_000_000)
+    sluice = System(1_750_000_000_000)
     put(sluice, LINUX.public(ALPHA.filename), ALPHA.body)
     assert is_quiet(sluice.reconcile())
     return sluice
 
 
-def put(sluice: Sluice, key: str, body: bytes, *, heard: bool = True) -> None:
+def put(sluice: System, key: str, body: bytes, *, heard: bool = True) -> None:
     """Upload a file; not every event arrives."""
     sluice.tick(3600)
     sluice.upload({key: body})
     if heard:
         sluice.extract(key)
-        sluice.settle()
+        sluice.run_until_idle()
 
 
-def put_patch(sluice: Sluice, version: str, *, licence: str, heard: bool = True) -> None:
+def put_patch(sluice: System, version: str, *, licence: str, heard: bool = True) -> None:
     """Upload a patch package that gives ``ALPHA`` a license."""
     package = patch_package(
         version, {LINUX.name: {"packages.conda": {ALPHA.filename: {"license": licence}}}}
@@ -80,7 +80,7 @@ def put_patch(sluice: Sluice, version: str, *, licence: str, heard: bool = True)
     put(sluice, NOARCH.public(package.filename), package.body, heard=heard)
 
 
-def repaired(sluice: Sluice) -> dict[str, list[str]]:
+def repaired(sluice: System) -> dict[str, list[str]]:
     """Reconcile until nothing is left to do; what the first run found behind, by subdir."""
     first = sluice.reconcile()
     assert is_quiet(sluice.reconcile())
@@ -92,7 +92,7 @@ def behind(report: Report) -> dict[str, list[str]]:
     return {one.subdir: one.examples.get("behind", []) for one in told(report)}
 
 
-def inputs(sluice: Sluice, subdir: Subdir = LINUX) -> Inputs:
+def inputs(sluice: System, subdir: Subdir = LINUX) -> Inputs:
     """What a subdir was made of."""
     catalog = CatalogReader(sluice.state, subdir, in_order)
     found = catalog.tree(head(sluice, subdir).tree).inputs
@@ -100,24 +100,24 @@ def inputs(sluice: Sluice, subdir: Subdir = LINUX) -> Inputs:
     return found
 
 
-def head(sluice: Sluice, subdir: Subdir = LINUX) -> Head:
+def head(sluice: System, subdir: Subdir = LINUX) -> Head:
     """The head as stored."""
     return read_head(sluice.state, subdir).value
 
 
-def licence(sluice: Sluice) -> object:
+def licence(sluice: System) -> object:
     """What clients are told of ``ALPHA``."""
     repodata = msgspec.json.decode(sluice.body(LINUX, "repodata.json"))
     return repodata["packages.conda"][ALPHA.filename].get("license")
 
 
-def test_a_configuration_that_nobody_told_of_comes_into_force_everywhere(sluice: Sluice) -> None:
+def test_a_configuration_that_nobody_told_of_comes_into_force_everywhere(sluice: System) -> None:
     put(sluice, CONFIG, b"[sluice]\nrun-exports = true\n", heard=False)
     assert repaired(sluice) == {"linux-64": [SLUICE_TOML], "noarch": [SLUICE_TOML]}
     assert all(s.public(RUN_EXPORTS) in sluice.channel.objects for s in (LINUX, NOARCH))
 
 
-def test_a_configuration_that_went_unheard_is_in_force_no_more(sluice: Sluice) -> None:
+def test_a_configuration_that_went_unheard_is_in_force_no_more(sluice: System) -> None:
     put(sluice, CONFIG, b"[sluice]\nrun-exports = true\n", heard=False)
     repaired(sluice)
     sluice.channel.remove(CONFIG)
@@ -126,19 +126,19 @@ def test_a_configuration_that_went_unheard_is_in_force_no_more(sluice: Sluice) -
     assert LINUX.public(RUN_EXPORTS) not in sluice.channel.objects
 
 
-def test_a_configuration_that_cannot_be_used_is_looked_at_once(sluice: Sluice) -> None:
+def test_a_configuration_that_cannot_be_used_is_looked_at_once(sluice: System) -> None:
     put(sluice, CONFIG, b"[sluice]\nrun-exprots = true\n", heard=False)
     assert repaired(sluice) == {"linux-64": [SLUICE_TOML], "noarch": [SLUICE_TOML]}
     (problem,) = inputs(sluice, NOARCH).problems
     assert problem.filename == SLUICE_TOML
 
 
-def test_something_beside_the_configuration_is_none(sluice: Sluice) -> None:
+def test_something_beside_the_configuration_is_none(sluice: System) -> None:
     put(sluice, f"{CONFIG}.bak", b"[sluice]\n", heard=False)
     assert is_quiet(sluice.reconcile())
 
 
-def test_other_defaults_of_the_stack_come_into_force(sluice: Sluice) -> None:
+def test_other_defaults_of_the_stack_come_into_force(sluice: System) -> None:
     defaults = ChannelConfig(repodata_bz2=True)
     sluice.merger = dataclasses.replace(sluice.merger, defaults=defaults)
     sluice.reconciler = dataclasses.replace(sluice.reconciler, defaults=defaults)
@@ -146,14 +146,14 @@ def test_other_defaults_of_the_stack_come_into_force(sluice: Sluice) -> None:
     assert LINUX.public(REPODATA_BZ2) in sluice.channel.objects
 
 
-def test_a_new_way_of_making_shards_has_them_made_again(sluice: Sluice) -> None:
+def test_a_new_way_of_making_shards_has_them_made_again(sluice: System) -> None:
     before = sluice.channel.keys(LINUX.shards.prefix)
     with mock.patch.object(node, "VERSION", node.VERSION + 1):
         assert repaired(sluice) == {"linux-64": ["shards"], "noarch": ["shards"]}
     assert len(sluice.channel.keys(LINUX.shards.prefix)) == len(before) + 1
 
 
-def test_a_patch_of_which_only_noarch_has_heard_reaches_the_others(sluice: Sluice) -> None:
+def test_a_patch_of_which_only_noarch_has_heard_reaches_the_others(sluice: System) -> None:
     put(sluice, CONFIG, PATCHED, heard=False)
     repaired(sluice)
     with mock.patch("sluice.extract.config_broadcast.Announcer.tell_all"):
@@ -163,7 +163,7 @@ def test_a_patch_of_which_only_noarch_has_heard_reaches_the_others(sluice: Sluic
     assert licence(sluice) == "MIT"
 
 
-def test_a_patch_that_came_and_went_unheard_is_applied_and_taken_back(sluice: Sluice) -> None:
+def test_a_patch_that_came_and_went_unheard_is_applied_and_taken_back(sluice: System) -> None:
     put(sluice, CONFIG, PATCHED, heard=False)
     repaired(sluice)
     put_patch(sluice, "1", licence="MIT", heard=False)
@@ -179,7 +179,7 @@ def test_a_patch_that_came_and_went_unheard_is_applied_and_taken_back(sluice: Sl
 
 
 @pytest.mark.parametrize("file", [REPODATA_BZ2, RUN_EXPORTS])
-def test_a_file_of_ours_that_a_late_merge_has_left_goes(sluice: Sluice, file: str) -> None:
+def test_a_file_of_ours_that_a_late_merge_has_left_goes(sluice: System, file: str) -> None:
     put(sluice, CONFIG, b"[sluice]\nrun-exports = true\nrepodata-bz2 = true\n", heard=False)
     repaired(sluice)
     late = sluice.channel.objects[LINUX.public(file)]
@@ -190,14 +190,14 @@ def test_a_file_of_ours_that_a_late_merge_has_left_goes(sluice: Sluice, file: st
     assert late.info.key not in sluice.channel.objects
 
 
-def test_a_file_of_another_tool_that_we_do_not_write_stays(sluice: Sluice) -> None:
+def test_a_file_of_another_tool_that_we_do_not_write_stays(sluice: System) -> None:
     put(sluice, LINUX.public(REPODATA_BZ2), b"somebody's", heard=False)
     assert is_quiet(sluice.reconcile())
     assert sluice.body(LINUX, REPODATA_BZ2) == b"somebody's"
 
 
 def test_a_patch_is_kept_as_long_as_a_generation_that_it_made_and_no_longer(
-    sluice: Sluice,
+    sluice: System,
 ) -> None:
     put(sluice, CONFIG, PATCHED, heard=False)
     repaired(sluice)
@@ -223,7 +223,7 @@ def test_a_patch_is_kept_as_long_as_a_generation_that_it_made_and_no_longer(
 
 @pytest.mark.parametrize("file", [CHANNELDATA, RSS, NOTICES])
 def test_a_file_of_the_whole_channel_that_was_lost_or_overwritten_is_written_anew(
-    sluice: Sluice, file: str
+    sluice: System, file: str
 ) -> None:
     put(sluice, CONFIG, WHOLE_CHANNEL, heard=False)
     sluice.reconcile()
@@ -239,7 +239,7 @@ def test_a_file_of_the_whole_channel_that_was_lost_or_overwritten_is_written_ane
     assert len(sluice.channel.body(key)) == len(before)
 
 
-def test_the_page_and_what_it_lists_are_written_anew_where_they_were_lost(sluice: Sluice) -> None:
+def test_the_page_and_what_it_lists_are_written_anew_where_they_were_lost(sluice: System) -> None:
     put(sluice, CONFIG, WHOLE_CHANNEL, heard=False)
     sluice.reconcile()
     pages = [channel_file(CHANNEL, file) for file in (PAGE_DATA, PAGE)]
@@ -250,7 +250,7 @@ def test_the_page_and_what_it_lists_are_written_anew_where_they_were_lost(sluice
     assert is_quiet(sluice.reconcile())
 
 
-def test_a_page_that_somebody_has_written_is_nothing_to_repair(sluice: Sluice) -> None:
+def test_a_page_that_somebody_has_written_is_nothing_to_repair(sluice: System) -> None:
     put(sluice, CONFIG, WHOLE_CHANNEL, heard=False)
     sluice.reconcile()
     put(sluice, channel_file(CHANNEL, PAGE), b"<h1>Our channel", heard=False)

@@ -11,7 +11,7 @@ from typing import Any
 import msgpack
 
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
-from tests.support.zstd import one_frame
+from testkit.zstd import one_frame
 
 Read = Callable[[str], bytes]
 """Gives a file of one subdir, by its path in there; fails where there is none."""
