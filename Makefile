@@ -142,7 +142,7 @@ bench: $(VENV)/.stamp ## Measure channels of SIZES (1000 10000), RUNS (3) times,
 
 .PHONY: bench-report
 bench-report: $(VENV)/.stamp ## Tables, plots and costs of what was measured: benchmarks/results.md, docs
-	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.render
+	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.report
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.cost
 
 .PHONY: coldstart
@@ -161,10 +161,6 @@ bench-page: $(VENV)/.stamp ## Measure the page of a channel of 30,000 names; fai
 .PHONY: page-pictures
 page-pictures: $(VENV)/.stamp ## Take the pictures of docs/page/ anew; needs Chromium
 	@PYTHONPATH=layers/sluice $(BIN)/python -m tests.page
-
-.PHONY: dashboard
-dashboard: $(VENV)/.stamp ## Draw docs/dashboard.svg anew, from the template
-	@$(BIN)/python -m local.dashboard
 
 .PHONY: build
 build: $(VENV)/.stamp ## sam build, for RUNTIME (python3.13) and ARCHITECTURE (arm64)

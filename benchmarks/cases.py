@@ -1,14 +1,19 @@
-"""What is measured, and what comes of it: plain data, as ``results.json`` keeps it."""
+"""What is measured, and what it takes: plain data, as ``results.json`` keeps it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
-from benchmarks.counts import Count
-from benchmarks.work import Work
-from benchmarks.worker import TIMEOUTS_SECONDS
+from benchmarks.worker import TIMEOUTS_SECONDS, Usage
+from testkit.counts import Count
+
+SLUICE = "sluice"
+COLD_START = "cold-start-"
+"""What the operation of a cold start begins with; the function's name follows."""
+TYPICAL_LATENCY_MS = 15.0
+"""About what S3 takes inside its region."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,7 +35,33 @@ class Case:
     @property
     def who(self) -> str:
         """The subject, and whether its process was new where there is a choice."""
-        return f"{self.subject}, {self.temperature}" if self.subject == "sluice" else self.subject
+        return f"{self.subject}, {self.temperature}" if self.subject == SLUICE else self.subject
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one function, or one tool, took for a change: all its runs together."""
+
+    runs: int
+    wall_s: float
+    """Seconds, one run after the other; what passes between them is not counted."""
+    cpu_s: float
+    """Seconds of user and system time."""
+    peak_mib: float
+    """Of the process by the end of the last run."""
+    longest_s: float
+    """Wall seconds of the run that took longest."""
+
+    @classmethod
+    def of(cls, *usages: Usage) -> Work:
+        """Add up runs of one process."""
+        return cls(
+            runs=len(usages),
+            wall_s=sum(usage.wall_s for usage in usages),
+            cpu_s=sum(usage.cpu_s for usage in usages),
+            peak_mib=max(usage.peak_mib for usage in usages),
+            longest_s=max(usage.wall_s for usage in usages),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +79,7 @@ class Sample:
     visible_s: Mapping[str, float] = field(default_factory=dict)
     """By filename: seconds until its last write was answered, since its writer began."""
     facts: Mapping[str, float] = field(default_factory=dict)
-    """What else there is to know of this change."""
+    """Further numbers of this change."""
 
     @property
     def wall_s(self) -> float:
@@ -75,9 +106,12 @@ class Sample:
     @property
     def s3(self) -> Count:
         """All requests to S3 together."""
-        found = [count for name, count in self.requests.items() if name.startswith("s3:")]
+        counts = [count for name, count in self.requests.items() if name.startswith("s3:")]
         return Count(
-            sum(count.requests for count in found),
-            sum(count.bytes_up for count in found),
-            sum(count.bytes_down for count in found),
+            sum(count.requests for count in counts),
+            sum(count.bytes_up for count in counts),
+            sum(count.bytes_down for count in counts),
         )
+
+
+Samples = Sequence[Sample]

@@ -6,26 +6,21 @@ import io
 import json
 import os
 import zipfile
-from hashlib import md5, sha256
+from contextlib import closing
+from hashlib import file_digest
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from boto3.s3.transfer import TransferConfig
 
-from benchmarks.cases import Case, Sample
-from benchmarks.messages import upload_event
-from benchmarks.stage import Bench, Samples
+from benchmarks.cases import Case, Sample, Work
+from benchmarks.functions import upload_event
+from benchmarks.stage import Bench, Measurements
 from benchmarks.subjects import CHANNEL, Sluice, expect_no_failures
-from benchmarks.work import Work
-from tests.support.channel import conda
+from testkit.channel import conda
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-MIB = 1024 * 1024
-WITH_DIGESTS = "large-with-digests"
-WITHOUT_DIGESTS = "large-without-digests"
-_PART_BYTES = 10 * MIB
+WITH_DIGESTS, WITHOUT_DIGESTS = "large-with-digests", "large-without-digests"
+_MIB = 1024 * 1024
+_PART_BYTES = 10 * _MIB
 """As rattler-build cuts its uploads."""
 _STEM = "large-1.0-h0_0"
 _INDEX = {
@@ -36,19 +31,19 @@ _INDEX = {
     "subdir": "linux-64",
     "version": "1.0",
 }
-_KEY = f"{CHANNEL}/{_INDEX['subdir']}/{_STEM}.conda"
+_KEY = f"{CHANNEL}/linux-64/{_STEM}.conda"
 
 
-def measure(bench: Bench, payload_mib: int) -> Samples:
-    """Upload one package in two ways and let a fresh process read it each time."""
+def measure(bench: Bench, payload_mib: int) -> Measurements:
+    """Upload one package in two ways and let a new process read it each time."""
     path = bench.scratch / f"{_STEM}.conda"
     digests = _write(path, payload_mib)
-    sluice = Sluice(bench.cloud, "large", bench.log)
+    sluice, s3 = Sluice(bench.cloud, "large", bench.log), bench.cloud.s3
     for operation, metadata in ((WITH_DIGESTS, digests), (WITHOUT_DIGESTS, {})):
         for bucket in sluice.buckets:
-            bench.cloud.s3.create(bucket)
-        with bench.cloud.s3_client() as s3:
-            s3.upload_file(
+            s3.create(bucket)
+        with closing(bench.cloud.s3_client()) as client:
+            client.upload_file(
                 str(path),
                 sluice.bucket,
                 _KEY,
@@ -57,10 +52,14 @@ def measure(bench: Bench, payload_mib: int) -> Samples:
             )
             bench.say(f"a .conda of {payload_mib} MiB is uploaded, for {operation}")
             sample = _read(sluice, path.stat().st_size, payload_mib)
-            _expect_staged(s3, sluice.state_bucket, digests["package-sha256"])
+            staged = client.list_objects_v2(Bucket=sluice.state_bucket, Prefix="staging/")
+        for key in (entry["Key"] for entry in staged["Contents"]):
+            record = json.loads(s3.read(sluice.state_bucket, key))["record"]
+            if record["sha256"] != digests["package-sha256"]:
+                raise RuntimeError("extract staged another digest than the package has")
         yield Case(operation, 1, 0.0, sluice.name, "cold"), sample
         for bucket in sluice.buckets:
-            bench.cloud.s3.drop(bucket)
+            s3.drop(bucket)
 
 
 def _read(sluice: Sluice, size: int, payload_mib: int) -> Sample:
@@ -70,7 +69,7 @@ def _read(sluice: Sluice, size: int, payload_mib: int) -> Sample:
         requests = sluice.cloud.take().counts
     expect_no_failures(usage)
     return Sample(
-        works={"extract": Work.of([usage])},
+        works={"extract": Work.of(usage)},
         init_s=extract.imports.wall_s,
         requests=requests,
         facts={"payload_mib": payload_mib, "peak_mib_before": extract.imports.peak_mib},
@@ -87,19 +86,10 @@ def _write(path: Path, payload_mib: int) -> dict[str, str]:
         archive.writestr("metadata.json", small.read("metadata.json"))
         with archive.open(f"pkg-{_STEM}.tar.zst", "w", force_zip64=True) as payload:
             for _ in range(payload_mib):
-                payload.write(os.urandom(MIB))
+                payload.write(os.urandom(_MIB))
         archive.writestr(f"info-{_STEM}.tar.zst", small.read(f"info-{_STEM}.tar.zst"))
-    digests = {"package-sha256": sha256(), "package-md5": md5(usedforsecurity=False)}
-    with path.open("rb") as file:
-        while block := file.read(MIB):
-            for digest in digests.values():
-                digest.update(block)
-    return {name: digest.hexdigest() for name, digest in digests.items()}
-
-
-def _expect_staged(s3: S3Client, state_bucket: str, digest: str) -> None:
-    """Stop unless every staging record so far holds the right digest."""
-    for staged in s3.list_objects_v2(Bucket=state_bucket, Prefix="staging/")["Contents"]:
-        record = json.load(s3.get_object(Bucket=state_bucket, Key=staged["Key"])["Body"])
-        if record["record"]["sha256"] != digest:
-            raise RuntimeError("extract staged another digest than the package has")
+    digests = {}
+    for algorithm in ("sha256", "md5"):
+        with path.open("rb") as file:
+            digests[f"package-{algorithm}"] = file_digest(file, algorithm).hexdigest()
+    return digests

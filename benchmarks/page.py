@@ -10,29 +10,27 @@ import argparse
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
 from playwright.sync_api import Browser, Page
 
-from benchmarks.conditions import load_average, observe
 from benchmarks.markdown import table
+from benchmarks.results import observe
 from sluice.layout import PAGE, PAGE_DATA, SHARD_INDEX
-from tests.support import browser, people
-from tests.support.web import Site, served
+from testkit import browser, people
+from testkit.web import Site, served
 
 RESULTS = Path(__file__).with_name("results-page.md")
-FIRST_RESULTS_MS = 1000
-SEARCH_MS = 50
 _FIRST = "First results"
 _STANDS = "A search: the rows stand"
 _PAINTED = "A search: the next frame is painted"
 _OPENED = "The builds of a package"
 _SLOW = "First results at 10 Mbit/s, 40 ms"
-_BUDGETS = {_FIRST: FIRST_RESULTS_MS, _STANDS: SEARCH_MS, _PAINTED: SEARCH_MS}
+BUDGETS_MS = {_FIRST: 1000, _STANDS: 50, _PAINTED: 50}
 _QUERIES = ("a", "py", "grid", "arrow-cast", "bindings library", "no such thing")
 _SLOW_RUNS = 3
 
@@ -65,19 +63,8 @@ _OPEN = """async (name) => {
 }"""
 
 
-@dataclass(slots=True)
-class Samples:
-    """Milliseconds, by what was waited for."""
-
-    taken: dict[str, list[float]] = field(default_factory=dict)
-
-    def add(self, what: str, ms: float) -> None:
-        """Note one."""
-        self.taken.setdefault(what, []).append(ms)
-
-    def above_budget(self) -> list[str]:
-        """What takes too long."""
-        return [what for what, budget in _BUDGETS.items() if median(self.taken[what]) > budget]
+Times = Mapping[str, Sequence[float]]
+"""Milliseconds, by what was waited for."""
 
 
 def main() -> int:
@@ -86,56 +73,50 @@ def main() -> int:
     parser.add_argument("--names", type=int, default=30_000, help="packages of the channel")
     parser.add_argument("--runs", type=int, default=15, help="how often the page is opened")
     parser.add_argument("--output", type=Path, default=RESULTS)
-    arguments = parser.parse_args()
-    load = load_average()
-    samples = Samples()
+    options = parser.parse_args()
+    command = f"python -m benchmarks.page --names {options.names} --runs {options.runs}"
+    conditions = observe(command, "playwright")
     with tempfile.TemporaryDirectory(prefix="sluice-page-") as temporary:
         folder = Path(temporary)
         print("Making the channel ...", file=sys.stderr)
-        builds = people.many(arguments.names)
+        builds = people.many(options.names)
         people.write(folder / "team", builds, about=people.summaries(builds))
+        names = [builds[n * len(builds) // options.runs].name for n in range(options.runs)]
         with served(folder) as site, browser.running() as running:
-            version = running.version
-            for number in range(arguments.runs):
-                print(f"Run {number + 1} of {arguments.runs} ...", file=sys.stderr)
-                name = builds[number * len(builds) // arguments.runs].name
-                _measure(running, site, name, samples)
-            for _ in range(_SLOW_RUNS):
-                with _opened(running, site, slow=True) as page:
-                    samples.add(_SLOW, _first_results(page))
+            chromium, times = running.version, _measure(running, site, names)
         sizes = _sizes(folder / "team")
-    conditions = observe(
-        command=f"python -m benchmarks.page --names {arguments.names} --runs {arguments.runs}",
-        load_before=load,
-        packages=("playwright",),
-    )
-    body = "\n\n".join(
-        [
-            "# The page, measured",
-            "Written by `make bench-page`; [README.md](README.md) says what it measures.",
-            conditions.table(),
-            f"Chromium {version}, headless, on the machine that serves the files.",
-            f"## {arguments.names:,} names",
-            _rows(samples),
-            sizes,
-        ]
-    )
-    arguments.output.write_text(body + "\n")
-    print(body)
-    late = samples.above_budget()
+    parts = [
+        "# The page, measured",
+        "Written by `make bench-page`; [README.md](README.md) says what it measures.",
+        conditions.table(),
+        f"Chromium {chromium}, headless, on the machine that serves the files.",
+        f"## {options.names:,} names",
+        _rows(times),
+        sizes,
+    ]
+    options.output.write_text("\n\n".join(parts) + "\n")
+    print("\n\n".join(parts))
+    late = [what for what, budget in BUDGETS_MS.items() if median(times[what]) > budget]
     for what in late:
         print(f"above its budget: {what}", file=sys.stderr)
     return 1 if late else 0
 
 
-def _measure(running: Browser, site: Site, name: str, samples: Samples) -> None:
-    with _opened(running, site) as page:
-        samples.add(_FIRST, _first_results(page))
-        for words in _QUERIES:
-            stands, painted = page.evaluate(_SEARCH, words)
-            samples.add(_STANDS, stands)
-            samples.add(_PAINTED, painted)
-        samples.add(_OPENED, page.evaluate(_OPEN, name))
+def _measure(running: Browser, site: Site, names: Sequence[str]) -> Times:
+    times: dict[str, list[float]] = defaultdict(list)
+    for number, name in enumerate(names):
+        print(f"Run {number + 1} of {len(names)} ...", file=sys.stderr)
+        with _opened(running, site) as page:
+            times[_FIRST].append(_first_results(page))
+            for words in _QUERIES:
+                stands, painted = page.evaluate(_SEARCH, words)
+                times[_STANDS].append(stands)
+                times[_PAINTED].append(painted)
+            times[_OPENED].append(page.evaluate(_OPEN, name))
+    for _ in range(_SLOW_RUNS):
+        with _opened(running, site, slow=True) as page:
+            times[_SLOW].append(_first_results(page))
+    return times
 
 
 @contextmanager
@@ -161,29 +142,24 @@ def _first_results(page: Page) -> float:
     return float(ms)
 
 
-def _rows(samples: Samples) -> str:
+def _rows(times: Times) -> str:
     rows = [["Milliseconds until", "median", "least", "most", "of", "budget"]]
-    for what, taken in samples.taken.items():
+    for what, taken in times.items():
         numbers = [f"{ms:.1f}" for ms in (median(taken), min(taken), max(taken))]
-        rows.append([what, *numbers, str(len(taken)), str(_BUDGETS.get(what, ""))])
+        rows.append([what, *numbers, str(len(taken)), str(BUDGETS_MS.get(what, ""))])
     return table(rows)
 
 
 def _sizes(channel: Path) -> str:
     listing = (channel / PAGE_DATA).read_bytes()
-    index = max((one / SHARD_INDEX for one in channel.iterdir() if one.is_dir()), key=_size)
-    rows = [
-        ["File", "bytes"],
-        [f"`{PAGE}`", f"{_size(channel / PAGE):,}"],
-        [f"`{PAGE_DATA}`", f"{len(listing):,}"],
-        ["the same, unpacked", f"{len(zlib.decompress(listing, wbits=31)):,}"],
-        [f"the largest of four `{SHARD_INDEX}`", f"{_size(index):,}"],
-    ]
-    return table(rows)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size
+    indexes = [path.stat().st_size for path in channel.glob(f"*/{SHARD_INDEX}")]
+    sizes = {
+        f"`{PAGE}`": (channel / PAGE).stat().st_size,
+        f"`{PAGE_DATA}`": len(listing),
+        "the same, unpacked": len(zlib.decompress(listing, wbits=31)),
+        f"the largest of four `{SHARD_INDEX}`": max(indexes),
+    }
+    return table([["File", "bytes"], *([name, f"{size:,}"] for name, size in sizes.items())])
 
 
 if __name__ == "__main__":

@@ -1,33 +1,40 @@
-"""Each operation against the size of the channel, as pictures."""
+"""Each operation against the size of the channel, as SVG."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil, log10
 from pathlib import Path
 from statistics import median
+from xml.sax.saxutils import escape
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
-
-from benchmarks.cases import Sample
+from benchmarks.cases import TYPICAL_LATENCY_MS, Sample
 from benchmarks.results import Measured, Results
-from benchmarks.stage import TYPICAL_LATENCY_MS
 
-_INK, _PALE = "#4b5563", "#e5e7eb"
+_WIDTH, _HEIGHT = 720, 430
+_LEFT, _RIGHT, _TOP, _BOTTOM = 75, 545, 45, 370
+"""Of the area in which lines are drawn; their labels stand to the right of it."""
+_LABELS_APART = 16
+_INK, _DARK, _PALE = "#4b5563", "#111827", "#e5e7eb"
 _LINES = {
-    "rattler-index": ("#c2410c", "-"),
-    "rattler-index --force": ("#c2410c", "-"),
-    "conda-index, on files": ("#047857", "-"),
-    "sluice, cold": ("#2563eb", "-"),
-    "sluice, warm": ("#60a5fa", "--"),
+    "rattler-index": ("#c2410c", ""),
+    "rattler-index --force": ("#c2410c", ""),
+    "conda-index, on files": ("#047857", ""),
+    "sluice, cold": ("#2563eb", ""),
+    "sluice, warm": ("#60a5fa", ' stroke-dasharray="6 4"'),
 }
 """Colour and style of each subject's line."""
-_LABELS_APART = 0.055
-"""Of the height of the picture."""
-_METADATA = {"png": {"Software": None}, "svg": {"Date": None}}
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """What is drawn."""
+
+    name: str
+    title: str
+    unit: str
+    value: Callable[[Sample], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +52,8 @@ class Figures:
         return [one for one in cases if one.case.latency_ms == self.latency_ms]
 
     def file(self, quantity: Quantity) -> str:
-        """Name of a picture, without suffix."""
-        return f"{self.operation}-{quantity.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """What is drawn."""
-
-    name: str
-    title: str
-    unit: str
-    value: Callable[[Sample], float]
+        """Name of a picture."""
+        return f"{self.operation}-{quantity.name}.svg"
 
 
 FIGURES = (
@@ -77,85 +74,82 @@ QUANTITIES = (
 
 
 def draw(results: Results, folder: Path) -> Iterator[Path]:
-    """Draw every quantity of every operation that was measured, each as PNG and SVG."""
+    """Draw every quantity of every operation that was measured."""
     folder.mkdir(parents=True, exist_ok=True)
-    # The salt: the same picture is to be the same file.
-    with mpl.rc_context({"font.size": 10, "svg.hashsalt": "sluice"}):
-        for figures in FIGURES:
-            measured = figures.measured(results)
-            for quantity in QUANTITIES if measured else ():
-                figure = _figure(figures, quantity, measured)
-                for suffix, metadata in _METADATA.items():
-                    path = folder / f"{figures.file(quantity)}.{suffix}"
-                    figure.savefig(path, dpi=160, metadata=metadata)
-                    yield path
+    for figures in FIGURES:
+        measured = figures.measured(results)
+        for quantity in QUANTITIES if measured else ():
+            path = folder / figures.file(quantity)
+            path.write_text(picture(figures, quantity, measured))
+            yield path
 
 
-def _figure(figures: Figures, quantity: Quantity, measured: Sequence[Measured]) -> Figure:
-    figure = Figure(figsize=(7.2, 4.3), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set(xscale="log", yscale="log")
-    ends: list[tuple[float, float, str, str]] = []
-    for who, (colour, style) in _LINES.items():
-        points = sorted(
-            (one.case.packages, values)
-            for one in measured
-            if one.case.who == who
-            # Something that does no requests has no place on a logarithmic axis.
-            and all(values := [quantity.value(sample) for sample in one.samples])
-        )
-        if not points:
-            continue
-        sizes = [size for size, _ in points]
-        middles = [median(values) for _, values in points]
-        axes.plot(sizes, middles, style, color=colour, linewidth=1.8, marker="o", markersize=4)
-        axes.vlines(
-            sizes,
-            [min(values) for _, values in points],
-            [max(values) for _, values in points],
-            color=colour,
-            linewidth=1,
-        )
-        ends.append((sizes[-1], middles[-1], who, colour))
-    _furnish(axes, figures, quantity, sorted({one.case.packages for one in measured}))
-    _label(axes, ends)
-    return figure
-
-
-def _furnish(axes: Axes, figures: Figures, quantity: Quantity, sizes: Sequence[int]) -> None:
-    title = f"{figures.doing}: {quantity.title}"
-    axes.set_title(title, loc="left", fontsize=11, color="#111827", pad=10)
-    axes.set_xlabel(
-        f"packages in the subdir; {figures.latency_ms:g} ms added to each request", color=_INK
+def picture(figures: Figures, quantity: Quantity, measured: Sequence[Measured]) -> str:
+    """Medians as lines, least to most as bars; both axes are logarithmic."""
+    lines: dict[str, dict[int, list[float]]] = {who: {} for who in _LINES}
+    for one in sorted(measured, key=lambda one: one.case.packages):
+        samples = [quantity.value(sample) for sample in one.samples]
+        if all(samples):  # what does no requests has no place on a logarithmic axis
+            lines[one.case.who][one.case.packages] = samples
+    values = [value for points in lines.values() for of in points.values() for value in of]
+    sizes = sorted({one.case.packages for one in measured})
+    x = _scale(sizes[0], sizes[-1], _LEFT + 20, _RIGHT - 20)
+    y = _scale(min(values) / 1.25, max(values) * 1.25, _BOTTOM, _TOP)
+    packages = f"packages in the subdir; {figures.latency_ms:g} ms added to each request"
+    shapes = [
+        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
+        _text(_LEFT, 25, f"{figures.doing}: {quantity.title}", _DARK, 'font-size="15"'),
+        _text((_LEFT + _RIGHT) / 2, _HEIGHT - 15, packages, _INK, 'text-anchor="middle"'),
+        _text(_LEFT, _TOP - 5, quantity.unit, _INK, 'text-anchor="end"'),
+        f'<path d="M{_LEFT} {_TOP}V{_BOTTOM}H{_RIGHT}" fill="none" stroke="#9ca3af"/>',
+    ]
+    for tick in _ticks(min(values) / 1.25, max(values) * 1.25):
+        shapes.append(f'<path d="M{_LEFT} {y(tick):.1f}H{_RIGHT}" stroke="{_PALE}"/>')
+        shapes.append(_text(_LEFT - 8, y(tick) + 4, f"{tick:,g}", _INK, 'text-anchor="end"'))
+    for size in sizes:
+        shapes.append(f'<path d="M{x(size):.1f} {_BOTTOM}v4" stroke="#9ca3af"/>')
+        shapes.append(_text(x(size), _BOTTOM + 19, f"{size:,}", _INK, 'text-anchor="middle"'))
+    ends = []
+    for who, points in lines.items():
+        if points:
+            places = [(x(size), y(median(of))) for size, of in points.items()]
+            path = "L".join(f"{across:.1f} {down:.1f}" for across, down in places)
+            colour, style = _LINES[who]
+            shapes.append(f'<path d="M{path}" fill="none" stroke="{colour}"{style}/>')
+            for (across, down), of in zip(places, points.values(), strict=True):
+                bar = f"M{across:.1f} {y(min(of)):.1f}V{y(max(of)):.1f}"
+                shapes.append(f'<path d="{bar}" stroke="{colour}" stroke-width="1"/>')
+                shapes.append(f'<circle cx="{across:.1f}" cy="{down:.1f}" r="3" fill="{colour}"/>')
+            ends.append((places[-1][1], who, colour))
+    below = float(_HEIGHT)
+    for down, who, colour in sorted(ends, reverse=True):
+        below = min(down, below - _LABELS_APART)  # names that would overlap are moved apart
+        shapes.append(_text(_RIGHT + 8, below + 4, who, colour))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
+        'font-family="sans-serif" font-size="13" stroke-width="1.8">\n'
+        + "".join(f"{shape}\n" for shape in shapes)
+        + "</svg>\n"
     )
-    axes.set_ylabel(quantity.unit, color=_INK)
-    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.grid(axis="y", color=_PALE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#9ca3af")
-    axes.tick_params(which="both", colors=_INK, length=3)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low / 1.15, high * 1.15)
 
 
-def _label(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
-    """Name each line at its right end; names that would overlap are moved apart."""
-    to_height = axes.transAxes.inverted()
-    at = -1.0
-    for x, y, label, colour in sorted(ends, key=lambda end: end[1]):
-        height = float(to_height.transform(axes.transData.transform((x, y)))[1])
-        at = max(height, at + _LABELS_APART)
-        axes.annotate(
-            label,
-            (x, y),
-            xytext=(1.015, at),
-            textcoords="axes fraction",
-            color=colour,
-            va="center",
-            annotation_clip=False,
-        )
+def _scale(low: float, high: float, first: float, last: float) -> Callable[[float], float]:
+    """From numbers to places, by their logarithms."""
+    length = log10(high / low) or 1
+    return lambda value: first + (last - first) * log10(value / low) / length
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 of each decade, or equal steps within one."""
+    steps = [n * 10.0**exponent for exponent in range(-6, 9) for n in (1, 2, 5)]
+    if high / low < 10:
+        step = next(step for step in steps if step >= (high - low) / 6)
+        steps = [n * step for n in range(1, ceil(high / step))]
+    return [tick for tick in steps if low <= tick <= high]
+
+
+def _text(x: float, y: float, text: str, colour: str, more: str = "") -> str:
+    more = f" {more}" if more else ""
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" stroke="none"{more}>{escape(text)}</text>'
+    )

@@ -7,14 +7,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from benchmarks.worker import Usage
+from testkit.child_process import ROOT, child_process
 
-ROOT = Path(__file__).parents[1]
+Say = Callable[[str], None]
+"""For progress."""
 
 
 def leave_in_order_when_terminated() -> None:
@@ -22,48 +25,52 @@ def leave_in_order_when_terminated() -> None:
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
 
 
+def progress() -> Say:
+    """Print to stderr, with the seconds since this call."""
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - started:7.1f} s  {text}", file=sys.stderr, flush=True)
+
+    return say
+
+
 class Worker:
     """A measured process; see ``worker.py``."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin
+        assert process.stdout
+        self._stdin, self._stdout = process.stdin, process.stdout
         self.imports = self._read()
 
     def run(self, argument: object) -> Usage:
         """Run the subject once."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(argument) + "\n")
-        self._process.stdin.flush()
+        self._stdin.write(json.dumps(argument).encode() + b"\n")
+        self._stdin.flush()
         return self._read()
 
     def _read(self) -> Usage:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        line = self._stdout.readline()
         if not line:
             raise RuntimeError("a measured process ended early; see its log")
         return Usage(**json.loads(line))
 
 
 @contextmanager
-def worker(subject: str, environment: Mapping[str, str], log: IO[bytes]) -> Iterator[Worker]:
+def worker(
+    subject: str,
+    environment: Mapping[str, str],
+    log: IO[bytes],
+    python: str | Path = sys.executable,
+) -> Iterator[Worker]:
     """Start a measured process and end it."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "sluice")])
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.worker", subject],
-        env={**os.environ, **environment, "PYTHONPATH": path},
+    with child_process(
+        [str(python), "-m", "benchmarks.worker", subject],
+        {**environment, "PYTHONPATH": path},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
-        text=True,
-    )
-    try:
+    ) as process:
         yield Worker(process)
-    except BaseException:
-        process.kill()  # whatever it is in the middle of is of no use any more
-        raise
-    finally:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.close()
-        process.wait()
-        process.stdout.close()

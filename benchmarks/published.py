@@ -9,11 +9,10 @@ from typing import Any
 import msgpack
 import msgspec
 
-from benchmarks.initial import REPODATA, REPODATA_ZST
 from sluice.conda.names import package_name
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from testkit.zstd import one_frame
 
-SHARD_INDEX = "repodata_shards.msgpack.zst"
 INDEX_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)
 """In the order in which clients prefer them."""
 
@@ -43,31 +42,25 @@ def check(read: Read, expected: Expected) -> dict[str, int]:
         raw = records.get(filename)
         _insist(REPODATA, filename, msgspec.json.decode(raw) if raw else None, wanted)
     for name, files in by_name.items():
-        shard = _read_shard(read, shards, name)
+        digest, shard = shards["shards"].get(name), {}
+        if digest is not None:
+            folder = shards["info"]["shards_base_url"].removeprefix("./")
+            packed = read(f"{folder}{digest.hex()}.msgpack.zst")
+            shard = msgpack.unpackb(one_frame(packed))["packages.conda"]
         for filename, wanted in files.items():
             _insist("the shards", filename, shard.get(filename), wanted)
     return {name: len(body) for name, body in bodies.items()}
 
 
-def _read_shard(read: Read, index: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
-    digest = index["shards"].get(name)
-    if digest is None:
-        return {}
-    folder = index["info"]["shards_base_url"].removeprefix("./")
-    packed = one_frame(read(f"{folder}{digest.hex()}.msgpack.zst"))
-    found: dict[str, dict[str, Any]] = msgpack.unpackb(packed)["packages.conda"]
-    return found
-
-
 def _insist(
     where: str,
     filename: str,
-    found: Mapping[str, Any] | None,
+    record: Mapping[str, Any] | None,
     wanted: Mapping[str, Any] | None,
 ) -> None:
-    if (found is None) != (wanted is None):
+    if (record is None) != (wanted is None):
         raise RuntimeError(f"{filename} should{' not' if wanted is None else ''} be in {where}")
     for key, value in (wanted or {}).items():
-        told = (found or {}).get(key)
-        if (told.hex() if isinstance(told, bytes) else told) != value:
-            raise RuntimeError(f"{filename} in {where}: {key} is {told!r}, not {value!r}")
+        actual = (record or {}).get(key)
+        if (actual.hex() if isinstance(actual, bytes) else actual) != value:
+            raise RuntimeError(f"{filename} in {where}: {key} is {actual!r}, not {value!r}")

@@ -1,4 +1,4 @@
-"""Where measurements take place: a channel of one size, the same in the buckets of both subjects.
+"""Where measurements take place: a channel of one size, the same in the buckets of all subjects.
 
 Every session begins with the very same objects: what a measurement leaves behind is put back to
 what it was before.
@@ -12,25 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from benchmarks import initial
-from benchmarks.cases import Case, Sample
-from benchmarks.changes import Change, Changes
-from benchmarks.channel import SUBDIR, MadeUpChannel
+from benchmarks import subjects
+from benchmarks.cases import TYPICAL_LATENCY_MS, Case, Sample
+from benchmarks.channel import Change, Changes, files
 from benchmarks.emulator import Cloud
+from benchmarks.processes import Say
 from benchmarks.published import INDEX_FILES, check
-from benchmarks.subjects import (
-    CHANNEL,
-    RattlerIndex,
-    Session,
-    Sluice,
-    SluiceIndex,
-    Subject,
-    Temperature,
-)
+from benchmarks.subjects import CHANNEL, Session, Sluice, Subject, Temperature, Tool
+from testkit.made_up import SUBDIR
 
-UPLOAD_LATENCIES_MS = (15.0, 0.0)
-TYPICAL_LATENCY_MS = 15.0
-"""About what S3 takes inside its region."""
+Measurements = Iterator[tuple[Case, Sample]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +33,7 @@ class Bench:
     """A folder."""
     log: IO[bytes]
     """For what the subjects print."""
-    say: Callable[[str], None]
-    """For progress."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How often and how much."""
-
-    runs: int
-    import_max: int
-    """Packages of a channel that is imported whole, at most."""
-
-
-Samples = Iterator[tuple[Case, Sample]]
+    say: Say
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +42,18 @@ class Stage:
 
     bench: Bench
     size: int
+    runs: int
+    """How often each case is measured."""
     changes: Changes
     sluice: Sluice
-    rattler: RattlerIndex
-    by_hand: SluiceIndex
-    """``sluice index``: in buckets of its own, which only ``index`` makes and drops."""
+    rattler: Tool
+    by_hand: Tool
+    """``sluice index``: in buckets that only ``index`` makes and drops."""
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
-        """Both."""
+        """The two of most measurements: the functions, and rattler-index."""
         return self.sluice, self.rattler
-
-    @property
-    def loaded(self) -> str:
-        """The bucket that holds the channel as it was made."""
-        return f"channel-{self.size}"
 
     def keep(self, subject: Subject) -> None:
         """Remember what the subject's buckets hold."""
@@ -90,28 +65,37 @@ class Stage:
         for bucket in subject.buckets:
             self.bench.cloud.s3.copy(f"{bucket}-before", bucket)
 
+    def clear(self, subject: Subject) -> None:
+        """Leave the subject with empty buckets."""
+        for bucket in subject.buckets:
+            self.bench.cloud.s3.drop(bucket)
+            self.bench.cloud.s3.create(bucket)
+
+    def drop(self, subject: Subject) -> None:
+        """Forget the subject's buckets, and what they held."""
+        for bucket in subject.buckets:
+            self.bench.cloud.s3.drop(bucket)
+            self.bench.cloud.s3.drop(f"{bucket}-before")
+
     def make(self, subject: Subject, change: Change) -> None:
         """Let a change happen to the subject's channel, as somebody else would."""
         s3 = self.bench.cloud.s3
-        s3.load(
-            [subject.bucket], ((f"{CHANNEL}/{path}", body) for path, body in change.put.items())
-        )
+        put = ((f"{CHANNEL}/{path}", body) for path, body in change.put.items())
+        s3.load([subject.bucket], put)
         s3.delete(subject.bucket, (f"{CHANNEL}/{path}" for path in change.removed))
 
     def measure(self, case: Case, subject: Subject, session: Session, change: Change) -> Sample:
         """Make a change, index it and look whether the index holds it."""
-        cloud = self.bench.cloud
+        cloud, folder = self.bench.cloud, f"{CHANNEL}/{SUBDIR}"
         self.make(subject, change)
         cloud.take(latency_ms=case.latency_ms)
         indexed = session.index(change)
         taken = cloud.take()
-        folder = f"{CHANNEL}/{SUBDIR}"
         sizes = check(
             lambda name: cloud.s3.read(subject.bucket, f"{folder}/{name}"), change.expected
         )
         written = {name: taken.written[f"{subject.bucket}/{folder}/{name}"] for name in INDEX_FILES}
-        self.bench.say(f"{case}: {indexed.wall_s:.2f} s")
-        return Sample(
+        sample = Sample(
             works=indexed.works,
             init_s=session.init_s,
             requests=taken.counts,
@@ -119,52 +103,57 @@ class Stage:
             visible_s={name: at - indexed.started for name, at in written.items()},
             facts=change.facts,
         )
+        self.bench.say(f"{case}: {sample.wall_s:.2f} s")
+        return sample
+
+    def import_all(self, operation: str, subject: Subject, latency_ms: float) -> Measurements:
+        """Measure every package of the channel in an empty bucket."""
+        case = Case(operation, self.size, latency_ms, subject.name, "cold")
+        self.clear(subject)
+        with subject.session() as session:
+            yield case, self.measure(case, subject, session, self.changes.everything())
 
     def repeat(
         self,
         operation: str,
         change: Callable[[int], Change],
         *,
-        runs: int,
         latency_ms: float = TYPICAL_LATENCY_MS,
-        subjects: Sequence[Subject] = (),
+        of: Sequence[Subject] = (),
         temperatures: Sequence[Temperature] = ("cold",),
-    ) -> Samples:
+    ) -> Measurements:
         """Measure a change for each subject in turn, each session from the same beginning."""
         case = Case(operation, self.size, latency_ms, "", "")
-        for number in range(runs):
-            for subject in subjects or self.subjects:
+        for number in range(self.runs):
+            for subject in of or self.subjects:
                 self.reset(subject)
                 with subject.session() as session:
                     for nth, temperature in enumerate(temperatures):
                         if temperature in subject.temperatures:
-                            of = replace(case, subject=subject.name, temperature=temperature)
+                            own = replace(case, subject=subject.name, temperature=temperature)
                             made = change(1 + number * len(temperatures) + nth)
-                            yield of, self.measure(of, subject, session, made)
+                            yield own, self.measure(own, subject, session, made)
 
 
 @contextmanager
-def stage(bench: Bench, size: int) -> Iterator[Stage]:
-    """Make the channel, in a bucket of its own; both subjects' buckets are still empty."""
-    s3 = bench.cloud.s3
-    channel = MadeUpChannel(size)
+def stage(bench: Bench, size: int, runs: int) -> Iterator[Stage]:
+    """Make the channel, in a bucket of its own, and copy it into both subjects' buckets."""
+    s3, made = bench.cloud.s3, f"channel-{size}"
     prepared = Stage(
         bench,
         size,
-        Changes(channel),
+        runs,
+        Changes(size),
         Sluice(bench.cloud, f"sluice-{size}", bench.log),
-        RattlerIndex(bench.cloud, f"rattler-index-{size}", bench.log),
-        SluiceIndex(bench.cloud, f"sluice-index-{size}", bench.log),
+        subjects.rattler_index(bench.cloud, f"rattler-index-{size}", bench.log),
+        subjects.sluice_index(bench.cloud, f"sluice-index-{size}", bench.log),
     )
-    objects = ((f"{CHANNEL}/{path}", body) for path, body in initial.objects(channel))
-    s3.load([prepared.loaded], objects)
+    s3.load([made], ((f"{CHANNEL}/{path}", body) for path, body in files(size)))
     bench.say(f"{size:,} packages are made")
     for subject in prepared.subjects:
-        for bucket in subject.buckets:
-            s3.create(bucket)
-        s3.copy(prepared.loaded, subject.bucket)
+        prepared.clear(subject)
+        s3.copy(made, subject.bucket)
     yield prepared
-    for bucket in (name for subject in prepared.subjects for name in subject.buckets):
-        s3.drop(bucket)
-        s3.drop(f"{bucket}-before")
-    s3.drop(prepared.loaded)
+    for subject in prepared.subjects:
+        prepared.drop(subject)
+    s3.drop(made)

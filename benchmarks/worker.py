@@ -1,4 +1,4 @@
-"""A process that is measured: one function of sluice as Lambda runs it, or rattler-index.
+"""A process that is measured: one function of sluice as Lambda runs it, or a tool.
 
 ``python -m benchmarks.worker <subject>`` imports what the subject needs, then runs it once for
 each line of JSON on stdin and answers with one line of JSON on stdout: wall and CPU seconds of
@@ -21,14 +21,18 @@ import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 FUNCTIONS = Path(__file__).parents[1] / "functions"
 RATTLER_INDEX = "rattler-index"
 SLUICE_INDEX = "sluice index"
+CONDA_INDEX = "conda-index"
 TIMEOUTS_SECONDS = {"extract": 300, "merge": 300, "reconcile": 900}
 """Of the functions, as the template has them."""
+
+Run = Callable[[Any], Any]
+"""The subject: takes a line's JSON, returns what can be one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,42 +50,12 @@ class Usage:
     """What the subject returned."""
 
 
-@dataclass(frozen=True, slots=True)
-class LambdaContext:
-    """What a handler may ask of the Lambda runtime."""
-
-    function_name: str
-    deadline: float
-    """On the monotonic clock."""
-    memory_limit_in_mb: int = 1769
-    function_version: str = "$LATEST"
-
-    @property
-    def invoked_function_arn(self) -> str:
-        """The ARN, made up."""
-        return f"arn:aws:lambda:us-east-1:000000000000:function:{self.function_name}"
-
-    @property
-    def aws_request_id(self) -> str:
-        """A new id each time; nothing depends on it."""
-        return str(uuid.uuid4())
-
-    def get_remaining_time_in_millis(self) -> int:
-        """As much as is left until the function would be stopped."""
-        return int(1000 * (self.deadline - time.monotonic()))
-
-
 def measure(run: Callable[[], Any]) -> Usage:
-    """Run and tell what it took."""
+    """Run, and measure what it takes."""
     started, cpu = time.monotonic(), _cpu_seconds()
     answer = run()
-    return Usage(
-        started=started,
-        wall_s=time.monotonic() - started,
-        cpu_s=_cpu_seconds() - cpu,
-        peak_mib=peak_bytes() / 2**20,
-        answer=answer,
-    )
+    wall_s, cpu_s = time.monotonic() - started, _cpu_seconds() - cpu
+    return Usage(started, wall_s, cpu_s, _peak_bytes() / 2**20, answer)
 
 
 def _cpu_seconds() -> float:
@@ -89,14 +63,14 @@ def _cpu_seconds() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
-def peak_bytes() -> int:
+def _peak_bytes() -> int:
     """Peak resident memory of this process."""
     status = Path("/proc/self/status")
     if status.exists():
         # ru_maxrss would do, but on Linux it begins with what the parent had at the fork.
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.MULTILINE)
-        assert found
-        return int(found[1]) * 1024
+        match = re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.MULTILINE)
+        assert match
+        return int(match[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -104,47 +78,47 @@ def peak_bytes() -> int:
 def main() -> None:
     """Import the subject and serve."""
     (name,) = sys.argv[1:]
+    tools = {RATTLER_INDEX: _rattler_index, SLUICE_INDEX: _sluice_index, CONDA_INDEX: _conda_index}
+    subjects: list[Run] = []
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1) as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        subject: Callable[[Any], Any] | None = None
 
         def load() -> None:
-            nonlocal subject
-            subject = _tools().get(name, lambda: _handler(name))()
+            subjects.append(tools[name]() if name in tools else _handler(name))
 
-        print(json.dumps(asdict(measure(load))), file=answers)
-        assert subject
+        def answer(usage: Usage) -> None:
+            print(json.dumps(asdict(usage)), file=answers)
+
+        answer(measure(load))
         for line in sys.stdin:
             argument = json.loads(line)
-            print(json.dumps(asdict(measure(lambda: subject(argument)))), file=answers)  # noqa: B023 - runs at once
+            answer(measure(lambda: subjects[0](argument)))  # noqa: B023 - runs at once
 
 
-def _handler(name: str) -> Callable[[Any], Any]:
-    module = _load(FUNCTIONS / name / "app.py")
+def _handler(name: str) -> Run:
+    """Import a handler by its file's path, as Lambda does."""
+    spec = importlib.util.spec_from_file_location("app", FUNCTIONS / name / "app.py")
+    assert spec
+    assert spec.loader
+    module = sys.modules["app"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
 
     def handle(event: Any) -> Any:
         deadline = time.monotonic() + TIMEOUTS_SECONDS[name]
-        return module.handler(event, LambdaContext(name, deadline))
+        context = SimpleNamespace(
+            function_name=name,
+            function_version="$LATEST",
+            invoked_function_arn=f"arn:aws:lambda:us-east-1:000000000000:function:{name}",
+            memory_limit_in_mb=1769,
+            aws_request_id=str(uuid.uuid4()),
+            get_remaining_time_in_millis=lambda: int(1000 * (deadline - time.monotonic())),
+        )
+        return module.handler(event, context)
 
     return handle
 
 
-def _load(path: Path) -> ModuleType:
-    """Import a file by its path, as Lambda does with a handler's."""
-    spec = importlib.util.spec_from_file_location("app", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["app"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def _tools() -> dict[str, Callable[[], Callable[[Any], Any]]]:
-    return {RATTLER_INDEX: _rattler_index, SLUICE_INDEX: _sluice_index}
-
-
-def _sluice_index() -> Callable[[Any], Any]:
+def _sluice_index() -> Run:
     from msgspec import to_builtins  # noqa: PLC0415 - the import is measured
 
     from sluice.admin.session.address import Address  # noqa: PLC0415
@@ -161,7 +135,7 @@ def _sluice_index() -> Callable[[Any], Any]:
     return run
 
 
-def _rattler_index() -> Callable[[Any], Any]:
+def _rattler_index() -> Run:
     from rattler.index import S3Credentials, index_s3  # noqa: PLC0415 - the import is measured
 
     credentials = S3Credentials(
@@ -172,6 +146,14 @@ def _rattler_index() -> Callable[[Any], Any]:
         addressing_style="path",
     )
     return lambda arguments: asyncio.run(index_s3(credentials=credentials, **arguments))
+
+
+def _conda_index() -> Run:
+    """Runs in an environment of its own, which has nothing but conda-index."""
+    from testkit.run_conda_index import main as run  # noqa: PLC0415
+
+    # The others do not write bz2, either.
+    return lambda folder: run(folder, json.dumps({"write_bz2": False}))
 
 
 if __name__ == "__main__":

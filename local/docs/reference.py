@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from local.dashboard.definition import alarms
+from local.monitoring import alarms
 
 Template = Mapping[str, Any]
 

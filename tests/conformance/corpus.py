@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.support.channel import Package, conda, tar_bz2
+from testkit.channel import Package, conda, tar_bz2
 
 SHARED = Path(__file__).parents[3] / "shared" / "packages"
 """Packages that other projects publish as test data; not on every machine."""

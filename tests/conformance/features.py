@@ -13,10 +13,10 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
 
+from testkit.channel import Package
 from testkit.zstd import one_frame
 from tests.conformance import tasks
 from tests.conformance.published import Published, records_of
-from tests.support.channel import Package
 
 Check = Callable[[Published], None]
 

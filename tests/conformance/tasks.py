@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from tests.support.channel import conda, patch_package, tar_bz2
+from testkit.channel import conda, patch_package, tar_bz2
 from tests.support.indexers import Task
 
 

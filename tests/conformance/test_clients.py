@@ -17,6 +17,7 @@ import pytest
 from rattler import Channel, Gateway, RepoDataRecord, SourceConfig, solve
 from rattler.platform import SubdirLiteral
 
+from testkit.web import Site, served
 from testkit.zstd import one_frame
 from tests.conformance import accepted, corpus
 from tests.conformance.accepted import differences, unexplained
@@ -26,7 +27,6 @@ from tests.support.indexing import (
     index_with_sluice,
     write_channel,
 )
-from tests.support.web import Site, served
 
 PLATFORMS: tuple[SubdirLiteral, ...] = ("linux-64", "noarch")
 

@@ -16,7 +16,7 @@ from sluice.conda.record import make_record
 from sluice.conda.revision import LEGACY, V3, required_revision
 from sluice.errors import BadPackage
 from sluice.layout import PackageKey, Subdir
-from tests.support.channel import Package, conda, tar_bz2
+from testkit.channel import Package, conda, tar_bz2
 from tests.support.indexing import index_with_rattler
 
 DIGESTS = Digests("a" * 64, None, "read", None)

@@ -21,16 +21,16 @@ from rattler.config import Config
 
 from sluice.errors import Corrupt
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from testkit.channel import Package, conda, tar_bz2
 from testkit.published import Records
 from testkit.system import System
+from testkit.web import served
 from testkit.zstd import one_frame
 from tests.conformance import accepted, corpus
 from tests.conformance.accepted import differences, unexplained
-from tests.support.channel import Package, conda, tar_bz2
 from tests.support.conda_index import conda_index
 from tests.support.hooks import Death, die, on
 from tests.support.indexing import index_with_rattler, write_channel
-from tests.support.web import served
 
 CHANNEL = "Conda/Default"
 LINUX = Subdir(CHANNEL, "linux-64")

@@ -10,7 +10,7 @@ import pytest
 
 from local.emulator import CREDENTIALS
 from local.stack import run_stack
-from tests.support.deployed import Channel, Deployed
+from testkit.deployed import Channel, Deployed
 
 _HERE = Path(__file__).parent
 

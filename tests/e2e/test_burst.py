@@ -6,8 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
-from tests.support.channel import Package, conda
-from tests.support.deployed import Channel
+from testkit.channel import Package, conda
+from testkit.deployed import Channel
 
 SUBDIRS = ("linux-64", "noarch", "osx-arm64")
 NAMES, VERSIONS = 10, 5

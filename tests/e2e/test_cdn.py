@@ -30,10 +30,10 @@ from local.emulator import REGION, run_emulator
 from local.stack import ROOT, STACK_NAME, deploy
 from sluice.cli.exits import Exit
 from sluice.cli.main import run
+from testkit.channel import Package, conda
+from testkit.deployed import Channel, Deployed
 from tests.support.cdn import Distribution, distribution_of, resolved
-from tests.support.channel import Package, conda
 from tests.support.cloudfront import seconds_kept
-from tests.support.deployed import Channel, Deployed
 from tests.support.existing import switch_eventbridge_on
 
 EXISTING = "my-bucket"  # as the docs have it, and the channel, too

@@ -15,10 +15,10 @@ import pytest
 
 from local.emulator import CREDENTIALS, REGION
 from sluice.layout import REPODATA
+from testkit.channel import Package, conda
+from testkit.deployed import Channel
+from testkit.eventually import SECONDS_MAX, eventually
 from tests.support import s3_events
-from tests.support.channel import Package, conda
-from tests.support.deployed import Channel
-from tests.support.eventually import SECONDS_MAX, eventually
 from tests.support.installed import Program, Ran
 
 STACK = "sluice"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.channel import conda, tar_bz2
+from testkit.channel import conda, tar_bz2
+from testkit.deployed import Channel
 from tests.support.client import index_with_rattler, install, solve
-from tests.support.deployed import Channel
 
 
 def index_of(name: str, version: str = "1.0", **more: Any) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from testkit.channel import Package, conda
+from testkit.deployed import Channel
 from tests.support import s3_events
-from tests.support.channel import Package, conda
-from tests.support.deployed import Channel
 from tests.support.s3_events import Event
 
 

@@ -18,9 +18,9 @@ import pytest
 from local import clients
 from local.emulator import Emulator, run_emulator
 from local.stack import deploy
-from tests.support.channel import Package, conda
+from testkit.channel import Package, conda
+from testkit.deployed import Channel, Deployed
 from tests.support.client import index_with_rattler, install, solve
-from tests.support.deployed import Channel, Deployed
 from tests.support.existing import switch_eventbridge_on, versions
 
 BUCKET = "somebodys-bucket"

@@ -14,9 +14,9 @@ from rattler.networking import AuthenticationMiddleware, Client, S3Middleware
 from rattler.networking.middleware import S3Config
 
 from local.emulator import CREDENTIALS, REGION
-from tests.support.channel import Package, conda
+from testkit.channel import Package, conda
+from testkit.deployed import Deployed
 from tests.support.client import index_with_rattler
-from tests.support.deployed import Deployed
 from tests.support.installed import Program, Ran
 
 

@@ -10,9 +10,9 @@ import pytest
 from rattler import Channel as ClientChannel
 from rattler import RepoDataRecord
 
-from tests.support.channel import Package, conda, tar_bz2
+from testkit.channel import Package, conda, tar_bz2
+from testkit.deployed import Channel
 from tests.support.client import gateway
-from tests.support.deployed import Channel
 
 ASCII = ("", "Conda/Default", "c++/nightly_2", "a&b=c;d@e,f$g!h")
 OTHER = ("Bücher/日本",)

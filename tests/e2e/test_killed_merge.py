@@ -22,10 +22,10 @@ from sluice.storage.object_store import ETag, Headers
 from sluice.storage.s3_client import Endpoint, make_client
 from sluice.storage.s3_store import S3Store
 from sluice.storage.sqs_queue import SqsQueue
+from testkit.channel import conda
+from testkit.deployed import Channel
+from testkit.eventually import eventually
 from testkit.scheduler import Killed
-from tests.support.channel import conda
-from tests.support.deployed import Channel
-from tests.support.eventually import eventually
 
 PACKAGE = conda(
     {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.channel import Package, conda
-from tests.support.deployed import Channel
+from testkit.channel import Package, conda
+from testkit.deployed import Channel
 
 NEW, OVERWRITTEN, DELETED = 50, 75, 75
 """Of these 200 nobody is told."""

@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from local.emulator import CREDENTIALS, REGION
-from tests.support.deployed import Deployed
+from testkit.deployed import Deployed
 from tests.support.template import of_type
 
 if TYPE_CHECKING:

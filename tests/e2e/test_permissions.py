@@ -18,9 +18,9 @@ from local.emulator import CREDENTIALS, REGION
 from local.stack import Stack, run_stack
 from sluice.layout import PAGE, PAGE_DATA, REPODATA, SHARD_INDEX, Subdir, config_key
 from sluice.publish.outputs import ALL
-from tests.support.channel import PATCHES, Package, conda, patch_package
-from tests.support.deployed import Deployed
-from tests.support.eventually import eventually
+from testkit.channel import PATCHES, Package, conda, patch_package
+from testkit.deployed import Deployed
+from testkit.eventually import eventually
 
 CHANNEL = "Team/Default"
 INDEX = {"version": "1.0", "build": "h1_0", "build_number": 0, "depends": [], "subdir": "linux-64"}

@@ -9,8 +9,8 @@ import pytest
 from local import clients
 from local.emulator import run_emulator
 from local.stack import delete, deploy
-from tests.support.channel import Package, conda
-from tests.support.deployed import Channel, Deployed
+from testkit.channel import Package, conda
+from testkit.deployed import Channel, Deployed
 
 
 def package(name: str) -> Package:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from sluice.layout import config_key
-from tests.support.channel import PATCHES, Package, conda, patch_package
+from testkit.channel import PATCHES, Package, conda, patch_package
+from testkit.deployed import Channel
+from testkit.eventually import eventually
 from tests.support.client import query, solve
-from tests.support.deployed import Channel
-from tests.support.eventually import eventually
 
 BOTH = pytest.mark.parametrize("sharded", [True, False], ids=["shards", "repodata.json"])
 

@@ -16,9 +16,9 @@ import pytest
 from local.emulator import REGION
 from sluice.cli.exits import Exit
 from sluice.cli.main import run
-from tests.support.channel import Package, conda
+from testkit.channel import Package, conda
+from testkit.deployed import Channel
 from tests.support.client import index_with_rattler, install, query, solve
-from tests.support.deployed import Channel
 
 STACK = "sluice"
 

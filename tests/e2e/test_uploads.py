@@ -13,10 +13,10 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 
 from sluice.settings import MergeSettings
+from testkit.channel import Package, conda, tar_bz2
+from testkit.deployed import Channel
+from testkit.eventually import eventually
 from testkit.published import Index
-from tests.support.channel import Package, conda, tar_bz2
-from tests.support.deployed import Channel
-from tests.support.eventually import eventually
 from tests.support.s3_events import notification
 
 INDEX: dict[str, Any] = {

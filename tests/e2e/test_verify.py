@@ -12,8 +12,8 @@ from sluice.catalog.head import read_head
 from sluice.layout import REPODATA
 from sluice.storage.s3_client import make_client
 from sluice.storage.s3_store import S3Store
-from tests.support.channel import Package, conda
-from tests.support.deployed import Channel
+from testkit.channel import Package, conda
+from testkit.deployed import Channel
 from tests.support.installed import Program, Ran
 
 STACK = "sluice"

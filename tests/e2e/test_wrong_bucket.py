@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.support.channel import Package, conda
-from tests.support.deployed import Channel, Deployed
+from testkit.channel import Package, conda
+from testkit.deployed import Channel, Deployed
 
 OTHER = "sluice-e2e-mistaken"
 

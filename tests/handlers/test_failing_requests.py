@@ -19,8 +19,8 @@ from urllib3.exceptions import ProtocolError
 from sluice.errors import Unavailable
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.limits import ATTEMPTS_MAX
+from testkit.channel import conda
 from testkit.memory_queue import MemoryQueue
-from tests.support.channel import conda
 from tests.support.faults import CONNECT_TIMEOUT, READ_TIMEOUT, SLOW_DOWN, failing
 from tests.support.functions import (
     BACK,

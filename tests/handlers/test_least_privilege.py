@@ -18,7 +18,7 @@ import pytest
 from sluice import zstd
 from sluice.layout import channel_binding
 from sluice.storage.s3_client import S3Client
-from tests.support.channel import PATCHES, Package, conda, patch_package, tar_bz2
+from testkit.channel import PATCHES, Package, conda, patch_package, tar_bz2
 from tests.support.faults import failing
 from tests.support.functions import (
     BACK,

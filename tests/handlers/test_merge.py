@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sluice.extract import staging
-from tests.support.channel import conda
+from testkit.channel import conda
 from tests.support.functions import (
     BACK,
     BUCKET,

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from local.dashboard.definition import alarms, widgets
+from local.monitoring import alarms, widgets
 from sluice.errors import Unavailable
 from sluice.layout import channel_binding
 from testkit.memory_queue import MemoryQueue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.channel import conda
+from testkit.channel import conda
 from tests.support.functions import BUCKET, INDEX, STATE
 from tests.support.story import Story
 

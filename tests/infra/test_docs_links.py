@@ -22,8 +22,8 @@ SOURCE = "https://example.com/blob/main"
         ("how-to/patches.md", "[a](public-channel.md)", "[a](public-channel.md)"),
         ("benchmarks/index.md", "[a](../docs/cost.md)", "[a](../cost.md)"),
         ("benchmarks/index.md", "[a](results.md)", "[a](results.md)"),
-        ("benchmarks/index.md", "[`a`](proxy.py)", f"[`a`]({SOURCE}/benchmarks/proxy.py)"),
-        ("cost.md", "[a](../benchmarks/prices.py)", f"[a]({SOURCE}/benchmarks/prices.py)"),
+        ("benchmarks/index.md", "[`a`](worker.py)", f"[`a`]({SOURCE}/benchmarks/worker.py)"),
+        ("cost.md", "[a](../benchmarks/cost.py)", f"[a]({SOURCE}/benchmarks/cost.py)"),
         ("benchmarks/index.md", "[a](../docs/benchmarks)", f"[a]({SOURCE}/docs/benchmarks)"),
         ("index.md", "[over\ntwo lines](docs/cost.md)", "[over\ntwo lines](cost.md)"),
         (

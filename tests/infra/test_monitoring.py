@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from local.dashboard.__main__ import PICTURE, draw
-from local.dashboard.definition import Alarm, alarms, widgets
+from local.monitoring import Alarm, alarms, widgets
 from tests.support.template import RESOURCES, TEMPLATE, of_type, properties
 
 FREE_ALARMS = 10
@@ -220,7 +219,3 @@ def test_two_stacks_have_metrics_and_dashboards_of_their_own() -> None:
     # Dashboards of all regions share their names.
     name = properties("Dashboard")["DashboardName"]["Sub"]
     assert {"${AWS::StackName}", "${AWS::Region}"} <= set(re.findall(r"\$\{[^}]+\}", name))
-
-
-def test_the_picture_in_the_docs_is_the_one_of_this_template() -> None:
-    assert PICTURE.read_text() == draw(), "make dashboard"

@@ -8,9 +8,9 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, Route
 
+from testkit import browser
+from testkit.people import write
 from tests.page.sample import ABOUT, BUILDS
-from tests.support import browser
-from tests.support.people import write
 
 PICTURES = Path(__file__).parents[2] / "docs" / "page"
 _CHANNEL = "https://conda.example.com/team"

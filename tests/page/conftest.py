@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from tests.support import browser as chromium
-from tests.support.browser import Watched
+from testkit import browser as chromium
+from testkit.browser import Watched
+from testkit.web import Site, served
 from tests.support.cloudfront import headers_of_template
-from tests.support.web import Site, served
 
 Open = Callable[..., Watched]
 

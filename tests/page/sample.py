@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.people import Build
+from testkit.people import Build
 
 _DAY = 86_400
 _NOW = 1_795_000_000

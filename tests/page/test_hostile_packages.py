@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import expect
 
 from sluice.layout import PAGE_DATA
+from testkit.people import Build, write
 from tests.page.conftest import Open
-from tests.support.people import Build, write
 
 SCRIPT = "<script>alert(1)</script>"
 IMAGE = '<img src=x onerror="alert(2)">'

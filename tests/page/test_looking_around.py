@@ -9,10 +9,10 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from sluice.layout import PAGE_DATA, SHARD_INDEX
+from testkit.people import Build, many, summaries, write, write_listing, write_repodata
+from testkit.web import Site
 from tests.page.conftest import Open
 from tests.page.sample import ABOUT, BUILDS
-from tests.support.people import Build, many, summaries, write, write_listing, write_repodata
-from tests.support.web import Site
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page
 
 from sluice.channel_files import page as channel_page
 from sluice.conda.version import Version
-from tests.support.web import served
+from testkit.web import served
 
 SOURCES = Path(channel_page.__file__).parent
 _CHECK = """async () => {

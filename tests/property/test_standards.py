@@ -27,9 +27,9 @@ from sluice.layout import Subdir, config_key, parse_package_key
 from sluice.messages import merge_request
 from sluice.publish.outputs import ALL
 from sluice.publish.publisher import Publisher
+from testkit.channel import PATCHES, conda, patch_package, tar_bz2
 from testkit.memory_store import MemoryStore
 from testkit.system import System
-from tests.support.channel import PATCHES, conda, patch_package, tar_bz2
 
 START_MS = 1_750_000_000_000
 LATER_MS = START_MS * 2

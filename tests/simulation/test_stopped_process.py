@@ -21,9 +21,6 @@ from queue import Queue
 
 import pytest
 
-from benchmarks.s3.process import S3Server
-from benchmarks.s3.requests import Request
-from benchmarks.s3.server import Server
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.connect import open_channel
 from sluice.admin.standalone.index import Options, index
@@ -35,9 +32,12 @@ from sluice.reconcile.context import Reconciler
 from sluice.reconcile.context import Request as ReconcileRequest
 from sluice.reconcile.run import start
 from sluice.storage.object_store import Headers
+from testkit.channel import Package
 from testkit.memory_queue import MemoryQueue
+from testkit.s3_server.process import S3Server
+from testkit.s3_server.requests import Request
+from testkit.s3_server.server import Server
 from tests.support.by_hand import CHANNEL, LINUX, package
-from tests.support.channel import Package
 
 ASLEEP_SECONDS = 27 * 60 * 60
 STARTS_WITHIN_SECONDS = 60

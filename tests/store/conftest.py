@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 import boto3
 import pytest
 
-from benchmarks.s3.process import s3_server
 from local.emulator import run_emulator
 from sluice.storage.conditional_writes import AWS, ConditionalWrites
 from sluice.storage.object_store import ObjectStore
@@ -17,6 +16,7 @@ from sluice.storage.s3_client import make_client, wall_clock
 from sluice.storage.s3_store import S3Store
 from sluice.storage.wrappers.prefixed import Prefixed
 from testkit.memory_store import MemoryStore
+from testkit.s3_server.process import s3_server
 from tests.support.moto_aws import moto_aws
 from tests.support.other_s3 import USABLE
 
@@ -159,8 +159,8 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def benchmark_s3() -> Iterator[str]:
-    """The server that benchmarks are made on."""
+def testkit_s3() -> Iterator[str]:
+    """The server of ``testkit``, which benchmarks are made on."""
     with s3_server(page_size=PAGE_SIZE) as server:
         yield server.endpoint
 
@@ -178,7 +178,7 @@ def ceph_like_s3() -> Iterator[str]:
         "prefixed",
         "moto",
         "moto-as-probed",
-        "benchmark",
+        "testkit",
         "ceph-like",
         pytest.param("ministack", marks=pytest.mark.e2e),
     ]
@@ -200,8 +200,8 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
                     writes=writes,
                     minds_conditions_on_parts=is_probed,
                 )
-        case "benchmark" | "ceph-like" | "ministack" as name:
-            fixture = {"benchmark": "benchmark_s3", "ceph-like": "ceph_like_s3"}.get(name, name)
+        case "testkit" | "ceph-like" | "ministack" as name:
+            fixture = {"testkit": "testkit_s3", "ceph-like": "ceph_like_s3"}.get(name, name)
             monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue(fixture))
             bucket = f"{BUCKET}-{uuid.uuid4().hex[:8]}"
             found = USABLE["as-ceph"].finding if name == "ceph-like" else AWS

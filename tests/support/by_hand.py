@@ -13,9 +13,9 @@ from sluice.admin.standalone.package_pool import Examiner, InThreads
 from sluice.admin.standalone.report import IndexReport
 from sluice.concurrency import in_order
 from sluice.layout import Subdir
+from testkit.channel import Package, conda
 from testkit.memory_store import MemoryStore
 from testkit.published import Index, read_index
-from tests.support.channel import Package, conda
 
 CHANNEL = "team"
 LINUX = Subdir(CHANNEL, "linux-64")

@@ -13,7 +13,7 @@ from rattler.networking import AuthenticationMiddleware, Client, S3Middleware
 from rattler.networking.middleware import S3Config
 
 from local.emulator import CREDENTIALS, REGION
-from tests.support.deployed import Channel
+from testkit.deployed import Channel
 
 
 def http_client(channel: Channel) -> Client:

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from sluice.conda.names import NOARCH
 from sluice.layout import Subdir
-from tests.support.channel import PATCHES, patch_package
+from testkit.channel import PATCHES, patch_package
 from tests.support.staged import World, indexed
 
 PLACE = Subdir("team", NOARCH)

@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 
 from sluice.storage import sqs_queue
-from tests.support.channel import conda
+from testkit.channel import conda
 
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"

@@ -21,8 +21,8 @@ from rattler import Config
 
 from sluice.conda.names import PACKAGE_SUFFIXES
 from sluice.layout import config_key
+from testkit.channel import PATCHES, Package
 from testkit.system import System
-from tests.support.channel import PATCHES, Package
 
 NOW_MS = 1_750_000_000_000
 """When sluice indexes."""
@@ -30,7 +30,7 @@ _ROOT = Path(__file__).parents[2]
 CONDA_INDEX = _ROOT / ".venv-conda-index"
 _REQUIREMENTS = _ROOT / "requirements"
 _CHANNEL = "team"
-_RUNNER = Path(__file__).with_name("run_conda_index.py")
+_RUNNER = _ROOT / "testkit" / "run_conda_index.py"
 
 
 @dataclass(frozen=True, slots=True)

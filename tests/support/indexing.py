@@ -9,8 +9,8 @@ from pathlib import Path
 import rattler.index
 
 from sluice.extract.staging import Indexed
+from testkit.channel import Package
 from testkit.system import System
-from tests.support.channel import Package
 
 CHANNEL = "Conda/Default"
 NOW_MS = 1_750_000_000_000

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.credentials import Credentials
 
-from benchmarks.s3.conditions import Deviation
-from benchmarks.s3.process import S3Server, s3_server
 from sluice.admin.session.aws import Aws
 from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
 from sluice.storage.s3_client import Endpoint, S3Client, Send, make_client
+from testkit.s3_server.conditions import Deviation
+from testkit.s3_server.process import S3Server, s3_server
 
 REGION = "us-east-1"
 

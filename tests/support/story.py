@@ -10,7 +10,7 @@ from typing import Any
 
 from moto.s3.models import s3_backends
 
-from tests.support.channel import Package
+from testkit.channel import Package
 from tests.support.faults import SLOW_DOWN, failing
 from tests.support.functions import (
     BACK,

@@ -9,11 +9,10 @@ from itertools import count, islice
 import pytest
 import zstandard
 
-from benchmarks.compression import level_19
-from benchmarks.indexes import KINDS
 from sluice import zstd
 from sluice.errors import Corrupt
 from sluice.limits import KIB, MIB
+from tests.support.indexes import KINDS
 
 
 def noise(size: int) -> bytes:
@@ -25,6 +24,12 @@ def noise(size: int) -> bytes:
 SMALL, LARGE = 512 * KIB, 17 * MIB  # LARGE is compressed by workers
 WINDOW_LOG_MAX = 23
 """That of level 19: no client needs more memory than for other indexes."""
+
+
+def level_19(data: bytes) -> bytes:
+    """Compress as rattler-index does: as a stream, so that zstd does not know the size."""
+    compressor = zstandard.ZstdCompressor(level=19).compressobj()
+    return compressor.compress(data) + compressor.flush()
 
 
 @pytest.mark.parametrize("size", [0, 2, SMALL, 16 * MIB])
@@ -75,7 +80,7 @@ def test_bytes_do_not_depend_on_the_number_of_workers(
     assert zstd.compress(data) == expected
 
 
-# Larger ones, which level 19 takes up to minutes for, are in benchmarks/compression.py.
+# docs/performance.md has larger ones, which level 19 takes up to minutes for.
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("records", [100, 1_000, 5_000])
 def test_an_index_is_at_most_a_quarter_larger_than_rattlers(kind: str, records: int) -> None:

@@ -22,9 +22,9 @@ from sluice.layout import (
     Subdir,
     config_key,
 )
+from testkit.channel import PATCHES, patch_package
 from tests.simulation.system import packages
 from tests.simulation.system.bucket import Bucket
-from tests.support.channel import PATCHES, patch_package
 
 INVALID = b'[sluice]\npatches = ["all"]\n'
 _FROM_PACKAGES = (PATCH_INSTRUCTIONS, FROM_PACKAGES, FROM_PACKAGES_ZST)

@@ -14,7 +14,7 @@ from typing import Any
 
 from sluice.conda.names import parse_filename
 from sluice.layout import Subdir
-from tests.support.channel import conda, tar_bz2
+from testkit.channel import conda, tar_bz2
 
 FILENAMES = (
     "alpha-1.0-0.conda",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from sluice.layout import config_key
+from testkit.channel import conda
 from testkit.system import System
-from tests.support.channel import conda
 
 CHANNEL = "team"
 APP = conda({"name": "app", "version": "1", "build": "0", "build_number": 0, "subdir": "linux-64"})

@@ -16,7 +16,7 @@ from sluice.admin.session.channel import Channel
 from sluice.admin.session.connect import Opener
 from sluice.cli.exits import Exit
 from sluice.cli.main import run
-from tests.support.channel import conda
+from testkit.channel import conda
 from tests.support.fake_stack import stack_of, with_clients
 from tests.support.operated import opened
 from tests.support.staged import A, B, C, World

@@ -9,8 +9,8 @@ from sluice.conda.names import NOARCH
 from sluice.extract.config_broadcast import Announcer
 from sluice.extract.staging import Indexed
 from sluice.layout import Subdir, config_key
+from testkit.channel import PATCHES, Package, conda, patch_package
 from testkit.system import System
-from tests.support.channel import PATCHES, Package, conda, patch_package
 
 CHANNEL = "Conda/Default"
 LINUX, NOARCH_SUBDIR = Subdir(CHANNEL, "linux-64"), Subdir(CHANNEL, NOARCH)

@@ -19,8 +19,8 @@ from sluice.limits import EXTRACT_ATTEMPTS_MAX
 from sluice.messages import merge_request
 from sluice.messages.merge_request import MergeRequest
 from sluice.storage.object_id import Identity
+from testkit.channel import conda, tar_bz2
 from testkit.memory_store import LostAnswer
-from tests.support.channel import conda, tar_bz2
 from tests.support.staged import DEBOUNCE_SECONDS, START_MS, SUBDIR, World
 
 INDEX = {

@@ -25,8 +25,8 @@ from sluice.layout import (
 )
 from sluice.publish.outputs import ALL
 from sluice.publish.publication import Published
+from testkit.channel import patch_package
 from tests.support import configured
-from tests.support.channel import patch_package
 from tests.support.configured import PATCHED, PLACE, patch_name, put_package, put_patch
 from tests.support.hooks import on
 from tests.support.staged import A2, A, B, World, unzstd

@@ -17,12 +17,12 @@ from sluice.errors import WrongState
 from sluice.layout import Subdir, channel_binding
 from sluice.publish.publisher import Publisher
 from sluice.reconcile.run import Request
+from testkit.channel import Package
 from testkit.memory_store import MemoryStore
 from testkit.published import Index, read_index
 from testkit.system import System
 from tests.support.by_hand import CHANNEL as OF_INDEX
 from tests.support.by_hand import LINUX, ByHand, package
-from tests.support.channel import Package
 
 START_MS = 1_750_000_000_000
 OTHER = "new-bucket"

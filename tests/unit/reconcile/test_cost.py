@@ -21,8 +21,8 @@ from sluice.layout import (
 from sluice.limits import NAMES_AT_ONCE
 from sluice.publish.outputs import ALL
 from sluice.reconcile.run import Request
+from testkit.channel import PATCHES, conda, patch_package
 from testkit.system import System
-from tests.support.channel import PATCHES, conda, patch_package
 from tests.support.repairs import Repairs, is_quiet
 from tests.support.staged import World
 

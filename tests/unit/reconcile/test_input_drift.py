@@ -31,8 +31,8 @@ from sluice.layout import (
     config_key,
 )
 from sluice.reconcile.report import Report
+from testkit.channel import PATCHES, conda, patch_package
 from testkit.system import System
-from tests.support.channel import PATCHES, conda, patch_package
 from tests.support.garbage import DAY
 from tests.support.repairs import is_quiet, told
 

@@ -11,7 +11,7 @@ from sluice.admin.changes.wait_published import is_published, wait_until_publish
 from sluice.catalog.entry import Pin
 from sluice.errors import NotFound, Unavailable
 from sluice.layout import Subdir
-from tests.support.channel import Package, conda
+from testkit.channel import Package, conda
 from tests.support.operated import opened
 from tests.support.repairs import Repairs, is_quiet
 from tests.support.staged import SUBDIR, A, B, World

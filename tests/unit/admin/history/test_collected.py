@@ -20,8 +20,8 @@ from sluice.catalog.head import read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.errors import Corrupt, Missing, NotFound, TooNew
+from testkit.channel import patch_package
 from tests.support.by_hand import CHANNEL, LINUX, ByHand, package
-from tests.support.channel import patch_package
 from tests.support.garbage import DAY, RETENTION_DAYS, collect_garbage, marks
 from tests.support.hooks import on
 from tests.support.operated import opened

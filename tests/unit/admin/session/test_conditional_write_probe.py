@@ -10,12 +10,12 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ConnectionClosedError
 
-from benchmarks.s3.process import S3Server
 from sluice.admin.session.conditional_write_probe import Probe
 from sluice.errors import Unavailable, Unsupported
 from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
 from sluice.storage.s3_client import S3Client, Send
 from sluice.storage.s3_store import S3Store
+from testkit.s3_server.process import S3Server
 from tests.support.moto_aws import moto_aws
 from tests.support.other_s3 import KINDS, UNUSABLE, USABLE, client_of, servers, through
 from tests.support.scripted_aws import Answer, error, respond

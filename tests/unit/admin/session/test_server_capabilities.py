@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
-from benchmarks.s3.process import S3Server
 from sluice.admin.changes.rollback import rollback
 from sluice.admin.session.address import Address
 from sluice.admin.session.aws import Aws
@@ -28,6 +27,7 @@ from sluice.storage.object_headers import PRIVATE_JSON
 from sluice.storage.object_store import ETag, ObjectStore
 from sluice.storage.s3_client import Send
 from testkit.memory_store import MemoryStore
+from testkit.s3_server.process import S3Server
 from tests.support.by_hand import package
 from tests.support.moto_aws import moto_aws
 from tests.support.other_s3 import KINDS, UNUSABLE, USABLE, aws_of, client_of, servers, through

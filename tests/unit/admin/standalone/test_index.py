@@ -15,9 +15,9 @@ from sluice.admin.standalone.index import Options
 from sluice.catalog.head import read_head
 from sluice.extract import staging
 from sluice.layout import REPODATA, SLUICE_TOML
+from testkit.channel import Package
 from testkit.memory_store import LostAnswer
 from tests.support.by_hand import CHANNEL, LINUX, NOARCH, ByHand, package
-from tests.support.channel import Package
 from tests.support.hooks import on
 from tests.support.staged import foreign_repodata, record_of, removed
 

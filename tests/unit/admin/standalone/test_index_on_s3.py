@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.s3.process import S3Server, s3_server
 from sluice.admin.session.aws import Aws
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.connect import open_channel
@@ -15,8 +14,9 @@ from sluice.admin.standalone.index import index
 from sluice.admin.standalone.package_pool import InProcesses
 from sluice.admin.standalone.reader_choice import best_readers
 from sluice.admin.verify.verify import verify
+from testkit.channel import Package
+from testkit.s3_server.process import S3Server, s3_server
 from tests.support.by_hand import package
-from tests.support.channel import Package
 
 PACKAGES = [package(f"p{number % 7}", f"{number}") for number in range(60)]
 BAD = Package("linux-64", "bad-1.0-0.conda", b"no zip")

@@ -33,8 +33,8 @@ from sluice.layout import (
 from sluice.limits import SMALL_PACKAGE_BYTES_MAX
 from sluice.publish.fence import Stamp
 from sluice.storage.object_store import Headers
+from testkit.channel import PATCHES, Package, conda, patch_package
 from tests.support.by_hand import CHANNEL, LINUX, NOARCH, ByHand, package
-from tests.support.channel import PATCHES, Package, conda, patch_package
 from tests.support.staged import removed
 
 A, A2, B = package("alpha"), package("alpha", "2.0"), package("beta")

@@ -1,1 +1,0 @@
-"""An S3 in memory over HTTP, which counts: the one that both subjects are measured on."""

@@ -1,1 +1,0 @@
-"""The picture of the dashboard in ``docs/``: the template's definition, on made-up data."""

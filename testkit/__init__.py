@@ -1,0 +1,1 @@
+"""What tests and benchmarks share: packages, servers, and clients of what is deployed."""
