@@ -13,14 +13,11 @@ from sluice.channel_config import ChannelConfig
 from sluice.channel_files import merge as merging
 from sluice.channel_files import state
 from sluice.channel_files.merge import ChannelMerger, ChannelReport
-from sluice.channel_files.note import Notepad
 from sluice.channel_files.state import ChannelState
-from sluice.concurrency import in_order
 from sluice.layout import CHANNELDATA, RSS, Subdir, channel_file
 from sluice.publish.bucket_check import BucketCheck
-from testkit.memory_queue import MemoryQueue
-from testkit.memory_store import MemoryStore
-from tests.support.staged import DEBOUNCE_SECONDS, START_MS, identity_of, record_of
+from testkit.system import System
+from tests.support.staged import START_MS, identity_of, record_of
 
 CHANNEL = "Conda/Default"
 BOTH = ChannelConfig(channeldata=True, rss=True)
@@ -54,22 +51,14 @@ class Channel:
 
     def __init__(self, name: str = CHANNEL) -> None:
         self.name = name
-        self.now_ms = START_MS
-        self.channel = MemoryStore(lambda: self.now_ms / 1000)
-        self.state = MemoryStore(lambda: self.now_ms / 1000)
-        self.queue = MemoryQueue(lambda: self.now_ms / 1000)
-        self._uniques = 0
+        self.system = System(START_MS, bucket="channel-bucket", owner="state-bucket")
+        self.channel = self.system.channel
+        self.state = self.system.state
+        self.queue = self.system.merges
 
     @property
     def bucket_check(self) -> BucketCheck:
-        return BucketCheck(
-            self.channel,
-            self.state,
-            "channel-bucket",
-            "state-bucket",
-            lambda: self.now_ms,
-            self._unique,
-        )
+        return self.system.merger.bucket_check
 
     def bind(self) -> None:
         """Bind the channel, as the first commit of a subdir does."""
@@ -77,16 +66,7 @@ class Channel:
 
     @property
     def merger(self) -> ChannelMerger:
-        return ChannelMerger(
-            channel=self.channel,
-            state=self.state,
-            bucket_check=self.bucket_check,
-            owner="state-bucket",
-            max_age_seconds=60,
-            gather=in_order,
-            clock=lambda: self.now_ms,
-            unique=self._unique,
-        )
+        return self.system.merger.channelwide
 
     def note(
         self,
@@ -98,11 +78,8 @@ class Channel:
         everything: bool = False,
     ) -> None:
         """Leave a note, a second after everything before."""
-        self.now_ms += 1000
-        notepad = Notepad(
-            self.state, self.queue, lambda: self.now_ms, self._unique, DEBOUNCE_SECONDS
-        )
-        notepad.write(
+        self.system.tick()
+        self.system.merger.notepad.write(
             Subdir(self.name, subdir),
             generation,
             names.items(),
@@ -112,7 +89,7 @@ class Channel:
 
     def merge(self) -> ChannelReport:
         """Merge the channel, a second later."""
-        self.now_ms += 1000
+        self.system.tick()
         return merging.merge_channel(self.merger, self.name)
 
     def known(self) -> ChannelState:
@@ -142,7 +119,3 @@ class Channel:
     def forget_requests(self) -> None:
         self.state.requests.clear()
         self.channel.requests.clear()
-
-    def _unique(self) -> str:
-        self._uniques += 1
-        return f"{self._uniques:032x}"
