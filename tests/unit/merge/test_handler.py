@@ -10,8 +10,8 @@ from sluice.channel_files.merge import ChannelReport
 from sluice.errors import Corrupt, TooEarly, Unavailable, UnknownEvent
 from sluice.layout import Subdir
 from sluice.merge import handler
-from sluice.merge.merge import MergeReport
 from sluice.merge.metrics import log_lines, metric_values
+from sluice.merge.outcome import MergeReport
 from sluice.messages import channel_merge_request, merge_request
 from sluice.messages.delivery import Delivery
 from testkit.memory_store import LostAnswer
