@@ -52,7 +52,7 @@ def _of(name: str, value: Callable[[Work], float]) -> Value:
     return lambda sample: value(sample.works[name]) if name in sample.works else None
 
 
-def _each(sample: Sample) -> float | None:
+def _bracketed_specs(sample: Sample) -> float | None:
     """Requests to S3 for each package."""
     return sample.s3.requests / sample.facts["packages"] if sample.requests else None
 
@@ -97,7 +97,7 @@ _BURSTS: Sequence[Column] = (
     *(_NAMES, _WALL, _CPU),
     _column("Extract, CPU ms each", _of("extract", lambda work: 1000 * work.cpu_s / work.runs)),
     _MERGES,
-    _column("S3 requests each", _each),
+    _column("S3 requests each", _bracketed_specs),
     _PEAKS,
 )
 _IMPORTS: Sequence[Column] = (
@@ -107,7 +107,7 @@ _IMPORTS: Sequence[Column] = (
     _MERGES,
     _middle("Merge, CPU s", _of("merge", lambda work: work.cpu_s), 1),
     _middle("Longest merge, s", _of("merge", lambda work: work.longest_s), 1),
-    _middle("S3 requests each", _each),
+    _middle("S3 requests each", _bracketed_specs),
     _PEAKS,
 )
 _COLD: Sequence[Column] = (

@@ -125,12 +125,12 @@ def _sluice_index() -> Run:
     from sluice.admin.session.aws import Aws  # noqa: PLC0415
     from sluice.admin.session.connect import Opener  # noqa: PLC0415
     from sluice.admin.standalone.index import index  # noqa: PLC0415
-    from sluice.admin.standalone.reader_choice import best_readers  # noqa: PLC0415
+    from sluice.admin.standalone.reader_choice import choose_readers  # noqa: PLC0415
 
     def run(arguments: Any) -> Any:
         opener = Opener(Aws(), state=arguments["state"])
         channel = opener.channel(Address.parse(arguments["channel_url"]))
-        return to_builtins(index(channel, readers=best_readers(opener.aws, channel)))
+        return to_builtins(index(channel, readers=choose_readers(opener.aws, channel)))
 
     return run
 

@@ -332,7 +332,7 @@ class Channel:
 
     def rejects(self, subdir: str) -> dict[str, tuple[str, str]]:
         """Code and sentence of each reject of a subdir, by filename."""
-        body = self.deployed.get(self.deployed.stack.state_bucket, self.subdir(subdir).rejects)
+        body = self.deployed.get(self.deployed.stack.state_bucket, self.subdir(subdir).rejects_key)
         return {
             reject["filename"]: (reject["code"], reject["sentence"])
             for reject in (json.loads(body)["rejects"] if body else ())
@@ -340,7 +340,9 @@ class Channel:
 
     def staged(self, subdir: str) -> list[str]:
         """The keys of the staging records of a subdir."""
-        return self.deployed.keys(self.deployed.stack.state_bucket, self.subdir(subdir).staging)
+        return self.deployed.keys(
+            self.deployed.stack.state_bucket, self.subdir(subdir).staging_prefix
+        )
 
     def describe(self) -> str:
         """The state of affairs, for the message of a test that failed."""

@@ -71,7 +71,7 @@ class MemoryQueue:
 
 
 class MemoryFeed:
-    """``UploadFeed`` in memory; ``bodies`` may be consumed by the test."""
+    """``UploadQueue`` in memory; ``bodies`` may be consumed by the test."""
 
     def __init__(self) -> None:
         self.bodies: list[str] = []
@@ -80,7 +80,7 @@ class MemoryFeed:
         self.after: Hook = ignore
 
     def send_all(self, bodies: Sequence[str]) -> None:
-        """See ``UploadFeed.send_all``."""
+        """See ``UploadQueue.send_all``."""
         for batch in chunks(bodies, MESSAGES_PER_BATCH_MAX):
             try:
                 self.before("SendMessageBatch", "")

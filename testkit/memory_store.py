@@ -25,7 +25,7 @@ from sluice.limits import KEYS_PER_DELETE_MAX, STREAM_CHUNK_BYTES
 from sluice.storage.object_store import (
     DeferredPut,
     ETag,
-    Headers,
+    ObjectHeaders,
     ObjectInfo,
     OpenObject,
     PreparedPut,
@@ -65,7 +65,7 @@ class Stored:
 
     info: ObjectInfo
     body: bytes
-    headers: Headers
+    headers: ObjectHeaders
     archived: bool = False
 
 
@@ -107,7 +107,7 @@ class MemoryStore:
             etag = f"{_md5(etag.encode())}-{parts}"
         elif encryption not in (None, "AES256"):
             etag = _md5(b"key of KMS" + body)
-        headers = Headers("application/octet-stream", metadata=dict(metadata or {}))
+        headers = ObjectHeaders("application/octet-stream", metadata=dict(metadata or {}))
         self._write(key, body, headers, etag=ETag(f'"{etag}"'), encryption=encryption)
         digest = sha256(body).hexdigest() if checksum and parts == 1 else None
         stored = self.objects[key]
@@ -175,7 +175,7 @@ class MemoryStore:
         request.received += length
         return part
 
-    def put(self, key: str, body: bytes, headers: Headers) -> None:
+    def put(self, key: str, body: bytes, headers: ObjectHeaders) -> None:
         """See ``ObjectStore.put``."""
         with self._request("PutObject", key, sent=len(body)):
             self._write(key, body, headers)
@@ -184,7 +184,7 @@ class MemoryStore:
         self,
         key: str,
         body: bytes,
-        headers: Headers,
+        headers: ObjectHeaders,
         *,
         expected: ETag | None,
         not_after_ms: int | None = None,
@@ -202,7 +202,7 @@ class MemoryStore:
             return None
 
     def prepare_put(
-        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+        self, key: str, body: bytes, headers: ObjectHeaders, *, expected: ETag | None
     ) -> PreparedPut:
         """See ``ObjectStore.prepare_put``."""
         return DeferredPut(self, key, body, headers, expected)
@@ -234,7 +234,7 @@ class MemoryStore:
         self,
         key: str,
         body: bytes,
-        headers: Headers,
+        headers: ObjectHeaders,
         *,
         etag: ETag | None = None,
         encryption: str | None = "AES256",

@@ -11,19 +11,19 @@ from urllib.parse import quote_plus
 from sluice.concurrency import in_order
 from sluice.errors import TooEarly
 from sluice.extract import handler as extract_handler
-from sluice.extract.config_broadcast import Announcer
-from sluice.extract.extract import Extractor
+from sluice.extract.config_broadcast import ConfigBroadcast
+from sluice.extract.extract import ExtractorContext
 from sluice.extract.handler import ExtractContext, Outcome, PackageStaged
-from sluice.extract.staging import AboutFile
+from sluice.extract.staging import FileVerdict
 from sluice.layout import Subdir
 from sluice.merge import handler as merge_handler
-from sluice.merge.context import Merger
+from sluice.merge.context import MergeContext
 from sluice.merge.outcome import MergeReport
 from sluice.messages.delivery import Delivery
 from sluice.publish.publisher import Publisher
 from sluice.reconcile import handler as reconcile_handler
-from sluice.reconcile.context import Reconciler, Request
-from sluice.reconcile.report import Report
+from sluice.reconcile.context import ReconcileContext, ReconcileRequest
+from sluice.reconcile.report import ReconcileReport
 from testkit.memory_queue import MemoryFeed, MemoryQueue
 from testkit.memory_store import MemoryStore
 from testkit.published import Index, read_index
@@ -58,7 +58,7 @@ class System:
         self.merges = MemoryQueue(self._seconds)
         self.steps = MemoryQueue(self._seconds)
         self._ids = 0
-        self.extractor = Extractor(
+        self.extractor = ExtractorContext(
             channel=self.channel,
             state=self.state,
             queue=self.merges,
@@ -68,7 +68,7 @@ class System:
             trust_uploader_digests=True,
             receives_max=3,
         )
-        self.merger = Merger(
+        self.merger = MergeContext(
             channel=self.channel,
             state=self.state,
             bucket=self.bucket,
@@ -79,7 +79,7 @@ class System:
             unique=self.new_id,
             debounce_seconds=self.debounce_seconds,
         )
-        self.reconciler = Reconciler(
+        self.reconciler = ReconcileContext(
             channel=self.channel,
             state=self.state,
             bucket=self.bucket,
@@ -131,7 +131,7 @@ class System:
 
     # --- what the functions do ----------------------------------------------------------------
 
-    def extract(self, key: str) -> AboutFile:
+    def extract(self, key: str) -> FileVerdict:
         """Deliver an event about one package, at once; returns what was staged."""
         (outcome,) = self._extract(self._event(key))
         assert isinstance(outcome, PackageStaged), outcome
@@ -163,11 +163,11 @@ class System:
             self.deliver_steps()
             self.deliver_merges()
 
-    def reconcile(self, request: Request | None = None) -> Report:
+    def reconcile(self, request: ReconcileRequest | None = None) -> ReconcileReport:
         """Run reconcile, over everything by default, and let the functions do what it asks for."""
         self.tick(self.debounce_seconds)
-        report = reconcile_handler.start(
-            self.reconciler, request or Request(), time_left_ms=_time_left_ms
+        report = reconcile_handler.start_run(
+            self.reconciler, request or ReconcileRequest(), time_left_ms=_time_left_ms
         )
         self.run_until_idle()
         return report
@@ -181,7 +181,7 @@ class System:
 
     def body(self, subdir: Subdir, file: str) -> bytes:
         """A file of a subdir's folder."""
-        return self.channel.body(subdir.public(file))
+        return self.channel.body(subdir.file_key(file))
 
     def index(self, subdir: Subdir) -> Index:
         """What clients read, in each way that there is."""
@@ -205,8 +205,8 @@ class System:
                 self.tick(seconds)
 
     @property
-    def _broadcast(self) -> Announcer:
-        return Announcer(
+    def _broadcast(self) -> ConfigBroadcast:
+        return ConfigBroadcast(
             self.state, self.merges, in_order, self.clock, self.new_id, self.debounce_seconds
         )
 

@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.extract import handler as extract
 from sluice.extract.handler import Outcome, PackageStaged
-from sluice.extract.metrics import log_line, retry_fields
+from sluice.extract.metrics import extract_log_line, upload_retry_fields
 from sluice.messages import s3_event
 from sluice.messages.delivery import Delivery
 from sluice.settings import ExtractSettings
@@ -37,7 +37,9 @@ def handler(event: dict[str, Any], context: Any) -> Any:
     match event:
         case {"Records": [{"eventSource": "aws:sqs"}, *_]}:
             return batch.process_partial_response(event, handle_message, processor, context)
-    return extract.handle(s3_event.parse(event), ctx(), on_outcome=emit_metrics_and_log)
+    return extract.handle_events(
+        s3_event.parse_s3_event(event), ctx(), on_outcome=emit_metrics_and_log
+    )
 
 
 def handle_message(record: SQSRecord) -> None:
@@ -46,7 +48,7 @@ def handle_message(record: SQSRecord) -> None:
     try:
         extract.run(delivery, ctx(), on_outcome=emit_metrics_and_log)
     except Exception:
-        logger.exception("the upload will be tried again", extra=retry_fields(delivery))
+        logger.exception("the upload will be tried again", extra=upload_retry_fields(delivery))
         metrics.add_metric("ExtractFailures", MetricUnit.Count, 1)
         raise
 
@@ -55,7 +57,7 @@ def emit_metrics_and_log(outcome: Outcome) -> None:
     """Count what was staged, and log what came of one event."""
     if isinstance(outcome, PackageStaged):
         metrics.add_metric("StagedRecords", MetricUnit.Count, 1)
-    level, message, fields = log_line(outcome)
+    level, message, fields = extract_log_line(outcome)
     if "filename" in fields:  # log records have one, too, so powertools takes ours for a template
         fields["filename"] = fields["filename"].replace("%", "%%")
     with logger.append_context_keys(**fields):

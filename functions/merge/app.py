@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.errors import TooEarly, WrongState
 from sluice.merge import handler as merge
-from sluice.merge.metrics import log_lines, metric_values
+from sluice.merge.metrics import merge_log_lines, merge_metrics
 from sluice.messages.delivery import Delivery
 from sluice.settings import MergeSettings
 from sluice.telemetry import SHARED
@@ -59,9 +59,9 @@ def handle_message(record: SQSRecord, lambda_context: Any) -> None:
 
 def emit_metrics_and_log(report: merge.Report, *, duration_ms: int) -> None:
     """Send the metrics of a merge, and log what came of it."""
-    for name, value, unit in metric_values(report, duration_ms=duration_ms):
+    for name, value, unit in merge_metrics(report, duration_ms=duration_ms):
         metrics.add_metric(name, unit, value)
-    for level, message, fields in log_lines(report, duration_ms=duration_ms):
+    for level, message, fields in merge_log_lines(report, duration_ms=duration_ms):
         getattr(logger, level)(message, extra=fields)
 
 

@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.messages.delivery import Delivery
 from sluice.reconcile import handler as reconcile
-from sluice.reconcile.metrics import log_lines, metric_values, retry_fields
+from sluice.reconcile.metrics import reconcile_log_lines, reconcile_metrics, step_retry_fields
 from sluice.settings import ReconcileSettings
 from sluice.telemetry import SHARED
 from sluice.wiring.reconcile import reconcile_context
@@ -33,9 +33,12 @@ def handler(event: dict[str, Any], context: Any) -> Any:
     match event:
         case {"Records": [{"eventSource": "aws:sqs"}, *_]}:
             return batch.process_partial_response(event, handle_message, processor, context)
-    request, left_ms = reconcile.parse_request(event), context.get_remaining_time_in_millis
+    request, left_ms = (
+        reconcile.parse_reconcile_request(event),
+        context.get_remaining_time_in_millis,
+    )
     try:
-        report = reconcile.start(ctx(), request, time_left_ms=left_ms)
+        report = reconcile.start_run(ctx(), request, time_left_ms=left_ms)
     except Exception:  # a scheduled run leaves no message that could end in a dead-letter queue
         metrics.add_metric("ReconcileFailures", MetricUnit.Count, 1)
         raise
@@ -49,20 +52,20 @@ def handle_message(record: SQSRecord, lambda_context: Any) -> None:
     try:
         report = reconcile.run(delivery, ctx(), time_left_ms=left_ms)
     except Exception:
-        logger.exception("the step will be tried again", extra=retry_fields(delivery))
+        logger.exception("the step will be tried again", extra=step_retry_fields(delivery))
         metrics.add_metric("ReconcileFailures", MetricUnit.Count, 1)
         raise
     emit_metrics_and_log(report)
 
 
-def emit_metrics_and_log(report: reconcile.Report) -> None:
+def emit_metrics_and_log(report: reconcile.ReconcileReport) -> None:
     """Send the metrics of the last step of a report, and log what came of it."""
-    for name, value, unit in metric_values(report):
+    for name, value, unit in reconcile_metrics(report):
         metrics.add_metric(name, unit, value)
     if wrong := report.last_step[1].counts.wrong_state:
         with single_metric("WrongState", MetricUnit.Count, wrong, default_dimensions=SHARED):
             pass
-    for level, message, fields in log_lines(report):
+    for level, message, fields in reconcile_log_lines(report):
         getattr(logger, level)(message, extra=fields)
 
 

@@ -17,7 +17,7 @@ import pytest
 import zstandard
 
 from sluice.conda.digests import Digests
-from sluice.conda.record import DROPPED, make_record
+from sluice.conda.record import DROPPED_FIELDS, make_record
 from sluice.errors import BadPackage
 from sluice.layout import parse_package_key
 from sluice.package.reader import PackageContents, PackageRead, read_package
@@ -64,11 +64,11 @@ def test_every_good_package_makes_a_record(path: Path) -> None:
     digests = Digests(sha256(body).hexdigest(), md5(body).hexdigest(), "read", "read")  # noqa: S324
     index = index_json(path)
 
-    found = read(path, key.path).outcome
+    found = read(path, key.key).outcome
 
     assert isinstance(found, PackageContents)
     assert (found.index, found.digests) == (index, digests)
-    stated = {name: value for name, value in index.items() if name not in DROPPED}
+    stated = {name: value for name, value in index.items() if name not in DROPPED_FIELDS}
     assert make_record(
         found.index, key.filename, key.subdir.name, size=len(body), digests=digests
     ) == {

@@ -14,17 +14,17 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rattler.exceptions import InvalidMatchSpecError, InvalidVersionError
 
-from sluice.catalog.client_view import PLAIN, View, view
+from sluice.catalog.client_view import NO_RULES, ClientView, render_view
 from sluice.catalog.entry import Record
 from sluice.conda.digests import Digests
-from sluice.conda.match_spec import bracketed
-from sluice.conda.record import DROPPED, OURS, make_record
-from sluice.conda.record_fields import FORMS
+from sluice.conda.match_spec import bracketed_spec
+from sluice.conda.record import DROPPED_FIELDS, SLUICE_FIELDS, make_record
+from sluice.conda.record_fields import FIELD_RULES
 from sluice.conda.revision import LEGACY, V3, required_revision
 from sluice.errors import BadPackage
 from sluice.extract import extract
 from sluice.layout import PackageKey, Subdir
-from sluice.storage.object_id import Identity
+from sluice.storage.object_id import ObjectId
 
 FILENAME = "demo-1.0-h1_0.conda"
 DIGESTS = Digests("a" * 64, None, "read", None)
@@ -63,15 +63,15 @@ UNUSUAL: list[dict[str, Any]] = [
 ]
 
 
-def shown(record: dict[str, Any]) -> View:
+def shown(record: dict[str, Any]) -> ClientView:
     """What clients see of the package."""
     entry = Record(
-        identity=Identity("", 0, 7),
-        extractor=extract.VERSION,
+        identity=ObjectId("", 0, 7),
+        extractor=extract.EXTRACTOR_VERSION,
         record=record,
         digests_from={"sha256": "read", "md5": None},
     )
-    return view({FILENAME: entry}, PLAIN)
+    return render_view({FILENAME: entry}, NO_RULES)
 
 
 def parsed_by_rattler(record: dict[str, Any], folder: Path) -> Any:
@@ -136,7 +136,9 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
-KEYS = st.sampled_from(sorted({*FORMS, *DROPPED, *OURS, "x"} - {"name", "version", "build"}))
+KEYS = st.sampled_from(
+    sorted({*FIELD_RULES, *DROPPED_FIELDS, *SLUICE_FIELDS, "x"} - {"name", "version", "build"})
+)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -185,7 +187,7 @@ def test_all_flags_and_groups_of_the_right_form_are_accepted_and_parsed(
     parsed = parsed_by_rattler(record({"flags": flags, "extra_depends": groups}), tmp_path)
     assert parsed.flags == flags
     # In the one form that revision 3 allows; blanks around a name are no part of it.
-    published = {name: [bracketed(spec) for spec in specs] for name, specs in groups.items()}
+    published = {name: [bracketed_spec(spec) for spec in specs] for name, specs in groups.items()}
     assert parsed.extra_depends == published
 
 

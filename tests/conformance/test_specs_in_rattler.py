@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rattler import MatchSpec
 
-from sluice.conda.match_spec import bracketed
+from sluice.conda.match_spec import bracketed_spec
 
 VERSIONS = st.sampled_from(("1", "1.2", "1.2.*", "2.0a1", "1!3", "*", "2.0+cpu", "1.2_3"))
 OPERATORS = st.sampled_from(("", "==", "!=", ">=", "<=", "<", ">", "~=", "="))
@@ -43,10 +43,10 @@ def specs(draw: st.DrawFn) -> str:
 
 @given(specs())
 def test_a_rewritten_spec_means_what_it_meant(spec: str) -> None:
-    rewritten = bracketed(spec)
+    rewritten = bracketed_spec(spec)
     assert rewritten.isalnum() or rewritten == "_a.b-c" or rewritten.endswith("]")
     assert str(MatchSpec(rewritten)) == str(MatchSpec(spec))
-    assert bracketed(rewritten) == rewritten
+    assert bracketed_spec(rewritten) == rewritten
 
 
 def test_rattler_takes_a_fuzzy_version_with_a_build_for_exact() -> None:

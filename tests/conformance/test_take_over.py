@@ -148,7 +148,7 @@ def test_the_index_that_is_there_serves_clients_until_the_new_one_replaces_it(
     files = index_with_rattler(packages, tmp_path / "channel")
     sluice = existing(packages, files)
     for file in INDEX_FILES:
-        sluice.channel.before = on("PutObject", LINUX.public(file), die)
+        sluice.channel.before = on("PutObject", LINUX.file_key(file), die)
         with pytest.raises(Death):
             add_one(sluice)
         later = INDEX_FILES[INDEX_FILES.index(file) :]

@@ -233,7 +233,7 @@ def test_a_package_that_is_removed_is_invalidated(
     before = cdn.invalidated()
     named = ["--stack", STACK_NAME, "--endpoint-url", stack.endpoint, "--json"]
     ran = run(["remove", channel.url, f"linux-64/{bad.filename}", "--grace-seconds", "0", *named])
-    assert ran == Exit.FINE
+    assert ran == Exit.OK
     folder = f"/{CHANNEL}/linux-64"
     paths = [f"{folder}/bad-1.0+cpu-h0_0.conda", f"{folder}/bad-1.0%2Bcpu-h0_0.conda"]
     (told,) = json.loads(capsys.readouterr().out)

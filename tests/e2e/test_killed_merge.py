@@ -13,13 +13,13 @@ from local.emulator import REGION
 from sluice.catalog.head import read_head
 from sluice.concurrency import in_order
 from sluice.layout import SHARD_INDEX, Subdir
-from sluice.merge.context import Merger
+from sluice.merge.context import MergeContext
 from sluice.merge.merge import merge
 from sluice.messages.merge_request import MergeRequest
 from sluice.publish.publisher import Publisher
 from sluice.settings import MergeSettings
-from sluice.storage.object_store import ETag, Headers
-from sluice.storage.s3_client import Endpoint, make_client
+from sluice.storage.object_store import ETag, ObjectHeaders
+from sluice.storage.s3_client import Endpoint, make_s3_client
 from sluice.storage.s3_store import S3Store
 from sluice.storage.sqs_queue import SqsQueue
 from testkit.channel import conda
@@ -44,14 +44,14 @@ class DiesAfter(S3Store):
     """S3, used by a process that dies right after it wrote a certain key."""
 
     def __init__(self, bucket: str, last: str, endpoint: str) -> None:
-        super().__init__(make_client(Endpoint(REGION, endpoint)), bucket)
+        super().__init__(make_s3_client(Endpoint(REGION, endpoint)), bucket)
         self._last = last
 
     def put_if(
         self,
         key: str,
         body: bytes,
-        headers: Headers,
+        headers: ObjectHeaders,
         *,
         expected: ETag | None,
         not_after_ms: int | None = None,
@@ -67,8 +67,8 @@ class DiesAfter(S3Store):
 @pytest.mark.parametrize(
     ("last", "published"),
     [
-        (lambda subdir: subdir.head, []),
-        (lambda subdir: subdir.public(SHARD_INDEX), [SHARD_INDEX]),
+        (lambda subdir: subdir.head_key, []),
+        (lambda subdir: subdir.file_key(SHARD_INDEX), [SHARD_INDEX]),
     ],
     ids=["commit", "shard index"],
 )
@@ -97,7 +97,7 @@ def test_what_a_killed_merge_committed_is_published_by_the_next(
     }
     assert channel.staged(subdir.name) == []
     stack = channel.deployed.stack
-    state = S3Store(make_client(Endpoint(REGION, stack.endpoint)), stack.state_bucket)
+    state = S3Store(make_s3_client(Endpoint(REGION, stack.endpoint)), stack.state_bucket)
     head = read_head(state, subdir).value
     assert (head.generation, head.epoch) == (1, 1)  # nothing to commit a second time
 
@@ -110,7 +110,7 @@ def _merge_here(channel: Channel, subdir: Subdir, *, dies_after: str) -> Any:
         DiesAfter(bucket, dies_after, stack.endpoint)
         for bucket in (settings.common.channel_bucket, settings.common.state_bucket)
     )
-    merger = Merger(
+    merger = MergeContext(
         channel=channel_store,
         state=state,
         bucket=settings.common.channel_bucket,

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from local.emulator import CREDENTIALS, REGION
 from local.stack import Stack, run_stack
 from sluice.layout import PAGE, PAGE_DATA, REPODATA, SHARD_INDEX, Subdir, config_key
-from sluice.publish.outputs import ALL
+from sluice.publish.outputs import ALL_OUTPUTS
 from testkit.channel import PATCHES, Package, conda, patch_package
 from testkit.deployed import Deployed
 from testkit.eventually import eventually
@@ -42,12 +42,12 @@ def read(stack: Stack, bucket: str, key: str) -> Any:
 
 
 def indexed(stack: Stack, subdir: str, channel: str = CHANNEL) -> set[str] | None:
-    index = read(stack, stack.channel_bucket, Subdir(channel, subdir).public(REPODATA))
+    index = read(stack, stack.channel_bucket, Subdir(channel, subdir).file_key(REPODATA))
     return None if index is None else set(index["packages.conda"])
 
 
 def rejected(stack: Stack, subdir: str) -> set[str]:
-    document = read(stack, stack.state_bucket, Subdir(CHANNEL, subdir).rejects)
+    document = read(stack, stack.state_bucket, Subdir(CHANNEL, subdir).rejects_key)
     return {one["filename"] for one in document["rejects"]} if document else set()
 
 
@@ -57,8 +57,8 @@ def published(stack: Stack, subdir: Subdir) -> tuple[set[str], set[str], set[str
         Bucket=stack.channel_bucket, Prefix=subdir.prefix, Delimiter="/"
     )
     files = {one["Key"].removeprefix(subdir.prefix) for one in found.get("Contents", [])}
-    index = read(stack, stack.channel_bucket, subdir.public(REPODATA)) or {"packages.conda": {}}
-    return files & set(ALL), set(index["packages.conda"]), set(index.get("removed", []))
+    index = read(stack, stack.channel_bucket, subdir.file_key(REPODATA)) or {"packages.conda": {}}
+    return files & set(ALL_OUTPUTS), set(index["packages.conda"]), set(index.get("removed", []))
 
 
 def for_people(stack: Stack, channel: str) -> set[str]:
@@ -171,7 +171,7 @@ def test_the_roles_suffice_to_repair_what_events_missed(stack: Stack) -> None:
     counts = report["counts"]
     assert (counts["fed"], counts["removals"], counts["failed"]) == (1, 1, 0), report
     # It was looked for by HEAD before, and the removal is noted.
-    noted = read(stack, stack.state_bucket, Subdir(channel, "linux-64").brakes)
+    noted = read(stack, stack.state_bucket, Subdir(channel, "linux-64").brakes_key)
     assert set(noted["removed"]) == {removed.filename}
     eventually(
         lambda: indexed(stack, "linux-64", channel),

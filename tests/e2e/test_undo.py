@@ -53,7 +53,7 @@ def sluice(
         capsys.readouterr()
         code = run([*arguments, "--stack", STACK, "--json"])
         printed = capsys.readouterr()
-        assert code == Exit.FINE, printed.err
+        assert code == Exit.OK, printed.err
         return json.loads(printed.out)
 
     return command

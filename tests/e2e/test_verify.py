@@ -10,7 +10,7 @@ from local.emulator import CREDENTIALS
 from sluice.catalog import tree as trees
 from sluice.catalog.head import read_head
 from sluice.layout import REPODATA
-from sluice.storage.s3_client import make_client
+from sluice.storage.s3_client import make_s3_client
 from sluice.storage.s3_store import S3Store
 from testkit.channel import Package, conda
 from testkit.deployed import Channel
@@ -59,21 +59,21 @@ def test_what_is_planted_is_found_and_repaired(
 
     stack = channel.deployed.stack
     monkeypatch.setenv("AWS_ENDPOINT_URL", stack.endpoint)
-    state = S3Store(make_client(), stack.state_bucket)
+    state = S3Store(make_s3_client(), stack.state_bucket)
     linux = channel.subdir("linux-64")
     digest = read_head(state, linux).value.tree
     assert digest
-    stored = state.get(linux.tree(digest))
+    stored = state.get(linux.tree_key(digest))
     assert stored
-    nodes = trees.decode(stored.body, what="tree").names
+    nodes = trees.decode_tree(stored.body, what="tree").names
 
-    leaf = linux.leaf(nodes["alpha"].leaf.hex())
+    leaf = linux.leaf_key(nodes["alpha"].leaf.hex())
     body = bytearray(channel.deployed.get(stack.state_bucket, leaf) or b"")
     body[len(body) // 2] ^= 1
     stack.s3.put_object(Bucket=stack.state_bucket, Key=leaf, Body=bytes(body))
-    shard = linux.shard((nodes["beta"].shard or b"").hex())
+    shard = linux.shard_key((nodes["beta"].shard or b"").hex())
     stack.s3.delete_object(Bucket=stack.channel_bucket, Key=shard)
-    repodata = linux.public(REPODATA)
+    repodata = linux.file_key(REPODATA)
     stack.s3.put_object(Bucket=stack.channel_bucket, Key=repodata, Body=b'{"packages": {}}')
     with channel.deployed.without_events():
         channel.upload(REBUILT)
@@ -99,7 +99,7 @@ def test_an_index_that_somebody_else_wrote_is_found_and_repaired(
     channel.upload(PACKAGES[0])
     channel.wait_until_it_holds(PACKAGES[0])
     stack = channel.deployed.stack
-    repodata = channel.subdir("linux-64").public(REPODATA)
+    repodata = channel.subdir("linux-64").file_key(REPODATA)
     stack.s3.put_object(Bucket=stack.channel_bucket, Key=repodata, Body=b'{"packages": {}}')
     told = verify(program, channel, "--repair", "--json", code=1).json
     assert [(one["kind"], one["object"]) for one in told["found"]["findings"]] == [

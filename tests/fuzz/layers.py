@@ -19,13 +19,13 @@ import msgspec
 from sluice.conda.record import make_record
 from sluice.errors import BadPackage
 from sluice.extract import staging
-from sluice.extract.extract import VERSION
-from sluice.extract.staging import Indexed, Rejected, Staged
+from sluice.extract.extract import EXTRACTOR_VERSION
+from sluice.extract.staging import Indexed, Rejected, StagingRecord
 from sluice.layout import parse_package_key
 from sluice.limits import KIB, MIB, RECORD_BYTES_MAX, REJECT_SENTENCE_CHARS_MAX
 from sluice.package import conda_zip, reader, tar_bz2, tar_stream
 from sluice.package.reader import PackageContents, PackageRead, read_package
-from sluice.storage.object_id import Identity
+from sluice.storage.object_id import ObjectId
 from testkit import memory_store
 from testkit.memory_store import MemoryStore
 from tests.support.packages import CONDA, TAR_BZ2, Entry, index_entry, members, tar, zipped, zst
@@ -71,7 +71,7 @@ def check(filename: str, body: bytes) -> None:
     assert in_parts == whole or directory_out_of_reach, (whole, in_parts)
 
 
-def judge(filename: str, body: bytes) -> Staged:
+def judge(filename: str, body: bytes) -> StagingRecord:
     """Judge a package as extract does; the verdict can be staged, told and published.
 
     The store answers everything, so not even ``Unavailable`` may come out: it would send the
@@ -85,15 +85,15 @@ def judge(filename: str, body: bytes) -> Staged:
     return _verdict(found)
 
 
-def _verdict(found: PackageRead) -> Staged:
+def _verdict(found: PackageRead) -> StagingRecord:
     key = parse_package_key(found.info.key)
     assert key is not None
-    verdict: Staged
+    verdict: StagingRecord
     common: dict[str, Any] = {
         "filename": key.filename,
-        "extractor": VERSION,
+        "extractor": EXTRACTOR_VERSION,
         "at": 0,
-        "identity": Identity.of(found.info),
+        "identity": ObjectId.from_info(found.info),
     }
     try:
         contents = _contents(found)
@@ -116,7 +116,7 @@ def _verdict(found: PackageRead) -> Staged:
             channeldata=contents.channeldata,
         )
         _must_be_publishable(record)
-    assert staging.decode(staging.encode(verdict)) == verdict
+    assert staging.decode_staging_record(staging.encode_staging_record(verdict)) == verdict
     return verdict
 
 

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from sluice.conda.record_fields import FORMS
+from sluice.conda.record_fields import FIELD_RULES
 from tests.support.packages import (
     FLAGS,
     HEADER_OFFSET,
@@ -188,7 +188,15 @@ SEEDS: Mapping[str, Callable[[], Seeds]] = {
 
 def tokens() -> str:
     """What the fuzzer tries beside bytes: keys that mean something, and marks of formats."""
-    texts = [*FORMS, "run_exports", "_path", "file_mode", "prefix_placeholder", "weak", "strong"]
+    texts = [
+        *FIELD_RULES,
+        "run_exports",
+        "_path",
+        "file_mode",
+        "prefix_placeholder",
+        "weak",
+        "strong",
+    ]
     texts += ["pkg:pypi/a", "[extras=[a]]", "; if a", "info/index.json", "path=", "size=", "null"]
     marks = ["PK\\x03\\x04", "PK\\x01\\x02", "PK\\x05\\x06", "PK\\x06\\x06", "PK\\x07\\x08"]
     marks += ["BZh9", "\\x31\\x41\\x59\\x26\\x53\\x59", "\\x28\\xb5\\x2f\\xfd", "ustar\\x00"]

@@ -22,21 +22,21 @@ from sluice.catalog.codec import unpack_json
 from sluice.catalog.commit import Amendment, Commit
 from sluice.catalog.entry import Leaf, Pin, Record, Reject
 from sluice.catalog.head import Head, head_object
-from sluice.catalog.tree import Node, PatchInForce, Tree
+from sluice.catalog.tree import ActivePatch, Node, Tree
 from sluice.errors import TooNew
 from sluice.extract import staging
 from sluice.extract.staging import Indexed, Rejected, Removed
-from sluice.layout import channel_binding
+from sluice.layout import channel_binding_key
 from sluice.publish.fence import Stamp
 from sluice.reconcile.publication_log import Mark, Marks, write_marks
-from sluice.reconcile.reconcile_cache import Memory, NoarchPatch, Sight
-from sluice.storage.object_id import Identity
+from sluice.reconcile.reconcile_cache import CachedHead, NoarchPatch, ReconcileCache
+from sluice.storage.object_id import ObjectId
 from testkit.memory_store import MemoryStore
 from tests.support.staged import SUBDIR, unzstd
 
 FOLDER = Path(__file__).parent / "format1"
 AT = 1_750_000_000_000
-IDENTITY = Identity('"900150983cd24fb0d6963f7d28e17f72"', 1_750_000_000, 3)
+IDENTITY = ObjectId('"900150983cd24fb0d6963f7d28e17f72"', 1_750_000_000, 3)
 RECORD = {
     "build": "h1_0",
     "build_number": 1,
@@ -131,16 +131,16 @@ TREE_WITH_INFO = structs.replace(
     TREE, info={"base_url": "../files/", "channel_relations": {"base": "../conda-forge"}}
 )
 
-PATCH = PatchInForce(
+PATCH = ActivePatch(
     package="patches-1-0.conda", sha256="9a" * 32, instructions="1f" * 32, at=AT - 1
 )
 MARKS = Marks(
     marks=[Mark(generation=7, tree="7e" * 32, commit="c0" * 32, published_at=AT)],
     settled="7e" * 32,
-    memory=Memory(
+    memory=ReconcileCache(
         files={
-            "current_repodata.json": Sight(identity=IDENTITY, stamp=None),
-            "repodata.json": Sight(identity=IDENTITY, stamp=Stamp(7, "7e" * 32, "state")),
+            "current_repodata.json": CachedHead(identity=IDENTITY, stamp=None),
+            "repodata.json": CachedHead(identity=IDENTITY, stamp=Stamp(7, "7e" * 32, "state")),
         },
         noarch=NoarchPatch(tree="7d" * 32, patch=PATCH),
     ),
@@ -160,7 +160,7 @@ def encode_binding(binding: Binding) -> bytes:
     """As ``binding_object`` writes it."""
     state = MemoryStore()
     binding_object(state, SUBDIR.channel).swap(binding, expected=None)
-    return state.body(channel_binding(SUBDIR.channel))
+    return state.body(channel_binding_key(SUBDIR.channel))
 
 
 def decode_binding(body: bytes) -> Binding:
@@ -172,7 +172,7 @@ def encode_head(head: Head) -> bytes:
     """As ``head_object`` writes it."""
     state = MemoryStore()
     head_object(state, SUBDIR).swap(head, expected=None, not_after_ms=None)
-    return state.body(SUBDIR.head)
+    return state.body(SUBDIR.head_key)
 
 
 def decode_head(body: bytes) -> Head:
@@ -184,7 +184,7 @@ def encode_marks(marks: Marks) -> bytes:
     """As ``write_marks`` writes them."""
     state = MemoryStore()
     write_marks(state, SUBDIR, marks, expected=None)
-    return state.body(SUBDIR.marks)
+    return state.body(SUBDIR.marks_key)
 
 
 def decode_marks(body: bytes) -> Marks:
@@ -194,9 +194,21 @@ def decode_marks(body: bytes) -> Marks:
 
 Reader = Callable[[bytes], object]
 EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
-    "staged-indexed.json": (staging.encode(INDEXED), INDEXED, staging.decode),
-    "staged-rejected.json": (staging.encode(REJECTED), REJECTED, staging.decode),
-    "staged-removed.json": (staging.encode(REMOVED), REMOVED, staging.decode),
+    "staged-indexed.json": (
+        staging.encode_staging_record(INDEXED),
+        INDEXED,
+        staging.decode_staging_record,
+    ),
+    "staged-rejected.json": (
+        staging.encode_staging_record(REJECTED),
+        REJECTED,
+        staging.decode_staging_record,
+    ),
+    "staged-removed.json": (
+        staging.encode_staging_record(REMOVED),
+        REMOVED,
+        staging.decode_staging_record,
+    ),
     "head.json": (encode_head(HEAD), HEAD, decode_head),
     "binding.json": (encode_binding(BINDING), BINDING, decode_binding),
     "binding-moving.json": (encode_binding(BINDING_MOVING), BINDING_MOVING, decode_binding),
@@ -217,25 +229,29 @@ EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
         decode_marks,
     ),
     "brakes.json": (
-        brake.encode(BRAKES),
+        brake.encode_brake_state(BRAKES),
         BRAKES,
-        lambda body: brake.decode(body, what="brakes"),
+        lambda body: brake.decode_brake_state(body, what="brakes"),
     ),
     "leaf.msgpack.zst": (
-        node.render("alpha", LEAF.entries, at=AT).leaf_body,
+        node.render_node("alpha", LEAF.entries, at=AT).leaf_body,
         LEAF,
-        lambda body: entry.decode(body, what="leaf"),
+        lambda body: entry.decode_leaf(body, what="leaf"),
     ),
     "leaf-with-digests.msgpack.zst": (
-        node.render("alpha", LEAF_WITH_DIGESTS.entries, at=AT).leaf_body,
+        node.render_node("alpha", LEAF_WITH_DIGESTS.entries, at=AT).leaf_body,
         LEAF_WITH_DIGESTS,
-        lambda body: entry.decode(body, what="leaf"),
+        lambda body: entry.decode_leaf(body, what="leaf"),
     ),
-    "tree.msgpack.zst": (tree.encode(TREE), TREE, lambda body: tree.decode(body, what="tree")),
+    "tree.msgpack.zst": (
+        tree.encode_tree(TREE),
+        TREE,
+        lambda body: tree.decode_tree(body, what="tree"),
+    ),
     "tree-with-info.msgpack.zst": (
-        tree.encode(TREE_WITH_INFO),
+        tree.encode_tree(TREE_WITH_INFO),
         TREE_WITH_INFO,
-        lambda body: tree.decode(body, what="tree"),
+        lambda body: tree.decode_tree(body, what="tree"),
     ),
 }
 

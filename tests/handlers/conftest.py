@@ -33,7 +33,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         client = boto3.client("s3")
         for bucket in (BUCKET, STATE):
             client.create_bucket(Bucket=bucket)
-        url = sqs_queue.make_client().create_queue(
+        url = sqs_queue.make_sqs_client().create_queue(
             QueueName="merge.fifo", Attributes={"FifoQueue": "true", "VisibilityTimeout": "900"}
         )["QueueUrl"]
         environment = {

@@ -16,7 +16,7 @@ import msgpack
 import pytest
 
 from sluice import zstd
-from sluice.layout import channel_binding
+from sluice.layout import channel_binding_key
 from sluice.storage.s3_client import S3Client
 from testkit.channel import PATCHES, Package, conda, patch_package, tar_bz2
 from tests.support.faults import failing
@@ -103,7 +103,7 @@ def uploads_in_parts_that_fail_once(
         monkeypatch.context() as patch,
         failing(client, operation, lost, times=1, where=lambda url: "repodata.json" in url),
     ):
-        patch.setattr("sluice.storage.s3_conditional_put.WHOLE_PUT_BYTES_MAX", 0)
+        patch.setattr("sluice.storage.s3_conditional_put.SINGLE_PUT_BYTES_MAX", 0)
         yield
 
 
@@ -159,7 +159,7 @@ def tell(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
         story.merge()
 
     # A state of 0.1 does not say which bucket it belongs to: reconcile finds that out.
-    stack.s3.delete_object(Bucket=STATE, Key=channel_binding("demo"))
+    stack.s3.delete_object(Bucket=STATE, Key=channel_binding_key("demo"))
     assert story.reconcile()["counts"]["wrong_state"] == 0
 
     weeks_later(story, monkeypatch, lost=other, gone=[old, patched])

@@ -10,7 +10,7 @@ import pytest
 
 from local.monitoring import alarms, widgets
 from sluice.errors import Unavailable
-from sluice.layout import channel_binding
+from sluice.layout import channel_binding_key
 from testkit.memory_queue import MemoryQueue
 from tests.support.functions import (
     BACK,
@@ -42,7 +42,7 @@ def as_deployed(name: str, queue: str, monkeypatch: pytest.MonkeyPatch) -> Modul
 def bind_to_another_bucket(stack: Stack) -> None:
     """Have the state say that the channel's catalog describes another bucket."""
     binding = {"bucket": "another-bucket", "created_at": 0, "writer": "w", "format": 1}
-    key = channel_binding("demo")
+    key = channel_binding_key("demo")
     stack.s3.put_object(Bucket=STATE, Key=key, Body=json.dumps(binding).encode())
 
 
@@ -98,7 +98,7 @@ def test_a_scheduled_run_that_fails_is_counted(
     def fail(*_: object, **__: object) -> None:
         raise Unavailable("S3 is down")
 
-    monkeypatch.setattr("sluice.reconcile.handler.start", fail)
+    monkeypatch.setattr("sluice.reconcile.handler.start_run", fail)
     with pytest.raises(Unavailable):
         stack.invoke(reconcile, {})
     assert stack.metrics == {"ReconcileFailures": [1]}

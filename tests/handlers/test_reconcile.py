@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from moto.s3.models import s3_backends
 
-from sluice.catalog.brake import digest_of
+from sluice.catalog.brake import filenames_digest
 from sluice.errors import UnknownEvent
 from tests.support.functions import (
     BACK,
@@ -104,7 +104,7 @@ def test_a_run_is_told_in_one_line_and_in_metrics(stack: Stack, reconcile: Modul
 def test_removals_that_wait_are_told_and_counted_until_they_are_confirmed(
     stack: Stack, reconcile: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.catalog.brake.BRAKE_FROM_PACKAGES", 1)
+    monkeypatch.setattr("sluice.catalog.brake.BRAKE_PACKAGES_MIN", 1)
     upload(stack)
     # An upload within the second of a confirmation may be another object than was confirmed.
     s3_backends[ACCOUNT]["aws"].buckets[BUCKET].keys[KEY].last_modified -= timedelta(minutes=1)
@@ -115,7 +115,7 @@ def test_removals_that_wait_are_told_and_counted_until_they_are_confirmed(
     stack.metrics.clear()
     report = stack.invoke(reconcile, {})
     (told,) = report["steps"]["1"]["subdirs"]
-    digest = digest_of([PACKAGE.filename])
+    digest = filenames_digest([PACKAGE.filename])
     assert told["waiting"] == {
         "files": 1,
         "packages": 1,

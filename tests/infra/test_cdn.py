@@ -14,9 +14,9 @@ import pytest
 from local.emulator import NODE
 from sluice.channel_files import page
 from sluice.conda.names import PACKAGE_SUFFIXES
-from sluice.publish.outputs import ALL
-from sluice.storage.object_headers import SHARD, of_index
-from sluice.storage.object_store import Headers
+from sluice.publish.outputs import ALL_OUTPUTS
+from sluice.storage.object_headers import SHARD_HEADERS, index_file_headers
+from sluice.storage.object_store import ObjectHeaders
 from tests.support.cloudfront import behavior_of, headers_of_template, seconds_kept
 from tests.support.template import CHANNEL, RESOURCES, ROOT, TEMPLATE, of_type, properties
 
@@ -164,17 +164,17 @@ def test_only_reading_and_only_over_tls() -> None:
 @pytest.mark.parametrize(
     ("path", "headers", "seconds"),
     [
-        (f"/team/linux-64/shards/{DIGEST}.msgpack.zst", SHARD, A_YEAR),
-        ("/team/linux-64/repodata.json", of_index("repodata.json", 5), 5),
-        ("/team/linux-64/repodata.json.zst", of_index("repodata.json.zst", 5), 5),
-        ("/team/linux-64/repodata.json.bz2", of_index("repodata.json.bz2", 86400), 86400),
-        ("/team/page.json.gz", of_index("page.json.gz", 5), 5),
-        ("/team/index.html", of_index("index.html", 5), 5),
-        ("/team/", of_index("index.html", 5), 5),
+        (f"/team/linux-64/shards/{DIGEST}.msgpack.zst", SHARD_HEADERS, A_YEAR),
+        ("/team/linux-64/repodata.json", index_file_headers("repodata.json", 5), 5),
+        ("/team/linux-64/repodata.json.zst", index_file_headers("repodata.json.zst", 5), 5),
+        ("/team/linux-64/repodata.json.bz2", index_file_headers("repodata.json.bz2", 86400), 86400),
+        ("/team/page.json.gz", index_file_headers("page.json.gz", 5), 5),
+        ("/team/index.html", index_file_headers("index.html", 5), 5),
+        ("/team/", index_file_headers("index.html", 5), 5),
     ],
 )
 def test_index_files_are_kept_for_as_long_as_their_cache_control_says(
-    path: str, headers: Headers, seconds: int
+    path: str, headers: ObjectHeaders, seconds: int
 ) -> None:
     assert cached(path, {"cache-control": str(headers.cache_control)}) == seconds
     # Somebody's file without one: as long as an index file.
@@ -239,7 +239,7 @@ def test_a_package_is_a_download_whatever_its_uploader_says(path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *(f"/team/linux-64/{name}" for name in ALL if name != "index.html"),
+        *(f"/team/linux-64/{name}" for name in ALL_OUTPUTS if name != "index.html"),
         f"/team/linux-64/shards/{DIGEST}.msgpack.zst",
         "/team/sluice.toml",
         "/team/evil.html",
@@ -273,7 +273,9 @@ def test_a_page_runs_its_own_script_and_loads_none(path: str) -> None:
         "frame-ancestors 'none'",
     ]
     # No hash: it would be that of one release's page.  The page itself has it.
-    (own,) = re.findall(rb'http-equiv="Content-Security-Policy" content="([^"]*)"', page.render())
+    (own,) = re.findall(
+        rb'http-equiv="Content-Security-Policy" content="([^"]*)"', page.render_page()
+    )
     assert re.search(rb"script-src 'sha256-[^']+'; ", own)
 
 
@@ -293,7 +295,8 @@ def test_no_error_is_made_into_another() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [*(f"a-1-0{suffix}" for suffix in PACKAGE_SUFFIXES), f"{'ab' * 32}.msgpack.zst", *ALL]
+    "name",
+    [*(f"a-1-0{suffix}" for suffix in PACKAGE_SUFFIXES), f"{'ab' * 32}.msgpack.zst", *ALL_OUTPUTS],
 )
 def test_what_is_compressed_already_is_not_compressed_again(name: str) -> None:
     found = behavior(f"/team/linux-64/{name}")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sluice.layout import Subdir, config_key
-from sluice.publish.outputs import ALL
+from sluice.publish.outputs import ALL_OUTPUTS
 from tests.support.template import ROOT
 
 TEAM = Subdir("team", "linux-64")
@@ -35,11 +35,11 @@ def publisher_may_put(key: str) -> bool:
 
 @pytest.mark.parametrize("filename", ["a-1-0.conda", "a-1-0.tar.bz2"])
 def test_a_publisher_may_put_packages_into_the_channel_and_into_no_other(filename: str) -> None:
-    assert publisher_may_put(TEAM.public(filename))
-    assert not publisher_may_put(Subdir("teams", "linux-64").public(filename))
-    assert not publisher_may_put(Subdir("", "linux-64").public(filename))
+    assert publisher_may_put(TEAM.file_key(filename))
+    assert not publisher_may_put(Subdir("teams", "linux-64").file_key(filename))
+    assert not publisher_may_put(Subdir("", "linux-64").file_key(filename))
 
 
 def test_a_publisher_may_neither_configure_the_channel_nor_touch_its_index() -> None:
-    written = [config_key("team"), TEAM.shard("ab" * 32), *map(TEAM.public, ALL)]
+    written = [config_key("team"), TEAM.shard_key("ab" * 32), *map(TEAM.file_key, ALL_OUTPUTS)]
     assert [key for key in written if publisher_may_put(key)] == []

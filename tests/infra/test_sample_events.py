@@ -13,7 +13,7 @@ from sluice.layout import Subdir
 from sluice.messages import merge_request, s3_event
 from sluice.messages.s3_event import ObjectEvent
 from sluice.reconcile import run
-from sluice.reconcile.run import Request
+from sluice.reconcile.run import ReconcileRequest
 
 FOLDER = Path(__file__).parents[2] / "events"
 BUCKET = "sluice-channel-123456789012-us-east-1"
@@ -37,7 +37,7 @@ def bodies(event: Any) -> list[str]:
 def test_an_event_that_comes_directly_names_its_object(
     name: str, expected: list[ObjectEvent]
 ) -> None:
-    assert s3_event.parse(load(name)) == expected
+    assert s3_event.parse_s3_event(load(name)) == expected
 
 
 @pytest.mark.parametrize(
@@ -51,28 +51,28 @@ def test_an_event_that_comes_directly_names_its_object(
 )
 def test_an_event_in_a_message_names_its_object(name: str, expected: list[ObjectEvent]) -> None:
     (body,) = bodies(load(name))
-    assert s3_event.parse_body(body) == expected
+    assert s3_event.parse_s3_event_body(body) == expected
 
 
 def test_a_merge_request_names_its_subdir() -> None:
     (body,) = bodies(load("merge-request"))
-    assert merge_request.parse(body).subdir == Subdir("demo", "noarch")
+    assert merge_request.parse_merge_request(body).subdir == Subdir("demo", "noarch")
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("reconcile-schedule", Request()),
-        ("reconcile-dry-run", Request(channel="demo", subdir="noarch", dry_run=True)),
+        ("reconcile-schedule", ReconcileRequest()),
+        ("reconcile-dry-run", ReconcileRequest(channel="demo", subdir="noarch", dry_run=True)),
     ],
 )
-def test_a_call_of_reconcile_says_what_is_wanted(name: str, expected: Request) -> None:
-    assert run.parse_request(load(name)) == expected
+def test_a_call_of_reconcile_says_what_is_wanted(name: str, expected: ReconcileRequest) -> None:
+    assert run.parse_reconcile_request(load(name)) == expected
 
 
 def test_a_step_of_reconcile_is_one_that_could_be_taken() -> None:
     (body,) = bodies(load("reconcile-step"))
-    assert run._parse(body).request == Request(channel="demo")
+    assert run._parse_message(body).request == ReconcileRequest(channel="demo")
 
 
 def test_every_sample_is_looked_at_here() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sluice.conda.names import PACKAGE_SUFFIXES
-from sluice.layout import REPODATA, SLUICE_TOML, PackageKey, Subdir, config_key, reconciliation_part
-from sluice.publish.outputs import ALL
+from sluice.layout import REPODATA, SLUICE_TOML, PackageKey, Subdir, config_key, reconcile_part_key
+from sluice.publish.outputs import ALL_OUTPUTS
 from sluice.settings import ExtractSettings, MergeSettings, ReconcileSettings
 from tests.support.template import (
     CHANNEL,
@@ -320,14 +320,14 @@ def test_only_the_channel_buckets_events_may_be_sent_to_the_upload_queue() -> No
 
 
 def index_keys() -> list[str]:
-    return [subdir.public(name) for subdir in SUBDIRS for name in ALL] + [
-        subdir.shard(DIGEST) for subdir in SUBDIRS
+    return [subdir.file_key(name) for subdir in SUBDIRS for name in ALL_OUTPUTS] + [
+        subdir.shard_key(DIGEST) for subdir in SUBDIRS
     ]
 
 
 def package_keys() -> list[str]:
     return [
-        PackageKey(subdir, f"torch-2.1+cpu-h1_0{suffix}").path
+        PackageKey(subdir, f"torch-2.1+cpu-h1_0{suffix}").key
         for subdir in SUBDIRS
         for suffix in PACKAGE_SUFFIXES
     ]
@@ -336,18 +336,18 @@ def package_keys() -> list[str]:
 def state_keys(*kinds: str) -> list[str]:
     found = []
     for subdir in SUBDIRS:
-        staged = subdir.staged("a-1-0.conda", "1")
+        staged = subdir.staging_key("a-1-0.conda", "1")
         every = {
-            "head": subdir.head,
-            "commit": subdir.commit(DIGEST),
-            "tree": subdir.tree(DIGEST),
-            "leaf": subdir.leaf(DIGEST),
-            "rejects": subdir.rejects,
+            "head": subdir.head_key,
+            "commit": subdir.commit_key(DIGEST),
+            "tree": subdir.tree_key(DIGEST),
+            "leaf": subdir.leaf_key(DIGEST),
+            "rejects": subdir.rejects_key,
             "staged": staged,
-            "set aside": subdir.set_aside(staged),
-            "taken over": subdir.taken_over(DIGEST),
-            "marks": subdir.marks,
-            "brakes": subdir.brakes,
+            "set aside": subdir.unreadable_staging_key(staged),
+            "taken over": subdir.taken_over_key(DIGEST),
+            "marks": subdir.marks_key,
+            "brakes": subdir.brakes_key,
             "patch": subdir.patches.key(DIGEST),
         }
         found += [every[kind] for kind in kinds or every]
@@ -389,7 +389,9 @@ def test_merge_writes_index_files_and_the_catalog_and_deletes_only_what_it_may_t
     )
     deleted = state_keys("staged")
     assert sorted(allowed(role, "s3:DeleteObject", "State", everything)) == sorted(deleted)
-    optional = [subdir.public(name) for subdir in SUBDIRS for name in ALL if name != REPODATA]
+    optional = [
+        subdir.file_key(name) for subdir in SUBDIRS for name in ALL_OUTPUTS if name != REPODATA
+    ]
     assert allowed(role, "s3:DeleteObject", "Channel", everything) == optional
     for channel in ("", "team", "Conda/Default"):
         assert may(role, "s3:GetObject", "Channel", config_key(channel))
@@ -399,7 +401,7 @@ def test_merge_writes_index_files_and_the_catalog_and_deletes_only_what_it_may_t
 def test_reconcile_looks_stages_and_collects_and_writes_nothing_public() -> None:
     everything = [*package_keys(), *index_keys(), *state_keys()]
     role = "ReconcileRole"
-    shards = [subdir.shard(DIGEST) for subdir in SUBDIRS]
+    shards = [subdir.shard_key(DIGEST) for subdir in SUBDIRS]
     # Packages by HEAD alone, which IAM cannot tell from reading them.
     looked_at = [*package_keys(), *(key for key in index_keys() if key not in shards)]
     assert allowed(role, "s3:GetObject", "Channel", everything) == looked_at
@@ -414,7 +416,7 @@ def test_reconcile_looks_stages_and_collects_and_writes_nothing_public() -> None
     report = "reconciliations/2026-11-23T084023Z-1f2e3d4c.json"
     assert may(role, "s3:PutObject", "State", report)
     assert may(role, "s3:GetObject", "State", report)
-    part = reconciliation_part("2026-11-23T084023Z-1f2e3d4c", SUBDIRS[0])
+    part = reconcile_part_key("2026-11-23T084023Z-1f2e3d4c", SUBDIRS[0])
     assert may(role, "s3:PutObject", "State", part)
     assert may(role, "s3:GetObject", "State", part)
 

@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.catalog import brake
-from sluice.catalog.brake import BrakeState, Decision, Missing, decide, digest_of
+from sluice.catalog.brake import (
+    BrakeState,
+    MissingFile,
+    RemovalDecision,
+    decide_removals,
+    filenames_digest,
+)
 
 DAYS = 3
 HOUR_MS = 3_600_000
@@ -66,7 +72,7 @@ class Index:
     shown: int = 0
     """How many packages the index held when the last decision was made."""
 
-    def run(self, run: Run) -> Decision:
+    def run(self, run: Run) -> RemovalDecision:
         """Compare, and carry out what is decided."""
         self.now_ms += run.hours * HOUR_MS
         self.bucket = (self.bucket - run.deleted - run.removed) | run.uploaded
@@ -77,28 +83,29 @@ class Index:
             self.missing_since.pop(file, None)
         self.missing_since = {file: self.missing_since.get(file, self.now_ms) for file in gone}
         self.shown = len(self.indexed)
-        decision = decide(
+        decision = decide_removals(
             self.state,
             self.missing(gone),
             self.shown,
             now_ms=self.now_ms,
             days=DAYS,
-            confirm=digest_of(gone) if run.confirms else None,
+            confirm=filenames_digest(gone) if run.confirms else None,
         )
         assert decision.confirmed == (run.confirms and bool(gone))
         self.state = decision.state
-        for file in decision.carry_out:
+        for file in decision.to_remove:
             waited = self.now_ms - self.missing_since[file] >= WINDOW_MS
             if not waited and file not in self.state.confirmed:
                 self.by_its_word[file] = self.now_ms
         if run.commits:
-            self.indexed -= set(decision.carry_out)
+            self.indexed -= set(decision.to_remove)
         return decision
 
-    def missing(self, gone: set[str]) -> dict[str, Missing]:
+    def missing(self, gone: set[str]) -> dict[str, MissingFile]:
         """What the catalog knows of files."""
         return {
-            file: Missing(indexed=True, modified=self.uploaded_at.get(file, -1)) for file in gone
+            file: MissingFile(indexed=True, modified=self.uploaded_at.get(file, -1))
+            for file in gone
         }
 
     def removed_lately(self) -> set[str]:
@@ -111,7 +118,7 @@ class Index:
 
 
 def few_are_many() -> mock._patch[int]:
-    return mock.patch.object(brake, "BRAKE_FROM_PACKAGES", FROM_PACKAGES)
+    return mock.patch.object(brake, "BRAKE_PACKAGES_MIN", FROM_PACKAGES)
 
 
 @given(runs)
@@ -123,7 +130,7 @@ def test_no_more_than_half_of_an_index_goes_within_days_by_a_comparisons_word(
         for run in course:
             before = index.removed_lately()
             decision = index.run(run)
-            if not set(decision.carry_out) & index.removed_lately():
+            if not set(decision.to_remove) & index.removed_lately():
                 continue
             of = index.shown + len((before & index.removed_lately()) - index.indexed)
             assert of < FROM_PACKAGES or 2 * len(index.removed_lately()) <= of
@@ -142,7 +149,7 @@ def test_what_stays_missing_is_removed_when_its_days_are_over_at_the_latest(
                 for file, since in index.missing_since.items()
                 if index.now_ms - since >= WINDOW_MS
             }
-            assert overdue <= set(decision.carry_out)
+            assert overdue <= set(decision.to_remove)
 
 
 @given(runs)
@@ -156,13 +163,13 @@ def test_a_decision_is_about_what_is_missing_and_is_the_same_when_taken_again(
             missing -= (index.bucket - run.deleted - run.removed) | run.uploaded
             decision = index.run(run)
             waiting = decision.waiting.files if decision.waiting else 0
-            assert set(decision.carry_out) <= missing
-            assert len(decision.carry_out) + waiting == len(missing)
-            again = decide(
+            assert set(decision.to_remove) <= missing
+            assert len(decision.to_remove) + waiting == len(missing)
+            again = decide_removals(
                 decision.state,
                 index.missing(missing),
                 index.shown,
                 now_ms=index.now_ms,
                 days=DAYS,
             )
-            assert (again.state, again.carry_out) == (decision.state, decision.carry_out)
+            assert (again.state, again.to_remove) == (decision.state, decision.to_remove)

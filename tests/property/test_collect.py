@@ -68,7 +68,7 @@ class History:
 
     def delete(self, filename: str) -> None:
         """Somebody deletes a package, or tries to."""
-        self.world.channel.objects.pop(SUBDIR.public(filename), None)
+        self.world.channel.objects.pop(SUBDIR.file_key(filename), None)
         self.world.stage(removal(filename, at=self.world.now_ms))
 
     def merge(self) -> None:
@@ -89,7 +89,7 @@ class History:
             self.world.merge()
             self.remember()
 
-        self.world.state.before = on("PutObject", SUBDIR.head, overtake)
+        self.world.state.before = on("PutObject", SUBDIR.head_key, overtake)
         self.world.merge()
 
     def index_elsewise(self) -> None:
@@ -171,12 +171,12 @@ class History:
             for tree, held in self.generations.items():
                 if tree != head.tree and held.superseded is None:
                     held.superseded = self.world.now_ms
-        stored = self.world.channel.objects.get(SUBDIR.public(SHARD_INDEX))
+        stored = self.world.channel.objects.get(SUBDIR.file_key(SHARD_INDEX))
         if stored and (not self.indexes or self.indexes[-1][0] != stored.body):
             if self.indexes:
                 self.indexes[-1][1].superseded = self.world.now_ms
             shards: dict[str, bytes] = msgpack.unpackb(unzstd(stored.body))["shards"]
-            keys = {SUBDIR.shard(digest.hex()) for digest in shards.values()}
+            keys = {SUBDIR.shard_key(digest.hex()) for digest in shards.values()}
             self.indexes.append((stored.body, Held(keys)))
 
     def check(self) -> None:
@@ -201,8 +201,8 @@ class History:
             assert there == live
         else:
             theirs = (SUBDIR.shards, SUBDIR.taken_over_indexes)
-            assert not any(folder.digest(key) for key in live for folder in theirs)
-            assert {k for k in there if not any(folder.digest(k) for folder in theirs)} == live
+            assert not any(folder.digest_of(key) for key in live for folder in theirs)
+            assert {k for k in there if not any(folder.digest_of(k) for folder in theirs)} == live
         count = len(self.world.state.requests)
         collect_garbage(self.world, retention_days=RETENTION_DAYS)
         assert len(self.world.state.requests) == count + 1 + (head.tree is not None)

@@ -60,7 +60,7 @@ def deliveries(scenario: list[Upload], debounce_seconds: int) -> list[int]:
 
 def request(upload: Upload, debounce_seconds: int) -> QueueMessage:
     """What the function that made the upload sends."""
-    return merge_request.windowed(
+    return merge_request.merge_message(
         SUBDIR, now_ms=upload.at_ms + upload.skew_ms, debounce_seconds=debounce_seconds
     )
 
@@ -87,12 +87,12 @@ def test_a_message_whose_delay_was_ignored_is_due_after_everything_of_its_window
     for upload in staged:
         message = request(upload, debounce_seconds)
         clock = upload.at_ms + upload.skew_ms
-        due = merge_request.parse(message.body).not_before
+        due = merge_request.parse_merge_request(message.body).not_before
         assert clock + 1000 < due <= clock + (debounce_seconds - 1) * 1000
-        same_window = merge_request.windowed(
+        same_window = merge_request.merge_message(
             SUBDIR, now_ms=due - 1001, debounce_seconds=debounce_seconds
         )
-        next_window = merge_request.windowed(
+        next_window = merge_request.merge_message(
             SUBDIR, now_ms=due - 1000, debounce_seconds=debounce_seconds
         )
         assert same_window == message
@@ -104,7 +104,7 @@ def test_on_time_no_delivery_is_given_back(scenario: tuple[int, list[Upload]]) -
     """A queue that keeps its delay delivers after ``not_before``, so that nothing waits twice."""
     debounce_seconds, staged = scenario
     for upload in staged:
-        due = merge_request.parse(request(upload, debounce_seconds).body).not_before
+        due = merge_request.parse_merge_request(request(upload, debounce_seconds).body).not_before
         assert upload.at_ms + upload.skew_ms + debounce_seconds * 1000 > due
 
 

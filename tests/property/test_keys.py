@@ -5,16 +5,16 @@ from __future__ import annotations
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from sluice.conda.names import PACKAGE_SUFFIXES, PackageName, parse_filename
+from sluice.conda.names import PACKAGE_SUFFIXES, FilenameParts, parse_filename
 from sluice.layout import (
     PackageKey,
     Subdir,
-    behind,
+    key_after_prefix,
+    parse_channel_component,
     parse_package_key,
     parse_shard_key,
-    parse_state_channel,
     parse_state_key,
-    state_folder,
+    state_prefix,
 )
 from sluice.limits import CHANNEL_COMPONENT_CHARS_MAX
 
@@ -35,7 +35,7 @@ NAMES = st.from_regex(r"_?[a-z0-9]{1,6}([._-][a-z0-9]{1,6}){0,3}", fullmatch=Tru
 VERSIONS = st.text(LOWER + "._+!", min_size=1, max_size=12)
 BUILDS = st.text(LOWER + "ABZ._+", min_size=1, max_size=12)
 SUFFIXES = st.sampled_from(PACKAGE_SUFFIXES)
-PACKAGE_NAMES = st.builds(PackageName, NAMES, VERSIONS, BUILDS, SUFFIXES)
+PACKAGE_NAMES = st.builds(FilenameParts, NAMES, VERSIONS, BUILDS, SUFFIXES)
 FILENAMES = st.one_of(
     PACKAGE_NAMES.map(lambda p: f"{p.name}-{p.version}-{p.build}{p.suffix}"),
     st.builds("{}{}".format, COMPONENT, SUFFIXES),
@@ -46,15 +46,15 @@ def state_keys(subdir: Subdir, filename: str, unique: str) -> list[str]:
     """One private key of every kind."""
     digest = "0" * 64
     return [
-        subdir.head,
-        subdir.commit(digest),
-        subdir.tree(digest),
-        subdir.leaf(digest),
-        subdir.rejects,
-        subdir.taken_over(digest),
-        subdir.marks,
-        subdir.staged(filename, unique),
-        subdir.set_aside(subdir.staged(filename, unique)),
+        subdir.head_key,
+        subdir.commit_key(digest),
+        subdir.tree_key(digest),
+        subdir.leaf_key(digest),
+        subdir.rejects_key,
+        subdir.taken_over_key(digest),
+        subdir.marks_key,
+        subdir.staging_key(filename, unique),
+        subdir.unreadable_staging_key(subdir.staging_key(filename, unique)),
     ]
 
 
@@ -64,7 +64,7 @@ def test_the_key_of_a_package_is_taken_apart_into_what_it_was_made_of(
 ) -> None:
     assume(len(subdir.component) <= CHANNEL_COMPONENT_CHARS_MAX)
     key = PackageKey(subdir, filename)
-    assert parse_package_key(key.path) == key
+    assert parse_package_key(key.key) == key
 
 
 @given(st.text(max_size=60))
@@ -72,11 +72,11 @@ def test_the_key_of_a_package_is_taken_apart_into_what_it_was_made_of(
 def test_a_key_that_can_be_taken_apart_is_put_together_the_same(text: str) -> None:
     for key in (text, f"{text}/noarch/a-1-0.conda", f"{text}.conda", f"linux-64/{text}.tar.bz2"):
         found = parse_package_key(key)
-        assert found is None or found.path == key
+        assert found is None or found.key == key
 
 
 @given(PACKAGE_NAMES)
-def test_a_filename_says_what_it_was_made_of(name: PackageName) -> None:
+def test_a_filename_says_what_it_was_made_of(name: FilenameParts) -> None:
     assert parse_filename(f"{name.name}-{name.version}-{name.build}{name.suffix}") == name
 
 
@@ -93,9 +93,9 @@ def test_a_filename_that_can_be_parsed_is_made_of_its_parts(text: str) -> None:
 @example("%25")
 @example("a%2Fb")
 def test_a_channel_is_one_component_of_a_private_key_and_comes_back(channel: str) -> None:
-    kind, component, rest = Subdir(channel, "noarch").head.split("/")
+    kind, component, rest = Subdir(channel, "noarch").head_key.split("/")
     assert (kind, rest) == ("heads", "noarch.json")
-    assert parse_state_channel(component) == channel
+    assert parse_channel_component(component) == channel
     assert component.isascii()
 
 
@@ -110,7 +110,7 @@ def test_no_private_key_of_one_subdir_lies_under_another_s(
     ours = state_keys(one, filename, "1")
     theirs = state_keys(other, other_filename, "1")
     assert not set(ours) & set(theirs)
-    assert not any(key.startswith(one.staging) for key in theirs)
+    assert not any(key.startswith(one.staging_prefix) for key in theirs)
     assert not any(
         key.startswith(f"{kind}/{one.component}/")
         for kind in ("commits", "trees", "leaves", "staging", "unreadable")
@@ -123,7 +123,7 @@ def test_two_files_never_share_a_folder_of_staging(
     subdir: Subdir, filename: str, other: str
 ) -> None:
     assume(filename != other)
-    one, two = subdir.staged(filename, "1"), subdir.staged(other, "1")
+    one, two = subdir.staging_key(filename, "1"), subdir.staging_key(other, "1")
     assert one.rpartition("/")[0] != two.rpartition("/")[0]
     assert one.count("/") == two.count("/") == 4
 
@@ -135,20 +135,20 @@ def test_a_private_key_tells_its_subdir_and_lies_in_its_channels_folder(
     for key in state_keys(subdir, filename, "7"):
         assert parse_state_key(key) == subdir
         kind = key.partition("/")[0]
-        assert key.startswith(state_folder(kind, subdir.channel))
-        assert key.startswith(state_folder(kind, None))
+        assert key.startswith(state_prefix(kind, subdir.channel))
+        assert key.startswith(state_prefix(kind, None))
 
 
 @given(SUBDIRS, FILENAMES)
 def test_a_shard_tells_its_subdir_and_a_package_is_none(subdir: Subdir, filename: str) -> None:
-    assert parse_shard_key(subdir.shard("ab" * 32)) == subdir
-    assert parse_shard_key(subdir.public(filename)) is None
+    assert parse_shard_key(subdir.shard_key("ab" * 32)) == subdir
+    assert parse_shard_key(subdir.file_key(filename)) is None
 
 
 @given(st.text(min_size=1).map(lambda text: text + "/"), st.text(), st.text())
 def test_behind_a_folder_is_behind_all_that_lies_in_it_and_nothing_else(
     folder: str, inside: str, other: str
 ) -> None:
-    assert folder + inside < behind(folder)
+    assert folder + inside < key_after_prefix(folder)
     if other > folder and not other.startswith(folder):
-        assert other >= behind(folder)
+        assert other >= key_after_prefix(folder)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.catalog.entry import Entry, Record, Reject
-from sluice.extract.staging import Staged
-from sluice.storage.object_id import Identity
+from sluice.extract.staging import StagingRecord
+from sluice.storage.object_id import ObjectId
 from tests.support.staged import A2, A, B, C, Records, World, indexed, record_of, rejected, removed
 
 FILES = [A, A2, B, C, "Not A Name.conda"]
@@ -33,7 +33,7 @@ STEPS = st.lists(
 EXTRACTORS = st.lists(st.sampled_from([1, 1, 1, 2]), min_size=14, max_size=14)
 
 
-def verdict(filename: str, body: bytes, identity: Identity, *, extractor: int) -> Staged:
+def verdict(filename: str, body: bytes, identity: ObjectId, *, extractor: int) -> StagingRecord:
     """What an extractor says of an object: always the same."""
     at = identity.modified * 1000
     if body == b"corrupt" or " " in filename:
@@ -41,11 +41,11 @@ def verdict(filename: str, body: bytes, identity: Identity, *, extractor: int) -
     return indexed(filename, body, identity=identity, at=at, extractor=extractor)
 
 
-def play(world: World, steps: Iterable[Step], extractors: Iterable[int]) -> list[Staged]:
+def play(world: World, steps: Iterable[Step], extractors: Iterable[int]) -> list[StagingRecord]:
     """Let the steps happen; the staging records that extracts in time would write."""
     records = []
     for step, extractor in zip(steps, extractors, strict=False):
-        key = world.subdir.public(step.filename)
+        key = world.subdir.file_key(step.filename)
         if step.body is not None:
             identity = world.upload(step.filename, step.body)
             records.append(verdict(step.filename, step.body, identity, extractor=extractor))
@@ -82,7 +82,7 @@ def good(world: World) -> Records:
     bodies = {
         filename: world.channel.objects[key].body
         for filename in FILES
-        if (key := world.subdir.public(filename)) in world.channel.objects
+        if (key := world.subdir.file_key(filename)) in world.channel.objects
     }
     return {
         filename: record_of(filename, body)
@@ -148,7 +148,7 @@ def test_after_any_history_the_index_is_what_a_full_index_of_the_bucket_would_be
     history: list[tuple[list[Step], list[int], bool]],
 ) -> None:
     world = World()
-    waiting: list[Staged] = []
+    waiting: list[StagingRecord] = []
     for steps, extractors, late in history:
         records = play(world, steps, extractors)
         if late:
@@ -182,11 +182,11 @@ def test_one_upload_into_an_index_of_n_publishes_n_plus_one(*, n: int, dated: bo
     published = world.published()
     assert len(published) == n + 1
     for filename, record in theirs.items():
-        modified = world.channel.objects[world.subdir.public(filename)].info.modified
+        modified = world.channel.objects[world.subdir.file_key(filename)].info.modified
         assert published[filename] == {"indexed_timestamp": modified * 1000, **record}
 
 
 def put_index(world: World, records: Records) -> None:
     """Have somebody's index there."""
     body = msgspec.json.encode({"packages": records, "packages.conda": {}})
-    world.channel.upload(world.subdir.public("repodata.json"), body)
+    world.channel.upload(world.subdir.file_key("repodata.json"), body)

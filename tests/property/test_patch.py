@@ -10,8 +10,14 @@ import msgspec
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sluice.conda.patch import NEVER_PATCHED, Instructions, affected, apply, parse
-from sluice.conda.record_fields import FORMS
+from sluice.conda.patch import (
+    NEVER_PATCHED,
+    PatchInstructions,
+    affected_files,
+    apply_patch,
+    parse_patch_instructions,
+)
+from sluice.conda.record_fields import FIELD_RULES
 from sluice.conda.revision import LEGACY, required_revision
 from sluice.errors import BadPackage
 
@@ -25,7 +31,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner),
     max_leaves=4,
 )
-KEYS = st.sampled_from(sorted({*FORMS, *NEVER_PATCHED, "revoked", "run_exports", "x"}))
+KEYS = st.sampled_from(sorted({*FIELD_RULES, *NEVER_PATCHED, "revoked", "run_exports", "x"}))
 GOOD = st.fixed_dictionaries(
     {},
     optional={
@@ -68,9 +74,9 @@ RECORDS = st.fixed_dictionaries(
 )
 
 
-def parsed(told: dict[str, Any]) -> Instructions | None:
+def parsed(told: dict[str, Any]) -> PatchInstructions | None:
     try:
-        return parse(json.dumps(told).encode(), what="patch")
+        return parse_patch_instructions(json.dumps(told).encode(), source="patch")
     except BadPackage:
         return None
 
@@ -85,7 +91,9 @@ def test_a_patched_record_is_readable_where_it_stands_and_what_it_was(
     before = copy.deepcopy(record)
     for filename, bucket in FILES:
         shown_in_v3 = required_revision(record) > LEGACY or bucket in ("whl", "zip")
-        found = apply(instructions, filename, record, None, bucket=bucket if shown_in_v3 else None)
+        found = apply_patch(
+            instructions, filename, record, None, bucket=bucket if shown_in_v3 else None
+        )
         assert record == before
         if found is None:
             continue
@@ -95,8 +103,8 @@ def test_a_patched_record_is_readable_where_it_stands_and_what_it_was(
         if not shown_in_v3:
             assert required_revision(found.record) == LEGACY
         if bucket != "zip":
-            judged = FORMS.keys() & found.record.keys() - NEVER_PATCHED
-            assert all(FORMS[key].accepts(found.record[key]) for key in judged)
+            judged = FIELD_RULES.keys() & found.record.keys() - NEVER_PATCHED
+            assert all(FIELD_RULES[key].accepts(found.record[key]) for key in judged)
 
 
 @given(TOLD, TOLD, RECORDS, st.booleans())
@@ -110,18 +118,18 @@ def test_files_that_are_not_affected_look_the_same_under_both_patches(
     assume(before and after)
     assert before
     assert after
-    changed = affected(before, after)
+    changed = affected_files(before, after)
     for filename, bucket in FILES:
         shown_in = bucket if in_v3 else None
         if filename not in changed:
-            old = apply(before, filename, record, None, bucket=shown_in)
-            assert old == apply(after, filename, record, None, bucket=shown_in)
+            old = apply_patch(before, filename, record, None, bucket=shown_in)
+            assert old == apply_patch(after, filename, record, None, bucket=shown_in)
 
 
 @given(TOLD)
 def test_a_stored_patch_is_the_same_patch(told: dict[str, Any]) -> None:
     instructions = parsed(told)
     plain = msgspec.to_builtins(instructions)
-    assert msgspec.convert(plain, Instructions | None) == instructions
+    assert msgspec.convert(plain, PatchInstructions | None) == instructions
     packed = msgspec.msgpack.encode(instructions)
-    assert msgspec.msgpack.decode(packed, type=Instructions | None) == instructions
+    assert msgspec.msgpack.decode(packed, type=PatchInstructions | None) == instructions

@@ -19,9 +19,9 @@ from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node
 from sluice.concurrency import in_order
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, config_key
-from sluice.publish.fence import Page, Stamp, replace
-from sluice.publish.outputs import ALL
-from sluice.storage.object_store import Headers, ObjectInfo
+from sluice.publish.fence import PublishedFile, Stamp, replace_file
+from sluice.publish.outputs import ALL_OUTPUTS
+from sluice.storage.object_store import ObjectHeaders, ObjectInfo
 from testkit.memory_store import MemoryStore
 from tests.property.test_merge import EXTRACTORS, STEPS, Step, play
 from tests.support.configured import (
@@ -75,9 +75,9 @@ def published_anew(world: World) -> dict[str, bytes]:
     publisher = dataclasses.replace(world.merger.publisher, channel=bare)
     publisher.publish(SUBDIR, world.head(), CatalogReader(world.state, SUBDIR, in_order))
     return {
-        file: bare.body(SUBDIR.public(file))
+        file: bare.body(SUBDIR.file_key(file))
         for file in INDEX_FILES
-        if SUBDIR.public(file) in bare.objects
+        if SUBDIR.file_key(file) in bare.objects
     }
 
 
@@ -111,7 +111,7 @@ def test_so_it_does_after_an_index_was_taken_over(
     if not isinstance(info.get("base_url"), str):
         info.pop("base_url", None)
     index |= {"info": {**info, "subdir": SUBDIR.name}, "removed": sorted(removed)}
-    world.channel.upload(SUBDIR.public(REPODATA), msgspec.json.encode(index))
+    world.channel.upload(SUBDIR.file_key(REPODATA), msgspec.json.encode(index))
     world.merge(create=True)
     assert index_files(world) == published_anew(world)
     assert set(json.loads(world.body())["removed"]) == removed - theirs
@@ -127,7 +127,7 @@ class Death(Exception):
 
 def files_of(store: MemoryStore) -> dict[str, bytes]:
     """All files for clients but shards."""
-    keys = {file: PLACE.public(file) for file in ALL}
+    keys = {file: PLACE.file_key(file) for file in ALL_OUTPUTS}
     return {file: store.body(key) for file, key in keys.items() if key in store.objects}
 
 
@@ -143,7 +143,7 @@ def die_at(file: str | None) -> Callable[[str, str], None]:
     """Have the function killed before it writes a file, if any."""
 
     def before(operation: str, key: str) -> None:
-        if file and operation == "PutObject" and key == PLACE.public(file):
+        if file and operation == "PutObject" and key == PLACE.file_key(file):
             raise Death
 
     return before
@@ -195,7 +195,7 @@ def make(world: World, kind: str, what: Any, how: Any) -> None:
         case "add":
             put_package(world, what, **how)
         case "drop":
-            if PLACE.public(what) in world.channel.objects:
+            if PLACE.file_key(what) in world.channel.objects:
                 world.drop(what)
         case "configure":
             if what is not None or config_key(PLACE.channel) in world.channel.objects:
@@ -206,7 +206,7 @@ def make(world: World, kind: str, what: Any, how: Any) -> None:
 
 @given(
     st.lists(
-        st.tuples(st.lists(CHANGES, min_size=1, max_size=4), st.sampled_from([None, *ALL])),
+        st.tuples(st.lists(CHANGES, min_size=1, max_size=4), st.sampled_from([None, *ALL_OUTPUTS])),
         min_size=1,
         max_size=6,
     )
@@ -253,9 +253,9 @@ def test_stored_and_published_bytes_do_not_depend_on_insertion_order(
         for filename, entry in reversed(entries.items())
         if isinstance(entry, Record)
     }
-    rendered = node.render("a", entries, at=5)
-    assert node.render("a", other_way, at=5) == rendered
-    assert leaf.decode(rendered.leaf_body, what="leaf").entries == entries
+    rendered = node.render_node("a", entries, at=5)
+    assert node.render_node("a", other_way, at=5) == rendered
+    assert leaf.decode_leaf(rendered.leaf_body, what="leaf").entries == entries
 
 
 @given(st.dictionaries(st.text(max_size=5), st.binary(min_size=1, max_size=4), max_size=8))
@@ -275,12 +275,14 @@ def test_a_tree_does_not_depend_on_insertion_order(leaves: dict[str, bytes]) -> 
     }
 
     def encode(names: dict[str, Node | None]) -> bytes:
-        return tree.encode(
-            tree.grow(tree.EMPTY, names, generation=1, at=1, public=True, rejects_changed=False)
+        return tree.encode_tree(
+            tree.next_tree(
+                tree.EMPTY_TREE, names, generation=1, at=1, public=True, rejects_changed=False
+            )
         )
 
     assert encode(dict(nodes)) == encode(dict(reversed(nodes.items())))
-    assert tree.decode(encode(dict(nodes)), what="tree").names == nodes
+    assert tree.decode_tree(encode(dict(nodes)), what="tree").names == nodes
 
 
 @given(JSON)
@@ -289,7 +291,9 @@ def test_what_is_packed_comes_back(content: Any) -> None:
         content: Any
         format: int = 1
 
-    assert codec.unpack(codec.pack(Thing(content)), Thing, what="thing") == Thing(content)
+    assert codec.unpack_struct(codec.pack_struct(Thing(content)), Thing, what="thing") == Thing(
+        content
+    )
 
 
 GENERATIONS = st.integers(1, 6)
@@ -318,8 +322,8 @@ def test_no_publisher_ever_replaces_a_file_by_one_of_an_older_generation(
             store.upload("index", f"foreign {generation}".encode())
         else:
             mine = Stamp(generation, "tree", "me")
-            page = Page("index", f"{mine}".encode(), Headers("application/json"))
-            replace(store, page, mine, found=looks.get(who))
+            page = PublishedFile("index", f"{mine}".encode(), ObjectHeaders("application/json"))
+            replace_file(store, page, mine, info=looks.get(who))
             after = store.objects["index"]
             assert after == before or Stamp.parse(after.info.metadata) == mine
             replaced = Stamp.parse(before.info.metadata) if before else None

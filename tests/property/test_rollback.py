@@ -6,20 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from sluice.admin.changes.rollback import Turn, turn_back
+from sluice.admin.changes.rollback import NameRollback, plan_name_rollback
 from sluice.catalog.entry import Entries, Entry, Pin, Record, Reject
-from sluice.merge.apply_staging import edit
-from sluice.storage.object_id import Identity
+from sluice.merge.apply_staging import apply_edits
+from sluice.storage.object_id import ObjectId
 
 FILES = [f"alpha-{number}-0.conda" for number in range(4)]
 IDENTITIES = st.builds(
-    Identity, st.sampled_from(['"a"', '"b"', '"in parts-2"']), st.integers(1, 2), st.just(1)
+    ObjectId, st.sampled_from(['"a"', '"b"', '"in parts-2"']), st.integers(1, 2), st.just(1)
 )
 CONTENT = {'"a"': "a", '"b"': "b", '"in parts-2"': "a"}
 """SHA-256, in a manner of speaking: the same bytes may have been uploaded in parts."""
 
 
-def record(identity: Identity, extractor: int) -> Record:
+def record(identity: ObjectId, extractor: int) -> Record:
     return Record(
         identity=identity,
         extractor=extractor,
@@ -27,11 +27,11 @@ def record(identity: Identity, extractor: int) -> Record:
     )
 
 
-def reject(identity: Identity) -> Reject:
+def reject(identity: ObjectId) -> Reject:
     return Reject(identity=identity, extractor=1, code="x", sentence="x", at=1)
 
 
-def pin(identity: Identity) -> Pin:
+def pin(identity: ObjectId) -> Pin:
     return Pin(identity=identity, extractor=1, at=1, reason="x")
 
 
@@ -46,25 +46,25 @@ ENTRIES = st.dictionaries(
 THERE = st.fixed_dictionaries({file: st.none() | IDENTITIES for file in FILES})
 
 
-def turn(then: Entries, now: Entries, there: dict[str, Identity | None]) -> Turn:
-    return turn_back(then, now, there, at=5, reason="why")
+def turn(then: Entries, now: Entries, there: dict[str, ObjectId | None]) -> NameRollback:
+    return plan_name_rollback(then, now, there, at=5, reason="why")
 
 
 def records(entries: Entries) -> dict[str, Record]:
     return {file: entry for file, entry in entries.items() if isinstance(entry, Record)}
 
 
-def same_object(entry: Entry, found: Identity | None) -> bool:
+def same_object(entry: Entry, found: ObjectId | None) -> bool:
     known = entry.identity
     return bool(found and known and (found.etag, found.size) == (known.etag, known.size))
 
 
 @given(then=ENTRIES, now=ENTRIES, there=THERE)
 def test_the_index_holds_what_it_held_and_what_is_there(
-    then: Entries, now: Entries, there: dict[str, Identity | None]
+    then: Entries, now: Entries, there: dict[str, ObjectId | None]
 ) -> None:
     done = turn(then, now, there)
-    after = edit(now, done.edits)
+    after = apply_edits(now, done.edits)
     for file, entry in records(after).items():
         old = then.get(file)
         assert isinstance(old, Record), "it was in the index then"
@@ -83,10 +83,10 @@ def test_the_index_holds_what_it_held_and_what_is_there(
 
 @given(then=ENTRIES, now=ENTRIES, there=THERE)
 def test_what_leaves_the_index_is_pinned_as_it_is_there(
-    then: Entries, now: Entries, there: dict[str, Identity | None]
+    then: Entries, now: Entries, there: dict[str, ObjectId | None]
 ) -> None:
     done = turn(then, now, there)
-    after = edit(now, done.edits)
+    after = apply_edits(now, done.edits)
     left = records(now).keys() - records(after).keys()
     assert set(done.pinned) == {file for file in left if there[file]}
     for file in left:
@@ -108,7 +108,7 @@ def test_what_leaves_the_index_is_pinned_as_it_is_there(
 
 @given(then=ENTRIES, now=ENTRIES, there=THERE)
 def test_to_go_back_again_changes_nothing(
-    then: Entries, now: Entries, there: dict[str, Identity | None]
+    then: Entries, now: Entries, there: dict[str, ObjectId | None]
 ) -> None:
-    after = edit(now, turn(then, now, there).edits)
+    after = apply_edits(now, turn(then, now, there).edits)
     assert turn(then, after, there).edits == {}

@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 
 from sluice.catalog import node as render
 from sluice.catalog.commit import decode_commit
-from sluice.catalog.entry import Entries, Entry, Record, Reject, decode
+from sluice.catalog.entry import Entries, Entry, Record, Reject, decode_leaf
 from sluice.catalog.head import read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Inputs, Node, Tree
 from sluice.concurrency import in_order
 from sluice.conda.names import parse_filename
-from sluice.extract.config_broadcast import Announcer
+from sluice.extract.config_broadcast import ConfigBroadcast
 from sluice.layout import Subdir, config_key, parse_package_key
 from sluice.messages import merge_request
-from sluice.publish.outputs import ALL
+from sluice.publish.outputs import ALL_OUTPUTS
 from sluice.publish.publisher import Publisher
 from testkit.channel import PATCHES, conda, patch_package, tar_bz2
 from testkit.memory_store import MemoryStore
@@ -91,7 +91,7 @@ class Change:
 
 def package(subdir: Subdir, filename: str, variant: int | None) -> Change:
     """A package in one of its variants, a corrupt one, or (``None``) its removal."""
-    key = subdir.public(filename)
+    key = subdir.file_key(filename)
     if variant is None:
         return Change(key, None, "removed")
     if variant == len(VARIANTS):
@@ -119,7 +119,7 @@ def patch(version: str, of_linux: int, of_noarch: int | None) -> Change:
         told[NOARCH.name] = INSTRUCTIONS[of_noarch]
     made = patch_package(version, told)
     body = None if of_noarch is None else made.body
-    return Change(NOARCH.public(made.filename), body, f"patch {of_linux}, {of_noarch}")
+    return Change(NOARCH.file_key(made.filename), body, f"patch {of_linux}, {of_noarch}")
 
 
 def configuration(number: int | None) -> Change:
@@ -180,7 +180,7 @@ class History:
 
     def dated(self, subdir: Subdir, filename: str, record: dict[str, Any]) -> dict[str, Any]:
         """The record with the date that it must have."""
-        sha256, at = self._dates[subdir.public(filename)]
+        sha256, at = self._dates[subdir.file_key(filename)]
         assert sha256 == record["sha256"]
         return {**record, "indexed_timestamp": at}
 
@@ -189,15 +189,15 @@ class History:
         head = read_head(self.sluice.state, subdir).value
         news, digest = [], head.commit
         while digest and digest != self._commits[subdir]:
-            commit = decode_commit(self.sluice.state.body(subdir.commit(digest)), what=digest)
+            commit = decode_commit(self.sluice.state.body(subdir.commit_key(digest)), what=digest)
             news.append(commit)
             digest = commit.parent
         self._commits[subdir] = head.commit
         for commit in reversed(news):
             for filename in commit.removed:
-                self._dates.pop(subdir.public(filename), None)
+                self._dates.pop(subdir.file_key(filename), None)
             for filename in [*commit.added, *commit.replaced]:
-                key = subdir.public(filename)
+                key = subdir.file_key(filename)
                 sha256 = self._sha256_at(subdir, commit.tree, filename)
                 if self._dates.get(key, ("",))[0] != sha256:
                     self._dates[key] = sha256, commit.at
@@ -217,9 +217,9 @@ def look_at(sluice: System, key: str) -> None:
         sluice.extract(key)
         return
     merger = sluice.merger
-    Announcer(
+    ConfigBroadcast(
         sluice.state, sluice.merges, in_order, merger.clock, merger.unique, merger.debounce_seconds
-    ).tell_all(CHANNEL)
+    ).notify_all(CHANNEL)
 
 
 def from_nothing(history: History) -> System:
@@ -236,7 +236,7 @@ def from_nothing(history: History) -> System:
     for key in packages:
         look_at(fresh, key)
     for subdir in history.public:  # one may have become empty, and is an index nevertheless
-        merge_request.windowed(
+        merge_request.merge_message(
             subdir, now_ms=fresh.now_ms, debounce_seconds=10, create=True
         ).send_to(fresh.merges)
     fresh.run_until_idle()
@@ -280,18 +280,20 @@ def check(history: History, fresh: System, subdir: Subdir) -> None:
         entries = fed(history, subdir, entries, known)
         assert entries == known
         node = tree.names[name]
-        body = history.sluice.state.body(subdir.leaf(node.leaf.hex()))
-        rendered = render.render(name, entries, at=decode(body, what=name).at, rules=rules)
+        body = history.sluice.state.body(subdir.leaf_key(node.leaf.hex()))
+        rendered = render.render_node(
+            name, entries, at=decode_leaf(body, what=name).at, rules=rules
+        )
         nodes[name] = rendered.node
         if rendered.node.shard and rendered.shard_body:
-            shards[subdir.shard(rendered.node.shard.hex())] = rendered.shard_body
-        anew_catalog.remember_entries(rendered.node, entries)
+            shards[subdir.shard_key(rendered.node.shard.hex())] = rendered.shard_body
+        anew_catalog.cache_entries(rendered.node, entries)
     assert nodes == tree.names
     for key, body in shards.items():
         assert history.sluice.channel.body(key) == body
     head = read_head(history.sluice.state, subdir).value
     assert head.tree
-    anew_catalog.remember_tree(
+    anew_catalog.cache_tree(
         head.tree,
         msgspec.structs.replace(
             anew,
@@ -303,7 +305,7 @@ def check(history: History, fresh: System, subdir: Subdir) -> None:
         ),
     )
     bare, state = MemoryStore(), MemoryStore()
-    state.upload(subdir.head, history.sluice.state.body(subdir.head))
+    state.upload(subdir.head_key, history.sluice.state.body(subdir.head_key))
     owner = history.sluice.merger.publisher.owner
     Publisher(bare, state, owner, max_age_seconds=60).publish(subdir, head, anew_catalog)
     assert files(history.sluice.channel, subdir) == files(bare, subdir)
@@ -333,9 +335,9 @@ def since(inputs: Inputs, known: Inputs) -> Inputs:
 def files(channel: MemoryStore, subdir: Subdir) -> dict[str, bytes]:
     """All files for clients but shards."""
     return {
-        file: channel.body(subdir.public(file))
-        for file in ALL
-        if subdir.public(file) in channel.objects
+        file: channel.body(subdir.file_key(file))
+        for file in ALL_OUTPUTS
+        if subdir.file_key(file) in channel.objects
     }
 
 

@@ -107,7 +107,7 @@ def test_a_killed_run_never_publishes_less_than_what_was_there() -> None:
     before = a_change_of_everything()
     left = {one.filename for one in FIRST[1:]}
     for world, _ in killed_everywhere(before):
-        shown = json.loads(world.public.body(LINUX.public(REPODATA)))["packages.conda"]
+        shown = json.loads(world.public.body(LINUX.file_key(REPODATA)))["packages.conda"]
         assert left <= shown.keys()
 
 

@@ -14,7 +14,7 @@ import sluice.admin.changes.commit_edit
 import sluice.admin.changes.rollback
 from sluice.catalog.head import Head, head_object, read_head
 from sluice.layout import Subdir
-from sluice.storage.object_id import Identity
+from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ETag, ObjectStore
 from testkit.scheduler import Killed, Stage
 from tests.simulation.interleaving import contended, explore
@@ -35,12 +35,12 @@ def test_whoever_dies_after_the_commit_leaves_a_request_for_its_merge() -> None:
     world = in_two_generations()
     with Stage(world.channel, world.state, world.queue, on_step=world.check_step) as stage:
         person = stage.actor(lambda: GO_BACK(world))
-        person.run_to("PutObject", SUBDIR.head)
+        person.run_to("PutObject", SUBDIR.head_key)
         person.kill_after_next()
         with pytest.raises(Killed):
             person.finish()
     assert world.queue.messages
-    assert world.state.keys(SUBDIR.staging)
+    assert world.state.keys(SUBDIR.staging_prefix)
     world.merge()
     assert sorted(world.records() or ()) == [KEPT, TWO]
 
@@ -49,7 +49,7 @@ def test_whoever_dies_before_the_commit_has_changed_nothing() -> None:
     world = in_two_generations()
     with Stage(world.channel, world.state, world.queue, on_step=world.check_step) as stage:
         person = stage.actor(lambda: GO_BACK(world))
-        person.run_to("PutObject", SUBDIR.head)
+        person.run_to("PutObject", SUBDIR.head_key)
         person.kill()
     world.merge()
     assert ONE in (world.records() or ())
@@ -89,16 +89,16 @@ def test_a_head_that_is_swapped_against_what_is_there_by_then(
 def test_a_rollback_that_pins_what_the_catalog_knows_and_not_what_is_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plain: Callable[..., Any] = sluice.admin.changes.rollback.turn_back
+    plain: Callable[..., Any] = sluice.admin.changes.rollback.plan_name_rollback
 
-    def turn_back(then: Any, now: Any, there: Any, **options: Any) -> Any:
-        known: dict[str, Identity | None] = {
+    def plan_name_rollback(then: Any, now: Any, there: Any, **options: Any) -> Any:
+        known: dict[str, ObjectId | None] = {
             name: now[name].identity if name in now and there[name] else there[name]
             for name in there
         }
         return plain(then, now, known, **options)
 
-    monkeypatch.setattr(sluice.admin.changes.rollback, "turn_back", turn_back)
+    monkeypatch.setattr(sluice.admin.changes.rollback, "plan_name_rollback", plan_name_rollback)
 
     def world() -> World:
         begun = in_two_generations()

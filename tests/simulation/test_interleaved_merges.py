@@ -9,8 +9,8 @@ from itertools import count
 import pytest
 
 from sluice.catalog.commit import decode_commit
-from sluice.layout import channel_binding
-from sluice.storage.object_store import ETag, Headers
+from sluice.layout import channel_binding_key
+from sluice.storage.object_store import ETag, ObjectHeaders
 from testkit.memory_store import MemoryStore
 from testkit.scheduler import Loses, Stage
 from tests.simulation.interleaving import any_request, contended, explore
@@ -27,7 +27,7 @@ from tests.simulation.stories import (
 )
 from tests.simulation.world import INDEX_FILES, SUBDIR, World
 
-CONDITIONAL = (SUBDIR.head, *INDEX_FILES)
+CONDITIONAL = (SUBDIR.head_key, *INDEX_FILES)
 
 
 def on_stage(world: World) -> Stage:
@@ -57,7 +57,7 @@ def test_a_merge_that_changes_nothing_fences_an_older_one_that_still_would() -> 
     epoch = world.head()["epoch"]
     with on_stage(world) as stage:
         older = stage.actor(world.merge)
-        older.run_to("PutObject", SUBDIR.head)
+        older.run_to("PutObject", SUBDIR.head_key)
         world.remove(TWO)
         world.stage(TWO)
         younger = stage.actor(world.merge).finish()
@@ -79,7 +79,7 @@ def test_a_publisher_knows_its_own_write_whose_answer_was_lost(file: str, loses:
         report = merge.finish()
     assert report.foreign_overwritten == 0
     assert report.files_written == 3
-    arrived = world.channel.operations()[made:].count(("PutObject", SUBDIR.public(file)))
+    arrived = world.channel.operations()[made:].count(("PutObject", SUBDIR.file_key(file)))
     assert arrived == 1  # a request that was lost never got to S3
     world.check_at_rest()
 
@@ -124,7 +124,7 @@ def test_no_name_and_no_published_bytes_recur_when_content_does() -> None:
 
 def node_keys(world: World) -> set[str]:
     """Everything that is named by its content."""
-    shards = world.channel.keys(SUBDIR.public("shards/"))
+    shards = world.channel.keys(SUBDIR.file_key("shards/"))
     kinds = ("leaves/", "trees/", "commits/")
     return {*shards, *(key for kind in kinds for key in world.state.keys(kind))}
 
@@ -138,7 +138,7 @@ def test_a_swap_of_the_head_without_an_answer_is_made_exactly_once(loses: Loses)
     generation = world.head()["generation"]
     with on_stage(world) as stage:
         merge = stage.actor(world.merge)
-        merge.run_to("PutObject", SUBDIR.head)
+        merge.run_to("PutObject", SUBDIR.head_key)
         merge.lose(loses)
         assert merge.finish().difference.added == [TWO]
     assert world.head()["generation"] == generation + 1
@@ -150,7 +150,7 @@ def test_a_younger_merge_may_come_before_the_answer_is_settled(loses: Loses) -> 
     world = with_upload()
     with on_stage(world) as stage:
         older = stage.actor(world.merge)
-        older.run_to("PutObject", SUBDIR.head)
+        older.run_to("PutObject", SUBDIR.head_key)
         older.lose(loses)
         world.upload(LATER)
         world.stage(LATER)
@@ -165,7 +165,7 @@ def history(world: World) -> list[str]:
     added: list[str] = []
     digest = world.head()["commit"]
     while digest is not None:
-        commit = decode_commit(world.state.body(SUBDIR.commit(digest)), what="commit")
+        commit = decode_commit(world.state.body(SUBDIR.commit_key(digest)), what="commit")
         added += commit.added
         digest = commit.parent
     return added
@@ -177,18 +177,18 @@ def test_of_two_merges_that_change_nothing_only_one_takes_the_swap_for_its_own()
     before = world.head()
     with on_stage(world) as stage:
         older, younger = stage.actor(world.merge), stage.actor(world.merge)
-        older.run_to("PutObject", SUBDIR.head)
-        younger.run_to("PutObject", SUBDIR.head)
+        older.run_to("PutObject", SUBDIR.head_key)
+        younger.run_to("PutObject", SUBDIR.head_key)
         younger.finish()
         after = world.head()
         world.state.requests.clear()
         older.finish()
     assert world.state.operations()[:5] == [
-        ("PutObject", SUBDIR.head),  # lost
-        ("GetObject", SUBDIR.head),  # read back
-        ("GetObject", SUBDIR.head),  # and started over
-        ("GetObject", channel_binding(SUBDIR.channel)),
-        ("ListObjectsV2", SUBDIR.staging),
+        ("PutObject", SUBDIR.head_key),  # lost
+        ("GetObject", SUBDIR.head_key),  # read back
+        ("GetObject", SUBDIR.head_key),  # and started over
+        ("GetObject", channel_binding_key(SUBDIR.channel)),
+        ("ListObjectsV2", SUBDIR.staging_prefix),
     ]
     assert world.head() == after
     assert (after["generation"], after["epoch"]) == (before["generation"], before["epoch"] + 1)
@@ -210,7 +210,7 @@ class SlowNetwork(MemoryStore):
         self,
         key: str,
         body: bytes,
-        headers: Headers,
+        headers: ObjectHeaders,
         *,
         expected: ETag | None,
         not_after_ms: int | None = None,

@@ -52,5 +52,5 @@ def test_a_first_commit_asks_for_noarch_wherever_it_was_killed() -> None:
     for fault, world in disturb_everywhere(first_commit):
         assert isinstance(fault, Fault)
         (message,) = world.queue.messages
-        request = merge_request.parse(message.body)
+        request = merge_request.parse_merge_request(message.body)
         assert (request.subdir.name, request.create) == (NOARCH, True)

@@ -15,9 +15,9 @@ from sluice.extract import staging
 from sluice.layout import Subdir
 from sluice.publish import fence
 from sluice.publish.publisher import Publisher
-from sluice.storage.object_store import ETag, Headers, ObjectStore, nothing
-from sluice.storage.versioned_object import LOST, Version
-from sluice.takeover.existing_index import Base
+from sluice.storage.object_store import ETag, ObjectHeaders, ObjectStore, noop
+from sluice.storage.versioned_object import LOST, ObjectVersion
+from sluice.takeover.existing_index import ExistingIndex
 from testkit.memory_store import MemoryStore
 from testkit.scheduler import Loses
 from tests.simulation import test_interleaved_merges as interleaved
@@ -51,14 +51,14 @@ def found(simulation: Callable[[], object], *, says: str | None = None) -> None:
 
 
 def test_staging_that_is_deleted_before_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = staging.read_batch
+    plain = staging.read_staging_batch
 
-    def read_and_delete(state: ObjectStore, *args: Any, **options: Any) -> staging.Batch:
+    def read_and_delete(state: ObjectStore, *args: Any, **options: Any) -> staging.StagingBatch:
         batch = plain(state, *args, **options)
         state.delete(batch.consumed)
         return batch
 
-    monkeypatch.setattr(staging, "read_batch", read_and_delete)
+    monkeypatch.setattr(staging, "read_staging_batch", read_and_delete)
     found(disturbances, says="lost|is missing|is out of date|has ghosts")
 
 
@@ -88,10 +88,10 @@ def test_writes_that_ignore_their_condition(monkeypatch: pytest.MonkeyPatch) -> 
         store: MemoryStore,
         key: str,
         body: bytes,
-        headers: Headers,
+        headers: ObjectHeaders,
         *,
         expected: ETag | None,
-        before: Callable[[], None] = nothing,
+        before: Callable[[], None] = noop,
         not_after_ms: int | None = None,
     ) -> ETag | None:
         del expected, not_after_ms
@@ -110,13 +110,13 @@ def test_a_fence_that_takes_whatever_is_there_for_foreign(monkeypatch: pytest.Mo
 
 
 def test_a_fence_that_does_not_see_a_newer_generation(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = fence.standing
+    plain = fence.file_state
 
-    def standing(info: Any, mine: fence.Stamp, **options: Any) -> fence.Standing:
+    def standing(info: Any, mine: fence.Stamp, **options: Any) -> fence.FileState:
         now = plain(info, mine, **options)
-        return fence.Standing.OLDER if now is fence.Standing.NEWER else now
+        return fence.FileState.OLDER if now is fence.FileState.NEWER else now
 
-    monkeypatch.setattr(fence, "standing", standing)
+    monkeypatch.setattr(fence, "file_state", standing)
     found(lambda: interleavings(REMOVED_AND_BACK), says="older .* over a newer")
 
 
@@ -152,13 +152,13 @@ def test_a_swap_that_takes_every_missing_answer_for_a_loss(monkeypatch: pytest.M
     ) -> Swapped:
         body = msgspec.json.encode(head)
         etag = state.put_if(
-            subdir.head,
+            subdir.head_key,
             body,
-            Headers("application/json"),
+            ObjectHeaders("application/json"),
             expected=expected,
             not_after_ms=not_after_ms,
         )
-        return Version(head, etag) if etag else LOST
+        return ObjectVersion(head, etag) if etag else LOST
 
     monkeypatch.setattr(sluice.merge.merge, "head_object", head_object_with(swap_once))
     found(
@@ -171,7 +171,7 @@ def test_a_swap_that_takes_every_missing_answer_for_a_loss(monkeypatch: pytest.M
 def test_a_first_commit_that_does_not_look_at_what_is_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sluice.merge.merge, "read_base", lambda *_: Base())
+    monkeypatch.setattr(sluice.merge.merge, "read_existing_index", lambda *_: ExistingIndex())
     found(lambda: interleavings(FIRST_OVER_FOREIGN), says="lost what nobody touched")
 
 
@@ -189,7 +189,7 @@ def test_a_swap_that_takes_every_missing_answer_for_a_success(
         swapped = head_object(state, subdir).swap(
             head, expected=expected, not_after_ms=not_after_ms
         )
-        return Version(head, None) if swapped is LOST else swapped
+        return ObjectVersion(head, None) if swapped is LOST else swapped
 
     monkeypatch.setattr(sluice.merge.merge, "head_object", head_object_with(swap_boldly))
     found(lambda: interleavings(REMOVED_AND_BACK), says="lost|has ghosts|ahead of the head")
@@ -198,7 +198,7 @@ def test_a_swap_that_takes_every_missing_answer_for_a_success(
 def test_a_shard_index_that_comes_before_its_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = MemoryStore.put
 
-    def put_no_shards(store: MemoryStore, key: str, body: bytes, headers: Headers) -> None:
+    def put_no_shards(store: MemoryStore, key: str, body: bytes, headers: ObjectHeaders) -> None:
         if "/shards/" not in key:
             plain(store, key, body, headers)
 

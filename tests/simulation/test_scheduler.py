@@ -6,12 +6,12 @@ from functools import partial
 
 import pytest
 
-from sluice.storage.object_store import Headers
+from sluice.storage.object_store import ObjectHeaders
 from testkit.memory_store import MemoryStore
 from testkit.scheduler import Actor, Killed, Loses, Stage
 from tests.simulation.stories import with_upload
 
-JSON = Headers("application/json")
+JSON = ObjectHeaders("application/json")
 
 
 def three_writes(store: MemoryStore, who: str) -> str:

@@ -15,14 +15,14 @@ import pytest
 import sluice.merge.generation_writer
 from sluice.admin.changes.pins import pin, unpin
 from sluice.admin.changes.rollback import rollback
-from sluice.admin.standalone.index import Options, index
-from sluice.admin.verify.findings import Kind
+from sluice.admin.standalone.index import IndexOptions, index
+from sluice.admin.verify.findings import Defect
 from sluice.admin.verify.repair import repair
 from sluice.admin.verify.verify import verify
 from sluice.concurrency import in_order
 from sluice.errors import NotFound
-from sluice.reconcile.context import Reconciler, Request
-from sluice.reconcile.run import start
+from sluice.reconcile.context import ReconcileContext, ReconcileRequest
+from sluice.reconcile.run import start_run
 from testkit.memory_queue import MemoryQueue
 from testkit.memory_store import ignore
 from tests.support.by_hand import LINUX, OWNER, ByHand, package
@@ -79,11 +79,11 @@ def with_damage() -> ByHand:
     """The same, with a leaf of the head that is lost."""
     world = with_history()
     (finding,) = lose_a_leaf(world)
-    assert finding is Kind.LEAF_DAMAGED
+    assert finding is Defect.LEAF_DAMAGED
     return world
 
 
-def lose_a_leaf(world: ByHand) -> list[Kind]:
+def lose_a_leaf(world: ByHand) -> list[Defect]:
     """Lose a leaf that the head reaches, and say what is found of it."""
     for key in world.state.keys(LINUX.leaves.prefix):
         lost = world.state.objects.pop(key)
@@ -95,7 +95,7 @@ def lose_a_leaf(world: ByHand) -> list[Kind]:
 
 def index_it(world: ByHand) -> None:
     """Run ``sluice index``, and leave the garbage to reconcile."""
-    report = world.index(Options(retention_days=RETENTION_DAYS, collects=False))
+    report = world.index(IndexOptions(retention_days=RETENTION_DAYS, collects=False))
     reasons = [one.reason for one in report.failures]
     assert all("the next run compares them again" in reason for reason in reasons), reasons
 
@@ -103,7 +103,10 @@ def index_it(world: ByHand) -> None:
 def repair_it(world: ByHand) -> None:
     """Repair what is found."""
     repair(
-        world.channel, verify(world.channel).findings, Options(subdirs_at_once=1), **world.alone()
+        world.channel,
+        verify(world.channel).findings,
+        IndexOptions(subdirs_at_once=1),
+        **world.alone(),
     )
 
 
@@ -123,8 +126,8 @@ ALL = [pytest.param(*work, id=name) for name, work in WORKS.items()]
 def reconcile(world: ByHand) -> None:
     """Run the reconcile of a stack on the same state, and nothing of what it asks for."""
     queue = MemoryQueue()
-    start(
-        Reconciler(
+    start_run(
+        ReconcileContext(
             channel=world.public,
             state=world.state,
             bucket=world.channel.bucket,
@@ -138,7 +141,7 @@ def reconcile(world: ByHand) -> None:
             owner=OWNER,
             retention_days=RETENTION_DAYS,
         ),
-        Request(),
+        ReconcileRequest(),
         time_left_ms=lambda: PLENTY_MS,
     )
 
@@ -147,7 +150,7 @@ class Nowhere:
     """An UploadQueue that nobody reads."""
 
     def send_all(self, bodies: Sequence[str]) -> None:
-        """See ``UploadFeed.send_all``."""
+        """See ``UploadQueue.send_all``."""
 
 
 def garbage_is_collected(world: ByHand) -> None:
@@ -162,7 +165,7 @@ def others_go_on(world: ByHand) -> None:
         world.upload(one)
         for _ in range(2):
             world.tick()
-            index(world.channel, Options(subdirs_at_once=1), **world.alone())
+            index(world.channel, IndexOptions(subdirs_at_once=1), **world.alone())
     world.tick((RETENTION_DAYS + 2) * DAY)
     reconcile(world)
 
@@ -208,7 +211,7 @@ def sleeping_once(
 def come_to_rest(world: ByHand) -> None:
     """Index what is there, and hold everything against everything else."""
     for _ in range(2):
-        world.index(Options(retention_days=RETENTION_DAYS))
+        world.index(IndexOptions(retention_days=RETENTION_DAYS))
     if verify(world.channel).findings:
         repair_it(world)
     assert verify(world.channel, deep=True).findings == []
@@ -216,7 +219,7 @@ def come_to_rest(world: ByHand) -> None:
 
 def damaged(world: ByHand) -> list[str]:
     """What the head names and is not there."""
-    kinds = {Kind.COMMIT_DAMAGED, Kind.TREE_DAMAGED, Kind.LEAF_DAMAGED, Kind.SHARD_DAMAGED}
+    kinds = {Defect.COMMIT_DAMAGED, Defect.TREE_DAMAGED, Defect.LEAF_DAMAGED, Defect.SHARD_DAMAGED}
     return [one.object for one in verify(world.channel).findings if one.kind in kinds]
 
 

@@ -23,15 +23,14 @@ import pytest
 
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.connect import open_channel
-from sluice.admin.standalone.index import Options, index
-from sluice.admin.verify.findings import Kind
+from sluice.admin.standalone.index import IndexOptions, index
+from sluice.admin.verify.findings import Defect
 from sluice.admin.verify.verify import verify
 from sluice.catalog.head import read_head
 from sluice.concurrency import in_order
-from sluice.reconcile.context import Reconciler
-from sluice.reconcile.context import Request as ReconcileRequest
-from sluice.reconcile.run import start
-from sluice.storage.object_store import Headers
+from sluice.reconcile.context import ReconcileContext, ReconcileRequest
+from sluice.reconcile.run import start_run
+from sluice.storage.object_store import ObjectHeaders
 from testkit.channel import Package
 from testkit.memory_queue import MemoryQueue
 from testkit.s3_server.process import S3Server
@@ -162,7 +161,7 @@ def channel(sleep: Sleep, monkeypatch: pytest.MonkeyPatch) -> Iterator[Channel]:
 
 def upload(channel: Channel, one: Package) -> None:
     """Put a package there."""
-    headers = Headers("application/octet-stream")
+    headers = ObjectHeaders("application/octet-stream")
     channel.public.put(f"{CHANNEL}/{one.path}", one.body, headers)
 
 
@@ -170,14 +169,14 @@ class Nowhere:
     """An UploadQueue that nobody reads."""
 
     def send_all(self, bodies: Sequence[str]) -> None:
-        """See ``UploadFeed.send_all``."""
+        """See ``UploadQueue.send_all``."""
 
 
 def reconcile(channel: Channel, sleep: Sleep) -> None:
     """Run the daily reconcile of a stack on the same state."""
     queue = MemoryQueue()
-    report = start(
-        Reconciler(
+    report = start_run(
+        ReconcileContext(
             channel=channel.public,
             state=channel.state,
             bucket=channel.bucket,
@@ -231,9 +230,9 @@ def test_it_begins_again_and_leaves_nothing_wrong(
     head = read_head(channel.state, LINUX).value
     assert head.generation == 2
     assert head.commit
-    assert LINUX.commit(head.commit) != sleep.commit
+    assert LINUX.commit_key(head.commit) != sleep.commit
     assert verify(channel, deep=True).findings == []
-    assert index(channel, Options(collects=False)).read == 0
+    assert index(channel, IndexOptions(collects=False)).read == 0
 
 
 def test_without_a_deadline_the_head_would_name_a_commit_that_is_not_there(
@@ -243,4 +242,4 @@ def test_without_a_deadline_the_head_would_name_a_commit_that_is_not_there(
     code, told = index_asleep(channel, sleep, tmp_path, "without-deadline")
     assert code == 0, told
     wrong = [(one.kind, one.object) for one in verify(channel).findings]
-    assert (Kind.COMMIT_DAMAGED, sleep.commit) in wrong
+    assert (Defect.COMMIT_DAMAGED, sleep.commit) in wrong

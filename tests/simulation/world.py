@@ -28,12 +28,12 @@ from sluice.conda.names import parse_filename
 from sluice.extract import staging
 from sluice.extract.staging import Indexed, Rejected, Removed
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
-from sluice.merge.context import Merger
+from sluice.merge.context import MergeContext
 from sluice.merge.merge import merge
 from sluice.merge.outcome import MergeReport
 from sluice.messages.merge_request import MergeRequest
 from sluice.publish.publisher import Publisher
-from sluice.storage.object_id import Identity
+from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ETag
 from testkit.memory_queue import MemoryQueue
 from testkit.memory_store import MemoryStore
@@ -89,24 +89,24 @@ class World:
     def upload(self, filename: str, body: bytes | None = None) -> None:
         """Put a package there; its events are still on the way."""
         body = content(filename) if body is None else body
-        self.channel.upload(SUBDIR.public(filename), body)
+        self.channel.upload(SUBDIR.file_key(filename), body)
         self._settled.discard(filename)
         self._uploaded.add((filename, sha256(body).hexdigest()))
 
     def remove(self, filename: str) -> None:
         """Delete a package; its event is still on the way."""
-        self.channel.remove(SUBDIR.public(filename))
+        self.channel.remove(SUBDIR.file_key(filename))
         self._settled.discard(filename)
 
     def stage(self, filename: str) -> None:
         """Let extract look at the object and write down what it finds."""
-        stored = self.channel.objects.get(SUBDIR.public(filename))
+        stored = self.channel.objects.get(SUBDIR.file_key(filename))
         self.stage_as(filename, stored.body if stored else None)
 
     def stage_as(self, filename: str, body: bytes | None) -> None:
         """Let extract write down what it found some time ago; ``None``: nothing."""
         if body is None:
-            record: staging.Staged = Removed(filename=filename, extractor=1, at=NOW)
+            record: staging.StagingRecord = Removed(filename=filename, extractor=1, at=NOW)
         elif body == CORRUPT:
             record = Rejected(
                 filename=filename,
@@ -125,7 +125,7 @@ class World:
                 record=record_of(filename, body),
                 digests_from={"sha256": "read", "md5": "read"},
             )
-        staging.write(self.state, SUBDIR, record, unique=self._unique())
+        staging.write_staging_record(self.state, SUBDIR, record, unique=self._unique())
 
     def publish(self, *filenames: str) -> None:
         """Upload packages and have them in the index, settled."""
@@ -149,15 +149,17 @@ class World:
             "repodata_version": 1,
         }
         body = json.dumps(repodata).encode()
-        self.channel.upload(SUBDIR.public(REPODATA), body)
-        self.channel.upload(SUBDIR.public(REPODATA_ZST), zstandard.ZstdCompressor().compress(body))
+        self.channel.upload(SUBDIR.file_key(REPODATA), body)
+        self.channel.upload(
+            SUBDIR.file_key(REPODATA_ZST), zstandard.ZstdCompressor().compress(body)
+        )
         self._settled.update(packages)
 
     # --- merges -----------------------------------------------------------------------------
 
-    def merger(self) -> Merger:
+    def merger(self) -> MergeContext:
         """What the merge function is wired to."""
-        return Merger(
+        return MergeContext(
             channel=self.channel,
             state=self.state,
             bucket="channels",
@@ -217,9 +219,10 @@ class World:
             tree = _parse_tree(self.state.body(key))
             if tree.generation == generation:
                 bodies = [
-                    self.state.body(SUBDIR.leaf(node.leaf.hex())) for node in tree.names.values()
+                    self.state.body(SUBDIR.leaf_key(node.leaf.hex()))
+                    for node in tree.names.values()
                 ]
-                entries = [leaf.decode(body, what="leaf").entries for body in bodies]
+                entries = [leaf.decode_leaf(body, what="leaf").entries for body in bodies]
                 return {
                     filename: entry.identity.etag
                     for of_name in entries
@@ -232,16 +235,16 @@ class World:
 
     def records(self, file: str = REPODATA) -> Records | None:
         """Read an index file (and the shards it names) as a client does; ``None``: not there."""
-        stored = self.channel.objects.get(SUBDIR.public(file))
+        stored = self.channel.objects.get(SUBDIR.file_key(file))
         return None if stored is None else self._parse(file, stored.body)[1]
 
     def generation(self, file: str = REPODATA) -> int:
         """The generation that an index file carries; 0 for another tool's."""
-        return self._parse(file, self.channel.body(SUBDIR.public(file)))[0]
+        return self._parse(file, self.channel.body(SUBDIR.file_key(file)))[0]
 
     def published(self) -> dict[str, bytes]:
         """The bytes of the index files that are there."""
-        keys = {file: SUBDIR.public(file) for file in INDEX_FILES}
+        keys = {file: SUBDIR.file_key(file) for file in INDEX_FILES}
         return {
             file: self.channel.body(key)
             for file, key in keys.items()
@@ -250,7 +253,7 @@ class World:
 
     def head(self) -> dict[str, Any]:
         """The head as stored."""
-        head: dict[str, Any] = json.loads(self.state.body(SUBDIR.head))
+        head: dict[str, Any] = json.loads(self.state.body(SUBDIR.head_key))
         return head
 
     # --- what must be true ------------------------------------------------------------------
@@ -285,15 +288,15 @@ class World:
             assert self.generation(file) == self._tree_generation(), f"{file} is behind the head"
         assert self.published()[REPODATA] == _unzstd(self.published()[REPODATA_ZST])
         assert self._rejects() == {name for name, body in there.items() if body == CORRUPT}
-        assert self.state.keys(SUBDIR.staging) == [], "staging is left over"
+        assert self.state.keys(SUBDIR.staging_prefix) == [], "staging is left over"
 
     def _is_pinned(self, filename: str) -> bool:
-        stored = self.channel.objects.get(SUBDIR.public(filename))
+        stored = self.channel.objects.get(SUBDIR.file_key(filename))
         pinned = self._pinned.get(filename)
         return bool(stored and pinned and stored.info.etag == pinned[0])
 
     def _check_head(self) -> None:
-        stored = self.state.objects.get(SUBDIR.head)
+        stored = self.state.objects.get(SUBDIR.head_key)
         etag, *newest = self._seen_head
         if stored is None:
             assert not etag, "the head is gone"
@@ -306,14 +309,14 @@ class World:
         self._seen_head = (stored.info.etag, *found)
         if head["tree"] is None:
             return
-        tree = _parse_tree(self.state.body(SUBDIR.tree(head["tree"])))
+        tree = _parse_tree(self.state.body(SUBDIR.tree_key(head["tree"])))
         missing = [
             key
             for store, key in [
-                (self.state, SUBDIR.commit(head["commit"])),
-                *((self.state, SUBDIR.leaf(node.leaf.hex())) for node in tree.names.values()),
+                (self.state, SUBDIR.commit_key(head["commit"])),
+                *((self.state, SUBDIR.leaf_key(node.leaf.hex())) for node in tree.names.values()),
                 *(
-                    (self.channel, SUBDIR.shard(node.shard.hex()))
+                    (self.channel, SUBDIR.shard_key(node.shard.hex()))
                     for node in tree.names.values()
                     if node.shard
                 ),
@@ -323,7 +326,7 @@ class World:
         assert missing == [], "the head refers to what is not there"
 
     def _check_file(self, file: str) -> None:
-        stored = self.channel.objects.get(SUBDIR.public(file))
+        stored = self.channel.objects.get(SUBDIR.file_key(file))
         etag, newest = self._seen.get(file, ("", 0))
         if stored is None:
             assert not etag, f"{file} is gone"
@@ -356,17 +359,17 @@ class World:
         generation, shards = _parse_shard_index(body)
         records: Records = {}
         for digest in shards:
-            records.update(_parse_shard(self.channel.body(SUBDIR.shard(digest.hex())), digest))
+            records.update(_parse_shard(self.channel.body(SUBDIR.shard_key(digest.hex())), digest))
         return generation, records
 
     def _rejects(self) -> set[str]:
-        stored = self.state.objects.get(SUBDIR.rejects)
+        stored = self.state.objects.get(SUBDIR.rejects_key)
         if stored is None:
             return set()
         return {reject["filename"] for reject in json.loads(stored.body)["rejects"]}
 
     def _tree_generation(self) -> int:
-        return _parse_tree(self.state.body(SUBDIR.tree(self.head()["tree"]))).generation
+        return _parse_tree(self.state.body(SUBDIR.tree_key(self.head()["tree"]))).generation
 
 
 def record_of(filename: str, body: bytes) -> dict[str, Any]:
@@ -418,7 +421,7 @@ def _parse_shard(body: bytes, digest: bytes) -> Records:
 
 @cache
 def _parse_tree(body: bytes) -> Tree:
-    return trees.decode(body, what="tree")
+    return trees.decode_tree(body, what="tree")
 
 
 @cache
@@ -426,9 +429,9 @@ def _unzstd(body: bytes) -> bytes:
     return zstandard.ZstdDecompressor().decompress(body)
 
 
-def _identity(body: bytes) -> Identity:
+def _identity(body: bytes) -> ObjectId:
     etag = md5(body, usedforsecurity=False).hexdigest()
-    return Identity(etag=f'"{etag}"', modified=NOW, size=len(body))
+    return ObjectId(etag=f'"{etag}"', modified=NOW, size=len(body))
 
 
 def _undated(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,11 @@ import boto3
 import pytest
 
 from local.emulator import run_emulator
-from sluice.storage.conditional_writes import AWS, ConditionalWrites
+from sluice.storage.conditional_writes import AWS_CONDITIONAL_WRITES, ConditionalWrites
 from sluice.storage.object_store import ObjectStore
-from sluice.storage.s3_client import make_client, wall_clock
+from sluice.storage.s3_client import make_s3_client, wall_clock_ms
 from sluice.storage.s3_store import S3Store
-from sluice.storage.wrappers.prefixed import Prefixed
+from sluice.storage.wrappers.prefixed import PrefixedStore
 from testkit.memory_store import MemoryStore
 from testkit.s3_server.process import s3_server
 from tests.support.moto_aws import moto_aws
@@ -87,7 +87,7 @@ class PrefixedWorld(MemoryWorld):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = Prefixed(self.store, "a/folder/")
+        self.store = PrefixedStore(self.store, "a/folder/")
         for key in ("a", "a/folder", "a/folder0", "b"):
             self._memory.upload(key, b"somebody else's")
 
@@ -114,12 +114,12 @@ class S3World:
         bucket: str,
         *,
         gives_checksum_type: bool = True,
-        writes: ConditionalWrites = AWS,
+        writes: ConditionalWrites = AWS_CONDITIONAL_WRITES,
         minds_conditions_on_parts: bool = True,
     ) -> None:
         """``writes``: what the store takes the server for."""
         self._ahead_ms = 0
-        client = make_client(clock=lambda: wall_clock() + self._ahead_ms)
+        client = make_s3_client(clock=lambda: wall_clock_ms() + self._ahead_ms)
         self.store: ObjectStore = S3Store(client, bucket, lambda: writes)
         self.gives_checksum_type = gives_checksum_type
         self.minds_conditions_on_parts = minds_conditions_on_parts
@@ -191,7 +191,11 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
             yield PrefixedWorld()
         case "moto" | "moto-as-probed" as name:
             is_probed = name == "moto-as-probed"
-            writes = ConditionalWrites(completion_is_conditional=False) if is_probed else AWS
+            writes = (
+                ConditionalWrites(completion_is_conditional=False)
+                if is_probed
+                else AWS_CONDITIONAL_WRITES
+            )
             monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", str(PAGE_SIZE))
             with moto_aws():
                 yield S3World(
@@ -204,8 +208,8 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
             fixture = {"testkit": "testkit_s3", "ceph-like": "ceph_like_s3"}.get(name, name)
             monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue(fixture))
             bucket = f"{BUCKET}-{uuid.uuid4().hex[:8]}"
-            found = USABLE["as-ceph"].finding if name == "ceph-like" else AWS
-            yield S3World(bucket, writes=found or AWS)
+            found = USABLE["as-ceph"].finding if name == "ceph-like" else AWS_CONDITIONAL_WRITES
+            yield S3World(bucket, writes=found or AWS_CONDITIONAL_WRITES)
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from hashlib import sha256
 import pytest
 
 from sluice.errors import Archived, Changed, TooLate, Unavailable
-from sluice.storage.object_store import ETag, Headers, ObjectInfo, ObjectStore
+from sluice.storage.object_store import ETag, ObjectHeaders, ObjectInfo, ObjectStore
 from tests.store.conftest import World
 
-JSON = Headers("application/json")
+JSON = ObjectHeaders("application/json")
 NONE = ETag('"00000000000000000000000000000000"')
 
 
@@ -50,7 +50,7 @@ def test_under_a_condition_a_key_that_is_not_there_has_changed(store: ObjectStor
 
 
 def test_what_was_put_is_read_back_whole(store: ObjectStore) -> None:
-    store.put("a", b"body", Headers("text/plain", "no-cache", {"generation": "7"}))
+    store.put("a", b"body", ObjectHeaders("text/plain", "no-cache", {"generation": "7"}))
     stored = store.get("a")
     assert stored is not None
     assert stored.body == b"body"
@@ -168,7 +168,9 @@ def test_over_the_expected_version_a_write_lands_and_gives_the_new_etag(
     store: ObjectStore,
 ) -> None:
     first = store.put_if("a", b"one", JSON, expected=None)
-    second = store.put_if("a", b"two", Headers("text/plain", None, {"k": "v"}), expected=first)
+    second = store.put_if(
+        "a", b"two", ObjectHeaders("text/plain", None, {"k": "v"}), expected=first
+    )
     info = head(store, "a")
     assert second == info.etag != first
     assert info.metadata == {"k": "v"}
@@ -258,14 +260,14 @@ def test_behind_its_deadline_what_is_written_in_parts_does_not_land(world: World
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluice.storage.s3_conditional_put.WHOLE_PUT_BYTES_MAX", 5 * 2**20)
+    monkeypatch.setattr("sluice.storage.s3_conditional_put.SINGLE_PUT_BYTES_MAX", 5 * 2**20)
     monkeypatch.setattr("sluice.storage.s3_conditional_put.PART_BYTES", 5 * 2**20)
 
 
 @pytest.mark.usefixtures("small_parts")
 def test_what_is_written_in_parts_is_one_object_under_the_same_conditions(world: World) -> None:
     store, body = world.store, bytes(range(256)) * 23_000
-    headers = Headers("text/plain", "no-cache", {"generation": "7"})
+    headers = ObjectHeaders("text/plain", "no-cache", {"generation": "7"})
     first = store.put_if("a", body, headers, expected=None)
     stored = store.get("a")
     assert stored is not None

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from sluice.errors import Unavailable
-from sluice.storage.object_store import ETag, Headers
+from sluice.storage.object_store import ETag, ObjectHeaders
 from testkit.memory_store import LostAnswer, MemoryStore, Request
 
-JSON = Headers("application/json")
+JSON = ObjectHeaders("application/json")
 
 
 class Killed(BaseException):

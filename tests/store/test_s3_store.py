@@ -17,13 +17,13 @@ from urllib3.exceptions import ReadTimeoutError as URLLib3ReadTimeoutError
 
 from sluice.errors import Archived, Changed, TooLate, Unavailable, Unsupported
 from sluice.limits import ATTEMPTS_MAX
-from sluice.storage.conditional_writes import AWS, ConditionalWrites, IfMatchForm
-from sluice.storage.object_store import ETag, Headers, ObjectInfo
-from sluice.storage.s3_client import Request, make_client
+from sluice.storage.conditional_writes import AWS_CONDITIONAL_WRITES, ConditionalWrites, IfMatchForm
+from sluice.storage.object_store import ETag, ObjectHeaders, ObjectInfo
+from sluice.storage.s3_client import S3Request, make_s3_client
 from sluice.storage.s3_store import S3Store
 from tests.support.scripted_aws import Answer, Script, error
 
-JSON = Headers("application/json")
+JSON = ObjectHeaders("application/json")
 ETAG = ETag('"f97c5d29941bfb1b2fdab0874906ab82"')
 URL = "https://channel.s3.amazonaws.com/k"
 POOL = HTTPSConnectionPool("channel.s3.amazonaws.com")
@@ -50,10 +50,10 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def scripted(
-    *answers: Answer | Exception, writes: ConditionalWrites = AWS
+    *answers: Answer | Exception, writes: ConditionalWrites = AWS_CONDITIONAL_WRITES
 ) -> tuple[S3Store, Script]:
     script = Script(*answers)
-    client = make_client()
+    client = make_s3_client()
     script.attach(client)
     return S3Store(client, "channel", lambda: writes), script
 
@@ -302,7 +302,7 @@ def test_a_write_that_is_refused_is_unavailable(refusal: Answer, expected: ETag 
 
 def test_the_conditions_and_headers_of_a_write_reach_s3() -> None:
     store, script = scripted(Answer(headers=FOUND), Answer(headers=FOUND))
-    headers = Headers("text/plain", "no-cache", {"generation": "7"})
+    headers = ObjectHeaders("text/plain", "no-cache", {"generation": "7"})
     assert store.put_if("k", b"x", headers, expected=None) == ETAG
     assert store.put_if("k", b"x", headers, expected=ETAG) == ETAG
     over_nothing, over_a_version = (request.headers for request in script.requests)
@@ -341,7 +341,7 @@ class Sleeper:
 
     def __init__(self, *answers: Answer | Exception) -> None:
         self.now_ms = DATE_MS
-        self.client = make_client(clock=lambda: self.now_ms)
+        self.client = make_s3_client(clock=lambda: self.now_ms)
         self.script = Script(*answers)
         self.script.attach(self.client)
         self.store = S3Store(self.client, "channel")
@@ -369,14 +369,14 @@ def test_the_clock_is_held_against_the_deadline_after_the_request_was_signed() -
     """Who sleeps before the signing is stopped here; who sleeps after it, by S3 (15 minutes)."""
     one = Sleeper()
     signed: list[object] = []
-    plain = one.client._signed
+    plain = one.client._sign
 
-    def sign_and_sleep(request: Request) -> AWSPreparedRequest:
+    def sign_and_sleep(request: S3Request) -> AWSPreparedRequest:
         signed.append(plain(request))
         one.sleep()
         return plain(request)
 
-    one.client._signed = sign_and_sleep  # type: ignore[method-assign]
+    one.client._sign = sign_and_sleep  # type: ignore[method-assign]
     with pytest.raises(TooLate):
         one.put()
     assert len(signed) == 1
@@ -441,13 +441,15 @@ GIVEN_UP = Answer(204)
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluice.storage.s3_conditional_put.WHOLE_PUT_BYTES_MAX", 4)
+    monkeypatch.setattr("sluice.storage.s3_conditional_put.SINGLE_PUT_BYTES_MAX", 4)
     monkeypatch.setattr("sluice.storage.s3_conditional_put.PART_BYTES", 3)
     monkeypatch.setattr("sluice.storage.s3_conditional_put.PARTS_AT_ONCE", 1)
 
 
 def put_large(store: S3Store, *, expected: ETag | None = ETAG) -> ETag | None:
-    return store.put_if("k", b"abcde", Headers("text/plain", None, {"a": "b"}), expected=expected)
+    return store.put_if(
+        "k", b"abcde", ObjectHeaders("text/plain", None, {"a": "b"}), expected=expected
+    )
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -665,7 +667,7 @@ def test_a_server_that_cannot_be_used_gets_no_conditional_write() -> None:
         raise Unsupported("ignores conditions")
 
     script = Script(Answer(headers=FOUND))
-    client = make_client()
+    client = make_s3_client()
     script.attach(client)
     store = S3Store(client, "channel", fail)
     store.put("k", b"x", JSON)

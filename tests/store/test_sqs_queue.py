@@ -13,7 +13,7 @@ from moto import mock_aws
 from sluice.errors import Unavailable
 from sluice.limits import ATTEMPTS_MAX
 from sluice.storage.queue import FifoQueue
-from sluice.storage.sqs_queue import SqsQueue, make_client
+from sluice.storage.sqs_queue import SqsQueue, make_sqs_client
 from testkit.memory_queue import MemoryQueue, Message
 from tests.support.scripted_aws import Answer, Script
 
@@ -33,13 +33,13 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def url() -> Iterator[str]:
     with mock_aws():
-        yield make_client().create_queue(
+        yield make_sqs_client().create_queue(
             QueueName="merge.fifo", Attributes={"FifoQueue": "true", "VisibilityTimeout": "900"}
         )["QueueUrl"]
 
 
 def receive(url: str) -> list[tuple[str, str, str, str]]:
-    answer = make_client().receive_message(
+    answer = make_sqs_client().receive_message(
         QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
     )
     return [
@@ -54,14 +54,14 @@ def receive(url: str) -> list[tuple[str, str, str, str]]:
 
 
 def test_a_message_carries_its_group_and_its_deduplication_id(url: str) -> None:
-    SqsQueue(make_client, url).send("body", group="c/noarch", deduplication_id="c/noarch|7")
+    SqsQueue(make_sqs_client, url).send("body", group="c/noarch", deduplication_id="c/noarch|7")
     ((*message, _handle),) = receive(url)
     assert message == ["body", "c/noarch", "c/noarch|7"]
 
 
 def test_a_message_of_the_same_deduplication_id_is_dropped_by_sqs_and_by_its_fake(url: str) -> None:
     fake = MemoryQueue()
-    queues: list[FifoQueue] = [SqsQueue(make_client, url), fake]
+    queues: list[FifoQueue] = [SqsQueue(make_sqs_client, url), fake]
     for queue in queues:
         queue.send("one", group="g", deduplication_id="1")
         queue.send("two", group="g", deduplication_id="1")
@@ -72,7 +72,7 @@ def test_a_message_of_the_same_deduplication_id_is_dropped_by_sqs_and_by_its_fak
 
 
 def test_a_message_is_handed_back_for_the_seconds_asked_for(url: str) -> None:
-    queue = SqsQueue(make_client, url)
+    queue = SqsQueue(make_sqs_client, url)
     queue.send("body", group="g", deduplication_id="1")
     ((*_, handle),) = receive(url)
     assert receive(url) == []
@@ -94,7 +94,7 @@ def test_a_queue_that_does_not_do_its_part_is_unavailable(
     name: str, call: Callable[[SqsQueue], object], failures: list[Answer | Exception]
 ) -> None:
     script = Script(*failures)
-    client = make_client()
+    client = make_sqs_client()
     script.attach(client)
     with pytest.raises(Unavailable, match=f"{name} {URL}"):
         call(SqsQueue(lambda: client, URL))
@@ -111,7 +111,7 @@ def test_the_fake_forgets_a_deduplication_id_after_five_minutes() -> None:
 
 def test_many_messages_are_sent_ten_at_a_time() -> None:
     with mock_aws():
-        client = make_client()
+        client = make_sqs_client()
         url = client.create_queue(QueueName="upload")["QueueUrl"]
         sizes: list[int] = []
         client.meta.events.register(
@@ -140,7 +140,7 @@ def test_of_a_batch_that_was_taken_in_part_only_the_rest_is_sent_again() -> None
         batch_answer(refused={"1": "InternalError"}),
         batch_answer(refused={}),
     )
-    client = make_client()
+    client = make_sqs_client()
     script.attach(client)
     SqsQueue(lambda: client, URL).send_all(["a", "b", "c"])
     bodies = [request.body for request in script.requests]
@@ -155,7 +155,7 @@ def test_of_a_batch_that_was_taken_in_part_only_the_rest_is_sent_again() -> None
 def test_a_batch_of_which_some_is_refused_each_time_is_unavailable() -> None:
     refusal = batch_answer(refused={"0": "InternalError"})
     script = Script(*repeat(refusal, ATTEMPTS_MAX))
-    client = make_client()
+    client = make_sqs_client()
     script.attach(client)
     with pytest.raises(Unavailable, match=f"SendMessageBatch {URL}: 1 refused: InternalError"):
         SqsQueue(lambda: client, URL).send_all(["a"])

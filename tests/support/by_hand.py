@@ -8,8 +8,8 @@ from itertools import count
 from typing import Any
 
 from sluice.admin.session.channel import Channel
-from sluice.admin.standalone.index import Options, index
-from sluice.admin.standalone.package_pool import Examiner, InThreads
+from sluice.admin.standalone.index import IndexOptions, index
+from sluice.admin.standalone.package_pool import Examiner, ThreadReaders
 from sluice.admin.standalone.report import IndexReport
 from sluice.concurrency import in_order
 from sluice.layout import Subdir
@@ -77,21 +77,23 @@ class ByHand:
         for one in packages:
             self.public.upload(f"{CHANNEL}/{one.path}", one.body)
 
-    def index(self, options: Options | None = None, **more: Any) -> IndexReport:
+    def index(self, options: IndexOptions | None = None, **more: Any) -> IndexReport:
         """Index in this thread, one request after the other, a second later."""
         self.tick()
         return index(
-            self.channel, replace(options or Options(), subdirs_at_once=1), **self.alone() | more
+            self.channel,
+            replace(options or IndexOptions(), subdirs_at_once=1),
+            **self.alone() | more,
         )
 
     def alone(self) -> dict[str, Any]:
         """How packages are read one after the other."""
         examiner = Examiner(self.public, True, self.channel.clock)  # noqa: FBT003 - as people do
-        return {"readers": InThreads(examiner, workers=1)}
+        return {"readers": ThreadReaders(examiner, workers=1)}
 
     def published(self, subdir: Subdir = LINUX) -> Index:
         """What clients read, each way."""
-        return read_index(lambda file: self.public.body(subdir.public(file)))
+        return read_index(lambda file: self.public.body(subdir.file_key(file)))
 
     def filenames(self, subdir: Subdir = LINUX) -> list[str]:
         """What clients find."""

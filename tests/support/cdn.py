@@ -22,7 +22,7 @@ from local.stack import STACK_NAME, Stack
 from tests.support.cloudfront import behavior_of
 
 _NOT_OURS = ("connection", "content-length", "date", "server", "transfer-encoding")
-"""Headers that the server which answers writes itself."""
+"""ObjectHeaders that the server which answers writes itself."""
 
 
 @dataclass(frozen=True, slots=True)

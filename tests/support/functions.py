@@ -60,7 +60,7 @@ class Stack:
 
     queue_url: str
     s3: Any = field(default_factory=lambda: boto3.client("s3"))
-    sqs: Any = field(default_factory=sqs_queue.make_client)
+    sqs: Any = field(default_factory=sqs_queue.make_sqs_client)
     logs: list[dict[str, Any]] = field(default_factory=list)
     metrics: Metrics = field(default_factory=dict)
     emitted: set[tuple[str, str]] = field(default_factory=set)

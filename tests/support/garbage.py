@@ -10,12 +10,12 @@ import zstandard
 
 from sluice.catalog.head import Head, read_head
 from sluice.catalog.reader import CatalogReader
-from sluice.catalog.tree import Tree, decode
+from sluice.catalog.tree import Tree, decode_tree
 from sluice.concurrency import in_order
 from sluice.conda.names import parse_filename
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.publish.fence import Stamp
-from sluice.reconcile.garbage import Collected, Collector, collect
+from sluice.reconcile.garbage import CollectedGarbage, GarbageContext, collect_subdir_garbage
 from sluice.reconcile.publication_log import Marks, read_marks
 from testkit.memory_store import MemoryStore
 from tests.support.staged import A, World, foreign_repodata, record_of
@@ -29,9 +29,9 @@ def published_at(world: World, head: Head) -> int | None:
     if head.tree is None:
         return None
     if not _tree(world, head.tree).public:
-        return world.state.objects[world.subdir.head].info.modified * 1000
+        return world.state.objects[world.subdir.head_key].info.modified * 1000
     files = [
-        world.channel.objects.get(world.subdir.public(file))
+        world.channel.objects.get(world.subdir.file_key(file))
         for file in (SHARD_INDEX, REPODATA_ZST, REPODATA)
     ]
     stamps = [Stamp.parse(file.info.metadata) if file else None for file in files]
@@ -42,12 +42,12 @@ def published_at(world: World, head: Head) -> int | None:
 
 def collect_garbage(
     world: World, *, retention_days: int = RETENTION_DAYS, dry_run: bool = False
-) -> Collected:
+) -> CollectedGarbage:
     """Collect, a second later, as a reconcile does that has just read the head."""
     world.tick()
     version = read_head(world.state, world.subdir)
-    return collect(
-        Collector(world.channel, world.state, retention_days, lambda: world.now_ms),
+    return collect_subdir_garbage(
+        GarbageContext(world.channel, world.state, retention_days, lambda: world.now_ms),
         world.subdir,
         version,
         CatalogReader(world.state, world.subdir, in_order),
@@ -71,7 +71,7 @@ def index_with_another_tool(world: World) -> set[str]:
         files = {file: record for file, record in records.items() if record["name"] == name}
         body = _zstd(msgpack.packb({"packages": {}, "packages.conda": files}))
         shards[name] = sha256(body).digest()
-        if (key := world.subdir.shard(shards[name].hex())) not in world.channel.objects:
+        if (key := world.subdir.shard_key(shards[name].hex())) not in world.channel.objects:
             world.channel.upload(key, body)
     world.tick()
     info = {"subdir": world.subdir.name, "base_url": "", "shards_base_url": "./shards/"}
@@ -82,8 +82,8 @@ def index_with_another_tool(world: World) -> set[str]:
         (REPODATA_ZST, _zstd(repodata)),
         (REPODATA, repodata),
     ):
-        world.channel.upload(world.subdir.public(file), body)
-    return {world.subdir.shard(digest.hex()) for digest in shards.values()}
+        world.channel.upload(world.subdir.file_key(file), body)
+    return {world.subdir.shard_key(digest.hex()) for digest in shards.values()}
 
 
 def marks(world: World) -> Marks:
@@ -96,10 +96,10 @@ def reachable(world: World, *, tree: str, commit: str | None) -> set[str]:
     subdir = world.subdir
     nodes = _tree(world, tree).names.values()
     return {
-        subdir.tree(tree),
-        *([subdir.commit(commit)] if commit else []),
-        *(subdir.leaf(node.leaf.hex()) for node in nodes),
-        *(subdir.shard(node.shard.hex()) for node in nodes if node.shard),
+        subdir.tree_key(tree),
+        *([subdir.commit_key(commit)] if commit else []),
+        *(subdir.leaf_key(node.leaf.hex()) for node in nodes),
+        *(subdir.shard_key(node.shard.hex()) for node in nodes if node.shard),
     }
 
 
@@ -114,12 +114,12 @@ def immutable(world: World) -> set[str]:
         subdir.shards,
     )
     keys = (*world.state.keys(), *world.channel.keys())
-    return {key for key in keys if any(folder.digest(key) for folder in folders)}
+    return {key for key in keys if any(folder.digest_of(key) for folder in folders)}
 
 
 def _tree(world: World, digest: str) -> Tree:
-    key = world.subdir.tree(digest)
-    return decode(world.state.body(key), what=key)
+    key = world.subdir.tree_key(digest)
+    return decode_tree(world.state.body(key), what=key)
 
 
 def _zstd(data: bytes) -> bytes:

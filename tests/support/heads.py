@@ -9,9 +9,9 @@ from typing import Literal, Protocol
 from sluice.catalog.head import Head, head_object
 from sluice.layout import Subdir
 from sluice.storage.object_store import ETag, ObjectStore
-from sluice.storage.versioned_object import Swap, Version, VersionedObject
+from sluice.storage.versioned_object import ObjectVersion, Swap, VersionedObject
 
-Swapped = Version[Head] | Literal[Swap.LOST]
+Swapped = ObjectVersion[Head] | Literal[Swap.LOST]
 
 
 class SwapFunction(Protocol):

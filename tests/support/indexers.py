@@ -75,7 +75,7 @@ def sluice(task: Task, _folder: Path) -> Outcome:
     for path in task.files:
         if path.endswith(PACKAGE_SUFFIXES):
             system.extract(f"{_CHANNEL}/{path}")
-    system.merger.announcer.tell_all(_CHANNEL)
+    system.merger.config_broadcast.notify_all(_CHANNEL)
     system.run_until_idle()
     published = {
         key.removeprefix(f"{_CHANNEL}/"): system.channel.body(key)

@@ -80,8 +80,8 @@ def _render(files: _Files) -> bytes:
         filename: msgspec.Raw(msgspec.json.encode(record, order="sorted"))
         for filename, record in files
     }
-    contents = repodata.Contents(records)
-    return repodata.render(contents, info={}, subdir=SUBDIR, stamp=_STAMP)
+    contents = repodata.RepodataContents(records)
+    return repodata.render_repodata(contents, info={}, subdir=SUBDIR, stamp=_STAMP)
 
 
 def _stem(index: _Record) -> str:

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from sluice.catalog.client_view import Rules
+from sluice.catalog.client_view import RenderRules
 from sluice.catalog.entry import Entries, Record
 from sluice.channel_config import ChannelConfig
 from sluice.channel_files import merge as merging
 from sluice.channel_files import state
-from sluice.channel_files.merge import ChannelMerger, ChannelReport
+from sluice.channel_files.merge import ChannelMergeContext, ChannelReport
 from sluice.channel_files.state import ChannelState
-from sluice.layout import CHANNELDATA, RSS, Subdir, channel_file
+from sluice.layout import CHANNELDATA, RSS, Subdir, channel_file_key
 from sluice.publish.bucket_check import BucketCheck
 from testkit.system import System
 from tests.support.staged import START_MS, identity_of, record_of
@@ -65,8 +65,8 @@ class Channel:
         self.bucket_check.bind(self.name)
 
     @property
-    def merger(self) -> ChannelMerger:
-        return self.system.merger.channelwide
+    def merger(self) -> ChannelMergeContext:
+        return self.system.merger.channel_merge
 
     def note(
         self,
@@ -79,11 +79,11 @@ class Channel:
     ) -> None:
         """Leave a note, a second after everything before."""
         self.system.tick()
-        self.system.merger.notepad.write(
+        self.system.merger.note_writer.write(
             Subdir(self.name, subdir),
             generation,
             names.items(),
-            Rules(config),
+            RenderRules(config),
             everything=everything,
         )
 
@@ -99,7 +99,7 @@ class Channel:
         return self.state.keys("notes/")
 
     def file(self, name: str) -> bytes:
-        return self.channel.body(channel_file(self.name, name))
+        return self.channel.body(channel_file_key(self.name, name))
 
     def channeldata(self) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(self.file(CHANNELDATA))

@@ -11,7 +11,7 @@ from botocore.credentials import Credentials
 
 from sluice.admin.session.aws import Aws
 from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
-from sluice.storage.s3_client import Endpoint, S3Client, Send, make_client
+from sluice.storage.s3_client import Endpoint, S3Client, Send, make_s3_client
 from testkit.s3_server.conditions import Deviation
 from testkit.s3_server.process import S3Server, s3_server
 
@@ -73,7 +73,7 @@ def servers(kinds: Collection[str]) -> Iterator[Mapping[str, S3Server]]:
 
 def client_of(server: S3Server) -> S3Client:
     """A client of a server."""
-    return make_client(Endpoint(REGION, server.endpoint), Credentials("test", "test"))
+    return make_s3_client(Endpoint(REGION, server.endpoint), Credentials("test", "test"))
 
 
 def aws_of(server: S3Server, client: S3Client | None = None) -> Aws:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from sluice.extract import extract, staging
-from sluice.extract.handler import route
+from sluice.extract.handler import route_event
 from sluice.layout import PackageKey
 from sluice.messages import merge_request, s3_event
 from sluice.reconcile import report as reports
-from sluice.reconcile.report import Counts, Report, SubdirReport
-from sluice.reconcile.run import Request, proceed, start
-from sluice.storage.object_id import Identity
+from sluice.reconcile.report import Counts, ReconcileReport, SubdirReport
+from sluice.reconcile.run import ReconcileRequest, run_step, start_run
+from sluice.storage.object_id import ObjectId
 from tests.support.staged import (
     BUCKET,
     DEBOUNCE_SECONDS,
@@ -42,35 +42,37 @@ class Repairs:
         self.reconciler = replace(world.system.reconciler, owner=owner, prefixes=tuple(prefixes))
 
     def run(
-        self, request: Request | None = None, *, time_left_ms: TimeLeft = lambda: PLENTY_MS
-    ) -> Report:
+        self, request: ReconcileRequest | None = None, *, time_left_ms: TimeLeft = lambda: PLENTY_MS
+    ) -> ReconcileReport:
         """Reconcile from the first step to the last, a second later; what is kept of it."""
         self.world.tick()
-        start(self.reconciler, request or Request(), time_left_ms=time_left_ms)
+        start_run(self.reconciler, request or ReconcileRequest(), time_left_ms=time_left_ms)
         while self.continuations.messages:
             self.proceed(self.continuations.messages.pop(0).body, time_left_ms=time_left_ms)
         return self.kept()[-1]
 
-    def proceed(self, body: str, *, time_left_ms: TimeLeft = lambda: PLENTY_MS) -> Report:
+    def proceed(self, body: str, *, time_left_ms: TimeLeft = lambda: PLENTY_MS) -> ReconcileReport:
         """Take one more step, a second later."""
         self.world.tick()
-        return proceed(self.reconciler, body, time_left_ms=time_left_ms)
+        return run_step(self.reconciler, body, time_left_ms=time_left_ms)
 
-    def kept(self) -> list[Report]:
+    def kept(self) -> list[ReconcileReport]:
         """The reports that are kept, the oldest first."""
         keys = self.world.state.keys("reconciliations/")
         of_runs = [key for key in keys if key.count("/") == 1]
-        return [reports.decode(self.world.state.body(key), what=key) for key in of_runs]
+        return [reports.decode_report(self.world.state.body(key), what=key) for key in of_runs]
 
     def fed(self) -> list[str]:
         """The keys that extract was asked to look at."""
-        return [one.key for body in self.uploads.bodies for one in s3_event.parse_body(body)]
+        return [
+            one.key for body in self.uploads.bodies for one in s3_event.parse_s3_event_body(body)
+        ]
 
     def carry_out(self) -> None:
         """Let extract look at all that it was fed, and merge do all that it was asked."""
         while self.uploads.bodies:
-            (event,) = s3_event.parse_body(self.uploads.bodies.pop(0))
-            key = route(event, bucket=BUCKET)
+            (event,) = s3_event.parse_s3_event_body(self.uploads.bodies.pop(0))
+            key = route_event(event, bucket=BUCKET)
             assert isinstance(key, PackageKey)
             self.extract(key)
         self.world.tick(DEBOUNCE_SECONDS)  # until every window has closed
@@ -80,17 +82,19 @@ class Repairs:
         """Look at an object, stage what is found and ask for a merge."""
         at = self.world.now_ms
         record = self._judge(key, at=at)
-        staging.write(self.world.state, key.subdir, record, unique=self.world.unique())
-        merge_request.windowed(key.subdir, now_ms=at, debounce_seconds=DEBOUNCE_SECONDS).send_to(
-            self.world.queue
+        staging.write_staging_record(
+            self.world.state, key.subdir, record, unique=self.world.unique()
         )
+        merge_request.merge_message(
+            key.subdir, now_ms=at, debounce_seconds=DEBOUNCE_SECONDS
+        ).send_to(self.world.queue)
 
-    def _judge(self, key: PackageKey, *, at: int) -> staging.Staged:
-        stored = self.world.channel.objects.get(key.path)
-        version = extract.VERSION
+    def _judge(self, key: PackageKey, *, at: int) -> staging.StagingRecord:
+        stored = self.world.channel.objects.get(key.key)
+        version = extract.EXTRACTOR_VERSION
         if stored is None:
             return removed(key.filename, at=at, extractor=version)
-        identity = Identity.of(stored.info)
+        identity = ObjectId.from_info(stored.info)
         if stored.body.startswith(CORRUPT):
             return rejected(key.filename, identity=identity, at=at, extractor=version)
         record = indexed(key.filename, stored.body, identity=identity, at=at, extractor=version)
@@ -98,12 +102,12 @@ class Repairs:
         return record
 
 
-def told(report: Report) -> list[SubdirReport]:
+def told(report: ReconcileReport) -> list[SubdirReport]:
     """Everything that a report tells about subdirs."""
     return [subdir for step in report.steps.values() for subdir in step.subdirs]
 
 
-def is_quiet(report: Report) -> bool:
+def is_quiet(report: ReconcileReport) -> bool:
     """Tell whether a run found nothing amiss and did nothing."""
     quiet = Counts(subdirs=report.counts.subdirs, objects=report.counts.objects)
     return report.counts == quiet and told(report) == []

@@ -17,7 +17,7 @@ import zstandard
 from msgspec import structs
 
 from sluice.catalog import node, tree
-from sluice.catalog.codec import digest
+from sluice.catalog.codec import content_digest
 from sluice.catalog.commit import Commit, decode_commit
 from sluice.catalog.entry import Entry
 from sluice.catalog.head import Head, head_object, read_head
@@ -26,15 +26,15 @@ from sluice.catalog.tree import Tree
 from sluice.concurrency import in_order
 from sluice.conda.names import parse_filename
 from sluice.extract import extract, staging
-from sluice.extract.staging import Indexed, Reconsidered, Rejected, Removed, Staged
+from sluice.extract.staging import ConfigChanged, Indexed, Rejected, Removed, StagingRecord
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, SLUICE_TOML, Subdir, config_key
-from sluice.merge.context import Merger
-from sluice.merge.handler import carry_out, parse_request
+from sluice.merge.context import MergeContext
+from sluice.merge.handler import merge_request_now, parse_merge_message
 from sluice.merge.merge import merge
 from sluice.merge.outcome import MergeReport
-from sluice.merge.warm_cache import Remembered
+from sluice.merge.warm_cache import WarmCache
 from sluice.messages.merge_request import MergeRequest
-from sluice.storage.object_id import Identity
+from sluice.storage.object_id import ObjectId
 from sluice.storage.versioned_object import LOST
 from testkit.system import System
 
@@ -73,16 +73,16 @@ def record_of(filename: str, body: bytes, *, subdir: str = SUBDIR.name) -> dict[
     }
 
 
-def identity_of(body: bytes = b"", *, modified: int = START_MS // 1000) -> Identity:
+def identity_of(body: bytes = b"", *, modified: int = START_MS // 1000) -> ObjectId:
     """The identity of an upload."""
-    return Identity(f'"{md5(body, usedforsecurity=False).hexdigest()}"', modified, len(body))
+    return ObjectId(f'"{md5(body, usedforsecurity=False).hexdigest()}"', modified, len(body))
 
 
 def indexed(
     filename: str,
     body: bytes = b"",
     *,
-    identity: Identity | None = None,
+    identity: ObjectId | None = None,
     at: int = START_MS,
     extractor: int = 1,
 ) -> Indexed:
@@ -101,7 +101,7 @@ def rejected(
     filename: str,
     body: bytes = b"",
     *,
-    identity: Identity | None = None,
+    identity: ObjectId | None = None,
     at: int = START_MS,
     extractor: int = 1,
 ) -> Rejected:
@@ -151,29 +151,29 @@ class World:
         self.system.now_ms = now_ms
 
     @property
-    def merger(self) -> Merger:
+    def merger(self) -> MergeContext:
         """What merges are wired to."""
         return self.system.merger
 
     @merger.setter
-    def merger(self, merger: Merger) -> None:
+    def merger(self, merger: MergeContext) -> None:
         self.system.merger = merger
 
     # --- what happens -----------------------------------------------------------------------
 
-    def upload(self, filename: str, body: bytes = b"") -> Identity:
+    def upload(self, filename: str, body: bytes = b"") -> ObjectId:
         """Put a package there, a second after everything before."""
         self.tick()
-        return Identity.of(self.channel.upload(self.subdir.public(filename), body))
+        return ObjectId.from_info(self.channel.upload(self.subdir.file_key(filename), body))
 
     def remove(self, filename: str) -> None:
         """Delete a package."""
-        self.channel.remove(self.subdir.public(filename))
+        self.channel.remove(self.subdir.file_key(filename))
 
-    def stage(self, *records: Staged) -> None:
+    def stage(self, *records: StagingRecord) -> None:
         """Write staging records as they are."""
         for record in records:
-            staging.write(self.state, self.subdir, record, unique=self.unique())
+            staging.write_staging_record(self.state, self.subdir, record, unique=self.unique())
 
     def add(self, filename: str, body: bytes | None = None) -> Indexed:
         """Upload a good package and stage it."""
@@ -186,7 +186,9 @@ class World:
     def add_corrupt(self, filename: str, body: bytes = b"corrupt") -> Rejected:
         """Upload a bad package and stage its reject."""
         identity = self.upload(filename, body)
-        record = rejected(filename, identity=identity, at=self.now_ms, extractor=extract.VERSION)
+        record = rejected(
+            filename, identity=identity, at=self.now_ms, extractor=extract.EXTRACTOR_VERSION
+        )
         self.stage(record)
         return record
 
@@ -202,12 +204,12 @@ class World:
             self.upload(filename, filename.encode())
             records[filename] = record_of(filename, filename.encode(), subdir=self.subdir.name)
         body = json.dumps(foreign_repodata(records, subdir=self.subdir.name)).encode()
-        self.channel.upload(self.subdir.public(REPODATA), body)
+        self.channel.upload(self.subdir.file_key(REPODATA), body)
         self.channel.upload(
-            self.subdir.public(REPODATA_ZST), zstandard.ZstdCompressor().compress(body)
+            self.subdir.file_key(REPODATA_ZST), zstandard.ZstdCompressor().compress(body)
         )
         if shards is not None:
-            self.channel.upload(self.subdir.public(SHARD_INDEX), shards)
+            self.channel.upload(self.subdir.file_key(SHARD_INDEX), shards)
         return records
 
     def configure(self, text: str | None) -> None:
@@ -218,7 +220,7 @@ class World:
             self.channel.remove(key)
         else:
             self.channel.upload(key, text.encode())
-        self.stage(Reconsidered(filename=SLUICE_TOML, extractor=0, at=self.now_ms))
+        self.stage(ConfigChanged(filename=SLUICE_TOML, extractor=0, at=self.now_ms))
 
     def merge(
         self,
@@ -237,20 +239,20 @@ class World:
 
     def start_anew(self) -> None:
         """Have the next merge in another execution environment."""
-        self.merger = replace(self.merger, remembered=Remembered())
+        self.merger = replace(self.merger, warm_cache=WarmCache())
 
     def deliver(self) -> list[MergeRequest]:
         """Carry out every request in the queue, and those that follow from them."""
         done = []
         while self.queue.messages:
-            request = parse_request(self.queue.messages.pop(0).body)
+            request = parse_merge_message(self.queue.messages.pop(0).body)
             self.tick()
             if isinstance(request, MergeRequest):
                 done.append(request)
-            carry_out(request, self.merger, time_left_ms=lambda: PLENTY_MS)
+            merge_request_now(request, self.merger, time_left_ms=lambda: PLENTY_MS)
         return done
 
-    def owned_by(self, owner: str) -> Merger:
+    def owned_by(self, owner: str) -> MergeContext:
         """The merger of another stack on the same buckets."""
         publisher = replace(self.merger.publisher, owner=owner)
         return replace(self.merger, publisher=publisher)
@@ -259,8 +261,8 @@ class World:
         """Give a name these entries, as an operator's tool would."""
         version, parent = read_head(self.state, self.subdir), self.tree()
         at, generation = parent.at + 1, parent.generation + 1
-        rendered = node.render(name, entries, at=at)
-        grown = tree.grow(
+        rendered = node.render_node(name, entries, at=at)
+        grown = tree.next_tree(
             parent,
             {name: rendered.node},
             generation=generation,
@@ -268,10 +270,10 @@ class World:
             public=parent.public,
             rejects_changed=True,
         )
-        body = tree.encode(grown)
-        self.state.upload(self.subdir.leaf(rendered.node.leaf.hex()), rendered.leaf_body)
-        self.state.upload(self.subdir.tree(digest(body)), body)
-        head = structs.replace(version.value, generation=generation, tree=digest(body))
+        body = tree.encode_tree(grown)
+        self.state.upload(self.subdir.leaf_key(rendered.node.leaf.hex()), rendered.leaf_body)
+        self.state.upload(self.subdir.tree_key(content_digest(body)), body)
+        head = structs.replace(version.value, generation=generation, tree=content_digest(body))
         assert (
             head_object(self.state, self.subdir).swap(
                 head, expected=version.etag, not_after_ms=None
@@ -293,7 +295,7 @@ class World:
         """The commit that the head names."""
         name = self.head().commit
         assert name
-        return decode_commit(self.state.body(self.subdir.commit(name)), what="commit")
+        return decode_commit(self.state.body(self.subdir.commit_key(name)), what="commit")
 
     def entries(self) -> dict[str, Entry]:
         """Everything that the catalog knows, by filename."""
@@ -302,16 +304,18 @@ class World:
 
     def staged(self) -> list[str]:
         """The keys of the staging records."""
-        return self.state.keys(self.subdir.staging)
+        return self.state.keys(self.subdir.staging_prefix)
 
     def rejects(self) -> list[dict[str, Any]]:
         """The reject document's list."""
-        found: list[dict[str, Any]] = json.loads(self.state.body(self.subdir.rejects))["rejects"]
+        found: list[dict[str, Any]] = json.loads(self.state.body(self.subdir.rejects_key))[
+            "rejects"
+        ]
         return found
 
     def body(self, file: str = REPODATA) -> bytes:
         """A published file."""
-        return self.channel.body(self.subdir.public(file))
+        return self.channel.body(self.subdir.file_key(file))
 
     def index_files(self) -> dict[str, bytes]:
         """Every file under the subdir that is not a package."""
@@ -333,7 +337,7 @@ class World:
         """The records that a client of CEP 16 finds, digests in hex."""
         records: Records = {}
         for name, shard_digest in msgpack.unpackb(unzstd(self.body(SHARD_INDEX)))["shards"].items():
-            body = self.channel.body(self.subdir.shard(shard_digest.hex()))
+            body = self.channel.body(self.subdir.shard_key(shard_digest.hex()))
             assert sha256(body).digest() == shard_digest
             shard = msgpack.unpackb(unzstd(body))
             for filename, record in {**shard["packages"], **shard["packages.conda"]}.items():

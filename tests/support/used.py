@@ -11,7 +11,7 @@ from unittest import mock
 from xml.etree import ElementTree as ET
 
 from sluice.storage import s3_client, sqs_queue
-from sluice.storage.s3_client import Answer, Request, S3Client
+from sluice.storage.s3_client import S3Client, S3Request, S3Response
 
 Use = tuple[str, str]
 """An action, and what it was used on: ``Channel/<key>``, ``State``, ``MergeQueue``."""
@@ -50,16 +50,19 @@ class Recorder:
     def acting(self, function: str) -> Iterator[None]:
         """Hold what clients do that are made meanwhile against this function."""
         self._function = function
-        with self._watching(s3_client), self._watching(sqs_queue):
+        with (
+            self._watching(s3_client, "make_s3_client"),
+            self._watching(sqs_queue, "make_sqs_client"),
+        ):
             yield
 
-    def _watching(self, adapter: ModuleType) -> AbstractContextManager[object]:
-        make_client = adapter.make_client
+    def _watching(self, adapter: ModuleType, name: str) -> AbstractContextManager[object]:
+        make_client = getattr(adapter, name)
 
         def make_watched() -> Any:
             return self._watched(make_client())
 
-        return mock.patch.object(adapter, "make_client", make_watched)
+        return mock.patch.object(adapter, name, make_watched)
 
     def _watched(self, client: Any) -> Any:
         uses = self.used.setdefault(self._function, set())
@@ -75,7 +78,7 @@ class Recorder:
     def _watched_s3(self, client: S3Client, uses: set[Use]) -> S3Client:
         call = client.call
 
-        def watched(request: Request, *, not_after_ms: int | None = None) -> Answer:
+        def watched(request: S3Request, *, not_after_ms: int | None = None) -> S3Response:
             uses.update(self._uses(request))
             answer = call(request, not_after_ms=not_after_ms)
             # Only who may list a bucket is told that a key is absent; others get a 403.
@@ -86,7 +89,7 @@ class Recorder:
         client.call = watched  # type: ignore[method-assign]
         return client
 
-    def _uses(self, request: Request) -> Iterator[Use]:
+    def _uses(self, request: S3Request) -> Iterator[Use]:
         bucket = self.buckets[request.bucket]
         if request.operation in _OBJECT_ACTIONS:
             yield _OBJECT_ACTIONS[request.operation], f"{bucket}/{request.key}"

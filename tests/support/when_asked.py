@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from sluice.concurrency import Gather, InOrder, Started
+from sluice.concurrency import Gather, InOrder, Pending
 
 R = TypeVar("R")
 
 
 class _WhenAsked(InOrder):
-    def start(self, function: Callable[[], R], /) -> Started[R]:
+    def start(self, function: Callable[[], R], /) -> Pending[R]:
         results: list[R] = []
 
         def result() -> R:

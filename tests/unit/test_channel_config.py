@@ -11,15 +11,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sluice.channel_config import (
-    DEFAULT,
+    DEFAULT_CONFIG,
     ChannelConfig,
     Notice,
     Relations,
     Revision,
-    fingerprint,
-    from_plain,
-    parse,
-    to_plain,
+    config_fingerprint,
+    config_from_dict,
+    config_to_dict,
+    parse_channel_config,
 )
 from sluice.errors import BadConfig, Corrupt
 from sluice.limits import CONFIG_BYTES_MAX, CONFIG_DOTS_MAX, REVISION_MESSAGE_BYTES_MAX
@@ -85,14 +85,16 @@ ALL_SET = ChannelConfig(
 )
 
 
-def parsed(text: str, defaults: ChannelConfig = DEFAULT) -> ChannelConfig:
-    return parse(text.encode(), defaults=defaults)
+def parsed(text: str, defaults: ChannelConfig = DEFAULT_CONFIG) -> ChannelConfig:
+    return parse_channel_config(text.encode(), defaults=defaults)
 
 
 def refusal(body: str | bytes) -> str:
     """Why a file is refused."""
     with pytest.raises(BadConfig) as caught:
-        parse(body if isinstance(body, bytes) else body.encode(), defaults=DEFAULT)
+        parse_channel_config(
+            body if isinstance(body, bytes) else body.encode(), defaults=DEFAULT_CONFIG
+        )
     assert caught.value.code == "config-invalid"
     return caught.value.sentence
 
@@ -113,7 +115,11 @@ def test_what_a_file_says_goes_before_what_the_stack_says_and_nothing_else_chang
 
 
 def test_nothing_but_zst_and_shards_is_written_by_default() -> None:
-    switches = {key: value for key, value in to_plain(DEFAULT).items() if isinstance(value, bool)}
+    switches = {
+        key: value
+        for key, value in config_to_dict(DEFAULT_CONFIG).items()
+        if isinstance(value, bool)
+    }
     on = {key for key, value in switches.items() if value}
     assert (on, len(switches)) == ({"write-zst", "write-shards"}, 8)
 
@@ -242,37 +248,40 @@ def test_a_message_about_a_revision_may_be_as_long_as_cep_48_has_it() -> None:
 
 
 def test_a_file_may_be_as_large_as_its_limit_and_must_be_utf_8() -> None:
-    assert parsed("#" * CONFIG_BYTES_MAX) == DEFAULT
+    assert parsed("#" * CONFIG_BYTES_MAX) == DEFAULT_CONFIG
     assert str(CONFIG_BYTES_MAX) in refusal("#" * (CONFIG_BYTES_MAX + 1))
     assert "not TOML" in refusal(b"# \xff\n")
 
 
 def test_a_key_of_so_many_parts_that_reading_it_would_take_gigabytes_is_not_read() -> None:
     assert "dots" in refusal(f"[{'a.' * 30_000}a]\n")
-    assert parsed(f"# {'.' * CONFIG_DOTS_MAX}\n" * 100) == DEFAULT
+    assert parsed(f"# {'.' * CONFIG_DOTS_MAX}\n" * 100) == DEFAULT_CONFIG
     assert "dots" in refusal(f"\n# {'.' * (CONFIG_DOTS_MAX + 1)}\n")
 
 
-@pytest.mark.parametrize("config", [DEFAULT, ALL_SET])
+@pytest.mark.parametrize("config", [DEFAULT_CONFIG, ALL_SET])
 def test_what_is_kept_is_plain_json_and_gives_the_same_configuration(config: ChannelConfig) -> None:
-    plain = to_plain(config)
+    plain = config_to_dict(config)
     assert json.loads(json.dumps(plain)) == plain
-    assert from_plain(plain) == config
+    assert config_from_dict(plain) == config
 
 
 def test_keys_of_a_newer_version_are_not_read_past() -> None:
     """Publishing without what an operator has asked for would be worse than not at all."""
     with pytest.raises(Corrupt):
-        from_plain({**to_plain(DEFAULT), "index-html": True})
+        config_from_dict({**config_to_dict(DEFAULT_CONFIG), "index-html": True})
 
 
 def test_settings_that_differ_in_anything_have_another_fingerprint() -> None:
     others = [
-        from_plain({**to_plain(DEFAULT), key: value}) for key, value in to_plain(ALL_SET).items()
+        config_from_dict({**config_to_dict(DEFAULT_CONFIG), key: value})
+        for key, value in config_to_dict(ALL_SET).items()
     ]
-    fingerprints = {fingerprint(config) for config in (DEFAULT, *others)}
+    fingerprints = {config_fingerprint(config) for config in (DEFAULT_CONFIG, *others)}
     assert len(fingerprints) == len(others) + 1
-    assert fingerprint(from_plain(to_plain(ALL_SET))) == fingerprint(ALL_SET)
+    assert config_fingerprint(config_from_dict(config_to_dict(ALL_SET))) == config_fingerprint(
+        ALL_SET
+    )
 
 
 LINES = [line for line in EVERYTHING.splitlines() if line]
@@ -293,15 +302,15 @@ CHANGED = st.builds(
 @example(b"[[index-config.notices]]\nid='n'\nmessage='m'\ncreated_at=0001-01-01T00:00:00+23:59")
 def test_whatever_is_uploaded_is_a_configuration_or_refused(body: bytes) -> None:
     try:
-        config = parse(body, defaults=DEFAULT)
+        config = parse_channel_config(body, defaults=DEFAULT_CONFIG)
     except BadConfig:
         return
-    assert from_plain(to_plain(config)) == config
+    assert config_from_dict(config_to_dict(config)) == config
 
 
 def test_the_documented_example_and_every_documented_key_can_be_used() -> None:
     page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
     _, _, rest = page.partition("```toml\n")
     example_file, _, _ = rest.partition("```")
-    assert parsed(example_file) != DEFAULT
-    assert [key for key in to_plain(DEFAULT) if f"| `{key}` |" not in page] == []
+    assert parsed(example_file) != DEFAULT_CONFIG
+    assert [key for key in config_to_dict(DEFAULT_CONFIG) if f"| `{key}` |" not in page] == []

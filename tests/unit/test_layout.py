@@ -5,31 +5,31 @@ from __future__ import annotations
 import pytest
 
 from sluice.conda.names import (
-    PackageName,
-    archive_of,
-    by_archive,
+    FilenameParts,
     is_package_name,
     is_subdir,
     package_name,
     parse_filename,
+    split_by_archive,
+    split_extension,
 )
 from sluice.layout import (
     REPODATA,
     REPODATA_ZST,
     SHARD_INDEX,
     SLUICE_TOML,
-    Folder,
+    ContentAddressedFolder,
     PackageKey,
     Subdir,
     config_key,
+    parse_channel_component,
     parse_config_key,
     parse_package_key,
     parse_shard_key,
-    parse_state_channel,
     parse_state_key,
-    reconciliation,
-    reconciliation_part,
-    state_folder,
+    reconcile_part_key,
+    reconcile_report_key,
+    state_prefix,
 )
 from sluice.limits import CHANNEL_COMPONENT_CHARS_MAX, FILENAME_CHARS_MAX
 
@@ -41,14 +41,14 @@ S3_KEY_BYTES_MAX = 1024
 
 def test_public_keys_follow_the_ceps_and_private_ones_start_with_kind_and_channel() -> None:
     assert {
-        "package": DEEP.public("a-1-0.conda"),
-        "shard": DEEP.shard(DIGEST),
-        "head": DEEP.head,
-        "commit": DEEP.commit(DIGEST),
-        "tree": DEEP.tree(DIGEST),
-        "leaf": DEEP.leaf(DIGEST),
-        "staged": DEEP.staged("a-1!2+cpu-0.conda", "7"),
-        "rejects": DEEP.rejects,
+        "package": DEEP.file_key("a-1-0.conda"),
+        "shard": DEEP.shard_key(DIGEST),
+        "head": DEEP.head_key,
+        "commit": DEEP.commit_key(DIGEST),
+        "tree": DEEP.tree_key(DIGEST),
+        "leaf": DEEP.leaf_key(DIGEST),
+        "staged": DEEP.staging_key("a-1!2+cpu-0.conda", "7"),
+        "rejects": DEEP.rejects_key,
     } == {
         "package": "Conda/Default/linux-64/a-1-0.conda",
         "shard": f"Conda/Default/linux-64/shards/{DIGEST}.msgpack.zst",
@@ -62,35 +62,38 @@ def test_public_keys_follow_the_ceps_and_private_ones_start_with_kind_and_channe
 
 
 def test_the_channel_at_the_root_of_the_bucket_has_no_leading_slash_and_is_a_percent_sign() -> None:
-    assert ROOT.public(REPODATA) == "noarch/repodata.json"
-    assert ROOT.shard(DIGEST) == f"noarch/shards/{DIGEST}.msgpack.zst"
-    assert ROOT.head == "heads/%/noarch.json"
-    assert ROOT.staged("a-1-0.conda", "7") == "staging/%/noarch/a-1-0.conda/7.json"
-    assert parse_state_channel("%") == ""
+    assert ROOT.file_key(REPODATA) == "noarch/repodata.json"
+    assert ROOT.shard_key(DIGEST) == f"noarch/shards/{DIGEST}.msgpack.zst"
+    assert ROOT.head_key == "heads/%/noarch.json"
+    assert ROOT.staging_key("a-1-0.conda", "7") == "staging/%/noarch/a-1-0.conda/7.json"
+    assert parse_channel_component("%") == ""
 
 
 def test_a_channel_that_is_itself_a_percent_sign_is_not_the_root() -> None:
-    assert Subdir("%", "noarch").head == "heads/%25/noarch.json"
-    assert parse_state_channel("%25") == "%"
+    assert Subdir("%", "noarch").head_key == "heads/%25/noarch.json"
+    assert parse_channel_component("%25") == "%"
 
 
 def test_an_unreadable_staging_record_is_set_aside_under_its_own_path() -> None:
-    staged = DEEP.staged("a-1-0.conda", "7")
-    assert DEEP.set_aside(staged) == "unreadable/Conda%2FDefault/linux-64/a-1-0.conda/7.json"
+    staged = DEEP.staging_key("a-1-0.conda", "7")
+    assert (
+        DEEP.unreadable_staging_key(staged)
+        == "unreadable/Conda%2FDefault/linux-64/a-1-0.conda/7.json"
+    )
 
 
 def test_a_filename_that_would_overflow_a_staging_key_is_hashed() -> None:
     channel = "c" * CHANNEL_COMPONENT_CHARS_MAX
     subdir = Subdir(channel, "a" * 15 + "-" + "b" * 16)
-    long = [subdir.staged(f"{'é' * 300}{n}.conda", "f" * 64) for n in range(2)]
+    long = [subdir.staging_key(f"{'é' * 300}{n}.conda", "f" * 64) for n in range(2)]
     assert long[0] != long[1]
     assert all(len(key.encode()) <= S3_KEY_BYTES_MAX for key in long)
     assert long[0].split("/")[3].startswith("~")
 
 
 def test_the_index_files_do_not_pass_the_filter_of_the_notifications() -> None:
-    keys = [DEEP.public(file) for file in (REPODATA, REPODATA_ZST, SHARD_INDEX)]
-    assert [parse_package_key(key) for key in [*keys, DEEP.shard(DIGEST)]] == [None] * 4
+    keys = [DEEP.file_key(file) for file in (REPODATA, REPODATA_ZST, SHARD_INDEX)]
+    assert [parse_package_key(key) for key in [*keys, DEEP.shard_key(DIGEST)]] == [None] * 4
 
 
 @pytest.mark.parametrize(
@@ -111,7 +114,7 @@ def test_a_key_in_a_subdir_is_taken_apart_whatever_its_filename(
     found = parse_package_key(key)
     assert found == PackageKey(Subdir(channel, subdir), filename)
     assert found
-    assert found.path == key
+    assert found.key == key
 
 
 @pytest.mark.parametrize(
@@ -182,14 +185,14 @@ def test_a_name_of_a_package_is_what_cep_26_allows(text: str, *, allowed: bool) 
 
 
 def test_files_are_told_apart_by_their_archive() -> None:
-    assert archive_of("a-1-0.conda") == ("a-1-0", "conda")
-    assert archive_of("a-1-0.tar.bz2") == ("a-1-0", "tar.bz2")
+    assert split_extension("a-1-0.conda") == ("a-1-0", "conda")
+    assert split_extension("a-1-0.tar.bz2") == ("a-1-0", "tar.bz2")
     by_filename = {"b-1-0.conda": 1, "b-1-0.tar.bz2": 2, "a-1-0.tar.bz2": 3, "a-1-0.conda": 4}
-    packages, packages_conda = by_archive(by_filename)
+    packages, packages_conda = split_by_archive(by_filename)
     assert [*packages.items()] == [("a-1-0.tar.bz2", 3), ("b-1-0.tar.bz2", 2)]
     assert [*packages_conda.items()] == [("a-1-0.conda", 4), ("b-1-0.conda", 1)]
-    assert by_archive({"b.conda": 1, "a.conda": 2}) == ({}, {"a.conda": 2, "b.conda": 1})
-    assert by_archive({"a.tar.bz2": 1}) == ({"a.tar.bz2": 1}, {})
+    assert split_by_archive({"b.conda": 1, "a.conda": 2}) == ({}, {"a.conda": 2, "b.conda": 1})
+    assert split_by_archive({"a.tar.bz2": 1}) == ({"a.tar.bz2": 1}, {})
 
 
 @pytest.mark.parametrize(
@@ -226,7 +229,7 @@ def test_a_subdir_is_what_cep_26_allows(text: str, *, allowed: bool) -> None:
 def test_a_filename_is_name_version_and_build(
     filename: str, parts: tuple[str, str, str, str]
 ) -> None:
-    assert parse_filename(filename) == PackageName(*parts)
+    assert parse_filename(filename) == FilenameParts(*parts)
     assert package_name(filename) == parts[0]
 
 
@@ -289,13 +292,20 @@ def test_the_catalog_keeps_a_file_under_a_name_wherever_one_can_be_told(
         *(DEEP.taken_over_indexes, DEEP.shards),
     ],
 )
-def test_only_a_key_that_sluice_would_give_is_taken_for_one_of_its_objects(folder: Folder) -> None:
+def test_only_a_key_that_sluice_would_give_is_taken_for_one_of_its_objects(
+    folder: ContentAddressedFolder,
+) -> None:
     key = folder.key(DIGEST)
-    assert folder.digest(key) == DIGEST
+    assert folder.digest_of(key) == DIGEST
     others = [
-        *(ROOT.leaf(DIGEST), ROOT.tree(DIGEST), ROOT.commit(DIGEST), ROOT.shard(DIGEST)),
-        *(DEEP.head, DEEP.marks, DEEP.brakes, DEEP.rejects),
-        *(DEEP.public(REPODATA), DEEP.public("a-1-0.conda")),
+        *(
+            ROOT.leaf_key(DIGEST),
+            ROOT.tree_key(DIGEST),
+            ROOT.commit_key(DIGEST),
+            ROOT.shard_key(DIGEST),
+        ),
+        *(DEEP.head_key, DEEP.marks_key, DEEP.brakes_key, DEEP.rejects_key),
+        *(DEEP.file_key(REPODATA), DEEP.file_key("a-1-0.conda")),
         *(folder.prefix, folder.suffix, DIGEST, "", f"{key}\n", f"{key}/", f"/{key}"),
         *(f"{folder.prefix}{key}", f"{key}{folder.suffix}", f"{folder.prefix}x/{DIGEST}"),
         *(folder.key(DIGEST.upper()), folder.key(DIGEST[1:]), folder.key(f"{DIGEST}0")),
@@ -303,7 +313,7 @@ def test_only_a_key_that_sluice_would_give_is_taken_for_one_of_its_objects(folde
         key.removesuffix(folder.suffix),
         key.removeprefix(folder.prefix),
     ]
-    assert [folder.digest(other) for other in others] == [None] * len(others)
+    assert [folder.digest_of(other) for other in others] == [None] * len(others)
 
 
 @pytest.mark.parametrize(
@@ -337,7 +347,7 @@ def test_what_does_not_lie_where_shards_lie_or_has_another_name_is_no_shard(key:
 
 
 def test_the_folders_of_all_channels_of_one_and_of_the_one_at_the_root() -> None:
-    assert [state_folder("heads", channel) for channel in (None, "Conda/Default", "")] == [
+    assert [state_prefix("heads", channel) for channel in (None, "Conda/Default", "")] == [
         "heads/",
         "heads/Conda%2FDefault/",
         "heads/%/",
@@ -346,13 +356,13 @@ def test_the_folders_of_all_channels_of_one_and_of_the_one_at_the_root() -> None
 
 def test_a_report_is_named_after_its_run_and_what_a_run_finds_in_a_subdir_lies_beside_it() -> None:
     run = "2026-11-23T084023Z-1f2e3d4c"
-    assert reconciliation(run) == f"reconciliations/{run}.json"
-    assert reconciliation_part(run, DEEP) == (
+    assert reconcile_report_key(run) == f"reconciliations/{run}.json"
+    assert reconcile_part_key(run, DEEP) == (
         f"reconciliations/{run}/Conda%2FDefault/{DEEP.name}.json"
     )
-    assert reconciliation_part(run, ROOT) == f"reconciliations/{run}/%/{ROOT.name}.json"
+    assert reconcile_part_key(run, ROOT) == f"reconciliations/{run}/%/{ROOT.name}.json"
 
 
 def test_what_waits_lies_beside_the_marks() -> None:
-    assert DEEP.brakes == DEEP.marks.replace("marks/", "brakes/")
-    assert parse_state_key(DEEP.brakes) == DEEP
+    assert DEEP.brakes_key == DEEP.marks_key.replace("marks/", "brakes/")
+    assert parse_state_key(DEEP.brakes_key) == DEEP

@@ -76,7 +76,7 @@ def test_bytes_do_not_depend_on_the_number_of_workers(
     data = noise(LARGE)
     expected = zstd.compress(data)
     other = zstd._parameters(window_log=20, hash_log=16, threads=workers, job_size=4 * MIB)
-    monkeypatch.setattr(zstd, "_BEYOND", other)
+    monkeypatch.setattr(zstd, "_LARGE_PARAMETERS", other)
     assert zstd.compress(data) == expected
 
 

@@ -20,10 +20,10 @@ from sluice.layout import SLUICE_TOML
 from sluice.limits import CONFIG_BYTES_MAX, CONFIG_DOTS_MAX, REVISION_MESSAGE_BYTES_MAX
 
 _FINGERPRINT_CHARS = 16
-_INDEX_CONFIG, _OURS = "index-config", "sluice"
+_INDEX_CONFIG, _SLUICE = "index-config", "sluice"
 _INTERVAL_MAX = 2**63 - 1  # what MessagePack can hold
 
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+AwareDatetime = Annotated[datetime, msgspec.Meta(tz=True)]
 """A date of TOML, or one of RFC 3339 as text."""
 
 
@@ -51,8 +51,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     id: str
     message: str
     level: Literal["info", "warning", "critical"] = "info"
-    created_at: Moment | None = None
-    expires_at: Moment | None = None
+    created_at: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
     interval: Annotated[int, msgspec.Meta(ge=0, le=_INTERVAL_MAX)] | None = None
     """rattler's: how long clients wait before they show it again."""
 
@@ -90,15 +90,15 @@ class ChannelConfig(
     @property
     def relations(self) -> dict[str, str]:
         """``channel_relations`` as they stand in ``info``; empty where there are none."""
-        told = self.channel_relations or Relations()
-        both = {"base": told.base, "overrides": told.overrides}
-        return {name: reference for name, reference in both.items() if reference is not None}
+        relations = self.channel_relations or Relations()
+        by_name = {"base": relations.base, "overrides": relations.overrides}
+        return {name: reference for name, reference in by_name.items() if reference is not None}
 
 
-DEFAULT = ChannelConfig()
+DEFAULT_CONFIG = ChannelConfig()
 """Of sluice itself; a stack may have others."""
 
-_KEYS_OF_RATTLER = frozenset(
+_RATTLER_KEYS = frozenset(
     {
         "base-url",
         "channel-relations",
@@ -112,38 +112,40 @@ _KEYS_OF_RATTLER = frozenset(
 _KEYS = frozenset(field.encode_name for field in msgspec.structs.fields(ChannelConfig))
 
 
-def parse(body: bytes, *, defaults: ChannelConfig) -> ChannelConfig:
+def parse_channel_config(body: bytes, *, defaults: ChannelConfig) -> ChannelConfig:
     """Read a ``sluice.toml``; raises ``BadConfig`` with the key and what is wrong with it."""
-    settings = to_plain(defaults)
+    settings = config_to_dict(defaults)
     for table, values in _tables(body):
-        known = _KEYS_OF_RATTLER if table == _INDEX_CONFIG else _KEYS - _KEYS_OF_RATTLER
+        known_keys = _RATTLER_KEYS if table == _INDEX_CONFIG else _KEYS - _RATTLER_KEYS
         for key, value in values.items():
-            if key not in known:
-                raise _bad(f"[{table}] has no key {key!r}; it has {', '.join(sorted(known))}")
-            settings[key] = _spelled_out(value) if key == "repodata-revisions" else value
+            if key not in known_keys:
+                raise _invalid(
+                    f"[{table}] has no key {key!r}; it has {', '.join(sorted(known_keys))}"
+                )
+            settings[key] = _normalized_revisions(value) if key == "repodata-revisions" else value
     try:
         config = msgspec.convert(settings, ChannelConfig)
     except msgspec.ValidationError as error:
-        raise _bad(str(error)) from error
+        raise _invalid(str(error)) from error
     for problem in _problems(config):
-        raise _bad(problem)
+        raise _invalid(problem)
     return config
 
 
-def to_plain(config: ChannelConfig) -> dict[str, Any]:
+def config_to_dict(config: ChannelConfig) -> dict[str, Any]:
     """As plain values, for keeping."""
     # By way of JSON: what is read back is compared with it, and has no tuples.
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(config))
     return plain
 
 
-def fingerprint(config: ChannelConfig) -> str:
+def config_fingerprint(config: ChannelConfig) -> str:
     """Something short that differs where settings differ."""
     return sha256(msgspec.json.encode(config)).hexdigest()[:_FINGERPRINT_CHARS]
 
 
-def from_plain(plain: Mapping[str, Any]) -> ChannelConfig:
-    """Read what ``to_plain`` gave; raises ``Corrupt``."""
+def config_from_dict(plain: Mapping[str, Any]) -> ChannelConfig:
+    """Read what ``config_to_dict`` gave; raises ``Corrupt``."""
     try:
         return msgspec.convert(plain, ChannelConfig)
     except msgspec.ValidationError as error:
@@ -152,41 +154,45 @@ def from_plain(plain: Mapping[str, Any]) -> ChannelConfig:
 
 def _tables(body: bytes) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if len(body) > CONFIG_BYTES_MAX:
-        raise _bad(f"it is larger than {CONFIG_BYTES_MAX} bytes")
+        raise _invalid(f"it is larger than {CONFIG_BYTES_MAX} bytes")
     if any(line.count(b".") > CONFIG_DOTS_MAX for line in body.splitlines()):
-        raise _bad(f"a line has more than {CONFIG_DOTS_MAX} dots")
+        raise _invalid(f"a line has more than {CONFIG_DOTS_MAX} dots")
     try:
         # Editors of Windows put a mark in front.
         document = tomllib.loads(body.decode("utf-8-sig"))
     # Both have errors that are no more than that: an int() of thousands of digits, for one.
     except (ValueError, RecursionError) as error:
-        raise _bad(f"it is not TOML: {error}") from error
+        raise _invalid(f"it is not TOML: {error}") from error
     for table, values in document.items():
-        if table not in (_INDEX_CONFIG, _OURS):
-            raise _bad(f"it has {table!r} at the top; there is [{_INDEX_CONFIG}] and [{_OURS}]")
+        if table not in (_INDEX_CONFIG, _SLUICE):
+            raise _invalid(
+                f"it has {table!r} at the top; there is [{_INDEX_CONFIG}] and [{_SLUICE}]"
+            )
         if not isinstance(values, dict):
-            raise _bad(f"{table!r} is no table")
+            raise _invalid(f"{table!r} is no table")
         yield table, values
 
 
-def _spelled_out(revisions: Any) -> Any:
+def _normalized_revisions(revisions: Any) -> Any:
     """rattler-index has only their names."""
     if not isinstance(revisions, list):
         return revisions
-    return [{"revision": one} if isinstance(one, str) else one for one in revisions]
+    return [
+        {"revision": revision} if isinstance(revision, str) else revision for revision in revisions
+    ]
 
 
 def _problems(config: ChannelConfig) -> Iterator[str]:
     """What the types do not tell."""
-    yield from _problems_of_revisions(config.repodata_revisions)
-    yield from _problems_of_relations(config.relations)
+    yield from _revision_problems(config.repodata_revisions)
+    yield from _relation_problems(config.relations)
     if config.base_url == "":
         yield "base-url is empty; leave it out for packages that lie beside the index"
     if config.patches is not None and not is_package_name(config.patches):
         yield f"patches is no name of a package: {config.patches!r}"
 
 
-def _problems_of_revisions(revisions: Sequence[Revision]) -> Iterator[str]:
+def _revision_problems(revisions: Sequence[Revision]) -> Iterator[str]:
     if len(revisions) > 1:
         yield "repodata-revisions names v3 more than once"
     for revision in revisions:
@@ -194,7 +200,7 @@ def _problems_of_revisions(revisions: Sequence[Revision]) -> Iterator[str]:
             yield f"the message of a revision is longer than {REVISION_MESSAGE_BYTES_MAX} bytes"
 
 
-def _problems_of_relations(relations: Mapping[str, str]) -> Iterator[str]:
+def _relation_problems(relations: Mapping[str, str]) -> Iterator[str]:
     for name, reference in relations.items():
         if not reference.startswith("../"):
             yield f"channel-relations.{name} is no path that begins with ../ (CEP 42)"
@@ -202,7 +208,8 @@ def _problems_of_relations(relations: Mapping[str, str]) -> Iterator[str]:
         yield "channel-relations.base and .overrides are the same channel (CEP 42)"
 
 
-def _bad(why: str) -> BadConfig:
+def _invalid(reason: str) -> BadConfig:
     return BadConfig(
-        "config-invalid", f"{SLUICE_TOML} cannot be used: {why}. The last good one stays in force."
+        "config-invalid",
+        f"{SLUICE_TOML} cannot be used: {reason}. The last good one stays in force.",
     )

@@ -12,7 +12,7 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
-class Started(Protocol[R_co]):
+class Pending(Protocol[R_co]):
     """What was started: called, it waits for the end and gives the result, or raises the error."""
 
     def __call__(self) -> R_co:
@@ -30,7 +30,7 @@ class Gather(Protocol):
         """
         ...
 
-    def start(self, function: Callable[[], R], /) -> Started[R]:
+    def start(self, function: Callable[[], R], /) -> Pending[R]:
         """Begin something whose result is wanted later.
 
         It may be done now, meanwhile, or when it is asked for, and what nobody asks for need not
@@ -46,7 +46,7 @@ class InOrder:
         """See ``Gather``."""
         return [function(item) for item in items]
 
-    def start(self, function: Callable[[], R], /) -> Started[R]:
+    def start(self, function: Callable[[], R], /) -> Pending[R]:
         """Do it now; what goes wrong is raised where the result is asked for."""
         try:
             result = function()
@@ -77,7 +77,7 @@ class _Threads:
             raise errors[0]
         return [future.result() for future in futures]
 
-    def start(self, function: Callable[[], R], /) -> Started[R]:
+    def start(self, function: Callable[[], R], /) -> Pending[R]:
         return self._pool.submit(function).result
 
 
@@ -92,6 +92,6 @@ def in_threads(workers: int) -> Gather:
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Cut into lists of at most ``size``, for work whose results must not all be held at once."""
-    rest = iter(items)
-    while chunk := list(islice(rest, size)):
+    remaining = iter(items)
+    while chunk := list(islice(remaining, size)):
         yield chunk

@@ -38,7 +38,7 @@ class SluiceError(Exception):
     """Base of every error that sluice raises on purpose."""
 
 
-class Refused(SluiceError):
+class InvalidUpload(SluiceError):
     """Something that people have uploaded and that cannot be used as it is.
 
     ``code`` is stable and machine-readable (``kebab-case``), ``sentence`` tells a
@@ -47,19 +47,19 @@ class Refused(SluiceError):
     """
 
     def __init__(self, code: str, sentence: str) -> None:
-        told = printable(sentence)
-        if len(told) > REJECT_SENTENCE_CHARS_MAX:
-            told = told[: REJECT_SENTENCE_CHARS_MAX - 1] + "…"
-        super().__init__(f"{code}: {told}")
+        text = printable(sentence)
+        if len(text) > REJECT_SENTENCE_CHARS_MAX:
+            text = text[: REJECT_SENTENCE_CHARS_MAX - 1] + "…"
+        super().__init__(f"{code}: {text}")
         self.code = code
-        self.sentence = told
+        self.sentence = text
 
 
-class BadPackage(Refused):
+class BadPackage(InvalidUpload):
     """A package that can never be indexed as it is, or a patch that cannot be applied."""
 
 
-class BadConfig(Refused):
+class BadConfig(InvalidUpload):
     """A ``sluice.toml`` that cannot be used."""
 
 

@@ -44,7 +44,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class ContentAddressedFolder:
     """Objects of one kind in one subdir, each named by the hex SHA-256 of its bytes."""
 
     prefix: str
@@ -55,7 +55,7 @@ class Folder:
         """The key of one of them."""
         return f"{self.prefix}{digest}{self.suffix}"
 
-    def digest(self, key: str) -> str | None:
+    def digest_of(self, key: str) -> str | None:
         """The digest in a key that ``key`` gives; ``None`` for any other.
 
         Garbage collection takes nothing else for its own, so this is as strict as it can be.
@@ -83,104 +83,104 @@ class Subdir:
         """``<channel>/<subdir>`` as it stands in private keys: exactly two components."""
         return f"{_state_channel(self.channel)}/{self.name}"
 
-    def public(self, filename: str) -> str:
+    def file_key(self, filename: str) -> str:
         """The key of a package or index file."""
         return self.prefix + filename
 
     @property
-    def shards(self) -> Folder:
+    def shards(self) -> ContentAddressedFolder:
         """The public shards (CEP 16), other tools' included."""
-        return Folder(self.prefix + SHARDS_FOLDER, ".msgpack.zst")
+        return ContentAddressedFolder(self.prefix + SHARDS_FOLDER, ".msgpack.zst")
 
     @property
-    def commits(self) -> Folder:
+    def commits(self) -> ContentAddressedFolder:
         """The commits: the history."""
-        return Folder(f"commits/{self.component}/", ".json")
+        return ContentAddressedFolder(f"commits/{self.component}/", ".json")
 
     @property
-    def trees(self) -> Folder:
+    def trees(self) -> ContentAddressedFolder:
         """The trees: one per generation."""
-        return Folder(f"trees/{self.component}/", ".msgpack.zst")
+        return ContentAddressedFolder(f"trees/{self.component}/", ".msgpack.zst")
 
     @property
-    def leaves(self) -> Folder:
+    def leaves(self) -> ContentAddressedFolder:
         """The leaves: one per package name and change."""
-        return Folder(f"leaves/{self.component}/", ".msgpack.zst")
+        return ContentAddressedFolder(f"leaves/{self.component}/", ".msgpack.zst")
 
     @property
-    def taken_over_indexes(self) -> Folder:
+    def taken_over_indexes(self) -> ContentAddressedFolder:
         """The shard indexes that stood in the subdir before sluice."""
-        return Folder(f"taken-over/{self.component}/", ".msgpack.zst")
+        return ContentAddressedFolder(f"taken-over/{self.component}/", ".msgpack.zst")
 
     @property
-    def patches(self) -> Folder:
+    def patches(self) -> ContentAddressedFolder:
         """What patch packages say about this subdir."""
-        return Folder(f"patches/{self.component}/", ".msgpack.zst")
+        return ContentAddressedFolder(f"patches/{self.component}/", ".msgpack.zst")
 
-    def shard(self, digest: str) -> str:
+    def shard_key(self, digest: str) -> str:
         """The key of a shard."""
         return self.shards.key(digest)
 
-    def commit(self, digest: str) -> str:
+    def commit_key(self, digest: str) -> str:
         """The key of a commit."""
         return self.commits.key(digest)
 
-    def tree(self, digest: str) -> str:
+    def tree_key(self, digest: str) -> str:
         """The key of a tree."""
         return self.trees.key(digest)
 
-    def leaf(self, digest: str) -> str:
+    def leaf_key(self, digest: str) -> str:
         """The key of a leaf."""
         return self.leaves.key(digest)
 
-    def taken_over(self, digest: str) -> str:
+    def taken_over_key(self, digest: str) -> str:
         """The key of a shard index that stood in the subdir before sluice."""
         return self.taken_over_indexes.key(digest)
 
     @property
-    def head(self) -> str:
+    def head_key(self) -> str:
         """The one mutable object of the catalog."""
         return f"heads/{self.component}.json"
 
     @property
-    def marks(self) -> str:
+    def marks_key(self) -> str:
         """When which generation was seen published: what garbage collection counts from."""
         return f"marks/{self.component}.json"
 
     @property
-    def brakes(self) -> str:
+    def brakes_key(self) -> str:
         """Which removals that a comparison found have been staged lately, and which wait."""
         return f"brakes/{self.component}.json"
 
     @property
-    def staging(self) -> str:
+    def staging_prefix(self) -> str:
         """The folder of the staging records, with its slash."""
         return f"staging/{self.component}/"
 
-    def staged(self, filename: str, unique: str) -> str:
+    def staging_key(self, filename: str, unique: str) -> str:
         """The key of one staging record."""
-        return f"{self.staging}{_state_filename(filename)}/{unique}.json"
+        return f"{self.staging_prefix}{_state_filename(filename)}/{unique}.json"
 
     def staged_filename(self, staging_key: str) -> str | None:
         """The filename that a staging record is about; ``None`` where only the record tells."""
-        escaped = staging_key.removeprefix(self.staging).partition("/")[0]
+        escaped = staging_key.removeprefix(self.staging_prefix).partition("/")[0]
         return None if escaped.startswith(_HASHED) else unquote(escaped)
 
-    def set_aside(self, staging_key: str) -> str:
+    def unreadable_staging_key(self, staging_key: str) -> str:
         """Where a staging record goes that nobody can read."""
         return "unreadable/" + staging_key.removeprefix("staging/")
 
     @property
-    def notes(self) -> str:
+    def notes_prefix(self) -> str:
         """The folder of what its merges tell the channel's, with its slash."""
         return f"notes/{self.component}/"
 
-    def note(self, unique: str) -> str:
+    def note_key(self, unique: str) -> str:
         """The key of one note."""
-        return f"{self.notes}{unique}.msgpack.zst"
+        return f"{self.notes_prefix}{unique}.msgpack.zst"
 
     @property
-    def rejects(self) -> str:
+    def rejects_key(self) -> str:
         """The document that tells people what was rejected, and why."""
         return f"rejects/{self.component}.json"
 
@@ -193,9 +193,9 @@ class PackageKey:
     filename: str
 
     @property
-    def path(self) -> str:
+    def key(self) -> str:
         """The key in the channel bucket."""
-        return self.subdir.public(self.filename)
+        return self.subdir.file_key(self.filename)
 
 
 def parse_package_key(key: str) -> PackageKey | None:
@@ -205,11 +205,11 @@ def parse_package_key(key: str) -> PackageKey | None:
     while a key outside any subdir is none of our business.
     """
     folder, _, filename = key.rpartition("/")
-    subdir = parse_folder(folder) if filename.endswith(PACKAGE_SUFFIXES) else None
+    subdir = parse_subdir_folder(folder) if filename.endswith(PACKAGE_SUFFIXES) else None
     return PackageKey(subdir, filename) if subdir else None
 
 
-def parse_folder(folder: str) -> Subdir | None:
+def parse_subdir_folder(folder: str) -> Subdir | None:
     """The subdir whose packages lie directly in a folder, here without its slash, if any can."""
     channel, _, name = folder.rpartition("/")
     if not is_subdir(name) or folder.startswith("/"):
@@ -221,24 +221,24 @@ def parse_folder(folder: str) -> Subdir | None:
     return Subdir(channel, name)
 
 
-def channel_file(channel: str, file: str) -> str:
+def channel_file_key(channel: str, file: str) -> str:
     """Where a file of a whole channel lies."""
     return f"{channel}/{file}" if channel else file
 
 
-def channel_state(channel: str) -> str:
+def channel_state_key(channel: str) -> str:
     """What is known of a whole channel."""
     return f"channels/{_state_channel(channel)}.msgpack.zst"
 
 
-def channel_binding(channel: str) -> str:
+def channel_binding_key(channel: str) -> str:
     """Which bucket the catalog of a channel describes."""
     return f"bindings/{_state_channel(channel)}.json"
 
 
-def set_aside(note: str) -> str:
+def unreadable_note_key(note_key: str) -> str:
     """Where a note goes that nobody can read."""
-    return f"unreadable/{note}"
+    return f"unreadable/{note_key}"
 
 
 def channel_component(channel: str) -> str:
@@ -248,68 +248,72 @@ def channel_component(channel: str) -> str:
 
 def config_key(channel: str) -> str:
     """Where the configuration of a channel lies."""
-    return channel_file(channel, SLUICE_TOML)
+    return channel_file_key(channel, SLUICE_TOML)
 
 
 def parse_config_key(key: str) -> str | None:
     """The channel whose configuration a key is; ``None`` where it is none's."""
     channel = key.rpartition("/")[0]
     # A channel is what can hold a subdir.
-    known = key == config_key(channel) and parse_folder(Subdir(channel, NOARCH).prefix[:-1])
-    return channel if known else None
+    is_config = key == config_key(channel) and parse_subdir_folder(
+        Subdir(channel, NOARCH).prefix[:-1]
+    )
+    return channel if is_config else None
 
 
-def parse_state_channel(component: str) -> str:
+def parse_channel_component(component: str) -> str:
     """The channel that a component of a private key stands for."""
     return "" if component == "%" else unquote(component)
 
 
 def parse_shard_key(key: str) -> Subdir | None:
     """The subdir that a public shard is of; ``None`` where the key is no shard's."""
-    folder, found, _ = key.rpartition("/" + SHARDS_FOLDER)
-    subdir = parse_folder(folder) if found else None
-    return subdir if subdir and subdir.shards.digest(key) else None
+    folder, separator, _ = key.rpartition("/" + SHARDS_FOLDER)
+    subdir = parse_subdir_folder(folder) if separator else None
+    return subdir if subdir and subdir.shards.digest_of(key) else None
 
 
 def parse_state_key(key: str) -> Subdir | None:
     """The subdir that a private key is about; ``None`` where it is about none."""
-    _, _, rest = key.partition("/")
-    component, _, rest = rest.partition("/")
-    name = rest.partition("/")[0].removesuffix(".json")
-    return Subdir(parse_state_channel(component), name) if component and is_subdir(name) else None
+    _, _, remainder = key.partition("/")
+    component, _, remainder = remainder.partition("/")
+    name = remainder.partition("/")[0].removesuffix(".json")
+    return (
+        Subdir(parse_channel_component(component), name) if component and is_subdir(name) else None
+    )
 
 
-def behind(folder: str) -> str:
-    """A key behind every one that begins with ``folder``, which ends with a slash."""
-    return folder[:-1] + chr(ord("/") + 1)
+def key_after_prefix(prefix: str) -> str:
+    """A key behind every one that begins with ``prefix``, which ends with a slash."""
+    return prefix[:-1] + chr(ord("/") + 1)
 
 
-def state_folder(kind: str, channel: str | None) -> str:
+def state_prefix(kind: str, channel: str | None) -> str:
     """The folder of one kind of private objects, of one channel or (``None``) of all."""
     return f"{kind}/" if channel is None else f"{kind}/{_state_channel(channel)}/"
 
 
-def reconciliation(run: str) -> str:
+def reconcile_report_key(run: str) -> str:
     """The report of one run of reconcile."""
     return f"reconciliations/{run}.json"
 
 
-def probe_record(endpoint: str, bucket: str) -> str:
+def probe_record_key(endpoint: str, bucket: str) -> str:
     """What one server does with conditional writes to one bucket."""
     return f"probes/{sha256(f'{endpoint} {bucket}'.encode()).hexdigest()}.json"
 
 
-def probe_trial(unique: str) -> str:
+def probe_trial_key(unique: str) -> str:
     """An object of the state that is written to find that out, and deleted again."""
     return f"probes/trials/{unique}.json"
 
 
-def public_probe_trial(channel: str, unique: str) -> str:
+def public_probe_trial_key(channel: str, unique: str) -> str:
     """The same in the channel bucket.  In no folder, so it cannot look like a subdir or package."""
-    return channel_file(channel, f".sluice-probe-{unique}.json")
+    return channel_file_key(channel, f".sluice-probe-{unique}.json")
 
 
-def reconciliation_part(run: str, subdir: Subdir) -> str:
+def reconcile_part_key(run: str, subdir: Subdir) -> str:
     """What the steps of a run have found missing in one subdir before all of it is compared."""
     return f"reconciliations/{run}/{subdir.component}.json"
 

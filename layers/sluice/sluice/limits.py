@@ -33,9 +33,9 @@ LISTINGS_AT_ONCE = 8
 """Of one folder, each of a part of it."""
 NAMES_AT_ONCE = 256
 """Package names whose leaves are held in memory together while they are read or written."""
-TREES_REMEMBERED_MAX = 4
+TREES_CACHED_MAX = 4
 """Trees that an environment of merge keeps: some 10 MB each, in subdirs of half a million."""
-LEAVES_REMEMBERED_MAX = 4096
+LEAVES_CACHED_MAX = 4096
 """Leaves that one merge keeps in memory."""
 MERGE_ATTEMPTS_MAX = 10
 """How often a batch is tried again after another merge won the head."""
@@ -58,23 +58,23 @@ EVIDENCE_PACKAGES_MAX = 20
 RECONCILE_TIME_RESERVE_MS = 300_000
 """A step begins nothing further with less than this left before its function is stopped: what has
 been begun ends meanwhile, the listing of a million objects included."""
-KEYS_PER_TICK = 1000
+KEYS_PER_STOP_CHECK = 1000
 """Keys after which the walk through a bucket lets a step stop: a page of LIST."""
 PROVISIONAL_REJECT_HOURS = 20
 """A package that could not be read is tried again when its reject is older: by every daily run,
 and not by two runs in a row."""
-EXAMPLES_TOLD_MAX = 20
+REPORT_EXAMPLES_MAX = 20
 """Filenames per subdir and kind of difference in a report."""
-SUBDIRS_TOLD_MAX = 100
+REPORT_SUBDIRS_MAX = 100
 """Subdirs per step in a report; the counts are of all."""
 
 # --- the brake on removals ------------------------------------------------------------------
-BRAKE_FROM_PACKAGES = 50
+BRAKE_PACKAGES_MIN = 50
 """Packages in an index from which on a comparison may not remove more than half of them at once.
 A smaller index can be emptied by a few deletions on purpose."""
 BRAKE_DAYS = 3
 """For which such a removal waits: the default of the template."""
-HEADS_OF_MISSING_MAX = 20
+MISSING_CHECKS_MAX = 20
 """Missing objects that are looked at one by one before a listing is believed.  If half of them are
 there, twenty looks overlook that once in a million times; if one in ten is, once in eight."""
 LISTING_ATTEMPTS_MAX = 3
@@ -93,7 +93,7 @@ INDEX_TIME_LEFT_MS = 24 * 60 * 60 * 1000
 INDEX_SUBDIRS_AT_ONCE = 4
 """Subdirs that are compared with the catalog at once; a listing of half a million packages takes
 some 200 MB."""
-INDEX_PROCESSES_FROM_PACKAGES = 3000
+INDEX_PROCESSES_PACKAGES_MIN = 3000
 """From here on packages are read in processes of their own, which take a second to start."""
 
 # --- verifying ----------------------------------------------------------------------------
@@ -127,16 +127,16 @@ READ_TIMEOUT_SECONDS = 20
 INVOCATION_SECONDS_MAX = 910
 """For which a person's machine waits for an invocation: longer than Lambda lets any run."""
 STREAM_CHUNK_BYTES = MIB
-WHOLE_PUT_BYTES_MAX = 64 * MIB
+SINGLE_PUT_BYTES_MAX = 64 * MIB
 """Up to here an object is written with one request."""
 PUT_BYTES_MAX = 5 * 1024 * MIB
 """Of one PutObject: S3's own limit.  Only servers whose uploads in parts are not conditional get
-more than ``WHOLE_PUT_BYTES_MAX`` at once."""
+more than ``SINGLE_PUT_BYTES_MAX`` at once."""
 PART_BYTES = 32 * MIB
 """Of a larger one, per request; S3 takes 5 MiB to 5 GiB."""
-TOGETHER_FROM_BYTES = WHOLE_PUT_BYTES_MAX
+CONCURRENT_COMPRESS_BYTES_MIN = SINGLE_PUT_BYTES_MAX
 """From here on an index file is sent while its compressed form is made."""
-RENDERED_AHEAD_BYTES_MAX = 4 * MIB
+PRERENDER_BYTES_MAX = 4 * MIB
 """Of the last ``.zst``, up to which the next one is made before its generation is committed.
 That is 40,000 records or more, which Python reads and renders in less than a tenth of a second; all
 else in it stands still for that long."""
@@ -148,7 +148,7 @@ INVALIDATION_PATHS_MAX = 3000
 """Paths of one CloudFront invalidation: so many, without wildcards, may be in progress for a
 distribution at a time.
 https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/InvalidationLimits.html"""
-REQUESTS_REMEMBERED_MAX = 1000
+DEDUPLICATION_IDS_CACHED_MAX = 1000
 """Merges that one execution environment of extract has asked for, and need not ask for again."""
 MESSAGES_PER_BATCH_MAX = 10
 """What SQS's SendMessageBatch takes."""
@@ -170,7 +170,7 @@ INFO_UNPACKED_BYTES_MAX = 256 * MIB
 ZSTD_WINDOW_BYTES_MAX = 128 * MIB
 """What zstd decoders accept by default, and what level 22 declares: not less, or packages that
 clients can read would be rejected.  The memory is only used as far as data fills it."""
-ZSTD_SLIVER_BYTES = 512
+ZSTD_INPUT_CHUNK_BYTES = 512
 """Fed to zstd at once: it may unpack to 16 MiB, and ordinarily does to a few KiB."""
 UNPACK_CHUNK_BYTES = 64 * KIB
 """Fed to bzip2, and taken from it, at once."""
@@ -182,7 +182,7 @@ TAR_BZ2_UNPACKED_BYTES_MAX = 2048 * MIB
 them first.  At 22 MB/s on a whole CPU, of which extract has half, a larger archive of something
 else would be killed by the timeout, again every day, instead of being rejected for good."""
 TAR_HEADERS_MAX = 250_000
-"""Headers of one tar archive that are looked at; seconds of work."""
+"""ObjectHeaders of one tar archive that are looked at; seconds of work."""
 TAR_EXTENDED_HEADERS_BYTES_MAX = 16 * MIB
 """Long names and pax headers of one tar archive together; seconds of work."""
 INDEX_JSON_BYTES_MAX = MIB
@@ -213,13 +213,13 @@ PATCH_UNPACKED_BYTES_MAX = 1024 * MIB
 # --- records ------------------------------------------------------------------------------
 RECORD_BYTES_MAX = 256 * KIB
 """Of one record as JSON.  Every client downloads every record."""
-PROBLEMS_TOLD_MAX = 8
+REJECT_PROBLEMS_MAX = 8
 """In the sentence of one reject."""
 PROBLEM_VALUE_CHARS_MAX = 80
 """Of a value quoted in that sentence."""
 REJECT_SENTENCE_CHARS_MAX = 4096
 """Of a whole sentence: a zip may hold names of 64 KiB, and sentences are stored and logged."""
 
-CURRENT_TRIES_MAX = 10_000_000
+CURRENT_REPODATA_CHECKS_MAX = 10_000_000
 """Clauses of match specs that are held against a version for one ``current_repodata.json``: about
 a minute of a CPU."""

@@ -33,10 +33,10 @@ class Settings:
         Raises ``Misconfigured``, naming the variable.
         """
         return cls(
-            channel_bucket=_text(env, "CHANNEL_BUCKET"),
-            state_bucket=_text(env, "STATE_BUCKET"),
-            merge_queue_url=_text(env, "MERGE_QUEUE_URL"),
-            debounce_seconds=_whole(env, "DEBOUNCE_SECONDS", at_least=DEBOUNCE_SECONDS_MIN),
+            channel_bucket=_required(env, "CHANNEL_BUCKET"),
+            state_bucket=_required(env, "STATE_BUCKET"),
+            merge_queue_url=_required(env, "MERGE_QUEUE_URL"),
+            debounce_seconds=_int(env, "DEBOUNCE_SECONDS", at_least=DEBOUNCE_SECONDS_MIN),
         )
 
 
@@ -60,9 +60,9 @@ class ExtractSettings:
         """
         return cls(
             common=Settings.from_env(env),
-            upload_queue_url=_text(env, "UPLOAD_QUEUE_URL"),
+            upload_queue_url=_required(env, "UPLOAD_QUEUE_URL"),
             trust_uploader_digests=_flag(env, "TRUST_UPLOADER_DIGESTS"),
-            upload_receives_max=_whole(env, "UPLOAD_MAX_RECEIVES", at_least=1),
+            upload_receives_max=_int(env, "UPLOAD_MAX_RECEIVES", at_least=1),
             channel_prefixes=_prefixes(env),
         )
 
@@ -88,8 +88,8 @@ class MergeSettings:
         """
         return cls(
             common=Settings.from_env(env),
-            owner=_text(env, "OWNER"),
-            index_max_age_seconds=_whole(env, "INDEX_CACHE_MAX_AGE", at_least=0),
+            owner=_required(env, "OWNER"),
+            index_max_age_seconds=_int(env, "INDEX_CACHE_MAX_AGE", at_least=0),
             channel_defaults=channel_defaults(env),
             brake_days=_brake_days(env),
         )
@@ -122,10 +122,10 @@ class ReconcileSettings:
         """
         return cls(
             common=Settings.from_env(env),
-            upload_queue_url=_text(env, "UPLOAD_QUEUE_URL"),
-            reconcile_queue_url=_text(env, "RECONCILE_QUEUE_URL"),
-            owner=_text(env, "OWNER"),
-            retention_days=_whole(env, "RETENTION_DAYS", at_least=1),
+            upload_queue_url=_required(env, "UPLOAD_QUEUE_URL"),
+            reconcile_queue_url=_required(env, "RECONCILE_QUEUE_URL"),
+            owner=_required(env, "OWNER"),
+            retention_days=_int(env, "RETENTION_DAYS", at_least=1),
             brake_days=_brake_days(env),
             channel_defaults=channel_defaults(env),
             channel_prefixes=_prefixes(env),
@@ -134,19 +134,19 @@ class ReconcileSettings:
 
 def channel_defaults(env: Mapping[str, str]) -> ChannelConfig:
     """Read ``DEFAULT_OUTPUTS`` and ``DEFAULT_TIMESTAMPS``; raises ``Misconfigured``."""
-    text = _text(env, "DEFAULT_OUTPUTS")
+    text = _required(env, "DEFAULT_OUTPUTS")
     outputs = [] if text == "none" else text.split(",")
     if not _OUTPUTS.issuperset(outputs):
-        known = ", ".join(sorted(_OUTPUTS))
-        raise Misconfigured(f"DEFAULT_OUTPUTS must be none, or some of {known}, not {text!r}")
-    warn = _one_of(env, "DEFAULT_TIMESTAMPS", "warn", "reject")
+        allowed = ", ".join(sorted(_OUTPUTS))
+        raise Misconfigured(f"DEFAULT_OUTPUTS must be none, or some of {allowed}, not {text!r}")
+    warn = _choice(env, "DEFAULT_TIMESTAMPS", "warn", "reject")
     return msgspec.convert(
         {**dict.fromkeys(outputs, True), "timestamps": "warn" if warn else "reject"}, ChannelConfig
     )
 
 
-def _one_of(env: Mapping[str, str], name: str, yes: str, no: str) -> bool:
-    text = _text(env, name)
+def _choice(env: Mapping[str, str], name: str, yes: str, no: str) -> bool:
+    text = _required(env, name)
     if text not in (yes, no):
         raise Misconfigured(f"{name} must be {yes} or {no}, not {text!r}")
     return text == yes
@@ -160,22 +160,22 @@ def _prefixes(env: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _brake_days(env: Mapping[str, str]) -> int:
-    return _whole(env, "BRAKE_DAYS", at_least=0)
+    return _int(env, "BRAKE_DAYS", at_least=0)
 
 
-def _text(env: Mapping[str, str], name: str) -> str:
+def _required(env: Mapping[str, str], name: str) -> str:
     value = env.get(name, "")
     if not value:
         raise Misconfigured(f"the environment variable {name} is not set")
     return value
 
 
-def _whole(env: Mapping[str, str], name: str, *, at_least: int) -> int:
-    text = _text(env, name)
+def _int(env: Mapping[str, str], name: str, *, at_least: int) -> int:
+    text = _required(env, name)
     if not text.isdecimal() or int(text) < at_least:
         raise Misconfigured(f"{name} must be a whole number of {at_least} or more, not {text!r}")
     return int(text)
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:
-    return _one_of(env, name, "true", "false")
+    return _choice(env, name, "true", "false")

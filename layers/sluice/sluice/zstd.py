@@ -28,10 +28,10 @@ def _parameters(**more: int) -> zstandard.ZstdCompressionParameters:
 # below twice that it sees a package's .tar.bz2 from its .conda in the other half of the file, and
 # so must we.  Beyond there is nothing more to see, and the smaller the table, the fewer matches are
 # found that are too far away to be worth it.
-_BELOW_BYTES = ((16 * MIB, _parameters(window_log=23, hash_log=22)),)
+_PARAMETERS_BY_SIZE = ((16 * MIB, _parameters(window_log=23, hash_log=22)),)
 # With workers zstd cuts the input into jobs of this size and compresses each by itself, so the
 # bytes do not depend on how many workers or cores there are, as long as there is one worker.
-_BEYOND = _parameters(window_log=20, hash_log=16, threads=2, job_size=4 * MIB)
+_LARGE_PARAMETERS = _parameters(window_log=20, hash_log=16, threads=2, job_size=4 * MIB)
 
 
 def compress_private(data: bytes) -> bytes:
@@ -44,7 +44,10 @@ def compress(data: bytes) -> bytes:
 
     Several clients stop reading after the first frame, and some size their buffer by the header.
     """
-    parameters = next((few for below, few in _BELOW_BYTES if len(data) < below), _BEYOND)
+    parameters = next(
+        (candidate for below, candidate in _PARAMETERS_BY_SIZE if len(data) < below),
+        _LARGE_PARAMETERS,
+    )
     return zstandard.ZstdCompressor(compression_params=parameters).compress(data)
 
 
@@ -55,17 +58,17 @@ def decompress(data: bytes, *, bytes_max: int = STORED_OBJECT_BYTES_MAX) -> byte
     larger than ``bytes_max``.
     """
     try:
-        told = zstandard.frame_content_size(data)  # -1: it does not tell
-        if 0 <= told <= bytes_max:
+        content_size = zstandard.frame_content_size(data)  # -1: it does not tell
+        if 0 <= content_size <= bytes_max:
             # At once, half as long: nothing is put together from pieces.
             with suppress(zstandard.ZstdError):  # there may be more frames; else it is said below
                 return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
-        return _by_pieces(data, told, bytes_max)
+        return _decompress_stream(data, content_size, bytes_max)
     except zstandard.ZstdError as error:
         raise Corrupt(f"not zstd data: {error}") from error
 
 
-def _by_pieces(data: bytes, told: int, bytes_max: int) -> bytes:
+def _decompress_stream(data: bytes, content_size: int, bytes_max: int) -> bytes:
     pieces: list[bytes] = []
     total = 0
     reader = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
@@ -74,6 +77,6 @@ def _by_pieces(data: bytes, told: int, bytes_max: int) -> bytes:
         if total > bytes_max:
             raise Corrupt(f"zstd data decompresses to more than {bytes_max:,} bytes")
         pieces.append(piece)
-    if total < told:  # the reader takes the end of the data for the end of the frame
-        raise Corrupt(f"zstd data ends after {total:,} of {told:,} bytes")
+    if total < content_size:  # the reader takes the end of the data for the end of the frame
+        raise Corrupt(f"zstd data ends after {total:,} of {content_size:,} bytes")
     return b"".join(pieces)

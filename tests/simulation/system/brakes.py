@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sluice.layout import Subdir
-from sluice.storage.object_store import Headers, ObjectStore
-from sluice.storage.wrappers.forwarding import Passing
+from sluice.storage.object_store import ObjectHeaders, ObjectStore
+from sluice.storage.wrappers.forwarding import ForwardingStore
 from testkit.memory_store import Stored
 from tests.simulation.system import reading
 from tests.simulation.system.bucket import Bucket
@@ -198,7 +198,7 @@ class Brakes:
         )
 
 
-class _Watched(Passing):
+class _Watched(ForwardingStore):
     """Tells of each removal that is staged."""
 
     def __init__(self, store: ObjectStore, brakes: Brakes, since: int) -> None:
@@ -206,7 +206,7 @@ class _Watched(Passing):
         self._brakes = brakes
         self._since = since
 
-    def put(self, key: str, body: bytes, headers: Headers) -> None:
+    def put(self, key: str, body: bytes, headers: ObjectHeaders) -> None:
         """See ``ObjectStore.put``."""
         if key.startswith("staging/") and reading.document(body)["verdict"] == "removed":
             self._brakes.stages(key, since=self._since)

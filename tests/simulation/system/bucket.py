@@ -12,7 +12,7 @@ from random import Random
 from sluice.concurrency import chunks
 from sluice.errors import Unavailable
 from sluice.limits import KEYS_PER_DELETE_MAX
-from sluice.storage.object_store import ETag, Headers
+from sluice.storage.object_store import ETag, ObjectHeaders
 from testkit.memory_store import MemoryStore, Stored
 from tests.simulation.system.clock import MINUTE, Clock
 
@@ -36,7 +36,7 @@ class Bucket(MemoryStore):
         self._late_senders: list[object] = []
         """Of the request that lands late, while it does."""
 
-    def put(self, key: str, body: bytes, headers: Headers) -> None:
+    def put(self, key: str, body: bytes, headers: ObjectHeaders) -> None:
         """See ``ObjectStore.put``."""
         try:
             super().put(key, body, headers)
@@ -48,7 +48,7 @@ class Bucket(MemoryStore):
         self,
         key: str,
         body: bytes,
-        headers: Headers,
+        headers: ObjectHeaders,
         *,
         expected: ETag | None,
         not_after_ms: int | None = None,
@@ -92,7 +92,9 @@ class Bucket(MemoryStore):
             if stored:
                 self._tell(key, stored, None)
 
-    def _write_if(self, key: str, body: bytes, headers: Headers, expected: ETag | None) -> None:
+    def _write_if(
+        self, key: str, body: bytes, headers: ObjectHeaders, expected: ETag | None
+    ) -> None:
         stored = self.objects.get(key)
         if (stored.info.etag if stored else None) == expected:
             self._write(key, body, headers)
@@ -101,7 +103,7 @@ class Bucket(MemoryStore):
         self,
         key: str,
         body: bytes,
-        headers: Headers,
+        headers: ObjectHeaders,
         *,
         etag: ETag | None = None,
         encryption: str | None = "AES256",

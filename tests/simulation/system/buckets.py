@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from sluice.merge.warm_cache import Remembered
+from sluice.merge.warm_cache import WarmCache
 from sluice.storage.object_store import ETag, ObjectStore
 from testkit.memory_store import MemoryStore, Stored
 from tests.simulation.system.bucket import Bucket
@@ -24,7 +24,7 @@ class Wiring:
     """The same bucket as comparisons see it: its listings may lie."""
     name: str
     """Of that bucket."""
-    remembered: Remembered = field(default_factory=Remembered)
+    remembered: WarmCache = field(default_factory=WarmCache)
     """By the environments of merge, which share it here."""
 
 

@@ -18,50 +18,50 @@ import sluice.admin.changes.commit_edit
 import sluice.merge.merge
 from sluice.admin.changes.rebind_subdir import SubdirRebinder
 from sluice.catalog import brake, entry, node
-from sluice.catalog.brake import BrakeState, Decision, Missing
-from sluice.catalog.client_view import Rules
+from sluice.catalog.brake import BrakeState, MissingFile, RemovalDecision
+from sluice.catalog.client_view import RenderRules
 from sluice.catalog.head import Head, head_object, read_head
 from sluice.extract import handler as extract_handler
 from sluice.extract import staging
-from sluice.extract.config_broadcast import Announcer
-from sluice.extract.staging import Indexed, Rejected, Staged
+from sluice.extract.config_broadcast import ConfigBroadcast
+from sluice.extract.staging import Indexed, Rejected, StagingRecord
 from sluice.layout import SHARD_INDEX, Subdir
 from sluice.merge import apply_staging
 from sluice.merge import handler as merge_handler
 from sluice.messages.s3_event import ObjectEvent
 from sluice.publish import fence, index_files
 from sluice.publish.bucket_check import BucketCheck
-from sluice.publish.index_files import Files
+from sluice.publish.index_files import IndexFiles
 from sluice.reconcile import compare, garbage, index_file_check, removals, subdir
-from sluice.reconcile.compare import Kind
-from sluice.reconcile.head_cache import Looks
-from sluice.reconcile.input_drift import InputsCheck
+from sluice.reconcile.compare import DiffKind
+from sluice.reconcile.head_cache import HeadCache
+from sluice.reconcile.input_drift import InputDriftCheck
 from sluice.reconcile.publication_log import StoredMarks
-from sluice.reconcile.reconcile_cache import Memory
-from sluice.storage.object_store import ETag, Headers, ObjectStore
+from sluice.reconcile.reconcile_cache import ReconcileCache
+from sluice.storage.object_store import ETag, ObjectHeaders, ObjectStore
 from sluice.takeover import existing_index
 from tests.simulation.system.bucket import Bucket
 from tests.support.heads import Swapped, head_object_with
 
 
 def _staging_is_deleted_before_the_commit() -> AbstractContextManager[object]:
-    plain = staging.read_batch
+    plain = staging.read_staging_batch
 
-    def read_and_delete(state: ObjectStore, *args: Any, **options: Any) -> staging.Batch:
+    def read_and_delete(state: ObjectStore, *args: Any, **options: Any) -> staging.StagingBatch:
         batch = plain(state, *args, **options)
         if batch.consumed:
             state.delete(batch.consumed)
         return batch
 
-    return mock.patch.object(staging, "read_batch", read_and_delete)
+    return mock.patch.object(staging, "read_staging_batch", read_and_delete)
 
 
 @contextmanager
 def _shards_are_written_after_the_index() -> Iterator[None]:
     plain, plain_if = Bucket.put, Bucket.put_if
-    held: dict[str, list[tuple[str, bytes, Headers]]] = {}
+    held: dict[str, list[tuple[str, bytes, ObjectHeaders]]] = {}
 
-    def put(bucket: Bucket, key: str, body: bytes, headers: Headers) -> None:
+    def put(bucket: Bucket, key: str, body: bytes, headers: ObjectHeaders) -> None:
         folder, is_shard, _ = key.partition("shards/")
         if is_shard:
             held.setdefault(folder, []).append((key, body, headers))
@@ -72,7 +72,7 @@ def _shards_are_written_after_the_index() -> Iterator[None]:
         bucket: Bucket,
         key: str,
         body: bytes,
-        headers: Headers,
+        headers: ObjectHeaders,
         *,
         expected: ETag | None,
         **options: Any,
@@ -94,7 +94,7 @@ def _the_head_is_written_without_a_condition() -> AbstractContextManager[object]
         bucket: Bucket,
         key: str,
         body: bytes,
-        headers: Headers,
+        headers: ObjectHeaders,
         *,
         expected: ETag | None,
         **options: Any,
@@ -135,16 +135,16 @@ def _a_merge_without_effect_leaves_the_epoch() -> AbstractContextManager[object]
 
 @contextmanager
 def _files_are_published_without_the_fence() -> Iterator[None]:
-    def standing(found: Any, _mine: fence.Stamp, **_options: Any) -> fence.Standing:
-        return fence.Standing.OLDER if found else fence.Standing.MISSING
+    def standing(found: Any, _mine: fence.Stamp, **_options: Any) -> fence.FileState:
+        return fence.FileState.OLDER if found else fence.FileState.MISSING
 
     def replace(
-        store: ObjectStore, page: fence.Page, mine: fence.Stamp, **_options: Any
-    ) -> fence.Replaced:
+        store: ObjectStore, page: fence.PublishedFile, mine: fence.Stamp, **_options: Any
+    ) -> fence.ReplaceResult:
         store.put(page.key, page.body, dataclasses.replace(page.headers, metadata=mine.metadata))
-        return fence.Replaced(fence.Standing.SAME, 0)
+        return fence.ReplaceResult(fence.FileState.SAME, 0)
 
-    with mock.patch.multiple(index_files, standing=standing, replace=replace):
+    with mock.patch.multiple(index_files, file_state=standing, replace_file=replace):
         yield
 
 
@@ -153,64 +153,74 @@ def _garbage_is_collected_without_regard_to_retention() -> AbstractContextManage
 
 
 def _names_recur() -> AbstractContextManager[object]:
-    plain = node.render
+    plain = node.render_node
 
-    def undated(name: str, entries: entry.Entries, *, at: int, rules: Rules) -> node.Rendered:
+    def undated(
+        name: str, entries: entry.Entries, *, at: int, rules: RenderRules
+    ) -> node.RenderedNode:
         del at
         return plain(name, entries, at=0, rules=rules)
 
-    return mock.patch.object(node, "render", undated)
+    return mock.patch.object(node, "render_node", undated)
 
 
 def _the_event_is_believed() -> AbstractContextManager[object]:
-    def settle(records: Sequence[Staged], _observed: Mapping[str, Any]) -> apply_staging.News:
+    def settle(
+        records: Sequence[StagingRecord], _observed: Mapping[str, Any]
+    ) -> apply_staging.Verdicts:
         return {
             record.filename: record if isinstance(record, Indexed | Rejected) else None
             for record in sorted(records, key=lambda record: record.at)
         }
 
-    return mock.patch.object(apply_staging, "settle", settle)
+    return mock.patch.object(apply_staging, "resolve_verdicts", settle)
 
 
 def _reconcile_overlooks_what_was_overwritten() -> AbstractContextManager[object]:
-    plain = compare.compare
+    plain = compare.compare_files
 
-    def differences(*args: Any) -> list[compare.Difference]:
-        return [found for found in plain(*args) if found.kind is not Kind.CHANGED]
+    def differences(*args: Any) -> list[compare.FileDifference]:
+        return [found for found in plain(*args) if found.kind is not DiffKind.CHANGED]
 
-    return mock.patch.object(subdir, "compare", differences)
+    return mock.patch.object(subdir, "compare_files", differences)
 
 
 def _reconcile_overlooks_what_others_published() -> AbstractContextManager[object]:
-    plain = fence.standing
+    plain = fence.file_state
 
-    def standing(found: Any, mine: fence.Stamp, **options: Any) -> fence.Standing:
+    def standing(found: Any, mine: fence.Stamp, **options: Any) -> fence.FileState:
         now = plain(found, mine, **options)
-        return fence.Standing.SAME if now is fence.Standing.FOREIGN else now
+        return fence.FileState.SAME if now is fence.FileState.FOREIGN else now
 
-    return mock.patch.object(index_file_check, "standing", standing)
+    return mock.patch.object(index_file_check, "file_state", standing)
 
 
 def _reconcile_believes_what_it_remembers_of_another_version() -> AbstractContextManager[object]:
-    plain = Looks.__init__
+    plain = HeadCache.__init__
 
-    def looks(self: Looks, world: Any, subdir: Any, listing: Any, memory: Memory) -> None:
+    def looks(
+        self: HeadCache, world: Any, subdir: Any, listing: Any, memory: ReconcileCache
+    ) -> None:
         plain(self, world, subdir, listing, memory)
-        self._sights = dict(memory.files)
+        self._cached_heads = dict(memory.files)
 
-    return mock.patch.object(Looks, "__init__", looks)
+    return mock.patch.object(HeadCache, "__init__", looks)
 
 
 def _a_new_patch_is_told_to_nobody() -> AbstractContextManager[object]:
-    return mock.patch.object(Announcer, "tell_all", _only_of_configurations(Announcer.tell_all))
+    return mock.patch.object(
+        ConfigBroadcast, "notify_all", _only_of_configurations(ConfigBroadcast.notify_all)
+    )
 
 
 def _only_of_configurations(plain: Callable[..., Any]) -> Callable[..., Any]:
-    def tell_all(announcer: Announcer, channel: str, *, but: Subdir | None = None) -> list[Subdir]:
-        told: list[Subdir] = [] if but else plain(announcer, channel)
+    def notify_all(
+        announcer: ConfigBroadcast, channel: str, *, exclude: Subdir | None = None
+    ) -> list[Subdir]:
+        told: list[Subdir] = [] if exclude else plain(announcer, channel)
         return told
 
-    return tell_all
+    return notify_all
 
 
 def _names_are_not_rendered_again() -> AbstractContextManager[object]:
@@ -221,10 +231,10 @@ def _names_are_not_rendered_again() -> AbstractContextManager[object]:
 
 
 def _files_are_left_that_nobody_asks_for() -> AbstractContextManager[object]:
-    def tidy(_files: Files, _names: list[str]) -> None:
+    def tidy(_files: IndexFiles, _names: list[str]) -> None:
         pass
 
-    return mock.patch.object(Files, "tidy", tidy)
+    return mock.patch.object(IndexFiles, "tidy", tidy)
 
 
 def _patches_are_collected_as_soon_as_they_are_old() -> AbstractContextManager[object]:
@@ -235,10 +245,10 @@ def _patches_are_collected_as_soon_as_they_are_old() -> AbstractContextManager[o
 
 
 def _reconcile_overlooks_configurations_and_patches() -> AbstractContextManager[object]:
-    def nothing(_check: InputsCheck) -> list[str]:
+    def nothing(_check: InputDriftCheck) -> list[str]:
         return []
 
-    return mock.patch.object(InputsCheck, "outdated", nothing)
+    return mock.patch.object(InputDriftCheck, "outdated_inputs", nothing)
 
 
 def _a_pin_gives_way_to_any_verdict() -> AbstractContextManager[object]:
@@ -304,27 +314,27 @@ def _a_restored_copy_lets_in_what_was_pinned_out() -> AbstractContextManager[obj
 
 
 def _the_brake_decides_per_chunk() -> AbstractContextManager[object]:
-    plain = brake.decide
+    plain = brake.decide_removals
 
     def decide(
-        state: BrakeState, gone: Mapping[str, Missing], shown: int, **options: Any
-    ) -> Decision:
+        state: BrakeState, gone: Mapping[str, MissingFile], shown: int, **options: Any
+    ) -> RemovalDecision:
         parts = [plain(state, {file: gone[file]}, shown, **options) for file in gone]
         removed = {file: at for part in parts for file, at in part.state.removed.items()}
-        carry_out = [file for part in parts for file in part.carry_out]
-        return Decision(BrakeState(removed=removed), carry_out, None, confirmed=False)
+        carry_out = [file for part in parts for file in part.to_remove]
+        return RemovalDecision(BrakeState(removed=removed), carry_out, None, confirmed=False)
 
-    return mock.patch.object(brake, "decide", decide)
+    return mock.patch.object(brake, "decide_removals", decide)
 
 
 @contextmanager
 def _a_listing_is_believed() -> Iterator[None]:
-    def settle_listing(listing: Any, *_args: Any, **_options: Any) -> Any:
+    def confirm_listing(listing: Any, *_args: Any, **_options: Any) -> Any:
         return listing
 
     with (
-        mock.patch.object(removals, "settle_listing", settle_listing),
-        mock.patch.object(existing_index, "settle_listing", settle_listing),
+        mock.patch.object(removals, "confirm_listing", confirm_listing),
+        mock.patch.object(existing_index, "confirm_listing", confirm_listing),
     ):
         yield
 
@@ -337,10 +347,10 @@ def _days_go_on_though_nothing_was_missing() -> AbstractContextManager[object]:
 
 
 def _days_go_on_for_another_object() -> AbstractContextManager[object]:
-    def still(times: Mapping[str, int], gone: Mapping[str, Missing]) -> dict[str, int]:
+    def still(times: Mapping[str, int], gone: Mapping[str, MissingFile]) -> dict[str, int]:
         return {file: at for file, at in times.items() if file in gone}
 
-    return mock.patch.object(brake, "_still", still)
+    return mock.patch.object(brake, "_still_missing", still)
 
 
 def _the_window_check_is_left_out() -> AbstractContextManager[object]:
@@ -351,12 +361,12 @@ def _the_window_check_is_left_out() -> AbstractContextManager[object]:
 
 
 def _extract_passes_removals_over() -> AbstractContextManager[object]:
-    plain = extract_handler.route
+    plain = extract_handler.route_event
 
     def route(event: ObjectEvent, **options: Any) -> Any:
         return None if event.size is None else plain(event, **options)  # no size: a removal
 
-    return mock.patch.object(extract_handler, "route", route)
+    return mock.patch.object(extract_handler, "route_event", route)
 
 
 @dataclass(frozen=True, slots=True)

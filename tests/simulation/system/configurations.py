@@ -137,7 +137,7 @@ def patch_in_force(channel: Bucket, of: str) -> Patch | None:
         return None
     newest: Patch | None = None
     for filename, said in PATCH_PACKAGES.items():
-        stored = channel.objects.get(Subdir(of, NOARCH).public(filename))
+        stored = channel.objects.get(Subdir(of, NOARCH).file_key(filename))
         newest = (said.get(stored.body) if stored else None) or newest
     return newest
 

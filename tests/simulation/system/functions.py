@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from sluice.concurrency import Gather, in_order
 from sluice.errors import BrokenListing, TooEarly, Unavailable, WrongState
 from sluice.extract import handler as extract_handler
-from sluice.extract.config_broadcast import Announcer
-from sluice.extract.extract import Extractor
+from sluice.extract.config_broadcast import ConfigBroadcast
+from sluice.extract.extract import ExtractorContext
 from sluice.extract.handler import ExtractContext
 from sluice.limits import MERGE_TIME_RESERVE_MS, RECONCILE_TIME_RESERVE_MS
 from sluice.merge import handler as merge_handler
-from sluice.merge.context import Merger
+from sluice.merge.context import MergeContext
 from sluice.messages.delivery import Delivery
 from sluice.publish.publisher import Publisher
 from sluice.reconcile import handler as reconcile_handler
-from sluice.reconcile.context import Reconciler, Request
-from sluice.reconcile.report import Report
-from sluice.storage.deduplicating_queue import Once
+from sluice.reconcile.context import ReconcileContext, ReconcileRequest
+from sluice.reconcile.report import ReconcileReport
+from sluice.storage.deduplicating_queue import DeduplicatingQueue
 from sluice.storage.queue import FifoQueue
 from tests.simulation.system.brakes import Brakes
 from tests.simulation.system.bucket import Bucket
@@ -47,7 +47,7 @@ class Functions:
     state: Bucket
     uploads: StandardQueue
     merges: Fifo
-    environment: Once
+    environment: DeduplicatingQueue
     """MergeQueue, as one execution environment of extract remembers it; all share it here."""
     continuations: Fifo
     clock: Clock
@@ -66,7 +66,7 @@ class Functions:
     def extract(self, message: Delivery, skew_ms: int, _time_left_ms: TimeLeft) -> None:
         """Handle one message of UploadQueue; ``skew_ms`` is how wrong the function's clock is."""
         wired = self.wiring()
-        extractor = Extractor(
+        extractor = ExtractorContext(
             channel=wired.channel,
             state=self.state,
             queue=self.environment,
@@ -83,14 +83,14 @@ class Functions:
     def merge(self, message: Delivery, skew_ms: int, time_left_ms: TimeLeft) -> None:
         """Handle one message of MergeQueue."""
         wired = self.wiring()
-        ctx = Merger(
+        ctx = MergeContext(
             channel=wired.listed,
             state=self.state,
             bucket=wired.name,
             publisher=Publisher(wired.channel, self.state, OWNER, max_age_seconds=60),
             queue=self.merges,
             gather=self.gather,
-            remembered=wired.remembered,
+            warm_cache=wired.remembered,
             clock=lambda: self.clock.ms + skew_ms,
             unique=self.unique,
             debounce_seconds=self.debounce_seconds,
@@ -106,11 +106,13 @@ class Functions:
                 raise Unavailable(str(error)) from error
             raise
 
-    def start_reconcile(self, request: Request, skew_ms: int, time_left_ms: TimeLeft) -> Report:
+    def start_reconcile(
+        self, request: ReconcileRequest, skew_ms: int, time_left_ms: TimeLeft
+    ) -> ReconcileReport:
         """Handle a direct invocation: the schedule's, or somebody's."""
         ctx = self._reconciler(skew_ms, since=self.clock.ms)
         time_left_ms = self._shortened(time_left_ms)
-        return self._checked(reconcile_handler.start(ctx, request, time_left_ms=time_left_ms))
+        return self._checked(reconcile_handler.start_run(ctx, request, time_left_ms=time_left_ms))
 
     def proceed_reconcile(self, message: Delivery, skew_ms: int, time_left_ms: TimeLeft) -> None:
         """Handle one message of ReconcileQueue."""
@@ -121,17 +123,19 @@ class Functions:
     def move_heads(self, channels: Iterable[str]) -> None:
         """Have every subdir of some channels look at its configuration, which moves its head."""
         for channel in channels:
-            self._announcer(self.merges, lambda: self.clock.ms).tell_all(channel)
+            self._announcer(self.merges, lambda: self.clock.ms).notify_all(channel)
 
-    def _announcer(self, queue: FifoQueue, clock: Callable[[], int]) -> Announcer:
-        return Announcer(self.state, queue, in_order, clock, self.unique, self.debounce_seconds)
+    def _announcer(self, queue: FifoQueue, clock: Callable[[], int]) -> ConfigBroadcast:
+        return ConfigBroadcast(
+            self.state, queue, in_order, clock, self.unique, self.debounce_seconds
+        )
 
-    def _reconciler(self, skew_ms: int, *, since: int) -> Reconciler:
+    def _reconciler(self, skew_ms: int, *, since: int) -> ReconcileContext:
         """``since``: when the run began, ms."""
         wired = self.wiring()
         # What was lost in a bucket of before, or in a wrong one, is not what people have lost.
         is_known = wired.listed is self.listed
-        return Reconciler(
+        return ReconcileContext(
             channel=wired.listed,
             state=self.brakes.watched(self.state, since=since) if is_known else self.state,
             bucket=wired.name,
@@ -151,7 +155,7 @@ class Functions:
         until = self.clock.ms + self.step_ms
         return lambda: min(time_left_ms(), until - self.clock.ms + RECONCILE_TIME_RESERVE_MS)
 
-    def _checked(self, report: Report) -> Report:
+    def _checked(self, report: ReconcileReport) -> ReconcileReport:
         """Let no failure pass that is not for want of an answer, or for a listing that lies."""
         expected = ("Unavailable", *["BrokenListing"] * self.listed.has_lied)
         for step in report.steps.values():

@@ -16,7 +16,7 @@ from sluice.layout import (
     SLUICE_TOML,
     Subdir,
 )
-from sluice.storage.object_id import Identity
+from sluice.storage.object_id import ObjectId
 from testkit.memory_store import Stored
 from tests.simulation.system import reading
 from tests.simulation.system.brakes import Brakes
@@ -86,7 +86,7 @@ class Invariants:
         self._frozen = frozen
         self._retention_ms = days * DAY
         self._subdirs = {subdir.prefix: subdir for subdir in subdirs}
-        self._by_head = {subdir.head: subdir for subdir in subdirs}
+        self._by_head = {subdir.head_key: subdir for subdir in subdirs}
         self._known = {subdir: _Known() for subdir in subdirs}
         self._uploaded: set[tuple[Place, str]] = set()
         self._touched: dict[Place, int] = {}
@@ -109,10 +109,10 @@ class Invariants:
             settled.pop(place.filename, None)
         self._pinned.pop(place, None)
 
-    def pinned(self, place: Place, identity: Identity, generation: int) -> None:
+    def pinned(self, place: Place, identity: ObjectId, generation: int) -> None:
         """An operator was told that this object is kept out from a generation on."""
         stored = self._channel.objects.get(place.key)
-        if stored and Identity.of(stored.info) == identity:
+        if stored and ObjectId.from_info(stored.info) == identity:
             self._pinned[place] = generation
 
     def may_come_back(self, subdir: Subdir, filename: str | None = None) -> None:
@@ -121,13 +121,13 @@ class Invariants:
             if place.subdir == subdir and filename in (None, place.filename):
                 del self._pinned[place]
 
-    def identity_of_pin(self, subdir: Subdir, filename: str, generation: int) -> Identity | None:
+    def identity_of_pin(self, subdir: Subdir, filename: str, generation: int) -> ObjectId | None:
         """The object that a generation pins out; ``None`` where it is not the newest any more."""
         known = self._known[subdir]
         entry = known.entries.get(filename)
         if known.head[0] != generation or not entry or not entry["identity"]:
             return None
-        return Identity(**entry["identity"])
+        return ObjectId(**entry["identity"])
 
     def check_pins(self) -> None:
         """Hold the catalog to what operators were told."""
@@ -207,7 +207,7 @@ class Invariants:
 
     def _check_optional(self, subdir: Subdir, file: str, after: Stored | None) -> None:
         """Hold a file that is not always there to those that are."""
-        known, key = self._known[subdir], subdir.public(file)
+        known, key = self._known[subdir], subdir.file_key(file)
         if after is None:
             known.optional.pop(file, None)
             return
@@ -260,20 +260,20 @@ class Invariants:
         if head["tree"] is None:
             return
         state, channel = self._state.objects, self._channel.objects
-        stored = state.get(subdir.tree(head["tree"]))
+        stored = state.get(subdir.tree_key(head["tree"]))
         assert stored, f"the head of {subdir} refers to a tree that is not there"
         tree = reading.tree(stored.body)
         names = tree.names
-        leaves = [subdir.leaf(leaf) for leaf, _ in names.values()]
-        in_state = [subdir.tree(head["tree"]), subdir.commit(head["commit"]), *leaves]
+        leaves = [subdir.leaf_key(leaf) for leaf, _ in names.values()]
+        in_state = [subdir.tree_key(head["tree"]), subdir.commit_key(head["commit"]), *leaves]
         in_state += [subdir.patches.key(tree.patch)] if tree.patch else []
-        in_channel = [subdir.shard(shard) for _, shard in names.values() if shard]
+        in_channel = [subdir.shard_key(shard) for _, shard in names.values() if shard]
         missing = [key for key in in_state if key not in state]
         # Until a restored bucket is bound, the catalog still is that of the one before it.
         shards = channel.keys() | {key for one in self._frozen for key in one.objects}
         missing += [key for key in in_channel if key not in shards]
         assert not missing, f"the head of {subdir} refers to what is not there: {missing}"
-        amendment = reading.document(state[subdir.commit(head["commit"])].body).get("amendment")
+        amendment = reading.document(state[subdir.commit_key(head["commit"])].body).get("amendment")
         # A catalog that moves with its bucket changes nothing that clients see.
         if amendment and (
             amendment["pinned"] or amendment["unpinned"] or amendment["rolled_back_to"] is not None
@@ -295,7 +295,7 @@ class Invariants:
         self._touched.update(dict.fromkeys(mine, self._moment))
 
     def _take(self, subdir: Subdir, file: str) -> None:
-        known, key = self._known[subdir], subdir.public(file)
+        known, key = self._known[subdir], subdir.file_key(file)
         old, new = known.files.get(file), INDEX_FILES[file](self._channel.body(key))
         if old and not self._by_others:
             assert new.generation >= old.generation, f"{key} was replaced by an older one"
@@ -304,7 +304,7 @@ class Invariants:
             self._hand_out(subdir, new)
 
     def _check_file(self, subdir: Subdir, file: str) -> None:
-        known, key = self._known[subdir], subdir.public(file)
+        known, key = self._known[subdir], subdir.file_key(file)
         new, records = known.files[file], self._records(subdir, file)
         assert new.generation <= known.head[0], f"{key} is ahead of the head"
         never = [
@@ -340,7 +340,7 @@ class Invariants:
         now = self._clock.ms
         held = [one for one in known.readers if now - one.superseded_at < self._retention_ms]
         known.readers = [replace(one, superseded_at=min(now, one.superseded_at)) for one in held]
-        shards = frozenset(map(subdir.shard, index.shards.values()))
+        shards = frozenset(map(subdir.shard_key, index.shards.values()))
         missing = shards - self._channel.objects.keys()
         assert not missing, f"the shard index of {subdir} names what is not there: {missing}"
         known.readers.append(_Reader(shards))
@@ -396,7 +396,7 @@ class Invariants:
             return index.records
         records: dict[str, Record] = {}
         for digest in index.shards.values():
-            records.update(reading.shard(self._channel.body(subdir.shard(digest)), digest))
+            records.update(reading.shard(self._channel.body(subdir.shard_key(digest)), digest))
         return records
 
     def _now_there(self, place: Place) -> Record | None:

@@ -10,8 +10,8 @@ import re
 from dataclasses import replace
 from random import Random
 
-from sluice.admin.standalone.index import Options, index
-from sluice.admin.standalone.package_pool import Examiner, InThreads
+from sluice.admin.standalone.index import IndexOptions, index
+from sluice.admin.standalone.package_pool import Examiner, ThreadReaders
 from tests.simulation.system.clock import HOUR
 from tests.simulation.system.functions import TimeLeft
 from tests.simulation.system.habits import Habits
@@ -85,12 +85,12 @@ class Laptops:
         channel = replace(self._opener.open(name, skew_ms), merges=None)
         report = index(
             channel,
-            Options(
+            IndexOptions(
                 retention_days=self._habits.retention_days,
                 subdirs_at_once=1,
                 collects=collects,
             ),
-            readers=InThreads(Examiner(channel.public, True, channel.clock), workers=1),  # noqa: FBT003
+            readers=ThreadReaders(Examiner(channel.public, True, channel.clock), workers=1),  # noqa: FBT003
         )
         for failure in report.failures:
             assert failure.reason.startswith(_EXPECTED), f"index: {failure}"

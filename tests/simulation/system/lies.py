@@ -7,11 +7,11 @@ from random import Random
 
 from sluice.layout import Subdir
 from sluice.storage.object_store import ObjectInfo, ObjectStore
-from sluice.storage.wrappers.forwarding import Passing
+from sluice.storage.wrappers.forwarding import ForwardingStore
 from tests.simulation.system.packages import FILENAMES, lies_in
 
 
-class LyingListings(Passing):
+class LyingListings(ForwardingStore):
     """A channel bucket that sometimes shows a subdir empty, or cut short.
 
     ``lies`` tells how likely.  Only listings that a subdir is compared by lie, from the beginning

@@ -42,7 +42,7 @@ class Place:
     @property
     def key(self) -> str:
         """The key in the channel bucket."""
-        return self.subdir.public(self.filename)
+        return self.subdir.file_key(self.filename)
 
 
 @cache

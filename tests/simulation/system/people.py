@@ -141,7 +141,7 @@ class People:
             key, bodies = config_key(channel), [*GOOD, INVALID]
         else:
             filename, said = rng.choice(list(PATCH_PACKAGES.items()))
-            key, bodies = Subdir(channel, NOARCH).public(filename), list(said)
+            key, bodies = Subdir(channel, NOARCH).file_key(filename), list(said)
         if key in self._channel.objects and rng.random() < self._habits.deletes / 2:
             body = None
         else:
@@ -165,14 +165,14 @@ class People:
         self.events_lost = True
         with self._invariants.by_others():
             if self._rng.random() < 0.5:
-                key = subdir.public(self._rng.choice((REPODATA, REPODATA_ZST, SHARD_INDEX)))
+                key = subdir.file_key(self._rng.choice((REPODATA, REPODATA_ZST, SHARD_INDEX)))
                 if key in self._channel.objects:
                     self._channel.remove(key)
                 return f"delete {key}"
             records = {
                 name: dict(record)
                 for name in packages.FILENAMES
-                if (stored := self._channel.objects.get(subdir.public(name)))
+                if (stored := self._channel.objects.get(subdir.file_key(name)))
                 and (record := packages.record_of(subdir.name, name, stored.body))
             }
             self._write_index(subdir, records, *self._rng.choice(_FORMS[:2]))
@@ -253,8 +253,8 @@ class People:
                 "repodata_version": 1,
             }
             body = json.dumps(repodata).encode()
-            self._channel.upload(subdir.public(REPODATA), body)
-            self._channel.upload(subdir.public(REPODATA_ZST), compress(body))
+            self._channel.upload(subdir.file_key(REPODATA), body)
+            self._channel.upload(subdir.file_key(REPODATA_ZST), compress(body))
         if in_shards:
             self._write_shards(subdir, records, compress)
 
@@ -274,10 +274,10 @@ class People:
             shard = {**_by_archive(named), "removed": []}
             body = compress(msgpack.packb(shard))
             digests[name] = sha256(body).digest()
-            self._channel.upload(subdir.shard(digests[name].hex()), body)
+            self._channel.upload(subdir.shard_key(digests[name].hex()), body)
         info = {"subdir": subdir.name, "base_url": "", "shards_base_url": "./shards/"}
         index = msgpack.packb({"info": info, "shards": digests, "version": 1})
-        self._channel.upload(subdir.public(SHARD_INDEX), compress(index))
+        self._channel.upload(subdir.file_key(SHARD_INDEX), compress(index))
 
 
 def _by_archive(records: dict[str, dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:

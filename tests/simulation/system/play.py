@@ -8,7 +8,7 @@ from random import Random
 
 from sluice.extract import extract
 from sluice.messages.delivery import Delivery
-from sluice.reconcile.context import Request
+from sluice.reconcile.context import ReconcileRequest
 from testkit.memory_store import Hook, Stored
 from testkit.scheduler import Hooked, Stage
 from tests.simulation.system.brakes import newest_waiting
@@ -49,7 +49,7 @@ _COLLECTIONS_MAX = 50
 _MUCH = 1000
 _TOLD = ("put reconciliations/", "put marks/")
 """What a run tells of itself, and since when it has seen what: no changes."""
-_EVERYTHING = Request()
+_EVERYTHING = ReconcileRequest()
 
 Tell = Callable[[str], None]
 
@@ -238,7 +238,7 @@ class _Play:
         for _ in range(2):
             self._reconcile_to_the_end()
         self._check("reconcile")
-        self._invariants.check_extractors(extract.VERSION)
+        self._invariants.check_extractors(extract.EXTRACTOR_VERSION)
         self._invariants.check_pins()
         self._check_that_nothing_is_left_to_do()
         for subdir in filter(self._invariants.is_published, self._habits.subdirs):
@@ -322,12 +322,12 @@ class _Play:
         else:
             source.queue.delete(message.receipt_handle)
 
-    def _request(self) -> Request:
+    def _request(self) -> ReconcileRequest:
         """What somebody might ask of reconcile."""
         rng = self._rng
         one = rng.choice(self._habits.with_noarch)
         channel, subdir = rng.choice(((None, None), (one.channel, None), (one.channel, one.name)))
-        return Request(
+        return ReconcileRequest(
             channel,
             subdir,
             dry_run=rng.random() < _RARELY,
@@ -351,7 +351,7 @@ class _Play:
         self._note(what)
         self._invocations.begin(_OPERATOR, work, timeout_ms=_OPERATOR_MS)
 
-    def _reconcile(self, request: Request) -> None:
+    def _reconcile(self, request: ReconcileRequest) -> None:
         """Begin a run."""
         self._note(f"reconcile: {request}")
         self._invocations.begin(

@@ -131,7 +131,7 @@ class StandardQueue(Queue):
         self._take(Message(body, "", self._clock.ms))
 
     def send_all(self, bodies: Sequence[str]) -> None:
-        """See ``UploadFeed.send_all``; of a batch that fails, some may have been sent."""
+        """See ``UploadQueue.send_all``; of a batch that fails, some may have been sent."""
         for batch in chunks(bodies, MESSAGES_PER_BATCH_MAX):
             try:
                 with self._request("SendMessageBatch", self.name):

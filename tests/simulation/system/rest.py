@@ -36,7 +36,7 @@ def check_indexes(
     for subdir in subdirs:
         _check_index(channel, state, subdir, tidied=tidied)
     for name in {subdir.channel for subdir in subdirs if _is_public(state, subdir)}:
-        key = Subdir(name, NOARCH).public(REPODATA)
+        key = Subdir(name, NOARCH).file_key(REPODATA)
         assert key in channel.objects, f"{key} is missing, without which {name!r} is no channel"
     assert not (left := state.keys("staging/")), f"staging is left over: {left}"
 
@@ -59,10 +59,10 @@ def _without_pins(channel: Bucket, state: Bucket, subdirs: Collection[Subdir]) -
     for subdir in subdirs:
         tree = _tree(state, subdir)
         for leaf, _ in tree.names.values() if tree else ():
-            for filename, entry in reading.leaf(state.body(subdir.leaf(leaf))).items():
-                stored = channel.objects.get(subdir.public(filename))
+            for filename, entry in reading.leaf(state.body(subdir.leaf_key(leaf))).items():
+                stored = channel.objects.get(subdir.file_key(filename))
                 if entry["kind"] == "pin" and stored and is_of(entry["identity"], stored):
-                    kept_out.add(subdir.public(filename))
+                    kept_out.add(subdir.file_key(filename))
     there = copy(channel)
     there.objects = {key: one for key, one in channel.objects.items() if key not in kept_out}
     return there
@@ -99,11 +99,11 @@ def _check_files(
     for file in INDEX_FILES:
         _check_file(channel, subdir, file, generation, patched)
     wanted = configurations.optional_files(channel, subdir.channel)
-    there = {file for file in OPTIONAL if subdir.public(file) in channel.objects}
+    there = {file for file in OPTIONAL if subdir.file_key(file) in channel.objects}
     complete = there == wanted if tidied else there >= wanted
     assert complete, f"{subdir} has {sorted(there)} instead of {sorted(wanted)}"
     for file in sorted(wanted - {PATCH_INSTRUCTIONS}):
-        key = subdir.public(file)
+        key = subdir.file_key(file)
         index = reading.optional(channel.body(key), file)
         assert index.generation == generation, f"{key} is not of the head's generation"
         if file in (RUN_EXPORTS, RUN_EXPORTS_ZST):
@@ -118,7 +118,7 @@ def _check_files(
 def _check_file(
     channel: Bucket, subdir: Subdir, file: str, generation: int, expected: Mapping[str, Record]
 ) -> None:
-    key = subdir.public(file)
+    key = subdir.file_key(file)
     stored = channel.objects.get(key)
     assert stored, f"{key} is missing"
     index = INDEX_FILES[file](stored.body)
@@ -134,21 +134,21 @@ def _check_file(
 def _records_of_shards(channel: Bucket, subdir: Subdir, index: Index) -> dict[str, Record]:
     records: dict[str, Record] = {}
     for digest in index.shards.values():
-        records.update(reading.shard(channel.body(subdir.shard(digest)), digest))
+        records.update(reading.shard(channel.body(subdir.shard_key(digest)), digest))
     return records
 
 
 def _rejects(state: Bucket, subdir: Subdir) -> set[str]:
-    stored = state.objects.get(subdir.rejects)
+    stored = state.objects.get(subdir.rejects_key)
     if stored is None:
         return set()
     return {reject["filename"] for reject in reading.document(stored.body)["rejects"]}
 
 
 def _tree(state: Bucket, subdir: Subdir) -> Tree | None:
-    stored = state.objects.get(subdir.head)
+    stored = state.objects.get(subdir.head_key)
     digest = reading.document(stored.body)["tree"] if stored else None
-    return reading.tree(state.body(subdir.tree(digest))) if digest else None
+    return reading.tree(state.body(subdir.tree_key(digest))) if digest else None
 
 
 def _is_public(state: Bucket, subdir: Subdir) -> bool:

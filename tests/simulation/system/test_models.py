@@ -7,13 +7,13 @@ from random import Random
 import pytest
 
 from sluice.errors import Unavailable
-from sluice.storage.object_store import Headers
+from sluice.storage.object_store import ObjectHeaders
 from testkit.memory_store import LostAnswer, ignore
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import MINUTE, SECOND, Clock
 from tests.simulation.system.queues import Fifo, StandardQueue
 
-JSON = Headers("application/json")
+JSON = ObjectHeaders("application/json")
 
 
 def standard(clock: Clock) -> StandardQueue:

@@ -30,7 +30,7 @@ _compress = zstandard.ZstdCompressor(level=1).compress
 def tuned(habits: Habits) -> Iterator[None]:
     """Set the bounds of the core as this world has them."""
     settings: list[tuple[ModuleType, str, Any]] = [
-        (extract, "VERSION", 1),
+        (extract, "EXTRACTOR_VERSION", 1),
         (extract, "RECORDS_SINCE", 1),
         (reader, "_from_memory", _read_once),
         (zstd, "compress", _compress),
@@ -40,12 +40,12 @@ def tuned(habits: Habits) -> Iterator[None]:
         (generation_writer, "NAMES_AT_ONCE", habits.names_at_once),
         (object_lookup, "HEADS_PER_PAGE_MAX", habits.heads_per_page),
         (object_lookup, "LISTINGS_AT_ONCE", 2),
-        (index_files, "TOGETHER_FROM_BYTES", habits.together_from_bytes),
+        (index_files, "CONCURRENT_COMPRESS_BYTES_MIN", habits.together_from_bytes),
         (splice, "NAMES_AT_ONCE", habits.names_at_once),
         (subdir, "NAMES_AT_ONCE", habits.names_at_once),
         (removals, "NAMES_AT_ONCE", habits.names_at_once),
-        (brake, "BRAKE_FROM_PACKAGES", habits.brake_from),
-        (discover, "KEYS_PER_TICK", habits.names_at_once),
+        (brake, "BRAKE_PACKAGES_MIN", habits.brake_from),
+        (discover, "KEYS_PER_STOP_CHECK", habits.names_at_once),
         (garbage, "GARBAGE_AT_ONCE_MAX", habits.garbage_at_once),
     ]
     with ExitStack() as patches:
@@ -56,5 +56,5 @@ def tuned(habits: Habits) -> Iterator[None]:
 
 def deploy_new_extractor() -> None:
     """Have every package judged anew; until the end of the play."""
-    extract.VERSION += 1
-    extract.RECORDS_SINCE = extract.VERSION
+    extract.EXTRACTOR_VERSION += 1
+    extract.RECORDS_SINCE = extract.EXTRACTOR_VERSION

@@ -8,7 +8,7 @@ from random import Random
 
 from sluice.concurrency import in_order
 from sluice.messages.delivery import Delivery
-from sluice.storage.deduplicating_queue import Once
+from sluice.storage.deduplicating_queue import DeduplicatingQueue
 from tests.simulation.system.administrators import Administrators
 from tests.simulation.system.brakes import Brakes
 from tests.simulation.system.bucket import Bucket
@@ -78,7 +78,7 @@ class World:
             state=self.state,
             uploads=self.uploads,
             merges=self.merges,
-            environment=Once(self.merges, lambda: clock.ms),
+            environment=DeduplicatingQueue(self.merges, lambda: clock.ms),
             continuations=continuations,
             clock=clock,
             unique=self._unique,

@@ -16,7 +16,7 @@ from sluice.limits import (
     SWAP_SECONDS_MAX,
     WRITE_ATTEMPTS_MAX,
 )
-from sluice.storage.versioned_object import LOST, Version, read_newest
+from sluice.storage.versioned_object import LOST, ObjectVersion, read_newest
 from testkit.memory_store import LostAnswer, MemoryStore
 from testkit.scheduler import Loses
 from tests.support.staged import SUBDIR
@@ -29,7 +29,7 @@ def head(generation: int = 1, *, writer: str = "w") -> Head:
     return Head(generation=generation, epoch=0, commit="c" * 64, tree="t" * 64, writer=writer)
 
 
-def put(state: MemoryStore, new: Head) -> Version[Head]:
+def put(state: MemoryStore, new: Head) -> ObjectVersion[Head]:
     """Have this head there."""
     version = head_object(state, SUBDIR).swap(
         new, expected=read_head(state, SUBDIR).etag, not_after_ms=None
@@ -49,8 +49,8 @@ def test_a_head_that_was_swapped_in_is_read_back_with_its_etag() -> None:
     assert read_head(state, SUBDIR) == first
     second = head_object(state, SUBDIR).swap(head(2), expected=first.etag, not_after_ms=None)
     assert second is not LOST
-    assert read_head(state, SUBDIR) == second == Version(head(2), second.etag)
-    assert state.keys() == [SUBDIR.head]
+    assert read_head(state, SUBDIR) == second == ObjectVersion(head(2), second.etag)
+    assert state.keys() == [SUBDIR.head_key]
 
 
 def test_a_head_that_somebody_else_has_swapped_meanwhile_is_lost() -> None:
@@ -208,7 +208,7 @@ def test_what_is_read_of_a_head_is_read_again_from_the_head_that_took_its_place(
     put(state, head(1))
     seen: list[int] = []
 
-    def read(version: Version[Head]) -> str:
+    def read(version: ObjectVersion[Head]) -> str:
         seen.append(version.value.generation)
         if version.value.generation < 3:
             put(state, head(version.value.generation + 1))
@@ -223,7 +223,7 @@ def test_what_the_head_refers_to_and_is_not_there_is_lost() -> None:
     state = MemoryStore()
     put(state, head(1))
 
-    def read(_version: Version[Head]) -> None:
+    def read(_version: ObjectVersion[Head]) -> None:
         raise Missing("trees/t", kind="tree", referrer="a commit")
 
     with pytest.raises(Corrupt, match="a commit refers to trees/t, but there is no such tree"):
@@ -234,7 +234,7 @@ def test_heads_that_come_faster_than_they_can_be_read_are_unavailable() -> None:
     state = MemoryStore()
     put(state, head(1))
 
-    def read(version: Version[Head]) -> None:
+    def read(version: ObjectVersion[Head]) -> None:
         put(state, head(version.value.generation + 1))
         raise Missing("trees/t", kind="tree", referrer="a commit")
 
@@ -250,7 +250,7 @@ def test_the_deadline_of_a_head_leaves_the_collector_far_behind() -> None:
 def test_a_head_that_vanished_is_lost() -> None:
     state = MemoryStore()
     before = put(state, head(1))
-    state.remove(SUBDIR.head)
+    state.remove(SUBDIR.head_key)
     assert head_object(state, SUBDIR).swap(head(2), expected=before.etag, not_after_ms=None) is LOST
 
 
@@ -265,10 +265,10 @@ def test_a_head_that_vanished_is_lost() -> None:
 )
 def test_a_head_that_cannot_be_read_is_not_no_head(body: bytes, error: type[Corrupt]) -> None:
     state = MemoryStore()
-    state.upload(SUBDIR.head, body)
-    with pytest.raises(error, match=SUBDIR.head):
+    state.upload(SUBDIR.head_key, body)
+    with pytest.raises(error, match=SUBDIR.head_key):
         read_head(state, SUBDIR)
-    assert state.body(SUBDIR.head) == body
+    assert state.body(SUBDIR.head_key) == body
 
 
 def test_a_commit_comes_back_and_keeps_room_for_configuration_and_patches() -> None:

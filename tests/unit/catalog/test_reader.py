@@ -6,7 +6,7 @@ import pytest
 
 from sluice.catalog import reader
 from sluice.catalog.reader import CatalogReader
-from sluice.catalog.tree import EMPTY
+from sluice.catalog.tree import EMPTY_TREE
 from sluice.concurrency import in_order
 from sluice.errors import Corrupt
 from tests.support.staged import SUBDIR, A, B, World
@@ -31,7 +31,7 @@ def catalog(world: World) -> CatalogReader:
 
 def test_no_tree_is_the_empty_tree() -> None:
     world = World()
-    assert catalog(world).tree(None) is EMPTY
+    assert catalog(world).tree(None) is EMPTY_TREE
     assert world.state.requests == []
 
 
@@ -56,13 +56,13 @@ def test_a_missing_tree_is_none_where_it_may_have_been_collected(world: World) -
 
 def test_a_missing_leaf_is_corrupt(world: World) -> None:
     node = world.tree().names["alpha"]
-    world.state.remove(SUBDIR.leaf(node.leaf.hex()))
+    world.state.remove(SUBDIR.leaf_key(node.leaf.hex()))
     with pytest.raises(Corrupt, match="there is no such leaf"):
         catalog(world).entries([node])
 
 
 def test_only_so_many_leaves_are_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "LEAVES_REMEMBERED_MAX", 1)
+    monkeypatch.setattr(reader, "LEAVES_CACHED_MAX", 1)
     one, nodes = catalog(world), list(world.tree().names.values())
     world.state.requests.clear()
     assert one.entries(nodes) == one.entries(nodes)

@@ -8,7 +8,7 @@ import pytest
 from msgspec import UNSET
 
 from sluice.catalog import tree
-from sluice.catalog.tree import EMPTY, Node, Tree
+from sluice.catalog.tree import EMPTY_TREE, Node, Tree
 from sluice.errors import Corrupt, TooNew
 
 
@@ -36,7 +36,7 @@ TREE = Tree(
 
 
 def test_a_tree_comes_back() -> None:
-    assert tree.decode(tree.encode(TREE), what="tree") == TREE
+    assert tree.decode_tree(tree.encode_tree(TREE), what="tree") == TREE
 
 
 def test_the_order_of_the_names_does_not_show() -> None:
@@ -44,28 +44,28 @@ def test_the_order_of_the_names_does_not_show() -> None:
         generation=4, at=1000, public=True, rejects_generation=2,
         names=dict(reversed(TREE.names.items())),
     )  # fmt: skip
-    assert tree.encode(turned) == tree.encode(TREE)
+    assert tree.encode_tree(turned) == tree.encode_tree(TREE)
 
 
 def test_the_same_names_in_another_generation_or_at_another_time_are_another_tree() -> None:
     others = [
-        tree.grow(TREE, {}, generation=g, at=at, public=True, rejects_changed=False)
+        tree.next_tree(TREE, {}, generation=g, at=at, public=True, rejects_changed=False)
         for g, at in ((4, 1000), (5, 1000), (4, 1001))
     ]
-    assert len({tree.encode(other) for other in others}) == 3
+    assert len({tree.encode_tree(other) for other in others}) == 3
 
 
 def test_a_tree_of_a_newer_format_or_of_none_is_refused() -> None:
     newer = Tree(generation=1, at=1, public=True, rejects_generation=0, names={}, format=2)
     with pytest.raises(TooNew, match="tree has format 2"):
-        tree.decode(tree.encode(newer), what="tree")
+        tree.decode_tree(tree.encode_tree(newer), what="tree")
     with pytest.raises(Corrupt):
-        tree.decode(b"garbage", what="tree")
+        tree.decode_tree(b"garbage", what="tree")
 
 
 def test_growing_replaces_adds_and_drops_names_and_leaves_the_parent_alone() -> None:
-    before = tree.encode(TREE)
-    grown = tree.grow(
+    before = tree.encode_tree(TREE)
+    grown = tree.next_tree(
         TREE,
         {"a": node(b"9"), "b": None, "c": node(b"3"), "never there": None},
         generation=5,
@@ -80,17 +80,17 @@ def test_growing_replaces_adds_and_drops_names_and_leaves_the_parent_alone() -> 
         rejects_generation=2,
         names={"a": node(b"9"), "c": node(b"3")},
     )
-    assert tree.encode(TREE) == before
+    assert tree.encode_tree(TREE) == before
 
 
 def test_the_generation_in_which_rejects_changed_is_remembered() -> None:
-    grown = tree.grow(EMPTY, {}, generation=7, at=1, public=False, rejects_changed=True)
+    grown = tree.next_tree(EMPTY_TREE, {}, generation=7, at=1, public=False, rejects_changed=True)
     assert grown.rejects_generation == 7
 
 
 def test_what_was_taken_over_of_the_channel_stays_until_something_else_is() -> None:
     def grow(parent: Tree, info: dict[str, Any]) -> Tree:
-        return tree.grow(
+        return tree.next_tree(
             parent, {}, generation=9, at=9, public=True, rejects_changed=False, info=info
         )
 
@@ -99,17 +99,17 @@ def test_what_was_taken_over_of_the_channel_stays_until_something_else_is() -> N
     assert (TREE.info, first.info) == (UNSET, said)
     assert grow(first, {}).info == said
     assert grow(first, {"z": 1}).info == {"z": 1}
-    assert tree.decode(tree.encode(first), what="tree") == first
+    assert tree.decode_tree(tree.encode_tree(first), what="tree") == first
     turned = grow(TREE, {"z": {"a": None, "b": [1]}, "base_url": "../"})
-    assert tree.encode(turned) == tree.encode(first)
+    assert tree.encode_tree(turned) == tree.encode_tree(first)
 
 
 def test_the_records_of_a_tree_are_those_of_its_names() -> None:
-    assert (TREE.records, EMPTY.records) == (5, 0)
+    assert (TREE.records, EMPTY_TREE.records) == (5, 0)
 
 
 def test_changed_names_are_those_with_another_leaf_in_order() -> None:
-    grown = tree.grow(
+    grown = tree.next_tree(
         TREE,
         {"b": None, "a": node(b"1"), "z": node(b"z"), "c": node(b"c")},
         generation=5,
@@ -120,4 +120,4 @@ def test_changed_names_are_those_with_another_leaf_in_order() -> None:
     assert list(tree.changed_names(TREE, grown)) == ["b", "c", "z"]
     assert list(tree.changed_names(grown, TREE)) == ["b", "c", "z"]
     assert list(tree.changed_names(TREE, TREE)) == []
-    assert list(tree.changed_names(EMPTY, TREE)) == ["a", "b"]
+    assert list(tree.changed_names(EMPTY_TREE, TREE)) == ["a", "b"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluice.catalog.client_view import PLAIN, Rules
+from sluice.catalog.client_view import NO_RULES, RenderRules
 from sluice.catalog.entry import Entries, Pin, Reject
 from sluice.channel_config import ChannelConfig
 from sluice.channel_files import channeldata
-from sluice.channel_files.contribution import FLAGS, contribution
-from sluice.conda.patch import parse
+from sluice.channel_files.contribution import FLAGS, make_contribution
+from sluice.conda.patch import parse_patch_instructions
 from tests.support.noted import entry
 from tests.support.staged import A2, A
 
@@ -18,14 +18,14 @@ NEWER, OLDER = "alpha-2.0-0.conda", "alpha-1.0-0.conda"
 MS = 1_700_000_000_000
 
 
-def package(rules: Rules = PLAIN, **subdirs: Entries) -> dict[str, Any]:
+def package(rules: RenderRules = NO_RULES, **subdirs: Entries) -> dict[str, Any]:
     """The one package that these subdirs have; ``_`` stands for a dash."""
     found = {
         name.replace("_", "-"): told
         for name, entries in subdirs.items()
-        if (told := contribution(entries, rules))
+        if (told := make_contribution(entries, rules))
     }
-    return channeldata.packages({"alpha": found})["alpha"]
+    return channeldata.channeldata_packages({"alpha": found})["alpha"]
 
 
 def test_every_required_field_is_there_even_where_a_package_says_nothing() -> None:
@@ -114,12 +114,12 @@ def test_a_timestamp_in_seconds_and_one_in_milliseconds_are_told_alike() -> None
 def test_what_clients_do_not_see_is_not_told() -> None:
     reject = Reject(identity=None, extractor=1, code="bad", sentence="Bad.", at=1)
     pin = Pin(identity=None, extractor=1, at=1, reason="no")
-    assert contribution({A: reject, A2: pin}, PLAIN) is None
+    assert make_contribution({A: reject, A2: pin}, NO_RULES) is None
 
 
 def test_what_a_patch_removes_is_not_told_and_what_it_changes_is() -> None:
     body = b"""{"patch_instructions_version": 1, "remove": ["alpha-2.0-0.conda"],
                "packages.conda": {"alpha-1.0-0.conda": {"license": "Apache-2.0"}}}"""
-    rules = Rules(ChannelConfig(), parse(body, what="patch"))
+    rules = RenderRules(ChannelConfig(), parse_patch_instructions(body, source="patch"))
     found = package(rules, linux_64={OLDER: entry(OLDER, license="MIT"), NEWER: entry(NEWER)})
     assert (found["version"], found["license"]) == ("1.0", "Apache-2.0")

@@ -10,10 +10,10 @@ from itertools import permutations
 import pytest
 
 from sluice import channel_files, layout
-from sluice.catalog.codec import pack
+from sluice.catalog.codec import pack_struct
 from sluice.channel_config import ChannelConfig, Notice
 from sluice.channel_files.merge import merge_channel
-from sluice.channel_files.note import Note, Wanted
+from sluice.channel_files.note import Note, WantedFiles
 from sluice.errors import ForeignOwner
 from sluice.layout import CHANNELDATA, NOTICES, RSS
 from testkit.scheduler import Loses, Stage
@@ -42,9 +42,9 @@ def test_a_window_with_one_note_costs_nine_requests() -> None:
     assert world.requests() == [
         ("ListObjectsV2", f"notes/{layout.channel_component(CHANNEL)}/"),
         ("GetObject", note),
-        ("GetObject", layout.channel_state(CHANNEL)),
-        ("GetObject", layout.channel_binding(CHANNEL)),
-        ("PutObject", layout.channel_state(CHANNEL)),
+        ("GetObject", layout.channel_state_key(CHANNEL)),
+        ("GetObject", layout.channel_binding_key(CHANNEL)),
+        ("PutObject", layout.channel_state_key(CHANNEL)),
         ("DeleteObjects", note),
         ("HeadObject", f"{CHANNEL}/{CHANNELDATA}"),
         ("PutObject", f"{CHANNEL}/{RSS}"),
@@ -226,7 +226,7 @@ def test_a_state_that_was_lost_goes_on_above_what_is_published() -> None:
     for generation in (2, 3):
         world.note(generation, {f"p{generation}": entries(B)})
         world.merge()
-    world.state.remove(layout.channel_state(CHANNEL))
+    world.state.remove(layout.channel_state_key(CHANNEL))
     world.note(4, {"alpha": entries(A)}, everything=True)
     world.merge()
     assert world.versions() == {"alpha": "1.0"}
@@ -246,7 +246,7 @@ def test_another_stack_s_files_stop_it_and_the_note_stays() -> None:
 
 def test_a_note_that_nobody_can_read_is_set_aside() -> None:
     world = ready()
-    key = layout.Subdir(CHANNEL, "linux-64").note("bad")
+    key = layout.Subdir(CHANNEL, "linux-64").note_key("bad")
     world.state.upload(key, b"no note")
     world.note(2, {"beta": entries(B)})
     report = world.merge()
@@ -257,11 +257,11 @@ def test_a_note_that_nobody_can_read_is_set_aside() -> None:
 
 def test_a_note_of_a_newer_sluice_is_left_alone_and_stops_no_other() -> None:
     world = ready()
-    key = layout.Subdir(CHANNEL, "linux-64").note("future")
+    key = layout.Subdir(CHANNEL, "linux-64").note_key("future")
     note = Note(
-        subdir="linux-64", generation=9, wanted=Wanted(), everything=True, names={}, format=99
+        subdir="linux-64", generation=9, wanted=WantedFiles(), everything=True, names={}, format=99
     )
-    world.state.upload(key, pack(note))
+    world.state.upload(key, pack_struct(note))
     world.note(2, {"beta": entries(B)})
     report = world.merge()
     assert (report.notes, report.too_new) == (1, 1)
@@ -289,7 +289,7 @@ def test_a_write_of_the_state_that_is_not_answered_is_settled_by_reading_back(
     world.note(2, {"beta": entries(B)})
     with Stage(world.channel, world.state, world.queue) as stage:
         merge = stage.actor(lambda: merge_channel(world.merger, CHANNEL))
-        merge.run_to("PutObject", layout.channel_state(CHANNEL))
+        merge.run_to("PutObject", layout.channel_state_key(CHANNEL))
         merge.lose(loses)
         merge.finish()
     assert (world.known().generation, world.versions()) == (2, {"alpha": "1.0", "beta": "1.0"})

@@ -16,7 +16,7 @@ def test_notices_that_were_configured_before_the_first_package_are_published_wit
     sluice = System(1_750_000_000_000)
     notices = b'[index-config]\nnotices = [{ id = "one", message = "Welcome" }]\n'
     sluice.upload({config_key(CHANNEL): notices, f"{CHANNEL}/{APP.path}": APP.body})
-    assert sluice.merger.announcer.tell_all(CHANNEL) == []
+    assert sluice.merger.config_broadcast.notify_all(CHANNEL) == []
     sluice.extract(f"{CHANNEL}/{APP.path}")
     sluice.run_until_idle()
     published = json.loads(sluice.channel.body(f"{CHANNEL}/notices.json"))["notices"]

@@ -45,12 +45,12 @@ class Tags(HTMLParser):
 
 def tags() -> Tags:
     parser = Tags()
-    parser.feed(page.render().decode())
+    parser.feed(page.render_page().decode())
     return parser
 
 
 def listed(shown: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    body = page_data.render(shown, subdirs=["linux-64", "noarch"], stamp=STAMP)
+    body = page_data.render_page_data(shown, subdirs=["linux-64", "noarch"], stamp=STAMP)
     document: dict[str, Any] = json.loads(zlib.decompress(body, wbits=31))
     return document
 
@@ -78,7 +78,7 @@ def test_nothing_in_the_document_needs_more_than_its_policy_allows() -> None:
     assert [
         one for one in found.attributes if one.startswith("on") or one in ("style", "src")
     ] == []
-    assert "{{" not in page.render().decode()
+    assert "{{" not in page.render_page().decode()
 
 
 def test_the_sources_make_no_markup_of_text_and_name_no_other_server() -> None:
@@ -107,10 +107,10 @@ def test_every_source_is_part_of_the_document_in_the_order_of_its_imports() -> N
 
 
 def test_the_document_is_the_same_whenever_it_is_made() -> None:
-    first = page.render()
-    page.render.cache_clear()
-    assert page.render() == first
-    assert page.digest() == sha256(first).hexdigest()
+    first = page.render_page()
+    page.render_page.cache_clear()
+    assert page.render_page() == first
+    assert page.page_digest() == sha256(first).hexdigest()
 
 
 def test_a_row_is_what_the_list_shows_and_no_more() -> None:
@@ -158,5 +158,5 @@ def test_a_long_summary_is_cut_off() -> None:
 
 def test_what_is_listed_has_the_same_bytes_for_the_same_state() -> None:
     shown = {"alpha": {"version": "1", "timestamp": 0, "subdirs": ["noarch"]}}
-    bodies = {page_data.render(shown, subdirs=["noarch"], stamp=STAMP) for _ in range(2)}
+    bodies = {page_data.render_page_data(shown, subdirs=["noarch"], stamp=STAMP) for _ in range(2)}
     assert len(bodies) == 1

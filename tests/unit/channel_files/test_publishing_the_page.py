@@ -41,7 +41,7 @@ def listed(world: Channel) -> dict[str, str]:
 def test_the_page_and_what_it_lists_are_all_that_is_written() -> None:
     world = ready()
     assert world.channel.keys() == [HTML, LISTING]
-    assert world.file(PAGE) == page.render()
+    assert world.file(PAGE) == page.render_page()
     assert listed(world) == {"alpha": "1.0"}
     kinds = {key: stored.headers.content_type for key, stored in world.channel.objects.items()}
     assert kinds == {HTML: "text/html; charset=utf-8", LISTING: "application/gzip"}
@@ -71,8 +71,8 @@ def test_a_sluice_with_another_page_replaces_it_with_the_next_change(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = ready()
-    monkeypatch.setattr(page, "render", lambda: b"<p>newer")
-    monkeypatch.setattr(page, "digest", lambda: "newer")
+    monkeypatch.setattr(page, "render_page", lambda: b"<p>newer")
+    monkeypatch.setattr(page, "page_digest", lambda: "newer")
     world.note(2, {"beta": entries(B)}, config=ON)
     assert world.merge().files_written == 2
     assert world.file(PAGE) == b"<p>newer"
@@ -112,7 +112,7 @@ def test_once_theirs_is_gone_ours_takes_the_place() -> None:
     world.merge()
     world.channel.remove(HTML)
     world.merge()  # reconcile asks for one
-    assert world.file(PAGE) == page.render()
+    assert world.file(PAGE) == page.render_page()
 
 
 def test_what_is_switched_off_is_deleted_and_comes_back_whole() -> None:
@@ -123,7 +123,7 @@ def test_what_is_switched_off_is_deleted_and_comes_back_whole() -> None:
     world.note(3, {"alpha": entries(A2)}, config=ALL, everything=True)
     world.merge()
     assert listed(world) == {"alpha": "2.0"}
-    assert world.file(PAGE) == page.render()
+    assert world.file(PAGE) == page.render_page()
 
 
 def test_another_stack_s_page_stops_it_and_the_note_stays() -> None:
@@ -142,7 +142,7 @@ def test_a_state_that_was_lost_goes_on_above_what_is_published() -> None:
     for generation in (2, 3):
         world.note(generation, {f"p{generation}": entries(B)}, config=ON)
         world.merge()
-    world.state.remove(layout.channel_state(CHANNEL))
+    world.state.remove(layout.channel_state_key(CHANNEL))
     world.note(4, {"alpha": entries(A)}, config=ON, everything=True)
     world.merge()
     assert (listed(world), world.known().generation) == ({"alpha": "1.0"}, 4)
@@ -157,5 +157,5 @@ def test_a_merge_that_is_killed_at_any_request_is_finished_by_the_next(steps: in
         merge.run(steps)
         merge.kill()
     world.merge()
-    assert (listed(world), world.file(PAGE)) == ({"alpha": "1.0"}, page.render())
+    assert (listed(world), world.file(PAGE)) == ({"alpha": "1.0"}, page.render_page())
     assert world.notes() == []

@@ -19,7 +19,7 @@ def feed(**packages: dict[str, Any]) -> ET.Element:
     """What a reader makes of it."""
     plain = {"version": "1.0", "subdirs": ["linux-64"], "timestamp": 1_700_000_000}
     shown = {name: {**plain, **package} for name, package in packages.items()}
-    body = rss.render(shown, channel="team", at_ms=AT_MS, stamp=STAMP)
+    body = rss.render_rss(shown, channel="team", at_ms=AT_MS, stamp=STAMP)
     channel = ET.fromstring(body).find("channel")  # noqa: S314 - of our own making
     assert channel is not None
     return channel

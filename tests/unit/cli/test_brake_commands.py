@@ -14,10 +14,10 @@ from sluice.admin.session.aws import Aws
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.connect import Opener
 from sluice.catalog import brake
-from sluice.catalog.brake import digest_of
+from sluice.catalog.brake import filenames_digest
 from sluice.cli.exits import Exit
 from sluice.cli.options import Options
-from sluice.reconcile.run import parse_request, start
+from sluice.reconcile.run import parse_reconcile_request, start_run
 from sluice.storage.object_store import ObjectStore
 from tests.support.by_hand import CHANNEL, LINUX, ByHand, package
 from tests.support.fake_stack import FakeFunctions, stack_of, with_clients
@@ -30,7 +30,7 @@ PACKAGES = [package(name) for name in ("alpha", "beta", "delta", "gamma")]
 GONE = [one.filename for one in PACKAGES[:3]]
 ADDRESS = f"s3://channel-bucket/{CHANNEL}"
 OF_STACK = f"s3://channels/{SUBDIR.channel}"
-DIGEST = digest_of(GONE)
+DIGEST = filenames_digest(GONE)
 WAITS = """\
 linux-64: 3 of 4 packages are gone from the bucket.
   They have been found missing since 2025-06-15 15:06:43Z, and stay in the index until the first \
@@ -41,7 +41,7 @@ comparison after 2025-06-18 15:06:43Z.
 
 @pytest.fixture(autouse=True)
 def four_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(brake, "BRAKE_FROM_PACKAGES", 4)
+    monkeypatch.setattr(brake, "BRAKE_PACKAGES_MIN", 4)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def by_hand(monkeypatch: pytest.MonkeyPatch) -> ByHand:
     world.index()
     world.index()
     for filename in GONE:
-        world.public.remove(LINUX.public(filename))
+        world.public.remove(LINUX.file_key(filename))
     return world
 
 
@@ -80,7 +80,9 @@ def with_stack(monkeypatch: pytest.MonkeyPatch) -> Repairs:
 
     def function(request: Any) -> Any:
         world.tick()
-        report = start(repairs.reconciler, parse_request(request), time_left_ms=lambda: PLENTY_MS)
+        report = start_run(
+            repairs.reconciler, parse_reconcile_request(request), time_left_ms=lambda: PLENTY_MS
+        )
         return msgspec.to_builtins(report)
 
     aws = with_clients(Aws(region="us-east-1"), functions=FakeFunctions(function))
@@ -109,7 +111,7 @@ def test_index_says_what_waits_and_with_which_command_it_goes(
     sluice: Call, by_hand: ByHand
 ) -> None:
     answer = sluice("index", ADDRESS, "--state", "state-bucket")
-    assert answer.code == Exit.DIFFERENT
+    assert answer.code == Exit.ISSUES_FOUND
     assert last_lines(answer.out, 4) == [
         *WAITS,
         f"  sluice index {ADDRESS} --confirm {DIGEST} --state state-bucket",
@@ -121,7 +123,7 @@ def test_the_command_that_index_tells_carries_it_out(sluice: Call, by_hand: ByHa
     told = sluice("index", ADDRESS).out
     command = shlex.split(told.rstrip().splitlines()[-1])
     answer = sluice(*command[1:])
-    assert answer.code == Exit.FINE
+    assert answer.code == Exit.OK
     assert by_hand.filenames() == [PACKAGES[3].filename]
 
 
@@ -141,7 +143,7 @@ def test_index_says_that_a_digest_confirms_nothing_and_which_would(
     sluice: Call, by_hand: ByHand
 ) -> None:
     answer = sluice("index", ADDRESS, "--confirm", "0123456789ab")
-    assert answer.code == Exit.DIFFERENT
+    assert answer.code == Exit.ISSUES_FOUND
     assert f"--confirm {DIGEST}" in answer.out
     assert last_lines(answer.out, 1) == [
         "No removals wait under 0123456789ab: nothing was confirmed."
@@ -150,7 +152,7 @@ def test_index_says_that_a_digest_confirms_nothing_and_which_would(
 
 
 def test_index_without_a_brake_removes_at_once(sluice: Call, by_hand: ByHand) -> None:
-    assert sluice("index", ADDRESS, "--brake-days", "0").code == Exit.FINE
+    assert sluice("index", ADDRESS, "--brake-days", "0").code == Exit.OK
     assert by_hand.filenames() == [PACKAGES[3].filename]
 
 
@@ -158,7 +160,7 @@ def test_index_without_a_brake_removes_at_once(sluice: Call, by_hand: ByHand) ->
 def test_index_refuses_days_and_digests_that_are_none(
     sluice: Call, by_hand: ByHand, words: tuple[str, str]
 ) -> None:
-    assert sluice("index", ADDRESS, *words).code == Exit.MISUSED
+    assert sluice("index", ADDRESS, *words).code == Exit.USAGE_ERROR
     assert GONE[0] in by_hand.filenames()
 
 
@@ -166,7 +168,7 @@ def test_index_exits_with_3_where_something_failed_and_something_waits(
     sluice: Call, by_hand: ByHand
 ) -> None:
     by_hand.upload(package("pure", subdir="noarch"))
-    by_hand.state.upload(by_hand.channel.subdir("noarch").head, b"?")
+    by_hand.state.upload(by_hand.channel.subdir("noarch").head_key, b"?")
     answer = sluice("index", ADDRESS)
     assert answer.code == Exit.FAILED
     assert WAITS[0] in answer.out
@@ -177,7 +179,7 @@ def test_index_says_what_waits_of_an_index_that_was_taken_over(
 ) -> None:
     by_hand.state.objects.clear()  # the state is lost, and three of four packages are gone
     answer = sluice("index", ADDRESS)
-    assert answer.code == Exit.DIFFERENT
+    assert answer.code == Exit.ISSUES_FOUND
     assert last_lines(answer.out, 4) == [
         WAITS[0],
         "  They stay in the index until comparisons find them missing for BrakeDays.",
@@ -194,24 +196,27 @@ def test_reconcile_says_what_waits_and_with_which_command_it_goes(
     sluice: Call, with_stack: Repairs
 ) -> None:
     answer = sluice("reconcile", OF_STACK, "--stack", "my-channels")
-    digest = digest_of([A, B, C])
-    assert answer.code == Exit.DIFFERENT
+    digest = filenames_digest([A, B, C])
+    assert answer.code == Exit.ISSUES_FOUND
     assert "Conda/Default/linux-64: 3 of 4 packages are gone from the bucket." in answer.out
     command = f"  sluice reconcile {OF_STACK}/linux-64 --confirm {digest} --stack my-channels"
     assert last_lines(answer.out, 1) == [command]
     confirmed = sluice(*shlex.split(command)[1:])
-    assert confirmed.code == Exit.DIFFERENT  # as for any other difference
+    assert confirmed.code == Exit.ISSUES_FOUND  # as for any other difference
     assert "are gone" not in confirmed.out
     with_stack.carry_out()
     assert sorted(with_stack.world.published()) == ["last-1-0.conda"]
 
 
 def test_reconcile_says_that_a_digest_confirms_nothing(sluice: Call, with_stack: Repairs) -> None:
-    assert sluice("reconcile", OF_STACK, "--confirm", digest_of([A, B, C])).code == Exit.DIFFERENT
+    assert (
+        sluice("reconcile", OF_STACK, "--confirm", filenames_digest([A, B, C])).code
+        == Exit.ISSUES_FOUND
+    )
     with_stack.carry_out()
     with_stack.run()
     answer = sluice("reconcile", OF_STACK, "--confirm", "0123456789ab")
-    assert answer.code == Exit.DIFFERENT
+    assert answer.code == Exit.ISSUES_FOUND
     assert last_lines(answer.out, 1) == [
         "No removals wait under 0123456789ab: nothing was confirmed."
     ]
@@ -220,7 +225,7 @@ def test_reconcile_says_that_a_digest_confirms_nothing(sluice: Call, with_stack:
 def test_reconcile_refuses_a_digest_that_is_none(sluice: Call, with_stack: Repairs) -> None:
     assert with_stack
     answer = sluice("reconcile", OF_STACK, "--confirm", "yes")
-    assert answer.code == Exit.MISUSED
+    assert answer.code == Exit.USAGE_ERROR
     assert "'yes' names no removals: give the digest" in answer.err
 
 

@@ -48,7 +48,7 @@ def sluice(
 def test_index_tells_what_it_did(sluice: Call, world: ByHand) -> None:
     world.upload(package("alpha"), package("beta"))
     answer = sluice("index", ADDRESS)
-    assert answer.code == Exit.FINE
+    assert answer.code == Exit.OK
     assert "2 packages, 2 of them read." in answer.out
     assert world.filenames() == ["alpha-1.0-0.conda", "beta-1.0-0.conda"]
     again = sluice("index", ADDRESS, "--json").json
@@ -84,16 +84,16 @@ def test_verify_finds_nothing_in_a_healthy_channel(sluice: Call, world: ByHand) 
     world.upload(package("alpha"))
     sluice("index", ADDRESS)
     answer = sluice("verify", ADDRESS, "--deep")
-    assert (answer.code, "Nothing differs." in answer.out) == (Exit.FINE, True)
+    assert (answer.code, "Nothing differs." in answer.out) == (Exit.OK, True)
 
 
 def test_verify_tells_what_differs_and_what_would_repair_it(sluice: Call, world: ByHand) -> None:
     world.upload(package("alpha"))
     sluice("index", ADDRESS)
-    world.public.upload(LINUX.public(REPODATA), b"{}")
+    world.public.upload(LINUX.file_key(REPODATA), b"{}")
     answer = sluice("verify", ADDRESS)
-    assert answer.code == Exit.DIFFERENT
-    assert f"file-foreign  {LINUX.public(REPODATA)}" in answer.out
+    assert answer.code == Exit.ISSUES_FOUND
+    assert f"file-foreign  {LINUX.file_key(REPODATA)}" in answer.out
     assert "→ the file is written again from the catalog" in answer.out
     told = sluice("verify", ADDRESS, "--json").json
     assert told["found"]["findings"][0]["kind"] == "file-foreign"
@@ -103,9 +103,9 @@ def test_verify_tells_what_differs_and_what_would_repair_it(sluice: Call, world:
 def test_verify_repairs_and_looks_again(sluice: Call, world: ByHand) -> None:
     world.upload(package("alpha"))
     sluice("index", ADDRESS)
-    world.public.upload(LINUX.public(REPODATA), b"{}")
+    world.public.upload(LINUX.file_key(REPODATA), b"{}")
     told = sluice("verify", ADDRESS, "--repair", "--json")
-    assert told.code == Exit.DIFFERENT  # something was amiss
+    assert told.code == Exit.ISSUES_FOUND  # something was amiss
     assert told.json["left"]["findings"] == []
     assert "Nothing differs." in sluice("verify", ADDRESS, "--repair").out
 
@@ -125,11 +125,11 @@ def test_in_a_bucket_that_the_catalog_does_not_belong_to_each_command_says_so(
     verified = sluice("verify", ADDRESS)
     assert (verified.code, told in verified.err) == (Exit.FAILED, True)
     status = sluice("status", ADDRESS)
-    assert (status.code, told in status.out) == (Exit.DIFFERENT, True)
+    assert (status.code, told in status.out) == (Exit.ISSUES_FOUND, True)
     assert world.public.objects == {}
 
     empty = sluice("rebind", ADDRESS)
-    assert empty.code == Exit.DIFFERENT
+    assert empty.code == Exit.ISSUES_FOUND
     assert "linux-64: only 0 of 3 packages are there" in empty.out
     assert "0 of 3 packages are in restored-bucket" in empty.out
     digest = sluice("rebind", ADDRESS, "--json").json["digest"]
@@ -137,12 +137,12 @@ def test_in_a_bucket_that_the_catalog_does_not_belong_to_each_command_says_so(
 
     world.public.objects.update(there)
     dry = sluice("rebind", ADDRESS, "--dry-run")
-    assert (dry.code, "3 of 3 packages are there" in dry.out) == (Exit.FINE, True)
+    assert (dry.code, "3 of 3 packages are there" in dry.out) == (Exit.OK, True)
     moved = sluice("rebind", ADDRESS)
-    assert moved.code == Exit.FINE
+    assert moved.code == Exit.OK
     assert "The catalog belongs to the bucket restored-bucket now" in moved.out
     for command in ("index", "verify", "status"):
-        assert sluice(command, ADDRESS).code == Exit.FINE
+        assert sluice(command, ADDRESS).code == Exit.OK
     log = sluice("log", ADDRESS)
     assert "The catalog belongs to the bucket restored-bucket now." in log.out
 
@@ -155,6 +155,6 @@ def test_a_rebind_that_was_interrupted_shows_in_the_status(sluice: Call, world: 
     moving = msgspec.structs.replace(before.value, moving_to="restored-bucket")
     binding_object(world.state, CHANNEL).swap(moving, expected=before.etag)
     status = sluice("status", ADDRESS)
-    assert status.code == Exit.DIFFERENT
+    assert status.code == Exit.ISSUES_FOUND
     assert "is being moved to the bucket restored-bucket" in status.out
     assert f"sluice rebind s3://restored-bucket/{CHANNEL}" in status.out.replace("\n", "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.admin.history.generations import find_newest
+from sluice.admin.history.generations import find_commits
 from sluice.cli.exits import Exit
 from sluice.layout import REPODATA, Subdir
 from tests.support.garbage import DAY, RETENTION_DAYS, collect_garbage
@@ -21,7 +21,7 @@ def test_a_healthy_channel_exits_with_0(sluice: Call, world: World) -> None:
     world.add(A)
     world.merge()
     answer = sluice("status", CHANNEL)
-    assert answer.code == Exit.FINE
+    assert answer.code == Exit.OK
     (line,) = [line for line in answer.out.splitlines() if line.startswith("linux-64")]
     assert line.split()[1] == "1"
     assert line.split()[-1] == "published"
@@ -33,9 +33,9 @@ def test_a_healthy_channel_exits_with_0(sluice: Call, world: World) -> None:
 def test_what_is_behind_is_named_and_exits_with_1(sluice: Call, world: World) -> None:
     world.add(A)
     world.merge()
-    world.channel.remove(SUBDIR.public(REPODATA))
+    world.channel.remove(SUBDIR.file_key(REPODATA))
     answer = sluice("status", CHANNEL)
-    assert answer.code == Exit.DIFFERENT
+    assert answer.code == Exit.ISSUES_FOUND
     assert "behind: repodata.json" in answer.out
 
 
@@ -46,7 +46,7 @@ def test_log_tells_of_files_by_kind(sluice: Call, world: World) -> None:
     world.drop(A)
     world.merge()
     answer = sluice("log", CHANNEL)
-    assert answer.code == Exit.FINE
+    assert answer.code == Exit.OK
     assert [line.split("  ")[0] for line in answer.out.splitlines() if line[0] != " "] == [
         "linux-64 2",
         "linux-64 1",
@@ -74,7 +74,7 @@ def test_log_says_that_older_generations_were_collected(sluice: Call, world: Wor
     assert first
     world.add(B)
     world.merge()
-    world.state.remove(SUBDIR.commit(first))
+    world.state.remove(SUBDIR.commit_key(first))
     assert "linux-64: what was before has been collected." in sluice("log", CHANNEL).out
 
 
@@ -113,9 +113,9 @@ def test_diff_exits_with_1_where_there_is_one(sluice: Call, world: World) -> Non
     world.add(B)
     world.merge()
     answer = sluice("diff", LINUX, "1", "2")
-    assert answer.code == Exit.DIFFERENT
+    assert answer.code == Exit.ISSUES_FOUND
     assert answer.out.splitlines() == ["linux-64 1 → 2", f"  + {B}"]
-    assert sluice("diff", LINUX, "2", "2").code == Exit.FINE
+    assert sluice("diff", LINUX, "2", "2").code == Exit.OK
     (change,) = sluice("diff", LINUX, "1", "2", "--json").json["changes"]
     assert (change["kind"], change["file"]) == ("added", B)
 
@@ -123,11 +123,11 @@ def test_diff_exits_with_1_where_there_is_one(sluice: Call, world: World) -> Non
 def test_rejects_come_with_advice_and_exit_with_1(sluice: Call, world: World) -> None:
     world.add(A)
     world.merge()
-    assert sluice("rejects", CHANNEL).code == Exit.FINE
+    assert sluice("rejects", CHANNEL).code == Exit.OK
     world.add_corrupt(B)
     world.merge()
     answer = sluice("rejects", CHANNEL)
-    assert answer.code == Exit.DIFFERENT
+    assert answer.code == Exit.ISSUES_FOUND
     assert f"linux-64/{B}" in answer.out
     assert "→ The file is damaged." in answer.out
     assert sluice("rejects", CHANNEL, "--json").json[0]["code"] == "zip-invalid"
@@ -184,7 +184,7 @@ def test_what_cannot_be_meant_exits_with_2(
     sluice: Call, arguments: tuple[str, ...], told: str
 ) -> None:
     answer = sluice(*arguments)
-    assert answer.code == Exit.MISUSED
+    assert answer.code == Exit.USAGE_ERROR
     assert answer.out == ""
     assert told in answer.err
 
@@ -192,7 +192,7 @@ def test_what_cannot_be_meant_exits_with_2(
 def test_a_service_that_does_not_answer_exits_with_3(sluice: Call, world: World) -> None:
     world.add(A)
     world.merge()
-    world.state.upload(Subdir(SUBDIR.channel, SUBDIR.name).head, b"no head")
+    world.state.upload(Subdir(SUBDIR.channel, SUBDIR.name).head_key, b"no head")
     answer = sluice("status", CHANNEL)
     assert answer.code == Exit.FAILED
     assert "heads/Conda%2FDefault/linux-64.json" in answer.err
@@ -218,12 +218,12 @@ def test_a_generation_that_is_collected_while_it_is_read_is_no_damage(
         world.merge()
     collect_garbage(world)
     world.tick((RETENTION_DAYS + 1) * DAY)
-    (first,) = find_newest(opened(world), SUBDIR, 1)
+    (first,) = find_commits(opened(world), SUBDIR, 1)
 
     def collect() -> None:
         assert collect_garbage(world).objects
 
-    world.state.after = on("GetObject", SUBDIR.tree(first.tree), collect)
+    world.state.after = on("GetObject", SUBDIR.tree_key(first.tree), collect)
     answer = sluice("rollback", LINUX, "--to", "1")
     assert (answer.code, answer.out) == (Exit.FAILED, "")
     assert answer.err == (

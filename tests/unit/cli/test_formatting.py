@@ -29,8 +29,8 @@ def test_ages(ago_ms: int, told: str) -> None:
 
 
 def test_moments_are_in_utc() -> None:
-    assert formatting.moment(1_750_000_000_000) == "2025-06-15 15:06:40Z"
-    assert formatting.moment(None) == formatting.age(None, now=0) == ""
+    assert formatting.utc_time(1_750_000_000_000) == "2025-06-15 15:06:40Z"
+    assert formatting.utc_time(None) == formatting.age(None, now=0) == ""
 
 
 def test_counts_have_a_plural() -> None:

@@ -63,14 +63,14 @@ def told(capsys: pytest.CaptureFixture[str]) -> Told:
 
 
 def test_a_rollback_is_shown_then_done(world: World, told: Told) -> None:
-    assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "1", "--dry-run"]) == Exit.FINE
-    diff = f"- {B}\n- {C}\nCome back: 0. Kept out: 2.\n"
+    assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "1", "--dry-run"]) == Exit.OK
+    diff = f"- {B}\n- {C}\nRestored: 0. Removed: 2.\n"
     assert told() == (
         "This would go back from 2 to generation 1 of linux-64, committed 2025-06-15 15:06:43Z.\n"
         + diff
     )
     assert world.head().generation == 2
-    assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "1"]) == Exit.FINE
+    assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "1"]) == Exit.OK
     assert told() == (
         "Generation 3 goes back from 2 to generation 1 of linux-64, "
         "committed 2025-06-15 15:06:43Z.\n" + diff
@@ -84,7 +84,7 @@ def test_history_tells_what_a_person_decided(told: Told) -> None:
     run(["pin", CHANNEL, A, "--reason", "Crashes."])
     run(["unpin", CHANNEL, A])
     told()
-    assert run(["log", f"{CHANNEL}/linux-64"]) == Exit.FINE
+    assert run(["log", f"{CHANNEL}/linux-64"]) == Exit.OK
     lines = told().splitlines()
     assert "  rolled back to generation 1, 2 pinned: Built wrong." in lines
     assert "  1 pinned: Crashes." in lines
@@ -96,17 +96,17 @@ def test_a_rollback_tells_what_cannot_come_back(world: World, told: Told) -> Non
     world.add(REAL.filename, b"other")
     world.merge()
     world.add("late-1-0.conda")
-    assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "2"]) == Exit.FINE
+    assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "2"]) == Exit.OK
     assert told().splitlines()[1:] == [
         f"- {REAL.filename} (it holds something else now, and cannot come back)",
         f"! {A} is not in the bucket any more, and cannot come back",
         "? late-1-0.conda waits for a merge, which brings it into the index",
-        "Come back: 0. Kept out: 1.",
+        "Restored: 0. Removed: 1.",
     ]
 
 
 def test_json_has_the_same(world: World, told: Told) -> None:
-    assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "1", "--json"]) == Exit.FINE
+    assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "1", "--json"]) == Exit.OK
     assert json.loads(told()) == {
         "subdir": "linux-64",
         "rolled_back_from": 2,
@@ -127,20 +127,20 @@ def test_a_generation_that_is_not_there_is_an_error(
 ) -> None:
     assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "9"]) == Exit.FAILED
     assert capsys.readouterr().err.startswith("sluice: Conda/Default/linux-64/ has no generation 9")
-    assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "soon"]) == Exit.MISUSED
+    assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "soon"]) == Exit.USAGE_ERROR
     assert world.head().generation == 2
 
 
 def test_pins_come_and_go(world: World, told: Told) -> None:
-    assert run(["pins", CHANNEL]) == Exit.FINE
+    assert run(["pins", CHANNEL]) == Exit.OK
     assert told() == "Nothing is pinned.\n"
-    assert run(["pin", CHANNEL, REAL.filename, "--reason", "[b]Broken."]) == Exit.FINE
+    assert run(["pin", CHANNEL, REAL.filename, "--reason", "[b]Broken."]) == Exit.OK
     assert told() == f"linux-64/{REAL.filename} is kept out since generation 3\n"
-    assert run(["pins", CHANNEL]) == Exit.FINE
+    assert run(["pins", CHANNEL]) == Exit.OK
     shown = told()
     assert REAL.filename in shown
     assert "[b]Broken." in shown
-    assert run(["unpin", CHANNEL, f"linux-64/{REAL.filename}"]) == Exit.FINE
+    assert run(["unpin", CHANNEL, f"linux-64/{REAL.filename}"]) == Exit.OK
     assert told() == f"linux-64/{REAL.filename} is in the index again\n"
     assert REAL.filename in world.published()
 
@@ -148,15 +148,15 @@ def test_pins_come_and_go(world: World, told: Told) -> None:
 def test_what_cannot_be_indexed_again_is_a_difference(world: World, told: Told) -> None:
     run(["pin", CHANNEL, A, "--reason", "x"])
     told()
-    assert run(["unpin", CHANNEL, A]) == Exit.DIFFERENT
+    assert run(["unpin", CHANNEL, A]) == Exit.ISSUES_FOUND
     assert told() == f"linux-64/{A} cannot be indexed: see sluice rejects\n"
     assert A not in world.published()
 
 
 def test_remove_deletes(world: World, told: Told) -> None:
-    assert run(["remove", CHANNEL, A, "--grace-seconds", "0"]) == Exit.FINE
+    assert run(["remove", CHANNEL, A, "--grace-seconds", "0"]) == Exit.OK
     assert told() == f"linux-64/{A} is deleted\n"
-    assert world.subdir.public(A) not in world.channel.objects
+    assert world.subdir.file_key(A) not in world.channel.objects
     assert A not in world.entries()
 
 
@@ -193,7 +193,7 @@ def test_remove_tells_what_is_invalidated_on_the_cdn(
     told: Told, behind_a_cdn: Callable[[FakeCloudFront], None]
 ) -> None:
     behind_a_cdn(FakeCloudFront(refuses=False))
-    assert run(["remove", CHANNEL, A, "--grace-seconds", "0"]) == Exit.FINE
+    assert run(["remove", CHANNEL, A, "--grace-seconds", "0"]) == Exit.OK
     assert told() == (
         f"linux-64/{A} is deleted\n1 path invalidated on the CDN, by invalidation I2J0I21PCUYOIK\n"
     )
@@ -214,7 +214,7 @@ def test_remove_tells_the_command_where_it_may_not_invalidate(
         f"/Conda/Default/linux-64/{A}"
     )
     monkeypatch.setenv("COLUMNS", "40")  # which breaks what is read, and not what is copied
-    assert run(["remove", CHANNEL, A, "--grace-seconds", "0"]) == Exit.DIFFERENT
+    assert run(["remove", CHANNEL, A, "--grace-seconds", "0"]) == Exit.ISSUES_FOUND
     shown = told()
     assert " ".join(shown.split()) == (
         f"linux-64/{A} is deleted "
@@ -222,7 +222,7 @@ def test_remove_tells_the_command_where_it_may_not_invalidate(
         f"To invalidate it, run: {command}"
     )
     assert f"\n  {command}\n" in shown
-    assert run(["remove", CHANNEL, B, "--grace-seconds", "0", "--json"]) == Exit.DIFFERENT
+    assert run(["remove", CHANNEL, B, "--grace-seconds", "0", "--json"]) == Exit.ISSUES_FOUND
     (one,) = json.loads(told())
     assert one["deleted"] == [B]
     assert one["invalidations"] == [
@@ -240,10 +240,10 @@ def test_a_snapshot_tells_what_it_holds(world: World, told: Told) -> None:
     world.drop(A)
     world.merge()
     asked = ["snapshot", CHANNEL, "--at", "linux-64@1", "--to", "s3://channels/old"]
-    assert run(asked) == Exit.FINE
+    assert run(asked) == Exit.OK
     lines = told().splitlines()
     assert lines[0] == (
         "s3://channels/old is s3://channels/Conda/Default as of 2025-06-15 15:06:43Z."
     )
     assert f"! linux-64/{A} is not in the bucket any more" in lines
-    assert run([*asked[:3], "1", *asked[4:]]) == Exit.MISUSED
+    assert run([*asked[:3], "1", *asked[4:]]) == Exit.USAGE_ERROR

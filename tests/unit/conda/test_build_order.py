@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sluice.conda.build_order import age_of
+from sluice.conda.build_order import build_order_key
 
 RECORD: dict[str, Any] = {"version": "1.9", "build_number": 1, "timestamp": 1_700_000_000_000}
 
@@ -22,17 +22,19 @@ RECORD: dict[str, Any] = {"version": "1.9", "build_number": 1, "timestamp": 1_70
     ids=["version", "build number", "timestamp", "timestamp in seconds"],
 )
 def test_version_goes_before_build_number_and_that_before_timestamp(newer: dict[str, Any]) -> None:
-    older, newest = age_of(RECORD), age_of(RECORD | newer)
+    older, newest = build_order_key(RECORD), build_order_key(RECORD | newer)
     assert older
     assert newest
     assert older < newest
 
 
 def test_what_a_record_does_not_say_is_nought() -> None:
-    age = age_of({"version": "1"})
+    age = build_order_key({"version": "1"})
     assert age
     assert age[1:] == (0, 0)
-    assert age_of(RECORD | {"timestamp": "then"}) == age_of(RECORD | {"timestamp": None})
+    assert build_order_key(RECORD | {"timestamp": "then"}) == build_order_key(
+        RECORD | {"timestamp": None}
+    )
 
 
 @pytest.mark.parametrize(
@@ -47,8 +49,8 @@ def test_what_a_record_does_not_say_is_nought() -> None:
     ],
 )
 def test_what_nobody_can_order_has_no_age(change: dict[str, Any]) -> None:
-    assert age_of(RECORD | change) is None
+    assert build_order_key(RECORD | change) is None
 
 
 def test_capitals_are_no_obstacle_as_in_conda() -> None:
-    assert age_of({"version": "1.0RC1"}) == age_of({"version": "1.0rc1"})
+    assert build_order_key({"version": "1.0RC1"}) == build_order_key({"version": "1.0rc1"})

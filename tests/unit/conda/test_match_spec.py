@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.conda.match_spec import bracketed, with_bracketed
+from sluice.conda.match_spec import bracketed_spec, with_bracketed_specs
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ from sluice.conda.match_spec import bracketed, with_bracketed
     ],
 )
 def test_what_cep_29_lets_one_say_by_position_is_said_by_keyword(spec: str, expected: str) -> None:
-    assert bracketed(spec) == expected
+    assert bracketed_spec(spec) == expected
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_what_cep_29_lets_one_say_by_position_is_said_by_keyword(spec: str, expe
     ],
 )
 def test_keywords_stay_behind_what_was_said_by_position(spec: str, expected: str) -> None:
-    assert bracketed(spec) == expected
+    assert bracketed_spec(spec) == expected
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_keywords_stay_behind_what_was_said_by_position(spec: str, expected: str
     ],
 )
 def test_what_cannot_be_said_otherwise_without_doubt_stays_as_it_is(spec: str) -> None:
-    assert bracketed(spec) == spec
+    assert bracketed_spec(spec) == spec
 
 
 def test_every_list_of_a_record_is_rewritten_and_nothing_else() -> None:
@@ -95,14 +95,14 @@ def test_every_list_of_a_record_is_rewritten_and_nothing_else() -> None:
         "extra_depends": {"test": ["d 1.*"]},
         "summary": "a 1.0",
     }
-    assert with_bracketed(record) == {
+    assert with_bracketed_specs(record) == {
         "name": "a",
         "depends": ['b[version="==1.0"]', 5],
         "constrains": ['c[version=">=2"]'],
         "extra_depends": {"test": ['d[version="1.*"]']},
         "summary": "a 1.0",
     }
-    assert with_bracketed({"depends": None, "extra_depends": []}) == {
+    assert with_bracketed_specs({"depends": None, "extra_depends": []}) == {
         "depends": None,
         "extra_depends": [],
     }

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.conda.match_spec import parse
-from sluice.conda.match_spec_eval import matcher
+from sluice.conda.match_spec import parse_match_spec
+from sluice.conda.match_spec_eval import spec_matcher
 from sluice.conda.version import Version
 
 
 def matches(spec: str, version: str, build: str = "h0_0") -> bool:
-    read = parse(spec)
+    read = parse_match_spec(spec)
     assert read
-    return matcher(read)(Version(version), build)
+    return spec_matcher(read)(Version(version), build)
 
 
 @pytest.mark.parametrize(

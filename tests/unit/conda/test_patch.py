@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from sluice.conda.patch import NEVER_PATCHED, Instructions, Patched, affected, apply, parse
+from sluice.conda.patch import (
+    NEVER_PATCHED,
+    PatchedRecord,
+    PatchInstructions,
+    affected_files,
+    apply_patch,
+    parse_patch_instructions,
+)
 from sluice.errors import BadPackage
 
 CONDA, TAR_BZ2 = "alpha-1-0.conda", "alpha-1-0.tar.bz2"
@@ -28,22 +35,22 @@ RECORD: dict[str, Any] = {
 V3_RECORD = RECORD | {"depends": ['python[when="__unix"]'], "flags": ["cuda"]}
 
 
-def instructions(**told: Any) -> Instructions:
-    return parse(json.dumps(told).encode(), what="patch")
+def instructions(**told: Any) -> PatchInstructions:
+    return parse_patch_instructions(json.dumps(told).encode(), source="patch")
 
 
-def of_conda(**fields: Any) -> Instructions:
+def of_conda(**fields: Any) -> PatchInstructions:
     return instructions(**{"packages.conda": {CONDA: fields}})
 
 
-def patched(told: Instructions, filename: str = CONDA, **about: Any) -> Any:
-    found = apply(told, filename, RECORD, None, **about)
+def patched(told: PatchInstructions, filename: str = CONDA, **about: Any) -> Any:
+    found = apply_patch(told, filename, RECORD, None, **about)
     return found.record if found else None
 
 
 def refusal(body: bytes) -> str:
     with pytest.raises(BadPackage) as refused:
-        parse(body, what="patch")
+        parse_patch_instructions(body, source="patch")
     assert refused.value.code == "patch-invalid"
     return refused.value.sentence
 
@@ -64,7 +71,7 @@ def test_values_are_replaced_added_and_taken_away() -> None:
 
 def test_what_nothing_is_said_of_stays_as_it_is() -> None:
     told = of_conda(license="MIT")
-    assert apply(told, "beta-1-0.conda", RECORD, {"weak": ["a"]}) == Patched(
+    assert apply_patch(told, "beta-1-0.conda", RECORD, {"weak": ["a"]}) == PatchedRecord(
         RECORD, {"weak": ["a"]}
     )
 
@@ -123,7 +130,7 @@ def test_what_is_revoked_depends_on_what_nobody_has() -> None:
 
 @pytest.mark.parametrize("depends", [None, "python", 5])
 def test_a_record_taken_over_whose_dependencies_are_no_list_can_be_revoked(depends: Any) -> None:
-    found = apply(instructions(revoke=[CONDA]), CONDA, RECORD | {"depends": depends}, None)
+    found = apply_patch(instructions(revoke=[CONDA]), CONDA, RECORD | {"depends": depends}, None)
     assert found
     assert found.record["depends"] == ["package_has_been_revoked"]
 
@@ -145,14 +152,14 @@ def test_run_exports_are_patched_by_version_2_alone(version: int, told: Any, exp
     patch = instructions(
         patch_instructions_version=version, packages={TAR_BZ2: {"run_exports": told}}
     )
-    assert apply(patch, TAR_BZ2, RECORD, {"weak": ["a"]}) == Patched(RECORD, expected)
+    assert apply_patch(patch, TAR_BZ2, RECORD, {"weak": ["a"]}) == PatchedRecord(RECORD, expected)
 
 
 def test_a_patch_can_tell_run_exports_that_nobody_has_read() -> None:
     patch = instructions(
         patch_instructions_version=2, packages={TAR_BZ2: {"run_exports": {"strong": ["b"]}}}
     )
-    assert apply(patch, CONDA, RECORD, None) == Patched(RECORD, {"strong": ["b"]})
+    assert apply_patch(patch, CONDA, RECORD, None) == PatchedRecord(RECORD, {"strong": ["b"]})
 
 
 # --- revision 3 (CEP 48) -------------------------------------------------------------------
@@ -164,8 +171,8 @@ BOTH = instructions(
 
 
 def test_a_record_that_needs_revision_3_keeps_to_what_is_said_in_v3() -> None:
-    found = apply(BOTH, CONDA, V3_RECORD, None, bucket="conda")
-    assert found == Patched(dict(sorted((V3_RECORD | {"license": "v3"}).items())), None)
+    found = apply_patch(BOTH, CONDA, V3_RECORD, None, bucket="conda")
+    assert found == PatchedRecord(dict(sorted((V3_RECORD | {"license": "v3"}).items())), None)
 
 
 def test_a_record_that_is_only_shown_in_v3_keeps_its_fixes() -> None:
@@ -191,26 +198,29 @@ def test_in_unknown_buckets_objects_are_merged_as_rattler_does() -> None:
     told = instructions(
         v3={"zip": {"a": {"meta": {"drop": None, "inner": {"new": 2, "no": None}}, "size": 2}}}
     )
-    found = apply(told, "a.zip", record, None, bucket="zip")
-    assert found == Patched({"meta": {"keep": True, "inner": {"new": 2}}, "size": 1}, None)
+    found = apply_patch(told, "a.zip", record, None, bucket="zip")
+    assert found == PatchedRecord({"meta": {"keep": True, "inner": {"new": 2}}, "size": 1}, None)
     assert record["meta"] == {"keep": True, "drop": 1, "inner": 1}
 
 
 def test_null_takes_a_record_out_of_an_unknown_bucket() -> None:
     told = instructions(v3={"zip": {"a": None}})
-    assert apply(told, "a.zip", {}, None, bucket="zip") is None
-    assert apply(told, "b.zip", {}, None, bucket="zip") == Patched({}, None)
+    assert apply_patch(told, "a.zip", {}, None, bucket="zip") is None
+    assert apply_patch(told, "b.zip", {}, None, bucket="zip") == PatchedRecord({}, None)
 
 
 # --- what is refused -----------------------------------------------------------------------
 
 
 def test_a_patch_that_says_nothing_is_none_the_less_one() -> None:
-    assert parse(b"{}", what="patch") == Instructions()
+    assert parse_patch_instructions(b"{}", source="patch") == PatchInstructions()
 
 
 def test_what_it_does_not_know_it_passes_over() -> None:
-    assert parse(b'{"comment": "of version 1.5"}', what="patch") == Instructions()
+    assert (
+        parse_patch_instructions(b'{"comment": "of version 1.5"}', source="patch")
+        == PatchInstructions()
+    )
 
 
 @pytest.mark.parametrize(
@@ -313,10 +323,10 @@ def test_files_are_affected_where_something_else_takes_effect(
     before: dict[str, Any], after: dict[str, Any], expected: set[str]
 ) -> None:
     old, new = instructions(**before), instructions(**after)
-    assert affected(old, new) == affected(new, old) == expected
+    assert affected_files(old, new) == affected_files(new, old) == expected
 
 
 def test_a_patch_that_comes_or_goes_affects_what_it_speaks_of() -> None:
     told = instructions(remove=[CONDA])
-    assert affected(None, told) == affected(told, None) == {CONDA}
-    assert affected(None, None) == affected(told, told) == set()
+    assert affected_files(None, told) == affected_files(told, None) == {CONDA}
+    assert affected_files(None, None) == affected_files(told, told) == set()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.conda.revision import LEGACY, V3, fields_of_v3, required_revision, says_if
+from sluice.conda.revision import LEGACY, V3, has_old_condition, required_revision, v3_fields
 from sluice.limits import RECORD_BYTES_MAX
 
 
@@ -88,13 +88,15 @@ def test_the_fields_that_need_it_are_told() -> None:
         "extra_depends": {"a": []},
         "flags": ["a"],
     }
-    assert list(fields_of_v3(record)) == ["extra_depends", "flags", "depends", "constrains"]
-    assert not list(fields_of_v3({"depends": ["a; if b"], "flags": []}))
+    assert list(v3_fields(record)) == ["extra_depends", "flags", "depends", "constrains"]
+    assert not list(v3_fields({"depends": ["a; if b"], "flags": []}))
 
 
 def test_a_condition_as_it_was_before_is_told_from_what_is_quoted() -> None:
-    assert says_if({"depends": ["a", "b >=1; if c"]})
-    assert not says_if({"depends": ["a[url='b; if c']", "a; iff", "a;"], "constrains": [7]})
+    assert has_old_condition({"depends": ["a", "b >=1; if c"]})
+    assert not has_old_condition(
+        {"depends": ["a[url='b; if c']", "a; iff", "a;"], "constrains": [7]}
+    )
 
 
 @pytest.mark.parametrize("quote", ['"', "'", '\\"', "\"'", ",", ", ", "[", "; ", ";if", "when "])

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from sluice.conda.names import NOARCH
-from sluice.extract.config_broadcast import Announcer
+from sluice.extract.config_broadcast import ConfigBroadcast
 from sluice.extract.staging import Indexed
 from sluice.layout import Subdir, config_key
 from testkit.channel import PATCHES, Package, conda, patch_package
@@ -61,12 +61,12 @@ class Channel:
             self.sluice.channel.remove(config_key(CHANNEL))
         else:
             self.sluice.upload({config_key(CHANNEL): text.encode()})
-        self.announcer.tell_all(CHANNEL)
+        self.announcer.notify_all(CHANNEL)
         self.sluice.run_until_idle()
 
     @property
-    def announcer(self) -> Announcer:
-        return self.sluice.merger.announcer
+    def announcer(self) -> ConfigBroadcast:
+        return self.sluice.merger.config_broadcast
 
     def repodata(self, subdir: Subdir = LINUX) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.sluice.body(subdir, "repodata.json"))
@@ -77,7 +77,7 @@ class Channel:
         return found
 
     def problems(self) -> list[tuple[str, str]]:
-        document = json.loads(self.sluice.state.body(NOARCH_SUBDIR.rejects))
+        document = json.loads(self.sluice.state.body(NOARCH_SUBDIR.rejects_key))
         return [(one["filename"], one["code"]) for one in document["problems"]]
 
 
@@ -138,7 +138,7 @@ def test_a_configuration_that_changes_nothing_makes_no_generation() -> None:
     channel = Channel()
     channel.add(ALPHA)
     before = channel.generation()
-    channel.announcer.tell_all(CHANNEL)
+    channel.announcer.notify_all(CHANNEL)
     channel.sluice.run_until_idle()
     assert channel.generation() == before
 
@@ -235,6 +235,6 @@ def test_subdirs_are_found_by_their_heads_and_by_what_is_staged() -> None:
     key = f"{CHANNEL}/win-64/beta-1.0-0.conda"
     channel.sluice.upload({key: package("beta", subdir="win-64").body})
     channel.sluice.extract(key)
-    told = channel.announcer.tell_all(CHANNEL)
+    told = channel.announcer.notify_all(CHANNEL)
     assert [subdir.name for subdir in told] == ["linux-64", NOARCH, "win-64"]
-    assert channel.announcer.tell_all("elsewhere") == []
+    assert channel.announcer.notify_all("elsewhere") == []

@@ -12,13 +12,13 @@ import pytest
 from sluice.catalog.entry import NOT_EXTRACTED
 from sluice.errors import Unavailable
 from sluice.extract import extract, staging
-from sluice.extract.extract import VERSION, Extractor
-from sluice.extract.staging import Indexed, Rejected, Removed, Staged
+from sluice.extract.extract import EXTRACTOR_VERSION, ExtractorContext
+from sluice.extract.staging import Indexed, Rejected, Removed, StagingRecord
 from sluice.layout import PackageKey
 from sluice.limits import EXTRACT_ATTEMPTS_MAX
 from sluice.messages import merge_request
 from sluice.messages.merge_request import MergeRequest
-from sluice.storage.object_id import Identity
+from sluice.storage.object_id import ObjectId
 from testkit.channel import conda, tar_bz2
 from testkit.memory_store import LostAnswer
 from tests.support.staged import DEBOUNCE_SECONDS, START_MS, SUBDIR, World
@@ -37,9 +37,9 @@ WINDOW_MS = (DEBOUNCE_SECONDS - 2) * 1000
 RECEIVES_MAX = 5
 
 
-def extractor(world: World) -> Extractor:
+def extractor(world: World) -> ExtractorContext:
     """What the extract function is wired to."""
-    return Extractor(
+    return ExtractorContext(
         channel=world.channel,
         state=world.state,
         queue=world.queue,
@@ -51,27 +51,27 @@ def extractor(world: World) -> Extractor:
     )
 
 
-def run(world: World, *, received: int = 1, size_hint: int | None = None) -> Staged:
+def run(world: World, *, received: int = 1, size_hint: int | None = None) -> StagingRecord:
     """Extract the package."""
-    return extract.extract(extractor(world), KEY, size_hint=size_hint, received=received)
+    return extract.extract(extractor(world), KEY, size_hint=size_hint, receive_count=received)
 
 
-def log(world: World) -> list[Staged]:
+def log(world: World) -> list[StagingRecord]:
     """What is staged, in the order in which it was."""
     keys = sorted(world.staged(), key=lambda key: key.rpartition("/")[2])
-    return [staging.decode(world.state.body(key)) for key in keys]
+    return [staging.decode_staging_record(world.state.body(key)) for key in keys]
 
 
 def test_a_good_package_is_staged_with_its_record_and_its_identity() -> None:
     world = World()
-    info = world.channel.upload(KEY.path, PACKAGE.body)
+    info = world.channel.upload(KEY.key, PACKAGE.body)
     staged = run(world)
     assert isinstance(staged, Indexed)
     assert staged == Indexed(
         filename="alpha-1.0-0.conda",
-        extractor=VERSION,
+        extractor=EXTRACTOR_VERSION,
         at=START_MS,
-        identity=Identity.of(info),
+        identity=ObjectId.from_info(info),
         record={
             **INDEX,
             "constrains": [],
@@ -89,7 +89,7 @@ def test_a_good_package_is_staged_with_its_record_and_its_identity() -> None:
 def test_a_tar_bz2_is_read_as_well() -> None:
     world = World()
     package = tar_bz2(INDEX)
-    world.channel.upload(SUBDIR.public(package.filename), package.body)
+    world.channel.upload(SUBDIR.file_key(package.filename), package.body)
     staged = extract.extract(extractor(world), PackageKey(SUBDIR, package.filename))
     assert isinstance(staged, Indexed)
     assert staged.record["name"] == "alpha"
@@ -98,16 +98,16 @@ def test_a_tar_bz2_is_read_as_well() -> None:
 def test_what_is_not_there_is_a_removal_whatever_the_event_said() -> None:
     world = World()
     staged = run(world, size_hint=77)
-    assert staged == Removed(filename=KEY.filename, extractor=VERSION, at=START_MS)
+    assert staged == Removed(filename=KEY.filename, extractor=EXTRACTOR_VERSION, at=START_MS)
     assert log(world) == [staged]
 
 
 def test_what_is_no_package_is_a_reject_with_a_code_and_a_sentence() -> None:
     world = World()
-    info = world.channel.upload(KEY.path, b"corrupt")
+    info = world.channel.upload(KEY.key, b"corrupt")
     staged = run(world)
     assert isinstance(staged, Rejected)
-    assert (staged.identity, staged.code) == (Identity.of(info), "zip-invalid")
+    assert (staged.identity, staged.code) == (ObjectId.from_info(info), "zip-invalid")
     assert staged.sentence.startswith("alpha-1.0-0.conda ")
     assert log(world) == [staged]
 
@@ -115,7 +115,7 @@ def test_what_is_no_package_is_a_reject_with_a_code_and_a_sentence() -> None:
 def test_a_package_of_another_name_is_a_reject() -> None:
     world = World()
     other = PackageKey(SUBDIR, "beta-1.0-0.tar.bz2")
-    world.channel.upload(other.path, tar_bz2(INDEX).body)
+    world.channel.upload(other.key, tar_bz2(INDEX).body)
     staged = extract.extract(extractor(world), other)
     assert isinstance(staged, Rejected)
     assert staged.filename == "beta-1.0-0.tar.bz2"
@@ -123,7 +123,7 @@ def test_a_package_of_another_name_is_a_reject() -> None:
 
 def test_every_event_is_staged_under_a_key_of_its_own() -> None:
     world = World()
-    world.channel.upload(KEY.path, PACKAGE.body)
+    world.channel.upload(KEY.key, PACKAGE.body)
     assert run(world) == run(world)
     assert len(world.staged()) == 2
 
@@ -139,7 +139,7 @@ def test_the_merge_is_asked_for_in_the_window_in_which_the_staging_put_ended() -
     world.state.after = take_a_moment
     run(world)
     (message,) = world.queue.messages
-    assert merge_request.parse(message.body) == MergeRequest(
+    assert merge_request.parse_merge_request(message.body) == MergeRequest(
         SUBDIR, not_before=11 * WINDOW_MS + 1000
     )
 
@@ -177,25 +177,25 @@ def overwriting(world: World, times: int) -> Callable[[str, str], None]:
     bodies = [conda(INDEX, payload=bytes([n]) * 9).body for n in range(times)]
 
     def hook(operation: str, key: str) -> None:
-        if (operation, key) == ("HeadObject", KEY.path) and bodies:
+        if (operation, key) == ("HeadObject", KEY.key) and bodies:
             world.tick()
-            world.channel.upload(KEY.path, bodies.pop(0))
+            world.channel.upload(KEY.key, bodies.pop(0))
 
     return hook
 
 
 def test_a_package_overwritten_while_it_is_read_is_read_again() -> None:
     world = World()
-    world.channel.upload(KEY.path, PACKAGE.body)
+    world.channel.upload(KEY.key, PACKAGE.body)
     world.channel.after = overwriting(world, EXTRACT_ATTEMPTS_MAX - 1)
     staged = run(world)
     assert isinstance(staged, Indexed)
-    assert staged.identity == Identity.of(world.channel.objects[KEY.path].info)
+    assert staged.identity == ObjectId.from_info(world.channel.objects[KEY.key].info)
 
 
 def test_a_package_overwritten_each_time_goes_back_to_the_queue() -> None:
     world = World()
-    world.channel.upload(KEY.path, PACKAGE.body)
+    world.channel.upload(KEY.key, PACKAGE.body)
     world.channel.after = overwriting(world, EXTRACT_ATTEMPTS_MAX)
     with pytest.raises(Unavailable, match=f"each of {EXTRACT_ATTEMPTS_MAX} times"):
         run(world)
@@ -207,14 +207,14 @@ def test_a_package_overwritten_each_time_goes_back_to_the_queue() -> None:
 
 def test_before_its_last_try_a_package_is_rejected_and_a_success_comes_before_that() -> None:
     world = World()
-    info = world.channel.upload(KEY.path, PACKAGE.body)
+    info = world.channel.upload(KEY.key, PACKAGE.body)
     staged = run(world, received=RECEIVES_MAX)
     given_up, success = log(world)
     assert given_up == Rejected(
         filename=KEY.filename,
         extractor=NOT_EXTRACTED,
         at=START_MS,
-        identity=Identity.of(info),
+        identity=ObjectId.from_info(info),
         code="unreadable",
         sentence="alpha-1.0-0.conda could not be read in 4 tries: reading it failed, took more "
         "memory or time than the function has, or it is encrypted with a key that sluice may not "
@@ -228,10 +228,10 @@ def test_before_its_last_try_a_package_is_rejected_and_a_success_comes_before_th
 
 def test_a_package_that_sluice_may_not_even_look_at_is_rejected_before_the_last_try() -> None:
     world = World()
-    world.channel.upload(KEY.path, PACKAGE.body)
+    world.channel.upload(KEY.key, PACKAGE.body)
 
     def refuse(operation: str, key: str) -> None:
-        if key == KEY.path and operation in ("HeadObject", "GetObject"):
+        if key == KEY.key and operation in ("HeadObject", "GetObject"):
             raise Unavailable(f"{operation} {key}: 403")
 
     world.channel.before = refuse
@@ -243,7 +243,7 @@ def test_a_package_that_sluice_may_not_even_look_at_is_rejected_before_the_last_
 
 def test_a_last_try_that_ends_the_process_leaves_the_reject_and_a_request_for_a_merge() -> None:
     world = World()
-    world.channel.upload(KEY.path, PACKAGE.body)
+    world.channel.upload(KEY.key, PACKAGE.body)
 
     def out_of_memory(operation: str, _key: str) -> None:
         if operation == "GetObject":
@@ -253,9 +253,9 @@ def test_a_last_try_that_ends_the_process_leaves_the_reject_and_a_request_for_a_
     with pytest.raises(MemoryError):
         run(world, received=RECEIVES_MAX, size_hint=1)
     world.channel.before = lambda _operation, _key: None
-    assert [merge_request.parse(message.body).subdir for message in world.queue.messages] == [
-        SUBDIR
-    ]
+    assert [
+        merge_request.parse_merge_request(message.body).subdir for message in world.queue.messages
+    ] == [SUBDIR]
     world.merge()
     assert [reject["code"] for reject in world.rejects()] == ["unreadable"]
 
@@ -263,7 +263,7 @@ def test_a_last_try_that_ends_the_process_leaves_the_reject_and_a_request_for_a_
 @pytest.mark.parametrize("received", [1, RECEIVES_MAX - 1])
 def test_before_that_nothing_is_given_up(received: int) -> None:
     world = World()
-    world.channel.upload(KEY.path, PACKAGE.body)
+    world.channel.upload(KEY.key, PACKAGE.body)
     run(world, received=received)
     assert len(log(world)) == 1
 
@@ -279,7 +279,7 @@ def test_what_is_gone_on_its_last_try_is_not_rejected() -> None:
 
 def test_what_was_extracted_is_what_is_published() -> None:
     world = World()
-    world.channel.upload(KEY.path, PACKAGE.body)
+    world.channel.upload(KEY.key, PACKAGE.body)
     staged = run(world)
     world.merge()
     assert isinstance(staged, Indexed)
@@ -290,7 +290,7 @@ def test_a_record_survives_the_log_unchanged() -> None:
     world = World()
     odd = {**INDEX, "license": "é\u2028😀", "x-unknown": {"b": [1, 2.5, None, True], "a": ""}}
     package = conda(odd)
-    world.channel.upload(KEY.path, package.body)
+    world.channel.upload(KEY.key, package.body)
     staged = run(world)
     assert isinstance(staged, Indexed)
     assert msgspec.json.encode(staged.record["x-unknown"]) == b'{"b":[1,2.5,null,true],"a":""}'
@@ -306,7 +306,7 @@ def test_digests_of_the_uploader_are_believed_only_while_they_are_trusted(
     monkeypatch.setattr("sluice.package.reader.SMALL_PACKAGE_BYTES_MAX", 0)
     world = World()
     claimed = {"package-sha256": "ab" * 32, "package-md5": "cd" * 16}
-    world.channel.upload(KEY.path, PACKAGE.body, metadata=claimed)
+    world.channel.upload(KEY.key, PACKAGE.body, metadata=claimed)
     staged = extract.extract(replace(extractor(world), trust_uploader_digests=trusted), KEY)
     assert isinstance(staged, Indexed)
     assert staged.digests_from["sha256"] == source

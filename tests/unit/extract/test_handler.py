@@ -8,7 +8,7 @@ import pytest
 
 from sluice.errors import Unavailable, UnknownEvent
 from sluice.extract import handler
-from sluice.extract.config_broadcast import Announcer
+from sluice.extract.config_broadcast import ConfigBroadcast
 from sluice.extract.handler import (
     ChannelNotified,
     ConfigChange,
@@ -16,13 +16,13 @@ from sluice.extract.handler import (
     ExtractContext,
     Outcome,
     PackageStaged,
-    route,
+    route_event,
 )
-from sluice.extract.metrics import log_line, retry_fields
+from sluice.extract.metrics import extract_log_line, upload_retry_fields
 from sluice.extract.staging import Removed
 from sluice.layout import PackageKey, Subdir
 from sluice.messages.delivery import Delivery
-from sluice.messages.s3_event import ObjectEvent, look
+from sluice.messages.s3_event import ObjectEvent, look_message
 from testkit.memory_store import LostAnswer
 from testkit.system import BUCKET, System
 
@@ -33,7 +33,7 @@ OTHER = PackageKey(LINUX, "beta-1.0-0.conda")
 
 
 def context(system: System) -> ExtractContext:
-    broadcast: Announcer = system.merger.announcer
+    broadcast: ConfigBroadcast = system.merger.config_broadcast
     return ExtractContext(system.extractor, broadcast, system.uploads, BUCKET)
 
 
@@ -51,39 +51,39 @@ def about(key: str, *, bucket: str = BUCKET) -> ObjectEvent:
 @pytest.mark.parametrize(
     ("event", "routed"),
     [
-        (about(KEY.path), KEY),
+        (about(KEY.key), KEY),
         (about("team/sluice.toml"), ConfigChange("team")),
         (about("sluice.toml"), ConfigChange("")),
         (about("team/linux-64/repodata.json"), None),
-        (about(KEY.path, bucket="another"), None),
+        (about(KEY.key, bucket="another"), None),
         (about("team/sluice.toml", bucket="another"), None),
     ],
 )
 def test_an_event_is_about_a_package_a_configuration_or_nothing(
     event: ObjectEvent, routed: object
 ) -> None:
-    assert route(event, bucket=BUCKET) == routed
+    assert route_event(event, bucket=BUCKET) == routed
 
 
 def test_prefixes_are_for_packages_alone() -> None:
     prefixes = ("other/", "team/noarch/")
-    assert route(about(KEY.path), bucket=BUCKET, prefixes=prefixes) is None
-    assert route(about("team/noarch/a-1-0.conda"), bucket=BUCKET, prefixes=prefixes)
-    assert route(about("team/sluice.toml"), bucket=BUCKET, prefixes=prefixes) == ConfigChange(
+    assert route_event(about(KEY.key), bucket=BUCKET, prefixes=prefixes) is None
+    assert route_event(about("team/noarch/a-1-0.conda"), bucket=BUCKET, prefixes=prefixes)
+    assert route_event(about("team/sluice.toml"), bucket=BUCKET, prefixes=prefixes) == ConfigChange(
         "team"
     )
 
 
 def test_each_outcome_is_told_by_a_line_of_log() -> None:
     system = System(NOW_MS)
-    (staged,) = deliver(system, look(about(KEY.path)))
-    (notified,) = deliver(system, look(about("team/sluice.toml")))
-    (ignored,) = deliver(system, look(about("team/notes.txt")))
+    (staged,) = deliver(system, look_message(about(KEY.key)))
+    (notified,) = deliver(system, look_message(about("team/sluice.toml")))
+    (ignored,) = deliver(system, look_message(about("team/notes.txt")))
     assert isinstance(staged, PackageStaged)
     assert isinstance(staged.record, Removed)
     assert notified == ChannelNotified("team", [LINUX, Subdir("team", "noarch")])
     assert ignored == EventIgnored("team/notes.txt")
-    assert [log_line(outcome) for outcome in (staged, notified, ignored)] == [
+    assert [extract_log_line(outcome) for outcome in (staged, notified, ignored)] == [
         (
             "info",
             "staged",
@@ -108,13 +108,13 @@ def test_what_came_before_a_failure_is_told_and_the_message_given_back() -> None
 
     system.state.before = lose
     outcomes: list[Outcome] = []
-    events = [about(KEY.path), about(OTHER.path)]
+    events = [about(KEY.key), about(OTHER.key)]
     with pytest.raises(Unavailable):
-        handler.handle(events, context(system), on_outcome=outcomes.append)
+        handler.handle_events(events, context(system), on_outcome=outcomes.append)
     assert [type(outcome) for outcome in outcomes] == [PackageStaged]
     assert system.uploads.visibility == []  # it was no message
     with pytest.raises(Unavailable):
-        deliver(system, look(about(OTHER.path)), receive_count=3)
+        deliver(system, look_message(about(OTHER.key)), receive_count=3)
     assert system.uploads.visibility == [("handle", 240)]
 
 
@@ -127,16 +127,16 @@ def test_what_is_no_event_is_given_back_as_well() -> None:
 
 def test_the_last_receipt_of_a_message_stages_a_reject_first() -> None:
     system = System(NOW_MS)
-    system.upload({KEY.path: b"corrupt"})
+    system.upload({KEY.key: b"corrupt"})
     system.extractor = replace(system.extractor, receives_max=2)
-    deliver(system, look(about(KEY.path)), receive_count=1)
+    deliver(system, look_message(about(KEY.key)), receive_count=1)
     assert len(system.state.keys("staging/")) == 1
-    deliver(system, look(about(KEY.path)), receive_count=2)
+    deliver(system, look_message(about(KEY.key)), receive_count=2)
     assert len(system.state.keys("staging/")) == 3
 
 
 def test_a_failure_is_logged_with_its_message() -> None:
-    assert retry_fields(Delivery("body", "handle", 2)) == {
+    assert upload_retry_fields(Delivery("body", "handle", 2)) == {
         "received": 2,
         "wait_seconds": 60,
         "event": "body",

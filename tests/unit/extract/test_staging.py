@@ -10,7 +10,7 @@ import pytest
 from sluice.concurrency import in_order
 from sluice.errors import Corrupt, TooNew, Unavailable
 from sluice.extract import staging
-from sluice.extract.staging import Batch, Staged
+from sluice.extract.staging import StagingBatch, StagingRecord
 from testkit.memory_store import MemoryStore
 from tests.support.staged import SUBDIR, A, B, C, World, identity_of, indexed, rejected, removed
 
@@ -18,26 +18,26 @@ FOLDER = "staging/Conda%2FDefault/linux-64"
 EVERY_VERDICT = [indexed(A, b"a"), rejected(B, b"b"), removed(C)]
 
 
-def read(state: MemoryStore, after: str | None = None) -> Batch:
+def read(state: MemoryStore, after: str | None = None) -> StagingBatch:
     """Read one batch."""
-    return staging.read_batch(state, SUBDIR, gather=in_order, after=after)
+    return staging.read_staging_batch(state, SUBDIR, gather=in_order, after=after)
 
 
-def altered(record: Staged, /, **fields: object) -> bytes:
+def altered(record: StagingRecord, /, **fields: object) -> bytes:
     """The bytes of a record with other fields."""
-    return json.dumps({**json.loads(staging.encode(record)), **fields}).encode()
+    return json.dumps({**json.loads(staging.encode_staging_record(record)), **fields}).encode()
 
 
 @pytest.mark.parametrize("record", EVERY_VERDICT, ids=["indexed", "rejected", "removed"])
-def test_a_record_comes_back_as_it_was_staged(record: Staged) -> None:
-    assert staging.decode(staging.encode(record)) == record
+def test_a_record_comes_back_as_it_was_staged(record: StagingRecord) -> None:
+    assert staging.decode_staging_record(staging.encode_staging_record(record)) == record
 
 
 def test_what_was_read_beside_the_index_is_kept() -> None:
     record = msgspec.structs.replace(
         indexed(A), run_exports={"weak": ["a"]}, channeldata={"summary": "Ä"}
     )
-    assert staging.decode(staging.encode(record)) == record
+    assert staging.decode_staging_record(staging.encode_staging_record(record)) == record
 
 
 def test_the_order_in_which_a_record_was_put_together_does_not_show() -> None:
@@ -47,16 +47,16 @@ def test_the_order_in_which_a_record_was_put_together_does_not_show() -> None:
         record=dict(reversed(record.record.items())),
         digests_from={"md5": "read", "sha256": "read"},
     )
-    assert staging.encode(turned) == staging.encode(record)
+    assert staging.encode_staging_record(turned) == staging.encode_staging_record(record)
 
 
 @pytest.mark.parametrize("record", EVERY_VERDICT, ids=["indexed", "rejected", "removed"])
 def test_a_record_of_a_newer_format_is_refused_even_if_it_is_otherwise_unknown(
-    record: Staged,
+    record: StagingRecord,
 ) -> None:
     for body in (altered(record, format=3), altered(record, format=3, verdict="new", at=None)):
         with pytest.raises(TooNew, match="staging record of format 3, this sluice knows up to 2"):
-            staging.decode(body)
+            staging.decode_staging_record(body)
 
 
 @pytest.mark.parametrize(
@@ -72,26 +72,28 @@ def test_a_record_of_a_newer_format_is_refused_even_if_it_is_otherwise_unknown(
         altered(removed(A), filename=7),
         altered(indexed(A), identity=None),
         altered(indexed(A), record=[]),
-        staging.encode(removed(A))[:-5],
-        staging.encode(removed(A)).replace(b"alpha", b"\xff\xfe"),
+        staging.encode_staging_record(removed(A))[:-5],
+        staging.encode_staging_record(removed(A)).replace(b"alpha", b"\xff\xfe"),
         b'{"format":1,"x":' + b"[" * 100_000,
     ],
 )
 def test_anything_else_is_corrupt(body: bytes) -> None:
     with pytest.raises(Corrupt, match="not a staging record") as raised:
-        staging.decode(body)
+        staging.decode_staging_record(body)
     assert not isinstance(raised.value, TooNew)
 
 
 def test_an_empty_log_is_an_empty_batch() -> None:
-    assert read(MemoryStore()) == Batch([], [], [], 0, None)
+    assert read(MemoryStore()) == StagingBatch([], [], [], 0, None)
 
 
 def test_a_batch_holds_every_record_in_key_order_and_other_subdirs_stay_out() -> None:
     world = World()
     world.stage(removed(B), removed(A), removed(A, at=2))
-    staging.write(world.state, type(SUBDIR)(SUBDIR.channel, "noarch"), removed(A), unique="1")
-    assert read(world.state) == Batch(
+    staging.write_staging_record(
+        world.state, type(SUBDIR)(SUBDIR.channel, "noarch"), removed(A), unique="1"
+    )
+    assert read(world.state) == StagingBatch(
         records=[removed(A), removed(A, at=2), removed(B)],
         consumed=[
             f"{FOLDER}/{A}/{2:032x}.json",
@@ -109,7 +111,7 @@ def test_unreadable_records_are_named_and_too_new_ones_only_counted() -> None:
     world.stage(removed(A))
     world.state.upload(f"{FOLDER}/{B}/1.json", b"garbage")
     world.state.upload(f"{FOLDER}/{C}/1.json", altered(removed(C), format=3))
-    assert read(world.state) == Batch(
+    assert read(world.state) == StagingBatch(
         records=[removed(A)],
         consumed=[f"{FOLDER}/{A}/{1:032x}.json"],
         unreadable=[(f"{FOLDER}/{B}/1.json", b"garbage")],
@@ -150,7 +152,7 @@ def test_a_log_of_exactly_one_batch_has_no_second_one(monkeypatch: pytest.Monkey
 
 
 def test_a_batch_is_bounded_by_bytes_but_never_empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    size = len(staging.encode(removed(A)))
+    size = len(staging.encode_staging_record(removed(A)))
     monkeypatch.setattr(staging, "MERGE_BATCH_BYTES_MAX", size - 1)
     world = World()
     world.stage(removed(A), removed(B))
@@ -172,7 +174,7 @@ def test_what_nobody_can_read_is_moved_out_of_the_log_never_deleted() -> None:
     keys = [f"{FOLDER}/{A}/1.json", f"{FOLDER}/{B}/1.json"]
     for key in keys:
         state.upload(key, key.encode())
-    staging.set_aside(state, SUBDIR, [(key, key.encode()) for key in keys])
+    staging.set_aside_unreadable(state, SUBDIR, [(key, key.encode()) for key in keys])
     assert {key: stored.body for key, stored in state.objects.items()} == {
         key.replace("staging/", "unreadable/"): key.encode() for key in keys
     }
@@ -189,13 +191,13 @@ def test_what_could_not_be_set_aside_stays_in_the_log() -> None:
 
     state.before = refuse
     with pytest.raises(Unavailable):
-        staging.set_aside(state, SUBDIR, [(key, b"garbage")])
+        staging.set_aside_unreadable(state, SUBDIR, [(key, b"garbage")])
     assert state.keys() == [key]
 
 
 def test_setting_nothing_aside_asks_for_nothing() -> None:
     state = MemoryStore()
-    staging.set_aside(state, SUBDIR, [])
+    staging.set_aside_unreadable(state, SUBDIR, [])
     assert state.requests == []
 
 
@@ -205,9 +207,9 @@ def test_the_identity_tells_apart_uploads_of_the_same_content() -> None:
 
 
 def test_a_record_that_the_catalog_could_not_work_with_is_unreadable() -> None:
-    whole = staging.encode(indexed(A))
-    assert staging.decode(whole) == indexed(A)
+    whole = staging.encode_staging_record(indexed(A))
+    assert staging.decode_staging_record(whole) == indexed(A)
     plain = msgspec.json.decode(whole)
     del plain["record"]["sha256"]
     with pytest.raises(Corrupt, match="without its sha256"):
-        staging.decode(msgspec.json.encode(plain))
+        staging.decode_staging_record(msgspec.json.encode(plain))

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from sluice.catalog.entry import NOT_EXTRACTED, Entry, Kept, Pin, Record, Reject
+from sluice.catalog.entry import NOT_EXTRACTED, CarriedRecord, Entry, Pin, Record, Reject
 from sluice.conda import record as sluice_record
-from sluice.extract.staging import AboutFile, Indexed, Rejected
+from sluice.extract.staging import FileVerdict, Indexed, Rejected
 from sluice.merge import apply_staging
-from sluice.merge.apply_staging import Difference
+from sluice.merge.apply_staging import CommitChanges
 from tests.support.staged import A2, A, B, C, identity_of, indexed, record_of, rejected, removed
 
 AT = 1_760_000_000_000
@@ -47,20 +47,20 @@ def reject(verdict: Rejected, *, at: int = AT) -> Reject:
 def apply(old: Entry | None, verdict: apply_staging.Verdict | None) -> Entry | None:
     """The entry of one file after a verdict."""
     before: dict[str, Entry] = {A: old} if old else {}
-    return apply_staging.apply(before, {A: verdict}, at=LATER).get(A)
+    return apply_staging.apply_verdicts(before, {A: verdict}, at=LATER).get(A)
 
 
 # --- settle: records against the objects that are there -------------------------------------------
 
 
 @pytest.mark.parametrize("staged", [[indexed(A)], [rejected(A)], [removed(A)], [indexed(A)] * 2])
-def test_what_is_not_there_is_gone_whatever_was_staged(staged: list[AboutFile]) -> None:
-    assert apply_staging.settle(staged, {A: None}) == {A: None}
+def test_what_is_not_there_is_gone_whatever_was_staged(staged: list[FileVerdict]) -> None:
+    assert apply_staging.resolve_verdicts(staged, {A: None}) == {A: None}
 
 
 def test_a_verdict_on_the_object_that_is_there_counts() -> None:
     for verdict in (indexed(A), rejected(A)):
-        assert apply_staging.settle([verdict], {A: verdict.identity}) == {A: verdict}
+        assert apply_staging.resolve_verdicts([verdict], {A: verdict.identity}) == {A: verdict}
 
 
 def test_a_verdict_on_another_upload_is_stale_and_says_nothing() -> None:
@@ -71,7 +71,7 @@ def test_a_verdict_on_another_upload_is_stale_and_says_nothing() -> None:
         indexed(A, b"new", identity=identity_of(b"new", modified=1)),
         removed(A),
     ):
-        assert apply_staging.settle([stale], {A: there}) == {}
+        assert apply_staging.resolve_verdicts([stale], {A: there}) == {}
 
 
 @pytest.mark.parametrize(
@@ -90,23 +90,23 @@ def test_of_two_verdicts_on_one_object_the_newer_extractor_wins_then_the_good_on
 ) -> None:
     observed = {A: better.identity}
     for order in permutations([worse, better, worse]):
-        assert apply_staging.settle(order, observed) == {A: better}
+        assert apply_staging.resolve_verdicts(order, observed) == {A: better}
 
 
 def test_verdicts_that_differ_in_nothing_but_what_they_say_are_settled_by_what_they_say() -> None:
     one = indexed(A)
     other = msgspec.structs.replace(one, record={**one.record, "license": "MIT"})
     observed = {A: one.identity}
-    assert apply_staging.settle([one, other], observed) == apply_staging.settle(
+    assert apply_staging.resolve_verdicts([one, other], observed) == apply_staging.resolve_verdicts(
         [other, one], observed
     )
 
 
 def test_each_file_is_settled_on_its_own() -> None:
     good = indexed(A, b"a")
-    staged: list[AboutFile] = [good, removed(A2), rejected(B, b"stale")]
+    staged: list[FileVerdict] = [good, removed(A2), rejected(B, b"stale")]
     observed = {A: identity_of(b"a"), A2: None, B: identity_of(b"b")}
-    assert apply_staging.settle(staged, observed) == {A: good, A2: None}
+    assert apply_staging.resolve_verdicts(staged, observed) == {A: good, A2: None}
 
 
 # --- apply: verdicts on entries -------------------------------------------------------------------
@@ -143,8 +143,10 @@ def test_other_content_under_the_same_name_gets_a_new_date() -> None:
 
 def test_a_package_that_comes_back_after_its_removal_gets_a_new_date() -> None:
     verdict = indexed(A, b"a")
-    gone = apply_staging.apply({A: record(verdict)}, {A: None}, at=AT)
-    assert apply_staging.apply(gone, {A: verdict}, at=LATER) == {A: record(verdict, since=LATER)}
+    gone = apply_staging.apply_verdicts({A: record(verdict)}, {A: None}, at=AT)
+    assert apply_staging.apply_verdicts(gone, {A: verdict}, at=LATER) == {
+        A: record(verdict, since=LATER)
+    }
 
 
 def test_a_package_that_was_rejected_is_dated_when_it_comes_in() -> None:
@@ -216,7 +218,7 @@ def test_what_an_index_says_of_attestations_stays_with_its_artifact() -> None:
     assert "attestations_sha256" not in other.record
 
 
-@pytest.mark.parametrize("code", sorted(apply_staging.RULES))
+@pytest.mark.parametrize("code", sorted(apply_staging.RULE_REJECT_CODES))
 def test_a_record_that_was_taken_over_stays_where_its_package_only_breaks_a_rule(code: str) -> None:
     """It stays as it is, and is not read again before there is another extractor."""
     verdict = msgspec.structs.replace(rejected(A), code=code)
@@ -262,35 +264,35 @@ PINNED = Pin(identity=identity_of(), extractor=NOT_EXTRACTED, at=AT, reason="kep
 )
 def test_a_record_there_comes_before_what_we_know_of_another_object_or_of_none(ours: Entry) -> None:
     there = taken_over()
-    assert apply_staging.over({A: there}, {A: ours}) == {A: there}
+    assert apply_staging.overlay_existing({A: there}, {A: ours}) == {A: there}
 
 
 @pytest.mark.parametrize("ours", [record(indexed(A)), reject(rejected(A)), PINNED])
 def test_what_we_know_of_the_object_that_is_there_comes_before_its_record(ours: Entry) -> None:
-    assert apply_staging.over({A: taken_over()}, {A: ours}) == {A: ours}
+    assert apply_staging.overlay_existing({A: taken_over()}, {A: ours}) == {A: ours}
 
 
 def test_of_files_that_only_one_side_knows_that_is_what_is_known() -> None:
     there, ours = taken_over(), reject(rejected(B))
-    assert apply_staging.over({A: there}, {B: ours}) == {A: there, B: ours}
+    assert apply_staging.overlay_existing({A: there}, {B: ours}) == {A: there, B: ours}
 
 
 def test_what_only_other_tools_fill_is_as_they_have_it() -> None:
     old, new = (
-        Kept(identity=None, extractor=NOT_EXTRACTED, bucket="whl", record={"size": size})
+        CarriedRecord(identity=None, extractor=NOT_EXTRACTED, bucket="whl", record={"size": size})
         for size in (1, 2)
     )
-    assert apply_staging.over({A: new}, {A: old}) == {A: new}
-    assert apply_staging.over({}, {A: old}) == {A: old}
+    assert apply_staging.overlay_existing({A: new}, {A: old}) == {A: new}
+    assert apply_staging.overlay_existing({}, {A: old}) == {A: old}
     ours = record(indexed(A))
-    assert apply_staging.over({A: new}, {A: ours}) == {A: ours}
+    assert apply_staging.overlay_existing({A: new}, {A: ours}) == {A: ours}
 
 
 def test_the_rules_are_all_that_a_record_can_be_refused_for_and_some_of_reading_packages() -> None:
     folder = Path(sluice_record.__file__).parent
     of_records = codes(r'Problem\(\s*"([a-z0-9-]+)"', folder / "record.py")
     of_packages = codes(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', *(folder.parent / "package").glob("*.py"))
-    assert of_records <= apply_staging.RULES <= of_records | of_packages
+    assert of_records <= apply_staging.RULE_REJECT_CODES <= of_records | of_packages
 
 
 def codes(pattern: str, *sources: Path) -> set[str]:
@@ -353,7 +355,7 @@ def test_an_object_that_could_not_be_read_once_more_is_rejected_as_of_now() -> N
     assert apply(old, rejected(A, extractor=NOT_EXTRACTED, at=LATER)) is old
     again = rejected(A, extractor=NOT_EXTRACTED, at=LATER + 1)
     assert isinstance(old, Reject)
-    after = apply_staging.apply({A: old}, {A: again}, at=LATER + 2)
+    after = apply_staging.apply_verdicts({A: old}, {A: again}, at=LATER + 2)
     assert after == {A: msgspec.structs.replace(old, at=LATER + 2)}
     judged = reject(rejected(A), at=AT)
     assert apply(judged, again) is judged
@@ -383,9 +385,9 @@ def test_a_pinned_file_stays_out_until_another_object_is_uploaded() -> None:
 
 def test_files_without_news_stay_as_they_are() -> None:
     kept = record(indexed(A))
-    assert apply_staging.apply({A: kept, A2: record(indexed(A2))}, {A2: None}, at=LATER) == {
-        A: kept
-    }
+    assert apply_staging.apply_verdicts(
+        {A: kept, A2: record(indexed(A2))}, {A2: None}, at=LATER
+    ) == {A: kept}
 
 
 # --- the difference -------------------------------------------------------------------------------
@@ -400,39 +402,39 @@ PIN = Pin(identity=None, extractor=1, at=1, reason="")
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        (None, RECORD, Difference(added=[A])),
-        (RECORD, RECORD_2, Difference(replaced=[A])),
-        (RECORD, RECORD, Difference()),
-        (None, LATE, Difference(added=[A], warned=[A])),
-        (LATE, LATE, Difference()),
-        (RECORD, None, Difference(removed=[A])),
-        (RECORD, REJECT, Difference(removed=[A], rejected=[A], rejects_changed=True)),
-        (None, REJECT, Difference(rejected=[A], rejects_changed=True)),
-        (REJECT, REJECT_2, Difference(rejected=[A], rejects_changed=True)),
-        (REJECT, REJECT, Difference()),
-        (REJECT, None, Difference(rejects_changed=True)),
-        (REJECT, RECORD, Difference(added=[A], rejects_changed=True)),
-        (RECORD, PIN, Difference(removed=[A])),
-        (PIN, RECORD, Difference(added=[A])),
-        (PIN, REJECT, Difference(rejected=[A], rejects_changed=True)),
+        (None, RECORD, CommitChanges(added=[A])),
+        (RECORD, RECORD_2, CommitChanges(replaced=[A])),
+        (RECORD, RECORD, CommitChanges()),
+        (None, LATE, CommitChanges(added=[A], warned=[A])),
+        (LATE, LATE, CommitChanges()),
+        (RECORD, None, CommitChanges(removed=[A])),
+        (RECORD, REJECT, CommitChanges(removed=[A], rejected=[A], rejects_changed=True)),
+        (None, REJECT, CommitChanges(rejected=[A], rejects_changed=True)),
+        (REJECT, REJECT_2, CommitChanges(rejected=[A], rejects_changed=True)),
+        (REJECT, REJECT, CommitChanges()),
+        (REJECT, None, CommitChanges(rejects_changed=True)),
+        (REJECT, RECORD, CommitChanges(added=[A], rejects_changed=True)),
+        (RECORD, PIN, CommitChanges(removed=[A])),
+        (PIN, RECORD, CommitChanges(added=[A])),
+        (PIN, REJECT, CommitChanges(rejected=[A], rejects_changed=True)),
     ],
 )
 def test_a_difference_tells_what_clients_and_people_see_change(
-    old: Entry | None, new: Entry | None, expected: Difference
+    old: Entry | None, new: Entry | None, expected: CommitChanges
 ) -> None:
-    difference = Difference()
+    difference = CommitChanges()
     difference.note({A: old} if old else {}, {A: new} if new else {})
     assert difference == expected
     assert difference.rejects_changed == (old != new and Reject in (type(old), type(new)))
 
 
 def test_differences_of_several_commits_add_up() -> None:
-    one = Difference(added=[A], replaced=[A2], removed=[B], rejected=[C], rejects_changed=True)
-    other = Difference(added=[B], replaced=[C], removed=[A], rejected=[A2])
-    total = Difference()
+    one = CommitChanges(added=[A], replaced=[A2], removed=[B], rejected=[C], rejects_changed=True)
+    other = CommitChanges(added=[B], replaced=[C], removed=[A], rejected=[A2])
+    total = CommitChanges()
     for each in (one, other):
         total.extend(each)
-    assert total == Difference(
+    assert total == CommitChanges(
         added=[A, B], replaced=[A2, C], removed=[B, A], rejected=[C, A2], rejects_changed=True
     )
 
@@ -440,6 +442,6 @@ def test_differences_of_several_commits_add_up() -> None:
 def test_the_differences_of_one_name_are_told_in_the_order_of_its_files() -> None:
     filenames = [f"alpha-1.0-{number}.conda" for number in range(8)]
     bad, *good = filenames
-    difference = Difference()
+    difference = CommitChanges()
     difference.note({bad: REJECT}, dict.fromkeys(reversed(good), RECORD))
-    assert difference == Difference(added=good, rejects_changed=True)
+    assert difference == CommitChanges(added=good, rejects_changed=True)

@@ -12,7 +12,7 @@ from sluice.catalog.head import BEFORE_FIRST, Head, read_head
 from sluice.errors import Corrupt, ForeignOwner
 from sluice.extract import staging
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
-from sluice.merge.apply_staging import Difference
+from sluice.merge.apply_staging import CommitChanges
 from sluice.merge.outcome import MergeReport
 from sluice.messages import merge_request
 from sluice.messages.merge_request import MergeRequest
@@ -41,7 +41,7 @@ def test_rejects_and_removals_alone_create_nothing_public() -> None:
     world.stage(removed(A))
     report = world.merge()
     assert (report.generation, report.difference.rejected) == (1, ["x.conda"])
-    assert world.channel.keys() == [world.subdir.public("x.conda")]
+    assert world.channel.keys() == [world.subdir.file_key("x.conda")]
     assert world.queue.messages == []
     assert not world.tree().public
 
@@ -52,7 +52,7 @@ def test_a_removal_alone_is_consumed_without_a_commit() -> None:
     assert world.merge() == MergeReport(generation=0, staged=1)
     head = world.head()
     assert head == Head(generation=0, epoch=1, commit=None, tree=None, writer=head.writer)
-    assert world.state.keys() == [SUBDIR.head]
+    assert world.state.keys() == [SUBDIR.head_key]
     assert world.channel.objects == {}
 
 
@@ -63,13 +63,13 @@ def test_an_upload_into_an_index_of_somebody_else_adds_to_it() -> None:
     report = world.merge()
     published = world.published()
     assert published.keys() == {A, *theirs}
-    assert report.difference == Difference(added=[A])
+    assert report.difference == CommitChanges(added=[A])
     assert report.lags_ms == [1000]
     assert report.foreign_overwritten == 2
     assert world.commit().taken_over == 2000
     assert (report.taken_over, report.left_out) == (2000, 0)
     for filename, record in theirs.items():
-        info = world.channel.objects[SUBDIR.public(filename)].info
+        info = world.channel.objects[SUBDIR.file_key(filename)].info
         assert published[filename] == {**record, "indexed_timestamp": info.modified * 1000}
     entries = world.entries()
     assert {entry.extractor for name, entry in entries.items() if name != A} == {NOT_EXTRACTED}
@@ -82,7 +82,7 @@ def test_dates_that_the_taken_over_index_has_are_kept_also_for_what_is_read_agai
     world.upload(A, body)
     dated = {**record_of(A, body), "indexed_timestamp": 7}
     index = {"packages": {}, "packages.conda": {A: dated}}
-    world.channel.upload(SUBDIR.public(REPODATA), json.dumps(index).encode())
+    world.channel.upload(SUBDIR.file_key(REPODATA), json.dumps(index).encode())
     world.add(A, body)
     world.merge()
     assert world.published() == {A: dated}
@@ -95,7 +95,7 @@ def test_dates_are_kept_too_where_a_package_could_not_be_read_before_the_take_ov
     identity = world.upload(A, body)
     dated = {**record_of(A, body), "indexed_timestamp": 7}
     index = {"packages": {}, "packages.conda": {A: dated}}
-    world.channel.upload(SUBDIR.public(REPODATA), json.dumps(index).encode())
+    world.channel.upload(SUBDIR.file_key(REPODATA), json.dumps(index).encode())
     world.stage(rejected(A, identity=identity, extractor=NOT_EXTRACTED))
     world.merge()
     assert world.head().generation == 1
@@ -161,7 +161,7 @@ def test_what_the_catalog_knows_of_a_file_comes_before_what_another_index_says()
     world.add_corrupt(A, A.encode())
     world.merge()
     body = json.dumps(foreign_repodata({A: record_of(A, A.encode())}, subdir=SUBDIR.name))
-    world.channel.upload(SUBDIR.public(REPODATA), body.encode())
+    world.channel.upload(SUBDIR.file_key(REPODATA), body.encode())
     world.add(B)
     world.merge()
     assert world.published().keys() == {B}
@@ -175,7 +175,7 @@ def test_the_shard_index_that_was_taken_over_is_kept_beside_the_catalog() -> Non
     world.merge()
     digest = world.commit().taken_over_shards
     assert digest
-    assert world.state.body(SUBDIR.taken_over(digest)) == b"shards of theirs"
+    assert world.state.body(SUBDIR.taken_over_key(digest)) == b"shards of theirs"
 
 
 def test_a_merge_tells_how_much_of_an_index_it_took_over_and_how_much_it_had_to_leave_out() -> None:
@@ -185,7 +185,7 @@ def test_a_merge_tells_how_much_of_an_index_it_took_over_and_how_much_it_had_to_
         world.upload(filename, filename.encode())
     records = {A: {"sha256": "no hex"}, **{name: record_of(name, name.encode()) for name in (B, C)}}
     body = json.dumps(foreign_repodata(records, subdir=SUBDIR.name)).encode()
-    world.channel.upload(SUBDIR.public(REPODATA), body)
+    world.channel.upload(SUBDIR.file_key(REPODATA), body)
     report = world.merge(create=True)
     assert (report.taken_over, report.left_out) == (2, 1)
     world.add(A)
@@ -203,7 +203,7 @@ def test_a_merge_of_several_batches_tells_what_the_first_of_them_took_over(
     for filename in records:
         world.upload(filename)
     body = json.dumps(foreign_repodata(records, subdir=SUBDIR.name)).encode()
-    world.channel.upload(SUBDIR.public(REPODATA), body)
+    world.channel.upload(SUBDIR.file_key(REPODATA), body)
     for filename in (C, "delta-1.0-0.conda", "epsilon-1.0-0.conda"):
         world.add(filename)
     report = world.merge()
@@ -254,7 +254,7 @@ def test_what_another_stack_publishes_is_not_taken_back_unasked() -> None:
 
 def test_an_index_that_cannot_be_taken_over_stays_and_so_does_what_is_staged() -> None:
     world = World()
-    world.channel.upload(SUBDIR.public(REPODATA), b"not json")
+    world.channel.upload(SUBDIR.file_key(REPODATA), b"not json")
     world.add(A)
     with pytest.raises(Corrupt, match="cannot be read"):
         world.merge()
@@ -270,7 +270,7 @@ def test_what_another_tool_indexed_under_a_sloppier_name_stays_for_clients_of_sh
     world = World()
     world.upload(filename)
     index = foreign_repodata({filename: {**record_of(A, b""), "name": "alpha"}}, subdir=SUBDIR.name)
-    world.channel.upload(SUBDIR.public(REPODATA), json.dumps(index).encode())
+    world.channel.upload(SUBDIR.file_key(REPODATA), json.dumps(index).encode())
     world.add(B)
     world.merge()
     assert world.published().keys() == {filename, B}  # which insists that shards and index agree
@@ -282,13 +282,15 @@ def test_what_another_tool_indexed_under_a_sloppier_name_stays_for_clients_of_sh
 def test_the_first_package_of_a_channel_asks_for_noarch_before_its_head_is_swapped() -> None:
     world = World()
     world.add(A)
-    world.state.before = on("PutObject", SUBDIR.head, die)
+    world.state.before = on("PutObject", SUBDIR.head_key, die)
     with pytest.raises(Death):
         world.merge()
     (message,) = world.queue.messages
     window_ms = (DEBOUNCE_SECONDS - 2) * 1000
     not_before = (world.now_ms // window_ms + 1) * window_ms + 1000
-    assert merge_request.parse(message.body) == MergeRequest(NOARCH, not_before, create=True)
+    assert merge_request.parse_merge_request(message.body) == MergeRequest(
+        NOARCH, not_before, create=True
+    )
 
 
 def test_the_request_makes_an_empty_valid_noarch_and_asks_for_nothing_more() -> None:
@@ -297,7 +299,7 @@ def test_the_request_makes_an_empty_valid_noarch_and_asks_for_nothing_more() -> 
     world.merge()
     (request,) = world.deliver()
     assert request.subdir == NOARCH
-    repodata = json.loads(world.channel.body(NOARCH.public(REPODATA)))
+    repodata = json.loads(world.channel.body(NOARCH.file_key(REPODATA)))
     assert repodata == {
         "info": {"subdir": "noarch"},
         "packages": {},
@@ -306,9 +308,9 @@ def test_the_request_makes_an_empty_valid_noarch_and_asks_for_nothing_more() -> 
         "repodata_version": 1,
         "sluice": repodata["sluice"],
     }
-    shards = msgpack.unpackb(unzstd(world.channel.body(NOARCH.public(SHARD_INDEX))))
+    shards = msgpack.unpackb(unzstd(world.channel.body(NOARCH.file_key(SHARD_INDEX))))
     assert (shards["shards"], shards["version"]) == ({}, 1)
-    assert NOARCH.public(REPODATA_ZST) in world.channel.objects
+    assert NOARCH.file_key(REPODATA_ZST) in world.channel.objects
 
 
 def test_only_the_first_package_of_a_subdir_asks_for_noarch() -> None:

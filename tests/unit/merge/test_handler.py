@@ -10,7 +10,7 @@ from sluice.channel_files.merge import ChannelReport
 from sluice.errors import Corrupt, TooEarly, Unavailable, UnknownEvent
 from sluice.layout import Subdir
 from sluice.merge import handler
-from sluice.merge.metrics import log_lines, metric_values
+from sluice.merge.metrics import merge_log_lines, merge_metrics
 from sluice.merge.outcome import MergeReport
 from sluice.messages import channel_merge_request, merge_request
 from sluice.messages.delivery import Delivery
@@ -19,16 +19,16 @@ from testkit.system import DEBOUNCE_SECONDS, System
 
 NOW_MS = 1_750_000_000_000
 LINUX = Subdir("team", "linux-64")
-KEY = LINUX.public("alpha-1.0-0.conda")
-DUE_MS = merge_request.window_of(NOW_MS, DEBOUNCE_SECONDS)[1]
+KEY = LINUX.file_key("alpha-1.0-0.conda")
+DUE_MS = merge_request.debounce_window(NOW_MS, DEBOUNCE_SECONDS)[1]
 
 
 def of_subdir() -> str:
-    return merge_request.windowed(LINUX, now_ms=NOW_MS, debounce_seconds=DEBOUNCE_SECONDS).body
+    return merge_request.merge_message(LINUX, now_ms=NOW_MS, debounce_seconds=DEBOUNCE_SECONDS).body
 
 
 def of_channel() -> str:
-    return channel_merge_request.windowed(
+    return channel_merge_request.channel_merge_message(
         "team", now_ms=NOW_MS, debounce_seconds=DEBOUNCE_SECONDS
     ).body
 
@@ -59,10 +59,10 @@ def test_a_subdir_is_merged_and_named_in_the_log() -> None:
     report = deliver(system, of_subdir(), add_log_keys=keys.update)
     assert keys == {"channel": "team", "subdir": "linux-64"}
     assert isinstance(report, MergeReport)
-    values = metric_values(report, duration_ms=7)
+    values = merge_metrics(report, duration_ms=7)
     assert ("PackagesRejected", 1, "Count") in values
     assert ("MergeDuration", 7, "Milliseconds") in values
-    (line,) = log_lines(report, duration_ms=7)
+    (line,) = merge_log_lines(report, duration_ms=7)
     assert (line.level, line.message) == ("info", "merged")
     assert (line.fields["staged"], line.fields["duration_ms"]) == (1, 7)
 
@@ -72,16 +72,18 @@ def test_a_channel_is_merged_and_named_in_the_log() -> None:
     report = deliver(system, of_channel(), add_log_keys=keys.update)
     assert keys == {"channel": "team"}
     assert isinstance(report, ChannelReport)
-    assert [one.name for one in metric_values(report, duration_ms=7)] == [
+    assert [one.name for one in merge_metrics(report, duration_ms=7)] == [
         "ForeignIndexWrites",
         "StagingSetAside",
     ]
-    assert [line.message for line in log_lines(report, duration_ms=7)] == ["merged the channel"]
+    assert [line.message for line in merge_log_lines(report, duration_ms=7)] == [
+        "merged the channel"
+    ]
 
 
 def test_a_merge_that_fails_is_given_back_for_longer_each_time() -> None:
     system = System(DUE_MS)
-    system.state.upload(LINUX.head, b"broken")
+    system.state.upload(LINUX.head_key, b"broken")
     for receive_count in (1, 3, 99):
         with pytest.raises(Corrupt):
             deliver(system, of_subdir(), receive_count=receive_count)

@@ -15,11 +15,11 @@ from sluice.extract import staging
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.limits import MERGE_TIME_RESERVE_MS
 from sluice.merge import generation_writer
-from sluice.merge.apply_staging import Difference
+from sluice.merge.apply_staging import CommitChanges
 from sluice.merge.merge import merge
 from sluice.merge.outcome import MergeReport
 from sluice.messages.merge_request import MergeRequest
-from sluice.storage.object_id import Identity
+from sluice.storage.object_id import ObjectId
 from tests.support.staged import (
     A2,
     SUBDIR,
@@ -33,7 +33,7 @@ from tests.support.staged import (
     removed,
 )
 
-KEYS = [SUBDIR.public(file) for file in (SHARD_INDEX, REPODATA_ZST, REPODATA)]
+KEYS = [SUBDIR.file_key(file) for file in (SHARD_INDEX, REPODATA_ZST, REPODATA)]
 
 
 # --- the first upload -----------------------------------------------------------------------------
@@ -46,7 +46,7 @@ def test_one_upload_becomes_one_commit_and_one_index() -> None:
     assert report == MergeReport(
         generation=1,
         staged=1,
-        difference=Difference(added=[A]),
+        difference=CommitChanges(added=[A]),
         lags_ms=[1000],
         files_written=3,
     )
@@ -157,7 +157,7 @@ def test_an_overwritten_package_is_replaced_and_dated_anew() -> None:
     world.merge()
     world.add(A, b"new")
     report = world.merge()
-    assert report.difference == Difference(replaced=[A])
+    assert report.difference == CommitChanges(replaced=[A])
     assert world.published() == {A: {**record_of(A, b"new"), "indexed_timestamp": world.now_ms}}
 
 
@@ -189,7 +189,7 @@ def test_the_last_package_leaves_an_empty_index_and_no_name_behind() -> None:
     world.add(A)
     world.merge()
     world.drop(A)
-    assert world.merge().difference == Difference(removed=[A])
+    assert world.merge().difference == CommitChanges(removed=[A])
     assert world.published() == {}
     assert world.tree().names == {}
     assert world.tree().public
@@ -200,7 +200,7 @@ def test_a_corrupt_package_among_good_ones_is_a_reject_and_nothing_else() -> Non
     world.add(A)
     world.add_corrupt(B)
     report = world.merge()
-    assert report.difference == Difference(added=[A], rejected=[B], rejects_changed=True)
+    assert report.difference == CommitChanges(added=[A], rejected=[B], rejects_changed=True)
     assert world.published().keys() == {A}
     assert [(reject["filename"], reject["rejected_at"]) for reject in world.rejects()] == [
         (B, world.now_ms)
@@ -213,7 +213,7 @@ def test_a_good_package_overwritten_by_a_corrupt_one_leaves_the_index_in_the_sam
     world.merge()
     world.add_corrupt(A)
     report = world.merge()
-    assert report.difference == Difference(removed=[A], rejected=[A], rejects_changed=True)
+    assert report.difference == CommitChanges(removed=[A], rejected=[A], rejects_changed=True)
     assert world.published() == {}
     assert [reject["filename"] for reject in world.rejects()] == [A]
 
@@ -334,7 +334,7 @@ def test_a_package_that_a_newer_extractor_reads_again_has_not_been_waiting_since
     world.tick(1_000_000)
     world.stage(msgspec.structs.replace(staged, extractor=2))
     report = world.merge()
-    assert (report.difference, report.lags_ms) == (Difference(replaced=[A]), [])
+    assert (report.difference, report.lags_ms) == (CommitChanges(replaced=[A]), [])
     assert world.entries()[A].extractor == 2
 
 
@@ -344,7 +344,7 @@ def test_what_was_taken_over_is_read_again_without_a_lag_and_keeps_its_date() ->
     world.add(B)
     world.merge()
     before = world.published()[A]
-    identity = Identity.of(world.channel.objects[SUBDIR.public(A)].info)
+    identity = ObjectId.from_info(world.channel.objects[SUBDIR.file_key(A)].info)
     world.tick(1_000_000)
     world.stage(indexed(A, A.encode(), identity=identity))
     assert world.merge().lags_ms == []
@@ -367,7 +367,7 @@ def test_batches_follow_each_other_and_are_published_once() -> None:
         world.add(filename)
     world.add_corrupt("delta-1-0.conda")
     report = world.merge()
-    assert report.difference == Difference(
+    assert report.difference == CommitChanges(
         added=[A, A2, B, C], rejected=["delta-1-0.conda"], rejects_changed=True
     )
     assert (report.generation, report.staged, report.files_written) == (3, 5, 4)
@@ -440,8 +440,8 @@ def test_a_batch_is_begun_with_exactly_the_time_that_publishing_needs_left() -> 
 def test_a_merge_that_has_consumed_nothing_yet_goes_on_however_late_it_is() -> None:
     """Another one would only meet the same records first and ask for another in its turn."""
     world = World()
-    newer_body = staging.encode(removed(A)).replace(b'"format":1', b'"format":3')
-    too_new = [SUBDIR.staged(A, str(number)) for number in range(2)]
+    newer_body = staging.encode_staging_record(removed(A)).replace(b'"format":1', b'"format":3')
+    too_new = [SUBDIR.staging_key(A, str(number)) for number in range(2)]
     for key in too_new:
         world.state.upload(key, newer_body)
     world.add(B)
@@ -513,7 +513,7 @@ def test_a_request_from_after_the_last_merge_began_has_every_file_looked_at() ->
     world = World()
     world.add(A)
     world.merge()
-    world.channel.remove(SUBDIR.public(REPODATA))
+    world.channel.remove(SUBDIR.file_key(REPODATA))
     report = world.merge()
     assert report.files_written == 1
     assert world.published().keys() == {A}

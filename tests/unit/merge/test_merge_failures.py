@@ -12,7 +12,7 @@ from sluice.errors import Corrupt, ForeignOwner, TooNew, Unavailable
 from sluice.extract import staging
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.limits import MERGE_ATTEMPTS_MAX
-from sluice.merge.apply_staging import Difference
+from sluice.merge.apply_staging import CommitChanges
 from sluice.merge.merge import merge
 from sluice.messages.merge_request import MergeRequest
 from sluice.publish.fence import Stamp
@@ -30,7 +30,7 @@ from tests.support.staged import (
     unzstd,
 )
 
-KEYS = [SUBDIR.public(file) for file in (SHARD_INDEX, REPODATA_ZST, REPODATA)]
+KEYS = [SUBDIR.file_key(file) for file in (SHARD_INDEX, REPODATA_ZST, REPODATA)]
 
 
 # --- what cannot be read --------------------------------------------------------------------------
@@ -38,21 +38,21 @@ KEYS = [SUBDIR.public(file) for file in (SHARD_INDEX, REPODATA_ZST, REPODATA)]
 
 def test_an_unreadable_staging_record_is_set_aside_and_the_others_are_merged() -> None:
     world = World()
-    key = SUBDIR.staged(B, "1")
+    key = SUBDIR.staging_key(B, "1")
     world.state.upload(key, b"\xff garbage")
     world.add(A)
     report = world.merge()
     assert (report.staged, report.set_aside) == (1, 1)
     assert world.published().keys() == {A}
     assert world.staged() == []
-    assert world.state.body(SUBDIR.set_aside(key)) == b"\xff garbage"
+    assert world.state.body(SUBDIR.unreadable_staging_key(key)) == b"\xff garbage"
 
 
 def test_a_staging_record_of_a_newer_sluice_stays_untouched_and_stops_nothing() -> None:
     world = World()
     world.upload(B)
-    key = SUBDIR.staged(B, "1")
-    body = staging.encode(removed(B)).replace(b'"format":1', b'"format":3')
+    key = SUBDIR.staging_key(B, "1")
+    body = staging.encode_staging_record(removed(B)).replace(b'"format":1', b'"format":3')
     world.state.upload(key, body)
     world.add(A)
     report = world.merge()
@@ -81,13 +81,13 @@ def make_newer(world: World, kind: str) -> None:
     assert digest
     match kind:
         case "head":
-            key = SUBDIR.head
+            key = SUBDIR.head_key
             body = world.state.body(key).replace(b'"format":1', b'"format":2')
         case "tree":
-            key = SUBDIR.tree(digest)
+            key = SUBDIR.tree_key(digest)
             body = newer(world.state.body(key))
         case _:
-            key = SUBDIR.leaf(world.tree().names["alpha"].leaf.hex())
+            key = SUBDIR.leaf_key(world.tree().names["alpha"].leaf.hex())
             body = newer(world.state.body(key))
     world.state.upload(key, body)
 
@@ -103,7 +103,7 @@ def test_one_object_that_head_refuses_stops_no_other() -> None:
     """S3 answers 400 or 403 where an uploader has encrypted it with a key of his own."""
 
     def refuse(operation: str, key: str) -> None:
-        if (operation, key) == ("HeadObject", SUBDIR.public(B)):
+        if (operation, key) == ("HeadObject", SUBDIR.file_key(B)):
             raise Unavailable(f"{operation} {key}: 403")
 
     world = World()
@@ -116,7 +116,7 @@ def test_one_object_that_head_refuses_stops_no_other() -> None:
     world.channel.before = refuse
     world.merge()
     assert world.published().keys() == {A, B, C}
-    world.channel.remove(SUBDIR.public(B))
+    world.channel.remove(SUBDIR.file_key(B))
     world.stage(removed(B))
     world.merge()
     assert world.published().keys() == {A, C}
@@ -141,7 +141,7 @@ def test_a_head_that_cannot_be_read_is_not_taken_for_none() -> None:
     world = World()
     world.add(A)
     world.merge()
-    world.state.upload(SUBDIR.head, b"")
+    world.state.upload(SUBDIR.head_key, b"")
     world.add(B)
     with pytest.raises(Corrupt):
         world.merge()
@@ -155,7 +155,7 @@ def test_a_head_that_cannot_be_read_is_not_taken_for_none() -> None:
 def test_what_died_between_commit_and_publish_is_finished_by_the_next_merge() -> None:
     world = World()
     world.add(A)
-    world.channel.before = on("HeadObject", SUBDIR.public(SHARD_INDEX), die)
+    world.channel.before = on("HeadObject", SUBDIR.file_key(SHARD_INDEX), die)
     with pytest.raises(Death):
         world.merge()
     assert world.head().generation == 1
@@ -190,7 +190,7 @@ def test_exactly_the_records_that_were_read_are_deleted() -> None:
     def stage_more() -> None:
         world.add(B)
 
-    world.channel.before = on("PutObject", SUBDIR.public(REPODATA), stage_more)
+    world.channel.before = on("PutObject", SUBDIR.file_key(REPODATA), stage_more)
     world.merge()
     assert world.published().keys() == {A}
     assert [key.split("/")[3] for key in world.staged()] == [B]
@@ -207,10 +207,10 @@ def test_a_merge_that_loses_the_head_starts_over_from_what_is_there_now() -> Non
         world.remove(B)
         world.merge()
 
-    world.state.before = on("PutObject", SUBDIR.head, another_merge)
+    world.state.before = on("PutObject", SUBDIR.head_key, another_merge)
     report = world.merge()
     assert world.published().keys() == {A}
-    assert report.difference == Difference()
+    assert report.difference == CommitChanges()
     assert (report.generation, report.staged) == (1, 0)
 
 
@@ -221,7 +221,7 @@ def test_a_merge_that_always_loses_gives_the_message_back() -> None:
 
     def overtake(operation: str, key: str) -> None:
         nonlocal lost
-        if (operation, key) == ("PutObject", SUBDIR.head):
+        if (operation, key) == ("PutObject", SUBDIR.head_key):
             lost += 1
             body = json.dumps(
                 {
@@ -233,7 +233,7 @@ def test_a_merge_that_always_loses_gives_the_message_back() -> None:
                     "format": 1,
                 }
             )
-            world.state.upload(SUBDIR.head, body.encode())
+            world.state.upload(SUBDIR.head_key, body.encode())
 
     world.state.before = overtake
     with pytest.raises(Unavailable, match=f"{MERGE_ATTEMPTS_MAX} tries"):
@@ -247,7 +247,7 @@ def test_an_index_of_another_tool_is_overwritten_by_one_that_knows_more_and_coun
     world = World()
     world.add(A)
     world.merge()
-    world.channel.upload(SUBDIR.public(REPODATA), b"{}")
+    world.channel.upload(SUBDIR.file_key(REPODATA), b"{}")
     world.add(B)
     report = world.merge()
     assert (report.files_written, report.foreign_overwritten) == (3, 1)

@@ -8,8 +8,8 @@ import pytest
 
 from sluice.concurrency import Gather, in_order
 from sluice.errors import Unavailable
-from sluice.merge.object_lookup import Observation
-from sluice.storage.object_id import Identity
+from sluice.merge.object_lookup import ObjectLookup
+from sluice.storage.object_id import ObjectId
 from testkit.memory_store import MemoryStore
 from tests.support.staged import SUBDIR
 from tests.support.when_asked import when_asked
@@ -25,12 +25,12 @@ each_gather = pytest.mark.parametrize("gather", [in_order, when_asked], ids=["no
 def bucket() -> MemoryStore:
     store = MemoryStore(page_size=7)
     for name in [*NAMES, *BESIDE]:
-        store.upload(SUBDIR.public(name), name.encode())
+        store.upload(SUBDIR.file_key(name), name.encode())
     return store
 
 
-def identity(store: MemoryStore, name: str) -> Identity:
-    return Identity.of(store.objects[SUBDIR.public(name)].info)
+def identity(store: MemoryStore, name: str) -> ObjectId:
+    return ObjectId.from_info(store.objects[SUBDIR.file_key(name)].info)
 
 
 def operations(store: MemoryStore) -> Counter[str]:
@@ -46,19 +46,19 @@ def test_what_is_there_is_told_with_its_identity_and_what_is_not_as_nothing(
     store = bucket()
     gone = [NAMES[0], NAMES[30], NAMES[-1], "aaa-1-0.conda", "zzzz-1-0.conda"]
     for name in gone[:3]:
-        store.delete([SUBDIR.public(name)])
+        store.delete([SUBDIR.file_key(name)])
     asked = [*NAMES, *gone[3:]]
-    observation = Observation(store, SUBDIR, gather)
-    observation.begin(asked, files=files)
-    found = observation.of(asked)
+    observation = ObjectLookup(store, SUBDIR, gather)
+    observation.prefetch(asked, files=files)
+    found = observation.resolve(asked)
     assert found == {n: None if n in gone else identity(store, n) for n in sorted(asked)}
 
 
 def test_few_files_are_looked_at_one_by_one() -> None:
     store = bucket()
-    observation = Observation(store, SUBDIR, in_order)
-    observation.begin(NAMES[:5], files=MANY)
-    observation.of(NAMES[:5])
+    observation = ObjectLookup(store, SUBDIR, in_order)
+    observation.prefetch(NAMES[:5], files=MANY)
+    observation.resolve(NAMES[:5])
     assert operations(store) == {"HeadObject": 5}
 
 
@@ -66,18 +66,18 @@ def test_many_files_are_listed_and_no_more_than_lies_between_them() -> None:
     store = MemoryStore()
     names = [f"pkg{number:04}-1-0.conda" for number in range(1000)]
     for name in names:
-        store.upload(SUBDIR.public(name), b"")
-    observation = Observation(store, SUBDIR, in_order)
-    observation.begin(names, files=100_000)
-    assert len(observation.of(names)) == 1000
+        store.upload(SUBDIR.file_key(name), b"")
+    observation = ObjectLookup(store, SUBDIR, in_order)
+    observation.prefetch(names, files=100_000)
+    assert len(observation.resolve(names)) == 1000
     assert operations(store) == {"ListObjectsV2": 8}
 
 
 def test_what_was_not_begun_with_is_looked_at_when_it_is_asked_for() -> None:
     store = bucket()
-    observation = Observation(store, SUBDIR, in_order)
-    observation.begin(NAMES[:1], files=FEW)
-    assert set(observation.of(NAMES[:3]).values()) == {identity(store, n) for n in NAMES[:3]}
+    observation = ObjectLookup(store, SUBDIR, in_order)
+    observation.prefetch(NAMES[:1], files=FEW)
+    assert set(observation.resolve(NAMES[:3]).values()) == {identity(store, n) for n in NAMES[:3]}
     assert operations(store) == {"HeadObject": 3}
 
 
@@ -95,7 +95,7 @@ def test_a_look_that_fails_is_never_taken_for_absence(
             raise Unavailable("down")
 
     store.before = fail
-    observation = Observation(store, SUBDIR, gather)
-    observation.begin(NAMES[:3], files=FEW)
+    observation = ObjectLookup(store, SUBDIR, gather)
+    observation.prefetch(NAMES[:3], files=FEW)
     with pytest.raises(Unavailable):
-        observation.of(NAMES[:3])
+        observation.resolve(NAMES[:3])

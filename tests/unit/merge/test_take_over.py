@@ -28,13 +28,13 @@ def index(world: World, *filenames: str, **more: Any) -> dict[str, Any]:
 
 def put(world: World, file: str, content: dict[str, Any]) -> None:
     """Have another tool's file there."""
-    world.channel.upload(world.subdir.public(file), json.dumps(content).encode())
+    world.channel.upload(world.subdir.file_key(file), json.dumps(content).encode())
 
 
 def shard(world: World, name: str) -> dict[str, Any]:
     """A published shard."""
     digests = msgpack.unpackb(unzstd(world.body(SHARD_INDEX)))["shards"]
-    body = world.channel.body(world.subdir.shard(digests[name].hex()))
+    body = world.channel.body(world.subdir.shard_key(digests[name].hex()))
     found: dict[str, Any] = msgpack.unpackb(unzstd(body))
     return found
 

@@ -16,7 +16,7 @@ SQS_ID_CHARS_MAX = 128
 
 
 def test_a_request_is_for_the_end_of_the_window_of_eight_seconds_and_one_more() -> None:
-    assert merge_request.windowed(
+    assert merge_request.merge_message(
         SUBDIR, now_ms=1_000_007_999, debounce_seconds=10
     ) == QueueMessage(
         body='{"channel":"Conda/Default","subdir":"linux-64","not_before":1000009000,'
@@ -33,16 +33,16 @@ def test_a_request_is_for_the_end_of_the_window_of_eight_seconds_and_one_more() 
 def test_a_window_is_two_seconds_shorter_than_the_queue_delays(
     debounce_seconds: int, now_ms: int, window: int, not_before: int
 ) -> None:
-    message = merge_request.windowed(SUBDIR, now_ms=now_ms, debounce_seconds=debounce_seconds)
+    message = merge_request.merge_message(SUBDIR, now_ms=now_ms, debounce_seconds=debounce_seconds)
     assert message.deduplication_id.endswith(f"|{window}")
-    assert merge_request.parse(message.body) == MergeRequest(SUBDIR, not_before)
+    assert merge_request.parse_merge_request(message.body) == MergeRequest(SUBDIR, not_before)
 
 
 def test_one_request_per_subdir_and_window_gets_through() -> None:
     queue = MemoryQueue()
     noarch = Subdir(SUBDIR.channel, "noarch")
     for subdir, now_ms in [(SUBDIR, 0), (SUBDIR, 7999), (noarch, 7999), (SUBDIR, 8000)]:
-        merge_request.windowed(subdir, now_ms=now_ms, debounce_seconds=10).send_to(queue)
+        merge_request.merge_message(subdir, now_ms=now_ms, debounce_seconds=10).send_to(queue)
     assert [message.deduplication_id for message in queue.messages] == [
         "Conda%2FDefault/linux-64|0",
         "Conda%2FDefault/noarch|0",
@@ -53,18 +53,22 @@ def test_one_request_per_subdir_and_window_gets_through() -> None:
 def test_a_request_to_create_is_not_swallowed_by_one_that_only_merges() -> None:
     queue = MemoryQueue()
     for create in (False, True, True):
-        merge_request.windowed(SUBDIR, now_ms=0, debounce_seconds=10, create=create).send_to(queue)
-    assert [merge_request.parse(message.body).create for message in queue.messages] == [False, True]
+        merge_request.merge_message(SUBDIR, now_ms=0, debounce_seconds=10, create=create).send_to(
+            queue
+        )
+    assert [
+        merge_request.parse_merge_request(message.body).create for message in queue.messages
+    ] == [False, True]
     assert queue.messages[1].group == queue.messages[0].group
 
 
 def test_a_request_to_adopt_is_one_of_its_own_as_well() -> None:
     queue = MemoryQueue()
     for create, adopt in ((False, False), (False, True), (True, True), (False, True)):
-        merge_request.windowed(
+        merge_request.merge_message(
             SUBDIR, now_ms=0, debounce_seconds=10, create=create, adopt=adopt
         ).send_to(queue)
-    assert [merge_request.parse(message.body) for message in queue.messages] == [
+    assert [merge_request.parse_merge_request(message.body) for message in queue.messages] == [
         MergeRequest(SUBDIR, 9000, create=create, adopt=adopt)
         for create, adopt in ((False, False), (False, True), (True, True))
     ]
@@ -72,43 +76,47 @@ def test_a_request_to_adopt_is_one_of_its_own_as_well() -> None:
 
 def test_a_request_of_an_older_sluice_adopts_nothing() -> None:
     body = '{"channel":"c","subdir":"noarch","not_before":1,"create":true,"format":1}'
-    assert merge_request.parse(body) == MergeRequest(
+    assert merge_request.parse_merge_request(body) == MergeRequest(
         Subdir("c", "noarch"), 1, create=True, adopt=False
     )
 
 
 def test_a_request_for_a_further_merge_has_an_id_of_its_own_and_is_due_at_once() -> None:
     uniques = [f"the same for a long time {n}" for n in range(2)]
-    messages = [merge_request.unwindowed(SUBDIR, now_ms=5, unique=unique) for unique in uniques]
+    messages = [
+        merge_request.unique_merge_message(SUBDIR, now_ms=5, unique=unique) for unique in uniques
+    ]
     assert len({message.deduplication_id for message in messages}) == 2
-    assert merge_request.parse(messages[0].body) == MergeRequest(SUBDIR, not_before=5)
+    assert merge_request.parse_merge_request(messages[0].body) == MergeRequest(SUBDIR, not_before=5)
 
 
 def test_a_group_too_long_for_sqs_is_hashed_and_the_body_still_names_the_subdir() -> None:
     messages = [
-        merge_request.windowed(LONG, now_ms=10**13, debounce_seconds=3, create=True),
-        merge_request.unwindowed(LONG, now_ms=10**13, unique="f" * 32),
+        merge_request.merge_message(LONG, now_ms=10**13, debounce_seconds=3, create=True),
+        merge_request.unique_merge_message(LONG, now_ms=10**13, unique="f" * 32),
     ]
     for message in messages:
         assert message.group.startswith("sha256:")
         assert len(message.deduplication_id) <= SQS_ID_CHARS_MAX
-        assert merge_request.parse(message.body).subdir == LONG
+        assert merge_request.parse_merge_request(message.body).subdir == LONG
 
 
 def test_the_longest_group_that_is_not_hashed_leaves_room_for_every_suffix() -> None:
     subdir = Subdir("c" * 91, "linux-64")
-    message = merge_request.unwindowed(subdir, now_ms=0, unique="f" * 32)
+    message = merge_request.unique_merge_message(subdir, now_ms=0, unique="f" * 32)
     assert message.group == subdir.component
     assert len(message.deduplication_id) <= SQS_ID_CHARS_MAX
-    longer = merge_request.unwindowed(Subdir("c" * 92, "linux-64"), now_ms=0, unique="f" * 32)
+    longer = merge_request.unique_merge_message(
+        Subdir("c" * 92, "linux-64"), now_ms=0, unique="f" * 32
+    )
     assert longer.group.startswith("sha256:")
 
 
 def test_a_channel_may_hold_what_sqs_refuses_in_messages() -> None:
     queue = MemoryQueue()
     odd = Subdir("\uffff", "noarch")
-    merge_request.windowed(odd, now_ms=0, debounce_seconds=10).send_to(queue)
-    assert merge_request.parse(queue.messages[0].body).subdir == odd
+    merge_request.merge_message(odd, now_ms=0, debounce_seconds=10).send_to(queue)
+    assert merge_request.parse_merge_request(queue.messages[0].body).subdir == odd
 
 
 def test_a_message_is_sent_as_it_is() -> None:
@@ -133,15 +141,15 @@ def test_a_message_is_sent_as_it_is() -> None:
 )
 def test_what_is_not_a_merge_request_is_an_unknown_event(body: str) -> None:
     with pytest.raises(UnknownEvent, match="not a merge request"):
-        merge_request.parse(body)
+        merge_request.parse_merge_request(body)
 
 
 def test_a_request_without_the_optional_fields_is_of_the_first_format() -> None:
     body = '{"channel":"","subdir":"noarch","not_before":1}'
-    assert merge_request.parse(body) == MergeRequest(Subdir("", "noarch"), 1)
+    assert merge_request.parse_merge_request(body) == MergeRequest(Subdir("", "noarch"), 1)
 
 
 def test_a_request_of_a_newer_sluice_is_refused() -> None:
     body = '{"channel":"c","subdir":"linux-64","not_before":1,"format":2}'
     with pytest.raises(TooNew, match="merge request of format 2"):
-        merge_request.parse(body)
+        merge_request.parse_merge_request(body)

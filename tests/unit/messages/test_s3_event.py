@@ -57,8 +57,8 @@ def eventbridge(key: str, **more: Any) -> dict[str, Any]:
     ],
 )
 def test_every_shape_names_its_objects(event: dict[str, Any], objects: list[ObjectEvent]) -> None:
-    assert s3_event.parse(event) == objects
-    assert s3_event.parse_body(json.dumps(event)) == objects
+    assert s3_event.parse_s3_event(event) == objects
+    assert s3_event.parse_s3_event_body(json.dumps(event)) == objects
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_every_shape_names_its_objects(event: dict[str, Any], objects: list[Obje
 )
 def test_a_key_is_understood_encoded_or_not_and_keeps_its_plus(written: str, key: str) -> None:
     for event in ({"Records": [notification(written)]}, eventbridge(written)):
-        assert [one.key for one in s3_event.parse(event)] == [key]
+        assert [one.key for one in s3_event.parse_s3_event(event)] == [key]
 
 
 @pytest.mark.parametrize(
@@ -101,24 +101,24 @@ def test_a_key_is_understood_encoded_or_not_and_keeps_its_plus(written: str, key
 )
 def test_anything_else_is_an_unknown_event(event: object) -> None:
     with pytest.raises(UnknownEvent):
-        s3_event.parse(event)
+        s3_event.parse_s3_event(event)
     with pytest.raises(UnknownEvent):
-        s3_event.parse_body(json.dumps(event))
+        s3_event.parse_s3_event_body(json.dumps(event))
 
 
 def test_a_body_that_is_not_json_is_an_unknown_event() -> None:
     with pytest.raises(UnknownEvent, match="not an S3 event: Input data was truncated"):
-        s3_event.parse_body("{")
+        s3_event.parse_s3_event_body("{")
 
 
 def test_a_body_nested_beyond_measure_is_an_unknown_event() -> None:
     with pytest.raises(UnknownEvent, match="not an S3 event"):
-        s3_event.parse_body("[" * 100_000)
+        s3_event.parse_s3_event_body("[" * 100_000)
 
 
 def test_an_unknown_event_is_quoted_in_bounded_length() -> None:
     with pytest.raises(UnknownEvent) as raised:
-        s3_event.parse({"x": "y" * 10_000})
+        s3_event.parse_s3_event({"x": "y" * 10_000})
     assert len(str(raised.value)) < 300
 
 
@@ -128,13 +128,13 @@ def test_an_unknown_event_is_quoted_in_bounded_length() -> None:
 @pytest.mark.parametrize("size", [0, None])
 def test_a_look_names_an_object_exactly(key: str, size: int | None) -> None:
     event = ObjectEvent("channel", key, size)
-    body = s3_event.look(event)
-    assert s3_event.parse_body(body) == [event]
+    body = s3_event.look_message(event)
+    assert s3_event.parse_s3_event_body(body) == [event]
     assert body.isascii()
 
 
 def test_a_look_is_of_a_format_that_a_later_sluice_may_change() -> None:
-    body = s3_event.look(ObjectEvent("channel", "a", 7))
+    body = s3_event.look_message(ObjectEvent("channel", "a", 7))
     assert json.loads(body) == {
         "format": 1,
         "sluice": "look",
@@ -143,12 +143,12 @@ def test_a_look_is_of_a_format_that_a_later_sluice_may_change() -> None:
         "size": 7,
     }
     with pytest.raises(TooNew, match="a look of format 2, this sluice knows 1"):
-        s3_event.parse({**json.loads(body), "format": 2})
+        s3_event.parse_s3_event({**json.loads(body), "format": 2})
 
 
 @pytest.mark.parametrize("missing", ["format", "bucket", "key"])
 def test_a_look_that_lacks_something_is_unknown(missing: str) -> None:
-    body = json.loads(s3_event.look(ObjectEvent("channel", "a", 7)))
+    body = json.loads(s3_event.look_message(ObjectEvent("channel", "a", 7)))
     del body[missing]
     with pytest.raises(UnknownEvent):
-        s3_event.parse(body)
+        s3_event.parse_s3_event(body)

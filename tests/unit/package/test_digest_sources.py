@@ -5,7 +5,7 @@ from hashlib import md5, sha256
 from msgspec.structs import replace
 
 from sluice.conda.digests import Digests
-from sluice.package.digest_sources import Hashing, known_digests
+from sluice.package.digest_sources import StreamHasher, known_digests
 from sluice.storage.object_store import ETag, ObjectInfo
 
 S3_SHA256 = "5" * 64
@@ -67,7 +67,7 @@ def test_a_claim_in_upper_case_is_published_in_lower_case() -> None:
 
 
 def test_hashing_hands_every_chunk_on_and_digests_them_all() -> None:
-    hashing = Hashing()
-    assert list(hashing.watch([b"ab", b"", b"c"])) == [b"ab", b"", b"c"]
+    hashing = StreamHasher()
+    assert list(hashing.pass_through([b"ab", b"", b"c"])) == [b"ab", b"", b"c"]
     expected = Digests(sha256(b"abc").hexdigest(), md5(b"abc").hexdigest(), "read", "read")  # noqa: S324
     assert hashing.digests() == expected

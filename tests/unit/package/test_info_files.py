@@ -6,7 +6,11 @@ import pytest
 
 from sluice.errors import BadPackage
 from sluice.limits import CHANNELDATA_FIELD_BYTES_MAX, JSON_DEPTH_MAX
-from sluice.package.info_files import parse_channeldata, parse_index, parse_run_exports
+from sluice.package.info_files import (
+    parse_channeldata_fields,
+    parse_index_json,
+    parse_run_exports_json,
+)
 
 NO_FLAGS = {
     "activate.d": False,
@@ -29,7 +33,7 @@ def paths(*entries: dict[str, str]) -> bytes:
 
 def test_an_index_json_is_read_back_as_it_was_written() -> None:
     index = {"name": "ä", "depends": ["x"], "app": {"deep": [1, 2.5, None, True]}}
-    assert parse_index(json.dumps(index).encode(), "f") == index
+    assert parse_index_json(json.dumps(index).encode(), "f") == index
 
 
 @pytest.mark.parametrize(
@@ -53,7 +57,7 @@ def test_an_index_json_that_clients_would_read_differently_is_refused(
     body: bytes, why: str
 ) -> None:
     with pytest.raises(BadPackage) as refused:
-        parse_index(body, "f.conda")
+        parse_index_json(body, "f.conda")
     assert refused.value.code == "index-json-invalid"
     assert refused.value.sentence.startswith(f"f.conda: its info/index.json {why}")
 
@@ -61,21 +65,21 @@ def test_an_index_json_that_clients_would_read_differently_is_refused(
 @pytest.mark.parametrize("levels", [JSON_DEPTH_MAX + 1, 500, 100_000])
 def test_a_deep_index_json_is_refused_whatever_the_parser_can_bear(levels: int) -> None:
     with pytest.raises(BadPackage) as refused:
-        parse_index(nested(levels), "f.conda")
+        parse_index_json(nested(levels), "f.conda")
     assert refused.value.code == "index-json-too-deep"
 
 
 def test_a_reasonably_deep_index_json_is_read() -> None:
-    assert parse_index(nested(JSON_DEPTH_MAX), "f") == json.loads(nested(JSON_DEPTH_MAX))
+    assert parse_index_json(nested(JSON_DEPTH_MAX), "f") == json.loads(nested(JSON_DEPTH_MAX))
 
 
 def test_run_exports_keep_the_groups_that_clients_know() -> None:
     body = b'{"weak": ["a >=1"], "strong": [], "new": ["b"], "schema_version": 2}'
-    assert parse_run_exports(body) == {"weak": ["a >=1"], "strong": [], "schema_version": 2}
+    assert parse_run_exports_json(body) == {"weak": ["a >=1"], "strong": [], "schema_version": 2}
 
 
 def test_a_bare_list_of_run_exports_is_weak() -> None:
-    assert parse_run_exports(b'["a"]') == {"weak": ["a"]}
+    assert parse_run_exports_json(b'["a"]') == {"weak": ["a"]}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +87,7 @@ def test_a_bare_list_of_run_exports_is_weak() -> None:
     [None, b"", b"null", b"1", b'{"weak": "a"}', b"[1]", b'{"weak": ["\\ud800"]}', b"[" * 100_000],
 )
 def test_malformed_run_exports_are_left_out(body: bytes | None) -> None:
-    assert parse_run_exports(body) is None
+    assert parse_run_exports_json(body) is None
 
 
 def test_channeldata_keeps_text_of_about_json_and_nothing_else() -> None:
@@ -96,7 +100,7 @@ def test_channeldata_keeps_text_of_about_json_and_nothing_else() -> None:
         "root_pkgs": ["python 3.12"],
         "dev_url": None,
     }
-    assert parse_channeldata(json.dumps(about).encode(), None) == {
+    assert parse_channeldata_fields(json.dumps(about).encode(), None) == {
         "home": "https://example.org",
         "doc_url": ["https://a.example", "https://b.example"],
     }
@@ -104,11 +108,11 @@ def test_channeldata_keeps_text_of_about_json_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b'{"home":', nested(100_000)])
 def test_malformed_about_and_paths_are_left_out(body: bytes) -> None:
-    assert parse_channeldata(body, body) == {}
+    assert parse_channeldata_fields(body, body) == {}
 
 
 def test_a_package_without_special_paths_has_every_flag_off() -> None:
-    assert parse_channeldata(None, paths({"_path": "lib/post-link.sh"})) == NO_FLAGS
+    assert parse_channeldata_fields(None, paths({"_path": "lib/post-link.sh"})) == NO_FLAGS
 
 
 @pytest.mark.parametrize(
@@ -125,4 +129,4 @@ def test_a_package_without_special_paths_has_every_flag_off() -> None:
     ],
 )
 def test_flags_follow_from_the_paths(entry: dict[str, str], flag: str) -> None:
-    assert parse_channeldata(None, paths(entry)) == NO_FLAGS | {flag: True}
+    assert parse_channeldata_fields(None, paths(entry)) == NO_FLAGS | {flag: True}

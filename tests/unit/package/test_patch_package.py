@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from sluice.conda.patch import Instructions
+from sluice.conda.patch import PatchInstructions
 from sluice.errors import Archived, BadPackage
 from sluice.package import patch_package
-from sluice.package.patch_package import PatchPackage, read_patch
+from sluice.package.patch_package import PatchPackage, read_patch_package
 from testkit.memory_store import MemoryStore
 from tests.support.packages import (
     CONDA,
@@ -27,8 +27,8 @@ from tests.support.packages import (
     zst,
 )
 
-LINUX = Instructions(remove=frozenset({"alpha-1-0.conda"}))
-NOARCH = Instructions(revoke=frozenset({"beta-1-0.conda"}))
+LINUX = PatchInstructions(remove=frozenset({"alpha-1-0.conda"}))
+NOARCH = PatchInstructions(revoke=frozenset({"beta-1-0.conda"}))
 TOLD: Mapping[str, Any] = {
     "linux-64/patch_instructions.json": {"remove": ["alpha-1-0.conda"]},
     "noarch/patch_instructions.json": {"revoke": ["beta-1-0.conda"]},
@@ -50,7 +50,7 @@ def as_tar_bz2(*entries: Entry) -> bytes:
 def read(body: bytes, filename: str = CONDA, *, subdir: str = "linux-64") -> PatchPackage | None:
     store = MemoryStore()
     store.upload(f"noarch/{filename}", body)
-    return read_patch(store, f"noarch/{filename}", subdir)
+    return read_patch_package(store, f"noarch/{filename}", subdir)
 
 
 def refusal(body: bytes, filename: str = CONDA) -> BadPackage:
@@ -68,7 +68,7 @@ def refusal(body: bytes, filename: str = CONDA) -> BadPackage:
     ("subdir", "instructions"), [("linux-64", LINUX), ("noarch", NOARCH), ("osx-64", None)]
 )
 def test_both_archives_are_read_for_the_subdir_that_asks(
-    body: bytes, filename: str, subdir: str, instructions: Instructions | None
+    body: bytes, filename: str, subdir: str, instructions: PatchInstructions | None
 ) -> None:
     expected = PatchPackage(sha256(body).hexdigest(), instructions)
     assert read(body, filename, subdir=subdir) == expected
@@ -84,19 +84,19 @@ def test_instructions_are_found_wherever_they_stand_in_the_archive() -> None:
 def test_one_request_reads_a_patch_package() -> None:
     store = MemoryStore()
     store.upload(f"noarch/{CONDA}", as_conda(*payload()))
-    read_patch(store, f"noarch/{CONDA}", "linux-64")
+    read_patch_package(store, f"noarch/{CONDA}", "linux-64")
     assert store.operations() == [("GetObject", f"noarch/{CONDA}")]
 
 
 def test_a_package_that_is_gone_is_no_patch() -> None:
-    assert read_patch(MemoryStore(), f"noarch/{CONDA}", "linux-64") is None
+    assert read_patch_package(MemoryStore(), f"noarch/{CONDA}", "linux-64") is None
 
 
 def test_an_archived_package_is_told() -> None:
     store = MemoryStore()
     store.upload(f"noarch/{CONDA}", as_conda(*payload()), archived=True)
     with pytest.raises(Archived):
-        read_patch(store, f"noarch/{CONDA}", "linux-64")
+        read_patch_package(store, f"noarch/{CONDA}", "linux-64")
 
 
 def test_what_is_wrong_for_another_subdir_is_wrong_for_all() -> None:

@@ -8,7 +8,7 @@ import pytest
 from sluice.errors import BadPackage
 from sluice.limits import MIB
 from sluice.package import tar_bz2 as tarbz2
-from sluice.package.tar_bz2 import TRAILER_BYTES, must_end_properly, read_tar_bz2_info
+from sluice.package.tar_bz2 import TRAILER_BYTES, check_not_truncated, read_tar_bz2_info
 from tests.support.packages import TAR_BZ2, Entry, index_entry, tar, tar_bz2
 
 INDEX = index_entry()
@@ -100,8 +100,8 @@ def test_endless_empty_streams_are_refused(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("length", range(1, 20))
 def test_every_whole_file_ends_properly_and_no_cut_one_does(length: int) -> None:
     body = bz2.compress(b"x" * length * 37)
-    must_end_properly(body[-TRAILER_BYTES:], TAR_BZ2)
+    check_not_truncated(body[-TRAILER_BYTES:], TAR_BZ2)
     for cut in range(1, len(body)):
         with pytest.raises(BadPackage) as refused:
-            must_end_properly(body[:-cut][-TRAILER_BYTES:], TAR_BZ2)
+            check_not_truncated(body[:-cut][-TRAILER_BYTES:], TAR_BZ2)
         assert refused.value.code == "truncated"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sluice.publish.outputs import ALL
+from sluice.publish.outputs import ALL_OUTPUTS
 from testkit.published import read_index
 from tests.support.configured import PATCHED, PLACE, put_package, put_patch
 from tests.support.staged import World
@@ -28,7 +28,9 @@ def instructions(depends: str) -> dict[str, Any]:
 def puts(world: World) -> Counter[str]:
     """How often each index file was written."""
     written = (key for operation, key in world.channel.operations() if operation == "PutObject")
-    return Counter(key.rpartition("/")[2] for key in written if key.rpartition("/")[2] in ALL)
+    return Counter(
+        key.rpartition("/")[2] for key in written if key.rpartition("/")[2] in ALL_OUTPUTS
+    )
 
 
 def cost_of_one_more(world: World, name: str) -> int:

@@ -12,12 +12,12 @@ from sluice.admin.changes.rollback import rollback
 from sluice.admin.verify.repair import repair
 from sluice.catalog.binding import binding_object
 from sluice.errors import WrongState
-from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, channel_binding
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, channel_binding_key
 from sluice.merge.merge import merge
 from sluice.messages.merge_request import MergeRequest
 from sluice.publish.bucket_check import BucketCheck
 from sluice.publish.publisher import Publisher
-from sluice.reconcile.run import Request
+from sluice.reconcile.run import ReconcileRequest
 from testkit.memory_store import MemoryStore, Stored
 from tests.support.hooks import on
 from tests.support.operated import opened
@@ -43,7 +43,7 @@ def two_packages() -> World:
 
 
 def as_left_by_0_1(world: World) -> World:
-    world.state.remove(channel_binding(CHANNEL))
+    world.state.remove(channel_binding_key(CHANNEL))
     return world
 
 
@@ -109,7 +109,7 @@ def test_the_binding_is_there_before_the_first_head() -> None:
     world.add(A)
     world.merge()
     written = [key for operation, key in world.state.operations() if operation == "PutObject"]
-    assert written.index(channel_binding(CHANNEL)) < written.index(SUBDIR.head)
+    assert written.index(channel_binding_key(CHANNEL)) < written.index(SUBDIR.head_key)
 
 
 def test_what_is_left_of_a_killed_first_commit_binds_nothing() -> None:
@@ -122,7 +122,9 @@ def test_what_is_left_of_a_killed_first_commit_binds_nothing() -> None:
 def test_the_binding_is_there_before_noarch_is_asked_for() -> None:
     world = World()
     world.add(A)
-    world.state.before = on("PutObject", channel_binding(CHANNEL), lambda: sent.append(len(queue)))
+    world.state.before = on(
+        "PutObject", channel_binding_key(CHANNEL), lambda: sent.append(len(queue))
+    )
     queue, sent = world.queue.messages, list[int]()
     world.merge()
     assert (sent, len(queue)) == ([0], 1)
@@ -194,7 +196,7 @@ def test_reconcile_of_another_bucket_stages_nothing_and_counts_it() -> None:
 def test_it_is_checked_by_each_merge_and_not_once_per_process() -> None:
     world = two_packages()
     world.merge()
-    world.state.remove(channel_binding(CHANNEL))
+    world.state.remove(channel_binding_key(CHANNEL))
     check_of(world, bucket=OTHER).bind(CHANNEL)
     world.add("gamma-1.0-0.conda")
     with pytest.raises(WrongState):
@@ -208,7 +210,7 @@ def test_it_is_checked_after_the_head_was_read() -> None:
     world.state.requests.clear()
     world.merge()
     reads = [key for operation, key in world.state.operations() if operation == "GetObject"]
-    assert reads.index(SUBDIR.head) < reads.index(channel_binding(CHANNEL))
+    assert reads.index(SUBDIR.head_key) < reads.index(channel_binding_key(CHANNEL))
 
 
 # --- a state of 0.1, which has no binding ---------------------------------------------------------
@@ -224,20 +226,20 @@ def test_a_catalog_without_a_binding_is_bound_to_the_bucket_that_shows_its_index
 def test_any_one_index_file_is_evidence(file: str) -> None:
     world = as_left_by_0_1(two_packages())
     for other in set(FILES) - {file}:
-        world.channel.remove(SUBDIR.public(other))
+        world.channel.remove(SUBDIR.file_key(other))
     assert check_of(world).ensure_bound(CHANNEL)
 
 
 def no_index(world: World) -> MemoryStore:
     for file in FILES:
-        world.channel.remove(SUBDIR.public(file))
+        world.channel.remove(SUBDIR.file_key(file))
     return world.channel
 
 
 def index_of_another_state(world: World) -> MemoryStore:
     led_to(world, world.channel, BUCKET)
     for file in FILES:
-        key = SUBDIR.public(file)
+        key = SUBDIR.file_key(file)
         stored = world.channel.objects[key]
         metadata = {**stored.headers.metadata, "sluice-owner": "another-state"}
         world.channel.put(key, stored.body, replace(stored.headers, metadata=metadata))
@@ -246,7 +248,7 @@ def index_of_another_state(world: World) -> MemoryStore:
 
 def index_of_an_unknown_tree(world: World) -> MemoryStore:
     for file in FILES:
-        key = SUBDIR.public(file)
+        key = SUBDIR.file_key(file)
         stored = world.channel.objects[key]
         metadata = {**stored.headers.metadata, "sluice-tree": "0" * 64}
         world.channel.put(key, stored.body, replace(stored.headers, metadata=metadata))
@@ -310,7 +312,7 @@ def test_who_only_reads_sees_the_evidence_and_binds_nothing() -> None:
 
 def test_a_dry_run_of_reconcile_binds_nothing_and_a_run_does() -> None:
     world = as_left_by_0_1(two_packages())
-    assert Repairs(world).run(Request(dry_run=True)).counts.wrong_state == 0
+    assert Repairs(world).run(ReconcileRequest(dry_run=True)).counts.wrong_state == 0
     assert bound_to(world) is None
     Repairs(world).run()
     assert bound_to(world) == BUCKET

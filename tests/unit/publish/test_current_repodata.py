@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from sluice.limits import CURRENT_TRIES_MAX
-from sluice.publish.current_repodata import current
-from sluice.publish.repodata import Contents
+from sluice.limits import CURRENT_REPODATA_CHECKS_MAX
+from sluice.publish.current_repodata import select_current
+from sluice.publish.repodata import RepodataContents
 
 
-def contents(*filenames: str, **said: Mapping[str, Any]) -> Contents:
+def contents(*filenames: str, **said: Mapping[str, Any]) -> RepodataContents:
     """An index of packages; what else a record says is given under its name."""
-    made = Contents()
+    made = RepodataContents()
     for filename in filenames:
         stem = filename.removesuffix(".conda").removesuffix(".tar.bz2")
         name, version, build = stem.rsplit("-", 2)
@@ -26,7 +26,7 @@ def contents(*filenames: str, **said: Mapping[str, Any]) -> Contents:
 
 
 def chosen(*filenames: str, **said: Mapping[str, Any]) -> set[str]:
-    return set(current(contents(*filenames, **said)).records)
+    return set(select_current(contents(*filenames, **said)).records)
 
 
 def test_of_each_name_there_is_the_newest_version_in_all_its_builds() -> None:
@@ -45,7 +45,7 @@ def test_a_pre_release_counts_to_the_version_that_it_led_to() -> None:
 
 
 def test_of_two_archives_of_one_package_the_conda_is_there_and_names_the_other() -> None:
-    made = current(contents("a-1-0.tar.bz2", "a-1-0.conda", "b-1-0.conda"))
+    made = select_current(contents("a-1-0.tar.bz2", "a-1-0.conda", "b-1-0.conda"))
     assert {name: msgspec.json.decode(raw) for name, raw in made.records.items()} == {
         "a-1-0.conda": {
             "build": "0",
@@ -78,7 +78,7 @@ def test_what_the_newest_depend_on_is_there_too(spec: str, expected: set[str]) -
 
 def test_a_dependency_that_takes_too_long_to_tell_is_left_out_and_no_other() -> None:
     olds = [f"b-{number}-0.conda" for number in range(1, 12)]
-    depends = ["b 7", "c 1", "b " + "|".join(["5"] * (CURRENT_TRIES_MAX // 20))]
+    depends = ["b 7", "c 1", "b " + "|".join(["5"] * (CURRENT_REPODATA_CHECKS_MAX // 20))]
     made = chosen("a-1-0.conda", *olds, "c-1-0.conda", "c-2-0.conda", a={"depends": depends})
     assert made == {"a-1-0.conda", "b-11-0.conda", "b-7-0.conda", "c-1-0.conda", "c-2-0.conda"}
 
@@ -86,14 +86,14 @@ def test_a_dependency_that_takes_too_long_to_tell_is_left_out_and_no_other() -> 
 def test_what_another_tool_wrote_and_nobody_can_read_hides_no_other_archive() -> None:
     made = contents("a-1-0.tar.bz2")
     made.records["a-1-0.conda"] = msgspec.Raw(b'{"name": "a", "version": "1", "depends": null}')
-    assert set(current(made).records) == {"a-1-0.tar.bz2"}
+    assert set(select_current(made).records) == {"a-1-0.tar.bz2"}
 
 
 def test_what_older_packages_depend_on_is_not_there() -> None:
     made = contents("a-2-0.conda", "b-2-0.conda", "b-1-0.conda")
     older = {"name": "a", "version": "1", "build": "0", "depends": ["b 1"]}
     made.records["a-1-0.conda"] = msgspec.Raw(msgspec.json.encode(older))
-    assert set(current(made).records) == {"a-2-0.conda", "b-2-0.conda"}
+    assert set(select_current(made).records) == {"a-2-0.conda", "b-2-0.conda"}
 
 
 @pytest.mark.parametrize("key", ["features", "track_features"])
@@ -101,19 +101,19 @@ def test_where_the_newest_has_features_the_newest_without_is_there_too(key: str)
     made = contents("a-1-0.conda", "a-2-0.conda", "a-3-0.conda")
     with_features = {"name": "a", "version": "3", "build": "0", key: "mkl"}
     made.records["a-3-0.conda"] = msgspec.Raw(msgspec.json.encode(with_features))
-    assert set(current(made).records) == {"a-2-0.conda", "a-3-0.conda"}
+    assert set(select_current(made).records) == {"a-2-0.conda", "a-3-0.conda"}
 
 
 def test_what_another_tool_wrote_and_nobody_can_order_is_left_out() -> None:
     made = contents("a-1-0.conda", "b-1..2-0.conda")
     made.records["c-1-0.conda"] = msgspec.Raw(b'{"name": "c", "version": 1}')
-    assert set(current(made).records) == {"a-1-0.conda"}
+    assert set(select_current(made).records) == {"a-1-0.conda"}
 
 
 def test_records_of_revision_3_and_what_was_removed_are_there_as_they_are() -> None:
     made = contents("a-1-0.conda", "a-2-0.conda")
     made.v3 = {"conda": {"c-1-0": msgspec.Raw(b"{}")}}
     made.removed = {"d-1-0.conda"}
-    now = current(made)
+    now = select_current(made)
     assert (now.v3, now.removed) == (made.v3, made.removed)
     assert set(made.records) == {"a-1-0.conda", "a-2-0.conda"}

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from sluice.publish.gc_pause import without_cycle_collection
+from sluice.publish.gc_pause import gc_paused
 
 
 def test_it_is_off_meanwhile_and_on_again_even_after_an_error() -> None:
@@ -15,14 +15,14 @@ def test_it_is_off_meanwhile_and_on_again_even_after_an_error() -> None:
         raise IndexError
 
     assert gc.isenabled()
-    with pytest.raises(IndexError), without_cycle_collection():
+    with pytest.raises(IndexError), gc_paused():
         fail()
     assert gc.isenabled()
 
 
 def test_whoever_had_it_off_finds_it_off() -> None:
-    with without_cycle_collection():
-        with without_cycle_collection():
+    with gc_paused():
+        with gc_paused():
             pass
         assert not gc.isenabled()
     assert gc.isenabled()

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from sluice.catalog.tree import EMPTY, ConfigInForce, Inputs, PatchInForce
-from sluice.channel_config import DEFAULT, ChannelConfig, fingerprint, to_plain
+from sluice.catalog.tree import EMPTY_TREE, ActiveConfig, ActivePatch, Inputs
+from sluice.channel_config import DEFAULT_CONFIG, ChannelConfig, config_fingerprint, config_to_dict
 from sluice.layout import PATCH_INSTRUCTIONS, REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.publish.fence import Stamp
-from sluice.publish.outputs import ALL, outputs, stamp_of
+from sluice.publish.outputs import ALL_OUTPUTS, file_stamp, wanted_outputs
 
-PATCH = PatchInForce(package="p-1-0.conda", sha256="ab" * 32, instructions=None, at=7)
-PUBLIC = structs.replace(EMPTY, public=True)
+PATCH = ActivePatch(package="p-1-0.conda", sha256="ab" * 32, instructions=None, at=7)
+PUBLIC = structs.replace(EMPTY_TREE, public=True)
 PATCHED = structs.replace(
     PUBLIC,
     inputs=Inputs(
-        config=ConfigInForce(
-            seen=None, digest=None, settings=to_plain(DEFAULT), defaults=fingerprint(DEFAULT)
+        config=ActiveConfig(
+            seen=None,
+            digest=None,
+            settings=config_to_dict(DEFAULT_CONFIG),
+            defaults=config_fingerprint(DEFAULT_CONFIG),
         ),
         patch=PATCH,
         problems=[],
@@ -27,23 +30,23 @@ MINE = Stamp(3, "cd" * 32, "me")
 
 
 def test_by_default_there_are_the_three_that_clients_ask_for_shards_first() -> None:
-    assert outputs(PUBLIC, DEFAULT) == [SHARD_INDEX, REPODATA_ZST, REPODATA]
+    assert wanted_outputs(PUBLIC, DEFAULT_CONFIG) == [SHARD_INDEX, REPODATA_ZST, REPODATA]
 
 
 def test_what_is_not_public_has_none() -> None:
-    assert outputs(EMPTY, DEFAULT) == []
+    assert wanted_outputs(EMPTY_TREE, DEFAULT_CONFIG) == []
 
 
 def test_without_shards_and_zstd_there_is_still_the_one_that_makes_it_a_channel() -> None:
-    assert outputs(PUBLIC, ChannelConfig(write_shards=False, write_zst=False)) == [REPODATA]
+    assert wanted_outputs(PUBLIC, ChannelConfig(write_shards=False, write_zst=False)) == [REPODATA]
 
 
 def test_all_there_can_be_are_there_when_all_are_asked_for() -> None:
     everything = ChannelConfig(run_exports=True, repodata_bz2=True, current_repodata=True)
-    assert outputs(PATCHED, everything) == list(ALL)
+    assert wanted_outputs(PATCHED, everything) == list(ALL_OUTPUTS)
 
 
 def test_what_a_patch_says_is_stamped_with_when_it_came_and_all_else_with_the_generation() -> None:
-    stamps = {file: stamp_of(file, PATCHED, MINE) for file in ALL}
+    stamps = {file: file_stamp(file, PATCHED, MINE) for file in ALL_OUTPUTS}
     assert stamps.pop(PATCH_INSTRUCTIONS) == Stamp(7, PATCH.sha256, "me")
     assert set(stamps.values()) == {MINE}

@@ -7,7 +7,7 @@ import pytest
 from sluice import zstd
 from sluice.concurrency import Gather, in_order
 from sluice.errors import Corrupt, Unavailable
-from sluice.publish.prefetch import Ahead
+from sluice.publish.prefetch import Prefetch
 from testkit.memory_store import MemoryStore
 from tests.support.staged import SUBDIR
 from tests.support.when_asked import when_asked
@@ -18,11 +18,11 @@ each_gather = pytest.mark.parametrize("gather", [in_order, when_asked], ids=["no
 def store_with(**files: bytes) -> MemoryStore:
     store = MemoryStore()
     for name, body in files.items():
-        store.upload(SUBDIR.public(name), body)
+        store.upload(SUBDIR.file_key(name), body)
     return store
 
 
-def read(ahead: Ahead, file: str) -> bytes | None:
+def read(ahead: Prefetch, file: str) -> bytes | None:
     with ahead.open(file) as opened:
         return opened.content() if opened else None
 
@@ -30,8 +30,8 @@ def read(ahead: Ahead, file: str) -> bytes | None:
 @each_gather
 def test_each_file_is_asked_for_once_however_it_is_looked_at(gather: Gather) -> None:
     store = store_with(a=b"a", b=b"b")
-    ahead = Ahead(store, SUBDIR)
-    ahead.begin(gather, heads=["a", "none"], bodies=["b", "nothing"])
+    ahead = Prefetch(store, SUBDIR)
+    ahead.start(gather, heads=["a", "none"], bodies=["b", "nothing"])
     found = ahead.head("a")
     assert found is not None
     assert found.size == 1
@@ -44,9 +44,9 @@ def test_each_file_is_asked_for_once_however_it_is_looked_at(gather: Gather) -> 
 
 def test_a_second_look_sees_what_is_there_then() -> None:
     store = store_with(a=b"a")
-    ahead = Ahead(store, SUBDIR)
-    ahead.begin(in_order, heads=["a"], bodies=["a"])
-    store.upload(SUBDIR.public("a"), b"later")
+    ahead = Prefetch(store, SUBDIR)
+    ahead.start(in_order, heads=["a"], bodies=["a"])
+    store.upload(SUBDIR.file_key("a"), b"later")
     first, second = ahead.head("a"), ahead.head("a")
     assert first is not None
     assert second is not None
@@ -62,8 +62,8 @@ def test_a_look_that_fails_fails_where_its_result_is_needed(gather: Gather) -> N
         raise Unavailable("down")
 
     store.before = fail
-    ahead = Ahead(store, SUBDIR)
-    ahead.begin(gather, heads=["a"], bodies=["a"])
+    ahead = Prefetch(store, SUBDIR)
+    ahead.start(gather, heads=["a"], bodies=["a"])
     with pytest.raises(Unavailable):
         ahead.head("a")
     with pytest.raises(Unavailable):
@@ -76,8 +76,8 @@ def test_what_is_compressed_comes_uncompressed_and_damage_is_told_where_it_is_us
 ) -> None:
     good, damaged = "repodata.json.zst", "run_exports.json.zst"
     store = store_with(**{good: zstd.compress(b"content"), damaged: b"no zstd"})
-    ahead = Ahead(store, SUBDIR)
-    ahead.begin(gather, heads=[], bodies=[good, damaged])
+    ahead = Prefetch(store, SUBDIR)
+    ahead.start(gather, heads=[], bodies=[good, damaged])
     for _ in range(2):  # as it was read, and opened anew
         assert read(ahead, good) == b"content"
         with ahead.open(damaged) as opened:
@@ -88,8 +88,8 @@ def test_what_is_compressed_comes_uncompressed_and_damage_is_told_where_it_is_us
 
 
 def test_what_was_kept_is_there_when_the_file_is_closed() -> None:
-    ahead = Ahead(store_with(a=b"a"), SUBDIR)
+    ahead = Prefetch(store_with(a=b"a"), SUBDIR)
     with ahead.open("a") as opened:
         assert opened is not None
-        kept = opened.keep()
+        kept = opened.load()
     assert [kept.content(), kept.content()] == [b"a", b"a"]

@@ -8,27 +8,27 @@ from collections.abc import Callable
 import pytest
 import zstandard
 
-from sluice.catalog.codec import digest
+from sluice.catalog.codec import content_digest
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.errors import ForeignOwner
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.publish import splice
 from sluice.publish.fence import Stamp
-from sluice.publish.publication import Published
-from sluice.storage.object_store import Headers
+from sluice.publish.publication import PublishResult
+from sluice.storage.object_store import ObjectHeaders
 from tests.support.hooks import on
 from tests.support.staged import A2, SUBDIR, A, B, C, World
 
 INDEX_FILES = [SHARD_INDEX, REPODATA_ZST, REPODATA]
-KEYS = [SUBDIR.public(file) for file in INDEX_FILES]
+KEYS = [SUBDIR.file_key(file) for file in INDEX_FILES]
 
 
 @pytest.fixture(autouse=True, params=[1 << 40, 0], ids=["one by one", "together"])
 def _how_large_files_are_written(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.publish.index_files.TOGETHER_FROM_BYTES", request.param)
+    monkeypatch.setattr("sluice.publish.index_files.CONCURRENT_COMPRESS_BYTES_MIN", request.param)
 
 
 class Death(Exception):
@@ -47,7 +47,7 @@ def world() -> World:
     return world
 
 
-def publish(world: World) -> Published:
+def publish(world: World) -> PublishResult:
     """Publish what the head says, with nothing remembered."""
     catalog = CatalogReader(world.state, SUBDIR, in_order)
     return world.merger.publisher.publish(SUBDIR, world.head(), catalog)
@@ -97,7 +97,7 @@ def test_the_order_never_refers_to_what_is_not_there_yet() -> None:
     world = World()
     world.add(A)
     world.merge()
-    (shard,) = world.channel.keys(SUBDIR.public("shards/"))
+    (shard,) = world.channel.keys(SUBDIR.file_key("shards/"))
     assert puts(world) == [shard.removeprefix(SUBDIR.prefix), *INDEX_FILES]
 
 
@@ -108,15 +108,15 @@ def test_every_file_says_what_it_is_and_how_long_it_may_be_kept(world: World) ->
         "sluice-owner": world.merger.publisher.owner,
     }
     found = {
-        file: world.channel.objects[SUBDIR.public(file)].headers for file in world.index_files()
+        file: world.channel.objects[SUBDIR.file_key(file)].headers for file in world.index_files()
     }
     indexes = {file: found.pop(file) for file in INDEX_FILES}
     assert indexes == {
-        SHARD_INDEX: Headers("application/zstd", "public, max-age=60", stamp),
-        REPODATA_ZST: Headers("application/zstd", "public, max-age=60", stamp),
-        REPODATA: Headers("application/json", "public, max-age=60", stamp),
+        SHARD_INDEX: ObjectHeaders("application/zstd", "public, max-age=60", stamp),
+        REPODATA_ZST: ObjectHeaders("application/zstd", "public, max-age=60", stamp),
+        REPODATA: ObjectHeaders("application/json", "public, max-age=60", stamp),
     }
-    immutable = Headers("application/zstd", "public, max-age=31536000, immutable")
+    immutable = ObjectHeaders("application/zstd", "public, max-age=31536000, immutable")
     assert set(map(str, found.values())) == {str(immutable)}
 
 
@@ -129,7 +129,7 @@ def test_the_compressed_index_is_one_frame_of_the_same_content(world: World) -> 
 def test_publishing_again_writes_nothing(world: World) -> None:
     before = world.index_files()
     world.channel.requests.clear()
-    assert publish(world) == Published(0, 0)
+    assert publish(world) == PublishResult(0, 0)
     assert puts(world) == []
     assert world.index_files() == before
 
@@ -147,7 +147,7 @@ def test_the_same_head_gives_the_same_bytes_in_an_empty_bucket(world: World) -> 
 def test_a_new_generation_is_spliced_out_of_the_last_one(world: World) -> None:
     world.add(C)
     commit_only(world)
-    assert publish(world) == Published(3, 0)
+    assert publish(world) == PublishResult(3, 0)
     assert leaves_read(world) == 1
     assert {file: world.body(file) for file in INDEX_FILES} == from_scratch(world)
 
@@ -169,7 +169,7 @@ def test_where_most_names_changed_it_is_rendered_for_that_reads_fewer_leaves(
     world.add(A, b"another content")
     world.add(B, b"another content")
     commit_only(world)
-    assert publish(world) == Published(3, 0)
+    assert publish(world) == PublishResult(3, 0)
     assert leaves_read(world) == len(world.tree().names)
     assert {file: world.body(file) for file in INDEX_FILES} == from_scratch(world)
 
@@ -192,8 +192,8 @@ def test_many_names_are_spliced_some_at_a_time(
 @pytest.mark.parametrize("file", INDEX_FILES)
 def test_a_file_that_was_deleted_is_put_back(world: World, file: str) -> None:
     before = world.body(file)
-    world.channel.remove(SUBDIR.public(file))
-    assert publish(world) == Published(1, 0)
+    world.channel.remove(SUBDIR.file_key(file))
+    assert publish(world) == PublishResult(1, 0)
     assert world.body(file) == before
 
 
@@ -202,15 +202,15 @@ def test_a_file_that_another_tool_overwrote_is_put_back_and_counted(
     world: World, file: str
 ) -> None:
     before = world.body(file)
-    world.channel.upload(SUBDIR.public(file), b'{"packages":{},"packages.conda":{}}')
-    assert publish(world) == Published(1, 1)
+    world.channel.upload(SUBDIR.file_key(file), b'{"packages":{},"packages.conda":{}}')
+    assert publish(world) == PublishResult(1, 1)
     assert world.body(file) == before
 
 
 def test_an_index_of_another_tool_is_overwritten_without_a_download(world: World) -> None:
-    world.channel.upload(SUBDIR.public(REPODATA_ZST), b"of another tool, and perhaps large")
+    world.channel.upload(SUBDIR.file_key(REPODATA_ZST), b"of another tool, and perhaps large")
     world.channel.requests.clear()
-    assert publish(world) == Published(1, 1)
+    assert publish(world) == PublishResult(1, 1)
     assert sum(request.received for request in world.channel.requests) == 0
 
 
@@ -222,23 +222,23 @@ def test_every_shard_index_of_another_tool_is_kept_before_it_is_overwritten(worl
         world.channel.upload(KEYS[0], bodies[1])
 
     world.channel.before = on("PutObject", KEYS[0], index_again)
-    assert publish(world) == Published(files_written=1, foreign_overwritten=1)
+    assert publish(world) == PublishResult(files_written=1, foreign_overwritten=1)
     kept = world.state.keys(SUBDIR.taken_over_indexes.prefix)
-    assert sorted(kept) == sorted(SUBDIR.taken_over(digest(body)) for body in bodies)
+    assert sorted(kept) == sorted(SUBDIR.taken_over_key(content_digest(body)) for body in bodies)
     assert {world.state.body(key) for key in kept} == set(bodies)
 
 
 def test_a_shard_index_that_was_archived_is_overwritten_all_the_same(world: World) -> None:
     world.channel.upload(KEYS[0], b"theirs", archived=True)
-    assert publish(world) == Published(files_written=1, foreign_overwritten=1)
+    assert publish(world) == PublishResult(files_written=1, foreign_overwritten=1)
     assert world.state.keys(SUBDIR.taken_over_indexes.prefix) == []
 
 
 @pytest.mark.parametrize("file", INDEX_FILES)
 def test_a_file_of_another_owner_stops_publishing(world: World, file: str) -> None:
-    stored = world.channel.objects[SUBDIR.public(file)]
+    stored = world.channel.objects[SUBDIR.file_key(file)]
     metadata = {**stored.info.metadata, "sluice-owner": "another stack"}
-    world.channel.upload(SUBDIR.public(file), stored.body, metadata=metadata)
+    world.channel.upload(SUBDIR.file_key(file), stored.body, metadata=metadata)
     world.add(C)
     with pytest.raises(ForeignOwner, match="published by another stack"):
         world.merge()
@@ -251,7 +251,7 @@ def test_a_newer_generation_is_left_alone(world: World) -> None:
     world.merge()
     before = world.index_files()
     catalog = CatalogReader(world.state, SUBDIR, in_order)
-    assert world.merger.publisher.publish(SUBDIR, old_head, catalog) == Published(0, 0)
+    assert world.merger.publisher.publish(SUBDIR, old_head, catalog) == PublishResult(0, 0)
     assert world.index_files() == before
 
 
@@ -261,17 +261,17 @@ def test_an_index_whose_compressed_twin_is_newer_is_left_to_whoever_wrote_that(
     old_head = world.head()
     world.add(C)
     world.merge()
-    world.channel.remove(SUBDIR.public(REPODATA))  # as if that one had not come to it yet
+    world.channel.remove(SUBDIR.file_key(REPODATA))  # as if that one had not come to it yet
     before = world.index_files()
     catalog = CatalogReader(world.state, SUBDIR, in_order)
-    assert world.merger.publisher.publish(SUBDIR, old_head, catalog) == Published(0, 0)
+    assert world.merger.publisher.publish(SUBDIR, old_head, catalog) == PublishResult(0, 0)
     assert world.index_files() == before
 
 
 @pytest.mark.parametrize("died_before", INDEX_FILES)
 def test_what_a_crash_left_behind_is_finished(world: World, died_before: str) -> None:
     def die(operation: str, key: str) -> None:
-        if (operation, key) == ("PutObject", SUBDIR.public(died_before)):
+        if (operation, key) == ("PutObject", SUBDIR.file_key(died_before)):
             raise Death
 
     world.add(C)
@@ -281,7 +281,7 @@ def test_what_a_crash_left_behind_is_finished(world: World, died_before: str) ->
     world.channel.before = lambda _operation, _key: None
     expected = from_scratch(world)
     missing = len(INDEX_FILES) - INDEX_FILES.index(died_before)
-    assert publish(world) == Published(missing, 0)
+    assert publish(world) == PublishResult(missing, 0)
     assert {file: world.body(file) for file in INDEX_FILES} == expected
 
 
@@ -292,11 +292,11 @@ def test_an_index_is_left_where_a_newer_one_arrives_while_it_is_rendered(world: 
     before = world.body()
 
     def overtake(operation: str, key: str) -> None:
-        if (operation, key) == ("PutObject", SUBDIR.public(REPODATA_ZST)):
+        if (operation, key) == ("PutObject", SUBDIR.file_key(REPODATA_ZST)):
             world.channel.upload(key, b"newer", metadata=stamp.metadata)
 
     world.channel.before = overtake
-    assert publish(world) == Published(1, 0)
+    assert publish(world) == PublishResult(1, 0)
     assert (world.body(REPODATA_ZST), world.body()) == (b"newer", before)
 
 
@@ -327,7 +327,7 @@ TAMPERINGS = [garbage, truncated, another_json, fewer_records]
 
 def tamper(world: World, how: Callable[[bytes], bytes]) -> None:
     """Change the compressed index under its own metadata, as a copy with ``aws s3 cp`` may."""
-    stored = world.channel.objects[SUBDIR.public(REPODATA_ZST)]
+    stored = world.channel.objects[SUBDIR.file_key(REPODATA_ZST)]
     world.channel.upload(stored.info.key, how(stored.body), metadata=stored.info.metadata)
 
 
@@ -347,7 +347,7 @@ def test_a_file_of_the_same_generation_is_not_believed_either(
 ) -> None:
     expected = world.body()
     tamper(world, how)
-    world.channel.remove(SUBDIR.public(REPODATA))
+    world.channel.remove(SUBDIR.file_key(REPODATA))
     publish(world)
     assert world.body() == expected
 
@@ -361,10 +361,10 @@ def test_without_the_tree_of_the_last_generation_everything_is_rendered(
     commit_only(world)
     assert old_tree
     if damaged:
-        world.state.upload(SUBDIR.tree(old_tree), b"no tree")
+        world.state.upload(SUBDIR.tree_key(old_tree), b"no tree")
     else:
-        world.state.remove(SUBDIR.tree(old_tree))
-    assert publish(world) == Published(3, 0)
+        world.state.remove(SUBDIR.tree_key(old_tree))
+    assert publish(world) == PublishResult(3, 0)
     assert leaves_read(world) == 3
     assert {file: world.body(file) for file in INDEX_FILES} == from_scratch(world)
 
@@ -373,7 +373,7 @@ def test_a_stamp_whose_tree_is_of_another_generation_is_not_believed(world: Worl
     older = world.body(REPODATA_ZST)
     world.add(A, b"other content, so the number of records is the same")
     world.merge()
-    stored = world.channel.objects[SUBDIR.public(REPODATA_ZST)]
+    stored = world.channel.objects[SUBDIR.file_key(REPODATA_ZST)]
     metadata = {**stored.info.metadata, "sluice-generation": "1"}
     world.channel.upload(stored.info.key, older, metadata=metadata)
     world.add(C)
@@ -384,7 +384,7 @@ def test_a_stamp_whose_tree_is_of_another_generation_is_not_believed(world: Worl
 def test_what_is_not_public_has_no_index_and_what_was_never_rejected_no_reject_document(
     world: World,
 ) -> None:
-    assert SUBDIR.rejects not in world.state.objects
+    assert SUBDIR.rejects_key not in world.state.objects
     other = World()
     other.add_corrupt(A)
     other.merge()
@@ -395,10 +395,10 @@ def test_what_is_not_public_has_no_index_and_what_was_never_rejected_no_reject_d
 def test_the_reject_document_is_written_only_when_rejects_change(world: World) -> None:
     world.add_corrupt(C)
     world.merge()
-    document = world.state.objects[SUBDIR.rejects]
+    document = world.state.objects[SUBDIR.rejects_key]
     world.add("delta-1-0.conda")
     world.merge()
-    assert world.state.objects[SUBDIR.rejects] == document
+    assert world.state.objects[SUBDIR.rejects_key] == document
     world.drop(C)
     world.merge()
     assert world.rejects() == []
@@ -407,18 +407,18 @@ def test_the_reject_document_is_written_only_when_rejects_change(world: World) -
 def test_a_reject_document_that_is_missing_or_foreign_is_put_back(world: World) -> None:
     world.add_corrupt(C)
     world.merge()
-    document = world.state.body(SUBDIR.rejects)
-    world.state.remove(SUBDIR.rejects)
-    assert publish(world) == Published(1, 0)
-    assert world.state.body(SUBDIR.rejects) == document
-    world.state.upload(SUBDIR.rejects, b"{}")
-    assert publish(world) == Published(1, 1)
-    assert world.state.body(SUBDIR.rejects) == document
+    document = world.state.body(SUBDIR.rejects_key)
+    world.state.remove(SUBDIR.rejects_key)
+    assert publish(world) == PublishResult(1, 0)
+    assert world.state.body(SUBDIR.rejects_key) == document
+    world.state.upload(SUBDIR.rejects_key, b"{}")
+    assert publish(world) == PublishResult(1, 1)
+    assert world.state.body(SUBDIR.rejects_key) == document
 
 
 def test_before_the_first_commit_there_is_nothing_to_publish() -> None:
     world = World()
-    assert publish(world) == Published(0, 0)
+    assert publish(world) == PublishResult(0, 0)
     assert world.channel.requests == []
 
 

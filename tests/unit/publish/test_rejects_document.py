@@ -7,8 +7,8 @@ import json
 import msgspec
 
 from sluice.catalog.entry import Entries, Pin, Record, Reject
-from sluice.catalog.tree import Problem
-from sluice.channel_config import DEFAULT
+from sluice.catalog.tree import InputProblem
+from sluice.channel_config import DEFAULT_CONFIG
 from sluice.publish import rejects_document
 from sluice.publish.fence import Stamp
 from tests.support.staged import A2, SUBDIR, A, B, identity_of
@@ -29,7 +29,7 @@ def test_every_reject_is_told_with_its_reason_its_object_and_its_time_and_nothin
         {A: reject(b""), "p": Pin(identity=None, extractor=1, at=1, reason="r")},
     ]
     assert json.loads(
-        rejects_document.render(leaves, config=DEFAULT, subdir=SUBDIR, stamp=STAMP)
+        rejects_document.render_rejects(leaves, config=DEFAULT_CONFIG, subdir=SUBDIR, stamp=STAMP)
     ) == {
         "format": 1,
         "channel": "Conda/Default",
@@ -73,7 +73,9 @@ FUTURE = Record(
 
 def test_a_timestamp_that_cannot_be_is_warned_of_and_rejected_where_that_is_configured() -> None:
     warned = json.loads(
-        rejects_document.render([{A: FUTURE}], config=DEFAULT, subdir=SUBDIR, stamp=STAMP)
+        rejects_document.render_rejects(
+            [{A: FUTURE}], config=DEFAULT_CONFIG, subdir=SUBDIR, stamp=STAMP
+        )
     )
     (warning,) = warned["warnings"]
     assert (warned["rejects"], warning["filename"], warning["code"]) == (
@@ -82,22 +84,26 @@ def test_a_timestamp_that_cannot_be_is_warned_of_and_rejected_where_that_is_conf
         "timestamp-in-future",
     )
     assert "built at 2025-06-15T15:07:40+00:00" in warning["sentence"]
-    strict = msgspec.structs.replace(DEFAULT, timestamps="reject")
+    strict = msgspec.structs.replace(DEFAULT_CONFIG, timestamps="reject")
     told = json.loads(
-        rejects_document.render([{A: FUTURE}], config=strict, subdir=SUBDIR, stamp=STAMP)
+        rejects_document.render_rejects([{A: FUTURE}], config=strict, subdir=SUBDIR, stamp=STAMP)
     )
     assert told["warnings"] == []
     assert told["rejects"] == [{**warning, "rejected_at": 1_750_000_000_000}]
 
 
 def test_problems_of_the_channel_stand_beside_the_rejects() -> None:
-    problem = Problem(filename="sluice.toml", identity=identity_of(), code="c", sentence="s", at=7)
-    body = rejects_document.render([], [problem], config=DEFAULT, subdir=SUBDIR, stamp=STAMP)
+    problem = InputProblem(
+        filename="sluice.toml", identity=identity_of(), code="c", sentence="s", at=7
+    )
+    body = rejects_document.render_rejects(
+        [], [problem], config=DEFAULT_CONFIG, subdir=SUBDIR, stamp=STAMP
+    )
     assert [one["filename"] for one in json.loads(body)["problems"]] == ["sluice.toml"]
 
 
 def test_a_person_can_read_it() -> None:
-    text = rejects_document.render(
-        [{A: reject(b"")}], config=DEFAULT, subdir=SUBDIR, stamp=STAMP
+    text = rejects_document.render_rejects(
+        [{A: reject(b"")}], config=DEFAULT_CONFIG, subdir=SUBDIR, stamp=STAMP
     ).decode()
     assert '\n      "sentence": "Too bad.",\n' in text

@@ -22,13 +22,13 @@ FILES = [SHARD_INDEX, REPODATA_ZST, REPODATA]
 def story(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """When an index was rendered, beside the requests that are let in by ``tell``."""
     told: list[str] = []
-    render: Callable[..., bytes] = repodata.render
+    render: Callable[..., bytes] = repodata.render_repodata
 
     def tell_and_render(*args: Any, **more: Any) -> bytes:
         told.append("rendered")
         return render(*args, **more)
 
-    monkeypatch.setattr(repodata, "render", tell_and_render)
+    monkeypatch.setattr(repodata, "render_repodata", tell_and_render)
     return told
 
 
@@ -47,7 +47,7 @@ def tell_of_requests(world: World, story: list[str]) -> None:
     story.clear()
 
     def tell(operation: str, key: str) -> None:
-        story.append("swapped" if (operation, key) == ("PutObject", SUBDIR.head) else operation)
+        story.append("swapped" if (operation, key) == ("PutObject", SUBDIR.head_key) else operation)
 
     world.state.before = tell
 
@@ -56,7 +56,7 @@ def from_scratch(world: World) -> dict[str, bytes]:
     """The index files as they are when none are there to start from."""
     before = dict(world.channel.objects)
     for file in FILES:
-        world.channel.remove(SUBDIR.public(file))
+        world.channel.remove(SUBDIR.file_key(file))
     catalog = CatalogReader(world.state, SUBDIR, in_order)
     world.merger.publisher.publish(SUBDIR, world.head(), catalog)
     files = {file: world.body(file) for file in FILES}
@@ -78,7 +78,7 @@ def test_a_lone_merge_renders_before_it_swaps_the_head(world: World, story: list
 def test_nobody_sees_what_was_rendered_before_the_head_is_swapped(world: World) -> None:
     before = {file: world.body(file) for file in FILES}
     world.add(A2)
-    world.state.before = on("PutObject", SUBDIR.head, die)
+    world.state.before = on("PutObject", SUBDIR.head_key, die)
     with pytest.raises(Death):
         world.merge()
     assert {file: world.body(file) for file in FILES} == before
@@ -94,7 +94,7 @@ def test_what_was_rendered_for_a_head_that_another_won_is_forgotten(
         world.merge()
 
     world.add(A2)
-    world.state.before = on("PutObject", SUBDIR.head, another)
+    world.state.before = on("PutObject", SUBDIR.head_key, another)
     story.clear()
     world.merge()
     assert set(world.published()) == {A, A2, B, C}
@@ -104,7 +104,7 @@ def test_what_was_rendered_for_a_head_that_another_won_is_forgotten(
 def test_a_large_index_is_rendered_behind_the_swap(
     world: World, story: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.publish.publication.RENDERED_AHEAD_BYTES_MAX", 1)
+    monkeypatch.setattr("sluice.publish.publication.PRERENDER_BYTES_MAX", 1)
     tell_of_requests(world, story)
     world.add(A2)
     world.merge()
@@ -115,7 +115,7 @@ def test_what_would_have_to_be_read_for_it_is_read_behind_the_swap(
     world: World, story: list[str]
 ) -> None:
     world.add(C)
-    world.channel.before = on("PutObject", SUBDIR.public(SHARD_INDEX), die)
+    world.channel.before = on("PutObject", SUBDIR.file_key(SHARD_INDEX), die)
     with pytest.raises(Death):
         world.merge()
     world.start_anew()
@@ -129,7 +129,7 @@ def test_what_would_have_to_be_read_for_it_is_read_behind_the_swap(
 def test_a_file_that_is_not_what_its_stamp_says_is_not_built_upon(
     world: World, story: list[str]
 ) -> None:
-    key = SUBDIR.public(REPODATA_ZST)
+    key = SUBDIR.file_key(REPODATA_ZST)
     other = world.channel.objects[key]
     fewer = zstd.compress(b'{"packages":{},"packages.conda":{},"removed":[]}')
     world.channel.upload(key, fewer, metadata=other.info.metadata)
@@ -144,9 +144,9 @@ def test_what_another_stack_says_of_a_tree_is_not_built_upon(
     world: World, story: list[str]
 ) -> None:
     for file in FILES:
-        stored = world.channel.objects[SUBDIR.public(file)]
+        stored = world.channel.objects[SUBDIR.file_key(file)]
         theirs = {**stored.info.metadata, "sluice-owner": "another-stack"}
-        world.channel.upload(SUBDIR.public(file), stored.body, metadata=theirs)
+        world.channel.upload(SUBDIR.file_key(file), stored.body, metadata=theirs)
     tell_of_requests(world, story)
     world.add(A2)
     world.merge(adopt=True)

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from sluice.catalog.client_view import PLAIN, view
-from sluice.catalog.entry import Entries, Kept, Pin, Record, Reject
+from sluice.catalog.client_view import NO_RULES, render_view
+from sluice.catalog.entry import CarriedRecord, Entries, Pin, Record, Reject
 from sluice.errors import Corrupt
 from sluice.publish import repodata
 from sluice.publish.fence import Stamp
-from sluice.publish.repodata import Contents, Records
+from sluice.publish.repodata import Records, RepodataContents
 from tests.support.staged import A2, A, B, identity_of
 
 STAMP = Stamp(3, "ab" * 32, "me")
@@ -33,18 +33,18 @@ def raw(**records: str) -> Records:
 
 def render(records: Records, *removed: str, **info: Any) -> bytes:
     """Render."""
-    contents = Contents(records, set(removed))
-    return repodata.render(contents, info=info, subdir="linux-64", stamp=STAMP)
+    contents = RepodataContents(records, set(removed))
+    return repodata.render_repodata(contents, info=info, subdir="linux-64", stamp=STAMP)
 
 
-def contents_of(leaves: Iterable[Entries]) -> Contents:
-    contents = Contents()
+def contents_of(leaves: Iterable[Entries]) -> RepodataContents:
+    contents = RepodataContents()
     for entries in leaves:
-        contents.add(view(entries, PLAIN))
+        contents.add(render_view(entries, NO_RULES))
     return contents
 
 
-def texts(contents: Contents) -> dict[str, bytes]:
+def texts(contents: RepodataContents) -> dict[str, bytes]:
     """The records, to be compared."""
     return {name: bytes(text) for name, text in contents.records.items()}
 
@@ -86,8 +86,8 @@ def test_files_that_are_kept_out_on_purpose_are_listed_in_order() -> None:
 
 def test_an_index_is_read_back_as_it_stands() -> None:
     records = raw(a='{"b": "\\u00e9",  "a":1.50}', b='{"é":[]}')
-    found = repodata.read(render(records, B))
-    assert texts(found) == texts(Contents(records, set()))
+    found = repodata.decode_repodata(render(records, B))
+    assert texts(found) == texts(RepodataContents(records, set()))
     assert found.removed == {B}
 
 
@@ -105,7 +105,7 @@ def test_an_index_is_read_back_as_it_stands() -> None:
 )
 def test_what_is_not_such_an_index_is_corrupt(body: bytes) -> None:
     with pytest.raises(Corrupt, match="not a repodata"):
-        repodata.read(body)
+        repodata.decode_repodata(body)
 
 
 def test_a_record_is_serialised_with_sorted_keys_at_every_depth_and_rejects_are_left_out() -> None:
@@ -115,7 +115,7 @@ def test_a_record_is_serialised_with_sorted_keys_at_every_depth_and_rejects_are_
 
 
 def test_pins_are_what_was_removed() -> None:
-    assert contents_of([{A: PIN}, {B: PIN, A2: REJECT}]) == Contents({}, {A, B})
+    assert contents_of([{A: PIN}, {B: PIN, A2: REJECT}]) == RepodataContents({}, {A, B})
 
 
 def test_dropping_and_adding_leaves_all_other_names_alone() -> None:
@@ -124,7 +124,7 @@ def test_dropping_and_adding_leaves_all_other_names_alone() -> None:
     rest: Entries = {B: record(n=7), "beta-2.0-0.conda": PIN}
     contents = contents_of([before, rest])
     contents.drop(before)
-    contents.add(view(after, PLAIN))
+    contents.add(render_view(after, NO_RULES))
     expected = contents_of([after, rest])
     assert (texts(contents), contents.removed) == (texts(expected), expected.removed)
 
@@ -132,16 +132,20 @@ def test_dropping_and_adding_leaves_all_other_names_alone() -> None:
 def test_records_of_revision_3_stand_in_their_buckets_and_leave_no_empty_one() -> None:
     new: Entries = {A: record(extra_depends={"gpu": ["cuda"]})}
     wheel: Entries = {
-        "x-1-py3-none-any.whl": Kept(identity=None, extractor=0, bucket="whl", record={"name": "x"})
+        "x-1-py3-none-any.whl": CarriedRecord(
+            identity=None, extractor=0, bucket="whl", record={"name": "x"}
+        )
     }
     contents = contents_of([new, wheel])
     assert {bucket: list(of) for bucket, of in contents.v3.items()} == {
         "conda": [A.removesuffix(".conda")],
         "whl": ["x-1-py3-none-any"],
     }
-    read = repodata.read(repodata.render(contents, info={}, subdir="noarch", stamp=STAMP))
+    read = repodata.decode_repodata(
+        repodata.render_repodata(contents, info={}, subdir="noarch", stamp=STAMP)
+    )
     assert (read.records, read.removed, read.v3) == (contents.records, set(), contents.v3)
     contents.drop(new)
     assert list(contents.v3) == ["whl"]
     contents.drop(wheel)
-    assert b'"v3"' not in repodata.render(contents, info={}, subdir="noarch", stamp=STAMP)
+    assert b'"v3"' not in repodata.render_repodata(contents, info={}, subdir="noarch", stamp=STAMP)

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from sluice.catalog.client_view import View
+from sluice.catalog.client_view import ClientView
 from sluice.catalog.entry import Entries, Pin
 from sluice.errors import Corrupt
 from sluice.publish import run_exports
 from sluice.publish.fence import Stamp
-from sluice.publish.run_exports import Contents
+from sluice.publish.run_exports import RunExportsContents
 from tests.support.staged import A2, A, B
 
 STAMP = Stamp(3, "ab" * 32, "me")
@@ -19,9 +19,9 @@ PIN = Pin(identity=None, extractor=0, at=1, reason="r")
 
 
 def test_every_package_is_in_it_also_one_that_exports_nothing() -> None:
-    contents = Contents()
-    contents.add(View(run_exports={A2: {}, A: {"weak": ["alpha"], "strong": ["beta"]}}))
-    body = run_exports.render(contents, subdir="linux-64", stamp=STAMP)
+    contents = RunExportsContents()
+    contents.add(ClientView(run_exports={A2: {}, A: {"weak": ["alpha"], "strong": ["beta"]}}))
+    body = run_exports.render_run_exports(contents, subdir="linux-64", stamp=STAMP)
     assert json.loads(body) == {
         "info": {"arch": "64", "platform": "linux", "subdir": "linux-64", "version": 1},
         "packages": {A2: {"run_exports": {}}},
@@ -31,14 +31,18 @@ def test_every_package_is_in_it_also_one_that_exports_nothing() -> None:
 
 
 def test_noarch_is_a_platform_without_an_architecture() -> None:
-    info = json.loads(run_exports.render(Contents(), subdir="noarch", stamp=STAMP))["info"]
+    info = json.loads(
+        run_exports.render_run_exports(RunExportsContents(), subdir="noarch", stamp=STAMP)
+    )["info"]
     assert info == {"arch": "", "platform": "noarch", "subdir": "noarch", "version": 1}
 
 
 def test_what_was_rendered_can_be_read_and_changed() -> None:
-    contents = Contents()
-    contents.add(View(run_exports={A: {}, A2: {}, B: {"noarch": ["x"]}}))
-    read = run_exports.read(run_exports.render(contents, subdir="noarch", stamp=STAMP))
+    contents = RunExportsContents()
+    contents.add(ClientView(run_exports={A: {}, A2: {}, B: {"noarch": ["x"]}}))
+    read = run_exports.decode_run_exports(
+        run_exports.render_run_exports(contents, subdir="noarch", stamp=STAMP)
+    )
     assert read == contents
     gone: Entries = {A: PIN, A2: PIN}
     read.drop(gone)
@@ -48,4 +52,4 @@ def test_what_was_rendered_can_be_read_and_changed() -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"packages": {}}', b'{"packages": 1}'])
 def test_what_is_no_such_file_is_corrupt(body: bytes) -> None:
     with pytest.raises(Corrupt, match=r"run_exports\.json of ours"):
-        run_exports.read(body)
+        run_exports.decode_run_exports(body)

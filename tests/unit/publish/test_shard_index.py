@@ -21,7 +21,7 @@ def tree(*names: str, at: int = 1_750_000_000_123) -> Tree:
 
 
 def test_the_index_names_every_shard_and_says_when_its_commit_was() -> None:
-    body = shard_index.render(tree("b", "a"), info={}, subdir="linux-64", stamp=STAMP)
+    body = shard_index.render_shard_index(tree("b", "a"), info={}, subdir="linux-64", stamp=STAMP)
     content = msgpack.unpackb(unzstd(body))
     assert content == {
         "info": {
@@ -39,7 +39,7 @@ def test_the_index_names_every_shard_and_says_when_its_commit_was() -> None:
 
 def test_what_a_channel_says_of_itself_stands_there_but_not_in_place_of_what_sluice_says() -> None:
     said = {"base_url": "../files/", "channel_relations": {"base": "../x"}, "subdir": "other"}
-    body = shard_index.render(tree(), info=said, subdir="noarch", stamp=STAMP)
+    body = shard_index.render_shard_index(tree(), info=said, subdir="noarch", stamp=STAMP)
     info = msgpack.unpackb(unzstd(body))["info"]
     assert info == {
         "base_url": "../files/",
@@ -53,13 +53,15 @@ def test_what_a_channel_says_of_itself_stands_there_but_not_in_place_of_what_slu
 
 
 def test_whole_seconds_keep_their_fraction() -> None:
-    body = shard_index.render(tree(at=1_750_000_000_000), info={}, subdir="noarch", stamp=STAMP)
+    body = shard_index.render_shard_index(
+        tree(at=1_750_000_000_000), info={}, subdir="noarch", stamp=STAMP
+    )
     assert msgpack.unpackb(unzstd(body))["info"]["created_at"] == "2025-06-15T15:06:40.000Z"
 
 
 def test_the_same_tree_gives_the_same_bytes() -> None:
     one, other = (
-        shard_index.render(tree(*names), info={}, subdir="s", stamp=STAMP)
+        shard_index.render_shard_index(tree(*names), info={}, subdir="s", stamp=STAMP)
         for names in (("a", "b"), ("b", "a"))
     )
     assert one == other

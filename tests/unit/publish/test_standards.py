@@ -23,8 +23,8 @@ from sluice.layout import (
     RUN_EXPORTS_ZST,
     SHARD_INDEX,
 )
-from sluice.publish.outputs import ALL
-from sluice.publish.publication import Published
+from sluice.publish.outputs import ALL_OUTPUTS
+from sluice.publish.publication import PublishResult
 from testkit.channel import patch_package
 from tests.support import configured
 from tests.support.configured import PATCHED, PLACE, patch_name, put_package, put_patch
@@ -61,7 +61,7 @@ def world_with(config: str | None, *, patched: bool = True) -> World:
 def puts(world: World) -> list[str]:
     """The index files that were written, in order."""
     written = [key for operation, key in world.channel.operations() if operation == "PutObject"]
-    return [file for file in map(_file, written) if file in ALL]
+    return [file for file in map(_file, written) if file in ALL_OUTPUTS]
 
 
 def _file(key: str) -> str:
@@ -73,7 +73,7 @@ def read(world: World, file: str) -> Any:
     return json.loads(world.body(file))
 
 
-def publish(world: World) -> Published:
+def publish(world: World) -> PublishResult:
     """Publish what the head says, with nothing remembered."""
     catalog = CatalogReader(world.state, PLACE, in_order)
     return world.merger.publisher.publish(PLACE, world.head(), catalog)
@@ -90,7 +90,7 @@ def cost_of_one_more(world: World, filename: str = "delta-1-0.conda") -> int:
 
 def there(world: World) -> list[str]:
     """The index files that are there, in the order in which they are written."""
-    return [file for file in ALL if PLACE.public(file) in world.channel.objects]
+    return [file for file in ALL_OUTPUTS if PLACE.file_key(file) in world.channel.objects]
 
 
 def test_all_of_a_patched_channel_are_written_in_one_merge_after_what_clients_ask_for() -> None:
@@ -138,7 +138,7 @@ def test_compressed_forms_are_of_the_same_bytes_and_type() -> None:
         assert unzstd(world.body(f"{file}.zst")) == world.body(file)
     assert bz2.decompress(world.body(REPODATA_BZ2)) == world.body(REPODATA)
     kinds = {
-        file: world.channel.objects[PLACE.public(file)].headers.content_type
+        file: world.channel.objects[PLACE.file_key(file)].headers.content_type
         for file in there(world)
     }
     assert kinds[REPODATA_BZ2] == "application/x-bzip2"
@@ -213,29 +213,29 @@ def test_a_patch_that_says_nothing_of_a_subdir_has_empty_instructions_there() ->
     }
 
 
-@pytest.mark.parametrize("file", ALL)
+@pytest.mark.parametrize("file", ALL_OUTPUTS)
 def test_a_file_that_was_deleted_is_put_back(file: str) -> None:
     world = world_with(EVERYTHING)
     before = world.body(file)
-    world.channel.remove(PLACE.public(file))
-    assert publish(world) == Published(1, 0)
+    world.channel.remove(PLACE.file_key(file))
+    assert publish(world) == PublishResult(1, 0)
     assert world.body(file) == before
-    assert publish(world) == Published(0, 0)
+    assert publish(world) == PublishResult(0, 0)
 
 
-@pytest.mark.parametrize("file", ALL)
+@pytest.mark.parametrize("file", ALL_OUTPUTS)
 def test_a_file_that_another_tool_overwrote_is_put_back_and_counted(file: str) -> None:
     world = world_with(EVERYTHING)
     before = world.body(file)
-    world.channel.upload(PLACE.public(file), b"{}")
-    assert publish(world) == Published(1, 1)
+    world.channel.upload(PLACE.file_key(file), b"{}")
+    assert publish(world) == PublishResult(1, 1)
     assert world.body(file) == before
 
 
 @pytest.mark.parametrize("happens", ["deleted", "overwritten"])
 def test_a_companion_that_is_not_as_it_was_remembered_is_looked_at(happens: str) -> None:
     world = world_with(configured.RUN_EXPORTS)
-    key = PLACE.public(RUN_EXPORTS)
+    key = PLACE.file_key(RUN_EXPORTS)
     if happens == "deleted":
         world.channel.remove(key)
     else:
@@ -251,24 +251,24 @@ def test_a_companion_that_is_not_as_it_was_remembered_is_looked_at(happens: str)
 def test_a_pair_is_left_to_a_newer_generation_that_arrives_in_between() -> None:
     world = world_with(configured.RUN_EXPORTS)
     put_package(world, "delta-1-0.conda")
-    newer = dict(world.channel.objects[PLACE.public(RUN_EXPORTS)].info.metadata)
+    newer = dict(world.channel.objects[PLACE.file_key(RUN_EXPORTS)].info.metadata)
     newer["sluice-generation"] = "99"
 
     def overtake() -> None:
-        world.channel.upload(PLACE.public(RUN_EXPORTS), b"newer", metadata=newer)
+        world.channel.upload(PLACE.file_key(RUN_EXPORTS), b"newer", metadata=newer)
 
     compressed = world.body(RUN_EXPORTS_ZST)
-    world.channel.before = on("PutObject", PLACE.public(RUN_EXPORTS), overtake)
+    world.channel.before = on("PutObject", PLACE.file_key(RUN_EXPORTS), overtake)
     world.merge()
     assert (world.body(RUN_EXPORTS), world.body(RUN_EXPORTS_ZST)) == (b"newer", compressed)
 
 
 def test_what_is_not_asked_for_any_more_is_deleted_and_another_tools_stays() -> None:
     world = world_with(EVERYTHING)
-    assert there(world) == list(ALL)
+    assert there(world) == list(ALL_OUTPUTS)
     theirs = {RUN_EXPORTS: b"{}", REPODATA_BZ2: b"BZ"}
     for file, body in theirs.items():
-        world.channel.upload(PLACE.public(file), body)
+        world.channel.upload(PLACE.file_key(file), body)
     world.configure("[index-config]\nwrite-shards = false\nwrite-zst = false\n")
     world.merge()
     assert there(world) == [REPODATA, REPODATA_BZ2, RUN_EXPORTS]
@@ -279,7 +279,7 @@ def test_another_stacks_leftover_stays_and_stops_nothing_until_the_channel_is_ad
     world = world_with(configured.RUN_EXPORTS)
     world.merger = world.owned_by("another stack")
     world.merge(adopt=True)
-    key = PLACE.public(RUN_EXPORTS)
+    key = PLACE.file_key(RUN_EXPORTS)
     kept = world.channel.objects[key]
     metadata = {**kept.info.metadata, "sluice-owner": "a third"}
     world.channel.upload(key, kept.body, metadata=metadata)
@@ -290,7 +290,7 @@ def test_another_stacks_leftover_stays_and_stops_nothing_until_the_channel_is_ad
     assert there(world) == [SHARD_INDEX, REPODATA_ZST, REPODATA]
 
 
-@pytest.mark.parametrize("killed_before", ALL)
+@pytest.mark.parametrize("killed_before", ALL_OUTPUTS)
 def test_what_a_crash_left_behind_is_finished(killed_before: str) -> None:
     world = world_with(EVERYTHING)
     put_patch(world, "2", {"patch_instructions_version": 1, "revoke": [A]})
@@ -298,12 +298,12 @@ def test_what_a_crash_left_behind_is_finished(killed_before: str) -> None:
     def die() -> None:
         raise Death
 
-    world.channel.before = on("PutObject", PLACE.public(killed_before), die)
+    world.channel.before = on("PutObject", PLACE.file_key(killed_before), die)
     with pytest.raises(Death):
         world.merge()
     publish(world)
-    files = {file: world.body(file) for file in ALL}
-    for file in ALL:
-        world.channel.remove(PLACE.public(file))
+    files = {file: world.body(file) for file in ALL_OUTPUTS}
+    for file in ALL_OUTPUTS:
+        world.channel.remove(PLACE.file_key(file))
     publish(world)
-    assert {file: world.body(file) for file in ALL} == files
+    assert {file: world.body(file) for file in ALL_OUTPUTS} == files

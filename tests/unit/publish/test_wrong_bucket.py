@@ -11,12 +11,12 @@ from typing import Protocol
 
 import pytest
 
-from sluice.admin.standalone.index import Options, index
+from sluice.admin.standalone.index import IndexOptions, index
 from sluice.catalog.binding import binding_object
 from sluice.errors import WrongState
-from sluice.layout import Subdir, channel_binding
+from sluice.layout import Subdir, channel_binding_key
 from sluice.publish.publisher import Publisher
-from sluice.reconcile.run import Request
+from sluice.reconcile.run import ReconcileRequest
 from testkit.channel import Package
 from testkit.memory_store import MemoryStore
 from testkit.published import Index, read_index
@@ -86,13 +86,13 @@ class Functions:
             refused.append(str(error))
             self._sluice.merges.messages.clear()
         self._sluice.tick(60)
-        report = self._sluice.reconcile(Request())
+        report = self._sluice.reconcile(ReconcileRequest())
         for step in report.steps.values():
             refused += [one.failure for one in step.subdirs if one.failure]
         return refused
 
     def index_in_production(self) -> Index:
-        return read_index(lambda file: self.production.body(SUBDIR.public(file)))
+        return read_index(lambda file: self.production.body(SUBDIR.file_key(file)))
 
 
 class ByCommand:
@@ -114,7 +114,7 @@ class ByCommand:
 
     def run(self) -> list[str]:
         self._world.tick(60)
-        report = index(self._world.channel, Options(subdirs_at_once=1))
+        report = index(self._world.channel, IndexOptions(subdirs_at_once=1))
         return [one.reason for one in report.failures]
 
     def index_in_production(self) -> Index:
@@ -151,7 +151,7 @@ def test_a_parameter_that_is_changed_and_changed_back_changes_no_index(
     new = MemoryStore(lambda: START_MS / 1000)
     deployment.lead_to(new, OTHER)
     if unbound:
-        deployment.state.remove(channel_binding(deployment.channel_name))
+        deployment.state.remove(channel_binding_key(deployment.channel_name))
     for _ in range(2):
         refused = deployment.run()
         assert refused

@@ -12,12 +12,12 @@ from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.messages import merge_request
 from sluice.publish.fence import Stamp
 from sluice.reconcile.report import Counts
-from sluice.reconcile.run import Request
+from sluice.reconcile.run import ReconcileRequest
 from tests.support.repairs import Repairs, is_quiet, told
 from tests.support.staged import A2, NOARCH, OWNER, SUBDIR, A, B, C, World
 
 OTHER = "another-state-bucket"
-ADOPT = Request(adopt=True)
+ADOPT = ReconcileRequest(adopt=True)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def repairs(world: World) -> Repairs:
 def owners(world: World, subdir: Subdir = SUBDIR) -> list[str]:
     """Who publishes each of the index files."""
     infos = [
-        world.channel.objects[subdir.public(file)].info
+        world.channel.objects[subdir.file_key(file)].info
         for file in (SHARD_INDEX, REPODATA_ZST, REPODATA)
     ]
     return [stamp.owner for stamp in (Stamp.parse(info.metadata) for info in infos) if stamp]
@@ -84,7 +84,7 @@ def test_it_is_taken_over_with_all_that_it_holds_and_knows(repairs: Repairs) -> 
     report = repairs.run(ADOPT)
     # Everything is fed, since our catalog knows nothing of it yet; noarch is asked to follow.
     assert report.counts == Counts(subdirs=1, objects=3, missing=3, fed=3, merges=2)
-    asked = [merge_request.parse(message.body) for message in world.queue.messages]
+    asked = [merge_request.parse_merge_request(message.body) for message in world.queue.messages]
     assert [(request.subdir, request.adopt) for request in asked] == [
         (SUBDIR, True),
         (NOARCH, True),
@@ -203,13 +203,13 @@ def test_a_request_to_adopt_creates_nothing_where_there_is_nothing_to_adopt() ->
     world.upload(A, b"")
     world.merge(adopt=True)
     assert world.state.keys() == []
-    assert world.channel.keys() == [SUBDIR.public(A)]
+    assert world.channel.keys() == [SUBDIR.file_key(A)]
 
 
 def test_a_dry_run_tells_what_would_be_adopted(repairs: Repairs) -> None:
     world = repairs.world
     before = dict(world.channel.objects)
-    report = repairs.run(Request(adopt=True, dry_run=True))
+    report = repairs.run(ReconcileRequest(adopt=True, dry_run=True))
     assert report.counts == Counts(subdirs=1, objects=3, missing=3, fed=3, merges=2)
     assert world.queue.messages == []
     assert world.channel.objects == before

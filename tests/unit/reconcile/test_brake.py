@@ -7,13 +7,13 @@ from functools import cache
 
 import pytest
 
-from sluice.catalog.brake import BrakeState, Waiting, decode, digest_of
-from sluice.layout import reconciliation_part
-from sluice.limits import BRAKE_FROM_PACKAGES, HEADS_OF_MISSING_MAX
+from sluice.catalog.brake import BrakeState, WaitingRemovals, decode_brake_state, filenames_digest
+from sluice.layout import reconcile_part_key
+from sluice.limits import BRAKE_PACKAGES_MIN, MISSING_CHECKS_MAX
 from sluice.reconcile import removals, subdir
 from sluice.reconcile.publication_log import read_marks
-from sluice.reconcile.report import Counts, Report
-from sluice.reconcile.run import Request, start
+from sluice.reconcile.report import Counts, ReconcileReport
+from sluice.reconcile.run import ReconcileRequest, start_run
 from testkit.memory_store import LostAnswer
 from tests.support.hooks import Death, die, on
 from tests.support.lying import LyingStore
@@ -25,7 +25,7 @@ PACKAGES = 1000
 NAMES = [f"package{number:04}-1-0.conda" for number in range(PACKAGES)]
 GONE = NAMES[50:950]
 KEPT = [*NAMES[:50], *NAMES[950:]]
-ONLY = Request(SUBDIR.channel, SUBDIR.name)
+ONLY = ReconcileRequest(SUBDIR.channel, SUBDIR.name)
 
 
 def plenty() -> int:
@@ -70,14 +70,14 @@ def indexed(repairs: Repairs) -> list[str]:
 
 
 def run(
-    repairs: Repairs, request: Request | None = None, *, time_left_ms: TimeLeft = plenty
-) -> Report:
+    repairs: Repairs, request: ReconcileRequest | None = None, *, time_left_ms: TimeLeft = plenty
+) -> ReconcileReport:
     """Reconcile the subdir."""
-    asked = replace(request or Request(), channel=SUBDIR.channel, subdir=SUBDIR.name)
+    asked = replace(request or ReconcileRequest(), channel=SUBDIR.channel, subdir=SUBDIR.name)
     return repairs.run(asked, time_left_ms=time_left_ms)
 
 
-def waiting(report: Report) -> Waiting | None:
+def waiting(report: ReconcileReport) -> WaitingRemovals | None:
     """What a run says that waits in the one subdir that it tells of."""
     (one,) = told(report)
     return one.waiting
@@ -93,7 +93,7 @@ def pass_days(repairs: Repairs, days: float) -> None:
 @pytest.mark.parametrize("hidden", [NAMES, NAMES[500:], NAMES[7:8]], ids=["all", "half", "one"])
 def test_a_listing_that_leaves_out_what_is_there_stages_nothing(hidden: list[str]) -> None:
     repairs = published()
-    keys = set(map(SUBDIR.public, hidden))
+    keys = set(map(SUBDIR.file_key, hidden))
     lying(repairs).hides = keys.__contains__
     report = run(repairs)
     assert report.counts.failed == 1
@@ -102,7 +102,7 @@ def test_a_listing_that_leaves_out_what_is_there_stages_nothing(hidden: list[str
     assert one.failure.startswith("BrokenListing: a listing of Conda/Default/linux-64/ does not")
     assert (report.counts.gone, report.counts.removals, report.counts.waiting) == (0, 0, 0)
     assert (repairs.world.staged(), repairs.world.queue.messages) == ([], [])
-    assert SUBDIR.brakes not in repairs.world.state.objects
+    assert SUBDIR.brakes_key not in repairs.world.state.objects
 
 
 def test_what_is_there_is_fed_whatever_else_a_listing_leaves_out() -> None:
@@ -111,7 +111,7 @@ def test_what_is_there_is_fed_whatever_else_a_listing_leaves_out() -> None:
     repairs.world.upload("another-1-0.conda", b"1")
     report = run(repairs)
     assert (report.counts.failed, report.counts.fed) == (1, 1)
-    assert repairs.fed() == [SUBDIR.public("another-1-0.conda")]
+    assert repairs.fed() == [SUBDIR.file_key("another-1-0.conda")]
 
 
 def test_a_listing_that_lies_once_is_made_again() -> None:
@@ -135,7 +135,7 @@ def test_what_was_uploaded_and_indexed_after_the_listing_breaks_nothing() -> Non
         world.add("late-1-0.conda")
         world.merge()
 
-    world.state.before = on("GetObject", SUBDIR.head, index_another)
+    world.state.before = on("GetObject", SUBDIR.head_key, index_another)
     report = run(repairs)
     assert (report.counts.failed, report.counts.gone, report.counts.removals) == (0, 0, 0)
 
@@ -144,7 +144,7 @@ def test_what_is_uploaded_again_while_it_is_looked_for_is_not_removed() -> None:
     repairs = published(10)
     world = repairs.world
     delete(repairs, NAMES[:2])
-    key = SUBDIR.public(NAMES[0])
+    key = SUBDIR.file_key(NAMES[0])
 
     def upload() -> None:
         world.channel.upload(key, b"2")
@@ -174,7 +174,7 @@ def test_what_is_known_of_a_copy_onto_itself_breaks_a_listing_all_the_same() -> 
     world = repairs.world
     world.tick(60)
     for filename in NAMES[:10]:  # another LastModified, the same content
-        world.channel.upload(SUBDIR.public(filename), filename.encode())
+        world.channel.upload(SUBDIR.file_key(filename), filename.encode())
     lying(repairs).hides = lambda _key: True
     assert run(repairs).counts.failed == 1
 
@@ -187,11 +187,11 @@ def test_a_removal_of_most_of_an_index_waits_and_names_its_digest() -> None:
     delete(repairs, GONE)
     report = run(repairs)
     now = repairs.world.now_ms
-    assert waiting(report) == Waiting(
+    assert waiting(report) == WaitingRemovals(
         files=900,
         packages=900,
         of=1000,
-        digest=digest_of(GONE),
+        digest=filenames_digest(GONE),
         since=now,
         until=now + 3 * DAY_SECONDS * 1000,
     )
@@ -204,7 +204,7 @@ def test_its_digest_carries_it_out() -> None:
     repairs = published()
     delete(repairs, GONE)
     run(repairs)
-    report = run(repairs, Request(confirm=digest_of(GONE)))
+    report = run(repairs, ReconcileRequest(confirm=filenames_digest(GONE)))
     assert (report.counts.removals, report.counts.waiting, report.counts.confirmed) == (900, 0, 1)
     assert indexed(repairs) == KEPT
     assert is_quiet(run(repairs))
@@ -213,17 +213,17 @@ def test_its_digest_carries_it_out() -> None:
 def test_it_can_be_confirmed_by_the_first_run_that_finds_it() -> None:
     repairs = published()
     delete(repairs, GONE)
-    assert run(repairs, Request(confirm=digest_of(GONE))).counts.removals == 900
+    assert run(repairs, ReconcileRequest(confirm=filenames_digest(GONE))).counts.removals == 900
 
 
 def test_another_digest_carries_nothing_out_and_the_report_has_the_right_one() -> None:
     repairs = published()
     delete(repairs, GONE)
-    report = run(repairs, Request(confirm=digest_of(GONE[1:])))
+    report = run(repairs, ReconcileRequest(confirm=filenames_digest(GONE[1:])))
     assert (report.counts.removals, report.counts.confirmed) == (0, 0)
     found = waiting(report)
     assert found
-    assert found.digest == digest_of(GONE)
+    assert found.digest == filenames_digest(GONE)
 
 
 def test_it_is_carried_out_after_three_days() -> None:
@@ -277,8 +277,8 @@ def test_the_other_half_waits_the_day_after() -> None:
 
 
 def test_an_index_of_less_than_fifty_packages_can_be_emptied() -> None:
-    repairs = published(BRAKE_FROM_PACKAGES - 1)
-    delete(repairs, NAMES[: BRAKE_FROM_PACKAGES - 1])
+    repairs = published(BRAKE_PACKAGES_MIN - 1)
+    delete(repairs, NAMES[: BRAKE_PACKAGES_MIN - 1])
     run(repairs)
     assert indexed(repairs) == []
 
@@ -299,13 +299,13 @@ def test_without_a_brake_everything_goes() -> None:
     repairs.reconciler = replace(repairs.reconciler, brake_days=0)
     delete(repairs, GONE)
     assert run(repairs).counts.removals == 900
-    assert SUBDIR.brakes not in repairs.world.state.objects
+    assert SUBDIR.brakes_key not in repairs.world.state.objects
 
 
 def test_a_bucket_that_was_restored_and_is_emptied_again_waits_anew() -> None:
     repairs = published()
     world = repairs.world
-    there = {key: world.channel.objects[key] for key in map(SUBDIR.public, GONE)}
+    there = {key: world.channel.objects[key] for key in map(SUBDIR.file_key, GONE)}
     delete(repairs, GONE)
     run(repairs)
     pass_days(repairs, 1)
@@ -337,7 +337,7 @@ def test_a_bucket_that_was_filled_again_and_is_emptied_again_waits_anew() -> Non
 def test_what_a_broken_listing_shows_to_be_there_has_not_been_missing() -> None:
     repairs = published()
     world = repairs.world
-    there = {key: world.channel.objects[key] for key in map(SUBDIR.public, GONE)}
+    there = {key: world.channel.objects[key] for key in map(SUBDIR.file_key, GONE)}
     delete(repairs, GONE)
     run(repairs)
     world.channel.objects |= there
@@ -355,9 +355,9 @@ def test_a_dry_run_says_what_would_wait_and_stores_nothing() -> None:
     repairs = published()
     delete(repairs, GONE)
     before = dict(repairs.world.state.objects)
-    report = run(repairs, Request(dry_run=True))
+    report = run(repairs, ReconcileRequest(dry_run=True))
     assert (report.counts.waiting, report.counts.removals) == (900, 0)
-    confirmed = run(repairs, Request(dry_run=True, confirm=digest_of(GONE)))
+    confirmed = run(repairs, ReconcileRequest(dry_run=True, confirm=filenames_digest(GONE)))
     assert (confirmed.counts.waiting, confirmed.counts.removals) == (0, 900)
     after = repairs.world.state.objects
     assert {key: after[key] for key in after if not key.startswith("reconciliations/")} == {
@@ -370,12 +370,12 @@ def test_what_is_stored_is_what_was_decided() -> None:
     world = repairs.world
     delete(repairs, NAMES[:100])
     run(repairs)
-    stored = decode(world.state.body(SUBDIR.brakes), what=SUBDIR.brakes)
+    stored = decode_brake_state(world.state.body(SUBDIR.brakes_key), what=SUBDIR.brakes_key)
     assert stored == BrakeState(removed=dict.fromkeys(NAMES[:100], world.now_ms))
     delete(repairs, NAMES[100:900])
     run(repairs)
     marks = read_marks(world.state, SUBDIR).marks
-    stored = decode(world.state.body(SUBDIR.brakes), what=SUBDIR.brakes)
+    stored = decode_brake_state(world.state.body(SUBDIR.brakes_key), what=SUBDIR.brakes_key)
     assert stored.pending == dict.fromkeys(NAMES[:900], world.now_ms)
     assert stored.waiting == marks.waiting
 
@@ -383,13 +383,13 @@ def test_what_is_stored_is_what_was_decided() -> None:
 @pytest.mark.parametrize("body", [b"?", b"{}", b'{"format": 99}'])
 def test_what_is_stored_and_cannot_be_read_stages_nothing_and_is_named(body: bytes) -> None:
     repairs = published(10)
-    repairs.world.state.upload(SUBDIR.brakes, body)
+    repairs.world.state.upload(SUBDIR.brakes_key, body)
     delete(repairs, NAMES[:2])
     repairs.world.upload("another-1-0.conda", b"1")
     report = run(repairs)
     (one,) = told(report)
     assert one.failure
-    assert SUBDIR.brakes in one.failure
+    assert SUBDIR.brakes_key in one.failure
     assert (report.counts.removals, report.counts.fed) == (0, 1)
 
 
@@ -413,14 +413,14 @@ def test_of_two_runs_at_once_the_second_counts_what_the_first_removes() -> None:
     now = world.channel.objects
     of_other = dict(_published(PACKAGES).channel.objects)
     for name in NAMES[400:800]:
-        del of_other[SUBDIR.public(name)]
+        del of_other[SUBDIR.file_key(name)]
 
     def another() -> None:
         world.channel.objects = of_other
-        start(repairs.reconciler, ONLY, time_left_ms=plenty)
+        start_run(repairs.reconciler, ONLY, time_left_ms=plenty)
         world.channel.objects = now
 
-    world.state.before = on("PutObject", SUBDIR.brakes, another)
+    world.state.before = on("PutObject", SUBDIR.brakes_key, another)
     run(repairs)
     assert len(staged(repairs)) == 400
     # Both runs began in the same second, so nothing tells which report is the later one.
@@ -428,7 +428,7 @@ def test_of_two_runs_at_once_the_second_counts_what_the_first_removes() -> None:
     assert found.packages == 400
 
 
-@pytest.mark.parametrize("key", [SUBDIR.brakes, SUBDIR.marks])
+@pytest.mark.parametrize("key", [SUBDIR.brakes_key, SUBDIR.marks_key])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_whoever_dies_at_the_decision_lets_nothing_through_early(key: str, *, after: bool) -> None:
     repairs = published()
@@ -453,7 +453,7 @@ def test_an_answer_that_is_lost_is_settled_by_deciding_again() -> None:
     def lose() -> None:
         raise LostAnswer
 
-    repairs.world.state.after = on("PutObject", SUBDIR.brakes, lose)
+    repairs.world.state.after = on("PutObject", SUBDIR.brakes_key, lose)
     report = run(repairs)
     assert (report.counts.failed, report.counts.waiting) == (0, 900)
 
@@ -483,7 +483,7 @@ def test_a_subdir_that_takes_several_steps_is_decided_on_as_a_whole(
     assert report.counts == Counts(subdirs=1, objects=100, gone=900, waiting=900)
     assert repairs.world.staged() == []
     (found,) = (one.waiting for one in told(report) if one.waiting)
-    assert (found.digest, found.of) == (digest_of(GONE), 1000)
+    assert (found.digest, found.of) == (filenames_digest(GONE), 1000)
 
 
 def test_waiting_lasts_whatever_the_steps_that_a_run_takes(
@@ -505,7 +505,9 @@ def test_removals_that_take_several_steps_to_stage_are_those_that_were_decided_o
     step_by_step(monkeypatch, compared=300, staged_at_once=100)
     repairs = published()
     delete(repairs, GONE)
-    report = start(repairs.reconciler, Request(confirm=digest_of(GONE)), time_left_ms=no_time)
+    report = start_run(
+        repairs.reconciler, ReconcileRequest(confirm=filenames_digest(GONE)), time_left_ms=no_time
+    )
     removed = []
     while repairs.continuations.messages:
         # What is staged is merged meanwhile, so later steps meet another catalog.
@@ -521,9 +523,9 @@ def test_a_step_that_is_delivered_again_changes_nothing(monkeypatch: pytest.Monk
     step_by_step(monkeypatch, compared=300, staged_at_once=300)
     repairs = published()
     delete(repairs, GONE)
-    request = replace(ONLY, confirm=digest_of(GONE))
-    report = start(repairs.reconciler, request, time_left_ms=no_time)
-    key = reconciliation_part(report.run, SUBDIR)
+    request = replace(ONLY, confirm=filenames_digest(GONE))
+    report = start_run(repairs.reconciler, request, time_left_ms=no_time)
+    key = reconcile_part_key(report.run, SUBDIR)
     bodies = []
     while repairs.continuations.messages:
         bodies.append(repairs.continuations.messages.pop(0).body)
@@ -548,7 +550,7 @@ def test_two_runs_of_several_steps_do_not_take_each_others_findings(
     delete(repairs, GONE)
     for _ in range(2):
         repairs.world.tick()
-        start(repairs.reconciler, ONLY, time_left_ms=no_time)
+        start_run(repairs.reconciler, ONLY, time_left_ms=no_time)
     while repairs.continuations.messages:
         repairs.proceed(repairs.continuations.messages.pop(0).body, time_left_ms=no_time)
     for report in repairs.kept()[-2:]:
@@ -567,17 +569,17 @@ def test_what_is_missing_costs_twenty_looks_and_two_requests() -> None:
         store.requests.clear()
     run(repairs)
     done = [operation for operation, key in world.channel.operations() if key.endswith(".conda")]
-    assert done == ["HeadObject"] * HEADS_OF_MISSING_MAX
+    assert done == ["HeadObject"] * MISSING_CHECKS_MAX
     listings = [key for what, key in world.channel.operations() if what == "ListObjectsV2"]
     assert listings.count(SUBDIR.prefix) == 1
-    about = [operation for operation, key in world.state.operations() if key == SUBDIR.brakes]
+    about = [operation for operation, key in world.state.operations() if key == SUBDIR.brakes_key]
     assert about == ["GetObject", "PutObject"]
 
 
 def test_a_subdir_in_which_nothing_is_missing_costs_no_more_after_it_waited() -> None:
     repairs = published()
     world = repairs.world
-    there = {key: world.channel.objects[key] for key in map(SUBDIR.public, GONE)}
+    there = {key: world.channel.objects[key] for key in map(SUBDIR.file_key, GONE)}
     delete(repairs, GONE)
     run(repairs)
     world.channel.objects |= there
@@ -585,4 +587,4 @@ def test_a_subdir_in_which_nothing_is_missing_costs_no_more_after_it_waited() ->
     world.state.requests.clear()
     assert is_quiet(run(repairs))
     assert [operation for operation, _ in world.state.operations()].count("GetObject") == 4
-    assert SUBDIR.brakes not in [key for _, key in world.state.operations()]
+    assert SUBDIR.brakes_key not in [key for _, key in world.state.operations()]

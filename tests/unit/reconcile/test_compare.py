@@ -8,38 +8,44 @@ import pytest
 from msgspec import structs
 
 from sluice.catalog import node
-from sluice.catalog.entry import NOT_EXTRACTED, Entry, Kept, Pin, Record, Reject
-from sluice.catalog.tree import EMPTY, Tree
+from sluice.catalog.entry import NOT_EXTRACTED, CarriedRecord, Entry, Pin, Record, Reject
+from sluice.catalog.tree import EMPTY_TREE, Tree
 from sluice.conda.names import package_name
 from sluice.extract import extract
-from sluice.reconcile.compare import Criteria, Difference, Kind, compare, suspects
+from sluice.reconcile.compare import (
+    DiffKind,
+    FileDifference,
+    ReExtractCriteria,
+    compare_files,
+    suspect_names,
+)
 from sluice.reconcile.listing import Listing
-from sluice.storage.object_id import Identity
+from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ETag, ObjectInfo
 from tests.support.staged import A2, START_MS, A, B, C, identity_of
 
 HOUR_MS = 3_600_000
-NOW = Criteria(START_MS, re_extract=False)
-AGAIN = Criteria(START_MS, re_extract=True)
+NOW = ReExtractCriteria(START_MS, re_extract=False)
+AGAIN = ReExtractCriteria(START_MS, re_extract=True)
 
 
-def record(body: bytes = b"", *, extractor: int = extract.VERSION) -> Record:
+def record(body: bytes = b"", *, extractor: int = extract.EXTRACTOR_VERSION) -> Record:
     identity = identity_of(body)
     return Record(identity=identity, extractor=extractor, record={"indexed_timestamp": 1})
 
 
-def reject(*, extractor: int = extract.VERSION, hours_ago: float = 0) -> Reject:
+def reject(*, extractor: int = extract.EXTRACTOR_VERSION, hours_ago: float = 0) -> Reject:
     at = START_MS - int(hours_ago * HOUR_MS)
     return Reject(identity=identity_of(), extractor=extractor, code="c", sentence="s", at=at)
 
 
-def pin(*, there: bool = True, extractor: int = extract.VERSION) -> Pin:
+def pin(*, there: bool = True, extractor: int = extract.EXTRACTOR_VERSION) -> Pin:
     identity = identity_of() if there else None
     return Pin(identity=identity, extractor=extractor, at=1, reason="r")
 
 
-def kept() -> Kept:
-    return Kept(identity=None, extractor=NOT_EXTRACTED, bucket="whl", record={})
+def kept() -> CarriedRecord:
+    return CarriedRecord(identity=None, extractor=NOT_EXTRACTED, bucket="whl", record={})
 
 
 def listing(files: Mapping[str, bytes]) -> Listing:
@@ -54,8 +60,8 @@ def tree(entries: Mapping[str, Entry]) -> Tree:
     names: dict[str, dict[str, Entry]] = {}
     for filename, entry in entries.items():
         names.setdefault(package_name(filename), {})[filename] = entry
-    nodes = {name: node.render(name, files, at=1).node for name, files in names.items()}
-    return structs.replace(EMPTY, names=nodes)
+    nodes = {name: node.render_node(name, files, at=1).node for name, files in names.items()}
+    return structs.replace(EMPTY_TREE, names=nodes)
 
 
 def test_a_file_is_missing_changed_or_gone() -> None:
@@ -66,11 +72,11 @@ def test_a_file_is_missing_changed_or_gone() -> None:
         "gone": record(),
         "pinned": pin(),
     }
-    assert list(compare(there, known, NOW)) == [
-        Difference(Kind.GONE, "gone", None, known["gone"]),
-        Difference(Kind.MISSING, "new", 1, None),
-        Difference(Kind.CHANGED, "other", 1, known["other"]),
-        Difference(Kind.GONE, "pinned", None, known["pinned"]),
+    assert list(compare_files(there, known, NOW)) == [
+        FileDifference(DiffKind.GONE, "gone", None, known["gone"]),
+        FileDifference(DiffKind.MISSING, "new", 1, None),
+        FileDifference(DiffKind.CHANGED, "other", 1, known["other"]),
+        FileDifference(DiffKind.GONE, "pinned", None, known["pinned"]),
     ]
 
 
@@ -79,12 +85,14 @@ def test_a_file_is_missing_changed_or_gone() -> None:
     [
         (identity_of(b"1"), None),
         (structs.replace(identity_of(b"1"), modified=7), None),  # as in the tree's digest
-        (structs.replace(identity_of(b"1"), size=7), Kind.CHANGED),
-        (structs.replace(identity_of(b"1"), etag='"7"'), Kind.CHANGED),
+        (structs.replace(identity_of(b"1"), size=7), DiffKind.CHANGED),
+        (structs.replace(identity_of(b"1"), etag='"7"'), DiffKind.CHANGED),
     ],
 )
-def test_an_object_is_another_by_its_etag_or_its_size(found: Identity, kind: Kind | None) -> None:
-    differences = list(compare({A: found}, {A: record(b"1")}, NOW))
+def test_an_object_is_another_by_its_etag_or_its_size(
+    found: ObjectId, kind: DiffKind | None
+) -> None:
+    differences = list(compare_files({A: found}, {A: record(b"1")}, NOW))
     assert [one.kind for one in differences] == ([kind] if kind else [])
 
 
@@ -94,12 +102,12 @@ def test_an_object_is_another_by_its_etag_or_its_size(found: Identity, kind: Kin
         (record(), False, False),
         (record(extractor=extract.RECORDS_SINCE - 1), True, True),
         (record(extractor=extract.RECORDS_SINCE), False, False),
-        (record(extractor=extract.VERSION + 1), False, False),
+        (record(extractor=extract.EXTRACTOR_VERSION + 1), False, False),
         (record(extractor=NOT_EXTRACTED), True, True),
         (reject(), False, True),
         (reject(hours_ago=1000), False, True),
-        (reject(extractor=extract.VERSION - 1), True, True),
-        (reject(extractor=extract.VERSION + 1), False, True),
+        (reject(extractor=extract.EXTRACTOR_VERSION - 1), True, True),
+        (reject(extractor=extract.EXTRACTOR_VERSION + 1), False, True),
         (reject(extractor=NOT_EXTRACTED, hours_ago=0), False, True),
         (reject(extractor=NOT_EXTRACTED, hours_ago=20), False, True),
         (reject(extractor=NOT_EXTRACTED, hours_ago=20.000001), True, True),
@@ -111,51 +119,51 @@ def test_a_verdict_is_passed_again_by_a_newer_extractor_or_when_asked(
     entry: Entry, *, by_itself: bool, when_asked: bool
 ) -> None:
     there = {A: identity_of()}
-    outdated = [Difference(Kind.OUTDATED, A, 0, entry)]
-    assert list(compare(there, {A: entry}, NOW)) == outdated * by_itself
-    assert list(compare(there, {A: entry}, AGAIN)) == outdated * when_asked
+    outdated = [FileDifference(DiffKind.OUTDATED, A, 0, entry)]
+    assert list(compare_files(there, {A: entry}, NOW)) == outdated * by_itself
+    assert list(compare_files(there, {A: entry}, AGAIN)) == outdated * when_asked
 
 
 def test_a_pin_on_a_file_that_is_not_there_is_no_difference_until_it_comes() -> None:
     known = {A: pin(there=False)}
-    assert list(compare({}, known, NOW)) == []
-    assert list(compare({A: identity_of()}, known, NOW)) == [
-        Difference(Kind.CHANGED, A, 0, known[A])
+    assert list(compare_files({}, known, NOW)) == []
+    assert list(compare_files({A: identity_of()}, known, NOW)) == [
+        FileDifference(DiffKind.CHANGED, A, 0, known[A])
     ]
 
 
 def test_what_was_kept_of_another_index_is_no_difference_wherever_its_file_is() -> None:
     known: dict[str, Entry] = {"alpha-1.0-py3.whl": kept(), A: record()}
-    assert list(compare({A: identity_of()}, known, NOW)) == []
-    assert suspects(listing({A: b""}), tree(known), NOW) == []
+    assert list(compare_files({A: identity_of()}, known, NOW)) == []
+    assert suspect_names(listing({A: b""}), tree(known), NOW) == []
 
 
 def test_names_whose_files_are_as_the_catalog_knows_them_are_not_looked_at() -> None:
     known: dict[str, Entry] = {A: record(b"1"), A2: record(b"2"), B: reject(), C: pin(there=False)}
     same = {A: b"1", A2: b"2", B: b""}
-    assert suspects(listing(same), tree(known), NOW) == []
-    assert suspects(listing(same), tree(known), AGAIN) == ["beta"]
-    assert suspects(listing({**same, A: b"3"}), tree(known), NOW) == ["alpha"]
-    assert suspects(listing({A: b"1", B: b""}), tree(known), NOW) == ["alpha"]
-    assert suspects(listing({A: b"1", A2: b"2"}), tree(known), NOW) == ["beta"]
-    assert suspects(listing({**same, C: b""}), tree(known), NOW) == ["gamma_x"]
-    assert suspects(listing({**same, "odd.conda": b""}), tree(known), NOW) == [""]
-    assert suspects(listing({**same, "delta-1-0.conda": b""}), tree(known), NOW) == ["delta"]
+    assert suspect_names(listing(same), tree(known), NOW) == []
+    assert suspect_names(listing(same), tree(known), AGAIN) == ["beta"]
+    assert suspect_names(listing({**same, A: b"3"}), tree(known), NOW) == ["alpha"]
+    assert suspect_names(listing({A: b"1", B: b""}), tree(known), NOW) == ["alpha"]
+    assert suspect_names(listing({A: b"1", A2: b"2"}), tree(known), NOW) == ["beta"]
+    assert suspect_names(listing({**same, C: b""}), tree(known), NOW) == ["gamma_x"]
+    assert suspect_names(listing({**same, "odd.conda": b""}), tree(known), NOW) == [""]
+    assert suspect_names(listing({**same, "delta-1-0.conda": b""}), tree(known), NOW) == ["delta"]
 
 
 def test_a_name_with_one_outdated_verdict_is_looked_at() -> None:
     known: dict[str, Entry] = {A: record(), A2: record(extractor=NOT_EXTRACTED)}
-    assert suspects(listing({A: b"", A2: b""}), tree(known), NOW) == ["alpha"]
+    assert suspect_names(listing({A: b"", A2: b""}), tree(known), NOW) == ["alpha"]
 
 
 def test_of_an_older_extractors_names_those_with_rejects_are_looked_at() -> None:
-    older = extract.VERSION - 1
+    older = extract.EXTRACTOR_VERSION - 1
     known: dict[str, Entry] = {A: record(extractor=older), B: reject(extractor=older)}
-    assert suspects(listing({A: b"", B: b""}), tree(known), NOW) == ["beta"]
+    assert suspect_names(listing({A: b"", B: b""}), tree(known), NOW) == ["beta"]
 
 
 def test_of_an_empty_subdir_every_name_is_gone_and_of_an_unknown_one_missing() -> None:
     known = tree({A: record(), B: record()})
-    assert suspects(Listing(), known, NOW) == ["alpha", "beta"]
-    assert suspects(listing({B: b"", A: b""}), EMPTY, NOW) == ["alpha", "beta"]
-    assert suspects(Listing(), EMPTY, NOW) == []
+    assert suspect_names(Listing(), known, NOW) == ["alpha", "beta"]
+    assert suspect_names(listing({B: b"", A: b""}), EMPTY_TREE, NOW) == ["alpha", "beta"]
+    assert suspect_names(Listing(), EMPTY_TREE, NOW) == []

@@ -19,8 +19,8 @@ from sluice.layout import (
     config_key,
 )
 from sluice.limits import NAMES_AT_ONCE
-from sluice.publish.outputs import ALL
-from sluice.reconcile.run import Request
+from sluice.publish.outputs import ALL_OUTPUTS
+from sluice.reconcile.run import ReconcileRequest
 from testkit.channel import PATCHES, conda, patch_package
 from testkit.system import System
 from tests.support.repairs import Repairs, is_quiet
@@ -90,7 +90,7 @@ def test_an_unchanged_subdir_of_10_000_packages_costs_its_pages_and_few_requests
 def test_one_subdir_asked_for_by_name_costs_no_more() -> None:
     world = large()
     requests(world)
-    assert is_quiet(Repairs(world).run(Request(channel="team", subdir=NOARCH)))
+    assert is_quiet(Repairs(world).run(ReconcileRequest(channel="team", subdir=NOARCH)))
     channel, state = requests(world)
     assert channel == {LIST: PACKAGES // 1000 + 2}
     assert state == {"HeadObject": 1, "GetObject": 4, "PutObject": 1, LIST: 1}
@@ -106,9 +106,9 @@ def channel_with(configuration: str) -> System:
     for subdir in SUBDIRS:
         about = {"name": "alpha", "version": "1", "build": "0", "build_number": 0}
         alpha = conda({**about, "subdir": subdir.name})
-        files[subdir.public(alpha.filename)] = alpha.body
-        files[subdir.public("bad-1-0.conda")] = b"no package"
-    files[Subdir("team", NOARCH).public(patch.filename)] = patch.body
+        files[subdir.file_key(alpha.filename)] = alpha.body
+        files[subdir.file_key("bad-1-0.conda")] = b"no package"
+    files[Subdir("team", NOARCH).file_key(patch.filename)] = patch.body
     sluice.upload(files)
     assert any(is_quiet(sluice.reconcile()) for _ in range(4))
     return sluice
@@ -119,11 +119,11 @@ def cost(sluice: System, subdir: Subdir) -> tuple[int, list[str]]:
     stores = (sluice.channel, sluice.state)
     for store in stores:
         store.requests.clear()
-    assert is_quiet(sluice.reconcile(Request(channel=subdir.channel, subdir=subdir.name)))
+    assert is_quiet(sluice.reconcile(ReconcileRequest(channel=subdir.channel, subdir=subdir.name)))
     done = [one for store in stores for one in store.operations()]
     done.remove((LIST, subdir.prefix))
     looked_at = {key.removeprefix(subdir.prefix) for what, key in done if what == "HeadObject"}
-    return len(done), [file for file in ALL if file in looked_at]
+    return len(done), [file for file in ALL_OUTPUTS if file in looked_at]
 
 
 @pytest.mark.parametrize("subdir", SUBDIRS, ids=lambda subdir: subdir.name)
@@ -156,11 +156,11 @@ def test_what_was_published_since_is_looked_at_once(subdir: Subdir) -> None:
             "subdir": subdir.name,
         }
     )
-    sluice.upload({subdir.public(beta.filename): beta.body})
-    sluice.extract(subdir.public(beta.filename))
+    sluice.upload({subdir.file_key(beta.filename): beta.body})
+    sluice.extract(subdir.file_key(beta.filename))
     sluice.run_until_idle()
     # The patch is the same, and so is the file that tells what it says.
-    assert cost(sluice, subdir)[1] == [file for file in ALL if file != PATCH_INSTRUCTIONS]
+    assert cost(sluice, subdir)[1] == [file for file in ALL_OUTPUTS if file != PATCH_INSTRUCTIONS]
     assert cost(sluice, subdir)[1] == []
 
 
@@ -168,7 +168,7 @@ def test_a_file_that_is_none_of_ours_is_looked_at_once() -> None:
     sluice = channel_with("")
     subdir = SUBDIRS[0]
     theirs = [REPODATA_BZ2, CURRENT_REPODATA, CURRENT_REPODATA_ZST, FROM_PACKAGES, RUN_EXPORTS]
-    sluice.upload({subdir.public(file): b"of another tool" for file in theirs})
+    sluice.upload({subdir.file_key(file): b"of another tool" for file in theirs})
     assert cost(sluice, subdir)[1] == theirs
     requests, looked_at = cost(sluice, subdir)
     assert requests <= REQUESTS_MAX
@@ -179,8 +179,8 @@ def test_a_noarch_that_changed_is_read_once_by_each_subdir_that_may_be_patched()
     sluice = channel_with(EVERYTHING)
     linux, noarch = SUBDIRS
     plain, _ = cost(sluice, linux)
-    sluice.channel.remove(noarch.public("alpha-1-0.conda"))
-    sluice.extract(noarch.public("alpha-1-0.conda"))
+    sluice.channel.remove(noarch.file_key("alpha-1-0.conda"))
+    sluice.extract(noarch.file_key("alpha-1-0.conda"))
     sluice.run_until_idle()
     reads_and_note = 3
     assert cost(sluice, linux)[0] == plain + reads_and_note

@@ -7,7 +7,7 @@ import pytest
 from sluice.layout import Subdir
 from sluice.reconcile import discover
 from sluice.reconcile.cursor import Cursor, Phase, Unfinished
-from sluice.reconcile.discover import Discovery, Found
+from sluice.reconcile.discover import DiscoveredSubdir, Discovery
 from sluice.reconcile.listing import list_subdir
 from testkit.memory_store import MemoryStore
 
@@ -99,7 +99,7 @@ def test_a_subdir_comes_with_the_packages_that_lie_directly_in_it() -> None:
     for subdir in (Subdir("a", "linux-64"), Subdir("a/linux-64", "noarch")):
         listing, other = listings[subdir], list_subdir(channel, subdir)
         assert listing
-        assert (listing.names, listing.objects) == (other.names, other.objects)
+        assert (listing.names, listing.package_count) == (other.names, other.package_count)
     assert sorted(list_subdir(channel, Subdir("a", "linux-64")).names) == ["x", "zz"]
 
 
@@ -132,16 +132,16 @@ def test_a_subdir_without_packages_is_found_by_its_head_and_then_by_what_is_stag
     full, empty = Subdir("a", "noarch"), Subdir("b", "noarch")
     staged, root = Subdir("c/d", "noarch"), Subdir("", "linux-64")
     fresh = Subdir("a", "osx-64")
-    channel.upload(fresh.public("x-1-0.conda"), b"")
+    channel.upload(fresh.file_key("x-1-0.conda"), b"")
     state = bucket(
-        fresh.staged("x-1-0.conda", "1"),
-        full.head,
-        empty.head,
-        root.staged("x-1-0.conda", "1"),
-        full.staged("x-1-0.conda", "1"),
-        empty.staged("x-1-0.conda", "1"),
-        staged.staged("x-1-0.conda", "1"),
-        staged.staged("x-1-0.conda", "2"),
+        fresh.staging_key("x-1-0.conda", "1"),
+        full.head_key,
+        empty.head_key,
+        root.staging_key("x-1-0.conda", "1"),
+        full.staging_key("x-1-0.conda", "1"),
+        empty.staging_key("x-1-0.conda", "1"),
+        staged.staging_key("x-1-0.conda", "1"),
+        staged.staging_key("x-1-0.conda", "2"),
         "heads/stray",
         "staging/stray",
     )
@@ -157,8 +157,8 @@ def test_a_subdir_without_packages_is_found_by_its_head_and_then_by_what_is_stag
 def test_only_subdirs_below_the_prefixes_are_found_and_nothing_else_is_listed() -> None:
     keys = [f"{channel}/noarch/x-1-0.conda" for channel in ("a", "ab", "b", "b/c", "d")]
     state = bucket(
-        *(Subdir(one, "linux-64").head for one in ("a", "b", "d")),
-        *(Subdir(one, "osx-64").staged("x-1-0.conda", "1") for one in ("a", "b", "d")),
+        *(Subdir(one, "linux-64").head_key for one in ("a", "b", "d")),
+        *(Subdir(one, "osx-64").staging_key("x-1-0.conda", "1") for one in ("a", "b", "d")),
     )
     channel = bucket(*keys)
     some = discovery(channel, state, prefixes=("b/", "ab", "b/c/"))
@@ -177,7 +177,7 @@ def test_only_subdirs_below_the_prefixes_are_found_and_nothing_else_is_listed() 
 def test_a_walk_below_prefixes_goes_on_with_the_prefixes_that_are_left(
     keys_per_tick: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discover, "KEYS_PER_TICK", keys_per_tick)
+    monkeypatch.setattr(discover, "KEYS_PER_STOP_CHECK", keys_per_tick)
     channel = bucket(*(f"{one}/noarch/x-1-0.conda" for one in "abcd"))
     left: list[list[Subdir]] = []
     cursor: Cursor | None = Cursor()
@@ -194,25 +194,25 @@ def test_a_walk_below_prefixes_goes_on_with_the_prefixes_that_are_left(
 def test_a_walk_through_other_things_can_be_interrupted_every_so_many_keys(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(discover, "KEYS_PER_TICK", 2)
+    monkeypatch.setattr(discover, "KEYS_PER_STOP_CHECK", 2)
     channel = bucket("log/1", "log/2", "log/3", "log/4", "log/5")
     state = bucket(*(f"heads/{number}" for number in range(5)))
     assert list(discovery(channel, state).walk(Cursor())) == [
-        Found(Cursor(phase=Phase.PACKAGES, after="log/2")),
-        Found(Cursor(phase=Phase.PACKAGES, after="log/4")),
-        Found(Cursor(phase=Phase.HEADS, after="heads/1")),
-        Found(Cursor(phase=Phase.HEADS, after="heads/3")),
+        DiscoveredSubdir(Cursor(phase=Phase.PACKAGES, after="log/2")),
+        DiscoveredSubdir(Cursor(phase=Phase.PACKAGES, after="log/4")),
+        DiscoveredSubdir(Cursor(phase=Phase.HEADS, after="heads/1")),
+        DiscoveredSubdir(Cursor(phase=Phase.HEADS, after="heads/3")),
     ]
 
 
 def test_what_a_walk_has_found_it_does_not_look_at_again() -> None:
     channel = bucket("a/noarch/x-1-0.conda", "b/noarch/x-1-0.conda")
     state = bucket(
-        Subdir("a", "noarch").head,
-        Subdir("a", "noarch").staged("x-1-0.conda", "1"),
-        Subdir("b", "noarch").staged("x-1-0.conda", "1"),
-        Subdir("c", "noarch").head,
-        Subdir("c", "noarch").staged("x-1-0.conda", "1"),
+        Subdir("a", "noarch").head_key,
+        Subdir("a", "noarch").staging_key("x-1-0.conda", "1"),
+        Subdir("b", "noarch").staging_key("x-1-0.conda", "1"),
+        Subdir("c", "noarch").head_key,
+        Subdir("c", "noarch").staging_key("x-1-0.conda", "1"),
     )
     assert [one.name for one in found(discovery(channel, state))] == ["noarch"] * 3
     assert channel.operations() == [("ListObjectsV2", ""), ("ListObjectsV2", "c/noarch/")]
@@ -240,10 +240,10 @@ def test_a_walk_that_is_taken_up_again_asks_only_for_the_subdirs_that_it_is_in()
 def test_one_channel_can_be_looked_for(only: str, expected: list[Subdir]) -> None:
     channel = bucket("a/noarch/x-1-0.conda", "a/b/noarch/x-1-0.conda", "noarch/x-1-0.conda")
     state = bucket(
-        Subdir("a", "linux-64").head,
-        Subdir("", "win-64").head,
-        Subdir("a", "osx-64").staged("x-1-0.conda", "1"),
-        Subdir("aa", "osx-64").staged("x-1-0.conda", "1"),
+        Subdir("a", "linux-64").head_key,
+        Subdir("", "win-64").head_key,
+        Subdir("a", "osx-64").staging_key("x-1-0.conda", "1"),
+        Subdir("aa", "osx-64").staging_key("x-1-0.conda", "1"),
     )
     assert found(discovery(channel, state, only=only)) == expected
     folder = f"{only}/" if only else ""
@@ -296,9 +296,9 @@ def test_a_walk_tells_of_index_files_before_and_behind_the_packages_of_a_folder(
 def test_each_subdir_is_found_once_with_all_its_packages_wherever_the_walk_stops(
     keys_per_tick: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discover, "KEYS_PER_TICK", keys_per_tick)
+    monkeypatch.setattr(discover, "KEYS_PER_STOP_CHECK", keys_per_tick)
     channel, empty = bucket(*NESTED), Subdir("e", "noarch")
-    state = bucket(empty.head, Subdir("f", "noarch").staged("x-1-0.conda", "1"))
+    state = bucket(empty.head_key, Subdir("f", "noarch").staging_key("x-1-0.conda", "1"))
     whole = [it for it in discovery(channel, state).walk(Cursor()) if it.subdir]
     expected = {it.subdir: it.listing.names if it.listing else {} for it in whole if it.subdir}
     assert len(whole) == len(expected) == 9
@@ -323,7 +323,7 @@ def test_a_stop_inside_of_a_subdir_leaves_it_to_be_begun_anew() -> None:
     channel = bucket("a-b/l-64/noarch/x-1-0.conda", "a-b/l-64/a-1-0.conda", "a-b/a-1-0.conda")
     outer, middle = Subdir("", "a-b"), Subdir("a-b", "l-64")
     stop = next(discovery(channel).walk(Cursor()))
-    assert stop == Found(
+    assert stop == DiscoveredSubdir(
         Cursor(after="a-b/l-64/noarch0", unfinished=(Unfinished(middle), Unfinished(outer))),
         Subdir("a-b/l-64", "noarch"),
         stop.listing,

@@ -9,7 +9,7 @@ from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.layout import REPODATA, SHARD_INDEX, Subdir
 from sluice.reconcile import garbage as module
-from sluice.reconcile.garbage import Collected, Collector, collect
+from sluice.reconcile.garbage import CollectedGarbage, GarbageContext, collect_subdir_garbage
 from tests.support.garbage import (
     DAY,
     RETENTION_DAYS,
@@ -35,14 +35,14 @@ def test_a_superseded_generation_goes_when_its_successor_has_been_published_for_
     None
 ):
     world, first, second = two_generations()
-    assert collect_garbage(world) == Collected()
+    assert collect_garbage(world) == CollectedGarbage()
     world.tick(RETENTION_DAYS * DAY)
     sizes = {
         key: stored.info.size
         for store in (world.state, world.channel)
         for key, stored in store.objects.items()
     }
-    assert collect_garbage(world) == Collected(len(first), sum(sizes[key] for key in first))
+    assert collect_garbage(world) == CollectedGarbage(len(first), sum(sizes[key] for key in first))
     assert immutable(world) == second
     assert world.published().keys() == {A}
 
@@ -65,16 +65,16 @@ def test_a_superseded_generation_stays_while_its_successor_is_not_published() ->
     world.merge()
     collect_garbage(world)
     world.add(A, b"two")
-    world.channel.before = on("PutObject", SUBDIR.public(SHARD_INDEX), die)
+    world.channel.before = on("PutObject", SUBDIR.file_key(SHARD_INDEX), die)
     with pytest.raises(Death):
         world.merge()
     world.tick(2 * RETENTION_DAYS * DAY)
     before = immutable(world)
-    assert collect_garbage(world) == Collected()
+    assert collect_garbage(world) == CollectedGarbage()
     world.merge()  # publishes, weeks after the commit
-    assert collect_garbage(world) == Collected()
+    assert collect_garbage(world) == CollectedGarbage()
     world.tick((RETENTION_DAYS - 1) * DAY)
-    assert collect_garbage(world) == Collected()
+    assert collect_garbage(world) == CollectedGarbage()
     assert immutable(world) == before
     world.tick(DAY)
     collect_garbage(world)
@@ -126,7 +126,7 @@ def test_what_a_merge_wrote_and_lost_goes_after_a_day_even_if_nothing_else_ever_
     world.tick(2 * RETENTION_DAYS * DAY)
     collect_garbage(world)  # the first sight: from here on it counts
     world.add(B)
-    world.state.before = on("PutObject", SUBDIR.head, die)
+    world.state.before = on("PutObject", SUBDIR.head_key, die)
     with pytest.raises(Death):
         world.merge()
     lost = immutable(world)
@@ -145,7 +145,7 @@ def test_garbage_of_less_than_a_day_stays_although_the_head_has_been_there_for_l
     collect_garbage(world)
     kept = generation(world)
     world.add(B)
-    world.state.before = on("PutObject", SUBDIR.head, die)
+    world.state.before = on("PutObject", SUBDIR.head_key, die)
     with pytest.raises(Death):
         world.merge()
     for key in world.staged():
@@ -154,7 +154,7 @@ def test_garbage_of_less_than_a_day_stays_although_the_head_has_been_there_for_l
     assert lost
     bump(world)
     world.tick(DAY - 60)
-    assert collect_garbage(world) == Collected()
+    assert collect_garbage(world) == CollectedGarbage()
     assert immutable(world) == kept | lost
     world.tick(60)
     assert collect_garbage(world).objects == len(lost)
@@ -167,12 +167,12 @@ def test_garbage_of_less_than_a_day_is_not_forgotten_because_there_is_older() ->
     world.tick(2 * RETENTION_DAYS * DAY)
     collect_garbage(world)
     kept = immutable(world)
-    world.channel.upload(SUBDIR.shard(DIGEST), b"old")
+    world.channel.upload(SUBDIR.shard_key(DIGEST), b"old")
     world.tick(2 * DAY)
-    world.state.upload(SUBDIR.commit(DIGEST), b"young")
+    world.state.upload(SUBDIR.commit_key(DIGEST), b"young")
     bump(world)
     assert collect_garbage(world).objects == 1
-    assert immutable(world) == kept | {SUBDIR.commit(DIGEST)}
+    assert immutable(world) == kept | {SUBDIR.commit_key(DIGEST)}
     world.tick(DAY)
     assert collect_garbage(world).objects == 1
     assert immutable(world) == kept
@@ -207,19 +207,27 @@ def test_nothing_but_what_is_named_exactly_as_sluice_names_it_is_ever_deleted() 
     world, first, second = two_generations()
     collect_garbage(world)
     others = [
-        *(Subdir("Conda", "linux-64").leaf(DIGEST), Subdir("Conda", "linux-64").shard(DIGEST)),
-        *(NOARCH.leaf(DIGEST), NOARCH.tree(DIGEST), NOARCH.commit(DIGEST), NOARCH.shard(DIGEST)),
+        *(
+            Subdir("Conda", "linux-64").leaf_key(DIGEST),
+            Subdir("Conda", "linux-64").shard_key(DIGEST),
+        ),
+        *(
+            NOARCH.leaf_key(DIGEST),
+            NOARCH.tree_key(DIGEST),
+            NOARCH.commit_key(DIGEST),
+            NOARCH.shard_key(DIGEST),
+        ),
         *(f"{SUBDIR.shards.prefix}{name}" for name in ("README", "a-1-0.conda", DIGEST)),
         f"{SUBDIR.shards.prefix}{DIGEST}.msgpack",
         f"{SUBDIR.shards.prefix}{DIGEST.upper()}.msgpack.zst",
         f"{SUBDIR.shards.prefix}{DIGEST[1:]}.msgpack.zst",
         f"{SUBDIR.shards.prefix}0{DIGEST}.msgpack.zst",
         f"{SUBDIR.shards.prefix}{DIGEST}.msgpack.zst/{DIGEST}.msgpack.zst",
-        f"{SUBDIR.shards.prefix}{SUBDIR.shard(DIGEST)}",
+        f"{SUBDIR.shards.prefix}{SUBDIR.shard_key(DIGEST)}",
         f"{SUBDIR.prefix}old/shards/{DIGEST}.msgpack.zst",
         *(f"{SUBDIR.leaves.prefix}{DIGEST}{suffix}" for suffix in ("", ".json", ".msgpack.zst~")),
-        SUBDIR.staged(A, "1"),
-        SUBDIR.set_aside(SUBDIR.staged(A, "1")),
+        SUBDIR.staging_key(A, "1"),
+        SUBDIR.unreadable_staging_key(SUBDIR.staging_key(A, "1")),
     ]
     for key in others:
         world.channel.upload(key, b"not ours")
@@ -234,7 +242,7 @@ def test_nothing_but_what_is_named_exactly_as_sluice_names_it_is_ever_deleted() 
 def test_the_live_index_of_another_tool_stays_where_sluice_has_only_rejects() -> None:
     world = World()
     world.index_as_others_do(B)
-    world.channel.upload(SUBDIR.shard(DIGEST), b"theirs")
+    world.channel.upload(SUBDIR.shard_key(DIGEST), b"theirs")
     world.add_corrupt(C, b"one")
     world.merge()
     first = generation(world)
@@ -243,14 +251,14 @@ def test_the_live_index_of_another_tool_stays_where_sluice_has_only_rejects() ->
     collect_garbage(world)
     world.tick(10 * RETENTION_DAYS * DAY)
     collect_garbage(world)
-    assert immutable(world) == generation(world) | {SUBDIR.shard(DIGEST)}
+    assert immutable(world) == generation(world) | {SUBDIR.shard_key(DIGEST)}
     assert not first & immutable(world)
 
 
 def test_shards_of_an_index_that_was_taken_over_stay_for_those_who_still_hold_it() -> None:
     world = World()
     world.index_as_others_do(B, shards=b"theirs")
-    world.channel.upload(SUBDIR.shard(DIGEST), b"their shard")
+    world.channel.upload(SUBDIR.shard_key(DIGEST), b"their shard")
     world.add_corrupt(C)
     world.merge()
     collect_garbage(world)
@@ -263,7 +271,7 @@ def test_shards_of_an_index_that_was_taken_over_stay_for_those_who_still_hold_it
         collect_garbage(world)
     world.tick((RETENTION_DAYS - 2) * DAY - 60)
     collect_garbage(world)
-    assert SUBDIR.shard(DIGEST) in immutable(world)
+    assert SUBDIR.shard_key(DIGEST) in immutable(world)
     (taken_over,) = world.state.keys(SUBDIR.taken_over_indexes.prefix)
     world.tick(4 * DAY)
     collect_garbage(world)
@@ -297,10 +305,10 @@ def test_while_an_index_of_another_tool_cannot_be_read_all_shards_stay() -> None
     world, first, second = two_generations()
     collect_garbage(world)
     world.tick(RETENTION_DAYS * DAY)
-    world.channel.upload(SUBDIR.public(SHARD_INDEX), b"not msgpack")
+    world.channel.upload(SUBDIR.file_key(SHARD_INDEX), b"not msgpack")
     world.merge()
     collect_garbage(world)
-    shards = {key for key in first if SUBDIR.shards.digest(key)}
+    shards = {key for key in first if SUBDIR.shards.digest_of(key)}
     (kept,) = world.state.keys(SUBDIR.taken_over_indexes.prefix)
     assert immutable(world) == shards | second | {kept}
     world.tick((RETENTION_DAYS + 2) * DAY)
@@ -312,11 +320,11 @@ def test_while_the_published_files_are_behind_nothing_is_asked_or_deleted() -> N
     world, *_ = two_generations()
     collect_garbage(world)
     world.tick(RETENTION_DAYS * DAY)
-    world.channel.upload(SUBDIR.public(REPODATA), b"of another tool")
+    world.channel.upload(SUBDIR.file_key(REPODATA), b"of another tool")
     before = immutable(world)
     assert published_at(world, world.head()) is None
     count = requests(world.state, world.channel)
-    assert collect_garbage(world) == Collected()
+    assert collect_garbage(world) == CollectedGarbage()
     assert requests(world.state, world.channel) == count + 1  # the head, by the test
     assert immutable(world) == before
 
@@ -324,11 +332,11 @@ def test_while_the_published_files_are_behind_nothing_is_asked_or_deleted() -> N
 def test_without_a_head_there_is_nothing_to_collect() -> None:
     world = World()
     version = read_head(world.state, SUBDIR)
-    collector = Collector(world.channel, world.state, RETENTION_DAYS, lambda: world.now_ms)
+    collector = GarbageContext(world.channel, world.state, RETENTION_DAYS, lambda: world.now_ms)
     catalog = CatalogReader(world.state, SUBDIR, in_order)
-    assert collect(
+    assert collect_subdir_garbage(
         collector, SUBDIR, version, catalog, published_at=world.now_ms, dry_run=False
-    ) == (Collected())
+    ) == (CollectedGarbage())
     assert world.state.keys() == []
 
 
@@ -341,20 +349,20 @@ def test_more_retention_than_before_is_kept_from_then_on() -> None:
         world.tick(DAY)
     before = immutable(world)
     for _ in range(3):
-        assert collect_garbage(world, retention_days=30) == Collected()
+        assert collect_garbage(world, retention_days=30) == CollectedGarbage()
         world.tick(DAY)
     assert immutable(world) == before
 
 
 def test_a_head_that_somebody_put_back_starts_the_count_anew() -> None:
     world, first, second = two_generations()
-    old, etag = world.head(), world.state.objects[SUBDIR.head]
+    old, etag = world.head(), world.state.objects[SUBDIR.head_key]
     world.add(A, b"three")
     world.merge()
     third = generation(world)
     collect_garbage(world)
     world.tick((RETENTION_DAYS - 1) * DAY)
-    world.state.objects[SUBDIR.head] = etag
+    world.state.objects[SUBDIR.head_key] = etag
     assert world.head() == old
     world.add(B)
     world.merge()

@@ -16,7 +16,7 @@ from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.errors import Corrupt, Unavailable
 from sluice.layout import SHARD_INDEX
-from sluice.reconcile.garbage import Collected, Collector, collect
+from sluice.reconcile.garbage import CollectedGarbage, GarbageContext, collect_subdir_garbage
 from sluice.reconcile.publication_log import Mark
 from testkit.memory_store import ignore
 from tests.support.garbage import (
@@ -65,7 +65,7 @@ def test_on_a_subdir_that_changes_daily_only_the_first_run_of_a_day_looks_for_ga
 def test_a_dry_run_tells_what_would_be_deleted_and_changes_nothing() -> None:
     world, first, _ = two_generations()
     before = dict(world.state.objects)
-    assert collect_garbage(world, dry_run=True) == Collected()
+    assert collect_garbage(world, dry_run=True) == CollectedGarbage()
     assert world.state.objects == before
     collect_garbage(world)
     world.tick(RETENTION_DAYS * DAY)
@@ -193,7 +193,7 @@ def test_a_late_second_copy_of_a_tree_does_not_make_its_successors_garbage() -> 
     second = generation(world)
     # Another merge wrote the same tree in the same millisecond, and its PUT came later.
     world.tick(600)
-    world.state.upload(SUBDIR.tree(tree), world.state.body(SUBDIR.tree(tree)))
+    world.state.upload(SUBDIR.tree_key(tree), world.state.body(SUBDIR.tree_key(tree)))
     version_of_first = Mark(
         generation=1,
         tree=tree,
@@ -214,7 +214,7 @@ def test_a_late_second_copy_of_a_tree_does_not_make_its_successors_garbage() -> 
 def write(world: World, found: list[Mark]) -> None:
     """Have these marks there."""
     body = msgspec.json.encode({"format": 1, "marks": found, "settled": None})
-    world.state.upload(SUBDIR.marks, body)
+    world.state.upload(SUBDIR.marks_key, body)
 
 
 def test_it_is_s3s_clock_that_counts_however_far_ours_is_ahead() -> None:
@@ -222,19 +222,19 @@ def test_it_is_s3s_clock_that_counts_however_far_ours_is_ahead() -> None:
     collect_garbage(world)
     version = read_head(world.state, SUBDIR)
     ahead = world.now_ms + 10 * RETENTION_DAYS * DAY * 1000
-    collected = collect(
-        Collector(world.channel, world.state, RETENTION_DAYS, lambda: ahead),
+    collected = collect_subdir_garbage(
+        GarbageContext(world.channel, world.state, RETENTION_DAYS, lambda: ahead),
         SUBDIR,
         version,
         CatalogReader(world.state, SUBDIR, in_order),
         published_at=published_at(world, version.value),
         dry_run=False,
     )
-    assert collected == Collected()
+    assert collected == CollectedGarbage()
     assert immutable(world) == first | second
 
 
-@pytest.mark.parametrize("key", [SUBDIR.marks, SUBDIR.head])
+@pytest.mark.parametrize("key", [SUBDIR.marks_key, SUBDIR.head_key])
 @pytest.mark.parametrize("happen", ["deleted", "replaced"])
 def test_whoever_touches_the_head_or_the_marks_meanwhile_has_nothing_deleted(
     key: str, happen: str
@@ -249,16 +249,16 @@ def test_whoever_touches_the_head_or_the_marks_meanwhile_has_nothing_deleted(
         else:
             world.state.upload(key, b"of somebody else")
 
-    operation = "GetObject" if happen == "replaced" and key == SUBDIR.marks else "PutObject"
-    world.state.after = on(operation, SUBDIR.marks, touch)
-    assert collect_garbage(world) == Collected()
+    operation = "GetObject" if happen == "replaced" and key == SUBDIR.marks_key else "PutObject"
+    world.state.after = on(operation, SUBDIR.marks_key, touch)
+    assert collect_garbage(world) == CollectedGarbage()
     assert immutable(world) == first | second
 
 
 def test_a_dry_run_tells_of_an_index_of_another_tool_that_nobody_holds_any_more() -> None:
     world = World()
     world.index_as_others_do(B, shards=b"theirs")
-    world.channel.upload(SUBDIR.shard(DIGEST), b"their shard")
+    world.channel.upload(SUBDIR.shard_key(DIGEST), b"their shard")
     world.add(A)
     world.merge()
     collect_garbage(world)
@@ -274,15 +274,15 @@ def test_shards_of_another_tool_that_lie_beside_its_index_are_nothing_to_collect
     world = World()
     world.upload(B, B.encode())
     index = msgpack.packb({"info": {"shards_base_url": ""}, "shards": {"beta": b"\1" * 32}})
-    beside = SUBDIR.public(f"{'01' * 32}.msgpack.zst")
+    beside = SUBDIR.file_key(f"{'01' * 32}.msgpack.zst")
     world.channel.upload(beside, zstd.compress(msgpack.packb({"packages.conda": {B: {}}})))
-    world.channel.upload(SUBDIR.public(SHARD_INDEX), zstd.compress(index))
+    world.channel.upload(SUBDIR.file_key(SHARD_INDEX), zstd.compress(index))
     world.add(A)
     world.merge()
     collect_garbage(world)
     world.tick((RETENTION_DAYS - 1) * DAY)
     index_with_another_tool(world)  # so that the cut is not the head
-    world.channel.upload(SUBDIR.public(SHARD_INDEX), zstd.compress(index))
+    world.channel.upload(SUBDIR.file_key(SHARD_INDEX), zstd.compress(index))
     world.add(A, b"two")
     world.merge()
     for _ in range(RETENTION_DAYS):
@@ -297,7 +297,7 @@ def test_a_mark_whose_generation_was_collected_already_is_no_cut() -> None:
     collect_garbage(world)
     gone = Mark(generation=1, tree=DIGEST, commit=DIGEST, published_at=1000)
     write(world, [gone, *marks(world).marks])
-    assert collect_garbage(world) == Collected()
+    assert collect_garbage(world) == CollectedGarbage()
     assert immutable(world) == first | second
     assert marks(world).settled is None
     world.tick(RETENTION_DAYS * DAY)
@@ -316,10 +316,10 @@ def test_a_cut_whose_tree_goes_while_it_is_read_is_none() -> None:
         collect_garbage(world)
         world.tick((RETENTION_DAYS - 1) * DAY)
         assert head.tree
-        key = SUBDIR.tree(head.tree)
+        key = SUBDIR.tree_key(head.tree)
         before = immutable(world)
         world.state.before = on(operation, key, partial(world.state.remove, key))
-        assert collect_garbage(world) == Collected()
+        assert collect_garbage(world) == CollectedGarbage()
         assert immutable(world) == before - {key}
         assert first | second > {key}
 
@@ -327,7 +327,7 @@ def test_a_cut_whose_tree_goes_while_it_is_read_is_none() -> None:
 def test_marks_that_cannot_be_read_are_left_alone_and_so_is_everything_else() -> None:
     world, first, second = two_generations()
     world.tick(RETENTION_DAYS * DAY)
-    world.state.upload(SUBDIR.marks, b'{"format": 2, "marks": [], "settled": null}')
+    world.state.upload(SUBDIR.marks_key, b'{"format": 2, "marks": [], "settled": null}')
     with pytest.raises(Corrupt, match="format 2"):
         collect_garbage(world)
     assert immutable(world) == first | second

@@ -7,8 +7,8 @@ import pytest
 from sluice.errors import UnknownEvent
 from sluice.messages.delivery import Delivery
 from sluice.reconcile import handler
-from sluice.reconcile.context import Request
-from sluice.reconcile.metrics import log_lines, metric_values, retry_fields
+from sluice.reconcile.context import ReconcileRequest
+from sluice.reconcile.metrics import reconcile_log_lines, reconcile_metrics, step_retry_fields
 from testkit.system import System
 
 NOW_MS = 1_750_000_000_000
@@ -19,7 +19,7 @@ def run_of_two_steps() -> tuple[System, str]:
     """A run that stopped after its first subdir, and the message of the step that follows."""
     system = System(NOW_MS)
     system.upload(dict.fromkeys(KEYS, b"corrupt"))
-    report = handler.start(system.reconciler, Request(), time_left_ms=lambda: 0)
+    report = handler.start_run(system.reconciler, ReconcileRequest(), time_left_ms=lambda: 0)
     assert report.finished_at is None
     (message,) = system.steps.messages
     return system, message.body
@@ -30,13 +30,13 @@ def test_a_step_goes_on_with_its_run() -> None:
     delivery = Delivery(body, "handle", receive_count=1)
     report = handler.run(delivery, system.reconciler, time_left_ms=lambda: 900_000)
     assert (report.finished_at, report.counts.subdirs) == (NOW_MS, 2)
-    assert [tuple(value) for value in metric_values(report)] == [
+    assert [tuple(value) for value in reconcile_metrics(report)] == [
         ("ReconcileRepairs", 1, "Count"),
         ("RemovalsWaiting", 0, "Count"),
         ("GarbageCollected", 0, "Count"),
         ("ReconcileFailures", 0, "Count"),
     ]
-    (line,) = log_lines(report)
+    (line,) = reconcile_log_lines(report)
     assert (line.level, line.message) == ("info", "reconciled")
     assert (line.fields["step"], line.fields["finished"]) == (2, True)
 
@@ -48,11 +48,11 @@ def test_a_step_that_fails_is_given_back_for_longer_each_time() -> None:
         with pytest.raises(UnknownEvent):
             handler.run(delivery, system.reconciler, time_left_ms=lambda: 900_000)
     assert [seconds for _, seconds in system.steps.visibility] == [30, 60, 480, 600]
-    assert retry_fields(delivery) == {"received": 99, "wait_seconds": 600, "step": "no step"}
+    assert step_retry_fields(delivery) == {"received": 99, "wait_seconds": 600, "step": "no step"}
 
 
 def test_a_dry_run_counts_failures_alone() -> None:
     system = System(NOW_MS)
-    request = Request(dry_run=True)
-    report = handler.start(system.reconciler, request, time_left_ms=lambda: 900_000)
-    assert [value.name for value in metric_values(report)] == ["ReconcileFailures"]
+    request = ReconcileRequest(dry_run=True)
+    report = handler.start_run(system.reconciler, request, time_left_ms=lambda: 900_000)
+    assert [value.name for value in reconcile_metrics(report)] == ["ReconcileFailures"]

@@ -27,10 +27,10 @@ from sluice.layout import (
     RUN_EXPORTS,
     SLUICE_TOML,
     Subdir,
-    channel_file,
+    channel_file_key,
     config_key,
 )
-from sluice.reconcile.report import Report
+from sluice.reconcile.report import ReconcileReport
 from testkit.channel import PATCHES, conda, patch_package
 from testkit.system import System
 from tests.support.garbage import DAY
@@ -58,7 +58,7 @@ ALPHA = conda(
 def sluice() -> System:
     """A channel with one package, published under the defaults."""
     sluice = System(1_750_000_000_000)
-    put(sluice, LINUX.public(ALPHA.filename), ALPHA.body)
+    put(sluice, LINUX.file_key(ALPHA.filename), ALPHA.body)
     assert is_quiet(sluice.reconcile())
     return sluice
 
@@ -77,7 +77,7 @@ def put_patch(sluice: System, version: str, *, licence: str, heard: bool = True)
     package = patch_package(
         version, {LINUX.name: {"packages.conda": {ALPHA.filename: {"license": licence}}}}
     )
-    put(sluice, NOARCH.public(package.filename), package.body, heard=heard)
+    put(sluice, NOARCH.file_key(package.filename), package.body, heard=heard)
 
 
 def repaired(sluice: System) -> dict[str, list[str]]:
@@ -87,7 +87,7 @@ def repaired(sluice: System) -> dict[str, list[str]]:
     return behind(first)
 
 
-def behind(report: Report) -> dict[str, list[str]]:
+def behind(report: ReconcileReport) -> dict[str, list[str]]:
     """What a run found behind, by subdir."""
     return {one.subdir: one.examples.get("behind", []) for one in told(report)}
 
@@ -114,7 +114,7 @@ def licence(sluice: System) -> object:
 def test_a_configuration_that_nobody_told_of_comes_into_force_everywhere(sluice: System) -> None:
     put(sluice, CONFIG, b"[sluice]\nrun-exports = true\n", heard=False)
     assert repaired(sluice) == {"linux-64": [SLUICE_TOML], "noarch": [SLUICE_TOML]}
-    assert all(s.public(RUN_EXPORTS) in sluice.channel.objects for s in (LINUX, NOARCH))
+    assert all(s.file_key(RUN_EXPORTS) in sluice.channel.objects for s in (LINUX, NOARCH))
 
 
 def test_a_configuration_that_went_unheard_is_in_force_no_more(sluice: System) -> None:
@@ -123,7 +123,7 @@ def test_a_configuration_that_went_unheard_is_in_force_no_more(sluice: System) -
     sluice.channel.remove(CONFIG)
     assert repaired(sluice) == {"linux-64": [SLUICE_TOML], "noarch": [SLUICE_TOML]}
     assert inputs(sluice).config.seen is None
-    assert LINUX.public(RUN_EXPORTS) not in sluice.channel.objects
+    assert LINUX.file_key(RUN_EXPORTS) not in sluice.channel.objects
 
 
 def test_a_configuration_that_cannot_be_used_is_looked_at_once(sluice: System) -> None:
@@ -143,12 +143,12 @@ def test_other_defaults_of_the_stack_come_into_force(sluice: System) -> None:
     sluice.merger = dataclasses.replace(sluice.merger, defaults=defaults)
     sluice.reconciler = dataclasses.replace(sluice.reconciler, defaults=defaults)
     assert repaired(sluice) == {"linux-64": [SLUICE_TOML], "noarch": [SLUICE_TOML]}
-    assert LINUX.public(REPODATA_BZ2) in sluice.channel.objects
+    assert LINUX.file_key(REPODATA_BZ2) in sluice.channel.objects
 
 
 def test_a_new_way_of_making_shards_has_them_made_again(sluice: System) -> None:
     before = sluice.channel.keys(LINUX.shards.prefix)
-    with mock.patch.object(node, "VERSION", node.VERSION + 1):
+    with mock.patch.object(node, "RENDERER_VERSION", node.RENDERER_VERSION + 1):
         assert repaired(sluice) == {"linux-64": ["shards"], "noarch": ["shards"]}
     assert len(sluice.channel.keys(LINUX.shards.prefix)) == len(before) + 1
 
@@ -156,7 +156,7 @@ def test_a_new_way_of_making_shards_has_them_made_again(sluice: System) -> None:
 def test_a_patch_of_which_only_noarch_has_heard_reaches_the_others(sluice: System) -> None:
     put(sluice, CONFIG, PATCHED, heard=False)
     repaired(sluice)
-    with mock.patch("sluice.extract.config_broadcast.Announcer.tell_all"):
+    with mock.patch("sluice.extract.config_broadcast.ConfigBroadcast.notify_all"):
         put_patch(sluice, "1", licence="MIT")
     assert licence(sluice) is None
     assert repaired(sluice) == {"linux-64": [PATCHES]}
@@ -170,7 +170,7 @@ def test_a_patch_that_came_and_went_unheard_is_applied_and_taken_back(sluice: Sy
     sluice.reconcile()
     assert licence(sluice) == "MIT"
     assert is_quiet(sluice.reconcile())
-    sluice.channel.remove(NOARCH.public(f"{PATCHES}-1-0.conda"))
+    sluice.channel.remove(NOARCH.file_key(f"{PATCHES}-1-0.conda"))
     sluice.reconcile()
     assert licence(sluice) is None
     assert is_quiet(sluice.reconcile())
@@ -182,7 +182,7 @@ def test_a_patch_that_came_and_went_unheard_is_applied_and_taken_back(sluice: Sy
 def test_a_file_of_ours_that_a_late_merge_has_left_goes(sluice: System, file: str) -> None:
     put(sluice, CONFIG, b"[sluice]\nrun-exports = true\nrepodata-bz2 = true\n", heard=False)
     repaired(sluice)
-    late = sluice.channel.objects[LINUX.public(file)]
+    late = sluice.channel.objects[LINUX.file_key(file)]
     sluice.channel.remove(CONFIG)
     repaired(sluice)
     sluice.channel.objects[late.info.key] = late
@@ -191,7 +191,7 @@ def test_a_file_of_ours_that_a_late_merge_has_left_goes(sluice: System, file: st
 
 
 def test_a_file_of_another_tool_that_we_do_not_write_stays(sluice: System) -> None:
-    put(sluice, LINUX.public(REPODATA_BZ2), b"somebody's", heard=False)
+    put(sluice, LINUX.file_key(REPODATA_BZ2), b"somebody's", heard=False)
     assert is_quiet(sluice.reconcile())
     assert sluice.body(LINUX, REPODATA_BZ2) == b"somebody's"
 
@@ -228,7 +228,7 @@ def test_a_file_of_the_whole_channel_that_was_lost_or_overwritten_is_written_ane
     put(sluice, CONFIG, WHOLE_CHANNEL, heard=False)
     sluice.reconcile()
     assert is_quiet(sluice.reconcile())
-    key = channel_file(CHANNEL, file)
+    key = channel_file_key(CHANNEL, file)
     before = sluice.channel.body(key)
     sluice.channel.remove(key)
     assert [one.examples for one in told(sluice.reconcile())] == [{"behind": [file]}]
@@ -242,7 +242,7 @@ def test_a_file_of_the_whole_channel_that_was_lost_or_overwritten_is_written_ane
 def test_the_page_and_what_it_lists_are_written_anew_where_they_were_lost(sluice: System) -> None:
     put(sluice, CONFIG, WHOLE_CHANNEL, heard=False)
     sluice.reconcile()
-    pages = [channel_file(CHANNEL, file) for file in (PAGE_DATA, PAGE)]
+    pages = [channel_file_key(CHANNEL, file) for file in (PAGE_DATA, PAGE)]
     for key in pages:
         sluice.channel.remove(key)
     assert [one.examples for one in told(sluice.reconcile())] == [{"behind": [PAGE_DATA, PAGE]}]
@@ -253,6 +253,6 @@ def test_the_page_and_what_it_lists_are_written_anew_where_they_were_lost(sluice
 def test_a_page_that_somebody_has_written_is_nothing_to_repair(sluice: System) -> None:
     put(sluice, CONFIG, WHOLE_CHANNEL, heard=False)
     sluice.reconcile()
-    put(sluice, channel_file(CHANNEL, PAGE), b"<h1>Our channel", heard=False)
+    put(sluice, channel_file_key(CHANNEL, PAGE), b"<h1>Our channel", heard=False)
     assert is_quiet(sluice.reconcile())
-    assert sluice.channel.body(channel_file(CHANNEL, PAGE)) == b"<h1>Our channel"
+    assert sluice.channel.body(channel_file_key(CHANNEL, PAGE)) == b"<h1>Our channel"

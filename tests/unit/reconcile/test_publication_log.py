@@ -10,15 +10,15 @@ from sluice.errors import Corrupt, TooNew
 from sluice.limits import MARKS_MAX
 from sluice.publish.fence import Stamp
 from sluice.reconcile.publication_log import Mark, Marks, StoredMarks, read_marks, write_marks
-from sluice.reconcile.reconcile_cache import Memory, NoarchPatch, Sight
-from sluice.storage.object_id import Identity
+from sluice.reconcile.reconcile_cache import CachedHead, NoarchPatch, ReconcileCache
+from sluice.storage.object_id import ObjectId
 from testkit.memory_store import LostAnswer, MemoryStore
 from tests.support.staged import SUBDIR
 
-MEMORY = Memory(
+MEMORY = ReconcileCache(
     files={
-        "repodata.json": Sight(identity=Identity('"e"', 1, 2), stamp=Stamp(1, "t", "owner")),
-        "repodata.json.bz2": Sight(identity=Identity('"f"', 1, 2), stamp=None),
+        "repodata.json": CachedHead(identity=ObjectId('"e"', 1, 2), stamp=Stamp(1, "t", "owner")),
+        "repodata.json.bz2": CachedHead(identity=ObjectId('"f"', 1, 2), stamp=None),
     },
     noarch=NoarchPatch(tree="n", patch=None),
 )
@@ -38,11 +38,11 @@ def mark(generation: int, published_at: int = 0, *, tree: str | None = None) -> 
 def test_what_was_seen_is_read_back() -> None:
     state = MemoryStore()
     assert read_marks(state, SUBDIR) == StoredMarks(Marks(), None)
-    marks = Marks().seen(mark(1)).seen(mark(2)).remembering(MEMORY)
+    marks = Marks().with_mark(mark(1)).with_mark(mark(2)).with_cache(MEMORY)
     etag = write_marks(state, SUBDIR, marks, expected=None)
     assert etag
     assert read_marks(state, SUBDIR) == StoredMarks(marks, etag)
-    assert state.keys() == [SUBDIR.marks] == ["marks/Conda%2FDefault/linux-64.json"]
+    assert state.keys() == [SUBDIR.marks_key] == ["marks/Conda%2FDefault/linux-64.json"]
 
 
 def test_marks_of_before_there_was_a_memory_are_read() -> None:
@@ -51,19 +51,19 @@ def test_marks_of_before_there_was_a_memory_are_read() -> None:
         b'{"marks":[{"generation":1,"tree":"t","commit":"c","published_at":1000}],'
         b'"settled":"t","format":1}'
     )
-    state.upload(SUBDIR.marks, body)
+    state.upload(SUBDIR.marks_key, body)
     read = read_marks(state, SUBDIR).marks
     assert read == Marks(
         marks=[Mark(generation=1, tree="t", commit="c", published_at=1000)], settled="t"
     )
-    assert read.memory == Memory()
+    assert read.memory == ReconcileCache()
 
 
 def test_a_memory_outlives_all_that_is_said_of_generations() -> None:
-    marks = Marks(marks=[mark(1), mark(2)], settled="before").remembering(MEMORY)
-    assert marks.seen(mark(3)).memory == MEMORY
-    assert marks.seen(mark(1)).memory == MEMORY
-    assert marks.since(mark(2)).swept(None).memory == MEMORY
+    marks = Marks(marks=[mark(1), mark(2)], settled="before").with_cache(MEMORY)
+    assert marks.with_mark(mark(3)).memory == MEMORY
+    assert marks.with_mark(mark(1)).memory == MEMORY
+    assert marks.from_boundary(mark(2)).with_sweep_key(None).memory == MEMORY
 
 
 def test_of_two_who_write_at_once_the_second_is_told() -> None:
@@ -98,21 +98,21 @@ def test_marks_that_cannot_be_read_are_not_taken_for_none(
     body: bytes, error: type[Exception]
 ) -> None:
     state = MemoryStore()
-    state.upload(SUBDIR.marks, body)
-    with pytest.raises(error, match=SUBDIR.marks):
+    state.upload(SUBDIR.marks_key, body)
+    with pytest.raises(error, match=SUBDIR.marks_key):
         read_marks(state, SUBDIR)
 
 
 def test_of_one_generation_the_first_sight_counts() -> None:
-    marks = Marks(settled="as it is").seen(mark(1, 5000))
-    assert marks.seen(mark(1, 9000)) is marks
+    marks = Marks(settled="as it is").with_mark(mark(1, 5000))
+    assert marks.with_mark(mark(1, 9000)) is marks
     assert marks == Marks(marks=[mark(1, 5000)], settled="as it is")
 
 
 @pytest.mark.parametrize("back", [mark(2), mark(3, tree="f" * 64)])
 def test_a_generation_that_is_not_above_the_last_one_ends_all_that_was_said(back: Mark) -> None:
     marks = Marks(marks=[mark(1), mark(2), mark(3)], settled="as it is")
-    assert marks.seen(back) == Marks(marks=[back])
+    assert marks.with_mark(back) == Marks(marks=[back])
 
 
 def test_the_newest_that_was_published_by_then_is_found_and_equal_is_not_before() -> None:
@@ -123,13 +123,15 @@ def test_the_newest_that_was_published_by_then_is_found_and_equal_is_not_before(
 
 def test_when_all_before_a_cut_is_gone_the_marks_before_it_are_forgotten() -> None:
     marks = Marks(marks=[mark(1), mark(2), mark(3)], settled="before")
-    assert marks.since(mark(2)).swept("now") == Marks(marks=[mark(2), mark(3)], settled="now")
+    assert marks.from_boundary(mark(2)).with_sweep_key("now") == Marks(
+        marks=[mark(2), mark(3)], settled="now"
+    )
 
 
 def test_of_too_many_marks_every_second_is_kept_and_the_first_and_the_last() -> None:
     marks = Marks()
     for generation in range(1, 3 * MARKS_MAX):
-        marks = marks.seen(mark(generation))
+        marks = marks.with_mark(mark(generation))
         assert len(marks.marks) <= MARKS_MAX
         assert (marks.marks[0], marks.marks[-1]) == (mark(1), mark(generation))
     generations = [one.generation for one in marks.marks]

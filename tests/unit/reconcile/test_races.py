@@ -13,7 +13,7 @@ import pytest
 
 from sluice.errors import Unavailable
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
-from sluice.reconcile.run import Request, start
+from sluice.reconcile.run import ReconcileRequest, start_run
 from testkit.memory_store import LostAnswer
 from tests.support.hooks import Death
 from tests.support.repairs import CORRUPT, Repairs, is_quiet
@@ -37,7 +37,7 @@ def make() -> Repairs:
     world.upload(C, b"missing")
     world.upload(A, b"changed")
     world.remove(B)
-    world.channel.remove(SUBDIR.public(REPODATA))
+    world.channel.remove(SUBDIR.file_key(REPODATA))
     world.add_corrupt(D)
     return Repairs(world)
 
@@ -99,7 +99,7 @@ def check(repairs: Repairs) -> None:
     }
     bad = {name for name, body in there.items() if body.startswith(CORRUPT)}
     # There need not be a document while there never was a reject.
-    told = world.rejects() if bad or SUBDIR.rejects in world.state.objects else []
+    told = world.rejects() if bad or SUBDIR.rejects_key in world.state.objects else []
     assert {reject["filename"] for reject in told} == bad
     assert world.staged() == []
 
@@ -140,8 +140,8 @@ def repair(repairs: Repairs) -> None:
 
 def meddle(repairs: Repairs) -> None:
     """Let another tool write over one index file, and somebody delete another."""
-    repairs.world.channel.upload(SUBDIR.public(REPODATA_ZST), b"of another tool")
-    repairs.world.channel.remove(SUBDIR.public(SHARD_INDEX))
+    repairs.world.channel.upload(SUBDIR.file_key(REPODATA_ZST), b"of another tool")
+    repairs.world.channel.remove(SUBDIR.file_key(SHARD_INDEX))
 
 
 EVENTS: list[Event] = [
@@ -187,7 +187,9 @@ def test_a_request_without_an_answer_fails_a_subdir_or_the_step(*, after: bool) 
         repairs = make()
         requests(repairs, lose, at=at, after=after)
         try:
-            report = start(repairs.reconciler, Request(), time_left_ms=lambda: PLENTY_MS)
+            report = start_run(
+                repairs.reconciler, ReconcileRequest(), time_left_ms=lambda: PLENTY_MS
+            )
         except Unavailable:
             pass
         else:

@@ -12,14 +12,14 @@ from sluice.catalog.head import read_head
 from sluice.errors import Corrupt
 from sluice.layout import REPODATA, REPODATA_BZ2, RUN_EXPORTS, SHARD_INDEX
 from sluice.publish.fence import Stamp
-from sluice.publish.outputs import ALL
-from sluice.reconcile.head_cache import Looks
+from sluice.publish.outputs import ALL_OUTPUTS
+from sluice.reconcile.head_cache import HeadCache
 from sluice.reconcile.listing import list_subdir
 from sluice.reconcile.publication_log import Marks, read_marks
-from sluice.reconcile.reconcile_cache import Memory, Sight
+from sluice.reconcile.reconcile_cache import CachedHead, ReconcileCache
 from sluice.reconcile.report import Counts
-from sluice.reconcile.run import Request
-from sluice.storage.object_id import Identity
+from sluice.reconcile.run import ReconcileRequest
+from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectInfo
 from testkit.memory_store import LostAnswer, Stored
 from tests.support.garbage import DAY, RETENTION_DAYS, generation, immutable, marks
@@ -27,9 +27,9 @@ from tests.support.hooks import on
 from tests.support.repairs import Repairs, is_quiet, told
 from tests.support.staged import NOARCH, OWNER, SUBDIR, A, B, World
 
-THIS = Request(channel=SUBDIR.channel, subdir=SUBDIR.name)
+THIS = ReconcileRequest(channel=SUBDIR.channel, subdir=SUBDIR.name)
 EVERY_FILE = "[sluice]\nrun-exports = true\nrepodata-bz2 = true\ncurrent-repodata = true\n"
-WRITTEN = [file for file in ALL if "patch" not in file and "from" not in file]
+WRITTEN = [file for file in ALL_OUTPUTS if "patch" not in file and "from" not in file]
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def looked_at(world: World) -> list[str]:
     world.channel.requests.clear()
     Repairs(world).run(THIS)
     keys = [key for operation, key in world.channel.operations() if operation == "HeadObject"]
-    return [file for file in ALL if SUBDIR.public(file) in keys]
+    return [file for file in ALL_OUTPUTS if SUBDIR.file_key(file) in keys]
 
 
 def repair(world: World) -> list[str]:
@@ -65,31 +65,31 @@ def repair(world: World) -> list[str]:
     return [file for one in told(report) for file in one.examples.get("behind", [])]
 
 
-def remembered(world: World) -> Memory:
+def remembered(world: World) -> ReconcileCache:
     """What is remembered."""
     return read_marks(world.state, SUBDIR).marks.memory
 
 
 def published(world: World, file: str = REPODATA) -> Stored:
     """A file as it is there."""
-    return world.channel.objects[SUBDIR.public(file)]
+    return world.channel.objects[SUBDIR.file_key(file)]
 
 
 # --- what is found all the same -------------------------------------------------------------------
 
 
 def overwrite(world: World, file: str) -> None:
-    world.channel.upload(SUBDIR.public(file), b"of another tool")
+    world.channel.upload(SUBDIR.file_key(file), b"of another tool")
 
 
 def delete(world: World, file: str) -> None:
-    world.channel.remove(SUBDIR.public(file))
+    world.channel.remove(SUBDIR.file_key(file))
 
 
 def copy_without_metadata(world: World, file: str) -> None:
     """Write the very bytes again; the ETag stays, the metadata goes."""
     before = published(world, file)
-    world.channel.upload(SUBDIR.public(file), before.body)
+    world.channel.upload(SUBDIR.file_key(file), before.body)
     assert published(world, file).info.etag == before.info.etag
 
 
@@ -107,7 +107,7 @@ def test_a_generation_whose_files_were_not_all_published_is_found(world: World) 
     world.add(A, b"two")
     world.merge()
     for file, stored in kept.items():
-        world.channel.objects[SUBDIR.public(file)] = stored
+        world.channel.objects[SUBDIR.file_key(file)] = stored
     assert repair(world) == [SHARD_INDEX, RUN_EXPORTS]
 
 
@@ -116,7 +116,7 @@ def test_a_file_that_comes_back_as_it_was_after_another_generation_is_behind(wor
     world.add(A, b"two")
     world.merge()
     assert repair(world) == []
-    world.channel.objects[SUBDIR.public(REPODATA)] = before
+    world.channel.objects[SUBDIR.file_key(REPODATA)] = before
     assert repair(world) == [REPODATA]
 
 
@@ -125,9 +125,9 @@ def test_a_file_that_is_to_be_no_more_and_was_left_is_found(world: World) -> Non
     world.configure(None)
     world.merge()
     assert repair(world) == []
-    world.channel.objects[SUBDIR.public(REPODATA_BZ2)] = left
+    world.channel.objects[SUBDIR.file_key(REPODATA_BZ2)] = left
     assert repair(world) == [REPODATA_BZ2]
-    assert SUBDIR.public(REPODATA_BZ2) not in world.channel.objects
+    assert SUBDIR.file_key(REPODATA_BZ2) not in world.channel.objects
 
 
 def test_a_file_that_is_asked_for_after_it_was_seen_to_be_another_tools_is_written(
@@ -154,7 +154,7 @@ def test_files_that_remember_another_state_are_another_stacks_whatever_is_rememb
     assert report.counts == Counts(subdirs=1, foreign_owner=1)
     repairs = Repairs(world, owner="another")
     world.merger = world.owned_by("another")
-    repairs.run(Request(adopt=True))
+    repairs.run(ReconcileRequest(adopt=True))
     repairs.carry_out()
     assert is_quiet(repairs.run())
     stamp = Stamp.parse(published(world).info.metadata)
@@ -163,22 +163,22 @@ def test_files_that_remember_another_state_are_another_stacks_whatever_is_rememb
 
 
 def test_a_head_that_somebody_put_back_is_told_of(world: World) -> None:
-    before = world.state.objects[SUBDIR.head]
+    before = world.state.objects[SUBDIR.head_key]
     world.add(A, b"two")
     world.merge()
     assert is_quiet(Repairs(world).run())
-    after, world.state.objects[SUBDIR.head] = world.state.objects[SUBDIR.head], before
+    after, world.state.objects[SUBDIR.head_key] = world.state.objects[SUBDIR.head_key], before
     (one,) = told(Repairs(world).run(THIS))
     assert one.failure
     assert "must have put back" in one.failure
-    world.state.objects[SUBDIR.head] = after
+    world.state.objects[SUBDIR.head_key] = after
     assert is_quiet(Repairs(world).run())
 
 
 def test_an_index_that_goes_while_it_is_believed_to_be_there_is_found_by_the_next_run(
     world: World,
 ) -> None:
-    world.state.after = on("GetObject", SUBDIR.head, lambda: delete(world, REPODATA))
+    world.state.after = on("GetObject", SUBDIR.head_key, lambda: delete(world, REPODATA))
     listed_before = Repairs(world).run()  # the walk lists before the head is read
     assert is_quiet(listed_before)
     assert repair(world) == [REPODATA]
@@ -189,7 +189,7 @@ def test_a_merge_between_listing_and_head_makes_no_alarm_and_no_false_mark(world
         world.add(A, b"two")
         world.merge()
 
-    world.state.before = on("GetObject", SUBDIR.head, merge)
+    world.state.before = on("GetObject", SUBDIR.head_key, merge)
     repairs = Repairs(world)
     report = repairs.run()
     assert report.counts.behind == 0
@@ -205,10 +205,10 @@ def test_what_is_remembered_is_what_the_files_say(world: World) -> None:
     tree = world.head().tree
     assert tree
     infos = {file: published(world, file).info for file in WRITTEN}
-    assert remembered(world) == Memory(
+    assert remembered(world) == ReconcileCache(
         files={
-            file: Sight(
-                identity=Identity.of(info), stamp=Stamp(world.tree().generation, tree, OWNER)
+            file: CachedHead(
+                identity=ObjectId.from_info(info), stamp=Stamp(world.tree().generation, tree, OWNER)
             )
             for file, info in infos.items()
         }
@@ -218,23 +218,23 @@ def test_what_is_remembered_is_what_the_files_say(world: World) -> None:
 @pytest.mark.parametrize("how", ["deleted", "of before"])
 def test_without_a_memory_everything_is_looked_at_and_remembered(world: World, how: str) -> None:
     if how == "deleted":
-        world.state.remove(SUBDIR.marks)
+        world.state.remove(SUBDIR.marks_key)
     else:
-        plain = msgspec.json.decode(world.state.body(SUBDIR.marks))
+        plain = msgspec.json.decode(world.state.body(SUBDIR.marks_key))
         del plain["memory"]
-        world.state.upload(SUBDIR.marks, msgspec.json.encode(plain))
+        world.state.upload(SUBDIR.marks_key, msgspec.json.encode(plain))
     before = read_marks(world.state, SUBDIR).marks
     assert looked_at(world) == WRITTEN
     assert looked_at(world) == []
     if how == "of before":
-        assert structs.replace(marks(world), memory=Memory()) == before
+        assert structs.replace(marks(world), memory=ReconcileCache()) == before
 
 
 def test_a_dry_run_remembers_nothing(world: World) -> None:
     world.add(A, b"two")
     world.merge()
     before = remembered(world)
-    Repairs(world).run(Request(dry_run=True))
+    Repairs(world).run(ReconcileRequest(dry_run=True))
     assert remembered(world) == before
 
 
@@ -246,13 +246,13 @@ def test_what_is_not_there_any_more_is_forgotten(world: World) -> None:
 
 
 def test_marks_that_cannot_be_read_stop_no_repair(world: World) -> None:
-    world.state.upload(SUBDIR.marks, b"not json")
+    world.state.upload(SUBDIR.marks_key, b"not json")
     world.remove(A)
     repairs = Repairs(world)
     report = repairs.run(THIS)
     (one,) = told(report)
     assert one.failure
-    assert one.failure.startswith(f"{Corrupt.__name__}: {SUBDIR.marks}")
+    assert one.failure.startswith(f"{Corrupt.__name__}: {SUBDIR.marks_key}")
     assert report.counts.gone == 1
     repairs.carry_out()
     assert set(world.published()) == {B}
@@ -263,20 +263,20 @@ def test_only_good_news_is_taken_from_a_memory(world: World) -> None:
     memory = remembered(world)
     sights = {file: structs.replace(sight, stamp=None) for file, sight in memory.files.items()}
     listing = list_subdir(world.channel, SUBDIR)
-    looks = Looks(repairs.reconciler, SUBDIR, listing, Memory(files=sights))
+    looks = HeadCache(repairs.reconciler, SUBDIR, listing, ReconcileCache(files=sights))
     world.channel.requests.clear()
-    infos = looks.at([REPODATA], lambda _file, stamp: stamp is not None)
+    infos = looks.heads([REPODATA], lambda _file, stamp: stamp is not None)
     assert infos == {REPODATA: published(world).info}
-    assert world.channel.operations() == [("HeadObject", SUBDIR.public(REPODATA))]
-    assert looks.memory.files[REPODATA] == memory.files[REPODATA]
+    assert world.channel.operations() == [("HeadObject", SUBDIR.file_key(REPODATA))]
+    assert looks.cache.files[REPODATA] == memory.files[REPODATA]
 
 
 def test_what_is_known_is_described_as_a_look_would(world: World) -> None:
-    looks = Looks(
+    looks = HeadCache(
         Repairs(world).reconciler, SUBDIR, list_subdir(world.channel, SUBDIR), remembered(world)
     )
     world.channel.requests.clear()
-    infos = looks.at(WRITTEN, lambda _file, _stamp: True)
+    infos = looks.heads(WRITTEN, lambda _file, _stamp: True)
     assert world.channel.requests == []
 
     def told_of(info: ObjectInfo | None) -> object:
@@ -294,7 +294,7 @@ def test_a_noarch_of_which_only_a_listing_tells_is_there(world: World) -> None:
     def refuse() -> None:
         raise LostAnswer
 
-    world.channel.before = on("HeadObject", NOARCH.public(REPODATA), refuse)
+    world.channel.before = on("HeadObject", NOARCH.file_key(REPODATA), refuse)
     assert is_quiet(Repairs(world).run(THIS))
 
 
@@ -322,7 +322,9 @@ def test_a_subdir_that_was_swept_is_not_swept_again_because_it_is_remembered(wor
     assert settled
     assert str(read_head(world.state, SUBDIR).etag) in settled
     before: Marks = marks(world)
-    world.state.remove(SUBDIR.marks)
-    world.state.upload(SUBDIR.marks, msgspec.json.encode(structs.replace(before, memory=Memory())))
+    world.state.remove(SUBDIR.marks_key)
+    world.state.upload(
+        SUBDIR.marks_key, msgspec.json.encode(structs.replace(before, memory=ReconcileCache()))
+    )
     Repairs(world).run(THIS)
     assert marks(world) == before

@@ -17,7 +17,7 @@ from sluice.messages import merge_request
 from sluice.reconcile import subdir
 from sluice.reconcile.publication_log import Marks
 from sluice.reconcile.report import Counts, SubdirReport
-from sluice.reconcile.run import Request
+from sluice.reconcile.run import ReconcileRequest
 from testkit.memory_store import ignore
 from tests.support.garbage import DAY, RETENTION_DAYS, immutable, marks, reachable
 from tests.support.hooks import on
@@ -92,7 +92,7 @@ def expect_settled(repairs: Repairs) -> None:
 def test_a_package_that_nobody_told_of_is_fed_as_it_is_named_and_indexed(repairs: Repairs) -> None:
     repairs.world.upload(A2, b"new")
     repairs.world.upload(C, b"new, too")
-    repairs.run(Request(dry_run=True))
+    repairs.run(ReconcileRequest(dry_run=True))
     assert repairs.fed() == []
     expect_repair(
         repairs,
@@ -105,7 +105,7 @@ def test_a_package_that_nobody_told_of_is_fed_as_it_is_named_and_indexed(repairs
 def test_keys_that_notifications_would_encode_arrive_as_they_are(repairs: Repairs) -> None:
     repairs.world.upload(ODD, CORRUPT)
     repairs.run()
-    assert repairs.fed() == [SUBDIR.public(ODD)]
+    assert repairs.fed() == [SUBDIR.file_key(ODD)]
     repairs.carry_out()
     assert isinstance(repairs.world.entries()[ODD], Reject)
     expect_settled(repairs)
@@ -141,7 +141,7 @@ def test_a_removal_is_merged_even_if_nobody_heard_that_it_was_staged(repairs: Re
     world = repairs.world
 
     def lose_the_answer(operation: str, key: str) -> None:
-        if operation == "PutObject" and key.startswith(SUBDIR.staging):
+        if operation == "PutObject" and key.startswith(SUBDIR.staging_prefix):
             raise Unavailable("no answer")
 
     world.remove(A)
@@ -186,8 +186,8 @@ def test_an_upload_of_the_same_bytes_over_themselves_is_no_difference(repairs: R
 def test_what_an_older_extractor_judged_is_read_again(
     repairs: Repairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extract, "VERSION", extract.VERSION + 1)
-    monkeypatch.setattr(extract, "RECORDS_SINCE", extract.VERSION)
+    monkeypatch.setattr(extract, "EXTRACTOR_VERSION", extract.EXTRACTOR_VERSION + 1)
+    monkeypatch.setattr(extract, "RECORDS_SINCE", extract.EXTRACTOR_VERSION)
     expect_repair(repairs, Counts(objects=2, outdated=2, fed=2), outdated=[A, B])
 
 
@@ -196,7 +196,7 @@ def test_of_an_older_extractor_only_rejects_are_read_again_where_its_records_are
 ) -> None:
     repairs.world.add_corrupt(C)
     repairs.world.merge()
-    monkeypatch.setattr(extract, "VERSION", extract.VERSION + 1)
+    monkeypatch.setattr(extract, "EXTRACTOR_VERSION", extract.EXTRACTOR_VERSION + 1)
     expect_repair(repairs, Counts(objects=3, outdated=1, fed=1), outdated=[C])
 
 
@@ -219,9 +219,9 @@ def test_rejects_are_read_again_when_asked(repairs: Repairs) -> None:
     world.add_corrupt(C)
     world.merge()
     assert is_quiet(repairs.run())
-    report = repairs.run(Request(re_extract=True))
+    report = repairs.run(ReconcileRequest(re_extract=True))
     assert report.counts == Counts(subdirs=2, objects=3, outdated=1, fed=1)
-    assert repairs.fed() == [SUBDIR.public(C)]
+    assert repairs.fed() == [SUBDIR.file_key(C)]
 
 
 def test_a_package_that_could_not_be_read_is_tried_again_a_day_later_and_no_sooner(
@@ -263,7 +263,7 @@ def test_a_pin_stays_until_another_object_comes(repairs: Repairs) -> None:
     identity = identity_of(b"pinned", modified=world.now_ms // 1000)
     world.commit_entries("gamma_x", {C: Pin(identity=identity, extractor=0, at=1, reason="r")})
     world.merge()
-    assert is_quiet(repairs.run(Request(re_extract=True)))
+    assert is_quiet(repairs.run(ReconcileRequest(re_extract=True)))
     world.upload(C, b"another")
     repairs.run()
     repairs.carry_out()
@@ -284,14 +284,14 @@ def overwrite(file: str) -> Callable[[World], None]:
     """Let another tool write an index file."""
 
     def happen(world: World) -> None:
-        world.channel.upload(SUBDIR.public(file), b"{}")
+        world.channel.upload(SUBDIR.file_key(file), b"{}")
 
     return happen
 
 
 def delete(file: str) -> Callable[[World], None]:
     """Let somebody delete an index file."""
-    return lambda world: world.channel.remove(SUBDIR.public(file))
+    return lambda world: world.channel.remove(SUBDIR.file_key(file))
 
 
 @pytest.mark.parametrize("file", [SHARD_INDEX, REPODATA_ZST, REPODATA])
@@ -305,11 +305,11 @@ def test_a_published_file_that_is_missing_or_another_tools_is_published_again(
 
 def test_a_head_whose_files_were_never_published_is_published(repairs: Repairs) -> None:
     world = repairs.world
-    kept = {file: world.channel.objects[SUBDIR.public(file)] for file in (SHARD_INDEX, REPODATA)}
+    kept = {file: world.channel.objects[SUBDIR.file_key(file)] for file in (SHARD_INDEX, REPODATA)}
     world.add(C)
     world.merge()
     for file, stored in kept.items():
-        world.channel.objects[SUBDIR.public(file)] = stored
+        world.channel.objects[SUBDIR.file_key(file)] = stored
     expect_repair(
         repairs,
         Counts(objects=3, behind=2, merges=1),
@@ -321,7 +321,7 @@ def test_a_document_of_rejects_that_is_missing_is_written_again(repairs: Repairs
     world = repairs.world
     world.add_corrupt(C)
     world.merge()
-    world.state.remove(SUBDIR.rejects)
+    world.state.remove(SUBDIR.rejects_key)
     expect_repair(repairs, Counts(objects=3, behind=1, merges=1), behind=["rejects"])
     assert [reject["filename"] for reject in world.rejects()] == [C]
 
@@ -335,7 +335,7 @@ def test_a_channel_without_noarch_gets_one(repairs: Repairs) -> None:
     report = repairs.run()
     assert report.counts == Counts(subdirs=1, objects=2, behind=1, merges=1)
     repairs.carry_out()
-    assert NOARCH.public(REPODATA) in world.channel.objects
+    assert NOARCH.file_key(REPODATA) in world.channel.objects
     assert is_quiet(repairs.run())
 
 
@@ -344,7 +344,7 @@ def test_a_noarch_that_another_tool_left_without_a_plain_index_gets_one() -> Non
     world.add(A)
     world.merge()
     world.queue.messages.clear()  # the request for noarch is lost
-    world.channel.upload(NOARCH.public(REPODATA_ZST), zstd.compress(b"{}"))
+    world.channel.upload(NOARCH.file_key(REPODATA_ZST), zstd.compress(b"{}"))
     report = Repairs(world).run()
     (told_of,) = told(report)
     assert told_of.examples == {"behind": [f"{NOARCH.name}/{REPODATA}"]}
@@ -353,11 +353,11 @@ def test_a_noarch_that_another_tool_left_without_a_plain_index_gets_one() -> Non
 def test_what_is_asked_of_merge_is_no_more_than_what_is_needed(repairs: Repairs) -> None:
     world = repairs.world
     world.remove(A)
-    for key in (*world.state.keys(NOARCH.head), *world.channel.keys(NOARCH.prefix)):
+    for key in (*world.state.keys(NOARCH.head_key), *world.channel.keys(NOARCH.prefix)):
         world.state.objects.pop(key, None)
         world.channel.objects.pop(key, None)
-    repairs.run(Request(SUBDIR.channel, SUBDIR.name))
-    asked = [merge_request.parse(message.body) for message in world.queue.messages]
+    repairs.run(ReconcileRequest(SUBDIR.channel, SUBDIR.name))
+    asked = [merge_request.parse_merge_request(message.body) for message in world.queue.messages]
     assert [(one.subdir, one.create, one.adopt) for one in asked] == [
         (SUBDIR, False, False),
         (NOARCH, True, False),
@@ -426,7 +426,7 @@ def test_a_run_tells_what_it_collected_and_a_dry_run_what_it_would(repairs: Repa
     world.tick(RETENTION_DAYS * DAY)
     superseded -= live(world)
     assert superseded
-    told_before = repairs.run(Request(dry_run=True)).counts
+    told_before = repairs.run(ReconcileRequest(dry_run=True)).counts
     assert superseded <= immutable(world)
     counts = repairs.run().counts
     assert (
@@ -448,9 +448,9 @@ def test_the_days_are_counted_from_the_youngest_of_the_published_files(repairs: 
     world.add(A, b"two")
     world.merge()
     world.tick(3 * DAY)
-    world.channel.remove(SUBDIR.public(REPODATA))
+    world.channel.remove(SUBDIR.file_key(REPODATA))
     world.merge()
-    youngest = world.channel.objects[SUBDIR.public(REPODATA)].info.modified
+    youngest = world.channel.objects[SUBDIR.file_key(REPODATA)].info.modified
     assert is_quiet(repairs.run())
     world.now_ms = (youngest + RETENTION_DAYS * DAY) * 1000 - 1000
     assert repairs.run().counts.collected == 0
@@ -483,7 +483,7 @@ def rejects_alone() -> World:
 def test_where_nothing_is_public_the_days_are_counted_from_the_head() -> None:
     world = rejects_alone()
     repairs = Repairs(world)
-    head = world.state.objects[world.subdir.head].info.modified
+    head = world.state.objects[world.subdir.head_key].info.modified
     world.tick(3 * DAY)
     assert is_quiet(repairs.run())
     assert [mark.published_at for mark in marks(world).marks] == [head * 1000]
@@ -498,11 +498,11 @@ def test_a_head_that_is_swapped_or_lost_meanwhile_is_not_taken_for_the_one_that_
         world.add_corrupt(C, b"three")
         world.merge()
 
-    for meanwhile in (swap, lambda world: world.state.remove(world.subdir.head)):
+    for meanwhile in (swap, lambda world: world.state.remove(world.subdir.head_key)):
         world = rejects_alone()
-        world.state.before = on("HeadObject", world.subdir.head, partial(meanwhile, world))
+        world.state.before = on("HeadObject", world.subdir.head_key, partial(meanwhile, world))
         repairs = Repairs(world)
-        report = repairs.run(Request(world.subdir.channel, world.subdir.name))
+        report = repairs.run(ReconcileRequest(world.subdir.channel, world.subdir.name))
         assert report.counts.failed == 0
         assert marks(world) == Marks()
 

@@ -10,15 +10,15 @@ import pytest
 from sluice.errors import TooNew, Unavailable, UnknownEvent
 from sluice.layout import Subdir
 from sluice.limits import (
-    EXAMPLES_TOLD_MAX,
     FILENAME_CHARS_MAX,
     RECONCILE_TIME_RESERVE_MS,
-    SUBDIRS_TOLD_MAX,
+    REPORT_EXAMPLES_MAX,
+    REPORT_SUBDIRS_MAX,
 )
 from sluice.reconcile import discover, removals, subdir
 from sluice.reconcile.cursor import Cursor, Phase, Unfinished
-from sluice.reconcile.report import Counts, Report, StepReport, SubdirReport
-from sluice.reconcile.run import Request, parse_request, start
+from sluice.reconcile.report import Counts, ReconcileReport, StepReport, SubdirReport
+from sluice.reconcile.run import ReconcileRequest, parse_reconcile_request, start_run
 from testkit.memory_queue import Message
 from testkit.memory_store import LostAnswer
 from tests.support.hooks import Death, die, on
@@ -59,13 +59,13 @@ def no_time_after(calls: int) -> Callable[[], int]:
 def test_a_report_says_what_was_asked_found_and_done(repairs: Repairs) -> None:
     world = repairs.world
     world.upload(A, b"1")
-    report = repairs.run(Request(channel=SUBDIR.channel))
+    report = repairs.run(ReconcileRequest(channel=SUBDIR.channel))
     counts = Counts(subdirs=1, objects=1, missing=1, fed=1)
-    assert report == Report(
+    assert report == ReconcileReport(
         run=report.run,
         started_at=START_MS + 2000,
         finished_at=START_MS + 2000,
-        request=Request(channel=SUBDIR.channel),
+        request=ReconcileRequest(channel=SUBDIR.channel),
         counts=counts,
         steps={
             "1": StepReport(
@@ -87,7 +87,7 @@ def test_a_report_says_what_was_asked_found_and_done(repairs: Repairs) -> None:
 
 def test_runs_of_the_same_second_have_names_of_their_own(repairs: Repairs) -> None:
     for _ in range(2):
-        start(repairs.reconciler, Request(), time_left_ms=plenty)
+        start_run(repairs.reconciler, ReconcileRequest(), time_left_ms=plenty)
     assert len(repairs.kept()) == 2
 
 
@@ -103,15 +103,15 @@ def test_only_subdirs_with_something_to_tell_are_told_of(repairs: Repairs) -> No
 
 
 def test_a_report_stays_small_however_much_there_is_to_tell(repairs: Repairs) -> None:
-    for number in range(SUBDIRS_TOLD_MAX + 5):
+    for number in range(REPORT_SUBDIRS_MAX + 5):
         repairs.world.channel.upload(f"channel{number:03}/noarch/{A}", b"")
-    for number in range(EXAMPLES_TOLD_MAX + 5):
+    for number in range(REPORT_EXAMPLES_MAX + 5):
         repairs.world.channel.upload(f"a/noarch/package{number:03}-1-0.conda", b"")
     report = repairs.run()
-    assert report.counts.missing == SUBDIRS_TOLD_MAX + EXAMPLES_TOLD_MAX + 10
-    assert len(told(report)) == SUBDIRS_TOLD_MAX
+    assert report.counts.missing == REPORT_SUBDIRS_MAX + REPORT_EXAMPLES_MAX + 10
+    assert len(told(report)) == REPORT_SUBDIRS_MAX
     (examples,) = (one.examples["missing"] for one in told(report) if one.channel == "a")
-    assert examples == [f"package{number:03}-1-0.conda" for number in range(EXAMPLES_TOLD_MAX)]
+    assert examples == [f"package{number:03}-1-0.conda" for number in range(REPORT_EXAMPLES_MAX)]
 
 
 # --- what is asked for ----------------------------------------------------------------------
@@ -120,17 +120,17 @@ def test_a_report_stays_small_however_much_there_is_to_tell(repairs: Repairs) ->
 @pytest.mark.parametrize(
     ("request_", "fed"),
     [
-        (Request(), ["a/b/noarch", "a/linux-64", "a/noarch", "noarch"]),
-        (Request(channel="a"), ["a/linux-64", "a/noarch"]),
-        (Request(channel="a", subdir="noarch"), ["a/noarch"]),
-        (Request(channel="a", subdir="osx-64"), []),
-        (Request(channel=""), ["noarch"]),
-        (Request(channel="", subdir="noarch"), ["noarch"]),
-        (Request(channel="none"), []),
+        (ReconcileRequest(), ["a/b/noarch", "a/linux-64", "a/noarch", "noarch"]),
+        (ReconcileRequest(channel="a"), ["a/linux-64", "a/noarch"]),
+        (ReconcileRequest(channel="a", subdir="noarch"), ["a/noarch"]),
+        (ReconcileRequest(channel="a", subdir="osx-64"), []),
+        (ReconcileRequest(channel=""), ["noarch"]),
+        (ReconcileRequest(channel="", subdir="noarch"), ["noarch"]),
+        (ReconcileRequest(channel="none"), []),
     ],
 )
 def test_all_channels_one_or_one_subdir_can_be_asked_for(
-    repairs: Repairs, request_: Request, fed: list[str]
+    repairs: Repairs, request_: ReconcileRequest, fed: list[str]
 ) -> None:
     for folder in ("a/b/noarch", "a/linux-64", "a/noarch", "noarch"):
         repairs.world.channel.upload(f"{folder}/{A}", b"")
@@ -142,47 +142,47 @@ def test_all_channels_one_or_one_subdir_can_be_asked_for(
 @pytest.mark.parametrize(
     ("payload", "request_"),
     [
-        ({}, Request()),
-        ({"channel": ""}, Request(channel="")),
-        ({"channel": "a/b", "subdir": "noarch"}, Request(channel="a/b", subdir="noarch")),
+        ({}, ReconcileRequest()),
+        ({"channel": ""}, ReconcileRequest(channel="")),
+        ({"channel": "a/b", "subdir": "noarch"}, ReconcileRequest(channel="a/b", subdir="noarch")),
         (
             {"dry_run": True, "re_extract": True, "adopt": True},
-            Request(dry_run=True, re_extract=True, adopt=True),
+            ReconcileRequest(dry_run=True, re_extract=True, adopt=True),
         ),
     ],
 )
-def test_a_request_is_read_as_it_was_meant(payload: object, request_: Request) -> None:
-    assert parse_request(payload) == request_
+def test_a_request_is_read_as_it_was_meant(payload: object, request_: ReconcileRequest) -> None:
+    assert parse_reconcile_request(payload) == request_
 
 
 @pytest.mark.parametrize(
     "request_",
     [
-        Request(channel="c"),
-        Request(channel="a/b", subdir="noarch"),
-        Request(channel="a", subdir="linux-64"),
-        Request(channel="ab"),
+        ReconcileRequest(channel="c"),
+        ReconcileRequest(channel="a/b", subdir="noarch"),
+        ReconcileRequest(channel="a", subdir="linux-64"),
+        ReconcileRequest(channel="ab"),
     ],
 )
-def test_what_lies_outside_of_the_prefixes_cannot_be_asked_for(request_: Request) -> None:
+def test_what_lies_outside_of_the_prefixes_cannot_be_asked_for(request_: ReconcileRequest) -> None:
     repairs = Repairs(World(), prefixes=("a/noarch/", "b/"))
     with pytest.raises(UnknownEvent, match="lies outside of CHANNEL_PREFIXES"):
-        start(repairs.reconciler, request_, time_left_ms=plenty)
+        start_run(repairs.reconciler, request_, time_left_ms=plenty)
 
 
 @pytest.mark.parametrize(
     "request_",
     [
-        Request(),
-        Request(channel=""),
-        Request(channel="a"),
-        Request(channel="a", subdir="noarch"),
-        Request(channel="b"),
+        ReconcileRequest(),
+        ReconcileRequest(channel=""),
+        ReconcileRequest(channel="a"),
+        ReconcileRequest(channel="a", subdir="noarch"),
+        ReconcileRequest(channel="b"),
     ],
 )
-def test_what_lies_inside_of_the_prefixes_can(request_: Request) -> None:
+def test_what_lies_inside_of_the_prefixes_can(request_: ReconcileRequest) -> None:
     repairs = Repairs(World(), prefixes=("a/noarch/", "b/"))
-    assert start(repairs.reconciler, request_, time_left_ms=plenty).finished_at is not None
+    assert start_run(repairs.reconciler, request_, time_left_ms=plenty).finished_at is not None
 
 
 def test_a_dry_run_says_all_that_would_be_done_and_does_nothing_of_it(repairs: Repairs) -> None:
@@ -194,10 +194,10 @@ def test_a_dry_run_says_all_that_would_be_done_and_does_nothing_of_it(repairs: R
     world.upload(C, b"")
     world.upload(A, b"rebuilt")
     world.remove(B)
-    world.channel.remove(SUBDIR.public("repodata.json"))
+    world.channel.remove(SUBDIR.file_key("repodata.json"))
     world.add_corrupt("bad-1-0.conda")
     before = dict(world.state.objects), dict(world.channel.objects)
-    dry = repairs.run(Request(dry_run=True))
+    dry = repairs.run(ReconcileRequest(dry_run=True))
     (report,) = world.state.keys("reconciliations/")
     assert {**before[0], report: world.state.objects[report]} == world.state.objects
     assert before[1] == world.channel.objects
@@ -224,15 +224,19 @@ def test_a_step_begins_no_other_subdir_when_it_has_less_time_than_one_may_take(
     repairs: Repairs,
 ) -> None:
     upload_to_channels(repairs, *CHANNELS)
-    start(repairs.reconciler, Request(), time_left_ms=lambda: RECONCILE_TIME_RESERVE_MS)
+    start_run(
+        repairs.reconciler, ReconcileRequest(), time_left_ms=lambda: RECONCILE_TIME_RESERVE_MS
+    )
     assert len(repairs.fed()) == 3
-    start(repairs.reconciler, Request(), time_left_ms=lambda: RECONCILE_TIME_RESERVE_MS - 1)
+    start_run(
+        repairs.reconciler, ReconcileRequest(), time_left_ms=lambda: RECONCILE_TIME_RESERVE_MS - 1
+    )
     assert len(repairs.fed()) == 4
 
 
 def test_a_step_is_sent_for_with_where_it_begins_and_an_id_of_its_own(repairs: Repairs) -> None:
     upload_to_channels(repairs, *CHANNELS)
-    report = start(repairs.reconciler, Request(re_extract=True), time_left_ms=nothing)
+    report = start_run(repairs.reconciler, ReconcileRequest(re_extract=True), time_left_ms=nothing)
     assert report.finished_at is None
     (message,) = repairs.continuations.messages
     body = {
@@ -263,17 +267,17 @@ def test_a_step_that_runs_out_of_time_in_a_subdir_continues_exactly_where_it_sto
     for filename in filenames:
         world.upload(filename, b"")
     world.channel.upload(f"z/noarch/{A}", b"")
-    report = start(repairs.reconciler, Request(), time_left_ms=no_time_after(1))
-    assert repairs.fed() == [SUBDIR.public(filename) for filename in filenames[:4]]
+    report = start_run(repairs.reconciler, ReconcileRequest(), time_left_ms=no_time_after(1))
+    assert repairs.fed() == [SUBDIR.file_key(filename) for filename in filenames[:4]]
     assert report.steps["1"].next == Cursor(
         unfinished=(Unfinished(SUBDIR, "package3"),),
         phase=Phase.PACKAGES,
         after="Conda/Default/linux-640",
     )
     repairs.proceed(repairs.continuations.messages.pop(0).body, time_left_ms=nothing)
-    assert repairs.fed() == [SUBDIR.public(filename) for filename in filenames[:6]]
+    assert repairs.fed() == [SUBDIR.file_key(filename) for filename in filenames[:6]]
     report = repairs.proceed(repairs.continuations.messages.pop(0).body)
-    assert repairs.fed() == [*(SUBDIR.public(one) for one in filenames), f"z/noarch/{A}"]
+    assert repairs.fed() == [*(SUBDIR.file_key(one) for one in filenames), f"z/noarch/{A}"]
     assert report.counts == Counts(subdirs=2, objects=10, missing=10, fed=10)
     assert [part.counts.missing for part in told(report)] == [4, 2, 3, 1]
 
@@ -290,7 +294,9 @@ def test_removals_of_a_subdir_that_is_not_finished_are_merged_all_the_same(
     for filename in (A, B):
         world.remove(filename)
     world.tick(60)
-    start(repairs.reconciler, Request(SUBDIR.channel, SUBDIR.name), time_left_ms=nothing)
+    start_run(
+        repairs.reconciler, ReconcileRequest(SUBDIR.channel, SUBDIR.name), time_left_ms=nothing
+    )
     repairs.carry_out()
     assert set(world.published()) == {B}
     repairs.proceed(repairs.continuations.messages.pop(0).body)
@@ -302,7 +308,7 @@ def test_removals_of_a_subdir_that_is_not_finished_are_merged_all_the_same(
 def test_keys_that_hold_what_sqs_refuses_in_messages_stop_no_run(
     repairs: Repairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discover, "KEYS_PER_TICK", 1)
+    monkeypatch.setattr(discover, "KEYS_PER_STOP_CHECK", 1)
     keys = [f"a/noarch/\uffff{number}-1-0.conda" for number in range(3)]
     for key in [*keys, "b/\ufffe"]:
         repairs.world.channel.upload(key, b"")
@@ -321,8 +327,8 @@ def test_garbage_is_left_to_the_next_step_when_time_is_short(
     world.deliver()
     repairs.run()
     world.tick(9 * 24 * 3600)
-    request = Request(SUBDIR.channel, SUBDIR.name)
-    first = start(repairs.reconciler, request, time_left_ms=nothing)
+    request = ReconcileRequest(SUBDIR.channel, SUBDIR.name)
+    first = start_run(repairs.reconciler, request, time_left_ms=nothing)
     assert (first.counts.collected, first.finished_at) == (0, None)
     second = repairs.proceed(repairs.continuations.messages.pop(0).body, time_left_ms=nothing)
     assert second.counts.collected > 0
@@ -342,7 +348,7 @@ def test_names_in_a_report_are_cut_where_no_package_has_a_longer_one(repairs: Re
 def test_a_run_finds_the_same_however_often_it_is_interrupted(
     keys_per_tick: int, names_at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discover, "KEYS_PER_TICK", keys_per_tick)
+    monkeypatch.setattr(discover, "KEYS_PER_STOP_CHECK", keys_per_tick)
     monkeypatch.setattr(subdir, "NAMES_AT_ONCE", names_at_once)
     repairs = Repairs(World())
     world = repairs.world
@@ -359,8 +365,8 @@ def test_a_run_finds_the_same_however_often_it_is_interrupted(
     world.add(A)
     world.merge()
     world.remove(A)  # found by its head alone
-    at_once = repairs.run(Request(dry_run=True))
-    bit_by_bit = repairs.run(Request(dry_run=True), time_left_ms=nothing)
+    at_once = repairs.run(ReconcileRequest(dry_run=True))
+    bit_by_bit = repairs.run(ReconcileRequest(dry_run=True), time_left_ms=nothing)
     assert len(bit_by_bit.steps) > 10
     assert bit_by_bit.counts == at_once.counts
     assert at_once.counts.missing == len(keys) - 1
@@ -369,7 +375,7 @@ def test_a_run_finds_the_same_however_often_it_is_interrupted(
 
 def test_a_step_that_is_delivered_again_counts_once(repairs: Repairs) -> None:
     upload_to_channels(repairs, *CHANNELS)
-    start(repairs.reconciler, Request(), time_left_ms=nothing)
+    start_run(repairs.reconciler, ReconcileRequest(), time_left_ms=nothing)
     (message,) = repairs.continuations.messages
     first = repairs.proceed(message.body, time_left_ms=nothing)
     fed = repairs.fed()
@@ -385,7 +391,7 @@ def test_a_step_that_comes_back_when_the_run_is_further_on_multiplies_nothing(
     repairs: Repairs,
 ) -> None:
     upload_to_channels(repairs, *CHANNELS)
-    start(repairs.reconciler, Request(), time_left_ms=nothing)
+    start_run(repairs.reconciler, ReconcileRequest(), time_left_ms=nothing)
     second = repairs.continuations.messages.pop(0)
     repairs.proceed(second.body, time_left_ms=nothing)
     third = repairs.continuations.messages.pop(0)
@@ -400,7 +406,7 @@ def test_a_step_that_comes_back_when_the_run_is_further_on_multiplies_nothing(
 )
 def test_a_step_that_dies_is_taken_again_and_nothing_is_left_out(repairs: Repairs, at: str) -> None:
     upload_to_channels(repairs, *CHANNELS)
-    start(repairs.reconciler, Request(), time_left_ms=nothing)
+    start_run(repairs.reconciler, ReconcileRequest(), time_left_ms=nothing)
     (report,) = repairs.world.state.keys("reconciliations/")
     store, operation, key = (
         (repairs.world.state, "PutObject", report)
@@ -424,7 +430,7 @@ def test_a_step_that_dies_is_taken_again_and_nothing_is_left_out(repairs: Repair
 
 def test_a_step_whose_subdirs_cannot_be_looked_for_is_tried_again(repairs: Repairs) -> None:
     upload_to_channels(repairs, *CHANNELS)
-    start(repairs.reconciler, Request(), time_left_ms=nothing)
+    start_run(repairs.reconciler, ReconcileRequest(), time_left_ms=nothing)
     (message,) = repairs.continuations.messages
 
     def lose(operation: str, _key: str) -> None:
@@ -473,14 +479,14 @@ def test_a_subdir_that_cannot_be_read_does_not_stop_the_others(
     repairs: Repairs, harm: bytes, failure: str
 ) -> None:
     upload_to_channels(repairs, *CHANNELS)
-    repairs.world.state.upload(Subdir("b", "linux-64").head, harm)
+    repairs.world.state.upload(Subdir("b", "linux-64").head_key, harm)
     report = repairs.run()
     assert repairs.fed() == [f"{channel}/linux-64/{A}" for channel in ("a", "c")]
     assert report.counts == Counts(subdirs=3, objects=2, missing=2, fed=2, failed=1)
     (failed,) = (one for one in told(report) if one.channel == "b")
     assert failed.failure
     assert failed.failure.startswith(failure)
-    assert repairs.world.state.body(Subdir("b", "linux-64").head) == harm
+    assert repairs.world.state.body(Subdir("b", "linux-64").head_key) == harm
 
 
 def test_a_subdir_whose_packages_could_not_be_fed_has_failed_and_is_fed_another_day(
@@ -503,16 +509,16 @@ def test_a_head_that_somebody_has_put_back_is_told_of(repairs: Repairs) -> None:
     world.add(A)
     world.merge()
     world.deliver()
-    old = world.state.objects[SUBDIR.head]
+    old = world.state.objects[SUBDIR.head_key]
     world.add(B)
     world.merge()
-    world.state.objects[SUBDIR.head] = old
-    report = repairs.run(Request(SUBDIR.channel, SUBDIR.name))
+    world.state.objects[SUBDIR.head_key] = old
+    report = repairs.run(ReconcileRequest(SUBDIR.channel, SUBDIR.name))
     assert report.counts.failed == 1
     (failed,) = told(report)
     assert failed.failure
     assert "the index is newer than heads/Conda%2FDefault/linux-64.json" in failed.failure
-    world.state.remove(SUBDIR.head)  # as the sentence says
+    world.state.remove(SUBDIR.head_key)  # as the sentence says
     world.tick(60)
     for _ in range(2):
         repairs.run()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sluice.errors import Unavailable
-from sluice.limits import REQUESTS_REMEMBERED_MAX
-from sluice.storage.deduplicating_queue import DEDUPLICATION_MS, Once
+from sluice.limits import DEDUPLICATION_IDS_CACHED_MAX
+from sluice.storage.deduplicating_queue import DEDUPLICATION_MS, DeduplicatingQueue
 
 
 class Queue:
@@ -29,7 +29,7 @@ class World:
     def __init__(self) -> None:
         self.now = 1_000_000
         self.queue = Queue()
-        self.once = Once(self.queue, lambda: self.now)
+        self.once = DeduplicatingQueue(self.queue, lambda: self.now)
 
     def send(self, deduplication_id: str) -> None:
         self.once.send("body", group="group", deduplication_id=deduplication_id)
@@ -73,10 +73,10 @@ def test_what_the_queue_did_not_take_is_sent_again() -> None:
 
 def test_memory_is_bounded() -> None:
     world = World()
-    for number in range(3 * REQUESTS_REMEMBERED_MAX):
+    for number in range(3 * DEDUPLICATION_IDS_CACHED_MAX):
         world.send(str(number))
-    assert len(world.once._sent_at) <= REQUESTS_REMEMBERED_MAX
-    assert len(world.queue.sent) == 3 * REQUESTS_REMEMBERED_MAX
+    assert len(world.once._sent_at) <= DEDUPLICATION_IDS_CACHED_MAX
+    assert len(world.queue.sent) == 3 * DEDUPLICATION_IDS_CACHED_MAX
 
 
 def test_messages_are_given_back_as_ever() -> None:

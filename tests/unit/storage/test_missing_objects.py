@@ -9,9 +9,9 @@ import pytest
 
 from sluice.concurrency import in_order
 from sluice.errors import BrokenListing, Unavailable
-from sluice.limits import HEADS_OF_MISSING_MAX, LISTING_ATTEMPTS_MAX
-from sluice.storage.missing_objects import look_at, settle_listing, spread
-from sluice.storage.object_id import Identity
+from sluice.limits import LISTING_ATTEMPTS_MAX, MISSING_CHECKS_MAX
+from sluice.storage.missing_objects import confirm_listing, evenly_spaced, head_packages
+from sluice.storage.object_id import ObjectId
 from testkit.memory_store import LostAnswer, MemoryStore
 from tests.support.staged import SUBDIR, A, B
 
@@ -20,19 +20,19 @@ from tests.support.staged import SUBDIR, A, B
 class Folder:
     """A folder whose listings leave out what they are told to."""
 
-    there: dict[str, Identity] = field(default_factory=dict)
+    there: dict[str, ObjectId] = field(default_factory=dict)
     hidden: set[str] = field(default_factory=set)
     looked_at: list[list[str]] = field(default_factory=list)
     meanwhile: list[Callable[[], None]] = field(default_factory=list)
     """What happens after each look."""
 
     def upload(self, filename: str, content: str = "1") -> None:
-        self.there[filename] = Identity(content, 1, 1)
+        self.there[filename] = ObjectId(content, 1, 1)
 
     def list(self) -> set[str]:
         return self.there.keys() - self.hidden
 
-    def look(self, files: Sequence[str]) -> dict[str, Identity]:
+    def look(self, files: Sequence[str]) -> dict[str, ObjectId]:
         self.looked_at.append(list(files))
         found = {file: self.there[file] for file in files if file in self.there}
         if self.meanwhile:
@@ -41,12 +41,12 @@ class Folder:
 
     def settle(self, *wanted: str, listing: set[str] | None = None) -> set[str]:
         """Settle a listing; what it leaves out of the wanted files is missing."""
-        return settle_listing(
+        return confirm_listing(
             self.list() if listing is None else listing,
             lambda listed: [file for file in wanted if file not in listed],
-            look=self.look,
+            find_existing=self.look,
             list_again=self.list,
-            what="a/linux-64/",
+            label="a/linux-64/",
         )
 
 
@@ -110,12 +110,12 @@ def test_a_folder_that_changes_faster_than_it_is_listed_is_left_for_later() -> N
         return listed
 
     with pytest.raises(Unavailable, match="changes faster than it can be listed"):
-        settle_listing(
+        confirm_listing(
             no_listing,
             lambda listed: [one for one in names if one not in listed],
-            look=folder.look,
+            find_existing=folder.look,
             list_again=list_again,
-            what="a/linux-64/",
+            label="a/linux-64/",
         )
     assert len(shown) == LISTING_ATTEMPTS_MAX
 
@@ -132,18 +132,18 @@ def test_a_folder_that_changes_faster_than_it_is_listed_is_left_for_later() -> N
 )
 def test_twenty_are_looked_at_spread_over_all_of_them(count: int, picked: list[int]) -> None:
     names = [f"{number:04}" for number in range(count)]
-    assert spread(names, HEADS_OF_MISSING_MAX) == [names[place] for place in picked]
-    assert len(set(picked)) == min(count, HEADS_OF_MISSING_MAX)
+    assert evenly_spaced(names, MISSING_CHECKS_MAX) == [names[place] for place in picked]
+    assert len(set(picked)) == min(count, MISSING_CHECKS_MAX)
 
 
 def test_only_no_such_key_means_that_a_file_is_not_there() -> None:
     store = MemoryStore()
-    info = store.upload(SUBDIR.public(A), b"1")
-    assert look_at(store, SUBDIR, in_order, [A, B]) == {A: Identity.of(info)}
+    info = store.upload(SUBDIR.file_key(A), b"1")
+    assert head_packages(store, SUBDIR, in_order, [A, B]) == {A: ObjectId.from_info(info)}
 
     def lose(_operation: str, _key: str) -> None:
         raise LostAnswer
 
     store.before = lose
     with pytest.raises(Unavailable):
-        look_at(store, SUBDIR, in_order, [A])
+        head_packages(store, SUBDIR, in_order, [A])

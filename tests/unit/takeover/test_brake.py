@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from sluice.catalog.brake import Waiting, digest_of
+from sluice.catalog.brake import WaitingRemovals, filenames_digest
 from sluice.catalog.entry import Pin, Record
 from sluice.errors import BrokenListing
 from sluice.layout import REPODATA
-from sluice.merge.apply_staging import over
+from sluice.merge.apply_staging import overlay_existing
 from sluice.merge.outcome import MergeReport
-from sluice.reconcile.run import Request
-from sluice.storage.object_id import Identity
+from sluice.reconcile.run import ReconcileRequest
+from sluice.storage.object_id import ObjectId
 from tests.support.lying import LyingStore
 from tests.support.repairs import Repairs, told
 from tests.support.staged import (
@@ -31,7 +31,7 @@ from tests.support.staged import (
 NAMES = [f"package{number:02}-1-0.conda" for number in range(60)]
 NEW = "new-1-0.conda"
 DATE = 1_600_000_000_000
-ONLY = Request(SUBDIR.channel, SUBDIR.name)
+ONLY = ReconcileRequest(SUBDIR.channel, SUBDIR.name)
 DAY_SECONDS = 24 * 60 * 60
 
 
@@ -43,7 +43,7 @@ def indexed_by_others(*there: str, of: list[str] = NAMES) -> World:
     for name in there:
         world.upload(name, name.encode())
     body = json.dumps(foreign_repodata(records, subdir=SUBDIR.name)).encode()
-    world.channel.upload(SUBDIR.public(REPODATA), body)
+    world.channel.upload(SUBDIR.file_key(REPODATA), body)
     return world
 
 
@@ -66,11 +66,11 @@ def test_an_index_says_no_less_when_most_of_its_packages_are_gone() -> None:
     report = take_over(world)
     assert sorted(world.published()) == [NEW, *NAMES]
     assert (report.taken_over, report.left_out) == (60, 0)
-    assert report.waiting == Waiting(
+    assert report.waiting == WaitingRemovals(
         files=50,
         packages=50,
         of=60,
-        digest=digest_of(NAMES[10:]),
+        digest=filenames_digest(NAMES[10:]),
         since=world.tree().at,
         until=None,
     )
@@ -88,7 +88,7 @@ def test_its_records_keep_their_dates_and_stand_for_no_object() -> None:
     assert undated.record["indexed_timestamp"] == at // 1000 * 1000
     size = len(NAMES[0])
     assert (
-        dated.identity == Identity.of_no_object(at=at, size=size) == Identity("", at // 1000, size)
+        dated.identity == ObjectId.placeholder(at=at, size=size) == ObjectId("", at // 1000, size)
     )
 
 
@@ -159,23 +159,23 @@ def test_a_record_that_could_not_be_published_is_not_among_them() -> None:
     world = indexed_by_others(NAMES[0])
     index = json.loads(world.body())
     index["packages.conda"][NAMES[5]]["md5"] = "none"
-    world.channel.upload(SUBDIR.public(REPODATA), json.dumps(index).encode())
+    world.channel.upload(SUBDIR.file_key(REPODATA), json.dumps(index).encode())
     report = take_over(world)
     assert report.waiting
-    expected = digest_of(name for name in NAMES[1:] if name != NAMES[5])
+    expected = filenames_digest(name for name in NAMES[1:] if name != NAMES[5])
     assert (report.waiting.files, report.waiting.digest) == (58, expected)
 
 
 @pytest.mark.parametrize("hidden", [NAMES, NAMES[3:4]], ids=["all", "one"])
 def test_a_listing_that_leaves_out_what_is_there_commits_nothing(hidden: list[str]) -> None:
     world = indexed_by_others(*NAMES)
-    keys = set(map(SUBDIR.public, hidden))
+    keys = set(map(SUBDIR.file_key, hidden))
     hide(world, keys.__contains__)
     before = dict(world.channel.objects)
     with pytest.raises(BrokenListing, match="does not show package"):
         take_over(world)
-    assert SUBDIR.head not in world.state.objects
-    assert world.channel.objects.keys() == {*before, SUBDIR.public(NEW)}
+    assert SUBDIR.head_key not in world.state.objects
+    assert world.channel.objects.keys() == {*before, SUBDIR.file_key(NEW)}
     assert len(world.staged()) == 1
 
 
@@ -188,7 +188,7 @@ def test_a_removal_that_an_event_told_of_is_out_at_once() -> None:
 
 def test_a_file_that_is_there_by_the_time_it_is_looked_for_is_taken_over_as_it_is() -> None:
     world = indexed_by_others(*NAMES[:59])
-    key = SUBDIR.public(NAMES[59])
+    key = SUBDIR.file_key(NAMES[59])
     hidden = [True]
 
     def hides(found: str) -> bool:
@@ -198,13 +198,13 @@ def test_a_file_that_is_there_by_the_time_it_is_looked_for_is_taken_over_as_it_i
     hide(world, hides)
     take_over(world)
     entry = world.entries()[NAMES[59]]
-    assert entry.identity == Identity.of(world.channel.objects[key].info)
+    assert entry.identity == ObjectId.from_info(world.channel.objects[key].info)
 
 
 def test_what_is_known_of_a_file_stands_over_a_record_of_no_object() -> None:
     known = Pin(identity=identity_of(), extractor=0, at=START_MS, reason="withdrawn")
     theirs = Record(
-        identity=Identity.of_no_object(at=START_MS, size=1), extractor=0, record={"name": "a"}
+        identity=ObjectId.placeholder(at=START_MS, size=1), extractor=0, record={"name": "a"}
     )
-    assert over({"a": theirs}, {"a": known}) == {"a": known}
-    assert over({"a": theirs}, {}) == {"a": theirs}
+    assert overlay_existing({"a": theirs}, {"a": known}) == {"a": known}
+    assert overlay_existing({"a": theirs}, {}) == {"a": theirs}

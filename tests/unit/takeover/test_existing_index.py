@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from sluice import zstd
 from sluice.catalog import entry as leaf
 from sluice.catalog import node
-from sluice.catalog.client_view import PLAIN, view
-from sluice.catalog.entry import NOT_EXTRACTED, Entry, Kept, Pin, Record
+from sluice.catalog.client_view import NO_RULES, render_view
+from sluice.catalog.entry import NOT_EXTRACTED, CarriedRecord, Entry, Pin, Record
 from sluice.concurrency import in_order
 from sluice.errors import Corrupt
 from sluice.layout import FROM_PACKAGES, REPODATA, REPODATA_ZST, RUN_EXPORTS, SHARD_INDEX
-from sluice.limits import BRAKE_DAYS, PROBLEMS_TOLD_MAX
+from sluice.limits import BRAKE_DAYS, REJECT_PROBLEMS_MAX
 from sluice.publish.fence import Stamp
-from sluice.storage.object_id import Identity
-from sluice.takeover.existing_index import Base, read_base, unpatch
-from sluice.takeover.foreign_formats import InBucket
+from sluice.storage.object_id import ObjectId
+from sluice.takeover.existing_index import ExistingIndex, read_existing_index, with_unpatched
+from sluice.takeover.foreign_formats import BucketRecord
 from tests.support.staged import (
     A2,
     START_MS,
@@ -43,9 +43,9 @@ STAMP = Stamp(41, "ab" * 32, "stack")
 AT = START_MS + 77
 
 
-def base_of(world: World) -> Base:
+def base_of(world: World) -> ExistingIndex:
     """Read it."""
-    return read_base(world.channel, SUBDIR, in_order, BRAKE_DAYS)
+    return read_existing_index(world.channel, SUBDIR, in_order, BRAKE_DAYS)
 
 
 def entries_of(world: World, name: str = "alpha") -> dict[str, Entry]:
@@ -71,7 +71,7 @@ def put_shards(world: World, folder: str = "", **shards: dict[str, Any]) -> dict
     bodies = {name: zstd.compress(msgpack.packb(shard)) for name, shard in shards.items()}
     digests = {name: sha256(body).digest() for name, body in bodies.items()}
     for name, body in bodies.items():
-        key = SUBDIR.public(f"{folder}{digests[name].hex()}.msgpack.zst")
+        key = SUBDIR.file_key(f"{folder}{digests[name].hex()}.msgpack.zst")
         world.channel.upload(key, body)
     return digests
 
@@ -85,24 +85,24 @@ def in_a_shard(record: dict[str, Any]) -> dict[str, Any]:
 def put_index(world: World, repodata: dict[str, Any] | bytes, **metadata: str) -> None:
     """Have somebody's index there."""
     body = repodata if isinstance(repodata, bytes) else json.dumps(repodata).encode()
-    world.channel.upload(SUBDIR.public(REPODATA), body, metadata=metadata)
+    world.channel.upload(SUBDIR.file_key(REPODATA), body, metadata=metadata)
 
 
 def test_without_an_index_there_is_nothing_to_start_from() -> None:
     world = World()
-    assert base_of(world) == Base()
+    assert base_of(world) == ExistingIndex()
     world.upload(A)
-    assert (base_of(world).generation, base_of(world).records) == (0, 0)
+    assert (base_of(world).generation, base_of(world).record_count) == (0, 0)
 
 
 def test_records_come_with_the_identity_of_their_file_and_are_to_be_read_again() -> None:
     world = World()
     records = world.index_as_others_do(A, A2, B)
     base = base_of(world)
-    info = world.channel.objects[SUBDIR.public(A)].info
-    assert (base.generation, base.records, sorted(base.names)) == (0, 3, ["alpha", "beta"])
+    info = world.channel.objects[SUBDIR.file_key(A)].info
+    assert (base.generation, base.record_count, sorted(base.names)) == (0, 3, ["alpha", "beta"])
     assert base.entries("alpha", at=AT)[A] == Record(
-        identity=Identity.of(info),
+        identity=ObjectId.from_info(info),
         extractor=NOT_EXTRACTED,
         record={**records[A], "indexed_timestamp": info.modified * 1000},
     )
@@ -142,10 +142,10 @@ def test_records_of_files_that_are_gone_are_left_out() -> None:
 
 def test_what_lies_deeper_than_the_subdir_is_not_its_file() -> None:
     world = World()
-    world.channel.upload(SUBDIR.public(f"old/{A}"), b"")
+    world.channel.upload(SUBDIR.file_key(f"old/{A}"), b"")
     put_index(world, foreign_repodata({A: record_of(A, b"")}, subdir="linux-64"))
     base = base_of(world)
-    assert (base.records, set(base.listing)) == (0, {REPODATA})
+    assert (base.record_count, set(base.listing)) == (0, {REPODATA})
 
 
 def test_the_generation_is_the_highest_that_any_index_file_carries() -> None:
@@ -153,7 +153,7 @@ def test_the_generation_is_the_highest_that_any_index_file_carries() -> None:
         world = World()
         world.index_as_others_do(A, shards=b"shards")
         body = world.body(file)
-        world.channel.upload(SUBDIR.public(file), body, metadata=STAMP.metadata)
+        world.channel.upload(SUBDIR.file_key(file), body, metadata=STAMP.metadata)
         assert base_of(world).generation == STAMP.generation
 
 
@@ -165,7 +165,7 @@ def test_the_generation_counts_even_where_the_index_itself_is_missing(
 ) -> None:
     """Otherwise the next index would be held back as the older one, until its count caught up."""
     world = World()
-    world.channel.upload(SUBDIR.public(file), body, metadata=STAMP.metadata)
+    world.channel.upload(SUBDIR.file_key(file), body, metadata=STAMP.metadata)
     assert base_of(world).generation == STAMP.generation
 
 
@@ -174,10 +174,12 @@ def test_an_index_that_is_only_there_compressed_is_taken_over_as_well() -> None:
     world.index_as_others_do(A, A2)
     whole = base_of(world)
     halves = [zstd.compress(half) for half in (world.body()[:100], world.body()[100:])]
-    world.channel.upload(SUBDIR.public(REPODATA_ZST), b"".join(halves))  # two frames, as pzstd does
-    world.channel.remove(SUBDIR.public(REPODATA))
+    world.channel.upload(
+        SUBDIR.file_key(REPODATA_ZST), b"".join(halves)
+    )  # two frames, as pzstd does
+    world.channel.remove(SUBDIR.file_key(REPODATA))
     assert base_of(world).names == whole.names
-    assert base_of(world).records == 2
+    assert base_of(world).record_count == 2
 
 
 @pytest.mark.parametrize("told", ["", "./", "shards", "./shards/", "shards/old"])
@@ -202,7 +204,7 @@ def test_an_index_of_shards_alone_is_taken_over_as_well(told: str, beside: bytes
     )
     relations = {"base": "../conda-forge"}
     body = shard_index_of(digests, shards_base_url=told, channel_relations=relations)
-    world.channel.upload(SUBDIR.public(SHARD_INDEX), body)
+    world.channel.upload(SUBDIR.file_key(SHARD_INDEX), body)
     base = base_of(world)
     found = {
         filename: msgspec.json.decode(raw) if isinstance(raw, msgspec.Raw) else raw
@@ -210,7 +212,7 @@ def test_an_index_of_shards_alone_is_taken_over_as_well(told: str, beside: bytes
         for filename, raw in files.items()
     }
     assert found == {**records, "alpha-0-0.conda": None}
-    assert (base.records, base.shard_index) == (3, body)
+    assert (base.record_count, base.shard_index) == (3, body)
     assert base.info == {"channel_relations": relations}
 
 
@@ -219,8 +221,8 @@ def test_shards_lie_beside_an_index_that_does_not_say_where_they_lie() -> None:
     world.upload(A)
     digests = put_shards(world, alpha={"packages.conda": {A: {"name": "alpha"}}})
     body = zstd.compress(msgpack.packb({"info": {}, "shards": digests}))
-    world.channel.upload(SUBDIR.public(SHARD_INDEX), body)
-    assert base_of(world).records == 1
+    world.channel.upload(SUBDIR.file_key(SHARD_INDEX), body)
+    assert base_of(world).record_count == 1
 
 
 def test_of_a_record_in_a_shard_only_digests_are_told_in_hex() -> None:
@@ -228,7 +230,7 @@ def test_of_a_record_in_a_shard_only_digests_are_told_in_hex() -> None:
     uploaded = world.upload(A)
     told = {"md5": "ab" * 16, "sha256": b"\xcd" * 32, "signature": b"\x01"}
     body = shard_index_of(put_shards(world, alpha={"packages.conda": {A: told}}))
-    world.channel.upload(SUBDIR.public(SHARD_INDEX), body)
+    world.channel.upload(SUBDIR.file_key(SHARD_INDEX), body)
     assert record_in(world) == {
         "indexed_timestamp": uploaded.modified * 1000,
         "md5": "ab" * 16,
@@ -242,7 +244,7 @@ def test_a_shard_that_is_missing_was_of_no_use_to_anybody() -> None:
     world.upload(A)
     digests = put_shards(world, alpha={"packages.conda": {A: {"name": "alpha"}}})
     body = shard_index_of({**digests, "beta": b"\1" * 32})
-    world.channel.upload(SUBDIR.public(SHARD_INDEX), body)
+    world.channel.upload(SUBDIR.file_key(SHARD_INDEX), body)
     assert list(base_of(world).names) == ["alpha"]
 
 
@@ -261,7 +263,7 @@ def test_a_shard_that_is_missing_was_of_no_use_to_anybody() -> None:
 )
 def test_shards_alone_that_cannot_be_taken_over_are_left_as_they_are(body: bytes) -> None:
     world = World()
-    world.channel.upload(SUBDIR.public(SHARD_INDEX), body)
+    world.channel.upload(SUBDIR.file_key(SHARD_INDEX), body)
     with pytest.raises(Corrupt, match=SHARD_INDEX):
         base_of(world)
 
@@ -281,7 +283,7 @@ def test_a_shard_that_cannot_be_taken_over_keeps_the_whole_index_as_it_is(
 ) -> None:
     world = World()
     body = shard_index_of(put_shards(world, alpha=shard))
-    world.channel.upload(SUBDIR.public(SHARD_INDEX), body)
+    world.channel.upload(SUBDIR.file_key(SHARD_INDEX), body)
     with pytest.raises(Corrupt, match=r"msgpack\.zst"):
         base_of(world)
 
@@ -296,14 +298,14 @@ def test_an_empty_file_is_an_empty_index() -> None:
     world = World()
     world.upload(A)
     put_index(world, b"")
-    assert base_of(world).records == 0
+    assert base_of(world).record_count == 0
 
 
 def test_keys_that_an_index_may_lack_may_be_missing() -> None:
     world = World()
     world.upload(A)
     put_index(world, {"packages.conda": {A: {}}, "extra": 1})
-    assert base_of(world).records == 1
+    assert base_of(world).record_count == 1
 
 
 @pytest.mark.parametrize(
@@ -353,7 +355,7 @@ def test_a_record_that_could_not_be_published_is_left_out_to_be_read_from_its_fi
     world.upload(A)
     world.upload(A2)
     put_index(world, {"packages.conda": {A: record}, "packages": {A2: {}}})
-    assert base_of(world).records == 2
+    assert base_of(world).record_count == 2
     assert list(entries_of(world)) == [A2]
 
 
@@ -365,7 +367,7 @@ def test_a_filename_that_makes_the_index_unreadable_for_some_clients_is_left_out
     world.upload(filename)
     put_index(world, {"packages.conda": {filename: {}}})
     base = base_of(world)
-    assert (base.records, base.entries("", at=AT)) == (1, {})
+    assert (base.record_count, base.entries("", at=AT)) == (1, {})
 
 
 def test_what_was_removed_is_kept_out_whether_its_file_is_there_or_not() -> None:
@@ -376,7 +378,7 @@ def test_what_was_removed_is_kept_out_whether_its_file_is_there_or_not() -> None
     index["removed"] = [A, "alpha-0-0.conda", A2, "alpha-0-0.conda", B, "junk", "a-b.conda", 7]
     put_index(world, index)
 
-    def pin(identity: Identity | None) -> Pin:
+    def pin(identity: ObjectId | None) -> Pin:
         reason = "The index that was there before sluice lists it as removed."
         return Pin(identity=identity, extractor=NOT_EXTRACTED, at=AT, reason=reason)
 
@@ -384,7 +386,7 @@ def test_what_was_removed_is_kept_out_whether_its_file_is_there_or_not() -> None
     assert isinstance(alpha.pop(A2), Record)  # what is in the index is not removed
     assert alpha == {A: pin(there), "alpha-0-0.conda": pin(None)}
     assert entries_of(world, "beta") == {B: pin(None)}
-    assert (base_of(world).records, sorted(base_of(world).names)) == (1, ["alpha", "beta"])
+    assert (base_of(world).record_count, sorted(base_of(world).names)) == (1, ["alpha", "beta"])
 
 
 def test_what_the_index_says_of_the_channel_is_kept_but_for_what_is_about_the_file() -> None:
@@ -419,7 +421,7 @@ def test_a_base_url_is_kept_where_all_packages_lie_in_the_folder_too() -> None:
 
 def test_packages_that_lie_elsewhere_are_named_in_order_as_far_as_it_helps() -> None:
     world = World()
-    filenames = [f"alpha-1.0-{number}.conda" for number in range(PROBLEMS_TOLD_MAX + 1)]
+    filenames = [f"alpha-1.0-{number}.conda" for number in range(REJECT_PROBLEMS_MAX + 1)]
     records = {filename: record_of(filename, b"") for filename in reversed(filenames)}
     index = foreign_repodata(records, subdir="linux-64")
     put_index(world, {**index, "info": {"base_url": "https://cdn/"}})
@@ -431,20 +433,20 @@ def test_packages_that_lie_elsewhere_are_named_in_order_as_far_as_it_helps() -> 
 def test_empty_revisions_are_nothing_to_lose() -> None:
     world = World()
     put_index(world, {"v3": {"conda": {}, "whl": {}}, "v4": {}})
-    assert base_of(world).records == 0
+    assert base_of(world).record_count == 0
 
 
 def test_an_index_deleted_while_it_is_looked_for_is_not_there() -> None:
     world = World()
     world.index_as_others_do(A)
-    world.channel.remove(SUBDIR.public(REPODATA_ZST))
+    world.channel.remove(SUBDIR.file_key(REPODATA_ZST))
 
     def delete(operation: str, key: str) -> None:
-        if (operation, key) == ("GetObject", SUBDIR.public(REPODATA)):
+        if (operation, key) == ("GetObject", SUBDIR.file_key(REPODATA)):
             world.channel.objects.pop(key, None)
 
     world.channel.before = delete
-    assert base_of(world).records == 0
+    assert base_of(world).record_count == 0
 
 
 # --- revision 3 (CEP 48) --------------------------------------------------------------------------
@@ -470,7 +472,7 @@ def test_records_of_revision_3_are_taken_over_as_those_of_their_files() -> None:
         A: {"flags": ["cuda"], "indexed_timestamp": dates[A]},
         A2: {"indexed_timestamp": 7, "depends": ["x[when=y]"]},
     }
-    assert base_of(world).records == 2
+    assert base_of(world).record_count == 2
 
 
 def test_a_record_stays_in_revision_3_though_nothing_in_it_needs_that() -> None:
@@ -494,14 +496,14 @@ def test_records_of_other_buckets_are_kept_as_they_are_wherever_their_files_lie(
     v3 = {"whl": {"alpha-1.0-py3": WHEEL}, "zip": {"alpha-1.0-0": dated}}
     put_index(world, {"v3": v3})
 
-    def kept(bucket: str, record: dict[str, Any]) -> Kept:
-        return Kept(identity=None, extractor=NOT_EXTRACTED, bucket=bucket, record=record)
+    def kept(bucket: str, record: dict[str, Any]) -> CarriedRecord:
+        return CarriedRecord(identity=None, extractor=NOT_EXTRACTED, bucket=bucket, record=record)
 
     assert entries_of(world) == {
         "alpha-1.0-py3.whl": kept("whl", WHEEL),
         "alpha-1.0-0.zip": kept("zip", dated),
     }
-    assert base_of(world).records == 2
+    assert base_of(world).record_count == 2
 
 
 @pytest.mark.parametrize("record", [{}, {"name": 7}, {"name": "a b"}])
@@ -511,7 +513,7 @@ def test_a_kept_record_without_a_name_to_ask_for_is_kept_beside_those_without_on
     world = World()
     put_index(world, {"v3": {"whl": {"x": {**record, "indexed_timestamp": "?"}}}})
     (entry,) = entries_of(world, "").values()
-    assert isinstance(entry, Kept)
+    assert isinstance(entry, CarriedRecord)
     assert (entry.record, entry.stem("x.whl")) == (record, "x")
 
 
@@ -519,7 +521,7 @@ def test_a_kept_record_without_a_name_to_ask_for_is_kept_beside_those_without_on
 def test_a_kept_record_that_could_not_be_published_is_left_out(record: object) -> None:
     world = World()
     put_index(world, {"v3": {"whl": {"x": record}}})
-    assert (base_of(world).records, entries_of(world, "")) == (1, {})
+    assert (base_of(world).record_count, entries_of(world, "")) == (1, {})
 
 
 def test_shards_are_taken_over_with_their_revision_3() -> None:
@@ -528,9 +530,9 @@ def test_shards_are_taken_over_with_their_revision_3() -> None:
     binary = {**WHEEL, "sha256": b"\xab" * 32}
     v3 = {"conda": {stem(A): {"indexed_timestamp": 7, "flags": ["x"]}}, "whl": {"a-1-py3": binary}}
     body = shard_index_of(put_shards(world, alpha={"v3": v3}))
-    world.channel.upload(SUBDIR.public(SHARD_INDEX), body)
+    world.channel.upload(SUBDIR.file_key(SHARD_INDEX), body)
     assert record_in(world) == {"indexed_timestamp": 7, "flags": ["x"]}
-    kept = Kept(identity=None, extractor=NOT_EXTRACTED, bucket="whl", record=WHEEL)
+    kept = CarriedRecord(identity=None, extractor=NOT_EXTRACTED, bucket="whl", record=WHEEL)
     assert entries_of(world)["a-1-py3.whl"] == kept
 
 
@@ -538,9 +540,9 @@ def test_an_index_of_kept_records_alone_is_an_index() -> None:
     world = World()
     put_index(world, {"v3": {"whl": {"alpha-1.0-py3": WHEEL}}})
     body = shard_index_of(put_shards(world, beta={"packages.conda": {B: {}}}))
-    world.channel.upload(SUBDIR.public(SHARD_INDEX), body)
+    world.channel.upload(SUBDIR.file_key(SHARD_INDEX), body)
     (told,) = base_of(world).names["alpha"].values()
-    assert isinstance(told, InBucket)
+    assert isinstance(told, BucketRecord)
 
 
 # --- run exports (CEP 12, 21) and patches ---------------------------------------------------------
@@ -549,7 +551,7 @@ def test_an_index_of_kept_records_alone_is_an_index() -> None:
 def put_beside(world: World, file: str, content: dict[str, Any] | bytes) -> None:
     """Have another file beside the index."""
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    world.channel.upload(SUBDIR.public(file), body)
+    world.channel.upload(SUBDIR.file_key(file), body)
 
 
 def run_exports_of(world: World) -> dict[str, Any]:
@@ -593,14 +595,14 @@ def patched(world: World, **changes: Any) -> None:
 
 def unpatched_entries(world: World) -> dict[str, Entry]:
     """What a channel with a patch in force begins with."""
-    base = unpatch(base_of(world), world.channel, SUBDIR)
+    base = with_unpatched(base_of(world), world.channel, SUBDIR)
     return {**base.entries("alpha", at=AT), **base.entries("beta", at=AT)}
 
 
 def test_with_a_patch_in_force_records_are_taken_as_they_were_before_one() -> None:
     world = World()
     patched(world)
-    date = {n: world.channel.objects[SUBDIR.public(n)].info.modified * 1000 for n in (A2, B)}
+    date = {n: world.channel.objects[SUBDIR.file_key(n)].info.modified * 1000 for n in (A2, B)}
     entries = unpatched_entries(world)
     records = {n: entry.record for n, entry in entries.items() if isinstance(entry, Record)}
     assert records == {
@@ -645,7 +647,7 @@ def test_without_unpatched_records_the_base_is_what_it_was() -> None:
     world = World()
     world.index_as_others_do(A)
     base = base_of(world)
-    assert unpatch(base, world.channel, SUBDIR) is base
+    assert with_unpatched(base, world.channel, SUBDIR) is base
 
 
 # --- whatever is there ----------------------------------------------------------------------------
@@ -705,10 +707,10 @@ def test_whatever_is_taken_over_can_be_published(
         base = base_of(world)
     except Corrupt:
         return
-    for taken in (base, unpatch(base, world.channel, SUBDIR)):
+    for taken in (base, with_unpatched(base, world.channel, SUBDIR)):
         for name in taken.names:
             entries = taken.entries(name, at=AT)
-            rendered = node.render(name, entries, at=AT)
-            assert leaf.decode(rendered.leaf_body, what="leaf").entries == entries
-            shown = view(entries, PLAIN)
+            rendered = node.render_node(name, entries, at=AT)
+            assert leaf.decode_leaf(rendered.leaf_body, what="leaf").entries == entries
+            shown = render_view(entries, NO_RULES)
             json.loads(msgspec.json.encode([shown.records, shown.v3, shown.run_exports]))

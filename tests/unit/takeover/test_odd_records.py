@@ -35,7 +35,7 @@ def test_an_odd_record_stops_no_merge_and_no_reconcile(change: dict[str, Any]) -
     record = {**record_of(A, b"x", subdir=NOARCH), "indexed_timestamp": dated, **change}
     record = {key: value for key, value in record.items() if value is not MISSING}
     index = foreign_repodata({A: record}, subdir=NOARCH)
-    world.channel.upload(PLACE.public(REPODATA), json.dumps(index).encode())
+    world.channel.upload(PLACE.file_key(REPODATA), json.dumps(index).encode())
     settings = 'channeldata = true\nrss = true\ncurrent-repodata = true\npatches = "alpha"\n'
     world.channel.upload(f"{PLACE.channel}/{SLUICE_TOML}", f"[sluice]\n{settings}".encode())
     for filename in (B, NEWER):

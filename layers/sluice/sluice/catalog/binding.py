@@ -10,10 +10,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sluice.catalog.codec import FORMAT, unpack_json
-from sluice.layout import channel_binding
+from sluice.layout import channel_binding_key
 from sluice.storage import object_headers
 from sluice.storage.object_store import ObjectStore
-from sluice.storage.versioned_object import Version, VersionedObject
+from sluice.storage.versioned_object import ObjectVersion, VersionedObject
 
 
 class Binding(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,19 +33,19 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
     format: int = FORMAT
 
 
-UNBOUND: Version[Binding | None] = Version(None, None)
+UNBOUND: ObjectVersion[Binding | None] = ObjectVersion(None, None)
 
 
 def binding_object(state: ObjectStore, channel: str) -> VersionedObject[Binding | None]:
     """The binding of a channel, to be read and swapped; ``None`` while it is unbound."""
     return VersionedObject(
         store=state,
-        key=channel_binding(channel),
-        name=channel_binding(channel),
+        key=channel_binding_key(channel),
+        name=channel_binding_key(channel),
         initial=None,
         encode=msgspec.json.encode,
         decode=_decode_binding,
-        headers=object_headers.PRIVATE_JSON,
+        headers=object_headers.PRIVATE_JSON_HEADERS,
     )
 
 

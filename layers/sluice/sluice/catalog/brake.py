@@ -23,7 +23,7 @@ from hashlib import sha256
 import msgspec
 
 from sluice.catalog.codec import FORMAT, unpack_json
-from sluice.limits import BRAKE_FROM_PACKAGES
+from sluice.limits import BRAKE_PACKAGES_MIN
 
 DIGEST_CHARS = 12
 DAY_MS = 24 * 60 * 60 * 1000
@@ -45,11 +45,11 @@ class BrakeState(msgspec.Struct, frozen=True, kw_only=True):
     waiting: str | None = None
     """Which time of waiting these two are about: they count only while the marks of the subdir
     name the same.  A comparison that finds nothing missing ends that time there, and need not
-    read this for it (``reconcile.marks``)."""
+    read this for it (``reconcile.publication_log``)."""
     format: int = FORMAT
 
 
-class Missing(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class MissingFile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A file that is missing, as the catalog knows it.  There may be a hundred thousand."""
 
     indexed: bool
@@ -63,7 +63,7 @@ class Missing(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return (self.modified + 1) * 1000
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+class WaitingRemovals(msgspec.Struct, frozen=True, kw_only=True):
     """Removals that wait.  Times are ms since the epoch."""
 
     files: int
@@ -82,34 +82,34 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class RemovalDecision:
     """What is to be done about the missing files of one subdir.  Filenames are in order."""
 
     state: BrakeState
     """To be stored before anything is carried out."""
-    carry_out: list[str]
-    waiting: Waiting | None
+    to_remove: list[str]
+    waiting: WaitingRemovals | None
     confirmed: bool
     """Whether this is what a person confirmed."""
 
 
-def decode(body: bytes, *, what: str) -> BrakeState:
+def decode_brake_state(body: bytes, *, what: str) -> BrakeState:
     """Read what is stored; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
     return unpack_json(body, BrakeState, what=what)
 
 
-def encode(state: BrakeState) -> bytes:
+def encode_brake_state(state: BrakeState) -> bytes:
     """Serialise."""
     return msgspec.json.encode(state, order="deterministic")
 
 
-def digest_of(filenames: Iterable[str]) -> str:
+def filenames_digest(filenames: Iterable[str]) -> str:
     """Name a set of files."""
     lines = "\n".join(sorted(filenames))
     return sha256(lines.encode()).hexdigest()[:DIGEST_CHARS]
 
 
-def check_digest(text: str | None) -> str | None:
+def describe_invalid_digest(text: str | None) -> str | None:
     """Say what is wrong with the digest that a person gave, if anything is."""
     if text is None or re.fullmatch(f"[0-9a-f]{{{DIGEST_CHARS}}}", text):
         return None
@@ -119,23 +119,23 @@ def check_digest(text: str | None) -> str | None:
     )
 
 
-def brakes(missing: int, of: int) -> bool:
+def exceeds_removal_limit(missing: int, total: int) -> bool:
     """Tell whether so many packages out of so many are too many to be removed at once."""
-    return of >= BRAKE_FROM_PACKAGES and 2 * missing > of
+    return total >= BRAKE_PACKAGES_MIN and 2 * missing > total
 
 
-def decide(
+def decide_removals(
     state: BrakeState,
-    gone: Mapping[str, Missing],
-    shown: int,
+    missing: Mapping[str, MissingFile],
+    packages: int,
     *,
     now_ms: int,
     days: int,
     confirm: str | None = None,
-) -> Decision:
+) -> RemovalDecision:
     """Decide about all files of a subdir that a comparison finds missing at ``now_ms``.
 
-    ``gone``: by filename.  ``shown``: how many packages the index holds, those included.
+    ``missing``: by filename.  ``packages``: how many packages the index holds, those included.
     ``days``: 0 turns the brake off.  ``confirm``: the digest that a person gave.
 
     What was removed in the last ``days`` without waiting counts as well: a third of an index today
@@ -144,51 +144,55 @@ def decide(
 
     The result does not change if the decision is taken again, with the state that it returns.
     """
-    files = sorted(gone)
-    digest = digest_of(files)
+    files = sorted(missing)
+    digest = filenames_digest(files)
     if not days:
-        return Decision(BrakeState(), files, None, confirmed=False)
+        return RemovalDecision(BrakeState(), files, None, confirmed=False)
     window_ms = days * DAY_MS
-    indexed = {file for file in files if gone[file].indexed}
+    indexed = {file for file in files if missing[file].indexed}
     # A clock that was ahead must not make anything wait until it is right.
     removed = {
         file: min(at, now_ms) for file, at in state.removed.items() if now_ms - at < window_ms
     }
-    before = len(removed.keys() - indexed)
-    of = shown + before
-    confirms = bool(files) and confirm == digest
-    if not brakes(len(indexed) + before, of):
+    removed_earlier = len(removed.keys() - indexed)
+    total = packages + removed_earlier
+    is_confirmed = bool(files) and confirm == digest
+    if not exceeds_removal_limit(len(indexed) + removed_earlier, total):
         removed |= dict.fromkeys(indexed, now_ms)
-        return Decision(BrakeState(removed=removed), files, None, confirmed=confirms)
-    pending = _still(state.pending, gone)
+        return RemovalDecision(BrakeState(removed=removed), files, None, confirmed=is_confirmed)
+    pending = _still_missing(state.pending, missing)
     since = {file: min(pending.get(file, now_ms), now_ms) for file in files}
-    confirmed = _still(state.confirmed, gone)
-    if confirms:  # by whatever clock
-        confirmed = {file: max(now_ms, gone[file].uploaded_before) for file in files}
-    rest = [file for file in files if file not in confirmed and now_ms - since[file] < window_ms]
-    waits = set(rest)
-    return Decision(
+    confirmed = _still_missing(state.confirmed, missing)
+    if is_confirmed:  # by whatever clock
+        confirmed = {file: max(now_ms, missing[file].uploaded_before) for file in files}
+    still_waiting = [
+        file for file in files if file not in confirmed and now_ms - since[file] < window_ms
+    ]
+    waiting_set = set(still_waiting)
+    return RemovalDecision(
         BrakeState(removed=removed, pending=since, confirmed=confirmed, waiting=state.waiting),
-        [file for file in files if file not in waits],
-        Waiting(
-            files=len(rest),
-            packages=sum(gone[file].indexed for file in rest),
-            of=of,
+        [file for file in files if file not in waiting_set],
+        WaitingRemovals(
+            files=len(still_waiting),
+            packages=sum(missing[file].indexed for file in still_waiting),
+            of=total,
             digest=digest,
-            since=min(since[file] for file in rest),
-            until=max(since[file] for file in rest) + window_ms,
+            since=min(since[file] for file in still_waiting),
+            until=max(since[file] for file in still_waiting) + window_ms,
         )
-        if rest
+        if still_waiting
         else None,
-        confirmed=confirms,
+        confirmed=is_confirmed,
     )
 
 
-def _still(times: Mapping[str, int], gone: Mapping[str, Missing]) -> dict[str, int]:
+def _still_missing(times: Mapping[str, int], missing: Mapping[str, MissingFile]) -> dict[str, int]:
     """What still holds for the files that are missing now, with since when.
 
     Not for a file that was uploaded since: another object was there in between.
     """
     return {
-        file: at for file, at in times.items() if file in gone and gone[file].uploaded_before <= at
+        file: at
+        for file, at in times.items()
+        if file in missing and missing[file].uploaded_before <= at
     }

@@ -10,37 +10,37 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sluice.catalog.entry import Entries, Kept, Pin, Record
-from sluice.channel_config import DEFAULT, ChannelConfig
-from sluice.conda.match_spec import with_bracketed
-from sluice.conda.names import archive_of
-from sluice.conda.patch import Instructions, apply
+from sluice.catalog.entry import CarriedRecord, Entries, Pin, Record
+from sluice.channel_config import DEFAULT_CONFIG, ChannelConfig
+from sluice.conda.match_spec import with_bracketed_specs
+from sluice.conda.names import split_extension
+from sluice.conda.patch import PatchInstructions, apply_patch
 from sluice.conda.revision import LEGACY, V3, required_revision
 from sluice.conda.timestamps import timestamp_warning
 
-_FOR_THE_INDEXER = ("repodata_revision", "schema_version")
+_INDEXER_ONLY_FIELDS = ("repodata_revision", "schema_version")
 """What ``index.json`` says of itself: which revision it needs has been told by where it stands."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RenderRules:
     """What, beside its entries, decides what clients see of a name."""
 
-    config: ChannelConfig = DEFAULT
-    instructions: Instructions | None = None
+    config: ChannelConfig = DEFAULT_CONFIG
+    instructions: PatchInstructions | None = None
     """Of the patch in force, for this subdir."""
 
     @property
-    def unpatched(self) -> Rules:
+    def unpatched(self) -> RenderRules:
         """The same for ``repodata_from_packages.json``."""
         return replace(self, instructions=None)
 
 
-PLAIN = Rules()
+NO_RULES = RenderRules()
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class ClientView:
     """What clients see of some files.  Filenames and keys are in order."""
 
     records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class View:
         return len(self.records) + sum(map(len, self.v3.values()))
 
 
-def view(entries: Entries, rules: Rules) -> View:
+def render_view(entries: Entries, rules: RenderRules) -> ClientView:
     """Apply configuration and patch to the entries of one name."""
     records: dict[str, Mapping[str, Any]] = {}
     v3: dict[str, dict[str, Mapping[str, Any]]] = {}
@@ -69,31 +69,33 @@ def view(entries: Entries, rules: Rules) -> View:
         match entry:
             case Pin():
                 removed.append(filename)
-            case Kept():
-                kept = _patched(filename, entry.record, None, rules.instructions, entry.bucket)[0]
-                if kept is None:
+            case CarriedRecord():
+                carried = _apply_patch(
+                    filename, entry.record, None, rules.instructions, entry.bucket
+                )[0]
+                if carried is None:
                     removed.append(filename)
                 else:
-                    v3.setdefault(entry.bucket, {})[entry.stem(filename)] = kept
-            case Record() if not hidden(entry.record, rules.config):
-                stem, archive = archive_of(filename)
+                    v3.setdefault(entry.bucket, {})[entry.stem(filename)] = carried
+            case Record() if not is_hidden(entry.record, rules.config):
+                stem, archive = split_extension(filename)
                 bucket = archive if _revision(entry.record, rules.config) >= V3 else None
-                shown, exports = _patched(
+                patched, exports = _apply_patch(
                     filename, entry.record, entry.known_run_exports, rules.instructions, bucket
                 )
                 if exports is not None:
                     run_exports[filename] = exports
-                if shown is None:
+                if patched is None:
                     removed.append(filename)
                 elif bucket:
-                    v3.setdefault(bucket, {})[stem] = with_bracketed(shown)
+                    v3.setdefault(bucket, {})[stem] = with_bracketed_specs(patched)
                 else:
-                    records[filename] = shown
-    by_bucket = {bucket: dict(sorted(of.items())) for bucket, of in sorted(v3.items())}
-    return View(records, by_bucket, removed, run_exports)
+                    records[filename] = patched
+    by_bucket = {bucket: dict(sorted(by_stem.items())) for bucket, by_stem in sorted(v3.items())}
+    return ClientView(records, by_bucket, removed, run_exports)
 
 
-def hidden(record: Mapping[str, Any], config: ChannelConfig) -> bool:
+def is_hidden(record: Mapping[str, Any], config: ChannelConfig) -> bool:
     """Tell whether the configuration rejects a record for its ``timestamp`` (CEP 47)."""
     return config.timestamps == "reject" and timestamp_warning(record) is not None
 
@@ -104,16 +106,16 @@ def _revision(record: Mapping[str, Any], config: ChannelConfig) -> int:
     return max(required_revision(record), V3 if latest else LEGACY)
 
 
-def _patched(
+def _apply_patch(
     filename: str,
     record: Mapping[str, Any],
     run_exports: Any,
-    instructions: Instructions | None,
+    instructions: PatchInstructions | None,
     bucket: str | None,
 ) -> tuple[Mapping[str, Any] | None, Any]:
     """The record, ``None`` where it is removed, and its run exports."""
-    plain = {key: value for key, value in record.items() if key not in _FOR_THE_INDEXER}
+    plain = {key: value for key, value in record.items() if key not in _INDEXER_ONLY_FIELDS}
     if instructions is None:
         return plain, run_exports
-    patched = apply(instructions, filename, plain, run_exports, bucket=bucket)
+    patched = apply_patch(instructions, filename, plain, run_exports, bucket=bucket)
     return (patched.record, patched.run_exports) if patched else (None, run_exports)

@@ -17,12 +17,12 @@ FORMAT = 1
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-def digest(body: bytes) -> str:
+def content_digest(body: bytes) -> str:
     """Name some bytes: the hex SHA-256."""
     return sha256(body).hexdigest()
 
 
-def pack(content: msgspec.Struct) -> bytes:
+def pack_struct(content: msgspec.Struct) -> bytes:
     """Serialise for keeping.  Keys of mappings are sorted."""
     plain = msgspec.to_builtins(content, builtin_types=(bytes,), order="deterministic")
     return zstd.compress_private(pack_plain(plain))
@@ -34,8 +34,8 @@ def pack_plain(content: Any) -> bytes:
     return packed
 
 
-def unpack(body: bytes, expected: type[S], *, what: str) -> S:
-    """Read what ``pack`` wrote; raises ``TooNew`` and ``Corrupt``, naming ``what``."""
+def unpack_struct(body: bytes, expected: type[S], *, what: str) -> S:
+    """Read what ``pack_struct`` wrote; raises ``TooNew`` and ``Corrupt``, naming ``what``."""
     try:
         plain = msgpack.unpackb(zstd.decompress(body))
         check_format(plain, what=what)
@@ -57,8 +57,8 @@ def unpack_json(body: bytes, expected: type[S], *, what: str) -> S:
 def check_format(plain: Any, *, what: str) -> None:
     """Refuse what a newer sluice wrote."""
     match plain:
-        case {"format": int(found)} if found > FORMAT:
-            raise TooNew(f"{what} has format {found}, this sluice knows up to {FORMAT}")
+        case {"format": int(version)} if version > FORMAT:
+            raise TooNew(f"{what} has format {version}, this sluice knows up to {FORMAT}")
         case {"format": int()}:
             return
     raise Corrupt(f"{what} does not say its format")

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from sluice.catalog.codec import FORMAT, unpack
-from sluice.storage.object_id import Identity
+from sluice.catalog.codec import FORMAT, unpack_struct
+from sluice.storage.object_id import ObjectId
 
 NOT_EXTRACTED = 0
 """Extractor version of what no extractor judged, but for the lack of a better verdict is believed:
@@ -26,7 +26,7 @@ _PINNED = "pinned"
 
 
 class _Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
-    identity: Identity | None
+    identity: ObjectId | None
     """The object that was judged; ``None`` is for a pin on a file that is not there."""
     extractor: int
     """Version of the extractor that judged."""
@@ -73,7 +73,7 @@ class Pin(_Entry, frozen=True, kw_only=True, tag="pin"):
     """Hex digest of the object, where it was known: tells it in a bucket that was restored."""
 
 
-class Kept(_Entry, frozen=True, kw_only=True, tag="kept"):
+class CarriedRecord(_Entry, frozen=True, kw_only=True, tag="kept"):
     """A record of an index before sluice in a v3 bucket that sluice does not fill (CEP 48).
 
     Nobody judges it: its file is no conda package, and may lie elsewhere.  In the leaf it stands
@@ -89,12 +89,12 @@ class Kept(_Entry, frozen=True, kw_only=True, tag="kept"):
         return filename.removesuffix(f".{self.bucket}")
 
 
-Entry = Record | Reject | Pin | Kept
+Entry = Record | Reject | Pin | CarriedRecord
 Entries = Mapping[str, Entry]
 """By filename."""
 
 
-def known_sha256(entry: Entry | None, identity: Identity) -> str | UnsetType:
+def known_sha256(entry: Entry | None, identity: ObjectId) -> str | UnsetType:
     """The digest of an object, where ``entry`` is a record of that very object."""
     if isinstance(entry, Record) and entry.identity == identity:
         digest = entry.record.get("sha256")
@@ -111,7 +111,7 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
     format: int = FORMAT
 
 
-class Listed(NamedTuple):
+class ListedFile(NamedTuple):
     """One file, as far as its identity does not hang on when it was uploaded."""
 
     filename: str
@@ -120,12 +120,12 @@ class Listed(NamedTuple):
     """Bytes."""
 
 
-def decode(body: bytes, *, what: str) -> Leaf:
+def decode_leaf(body: bytes, *, what: str) -> Leaf:
     """Read a stored leaf; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
-    return unpack(body, Leaf, what=what)
+    return unpack_struct(body, Leaf, what=what)
 
 
-def listed(entries: Entries) -> Iterator[Listed]:
+def listed_files(entries: Entries) -> Iterator[ListedFile]:
     """The entries' files as a LIST would show them; a pin may be on a file that is not there.
 
     One that is pinned out is as no LIST shows it, so that reconcile always looks at its leaf: for
@@ -134,10 +134,10 @@ def listed(entries: Entries) -> Iterator[Listed]:
     for filename, entry in entries.items():
         if entry.identity:
             etag = _PINNED if isinstance(entry, Pin) else entry.identity.etag
-            yield Listed(filename, etag, entry.identity.size)
+            yield ListedFile(filename, etag, entry.identity.size)
 
 
-def listing_digest(files: Iterable[Listed]) -> bytes:
+def listing_digest(files: Iterable[ListedFile]) -> bytes:
     """Condense the files of one name: equal for the catalog's and a LIST's if all is known.
 
     LastModified is left out: a copy onto itself changes nothing that anybody would read.

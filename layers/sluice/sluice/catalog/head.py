@@ -8,7 +8,7 @@ from sluice.catalog.codec import FORMAT, unpack_json
 from sluice.layout import Subdir
 from sluice.storage import object_headers
 from sluice.storage.object_store import ObjectStore
-from sluice.storage.versioned_object import Version, VersionedObject
+from sluice.storage.versioned_object import ObjectVersion, VersionedObject
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, epoch=self.epoch + 1, writer=writer)
 
 
-BEFORE_FIRST = Version(Head(generation=0, epoch=0, commit=None, tree=None, writer=""), None)
+BEFORE_FIRST = ObjectVersion(Head(generation=0, epoch=0, commit=None, tree=None, writer=""), None)
 """What stands for a head that does not exist."""
 
 
@@ -38,16 +38,16 @@ def head_object(state: ObjectStore, subdir: Subdir) -> VersionedObject[Head]:
     """The head of a subdir, to be read and swapped."""
     return VersionedObject(
         store=state,
-        key=subdir.head,
+        key=subdir.head_key,
         name=f"the head of {subdir.component}",
         initial=BEFORE_FIRST.value,
         encode=msgspec.json.encode,
         decode=decode_head,
-        headers=object_headers.PRIVATE_JSON,
+        headers=object_headers.PRIVATE_JSON_HEADERS,
     )
 
 
-def read_head(state: ObjectStore, subdir: Subdir) -> Version[Head]:
+def read_head(state: ObjectStore, subdir: Subdir) -> ObjectVersion[Head]:
     """Read the head, or ``BEFORE_FIRST``; raises ``Corrupt`` and ``TooNew``."""
     return head_object(state, subdir).read()
 

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluice.catalog import shard
-from sluice.catalog.client_view import PLAIN, Rules, View, view
-from sluice.catalog.codec import digest, pack
+from sluice.catalog.client_view import NO_RULES, ClientView, RenderRules, render_view
+from sluice.catalog.codec import content_digest, pack_struct
 from sluice.catalog.entry import (
     NEVER_OUTDATED,
+    CarriedRecord,
     Entries,
-    Kept,
     Leaf,
     Pin,
     Record,
     Reject,
-    listed,
+    listed_files,
     listing_digest,
 )
-from sluice.catalog.tree import Node, Special
+from sluice.catalog.tree import Node, NodeExtras
 from sluice.conda.timestamps import timestamp_warning
 
-VERSION = 2
+RENDERER_VERSION = 2
 """Of shards: raised when one would be made otherwise of the same leaf.
 
 2: with run exports, and match specs of revision 3 in brackets.
@@ -31,7 +31,7 @@ VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
+class RenderedNode:
     """What one name becomes: objects to write and the node that refers to them."""
 
     node: Node
@@ -40,39 +40,45 @@ class Rendered:
     """The public shard; ``None`` where there is nothing for clients to see."""
 
 
-def render(name: str, entries: Entries, *, at: int, rules: Rules = PLAIN) -> Rendered:
+def render_node(
+    name: str, entries: Entries, *, at: int, rules: RenderRules = NO_RULES
+) -> RenderedNode:
     """Serialise the entries of one name, which must not be empty, as of the commit at ``at``."""
-    leaf_body = pack(Leaf(at=at, entries=dict(entries)))
-    shown = view(entries, rules)
+    leaf_body = pack_struct(Leaf(at=at, entries=dict(entries)))
+    view = render_view(entries, rules)
     # The files under "" have no parsable name, so there is no shard a client could ask for.
-    shard_body = shard.encode(shown, at=at) if shown.count and name else None
+    shard_body = shard.encode_shard(view, at=at) if view.count and name else None
     records = [entry.record for entry in entries.values() if isinstance(entry, Record)]
     times = [record["indexed_timestamp"] for record in records]
     node = Node(
-        leaf=bytes.fromhex(digest(leaf_body)),
-        shard=bytes.fromhex(digest(shard_body)) if shard_body else None,
-        listing=listing_digest(listed(entries)),
+        leaf=bytes.fromhex(content_digest(leaf_body)),
+        shard=bytes.fromhex(content_digest(shard_body)) if shard_body else None,
+        listing=listing_digest(listed_files(entries)),
         records=len(records),
         rejects=sum(isinstance(entry, Reject) for entry in entries.values()),
         extractor=min(
-            (entry.extractor for entry in entries.values() if not isinstance(entry, Pin | Kept)),
+            (
+                entry.extractor
+                for entry in entries.values()
+                if not isinstance(entry, Pin | CarriedRecord)
+            ),
             default=NEVER_OUTDATED,
         ),
         oldest=min(times, default=None),
         newest=max(times, default=None),
-        special=_special(records, shown),
+        extras=_node_extras(records, view),
     )
-    return Rendered(node, leaf_body, shard_body)
+    return RenderedNode(node, leaf_body, shard_body)
 
 
-def _special(records: list[dict[str, Any]], shown: View) -> Special | None:
+def _node_extras(records: list[dict[str, Any]], view: ClientView) -> NodeExtras | None:
     warnings = sum(timestamp_warning(record) is not None for record in records)
-    if not warnings and not shown.v3 and shown.count == len(records):
+    if not warnings and not view.v3 and view.count == len(records):
         return None
-    v3 = list(_records_of(shown.v3))
+    v3 = list(_records_of(view.v3))
     times = [record["indexed_timestamp"] for record in v3 if "indexed_timestamp" in record]
-    return Special(
-        shown=shown.count,
+    return NodeExtras(
+        visible_records=view.count,
         v3=len(v3),
         v3_oldest=min(times, default=None),
         v3_newest=max(times, default=None),

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import msgspec
 
-from sluice.catalog.codec import FORMAT, pack, unpack
-from sluice.conda.patch import Instructions
+from sluice.catalog.codec import FORMAT, pack_struct, unpack_struct
+from sluice.conda.patch import PatchInstructions
 
 
-class Patch(msgspec.Struct, frozen=True, kw_only=True):
+class StoredPatch(msgspec.Struct, frozen=True, kw_only=True):
     """As stored.  ``at`` makes the name unique: a patch that comes back gets another one."""
 
     at: int
     """Time of the commit that wrote it, ms since the epoch."""
     package: str
     """Filename of the patch package."""
-    instructions: Instructions
+    instructions: PatchInstructions
     format: int = FORMAT
 
 
-def encode(patch: Patch) -> bytes:
+def encode_patch(patch: StoredPatch) -> bytes:
     """Serialise."""
-    return pack(patch)
+    return pack_struct(patch)
 
 
-def decode(body: bytes, *, what: str) -> Instructions:
+def decode_patch(body: bytes, *, what: str) -> PatchInstructions:
     """Read stored instructions; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
-    return unpack(body, Patch, what=what).instructions
+    return unpack_struct(body, StoredPatch, what=what).instructions

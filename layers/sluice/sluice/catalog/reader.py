@@ -9,14 +9,14 @@ from sluice import channel_config
 from sluice.catalog import entry as leaves
 from sluice.catalog import patch_object
 from sluice.catalog import tree as trees
-from sluice.catalog.client_view import PLAIN, Rules
+from sluice.catalog.client_view import NO_RULES, RenderRules
 from sluice.catalog.entry import Entries
-from sluice.catalog.tree import EMPTY, Node, Tree
-from sluice.concurrency import Gather, Started
-from sluice.conda.patch import Instructions
+from sluice.catalog.tree import EMPTY_TREE, Node, Tree
+from sluice.concurrency import Gather, Pending
+from sluice.conda.patch import PatchInstructions
 from sluice.errors import Missing
 from sluice.layout import Subdir
-from sluice.limits import LEAVES_REMEMBERED_MAX
+from sluice.limits import LEAVES_CACHED_MAX
 from sluice.storage.object_store import ObjectStore
 
 
@@ -29,70 +29,70 @@ class CatalogReader:
         self._gather = gather
         self._trees: dict[str, Tree] = {}
         self._leaves: dict[bytes, Entries] = {}
-        self._coming: dict[bytes, Started[Entries]] = {}
-        self._patches: dict[str, Instructions] = {}
+        self._pending: dict[bytes, Pending[Entries]] = {}
+        self._patches: dict[str, PatchInstructions] = {}
 
     def tree(self, digest: str | None) -> Tree:
         """The tree of that digest; raises ``Missing`` and ``Corrupt``."""
         if digest is None:
-            return EMPTY
-        found = self.find_tree(digest)
-        if found is None:
-            raise Missing(self._subdir.tree(digest), kind="tree", referrer="a commit")
-        return found
+            return EMPTY_TREE
+        tree = self.find_tree(digest)
+        if tree is None:
+            raise Missing(self._subdir.tree_key(digest), kind="tree", referrer="a commit")
+        return tree
 
     def find_tree(self, digest: str) -> Tree | None:
         """The tree of that digest, or ``None`` where it has been collected."""
         if digest not in self._trees:
-            key = self._subdir.tree(digest)
+            key = self._subdir.tree_key(digest)
             stored = self._state.get(key)
             if stored is None:
                 return None
-            self._trees[digest] = trees.decode(stored.body, what=key)
+            self._trees[digest] = trees.decode_tree(stored.body, what=key)
         return self._trees[digest]
 
     def has_tree(self, digest: str) -> bool:
         """Whether the tree of that digest has been read, or written."""
         return digest in self._trees
 
-    def fetch(self, nodes: Iterable[Node | None]) -> None:
+    def prefetch(self, nodes: Iterable[Node | None]) -> None:
         """Begin to read leaves that will be asked for."""
         for node in nodes:
-            if node and node.leaf not in self._leaves and node.leaf not in self._coming:
-                self._coming[node.leaf] = self._gather.start(partial(self._read, node))
+            if node and node.leaf not in self._leaves and node.leaf not in self._pending:
+                self._pending[node.leaf] = self._gather.start(partial(self._read_leaf, node))
 
-    def unread(self, nodes: Iterable[Node | None]) -> int:
+    def count_unread(self, nodes: Iterable[Node | None]) -> int:
         """How many leaves would have to be read for the entries of these nodes."""
         return sum(node is not None and node.leaf not in self._leaves for node in nodes)
 
     def entries(self, nodes: Iterable[Node | None]) -> list[Entries]:
         """The entries of each node's leaf, empty for ``None``; raises ``Missing``, ``Corrupt``."""
-        asked = list(nodes)
-        for node in asked:
-            if node and (coming := self._coming.pop(node.leaf, None)):
-                self.remember_entries(node, coming())
-        if not self.unread(asked):
-            return [self._entries(node) for node in asked]
-        return self._gather(self._entries, asked)
+        requested = list(nodes)
+        for node in requested:
+            if node and (pending := self._pending.pop(node.leaf, None)):
+                self.cache_entries(node, pending())
+        if not self.count_unread(requested):
+            return [self._node_entries(node) for node in requested]
+        return self._gather(self._node_entries, requested)
 
-    def rules(self, tree: Tree) -> Rules:
+    def rules(self, tree: Tree) -> RenderRules:
         """What decides, beside its leaves, what clients see of a tree.
 
         Raises ``Missing`` and ``Corrupt``.
         """
         if not tree.inputs:
-            return PLAIN
+            return NO_RULES
         patch = tree.inputs.patch
-        return Rules(
-            config=channel_config.from_plain(tree.inputs.config.settings),
+        return RenderRules(
+            config=channel_config.config_from_dict(tree.inputs.config.settings),
             instructions=self._instructions(patch.instructions) if patch else None,
         )
 
-    def remember_instructions(self, digest: str, instructions: Instructions) -> None:
+    def cache_instructions(self, digest: str, instructions: PatchInstructions) -> None:
         """Keep what has just been written."""
         self._patches[digest] = instructions
 
-    def _instructions(self, digest: str | None) -> Instructions | None:
+    def _instructions(self, digest: str | None) -> PatchInstructions | None:
         if digest is None:
             return None
         if digest not in self._patches:
@@ -100,31 +100,31 @@ class CatalogReader:
             stored = self._state.get(key)
             if stored is None:
                 raise Missing(key, kind="patch", referrer="a tree")
-            self._patches[digest] = patch_object.decode(stored.body, what=key)
+            self._patches[digest] = patch_object.decode_patch(stored.body, what=key)
         return self._patches[digest]
 
-    def remember_tree(self, digest: str, tree: Tree) -> None:
+    def cache_tree(self, digest: str, tree: Tree) -> None:
         """Keep a tree that has just been written."""
         self._trees[digest] = tree
 
-    def remember_entries(self, node: Node, entries: Entries) -> None:
+    def cache_entries(self, node: Node, entries: Entries) -> None:
         """Keep the entries of a leaf, while there are not too many."""
-        if len(self._leaves) < LEAVES_REMEMBERED_MAX:
+        if len(self._leaves) < LEAVES_CACHED_MAX:
             self._leaves[node.leaf] = entries
 
-    def _entries(self, node: Node | None) -> Entries:
+    def _node_entries(self, node: Node | None) -> Entries:
         if node is None:
             return {}
-        known = self._leaves.get(node.leaf)
-        if known is not None:
-            return known
-        entries = self._read(node)
-        self.remember_entries(node, entries)
+        cached = self._leaves.get(node.leaf)
+        if cached is not None:
+            return cached
+        entries = self._read_leaf(node)
+        self.cache_entries(node, entries)
         return entries
 
-    def _read(self, node: Node) -> Entries:
-        key = self._subdir.leaf(node.leaf.hex())
+    def _read_leaf(self, node: Node) -> Entries:
+        key = self._subdir.leaf_key(node.leaf.hex())
         stored = self._state.get(key)
         if stored is None:
             raise Missing(key, kind="leaf", referrer="a tree")
-        return leaves.decode(stored.body, what=key).entries
+        return leaves.decode_leaf(stored.body, what=key).entries

@@ -8,43 +8,43 @@ from typing import Any
 import msgspec
 
 from sluice import zstd
-from sluice.catalog.client_view import View
+from sluice.catalog.client_view import ClientView
 from sluice.catalog.codec import pack_plain
-from sluice.conda.names import by_archive
+from sluice.conda.names import split_by_archive
 
 
-def encode(shown: View, *, at: int) -> bytes:
+def encode_shard(view: ClientView, *, at: int) -> bytes:
     """Serialise what clients see of one name; filenames sorted.
 
     Digests are bytes there.  Both package maps are always present: py-rattler asks for them.
     ``at`` is a key that clients ignore; it keeps a shard's name from ever recurring, so that
     garbage collection needs no lock.
     """
-    packages, packages_conda = by_archive(
+    packages, packages_conda = split_by_archive(
         {
-            filename: _record(record, shown.run_exports.get(filename))
-            for filename, record in shown.records.items()
+            filename: _binary_record(record, view.run_exports.get(filename))
+            for filename, record in view.records.items()
         }
     )
     content: dict[str, Any] = {
         "at": at,
         "packages": packages,
         "packages.conda": packages_conda,
-        "removed": list(shown.removed),
+        "removed": list(view.removed),
     }
-    if shown.v3:
+    if view.v3:
         content["v3"] = {
             bucket: {
-                stem: _record(record, shown.run_exports.get(f"{stem}.{bucket}"))
+                stem: _binary_record(record, view.run_exports.get(f"{stem}.{bucket}"))
                 for stem, record in records.items()
             }
-            for bucket, records in shown.v3.items()
+            for bucket, records in view.v3.items()
         }
     ordered = msgspec.to_builtins(content, builtin_types=(bytes,), order="sorted")
     return zstd.compress(pack_plain(ordered))
 
 
-def _record(record: Mapping[str, Any], run_exports: Any) -> dict[str, Any]:
+def _binary_record(record: Mapping[str, Any], run_exports: Any) -> dict[str, Any]:
     """A record as it stands in a shard.  Without ``run_exports`` they are unknown (CEP 21)."""
     binary = {
         key: bytes.fromhex(value) if key in ("md5", "sha256") and value else value

@@ -9,14 +9,14 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sluice import zstd
-from sluice.catalog.codec import FORMAT, pack_plain, unpack
-from sluice.storage.object_id import Identity
+from sluice.catalog.codec import FORMAT, pack_plain, unpack_struct
+from sluice.storage.object_id import ObjectId
 
 
-class Special(msgspec.Struct, frozen=True, array_like=True):
+class NodeExtras(msgspec.Struct, frozen=True, array_like=True):
     """What is unusual about the records of one name.  Stored as an array, as ``Node`` is."""
 
-    shown: int
+    visible_records: int
     """How many of them clients see: a patch may take some out, the configuration too, and records
     of another tool may have come along."""
     v3: int
@@ -36,7 +36,7 @@ class Node(msgspec.Struct, frozen=True, array_like=True):
     shard: bytes | None
     """SHA-256 of the public shard; ``None`` where no file of the name is in the index."""
     listing: bytes
-    """See ``leaf.listing_digest``."""
+    """See ``entry.listing_digest``."""
     records: int
     rejects: int
     extractor: int
@@ -44,29 +44,29 @@ class Node(msgspec.Struct, frozen=True, array_like=True):
     oldest: int | None
     """Least ``indexed_timestamp`` of the records, ms since the epoch (CEP 48)."""
     newest: int | None
-    special: Special | None = None
+    extras: NodeExtras | None = None
     """``None``: all records are shown, none in revision 3, and there is nothing to warn of."""
 
     @property
-    def shown(self) -> int:
+    def visible_records(self) -> int:
         """How many records clients see."""
-        return self.special.shown if self.special else self.records
+        return self.extras.visible_records if self.extras else self.records
 
 
-class ConfigInForce(msgspec.Struct, frozen=True, kw_only=True):
+class ActiveConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The configuration that a generation was made under."""
 
-    seen: Identity | None
+    seen: ObjectId | None
     """The ``sluice.toml`` that was looked at last, valid or not; ``None``: there was none."""
     digest: str | None
     """SHA-256 of the one in force; ``None``: the defaults alone."""
     settings: dict[str, Any]
-    """What they come to, see ``config.to_plain``."""
+    """What they come to, see ``channel_config.config_to_dict``."""
     defaults: str
-    """``config.fingerprint`` of the stack's defaults that went into it."""
+    """``channel_config.fingerprint`` of the stack's defaults that went into it."""
 
 
-class PatchInForce(msgspec.Struct, frozen=True, kw_only=True):
+class ActivePatch(msgspec.Struct, frozen=True, kw_only=True):
     """The patch package that a generation was made under."""
 
     package: str
@@ -79,11 +79,11 @@ class PatchInForce(msgspec.Struct, frozen=True, kw_only=True):
     """Time of the commit since which it has been in force, ms since the epoch."""
 
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
+class InputProblem(msgspec.Struct, frozen=True, kw_only=True):
     """A configuration or a patch that cannot be used; the last good one stays in force."""
 
     filename: str
-    identity: Identity
+    identity: ObjectId
     code: str
     sentence: str
     at: int
@@ -93,9 +93,9 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     """What a generation was made of beside its packages."""
 
-    config: ConfigInForce
-    patch: PatchInForce | None
-    problems: list[Problem]
+    config: ActiveConfig
+    patch: ActivePatch | None
+    problems: list[InputProblem]
     """Of the channel; only ``noarch`` tells of them."""
     renderer: int
     """Version of what made its shards of its leaves."""
@@ -131,17 +131,17 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
         return sum(node.records + node.rejects for node in self.names.values())
 
     @property
-    def shown(self) -> int:
+    def visible_records(self) -> int:
         """How many records clients see."""
-        return sum(node.shown for node in self.names.values())
+        return sum(node.visible_records for node in self.names.values())
 
 
 NO_INFO: Mapping[str, Any] = {}
-EMPTY = Tree(generation=0, at=0, public=False, rejects_generation=0, names={})
+EMPTY_TREE = Tree(generation=0, at=0, public=False, rejects_generation=0, names={})
 """What a subdir is before its first commit."""
 
 
-def encode(tree: Tree) -> bytes:
+def encode_tree(tree: Tree) -> bytes:
     """Serialise, with the names in order."""
     plain = msgspec.to_builtins(tree, builtin_types=(bytes,), order="deterministic")
     for node in plain["names"].values():
@@ -150,12 +150,12 @@ def encode(tree: Tree) -> bytes:
     return zstd.compress_private(pack_plain(plain))
 
 
-def decode(body: bytes, *, what: str) -> Tree:
+def decode_tree(body: bytes, *, what: str) -> Tree:
     """Read a stored tree; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
-    return unpack(body, Tree, what=what)
+    return unpack_struct(body, Tree, what=what)
 
 
-def grow(  # noqa: PLR0913 - a generation is made of that much
+def next_tree(  # noqa: PLR0913 - a generation is made of that much
     parent: Tree,
     nodes: Mapping[str, Node | None],
     *,

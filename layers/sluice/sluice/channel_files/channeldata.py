@@ -13,16 +13,20 @@ from sluice.publish.fence import Stamp
 _VERSION = 1
 
 
-def packages(by_name: Mapping[str, Mapping[str, Contribution]]) -> dict[str, dict[str, Any]]:
+def channeldata_packages(
+    by_name: Mapping[str, Mapping[str, Contribution]],
+) -> dict[str, dict[str, Any]]:
     """The ``packages`` of the document, by name."""
     return {name: _package(subdirs) for name, subdirs in sorted(by_name.items())}
 
 
-def render(shown: Mapping[str, Mapping[str, Any]], *, subdirs: list[str], stamp: Stamp) -> bytes:
-    """Serialise the document; ``shown`` is what ``packages`` gave."""
+def render_channeldata(
+    packages: Mapping[str, Mapping[str, Any]], *, subdirs: list[str], stamp: Stamp
+) -> bytes:
+    """Serialise the document; ``packages`` is what ``channeldata_packages`` gave."""
     document = {
         "channeldata_version": _VERSION,
-        "packages": shown,
+        "packages": packages,
         "sluice": stamp.body,
         "subdirs": subdirs,
     }
@@ -31,17 +35,21 @@ def render(shown: Mapping[str, Mapping[str, Any]], *, subdirs: list[str], stamp:
 
 def _package(subdirs: Mapping[str, Contribution]) -> dict[str, Any]:
     """What the newest version says; where it says nothing, the newest that does."""
-    told = [one for contribution in subdirs.values() for one in contribution.told]
-    told.sort(key=lambda one: one.age, reverse=True)
+    versions = [
+        version_fields
+        for contribution in subdirs.values()
+        for version_fields in contribution.versions
+    ]
+    versions.sort(key=lambda fields: fields.sort_key, reverse=True)
     fields: dict[str, Any] = {}
-    for one in told:
-        fields = {**one.fields, **fields}
+    for version_fields in versions:
+        fields = {**version_fields.fields, **fields}
     exported: dict[str, tuple[int, Any]] = {}
     for contribution in subdirs.values():
-        for version, one_exported in contribution.run_exports.items():
+        for version, version_exports in contribution.run_exports.items():
             known = exported.get(version)
-            if known is None or one_exported.timestamp >= known[0]:
-                exported[version] = one_exported.timestamp, one_exported.run_exports
+            if known is None or version_exports.timestamp >= known[0]:
+                exported[version] = version_exports.timestamp, version_exports.run_exports
     flags = {flag for contribution in subdirs.values() for flag in contribution.flags}
     package = {
         **fields,
@@ -49,6 +57,6 @@ def _package(subdirs: Mapping[str, Contribution]) -> dict[str, Any]:
         "run_exports": {version: exports for version, (_, exports) in sorted(exported.items())},
         "subdirs": sorted(subdirs),
         "timestamp": max(contribution.timestamp for contribution in subdirs.values()),
-        "version": told[0].version,
+        "version": versions[0].version,
     }
     return dict(sorted(package.items()))

@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from sluice.catalog.client_view import Rules, view
+from sluice.catalog.client_view import RenderRules, render_view
 from sluice.catalog.entry import Entries, Record
-from sluice.conda.build_order import age_of
+from sluice.conda.build_order import build_order_key
 from sluice.conda.names import PACKAGE_SUFFIXES
-from sluice.conda.timestamps import in_seconds
+from sluice.conda.timestamps import timestamp_seconds
 from sluice.conda.version import Version
 
 FIELDS = (
@@ -49,7 +49,7 @@ FLAGS = (
 """True if they are of any version."""
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class VersionFields(msgspec.Struct, frozen=True, kw_only=True):
     """What one version says."""
 
     version: str
@@ -58,12 +58,12 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, Any]
 
     @property
-    def age(self) -> tuple[Version, int]:
+    def sort_key(self) -> tuple[Version, int]:
         """Sorts the newest last."""
         return Version(self.version), self.timestamp
 
 
-class Exported(msgspec.Struct, frozen=True, kw_only=True):
+class VersionRunExports(msgspec.Struct, frozen=True, kw_only=True):
     """The run exports of one version."""
 
     timestamp: int
@@ -74,58 +74,58 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
 class Contribution(msgspec.Struct, frozen=True, kw_only=True):
     """All that one name in one subdir adds."""
 
-    told: list[Told]
+    versions: list[VersionFields] = msgspec.field(name="told")
     """The newest version first; behind it only those that say what no newer one does."""
     flags: list[str]
     """Those that are true."""
-    run_exports: dict[str, Exported]
+    run_exports: dict[str, VersionRunExports]
     """By version, where there are any."""
     timestamp: int
     """The newest of any build, seconds since the epoch."""
 
 
-def contribution(entries: Entries, rules: Rules) -> Contribution | None:
+def make_contribution(entries: Entries, rules: RenderRules) -> Contribution | None:
     """Sum up the entries of one name; ``None`` where clients see no package."""
-    shown = view(entries, rules)
-    builds = [one for one in _builds(shown.records, shown.v3) if age_of(one[1])]
+    view = render_view(entries, rules)
+    builds = [build for build in _builds(view.records, view.v3) if build_order_key(build[1])]
     by_version: dict[str, tuple[int, str, Mapping[str, Any]]] = {}
     # What comes later stays behind what is as new: .conda first, then by name.
     for filename, record in sorted(builds, key=_conda_first):
-        timestamp = in_seconds(record.get("timestamp"))
+        timestamp = timestamp_seconds(record.get("timestamp"))
         known = by_version.get(record["version"])
         if known is None or timestamp > known[0]:
             by_version[record["version"]] = timestamp, filename, record
     if not by_version:
         return None
-    told: list[Told] = []
+    versions: list[VersionFields] = []
     flags: set[str] = set()
-    run_exports: dict[str, Exported] = {}
+    run_exports: dict[str, VersionRunExports] = {}
     for version, (timestamp, filename, record) in by_version.items():
         entry = entries[filename]
-        about = entry.channeldata if isinstance(entry, Record) else {}
-        both = {**about, **record}
-        fields = {name: both[name] for name in FIELDS if both.get(name)}
-        told.append(Told(version=version, timestamp=timestamp, fields=fields))
-        flags |= {flag for flag in FLAGS if about.get(flag)}
-        if exports := shown.run_exports.get(filename):
-            run_exports[version] = Exported(timestamp=timestamp, run_exports=exports)
+        channel_fields = entry.channeldata if isinstance(entry, Record) else {}
+        all_fields = {**channel_fields, **record}
+        fields = {name: all_fields[name] for name in FIELDS if all_fields.get(name)}
+        versions.append(VersionFields(version=version, timestamp=timestamp, fields=fields))
+        flags |= {flag for flag in FLAGS if channel_fields.get(flag)}
+        if exports := view.run_exports.get(filename):
+            run_exports[version] = VersionRunExports(timestamp=timestamp, run_exports=exports)
     return Contribution(
-        told=newest_told(told),
+        versions=newest_fields(versions),
         flags=sorted(flags),
         run_exports=run_exports,
-        timestamp=max(in_seconds(record.get("timestamp")) for _, record in builds),
+        timestamp=max(timestamp_seconds(record.get("timestamp")) for _, record in builds),
     )
 
 
-def newest_told(told: list[Told]) -> list[Told]:
+def newest_fields(versions: list[VersionFields]) -> list[VersionFields]:
     """The newest, and of the older what it leaves unsaid."""
-    kept: list[Told] = []
-    said: set[str] = set()
-    for one in sorted(told, key=lambda told: told.age, reverse=True):
-        new = {name: value for name, value in one.fields.items() if name not in said}
-        if new or not kept:
-            kept.append(msgspec.structs.replace(one, fields=new))
-            said |= new.keys()
+    kept: list[VersionFields] = []
+    known: set[str] = set()
+    for version in sorted(versions, key=lambda fields: fields.sort_key, reverse=True):
+        new_fields = {name: value for name, value in version.fields.items() if name not in known}
+        if new_fields or not kept:
+            kept.append(msgspec.structs.replace(version, fields=new_fields))
+            known |= new_fields.keys()
     return kept
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 
-def text(value: object) -> str:
+def first_text(value: object) -> str:
     """The text, the first of several, or nothing."""
     first = value[0] if isinstance(value, list) and value else value
     return first if isinstance(first, str) else ""
 
 
-def link(value: object) -> str:
+def web_link(value: object) -> str:
     """The same where it is an address of the web."""
-    found = text(value)
-    return found if found.startswith(("https://", "http://")) else ""
+    url = first_text(value)
+    return url if url.startswith(("https://", "http://")) else ""

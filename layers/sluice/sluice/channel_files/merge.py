@@ -24,7 +24,7 @@ import msgspec
 from sluice.channel_files import channeldata, notices, page, page_data, rss, state
 from sluice.channel_files import note as notes
 from sluice.channel_files.note import Note
-from sluice.channel_files.state import NOTHING, ChannelState
+from sluice.channel_files.state import EMPTY_STATE, ChannelState
 from sluice.concurrency import Gather
 from sluice.errors import Corrupt, TooNew
 from sluice.layout import (
@@ -33,28 +33,28 @@ from sluice.layout import (
     PAGE,
     PAGE_DATA,
     RSS,
-    channel_file,
-    set_aside,
-    state_folder,
+    channel_file_key,
+    state_prefix,
+    unreadable_note_key,
 )
 from sluice.limits import CHANNEL_NOTES_MAX
 from sluice.publish.bucket_check import BucketCheck
 from sluice.publish.fence import (
-    Page,
+    FileState,
+    PublishedFile,
     Stamp,
-    Standing,
-    companion,
+    companion_metadata,
+    file_state,
     find_companion,
-    replace,
-    standing,
+    replace_file,
 )
 from sluice.storage import object_headers
 from sluice.storage.object_store import ETag, ObjectInfo, ObjectStore
-from sluice.storage.versioned_object import LOST, Swap, Version, commit_loop
+from sluice.storage.versioned_object import LOST, ObjectVersion, Swap, commit_loop
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelMerger:
+class ChannelMergeContext:
     """What a merge of a channel needs of the world."""
 
     channel: ObjectStore
@@ -87,7 +87,7 @@ class ChannelReport:
 
 
 @dataclass(slots=True)
-class _Batch:
+class _NoteBatch:
     """Some notes."""
 
     notes: list[Note] = field(default_factory=list)
@@ -103,7 +103,7 @@ class _Batch:
         return not self.notes or any(note.everything for note in self.notes)
 
 
-def merge_channel(world: ChannelMerger, channel: str) -> ChannelReport:
+def merge_channel(world: ChannelMergeContext, channel: str) -> ChannelReport:
     """Fold the notes of a channel into its state, and publish that.
 
     Raises ``Unavailable``, ``Corrupt``, ``TooNew``, ``ForeignOwner`` and ``WrongState``; the notes
@@ -118,26 +118,28 @@ def merge_channel(world: ChannelMerger, channel: str) -> ChannelReport:
     return report
 
 
-def _merge_batch(world: ChannelMerger, channel: str, batch: _Batch, report: ChannelReport) -> None:
+def _merge_batch(
+    world: ChannelMergeContext, channel: str, batch: _NoteBatch, report: ChannelReport
+) -> None:
     versioned = state.state_object(world.state, channel)
 
-    def attempt(before: Version[ChannelState]) -> ChannelState | Literal[Swap.LOST]:
+    def attempt(before: ObjectVersion[ChannelState]) -> ChannelState | Literal[Swap.LOST]:
         # After the state was read, as after a head.  There is no first commit here to bind with:
         # a subdir has committed, or nothing is wanted.
         bound = world.gather.start(partial(world.bucket_check.ensure_bound, channel))
-        first = _first(world, channel, batch.notes) if before.etag is None else before.value
-        after = state.fold(first, batch.notes, at=world.clock(), writer=world.unique())
+        first = _initial_state(world, channel, batch.notes) if before.etag is None else before.value
+        after = state.fold_notes(first, batch.notes, at=world.clock(), writer=world.unique())
         bound()
         if before.etag is None and not _wants_anything(after):
             return after  # nobody ever wanted any
         if after is not before.value and versioned.swap(after, expected=before.etag) is LOST:
             return LOST
-        _Files(world, channel, after, report).publish(tidy=batch.tidy)
+        _ChannelFiles(world, channel, after, report).publish(tidy=batch.tidy)
         return after
 
     after = commit_loop(versioned, attempt)
     for key, body in batch.unreadable:
-        world.state.put(set_aside(key), body, object_headers.PRIVATE_ZSTD)
+        world.state.put(unreadable_note_key(key), body, object_headers.PRIVATE_ZSTD_HEADERS)
     world.state.delete(batch.consumed)
     report.generation = after.generation
     report.notes += len(batch.notes)
@@ -145,15 +147,15 @@ def _merge_batch(world: ChannelMerger, channel: str, batch: _Batch, report: Chan
     report.too_new += batch.too_new
 
 
-def _read_notes(world: ChannelMerger, channel: str, *, after: str | None) -> _Batch:
-    listed = world.state.list(state_folder("notes", channel), after=after)
+def _read_notes(world: ChannelMergeContext, channel: str, *, after: str | None) -> _NoteBatch:
+    listed = world.state.list(state_prefix("notes", channel), after=after)
     keys = [info.key for info in islice(listed, CHANNEL_NOTES_MAX)]
-    batch = _Batch(resume_after=keys[-1] if len(keys) == CHANNEL_NOTES_MAX else None)
+    batch = _NoteBatch(resume_after=keys[-1] if len(keys) == CHANNEL_NOTES_MAX else None)
     for key, stored in zip(keys, world.gather(world.state.get, keys), strict=True):
         if stored is None:
             continue  # another merge is through with it
         try:
-            batch.notes.append(notes.decode(stored.body, what=key))
+            batch.notes.append(notes.decode_note(stored.body, what=key))
         except TooNew:
             batch.too_new += 1
             continue
@@ -163,75 +165,85 @@ def _read_notes(world: ChannelMerger, channel: str, *, after: str | None) -> _Ba
     return batch
 
 
-def _first(world: ChannelMerger, channel: str, told: Sequence[Note]) -> ChannelState:
+def _initial_state(world: ChannelMergeContext, channel: str, notes: Sequence[Note]) -> ChannelState:
     """What to begin with: above what is there of ours, should a state have been lost."""
     files = [CHANNELDATA]
-    if any(note.wanted.page for note in told):
+    if any(note.wanted.page for note in notes):
         files.append(PAGE_DATA)
-    found = [world.channel.head(channel_file(channel, file)) for file in files]
-    stamps = [Stamp.parse(info.metadata) for info in found if info]
+    infos = [world.channel.head(channel_file_key(channel, file)) for file in files]
+    stamps = [Stamp.parse(info.metadata) for info in infos if info]
     ours = [stamp.generation for stamp in stamps if stamp and stamp.owner == world.owner]
-    return msgspec.structs.replace(NOTHING, generation=max(ours)) if ours else NOTHING
+    return msgspec.structs.replace(EMPTY_STATE, generation=max(ours)) if ours else EMPTY_STATE
 
 
-def _wants_anything(known: ChannelState) -> bool:
-    return known.wanted.packages or known.wanted.notices is not None
+def _wants_anything(channel_state_key: ChannelState) -> bool:
+    return channel_state_key.wanted.packages or channel_state_key.wanted.notices is not None
 
 
-class _Files:
+class _ChannelFiles:
     """The files of one state of a channel."""
 
     def __init__(
-        self, world: ChannelMerger, channel: str, known: ChannelState, report: ChannelReport
+        self,
+        world: ChannelMergeContext,
+        channel: str,
+        channel_state_key: ChannelState,
+        report: ChannelReport,
     ) -> None:
         self._world = world
         self._channel = channel
-        self._known = known
+        self._channel_state = channel_state_key
         self._report = report
 
     def publish(self, *, tidy: bool) -> None:
         """Write what is behind; ``tidy``: also what depends on nothing but the configuration."""
-        wanted = self._known.wanted
+        wanted = self._channel_state.wanted
         if wanted.channeldata or wanted.rss:
             self._publish_packages(tidy=tidy)
         if wanted.page:
             self._publish_page(tidy=tidy)
         if tidy:
-            mine = self._stamp(self._known.generation)
+            ours = self._stamp(self._channel_state.generation)
             if wanted.notices is not None:
-                body = notices.render(wanted.notices, stamp=mine)
-                self._replace(self._page(NOTICES, body), mine, self._head(NOTICES))
-            on = {
+                body = notices.render_notices(wanted.notices, stamp=ours)
+                self._replace(self._published_file(NOTICES, body), ours, self._head(NOTICES))
+            wanted_files = {
                 CHANNELDATA: wanted.channeldata,
                 RSS: wanted.rss,
                 PAGE: wanted.page,
                 PAGE_DATA: wanted.page,
             }
-            self._delete([file for file, is_on in on.items() if not is_on], mine)
+            self._delete([file for file, is_on in wanted_files.items() if not is_on], ours)
 
     def _publish_packages(self, *, tidy: bool) -> None:
         """The feed first: the other's metadata remembers its ETag, and spares it a look.
 
         ``tidy``: look at the feed, too, where the other is as it should be.
         """
-        wanted, mine = self._known.wanted, self._stamp(self._known.packages_changed)
-        found: ObjectInfo | None = None
-        found_rss: ObjectInfo | None = None
+        wanted, ours = self._channel_state.wanted, self._stamp(self._channel_state.packages_changed)
+        info: ObjectInfo | None = None
+        rss_info: ObjectInfo | None = None
         if wanted.channeldata:
-            found = self._head(CHANNELDATA)
-            now = standing(found, mine)
-            if not now.behind and not tidy:
+            info = self._head(CHANNELDATA)
+            current_state = file_state(info, ours)
+            if not current_state.needs_write and not tidy:
                 return
-            if found and now is Standing.OLDER:
-                found_rss = find_companion(found, channel_file(self._channel, RSS))
+            if info and current_state is FileState.OLDER:
+                rss_info = find_companion(info, channel_file_key(self._channel, RSS))
         metadata: dict[str, str] = {}
         if wanted.rss:
-            body = rss.render(self._shown, channel=self._channel, at_ms=self._known.at, stamp=mine)
-            etag = self._replace(self._page(RSS, body), mine, found_rss or self._head(RSS))
-            metadata = companion(etag) if etag else {}
+            body = rss.render_rss(
+                self._packages, channel=self._channel, at_ms=self._channel_state.at, stamp=ours
+            )
+            etag = self._replace(self._published_file(RSS, body), ours, rss_info or self._head(RSS))
+            metadata = companion_metadata(etag) if etag else {}
         if wanted.channeldata:
-            body = channeldata.render(self._shown, subdirs=sorted(self._known.subdirs), stamp=mine)
-            self._replace(self._page(CHANNELDATA, body).remembering(metadata), mine, found)
+            body = channeldata.render_channeldata(
+                self._packages, subdirs=sorted(self._channel_state.subdirs), stamp=ours
+            )
+            self._replace(
+                self._published_file(CHANNELDATA, body).with_metadata(metadata), ours, info
+            )
 
     def _publish_page(self, *, tidy: bool) -> None:
         """The page first: what it lists is stamped with the page that can read it.
@@ -239,51 +251,57 @@ class _Files:
         So a sluice with another page writes both, and otherwise a look at the listing tells that
         the page is there.  A page that somebody else has written stays.
         """
-        mine = self._stamp(self._known.packages_changed, tree=page.digest())
-        found = self._head(PAGE_DATA)
-        now = standing(found, mine)
-        if not now.behind and not tidy:
+        ours = self._stamp(self._channel_state.packages_changed, tree=page.page_digest())
+        info = self._head(PAGE_DATA)
+        current_state = file_state(info, ours)
+        if not current_state.needs_write and not tidy:
             return
-        theirs = Stamp.parse(found.metadata) if found else None
-        if tidy or theirs is None or theirs.tree != mine.tree:
+        current = Stamp.parse(info.metadata) if info else None
+        if tidy or current is None or current.tree != ours.tree:
             # It is of no generation: the same page lists whatever there is.
-            whole = self._page(PAGE, page.render(), gives_way=True)
-            self._replace(whole, self._stamp(0, tree=mine.tree), self._head(PAGE))
-        if now.behind:
-            body = page_data.render(self._shown, subdirs=sorted(self._known.subdirs), stamp=mine)
-            self._replace(self._page(PAGE_DATA, body), mine, found)
+            page_file = self._published_file(PAGE, page.render_page(), keep_foreign=True)
+            self._replace(page_file, self._stamp(0, tree=ours.tree), self._head(PAGE))
+        if current_state.needs_write:
+            body = page_data.render_page_data(
+                self._packages, subdirs=sorted(self._channel_state.subdirs), stamp=ours
+            )
+            self._replace(self._published_file(PAGE_DATA, body), ours, info)
 
     @cached_property
-    def _shown(self) -> dict[str, dict[str, Any]]:
+    def _packages(self) -> dict[str, dict[str, Any]]:
         """What the files say of each package."""
-        return channeldata.packages(self._known.packages)
+        return channeldata.channeldata_packages(self._channel_state.packages)
 
-    def _delete(self, files: Sequence[str], mine: Stamp) -> None:
+    def _delete(self, files: Sequence[str], ours: Stamp) -> None:
         """Delete files of ours that an earlier configuration asked for."""
-        found = filter(None, map(self._head, files))
-        ours = [info.key for info in found if _is_ours(info, mine)]
-        if ours:
-            self._world.channel.delete(ours)
+        infos = filter(None, map(self._head, files))
+        outdated_keys = [info.key for info in infos if _is_outdated(info, ours)]
+        if outdated_keys:
+            self._world.channel.delete(outdated_keys)
 
     def _stamp(self, generation: int, *, tree: str = "") -> Stamp:
         return Stamp(generation, tree, self._world.owner)
 
-    def _page(self, file: str, body: bytes, *, gives_way: bool = False) -> Page:
-        about = object_headers.of_index(file, self._world.max_age_seconds)
-        key = channel_file(self._channel, file)
-        return Page(key, body, about, gives_way=gives_way)
+    def _published_file(
+        self, file: str, body: bytes, *, keep_foreign: bool = False
+    ) -> PublishedFile:
+        headers = object_headers.index_file_headers(file, self._world.max_age_seconds)
+        key = channel_file_key(self._channel, file)
+        return PublishedFile(key, body, headers, keep_foreign=keep_foreign)
 
     def _head(self, file: str) -> ObjectInfo | None:
-        return self._world.channel.head(channel_file(self._channel, file))
+        return self._world.channel.head(channel_file_key(self._channel, file))
 
-    def _replace(self, page: Page, mine: Stamp, found: ObjectInfo | None) -> ETag | None:
-        done = replace(self._world.channel, page, mine, found=found)
-        self._report.files_written += done.etag is not None
-        self._report.foreign_overwritten += done.foreign_overwritten
-        self._report.foreign_kept += done.standing is Standing.FOREIGN
-        return done.etag
+    def _replace(self, file: PublishedFile, ours: Stamp, info: ObjectInfo | None) -> ETag | None:
+        result = replace_file(self._world.channel, file, ours, info=info)
+        self._report.files_written += result.etag is not None
+        self._report.foreign_overwritten += result.foreign_overwritten
+        self._report.foreign_kept += result.state is FileState.FOREIGN
+        return result.etag
 
 
-def _is_ours(found: ObjectInfo, mine: Stamp) -> bool:
-    theirs = Stamp.parse(found.metadata)
-    return theirs is not None and theirs.owner == mine.owner and theirs.generation < mine.generation
+def _is_outdated(info: ObjectInfo, ours: Stamp) -> bool:
+    current = Stamp.parse(info.metadata)
+    return (
+        current is not None and current.owner == ours.owner and current.generation < ours.generation
+    )

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from sluice.catalog.client_view import Rules
-from sluice.catalog.codec import FORMAT, pack, unpack
+from sluice.catalog.client_view import RenderRules
+from sluice.catalog.codec import FORMAT, pack_struct, unpack_struct
 from sluice.catalog.entry import Entries
 from sluice.channel_config import ChannelConfig, Notice
-from sluice.channel_files.contribution import Contribution, contribution
+from sluice.channel_files.contribution import Contribution, make_contribution
 from sluice.layout import Subdir
 from sluice.messages import channel_merge_request
 from sluice.storage import object_headers
@@ -24,7 +24,7 @@ from sluice.storage.object_store import ObjectStore
 from sluice.storage.queue import FifoQueue
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class WantedFiles(msgspec.Struct, frozen=True, kw_only=True):
     """Which files of the whole channel there should be."""
 
     channeldata: bool = False
@@ -39,7 +39,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         return self.channeldata or self.rss or self.page
 
     @classmethod
-    def by(cls, config: ChannelConfig) -> Wanted:
+    def from_config(cls, config: ChannelConfig) -> WantedFiles:
         """What a configuration asks for."""
         return cls(
             channeldata=config.channeldata,
@@ -55,7 +55,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     subdir: str
     generation: int
     """The names are as they were in this generation, or a later one had not been."""
-    wanted: Wanted
+    wanted: WantedFiles
     everything: bool
     """Whether these are all names there are; every other is gone."""
     names: dict[str, Contribution | None]
@@ -64,7 +64,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Notepad:
+class ChannelNoteWriter:
     """What writing notes needs of the world."""
 
     state: ObjectStore
@@ -81,7 +81,7 @@ class Notepad:
         subdir: Subdir,
         generation: int,
         names: Iterable[tuple[str, Entries]],
-        rules: Rules,
+        rules: RenderRules,
         *,
         everything: bool = False,
     ) -> None:
@@ -90,9 +90,9 @@ class Notepad:
         ``names`` is read only where the configuration needs it; with ``everything`` they are all
         names of the generation.  Raises ``Unavailable``.
         """
-        wanted = Wanted.by(rules.config)
-        told = (
-            {name: contribution(entries, rules) for name, entries in names}
+        wanted = WantedFiles.from_config(rules.config)
+        contributions = (
+            {name: make_contribution(entries, rules) for name, entries in names}
             if (wanted.packages)
             else {}
         )
@@ -102,23 +102,25 @@ class Notepad:
             wanted=wanted,
             # Where nobody wants to hear of packages, what was heard is forgotten.
             everything=everything or not wanted.packages,
-            names=told,
+            names=contributions,
         )
-        self.state.put(subdir.note(self.unique()), pack(note), object_headers.PRIVATE_ZSTD)
+        self.state.put(
+            subdir.note_key(self.unique()), pack_struct(note), object_headers.PRIVATE_ZSTD_HEADERS
+        )
         # The clock is read after the PUT returned, see debounce.
-        channel_merge_request.windowed(
+        channel_merge_request.channel_merge_message(
             subdir.channel, now_ms=self.clock(), debounce_seconds=self.debounce_seconds
         ).send_to(self.queue)
 
 
-def due(config: ChannelConfig, *, reconsidered: bool) -> bool:
+def needs_channel_note(config: ChannelConfig, *, config_changed: bool) -> bool:
     """Tell whether a merge has to write a note at all.
 
     One that has looked at the configuration always does, for it may just have been switched off.
     """
-    return reconsidered or Wanted.by(config).packages
+    return config_changed or WantedFiles.from_config(config).packages
 
 
-def decode(body: bytes, *, what: str) -> Note:
+def decode_note(body: bytes, *, what: str) -> Note:
     """Read a note; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
-    return unpack(body, Note, what=what)
+    return unpack_struct(body, Note, what=what)

@@ -10,7 +10,7 @@ from sluice.channel_config import Notice
 from sluice.publish.fence import Stamp
 
 
-def render(notices: Sequence[Notice], *, stamp: Stamp) -> bytes:
+def render_notices(notices: Sequence[Notice], *, stamp: Stamp) -> bytes:
     """Serialise the document; what a notice does not say is left out."""
     plain = [
         {key: value for key, value in msgspec.to_builtins(notice).items() if value is not None}

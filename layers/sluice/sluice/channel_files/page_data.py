@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from sluice.channel_files.links import link, text
+from sluice.channel_files.links import first_text, web_link
 from sluice.publish.fence import Stamp
 
 FORMAT = 1
@@ -23,8 +23,10 @@ _GZIP = 16 + zlib.MAX_WBITS
 _LEVEL = 6
 
 
-def render(shown: Mapping[str, Mapping[str, Any]], *, subdirs: list[str], stamp: Stamp) -> bytes:
-    """Serialise the document; ``shown`` is what ``channeldata.packages`` gave.
+def render_page_data(
+    packages: Mapping[str, Mapping[str, Any]], *, subdirs: list[str], stamp: Stamp
+) -> bytes:
+    """Serialise the document; ``packages`` is what ``channeldata_packages`` gave.
 
     Each package is a row of name, newest version, seconds since the epoch of its newest build, the
     places in ``subdirs`` that it is in, summary, licence and links; what is empty at the end is
@@ -33,7 +35,7 @@ def render(shown: Mapping[str, Mapping[str, Any]], *, subdirs: list[str], stamp:
     places = {subdir: place for place, subdir in enumerate(subdirs)}
     document = {
         "format": FORMAT,
-        "packages": [_row(name, package, places) for name, package in shown.items()],
+        "packages": [_row(name, package, places) for name, package in packages.items()],
         "sluice": stamp.body,
         "subdirs": subdirs,
     }
@@ -44,15 +46,15 @@ def render(shown: Mapping[str, Mapping[str, Any]], *, subdirs: list[str], stamp:
 def _row(name: str, package: Mapping[str, Any], places: Mapping[str, int]) -> list[Any]:
     links: list[str] = []
     for key in _LINKS:
-        found = link(package.get(key))
-        links.append("" if found in links else found)
+        url = web_link(package.get(key))
+        links.append("" if url in links else url)
     row = [
         name,
         package["version"],
         package["timestamp"],
         [places[subdir] for subdir in package["subdirs"]],
-        _cut(text(package.get("summary"))),
-        _cut(text(package.get("license"))),
+        _truncate(first_text(package.get("summary"))),
+        _truncate(first_text(package.get("license"))),
         *links,
     ]
     while row[-1] == "":
@@ -60,6 +62,6 @@ def _row(name: str, package: Mapping[str, Any], places: Mapping[str, int]) -> li
     return row
 
 
-def _cut(said: str) -> str:
-    line = " ".join(said.split())
+def _truncate(text: str) -> str:
+    line = " ".join(text.split())
     return line if len(line) <= CHARS_MAX else line[: CHARS_MAX - 1] + "…"

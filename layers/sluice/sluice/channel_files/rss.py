@@ -13,7 +13,7 @@ from email.utils import format_datetime
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from sluice.channel_files.links import link, text
+from sluice.channel_files.links import first_text, web_link
 from sluice.publish.fence import Stamp
 
 ITEMS_MAX = 100
@@ -23,22 +23,22 @@ _NO_DESCRIPTION = "No description."
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def render(
-    shown: Mapping[str, Mapping[str, Any]], *, channel: str, at_ms: int, stamp: Stamp
+def render_rss(
+    packages: Mapping[str, Mapping[str, Any]], *, channel: str, at_ms: int, stamp: Stamp
 ) -> bytes:
-    """Serialise the feed; ``shown`` is what ``channeldata.packages`` gave."""
-    newest = sorted(shown.items(), key=lambda item: (-item[1]["timestamp"], item[0]))[:ITEMS_MAX]
+    """Serialise the feed; ``packages`` is what ``channeldata_packages`` gave."""
+    newest = sorted(packages.items(), key=lambda item: (-item[1]["timestamp"], item[0]))[:ITEMS_MAX]
     root = ET.Element("rss", version="2.0")
     # Makes every ETag unique, as the generation in a JSON file does.
     root.append(ET.Comment(f" sluice {stamp.generation} {stamp.tree} "))
     feed = ET.SubElement(root, "channel")
-    moment = _rfc822(at_ms // 1000)
+    time = _rfc822(at_ms // 1000)
     _add(feed, "title", channel or "conda channel")
     # Relative: the address by which people reach a bucket is not known here.
     _add(feed, "link", "./")
     _add(feed, "description", f"The most recent {len(newest)} updates.")
-    _add(feed, "pubDate", moment)
-    _add(feed, "lastBuildDate", moment)
+    _add(feed, "pubDate", time)
+    _add(feed, "lastBuildDate", time)
     for name, package in newest:
         _add_item(ET.SubElement(feed, "item"), name, package)
     body: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
@@ -47,11 +47,11 @@ def render(
 
 def _add_item(item: ET.Element, name: str, package: Mapping[str, Any]) -> None:
     version, timestamp = package["version"], package["timestamp"]
-    description = text(package.get("description")) or text(package.get("summary"))
+    description = first_text(package.get("description")) or first_text(package.get("summary"))
     _add(item, "title", f"{name} {version} [{', '.join(package['subdirs'])}]")
     _add(item, "description", description or _NO_DESCRIPTION)
-    _add(item, "link", link(package.get("doc_url")) or link(package.get("home")))
-    _add(item, "comments", link(package.get("dev_url")))
+    _add(item, "link", web_link(package.get("doc_url")) or web_link(package.get("home")))
+    _add(item, "comments", web_link(package.get("dev_url")))
     # conda-index has the source's address, which does not change with a new build.
     _add(item, "guid", f"{name}-{version}-{timestamp}", isPermaLink="false")
     if timestamp:

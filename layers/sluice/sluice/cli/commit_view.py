@@ -10,7 +10,7 @@ from sluice.catalog.commit import Amendment, Commit
 from sluice.cli import formatting
 
 _FILES_SHOWN_MAX = 5
-SIGNS = {
+CHANGE_SIGNS = {
     "added": ("+", "green"),
     "replaced": ("~", "yellow"),
     "removed": ("-", "red"),
@@ -26,15 +26,15 @@ def render_commit(subdir: str, commit: Commit, *, all_files: bool) -> Text:
     """Say when it was, and what it changed; the first few files of each kind, or all."""
     lines = [_title(subdir, commit)]
     if commit.amendment:
-        lines.append(_decision(commit.amendment))
-    for kind, files in _changes(commit):
-        lines += _files(kind, files, all_files=all_files)
+        lines.append(_amendment_line(commit.amendment))
+    for kind, files in _files_by_kind(commit):
+        lines += _file_lines(kind, files, all_files=all_files)
     return Text("\n").join(lines)
 
 
 def file_line(kind: str, file: str, *, why: str = "") -> Text:
     """One file, and what happened to it."""
-    sign, style = SIGNS[kind]
+    sign, style = CHANGE_SIGNS[kind]
     return Text.assemble(
         (f"  {sign} {formatting.cell(file)}", style), (f"  {why}" if why else "", "dim")
     )
@@ -42,41 +42,45 @@ def file_line(kind: str, file: str, *, why: str = "") -> Text:
 
 def _title(subdir: str, commit: Commit) -> Text:
     counts = [
-        f"{formatting.number(len(files))} {kind}" for kind, files in _changes(commit) if files
+        f"{formatting.number(len(files))} {kind}" for kind, files in _files_by_kind(commit) if files
     ]
     if commit.taken_over:
         counts.append(f"{formatting.number(commit.taken_over)} taken over")
     return Text.assemble(
         (f"{formatting.cell(subdir)} {commit.generation}", "bold"),
-        f"  {formatting.moment(commit.at)}  ",
+        f"  {formatting.utc_time(commit.at)}  ",
         ", ".join(counts) or "no package changed",
     )
 
 
-def _decision(amendment: Amendment) -> Text:
+def _amendment_line(amendment: Amendment) -> Text:
     """What a person decided, and why."""
-    told = []
+    actions = []
     if amendment.rolled_back_to is not None:
-        told.append(f"rolled back to generation {amendment.rolled_back_to}")
-    told += [
+        actions.append(f"rolled back to generation {amendment.rolled_back_to}")
+    actions += [
         f"{formatting.number(len(files))} {kind}"
         for kind, files in (("pinned", amendment.pinned), ("unpinned", amendment.unpinned))
         if files
     ]
     reason = [formatting.cell(amendment.reason)] if amendment.reason else []
-    return Text("  " + ": ".join([", ".join(told), *reason] if told else reason), style="cyan")
+    return Text(
+        "  " + ": ".join([", ".join(actions), *reason] if actions else reason), style="cyan"
+    )
 
 
-def _changes(commit: Commit) -> Iterator[tuple[str, Sequence[str]]]:
+def _files_by_kind(commit: Commit) -> Iterator[tuple[str, Sequence[str]]]:
     yield "added", commit.added
     yield "replaced", commit.replaced
     yield "removed", commit.removed
     yield "rejected", commit.rejected
 
 
-def _files(kind: str, files: Sequence[str], *, all_files: bool) -> Iterator[Text]:
-    shown = files if all_files else files[:_FILES_SHOWN_MAX]
-    for file in shown:
+def _file_lines(kind: str, files: Sequence[str], *, all_files: bool) -> Iterator[Text]:
+    listed = files if all_files else files[:_FILES_SHOWN_MAX]
+    for file in listed:
         yield file_line(kind, file)
-    if len(shown) < len(files):
-        yield Text(f"    and {formatting.number(len(files) - len(shown))} more {kind}", style="dim")
+    if len(listed) < len(files):
+        yield Text(
+            f"    and {formatting.number(len(files) - len(listed))} more {kind}", style="dim"
+        )

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from sluice.admin.history.diff import Diff, FileChange
 from sluice.admin.history.diff import diff as compare
-from sluice.admin.history.generations import parse_moment
+from sluice.admin.history.generations import parse_generation_ref
 from sluice.cli import formatting
 from sluice.cli.commit_view import file_line
 from sluice.cli.exits import Exit
@@ -31,16 +31,16 @@ def diff(subdir: str, before: str, after: str, /, *, options: Options = DEFAULTS
         Another one.
     """
     now = datetime.now(UTC)
-    old, new = parse_moment(before, now=now), parse_moment(after, now=now)
-    channel, found = options.subdir(subdir)
-    difference = compare(channel, found, old, new)
-    options.output.tell(difference, render_diff)
-    return Exit.FINE if difference.empty else Exit.DIFFERENT
+    old, new = parse_generation_ref(before, now=now), parse_generation_ref(after, now=now)
+    channel, target = options.subdir(subdir)
+    difference = compare(channel, target, old, new)
+    options.output.print_result(difference, render_diff)
+    return Exit.OK if difference.empty else Exit.ISSUES_FOUND
 
 
 def render_diff(difference: Diff) -> RenderableType:
     """A line for each file, and what else is different."""
-    lines = [_line(one) for one in difference.changes]
+    lines = [_line(change) for change in difference.changes]
     if difference.config_changed:
         lines.append(Text("  another sluice.toml is in force", style="yellow"))
     if difference.patch_changed:
@@ -50,9 +50,9 @@ def render_diff(difference: Diff) -> RenderableType:
 
 
 def _line(change: FileChange) -> Text:
-    told = (
+    detail = (
         formatting.cell(change.why)
         if change.why
         else ", ".join(map(formatting.cell, change.fields))
     )
-    return file_line(change.kind, change.file, why=told)
+    return file_line(change.kind, change.file, why=detail)

@@ -10,9 +10,9 @@ from sluice.errors import Misconfigured, Misused, SluiceError, UnknownEvent
 class Exit(IntEnum):
     """The exit codes of all commands."""
 
-    FINE = 0
-    DIFFERENT = 1
-    MISUSED = 2
+    OK = 0
+    ISSUES_FOUND = 1
+    USAGE_ERROR = 2
     FAILED = 3
     INTERRUPTED = 130
 
@@ -23,15 +23,15 @@ class Exit(IntEnum):
 
 
 _MEANINGS = {
-    Exit.FINE: "all is well, or was done",
-    Exit.DIFFERENT: "something is not as it should be, and the answer says what",
-    Exit.MISUSED: "the command was called in a way that cannot be; nothing was done",
+    Exit.OK: "all is well, or was done",
+    Exit.ISSUES_FOUND: "something is not as it should be, and the answer says what",
+    Exit.USAGE_ERROR: "the command was called in a way that cannot be; nothing was done",
     Exit.FAILED: "it could not be done: something is not there, or a service did not answer",
     Exit.INTERRUPTED: "interrupted by Ctrl-C",
 }
 
 
-def exit_of(error: SluiceError) -> Exit:
+def exit_for_error(error: SluiceError) -> Exit:
     """With what to exit because of an error."""
-    misused = isinstance(error, Misused | Misconfigured | UnknownEvent)
-    return Exit.MISUSED if misused else Exit.FAILED
+    is_usage_error = isinstance(error, Misused | Misconfigured | UnknownEvent)
+    return Exit.USAGE_ERROR if is_usage_error else Exit.FAILED

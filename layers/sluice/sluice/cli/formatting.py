@@ -10,7 +10,7 @@ _KIB = 1024
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
-def moment(ms: int | None) -> str:
+def utc_time(ms: int | None) -> str:
     """A time in ms since the epoch, in UTC."""
     return "" if ms is None else f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%SZ}"
 

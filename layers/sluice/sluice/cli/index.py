@@ -15,7 +15,7 @@ from rich.text import Text
 from sluice.admin.session.address import Address
 from sluice.admin.session.channel import Channel
 from sluice.admin.standalone import index as operate
-from sluice.admin.standalone.reader_choice import best_readers
+from sluice.admin.standalone.reader_choice import choose_readers
 from sluice.admin.standalone.report import IndexReport, SubdirIndexed
 from sluice.cli import formatting, removals_view
 from sluice.cli.exits import Exit
@@ -69,7 +69,7 @@ def index(  # noqa: PLR0913 - each is an option of the command line
             "The state lies in the channel's bucket: whoever may read all of it reads the state."
         )
     settings = replace(
-        operate.options_of(opened.stack),
+        operate.options_from_stack(opened.stack),
         subdirs=subdir or None,
         re_extract=re_extract,
         adopt=adopt,
@@ -79,25 +79,29 @@ def index(  # noqa: PLR0913 - each is an option of the command line
         settings = replace(settings, brake_days=brake_days)
     if distrust_uploaders:
         settings = replace(settings, trust_uploader_digests=False)
-    readers = best_readers(
+    readers = choose_readers(
         options.opener.aws,
         opened,
         processes=processes,
         trust_uploader_digests=settings.trust_uploader_digests,
     )
-    with bars(options.output) as shown:
-        report = operate.index(opened, settings, readers=readers, progress=shown)
-    options.output.tell(report, partial(render, channel=opened, options=options))
+    with bars(options.output) as progress:
+        report = operate.index(opened, settings, readers=readers, progress=progress)
+    options.output.print_result(
+        report, partial(render_index_report, channel=opened, options=options)
+    )
     if report.failures:
         return Exit.FAILED
-    return Exit.DIFFERENT if report.waiting or _confirms_nothing(report) else Exit.FINE
+    return Exit.ISSUES_FOUND if report.waiting or _confirms_nothing(report) else Exit.OK
 
 
 def _confirms_nothing(report: IndexReport) -> bool:
     return report.confirm is not None and not report.confirmed
 
 
-def render(report: IndexReport, *, channel: Channel, options: Options) -> RenderableType:
+def render_index_report(
+    report: IndexReport, *, channel: Channel, options: Options
+) -> RenderableType:
     """Show what a run did."""
     packages, read = formatting.number(report.packages), formatting.number(report.read)
     parts: list[RenderableType] = [Text(f"{packages} packages, {read} of them read.")]
@@ -106,28 +110,28 @@ def render(report: IndexReport, *, channel: Channel, options: Options) -> Render
             table(
                 "subdir",
                 *_NUMBERS,
-                rows=(_row(one) for one in report.subdirs),
+                rows=(_row(subdir) for subdir in report.subdirs),
                 right=_NUMBERS,
             )
         )
     else:
-        parts.append(Text("The index is as it should be." if not report.failures else ""))
+        parts.append(Text("Nothing to do: the index is up to date." if not report.failures else ""))
     parts += _failures(report)
     address = str(Address(channel.bucket, channel.name))
-    for one in report.waiting:
-        if one.waiting:
-            command = options.command("index", address, "--confirm", one.waiting.digest)
-            parts += removals_view.waiting(one.subdir, one.waiting, command)
+    for subdir in report.waiting:
+        if subdir.waiting:
+            command = options.command("index", address, "--confirm", subdir.waiting.digest)
+            parts += removals_view.render_waiting(subdir.subdir, subdir.waiting, command)
     if report.confirm is not None and _confirms_nothing(report):
-        parts.append(removals_view.nothing_confirmed(report.confirm))
+        parts.append(removals_view.render_unconfirmed(report.confirm))
     return Group(*parts)
 
 
 def _failures(report: IndexReport) -> Iterator[Text]:
     """Each reason once: what is wrong with a whole channel is wrong with each of its subdirs."""
     by_reason: dict[str, list[str]] = {}
-    for one in report.failures:
-        by_reason.setdefault(one.reason, []).append(formatting.cell(one.object))
+    for failure in report.failures:
+        by_reason.setdefault(failure.reason, []).append(formatting.cell(failure.object))
     for reason, objects in by_reason.items():
         yield Text(f"{', '.join(objects)}: {formatting.cell(reason)}", style="red")
 
@@ -135,10 +139,17 @@ def _failures(report: IndexReport) -> Iterator[Text]:
 _NUMBERS = ("generation", "added", "replaced", "removed", "rejected", "files written", "collected")
 
 
-def _row(one: SubdirIndexed) -> tuple[str, ...]:
-    numbers = (one.added, one.replaced, one.removed, one.rejected, one.files_written, one.collected)
+def _row(subdir: SubdirIndexed) -> tuple[str, ...]:
+    numbers = (
+        subdir.added,
+        subdir.replaced,
+        subdir.removed,
+        subdir.rejected,
+        subdir.files_written,
+        subdir.collected,
+    )
     return (
-        formatting.cell(one.subdir),
-        str(one.generation or ""),
+        formatting.cell(subdir.subdir),
+        str(subdir.generation or ""),
         *map(formatting.number, numbers),
     )

@@ -16,7 +16,7 @@ from sluice.admin.history.log import Generation, Log
 from sluice.cli.commit_view import render_commit
 from sluice.cli.options import DEFAULTS, FLAG, Options
 
-_LOOK_SECONDS = 2.0
+_POLL_SECONDS = 2.0
 
 
 def log(
@@ -43,33 +43,33 @@ def log(
     """
     opened, subdir = options.channel_or_subdir(channel)
     only = subdir.name if subdir else None
-    found = history.log(opened, only, limit=limit)
+    page = history.log(opened, only, limit=limit)
     if not follow:
-        options.output.tell(found, partial(_render, all_files=all_files))
+        options.output.print_result(page, partial(_render, all_files=all_files))
         return
-    render = partial(_render_one, all_files=all_files)
-    for name in found.collected:
-        options.output.note(_collected(name))
-    for one in reversed(found.generations):
-        options.output.tell_line(one, render)
-    look = partial(time.sleep, _LOOK_SECONDS)
-    for one in history.follow(opened, only, after=found.newest, wait=look):
-        options.output.tell_line(one, render)
+    render = partial(_render_generation, all_files=all_files)
+    for name in page.collected:
+        options.output.note(_collected_note(name))
+    for generation in reversed(page.generations):
+        options.output.print_line(generation, render)
+    pause = partial(time.sleep, _POLL_SECONDS)
+    for generation in history.follow(opened, only, after=page.newest, wait=pause):
+        options.output.print_line(generation, render)
 
 
-def _render(found: Log, *, all_files: bool) -> RenderableType:
+def _render(page: Log, *, all_files: bool) -> RenderableType:
     parts: list[RenderableType] = [
-        _render_one(one, all_files=all_files) for one in found.generations
+        _render_generation(generation, all_files=all_files) for generation in page.generations
     ]
     if not parts:
         parts = [Text("Nothing has happened here that sluice knows of.")]
-    parts += [Text(_collected(subdir), style="dim") for subdir in found.collected]
+    parts += [Text(_collected_note(subdir), style="dim") for subdir in page.collected]
     return Group(*parts)
 
 
-def _collected(subdir: str) -> str:
+def _collected_note(subdir: str) -> str:
     return f"{subdir}: what was before has been collected."
 
 
-def _render_one(one: Generation, *, all_files: bool) -> RenderableType:
-    return render_commit(one.subdir, one.commit, all_files=all_files)
+def _render_generation(generation: Generation, *, all_files: bool) -> RenderableType:
+    return render_commit(generation.subdir, generation.commit, all_files=all_files)

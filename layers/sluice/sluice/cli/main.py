@@ -13,7 +13,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from sluice.cli.diff import diff
-from sluice.cli.exits import Exit, exit_of
+from sluice.cli.exits import Exit, exit_for_error
 from sluice.cli.index import index
 from sluice.cli.log import log
 from sluice.cli.pins import pin, pins, unpin
@@ -48,7 +48,7 @@ COMMANDS: Sequence[Callable[..., Exit | None]] = (
     verify,
     index,
 )
-"""In the order of help and reference.  A command returns with what to exit; nothing is ``FINE``."""
+"""In the order of help and reference.  A command returns with what to exit; nothing is ``OK``."""
 
 _EXITS = "\n".join(f"* `{code.value}`: {code.meaning}" for code in Exit)
 
@@ -69,8 +69,8 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for _place, _command in enumerate(COMMANDS):
-    app.command(_command, sort_key=_place)
+for _position, _command in enumerate(COMMANDS):
+    app.command(_command, sort_key=_position)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -78,11 +78,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(arguments, exit_on_error=False)
     except CycloptsError:  # it has told already
-        return Exit.MISUSED
+        return Exit.USAGE_ERROR
     except SluiceError as error:
         errors = Console(stderr=True, highlight=False)
         errors.print(f"sluice: {printable(str(error))}", markup=False, soft_wrap=True)
-        return exit_of(error)
+        return exit_for_error(error)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except BrokenPipeError:  # whoever reads has seen enough
@@ -91,7 +91,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exception:  # noqa: BLE001 - Python's own exit code would mean that something differs
         traceback.print_exc()
         return Exit.FAILED
-    return Exit.FINE if code is None else int(code)
+    return Exit.OK if code is None else int(code)
 
 
 def main() -> NoReturn:

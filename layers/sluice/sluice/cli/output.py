@@ -27,18 +27,18 @@ class Output:
 
     json: bool = False
 
-    def tell(self, result: T, render: Callable[[T], RenderableType]) -> None:
+    def print_result(self, result: T, render: Callable[[T], RenderableType]) -> None:
         """Print a result: as JSON, or as ``render`` makes it."""
         if self.json:
-            body = msgspec.json.format(msgspec.json.encode(result, enc_hook=_plain), indent=2)
+            body = msgspec.json.format(msgspec.json.encode(result, enc_hook=_to_plain), indent=2)
             sys.stdout.write(body.decode() + "\n")
         else:
             self.console.print(render(result))
 
-    def tell_line(self, result: T, render: Callable[[T], RenderableType]) -> None:
+    def print_line(self, result: T, render: Callable[[T], RenderableType]) -> None:
         """Print one of many results that come one after the other: a line of JSON each."""
         if self.json:
-            sys.stdout.write(msgspec.json.encode(result, enc_hook=_plain).decode() + "\n")
+            sys.stdout.write(msgspec.json.encode(result, enc_hook=_to_plain).decode() + "\n")
             sys.stdout.flush()
         else:
             self.console.print(render(result))
@@ -50,8 +50,8 @@ class Output:
     @contextmanager
     def busy(self, text: str) -> Iterator[Callable[[str], None]]:
         """Show on the terminal that work goes on, and what is said of it meanwhile."""
-        with self.errors.status(Text(text)) as shown:
-            yield lambda said: shown.update(Text(said))
+        with self.errors.status(Text(text)) as status:
+            yield lambda message: status.update(Text(message))
 
     @cached_property
     def console(self) -> Console:
@@ -66,18 +66,18 @@ class Output:
 
 def table(*columns: str, rows: Iterable[Iterable[object]], right: Iterable[str] = ()) -> Table:
     """A plain table.  Nothing in the cells is markup; the columns in ``right`` hold numbers."""
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    result = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     numbers = set(right)
     for column in columns:
-        made.add_column(
+        result.add_column(
             column,
             justify="right" if column in numbers else "left",
             overflow="fold",
             no_wrap=column in numbers,
         )
     for row in rows:
-        made.add_row(*[cell if isinstance(cell, Text) else Text(str(cell)) for cell in row])
-    return made
+        result.add_row(*[cell if isinstance(cell, Text) else Text(str(cell)) for cell in row])
+    return result
 
 
 def _width() -> int | None:
@@ -85,7 +85,7 @@ def _width() -> int | None:
     return None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPED_COLUMNS
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     """What msgspec leaves to us: mappings that are no ``dict``, and the like."""
     if isinstance(value, Iterable):
         return list(value)

@@ -8,12 +8,12 @@ from rich.text import Text
 
 from sluice.admin.changes import pins as of_channel
 from sluice.admin.changes.pins import PinnedFile, Unpinned
-from sluice.admin.changes.remove import locate
+from sluice.admin.changes.remove import locate_packages
 from sluice.cli import formatting
 from sluice.cli.exits import Exit
 from sluice.cli.options import DEFAULTS, Options
 from sluice.cli.output import table
-from sluice.cli.waiting import wait
+from sluice.cli.waiting import wait_for_publication
 
 
 class Pinned(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ def pins(channel: str, /, *, options: Options = DEFAULTS) -> None:
     channel
         Its address, s3://bucket/channel.
     """
-    options.output.tell(of_channel.pins(options.channel(channel)), _render_pins)
+    options.output.print_result(of_channel.pins(options.channel(channel)), _render_pins)
 
 
 def pin(channel: str, /, *packages: str, reason: str, options: Options = DEFAULTS) -> None:
@@ -51,13 +51,13 @@ def pin(channel: str, /, *packages: str, reason: str, options: Options = DEFAULT
         Is kept with the pin and in the history.
     """
     opened = options.channel(channel)
-    done = []
-    for subdir, files in locate(opened, packages).items():
-        amended = of_channel.pin(opened, subdir, files, reason=reason).committed
-        generation = amended.generation if amended else None
-        wait(opened, subdir, generation, options.output)
-        done.append(Pinned(subdir=subdir.name, files=sorted(files), generation=generation))
-    options.output.tell(done, _render_pinned)
+    pinned = []
+    for subdir, files in locate_packages(opened, packages).items():
+        commit = of_channel.pin(opened, subdir, files, reason=reason).committed
+        generation = commit.generation if commit else None
+        wait_for_publication(opened, subdir, generation, options.output)
+        pinned.append(Pinned(subdir=subdir.name, files=sorted(files), generation=generation))
+    options.output.print_result(pinned, _render_pinned)
 
 
 def unpin(channel: str, /, *packages: str, reason: str = "", options: Options = DEFAULTS) -> Exit:
@@ -75,17 +75,21 @@ def unpin(channel: str, /, *packages: str, reason: str = "", options: Options = 
         Is kept in the history.
     """
     opened = options.channel(channel)
-    done = []
-    for subdir, files in locate(opened, packages).items():
-        one = of_channel.unpin(opened, subdir, files, reason=reason)
-        wait(opened, subdir, one.generation, options.output)
-        done.append(one)
-    options.output.tell(done, _render_unpinned)
-    return Exit.DIFFERENT if any(one.rejected or one.gone for one in done) else Exit.FINE
+    results = []
+    for subdir, files in locate_packages(opened, packages).items():
+        unpinned = of_channel.unpin(opened, subdir, files, reason=reason)
+        wait_for_publication(opened, subdir, unpinned.generation, options.output)
+        results.append(unpinned)
+    options.output.print_result(results, _render_unpinned)
+    return (
+        Exit.ISSUES_FOUND
+        if any(unpinned.rejected or unpinned.gone for unpinned in results)
+        else Exit.OK
+    )
 
 
-def _render_pins(found: list[PinnedFile]) -> RenderableType:
-    if not found:
+def _render_pins(pinned_files: list[PinnedFile]) -> RenderableType:
+    if not pinned_files:
         return Text("Nothing is pinned.")
     return table(
         "subdir",
@@ -94,43 +98,43 @@ def _render_pins(found: list[PinnedFile]) -> RenderableType:
         "reason",
         rows=(
             (
-                one.subdir,
-                formatting.cell(one.file),
-                formatting.moment(one.since),
-                formatting.cell(one.reason),
+                pinned.subdir,
+                formatting.cell(pinned.file),
+                formatting.utc_time(pinned.since),
+                formatting.cell(pinned.reason),
             )
-            for one in found
+            for pinned in pinned_files
         ),
     )
 
 
-def _render_pinned(done: list[Pinned]) -> RenderableType:
+def _render_pinned(results: list[Pinned]) -> RenderableType:
     return Group(
         *(
             Text(
-                f"{one.subdir}/{formatting.cell(file)} is kept out"
-                + (f" since generation {one.generation}" if one.generation else " already")
+                f"{pinned.subdir}/{formatting.cell(file)} is kept out"
+                + (f" since generation {pinned.generation}" if pinned.generation else " already")
             )
-            for one in done
-            for file in one.files
+            for pinned in results
+            for file in pinned.files
         )
     )
 
 
-def _render_unpinned(done: list[Unpinned]) -> RenderableType:
-    told = (
-        (one.subdir, file, what, style)
-        for one in done
+def _render_unpinned(results: list[Unpinned]) -> RenderableType:
+    lines = (
+        (unpinned.subdir, file, what, style)
+        for unpinned in results
         for files, what, style in (
-            (one.indexed, "is in the index again", "green"),
-            (one.rejected, "cannot be indexed: see sluice rejects", "red"),
-            (one.gone, "is not in the bucket any more", "red"),
+            (unpinned.indexed, "is in the index again", "green"),
+            (unpinned.rejected, "cannot be indexed: see sluice rejects", "red"),
+            (unpinned.gone, "is not in the bucket any more", "red"),
         )
         for file in files
     )
     return Group(
         *(
             Text(f"{subdir}/{formatting.cell(f)} {what}", style=style)
-            for subdir, f, what, style in told
+            for subdir, f, what, style in lines
         )
     )

@@ -12,21 +12,23 @@ from sluice.cli.output import Output
 
 
 class Bars:
-    """``operate.Progress`` on a terminal."""
+    """``session.progress.Progress`` on a terminal."""
 
-    def __init__(self, shown: Progress) -> None:
-        self._shown = shown
-        self._tasks = {step: shown.add_task(step.value, total=None, visible=False) for step in Step}
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks = {
+            step: progress.add_task(step.value, total=None, visible=False) for step in Step
+        }
 
     def expect(self, step: Step, count: int) -> None:
         """See ``Progress.expect``."""
         task = self._tasks[step]
-        total = self._shown.tasks[task].total or 0
-        self._shown.update(task, total=total + count, visible=total + count > 0)
+        total = self._progress.tasks[task].total or 0
+        self._progress.update(task, total=total + count, visible=total + count > 0)
 
     def done(self, step: Step, count: int) -> None:
         """See ``Progress.done``."""
-        self._shown.update(self._tasks[step], advance=count, visible=True)
+        self._progress.update(self._tasks[step], advance=count, visible=True)
 
 
 @contextmanager
@@ -40,5 +42,5 @@ def bars(output: Output) -> Iterator[Bars]:
     )
     with Progress(
         *columns, console=output.errors, transient=True, disable=not output.errors.is_terminal
-    ) as shown:
-        yield Bars(shown)
+    ) as progress:
+        yield Bars(progress)

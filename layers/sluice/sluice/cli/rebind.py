@@ -11,7 +11,7 @@ from rich.text import Text
 from sluice.admin.changes.rebind import Rebinding
 from sluice.admin.changes.rebind import rebind as move
 from sluice.admin.changes.rebind_subdir import SubdirRebound
-from sluice.admin.standalone.index import options_of
+from sluice.admin.standalone.index import options_from_stack
 from sluice.cli import formatting
 from sluice.cli.exits import Exit
 from sluice.cli.options import DEFAULTS, FLAG, Options
@@ -48,79 +48,79 @@ def rebind(
         Only compare.
     """
     opened = options.channel(channel)
-    defaults = options_of(opened.stack)
+    defaults = options_from_stack(opened.stack)
     with options.output.busy("comparing the catalog with the bucket"):
-        done = move(
+        result = move(
             opened,
             confirm=confirm,
             dry_run=dry_run,
             max_age_seconds=defaults.max_age_seconds,
             brake_days=defaults.brake_days,
         )
-    options.output.tell(done, _render)
-    if done.done:
-        return Exit.FAILED if done.failures else Exit.FINE
-    return Exit.DIFFERENT if done.doubts else Exit.FINE
+    options.output.print_result(result, _render)
+    if result.done:
+        return Exit.FAILED if result.failures else Exit.OK
+    return Exit.ISSUES_FOUND if result.doubts else Exit.OK
 
 
-def _render(found: Rebinding) -> RenderableType:
-    rows = (_row(one) for one in found.subdirs)
+def _render(result: Rebinding) -> RenderableType:
+    rows = (_row(problem) for problem in result.subdirs)
     return Group(
         table("subdir", *_NUMBERS, rows=rows, right=_NUMBERS),
-        *_lines(found),
-        *(Text(formatting.cell(one), style="red") for one in _problems(found)),
-        Text(_outcome(found)),
+        *_lines(result),
+        *(Text(formatting.cell(problem), style="red") for problem in _problems(result)),
+        Text(_outcome(result)),
     )
 
 
-def _problems(found: Rebinding) -> list[str]:
+def _problems(result: Rebinding) -> list[str]:
     """What could not be moved, or else what stands in the way."""
-    if not found.done:
-        return found.doubts
-    return [f"{one.object}: {one.reason}" for one in found.failures]
+    if not result.done:
+        return result.doubts
+    return [f"{failure.object}: {failure.reason}" for failure in result.failures]
 
 
-def _outcome(found: Rebinding) -> str:
-    address = f"s3://{found.bucket}/{found.channel}".rstrip("/")
-    before = found.bound_to or "not recorded"
-    there = f"{formatting.number(found.there)} of {formatting.counted(found.packages, 'package')}"
-    if found.done:
+def _outcome(result: Rebinding) -> str:
+    address = f"s3://{result.bucket}/{result.channel}".rstrip("/")
+    before = result.bound_to or "not recorded"
+    there = f"{formatting.number(result.there)} of {formatting.counted(result.packages, 'package')}"
+    if result.done:
         return (
-            f"The catalog belongs to the bucket {found.bucket} now (before: {before}). {there} "
+            f"The catalog belongs to the bucket {result.bucket} now (before: {before}). {there} "
             f"are there. Next, index what differs: sluice index {address}, or with a stack "
             f"sluice reconcile {address}"
         )
-    if not found.doubts:
-        return f"This would bind the catalog to {found.bucket} (now: {before}). {there} are there."
+    if not result.doubts:
+        return f"This would bind the catalog to {result.bucket} (now: {before}). {there} are there."
     return (
-        f"Nothing was changed. {there} are in {found.bucket}; the catalog belongs to: {before}. "
+        f"Nothing was changed. {there} are in {result.bucket}; the catalog belongs to: {before}. "
         "If that is right, bind the catalog all the same: "
-        f"sluice rebind {address} --confirm {found.digest}"
+        f"sluice rebind {address} --confirm {result.digest}"
     )
 
 
-def _row(one: SubdirRebound) -> tuple[str, ...]:
+def _row(subdir: SubdirRebound) -> tuple[str, ...]:
     return (
-        formatting.cell(one.subdir),
-        str(one.generation or ""),
-        formatting.number(one.packages),
-        formatting.number(one.there),
-        formatting.number(one.missing_count),
-        formatting.number(one.changed_count),
-        formatting.number(one.taken_over),
-        formatting.number(one.pins),
+        formatting.cell(subdir.subdir),
+        str(subdir.generation or ""),
+        formatting.number(subdir.packages),
+        formatting.number(subdir.there),
+        formatting.number(subdir.missing_count),
+        formatting.number(subdir.changed_count),
+        formatting.number(subdir.taken_over),
+        formatting.number(subdir.pins),
     )
 
 
-def _lines(found: Rebinding) -> Iterator[Text]:
-    for one in found.subdirs:
-        for file in one.missing:
-            yield Text(f"- {one.subdir}/{formatting.cell(file)} is not there", style="yellow")
-        for file in one.changed:
-            yield Text(f"~ {one.subdir}/{formatting.cell(file)} has another size", style="yellow")
-        for file in one.lost_pins:
+def _lines(result: Rebinding) -> Iterator[Text]:
+    for row in result.subdirs:
+        for file in row.missing:
+            yield Text(f"- {row.subdir}/{formatting.cell(file)} is not there", style="yellow")
+        for file in row.changed:
+            yield Text(f"~ {row.subdir}/{formatting.cell(file)} has another size", style="yellow")
+        for file in row.lost_pins:
             yield Text(
-                f"! {one.subdir}/{formatting.cell(file)} was kept out, and is another package now: "
+                f"! {row.subdir}/{formatting.cell(file)} was kept out, and is another package now: "
                 "it will be indexed",
                 style="red",
             )

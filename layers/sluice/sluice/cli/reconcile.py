@@ -15,10 +15,20 @@ from sluice.cli import formatting, removals_view
 from sluice.cli.exits import Exit
 from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.cli.output import table
-from sluice.reconcile.report import Counts, Report, SubdirReport
+from sluice.reconcile.report import Counts, ReconcileReport, SubdirReport
 
-_LOOK_SECONDS = 2.0
-_TOLD = ("missing", "changed", "gone", "outdated", "behind", "fed", "removals", "waiting", "merges")
+_POLL_SECONDS = 2.0
+_COUNTS = (
+    "missing",
+    "changed",
+    "gone",
+    "outdated",
+    "behind",
+    "fed",
+    "removals",
+    "waiting",
+    "merges",
+)
 
 
 def reconcile(
@@ -50,7 +60,7 @@ def reconcile(
         Carry out now the removals that wait under this digest, which an earlier call has told.
     """
     opened, subdir = options.channel_or_subdir(channel)
-    with options.output.busy("reconciling") as say:
+    with options.output.busy("reconciling") as update:
         report = reconcile_channel(
             opened,
             subdir.name if subdir else None,
@@ -58,22 +68,22 @@ def reconcile(
             re_extract=re_extract,
             adopt=adopt,
             confirm=confirm,
-            wait=partial(time.sleep, _LOOK_SECONDS),
-            on_progress=lambda so_far: say(_progress(so_far)),
+            wait=partial(time.sleep, _POLL_SECONDS),
+            on_progress=lambda so_far: update(_progress(so_far)),
         )
-    options.output.tell(report, partial(_render, bucket=opened.bucket, options=options))
+    options.output.print_result(report, partial(_render, bucket=opened.bucket, options=options))
     counts = report.counts
-    amiss = (
+    has_issues = (
         counts.repairs
         or counts.failed
         or counts.foreign_owner
         or counts.wrong_state
         or _confirms_nothing(report)
     )
-    return Exit.DIFFERENT if amiss else Exit.FINE
+    return Exit.ISSUES_FOUND if has_issues else Exit.OK
 
 
-def _progress(report: Report) -> str:
+def _progress(report: ReconcileReport) -> str:
     counts = report.counts
     return (
         f"reconciling: {formatting.counted(counts.subdirs, 'subdir')}, "
@@ -81,12 +91,12 @@ def _progress(report: Report) -> str:
     )
 
 
-def _confirms_nothing(report: Report) -> bool:
+def _confirms_nothing(report: ReconcileReport) -> bool:
     return report.request.confirm is not None and not report.counts.confirmed
 
 
-def _render(report: Report, *, bucket: str, options: Options) -> RenderableType:
-    subdirs = [one for step in report.steps.values() for one in step.subdirs]
+def _render(report: ReconcileReport, *, bucket: str, options: Options) -> RenderableType:
+    subdirs = [subdir for step in report.steps.values() for subdir in step.subdirs]
     would = " (dry run: nothing was done)" if report.request.dry_run else ""
     counts = report.counts
     parts: list[RenderableType] = [
@@ -98,26 +108,26 @@ def _render(report: Report, *, bucket: str, options: Options) -> RenderableType:
         )
     ]
     if subdirs:
-        rows = ([_name(one), *_numbers(one.counts)] for one in subdirs)
-        parts.append(table("subdir", *_TOLD, rows=rows, right=_TOLD))
+        rows = ([_name(subdir), *_numbers(subdir.counts)] for subdir in subdirs)
+        parts.append(table("subdir", *_COUNTS, rows=rows, right=_COUNTS))
     parts += [
-        Text(f"{_name(one)}: {formatting.cell(one.failure)}", style="red")
-        for one in subdirs
-        if one.failure is not None
+        Text(f"{_name(subdir)}: {formatting.cell(subdir.failure)}", style="red")
+        for subdir in subdirs
+        if subdir.failure is not None
     ]
-    for one in subdirs:
-        if one.waiting:
-            address = str(Address(bucket, _name(one)))
-            command = options.command("reconcile", address, "--confirm", one.waiting.digest)
-            parts += removals_view.waiting(_name(one), one.waiting, command)
+    for subdir in subdirs:
+        if subdir.waiting:
+            address = str(Address(bucket, _name(subdir)))
+            command = options.command("reconcile", address, "--confirm", subdir.waiting.digest)
+            parts += removals_view.render_waiting(_name(subdir), subdir.waiting, command)
     if report.request.confirm is not None and _confirms_nothing(report):
-        parts.append(removals_view.nothing_confirmed(report.request.confirm))
+        parts.append(removals_view.render_unconfirmed(report.request.confirm))
     return Group(*parts)
 
 
-def _name(one: SubdirReport) -> str:
-    return formatting.cell(f"{one.channel}/{one.subdir}" if one.channel else one.subdir)
+def _name(subdir: SubdirReport) -> str:
+    return formatting.cell(f"{subdir.channel}/{subdir.subdir}" if subdir.channel else subdir.subdir)
 
 
 def _numbers(counts: Counts) -> list[str]:
-    return [formatting.number(getattr(counts, name)) for name in _TOLD]
+    return [formatting.number(getattr(counts, name)) for name in _COUNTS]

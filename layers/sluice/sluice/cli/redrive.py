@@ -16,14 +16,14 @@ def redrive(*, options: Options = DEFAULTS) -> None:
 
     The daily reconcile heals what the messages were about; this has it at once.
     """
-    stack = options.opener.found_stack
+    stack = options.opener.named_stack
     if stack is None:
         raise Misused("queues belong to a stack: name it (--stack, or SLUICE_STACK)")
-    with options.output.busy("redriving") as say:
-        moved = move(stack, on_progress=lambda queue, count: say(f"{queue}: {count} sent"))
-    options.output.tell(moved, _render)
+    with options.output.busy("redriving") as update:
+        moved = move(stack, on_progress=lambda queue, count: update(f"{queue}: {count} sent"))
+    options.output.print_result(moved, _render)
 
 
 def _render(moved: dict[str, int]) -> RenderableType:
-    told = [f"{queue}: {formatting.number(count)}" for queue, count in moved.items() if count]
-    return Text(f"Sent once more to {', '.join(told)}." if told else "There was nothing to send.")
+    parts = [f"{queue}: {formatting.number(count)}" for queue, count in moved.items() if count]
+    return Text(f"Sent once more to {', '.join(parts)}." if parts else "There was nothing to send.")

@@ -22,8 +22,8 @@ _SHARED = re.compile(r"\n\*\*Where\*\*:\n\n(.*?)\n\n\*\*Output\*\*:\n\n(.*?)\n(?
 def reference() -> str:
     """All commands with their options, then the options that all have, and the exit codes."""
     with _as_the_program():
-        made = app.generate_docs(usage_name="sluice", heading_level=1)
-    commands = made[made.index("\n## sluice ") :]
+        markdown = app.generate_docs(usage_name="sluice", heading_level=1)
+    commands = markdown[markdown.index("\n## sluice ") :]
     shared = {f"{where}\n{output}" for where, output in _SHARED.findall(commands)}
     (options,) = shared  # they are declared once
     parts = [

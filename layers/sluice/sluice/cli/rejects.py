@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from sluice.admin.history.rejects import Finding
+from sluice.admin.history.rejects import FileIssue
 from sluice.admin.history.rejects import rejects as read
 from sluice.cli import formatting
 from sluice.cli.exits import Exit
@@ -26,23 +26,26 @@ def rejects(channel: str, /, *, options: Options = DEFAULTS) -> Exit:
     channel
         Its address, s3://bucket/channel.
     """
-    found = read(options.channel(channel))
-    options.output.tell(found, _render)
-    amiss = any(one.kind != "warning" for one in found)
-    return Exit.DIFFERENT if amiss else Exit.FINE
+    issues = read(options.channel(channel))
+    options.output.print_result(issues, _render)
+    has_errors = any(issue.kind != "warning" for issue in issues)
+    return Exit.ISSUES_FOUND if has_errors else Exit.OK
 
 
-def _render(found: list[Finding]) -> RenderableType:
-    if not found:
+def _render(issues: list[FileIssue]) -> RenderableType:
+    if not issues:
         return Text("Nothing is rejected.")
-    return Group(*(part for one in found for part in _parts(one)))
+    return Group(*(part for issue in issues for part in _parts(issue)))
 
 
-def _parts(one: Finding) -> list[RenderableType]:
+def _parts(issue: FileIssue) -> list[RenderableType]:
     title = Text.assemble(
-        (f"{formatting.cell(one.subdir)}/{formatting.cell(one.file)}", "bold"),
-        f"  {formatting.moment(one.at)}  " if one.at else "  ",
-        (f"{one.kind}: {formatting.cell(one.code)}", _STYLES[one.kind]),
+        (f"{formatting.cell(issue.subdir)}/{formatting.cell(issue.file)}", "bold"),
+        f"  {formatting.utc_time(issue.at)}  " if issue.at else "  ",
+        (f"{issue.kind}: {formatting.cell(issue.code)}", _STYLES[issue.kind]),
     )
-    sentence, advice = Text(formatting.cell(one.sentence)), Text(f"→ {one.advice}", style="green")
+    sentence, advice = (
+        Text(formatting.cell(issue.sentence)),
+        Text(f"→ {issue.advice}", style="green"),
+    )
     return [title, *(Padding(text, (0, 0, 0, 2), expand=False) for text in (sentence, advice))]

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from sluice.catalog.brake import Waiting
+from sluice.catalog.brake import WaitingRemovals
 from sluice.cli import formatting
 
 
-def waiting(where: str, removals: Waiting, command: str) -> Iterator[Text]:
+def render_waiting(where: str, removals: WaitingRemovals, command: str) -> Iterator[Text]:
     """Say what waits in a subdir, until when, and what to do about it."""
     packages = (
         f"{formatting.number(removals.packages)} of {formatting.counted(removals.of, 'package')}"
@@ -21,13 +21,13 @@ def waiting(where: str, removals: Waiting, command: str) -> Iterator[Text]:
         yield Text("  They stay in the index until comparisons find them missing for BrakeDays.")
     else:
         yield Text(
-            f"  They have been found missing since {formatting.moment(removals.since)}, and stay "
-            f"in the index until the first comparison after {formatting.moment(removals.until)}."
+            f"  They have been found missing since {formatting.utc_time(removals.since)}, and stay "
+            f"in the index until the first comparison after {formatting.utc_time(removals.until)}."
         )
     yield Text("  Deleted by mistake: restore them. Deleted on purpose: remove them now with")
     yield Text(f"  {formatting.cell(command)}")
 
 
-def nothing_confirmed(digest: str) -> Text:
+def render_unconfirmed(digest: str) -> Text:
     """Say that a digest names no removals that wait."""
     return Text(f"No removals wait under {digest}: nothing was confirmed.", style="red")

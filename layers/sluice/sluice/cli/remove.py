@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sluice.admin.changes.remove import GRACE_SECONDS, REASON, Removal, locate
+from sluice.admin.changes.remove import GRACE_SECONDS, REASON, Removal, locate_packages
 from sluice.admin.changes.remove import remove as take_away
 from sluice.admin.session.cdn import Invalidation
 from sluice.cli import formatting
@@ -39,48 +39,59 @@ def remove(
         they have: IndexCacheMaxAge of the stack.
     """
     opened = options.channel(channel)
-    done = []
-    for subdir, files in locate(opened, packages).items():
+    removals = []
+    for subdir, files in locate_packages(opened, packages).items():
         options.output.note(
             f"Out of the index of {subdir.name}: {', '.join(sorted(files))}. To be deleted "
             f"{grace_seconds} seconds after that is published."
         )
-        done.append(take_away(opened, subdir, files, reason=reason, grace_seconds=grace_seconds))
-    options.output.tell(done, _render)
-    left = any(one.overwritten for one in done)
-    failed = any(each.failure for one in done for each in one.invalidations)
-    return Exit.DIFFERENT if left or failed else Exit.FINE
+        removals.append(
+            take_away(opened, subdir, files, reason=reason, grace_seconds=grace_seconds)
+        )
+    options.output.print_result(removals, _render)
+    left = any(removal.overwritten for removal in removals)
+    failed = any(
+        invalidation.failure for removal in removals for invalidation in removal.invalidations
+    )
+    return Exit.ISSUES_FOUND if left or failed else Exit.OK
 
 
-def _render(done: list[Removal]) -> RenderableType:
+def _render(removals: list[Removal]) -> RenderableType:
     lines: list[Text] = []
-    for one in done:
-        lines += [Text(f"{one.subdir}/{formatting.cell(file)} is deleted") for file in one.deleted]
+    for removal in removals:
         lines += [
-            Text(f"{one.subdir}/{formatting.cell(file)} was gone already") for file in one.gone
+            Text(f"{removal.subdir}/{formatting.cell(file)} is deleted") for file in removal.deleted
+        ]
+        lines += [
+            Text(f"{removal.subdir}/{formatting.cell(file)} was gone already")
+            for file in removal.gone
         ]
         lines += [
             Text(
-                f"{one.subdir}/{formatting.cell(file)} was uploaded again: it is left",
+                f"{removal.subdir}/{formatting.cell(file)} was uploaded again: it is left",
                 style="yellow",
             )
-            for file in one.overwritten
+            for file in removal.overwritten
         ]
-        lines += [line for each in one.invalidations for line in _render_invalidation(each)]
+        lines += [
+            line
+            for invalidation in removal.invalidations
+            for line in _render_invalidation(invalidation)
+        ]
     return Group(*lines)
 
 
-def _render_invalidation(one: Invalidation) -> list[Text]:
-    if one.id is not None:
-        paths = formatting.counted(len(one.paths), "path")
-        return [Text(f"{paths} invalidated on the CDN, by invalidation {one.id}")]
+def _render_invalidation(invalidation: Invalidation) -> list[Text]:
+    if invalidation.id is not None:
+        paths = formatting.counted(len(invalidation.paths), "path")
+        return [Text(f"{paths} invalidated on the CDN, by invalidation {invalidation.id}")]
     return [
         Text(
             "Not invalidated on the CDN, which may go on serving it: "
-            f"{formatting.cell(one.failure)}",
+            f"{formatting.cell(invalidation.failure)}",
             "yellow",
         ),
         Text("To invalidate it, run:"),
         # In one line, however narrow the terminal is, for it is copied.
-        Text(f"  {one.command}", no_wrap=True, overflow="ignore"),
+        Text(f"  {invalidation.command}", no_wrap=True, overflow="ignore"),
     ]

@@ -11,10 +11,10 @@ from rich.text import Text
 
 from sluice.admin.changes.rollback import Rollback
 from sluice.admin.changes.rollback import rollback as roll_back
-from sluice.admin.history.generations import parse_moment
+from sluice.admin.history.generations import parse_generation_ref
 from sluice.cli import formatting
 from sluice.cli.options import DEFAULTS, FLAG, Options
-from sluice.cli.waiting import wait
+from sluice.cli.waiting import wait_for_publication
 
 
 def rollback(
@@ -44,38 +44,38 @@ def rollback(
     reason
         Is kept with the pins and in the history.
     """
-    channel, found = options.subdir(subdir)
-    moment = parse_moment(to, now=datetime.now(UTC))
-    done = roll_back(channel, found, moment, reason=reason, dry_run=dry_run)
-    wait(channel, found, done.generation, options.output)
-    options.output.tell(done, lambda told: _render(told, dry_run=dry_run))
+    channel, target = options.subdir(subdir)
+    ref = parse_generation_ref(to, now=datetime.now(UTC))
+    result = roll_back(channel, target, ref, reason=reason, dry_run=dry_run)
+    wait_for_publication(channel, target, result.generation, options.output)
+    options.output.print_result(result, lambda outcome: _render(outcome, dry_run=dry_run))
 
 
-def _render(done: Rollback, *, dry_run: bool) -> RenderableType:
+def _render(result: Rollback, *, dry_run: bool) -> RenderableType:
     back = (
-        f"generation {done.rolled_back_to} of {done.subdir}, "
-        f"committed {formatting.moment(done.to_committed_at)}"
+        f"generation {result.rolled_back_to} of {result.subdir}, "
+        f"committed {formatting.utc_time(result.to_committed_at)}"
     )
-    if done.generation is not None:
-        head = f"Generation {done.generation} goes back from {done.rolled_back_from} to {back}."
+    if result.generation is not None:
+        head = f"Generation {result.generation} goes back from {result.rolled_back_from} to {back}."
     elif dry_run:
-        head = f"This would go back from {done.rolled_back_from} to {back}."
+        head = f"This would go back from {result.rolled_back_from} to {back}."
     else:
-        head = f"Generation {done.rolled_back_from} has the content of {back} already."
-    counts = f"Come back: {len(done.restored)}. Kept out: {len(done.pinned)}."
-    return Group(Text(head), *_lines(done), Text(counts))
+        head = f"Generation {result.rolled_back_from} has the content of {back} already."
+    counts = f"Restored: {len(result.restored)}. Removed: {len(result.pinned)}."
+    return Group(Text(head), *_lines(result), Text(counts))
 
 
-def _lines(done: Rollback) -> Iterator[Text]:
-    changed = set(done.changed)
-    for file in done.restored:
+def _lines(result: Rollback) -> Iterator[Text]:
+    changed = set(result.changed)
+    for file in result.restored:
         yield Text(f"+ {formatting.cell(file)}", style="green")
-    for file in done.pinned:
+    for file in result.pinned:
         why = " (it holds something else now, and cannot come back)" if file in changed else ""
         yield Text(f"- {formatting.cell(file)}{why}", style="red")
-    for file in sorted(changed - set(done.pinned)):
+    for file in sorted(changed - set(result.pinned)):
         yield Text(f"! {formatting.cell(file)} holds something else now, and cannot come back")
-    for file in done.gone:
+    for file in result.gone:
         yield Text(f"! {formatting.cell(file)} is not in the bucket any more, and cannot come back")
-    for file in done.waiting:
+    for file in result.waiting:
         yield Text(f"? {formatting.cell(file)} waits for a merge, which brings it into the index")

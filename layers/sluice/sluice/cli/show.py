@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sluice.admin.history.generations import parse_moment
-from sluice.admin.history.show import Shown
+from sluice.admin.history.generations import parse_generation_ref
+from sluice.admin.history.show import GenerationDetails
 from sluice.admin.history.show import show as read
 from sluice.cli import formatting
 from sluice.cli.commit_view import render_commit
@@ -25,21 +25,21 @@ def show(subdir: str, generation: str, /, *, options: Options = DEFAULTS) -> Non
     generation
         Its number, or a time at which it was the newest: 2026-11-27T14:00Z, 2h.
     """
-    moment = parse_moment(generation, now=datetime.now(UTC))
-    channel, found = options.subdir(subdir)
-    options.output.tell(read(channel, found, moment), _render)
+    ref = parse_generation_ref(generation, now=datetime.now(UTC))
+    channel, target = options.subdir(subdir)
+    options.output.print_result(read(channel, target, ref), _render)
 
 
-def _render(shown: Shown) -> RenderableType:
-    parts = [render_commit(shown.subdir, shown.commit, all_files=True)]
+def _render(details: GenerationDetails) -> RenderableType:
+    parts = [render_commit(details.subdir, details.commit, all_files=True)]
     parts += [
-        Text(f"  {formatting.cell(one.code)}: {formatting.cell(one.sentence)}", style="dim")
-        for one in shown.rejected
+        Text(f"  {formatting.cell(reject.code)}: {formatting.cell(reject.sentence)}", style="dim")
+        for reject in details.rejected
     ]
-    if shown.packages is None or shown.rejects is None:
+    if details.packages is None or details.rejects is None:
         parts.append(Text("What else there was then has been collected.", style="dim"))
     else:
-        packages = formatting.counted(shown.packages, "package")
-        rejects = formatting.counted(shown.rejects, "reject")
+        packages = formatting.counted(details.packages, "package")
+        rejects = formatting.counted(details.rejects, "reject")
         parts.append(Text(f"There were {packages} and {rejects} then."))
     return Group(*parts)

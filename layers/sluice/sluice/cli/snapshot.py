@@ -9,7 +9,7 @@ from rich.text import Text
 
 from sluice.admin.changes.snapshot import Snapshot
 from sluice.admin.changes.snapshot import snapshot as take
-from sluice.admin.history.generations import parse_moment, time_of
+from sluice.admin.history.generations import generation_time, parse_generation_ref
 from sluice.admin.session.address import Address
 from sluice.admin.session.channel import Channel
 from sluice.cli import formatting
@@ -45,31 +45,33 @@ def snapshot(
     """
     opened = options.channel(channel)
     into = options.opener.elsewhere(opened, Address.parse(to))
-    options.output.tell(take(opened, into, _time(opened, at), base_url=base_url), _render)
+    options.output.print_result(
+        take(opened, into, _parse_time(opened, at), base_url=base_url), _render
+    )
 
 
-def _time(channel: Channel, at: str) -> datetime:
+def _parse_time(channel: Channel, at: str) -> datetime:
     subdir, has_generation, generation = at.partition("@")
     if has_generation and is_subdir(subdir) and generation.isdecimal():
-        return time_of(channel, channel.subdir(subdir), int(generation))
-    moment = parse_moment(at, now=datetime.now(UTC))
-    if isinstance(moment, int):
+        return generation_time(channel, channel.subdir(subdir), int(generation))
+    ref = parse_generation_ref(at, now=datetime.now(UTC))
+    if isinstance(ref, int):
         raise Misused(f"each subdir counts its own generations: say of which, like linux-64@{at}")
-    return moment
+    return ref
 
 
-def _render(done: Snapshot) -> RenderableType:
+def _render(result: Snapshot) -> RenderableType:
     missing = [
-        Text(f"! {one.subdir}/{formatting.cell(file)} {why}", style="yellow")
-        for one in done.subdirs
+        Text(f"! {subdir.subdir}/{formatting.cell(file)} {why}", style="yellow")
+        for subdir in result.subdirs
         for files, why in (
-            (one.gone, "is not in the bucket any more"),
-            (one.changed, "holds something else now"),
+            (subdir.gone, "is not in the bucket any more"),
+            (subdir.changed, "holds something else now"),
         )
         for file in files
     ]
     return Group(
-        Text(f"{done.url} is {done.of} as of {formatting.moment(done.at)}."),
+        Text(f"{result.url} is {result.of} as of {formatting.utc_time(result.at)}."),
         table(
             "subdir",
             "generation",
@@ -78,13 +80,13 @@ def _render(done: Snapshot) -> RenderableType:
             "left out",
             rows=(
                 (
-                    one.subdir,
-                    formatting.number(one.generation),
-                    formatting.moment(one.committed_at),
-                    formatting.number(one.packages),
-                    formatting.number(len(one.gone) + len(one.changed)),
+                    subdir.subdir,
+                    formatting.number(subdir.generation),
+                    formatting.utc_time(subdir.committed_at),
+                    formatting.number(subdir.packages),
+                    formatting.number(len(subdir.gone) + len(subdir.changed)),
                 )
-                for one in done.subdirs
+                for subdir in result.subdirs
             ),
             right=("generation", "packages", "left out"),
         ),

@@ -9,13 +9,13 @@ from rich.text import Text
 
 from sluice.admin.history.status import Status, SubdirStatus
 from sluice.admin.history.status import status as look
-from sluice.admin.session.queue_depth import KINDS, Depth
+from sluice.admin.session.queue_depth import QUEUE_KINDS, QueueDepth
 from sluice.cli import formatting
 from sluice.cli.exits import Exit
 from sluice.cli.options import DEFAULTS, Options
 from sluice.cli.output import table
 
-_NUMBERS = ("generation", "committed", "packages", "index", "rejects", "staged", "unseen for")
+_NUMBERS = ("generation", "committed", "packages", "index", "rejects", "staged", "oldest pending")
 _COLUMNS = ("subdir", *_NUMBERS, "state")
 _QUEUE_COLUMNS = ("queue", "waiting", "delayed", "handled", "dead letters")
 
@@ -31,47 +31,51 @@ def status(channel: str, /, *, options: Options = DEFAULTS) -> Exit:
     channel
         Its address, s3://bucket/channel.
     """
-    found = look(options.channel(channel))
-    options.output.tell(found, _render)
-    return Exit.FINE if found.healthy else Exit.DIFFERENT
+    report = look(options.channel(channel))
+    options.output.print_result(report, _render)
+    return Exit.OK if report.healthy else Exit.ISSUES_FOUND
 
 
-def _render(found: Status) -> RenderableType:
+def _render(report: Status) -> RenderableType:
     parts: list[RenderableType] = [
-        table(*_COLUMNS, rows=(_row(one, now=found.at) for one in found.subdirs), right=_NUMBERS)
+        table(
+            *_COLUMNS,
+            rows=(_row(subdir, now=report.at) for subdir in report.subdirs),
+            right=_NUMBERS,
+        )
     ]
-    if not found.subdirs:
+    if not report.subdirs:
         parts = [Text("sluice knows no subdir of this channel.")]
-    if found.moving_to:
+    if report.moving_to:
         parts.append(
             Text(
-                f"The catalog is being moved to the bucket {found.moving_to}, and sluice changes "
+                f"The catalog is being moved to the bucket {report.moving_to}, and sluice changes "
                 "nothing until that has ended. If it was interrupted: sluice rebind "
-                f"s3://{found.moving_to}/{found.channel}",
+                f"s3://{report.moving_to}/{report.channel}",
                 style="red",
             )
         )
-    elif found.bound_to not in (None, found.bucket):
+    elif report.bound_to not in (None, report.bucket):
         parts.append(
             Text(
-                f"The catalog belongs to the bucket {found.bound_to}, so sluice changes nothing in "
-                f"{found.bucket}. If the channel was moved or restored: sluice rebind "
-                f"s3://{found.bucket}/{found.channel}",
+                f"The catalog belongs to the bucket {report.bound_to}, so sluice changes nothing "
+                f"in {report.bucket}. If the channel was moved or restored: sluice rebind "
+                f"s3://{report.bucket}/{report.channel}",
                 style="red",
             )
         )
     parts += [
         Text(formatting.cell(problem), style="red")
-        for one in found.subdirs
-        for problem in one.problems
+        for subdir in report.subdirs
+        for problem in subdir.problems
     ]
-    if found.queues:
-        rows = [_queue_row(kind, found.queues) for kind in KINDS]
+    if report.queues:
+        rows = [_queue_row(kind, report.queues) for kind in QUEUE_KINDS]
         parts += [Text(), table(*_QUEUE_COLUMNS, rows=rows, right=_QUEUE_COLUMNS[1:])]
     return Group(*parts)
 
 
-def _queue_row(kind: str, queues: Mapping[str, Depth]) -> list[object]:
+def _queue_row(kind: str, queues: Mapping[str, QueueDepth]) -> list[object]:
     alive, dead = queues[f"{kind}Queue"], queues[f"{kind}Dlq"].messages
     return [
         f"{kind}Queue",
@@ -82,25 +86,25 @@ def _queue_row(kind: str, queues: Mapping[str, Depth]) -> list[object]:
     ]
 
 
-def _row(one: SubdirStatus, *, now: int) -> list[object]:
+def _row(subdir: SubdirStatus, *, now: int) -> list[object]:
     return [
-        one.subdir,
-        formatting.number(one.generation),
-        formatting.moment(one.committed_at),
-        formatting.number(one.packages),
-        formatting.size(one.index_bytes),
-        formatting.number(one.rejects),
-        formatting.number(one.staged),
-        formatting.age(one.oldest_invisible_at, now=now),
-        _state(one),
+        subdir.subdir,
+        formatting.number(subdir.generation),
+        formatting.utc_time(subdir.committed_at),
+        formatting.number(subdir.packages),
+        formatting.size(subdir.index_bytes),
+        formatting.number(subdir.rejects),
+        formatting.number(subdir.staged),
+        formatting.age(subdir.oldest_invisible_at, now=now),
+        _state(subdir),
     ]
 
 
-def _state(one: SubdirStatus) -> Text:
-    if one.foreign_owner is not None:
-        return Text(formatting.cell(f"published by {one.foreign_owner}"), style="red")
-    if one.behind:
-        return Text(f"behind: {', '.join(one.behind)}", style="red")
-    if one.staged:
+def _state(subdir: SubdirStatus) -> Text:
+    if subdir.foreign_owner is not None:
+        return Text(formatting.cell(f"published by {subdir.foreign_owner}"), style="red")
+    if subdir.behind:
+        return Text(f"behind: {', '.join(subdir.behind)}", style="red")
+    if subdir.staged:
         return Text("merging", style="yellow")
-    return Text("problems", style="red") if one.problems else Text("published", style="green")
+    return Text("problems", style="red") if subdir.problems else Text("published", style="green")

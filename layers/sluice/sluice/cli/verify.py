@@ -12,7 +12,7 @@ from rich.text import Text
 
 from sluice.admin.session.channel import Channel
 from sluice.admin.standalone import index as indexing
-from sluice.admin.standalone.reader_choice import best_readers
+from sluice.admin.standalone.reader_choice import choose_readers
 from sluice.admin.standalone.report import IndexReport
 from sluice.admin.verify import verify as operate
 from sluice.admin.verify.repair import repair as mend
@@ -27,11 +27,11 @@ from sluice.cli.progress_bars import bars
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """What the command answers."""
 
-    found: VerifyReport
+    before: VerifyReport = msgspec.field(name="found")
     repaired: IndexReport | None
     """What the repair did; ``None`` where there was none."""
-    left: VerifyReport | None
-    """What was found after it."""
+    after: VerifyReport | None = msgspec.field(name="left")
+    """The findings after it."""
 
 
 def verify(
@@ -57,48 +57,48 @@ def verify(
         Repair what differs from here, and look again. Needs the rights to write that merge has.
     """
     opened = options.channel(channel)
-    with bars(options.output) as shown:
-        found = operate.verify(opened, deep=deep, progress=shown)
-        repaired = left = None
-        if repair and found.findings:
-            settings = indexing.options_of(opened.stack)
-            readers = best_readers(options.opener.aws, opened)
-            repaired = mend(opened, found.findings, settings, readers=readers, progress=shown)
-            left = operate.verify(opened, deep=deep, progress=shown)
-    answer = Verified(found=found, repaired=repaired, left=left)
-    options.output.tell(answer, partial(_render, channel=opened, options=options))
-    return Exit.FINE if found.healthy else Exit.DIFFERENT
+    with bars(options.output) as progress:
+        report = operate.verify(opened, deep=deep, progress=progress)
+        repaired = after = None
+        if repair and report.findings:
+            settings = indexing.options_from_stack(opened.stack)
+            readers = choose_readers(options.opener.aws, opened)
+            repaired = mend(opened, report.findings, settings, readers=readers, progress=progress)
+            after = operate.verify(opened, deep=deep, progress=progress)
+    result = Verified(before=report, repaired=repaired, after=after)
+    options.output.print_result(result, partial(_render, channel=opened, options=options))
+    return Exit.OK if report.healthy else Exit.ISSUES_FOUND
 
 
-def _render(answer: Verified, *, channel: Channel, options: Options) -> RenderableType:
-    parts = [*_parts(answer.found)]
-    if answer.repaired and answer.left:
-        repaired = index.render(answer.repaired, channel=channel, options=options)
+def _render(result: Verified, *, channel: Channel, options: Options) -> RenderableType:
+    parts = [*_report_parts(result.before)]
+    if result.repaired and result.after:
+        repaired = index.render_index_report(result.repaired, channel=channel, options=options)
         parts += [Text("\nRepaired:"), repaired, Text("\nAfter that:")]
-        parts += _parts(answer.left)
+        parts += _report_parts(result.after)
     return Group(*parts)
 
 
-def _parts(report: VerifyReport) -> Iterator[RenderableType]:
+def _report_parts(report: VerifyReport) -> Iterator[RenderableType]:
     yield table(
         "subdir",
         *_NUMBERS,
         rows=(
             (
-                formatting.cell(one.subdir),
-                str(one.generation),
-                *map(formatting.number, (one.names, one.packages, one.hashed)),
+                formatting.cell(item.subdir),
+                str(item.generation),
+                *map(formatting.number, (item.names, item.packages, item.hashed)),
             )
-            for one in report.subdirs
+            for item in report.subdirs
         ),
         right=_NUMBERS,
     )
-    for one in report.findings:
+    for item in report.findings:
         yield Text.assemble(
-            (one.kind.value, "red"),
-            f"  {formatting.cell(one.object)}\n  {formatting.cell(one.reason)}",
+            (item.kind.value, "red"),
+            f"  {formatting.cell(item.object)}\n  {formatting.cell(item.reason)}",
         )
-        yield Text(f"  → {one.kind.repair}", style="green")
+        yield Text(f"  → {item.kind.repair}", style="green")
     for text in report.unchecked:
         yield Text(f"not checked: {formatting.cell(text)}", style="yellow")
     if report.healthy:

@@ -8,7 +8,9 @@ from sluice.cli.output import Output
 from sluice.layout import Subdir
 
 
-def wait(channel: Channel, subdir: Subdir, generation: int | None, output: Output) -> None:
+def wait_for_publication(
+    channel: Channel, subdir: Subdir, generation: int | None, output: Output
+) -> None:
     """Say what is waited for, and wait; nothing where no generation was made."""
     if generation is None:
         return

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from sluice.conda.record_fields import is_version
-from sluice.conda.timestamps import in_milliseconds
+from sluice.conda.timestamps import timestamp_ms
 from sluice.conda.version import Version
 
 
-class Age(NamedTuple):
+class BuildOrderKey(NamedTuple):
     """What decides; the newest sorts last."""
 
     version: Version
@@ -19,7 +19,7 @@ class Age(NamedTuple):
     """Milliseconds since the epoch; 0 where the record does not say."""
 
 
-def age_of(record: Mapping[str, Any]) -> Age | None:
+def build_order_key(record: Mapping[str, Any]) -> BuildOrderKey | None:
     """The age of a record, parsed JSON of any form.
 
     ``None`` where nobody can tell, as in records of an index that was taken over.
@@ -29,4 +29,4 @@ def age_of(record: Mapping[str, Any]) -> Age | None:
         return None
     if not isinstance(build_number, int):
         return None
-    return Age(Version(version), build_number, in_milliseconds(record.get("timestamp")))
+    return BuildOrderKey(Version(version), build_number, timestamp_ms(record.get("timestamp")))

@@ -10,27 +10,27 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from functools import partial
 
-from sluice.conda.match_spec import Spec
+from sluice.conda.match_spec import MatchSpec
 from sluice.conda.record_fields import is_version
 from sluice.conda.version import Version
 
 Matcher = Callable[[Version, str], bool]
 """Tells whether a version and a build are what is asked for."""
-_Test = Callable[[Version], bool]
+_VersionTest = Callable[[Version], bool]
 
 _NO_GLOB = re.compile(r"[\[?]")
 """Means something to ``fnmatch``, and itself in a match spec."""
 _CLAUSE = re.compile(r"(?P<operator>[=!<>~]=|[<>]|)(?P<version>[^*]*)(?P<glob>\*?)")
 
 
-def matcher(spec: Spec) -> Matcher:
+def spec_matcher(spec: MatchSpec) -> Matcher:
     """What tells whether a version and a build are what ``spec`` asks for.
 
     What it says in brackets, regular expressions, and a ``*`` within a version are not looked at.
     """
     alternatives = [
-        [_clause(clause) for clause in together.split(",")]
-        for together in (spec.version or "*").split("|")
+        [_clause(clause) for clause in clauses.split(",")]
+        for clauses in (spec.version or "*").split("|")
     ]
     build = (spec.build or "*").lower()
     if build.startswith("^"):
@@ -45,37 +45,37 @@ def matcher(spec: Spec) -> Matcher:
     return matches
 
 
-def _clause(text: str) -> _Test:
-    found = _CLAUSE.fullmatch(text)
-    literal = found["version"].removesuffix(".").lower() if found else ""
-    if not found or not is_version(literal):
-        return _anything
-    asked, operator = Version(literal), found["operator"]
-    if found["glob"] and operator in ("", "==", "!="):
-        return partial(_is_in_series, asked, wanted=operator != "!=")
+def _clause(text: str) -> _VersionTest:
+    match = _CLAUSE.fullmatch(text)
+    literal = match["version"].removesuffix(".").lower() if match else ""
+    if not match or not is_version(literal):
+        return _any_version
+    bound, operator = Version(literal), match["operator"]
+    if match["glob"] and operator in ("", "==", "!="):
+        return partial(_is_in_series, bound, expected=operator != "!=")
     if operator == "~=":
         series = literal.rpartition(".")[0]
-        return partial(_is_compatible, asked, Version(series) if is_version(series) else None)
-    return partial(_COMPARE[operator or "=="], asked)
+        return partial(_is_compatible, bound, Version(series) if is_version(series) else None)
+    return partial(_COMPARE[operator or "=="], bound)
 
 
-def _anything(_version: Version) -> bool:
+def _any_version(_version: Version) -> bool:
     return True
 
 
-def _is_in_series(asked: Version, version: Version, *, wanted: bool) -> bool:
-    return version.starts_with(asked) is wanted
+def _is_in_series(series: Version, version: Version, *, expected: bool) -> bool:
+    return version.starts_with(series) is expected
 
 
-def _is_compatible(asked: Version, series: Version | None, version: Version) -> bool:
-    return version >= asked and (series is None or version.starts_with(series))
+def _is_compatible(minimum: Version, series: Version | None, version: Version) -> bool:
+    return version >= minimum and (series is None or version.starts_with(series))
 
 
 _COMPARE: dict[str, Callable[[Version, Version], bool]] = {
-    "==": lambda asked, version: version == asked,
-    "!=": lambda asked, version: version != asked,
-    ">=": lambda asked, version: version >= asked,
-    "<=": lambda asked, version: version <= asked,
-    ">": lambda asked, version: version > asked,
-    "<": lambda asked, version: version < asked,
+    "==": lambda bound, version: version == bound,
+    "!=": lambda bound, version: version != bound,
+    ">=": lambda bound, version: version >= bound,
+    "<=": lambda bound, version: version <= bound,
+    ">": lambda bound, version: version > bound,
+    "<": lambda bound, version: version < bound,
 }

@@ -29,7 +29,7 @@ _NAMES_REMEMBERED = 1024  # in a listing the files of one name come one after th
 
 
 @dataclass(frozen=True, slots=True)
-class PackageName:
+class FilenameParts:
     """What a package's filename says (CEP 26)."""
 
     name: str
@@ -48,7 +48,7 @@ def is_package_name(text: str) -> bool:
     return len(text) <= NAME_CHARS_MAX and _NAME.fullmatch(text) is not None
 
 
-def parse_filename(filename: str) -> PackageName | None:
+def parse_filename(filename: str) -> FilenameParts | None:
     """Take ``<name>-<version>-<build><suffix>`` apart; ``None`` where CEP 26 forbids it."""
     if len(filename) > FILENAME_CHARS_MAX:
         return None
@@ -67,16 +67,16 @@ def parse_filename(filename: str) -> PackageName | None:
         and _VERSION.fullmatch(version)
         and _BUILD.fullmatch(build)
     )
-    return PackageName(name, version, build, suffix) if valid else None
+    return FilenameParts(name, version, build, suffix) if valid else None
 
 
-def archive_of(filename: str) -> tuple[str, str]:
+def split_extension(filename: str) -> tuple[str, str]:
     """Part a package's filename into its stem and its extension, without the dot (CEP 48)."""
     suffix = next(suffix for suffix in PACKAGE_SUFFIXES if filename.endswith(suffix))
     return filename.removesuffix(suffix), suffix[1:]
 
 
-def by_archive(by_filename: Mapping[str, T]) -> tuple[dict[str, T], dict[str, T]]:
+def split_by_archive(by_filename: Mapping[str, T]) -> tuple[dict[str, T], dict[str, T]]:
     """Sort by filename into ``packages`` (.tar.bz2) and ``packages.conda`` (CEP 36).
 
     A fifth of a second for half a million that are nearly in order: sorting finds the runs.

@@ -25,8 +25,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sluice.conda.names import PACKAGE_SUFFIXES
-from sluice.conda.record_fields import FORMS, RUN_EXPORTS, unpublishable
-from sluice.conda.revision import LEGACY, required_revision, says_if
+from sluice.conda.record_fields import FIELD_RULES, RUN_EXPORTS_RULE, unpublishable_reason
+from sluice.conda.revision import LEGACY, has_old_condition, required_revision
 from sluice.errors import DECODE_ERRORS, BadPackage
 from sluice.limits import PROBLEM_VALUE_CHARS_MAX
 
@@ -76,7 +76,9 @@ Fields = dict[str, Any]
 """New values of a record by key; ``None`` takes the key away."""
 
 
-class Instructions(msgspec.Struct, frozen=True, kw_only=True, rename={"conda": "packages.conda"}):
+class PatchInstructions(
+    msgspec.Struct, frozen=True, kw_only=True, rename={"conda": "packages.conda"}
+):
     """What a patch says about one subdir."""
 
     patch_instructions_version: int = 1
@@ -92,7 +94,7 @@ class Instructions(msgspec.Struct, frozen=True, kw_only=True, rename={"conda": "
 
 
 @dataclass(frozen=True, slots=True)
-class Patched:
+class PatchedRecord:
     """A record as clients are to see it."""
 
     record: Mapping[str, Any]
@@ -100,7 +102,7 @@ class Patched:
     """``None`` where they are not known."""
 
 
-class _Said(NamedTuple):
+class _FilePatch(NamedTuple):
     """All that takes effect of what instructions say about one file."""
 
     legacy: Fields
@@ -109,79 +111,81 @@ class _Said(NamedTuple):
     revoked: bool
 
 
-_NOTHING = _Said({}, {}, removed=False, revoked=False)
+_NO_PATCH = _FilePatch({}, {}, removed=False, revoked=False)
 
 
-def parse(body: bytes, *, what: str) -> Instructions:
+def parse_patch_instructions(body: bytes, *, source: str) -> PatchInstructions:
     """Read instructions; raises ``BadPackage`` where clients could not read what they make."""
     try:
-        instructions = msgspec.json.decode(body, type=Instructions)
+        instructions = msgspec.json.decode(body, type=PatchInstructions)
     except DECODE_ERRORS as error:
-        raise BadPackage("patch-invalid", f"{what} cannot be read: {error}.") from error
+        raise BadPackage("patch-invalid", f"{source} cannot be read: {error}.") from error
     if instructions.patch_instructions_version not in (1, _WITH_RUN_EXPORTS):
         raise BadPackage(
             "patch-invalid",
-            f"{what} is of version {instructions.patch_instructions_version}; "
+            f"{source} is of version {instructions.patch_instructions_version}; "
             "this version of sluice knows 1 and 2.",
         )
     for problem in _problems(instructions):
-        raise BadPackage("patch-invalid", f"{what}: {problem}.")
+        raise BadPackage("patch-invalid", f"{source}: {problem}.")
     return instructions
 
 
-def apply(
-    instructions: Instructions,
+def apply_patch(
+    instructions: PatchInstructions,
     filename: str,
     record: Mapping[str, Any],
     run_exports: Any,
     *,
     bucket: str | None = None,
-) -> Patched | None:
+) -> PatchedRecord | None:
     """The record under the instructions, or ``None`` where they remove it.
 
     ``bucket``: where it is shown in revision 3.
     """
-    said = _said(instructions, filename, bucket)
-    if said == _NOTHING:
-        return Patched(record, run_exports)
-    if said.removed:
+    file_patch = _file_patch(instructions, filename, bucket)
+    if file_patch == _NO_PATCH:
+        return PatchedRecord(record, run_exports)
+    if file_patch.removed:
         return None
-    fields = said.legacy | said.v3
-    if said.legacy and required_revision(record) > LEGACY:
-        fields = said.v3
+    fields = file_patch.legacy | file_patch.v3
+    if file_patch.legacy and required_revision(record) > LEGACY:
+        fields = file_patch.v3
     if _RUN_EXPORTS in fields:
         run_exports = fields[_RUN_EXPORTS] or {}
         fields = {key: value for key, value in fields.items() if key != _RUN_EXPORTS}
     patched = _merged(record, fields, deep=bucket is not None and bucket not in _KNOWN_BUCKETS)
-    if said.revoked:
+    if file_patch.revoked:
         patched["revoked"] = True
         depends = patched.get("depends")  # of a record taken over it may be anything
         patched["depends"] = [*(depends if isinstance(depends, list) else []), _REVOKED]
-    return Patched(dict(sorted(patched.items())), run_exports)
+    return PatchedRecord(dict(sorted(patched.items())), run_exports)
 
 
-def affected(before: Instructions | None, after: Instructions | None) -> set[str]:
+def affected_files(before: PatchInstructions | None, after: PatchInstructions | None) -> set[str]:
     """The filenames that two patches say different things about."""
     if before == after:
         return set()
     return {
         filename
         for filename, bucket in {*_files(before), *_files(after)}
-        if _said(before, filename, bucket) != _said(after, filename, bucket)
+        if _file_patch(before, filename, bucket) != _file_patch(after, filename, bucket)
     }
 
 
-def _said(instructions: Instructions | None, filename: str, bucket: str | None) -> _Said:
+def _file_patch(
+    instructions: PatchInstructions | None, filename: str, bucket: str | None
+) -> _FilePatch:
     """What is said of a file, or with ``bucket``, of that file where it is in revision 3."""
     if instructions is None:
-        return _NOTHING
+        return _NO_PATCH
     twin = filename.removesuffix(_CONDA) + _TAR_BZ2 if filename.endswith(_CONDA) else filename
     names = {filename, twin}
     legacy = instructions.packages.get(twin, {}) | instructions.conda.get(filename, {})
     v3: Fields | None = {}
     if bucket is not None:
         v3 = instructions.v3.get(bucket, {}).get(filename.removesuffix(f".{bucket}"), {})
-    return _Said(
+    return _FilePatch(
         legacy=_effective(legacy, instructions),
         v3=_effective(v3 or {}, instructions),
         removed=v3 is None or not names.isdisjoint(instructions.remove),
@@ -189,7 +193,7 @@ def _said(instructions: Instructions | None, filename: str, bucket: str | None) 
     )
 
 
-def _effective(fields: Fields, instructions: Instructions) -> Fields:
+def _effective(fields: Fields, instructions: PatchInstructions) -> Fields:
     """Leave out what a patch may not say."""
     with_run_exports = instructions.patch_instructions_version >= _WITH_RUN_EXPORTS
     return {
@@ -215,7 +219,7 @@ def _merged(record: Mapping[str, Any], fields: Fields, *, deep: bool) -> Fields:
     return merged
 
 
-def _files(instructions: Instructions | None) -> Iterator[tuple[str, str]]:
+def _files(instructions: PatchInstructions | None) -> Iterator[tuple[str, str]]:
     """Every file that instructions may be about, and the bucket that it would have."""
     if instructions is None:
         return
@@ -232,13 +236,13 @@ def _bucket(filename: str) -> str:
     return _TAR_BZ2[1:] if filename.endswith(_TAR_BZ2) else filename.rpartition(".")[2]
 
 
-def _problems(instructions: Instructions) -> Iterator[str]:
+def _problems(instructions: PatchInstructions) -> Iterator[str]:
     with_run_exports = instructions.patch_instructions_version >= _WITH_RUN_EXPORTS
     for filename, fields in [*instructions.packages.items(), *instructions.conda.items()]:
         malformed = list(_malformed(fields, with_run_exports=with_run_exports))
         yield from (f"of {filename} it says that {clause}" for clause in malformed)
         if not malformed and required_revision(fields) > LEGACY:
-            yield f"of {filename} it says {_OUTDATED if says_if(fields) else _ONLY_IN_V3}"
+            yield f"of {filename} it says {_OUTDATED if has_old_condition(fields) else _ONLY_IN_V3}"
     for bucket, by_stem in instructions.v3.items():
         for stem, record in by_stem.items():
             known = bucket in _KNOWN_BUCKETS
@@ -246,21 +250,21 @@ def _problems(instructions: Instructions) -> Iterator[str]:
                 yield f"of {stem}.{bucket} it says null; list it in remove"
             for clause in _malformed(record or {}, with_run_exports=with_run_exports, known=known):
                 yield f"of {stem}.{bucket} it says that {clause}"
-            if known and record and says_if(record):
+            if known and record and has_old_condition(record):
                 yield f"of {stem}.{bucket} it says {_OUTDATED}"
 
 
 def _malformed(fields: Fields, *, with_run_exports: bool, known: bool = True) -> Iterator[str]:
     """What clients could not read, as the end of a clause; ``known``: they read such records."""
     for key, value in fields.items():
-        if why := unpublishable({key: value}):
-            yield f"{key} {why}"
+        if reason := unpublishable_reason({key: value}):
+            yield f"{key} {reason}"
             continue
-        form = FORMS.get(key)
+        rule = FIELD_RULES.get(key)
         if key == _RUN_EXPORTS and with_run_exports:
-            form = RUN_EXPORTS
+            rule = RUN_EXPORTS_RULE
         if value is None or not known or key in NEVER_PATCHED:
             continue
-        if form and not form.accepts(value):
-            shown = msgspec.json.encode(value).decode()[:PROBLEM_VALUE_CHARS_MAX]
-            yield f"{key} is {shown} instead of {form.description}"
+        if rule and not rule.accepts(value):
+            value_text = msgspec.json.encode(value).decode()[:PROBLEM_VALUE_CHARS_MAX]
+            yield f"{key} is {value_text} instead of {rule.description}"

@@ -13,15 +13,15 @@ import msgspec
 
 from sluice.conda.digests import Digests
 from sluice.conda.names import parse_filename
-from sluice.conda.record_fields import FORMS, is_unicode, is_version, unpublishable
-from sluice.conda.revision import LEGACY, V3, fields_of_v3, required_revision, says_if
+from sluice.conda.record_fields import FIELD_RULES, is_unicode, is_version, unpublishable_reason
+from sluice.conda.revision import LEGACY, V3, has_old_condition, required_revision, v3_fields
 from sluice.errors import BadPackage
-from sluice.limits import PROBLEM_VALUE_CHARS_MAX, PROBLEMS_TOLD_MAX, RECORD_BYTES_MAX
+from sluice.limits import PROBLEM_VALUE_CHARS_MAX, RECORD_BYTES_MAX, REJECT_PROBLEMS_MAX
 from sluice.text import printable
 
-OURS = frozenset({"indexed_timestamp", "md5", "sha256", "size"})
+SLUICE_FIELDS = frozenset({"indexed_timestamp", "md5", "sha256", "size"})
 """Set by sluice, whatever the package says."""
-DROPPED = frozenset(
+DROPPED_FIELDS = frozenset(
     {
         # deprecated; conda-index drops them too
         "arch",
@@ -38,12 +38,12 @@ DROPPED = frozenset(
         "run_exports",
     }
 )
-REQUIRED = ("name", "version", "build", "build_number")
-_NO_REVISIONS = (1, 2)
+REQUIRED_FIELDS = ("name", "version", "build", "build_number")
+_UNASSIGNED_REVISIONS = (1, 2)
 """Numbers that were never given: 0 is what every client reads, then comes 3 (CEP 48)."""
 
 
-class Problem(NamedTuple):
+class RecordProblem(NamedTuple):
     """One thing that is wrong with a package's metadata."""
 
     code: str
@@ -59,16 +59,16 @@ def make_record(
     ``index`` is parsed JSON, ``size`` is in bytes.  Raises one ``BadPackage`` that tells every
     problem; its code is that of the first.
     """
-    stated = _stated(index)
+    fields = _package_fields(index)
     problems = [
-        *_filename_problems(stated, filename, subdir),
-        *_form_problems(stated),
-        *_revision_problems(stated),
-        *_value_problems(stated),
+        *_filename_problems(fields, filename, subdir),
+        *_field_problems(fields),
+        *_revision_problems(fields),
+        *_value_problems(fields),
     ]
     if problems:
         raise _rejected(filename, problems)
-    record = {"constrains": [], "depends": [], **stated}
+    record = {"constrains": [], "depends": [], **fields}
     record |= {"md5": digests.md5, "sha256": digests.sha256, "size": size}
     record["subdir"] = subdir
     length = len(msgspec.json.encode(record))
@@ -77,30 +77,33 @@ def make_record(
             f"its info/index.json makes a record of {length} bytes for every client to download; "
             f"the limit is {RECORD_BYTES_MAX}"
         )
-        raise _rejected(filename, [Problem("record-too-large", clause)])
+        raise _rejected(filename, [RecordProblem("record-too-large", clause)])
     return dict(sorted(record.items()))
 
 
-def _stated(index: Mapping[str, Any]) -> dict[str, Any]:
+def _package_fields(index: Mapping[str, Any]) -> dict[str, Any]:
     """Take over what the package may say; ``null`` for a known key means that it is absent."""
     return {
         name: value
         for name, value in index.items()
-        if name not in OURS | DROPPED and not (value is None and name in FORMS)
+        if name not in SLUICE_FIELDS | DROPPED_FIELDS
+        and not (value is None and name in FIELD_RULES)
     }
 
 
-def _rejected(filename: str, problems: list[Problem]) -> BadPackage:
-    told = "; ".join(problem.clause for problem in problems[:PROBLEMS_TOLD_MAX])
-    more = len(problems) - PROBLEMS_TOLD_MAX
-    rest = f"; and {more} more" if more > 0 else ""
-    return BadPackage(problems[0].code, f"{filename} cannot be indexed: {told}{rest}.")
+def _rejected(filename: str, problems: list[RecordProblem]) -> BadPackage:
+    clauses = "; ".join(problem.clause for problem in problems[:REJECT_PROBLEMS_MAX])
+    omitted = len(problems) - REJECT_PROBLEMS_MAX
+    ending = f"; and {omitted} more" if omitted > 0 else ""
+    return BadPackage(problems[0].code, f"{filename} cannot be indexed: {clauses}{ending}.")
 
 
-def _filename_problems(stated: Mapping[str, Any], filename: str, subdir: str) -> Iterator[Problem]:
+def _filename_problems(
+    fields: Mapping[str, Any], filename: str, subdir: str
+) -> Iterator[RecordProblem]:
     parsed = parse_filename(filename)
     if parsed is None:
-        yield Problem(
+        yield RecordProblem(
             "filename-invalid",
             "its file name is not <name>-<version>-<build> and .conda or .tar.bz2 in the "
             "characters that CEP 26 allows (name and version in lower case)",
@@ -108,74 +111,74 @@ def _filename_problems(stated: Mapping[str, Any], filename: str, subdir: str) ->
         return
     expected = {"name": parsed.name, "version": parsed.version, "build": parsed.build}
     for name, value in expected.items():
-        if isinstance(stated.get(name), str) and stated[name] != value:
-            yield Problem(
+        if isinstance(fields.get(name), str) and fields[name] != value:
+            yield RecordProblem(
                 "filename-mismatch",
-                f"its info/index.json says {name} {_shown(stated[name])}, its file name "
-                f"{_shown(value)} (a package cannot be renamed after it was built)",
+                f"its info/index.json says {name} {_quoted(fields[name])}, its file name "
+                f"{_quoted(value)} (a package cannot be renamed after it was built)",
             )
     if not is_version(parsed.version):
-        yield Problem(
+        yield RecordProblem(
             "version-invalid",
-            f"clients cannot read its version {_shown(parsed.version)} (CEP 33)",
+            f"clients cannot read its version {_quoted(parsed.version)} (CEP 33)",
         )
-    built_for = stated.get("subdir")
+    built_for = fields.get("subdir")
     if isinstance(built_for, str) and built_for != subdir:
-        yield Problem(
+        yield RecordProblem(
             "subdir-mismatch",
-            f"it was built for {_shown(built_for)} and lies in {_shown(subdir)}; "
+            f"it was built for {_quoted(built_for)} and lies in {_quoted(subdir)}; "
             "upload it to the folder that it was built for",
         )
 
 
-def _form_problems(stated: Mapping[str, Any]) -> Iterator[Problem]:
-    for name in REQUIRED:
-        if name not in stated:
-            yield Problem("index-json-incomplete", f"its info/index.json has no {name}")
-    for name, form in FORMS.items():
-        if name in stated and not form.accepts(stated[name]):
-            yield Problem(
+def _field_problems(fields: Mapping[str, Any]) -> Iterator[RecordProblem]:
+    for name in REQUIRED_FIELDS:
+        if name not in fields:
+            yield RecordProblem("index-json-incomplete", f"its info/index.json has no {name}")
+    for name, rule in FIELD_RULES.items():
+        if name in fields and not rule.accepts(fields[name]):
+            yield RecordProblem(
                 "index-json-wrong-type",
-                f"{name} in its info/index.json is {_shown(stated[name])} "
-                f"instead of {form.description}",
+                f"{name} in its info/index.json is {_quoted(fields[name])} "
+                f"instead of {rule.description}",
             )
 
 
-def _revision_problems(stated: Mapping[str, Any]) -> Iterator[Problem]:
+def _revision_problems(fields: Mapping[str, Any]) -> Iterator[RecordProblem]:
     """Refuse what no revision of repodata can say, as ``IndexJson::validate`` of rattler does."""
-    required, told = required_revision(stated), stated.get("repodata_revision")
-    if not FORMS["repodata_revision"].accepts(told):
-        told = None  # is told of as such
-    if required > V3 or told in _NO_REVISIONS:
-        yield Problem(
+    required, declared = required_revision(fields), fields.get("repodata_revision")
+    if not FIELD_RULES["repodata_revision"].accepts(declared):
+        declared = None  # is told of as such
+    if required > V3 or declared in _UNASSIGNED_REVISIONS:
+        yield RecordProblem(
             "repodata-revision-unsupported",
-            f"it asks for revision {max(required, told or LEGACY)} of repodata, "
+            f"it asks for revision {max(required, declared or LEGACY)} of repodata, "
             "and this version of sluice writes the first and the third (CEP 48)",
         )
-    elif told == 0 and (causes := ", ".join(fields_of_v3(stated))):
-        yield Problem(
+    elif declared == 0 and (causes := ", ".join(v3_fields(fields))):
+        yield RecordProblem(
             "repodata-revision-contradicted",
             f"it asks for a revision of repodata that cannot say its {causes}; "
             "build it with repodata_revision 3 (CEP 48), or without that key",
         )
-    if says_if(stated):
-        yield Problem(
+    if has_old_condition(fields):
+        yield RecordProblem(
             "condition-outdated",
             'a dependency of it has a condition of the form "; if", which clients do not read '
             'any more; build it with [when="..."] (CEP 43)',
         )
 
 
-def _value_problems(stated: Mapping[str, Any]) -> Iterator[Problem]:
-    for name, value in stated.items():
-        why = unpublishable(value) if is_unicode(name) else "is not valid Unicode"
-        if why:
-            yield Problem(
-                "index-json-unpublishable", f"{_shown(name)} in its info/index.json {why}"
+def _value_problems(fields: Mapping[str, Any]) -> Iterator[RecordProblem]:
+    for name, value in fields.items():
+        reason = unpublishable_reason(value) if is_unicode(name) else "is not valid Unicode"
+        if reason:
+            yield RecordProblem(
+                "index-json-unpublishable", f"{_quoted(name)} in its info/index.json {reason}"
             )
 
 
-def _shown(value: object) -> str:
+def _quoted(value: object) -> str:
     """Show a value on one line and in bounded length, whatever it is."""
     if isinstance(value, dict):
         return "an object"

@@ -40,7 +40,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class FieldRule:
     """What the value of a key must be."""
 
     accepts: Callable[[object], bool]
@@ -48,7 +48,7 @@ class Form:
     """For the sentence: "... instead of <description>"."""
 
 
-def is_texts(value: object) -> bool:
+def is_string_list(value: object) -> bool:
     """Tell whether this is a list of strings."""
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
@@ -66,7 +66,7 @@ def is_unicode(text: str) -> bool:
     return _SURROGATE.search(text) is None
 
 
-def unpublishable(value: object) -> str | None:
+def unpublishable_reason(value: object) -> str | None:
     """Tell why JSON or msgpack cannot hold this parsed JSON value, as the end of a clause."""
     layer = [value]
     for _ in range(JSON_DEPTH_MAX):
@@ -86,7 +86,7 @@ def unpublishable(value: object) -> str | None:
     return f"is nested deeper than {JSON_DEPTH_MAX} levels" if layer else None
 
 
-def _is_text(value: object) -> bool:
+def _is_string(value: object) -> bool:
     return isinstance(value, str)
 
 
@@ -107,7 +107,7 @@ def _is_noarch(value: object) -> bool:
 
 
 def _is_features(value: object) -> bool:
-    return isinstance(value, str) or is_texts(value)
+    return isinstance(value, str) or is_string_list(value)
 
 
 def _is_purls(value: object) -> bool:
@@ -126,7 +126,7 @@ def _is_purl(text: str) -> bool:
 
 def _is_groups(value: object) -> bool:
     return isinstance(value, dict) and all(
-        _GROUP.fullmatch(name) and is_texts(specs) for name, specs in value.items()
+        _GROUP.fullmatch(name) and is_string_list(specs) for name, specs in value.items()
     )
 
 
@@ -142,41 +142,41 @@ def _is_md5(value: object) -> bool:
 
 def _is_run_exports(value: object) -> bool:
     return isinstance(value, dict) and all(
-        is_texts(value[group]) for group in _RUN_EXPORTS_GROUPS if group in value
+        is_string_list(value[group]) for group in _RUN_EXPORTS_GROUPS if group in value
     )
 
 
-_TEXT = Form(_is_text, "a string")
-_TEXTS = Form(is_texts, "a list of strings")
-_COUNT = Form(_is_count, "a non-negative integer")
+_STRING = FieldRule(_is_string, "a string")
+_STRING_LIST = FieldRule(is_string_list, "a list of strings")
+_COUNT = FieldRule(_is_count, "a non-negative integer")
 
-FORMS: Mapping[str, Form] = {
-    "name": _TEXT,
-    "version": _TEXT,
-    "build": _TEXT,
+FIELD_RULES: Mapping[str, FieldRule] = {
+    "name": _STRING,
+    "version": _STRING,
+    "build": _STRING,
     "build_number": _COUNT,
-    "subdir": _TEXT,
-    "depends": _TEXTS,
-    "constrains": _TEXTS,
-    "date": _TEXT,
-    "extra_depends": Form(
+    "subdir": _STRING,
+    "depends": _STRING_LIST,
+    "constrains": _STRING_LIST,
+    "date": _STRING,
+    "extra_depends": FieldRule(
         _is_groups, "an object of lists of strings under names of a-z, 0-9 and _.+- (CEP 44)"
     ),
-    "features": _TEXT,
-    "flags": Form(_is_flags, 'a list of flags such as "cuda" or "blas:mkl" (CEP 45)'),
-    "legacy_bz2_md5": Form(_is_md5, "an MD5 in hex"),
+    "features": _STRING,
+    "flags": FieldRule(_is_flags, 'a list of flags such as "cuda" or "blas:mkl" (CEP 45)'),
+    "legacy_bz2_md5": FieldRule(_is_md5, "an MD5 in hex"),
     "legacy_bz2_size": _COUNT,
-    "license": _TEXT,
-    "license_family": _TEXT,
-    "noarch": Form(_is_noarch, '"python", "generic" or a boolean'),
-    "preferred_env": _TEXT,
-    "purls": Form(_is_purls, "a list of package URLs (pkg:type/name)"),
-    "python_site_packages_path": _TEXT,
+    "license": _STRING,
+    "license_family": _STRING,
+    "noarch": FieldRule(_is_noarch, '"python", "generic" or a boolean'),
+    "preferred_env": _STRING,
+    "purls": FieldRule(_is_purls, "a list of package URLs (pkg:type/name)"),
+    "python_site_packages_path": _STRING,
     "repodata_revision": _COUNT,
-    "timestamp": Form(_is_timestamp, "the time of the build in milliseconds since 1970"),
-    "track_features": Form(_is_features, "a string or a list of strings"),
+    "timestamp": FieldRule(_is_timestamp, "the time of the build in milliseconds since 1970"),
+    "track_features": FieldRule(_is_features, "a string or a list of strings"),
 }
 """Every key that some client reads."""
 
-RUN_EXPORTS = Form(_is_run_exports, "an object of lists of strings")
+RUN_EXPORTS_RULE = FieldRule(_is_run_exports, "an object of lists of strings")
 """In ``run_exports.json`` and shards (CEP 12, 21).  A package keeps them in a file of their own."""

@@ -19,30 +19,30 @@ def timestamp_warning(record: Mapping[str, Any]) -> str | None:
     built, indexed = record.get("timestamp"), record.get("indexed_timestamp")
     if not isinstance(built, int) or not isinstance(indexed, int):
         return None
-    built_ms = in_milliseconds(built)
+    built_ms = timestamp_ms(built)
     if built_ms <= indexed:
         return None
     return (
-        f"its timestamp says that it was built at {_moment(built_ms)}, "
-        f"but it was indexed at {_moment(indexed)} already"
+        f"its timestamp says that it was built at {_format_time(built_ms)}, "
+        f"but it was indexed at {_format_time(indexed)} already"
     )
 
 
-def in_seconds(timestamp: object) -> int:
+def timestamp_seconds(timestamp: object) -> int:
     """A ``timestamp`` of a record in seconds since the epoch; 0 for what is none."""
     if not isinstance(timestamp, int) or timestamp < 0:
         return 0
     return timestamp if timestamp <= _SECONDS_MAX else timestamp // 1000
 
 
-def in_milliseconds(timestamp: object) -> int:
+def timestamp_ms(timestamp: object) -> int:
     """The same in milliseconds."""
     if not isinstance(timestamp, int) or timestamp < 0:
         return 0
     return timestamp * 1000 if timestamp <= _SECONDS_MAX else timestamp
 
 
-def _moment(at_ms: int) -> str:
+def _format_time(at_ms: int) -> str:
     try:
         return datetime.fromtimestamp(at_ms / 1000, tz=UTC).isoformat(timespec="seconds")
     except (OverflowError, OSError, ValueError):

@@ -27,8 +27,8 @@ class Version:
     __slots__ = ("epoch", "local", "main")
 
     def __init__(self, text: str) -> None:
-        epoch, _, rest = text.lower().rpartition("!")
-        main, _, local = rest.partition("+")
+        epoch, _, body = text.lower().rpartition("!")
+        main, _, local = body.partition("+")
         self.epoch = int(epoch) if epoch.isdecimal() else 0
         self.main = _segments(main)
         self.local = _segments(local) if local else []
@@ -51,14 +51,16 @@ class Version:
         raise TypeError("versions that are equal may be written in many ways")
 
 
-def _compare(one: Version, other: Version) -> int:
-    if one.epoch != other.epoch:
-        return -1 if one.epoch < other.epoch else 1
-    return _compare_segments(one.main, other.main) or _compare_segments(one.local, other.local)
+def _compare(first: Version, second: Version) -> int:
+    if first.epoch != second.epoch:
+        return -1 if first.epoch < second.epoch else 1
+    return _compare_segments(first.main, second.main) or _compare_segments(
+        first.local, second.local
+    )
 
 
-def _compare_segments(one: _Segments, other: _Segments) -> int:
-    for left, right in zip_longest(one, other, fillvalue=[_ZERO]):
+def _compare_segments(first: _Segments, second: _Segments) -> int:
+    for left, right in zip_longest(first, second, fillvalue=[_ZERO]):
         for a, b in zip_longest(left, right, fillvalue=_ZERO):
             if a != b:
                 return -1 if a < b else 1

@@ -15,15 +15,15 @@ from sluice.catalog.entry import NOT_EXTRACTED
 from sluice.concurrency import Gather
 from sluice.conda.names import NOARCH
 from sluice.extract import staging
-from sluice.extract.staging import Reconsidered
-from sluice.layout import SLUICE_TOML, Subdir, behind, parse_state_key, state_folder
+from sluice.extract.staging import ConfigChanged
+from sluice.layout import SLUICE_TOML, Subdir, key_after_prefix, parse_state_key, state_prefix
 from sluice.messages import merge_request
 from sluice.storage.object_store import ObjectStore
 from sluice.storage.queue import FifoQueue
 
 
 @dataclass(frozen=True, slots=True)
-class Announcer:
+class ConfigBroadcast:
     """What telling the subdirs of a channel needs of the world."""
 
     state: ObjectStore
@@ -36,33 +36,33 @@ class Announcer:
     """A string that nobody else has."""
     debounce_seconds: int
 
-    def tell_all(self, channel: str, *, but: Subdir | None = None) -> list[Subdir]:
-        """Have all subdirs of a channel reconsider, except ``but``; returns which."""
-        subdirs = sorted(subdir for subdir in self._subdirs(channel) if subdir != but)
-        self.gather(self.tell, subdirs)
+    def notify_all(self, channel: str, *, exclude: Subdir | None = None) -> list[Subdir]:
+        """Have all subdirs of a channel reconsider, except ``exclude``; returns which."""
+        subdirs = sorted(subdir for subdir in self._find_subdirs(channel) if subdir != exclude)
+        self.gather(self.notify, subdirs)
         return subdirs
 
-    def tell(self, subdir: Subdir) -> None:
+    def notify(self, subdir: Subdir) -> None:
         """Have one subdir reconsider."""
-        record = Reconsidered(filename=SLUICE_TOML, extractor=NOT_EXTRACTED, at=self.clock())
-        staging.write(self.state, subdir, record, unique=self.unique())
+        record = ConfigChanged(filename=SLUICE_TOML, extractor=NOT_EXTRACTED, at=self.clock())
+        staging.write_staging_record(self.state, subdir, record, unique=self.unique())
         # The clock is read after the PUT returned, see debounce.
-        merge_request.windowed(
+        merge_request.merge_message(
             subdir, now_ms=self.clock(), debounce_seconds=self.debounce_seconds
         ).send_to(self.queue)
 
-    def _subdirs(self, channel: str) -> set[Subdir]:
+    def _find_subdirs(self, channel: str) -> set[Subdir]:
         # Staging first: a merge deletes its records only once there is a head.
-        found = set(self._staging(channel))
-        heads = self.state.list(state_folder("heads", channel))
-        found |= {subdir for info in heads if (subdir := parse_state_key(info.key))}
-        if found:
+        subdirs = set(self._staged_subdirs(channel))
+        heads = self.state.list(state_prefix("heads", channel))
+        subdirs |= {subdir for info in heads if (subdir := parse_state_key(info.key))}
+        if subdirs:
             # It may have been asked for, and have neither yet.
-            found.add(Subdir(channel, NOARCH))
-        return found
+            subdirs.add(Subdir(channel, NOARCH))
+        return subdirs
 
-    def _staging(self, channel: str) -> Iterator[Subdir]:
-        folder = state_folder("staging", channel)
+    def _staged_subdirs(self, channel: str) -> Iterator[Subdir]:
+        folder = state_prefix("staging", channel)
         after: str | None = None
         while True:
             listed = self.state.list(folder, after=after)
@@ -70,4 +70,4 @@ class Announcer:
             if subdir is None:
                 return
             yield subdir
-            after = behind(subdir.staging)
+            after = key_after_prefix(subdir.staging_prefix)

@@ -15,17 +15,17 @@ from sluice.catalog.entry import NOT_EXTRACTED
 from sluice.conda.record import make_record
 from sluice.errors import BadPackage, Changed, Unavailable
 from sluice.extract import staging
-from sluice.extract.staging import AboutFile, Indexed, Rejected, Removed
+from sluice.extract.staging import FileVerdict, Indexed, Rejected, Removed
 from sluice.layout import PackageKey
 from sluice.limits import EXTRACT_ATTEMPTS_MAX
 from sluice.messages import merge_request
 from sluice.package.reader import PackageRead, read_package
-from sluice.storage.object_id import Identity
-from sluice.storage.object_store import ObjectStore, look
+from sluice.storage.object_id import ObjectId
+from sluice.storage.object_store import ObjectStore, head_or_list
 from sluice.storage.queue import FifoQueue
 from sluice.text import printable
 
-VERSION = 2
+EXTRACTOR_VERSION = 2
 """Of the extractor: raised when packages would be judged otherwise than before.
 
 2: what needs revision 3 of repodata (CEP 48) is indexed.
@@ -35,7 +35,7 @@ RECORDS_SINCE = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Extractor:
+class ExtractorContext:
     """What extract needs of the world."""
 
     channel: ObjectStore
@@ -54,15 +54,19 @@ class Extractor:
 
 
 def extract(
-    world: Extractor, key: PackageKey, *, size_hint: int | None = None, received: int = 1
-) -> AboutFile:
+    world: ExtractorContext,
+    key: PackageKey,
+    *,
+    size_hint: int | None = None,
+    receive_count: int = 1,
+) -> FileVerdict:
     """Look at one object, stage what is found and ask for a merge; returns what was staged.
 
-    ``size_hint`` is the size in bytes that the event told; ``received`` counts how often its
+    ``size_hint`` is the size in bytes that the event told; ``receive_count`` counts how often its
     message has been handed out.  Raises ``Unavailable`` where trying again may help.
     """
-    if received >= world.receives_max:
-        _give_up_beforehand(world, key, tries=received - 1)
+    if receive_count >= world.receives_max:
+        _stage_provisional_reject(world, key, tries=receive_count - 1)
     record = examine(
         world.channel,
         key,
@@ -81,18 +85,18 @@ def examine(
     size_hint: int | None,
     trust_uploader_digests: bool,
     clock: Callable[[], int],
-) -> AboutFile:
+) -> FileVerdict:
     """Look at one object and judge it, as ``extract`` does, and stage nothing."""
-    found = _read(channel, key, size_hint, trust_uploader=trust_uploader_digests)
-    return _judge(key, found, at=clock())
+    package = _read(channel, key, size_hint, trust_uploader=trust_uploader_digests)
+    return _judge(key, package, at=clock())
 
 
-def _give_up_beforehand(world: Extractor, key: PackageKey, *, tries: int) -> None:
+def _stage_provisional_reject(world: ExtractorContext, key: PackageKey, *, tries: int) -> None:
     """Stage a reject before the last try, which may end this process as the ones before did.
 
     If the last try succeeds, its verdict comes before this one.
     """
-    info = look(world.channel, key.path)
+    info = head_or_list(world.channel, key.key)
     if info is None:
         return
     sentence = (
@@ -104,7 +108,7 @@ def _give_up_beforehand(world: Extractor, key: PackageKey, *, tries: int) -> Non
         filename=key.filename,
         extractor=NOT_EXTRACTED,
         at=world.clock(),
-        identity=Identity.of(info),
+        identity=ObjectId.from_info(info),
         code="unreadable",
         sentence=sentence,
     )
@@ -117,33 +121,31 @@ def _read(
     for _ in range(EXTRACT_ATTEMPTS_MAX):
         try:
             return read_package(
-                channel, key.path, size_hint=size_hint, trust_uploader_digests=trust_uploader
+                channel, key.key, size_hint=size_hint, trust_uploader_digests=trust_uploader
             )
         except Changed:
             size_hint = None  # it was about the version before
-    raise Unavailable(
-        f"{key.path} was overwritten each of {EXTRACT_ATTEMPTS_MAX} times it was read"
-    )
+    raise Unavailable(f"{key.key} was overwritten each of {EXTRACT_ATTEMPTS_MAX} times it was read")
 
 
-def _judge(key: PackageKey, found: PackageRead | None, *, at: int) -> AboutFile:
-    if found is None:
-        return Removed(filename=key.filename, extractor=VERSION, at=at)
-    identity = Identity.of(found.info)
-    contents = found.outcome
+def _judge(key: PackageKey, package: PackageRead | None, *, at: int) -> FileVerdict:
+    if package is None:
+        return Removed(filename=key.filename, extractor=EXTRACTOR_VERSION, at=at)
+    identity = ObjectId.from_info(package.info)
+    contents = package.outcome
     try:
         if isinstance(contents, BadPackage):
             raise contents
         return Indexed(
             filename=key.filename,
-            extractor=VERSION,
+            extractor=EXTRACTOR_VERSION,
             at=at,
             identity=identity,
             record=make_record(
                 contents.index,
                 key.filename,
                 key.subdir.name,
-                size=found.info.size,
+                size=package.info.size,
                 digests=contents.digests,
             ),
             digests_from={
@@ -156,7 +158,7 @@ def _judge(key: PackageKey, found: PackageRead | None, *, at: int) -> AboutFile:
     except BadPackage as bad:
         return Rejected(
             filename=key.filename,
-            extractor=VERSION,
+            extractor=EXTRACTOR_VERSION,
             at=at,
             identity=identity,
             code=bad.code,
@@ -165,9 +167,9 @@ def _judge(key: PackageKey, found: PackageRead | None, *, at: int) -> AboutFile:
         )
 
 
-def _stage(world: Extractor, key: PackageKey, record: AboutFile) -> None:
-    staging.write(world.state, key.subdir, record, unique=world.unique())
+def _stage(world: ExtractorContext, key: PackageKey, record: FileVerdict) -> None:
+    staging.write_staging_record(world.state, key.subdir, record, unique=world.unique())
     # The clock is read after the PUT returned, see debounce.
-    merge_request.windowed(
+    merge_request.merge_message(
         key.subdir, now_ms=world.clock(), debounce_seconds=world.debounce_seconds
     ).send_to(world.queue)

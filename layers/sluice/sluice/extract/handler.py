@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sluice.extract.config_broadcast import Announcer
-from sluice.extract.extract import Extractor, extract
-from sluice.extract.staging import AboutFile
+from sluice.extract.config_broadcast import ConfigBroadcast
+from sluice.extract.extract import ExtractorContext, extract
+from sluice.extract.staging import FileVerdict
 from sluice.layout import PackageKey, Subdir, parse_config_key, parse_package_key
 from sluice.messages import s3_event
 from sluice.messages.delivery import Backoff, Delivery, give_back
@@ -23,8 +23,8 @@ for functions that die without a word."""
 class ExtractContext:
     """Dependencies of the extract function."""
 
-    extractor: Extractor
-    broadcast: Announcer
+    extractor: ExtractorContext
+    broadcast: ConfigBroadcast
     uploads: MessageQueue
     """UploadQueue."""
     bucket: str
@@ -45,7 +45,7 @@ class PackageStaged:
     """A package, or its absence, was staged."""
 
     key: PackageKey
-    record: AboutFile
+    record: FileVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,28 +67,31 @@ Outcome = PackageStaged | ChannelNotified | EventIgnored
 """What came of one event."""
 
 
-def ignore(_outcome: Outcome) -> None:
+def ignore_outcome(_outcome: Outcome) -> None:
     """Do nothing."""
 
 
 def run(
-    delivery: Delivery, ctx: ExtractContext, *, on_outcome: Callable[[Outcome], None] = ignore
+    delivery: Delivery,
+    ctx: ExtractContext,
+    *,
+    on_outcome: Callable[[Outcome], None] = ignore_outcome,
 ) -> None:
     """Handle one message of UploadQueue; where that fails, give it back and raise the error."""
     try:
-        events = s3_event.parse_body(delivery.body)
-        handle(events, ctx, receive_count=delivery.receive_count, on_outcome=on_outcome)
+        events = s3_event.parse_s3_event_body(delivery.body)
+        handle_events(events, ctx, receive_count=delivery.receive_count, on_outcome=on_outcome)
     except Exception as failure:
         give_back(delivery, ctx.uploads, RETRY, failure=failure)
         raise
 
 
-def handle(
+def handle_events(
     events: Iterable[ObjectEvent],
     ctx: ExtractContext,
     *,
     receive_count: int = 1,
-    on_outcome: Callable[[Outcome], None] = ignore,
+    on_outcome: Callable[[Outcome], None] = ignore_outcome,
 ) -> None:
     """Handle events one by one: those before one that fails have had their effect.
 
@@ -98,7 +101,7 @@ def handle(
         on_outcome(_handle(event, ctx, receive_count))
 
 
-def route(
+def route_event(
     event: ObjectEvent, *, bucket: str, prefixes: tuple[str, ...] = ("",)
 ) -> ConfigChange | PackageKey | None:
     """Tell what an event is about; ``None``: nothing that is sluice's business."""
@@ -113,10 +116,10 @@ def route(
 
 
 def _handle(event: ObjectEvent, ctx: ExtractContext, receive_count: int) -> Outcome:
-    match route(event, bucket=ctx.bucket, prefixes=ctx.prefixes):
+    match route_event(event, bucket=ctx.bucket, prefixes=ctx.prefixes):
         case ConfigChange(channel):
-            return ChannelNotified(channel, ctx.broadcast.tell_all(channel))
+            return ChannelNotified(channel, ctx.broadcast.notify_all(channel))
         case PackageKey() as key:
-            record = extract(ctx.extractor, key, size_hint=event.size, received=receive_count)
+            record = extract(ctx.extractor, key, size_hint=event.size, receive_count=receive_count)
             return PackageStaged(key, record)
     return EventIgnored(event.key)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from sluice.extract.handler import RETRY, ChannelNotified, EventIgnored, Outcome, PackageStaged
-from sluice.extract.staging import AboutFile, Indexed, Rejected, Removed
+from sluice.extract.staging import FileVerdict, Indexed, Rejected, Removed
 from sluice.messages.delivery import Delivery
 from sluice.telemetry import LogLine
 
 
-def log_line(outcome: Outcome) -> LogLine:
+def extract_log_line(outcome: Outcome) -> LogLine:
     """The line about what came of one event."""
     match outcome:
         case PackageStaged(key, record):
@@ -27,13 +27,13 @@ def log_line(outcome: Outcome) -> LogLine:
             return LogLine("debug", "not a package of this channel bucket", {"key": ignored})
 
 
-def retry_fields(delivery: Delivery) -> dict[str, int | str]:
+def upload_retry_fields(delivery: Delivery) -> dict[str, int | str]:
     """The fields of the line about a message that failed."""
     count = delivery.receive_count
     return {"received": count, "wait_seconds": RETRY.seconds(count), "event": delivery.body}
 
 
-def _verdict(record: AboutFile) -> dict[str, str]:
+def _verdict(record: FileVerdict) -> dict[str, str]:
     match record:
         case Rejected(code=code, sentence=sentence):
             return {"verdict": "rejected", "code": code, "sentence": sentence}

@@ -18,14 +18,14 @@ from sluice.errors import DECODE_ERRORS, Corrupt, TooNew
 from sluice.layout import Subdir
 from sluice.limits import MERGE_BATCH_BYTES_MAX, MERGE_BATCH_RECORDS_MAX
 from sluice.storage import object_headers
-from sluice.storage.object_id import Identity
+from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectInfo, ObjectStore
 
 FORMAT = 2
-"""What this version writes and reads: 2 brought ``Reconsidered``, all else is as in 1."""
+"""What this version writes and reads: 2 brought ``ConfigChanged``, all else is as in 1."""
 
 
-class _Staged(msgspec.Struct, frozen=True, kw_only=True, tag_field="verdict"):
+class _StagingBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="verdict"):
     filename: str
     extractor: int
     """Version of the extractor that judged."""
@@ -34,10 +34,10 @@ class _Staged(msgspec.Struct, frozen=True, kw_only=True, tag_field="verdict"):
     format: int = 1
 
 
-class Indexed(_Staged, frozen=True, kw_only=True, tag="indexed"):
+class Indexed(_StagingBase, frozen=True, kw_only=True, tag="indexed"):
     """The object is a good package."""
 
-    identity: Identity
+    identity: ObjectId
     record: dict[str, Any]
     """The repodata record, without ``indexed_timestamp`` (CEP 36, CEP 47)."""
     digests_from: dict[str, str | None]
@@ -54,21 +54,21 @@ class Indexed(_Staged, frozen=True, kw_only=True, tag="indexed"):
             raise TypeError("a record without its sha256")
 
 
-class Removed(_Staged, frozen=True, kw_only=True, tag="removed"):
+class Removed(_StagingBase, frozen=True, kw_only=True, tag="removed"):
     """The object is not there."""
 
 
-class Rejected(_Staged, frozen=True, kw_only=True, tag="rejected"):
+class Rejected(_StagingBase, frozen=True, kw_only=True, tag="rejected"):
     """The object can never be indexed as it is."""
 
-    identity: Identity
+    identity: ObjectId
     code: str
     sentence: str
     sha256: str | UnsetType = UNSET
     """Of the object, where it was read before the package turned out to break a rule."""
 
 
-class Reconsidered(_Staged, frozen=True, kw_only=True, tag="reconsidered"):
+class ConfigChanged(_StagingBase, frozen=True, kw_only=True, tag="reconsidered"):
     """Configuration or patches of the channel may be other ones: look at them.
 
     ``filename`` is that of the configuration.  A sluice that does not know this record leaves it
@@ -78,44 +78,50 @@ class Reconsidered(_Staged, frozen=True, kw_only=True, tag="reconsidered"):
     format: int = FORMAT
 
 
-AboutFile = Indexed | Removed | Rejected
-Staged = AboutFile | Reconsidered
+FileVerdict = Indexed | Removed | Rejected
+StagingRecord = FileVerdict | ConfigChanged
 
 
 class _AnyFormat(msgspec.Struct):
     format: int
 
 
-_decoder: msgspec.json.Decoder[Staged] = msgspec.json.Decoder(Staged)
+_decoder: msgspec.json.Decoder[StagingRecord] = msgspec.json.Decoder(StagingRecord)
 _format_decoder = msgspec.json.Decoder(_AnyFormat)
 
 
-def encode(record: Staged) -> bytes:
+def encode_staging_record(record: StagingRecord) -> bytes:
     """Serialise one record."""
     return msgspec.json.encode(record, order="deterministic")
 
 
-def decode(body: bytes) -> Staged:
+def decode_staging_record(body: bytes) -> StagingRecord:
     """Read one record; raises ``TooNew`` for a later format and ``Corrupt`` for anything else."""
     try:
-        found = _format_decoder.decode(body).format
-        if found > FORMAT:
-            raise TooNew(f"staging record of format {found}, this sluice knows up to {FORMAT}")
+        version = _format_decoder.decode(body).format
+        if version > FORMAT:
+            raise TooNew(f"staging record of format {version}, this sluice knows up to {FORMAT}")
         return _decoder.decode(body)
     except DECODE_ERRORS as error:
         raise Corrupt(f"not a staging record: {error}") from error
 
 
-def write(state: ObjectStore, subdir: Subdir, record: Staged, *, unique: str) -> None:
+def write_staging_record(
+    state: ObjectStore, subdir: Subdir, record: StagingRecord, *, unique: str
+) -> None:
     """Append one record to the log of its subdir."""
-    state.put(subdir.staged(record.filename, unique), encode(record), object_headers.PRIVATE_JSON)
+    state.put(
+        subdir.staging_key(record.filename, unique),
+        encode_staging_record(record),
+        object_headers.PRIVATE_JSON_HEADERS,
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class StagingBatch:
     """A bounded part of a subdir's log, in key order."""
 
-    records: list[Staged]
+    records: list[StagingRecord]
     consumed: list[str]
     """Keys of ``records``: to be deleted once they are published."""
     unreadable: list[tuple[str, bytes]]
@@ -126,7 +132,7 @@ class Batch:
     """The key behind which the next batch starts; ``None`` where this was the last."""
 
 
-def read_batch(
+def read_staging_batch(
     state: ObjectStore,
     subdir: Subdir,
     *,
@@ -134,18 +140,18 @@ def read_batch(
     after: str | None = None,
     records_max: int | None = None,
     on_listed: Callable[[Collection[str]], None] = lambda _filenames: None,
-) -> Batch:
+) -> StagingBatch:
     """List and read the next bounded batch of the log.
 
     ``on_listed`` is told, before the records are read, of the files that they are about, as far as
     their keys tell.
     """
-    listed, resume_after = _bounded(
-        state.list(subdir.staging, after=after), records_max or MERGE_BATCH_RECORDS_MAX
+    listed, resume_after = _take_batch(
+        state.list(subdir.staging_prefix, after=after), records_max or MERGE_BATCH_RECORDS_MAX
     )
-    told = {subdir.staged_filename(info.key) for info in listed}
-    on_listed(sorted(filter(None, told)))
-    records: list[Staged] = []
+    filenames = {subdir.staged_filename(info.key) for info in listed}
+    on_listed(sorted(filter(None, filenames)))
+    records: list[StagingRecord] = []
     consumed: list[str] = []
     unreadable: list[tuple[str, bytes]] = []
     too_new = 0
@@ -153,33 +159,35 @@ def read_batch(
         if stored is None:  # another merge was faster
             continue
         try:
-            records.append(decode(stored.body))
+            records.append(decode_staging_record(stored.body))
         except TooNew:
             too_new += 1
         except Corrupt:
             unreadable.append((stored.info.key, stored.body))
         else:
             consumed.append(stored.info.key)
-    return Batch(records, consumed, unreadable, too_new, resume_after)
+    return StagingBatch(records, consumed, unreadable, too_new, resume_after)
 
 
-def set_aside(state: ObjectStore, subdir: Subdir, unreadable: list[tuple[str, bytes]]) -> None:
+def set_aside_unreadable(
+    state: ObjectStore, subdir: Subdir, unreadable: list[tuple[str, bytes]]
+) -> None:
     """Move records that nobody can read out of the log, where they would be met again and again."""
     for key, body in unreadable:
-        state.put(subdir.set_aside(key), body, object_headers.PRIVATE_JSON)
+        state.put(subdir.unreadable_staging_key(key), body, object_headers.PRIVATE_JSON_HEADERS)
     if unreadable:
         state.delete([key for key, _ in unreadable])
 
 
-def _bounded(
+def _take_batch(
     listing: Iterator[ObjectInfo], records_max: int
 ) -> tuple[list[ObjectInfo], str | None]:
-    taken: list[ObjectInfo] = []
+    batch: list[ObjectInfo] = []
     size = 0
     for info in listing:
         # >= 1 record always goes in, however large; the LIST page is read to its end either way.
-        if taken and (len(taken) == records_max or size + info.size > MERGE_BATCH_BYTES_MAX):
-            return taken, taken[-1].key
-        taken.append(info)
+        if batch and (len(batch) == records_max or size + info.size > MERGE_BATCH_BYTES_MAX):
+            return batch, batch[-1].key
+        batch.append(info)
         size += info.size
-    return taken, None
+    return batch, None

@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
-from sluice.catalog.entry import NOT_EXTRACTED, Entries, Entry, Kept, Pin, Record, Reject
+from sluice.catalog.entry import NOT_EXTRACTED, CarriedRecord, Entries, Entry, Pin, Record, Reject
 from sluice.conda.timestamps import timestamp_warning
-from sluice.extract.staging import AboutFile, Indexed, Rejected, Removed, encode
-from sluice.storage.object_id import Identity
+from sluice.extract.staging import FileVerdict, Indexed, Rejected, Removed, encode_staging_record
+from sluice.storage.object_id import ObjectId
 
 Verdict = Indexed | Rejected
 _ATTESTATIONS = "attestations_sha256"
-RULES = frozenset(
+RULE_REJECT_CODES = frozenset(
     {
         # record: what index.json and the filename may say
         "condition-outdated",
@@ -39,13 +39,15 @@ RULES = frozenset(
 )
 """Codes of rejects for a package that is whole, but is not as a new one must be."""
 
-News = Mapping[str, Verdict | None]
+Verdicts = Mapping[str, Verdict | None]
 """By filename: what is known now of the object that is there, or ``None``: it is gone."""
-Edits = Mapping[str, Entry | None]
+EntryEdits = Mapping[str, Entry | None]
 """By filename: what a person wants of one package name, or ``None``: nothing."""
 
 
-def settle(records: Iterable[AboutFile], observed: Mapping[str, Identity | None]) -> News:
+def resolve_verdicts(
+    records: Iterable[FileVerdict], observed: Mapping[str, ObjectId | None]
+) -> Verdicts:
     """Hold the records against the objects that are there now (``observed``, by filename).
 
     Not there: gone, whatever the records say.  There, and judged by a record with the same
@@ -53,22 +55,22 @@ def settle(records: Iterable[AboutFile], observed: Mapping[str, Identity | None]
     event is on the way, so nothing is known.
     The result does not depend on the order or the number of equal records.
     """
-    news: dict[str, Verdict | None] = {
+    verdicts: dict[str, Verdict | None] = {
         filename: None for filename, identity in observed.items() if identity is None
     }
     for record in records:
         if isinstance(record, Removed) or record.identity != observed[record.filename]:
             continue
-        best = news.get(record.filename)
+        best = verdicts.get(record.filename)
         if best is None or _precedence(record) > _precedence(best):
-            news[record.filename] = record
-    return news
+            verdicts[record.filename] = record
+    return verdicts
 
 
-def apply(entries: Entries, news: News, *, at: int) -> dict[str, Entry]:
-    """The entries of one package name after ``news``, in a commit at ``at`` (ms)."""
+def apply_verdicts(entries: Entries, verdicts: Verdicts, *, at: int) -> dict[str, Entry]:
+    """The entries of one package name after ``verdicts``, in a commit at ``at`` (ms)."""
     after = dict(entries)
-    for filename, verdict in news.items():
+    for filename, verdict in verdicts.items():
         if verdict is None:
             after.pop(filename, None)
         else:
@@ -76,34 +78,34 @@ def apply(entries: Entries, news: News, *, at: int) -> dict[str, Entry]:
     return after
 
 
-def edit(entries: Entries, edits: Edits) -> dict[str, Entry]:
+def apply_edits(entries: Entries, edits: EntryEdits) -> dict[str, Entry]:
     """The entries of one package name as a person wants them."""
     after = {**entries, **edits}
     return {filename: entry for filename, entry in after.items() if entry is not None}
 
 
-def over(theirs: Entries, ours: Entries) -> dict[str, Entry]:
+def overlay_existing(existing: Entries, entries: Entries) -> dict[str, Entry]:
     """What sluice knows of the files of one name, over what the index said that stood there.
 
     A record there comes first where we know of another object only, or just that the package
     could not be read: else it would leave the index, and its date be lost (CEP 47).  What only
     other tools fill is as they have it.
     """
-    known = {**theirs, **ours}
-    for filename in theirs.keys() & ours.keys():
-        record, mine = theirs[filename], ours[filename]
-        if record.identity and record.identity.is_of_no_object:
+    known = {**existing, **entries}
+    for filename in existing.keys() & entries.keys():
+        record, entry = existing[filename], entries[filename]
+        if record.identity and record.identity.is_placeholder:
             continue  # of what is not there, we know more
-        outdated = record.identity != mine.identity
-        unjudged = _rank(record) > _rank(mine) and not isinstance(mine, Pin)
+        outdated = record.identity != entry.identity
+        unjudged = _rank(record) > _rank(entry) and not isinstance(entry, Pin)
         better = isinstance(record, Record) and (outdated or unjudged)
-        if better or (isinstance(record, Kept) and isinstance(mine, Kept)):
+        if better or (isinstance(record, CarriedRecord) and isinstance(entry, CarriedRecord)):
             known[filename] = record
     return known
 
 
 @dataclass(slots=True)
-class Difference:
+class CommitChanges:
     """What a commit changed, as filenames in order."""
 
     added: list[str] = field(default_factory=list)
@@ -115,7 +117,7 @@ class Difference:
     """Those added or replaced that say they were built after they were indexed (CEP 47)."""
     rejects_changed: bool = False
 
-    def extend(self, later: Difference) -> None:
+    def extend(self, later: CommitChanges) -> None:
         """Take up what a later commit changed."""
         self.added += later.added
         self.replaced += later.replaced
@@ -148,9 +150,11 @@ def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
     """The entry for an object that ``verdict`` is about, where ``old`` was known before."""
     if old is not None and old.identity == verdict.identity:
         # On the same object, what was pinned out stays out, and another verdict must be better.
-        if isinstance(old, Pin) or (_rank(old) >= _rank(verdict) and not _again(old, verdict)):
+        if isinstance(old, Pin) or (
+            _rank(old) >= _rank(verdict) and not _was_retried(old, verdict)
+        ):
             return old
-        if isinstance(old, Record) and _stays(old, verdict):
+        if isinstance(old, Record) and _keeps_taken_over_record(old, verdict):
             return msgspec.structs.replace(old, extractor=verdict.extractor)
     if isinstance(verdict, Rejected):
         return Reject(
@@ -164,7 +168,7 @@ def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
         identity=verdict.identity,
         extractor=verdict.extractor,
         record={
-            **_attested(old, verdict),
+            **_attestations(old, verdict),
             **verdict.record,
             "indexed_timestamp": _indexed_timestamp(old, verdict, at=at),
         },
@@ -174,7 +178,7 @@ def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
     )
 
 
-def _again(old: Entry, verdict: Verdict) -> bool:
+def _was_retried(old: Entry, verdict: Verdict) -> bool:
     """Whether an object that could not be read was tried again since: its date then says so.
 
     A record that a merge meets for the second time was staged before the first.
@@ -187,7 +191,7 @@ def _again(old: Entry, verdict: Verdict) -> bool:
     )
 
 
-def _stays(old: Record, verdict: Verdict) -> bool:
+def _keeps_taken_over_record(old: Record, verdict: Verdict) -> bool:
     """Whether a record that was taken over is kept as it is, now that its package was read.
 
     It is in clients' lock files, so a rule that its index did not have must not take it away;
@@ -196,12 +200,14 @@ def _stays(old: Record, verdict: Verdict) -> bool:
     if not old.taken_over or old.identity is None or old.record.get("size") != old.identity.size:
         return False
     if isinstance(verdict, Rejected):
-        known, found = old.record.get("sha256"), verdict.sha256
-        return verdict.code in RULES and (not known or not found or known == found)
+        known, read_sha256 = old.record.get("sha256"), verdict.sha256
+        return verdict.code in RULE_REJECT_CODES and (
+            not known or not read_sha256 or known == read_sha256
+        )
     return bool(old.record.get("revoked")) and _same_artifact(old, verdict)
 
 
-def _attested(old: Entry | None, verdict: Indexed) -> dict[str, Any]:
+def _attestations(old: Entry | None, verdict: Indexed) -> dict[str, Any]:
     """What another tool's index says of an artifact's attestations, which lie beside it.
 
     Only a draft says how (conda/ceps#142), so sluice does not look for them, but keeps the word.
@@ -239,4 +245,4 @@ def _rank(judged: Verdict | Entry) -> tuple[int, bool]:
 
 def _precedence(verdict: Verdict) -> tuple[tuple[int, bool], int, bytes]:
     """``_rank``, with ties broken by what is in the record: the order of arrival must not count."""
-    return _rank(verdict), verdict.at, encode(verdict)
+    return _rank(verdict), verdict.at, encode_staging_record(verdict)

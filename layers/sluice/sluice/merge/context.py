@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sluice.channel_config import DEFAULT, ChannelConfig
-from sluice.channel_files.merge import ChannelMerger
-from sluice.channel_files.note import Notepad
+from sluice.channel_config import DEFAULT_CONFIG, ChannelConfig
+from sluice.channel_files.merge import ChannelMergeContext
+from sluice.channel_files.note import ChannelNoteWriter
 from sluice.concurrency import Gather
-from sluice.extract.config_broadcast import Announcer
+from sluice.extract.config_broadcast import ConfigBroadcast
 from sluice.layout import Subdir
 from sluice.limits import BRAKE_DAYS
 from sluice.merge.follow_ups import FollowUps
-from sluice.merge.warm_cache import Remembered
+from sluice.merge.warm_cache import WarmCache
 from sluice.publish.bucket_check import BucketCheck
 from sluice.publish.publisher import Publisher
 from sluice.storage.object_store import ObjectStore
@@ -21,7 +21,7 @@ from sluice.storage.queue import FifoQueue
 
 
 @dataclass(frozen=True, slots=True)
-class Merger:
+class MergeContext:
     """What a merge needs of the world."""
 
     channel: ObjectStore
@@ -37,9 +37,9 @@ class Merger:
     unique: Callable[[], str]
     """A string that nobody else has."""
     debounce_seconds: int
-    remembered: Remembered = field(default_factory=Remembered)
+    warm_cache: WarmCache = field(default_factory=WarmCache)
     """By this execution environment."""
-    defaults: ChannelConfig = DEFAULT
+    defaults: ChannelConfig = DEFAULT_CONFIG
     """Of what a channel's configuration does not say."""
     endpoint: str | None = None
     """Where the bucket is, for people."""
@@ -62,16 +62,16 @@ class Merger:
         )
 
     @property
-    def announcer(self) -> Announcer:
+    def config_broadcast(self) -> ConfigBroadcast:
         """For telling the other subdirs of a channel."""
-        return Announcer(
+        return ConfigBroadcast(
             self.state, self.queue, self.gather, self.clock, self.unique, self.debounce_seconds
         )
 
     @property
-    def channelwide(self) -> ChannelMerger:
+    def channel_merge(self) -> ChannelMergeContext:
         """For merging a channel as a whole."""
-        return ChannelMerger(
+        return ChannelMergeContext(
             channel=self.channel,
             state=self.state,
             bucket_check=self.bucket_check,
@@ -85,10 +85,17 @@ class Merger:
     def follow_ups(self, subdir: Subdir) -> FollowUps:
         """For what a merge of a subdir asks of others."""
         return FollowUps(
-            subdir, self.queue, self.announcer, self.clock, self.unique, self.debounce_seconds
+            subdir,
+            self.queue,
+            self.config_broadcast,
+            self.clock,
+            self.unique,
+            self.debounce_seconds,
         )
 
     @property
-    def notepad(self) -> Notepad:
+    def note_writer(self) -> ChannelNoteWriter:
         """For telling the merge of the channel as a whole."""
-        return Notepad(self.state, self.queue, self.clock, self.unique, self.debounce_seconds)
+        return ChannelNoteWriter(
+            self.state, self.queue, self.clock, self.unique, self.debounce_seconds
+        )

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sluice.channel_config import ChannelConfig
-from sluice.channel_files.note import due
+from sluice.channel_files.note import needs_channel_note
 from sluice.conda.names import NOARCH
-from sluice.extract.config_broadcast import Announcer
+from sluice.extract.config_broadcast import ConfigBroadcast
 from sluice.layout import Subdir
 from sluice.messages import merge_request
 from sluice.storage.queue import FifoQueue
@@ -21,7 +21,7 @@ class FollowUps:
     subdir: Subdir
     queue: FifoQueue
     """MergeQueue."""
-    announcer: Announcer
+    config_broadcast: ConfigBroadcast
     clock: Callable[[], int]
     """Now, ms since the epoch."""
     unique: Callable[[], str]
@@ -35,21 +35,21 @@ class FollowUps:
         """
         if self.subdir.name != NOARCH:
             self._request_noarch()
-        all_are_new = with_names and due(config, reconsidered=False)
+        all_are_new = with_names and needs_channel_note(config, config_changed=False)
         if all_are_new or config.notices is not None:
             # Only this merge knows that all of these names are new, and only one that looks at
             # the configuration of a public subdir tells of its notices.
-            self.announcer.tell(self.subdir)
+            self.config_broadcast.notify(self.subdir)
 
     def request_continuation(self) -> None:
         """Request the merge of what is left, under a deduplication id of its own."""
-        merge_request.unwindowed(self.subdir, now_ms=self.clock(), unique=self.unique()).send_to(
-            self.queue
-        )
+        merge_request.unique_merge_message(
+            self.subdir, now_ms=self.clock(), unique=self.unique()
+        ).send_to(self.queue)
 
     def _request_noarch(self) -> None:
         """Have the channel get a ``noarch/repodata.json``, without which it is none (CEP 26)."""
-        merge_request.windowed(
+        merge_request.merge_message(
             Subdir(self.subdir.channel, NOARCH),
             now_ms=self.clock(),
             debounce_seconds=self.debounce_seconds,

@@ -14,24 +14,24 @@ from msgspec import UNSET
 
 from sluice.catalog import node as render
 from sluice.catalog import tree
-from sluice.catalog.client_view import Rules
-from sluice.catalog.codec import digest
+from sluice.catalog.client_view import RenderRules
+from sluice.catalog.codec import content_digest
 from sluice.catalog.commit import Commit, encode_commit
-from sluice.catalog.entry import Entries, Kept, Record, Reject
+from sluice.catalog.entry import CarriedRecord, Entries, Record, Reject
 from sluice.catalog.head import Head
-from sluice.catalog.node import Rendered
+from sluice.catalog.node import RenderedNode
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node, Tree
-from sluice.concurrency import Gather, Started, chunks
+from sluice.concurrency import Gather, Pending, chunks
 from sluice.conda.names import package_name
 from sluice.layout import Subdir
 from sluice.limits import NAMES_AT_ONCE, SWAP_SECONDS_MAX
 from sluice.merge import apply_staging
-from sluice.merge.apply_staging import Difference
+from sluice.merge.apply_staging import CommitChanges
 from sluice.merge.plan import CommitPlan
 from sluice.storage import object_headers
 from sluice.storage.object_store import ObjectStore
-from sluice.takeover.existing_index import Base
+from sluice.takeover.existing_index import ExistingIndex
 
 
 @dataclass(slots=True)
@@ -46,12 +46,12 @@ class Draft:
     Counted from before its first write, and not from ``at``, which can lie in the future."""
     nodes: dict[str, Node | None] = field(default_factory=dict)
     """``None``: the name has no entries any more."""
-    difference: Difference = field(default_factory=Difference)
+    difference: CommitChanges = field(default_factory=CommitChanges)
     taken_over: int = 0
     """Records that came from the index that was there before sluice."""
     lags_ms: list[int] = field(default_factory=list)
     """Commit time - upload time, of each upload that came into the index."""
-    writes: list[Started[None]] = field(default_factory=list)
+    writes: list[Pending[None]] = field(default_factory=list)
     """Leaves and shards that may still be on their way."""
 
     def wait(self) -> None:
@@ -73,11 +73,11 @@ class GenerationWriter:
     def read_ahead(self, parent: Tree, filenames: Iterable[str]) -> None:
         """Begin to read the leaves that a draft about these files will ask for first."""
         names = sorted({package_name(filename) for filename in filenames})
-        self.catalog.fetch(parent.names.get(name) for name in names[:NAMES_AT_ONCE])
+        self.catalog.prefetch(parent.names.get(name) for name in names[:NAMES_AT_ONCE])
 
     def draft(self, parent: Tree, plan: CommitPlan) -> Draft:
         """Write leaves and shards of what ``plan`` changes about ``parent``."""
-        base = plan.existing_index or Base()
+        base = plan.existing_index or ExistingIndex()
         by_name: dict[str, dict[str, apply_staging.Verdict | None]] = {}
         for filename, verdict in plan.verdicts.items():
             by_name.setdefault(package_name(filename), {})[filename] = verdict
@@ -92,11 +92,11 @@ class GenerationWriter:
             for name, old in zip(names, known, strict=True):
                 taken_over = base.entries(name, at=at)
                 draft.taken_over += sum(
-                    isinstance(entry, Record | Kept) for entry in taken_over.values()
+                    isinstance(entry, Record | CarriedRecord) for entry in taken_over.values()
                 )
-                before = apply_staging.over(taken_over, old)
-                judged = apply_staging.apply(before, by_name.get(name, {}), at=at)
-                after = apply_staging.edit(judged, plan.edits.get(name, {}))
+                before = apply_staging.overlay_existing(taken_over, old)
+                judged = apply_staging.apply_verdicts(before, by_name.get(name, {}), at=at)
+                after = apply_staging.apply_edits(judged, plan.edits.get(name, {}))
                 if after != old or name in plan.rerender_names:
                     changed[name] = after
                     draft.difference.note(before, after)
@@ -128,9 +128,9 @@ class GenerationWriter:
         least.  ``writer``: see ``Head``.  ``on_tree`` is called with the digest of the tree while
         the tree is being written.
         """
-        base = plan.existing_index or Base()
+        base = plan.existing_index or ExistingIndex()
         generation = max(head.generation, base.generation) + 1
-        grown = tree.grow(
+        grown = tree.next_tree(
             parent,
             draft.nodes,
             generation=generation,
@@ -140,9 +140,9 @@ class GenerationWriter:
             info=base.info,
             inputs=plan.inputs.inputs if plan.inputs else UNSET,
         )
-        tree_body = tree.encode(grown)
-        tree_digest = digest(tree_body)
-        shards_digest = digest(base.shard_index) if base.shard_index else None
+        tree_body = tree.encode_tree(grown)
+        tree_digest = content_digest(tree_body)
+        shards_digest = content_digest(base.shard_index) if base.shard_index else None
         patch = _patch_digest(grown)
         commit_body = encode_commit(
             Commit(
@@ -161,18 +161,20 @@ class GenerationWriter:
                 amendment=plan.amendment,
             )
         )
-        commit_digest = digest(commit_body)
+        commit_digest = content_digest(commit_body)
         subdir = self.subdir
-        bodies = [(subdir.tree(tree_digest), tree_body, object_headers.PRIVATE_ZSTD)]
-        bodies.append((subdir.commit(commit_digest), commit_body, object_headers.PRIVATE_JSON))
+        bodies = [(subdir.tree_key(tree_digest), tree_body, object_headers.PRIVATE_ZSTD_HEADERS)]
+        bodies.append(
+            (subdir.commit_key(commit_digest), commit_body, object_headers.PRIVATE_JSON_HEADERS)
+        )
         if base.shard_index and shards_digest:
-            key = subdir.taken_over(shards_digest)
-            bodies.append((key, base.shard_index, object_headers.PRIVATE_ZSTD))
+            key = subdir.taken_over_key(shards_digest)
+            bodies.append((key, base.shard_index, object_headers.PRIVATE_ZSTD_HEADERS))
         if plan.inputs and plan.inputs.patch_body and patch:
             key = subdir.patches.key(patch)
-            bodies.append((key, plan.inputs.patch_body, object_headers.PRIVATE_ZSTD))
+            bodies.append((key, plan.inputs.patch_body, object_headers.PRIVATE_ZSTD_HEADERS))
         draft.writes += [self.gather.start(partial(self.state.put, *body)) for body in bodies]
-        self.catalog.remember_tree(tree_digest, grown)
+        self.catalog.cache_tree(tree_digest, grown)
         if on_tree:
             on_tree(tree_digest)
         draft.wait()
@@ -185,32 +187,32 @@ class GenerationWriter:
         )
 
     def _write_leaves(
-        self, draft: Draft, changed: Mapping[str, Entries], *, rules: Rules
+        self, draft: Draft, changed: Mapping[str, Entries], *, rules: RenderRules
     ) -> dict[str, Node | None]:
         rendered = {
-            name: render.render(name, entries, at=draft.at, rules=rules)
+            name: render.render_node(name, entries, at=draft.at, rules=rules)
             for name, entries in changed.items()
             if entries
         }
         draft.writes += map(self.gather.start, self._puts(rendered.values()))
-        for name, one in rendered.items():
-            self.catalog.remember_entries(one.node, changed[name])
+        for name, node in rendered.items():
+            self.catalog.cache_entries(node.node, changed[name])
         return {name: rendered[name].node if name in rendered else None for name in changed}
 
-    def _puts(self, rendered: Iterable[Rendered]) -> Iterator[partial[None]]:
-        for one in rendered:
+    def _puts(self, rendered: Iterable[RenderedNode]) -> Iterator[partial[None]]:
+        for node in rendered:
             yield partial(
                 self.state.put,
-                self.subdir.leaf(one.node.leaf.hex()),
-                one.leaf_body,
-                object_headers.PRIVATE_ZSTD,
+                self.subdir.leaf_key(node.node.leaf.hex()),
+                node.leaf_body,
+                object_headers.PRIVATE_ZSTD_HEADERS,
             )
-            if one.node.shard and one.shard_body:
+            if node.node.shard and node.shard_body:
                 yield partial(
                     self.channel.put,
-                    self.subdir.shard(one.node.shard.hex()),
-                    one.shard_body,
-                    object_headers.SHARD,
+                    self.subdir.shard_key(node.node.shard.hex()),
+                    node.shard_body,
+                    object_headers.SHARD_HEADERS,
                 )
 
 
@@ -219,7 +221,7 @@ def _rejects(entries: Entries) -> dict[str, Reject]:
 
 
 def _warns(node: Node | None) -> bool:
-    return node is not None and node.special is not None and node.special.warnings > 0
+    return node is not None and node.extras is not None and node.extras.warnings > 0
 
 
 def _patch_digest(tree: Tree) -> str | None:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from sluice.channel_files.merge import ChannelReport, merge_channel
 from sluice.errors import TooEarly
-from sluice.merge.context import Merger
+from sluice.merge.context import MergeContext
 from sluice.merge.merge import merge
 from sluice.merge.outcome import MergeReport
 from sluice.messages import channel_merge_request, merge_request
-from sluice.messages.channel_merge_request import ChannelRequest
+from sluice.messages.channel_merge_request import ChannelMergeRequest
 from sluice.messages.delivery import Backoff, Delivery, give_back
 from sluice.messages.merge_request import MergeRequest
 
@@ -18,20 +18,20 @@ RETRY = Backoff(first_seconds=2, factor=2, max_seconds=300)
 """Of a merge that failed.  Its FIFO group stands still until the message is visible again, which
 must not take the whole visibility timeout."""
 
-Request = MergeRequest | ChannelRequest
+Request = MergeRequest | ChannelMergeRequest
 Report = MergeReport | ChannelReport
 
 
-def ignore(**_keys: str) -> None:
+def ignore_log_keys(**_keys: str) -> None:
     """Do nothing."""
 
 
 def run(
     delivery: Delivery,
-    ctx: Merger,
+    ctx: MergeContext,
     *,
     time_left_ms: Callable[[], int],
-    add_log_keys: Callable[..., object] = ignore,
+    add_log_keys: Callable[..., object] = ignore_log_keys,
 ) -> Report:
     """Handle one message of MergeQueue.
 
@@ -40,10 +40,10 @@ def run(
     request is about, as soon as that is known.
     """
     try:
-        request = parse_request(delivery.body)
+        request = parse_merge_message(delivery.body)
         add_log_keys(**_log_keys(request))
         _check_window(request, delivery, ctx)
-        return carry_out(request, ctx, time_left_ms=time_left_ms)
+        return merge_request_now(request, ctx, time_left_ms=time_left_ms)
     except TooEarly:
         raise
     except Exception as failure:
@@ -51,25 +51,29 @@ def run(
         raise
 
 
-def parse_request(body: str) -> Request:
+def parse_merge_message(body: str) -> Request:
     """Read a message of MergeQueue; raises ``UnknownEvent`` and ``TooNew``."""
-    return channel_merge_request.parse(body) or merge_request.parse(body)
+    return channel_merge_request.parse_channel_merge_request(
+        body
+    ) or merge_request.parse_merge_request(body)
 
 
-def carry_out(request: Request, ctx: Merger, *, time_left_ms: Callable[[], int]) -> Report:
+def merge_request_now(
+    request: Request, ctx: MergeContext, *, time_left_ms: Callable[[], int]
+) -> Report:
     """Merge what a request is about, at once; raises what the two kinds of merges raise."""
-    if isinstance(request, ChannelRequest):
-        return merge_channel(ctx.channelwide, request.channel)
+    if isinstance(request, ChannelMergeRequest):
+        return merge_channel(ctx.channel_merge, request.channel)
     return merge(ctx, request, time_left_ms=time_left_ms)
 
 
 def _log_keys(request: Request) -> dict[str, str]:
-    if isinstance(request, ChannelRequest):
+    if isinstance(request, ChannelMergeRequest):
         return {"channel": request.channel}
     return {"channel": request.subdir.channel, "subdir": request.subdir.name}
 
 
-def _check_window(request: Request, delivery: Delivery, ctx: Merger) -> None:
+def _check_window(request: Request, delivery: Delivery, ctx: MergeContext) -> None:
     """Give a message back that came before its window has closed; raises ``TooEarly``."""
     early_ms = request.not_before - ctx.clock()
     if early_ms > 0:

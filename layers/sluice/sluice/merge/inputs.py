@@ -17,55 +17,55 @@ import msgspec
 from sluice import channel_config
 from sluice.catalog import node as render
 from sluice.catalog import patch_object
-from sluice.catalog.client_view import Rules
-from sluice.catalog.codec import digest
+from sluice.catalog.client_view import RenderRules
+from sluice.catalog.codec import content_digest
 from sluice.catalog.entry import Entries, Record
 from sluice.catalog.head import Head, head_object
-from sluice.catalog.patch_object import Patch
+from sluice.catalog.patch_object import StoredPatch
 from sluice.catalog.reader import CatalogReader
-from sluice.catalog.tree import ConfigInForce, Inputs, PatchInForce, Problem, Tree
+from sluice.catalog.tree import ActiveConfig, ActivePatch, InputProblem, Inputs, Tree
 from sluice.channel_config import ChannelConfig
 from sluice.concurrency import Gather
-from sluice.conda.build_order import Age, age_of
+from sluice.conda.build_order import BuildOrderKey, build_order_key
 from sluice.conda.names import NOARCH, package_name
-from sluice.conda.patch import affected
+from sluice.conda.patch import affected_files
 from sluice.errors import Archived, BadConfig, BadPackage
 from sluice.layout import SLUICE_TOML, Subdir, config_key
 from sluice.limits import CONFIG_BYTES_MAX
-from sluice.package.patch_package import PatchPackage, read_patch
-from sluice.storage.object_id import Identity
-from sluice.storage.object_store import ObjectStore, OpenObject, look
-from sluice.storage.versioned_object import Version, read_newest
+from sluice.package.patch_package import PatchPackage, read_patch_package
+from sluice.storage.object_id import ObjectId
+from sluice.storage.object_store import ObjectStore, OpenObject, head_or_list
+from sluice.storage.versioned_object import ObjectVersion, read_newest
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class SelectedInputs:
     """What the next generation is to be made of."""
 
     inputs: Inputs
-    rules: Rules
+    rules: RenderRules
     patch_body: bytes | None = None
     """What the patch says about the subdir, where that has yet to be written."""
 
 
-class Candidate(NamedTuple):
+class PatchCandidate(NamedTuple):
     """A record of the patch package, by what decides which is the newest."""
 
-    age: Age
+    age: BuildOrderKey
     filename: str
     sha256: str
-    identity: Identity
+    identity: ObjectId
 
 
 class _Patch(NamedTuple):
-    candidate: Candidate
+    candidate: PatchCandidate
     package: PatchPackage
 
 
 @dataclass(frozen=True, slots=True)
-class Chooser:
+class InputSelector:
     """Chooses for one subdir."""
 
     channel: ObjectStore
@@ -75,73 +75,75 @@ class Chooser:
     gather: Gather
     defaults: ChannelConfig
 
-    def choose(self, parent: Tree, of_noarch: Callable[[str], Entries], *, at: int) -> Chosen:
+    def select(
+        self, parent: Tree, of_noarch: Callable[[str], Entries], *, at: int
+    ) -> SelectedInputs:
         """Look at the configuration and the patches there are.
 
         ``of_noarch`` gives the entries of a package name, for the merge of ``noarch``, which may
         be about to change them.  Raises ``Unavailable`` and ``Corrupt``.
         """
         in_force, problems = self._config(parent, at=at)
-        settings = channel_config.from_plain(in_force.settings)
+        settings = channel_config.config_from_dict(in_force.settings)
         patch = None
         if settings.patches:
             entries = self._entries(settings.patches, of_noarch)
-            patch, malformed = self._newest(entries, at=at)
+            patch, malformed = self._newest_patch(entries, at=at)
             problems += malformed
         inputs = Inputs(
             config=in_force,
             patch=None,
-            problems=_as_known(problems, parent) if self.subdir.name == NOARCH else [],
-            renderer=render.VERSION,
+            problems=_with_known_dates(problems, parent) if self.subdir.name == NOARCH else [],
+            renderer=render.RENDERER_VERSION,
         )
-        return self._made_of(inputs, settings, patch, parent, at=at)
+        return self._select(inputs, settings, patch, parent, at=at)
 
-    def _config(self, parent: Tree, *, at: int) -> tuple[ConfigInForce, list[Problem]]:
+    def _config(self, parent: Tree, *, at: int) -> tuple[ActiveConfig, list[InputProblem]]:
         """The configuration to go by, and what is wrong with the one that is there."""
         key = config_key(self.subdir.channel)
         try:
             with self.channel.open(key) as opened:
                 if opened is None:
-                    return self._settled(None, None, self.defaults), []
-                identity = Identity.of(opened.info)
+                    return self._active_config(None, None, self.defaults), []
+                identity = ObjectId.from_info(opened.info)
                 body = _read_bounded(opened)
-            parsed = channel_config.parse(body, defaults=self.defaults)
-            return self._settled(identity, sha256(body).hexdigest(), parsed), []
+            parsed = channel_config.parse_channel_config(body, defaults=self.defaults)
+            return self._active_config(identity, sha256(body).hexdigest(), parsed), []
         except Archived as error:
-            found = look(self.channel, key)
-            if found is None:
-                return self._settled(None, None, self.defaults), []
-            identity, code, sentence = Identity.of(found), "archived", str(error)
+            info = head_or_list(self.channel, key)
+            if info is None:
+                return self._active_config(None, None, self.defaults), []
+            identity, code, sentence = ObjectId.from_info(info), "archived", str(error)
         except BadConfig as error:
             code, sentence = error.code, error.sentence
-        problem = Problem(
+        problem = InputProblem(
             filename=SLUICE_TOML, identity=identity, code=code, sentence=sentence, at=at
         )
         in_force = msgspec.structs.replace(
-            self._last_good(parent),
+            self._last_valid_config(parent),
             seen=identity,
-            defaults=channel_config.fingerprint(self.defaults),
+            defaults=channel_config.config_fingerprint(self.defaults),
         )
         return in_force, [problem]
 
-    def _settled(
-        self, seen: Identity | None, digest: str | None, settings: ChannelConfig
-    ) -> ConfigInForce:
-        return ConfigInForce(
+    def _active_config(
+        self, seen: ObjectId | None, digest: str | None, settings: ChannelConfig
+    ) -> ActiveConfig:
+        return ActiveConfig(
             seen=seen,
             digest=digest,
-            settings=channel_config.to_plain(settings),
-            defaults=channel_config.fingerprint(self.defaults),
+            settings=channel_config.config_to_dict(settings),
+            defaults=channel_config.config_fingerprint(self.defaults),
         )
 
-    def _last_good(self, parent: Tree) -> ConfigInForce:
+    def _last_valid_config(self, parent: Tree) -> ActiveConfig:
         if parent.inputs:
             return parent.inputs.config
         if self.subdir.name != NOARCH and (
             inputs := self._read_noarch(lambda tree, _: tree.inputs)
         ):
             return inputs.config
-        return self._settled(None, None, self.defaults)
+        return self._active_config(None, None, self.defaults)
 
     def _entries(self, name: str, of_noarch: Callable[[str], Entries]) -> Entries:
         if self.subdir.name == NOARCH:
@@ -153,28 +155,30 @@ class Chooser:
     def _read_noarch(self, read: Callable[[Tree, CatalogReader], T]) -> T:
         noarch = Subdir(self.subdir.channel, NOARCH)
 
-        def read_version(version: Version[Head]) -> T:
+        def read_version(version: ObjectVersion[Head]) -> T:
             catalog = CatalogReader(self.state, noarch, self.gather)
             return read(catalog.tree(version.value.tree), catalog)
 
         return read_newest(head_object(self.state, noarch), read_version)
 
-    def _newest(self, entries: Entries, *, at: int) -> tuple[_Patch | None, list[Problem]]:
+    def _newest_patch(
+        self, entries: Entries, *, at: int
+    ) -> tuple[_Patch | None, list[InputProblem]]:
         """The newest patch that can be used, and those before it that cannot."""
-        problems: list[Problem] = []
+        problems: list[InputProblem] = []
         noarch = Subdir(self.subdir.channel, NOARCH)
-        for candidate in sorted(candidates(entries), reverse=True):
+        for candidate in sorted(patch_candidates(entries), reverse=True):
             try:
-                key = noarch.public(candidate.filename)
-                found = read_patch(self.channel, key, self.subdir.name)
+                key = noarch.file_key(candidate.filename)
+                package = read_patch_package(self.channel, key, self.subdir.name)
             except (BadPackage, Archived) as error:
-                problems.append(_malformed(candidate, error, at=at))
+                problems.append(_unusable_patch(candidate, error, at=at))
                 continue
-            if found is not None:  # its removal is on the way
-                return _Patch(candidate, found), problems
+            if package is not None:  # its removal is on the way
+                return _Patch(candidate, package), problems
         return None, problems
 
-    def _made_of(
+    def _select(
         self,
         inputs: Inputs,
         settings: ChannelConfig,
@@ -182,12 +186,12 @@ class Chooser:
         parent: Tree,
         *,
         at: int,
-    ) -> Chosen:
+    ) -> SelectedInputs:
         if patch is None:
-            return Chosen(inputs, Rules(settings))
+            return SelectedInputs(inputs, RenderRules(settings))
         instructions = patch.package.instructions
         before = parent.inputs.patch if parent.inputs else None
-        in_force = PatchInForce(
+        in_force = ActivePatch(
             package=patch.candidate.filename,
             sha256=patch.package.sha256,
             instructions=None,
@@ -197,18 +201,20 @@ class Chooser:
         if before and (before.package, before.sha256) == (in_force.package, in_force.sha256):
             in_force = before
         elif instructions is not None:
-            body = patch_object.encode(
-                Patch(at=at, package=in_force.package, instructions=instructions)
+            body = patch_object.encode_patch(
+                StoredPatch(at=at, package=in_force.package, instructions=instructions)
             )
-            in_force = msgspec.structs.replace(in_force, instructions=digest(body))
+            in_force = msgspec.structs.replace(in_force, instructions=content_digest(body))
         if instructions is not None and in_force.instructions:
-            self.catalog.remember_instructions(in_force.instructions, instructions)
-        return Chosen(
-            msgspec.structs.replace(inputs, patch=in_force), Rules(settings, instructions), body
+            self.catalog.cache_instructions(in_force.instructions, instructions)
+        return SelectedInputs(
+            msgspec.structs.replace(inputs, patch=in_force),
+            RenderRules(settings, instructions),
+            body,
         )
 
 
-def to_render_again(parent: Tree, before: Rules, chosen: Chosen) -> set[str]:
+def names_changed_by_inputs(parent: Tree, before: RenderRules, chosen: SelectedInputs) -> set[str]:
     """The names of a tree that clients may see otherwise under what was chosen."""
     known = parent.inputs
     if not known or known.renderer != chosen.inputs.renderer:
@@ -216,10 +222,10 @@ def to_render_again(parent: Tree, before: Rules, chosen: Chosen) -> set[str]:
     old, new = before.config, chosen.rules.config
     if _view_settings(old) != _view_settings(new):
         return set(parent.names)
-    files = affected(before.instructions, chosen.rules.instructions)
+    files = affected_files(before.instructions, chosen.rules.instructions)
     names = {package_name(filename) for filename in files}
     if "" in names:  # files of which only their records tell the name stand in revision 3
-        names |= {name for name, node in parent.names.items() if node.special and node.special.v3}
+        names |= {name for name, node in parent.names.items() if node.extras and node.extras.v3}
     return names & parent.names.keys()
 
 
@@ -241,20 +247,22 @@ def _read_bounded(opened: OpenObject) -> bytes:
     return bytes(body)
 
 
-def candidates(entries: Entries) -> Iterator[Candidate]:
+def patch_candidates(entries: Entries) -> Iterator[PatchCandidate]:
     """The records among the entries of a patch package that can be told from each other."""
     for filename, entry in entries.items():
         if isinstance(entry, Record) and entry.identity and entry.record.get("sha256"):
-            age = age_of(entry.record)
+            age = build_order_key(entry.record)
             if age:
-                yield Candidate(age, filename, entry.record["sha256"], entry.identity)
+                yield PatchCandidate(age, filename, entry.record["sha256"], entry.identity)
 
 
-def _malformed(candidate: Candidate, error: BadPackage | Archived, *, at: int) -> Problem:
+def _unusable_patch(
+    candidate: PatchCandidate, error: BadPackage | Archived, *, at: int
+) -> InputProblem:
     code, sentence = (
         (error.code, error.sentence) if isinstance(error, BadPackage) else ("archived", str(error))
     )
-    return Problem(
+    return InputProblem(
         filename=candidate.filename,
         identity=candidate.identity,
         code=code,
@@ -263,15 +271,15 @@ def _malformed(candidate: Candidate, error: BadPackage | Archived, *, at: int) -
     )
 
 
-def _as_known(problems: list[Problem], parent: Tree) -> list[Problem]:
+def _with_known_dates(problems: list[InputProblem], parent: Tree) -> list[InputProblem]:
     """Those that are known already as they were found first."""
     known = {_without_date(problem): problem for problem in _problems(parent)}
     return [known.get(_without_date(problem), problem) for problem in problems]
 
 
-def _problems(tree: Tree) -> list[Problem]:
+def _problems(tree: Tree) -> list[InputProblem]:
     return tree.inputs.problems if tree.inputs else []
 
 
-def _without_date(problem: Problem) -> Problem:
+def _without_date(problem: InputProblem) -> InputProblem:
     return msgspec.structs.replace(problem, at=0)

@@ -21,33 +21,33 @@ from typing import Literal
 
 import msgspec
 
-from sluice.catalog.client_view import Rules
+from sluice.catalog.client_view import RenderRules
 from sluice.catalog.entry import Entries
 from sluice.catalog.head import BEFORE_FIRST, Head, head_object
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
-from sluice.channel_files.note import due
-from sluice.concurrency import Started, chunks
+from sluice.channel_files.note import needs_channel_note
+from sluice.concurrency import Pending, chunks
 from sluice.conda.names import package_name
 from sluice.extract import staging
-from sluice.extract.staging import AboutFile, Reconsidered
+from sluice.extract.staging import ConfigChanged, FileVerdict
 from sluice.limits import MERGE_TIME_RESERVE_MS, NAMES_AT_ONCE
 from sluice.merge import apply_staging
-from sluice.merge.apply_staging import News
-from sluice.merge.context import Merger
+from sluice.merge.apply_staging import Verdicts
+from sluice.merge.context import MergeContext
 from sluice.merge.generation_writer import Draft, GenerationWriter
-from sluice.merge.inputs import Chooser, Chosen
-from sluice.merge.object_lookup import Observation
+from sluice.merge.inputs import InputSelector, SelectedInputs
+from sluice.merge.object_lookup import ObjectLookup
 from sluice.merge.outcome import MergeReport, Outcome
 from sluice.merge.plan import CommitPlan, has_package, names_to_rerender, patch_may_change
 from sluice.merge.publishing import Publishing
 from sluice.messages.merge_request import MergeRequest
-from sluice.storage.versioned_object import LOST, Swap, Version, commit_loop, read_newest
-from sluice.takeover.existing_index import Base, read_base, unpatch
+from sluice.storage.versioned_object import LOST, ObjectVersion, Swap, commit_loop, read_newest
+from sluice.takeover.existing_index import ExistingIndex, read_existing_index, with_unpatched
 
 
 def merge(
-    world: Merger,
+    world: MergeContext,
     request: MergeRequest,
     *,
     time_left_ms: Callable[[], int],
@@ -87,7 +87,7 @@ def merge(
 class _SubdirMerge:
     """One merge of one subdir."""
 
-    def __init__(self, world: Merger, request: MergeRequest, *, publishes: bool) -> None:
+    def __init__(self, world: MergeContext, request: MergeRequest, *, publishes: bool) -> None:
         self._world = world
         self._request = request
         self._catalog = CatalogReader(world.state, request.subdir, world.gather)
@@ -100,27 +100,27 @@ class _SubdirMerge:
         self._publishing = Publishing(world, request, self._catalog) if publishes else None
         self.outcome = Outcome(began_ms=world.clock())
 
-    def merge_batch(self, after: str | None) -> staging.Batch:
+    def merge_batch(self, after: str | None) -> staging.StagingBatch:
         """Commit one batch of the log, however often another merge wins the head.
 
         ``after``: where the batch begins.
         """
         return commit_loop(self._head, partial(self._attempt, after), read=self._read_head)
 
-    def _read_head(self) -> Version[Head]:
-        warm = self._world.remembered.take_head(self._request.subdir)
+    def _read_head(self) -> ObjectVersion[Head]:
+        warm = self._world.warm_cache.pop_head(self._request.subdir)
         return warm or self._head.read()
 
     def _attempt(
-        self, after: str | None, version: Version[Head]
-    ) -> staging.Batch | Literal[Swap.LOST]:
+        self, after: str | None, version: ObjectVersion[Head]
+    ) -> staging.StagingBatch | Literal[Swap.LOST]:
         """Read a batch and commit it against ``version``."""
         world, subdir = self._world, self._request.subdir
         bound = world.gather.start(partial(world.bucket_check.ensure_bound, subdir.channel))
         tree = self._begin_tree(version.value.tree)
         # Objects are looked at after the head was read, however often that is.
-        lookup = Observation(world.channel, subdir, world.gather)
-        batch = staging.read_batch(
+        lookup = ObjectLookup(world.channel, subdir, world.gather)
+        batch = staging.read_staging_batch(
             world.state,
             subdir,
             gather=world.gather,
@@ -132,19 +132,19 @@ class _SubdirMerge:
         if swapped is LOST:
             return LOST
         self._version = swapped
-        staging.set_aside(world.state, subdir, batch.unreadable)
+        staging.set_aside_unreadable(world.state, subdir, batch.unreadable)
         self.outcome.add_batch(batch, generation=swapped.value.generation)
         return batch
 
-    def _begin_tree(self, digest: str | None) -> Started[Tree]:
-        warm = self._world.remembered.tree(self._request.subdir, digest) if digest else None
+    def _begin_tree(self, digest: str | None) -> Pending[Tree]:
+        warm = self._world.warm_cache.tree(self._request.subdir, digest) if digest else None
         if digest and warm:
-            self._catalog.remember_tree(digest, warm)
+            self._catalog.cache_tree(digest, warm)
         return self._world.gather.start(partial(self._catalog.tree, digest))
 
-    def _read_ahead(self, parent: Tree, lookup: Observation, filenames: Collection[str]) -> None:
+    def _read_ahead(self, parent: Tree, lookup: ObjectLookup, filenames: Collection[str]) -> None:
         """Begin with all reading that a batch about these files will need."""
-        lookup.begin(filenames, files=parent.files)
+        lookup.prefetch(filenames, files=parent.files)
         self._writer.read_ahead(parent, filenames)
         if self._publishing and parent.public and filenames:
             self._publishing.prefetch(parent)
@@ -153,15 +153,15 @@ class _SubdirMerge:
 
     def _commit_batch(
         self,
-        version: Version[Head],
+        version: ObjectVersion[Head],
         parent: Tree,
-        batch: staging.Batch,
-        lookup: Observation,
+        batch: staging.StagingBatch,
+        lookup: ObjectLookup,
         *,
         is_bound: bool,
-    ) -> Version[Head] | Literal[Swap.LOST]:
+    ) -> ObjectVersion[Head] | Literal[Swap.LOST]:
         """Swap the head to what the batch makes of it."""
-        records = [record for record in batch.records if not isinstance(record, Reconsidered)]
+        records = [record for record in batch.records if not isinstance(record, ConfigChanged)]
         plan = self._plan(parent, batch, records, lookup, is_bound=is_bound)
         draft = self._writer.draft(parent, plan)
         if plan.changes(parent, draft):
@@ -191,7 +191,7 @@ class _SubdirMerge:
         parent: Tree,
         plan: CommitPlan,
         draft: Draft,
-        batch: staging.Batch,
+        batch: staging.StagingBatch,
         *,
         is_bound: bool,
     ) -> Head:
@@ -217,8 +217,8 @@ class _SubdirMerge:
         )
 
     def _swap(
-        self, version: Version[Head], head: Head, draft: Draft
-    ) -> Version[Head] | Literal[Swap.LOST]:
+        self, version: ObjectVersion[Head], head: Head, draft: Draft
+    ) -> ObjectVersion[Head] | Literal[Swap.LOST]:
         """Swap the head.
 
         A head that does not exist yet is created empty, and the bucket is checked once more.  Else
@@ -241,22 +241,24 @@ class _SubdirMerge:
     def _plan(
         self,
         parent: Tree,
-        batch: staging.Batch,
-        records: Sequence[AboutFile],
-        lookup: Observation,
+        batch: staging.StagingBatch,
+        records: Sequence[FileVerdict],
+        lookup: ObjectLookup,
         *,
         is_bound: bool,
     ) -> CommitPlan:
         """Decide what the batch changes, by what is in the bucket now."""
         subdir = self._request.subdir
-        verdicts = apply_staging.settle(records, lookup.of(record.filename for record in records))
+        verdicts = apply_staging.resolve_verdicts(
+            records, lookup.resolve(record.filename for record in records)
+        )
         existing_index = self._find_existing_index(parent, verdicts, is_bound=is_bound)
         becomes_public = existing_index is not None
         committed_at = max(self._world.clock(), parent.at + 1)
         rules = self._catalog.rules(parent)
-        config_changed = any(isinstance(record, Reconsidered) for record in batch.records)
+        config_changed = any(isinstance(record, ConfigChanged) for record in batch.records)
         patch_changes = patch_may_change(subdir, records, rules)
-        inputs: Chosen | None = None
+        inputs: SelectedInputs | None = None
         if becomes_public or (
             parent.public and (patch_changes or not parent.inputs or config_changed)
         ):
@@ -265,7 +267,7 @@ class _SubdirMerge:
         if inputs:
             rules = inputs.rules
         if existing_index and rules.instructions:
-            existing_index = unpatch(existing_index, self._world.channel, subdir)
+            existing_index = with_unpatched(existing_index, self._world.channel, subdir)
         return CommitPlan(
             committed_at=committed_at,
             rules=rules,
@@ -276,7 +278,9 @@ class _SubdirMerge:
             rerender_names=rerender_names,
         )
 
-    def _find_existing_index(self, parent: Tree, verdicts: News, *, is_bound: bool) -> Base | None:
+    def _find_existing_index(
+        self, parent: Tree, verdicts: Verdicts, *, is_bound: bool
+    ) -> ExistingIndex | None:
         """What a subdir that becomes public now, or is adopted, begins with.
 
         ``None``: it stays as it is.
@@ -287,7 +291,7 @@ class _SubdirMerge:
             if (
                 self.outcome.adopted
                 or not request.adopt
-                or not self._world.publisher.belongs_to_another(request.subdir)
+                or not self._world.publisher.has_foreign_owner(request.subdir)
             ):
                 return None
             return self._read_existing_index()
@@ -298,16 +302,20 @@ class _SubdirMerge:
             return None
         existing_index = self._read_existing_index()
         # Adopting creates nothing where there is nothing to adopt.
-        is_there = existing_index.generation or existing_index.records
+        is_there = existing_index.generation or existing_index.record_count
         return existing_index if certain or is_there else None
 
-    def _read_existing_index(self) -> Base:
+    def _read_existing_index(self) -> ExistingIndex:
         world = self._world
-        return read_base(world.channel, self._request.subdir, world.gather, world.brake_days)
+        return read_existing_index(
+            world.channel, self._request.subdir, world.gather, world.brake_days
+        )
 
-    def _select_inputs(self, parent: Tree, verdicts: News, *, committed_at: int) -> Chosen:
+    def _select_inputs(
+        self, parent: Tree, verdicts: Verdicts, *, committed_at: int
+    ) -> SelectedInputs:
         """Read configuration and patches."""
-        chooser = Chooser(
+        chooser = InputSelector(
             self._world.channel,
             self._world.state,
             self._request.subdir,
@@ -316,15 +324,15 @@ class _SubdirMerge:
             self._world.defaults,
         )
         entries_after = partial(self._entries_after, parent, verdicts, committed_at)
-        return chooser.choose(parent, entries_after, at=committed_at)
+        return chooser.select(parent, entries_after, at=committed_at)
 
-    def _entries_after(self, parent: Tree, verdicts: News, at: int, name: str) -> Entries:
+    def _entries_after(self, parent: Tree, verdicts: Verdicts, at: int, name: str) -> Entries:
         """What the catalog will hold of a package once ``verdicts`` are committed."""
         entries = self._catalog.entries([parent.names.get(name)])[0]
         of_name = {
             file: verdict for file, verdict in verdicts.items() if package_name(file) == name
         }
-        return apply_staging.apply(entries, of_name, at=at)
+        return apply_staging.apply_verdicts(entries, of_name, at=at)
 
     # --- handing on -------------------------------------------------------------------------
 
@@ -337,7 +345,7 @@ class _SubdirMerge:
         return (
             not self._request.is_create_or_adopt
             and digest is not None
-            and self._world.remembered.has_published(
+            and self._world.warm_cache.is_published_since(
                 self._request.subdir, digest, since_ms=self._request.requested_before_ms
             )
         )
@@ -349,11 +357,11 @@ class _SubdirMerge:
         """
         read_newest(self._head, self._hand_on, first=self._version)
 
-    def _hand_on(self, version: Version[Head]) -> None:
+    def _hand_on(self, version: ObjectVersion[Head]) -> None:
         world, subdir = self._world, self._request.subdir
         digest = version.value.tree
         if self.outcome.patch_changes:
-            world.announcer.tell_all(subdir.channel, but=subdir)
+            world.config_broadcast.notify_all(subdir.channel, exclude=subdir)
         tree = self._catalog.tree(digest)
         self._write_channel_note(version.value, tree, self._catalog.rules(tree))
         if digest is None:
@@ -361,18 +369,18 @@ class _SubdirMerge:
         if self._publishing:
             published = self._publishing.publish(digest, tidy=self.outcome.inputs_were_read)
             self.outcome.add_published(published)
-        world.remembered.keep_tree(subdir, digest, tree)
+        world.warm_cache.put_tree(subdir, digest, tree)
         if self._publishing:
-            world.remembered.keep_published(subdir, digest, began_ms=self.outcome.began_ms)
+            world.warm_cache.mark_published(subdir, digest, began_ms=self.outcome.began_ms)
 
-    def _write_channel_note(self, head: Head, tree: Tree, rules: Rules) -> None:
+    def _write_channel_note(self, head: Head, tree: Tree, rules: RenderRules) -> None:
         """Tell the channel's own merge what changed, if its files say anything of it."""
         outcome = self.outcome
         if not tree.public or not (outcome.names or outcome.inputs_were_read):
             return
-        if due(rules.config, reconsidered=outcome.inputs_were_read):
+        if needs_channel_note(rules.config, config_changed=outcome.inputs_were_read):
             names = tree.names if outcome.all_names else outcome.names
-            self._world.notepad.write(
+            self._world.note_writer.write(
                 self._request.subdir,
                 head.generation,
                 self._entries_by_name(tree, sorted(names)),

@@ -10,7 +10,7 @@ from sluice.merge.outcome import MergeReport
 from sluice.telemetry import LogLine, Metric
 
 
-def metric_values(report: Report, *, duration_ms: int) -> list[Metric]:
+def merge_metrics(report: Report, *, duration_ms: int) -> list[Metric]:
     """What CloudWatch gets; a metric that recurs has several values."""
     counts = [Metric(name, count) for name, count in _counts(report).items()]
     if isinstance(report, ChannelReport):
@@ -19,7 +19,7 @@ def metric_values(report: Report, *, duration_ms: int) -> list[Metric]:
     return [*counts, duration, *(Metric("IndexLag", ms, "Milliseconds") for ms in report.lags_ms)]
 
 
-def log_lines(report: Report, *, duration_ms: int) -> list[LogLine]:
+def merge_log_lines(report: Report, *, duration_ms: int) -> list[LogLine]:
     """One line for the merge, after one for each thing that a person should look at."""
     if isinstance(report, ChannelReport):
         return [LogLine("info", "merged the channel", asdict(report))]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from sluice.catalog.brake import Waiting
-from sluice.catalog.tree import Problem, Tree
-from sluice.extract.staging import Batch
-from sluice.merge.apply_staging import Difference
+from sluice.catalog.brake import WaitingRemovals
+from sluice.catalog.tree import InputProblem, Tree
+from sluice.extract.staging import StagingBatch
+from sluice.merge.apply_staging import CommitChanges
 from sluice.merge.generation_writer import Draft
 from sluice.merge.plan import CommitPlan
-from sluice.publish.publication import Published
+from sluice.publish.publication import PublishResult
 
 
 @dataclass(slots=True)
@@ -21,9 +21,9 @@ class MergeReport:
     generation: int = 0
     staged: int = 0
     """Staging records that were read."""
-    difference: Difference = field(default_factory=Difference)
+    difference: CommitChanges = field(default_factory=CommitChanges)
     """Of all commits of this run together."""
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[InputProblem] = field(default_factory=list)
     """What was found of configuration and patches that cannot be used, and was not known."""
     lags_ms: list[int] = field(default_factory=list)
     """Commit time - upload time of each package that came into the index."""
@@ -31,7 +31,7 @@ class MergeReport:
     """Records that came from the index that was there before sluice."""
     left_out: int = 0
     """Records of that index that cannot be published; reconcile has their files read."""
-    waiting: Waiting | None = None
+    waiting: WaitingRemovals | None = None
     """Of the records taken over, those whose files are gone."""
     set_aside: int = 0
     too_new: int = 0
@@ -81,17 +81,17 @@ class Outcome:
         report.problems += plan.new_problems(parent)
         report.taken_over += draft.taken_over
         if plan.existing_index:
-            report.left_out += plan.existing_index.records - draft.taken_over
+            report.left_out += plan.existing_index.record_count - draft.taken_over
         report.waiting = plan.waiting or report.waiting
 
-    def add_batch(self, batch: Batch, *, generation: int) -> None:
+    def add_batch(self, batch: StagingBatch, *, generation: int) -> None:
         """Add one batch that was read; ``generation``: of the head after it."""
         self.report.generation = generation
         self.report.staged += len(batch.consumed)
         self.report.set_aside += len(batch.unreadable)
         self.report.too_new += batch.too_new
 
-    def add_published(self, published: Published) -> None:
+    def add_published(self, published: PublishResult) -> None:
         """Add what publishing came to."""
         self.report.files_written += published.files_written
         self.report.foreign_overwritten += published.foreign_overwritten

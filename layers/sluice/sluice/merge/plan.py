@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
-from sluice.catalog.brake import Waiting, digest_of
-from sluice.catalog.client_view import PLAIN, Rules
+from sluice.catalog.brake import WaitingRemovals, filenames_digest
+from sluice.catalog.client_view import NO_RULES, RenderRules
 from sluice.catalog.commit import Amendment
-from sluice.catalog.tree import Inputs, Problem, Tree
+from sluice.catalog.tree import InputProblem, Inputs, Tree
 from sluice.conda.names import NOARCH, package_name
-from sluice.extract.staging import AboutFile, Indexed
+from sluice.extract.staging import FileVerdict, Indexed
 from sluice.layout import Subdir
-from sluice.merge.apply_staging import Edits, News
-from sluice.merge.inputs import Chosen, to_render_again
-from sluice.takeover.existing_index import Base
+from sluice.merge.apply_staging import EntryEdits, Verdicts
+from sluice.merge.inputs import SelectedInputs, names_changed_by_inputs
+from sluice.takeover.existing_index import ExistingIndex
 
 if TYPE_CHECKING:
     from sluice.merge.generation_writer import Draft
 
-NO_EDITS: Mapping[str, Edits] = {}
-NO_NEWS: News = {}
+NO_EDITS: Mapping[str, EntryEdits] = {}
+NO_NEWS: Verdicts = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,19 +33,19 @@ class CommitPlan:
 
     committed_at: int
     """ms since the epoch."""
-    rules: Rules = PLAIN
+    rules: RenderRules = NO_RULES
     """What decides, beside the entries, what clients see."""
     public: bool
     """Whether clients are to see the subdir."""
-    verdicts: News = field(default_factory=dict)
+    verdicts: Verdicts = field(default_factory=dict)
     """What staging says of files."""
-    existing_index: Base | None = None
+    existing_index: ExistingIndex | None = None
     """What another tool published there, or another stack: taken over in this commit."""
-    inputs: Chosen | None = None
+    inputs: SelectedInputs | None = None
     """Configuration and patch, where they were read again."""
     rerender_names: AbstractSet[str] = frozenset()
     """Package names that are written even where nothing changes."""
-    edits: Mapping[str, Edits] = field(default_factory=dict)
+    edits: Mapping[str, EntryEdits] = field(default_factory=dict)
     """By package name, what an operator asked for: it goes before the verdicts."""
     amendment: Amendment | UnsetType = UNSET
     """What an operator decided, where this is no merge."""
@@ -55,7 +55,7 @@ class CommitPlan:
         inputs_differ = self.inputs is not None and self.inputs.inputs != parent.inputs
         return bool(draft.nodes) or self.existing_index is not None or inputs_differ
 
-    def new_problems(self, parent: Tree) -> list[Problem]:
+    def new_problems(self, parent: Tree) -> list[InputProblem]:
         """What is wrong with configuration and patches, and was not known to the parent."""
         if self.inputs is None:
             return []
@@ -67,22 +67,22 @@ class CommitPlan:
         return self.inputs is not None and self.inputs.inputs.problems != _problems(parent.inputs)
 
     @property
-    def waiting(self) -> Waiting | None:
+    def waiting(self) -> WaitingRemovals | None:
         """Of the records taken over, those whose files are gone."""
         if self.existing_index is None or not self.existing_index.absent:
             return None
-        return Waiting(
+        return WaitingRemovals(
             files=len(self.existing_index.absent),
             packages=len(self.existing_index.absent),
-            of=self.existing_index.records,
-            digest=digest_of(self.existing_index.absent),
+            of=self.existing_index.record_count,
+            digest=filenames_digest(self.existing_index.absent),
             since=self.committed_at,
             until=None,
         )
 
 
 def names_to_rerender(
-    parent: Tree, rules: Rules, inputs: Chosen | None, *, becomes_public: bool
+    parent: Tree, rules: RenderRules, inputs: SelectedInputs | None, *, becomes_public: bool
 ) -> AbstractSet[str]:
     """The names of a public parent that are written though their entries stay.
 
@@ -93,10 +93,10 @@ def names_to_rerender(
     if becomes_public:
         # Taken back from another stack, to which what the tree refers to may have been garbage.
         return parent.names.keys()
-    return to_render_again(parent, rules, inputs) if inputs else frozenset()
+    return names_changed_by_inputs(parent, rules, inputs) if inputs else frozenset()
 
 
-def patch_may_change(subdir: Subdir, records: Iterable[AboutFile], rules: Rules) -> bool:
+def patch_may_change(subdir: Subdir, records: Iterable[FileVerdict], rules: RenderRules) -> bool:
     """Whether another patch may be active after some staging records."""
     name = rules.config.patches
     return (
@@ -106,10 +106,10 @@ def patch_may_change(subdir: Subdir, records: Iterable[AboutFile], rules: Rules)
     )
 
 
-def has_package(verdicts: News) -> bool:
+def has_package(verdicts: Verdicts) -> bool:
     """Whether any verdict brings a package into the index."""
     return any(isinstance(verdict, Indexed) for verdict in verdicts.values())
 
 
-def _problems(inputs: Inputs | UnsetType) -> list[Problem]:
+def _problems(inputs: Inputs | UnsetType) -> list[InputProblem]:
     return inputs.problems if inputs else []

@@ -6,20 +6,20 @@ from dataclasses import replace
 
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
-from sluice.merge.context import Merger
+from sluice.merge.context import MergeContext
 from sluice.messages.merge_request import MergeRequest
-from sluice.publish.prefetch import Ahead
-from sluice.publish.publication import Publication, Published
+from sluice.publish.prefetch import Prefetch
+from sluice.publish.publication import Publication, PublishResult
 
 
 class Publishing:
     """Publishes the last generation of one merge."""
 
-    def __init__(self, world: Merger, request: MergeRequest, catalog: CatalogReader) -> None:
+    def __init__(self, world: MergeContext, request: MergeRequest, catalog: CatalogReader) -> None:
         self._world = world
         self._request = request
         self._catalog = catalog
-        self._prefetch: Ahead | None = None
+        self._prefetch: Prefetch | None = None
         """First looks at the published files."""
         self._publication: Publication | None = None
         """Of the last generation that was to be committed, if it was begun with."""
@@ -28,7 +28,7 @@ class Publishing:
         """Begin with the first looks at the files that are published of ``parent``."""
         if self._prefetch is None:
             config = self._catalog.rules(parent).config
-            self._prefetch = self._world.publisher.look_ahead(
+            self._prefetch = self._world.publisher.prefetch(
                 self._request.subdir, parent, config, self._world.gather
             )
 
@@ -36,9 +36,9 @@ class Publishing:
         """Begin to render a tree whose head is still to be swapped, if its files are prefetched."""
         if self._prefetch is not None:
             self._publication = self._begin(digest)
-            self._publication.render_ahead()
+            self._publication.prerender()
 
-    def publish(self, digest: str, *, tidy: bool) -> Published:
+    def publish(self, digest: str, *, tidy: bool) -> PublishResult:
         """Bring the published files up to a tree; see ``Publication.publish``."""
         if self._publication is None or self._publication.digest != digest:
             self._publication = self._begin(digest)
@@ -46,10 +46,10 @@ class Publishing:
 
     def _begin(self, digest: str) -> Publication:
         publisher = replace(self._world.publisher, adopt=self._request.adopt)
-        return publisher.begin(
+        return publisher.prepare(
             self._request.subdir,
             digest,
             self._catalog,
-            ahead=self._prefetch,
+            prefetch=self._prefetch,
             gather=self._world.gather,
         )

@@ -8,14 +8,14 @@ import msgspec
 
 from sluice.errors import DECODE_ERRORS, TooNew, UnknownEvent
 from sluice.layout import channel_component
-from sluice.messages.merge_request import QueueMessage, group_of, window_of
-from sluice.storage.queue import message_body
+from sluice.messages.merge_request import QueueMessage, debounce_window, message_group
+from sluice.storage.queue import encode_message
 
 FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelRequest:
+class ChannelMergeRequest:
     """What a message asks for."""
 
     channel: str
@@ -30,16 +30,16 @@ class _Body(msgspec.Struct, kw_only=True):
     format: int = FORMAT
 
 
-def windowed(channel: str, *, now_ms: int, debounce_seconds: int) -> QueueMessage:
+def channel_merge_message(channel: str, *, now_ms: int, debounce_seconds: int) -> QueueMessage:
     """Ask for a merge of the channel when the window that ``now_ms`` lies in has closed."""
-    window, not_before = window_of(now_ms, debounce_seconds)
+    window, not_before = debounce_window(now_ms, debounce_seconds)
     # No subdir can be called so: their names have a dash, or are "noarch".
-    group = group_of(f"{channel_component(channel)}/channelwide")
-    body = message_body(_Body(channelwide=channel, not_before=not_before))
+    group = message_group(f"{channel_component(channel)}/channelwide")
+    body = encode_message(_Body(channelwide=channel, not_before=not_before))
     return QueueMessage(body=body, group=group, deduplication_id=f"{group}|{window}")
 
 
-def parse(body: str) -> ChannelRequest | None:
+def parse_channel_merge_request(body: str) -> ChannelMergeRequest | None:
     """Read a message's body; ``None`` where it is about no whole channel.
 
     Raises ``UnknownEvent`` where it is malformed, and ``TooNew``.
@@ -52,4 +52,4 @@ def parse(body: str) -> ChannelRequest | None:
         raise UnknownEvent(f"not a merge request: {error}") from error
     if request.format > FORMAT:
         raise TooNew(f"merge request of format {request.format}, this sluice knows {FORMAT}")
-    return ChannelRequest(request.channelwide, request.not_before)
+    return ChannelMergeRequest(request.channelwide, request.not_before)

@@ -19,7 +19,7 @@ import msgspec
 from sluice.conda.names import is_subdir
 from sluice.errors import DECODE_ERRORS, TooNew, UnknownEvent
 from sluice.layout import Subdir
-from sluice.storage.queue import FifoQueue, message_body
+from sluice.storage.queue import FifoQueue, encode_message
 
 FORMAT = 1
 CLOCK_SKEW_SECONDS = 2
@@ -77,7 +77,7 @@ class _Body(msgspec.Struct, kw_only=True):
     format: int = FORMAT
 
 
-def windowed(
+def merge_message(
     subdir: Subdir,
     *,
     now_ms: int,
@@ -90,33 +90,33 @@ def windowed(
     A request to create or to adopt has ids of its own: it must not be swallowed by one that only
     merges.
     """
-    window, not_before = window_of(now_ms, debounce_seconds)
+    window, not_before = debounce_window(now_ms, debounce_seconds)
     request = MergeRequest(subdir, not_before=not_before, create=create, adopt=adopt)
     return _message(request, suffix=f"{'create|' * create}{'adopt|' * adopt}{window}")
 
 
-def window_of(now_ms: int, debounce_seconds: int) -> tuple[int, int]:
+def debounce_window(now_ms: int, debounce_seconds: int) -> tuple[int, int]:
     """The number of the window that ``now_ms`` lies in, and when to deliver what it asks for."""
     window_ms = (debounce_seconds - CLOCK_SKEW_SECONDS) * 1000
     window = now_ms // window_ms
     return window, (window + 1) * window_ms + 1000
 
 
-def group_of(component: str) -> str:
+def message_group(component: str) -> str:
     """A message group, as short as SQS demands; ``component`` is ASCII."""
     if len(component) <= _GROUP_CHARS_MAX:
         return component
     return "sha256:" + sha256(component.encode()).hexdigest()
 
 
-def unwindowed(subdir: Subdir, *, now_ms: int, unique: str) -> QueueMessage:
+def unique_merge_message(subdir: Subdir, *, now_ms: int, unique: str) -> QueueMessage:
     """Ask for a further merge of what one merge did not get through; never deduplicated."""
     # Hashed, for any part of what is unique as a whole may recur.
     suffix = sha256(unique.encode()).hexdigest()[:_UNIQUE_CHARS]
     return _message(MergeRequest(subdir, not_before=now_ms), suffix=suffix)
 
 
-def parse(body: str) -> MergeRequest:
+def parse_merge_request(body: str) -> MergeRequest:
     """Read a message's body; raises ``UnknownEvent`` where it is no merge request, ``TooNew``."""
     try:
         request = msgspec.json.decode(body, type=_Body)
@@ -135,7 +135,7 @@ def parse(body: str) -> MergeRequest:
 
 
 def _message(request: MergeRequest, *, suffix: str) -> QueueMessage:
-    group = group_of(request.subdir.component)  # percent-encoded, so ASCII, as SQS demands
+    group = message_group(request.subdir.component)  # percent-encoded, so ASCII, as SQS demands
     body = _Body(
         channel=request.subdir.channel,
         subdir=request.subdir.name,
@@ -144,7 +144,7 @@ def _message(request: MergeRequest, *, suffix: str) -> QueueMessage:
         adopt=request.adopt,
     )
     return QueueMessage(
-        body=message_body(body),
+        body=encode_message(body),
         group=group,
         deduplication_id=f"{group}|{suffix}",
     )

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import msgspec
 
 from sluice.errors import DECODE_ERRORS, TooNew, UnknownEvent
-from sluice.storage.queue import message_body
+from sluice.storage.queue import encode_message
 
 LOOK_FORMAT = 1
 
@@ -29,7 +29,7 @@ class ObjectEvent:
     """Bytes, where the event tells; a hint for how to read the object."""
 
 
-def look(event: ObjectEvent) -> str:
+def look_message(event: ObjectEvent) -> str:
     """Ask for a look at an object, as the body of a message; its key is not encoded."""
     message = {
         "format": LOOK_FORMAT,
@@ -38,19 +38,19 @@ def look(event: ObjectEvent) -> str:
         "key": event.key,
         "size": event.size,
     }
-    return message_body(message)
+    return encode_message(message)
 
 
-def parse_body(body: str) -> list[ObjectEvent]:
+def parse_s3_event_body(body: str) -> list[ObjectEvent]:
     """Read the body of an SQS message; raises ``UnknownEvent`` where it holds no S3 event."""
     try:
         event = msgspec.json.decode(body)
     except DECODE_ERRORS as error:
         raise UnknownEvent(f"not an S3 event: {error}") from error
-    return parse(event)
+    return parse_s3_event(event)
 
 
-def parse(event: Any) -> list[ObjectEvent]:
+def parse_s3_event(event: Any) -> list[ObjectEvent]:
     """Read an S3 notification, an EventBridge event, S3's test event (no objects) or a ``look``.
 
     Shapes: AWS documentation, "Event message structure" (S3) and "EventBridge event message
@@ -63,28 +63,28 @@ def parse(event: Any) -> list[ObjectEvent]:
             return []
         case {"source": "aws.s3", "detail": {"bucket": {"name": str(bucket)}, "object": o}}:
             return [_object(bucket, o)]
-        case {"sluice": "look", "format": int(found)} if found > LOOK_FORMAT:
-            raise TooNew(f"a look of format {found}, this sluice knows {LOOK_FORMAT}")
+        case {"sluice": "look", "format": int(version)} if version > LOOK_FORMAT:
+            raise TooNew(f"a look of format {version}, this sluice knows {LOOK_FORMAT}")
         case {"sluice": "look", "format": int(), "bucket": str(bucket), "key": str(key)}:
             return [ObjectEvent(bucket, key, _size(event))]
-    raise UnknownEvent(f"not an S3 event: {_glimpse(event)}")
+    raise UnknownEvent(f"not an S3 event: {_abbreviated(event)}")
 
 
 def _from_notification(record: Any) -> ObjectEvent:
     match record:
         case {"s3": {"bucket": {"name": str(bucket)}, "object": o}}:
             return _object(bucket, o)
-    raise UnknownEvent(f"not a record of an S3 notification: {_glimpse(record)}")
+    raise UnknownEvent(f"not a record of an S3 notification: {_abbreviated(record)}")
 
 
 def _object(bucket: str, description: Any) -> ObjectEvent:
     match description:
-        case {"key": str(key), **rest}:
+        case {"key": str(key), **others}:
             # Notifications encode keys as a form does, emulators and perhaps EventBridge do not.
             # No conda channel or filename holds a space or a "%" (CEP 26) but many hold a "+",
             # so undoing "%2B" and leaving "+" alone is right for all of them.
-            return ObjectEvent(bucket, unquote(key), _size(rest))
-    raise UnknownEvent(f"an S3 event without an object key: {_glimpse(description)}")
+            return ObjectEvent(bucket, unquote(key), _size(others))
+    raise UnknownEvent(f"an S3 event without an object key: {_abbreviated(description)}")
 
 
 def _size(description: Mapping[Any, Any]) -> int | None:
@@ -92,6 +92,6 @@ def _size(description: Mapping[Any, Any]) -> int | None:
     return size if isinstance(size, int) else None
 
 
-def _glimpse(value: Any) -> str:
+def _abbreviated(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 200 else text[:200] + "…"

@@ -23,10 +23,10 @@ from sluice.limits import (
     MIB,
     ZIP_LOCAL_HEADER_BYTES_MAX,
     ZIP_MEMBERS_MAX,
-    ZSTD_SLIVER_BYTES,
+    ZSTD_INPUT_CHUNK_BYTES,
     ZSTD_WINDOW_BYTES_MAX,
 )
-from sluice.package.tar_stream import read_info, truncated
+from sluice.package.tar_stream import read_info_files, truncated_error
 
 Fetch = Callable[[int, int], bytes]
 """Read ``(start, length)`` of the object."""
@@ -53,9 +53,9 @@ def read_conda_info(fetch: Fetch, size: int, file: str) -> dict[str, bytes]:
 
     ``size`` is that of the whole object in bytes, ``file`` the package's name.
     """
-    packed = _component_archive(fetch, size, file, "info", packed_bytes_max=INFO_PACKED_BYTES_MAX)
-    return read_info(
-        _unpack(packed, file),
+    packed = _read_component(fetch, size, file, "info", packed_bytes_max=INFO_PACKED_BYTES_MAX)
+    return read_info_files(
+        _decompress_zstd(packed, file),
         file,
         unpacked_bytes_max=INFO_UNPACKED_BYTES_MAX,
         until_payload=False,
@@ -69,44 +69,44 @@ def unpack_payload(body: bytes, file: str) -> Iterator[bytes]:
         return body[start : start + length]
 
     size = len(body)
-    packed = _component_archive(fetch, size, file, "pkg", packed_bytes_max=size)
-    return _unpack(packed, file)
+    packed = _read_component(fetch, size, file, "pkg", packed_bytes_max=size)
+    return _decompress_zstd(packed, file)
 
 
-def _component_archive(
+def _read_component(
     fetch: Fetch, size: int, file: str, kind: str, *, packed_bytes_max: int
 ) -> bytes:
     """Fetch the ``<kind>-*.tar.zst`` member."""
     tail_start = max(0, size - CONDA_TAIL_BYTES)
-    window = _Window(size)
-    window.hold(tail_start, fetch(tail_start, size - tail_start))
+    window = _PartialFile(size)
+    window.add_part(tail_start, fetch(tail_start, size - tail_start))
     try:
         archive = zipfile.ZipFile(window)
     except _ZIP_ERRORS as error:
         raise _not_a_zip(file) from error
     with archive:
         members = archive.infolist()
-        _must_be_sound(members, archive.start_dir, file)
+        _check_members(members, archive.start_dir, file)
         # Without both of them no client can install.
-        components = {name: _component(members, name, file) for name in ("info", "pkg")}
-        wanted = components[kind]
-        if wanted.compress_size > packed_bytes_max:
+        components = {name: _find_component(members, name, file) for name in ("info", "pkg")}
+        member = components[kind]
+        if member.compress_size > packed_bytes_max:
             raise BadPackage(
                 "info-too-large",
-                f"{file}: {wanted.filename} has {wanted.compress_size // MIB} MiB; the most that "
+                f"{file}: {member.filename} has {member.compress_size // MIB} MiB; the most that "
                 f"is read is {packed_bytes_max // MIB} MiB.",
             )
-        start = wanted.header_offset
-        end = min(archive.start_dir, start + ZIP_LOCAL_HEADER_BYTES_MAX + wanted.compress_size)
+        start = member.header_offset
+        end = min(archive.start_dir, start + ZIP_LOCAL_HEADER_BYTES_MAX + member.compress_size)
         if start < tail_start:
-            window.hold(start, fetch(start, end - start))
+            window.add_part(start, fetch(start, end - start))
         try:
-            return archive.read(wanted)
+            return archive.read(member)
         except _ZIP_ERRORS as error:
             raise _not_a_zip(file) from error
 
 
-def _must_be_sound(members: Sequence[zipfile.ZipInfo], directory: int, file: str) -> None:
+def _check_members(members: Sequence[zipfile.ZipInfo], directory: int, file: str) -> None:
     """Refuse what CEP 35 forbids or clients would read differently from each other."""
     if len(members) > ZIP_MEMBERS_MAX:
         raise BadPackage(
@@ -136,7 +136,7 @@ def _must_be_sound(members: Sequence[zipfile.ZipInfo], directory: int, file: str
             )
 
 
-def _component(members: Sequence[zipfile.ZipInfo], kind: str, file: str) -> zipfile.ZipInfo:
+def _find_component(members: Sequence[zipfile.ZipInfo], kind: str, file: str) -> zipfile.ZipInfo:
     """Find ``<kind>-<stem>.tar.zst``, of which there must be one and no other of its kind.
 
     conda looks for the stem of the file's name, rattler takes the first of the kind.
@@ -159,7 +159,7 @@ def _component(members: Sequence[zipfile.ZipInfo], kind: str, file: str) -> zipf
     return of_kind[0]
 
 
-def _unpack(packed: bytes, file: str) -> Iterator[bytes]:
+def _decompress_zstd(packed: bytes, file: str) -> Iterator[bytes]:
     """Decompress frame after frame.
 
     In slivers, because zstd unpacks four bytes to 128 KiB at most and this interface gives all
@@ -168,21 +168,21 @@ def _unpack(packed: bytes, file: str) -> Iterator[bytes]:
     context = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX)
     frame = context.decompressobj()
     try:
-        for start in range(0, len(packed), ZSTD_SLIVER_BYTES):
-            rest = packed[start : start + ZSTD_SLIVER_BYTES]
-            while rest:
+        for start in range(0, len(packed), ZSTD_INPUT_CHUNK_BYTES):
+            remaining = packed[start : start + ZSTD_INPUT_CHUNK_BYTES]
+            while remaining:
                 if frame.eof:
                     frame = context.decompressobj()
-                if unpacked := frame.decompress(rest):
+                if unpacked := frame.decompress(remaining):
                     yield unpacked
-                rest = frame.unused_data
+                remaining = frame.unused_data
     except zstandard.ZstdError as error:
         raise BadPackage(
             "zstd-invalid",
             f"{file}: an archive in it is not zstd, or it is damaged. Build or upload it again.",
         ) from error
     if not frame.eof:
-        raise truncated(file)
+        raise truncated_error(file)
 
 
 def _not_a_zip(file: str) -> BadPackage:
@@ -192,7 +192,7 @@ def _not_a_zip(file: str) -> BadPackage:
     )
 
 
-class _Window:
+class _PartialFile:
     """A file of which only some parts are at hand; reading any other part is an error."""
 
     def __init__(self, size: int) -> None:
@@ -200,7 +200,7 @@ class _Window:
         self._position = 0
         self._parts: list[tuple[int, bytes]] = []
 
-    def hold(self, start: int, part: bytes) -> None:
+    def add_part(self, start: int, part: bytes) -> None:
         """Keep the bytes from ``start`` on at hand."""
         self._parts.append((start, part))
 
@@ -223,9 +223,9 @@ class _Window:
         for start, part in self._parts:
             if start <= self._position < start + len(part):
                 at = self._position - start
-                wanted = part[at:] if size is None or size < 0 else part[at : at + size]
-                self._position += len(wanted)
-                return wanted
+                data = part[at:] if size is None or size < 0 else part[at : at + size]
+                self._position += len(data)
+                return data
         raise ValueError("not at hand")
 
     def close(self) -> None:

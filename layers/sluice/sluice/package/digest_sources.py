@@ -41,14 +41,14 @@ def known_digests(info: ObjectInfo, *, trust_uploader: bool) -> Digests | None:
     return None
 
 
-class Hashing:
+class StreamHasher:
     """Both digests of what flows by."""
 
     def __init__(self) -> None:
         self._sha256 = sha256()
         self._md5 = md5(usedforsecurity=False)
 
-    def watch(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    def pass_through(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Hand ``chunks`` on and hash each."""
         for chunk in chunks:
             self._sha256.update(chunk)
@@ -60,9 +60,9 @@ class Hashing:
         return Digests(self._sha256.hexdigest(), self._md5.hexdigest(), "read", "read")
 
 
-def _hex(form: re.Pattern[str], claim: str | None) -> str | None:
+def _hex(pattern: re.Pattern[str], claim: str | None) -> str | None:
     text = (claim or "").lower()
-    return text if form.fullmatch(text) else None
+    return text if pattern.fullmatch(text) else None
 
 
 def _md5_of_etag(info: ObjectInfo) -> str | None:

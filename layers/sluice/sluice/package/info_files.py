@@ -15,15 +15,15 @@ from sluice.limits import CHANNELDATA_FIELD_BYTES_MAX, JSON_DEPTH_MAX
 _LINK_ACTION = re.compile(r"-(pre-link|post-link|pre-unlink)\.")
 
 
-def parse_index(body: bytes, file: str) -> dict[str, Any]:
+def parse_index_json(body: bytes, file: str) -> dict[str, Any]:
     """Parse ``info/index.json`` strictly; ``file`` is the package's name.
 
     A key that is given twice is refused at any depth: parsers take the first, the last or
     neither, so the package would not mean the same to everyone.
     """
 
-    def refuse(why: str) -> NoReturn:
-        raise BadPackage("index-json-invalid", f"{file}: its info/index.json {why}.")
+    def refuse(reason: str) -> NoReturn:
+        raise BadPackage("index-json-invalid", f"{file}: its info/index.json {reason}.")
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         value = dict(pairs)
@@ -46,29 +46,29 @@ def parse_index(body: bytes, file: str) -> dict[str, Any]:
         refuse(f"is not JSON ({error})")
     if not isinstance(index, dict):
         refuse("is not a JSON object")
-    if _deeper_than(index, JSON_DEPTH_MAX):
+    if _is_deeper_than(index, JSON_DEPTH_MAX):
         raise _too_deep(file)
     return index
 
 
-def parse_run_exports(body: bytes | None) -> dict[str, Any] | None:
+def parse_run_exports_json(body: bytes | None) -> dict[str, Any] | None:
     """Parse ``info/run_exports.json``; ``None`` where it is missing or malformed.
 
     A bare list means ``weak`` (CEP 34).  Keys that no client knows are left out.
     """
-    parsed = _lenient(body, _RunExports | list[str])
+    parsed = _parse_optional(body, _RunExports | list[str])
     if isinstance(parsed, list):
         return {"weak": parsed}
     groups: dict[str, Any] | None = None if parsed is None else msgspec.to_builtins(parsed)
     return groups
 
 
-def parse_channeldata(about: bytes | None, paths: bytes | None) -> dict[str, Any]:
+def parse_channeldata_fields(about_json: bytes | None, paths_json: bytes | None) -> dict[str, Any]:
     """Take what ``channeldata.json`` (CEP 38) needs from ``about.json`` and ``paths.json``.
 
     What is missing, malformed or too large is left out, the flags all together.
     """
-    return _about_fields(about) | _flags(paths)
+    return _about_fields(about_json) | _channeldata_flags(paths_json)
 
 
 class _RunExports(msgspec.Struct):
@@ -112,22 +112,22 @@ class _Paths(msgspec.Struct):
     paths: list[_Path]
 
 
-def _about_fields(about: bytes | None) -> dict[str, Any]:
-    parsed = _lenient(about, _About)
+def _about_fields(about_json: bytes | None) -> dict[str, Any]:
+    parsed = _parse_optional(about_json, _About)
     if parsed is None:
         return {}
     fields = {}
     for name in _About.__struct_fields__:
         raw = getattr(parsed, name)
         if 0 < len(raw) <= CHANNELDATA_FIELD_BYTES_MAX:
-            value = _lenient(bytes(raw), str | list[str])
+            value = _parse_optional(bytes(raw), str | list[str])
             if value:
                 fields[name] = value
     return fields
 
 
-def _flags(paths: bytes | None) -> dict[str, bool]:
-    parsed = _lenient(paths, _Paths)
+def _channeldata_flags(paths_json: bytes | None) -> dict[str, bool]:
+    parsed = _parse_optional(paths_json, _Paths)
     if parsed is None:
         return {}
     with_prefix = [entry.file_mode for entry in parsed.paths if entry.prefix_placeholder]
@@ -151,17 +151,17 @@ def _link_action(path: str) -> str | None:
     return actions[-1] if actions else None
 
 
-def _lenient(body: bytes | None, form: Any) -> Any:
+def _parse_optional(body: bytes | None, schema: Any) -> Any:
     """Parse optional metadata; ``None`` where it is missing or not of this form."""
     if body is None:
         return None
     try:
-        return msgspec.json.decode(body, type=form)
+        return msgspec.json.decode(body, type=schema)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
-def _deeper_than(value: object, levels: int) -> bool:
+def _is_deeper_than(value: object, levels: int) -> bool:
     layer = [value]
     for _ in range(levels):
         layer = [inner for outer in layer for inner in _containers_in(outer)]

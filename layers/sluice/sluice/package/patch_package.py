@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sluice.conda import patch
 from sluice.conda.names import is_subdir
-from sluice.conda.patch import Instructions
+from sluice.conda.patch import PatchInstructions
 from sluice.errors import BadPackage
 from sluice.layout import PATCH_INSTRUCTIONS
 from sluice.limits import (
@@ -20,7 +20,7 @@ from sluice.limits import (
     PATCH_UNPACKED_BYTES_MAX,
 )
 from sluice.package import conda_zip, tar_bz2
-from sluice.package.tar_stream import read_matching
+from sluice.package.tar_stream import read_matching_members
 from sluice.storage.object_store import ObjectStore
 
 
@@ -29,11 +29,11 @@ class PatchPackage(NamedTuple):
 
     sha256: str
     """Of what was read: it may have been overwritten since it was indexed."""
-    instructions: Instructions | None
+    instructions: PatchInstructions | None
     """For the subdir that was asked for."""
 
 
-def read_patch(store: ObjectStore, key: str, subdir: str) -> PatchPackage | None:
+def read_patch_package(store: ObjectStore, key: str, subdir: str) -> PatchPackage | None:
     """Read a patch package whole, one file after the other; ``None`` where it is not there.
 
     Raises ``BadPackage`` where what it says of any subdir cannot be applied: all subdirs take a
@@ -53,28 +53,28 @@ def read_patch(store: ObjectStore, key: str, subdir: str) -> PatchPackage | None
     unpacked = (
         conda_zip.unpack_payload(body, file)
         if file.endswith(conda_zip.SUFFIX)
-        else tar_bz2.unpack([body], file)
+        else tar_bz2.unpack_tar_bz2([body], file)
     )
-    found: dict[str, Instructions | None] = {}
-    for name, content in read_matching(
+    by_subdir: dict[str, PatchInstructions | None] = {}
+    for name, content in read_matching_members(
         unpacked,
         file,
-        wanted=_is_instructions,
+        is_wanted=_is_instructions,
         bytes_max=PATCH_INSTRUCTIONS_BYTES_MAX,
         unpacked_bytes_max=PATCH_UNPACKED_BYTES_MAX,
     ):
-        instructions = patch.parse(content, what=f"{file}: {name}")
-        told = name.partition("/")[0]
+        instructions = patch.parse_patch_instructions(content, source=f"{file}: {name}")
+        folder = name.partition("/")[0]
         # Real ones take hundreds of MiB in memory: no more than one is kept.
-        found[told] = instructions if told == subdir else None
-    if not found:
+        by_subdir[folder] = instructions if folder == subdir else None
+    if not by_subdir:
         raise BadPackage(
             "patch-invalid",
             f"{file} contains no <subdir>/{PATCH_INSTRUCTIONS}: it patches nothing.",
         )
-    return PatchPackage(sha256(body).hexdigest(), found.get(subdir))
+    return PatchPackage(sha256(body).hexdigest(), by_subdir.get(subdir))
 
 
 def _is_instructions(name: str) -> bool:
-    subdir, _, rest = name.partition("/")
-    return rest == PATCH_INSTRUCTIONS and is_subdir(subdir)
+    subdir, _, filename = name.partition("/")
+    return filename == PATCH_INSTRUCTIONS and is_subdir(subdir)

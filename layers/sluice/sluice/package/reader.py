@@ -21,8 +21,12 @@ from sluice.conda.digests import Digests
 from sluice.errors import Archived, BadPackage, Changed
 from sluice.limits import SMALL_PACKAGE_BYTES_MAX
 from sluice.package import conda_zip, tar_bz2
-from sluice.package.digest_sources import Hashing, known_digests
-from sluice.package.info_files import parse_channeldata, parse_index, parse_run_exports
+from sluice.package.digest_sources import StreamHasher, known_digests
+from sluice.package.info_files import (
+    parse_channeldata_fields,
+    parse_index_json,
+    parse_run_exports_json,
+)
 from sluice.package.tar_stream import ABOUT_JSON, INDEX_JSON, PATHS_JSON, RUN_EXPORTS_JSON
 from sluice.storage.object_store import ObjectInfo, ObjectStore
 
@@ -67,7 +71,7 @@ def read_package(
             info,
             BadPackage(
                 "archived",
-                f"{_file(key)} is in an archive storage class and cannot be read. "
+                f"{_filename(key)} is in an archive storage class and cannot be read. "
                 "Restore it and copy it onto itself in a storage class with instant access.",
             ),
         )
@@ -85,16 +89,16 @@ def _read(
             if info.size <= SMALL_PACKAGE_BYTES_MAX:
                 body = b"".join(opened.chunks)
     else:
-        described = store.head(key)
-        if described is None:
+        head_info = store.head(key)
+        if head_info is None:
             return None
-        info = described
+        info = head_info
         if info.size <= SMALL_PACKAGE_BYTES_MAX:
             with _stream(store, info) as chunks:
                 body = b"".join(chunks)
     try:
         if body is not None:
-            return PackageRead(info, _from_memory(body, _file(key)))
+            return PackageRead(info, _from_memory(body, _filename(key)))
         return PackageRead(info, _from_store(store, info, trust_uploader=trust_uploader))
     except BadPackage as reject:
         # Without the traceback, which would keep what was read alive.
@@ -110,14 +114,14 @@ def _from_memory(body: bytes, file: str) -> PackageContents:
         )
     else:
         files = tar_bz2.read_tar_bz2_info([body], file)
-        tar_bz2.must_end_properly(body[-tar_bz2.TRAILER_BYTES :], file)
-    hashing = Hashing()
-    _drain(hashing.watch([body]))
-    return _contents(files, hashing.digests(), file)
+        tar_bz2.check_not_truncated(body[-tar_bz2.TRAILER_BYTES :], file)
+    hasher = StreamHasher()
+    _drain(hasher.pass_through([body]))
+    return _make_contents(files, hasher.digests(), file)
 
 
 def _from_store(store: ObjectStore, info: ObjectInfo, *, trust_uploader: bool) -> PackageContents:
-    file = _file(info.key)
+    file = _filename(info.key)
     digests = known_digests(info, trust_uploader=trust_uploader)
     if file.endswith(conda_zip.SUFFIX):
         files = conda_zip.read_conda_info(
@@ -126,28 +130,28 @@ def _from_store(store: ObjectStore, info: ObjectInfo, *, trust_uploader: bool) -
             file,
         )
         if digests is None:
-            hashing = Hashing()
+            hasher = StreamHasher()
             with _stream(store, info) as chunks:
-                _drain(hashing.watch(chunks))
-            digests = hashing.digests()
+                _drain(hasher.pass_through(chunks))
+            digests = hasher.digests()
     else:
         with _stream(store, info) as chunks:
-            hashing = Hashing()
+            hasher = StreamHasher()
             tail = _Tail()
-            watched = tail.watch(hashing.watch(chunks)) if digests is None else chunks
+            watched = tail.pass_through(hasher.pass_through(chunks)) if digests is None else chunks
             files = tar_bz2.read_tar_bz2_info(watched, file)
             if digests is None:
                 _drain(watched)
-                tar_bz2.must_end_properly(tail.bytes, file)
-                digests = hashing.digests()
-    return _contents(files, digests, file)
+                tar_bz2.check_not_truncated(tail.bytes, file)
+                digests = hasher.digests()
+    return _make_contents(files, digests, file)
 
 
-def _contents(files: dict[str, bytes], digests: Digests, file: str) -> PackageContents:
+def _make_contents(files: dict[str, bytes], digests: Digests, file: str) -> PackageContents:
     return PackageContents(
-        index=parse_index(files[INDEX_JSON], file),
-        run_exports=parse_run_exports(files.get(RUN_EXPORTS_JSON)),
-        channeldata=parse_channeldata(files.get(ABOUT_JSON), files.get(PATHS_JSON)),
+        index=parse_index_json(files[INDEX_JSON], file),
+        run_exports=parse_run_exports_json(files.get(RUN_EXPORTS_JSON)),
+        channeldata=parse_channeldata_fields(files.get(ABOUT_JSON), files.get(PATHS_JSON)),
         digests=digests,
     )
 
@@ -167,7 +171,7 @@ class _Tail:
     def __init__(self) -> None:
         self.bytes = b""
 
-    def watch(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def pass_through(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
             self.bytes = (self.bytes + chunk[-tar_bz2.TRAILER_BYTES :])[-tar_bz2.TRAILER_BYTES :]
             yield chunk
@@ -177,5 +181,5 @@ def _drain(chunks: Iterator[bytes]) -> None:
     deque(chunks, maxlen=0)
 
 
-def _file(key: str) -> str:
+def _filename(key: str) -> str:
     return key.rpartition("/")[2]

@@ -11,7 +11,7 @@ from sluice.limits import (
     TAR_BZ2_UNPACKED_BYTES_MAX,
     UNPACK_CHUNK_BYTES,
 )
-from sluice.package.tar_stream import read_info, truncated
+from sluice.package.tar_stream import read_info_files, truncated_error
 
 _STREAM_START = b"BZh"
 # A bzip2 stream ends in this 48-bit mark, a 32-bit checksum and up to 7 bits of padding.
@@ -23,15 +23,15 @@ TRAILER_BYTES = 11
 
 def read_tar_bz2_info(packed: Iterable[bytes], file: str) -> dict[str, bytes]:
     """Collect the wanted files of ``info/``; takes no more of ``packed`` than that needs."""
-    return read_info(
-        unpack(packed, file),
+    return read_info_files(
+        unpack_tar_bz2(packed, file),
         file,
         unpacked_bytes_max=TAR_BZ2_UNPACKED_BYTES_MAX,
         until_payload=True,
     )
 
 
-def must_end_properly(tail: bytes, file: str) -> None:
+def check_not_truncated(tail: bytes, file: str) -> None:
     """Tell a file that was cut off behind ``info/``, by its last bytes and without unpacking.
 
     A truncated upload is the most common damage, and the payload is never unpacked here.
@@ -39,36 +39,36 @@ def must_end_properly(tail: bytes, file: str) -> None:
     bits = int.from_bytes(tail[-TRAILER_BYTES:], "big") >> _CHECKSUM_BITS
     mask = (1 << _END_MARK_BITS) - 1
     if not any((bits >> padding) & mask == _END_MARK for padding in range(8)):
-        raise truncated(file)
+        raise truncated_error(file)
 
 
-def unpack(packed: Iterable[bytes], file: str) -> Iterator[bytes]:
+def unpack_tar_bz2(packed: Iterable[bytes], file: str) -> Iterator[bytes]:
     """Decompress stream after stream, as parallel compressors write them, in small chunks."""
     streams = 1
     decompressor = BZ2Decompressor()
-    held = b""
+    carry = b""
     for piece in _pieces(packed):
-        rest, held = held + piece, b""
-        while rest or not (decompressor.needs_input or decompressor.eof):
+        remaining, carry = carry + piece, b""
+        while remaining or not (decompressor.needs_input or decompressor.eof):
             if decompressor.eof:
-                if len(rest) < len(_STREAM_START) and _STREAM_START.startswith(rest):
-                    held = rest  # too little to tell whether another stream begins
+                if len(remaining) < len(_STREAM_START) and _STREAM_START.startswith(remaining):
+                    carry = remaining  # too little to tell whether another stream begins
                     break
-                if not rest.startswith(_STREAM_START):
+                if not remaining.startswith(_STREAM_START):
                     return  # bzip2 ignores what follows the last stream
                 streams += 1
                 decompressor = BZ2Decompressor()
             try:
-                unpacked = decompressor.decompress(rest, UNPACK_CHUNK_BYTES)
+                unpacked = decompressor.decompress(remaining, UNPACK_CHUNK_BYTES)
             except OSError as error:
                 raise _damaged(file) from error
-            rest = decompressor.unused_data
+            remaining = decompressor.unused_data
             if unpacked:
                 yield unpacked
             if streams > BZ2_STREAMS_MAX:
                 raise _damaged(file)
     if not decompressor.eof:
-        raise truncated(file)
+        raise truncated_error(file)
 
 
 def _pieces(packed: Iterable[bytes]) -> Iterator[bytes]:

@@ -56,7 +56,7 @@ class _Member:
     """Bytes of data."""
 
 
-def read_info(
+def read_info_files(
     unpacked: Iterable[bytes], file: str, *, unpacked_bytes_max: int, until_payload: bool
 ) -> dict[str, bytes]:
     """Collect ``info/index.json`` and what is wanted beside it: name to content.
@@ -66,47 +66,47 @@ def read_info(
     ``info/`` once ``info/index.json`` was found: builders write the files of ``info/`` in
     one run, and unpacking the payload behind it could take minutes.
     """
-    stream = _Stream(unpacked, unpacked_bytes_max, file)
+    stream = _TarStream(unpacked, unpacked_bytes_max, file)
     seen: set[str] = set()
-    found: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     for member in _members(stream, file):
         if member.name not in _BYTES_MAX:
             if until_payload and INDEX_JSON in seen and not _in_info(member.name):
                 break
             continue
-        _must_be_the_only_file(member, seen, file)
+        _check_unique_file(member, seen, file)
         seen.add(member.name)
         if member.size <= _BYTES_MAX[member.name]:
-            found[member.name] = stream.read(member.size)
+            files[member.name] = stream.read(member.size)
         elif member.name == INDEX_JSON:
             raise BadPackage(
                 "index-json-too-large",
                 f"{file}: info/index.json has {member.size} bytes; "
                 f"the most that is read is {INDEX_JSON_BYTES_MAX}.",
             )
-    if INDEX_JSON not in found:
+    if INDEX_JSON not in files:
         raise BadPackage(
             "index-json-missing",
             f"{file} contains no info/index.json: it is not a conda package.",
         )
-    return found
+    return files
 
 
-def read_matching(
+def read_matching_members(
     unpacked: Iterable[bytes],
     file: str,
     *,
-    wanted: Callable[[str], bool],
+    is_wanted: Callable[[str], bool],
     bytes_max: int,
     unpacked_bytes_max: int,
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield every member whose name is ``wanted``, of at most ``bytes_max`` bytes each."""
-    stream = _Stream(unpacked, unpacked_bytes_max, file)
+    """Yield every member whose name is ``is_wanted``, of at most ``bytes_max`` bytes each."""
+    stream = _TarStream(unpacked, unpacked_bytes_max, file)
     seen: set[str] = set()
     for member in _members(stream, file):
-        if not wanted(member.name):
+        if not is_wanted(member.name):
             continue
-        _must_be_the_only_file(member, seen, file)
+        _check_unique_file(member, seen, file)
         seen.add(member.name)
         if member.size > bytes_max:
             raise BadPackage(
@@ -117,7 +117,7 @@ def read_matching(
         yield member.name, stream.read(member.size)
 
 
-def truncated(file: str) -> BadPackage:
+def truncated_error(file: str) -> BadPackage:
     """Make the reject for an archive that ends too early."""
     return BadPackage(
         "truncated",
@@ -126,7 +126,7 @@ def truncated(file: str) -> BadPackage:
     )
 
 
-def _must_be_the_only_file(member: _Member, seen: set[str], file: str) -> None:
+def _check_unique_file(member: _Member, seen: set[str], file: str) -> None:
     if member.kind not in _FILES:
         raise BadPackage(
             "info-member-not-a-file",
@@ -143,21 +143,21 @@ def _in_info(name: str) -> bool:
     return name in ("", "info") or name.startswith("info/")
 
 
-def _members(stream: _Stream, file: str) -> Iterator[_Member]:
+def _members(stream: _TarStream, file: str) -> Iterator[_Member]:
     """Yield each member with the stream at its data, and skip what the caller leaves unread."""
     name: str | None = None
     size: int | None = None
     for _ in range(TAR_HEADERS_MAX):
-        header = stream.header()
+        header = stream.read_header()
         if header is None:
             return
         kind = header.type
         if kind == tarfile.GNUTYPE_LONGNAME:
-            name = stream.extended(header.size).split(b"\0", 1)[0].decode("utf-8", "replace")
+            name = stream.read_extended(header.size).split(b"\0", 1)[0].decode("utf-8", "replace")
         elif kind in _PAX:
-            name, size = _pax_overrides(stream.extended(header.size), name, size, file)
+            name, size = _pax_overrides(stream.read_extended(header.size), name, size, file)
         elif kind in (tarfile.GNUTYPE_LONGLINK, tarfile.XGLTYPE):
-            stream.extended(header.size)
+            stream.read_extended(header.size)
         else:
             length = header.size if size is None else size
             length = 0 if kind in _WITHOUT_DATA else length
@@ -206,7 +206,7 @@ def _damaged(file: str) -> BadPackage:
     return BadPackage("tar-invalid", f"{file}: the tar archive in it is damaged.")
 
 
-class _Stream:
+class _TarStream:
     """A tar stream that only goes forward and counts what it takes."""
 
     def __init__(self, chunks: Iterable[bytes], bytes_max: int, file: str) -> None:
@@ -220,7 +220,7 @@ class _Stream:
         self._chunk = b""
         self._at = 0
 
-    def header(self) -> tarfile.TarInfo | None:
+    def read_header(self) -> tarfile.TarInfo | None:
         """Read the next header; ``None`` at the end of the archive."""
         if not self._fill():
             return None  # as lenient as tarfile and tar-rs: the closing zeros may be missing
@@ -235,7 +235,7 @@ class _Stream:
             raise _damaged(self._file)
         return header
 
-    def extended(self, size: int) -> bytes:
+    def read_extended(self, size: int) -> bytes:
         """Read the data of an extended header."""
         self._extended += size
         if self._extended > TAR_EXTENDED_HEADERS_BYTES_MAX:
@@ -256,7 +256,7 @@ class _Stream:
     def _take(self, size: int) -> Iterator[bytes]:
         while size > 0:
             if not self._fill():
-                raise truncated(self._file)
+                raise truncated_error(self._file)
             piece = self._chunk[self._at : self._at + size]
             self._at += len(piece)
             self.position += len(piece)

@@ -24,14 +24,14 @@ from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import in_order
 from sluice.errors import Corrupt, TooNew, Unavailable, WrongState
-from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, parse_state_key, state_folder
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, parse_state_key, state_prefix
 from sluice.limits import EVIDENCE_PACKAGES_MAX, WRITE_ATTEMPTS_MAX
 from sluice.publish.fence import Stamp
-from sluice.storage.object_id import Identity
+from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectStore
-from sluice.storage.versioned_object import LOST, Version, read_newest
+from sluice.storage.versioned_object import LOST, ObjectVersion, read_newest
 
-_STAMPED = (SHARD_INDEX, REPODATA_ZST, REPODATA)
+_STAMPED_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +82,19 @@ class BucketCheck:
 
     def bind(self, channel: str) -> None:
         """Bind a channel that has no binding; raises ``WrongState`` as ``ensure_bound`` does."""
-        mine = Binding(
+        binding = Binding(
             bucket=self.bucket,
             endpoint=self.endpoint,
             created_at=self.clock(),
             writer=self.new_id(),
         )
         for _ in range(WRITE_ATTEMPTS_MAX):
-            if binding_object(self.state, channel).swap(mine, expected=None) is not LOST:
+            if binding_object(self.state, channel).swap(binding, expected=None) is not LOST:
                 return
             if self.check_binding(channel):
                 return
         raise Unavailable(
-            f"the binding of {_named(channel)} changed in each of {WRITE_ATTEMPTS_MAX} tries"
+            f"the binding of {_label(channel)} changed in each of {WRITE_ATTEMPTS_MAX} tries"
         )
 
     def check_binding(self, channel: str) -> bool:
@@ -107,27 +107,27 @@ class BucketCheck:
         except TooNew:
             raise
         except Corrupt as error:
-            raise Corrupt(f"{error}. To write it again: {self._way_out(channel)}") from error
+            raise Corrupt(f"{error}. To write it again: {self._rebind_hint(channel)}") from error
         if binding is None:
             return False
         if binding.moving_to:
             came_from = f" from {binding.bucket}" if binding.bucket else ""
             raise WrongState(
-                f"the catalog of {_named(channel)} is being moved{came_from} to the bucket "
+                f"the catalog of {_label(channel)} is being moved{came_from} to the bucket "
                 f"{binding.moving_to}; nothing was changed. Try again when that has ended. If it "
                 f"was interrupted, repeat it in the bucket that the catalog shall belong to: "
-                f"{self._way_out(channel)}"
+                f"{self._rebind_hint(channel)}"
             )
         if binding.bucket == self.bucket:
             return True
         raise WrongState(
-            f"the catalog of {_named(channel)} belongs to the bucket {binding.bucket}, not to "
+            f"the catalog of {_label(channel)} belongs to the bucket {binding.bucket}, not to "
             f"{self.bucket}; nothing was changed. If the bucket or the state was named by mistake, "
             f"correct that. If the channel was moved or restored to {self.bucket}: "
-            f"{self._way_out(channel)}"
+            f"{self._rebind_hint(channel)}"
         )
 
-    def _way_out(self, channel: str) -> str:
+    def _rebind_hint(self, channel: str) -> str:
         return (
             f"sluice rebind s3://{self.bucket}/{channel}, with the --state or --stack of that "
             "catalog"
@@ -138,26 +138,26 @@ class BucketCheck:
         published = [(subdir, tree) for subdir, tree in catalog if tree.public]
         stamped = [(subdir, tree) for subdir, tree in published if self._shows_our_index(subdir)]
         if stamped or not published:
-            described = False
+            has_packages = False
             for subdir, tree in stamped or catalog:
                 for is_same in islice(self._compare_packages(subdir, tree), EVIDENCE_PACKAGES_MAX):
-                    described = True
+                    has_packages = True
                     if is_same:
                         return
-            if not described:  # a catalog without packages: there is nothing else to go by
+            if not has_packages:  # a catalog without packages: there is nothing else to go by
                 return
         raise WrongState(
-            f"the catalog of {_named(channel)} does not say which bucket it belongs to, and "
+            f"the catalog of {_label(channel)} does not say which bucket it belongs to, and "
             f"{self.bucket} does not show that it is this one; nothing was changed. If the bucket "
             "or the state was named by mistake, correct that. If the channel belongs to "
-            f"{self.bucket}: {self._way_out(channel)}"
+            f"{self.bucket}: {self._rebind_hint(channel)}"
         )
 
     def _read_catalog(self, channel: str) -> list[tuple[Subdir, Tree]]:
         """The trees that say anything; raises ``Corrupt`` where none of the heads can be read."""
-        found: list[tuple[Subdir, Tree]] = []
+        trees: list[tuple[Subdir, Tree]] = []
         damage: Corrupt | None = None
-        for info in self.state.list(state_folder("heads", channel)):
+        for info in self.state.list(state_prefix("heads", channel)):
             subdir = parse_state_key(info.key)
             if subdir is None:
                 continue
@@ -171,19 +171,19 @@ class BucketCheck:
                 damage = error
                 continue
             if tree.public or tree.names:
-                found.append((subdir, tree))
-        if damage and not found:
+                trees.append((subdir, tree))
+        if damage and not trees:
             raise damage
-        return found
+        return trees
 
-    def _read_tree(self, subdir: Subdir, version: Version[Head]) -> Tree:
+    def _read_tree(self, subdir: Subdir, version: ObjectVersion[Head]) -> Tree:
         return CatalogReader(self.state, subdir, in_order).tree(version.value.tree)
 
     def _shows_our_index(self, subdir: Subdir) -> bool:
-        for file in _STAMPED:
-            info = self.channel.head(subdir.public(file))
+        for file in _STAMPED_FILES:
+            info = self.channel.head(subdir.file_key(file))
             stamp = Stamp.parse(info.metadata) if info else None
-            if stamp and stamp.owner == self.owner and self.state.head(subdir.tree(stamp.tree)):
+            if stamp and stamp.owner == self.owner and self.state.head(subdir.tree_key(stamp.tree)):
                 return True
         return False
 
@@ -195,11 +195,13 @@ class BucketCheck:
         for name in names[::step]:
             for filename, entry in catalog.entries([tree.names[name]])[0].items():
                 if entry.identity:
-                    key = subdir.public(filename)
+                    key = subdir.file_key(filename)
                     # By LIST, which every function may; nothing sorts before the key itself.
-                    found = next(iter(self.channel.list(key)), None)
-                    yield bool(found and found.key == key and Identity.of(found) == entry.identity)
+                    info = next(iter(self.channel.list(key)), None)
+                    yield bool(
+                        info and info.key == key and ObjectId.from_info(info) == entry.identity
+                    )
 
 
-def _named(channel: str) -> str:
+def _label(channel: str) -> str:
     return f"the channel {channel!r}" if channel else "the channel at the root of the bucket"

@@ -23,20 +23,20 @@ class V3Summary:
     newest: int | None
 
     @classmethod
-    def of(cls, count: int, times: Iterable[int | None]) -> V3Summary:
+    def from_times(cls, count: int, times: Iterable[int | None]) -> V3Summary:
         """Summarise by some of the records' times, the least and the greatest among them."""
         known = [time for time in times if time is not None]
         return cls(count, min(known, default=None), max(known, default=None))
 
     @classmethod
-    def of_tree(cls, tree: Tree) -> V3Summary:
+    def from_tree(cls, tree: Tree) -> V3Summary:
         """Of what clients see, without a look at the leaves."""
-        special = [node.special for node in tree.names.values() if node.special]
-        times = [time for one in special for time in (one.v3_oldest, one.v3_newest)]
-        return cls.of(sum(one.v3 for one in special), times)
+        all_extras = [node.extras for node in tree.names.values() if node.extras]
+        times = [time for extras in all_extras for time in (extras.v3_oldest, extras.v3_newest)]
+        return cls.from_times(sum(extras.v3 for extras in all_extras), times)
 
 
-def info_of(tree: Tree, config: ChannelConfig, v3: V3Summary) -> dict[str, Any]:
+def channel_info(tree: Tree, config: ChannelConfig, v3: V3Summary) -> dict[str, Any]:
     """All but ``subdir``: the configuration, over what an index before sluice said."""
     info: dict[str, Any] = dict(tree.info or {})
     if config.base_url:
@@ -48,16 +48,16 @@ def info_of(tree: Tree, config: ChannelConfig, v3: V3Summary) -> dict[str, Any]:
 
 
 def _revisions(
-    before: dict[str, dict[str, Any]], config: ChannelConfig, v3: V3Summary
+    previous: dict[str, dict[str, Any]], config: ChannelConfig, v3: V3Summary
 ) -> dict[str, dict[str, Any]]:
     """Revisions that are configured, were told of before, or hold records."""
-    revisions = {name: dict(about) for name, about in before.items()}
+    revisions = {name: dict(summary) for name, summary in previous.items()}
     for revision in config.repodata_revisions:
-        about = revisions.setdefault(revision.revision, {})
+        summary = revisions.setdefault(revision.revision, {})
         if revision.message is not None:
-            about["message"] = revision.message
+            summary["message"] = revision.message
     if v3.count or _V3 in revisions:
-        told = {"n_packages": v3.count, "oldest": v3.oldest, "newest": v3.newest}
-        known = {key: value for key, value in told.items() if value is not None}
+        fields = {"n_packages": v3.count, "oldest": v3.oldest, "newest": v3.newest}
+        known = {key: value for key, value in fields.items() if value is not None}
         revisions[_V3] = {**revisions.get(_V3, {}), **known}
     return revisions

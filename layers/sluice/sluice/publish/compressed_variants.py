@@ -7,14 +7,14 @@ import bz2
 from sluice import zstd
 
 
-def as_named(file: str, body: bytes) -> bytes:
+def compress_for_name(file: str, body: bytes) -> bytes:
     """Compress as the file's name says."""
     if file.endswith(".zst"):
         return zstd.compress(body)
     return bz2.compress(body) if file.endswith(".bz2") else body
 
 
-class Forms:
+class CompressedVariants:
     """What was rendered once, to be published in several forms.
 
     They are as large as they are many, so each is given away.
@@ -22,13 +22,13 @@ class Forms:
 
     def __init__(self, body: bytes) -> None:
         self.body = body
-        self._made: dict[str, bytes] = {}
+        self._prepared: dict[str, bytes] = {}
 
-    def make(self, file: str) -> None:
+    def prepare(self, file: str) -> None:
         """Make a form that will be asked for."""
-        self._made[file] = as_named(file, self.body)
+        self._prepared[file] = compress_for_name(file, self.body)
 
-    def take(self, file: str) -> bytes:
+    def pop(self, file: str) -> bytes:
         """Give a form away; made now, where it was not made before."""
-        made = self._made.pop(file, None)
-        return as_named(file, self.body) if made is None else made
+        variant = self._prepared.pop(file, None)
+        return compress_for_name(file, self.body) if variant is None else variant

@@ -20,7 +20,7 @@ from enum import Enum, auto
 
 from sluice.errors import ForeignOwner, TooLate, Unavailable
 from sluice.limits import SWAP_SECONDS_MAX, WRITE_ATTEMPTS_MAX
-from sluice.storage.object_store import ETag, Headers, ObjectInfo, ObjectStore, PreparedPut
+from sluice.storage.object_store import ETag, ObjectHeaders, ObjectInfo, ObjectStore, PreparedPut
 
 _GENERATION = "sluice-generation"
 _TREE = "sluice-tree"
@@ -63,29 +63,29 @@ class Stamp:
         return cls(int(generation), metadata.get(_TREE, ""), metadata.get(_OWNER, ""))
 
 
-def snapshot_owner(of: str) -> str:
-    """The owner of the files of a snapshot; ``of``, in ASCII, tells what and as of when."""
-    return f"{_SNAPSHOT}{of}"
+def snapshot_owner(details: str) -> str:
+    """The owner of the files of a snapshot; ``details``, in ASCII, tells what and as of when."""
+    return f"{_SNAPSHOT}{details}"
 
 
-def companion(etag: ETag) -> dict[str, str]:
+def companion_metadata(etag: ETag) -> dict[str, str]:
     """Metadata of a file that is written right after another, whose ETag this is."""
     return {_COMPANION: etag}
 
 
-def find_companion(found: ObjectInfo, key: str) -> ObjectInfo | None:
-    """The file at ``key`` that was there when ``found`` was written, as far as that tells.
+def find_companion(info: ObjectInfo, key: str) -> ObjectInfo | None:
+    """The file at ``key`` that was there when ``info`` was written, as far as that tells.
 
     It is as good as a look: a file is only ever replaced under the condition that it still is
     that very version.
     """
-    etag = found.metadata.get(_COMPANION)
+    etag = info.metadata.get(_COMPANION)
     if not etag:
         return None
-    return ObjectInfo(key, ETag(etag), size=0, modified=found.modified, metadata=found.metadata)
+    return ObjectInfo(key, ETag(etag), size=0, modified=info.modified, metadata=info.metadata)
 
 
-class Standing(Enum):
+class FileState(Enum):
     """How a file that is there relates to the generation to be published."""
 
     MISSING = auto()
@@ -96,38 +96,38 @@ class Standing(Enum):
     NEWER = auto()
 
     @property
-    def behind(self) -> bool:
+    def needs_write(self) -> bool:
         """Whether the file has to be written."""
-        return self in (Standing.MISSING, Standing.OLDER, Standing.FOREIGN)
+        return self in (FileState.MISSING, FileState.OLDER, FileState.FOREIGN)
 
 
-def standing(found: ObjectInfo | None, mine: Stamp, *, adopt: bool = False) -> Standing:
+def file_state(info: ObjectInfo | None, ours: Stamp, *, adopt: bool = False) -> FileState:
     """Compare what is there with what is to be published.
 
     Another stack's file raises ``ForeignOwner``, or counts as any other tool's with ``adopt``.
     """
-    if found is None:
-        return Standing.MISSING
-    theirs = Stamp.parse(found.metadata)
-    if theirs is None:
-        return Standing.FOREIGN
-    if theirs.owner != mine.owner:
+    if info is None:
+        return FileState.MISSING
+    current = Stamp.parse(info.metadata)
+    if current is None:
+        return FileState.FOREIGN
+    if current.owner != ours.owner:
         if adopt:
-            return Standing.FOREIGN
+            return FileState.FOREIGN
         raise ForeignOwner(
-            f"{found.key} is published by {theirs.owner}, not by this stack ({mine.owner})"
+            f"{info.key} is published by {current.owner}, not by this stack ({ours.owner})"
         )
-    if theirs.generation > mine.generation:
-        return Standing.NEWER
+    if current.generation > ours.generation:
+        return FileState.NEWER
     # The same generation of another tree is of a history that is not: the head was restored.
-    return Standing.SAME if theirs == mine else Standing.OLDER
+    return FileState.SAME if current == ours else FileState.OLDER
 
 
 @dataclass(frozen=True, slots=True)
-class Replaced:
+class ReplaceResult:
     """What came of an attempt to publish one file."""
 
-    standing: Standing
+    state: FileState
     """How the file that is there now relates to ours; ``SAME`` once it is written.
 
     ``FOREIGN`` only where the page gives way.
@@ -139,69 +139,69 @@ class Replaced:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PublishedFile:
     """One file to publish."""
 
     key: str
     body: bytes
-    headers: Headers
-    gives_way: bool = False
+    headers: ObjectHeaders
+    keep_foreign: bool = False
     """Whether a file of that name that is not sluice's is somebody's, and stays."""
     prepared: PreparedPut | None = None
-    """Its first write, where that was begun by ``prepare``; the caller aborts it at the end."""
+    """Its first write, where ``prepare_file`` began it; the caller aborts it at the end."""
 
-    def remembering(self, metadata: Mapping[str, str]) -> Page:
+    def with_metadata(self, metadata: Mapping[str, str]) -> PublishedFile:
         """The same with more metadata."""
         return dataclasses.replace(
             self, headers=dataclasses.replace(self.headers, metadata=metadata)
         )
 
 
-def prepare(
-    store: ObjectStore, page: Page, mine: Stamp, *, found: ObjectInfo | None
+def prepare_file(
+    store: ObjectStore, file: PublishedFile, ours: Stamp, *, info: ObjectInfo | None
 ) -> PreparedPut:
-    """Begin to write a file over what was found, so far that nobody can see it."""
-    metadata = {**page.headers.metadata, **mine.metadata}
-    headers = dataclasses.replace(page.headers, metadata=metadata)
-    expected = found.etag if found else None
-    return store.prepare_put(page.key, page.body, headers, expected=expected)
+    """Begin to write a file over the version ``info``, so far that nobody can see it."""
+    metadata = {**file.headers.metadata, **ours.metadata}
+    headers = dataclasses.replace(file.headers, metadata=metadata)
+    expected = info.etag if info else None
+    return store.prepare_put(file.key, file.body, headers, expected=expected)
 
 
-def replace(
+def replace_file(
     store: ObjectStore,
-    page: Page,
-    mine: Stamp,
+    file: PublishedFile,
+    ours: Stamp,
     *,
-    found: ObjectInfo | None,
+    info: ObjectInfo | None,
     adopt: bool = False,
-    keep: Callable[[], None] | None = None,
+    archive_foreign: Callable[[], None] | None = None,
     is_newest: Callable[[], bool] | None = None,
-) -> Replaced:
-    """Write a file unless a generation as new is there; ``found`` is the caller's first look.
+) -> ReplaceResult:
+    """Write a file unless a generation as new is there; ``info`` is the caller's first look.
 
-    ``keep`` is called before another tool's version is overwritten.  ``is_newest`` is asked whether
-    ours is still the newest before anything is written over another tool's version or over nothing:
-    after the look, so that what a newer one writes later fails our condition.
+    ``archive_foreign`` is called before another tool's version is overwritten.  ``is_newest`` is
+    asked whether ours is still the newest before anything is written over another tool's version or
+    over nothing: after the look, so that what a newer one writes later fails our condition.
 
     Whatever a write answered but a plain success, look again: our own late write then shows as
     ``SAME``.  Raises ``ForeignOwner``, and ``Unavailable`` after a bounded number of tries.
     """
-    foreign, prepared = 0, page.prepared
+    foreign, prepared = 0, file.prepared
     for _ in range(WRITE_ATTEMPTS_MAX):
-        now = standing(found, mine, adopt=adopt)
-        if not now.behind or (page.gives_way and now is Standing.FOREIGN):
-            return Replaced(now, foreign)
+        state = file_state(info, ours, adopt=adopt)
+        if not state.needs_write or (file.keep_foreign and state is FileState.FOREIGN):
+            return ReplaceResult(state, foreign)
         not_after_ms: int | None = None
-        if now is not Standing.OLDER and is_newest:
+        if state is not FileState.OLDER and is_newest:
             not_after_ms = store.now_ms() + SWAP_SECONDS_MAX * 1000
             if not is_newest():
-                return Replaced(Standing.NEWER, foreign)
-        if keep and now is Standing.FOREIGN:
-            keep()
-        put, prepared = prepared or prepare(store, page, mine, found=found), None
+                return ReplaceResult(FileState.NEWER, foreign)
+        if archive_foreign and state is FileState.FOREIGN:
+            archive_foreign()
+        put, prepared = prepared or prepare_file(store, file, ours, info=info), None
         with suppress(TooLate):
             etag = put.complete(not_after_ms=not_after_ms)
             if etag is not None:
-                return Replaced(Standing.SAME, foreign + (now is Standing.FOREIGN), etag)
-        found = store.head(page.key)
-    raise Unavailable(f"{page.key} could not be replaced in {WRITE_ATTEMPTS_MAX} tries")
+                return ReplaceResult(FileState.SAME, foreign + (state is FileState.FOREIGN), etag)
+        info = store.head(file.key)
+    raise Unavailable(f"{file.key} could not be replaced in {WRITE_ATTEMPTS_MAX} tries")

@@ -8,15 +8,15 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def without_cycle_collection() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Keep it from walking again and again through half a million records, none of them garbage.
 
     It is the whole process's; what is garbage in cycles waits until it is on again.
     """
-    was_on = gc.isenabled()
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if was_on:
+        if was_enabled:
             gc.enable()

@@ -10,31 +10,31 @@ from functools import partial
 from sluice.catalog.tree import Tree
 from sluice.concurrency import Gather
 from sluice.layout import Subdir
-from sluice.limits import TOGETHER_FROM_BYTES
-from sluice.publish.compressed_variants import Forms, as_named
+from sluice.limits import CONCURRENT_COMPRESS_BYTES_MIN
+from sluice.publish.compressed_variants import CompressedVariants, compress_for_name
 from sluice.publish.fence import (
-    Page,
-    Replaced,
+    FileState,
+    PublishedFile,
+    ReplaceResult,
     Stamp,
-    Standing,
-    companion,
+    companion_metadata,
+    file_state,
     find_companion,
-    prepare,
-    replace,
-    standing,
+    prepare_file,
+    replace_file,
 )
-from sluice.publish.outputs import stamp_of
-from sluice.publish.prefetch import Ahead
-from sluice.publish.previous_file import Previous
+from sluice.publish.outputs import file_stamp
+from sluice.publish.prefetch import Prefetch
+from sluice.publish.previous_file import PreviousFile
 from sluice.storage import object_headers
 from sluice.storage.object_store import ETag, ObjectInfo, ObjectStore
 
-Render = Callable[[Previous | None], bytes]
+RenderFile = Callable[[PreviousFile | None], bytes]
 """Gives the body of a file, by way of the version that is there, where that is of use."""
 
 
 @dataclass(slots=True)
-class Files:
+class IndexFiles:
     """What clients read of one subdir; counts what it does."""
 
     store: ObjectStore
@@ -48,7 +48,7 @@ class Files:
     """Whether another stack's files count as any other tool's."""
     is_newest: Callable[[], bool]
     """Tells whether nothing was committed after the tree."""
-    ahead: Ahead
+    prefetch: Prefetch
     """For the first look at each file."""
     gather: Gather
     written: int = field(default=0, init=False)
@@ -57,133 +57,139 @@ class Files:
 
     def head(self, file: str) -> ObjectInfo | None:
         """Look at a file."""
-        return self.ahead.head(file)
+        return self.prefetch.head(file)
 
     def stamp_of(self, file: str) -> Stamp:
         """What a file is stamped with."""
-        return stamp_of(file, self.tree, self.stamp)
+        return file_stamp(file, self.tree, self.stamp)
 
-    def standing(self, file: str, found: ObjectInfo | None) -> Standing:
+    def state_of(self, file: str, info: ObjectInfo | None) -> FileState:
         """How what is there relates to what is to be published; raises ``ForeignOwner``."""
-        return standing(found, self.stamp_of(file), adopt=self.adopt)
+        return file_state(info, self.stamp_of(file), adopt=self.adopt)
 
     def replace(
         self,
         file: str,
         body: bytes,
-        found: ObjectInfo | None,
+        info: ObjectInfo | None,
         *,
         metadata: Mapping[str, str] | None = None,
-        keep: Callable[[], None] | None = None,
-    ) -> Replaced:
-        """Write a file unless a generation as new is there, see ``fence.replace``."""
-        page = self._page(file, body).remembering(metadata or {})
-        return self._replace(page, file, found, keep=keep)
+        archive_foreign: Callable[[], None] | None = None,
+    ) -> ReplaceResult:
+        """Write a file unless a generation as new is there, see ``fence.replace_file``."""
+        published_file = self._published_file(file, body).with_metadata(metadata or {})
+        return self._replace(published_file, file, info, archive_foreign=archive_foreign)
 
-    def _page(self, file: str, body: bytes) -> Page:
-        headers = object_headers.of_index(file, self.max_age_seconds)
-        return Page(self.subdir.public(file), body, headers)
+    def _published_file(self, file: str, body: bytes) -> PublishedFile:
+        headers = object_headers.index_file_headers(file, self.max_age_seconds)
+        return PublishedFile(self.subdir.file_key(file), body, headers)
 
     def _replace(
         self,
-        page: Page,
+        published_file: PublishedFile,
         file: str,
-        found: ObjectInfo | None,
+        info: ObjectInfo | None,
         *,
-        keep: Callable[[], None] | None = None,
-    ) -> Replaced:
-        done = replace(
+        archive_foreign: Callable[[], None] | None = None,
+    ) -> ReplaceResult:
+        result = replace_file(
             self.store,
-            page,
+            published_file,
             self.stamp_of(file),
-            found=found,
+            info=info,
             adopt=self.adopt,
-            keep=keep,
+            archive_foreign=archive_foreign,
             is_newest=self.is_newest,
         )
-        self.count(done)
-        return done
+        self.count(result)
+        return result
 
-    def count(self, done: Replaced) -> None:
+    def count(self, result: ReplaceResult) -> None:
         """Take note of what was done."""
-        self.written += done.standing is Standing.SAME
-        self.foreign += done.foreign_overwritten
+        self.written += result.state is FileState.SAME
+        self.foreign += result.foreign_overwritten
 
-    def replace_forms(self, files: list[str], render: Callable[[Previous | None], Forms]) -> None:
+    def replace_variants(
+        self, files: list[str], render: Callable[[PreviousFile | None], CompressedVariants]
+    ) -> None:
         """Write a file in all its forms, in their order, from one rendering.
 
         It is rendered by way of the first.
         """
         first, *others = files
-        found = {file: self.head(file) for file in others}
-        behind = {file for file in others if self.standing(file, found[file]).behind}
-        with self.ahead.open(first) as opened:
-            found[first] = opened.info if opened else None
-            now = self.standing(first, found[first])
-            if now is Standing.NEWER or not (now.behind or behind):
+        infos = {file: self.head(file) for file in others}
+        stale = {file for file in others if self.state_of(file, infos[file]).needs_write}
+        with self.prefetch.open(first) as opened:
+            infos[first] = opened.info if opened else None
+            state = self.state_of(first, infos[first])
+            if state is FileState.NEWER or not (state.needs_write or stale):
                 return
-            previous = _download(opened, now)
-        behind |= {first} if now.behind else set()
-        forms = render(previous)
+            previous = _download(opened, state)
+        stale |= {first} if state.needs_write else set()
+        variants = render(previous)
         del opened, previous  # as large as what it was made into
-        waiting = [file for file in files if file in behind]
-        if len(forms.body) > TOGETHER_FROM_BYTES and waiting[:2] == files[:2]:
-            one, other, *waiting = waiting
-            if not self._replace_together(one, other, forms, found):
+        to_write = [file for file in files if file in stale]
+        if len(variants.body) > CONCURRENT_COMPRESS_BYTES_MIN and to_write[:2] == files[:2]:
+            leading, following, *to_write = to_write
+            if not self._replace_together(leading, following, variants, infos):
                 return
-        for file in waiting:
-            done = self.replace(file, forms.take(file), found[file])
-            if done.standing is Standing.NEWER:
+        for file in to_write:
+            result = self.replace(file, variants.pop(file), infos[file])
+            if result.state is FileState.NEWER:
                 return
 
     def _replace_together(
-        self, first: str, second: str, forms: Forms, found: Mapping[str, ObjectInfo | None]
+        self,
+        first: str,
+        second: str,
+        variants: CompressedVariants,
+        infos: Mapping[str, ObjectInfo | None],
     ) -> bool:
         """Send the second file while the first is compressed; nobody sees it before that one.
 
         Tells whether this generation still is the newest.
         """
-        compressed = self.gather.start(partial(forms.take, first))
-        page = self._page(second, forms.take(second))
-        prepared = prepare(self.store, page, self.stamp_of(second), found=found[second])
+        compressed = self.gather.start(partial(variants.pop, first))
+        following = self._published_file(second, variants.pop(second))
+        prepared = prepare_file(self.store, following, self.stamp_of(second), info=infos[second])
         try:
-            if self.replace(first, compressed(), found[first]).standing is Standing.NEWER:
+            if self.replace(first, compressed(), infos[first]).state is FileState.NEWER:
                 return False
-            begun = dataclasses.replace(page, prepared=prepared)
-            last = self._replace(begun, second, found[second])
+            begun = dataclasses.replace(following, prepared=prepared)
+            result = self._replace(begun, second, infos[second])
         finally:
             prepared.abort()
-        return last.standing is not Standing.NEWER
+        return result.state is not FileState.NEWER
 
-    def replace_pair(self, file: str, file_zst: str, render: Render) -> bool:
+    def replace_pair(self, file: str, file_zst: str, render: RenderFile) -> bool:
         """Write a file, then its compressed form, which remembers the other: three requests.
 
         Tells whether it had to be rendered.
         """
-        with self.ahead.open(file_zst) as opened:
-            found_zst = opened.info if opened else None
-            now = self.standing(file_zst, found_zst)
-            if now is Standing.NEWER:
+        with self.prefetch.open(file_zst) as opened:
+            info_zst = opened.info if opened else None
+            state_zst = self.state_of(file_zst, info_zst)
+            if state_zst is FileState.NEWER:
                 return False
-            found: ObjectInfo | None = None
-            if found_zst and now is Standing.OLDER:
-                found = find_companion(found_zst, self.subdir.public(file))
-            found = found or self.head(file)
-            behind = self.standing(file, found).behind
-            if not (now.behind or behind):
+            info: ObjectInfo | None = None
+            if info_zst and state_zst is FileState.OLDER:
+                info = find_companion(info_zst, self.subdir.file_key(file))
+            info = info or self.head(file)
+            needs_write = self.state_of(file, info).needs_write
+            if not (state_zst.needs_write or needs_write):
                 return False
-            previous = _download(opened, now)
+            previous = _download(opened, state_zst)
         body = render(previous)
         del opened, previous
         etag: ETag | None = None
-        if behind:
-            done = self.replace(file, body, found)
-            if done.standing is Standing.NEWER:
+        if needs_write:
+            result = self.replace(file, body, info)
+            if result.state is FileState.NEWER:
                 return True
-            etag = done.etag
-        if now.behind:
-            remembered = companion(etag) if etag else {}
-            self.replace(file_zst, as_named(file_zst, body), found_zst, metadata=remembered)
+            etag = result.etag
+        if state_zst.needs_write:
+            metadata = companion_metadata(etag) if etag else {}
+            self.replace(file_zst, compress_for_name(file_zst, body), info_zst, metadata=metadata)
         return True
 
     def tidy(self, files: list[str]) -> None:
@@ -192,20 +198,20 @@ class Files:
         A merge that is older still may write one again, and one that is newer have written one
         since we looked; either is found by reconcile.
         """
-        looks = ((file, self.store.head(self.subdir.public(file))) for file in files)
-        found = [info for file, info in looks if info and self._is_outdated(file, info)]
-        if found:
-            self.store.delete([info.key for info in found])
+        infos = ((file, self.store.head(self.subdir.file_key(file))) for file in files)
+        outdated = [info for file, info in infos if info and self._is_outdated(file, info)]
+        if outdated:
+            self.store.delete([info.key for info in outdated])
 
-    def _is_outdated(self, file: str, found: ObjectInfo) -> bool:
-        theirs = Stamp.parse(found.metadata)
-        if theirs is None:
+    def _is_outdated(self, file: str, info: ObjectInfo) -> bool:
+        current = Stamp.parse(info.metadata)
+        if current is None:
             return False
-        if theirs.owner != self.stamp.owner:
+        if current.owner != self.stamp.owner:
             return self.adopt
-        return theirs.generation < self.stamp_of(file).generation
+        return current.generation < self.stamp_of(file).generation
 
 
-def _download(opened: Previous | None, now: Standing) -> Previous | None:
+def _download(opened: PreviousFile | None, state: FileState) -> PreviousFile | None:
     """Read the version that is there, where it is of use."""
-    return None if opened is None or now is Standing.FOREIGN else opened.keep()
+    return None if opened is None or state is FileState.FOREIGN else opened.load()

@@ -19,7 +19,7 @@ from sluice.layout import (
 )
 from sluice.publish.fence import Stamp
 
-ALL = (
+ALL_OUTPUTS = (
     SHARD_INDEX,
     REPODATA_ZST,
     REPODATA,
@@ -35,7 +35,7 @@ ALL = (
 """All that there can be, in the order in which they are written."""
 
 
-def outputs(tree: Tree, config: ChannelConfig) -> list[str]:
+def wanted_outputs(tree: Tree, config: ChannelConfig) -> list[str]:
     """The files that there should be, in the order in which they are written."""
     patched = tree.inputs and tree.inputs.patch is not None
     wanted = {
@@ -51,17 +51,17 @@ def outputs(tree: Tree, config: ChannelConfig) -> list[str]:
         RUN_EXPORTS: config.run_exports,
         RUN_EXPORTS_ZST: config.run_exports,
     }
-    return [file for file in ALL if tree.public and wanted[file]]
+    return [file for file in ALL_OUTPUTS if tree.public and wanted[file]]
 
 
-def stamp_of(file: str, tree: Tree, mine: Stamp) -> Stamp:
-    """What a file of a generation is stamped with, where ``mine`` is the generation's stamp.
+def file_stamp(file: str, tree: Tree, ours: Stamp) -> Stamp:
+    """What a file of a generation is stamped with, where ``ours`` is the generation's stamp.
 
     ``patch_instructions.json`` is made of the patch alone, however many generations that is in
     force for, so its time stands in for the generation: it grows just so.
     """
     patch = tree.inputs.patch if tree.inputs else None
     if file != PATCH_INSTRUCTIONS:
-        return mine
+        return ours
     # Without a patch, what an earlier one says is as old as that was.
-    return Stamp(patch.at if patch else tree.at, patch.sha256 if patch else "", mine.owner)
+    return Stamp(patch.at if patch else tree.at, patch.sha256 if patch else "", ours.owner)

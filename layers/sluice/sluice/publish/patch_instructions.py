@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from sluice.conda.patch import Instructions
+from sluice.conda.patch import PatchInstructions
 from sluice.publish.fence import Stamp
 
 
-def render(instructions: Instructions | None, *, stamp: Stamp) -> bytes:
+def render_patch_instructions(instructions: PatchInstructions | None, *, stamp: Stamp) -> bytes:
     """Serialise; ``None`` is a patch that says nothing about the subdir."""
-    plain = msgspec.to_builtins(instructions or Instructions(), order="sorted")  # sets, too
+    plain = msgspec.to_builtins(instructions or PatchInstructions(), order="sorted")  # sets, too
     return msgspec.json.encode({**plain, "sluice": stamp.body}, order="sorted")

@@ -11,7 +11,7 @@ from sluice.storage.object_store import ObjectInfo, OpenObject, StoredObject
 
 
 @dataclass(frozen=True, slots=True)
-class Previous:
+class PreviousFile:
     """A version that the next one may be made of."""
 
     info: ObjectInfo
@@ -19,19 +19,19 @@ class Previous:
     """Gives what it holds, uncompressed, each time it is asked; raises ``Corrupt``."""
 
     @classmethod
-    def of(cls, stored: StoredObject) -> Previous:
+    def from_stored(cls, stored: StoredObject) -> PreviousFile:
         """Uncompress what was read; nothing is raised before its content is asked for."""
-        return cls(stored.info, in_order.start(lambda: _plain(stored.info.key, stored.body)))
+        return cls(stored.info, in_order.start(lambda: _decompressed(stored.info.key, stored.body)))
 
     @classmethod
-    def opened(cls, found: OpenObject) -> Previous:
-        """Leave what is open to be read: ``keep`` it before it is closed."""
-        return cls(found.info, lambda: _plain(found.info.key, b"".join(found.chunks)))
+    def from_open(cls, opened: OpenObject) -> PreviousFile:
+        """Leave what is open to be read: ``load`` it before it is closed."""
+        return cls(opened.info, lambda: _decompressed(opened.info.key, b"".join(opened.chunks)))
 
-    def keep(self) -> Previous:
+    def load(self) -> PreviousFile:
         """Read it now, once, if that is still to be done."""
-        return Previous(self.info, in_order.start(self.content))
+        return PreviousFile(self.info, in_order.start(self.content))
 
 
-def _plain(key: str, body: bytes) -> bytes:
+def _decompressed(key: str, body: bytes) -> bytes:
     return zstd.decompress(body) if key.endswith(".zst") else body

@@ -18,10 +18,15 @@ from sluice.layout import (
     Subdir,
 )
 from sluice.publish.fence import Stamp
-from sluice.publish.index_files import Files
-from sluice.publish.outputs import ALL, outputs
-from sluice.publish.prefetch import Ahead
-from sluice.publish.publication import NOTHING, REPODATA_FORMS, Publication, Published
+from sluice.publish.index_files import IndexFiles
+from sluice.publish.outputs import ALL_OUTPUTS, wanted_outputs
+from sluice.publish.prefetch import Prefetch
+from sluice.publish.publication import (
+    NOTHING_PUBLISHED,
+    REPODATA_VARIANTS,
+    Publication,
+    PublishResult,
+)
 from sluice.storage.object_store import ObjectStore
 
 _COMPRESSED_OF_PAIRS = (CURRENT_REPODATA_ZST, FROM_PACKAGES_ZST, RUN_EXPORTS_ZST)
@@ -39,9 +44,9 @@ class Publisher:
     adopt: bool = False
     """Whether to take over what another stack publishes, instead of stopping."""
 
-    def belongs_to_another(self, subdir: Subdir) -> bool:
+    def has_foreign_owner(self, subdir: Subdir) -> bool:
         """Tell whether any index file there is another stack's; raises ``Unavailable``."""
-        infos = (self.channel.head(subdir.public(file)) for file in ALL)
+        infos = (self.channel.head(subdir.file_key(file)) for file in ALL_OUTPUTS)
         stamps = (Stamp.parse(info.metadata) for info in infos if info)
         return any(stamp and stamp.owner != self.owner for stamp in stamps)
 
@@ -49,34 +54,34 @@ class Publisher:
         """Tell whether nothing was committed after that tree; raises ``Unavailable``."""
         return read_head(self.state, subdir).value.tree == digest
 
-    def look_ahead(
+    def prefetch(
         self, subdir: Subdir, tree: Tree, config: ChannelConfig, gather: Gather
-    ) -> Ahead:
+    ) -> Prefetch:
         """Begin to read what publishing will ask for, if the files are those of ``tree`` now."""
-        ahead = Ahead(self.channel, subdir)
-        wanted = outputs(tree, config)
-        forms = [file for file in wanted if file in REPODATA_FORMS]
+        prefetch = Prefetch(self.channel, subdir)
+        wanted = wanted_outputs(tree, config)
+        variants = [file for file in wanted if file in REPODATA_VARIANTS]
         zsts = [file for file in wanted if file in _COMPRESSED_OF_PAIRS]
-        heads = [file for file in wanted if file in (SHARD_INDEX, *forms[1:])]
-        ahead.begin(gather, heads=heads, bodies=[*forms[:1], *zsts])
-        return ahead
+        heads = [file for file in wanted if file in (SHARD_INDEX, *variants[1:])]
+        prefetch.start(gather, heads=heads, bodies=[*variants[:1], *zsts])
+        return prefetch
 
-    def begin(
+    def prepare(
         self,
         subdir: Subdir,
         digest: str,
         catalog: CatalogReader,
         *,
-        ahead: Ahead | None = None,
+        prefetch: Prefetch | None = None,
         gather: Gather = in_order,
     ) -> Publication:
         """Get ready to publish the tree of that digest; nothing is written yet.
 
-        ``ahead``: what was looked at already.  Raises ``Unavailable``, and ``Corrupt`` where the
+        ``prefetch``: what was looked at already.  Raises ``Unavailable``, and ``Corrupt`` where the
         catalog cannot be read.
         """
         tree = catalog.tree(digest)
-        files = Files(
+        files = IndexFiles(
             self.channel,
             subdir,
             tree,
@@ -84,7 +89,7 @@ class Publisher:
             self.max_age_seconds,
             self.adopt,
             is_newest=partial(self.is_newest, subdir, digest),
-            ahead=ahead or Ahead(self.channel, subdir),
+            prefetch=prefetch or Prefetch(self.channel, subdir),
             gather=gather,
         )
         return Publication(files, self.state, catalog)
@@ -97,8 +102,8 @@ class Publisher:
         *,
         tidy: bool = False,
         gather: Gather = in_order,
-    ) -> Published:
+    ) -> PublishResult:
         """Bring everything that is behind ``head`` up to it, see ``Publication.publish``."""
         if head.tree is None:
-            return NOTHING
-        return self.begin(subdir, head.tree, catalog, gather=gather).publish(tidy=tidy)
+            return NOTHING_PUBLISHED
+        return self.prepare(subdir, head.tree, catalog, gather=gather).publish(tidy=tidy)

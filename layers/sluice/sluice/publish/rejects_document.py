@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from sluice.catalog.client_view import hidden
+from sluice.catalog.client_view import is_hidden
 from sluice.catalog.entry import Entries, Record, Reject
-from sluice.catalog.tree import Node, Problem, Tree
+from sluice.catalog.tree import InputProblem, Node, Tree
 from sluice.channel_config import ChannelConfig
 from sluice.conda.timestamps import timestamp_warning
 from sluice.layout import Subdir
@@ -20,20 +20,20 @@ FORMAT = 1
 _TIMESTAMP = "timestamp-in-future"
 
 
-def behind(found: ObjectInfo | None, tree: Tree, *, owner: str) -> bool:
+def rejects_outdated(info: ObjectInfo | None, tree: Tree, *, owner: str) -> bool:
     """Tell whether the rejects changed since the document that is there was written."""
-    theirs = Stamp.parse(found.metadata) if found else None
-    return theirs is None or theirs.owner != owner or theirs.generation < tree.rejects_generation
+    current = Stamp.parse(info.metadata) if info else None
+    return current is None or current.owner != owner or current.generation < tree.rejects_generation
 
 
-def tells_of(node: Node) -> bool:
+def has_rejects_or_warnings(node: Node) -> bool:
     """Tell whether anything of a name may stand in the document."""
-    return node.rejects > 0 or (node.special is not None and node.special.warnings > 0)
+    return node.rejects > 0 or (node.extras is not None and node.extras.warnings > 0)
 
 
-def render(
+def render_rejects(
     leaves: Iterable[Entries],
-    problems: Iterable[Problem] = (),
+    problems: Iterable[InputProblem] = (),
     *,
     config: ChannelConfig,
     subdir: Subdir,
@@ -52,18 +52,18 @@ def render(
                     "identity": entry.identity,
                     "rejected_at": entry.at,
                 }
-            elif isinstance(entry, Record) and (why := timestamp_warning(entry.record)):
-                about = {
+            elif isinstance(entry, Record) and (reason := timestamp_warning(entry.record)):
+                warning = {
                     "filename": filename,
                     "code": _TIMESTAMP,
-                    "sentence": f"{filename}: {why} (CEP 47).",
+                    "sentence": f"{filename}: {reason} (CEP 47).",
                     "identity": entry.identity,
                 }
-                if hidden(entry.record, config):
+                if is_hidden(entry.record, config):
                     at = entry.record["indexed_timestamp"]
-                    rejects[filename] = {**about, "rejected_at": at}
+                    rejects[filename] = {**warning, "rejected_at": at}
                 else:
-                    warnings[filename] = about
+                    warnings[filename] = warning
     document = {
         "format": FORMAT,
         "channel": subdir.channel,

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from sluice.catalog.client_view import View
-from sluice.catalog.entry import Entries, Kept
-from sluice.conda.names import archive_of, by_archive
+from sluice.catalog.client_view import ClientView
+from sluice.catalog.entry import CarriedRecord, Entries
+from sluice.conda.names import split_by_archive, split_extension
 from sluice.errors import DECODE_ERRORS, Corrupt
 from sluice.publish.channel_info import V3Summary
 from sluice.publish.fence import Stamp
@@ -26,7 +26,7 @@ _VERSION, _VERSION_WITH_BASE_URL = 1, 2  # CEP 15
 
 
 @dataclass(slots=True)
-class Contents:
+class RepodataContents:
     """What an index says of files."""
 
     records: Records = field(default_factory=dict)
@@ -45,26 +45,26 @@ class Contents:
         """What there is to tell of the records in revision 3."""
         raws = [raw for records in self.v3.values() for raw in records.values()]
         times = (msgspec.json.decode(raw, type=_Dated).indexed_timestamp for raw in raws)
-        return V3Summary.of(len(raws), times)
+        return V3Summary.from_times(len(raws), times)
 
-    def add(self, shown: View) -> None:
+    def add(self, view: ClientView) -> None:
         """Take up what clients see of one name, records with sorted keys."""
-        for filename, record in shown.records.items():
+        for filename, record in view.records.items():
             self.records[filename] = _raw(record)
-        for bucket, records in shown.v3.items():
+        for bucket, records in view.v3.items():
             raw = {stem: _raw(record) for stem, record in records.items()}
             self.v3.setdefault(bucket, {}).update(raw)
-        self.removed.update(shown.removed)
+        self.removed.update(view.removed)
 
     def drop(self, entries: Entries) -> None:
         """Forget the files of some entries, however they were shown."""
         for filename, entry in entries.items():
             self.records.pop(filename, None)
             self.removed.discard(filename)
-            if isinstance(entry, Kept):
+            if isinstance(entry, CarriedRecord):
                 stem, bucket = entry.stem(filename), entry.bucket
             else:
-                stem, bucket = archive_of(filename)
+                stem, bucket = split_extension(filename)
             if of_bucket := self.v3.get(bucket):
                 of_bucket.pop(stem, None)
                 if not of_bucket:
@@ -75,7 +75,7 @@ class _Dated(msgspec.Struct):
     indexed_timestamp: int | None = None
 
 
-class _Files(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
+class _PackageMaps(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
     packages: Records
     packages_conda: Records
     removed: set[str]
@@ -94,12 +94,14 @@ class _Repodata(
     v3: dict[str, Records] = {}
 
 
-def render(contents: Contents, *, info: Mapping[str, Any], subdir: str, stamp: Stamp) -> bytes:
+def render_repodata(
+    contents: RepodataContents, *, info: Mapping[str, Any], subdir: str, stamp: Stamp
+) -> bytes:
     """Serialise a whole index; records in any order.
 
     ``info`` is what there is to say about the channel beside ``subdir``.
     """
-    packages, packages_conda = by_archive(contents.records)
+    packages, packages_conda = split_by_archive(contents.records)
     return msgspec.json.encode(
         _Repodata(
             info=msgspec.Raw(msgspec.json.encode({**info, "subdir": subdir}, order="sorted")),
@@ -108,20 +110,23 @@ def render(contents: Contents, *, info: Mapping[str, Any], subdir: str, stamp: S
             removed=sorted(contents.removed),
             repodata_version=_VERSION_WITH_BASE_URL if info.get("base_url") else _VERSION,
             sluice=stamp.body,
-            v3={bucket: dict(sorted(of.items())) for bucket, of in sorted(contents.v3.items())},
+            v3={
+                bucket: dict(sorted(by_stem.items()))
+                for bucket, by_stem in sorted(contents.v3.items())
+            },
         )
     )
 
 
-def read(body: bytes) -> Contents:
-    """Read an index that ``render`` made, without decoding its records."""
+def decode_repodata(body: bytes) -> RepodataContents:
+    """Read an index that ``render_repodata`` made, without decoding its records."""
     try:
-        repodata = msgspec.json.decode(body, type=_Files)
+        repodata = msgspec.json.decode(body, type=_PackageMaps)
     except DECODE_ERRORS as error:
         raise Corrupt(f"not a repodata.json of ours: {error}") from error
     records = repodata.packages
     records.update(repodata.packages_conda)
-    return Contents(records, repodata.removed, repodata.v3)
+    return RepodataContents(records, repodata.removed, repodata.v3)
 
 
 def _raw(record: Mapping[str, Any]) -> msgspec.Raw:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from sluice.catalog.client_view import View
+from sluice.catalog.client_view import ClientView
 from sluice.catalog.entry import Entries
-from sluice.conda.names import by_archive
+from sluice.conda.names import split_by_archive
 from sluice.errors import DECODE_ERRORS, Corrupt
 from sluice.publish.fence import Stamp
 
@@ -20,15 +20,15 @@ _VERSION = 1
 
 
 @dataclass(slots=True)
-class Contents:
+class RunExportsContents:
     """The run exports of files."""
 
     packages: dict[str, msgspec.Raw] = field(default_factory=dict)
     """Raw JSON of ``{"run_exports": ...}`` by filename, both archive formats together."""
 
-    def add(self, shown: View) -> None:
+    def add(self, view: ClientView) -> None:
         """Take up those of one name."""
-        for filename, exports in shown.run_exports.items():
+        for filename, exports in view.run_exports.items():
             raw = msgspec.json.encode({"run_exports": exports}, order="sorted")
             self.packages[filename] = msgspec.Raw(raw)
 
@@ -38,7 +38,7 @@ class Contents:
             self.packages.pop(filename, None)
 
 
-class _Files(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
+class _PackageMaps(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
     packages: dict[str, msgspec.Raw]
     packages_conda: dict[str, msgspec.Raw]
 
@@ -50,10 +50,10 @@ class _RunExports(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
     sluice: dict[str, int | str]
 
 
-def render(contents: Contents, *, subdir: str, stamp: Stamp) -> bytes:
+def render_run_exports(contents: RunExportsContents, *, subdir: str, stamp: Stamp) -> bytes:
     """Serialise.  ``platform`` and ``arch`` are the parts of the subdir's name (CEP 12)."""
     platform, _, arch = subdir.partition("-")
-    packages, packages_conda = by_archive(contents.packages)
+    packages, packages_conda = split_by_archive(contents.packages)
     return msgspec.json.encode(
         _RunExports(
             info={"arch": arch, "platform": platform, "subdir": subdir, "version": _VERSION},
@@ -64,10 +64,10 @@ def render(contents: Contents, *, subdir: str, stamp: Stamp) -> bytes:
     )
 
 
-def read(body: bytes) -> Contents:
-    """Read what ``render`` made."""
+def decode_run_exports(body: bytes) -> RunExportsContents:
+    """Read what ``render_run_exports`` made."""
     try:
-        files = msgspec.json.decode(body, type=_Files)
+        files = msgspec.json.decode(body, type=_PackageMaps)
     except DECODE_ERRORS as error:
         raise Corrupt(f"not a run_exports.json of ours: {error}") from error
-    return Contents({**files.packages, **files.packages_conda})
+    return RunExportsContents({**files.packages, **files.packages_conda})

@@ -15,13 +15,13 @@ from sluice.layout import SHARDS_FOLDER
 from sluice.publish.fence import Stamp
 
 
-def render(tree: Tree, *, info: Mapping[str, Any], subdir: str, stamp: Stamp) -> bytes:
+def render_shard_index(tree: Tree, *, info: Mapping[str, Any], subdir: str, stamp: Stamp) -> bytes:
     """Serialise.  ``created_at`` is the commit's time: the same head gives the same bytes.
 
     ``base_url``, unless there is one, is empty, which resolves to the folder of this file;
     py-rattler fails where the key is missing.
     """
-    told = {
+    all_info = {
         "base_url": "",
         **info,
         "created_at": _rfc3339(tree.at),
@@ -30,7 +30,7 @@ def render(tree: Tree, *, info: Mapping[str, Any], subdir: str, stamp: Stamp) ->
         "subdir": subdir,
     }
     content = {
-        "info": msgspec.to_builtins(told, order="sorted"),
+        "info": msgspec.to_builtins(all_info, order="sorted"),
         "shards": {name: node.shard for name, node in sorted(tree.names.items()) if node.shard},
         "version": 1,
     }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from sluice.catalog.client_view import Rules, View, view
+from sluice.catalog.client_view import ClientView, RenderRules, render_view
 from sluice.catalog.entry import Entries
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node, Tree, changed_names
@@ -14,13 +14,13 @@ from sluice.concurrency import chunks
 from sluice.errors import Corrupt
 from sluice.limits import NAMES_AT_ONCE
 from sluice.publish.fence import Stamp
-from sluice.publish.previous_file import Previous
+from sluice.publish.previous_file import PreviousFile
 
 
-class Contents(Protocol):
+class FileContents(Protocol):
     """What a file says of packages."""
 
-    def add(self, shown: View, /) -> None:
+    def add(self, view: ClientView, /) -> None:
         """Take up what clients see of one name."""
         ...
 
@@ -29,97 +29,97 @@ class Contents(Protocol):
         ...
 
 
-C = TypeVar("C", bound=Contents)
+C = TypeVar("C", bound=FileContents)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RepodataSource:
     """The leaves of a tree, under rules."""
 
     catalog: CatalogReader
     tree: Tree
-    rules: Rules
+    rules: RenderRules
 
     @property
-    def unpatched(self) -> Source:
+    def unpatched(self) -> RepodataSource:
         """The same without the patch."""
         return replace(self, rules=self.rules.unpatched)
 
     def contents(
         self,
         empty: Callable[[], C],
-        read: Callable[[bytes], C],
-        previous: Previous | None,
+        decode: Callable[[bytes], C],
+        previous: PreviousFile | None,
         *,
         count: int | None = None,
     ) -> C:
         """The contents by way of the previous file where that can be done; else from the leaves.
 
-        ``count``: see ``spliced``.
+        ``count``: see ``splice``.
         """
-        spliced = self.spliced(read, previous, count=count) if previous else None
+        spliced = self.splice(decode, previous, count=count) if previous else None
         if spliced is not None:
             return spliced
         contents = empty()
-        for entries in self._leaves():
-            contents.add(view(entries, self.rules))
+        for entries in self._all_entries():
+            contents.add(render_view(entries, self.rules))
         return contents
 
-    def spliced(
-        self, read: Callable[[bytes], C], previous: Previous, *, count: int | None = None
+    def splice(
+        self, decode: Callable[[bytes], C], previous: PreviousFile, *, count: int | None = None
     ) -> C | None:
         """The contents by way of the previous file; ``None`` where that cannot be, or is longer.
 
         ``count``: how many records there are.  Another number shows that the previous file was
         not what its stamp says.
         """
-        contents = self._spliced(read, previous)
+        contents = self._splice(decode, previous)
         return contents if count in (None, getattr(contents, "count", None)) else None
 
-    def is_at_hand(self, previous: Previous) -> bool:
+    def is_prefetched(self, previous: PreviousFile) -> bool:
         """Tell whether splicing takes no requests."""
-        theirs = Stamp.parse(previous.info.metadata)
-        if theirs is None or not self.catalog.has_tree(theirs.tree):
+        stamp = Stamp.parse(previous.info.metadata)
+        if stamp is None or not self.catalog.has_tree(stamp.tree):
             return False
         old_tree = self.tree_of(previous)
-        return old_tree is not None and not self.catalog.unread(self._touched(old_tree))
+        return old_tree is not None and not self.catalog.count_unread(self._changed_nodes(old_tree))
 
-    def tree_of(self, previous: Previous | None) -> Tree | None:
+    def tree_of(self, previous: PreviousFile | None) -> Tree | None:
         """The tree that a file of ours was rendered from; ``None`` where it cannot be read."""
-        theirs = Stamp.parse(previous.info.metadata) if previous else None
+        stamp = Stamp.parse(previous.info.metadata) if previous else None
         try:
-            tree = self.catalog.find_tree(theirs.tree) if theirs else None
+            tree = self.catalog.find_tree(stamp.tree) if stamp else None
         except Corrupt:
             return None
-        return tree if theirs and tree and tree.generation == theirs.generation else None
+        return tree if stamp and tree and tree.generation == stamp.generation else None
 
-    def _spliced(self, read: Callable[[bytes], C], previous: Previous) -> C | None:
+    def _splice(self, decode: Callable[[bytes], C], previous: PreviousFile) -> C | None:
         old_tree = self.tree_of(previous)
         if old_tree is None:
             return None
         names = list(changed_names(old_tree, self.tree))
-        to_splice = self.catalog.unread(self._touched(old_tree))
-        if to_splice > self.catalog.unread(self.tree.names.values()):
+        unread = self.catalog.count_unread(self._changed_nodes(old_tree))
+        if unread > self.catalog.count_unread(self.tree.names.values()):
             return None
         try:
-            contents = read(previous.content())
-            for some in chunks(names, NAMES_AT_ONCE):
-                old = self.catalog.entries([old_tree.names.get(name) for name in some])
+            contents = decode(previous.content())
+            for batch in chunks(names, NAMES_AT_ONCE):
+                old = self.catalog.entries([old_tree.names.get(name) for name in batch])
                 for entries in old:
                     contents.drop(entries)
         except Corrupt:
             # Other bytes under our metadata, or leaves that were collected: it is only a cache.
             return None
-        for some in chunks(names, NAMES_AT_ONCE):
-            for entries in self.catalog.entries([self.tree.names.get(name) for name in some]):
-                contents.add(view(entries, self.rules))
+        for batch in chunks(names, NAMES_AT_ONCE):
+            for entries in self.catalog.entries([self.tree.names.get(name) for name in batch]):
+                contents.add(render_view(entries, self.rules))
         return contents
 
-    def _touched(self, old_tree: Tree) -> list[Node | None]:
+    def _changed_nodes(self, old_tree: Tree) -> list[Node | None]:
         """What a name that changed has now and had then."""
         names = list(changed_names(old_tree, self.tree))
         return [tree.names.get(name) for tree in (old_tree, self.tree) for name in names]
 
-    def _leaves(self) -> Iterator[Entries]:
+    def _all_entries(self) -> Iterator[Entries]:
         for nodes in chunks(self.tree.names.values(), NAMES_AT_ONCE):
             yield from self.catalog.entries(nodes)

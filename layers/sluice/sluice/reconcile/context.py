@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sluice.channel_config import DEFAULT, ChannelConfig
+from sluice.channel_config import DEFAULT_CONFIG, ChannelConfig
 from sluice.concurrency import Gather
-from sluice.extract.config_broadcast import Announcer
+from sluice.extract.config_broadcast import ConfigBroadcast
 from sluice.limits import BRAKE_DAYS
 from sluice.storage.object_store import ObjectStore
-from sluice.storage.queue import FifoQueue, UploadFeed
+from sluice.storage.queue import FifoQueue, UploadQueue
 
 
 @dataclass(frozen=True, slots=True)
-class Reconciler:
+class ReconcileContext:
     """What reconcile needs of the world."""
 
     channel: ObjectStore
     state: ObjectStore
     bucket: str
     """Name of the channel bucket."""
-    uploads: UploadFeed
+    uploads: UploadQueue
     merges: FifoQueue
     """MergeQueue."""
     continuations: FifoQueue
@@ -35,7 +35,7 @@ class Reconciler:
     owner: str
     """Who publishes, as merge's publisher has it."""
     retention_days: int
-    defaults: ChannelConfig = DEFAULT
+    defaults: ChannelConfig = DEFAULT_CONFIG
     """Of what a channel's configuration does not say, as merge has them."""
     prefixes: tuple[str, ...] = ("",)
     """Only subdirs whose folders begin with one of these are looked at."""
@@ -43,15 +43,15 @@ class Reconciler:
     """For which the removal of most of an index waits (``brake``); 0: for none."""
 
     @property
-    def announcer(self) -> Announcer:
+    def config_broadcast(self) -> ConfigBroadcast:
         """For having a subdir look at its configuration again."""
-        return Announcer(
+        return ConfigBroadcast(
             self.state, self.merges, self.gather, self.clock, self.unique, self.debounce_seconds
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ReconcileRequest:
     """What a run is asked for."""
 
     channel: str | None = None

@@ -13,21 +13,21 @@ from dataclasses import dataclass, field
 from sluice.conda.names import PACKAGE_SUFFIXES, is_subdir
 from sluice.layout import (
     Subdir,
-    behind,
-    parse_folder,
+    key_after_prefix,
     parse_shard_key,
     parse_state_key,
-    state_folder,
+    parse_subdir_folder,
+    state_prefix,
 )
-from sluice.limits import KEYS_PER_TICK
+from sluice.limits import KEYS_PER_STOP_CHECK
 from sluice.reconcile.cursor import Cursor, Phase, Unfinished
 from sluice.reconcile.listing import INDEX_FILES, Listing
-from sluice.storage.object_id import Identity
+from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectInfo, ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DiscoveredSubdir:
     """A subdir, or just a place where the walk may be interrupted."""
 
     resume: Cursor
@@ -45,12 +45,12 @@ class Discovery:
     state: ObjectStore
     prefixes: tuple[str, ...]
     """Only subdirs whose folders begin with one of these are found."""
-    only: str | None
+    only_channel: str | None
     """Only this channel; ``None``: all."""
-    _found: set[Subdir] = field(default_factory=set)
+    _discovered: set[Subdir] = field(default_factory=set)
     """In this step.  Only to save requests: what a subdir holds tells which phase it belongs to."""
 
-    def walk(self, cursor: Cursor) -> Iterator[Found]:
+    def walk(self, cursor: Cursor) -> Iterator[DiscoveredSubdir]:
         """Yield every subdir behind ``cursor`` once, in all phases that are left.
 
         Every place where the walk may be interrupted is behind the one before.
@@ -63,125 +63,130 @@ class Discovery:
         phases = list(walks)
         after = cursor.after
         for phase in phases[phases.index(cursor.phase) :] if cursor.phase else []:
-            for found in walks[phase](after):
-                if found.subdir:
-                    self._found.add(found.subdir)
-                yield found
+            for discovered in walks[phase](after):
+                if discovered.subdir:
+                    self._discovered.add(discovered.subdir)
+                yield discovered
             after = None
 
-    def _packages(self, after: str | None) -> Iterator[Found]:
+    def _packages(self, after: str | None) -> Iterator[DiscoveredSubdir]:
         for prefix in self._package_prefixes():
             if after is None or after <= prefix or after.startswith(prefix):
-                yield from self._below(prefix, after)
+                yield from self._walk_prefix(prefix, after)
 
     def _package_prefixes(self) -> list[str]:
         """In order, none within another."""
-        if self.only is not None:
-            return [f"{self.only}/" if self.only else ""]
+        if self.only_channel is not None:
+            return [f"{self.only_channel}/" if self.only_channel else ""]
         return [
             prefix
             for prefix in sorted(set(self.prefixes))
             if not any(prefix != other and prefix.startswith(other) for other in self.prefixes)
         ]
 
-    def _below(self, prefix: str, begin: str | None) -> Iterator[Found]:
-        """Walk through the channel bucket from behind ``begin``.
+    def _walk_prefix(self, prefix: str, start_after: str | None) -> Iterator[DiscoveredSubdir]:
+        """Walk through the channel bucket from behind ``start_after``.
 
         A folder has been passed when a key comes that is not in it.  Until then others may be found
         within it: a folder that is named like a subdir can be a channel as well.
         """
-        before = self._found_before(begin)
-        passing: list[tuple[Subdir, Listing]] = []
-        index_files: dict[Subdir, dict[str, Identity]] = {}
+        discovered_before = self._discovered_before(start_after)
+        open_folders: list[tuple[Subdir, Listing]] = []
+        index_files: dict[Subdir, dict[str, ObjectId]] = {}
         folder: str | None = None
         subdir: Subdir | None = None
-        for number, info in enumerate(self._all_but_shards(prefix, begin), start=1):
+        for number, info in enumerate(self._all_but_shards(prefix, start_after), start=1):
             parent, _, filename = info.key.rpartition("/")
             if parent != folder:
-                folder, subdir = parent, parse_folder(parent)
-                while passing and not info.key.startswith(passing[-1][0].prefix):
-                    yield self._pass(passing, index_files)
-                if subdir and (subdir in before or not self._wants(subdir)):
+                folder, subdir = parent, parse_subdir_folder(parent)
+                while open_folders and not info.key.startswith(open_folders[-1][0].prefix):
+                    yield self._close_folder(open_folders, index_files)
+                if subdir and (subdir in discovered_before or not self._wants(subdir)):
                     subdir = None
             if subdir and filename.endswith(PACKAGE_SUFFIXES):
-                if not passing or passing[-1][0] != subdir:
-                    passing.append((subdir, Listing()))
-                passing[-1][1].add(filename, info)
+                if not open_folders or open_folders[-1][0] != subdir:
+                    open_folders.append((subdir, Listing()))
+                open_folders[-1][1].add(filename, info)
             elif subdir and filename in INDEX_FILES:  # it may come before the first package
-                index_files.setdefault(subdir, {})[filename] = Identity.of(info)
-            if number % KEYS_PER_TICK == 0:
-                yield Found(_at(info.key, passing))
-        while passing:
-            yield self._pass(passing, index_files)
+                index_files.setdefault(subdir, {})[filename] = ObjectId.from_info(info)
+            if number % KEYS_PER_STOP_CHECK == 0:
+                yield DiscoveredSubdir(_resume_at(info.key, open_folders))
+        while open_folders:
+            yield self._close_folder(open_folders, index_files)
 
-    def _pass(
+    def _close_folder(
         self,
-        passing: list[tuple[Subdir, Listing]],
-        index_files: dict[Subdir, dict[str, Identity]],
-    ) -> Found:
-        subdir, listing = passing.pop()
+        open_folders: list[tuple[Subdir, Listing]],
+        index_files: dict[Subdir, dict[str, ObjectId]],
+    ) -> DiscoveredSubdir:
+        subdir, listing = open_folders.pop()
         listing.index_files = index_files.pop(subdir, {})
-        return Found(_at(behind(subdir.prefix), passing), subdir, listing)
+        return DiscoveredSubdir(
+            _resume_at(key_after_prefix(subdir.prefix), open_folders), subdir, listing
+        )
 
     def _all_but_shards(self, prefix: str, after: str | None) -> Iterator[ObjectInfo]:
         while True:
             for info in self.channel.list(prefix, after=after):
                 if shards_of := parse_shard_key(info.key):
-                    after = behind(shards_of.shards.prefix)
+                    after = key_after_prefix(shards_of.shards.prefix)
                     break
                 yield info
             else:
                 return
 
-    def _found_before(self, begin: str | None) -> set[Subdir]:
-        """The subdirs around ``begin`` that a walk up to there has found.
+    def _discovered_before(self, start_after: str | None) -> set[Subdir]:
+        """The subdirs around ``start_after`` that a walk up to there has found.
 
         It was found with its first package, and it was dealt with, or is left in the cursor.
         """
-        if begin is None:
+        if start_after is None:
             return set()
-        parts = begin.split("/")[:-1]
+        parts = start_after.split("/")[:-1]
         around = [
             Subdir("/".join(parts[:depth]), name)
             for depth, name in enumerate(parts)
             if is_subdir(name)
         ]
         firsts = [(subdir, self._first_package(subdir)) for subdir in around]
-        return {subdir for subdir, first in firsts if first and first <= begin}
+        return {subdir for subdir, first in firsts if first and first <= start_after}
 
-    def _heads(self, after: str | None) -> Iterator[Found]:
+    def _heads(self, after: str | None) -> Iterator[DiscoveredSubdir]:
         for number, info in enumerate(
-            self.state.list(state_folder("heads", self.only), after=after), start=1
+            self.state.list(state_prefix("heads", self.only_channel), after=after), start=1
         ):
             resume = Cursor(phase=Phase.HEADS, after=info.key)
             subdir = parse_state_key(info.key)
             if subdir and self._is_new(subdir) and not self._first_package(subdir):
-                yield Found(resume, subdir)
-            elif number % KEYS_PER_TICK == 0:
-                yield Found(resume)
+                yield DiscoveredSubdir(resume, subdir)
+            elif number % KEYS_PER_STOP_CHECK == 0:
+                yield DiscoveredSubdir(resume)
 
-    def _staging(self, after: str | None) -> Iterator[Found]:
+    def _staging(self, after: str | None) -> Iterator[DiscoveredSubdir]:
         while True:
-            staged = self.state.list(state_folder("staging", self.only), after=after)
+            staged = self.state.list(state_prefix("staging", self.only_channel), after=after)
             subdir = next(filter(None, (parse_state_key(info.key) for info in staged)), None)
             if subdir is None:
                 return
-            after = behind(subdir.staging)
+            after = key_after_prefix(subdir.staging_prefix)
             resume = Cursor(phase=Phase.STAGING, after=after)
             if (
                 self._is_new(subdir)
-                and self.state.head(subdir.head) is None
+                and self.state.head(subdir.head_key) is None
                 and not self._first_package(subdir)
             ):
-                yield Found(resume, subdir)
+                yield DiscoveredSubdir(resume, subdir)
             else:
-                yield Found(resume)
+                yield DiscoveredSubdir(resume)
 
     def _wants(self, subdir: Subdir) -> bool:
-        return subdir.prefix.startswith(self.prefixes) and self.only in (None, subdir.channel)
+        return subdir.prefix.startswith(self.prefixes) and self.only_channel in (
+            None,
+            subdir.channel,
+        )
 
     def _is_new(self, subdir: Subdir) -> bool:
-        return self._wants(subdir) and subdir not in self._found
+        return self._wants(subdir) and subdir not in self._discovered
 
     def _first_package(self, subdir: Subdir) -> str:
         """The key with which the walk through the channel bucket finds it; empty: it does not."""
@@ -189,7 +194,7 @@ class Discovery:
         return next((info.key for info in listing if info.key.endswith(PACKAGE_SUFFIXES)), "")
 
 
-def _at(key: str, passing: Sequence[tuple[Subdir, Listing]]) -> Cursor:
+def _resume_at(key: str, open_folders: Sequence[tuple[Subdir, Listing]]) -> Cursor:
     """Go on behind ``key``, and list anew what was being passed there."""
-    unfinished = tuple(Unfinished(subdir) for subdir, _ in reversed(passing))
+    unfinished = tuple(Unfinished(subdir) for subdir, _ in reversed(open_folders))
     return Cursor(phase=Phase.PACKAGES, after=key, unfinished=unfinished)

@@ -3,12 +3,12 @@
 Live is what a reader may still ask for: the published generation, and each whose successor was
 published less than ``RetentionDays`` ago.
 
-The *cut* is the newest generation that was published before that.  All its elders were superseded
-by then, so live are at most the cut and what came after it.  A generation refers only to what its
-parent refers to and to what was written after its parent's head was swapped, for names never
-recur.  So whatever is live is reachable from the cut, or younger than the cut's tree; the rest is
-garbage, however many generations there were, and no lock is needed.  Where the cut is the head
-itself, only merges under way can have written what is live.
+The *retention boundary* is the newest generation that was published before that.  All older ones
+were superseded by then, so live are at most the boundary and what came after it.  A generation
+refers only to what its parent refers to and to what was written after its parent's head was
+swapped, for names never recur.  So whatever is live is reachable from the boundary, or younger than
+the boundary's tree; the rest is garbage, however many generations there were, and no lock is
+needed.  Where the boundary is the head itself, only merges under way can have written what is live.
 
 To each age comes a day (``GARBAGE_AGE_SECONDS``), for merges under way and for late writes: no head
 is swapped more than an hour after the first write that it refers to (``VersionedObject.swap``).
@@ -40,19 +40,19 @@ from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import chunks
 from sluice.errors import Corrupt
-from sluice.layout import Folder, Subdir
+from sluice.layout import ContentAddressedFolder, Subdir
 from sluice.limits import GARBAGE_AGE_SECONDS, GARBAGE_AT_ONCE_MAX, KEYS_PER_DELETE_MAX
 from sluice.reconcile.publication_log import Mark, Marks, StoredMarks, read_marks, write_marks
-from sluice.reconcile.reconcile_cache import Memory
+from sluice.reconcile.reconcile_cache import ReconcileCache
 from sluice.storage.object_store import ETag, ObjectInfo, ObjectStore
-from sluice.storage.versioned_object import Version
+from sluice.storage.versioned_object import ObjectVersion
 from sluice.takeover.foreign_formats import parse_shard_index
 
 DAY_SECONDS = 24 * 60 * 60
 
 
 @dataclass(frozen=True, slots=True)
-class Collector:
+class GarbageContext:
     """What a collection needs of the world."""
 
     channel: ObjectStore
@@ -64,36 +64,36 @@ class Collector:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class PriorMarks:
     """What was read of the marks before, and what is to be remembered with them."""
 
     stored: StoredMarks
-    memory: Memory
+    cache: ReconcileCache
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
+class CollectedGarbage:
     """What was deleted; in a dry run, what would be."""
 
     objects: int = 0
     bytes: int = 0
 
 
-def collect(
-    world: Collector,
+def collect_subdir_garbage(
+    world: GarbageContext,
     subdir: Subdir,
-    version: Version[Head],
+    version: ObjectVersion[Head],
     catalog: CatalogReader,
     *,
     published_at: int | None,
-    known: Known | None = None,
+    prior: PriorMarks | None = None,
     dry_run: bool,
-) -> Collected:
+) -> CollectedGarbage:
     """Delete what no reader can ask for any more.
 
     ``published_at``: LastModified of the youngest published file, ms, where all of them are those
     of the head ``version``; of the head itself where its tree is not public; ``None`` where any is
-    missing, behind or somebody else's: then nothing is collected.  ``known``: ``None`` has the
+    missing, behind or somebody else's: then nothing is collected.  ``prior``: ``None`` has the
     marks read.
 
     No request but that where nothing can be done, as on a subdir that has not changed for long.
@@ -103,9 +103,9 @@ def collect(
     """
     head = version.value
     if published_at is None or head.tree is None or head.commit is None:
-        return Collected()
-    stored = known.stored if known else read_marks(world.state, subdir)
-    marks = stored.marks.seen(
+        return CollectedGarbage()
+    stored = prior.stored if prior else read_marks(world.state, subdir)
+    marks = stored.marks.with_mark(
         Mark(
             generation=head.generation,
             tree=head.tree,
@@ -113,131 +113,150 @@ def collect(
             published_at=published_at,
         )
     )
-    if known:
-        marks = marks.remembering(known.memory)
-    run = _Run(world, subdir, version, catalog, published_at)
+    if prior:
+        marks = marks.with_cache(prior.cache)
+    run = _Collection(world, subdir, version, catalog, published_at)
     now = world.clock() // 1000
-    cut = run.due(marks, now)
+    retention_boundary = run.next_boundary(marks, now)
     if dry_run:
-        return run.sweep(cut, now, delete=False).collected if cut else Collected()
-    if cut is None and marks == stored.marks:
-        return Collected()
-    if cut:
-        # Before anything goes: a reader that then misses it finds the cut, see ``operate.past``.
-        marks = marks.since(cut)
+        return (
+            run.sweep(retention_boundary, now, delete=False).collected
+            if retention_boundary
+            else CollectedGarbage()
+        )
+    if retention_boundary is None and marks == stored.marks:
+        return CollectedGarbage()
+    if retention_boundary:
+        # Before anything goes: a reader that misses it finds the boundary, see
+        # ``admin.history.generations``.
+        marks = marks.from_boundary(retention_boundary)
     etag = write_marks(world.state, subdir, marks, expected=stored.etag)
-    return run.collect(marks, cut, etag) if etag and cut else Collected()
+    return (
+        run.collect(marks, retention_boundary, etag)
+        if etag and retention_boundary
+        else CollectedGarbage()
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class _ObjectKind:
     """All objects of one kind."""
 
     store: ObjectStore
-    folder: Folder
+    folder: ContentAddressedFolder
     live: AbstractSet[bytes]
     """Digests of those that somebody may ask for."""
-    bound: int
+    delete_before: int
     """The others are garbage if they were written before that time."""
 
     def unreachable(self) -> Iterator[ObjectInfo]:
         """List the others.  What is not named by a digest is nobody's garbage."""
         for info in self.store.list(self.folder.prefix):
-            digest = self.folder.digest(info.key)
+            digest = self.folder.digest_of(info.key)
             if digest is not None and bytes.fromhex(digest) not in self.live:
                 yield info
 
 
 @dataclass(frozen=True, slots=True)
-class _Swept:
+class _SweepResult:
     """What a sweep came to."""
 
-    collected: Collected
+    collected: CollectedGarbage
     complete: bool
-    """Nothing is left that will be garbage while the cut and the head stay what they are.
+    """Nothing is left that will be garbage while the boundary and the head stay what they are.
 
     But for what a writer leaves that begins later and gives up: that waits for the next head."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _Collection:
     """One collection of one subdir.  Times are in seconds."""
 
-    world: Collector
+    world: GarbageContext
     subdir: Subdir
-    version: Version[Head]
+    version: ObjectVersion[Head]
     catalog: CatalogReader
     published_at: int
 
-    def collect(self, marks: Marks, cut: Mark, etag: ETag) -> Collected:
-        """Sweep, the marks having just been written as this version, the cut the oldest of them."""
+    def collect(self, marks: Marks, boundary: Mark, etag: ETag) -> CollectedGarbage:
+        """Sweep; the marks were just written as this version, and the boundary is their oldest."""
         state, subdir = self.world.state, self.subdir
-        written = state.head(subdir.marks)
-        head = state.head(subdir.head)
+        written = state.head(subdir.marks_key)
+        head = state.head(subdir.head_key)
         # The head is looked at after the time was taken: then nothing was written for a later one
         # more than a day before that time, however long this run may have been held up.
         if written is None or head is None or head.etag != self.version.etag:
-            return Collected()
-        if cut.published_at >= self._retained(written.modified) * 1000:  # our clock is ahead
-            return Collected()
-        swept = self.sweep(cut, written.modified, delete=True)
-        marks = marks.swept(self.settled(cut) if swept.complete else None)
+            return CollectedGarbage()
+        if (
+            boundary.published_at >= self._retained_since(written.modified) * 1000
+        ):  # our clock is ahead
+            return CollectedGarbage()
+        swept = self.sweep(boundary, written.modified, delete=True)
+        marks = marks.with_sweep_key(self.last_sweep_key(boundary) if swept.complete else None)
         write_marks(state, subdir, marks, expected=etag)
         return swept.collected
 
-    def due(self, marks: Marks, now: int) -> Mark | None:
-        """The cut, where something may be left to be swept."""
-        cut = marks.newest(published_before_ms=self._retained(now) * 1000)
-        return cut if cut and self.settled(cut) != marks.settled else None
+    def next_boundary(self, marks: Marks, now: int) -> Mark | None:
+        """The boundary, where something may be left to be swept."""
+        boundary = marks.newest(published_before_ms=self._retained_since(now) * 1000)
+        return boundary if boundary and self.last_sweep_key(boundary) != marks.settled else None
 
-    def settled(self, cut: Mark) -> str:
+    def last_sweep_key(self, boundary: Mark) -> str:
         """What has to change, after a complete sweep, before more can become garbage."""
-        return f"{self.version.etag} {self.published_at}" if self._is_head(cut) else cut.tree
+        return (
+            f"{self.version.etag} {self.published_at}" if self._is_head(boundary) else boundary.tree
+        )
 
-    def sweep(self, cut: Mark, now: int, *, delete: bool) -> _Swept:
+    def sweep(self, boundary: Mark, now: int, *, delete: bool) -> _SweepResult:
         """Delete what is garbage, or just count it."""
-        written = self.world.state.head(self.subdir.tree(cut.tree))
-        tree = self.catalog.find_tree(cut.tree)
+        written = self.world.state.head(self.subdir.tree_key(boundary.tree))
+        tree = self.catalog.find_tree(boundary.tree)
         if written is None or tree is None:  # a later cut was swept, and its mark was lost
-            return _Swept(Collected(), complete=False)
-        born = now if self._is_head(cut) else written.modified
+            return _SweepResult(CollectedGarbage(), complete=False)
+        boundary_written_at = now if self._is_head(boundary) else written.modified
         objects = size = 0
         younger = False
-        for kind in self._kinds(cut, tree, now, born - GARBAGE_AGE_SECONDS):
+        for kind in self._kinds(boundary, tree, now, boundary_written_at - GARBAGE_AGE_SECONDS):
             for unreachable in chunks(kind.unreachable(), KEYS_PER_DELETE_MAX):
-                garbage = [info for info in unreachable if info.modified < kind.bound]
+                garbage = [info for info in unreachable if info.modified < kind.delete_before]
                 if garbage and delete:
                     kind.store.delete([info.key for info in garbage])
                 objects += len(garbage)
                 size += sum(info.size for info in garbage)
                 younger |= len(garbage) < len(unreachable)
                 if objects >= GARBAGE_AT_ONCE_MAX:
-                    return _Swept(Collected(objects, size), complete=False)
-        # What is younger than a cut that is not the head is of later generations, or waits for a
-        # later cut.
-        return _Swept(Collected(objects, size), complete=not (younger and self._is_head(cut)))
+                    return _SweepResult(CollectedGarbage(objects, size), complete=False)
+        # What is younger than a boundary that is not the head is of later generations, or waits for
+        # a later boundary.
+        return _SweepResult(
+            CollectedGarbage(objects, size), complete=not (younger and self._is_head(boundary))
+        )
 
-    def _kinds(self, cut: Mark, cut_tree: Tree, now: int, bound: int) -> Iterator[_Kind]:
+    def _kinds(
+        self, boundary: Mark, boundary_tree: Tree, now: int, delete_before: int
+    ) -> Iterator[_ObjectKind]:
         """What refers before what is referred to: to be interrupted must leave nothing dangling."""
         head, state, subdir = self.version.value, self.world.state, self.subdir
         head_tree = self.catalog.tree(head.tree)
-        nodes = [*cut_tree.names.values(), *head_tree.names.values()]
-        yield _Kind(state, subdir.commits, _digests(cut.commit, head.commit), bound)
-        yield _Kind(state, subdir.trees, _digests(cut.tree, head.tree), bound)
-        yield _Kind(state, subdir.leaves, {node.leaf for node in nodes}, bound)
-        live = _digests(_patch(cut_tree), _patch(head_tree))
-        yield _Kind(state, subdir.patches, live, bound)
-        if not cut_tree.public:
+        nodes = [*boundary_tree.names.values(), *head_tree.names.values()]
+        yield _ObjectKind(
+            state, subdir.commits, _digest_set(boundary.commit, head.commit), delete_before
+        )
+        yield _ObjectKind(state, subdir.trees, _digest_set(boundary.tree, head.tree), delete_before)
+        yield _ObjectKind(state, subdir.leaves, {node.leaf for node in nodes}, delete_before)
+        live = _digest_set(_patch(boundary_tree), _patch(head_tree))
+        yield _ObjectKind(state, subdir.patches, live, delete_before)
+        if not boundary_tree.public:
             # What lies here is somebody else's live index, or was it less than RetentionDays ago.
             return
-        held_since = min(bound, self._retained(now) - GARBAGE_AGE_SECONDS)
-        yield _Kind(state, subdir.taken_over_indexes, frozenset(), held_since)
+        held_since = min(delete_before, self._retained_since(now) - GARBAGE_AGE_SECONDS)
+        yield _ObjectKind(state, subdir.taken_over_indexes, frozenset(), held_since)
         shards = {node.shard for node in nodes if node.shard}
-        held = self._still_held(held_since)
+        held = self._held_shards(held_since)
         if held is not None:
-            yield _Kind(self.world.channel, subdir.shards, shards | held, bound)
+            yield _ObjectKind(self.world.channel, subdir.shards, shards | held, delete_before)
 
-    def _still_held(self, since: int) -> set[bytes] | None:
+    def _held_shards(self, since: int) -> set[bytes] | None:
         """The shards of other tools' indexes that were replaced since then; ``None``: unknown."""
         state, folder = self.world.state, self.subdir.taken_over_indexes
         held: set[bytes] = set()
@@ -246,17 +265,17 @@ class _Run:
             if stored is None:
                 continue
             try:
-                index = parse_shard_index(stored.body, what=info.key)
+                index = parse_shard_index(stored.body, source=info.key)
             except Corrupt:
                 return None
             for path in index.shards:
-                held |= _digests(self.subdir.shards.digest(self.subdir.public(path)))
+                held |= _digest_set(self.subdir.shards.digest_of(self.subdir.file_key(path)))
         return held
 
-    def _is_head(self, cut: Mark) -> bool:
-        return cut.tree == self.version.value.tree
+    def _is_head(self, boundary: Mark) -> bool:
+        return boundary.tree == self.version.value.tree
 
-    def _retained(self, now: int) -> int:
+    def _retained_since(self, now: int) -> int:
         return now - self.world.retention_days * DAY_SECONDS
 
 
@@ -265,5 +284,5 @@ def _patch(tree: Tree) -> str | None:
     return patch.instructions if patch else None
 
 
-def _digests(*found: str | None) -> frozenset[bytes]:
-    return frozenset(bytes.fromhex(digest) for digest in found if digest)
+def _digest_set(*digests: str | None) -> frozenset[bytes]:
+    return frozenset(bytes.fromhex(digest) for digest in digests if digest)

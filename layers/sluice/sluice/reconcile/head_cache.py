@@ -7,56 +7,61 @@ from collections.abc import Callable, Sequence
 from sluice.conda.names import NOARCH
 from sluice.layout import REPODATA, Subdir
 from sluice.publish.fence import Stamp
-from sluice.reconcile.context import Reconciler
+from sluice.reconcile.context import ReconcileContext
 from sluice.reconcile.listing import Listing
-from sluice.reconcile.reconcile_cache import Memory, Sight
-from sluice.storage.object_id import Identity
-from sluice.storage.object_store import ETag, ObjectInfo, look
+from sluice.reconcile.reconcile_cache import CachedHead, ReconcileCache
+from sluice.storage.object_id import ObjectId
+from sluice.storage.object_store import ETag, ObjectInfo, head_or_list
 
-InOrder = Callable[[str, Stamp | None], bool]
+IsUpToDate = Callable[[str, Stamp | None], bool]
 """Tells whether nothing is to be done about a file that has this stamp."""
 
 
-class Looks:
+class HeadCache:
     """What reconcile sees of one subdir, and remembers of it."""
 
-    def __init__(self, world: Reconciler, subdir: Subdir, listing: Listing, memory: Memory) -> None:
+    def __init__(
+        self, world: ReconcileContext, subdir: Subdir, listing: Listing, cache: ReconcileCache
+    ) -> None:
         self._world = world
         self._subdir = subdir
         self._noarch_indexes: list[ObjectInfo | None] = []
         """One, once it was looked at.  (Until Python 3.12 a ``cached_property`` holds one lock for
         all instances while it looks.)"""
-        self.patch_of_noarch = memory.noarch
+        self.noarch_patch = cache.noarch
         """What is known of it; replace it with what is read."""
-        self._sights = {
-            file: sight
-            for file, sight in memory.files.items()
-            if listing.index_files.get(file) == sight.identity
+        self._cached_heads = {
+            file: cached_head
+            for file, cached_head in cache.files.items()
+            if listing.index_files.get(file) == cached_head.identity
         }
 
     @property
-    def memory(self) -> Memory:
+    def cache(self) -> ReconcileCache:
         """What is worth remembering by now."""
-        return Memory(files=self._sights, noarch=self.patch_of_noarch)
+        return ReconcileCache(files=self._cached_heads, noarch=self.noarch_patch)
 
-    def at(self, files: Sequence[str], in_order: InOrder) -> dict[str, ObjectInfo | None]:
+    def heads(
+        self, files: Sequence[str], is_up_to_date: IsUpToDate
+    ) -> dict[str, ObjectInfo | None]:
         """Describe index files; raises ``Unavailable``.
 
         Those are not asked for that are in order by what is remembered of the versions that were
         listed.
         """
         known = {
-            file: self._described(file, sight)
+            file: self._cached_info(file, cached_head)
             for file in files
-            if (sight := self._sights.get(file)) and in_order(file, sight.stamp)
+            if (cached_head := self._cached_heads.get(file))
+            and is_up_to_date(file, cached_head.stamp)
         }
         others = [file for file in files if file not in known]
-        keys = [self._subdir.public(file) for file in others]
+        keys = [self._subdir.file_key(file) for file in others]
         infos = self._world.gather(self._world.channel.head, keys)
-        seen = dict(zip(others, infos, strict=True))
-        for file, info in seen.items():
-            self._remember(file, info)
-        return {file: known[file] if file in known else seen[file] for file in files}
+        fetched = dict(zip(others, infos, strict=True))
+        for file, info in fetched.items():
+            self._store(file, info)
+        return {file: known[file] if file in known else fetched[file] for file in files}
 
     def noarch_index(self) -> ObjectInfo | None:
         """The channel's ``noarch/repodata.json``, asked for once; raises ``Unavailable``.
@@ -64,22 +69,22 @@ class Looks:
         ``None`` where there is none; without metadata where S3 keeps that from us.
         """
         if not self._noarch_indexes:
-            key = Subdir(self._subdir.channel, NOARCH).public(REPODATA)
-            self._noarch_indexes.append(look(self._world.channel, key))
+            key = Subdir(self._subdir.channel, NOARCH).file_key(REPODATA)
+            self._noarch_indexes.append(head_or_list(self._world.channel, key))
         return self._noarch_indexes[0]
 
-    def _described(self, file: str, sight: Sight) -> ObjectInfo:
+    def _cached_info(self, file: str, cached_head: CachedHead) -> ObjectInfo:
         """As HEAD would, as far as anybody asks."""
         return ObjectInfo(
-            key=self._subdir.public(file),
-            etag=ETag(sight.identity.etag),
-            size=sight.identity.size,
-            modified=sight.identity.modified,
-            metadata=sight.stamp.metadata if sight.stamp else {},
+            key=self._subdir.file_key(file),
+            etag=ETag(cached_head.identity.etag),
+            size=cached_head.identity.size,
+            modified=cached_head.identity.modified,
+            metadata=cached_head.stamp.metadata if cached_head.stamp else {},
         )
 
-    def _remember(self, file: str, info: ObjectInfo | None) -> None:
-        self._sights.pop(file, None)
+    def _store(self, file: str, info: ObjectInfo | None) -> None:
+        self._cached_heads.pop(file, None)
         if info:
             stamp = Stamp.parse(info.metadata)
-            self._sights[file] = Sight(identity=Identity.of(info), stamp=stamp)
+            self._cached_heads[file] = CachedHead(identity=ObjectId.from_info(info), stamp=stamp)

@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from sluice.catalog import node
 from sluice.catalog.head import Head, head_object
 from sluice.catalog.reader import CatalogReader
-from sluice.catalog.tree import Inputs, PatchInForce, Tree
-from sluice.channel_config import DEFAULT, ChannelConfig, fingerprint, from_plain
+from sluice.catalog.tree import ActivePatch, Inputs, Tree
+from sluice.channel_config import (
+    DEFAULT_CONFIG,
+    ChannelConfig,
+    config_fingerprint,
+    config_from_dict,
+)
 from sluice.conda.names import NOARCH
 from sluice.layout import (
     CHANNELDATA,
@@ -18,52 +23,53 @@ from sluice.layout import (
     RSS,
     SLUICE_TOML,
     Subdir,
-    channel_file,
+    channel_file_key,
     config_key,
 )
-from sluice.merge.inputs import candidates
+from sluice.merge.inputs import patch_candidates
 from sluice.publish.fence import Stamp
-from sluice.reconcile.context import Reconciler
-from sluice.reconcile.head_cache import Looks
+from sluice.reconcile.context import ReconcileContext
+from sluice.reconcile.head_cache import HeadCache
 from sluice.reconcile.reconcile_cache import NoarchPatch
-from sluice.storage.object_id import Identity
-from sluice.storage.versioned_object import Version, read_newest
+from sluice.storage.object_id import ObjectId
+from sluice.storage.versioned_object import ObjectVersion, read_newest
 
 
 @dataclass(frozen=True, slots=True)
-class InputsCheck:
+class InputDriftCheck:
     """Compares one subdir."""
 
-    world: Reconciler
+    world: ReconcileContext
     subdir: Subdir
     tree: Tree
     catalog: CatalogReader
-    looks: Looks
+    head_cache: HeadCache
 
-    def outdated(self) -> list[str]:
+    def outdated_inputs(self) -> list[str]:
         """What is another than the tree says, by name; raises ``Unavailable`` and ``Corrupt``."""
         if not self.tree.public:
             return []
         known = self.tree.inputs
-        if not known or known.renderer != node.VERSION:
+        if not known or known.renderer != node.RENDERER_VERSION:
             return ["shards"]
-        if known.config.seen != self._seen() or known.config.defaults != fingerprint(
-            self.world.defaults
+        if (
+            known.config.seen != self._config_identity()
+            or known.config.defaults != config_fingerprint(self.world.defaults)
         ):
             return [SLUICE_TOML]
-        name = settings_of(self.tree).patches
-        if name is not None and known.patch != self._patch(name, known):
+        name = config_of_tree(self.tree).patches
+        if name is not None and known.patch != self._expected_patch(name, known):
             return [name]
         return []
 
-    def channel_files_behind(self) -> list[str]:
+    def stale_channel_files(self) -> list[str]:
         """The files of the whole channel that are missing or another tool's.
 
         Looked at in ``noarch``, and only where the configuration asks for them.
         """
         if not self.tree.public or self.subdir.name != NOARCH:
             return []
-        settings = settings_of(self.tree)
+        settings = config_of_tree(self.tree)
         wanted = {
             CHANNELDATA: settings.channeldata,
             RSS: settings.rss,
@@ -72,72 +78,75 @@ class InputsCheck:
             PAGE: settings.page,
         }
         files = [file for file, is_on in wanted.items() if is_on]
-        keys = [channel_file(self.subdir.channel, file) for file in files]
+        keys = [channel_file_key(self.subdir.channel, file) for file in files]
         infos = self.world.gather(self.world.channel.head, keys)
         return [
             file
             for file, info in zip(files, infos, strict=True)
-            # A page that somebody has written stays: see ``channelwide.merging``.
+            # A page that somebody has written stays: see ``channel_files.merge``.
             if info is None or (file != PAGE and Stamp.parse(info.metadata) is None)
         ]
 
-    def _seen(self) -> Identity | None:
+    def _config_identity(self) -> ObjectId | None:
         key = config_key(self.subdir.channel)
-        found = next(iter(self.world.channel.list(key)), None)  # nothing sorts before the key
-        return Identity.of(found) if found and found.key == key else None
+        info = next(iter(self.world.channel.list(key)), None)  # nothing sorts before the key
+        return ObjectId.from_info(info) if info and info.key == key else None
 
-    def _patch(self, name: str, known: Inputs) -> PatchInForce | None:
+    def _expected_patch(self, name: str, known: Inputs) -> ActivePatch | None:
         """The patch that should be in force, as far as can be told without reading it."""
         if self.subdir.name != NOARCH:
-            return self._as_in_noarch(known.patch)
+            return self._expected_from_noarch(known.patch)
         entries = self.catalog.entries([self.tree.names.get(name)])[0]
         unusable = {(problem.filename, problem.identity) for problem in known.problems}
-        for one in sorted(candidates(entries), reverse=True):
-            if (one.filename, one.identity) in unusable:
+        for candidate in sorted(patch_candidates(entries), reverse=True):
+            if (candidate.filename, candidate.identity) in unusable:
                 continue
             patch = known.patch
-            if patch and (patch.package, patch.sha256) == (one.filename, one.sha256):
+            if patch and (patch.package, patch.sha256) == (candidate.filename, candidate.sha256):
                 return patch
-            return PatchInForce(
-                package=one.filename, sha256=one.sha256, instructions=None, at=self.tree.at
+            return ActivePatch(
+                package=candidate.filename,
+                sha256=candidate.sha256,
+                instructions=None,
+                at=self.tree.at,
             )
         return None
 
-    def _as_in_noarch(self, mine: PatchInForce | None) -> PatchInForce | None:
-        """The patch of ``noarch``; ``mine``, where it is the same.
+    def _expected_from_noarch(self, ours: ActivePatch | None) -> ActivePatch | None:
+        """The patch of ``noarch``; ``ours``, where it is the same.
 
         Where what ``noarch`` has published is of a tree that is known to have mine, neither that
         nor its head is read.  A later one that is not published yet is found by the next run.
         """
-        known = self.looks.patch_of_noarch
-        if known and _is_same(known.patch, mine) and known.tree == self._published_by_noarch():
-            return mine
+        known = self.head_cache.noarch_patch
+        if known and _is_same_patch(known.patch, ours) and known.tree == self._noarch_tree():
+            return ours
         noarch = Subdir(self.subdir.channel, NOARCH)
 
-        def read(version: Version[Head]) -> tuple[str | None, PatchInForce | None]:
+        def read(version: ObjectVersion[Head]) -> tuple[str | None, ActivePatch | None]:
             digest = version.value.tree
             tree = CatalogReader(self.world.state, noarch, self.world.gather).tree(digest)
             return digest, tree.inputs.patch if tree.inputs else None
 
-        digest, theirs = read_newest(head_object(self.world.state, noarch), read)
+        digest, current = read_newest(head_object(self.world.state, noarch), read)
         if digest:
-            self.looks.patch_of_noarch = NoarchPatch(tree=digest, patch=theirs)
-        return mine if _is_same(theirs, mine) else theirs
+            self.head_cache.noarch_patch = NoarchPatch(tree=digest, patch=current)
+        return ours if _is_same_patch(current, ours) else current
 
-    def _published_by_noarch(self) -> str | None:
+    def _noarch_tree(self) -> str | None:
         """Digest of the tree that the index of ``noarch`` was rendered from."""
-        found = self.looks.noarch_index()
-        stamp = Stamp.parse(found.metadata) if found else None
+        info = self.head_cache.noarch_index()
+        stamp = Stamp.parse(info.metadata) if info else None
         return stamp.tree if stamp else None
 
 
-def _is_same(one: PatchInForce | None, other: PatchInForce | None) -> bool:
+def _is_same_patch(first: ActivePatch | None, second: ActivePatch | None) -> bool:
     """Tell whether two subdirs have one patch; what it says differs from one to the other."""
-    if one is None or other is None:
-        return one is other
-    return (one.package, one.sha256) == (other.package, other.sha256)
+    if first is None or second is None:
+        return first is second
+    return (first.package, first.sha256) == (second.package, second.sha256)
 
 
-def settings_of(tree: Tree) -> ChannelConfig:
+def config_of_tree(tree: Tree) -> ChannelConfig:
     """The configuration in force; raises ``Corrupt``."""
-    return from_plain(tree.inputs.config.settings) if tree.inputs else DEFAULT
+    return config_from_dict(tree.inputs.config.settings) if tree.inputs else DEFAULT_CONFIG

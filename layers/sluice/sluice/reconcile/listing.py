@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from sluice.catalog.entry import Listed
+from sluice.catalog.entry import ListedFile
 from sluice.conda.names import PACKAGE_SUFFIXES, package_name
 from sluice.layout import Subdir
-from sluice.publish.outputs import ALL
-from sluice.storage.object_id import Identity
+from sluice.publish.outputs import ALL_OUTPUTS
+from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectInfo, ObjectStore
 
-INDEX_FILES = frozenset(ALL)
+INDEX_FILES = frozenset(ALL_OUTPUTS)
 """What sluice may have published beside the packages."""
 
 
@@ -17,36 +17,39 @@ class Listing:
     """What lies directly in the folder of a subdir."""
 
     def __init__(self) -> None:
-        self.names: dict[str, dict[str, Identity]] = {}
+        self.names: dict[str, dict[str, ObjectId]] = {}
         """Package name -> filename -> the object that is there."""
-        self.objects = 0
+        self.package_count = 0
         """Packages."""
-        self.index_files: dict[str, Identity] = {}
+        self.index_files: dict[str, ObjectId] = {}
         """By filename."""
 
     def add(self, filename: str, info: ObjectInfo) -> None:
         """Take in one package."""
-        self.names.setdefault(package_name(filename), {})[filename] = Identity.of(info)
-        self.objects += 1
+        self.names.setdefault(package_name(filename), {})[filename] = ObjectId.from_info(info)
+        self.package_count += 1
 
-    def listed(self, name: str) -> list[Listed]:
+    def listed_files(self, name: str) -> list[ListedFile]:
         """The files of one package name, in the form whose digest the catalog keeps."""
         files = self.names.get(name, {})
-        return [Listed(filename, one.etag, one.size) for filename, one in files.items()]
+        return [
+            ListedFile(filename, identity.etag, identity.size)
+            for filename, identity in files.items()
+        ]
 
 
 def list_subdir(channel: ObjectStore, subdir: Subdir) -> Listing:
     """List one subdir; the delimiter keeps its shards from being paged through."""
     listing = Listing()
     for info in channel.list(subdir.prefix, delimiter="/"):
-        add_listed(listing, subdir, info)
+        add_to_listing(listing, subdir, info)
     return listing
 
 
-def add_listed(listing: Listing, subdir: Subdir, info: ObjectInfo) -> None:
+def add_to_listing(listing: Listing, subdir: Subdir, info: ObjectInfo) -> None:
     """Take in an object that lies directly in the folder of a subdir."""
     filename = info.key.removeprefix(subdir.prefix)
     if filename.endswith(PACKAGE_SUFFIXES):
         listing.add(filename, info)
     elif filename in INDEX_FILES:
-        listing.index_files[filename] = Identity.of(info)
+        listing.index_files[filename] = ObjectId.from_info(info)

@@ -8,11 +8,11 @@ import msgspec
 
 from sluice.messages.delivery import Delivery
 from sluice.reconcile.handler import RETRY
-from sluice.reconcile.report import Report, SubdirReport
+from sluice.reconcile.report import ReconcileReport, SubdirReport
 from sluice.telemetry import LogLine, Metric
 
 
-def metric_values(report: Report) -> list[Metric]:
+def reconcile_metrics(report: ReconcileReport) -> list[Metric]:
     """What CloudWatch gets about the last step, but for ``WrongState``, which merge sends, too."""
     counts = report.last_step[1].counts
     failures = counts.failed + counts.foreign_owner + counts.wrong_state
@@ -25,19 +25,19 @@ def metric_values(report: Report) -> list[Metric]:
     return [*([] if dry_run else repairs), Metric("ReconcileFailures", failures)]
 
 
-def log_lines(report: Report) -> list[LogLine]:
+def reconcile_log_lines(report: ReconcileReport) -> list[LogLine]:
     """One line for the last step, after one for each subdir that failed or has removals waiting."""
     lines = [line for subdir in report.last_step[1].subdirs for line in _complaints(subdir)]
     return [*lines, LogLine("info", "reconciled", _fields(report))]
 
 
-def retry_fields(delivery: Delivery) -> dict[str, int | str]:
+def step_retry_fields(delivery: Delivery) -> dict[str, int | str]:
     """The fields of the line about a message that failed."""
     count = delivery.receive_count
     return {"received": count, "wait_seconds": RETRY.seconds(count), "step": delivery.body}
 
 
-def _fields(report: Report) -> dict[str, Any]:
+def _fields(report: ReconcileReport) -> dict[str, Any]:
     number, step = report.last_step
     return {
         "run": report.run,

@@ -18,7 +18,7 @@ from sluice.catalog.codec import FORMAT, unpack_json
 from sluice.errors import Unavailable
 from sluice.layout import Subdir
 from sluice.limits import MARKS_MAX, WRITE_ATTEMPTS_MAX
-from sluice.reconcile.reconcile_cache import Memory
+from sluice.reconcile.reconcile_cache import ReconcileCache
 from sluice.storage import object_headers
 from sluice.storage.object_store import ETag, ObjectStore
 
@@ -42,7 +42,7 @@ class Marks(msgspec.Struct, frozen=True, kw_only=True):
     """By generation, the oldest first."""
     settled: str | None = None
     """What was swept to the end; until this changes there is nothing to collect."""
-    memory: Memory = msgspec.field(default_factory=Memory)
+    memory: ReconcileCache = msgspec.field(default_factory=ReconcileCache)
     """Nothing is concluded from it about garbage: it is kept here to cost no request of its own."""
     waiting: str | UnsetType = UNSET
     """Names a time in which removals wait (``brake``); absent where none do.  It is kept here for
@@ -50,7 +50,7 @@ class Marks(msgspec.Struct, frozen=True, kw_only=True):
     than this."""
     format: int = FORMAT
 
-    def seen(self, mark: Mark) -> Marks:
+    def with_mark(self, mark: Mark) -> Marks:
         """Take up what is published now; of one generation the earliest sight counts."""
         last = self.marks[-1] if self.marks else None
         if last and (last.generation, last.tree) == (mark.generation, mark.tree):
@@ -63,25 +63,27 @@ class Marks(msgspec.Struct, frozen=True, kw_only=True):
 
     def newest(self, *, published_before_ms: int) -> Mark | None:
         """The newest generation that was published by then; all before it were superseded."""
-        return next((m for m in reversed(self.marks) if m.published_at < published_before_ms), None)
+        return next(
+            (mark for mark in reversed(self.marks) if mark.published_at < published_before_ms), None
+        )
 
-    def since(self, cut: Mark) -> Marks:
-        """Note that everything older than ``cut`` may go from now on."""
-        kept = [mark for mark in self.marks if mark.generation >= cut.generation]
+    def from_boundary(self, boundary: Mark) -> Marks:
+        """Note that everything older than ``boundary`` may go from now on."""
+        kept = [mark for mark in self.marks if mark.generation >= boundary.generation]
         return msgspec.structs.replace(self, marks=kept)
 
-    def swept(self, settled: str | None) -> Marks:
+    def with_sweep_key(self, last_sweep_key: str | None) -> Marks:
         """Note what was swept to the end, or ``None`` where something is left."""
-        return msgspec.structs.replace(self, settled=settled)
+        return msgspec.structs.replace(self, settled=last_sweep_key)
 
     @property
     def boundary(self) -> Mark | None:
         """The oldest generation that is kept with all that came after it, as far as is known."""
         return self.marks[0] if self.marks else None
 
-    def remembering(self, memory: Memory) -> Marks:
+    def with_cache(self, cache: ReconcileCache) -> Marks:
         """The same with another memory."""
-        return msgspec.structs.replace(self, memory=memory)
+        return msgspec.structs.replace(self, memory=cache)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +100,10 @@ def read_marks(state: ObjectStore, subdir: Subdir) -> StoredMarks:
 
     They may be deleted by hand at any time: the days are then counted anew.
     """
-    stored = state.get(subdir.marks)
+    stored = state.get(subdir.marks_key)
     if stored is None:
         return StoredMarks(Marks(), None)
-    return StoredMarks(unpack_json(stored.body, Marks, what=subdir.marks), stored.info.etag)
+    return StoredMarks(unpack_json(stored.body, Marks, what=subdir.marks_key), stored.info.etag)
 
 
 def write_marks(
@@ -109,7 +111,9 @@ def write_marks(
 ) -> ETag | None:
     """Replace the marks; ``None`` where somebody else may have done so."""
     body = msgspec.json.encode(marks)
-    return state.put_if(subdir.marks, body, object_headers.PRIVATE_JSON, expected=expected)
+    return state.put_if(
+        subdir.marks_key, body, object_headers.PRIVATE_JSON_HEADERS, expected=expected
+    )
 
 
 def begin_waiting(
@@ -146,9 +150,9 @@ def _rewrite(
         if etag:
             return StoredMarks(changed, etag)
         stored = read_marks(state, subdir)  # which tells as well whether it has landed
-    raise Unavailable(f"{subdir.marks} was written by others {WRITE_ATTEMPTS_MAX} times")
+    raise Unavailable(f"{subdir.marks_key} was written by others {WRITE_ATTEMPTS_MAX} times")
 
 
 def _thinned(marks: Sequence[Mark]) -> list[Mark]:
-    """At most so many, fewer of the past: then a cut comes a little later, and never too early."""
+    """At most so many, fewer of the past: then a boundary comes a little later, never too early."""
     return list(marks) if len(marks) <= MARKS_MAX else [*marks[:-1:2], marks[-1]]

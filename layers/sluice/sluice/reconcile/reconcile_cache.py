@@ -6,7 +6,7 @@ looked at each time, and what follows is judged each time.  Only good news is ta
 does not seem to be in order by what is remembered is looked at all the same.  So it saves requests
 and decides nothing; it may be lost, or come back, at any time.
 
-A version is told by its ``Identity``.  That is the version that was looked at, or another with the
+A version is told by its ``ObjectId``.  That is the version that was looked at, or another with the
 very bytes, written within the same second.  Bytes of ours say the same generation and tree as their
 metadata, so clients are told nothing else; and the fence, which remembers nothing, takes a copy
 without our metadata for another tool's and overwrites it with the next generation.
@@ -16,15 +16,15 @@ from __future__ import annotations
 
 import msgspec
 
-from sluice.catalog.tree import PatchInForce
+from sluice.catalog.tree import ActivePatch
 from sluice.publish.fence import Stamp
-from sluice.storage.object_id import Identity
+from sluice.storage.object_id import ObjectId
 
 
-class Sight(msgspec.Struct, frozen=True, kw_only=True):
+class CachedHead(msgspec.Struct, frozen=True, kw_only=True):
     """One version of an index file."""
 
-    identity: Identity
+    identity: ObjectId
     stamp: Stamp | None
     """What its metadata says; ``None``: it is another tool's."""
 
@@ -34,13 +34,13 @@ class NoarchPatch(msgspec.Struct, frozen=True, kw_only=True):
 
     tree: str
     """Digest."""
-    patch: PatchInForce | None
+    patch: ActivePatch | None
 
 
-class Memory(msgspec.Struct, frozen=True, kw_only=True):
+class ReconcileCache(msgspec.Struct, frozen=True, kw_only=True):
     """What is remembered of one subdir."""
 
-    files: dict[str, Sight] = msgspec.field(default_factory=dict)
+    files: dict[str, CachedHead] = msgspec.field(default_factory=dict)
     """By filename."""
     noarch: NoarchPatch | None = None
     """Where the configuration names a patch package; not in ``noarch`` itself."""

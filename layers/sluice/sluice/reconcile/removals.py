@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import msgspec
 
 from sluice.catalog import brake
-from sluice.catalog.brake import BrakeState, Decision, Missing
+from sluice.catalog.brake import BrakeState, MissingFile, RemovalDecision
 from sluice.catalog.codec import FORMAT, unpack_json
 from sluice.catalog.entry import Record
 from sluice.catalog.reader import CatalogReader
@@ -28,28 +28,28 @@ from sluice.conda.names import package_name
 from sluice.errors import BrokenListing, Unavailable
 from sluice.extract import extract, staging
 from sluice.extract.staging import Removed
-from sluice.layout import Subdir, reconciliation_part
+from sluice.layout import Subdir, reconcile_part_key
 from sluice.limits import NAMES_AT_ONCE, WRITE_ATTEMPTS_MAX
-from sluice.reconcile.compare import Difference, Kind
-from sluice.reconcile.context import Reconciler, Request
+from sluice.reconcile.compare import DiffKind, FileDifference
+from sluice.reconcile.context import ReconcileContext, ReconcileRequest
 from sluice.reconcile.cursor import Unfinished
 from sluice.reconcile.listing import Listing, list_subdir
 from sluice.reconcile.publication_log import StoredMarks, begin_waiting, end_waiting, read_marks
 from sluice.reconcile.report import SubdirReport
 from sluice.storage import object_headers
-from sluice.storage.missing_objects import look_at, settle_listing
-from sluice.storage.object_id import Identity
+from sluice.storage.missing_objects import confirm_listing, head_packages
+from sluice.storage.object_id import ObjectId
 
-Files = Collection[str]
+Filenames = Collection[str]
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True):
+class _StepState(msgspec.Struct, frozen=True, kw_only=True):
     """What the steps of one run have come to, kept from one to the next.
 
     It belongs to the run and not to the subdir: two runs at once would overwrite each other's.
     """
 
-    gone: dict[str, Missing]
+    gone: dict[str, MissingFile]
     """By filename: what was missing as far as was compared."""
     carry_out: list[str] = msgspec.field(default_factory=list)
     """In order: the removals that were decided on."""
@@ -61,8 +61,8 @@ class Removals:
 
     def __init__(
         self,
-        world: Reconciler,
-        request: Request,
+        world: ReconcileContext,
+        request: ReconcileRequest,
         run: str,
         subdir: Subdir,
         catalog: CatalogReader,
@@ -73,53 +73,56 @@ class Removals:
         self._subdir = subdir
         self._catalog = catalog
         self._report = report
-        self._key = reconciliation_part(run, subdir)
-        self._gone: dict[str, Missing] = {}
-        self._carry_out: list[str] = []
+        self._key = reconcile_part_key(run, subdir)
+        self._gone: dict[str, MissingFile] = {}
+        self._to_remove: list[str] = []
         self._staged = 0
         """Of those."""
 
     @property
-    def staged(self) -> str | None:
+    def last_staged(self) -> str | None:
         """The last file whose removal was staged, where others are left; else ``None``."""
-        left = self._staged < len(self._carry_out)
-        return self._carry_out[self._staged - 1] if left else None
+        left = self._staged < len(self._to_remove)
+        return self._to_remove[self._staged - 1] if left else None
 
     # --- from step to step ------------------------------------------------------------------
 
-    def resume(self, begin: Unfinished) -> None:
+    def resume(self, resume_from: Unfinished) -> None:
         """Take up what the steps before have found, or decided on.
 
         A step that is taken again begins where it began before, so what it found further on when
         it died is left out.  What is lost of it, the next run finds.
         """
-        if begin.compared and begin.staged is None:
+        if resume_from.compared and resume_from.staged is None:
             return
         stored = self._world.state.get(self._key)
         if stored is None:
             return
-        part = unpack_json(stored.body, _Part, what=self._key)
-        if begin.staged is not None:
-            self._carry_out = [file for file in part.carry_out if file > begin.staged]
+        step_state = unpack_json(stored.body, _StepState, what=self._key)
+        if resume_from.staged is not None:
+            self._to_remove = [file for file in step_state.carry_out if file > resume_from.staged]
         else:
-            after = begin.name or ""
+            after = resume_from.name or ""
             self._gone = {
-                file: one for file, one in part.gone.items() if package_name(file) <= after
+                file: missing_file
+                for file, missing_file in step_state.gone.items()
+                if package_name(file) <= after
             }
 
     def suspend(self) -> None:
         """Keep what was found, or decided on, for the steps that come next."""
         if self._gone:  # empty where an earlier step has decided
-            part = _Part(gone=self._gone, carry_out=self._carry_out)
-            body = msgspec.json.encode(part)
-            self._world.state.put(self._key, body, object_headers.PRIVATE_JSON)
+            step_state = _StepState(gone=self._gone, carry_out=self._to_remove)
+            body = msgspec.json.encode(step_state)
+            self._world.state.put(self._key, body, object_headers.PRIVATE_JSON_HEADERS)
 
-    def add(self, gone: Sequence[Difference]) -> None:
+    def add(self, gone: Sequence[FileDifference]) -> None:
         """Take in files that are missing."""
-        for one in gone:
-            if one.entry and one.entry.identity:
-                self._gone[one.filename] = Missing(
-                    indexed=isinstance(one.entry, Record), modified=one.entry.identity.modified
+        for difference in gone:
+            if difference.entry and difference.entry.identity:
+                self._gone[difference.filename] = MissingFile(
+                    indexed=isinstance(difference.entry, Record),
+                    modified=difference.entry.identity.modified,
                 )
 
     # --- the decision -----------------------------------------------------------------------
@@ -131,52 +134,52 @@ class Removals:
         listing does not show, ``Unavailable``, ``Corrupt`` and ``TooNew``.
         """
         if self._gone:
-            self._look_for_missing(tree, listing, marks)
-        self._report.note(Kind.GONE.value, sorted(self._gone))
+            self._recheck_missing(tree, listing, marks)
+        self._report.note(DiffKind.GONE.value, sorted(self._gone))
         if not self._gone:
             return self._end_waiting(marks)
         decision, marks = self._decide(tree.records, marks)
-        self._carry_out = decision.carry_out
+        self._to_remove = decision.to_remove
         self._report.waiting = decision.waiting
         self._report.counts.waiting += decision.waiting.files if decision.waiting else 0
         self._report.counts.confirmed += int(decision.confirmed)
         return marks
 
-    def _look_for_missing(self, tree: Tree, listing: Listing, marks: StoredMarks | None) -> None:
+    def _recheck_missing(self, tree: Tree, listing: Listing, marks: StoredMarks | None) -> None:
         """Drop what is there by now, or what the catalog does not know any more."""
         self._gone = {
-            file: one
-            for file, one in self._gone.items()
+            file: missing_file
+            for file, missing_file in self._gone.items()
             if package_name(file) in tree.names
             and file not in listing.names.get(package_name(file), {})
         }
         uploaded: set[str] = set()
 
-        def missing(listed: Files) -> list[str]:
+        def missing(listed: Filenames) -> list[str]:
             return [file for file in self._gone if file not in listed and file not in uploaded]
 
-        def look(files: Sequence[str]) -> Mapping[str, Identity]:
-            there = look_at(self._world.channel, self._subdir, self._world.gather, files)
-            judged = self._judged(tree, there)
+        def look(files: Sequence[str]) -> Mapping[str, ObjectId]:
+            present = head_packages(self._world.channel, self._subdir, self._world.gather, files)
+            judged = self._known_identities(tree, present)
             # Another object was uploaded since, and its event is on the way.  As in comparing, the
             # time of an upload does not make it another.
             others = {
                 file
-                for file, one in there.items()
+                for file, identity in present.items()
                 if (known := judged.get(file)) is None
-                or (known.etag, known.size) != (one.etag, one.size)
+                or (known.etag, known.size) != (identity.etag, identity.size)
             }
             uploaded.update(others)
-            return {file: one for file, one in there.items() if file not in others}
+            return {file: identity for file, identity in present.items() if file not in others}
 
-        nothing: Files = frozenset()
+        nothing: Filenames = frozenset()
         try:
-            listed = settle_listing(
+            listed = confirm_listing(
                 nothing,
                 missing,
-                look=look,
+                find_existing=look,
                 list_again=self._list_again,
-                what=self._subdir.prefix,
+                label=self._subdir.prefix,
             )
         except BrokenListing:
             # What is there has not been missing for days.
@@ -184,17 +187,17 @@ class Removals:
             raise
         self._gone = {file: self._gone[file] for file in missing(listed)}
 
-    def _list_again(self) -> Files:
+    def _list_again(self) -> Filenames:
         listing = list_subdir(self._world.channel, self._subdir)
         return frozenset(file for files in listing.names.values() for file in files)
 
-    def _judged(self, tree: Tree, files: Files) -> dict[str, Identity | None]:
+    def _known_identities(self, tree: Tree, files: Filenames) -> dict[str, ObjectId | None]:
         """The objects that the catalog knows by some filenames."""
         names = sorted(set(map(package_name, files)))
-        found = self._catalog.entries([tree.names.get(name) for name in names])
+        leaves = self._catalog.entries([tree.names.get(name) for name in names])
         return {
             file: entry.identity
-            for entries in found
+            for entries in leaves
             for file, entry in entries.items()
             if file in files
         }
@@ -205,18 +208,20 @@ class Removals:
             return marks
         return end_waiting(self._world.state, self._subdir, marks)
 
-    def _decide(self, shown: int, marks: StoredMarks | None) -> tuple[Decision, StoredMarks | None]:
+    def _decide(
+        self, packages: int, marks: StoredMarks | None
+    ) -> tuple[RemovalDecision, StoredMarks | None]:
         """Decide, and store that before anything is staged."""
-        world, key = self._world, self._subdir.brakes
+        world, key = self._world, self._subdir.brakes_key
         for _ in range(WRITE_ATTEMPTS_MAX):
             stored = world.state.get(key)
-            before = brake.decode(stored.body, what=key) if stored else BrakeState()
+            before = brake.decode_brake_state(stored.body, what=key) if stored else BrakeState()
             waiting = marks.marks.waiting if marks else None
-            counts = before.waiting is not None and before.waiting == waiting
-            decision = brake.decide(
-                before if counts else BrakeState(removed=before.removed),
+            is_same_wait = before.waiting is not None and before.waiting == waiting
+            decision = brake.decide_removals(
+                before if is_same_wait else BrakeState(removed=before.removed),
                 self._gone,
-                shown,
+                packages,
                 now_ms=world.clock(),
                 days=world.brake_days,
                 confirm=self._request.confirm,
@@ -232,7 +237,10 @@ class Removals:
                 return decision, marks
             expected = stored.info.etag if stored else None
             if world.state.put_if(
-                key, brake.encode(after), object_headers.PRIVATE_JSON, expected=expected
+                key,
+                brake.encode_brake_state(after),
+                object_headers.PRIVATE_JSON_HEADERS,
+                expected=expected,
             ):
                 return decision, marks
         raise Unavailable(f"{key} was written by others {WRITE_ATTEMPTS_MAX} times")
@@ -241,14 +249,18 @@ class Removals:
 
     def stage(self, time_is_short: Callable[[], bool]) -> None:
         """Stage what was decided on, as far as there is time, and something in any case."""
-        for some in chunks(self._carry_out, NAMES_AT_ONCE):
+        for batch in chunks(self._to_remove, NAMES_AT_ONCE):
             if self._staged and time_is_short():
                 return
-            self._report.counts.removals += len(some)
+            self._report.counts.removals += len(batch)
             if not self._request.dry_run:
-                self._world.gather(self._stage, some)
-            self._staged += len(some)
+                self._world.gather(self._stage, batch)
+            self._staged += len(batch)
 
     def _stage(self, filename: str) -> None:
-        record = Removed(filename=filename, extractor=extract.VERSION, at=self._world.clock())
-        staging.write(self._world.state, self._subdir, record, unique=self._world.unique())
+        record = Removed(
+            filename=filename, extractor=extract.EXTRACTOR_VERSION, at=self._world.clock()
+        )
+        staging.write_staging_record(
+            self._world.state, self._subdir, record, unique=self._world.unique()
+        )

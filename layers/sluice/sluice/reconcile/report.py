@@ -9,10 +9,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from sluice.catalog.brake import Waiting
+from sluice.catalog.brake import WaitingRemovals
 from sluice.catalog.codec import unpack_json
-from sluice.limits import EXAMPLES_TOLD_MAX, FILENAME_CHARS_MAX, SUBDIRS_TOLD_MAX
-from sluice.reconcile.context import Request
+from sluice.limits import FILENAME_CHARS_MAX, REPORT_EXAMPLES_MAX, REPORT_SUBDIRS_MAX
+from sluice.reconcile.context import ReconcileRequest
 from sluice.reconcile.cursor import Cursor
 
 FORMAT = 1
@@ -28,7 +28,7 @@ class Counts(msgspec.Struct, kw_only=True):
     changed: int = 0
     gone: int = 0
     outdated: int = 0
-    """See ``compare.Kind``."""
+    """See ``compare.DiffKind``."""
     fed: int = 0
     """Packages that extract was asked to look at."""
     removals: int = 0
@@ -70,7 +70,7 @@ class SubdirReport(msgspec.Struct, kw_only=True):
     counts: Counts = msgspec.field(default_factory=Counts)
     examples: dict[str, list[str]] = msgspec.field(default_factory=dict)
     """Some filenames, by the count that they are in."""
-    waiting: Waiting | None = None
+    waiting: WaitingRemovals | None = None
     """The removals that wait."""
     failure: str | None = None
 
@@ -80,11 +80,13 @@ class SubdirReport(msgspec.Struct, kw_only=True):
         setattr(self.counts, kind, getattr(self.counts, kind) + len(names))
         known = self.examples.get(kind, [])
         # What is no package may have a name of a KiB, and Lambda takes an answer of 6 MB.
-        if told := [name[:FILENAME_CHARS_MAX] for name in (known + names)[:EXAMPLES_TOLD_MAX]]:
-            self.examples[kind] = told
+        if examples := [
+            name[:FILENAME_CHARS_MAX] for name in (known + names)[:REPORT_EXAMPLES_MAX]
+        ]:
+            self.examples[kind] = examples
 
     @property
-    def eventful(self) -> bool:
+    def has_changes(self) -> bool:
         """Whether anything was amiss or done."""
         quiet = Counts(subdirs=self.counts.subdirs, objects=self.counts.objects)
         return self.failure is not None or self.counts != quiet
@@ -95,23 +97,23 @@ class StepReport(msgspec.Struct, kw_only=True):
 
     counts: Counts = msgspec.field(default_factory=Counts)
     subdirs: list[SubdirReport] = msgspec.field(default_factory=list)
-    """Those of which there is anything to tell, as far as ``SUBDIRS_TOLD_MAX`` goes."""
+    """Those of which there is anything to tell, as far as ``REPORT_SUBDIRS_MAX`` goes."""
     next: Cursor | None = None
     """Where the next step begins; ``None`` after the last."""
 
-    def take(self, subdir: SubdirReport) -> None:
+    def add_subdir(self, subdir: SubdirReport) -> None:
         """Take up what was found in one subdir."""
         self.counts.add(subdir.counts)
-        if subdir.eventful and len(self.subdirs) < SUBDIRS_TOLD_MAX:
+        if subdir.has_changes and len(self.subdirs) < REPORT_SUBDIRS_MAX:
             self.subdirs.append(subdir)
 
 
-class Report(msgspec.Struct, kw_only=True):
+class ReconcileReport(msgspec.Struct, kw_only=True):
     """A run: a chain of steps."""
 
     run: str
     started_at: int
-    request: Request
+    request: ReconcileRequest
     finished_at: int | None = None
     counts: Counts = msgspec.field(default_factory=Counts)
     """Of all steps."""
@@ -125,21 +127,21 @@ class Report(msgspec.Struct, kw_only=True):
         number = max(map(int, self.steps))
         return number, self.steps[str(number)]
 
-    def take(self, number: int, step: StepReport, *, at: int) -> None:
+    def add_step(self, number: int, step: StepReport, *, at: int) -> None:
         """Take up what a step did."""
         self.steps[str(number)] = step
         self.counts = Counts()
-        for one in self.steps.values():
-            self.counts.add(one.counts)
+        for step_report in self.steps.values():
+            self.counts.add(step_report.counts)
         if step.next is None:
             self.finished_at = at
 
 
-def encode(report: Report) -> bytes:
+def encode_report(report: ReconcileReport) -> bytes:
     """Serialise, for people to read."""
     return msgspec.json.format(msgspec.json.encode(report), indent=2)
 
 
-def decode(body: bytes, *, what: str) -> Report:
+def decode_report(body: bytes, *, what: str) -> ReconcileReport:
     """Read a stored report; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
-    return unpack_json(body, Report, what=what)
+    return unpack_json(body, ReconcileReport, what=what)

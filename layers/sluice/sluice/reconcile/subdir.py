@@ -22,72 +22,78 @@ from sluice.limits import MESSAGES_PER_BATCH_MAX, NAMES_AT_ONCE, RECONCILE_TIME_
 from sluice.messages import merge_request, s3_event
 from sluice.messages.s3_event import ObjectEvent
 from sluice.publish.bucket_check import BucketCheck
-from sluice.reconcile.compare import Criteria, Difference, Kind, compare, suspects
-from sluice.reconcile.context import Reconciler, Request
+from sluice.reconcile.compare import (
+    DiffKind,
+    FileDifference,
+    ReExtractCriteria,
+    compare_files,
+    suspect_names,
+)
+from sluice.reconcile.context import ReconcileContext, ReconcileRequest
 from sluice.reconcile.cursor import Unfinished
-from sluice.reconcile.garbage import Collector, Known, collect
-from sluice.reconcile.head_cache import Looks
-from sluice.reconcile.index_file_check import Files, FilesCheck
-from sluice.reconcile.input_drift import InputsCheck, settings_of
+from sluice.reconcile.garbage import GarbageContext, PriorMarks, collect_subdir_garbage
+from sluice.reconcile.head_cache import HeadCache
+from sluice.reconcile.index_file_check import IndexFileCheck, IndexFilesStatus
+from sluice.reconcile.input_drift import InputDriftCheck, config_of_tree
 from sluice.reconcile.listing import Listing, list_subdir
 from sluice.reconcile.publication_log import StoredMarks, read_marks
-from sluice.reconcile.reconcile_cache import Memory
+from sluice.reconcile.reconcile_cache import ReconcileCache
 from sluice.reconcile.removals import Removals
 from sluice.reconcile.report import SubdirReport
-from sluice.storage.object_store import nothing
-from sluice.storage.versioned_object import Version
+from sluice.storage.object_store import noop
+from sluice.storage.versioned_object import ObjectVersion
 
 _FIRST_NAME = ""
 """Of the files that have no name that can be told; in order it comes before all others."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SubdirResult:
     """What came of one subdir, or of a part of it."""
 
     report: SubdirReport
-    rest: Unfinished | None
+    remaining: Unfinished | None
     """What there was no time for."""
-    collect: Callable[[], None] | None = None
+    collect_later: Callable[[], None] | None = None
     """Deletes the garbage, and counts it in the report, where that was left to the caller."""
 
 
-def reconcile(
-    world: Reconciler,
-    request: Request,
-    begin: Unfinished,
+def reconcile_subdir(
+    world: ReconcileContext,
+    request: ReconcileRequest,
+    resume_from: Unfinished,
     listing: Listing | None,
     *,
     time_left_ms: Callable[[], int],
     run: str,
-    collects: bool = True,
-) -> Part:
-    """Compare and repair a subdir as far as time allows, from where ``begin`` says.
+    collect_now: bool = True,
+) -> SubdirResult:
+    """Compare and repair a subdir as far as time allows, from where ``resume_from`` says.
 
-    ``listing``: where its packages have just been listed.  ``collects``: whether to delete the
+    ``listing``: where its packages have just been listed.  ``collect_now``: whether to delete the
     garbage as well, or leave it to the caller, to whom other things may be more urgent.  ``run``:
     the name of the run, whose steps share what they find missing.
 
     Never raises ``SluiceError``: what is wrong with one subdir must not stop the others, so it is
     in the report.
     """
-    report = SubdirReport(channel=begin.subdir.channel, subdir=begin.subdir.name)
-    work = _Work(world, request, run, begin, report, time_left_ms)
+    report = SubdirReport(channel=resume_from.subdir.channel, subdir=resume_from.subdir.name)
+    subdir_run = _SubdirRun(world, request, run, resume_from, report, time_left_ms)
 
     def collect_later() -> None:
-        with _told_in(report):
-            work.collect()
+        with _failures_into(report):
+            subdir_run.collect()
 
-    with _told_in(report):
-        rest = work.do(listing)
-        if not collects:
-            return Part(report, rest, collect_later)
-        work.collect()
-        return Part(report, rest)
-    return Part(report, None)
+    with _failures_into(report):
+        remaining = subdir_run.run(listing)
+        if not collect_now:
+            return SubdirResult(report, remaining, collect_later)
+        subdir_run.collect()
+        return SubdirResult(report, remaining)
+    return SubdirResult(report, None)
 
 
-def changed_meanwhile(subdir: Subdir) -> Unavailable:
+def catalog_changed_error(subdir: Subdir) -> Unavailable:
     """The error of a comparison whose generation was collected meanwhile."""
     return Unavailable(
         f"the catalog of {subdir.prefix} has changed while it was compared with the bucket; the "
@@ -96,7 +102,7 @@ def changed_meanwhile(subdir: Subdir) -> Unavailable:
 
 
 @contextmanager
-def _told_in(report: SubdirReport) -> Iterator[None]:
+def _failures_into(report: SubdirReport) -> Iterator[None]:
     """Have what goes wrong stand in the report."""
     try:
         yield
@@ -111,65 +117,69 @@ def _told_in(report: SubdirReport) -> Iterator[None]:
         report.failure = f"{type(error).__name__}: {error}"
 
 
-class _Work:
+class _SubdirRun:
     """One subdir, or a part of it."""
 
     def __init__(
         self,
-        world: Reconciler,
-        request: Request,
+        world: ReconcileContext,
+        request: ReconcileRequest,
         run: str,
-        begin: Unfinished,
+        resume_from: Unfinished,
         report: SubdirReport,
         time_left_ms: Callable[[], int],
     ) -> None:
         self._world = world
         self._request = request
-        self._begin = begin
-        self._subdir = begin.subdir
+        self._resume_from = resume_from
+        self._subdir = resume_from.subdir
         self._report = report
         self._time_left_ms = time_left_ms
-        self._catalog = CatalogReader(world.state, begin.subdir, world.gather)
-        self._removals = Removals(world, request, run, begin.subdir, self._catalog, report)
-        self.collect: Callable[[], None] = nothing
+        self._catalog = CatalogReader(world.state, resume_from.subdir, world.gather)
+        self._removals = Removals(world, request, run, resume_from.subdir, self._catalog, report)
+        self.collect: Callable[[], None] = noop
         """What is left to be done once the differences are told."""
 
-    def do(self, listing: Listing | None) -> Unfinished | None:
+    def run(self, listing: Listing | None) -> Unfinished | None:
         """Do what there is time for, and return what is left.
 
         Raises ``Unavailable`` where it was overtaken, so that what it compares with is gone.
         """
-        self._report.counts.subdirs = int(self._begin.name is None)
+        self._report.counts.subdirs = int(self._resume_from.name is None)
         version = read_head(self._world.state, self._subdir)
         with head_object(self._world.state, self._subdir).unless_superseded(version):
-            return self._do(version, listing)
-        raise changed_meanwhile(self._subdir)
+            return self._run_steps(version, listing)
+        raise catalog_changed_error(self._subdir)
 
-    def _do(self, version: Version[Head], listing: Listing | None) -> Unfinished | None:
-        is_first_part = self._begin.name is None
-        bound = self._world.gather.start(self._verify_bucket)
+    def _run_steps(
+        self, version: ObjectVersion[Head], listing: Listing | None
+    ) -> Unfinished | None:
+        is_first_part = self._resume_from.name is None
+        binding_check = self._world.gather.start(self._verify_bucket)
         tree = self._catalog.tree(version.value.tree)
         marks = self._read_marks(version)
         if listing is None:
             listing = list_subdir(self._world.channel, self._subdir)
-        bound()  # nothing but reading comes before this
-        looks = Looks(self._world, self._subdir, listing, marks.marks.memory if marks else Memory())
-        files = self._look_at_files(version, tree, listing, looks)
+        binding_check()  # nothing but reading comes before this
+        head_cache = HeadCache(
+            self._world, self._subdir, listing, marks.marks.memory if marks else ReconcileCache()
+        )
+        files = self._check_index_files(version, tree, listing, head_cache)
         if is_first_part:
-            behind = [*files.behind, *self._left_in_staging()]  # before anything is staged here
-            outdated = self._look_at_inputs(tree, looks, files.left_over)
-            self._report.note("behind", [*behind, *outdated])
+            stale = [*files.stale, *self._staging_leftovers()]  # before anything is staged here
+            outdated = self._check_inputs(tree, head_cache, files.leftover)
+            self._report.note("behind", [*stale, *outdated])
             if files.adopted:
-                self._ask_to_adopt()
+                self._request_adoption()
         if is_first_part:
-            self._report.counts.objects = listing.objects
-        rest, marks = self._repair(listing, tree, marks)
-        if rest is not None:
-            return rest
+            self._report.counts.objects = listing.package_count
+        remaining, marks = self._repair(listing, tree, marks)
+        if remaining is not None:
+            return remaining
         if tree.public and self._subdir.name != NOARCH:
-            self._look_for_noarch(looks)
-        known = Known(marks, looks.memory) if marks else None
-        self.collect = partial(self._collect, version, files.published_at, known)
+            self._check_noarch(head_cache)
+        prior = PriorMarks(marks, head_cache.cache) if marks else None
+        self.collect = partial(self._collect, version, files.published_at, prior)
         return None
 
     def _verify_bucket(self) -> bool:
@@ -185,7 +195,7 @@ class _Work:
         )
         return check.ensure_bound(self._subdir.channel)
 
-    def _read_marks(self, version: Version[Head]) -> StoredMarks | None:
+    def _read_marks(self, version: ObjectVersion[Head]) -> StoredMarks | None:
         """Read the marks, if they are of use here.
 
         Nothing may stop repairs that stops only the collection: that reads them again, and says
@@ -198,37 +208,37 @@ class _Work:
         except SluiceError:
             return None
 
-    def _look_at_files(
-        self, version: Version[Head], tree: Tree, listing: Listing, looks: Looks
-    ) -> Files:
-        return FilesCheck(
+    def _check_index_files(
+        self, version: ObjectVersion[Head], tree: Tree, listing: Listing, head_cache: HeadCache
+    ) -> IndexFilesStatus:
+        return IndexFileCheck(
             self._world,
             self._subdir,
             version,
             tree,
             listing,
-            looks,
+            head_cache,
             adopt=self._request.adopt,
-        ).look()
+        ).check()
 
-    def _look_at_inputs(self, tree: Tree, looks: Looks, left_over: list[str]) -> list[str]:
+    def _check_inputs(self, tree: Tree, head_cache: HeadCache, leftover: list[str]) -> list[str]:
         """Have configuration and patch looked at where they are others than the tree's.
 
         Also where a file is left that an earlier configuration asked for: whoever reconsiders
         tidies up.
         """
-        check = InputsCheck(self._world, self._subdir, tree, self._catalog, looks)
-        outdated = check.outdated() + left_over
-        of_channel = check.channel_files_behind()
+        check = InputDriftCheck(self._world, self._subdir, tree, self._catalog, head_cache)
+        outdated = check.outdated_inputs() + leftover
+        channel_files = check.stale_channel_files()
         if not self._request.dry_run:
-            if of_channel:  # whoever reconsiders tells the channel of everything
-                self._world.announcer.tell_all(self._subdir.channel)
+            if channel_files:  # whoever reconsiders tells the channel of everything
+                self._world.config_broadcast.notify_all(self._subdir.channel)
             elif outdated:
-                self._world.announcer.tell(self._subdir)
-        return outdated + of_channel
+                self._world.config_broadcast.notify(self._subdir)
+        return outdated + channel_files
 
-    def _left_in_staging(self) -> list[str]:
-        staged = self._world.state.list(self._subdir.staging)
+    def _staging_leftovers(self) -> list[str]:
+        staged = self._world.state.list(self._subdir.staging_prefix)
         return ["staging"] if next(iter(staged), None) else []
 
     def _time_is_short(self) -> bool:
@@ -238,89 +248,91 @@ class _Work:
         self, listing: Listing, tree: Tree, marks: StoredMarks | None
     ) -> tuple[Unfinished | None, StoredMarks | None]:
         """Have the differences repaired; returns what there was no time for, and the marks."""
-        begin, removals = self._begin, self._removals
-        criteria = Criteria(self._world.clock(), self._request.re_extract)
-        names = [] if begin.compared else suspects(listing, tree, criteria)
-        if begin.name is not None:
-            names = [name for name in names if name > begin.name]
-            removals.resume(begin)
+        resume_from, removals = self._resume_from, self._removals
+        criteria = ReExtractCriteria(self._world.clock(), self._request.re_extract)
+        names = [] if resume_from.compared else suspect_names(listing, tree, criteria)
+        if resume_from.name is not None:
+            names = [name for name in names if name > resume_from.name]
+            removals.resume(resume_from)
         try:
             last = self._compare(names, listing, tree, criteria)
             if last is None:
-                if not begin.compared:
+                if not resume_from.compared:
                     marks = removals.decide(tree, listing, marks)
                 removals.stage(self._time_is_short)
         except SluiceError:
             # What failed may be done all the same: a removal is staged and only the answer lost.
-            self._ask_for_what_changed()
+            self._request_merge_if_changed()
             raise
         # After all removals are staged, or the merge might miss some.
-        self._ask_for_what_changed()
+        self._request_merge_if_changed()
         if last is not None:
             removals.suspend()
             return Unfinished(self._subdir, last), marks
-        name = names[-1] if names else begin.name or _FIRST_NAME
-        rest = Unfinished(self._subdir, name, compared=True, staged=removals.staged)
-        if rest.staged is not None:
+        name = names[-1] if names else resume_from.name or _FIRST_NAME
+        remaining = Unfinished(self._subdir, name, compared=True, staged=removals.last_staged)
+        if remaining.staged is not None:
             removals.suspend()
-            return rest, marks
+            return remaining, marks
         # A step that was killed while it collects would be taken again, to the same end.
-        has_worked = bool(names) or begin.name is None
+        has_worked = bool(names) or resume_from.name is None
         collects_later = has_worked and tree.generation > 0 and self._time_is_short()
-        return (rest if collects_later else None), marks
+        return (remaining if collects_later else None), marks
 
     def _compare(
-        self, names: Sequence[str], listing: Listing, tree: Tree, criteria: Criteria
+        self, names: Sequence[str], listing: Listing, tree: Tree, criteria: ReExtractCriteria
     ) -> str | None:
         """Compare names, and feed what is there; the last of them if others are left."""
         done = 0
-        for some in chunks(names, NAMES_AT_ONCE):
-            entries = self._catalog.entries([tree.names.get(name) for name in some])
+        for batch in chunks(names, NAMES_AT_ONCE):
+            entries = self._catalog.entries([tree.names.get(name) for name in batch])
             differences = [
                 difference
-                for name, known in zip(some, entries, strict=True)
-                for difference in compare(listing.names.get(name, {}), known, criteria)
+                for name, known in zip(batch, entries, strict=True)
+                for difference in compare_files(listing.names.get(name, {}), known, criteria)
             ]
-            self._tell(differences)
-            done += len(some)
+            self._handle_differences(differences)
+            done += len(batch)
             if done < len(names) and self._time_is_short():
-                return some[-1]
+                return batch[-1]
         return None
 
-    def _tell(self, differences: Sequence[Difference]) -> None:
+    def _handle_differences(self, differences: Sequence[FileDifference]) -> None:
         """Feed what is there, and collect what is not, which is decided on as a whole."""
-        for kind in (kind for kind in Kind if kind is not Kind.GONE):
+        for kind in (kind for kind in DiffKind if kind is not DiffKind.GONE):
             self._report.note(kind.value, [d.filename for d in differences if d.kind is kind])
-        self._removals.add([d for d in differences if d.kind is Kind.GONE])
-        looks = [self._look(d) for d in differences if d.kind is not Kind.GONE]
-        self._report.counts.fed += len(looks)
+        self._removals.add([d for d in differences if d.kind is DiffKind.GONE])
+        messages = [self._upload_message(d) for d in differences if d.kind is not DiffKind.GONE]
+        self._report.counts.fed += len(messages)
         if not self._request.dry_run:
-            self._world.gather(self._world.uploads.send_all, chunks(looks, MESSAGES_PER_BATCH_MAX))
+            self._world.gather(
+                self._world.uploads.send_all, chunks(messages, MESSAGES_PER_BATCH_MAX)
+            )
 
-    def _look(self, difference: Difference) -> str:
-        key = self._subdir.public(difference.filename)
-        return s3_event.look(ObjectEvent(self._world.bucket, key, difference.size))
+    def _upload_message(self, difference: FileDifference) -> str:
+        key = self._subdir.file_key(difference.filename)
+        return s3_event.look_message(ObjectEvent(self._world.bucket, key, difference.size))
 
-    def _look_for_noarch(self, looks: Looks) -> None:
+    def _check_noarch(self, head_cache: HeadCache) -> None:
         """Have the channel get a ``noarch/repodata.json``, without which it is none (CEP 26)."""
-        if looks.noarch_index() is None:
+        if head_cache.noarch_index() is None:
             self._report.note("behind", [f"{NOARCH}/{REPODATA}"])
-            self._ask_for_merge(Subdir(self._subdir.channel, NOARCH), create=True)
+            self._request_merge(Subdir(self._subdir.channel, NOARCH), create=True)
 
-    def _ask_to_adopt(self) -> None:
-        self._ask_for_merge(self._subdir, adopt=True)
+    def _request_adoption(self) -> None:
+        self._request_merge(self._subdir, adopt=True)
         if self._subdir.name != NOARCH:
             # It may be empty, so that no walk finds it.
-            self._ask_for_merge(Subdir(self._subdir.channel, NOARCH), adopt=True)
+            self._request_merge(Subdir(self._subdir.channel, NOARCH), adopt=True)
 
-    def _ask_for_what_changed(self) -> None:
+    def _request_merge_if_changed(self) -> None:
         if self._report.counts.removals or self._report.counts.behind:
-            self._ask_for_merge(self._subdir)
+            self._request_merge(self._subdir)
 
-    def _ask_for_merge(self, subdir: Subdir, *, create: bool = False, adopt: bool = False) -> None:
+    def _request_merge(self, subdir: Subdir, *, create: bool = False, adopt: bool = False) -> None:
         self._report.counts.merges += 1
         if not self._request.dry_run:
-            merge_request.windowed(
+            merge_request.merge_message(
                 subdir,
                 now_ms=self._world.clock(),
                 debounce_seconds=self._world.debounce_seconds,
@@ -328,21 +340,21 @@ class _Work:
                 adopt=adopt,
             ).send_to(self._world.merges)
 
-    def _retention_days(self, version: Version[Head]) -> int:
-        settings = settings_of(self._catalog.tree(version.value.tree))
+    def _retention_days(self, version: ObjectVersion[Head]) -> int:
+        settings = config_of_tree(self._catalog.tree(version.value.tree))
         return settings.retention_days or self._world.retention_days
 
     def _collect(
-        self, version: Version[Head], published_at: int | None, known: Known | None
+        self, version: ObjectVersion[Head], published_at: int | None, prior: PriorMarks | None
     ) -> None:
         world = self._world
-        collected = collect(
-            Collector(world.channel, world.state, self._retention_days(version), world.clock),
+        collected = collect_subdir_garbage(
+            GarbageContext(world.channel, world.state, self._retention_days(version), world.clock),
             self._subdir,
             version,
             self._catalog,
             published_at=published_at,
-            known=known,
+            prior=prior,
             dry_run=self._request.dry_run,
         )
         self._report.counts.collected += collected.objects

@@ -21,7 +21,7 @@ class IfMatchForm(StrEnum):
     BARE = "bare"
     """Without them."""
 
-    def of(self, etag: ETag) -> str:
+    def header_value(self, etag: ETag) -> str:
         """The value of the header."""
         return etag if self is IfMatchForm.QUOTED else etag.removeprefix('"').removesuffix('"')
 
@@ -35,15 +35,15 @@ class ConditionalWrites:
     completion_is_conditional: bool = True
     """Whether CompleteMultipartUpload honours the condition as PutObject does."""
 
-    def condition(self, expected: ETag | None) -> Mapping[str, str]:
+    def condition_headers(self, expected: ETag | None) -> Mapping[str, str]:
         """The header of a write over the version ``expected``; ``None``: over nothing."""
         if expected is None:
-            return OVER_NOTHING
-        return {"If-Match": self.if_match.of(expected)}
+            return IF_ABSENT
+        return {"If-Match": self.if_match.header_value(expected)}
 
 
-OVER_NOTHING: Mapping[str, str] = {"If-None-Match": "*"}
+IF_ABSENT: Mapping[str, str] = {"If-None-Match": "*"}
 """The condition of a write that must not replace anything."""
 
-AWS = ConditionalWrites()
+AWS_CONDITIONAL_WRITES = ConditionalWrites()
 """As AWS documents it."""

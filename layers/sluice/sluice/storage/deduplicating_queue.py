@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sluice.limits import REQUESTS_REMEMBERED_MAX
+from sluice.limits import DEDUPLICATION_IDS_CACHED_MAX
 from sluice.storage.queue import FifoQueue
 
 DEDUPLICATION_MS = 5 * 60 * 1000
@@ -14,7 +14,7 @@ Guide, "Using the message deduplication ID")."""
 
 
 @dataclass(slots=True)
-class Once:
+class DeduplicatingQueue:
     """Remembers which deduplication ids ``queue`` has taken.
 
     In a burst nearly all requests for merges are such: one per subdir and window gets through.
@@ -28,11 +28,11 @@ class Once:
     def send(self, body: str, *, group: str, deduplication_id: str) -> None:
         """See ``FifoQueue.send``."""
         now = self.clock()  # before the send: the queue remembers from when it takes the message
-        known = self._sent_at.get(deduplication_id)
-        if known is not None and 0 <= now - known < DEDUPLICATION_MS:
+        last_sent = self._sent_at.get(deduplication_id)
+        if last_sent is not None and 0 <= now - last_sent < DEDUPLICATION_MS:
             return
         self.queue.send(body, group=group, deduplication_id=deduplication_id)
-        if len(self._sent_at) >= REQUESTS_REMEMBERED_MAX:
+        if len(self._sent_at) >= DEDUPLICATION_IDS_CACHED_MAX:
             self._sent_at.clear()
         self._sent_at[deduplication_id] = now
 

@@ -12,59 +12,61 @@ from typing import TypeVar
 from sluice.concurrency import Gather
 from sluice.errors import BrokenListing, Unavailable
 from sluice.layout import Subdir
-from sluice.limits import HEADS_OF_MISSING_MAX, LISTING_ATTEMPTS_MAX
-from sluice.storage.object_id import Identity
+from sluice.limits import LISTING_ATTEMPTS_MAX, MISSING_CHECKS_MAX
+from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectStore
 
 T = TypeVar("T")
 
 
-def settle_listing(
+def confirm_listing(
     listing: T,
     missing: Callable[[T], Collection[str]],
     *,
-    look: Callable[[Sequence[str]], Mapping[str, Identity]],
+    find_existing: Callable[[Sequence[str]], Mapping[str, ObjectId]],
     list_again: Callable[[], T],
-    what: str,
+    label: str,
 ) -> T:
     """Return the listing, or a later one, once none of those looked at is there that it leaves out.
 
-    ``missing``: the files that a listing leaves out, as names in any order.  ``look``: those of
-    some files that are there.  ``what``: names the listing.
+    ``missing``: the files that a listing leaves out, as names in any order.  ``find_existing``:
+    those of some files that are there.  ``label``: names the listing.
 
     A file may have been uploaded since the listing was made, and then proves nothing.  So the
     folder is listed again, and the listing is broken only if the file was there before and after
     that.  Raises ``BrokenListing`` then, and ``Unavailable`` where uploads are always faster.
     """
     for _ in range(LISTING_ATTEMPTS_MAX):
-        there = look(spread(sorted(missing(listing)), HEADS_OF_MISSING_MAX))
-        if not there:
+        existing = find_existing(evenly_spaced(sorted(missing(listing)), MISSING_CHECKS_MAX))
+        if not existing:
             return listing
         listing = list_again()
-        left_out = sorted(there.keys() & set(missing(listing)))
-        still = look(left_out)
+        left_out = sorted(existing.keys() & set(missing(listing)))
+        still_existing = find_existing(left_out)
         for filename in left_out:
-            if still.get(filename) == there[filename]:
+            if still_existing.get(filename) == existing[filename]:
                 raise BrokenListing(
-                    f"a listing of {what} does not show {filename}, which is there: nothing is "
+                    f"a listing of {label} does not show {filename}, which is there: nothing is "
                     "removed because it is not listed; check the index of the bucket"
                 )
-    raise Unavailable(f"{what} changes faster than it can be listed")
+    raise Unavailable(f"{label} changes faster than it can be listed")
 
 
-def look_at(
+def head_packages(
     channel: ObjectStore, subdir: Subdir, gather: Gather, files: Sequence[str]
-) -> dict[str, Identity]:
+) -> dict[str, ObjectId]:
     """The packages of a subdir that are there, by HEAD; raises ``Unavailable``."""
-    infos = gather(channel.head, map(subdir.public, files))
+    infos = gather(channel.head, map(subdir.file_key, files))
     return {
-        file: Identity.of(info) for file, info in zip(files, infos, strict=True) if info is not None
+        file: ObjectId.from_info(info)
+        for file, info in zip(files, infos, strict=True)
+        if info is not None
     }
 
 
-def spread(ordered: Sequence[str], most: int) -> list[str]:
+def evenly_spaced(ordered: Sequence[str], count_max: int) -> list[str]:
     """Pick at most so many, spread evenly, the first and the last among them."""
     count = len(ordered)
-    if count <= most:
+    if count <= count_max:
         return list(ordered)
-    return [ordered[place * (count - 1) // (most - 1)] for place in range(most)]
+    return [ordered[place * (count - 1) // (count_max - 1)] for place in range(count_max)]

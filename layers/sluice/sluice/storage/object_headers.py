@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from sluice.storage.object_store import Headers
+from sluice.storage.object_store import ObjectHeaders
 
 _JSON = "application/json"
 _ZSTD = "application/zstd"
 # Never a Content-Encoding: clients ask for ``.zst`` files by name and decompress them themselves.
 
-_KINDS = {
+_CONTENT_TYPES = {
     ".json": _JSON,
     ".zst": _ZSTD,
     ".bz2": "application/x-bzip2",
@@ -17,14 +17,16 @@ _KINDS = {
     ".html": "text/html; charset=utf-8",
 }
 
-PRIVATE_JSON = Headers(_JSON)
-PRIVATE_ZSTD = Headers(_ZSTD)
+PRIVATE_JSON_HEADERS = ObjectHeaders(_JSON)
+PRIVATE_ZSTD_HEADERS = ObjectHeaders(_ZSTD)
 
-SHARD = Headers(_ZSTD, cache_control="public, max-age=31536000, immutable")
+SHARD_HEADERS = ObjectHeaders(_ZSTD, cache_control="public, max-age=31536000, immutable")
 """CEP 16: shards are named by their content and SHOULD be immutable."""
 
 
-def of_index(file: str, max_age_seconds: int) -> Headers:
+def index_file_headers(file: str, max_age_seconds: int) -> ObjectHeaders:
     """Those of an index file, told by its name."""
-    kind = next(kind for suffix, kind in _KINDS.items() if file.endswith(suffix))
-    return Headers(kind, cache_control=f"public, max-age={max_age_seconds}")
+    content_type = next(
+        content_type for suffix, content_type in _CONTENT_TYPES.items() if file.endswith(suffix)
+    )
+    return ObjectHeaders(content_type, cache_control=f"public, max-age={max_age_seconds}")

@@ -64,7 +64,7 @@ class OpenObject:
 
 
 @dataclass(frozen=True, slots=True)
-class Headers:
+class ObjectHeaders:
     """What is stored beside a body."""
 
     content_type: str
@@ -72,7 +72,7 @@ class Headers:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-def nothing() -> None:
+def noop() -> None:
     """Do nothing before a write."""
 
 
@@ -123,7 +123,7 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def put(self, key: str, body: bytes, headers: Headers) -> None:
+    def put(self, key: str, body: bytes, headers: ObjectHeaders) -> None:
         """Write without a condition: for keys that are unique or named by their content."""
         ...
 
@@ -131,7 +131,7 @@ class ObjectStore(Protocol):
         self,
         key: str,
         body: bytes,
-        headers: Headers,
+        headers: ObjectHeaders,
         *,
         expected: ETag | None,
         not_after_ms: int | None = None,
@@ -151,7 +151,7 @@ class ObjectStore(Protocol):
         ...
 
     def prepare_put(
-        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+        self, key: str, body: bytes, headers: ObjectHeaders, *, expected: ETag | None
     ) -> PreparedPut:
         """Begin a conditional write: send as much as can be sent before anybody can see it.
 
@@ -184,7 +184,7 @@ class DeferredPut:
     store: ObjectStore
     key: str
     body: bytes
-    headers: Headers
+    headers: ObjectHeaders
     expected: ETag | None
 
     def complete(self, *, not_after_ms: int | None = None) -> ETag | None:
@@ -201,7 +201,7 @@ class DeferredPut:
         """See ``PreparedPut.abort``: nothing was sent."""
 
 
-def look(store: ObjectStore, key: str) -> ObjectInfo | None:
+def head_or_list(store: ObjectStore, key: str) -> ObjectInfo | None:
     """Describe an object that anybody may have uploaded; ``None`` where there is none.
 
     S3 refuses HEAD of an object that is encrypted with a key of the uploader's own (400, 403),
@@ -211,5 +211,5 @@ def look(store: ObjectStore, key: str) -> ObjectInfo | None:
     try:
         return store.head(key)
     except Unavailable:
-        found = next(iter(store.list(key)), None)  # nothing sorts before the key itself
-        return found if found and found.key == key else None
+        first = next(iter(store.list(key)), None)  # nothing sorts before the key itself
+        return first if first and first.key == key else None

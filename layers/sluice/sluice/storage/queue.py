@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 
-def message_body(message: Any) -> str:
+def encode_message(message: Any) -> str:
     """Serialise a message, in ASCII.
 
     It may hold any key, and SQS refuses some characters that S3 takes (U+FFFF, say).
@@ -46,7 +46,7 @@ class FifoQueue(MessageQueue, Protocol):
         ...
 
 
-class UploadFeed(Protocol):
+class UploadQueue(Protocol):
     """UploadQueue, from the side of who tells it of packages that no event has told of."""
 
     def send_all(self, bodies: Sequence[str]) -> None:

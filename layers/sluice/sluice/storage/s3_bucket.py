@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sluice.errors import Unavailable
-from sluice.storage.object_store import Headers
+from sluice.storage.object_store import ObjectHeaders
 from sluice.storage.s3_client import (
-    CHECKSUM,
-    NO_ANSWER,
-    Answer,
-    Garbled,
-    Request,
+    CHECKSUM_HEADER,
+    TRANSPORT_ERRORS,
+    MalformedResponse,
     S3Client,
-    checksum,
+    S3Request,
+    S3Response,
+    crc32_checksum,
 )
 
 NOT_FOUND = 404
@@ -22,7 +22,7 @@ CONFLICT = 409
 PRECONDITION_FAILED = 412
 SERVER_ERROR = 500
 METADATA_PREFIX = "x-amz-meta-"
-FAILED = (*NO_ANSWER, Garbled)
+FAILED = (*TRANSPORT_ERRORS, MalformedResponse)
 """What a request raises that got no answer, or none that can be read."""
 
 
@@ -33,7 +33,7 @@ class S3Bucket:
     client: S3Client
     name: str
 
-    def call(self, request: Request, *, of: str | None = None) -> Answer:
+    def call(self, request: S3Request, *, of: str | None = None) -> S3Response:
         """Send a request; ``of`` is what to name where it is not about one key."""
         try:
             return self.client.call(request)
@@ -41,10 +41,10 @@ class S3Bucket:
             name = request.key if of is None else of
             raise self.unavailable(request.operation, name, error) from error
 
-    def put_request(self, key: str, body: bytes, headers: Mapping[str, str]) -> Request:
+    def put_request(self, key: str, body: bytes, headers: Mapping[str, str]) -> S3Request:
         """A PUT of a whole object, with its checksum."""
-        checked = {**headers, CHECKSUM: checksum(body)}
-        return Request("PutObject", "PUT", self.name, key, headers=checked, body=body)
+        checked = {**headers, CHECKSUM_HEADER: crc32_checksum(body)}
+        return S3Request("PutObject", "PUT", self.name, key, headers=checked, body=body)
 
     def unavailable(self, operation: str, key: str, reason: object) -> Unavailable:
         """The error of an operation that failed."""
@@ -55,7 +55,7 @@ class S3Bucket:
         return f"s3://{self.name}/{key}"
 
 
-def headers_to_send(headers: Headers) -> dict[str, str]:
+def headers_to_send(headers: ObjectHeaders) -> dict[str, str]:
     """What is stored beside a body, as HTTP headers."""
     sent = {"Content-Type": headers.content_type}
     if headers.cache_control is not None:

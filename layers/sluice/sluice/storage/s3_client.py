@@ -50,14 +50,14 @@ from sluice.limits import (
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-NO_ANSWER = (BotoCoreError, HTTPError)
+TRANSPORT_ERRORS = (BotoCoreError, HTTPError)
 """No answer at all.  botocore lets urllib3's errors through where TLS fails in a body."""
 
 _TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
 _TRANSIENT_CODES = frozenset({"RequestTimeout", "RequestTimeTooSkewed"})
-REFUSED_FROM = 300
+FIRST_ERROR_STATUS = 300
 """Status of an answer that is no success."""
-CHECKSUM = "x-amz-checksum-crc32"
+CHECKSUM_HEADER = "x-amz-checksum-crc32"
 """Header with the checksum of what a PUT writes."""
 _NAMESPACE = b' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 """Of the documents of S3; without it a thousand elements have nothing to be renamed."""
@@ -69,12 +69,12 @@ Clock = Callable[[], int]
 """Now, ms since the epoch."""
 
 
-def wall_clock() -> int:
+def wall_clock_ms() -> int:
     """Tell the time by this machine's clock, in ms since the epoch."""
     return time.time_ns() // 1_000_000
 
 
-class _Unsigned:
+class _UnsignedPayload:
     """What the signer asks of a client's configuration.
 
     A body has a checksum, which S3 holds against it; hashing it again for the signature would take
@@ -84,7 +84,7 @@ class _Unsigned:
     s3: ClassVar[Mapping[str, bool]] = {"payload_signing_enabled": False}
 
 
-class Garbled(Exception):
+class MalformedResponse(Exception):
     """A document that is none: as good as no answer."""
 
 
@@ -111,9 +111,9 @@ class Endpoint:
         url = env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL")
         return cls(region, url.rstrip("/") if url else None)
 
-    def of(self, bucket: str) -> str:
+    def bucket_url(self, bucket: str) -> str:
         """The URL that the keys of a bucket are appended to."""
-        base = self.url or self._of_aws()
+        base = self.url or self._aws_url()
         in_path = self.url is not None if self.path_style is None else self.path_style
         # No certificate is for a host with further dots in it.
         if in_path or ("." in bucket and base.startswith("https:")):
@@ -121,17 +121,17 @@ class Endpoint:
         scheme, _, host = base.partition("//")
         return f"{scheme}//{bucket}.{host}"
 
-    def _of_aws(self) -> str:
+    def _aws_url(self) -> str:
         suffix = _URL_SUFFIXES.get(self.region.partition("-")[0], "amazonaws.com")
         return f"https://s3.{self.region}.{suffix}"
 
 
-def _not_at_all(_body: bytes) -> None:
+def _no_fast_parse(_body: bytes) -> None:
     """Leave a document to be parsed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class S3Request:
     """One request, before it is signed."""
 
     operation: str
@@ -143,51 +143,51 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     """A body should come with its checksum there: it has no part in the signature."""
     body: bytes | memoryview = b""
-    streams: bool = False
+    stream_body: bool = False
     """Whether the answer's body is left to be read."""
-    gives_document: bool = False
+    expects_document: bool = False
     """Whether the answer's body is XML, without which it is no answer."""
-    read_quickly: Callable[[bytes], object] = _not_at_all
+    fast_parse: Callable[[bytes], object] = _no_fast_parse
     """Reads such a body without parsing it; ``None``: it has to be parsed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class S3Response:
     """What S3 says to one request."""
 
     status: int
     headers: Mapping[str, str]
     """By name, in whatever case."""
-    response: AWSResponse
+    http_response: AWSResponse
     document: Element | None = None
     """The body, where it is XML: a result or an error."""
-    result: object = None
+    fast_result: object = None
     """What was read of it without parsing it."""
 
     @property
-    def length(self) -> int:
+    def content_length(self) -> int:
         """Bytes of the body that were announced."""
         return int(self.headers.get("Content-Length", 0))
 
     @property
-    def code(self) -> str:
+    def error_code(self) -> str:
         """S3's own code of an error; empty where it gives none, as in an answer to HEAD."""
         return (self.document.findtext("Code") or "") if self.document is not None else ""
 
     @property
-    def refusal(self) -> str:
+    def error_text(self) -> str:
         """What is to be said of an error."""
         message = self.document.findtext("Message") if self.document is not None else None
-        return " ".join(filter(None, [f"status {self.status}", self.code, message]))
+        return " ".join(filter(None, [f"status {self.status}", self.error_code, message]))
 
     def read(self, size: int) -> bytes:
         """Read up to ``size`` bytes of a body that streams; none behind its end."""
-        piece: bytes = self.response.raw.read(size)
+        piece: bytes = self.http_response.raw.read(size)
         return piece
 
     def close(self) -> None:
         """Drop the connection, unless the body was read to its end."""
-        self.response.raw.close()
+        self.http_response.raw.close()
 
 
 class S3Client:
@@ -198,18 +198,18 @@ class S3Client:
         endpoint: Endpoint,
         credentials: Callable[[], Credentials],
         send: Send,
-        clock: Clock = wall_clock,
+        clock: Clock = wall_clock_ms,
     ) -> None:
         """``clock`` has to run on while the machine sleeps, as the wall clock does."""
         self._endpoint = endpoint
         self._credentials = credentials
         self._clock = clock
-        self._behind_ms = 0
+        self._clock_lag_ms = 0
         """How far the clock was behind the ``Date`` of the newest answer."""
         self.send = send
         """Takes a signed request, whose context says its ``operation``.
 
-        Raises one of ``NO_ANSWER``.
+        Raises one of ``TRANSPORT_ERRORS``.
         """
 
     def now_ms(self) -> int:
@@ -218,62 +218,65 @@ class S3Client:
         The clock of a virtual machine that was suspended may have stood still.  The first answer
         after that tells how long.
         """
-        return self._clock() + max(0, self._behind_ms)
+        return self._clock() + max(0, self._clock_lag_ms)
 
-    def call(self, request: Request, *, not_after_ms: int | None = None) -> Answer:
+    def call(self, request: S3Request, *, not_after_ms: int | None = None) -> S3Response:
         """Send a request until it is answered, at most ``ATTEMPTS_MAX`` times.
 
         A refusal is an answer.  What is sent again may have been done already, so a conditional
         write may meet itself.  ``not_after_ms``: a deadline by ``now_ms``, behind which nothing is
-        sent.  Raises one of ``NO_ANSWER``, ``Garbled``, or ``TooLate``.
+        sent.  Raises one of ``TRANSPORT_ERRORS``, ``MalformedResponse``, or ``TooLate``.
         """
         for attempt in range(1, ATTEMPTS_MAX + 1):
-            last = attempt == ATTEMPTS_MAX
+            is_last = attempt == ATTEMPTS_MAX
             try:
-                answer = self._attempt(request, not_after_ms)
-            except (*NO_ANSWER, Garbled):
-                if last:
+                response = self._attempt(request, not_after_ms)
+            except (*TRANSPORT_ERRORS, MalformedResponse):
+                if is_last:
                     raise
             else:
-                transient = answer.status in _TRANSIENT_STATUSES or answer.code in _TRANSIENT_CODES
-                if last or not transient:
-                    return answer
+                transient = (
+                    response.status in _TRANSIENT_STATUSES
+                    or response.error_code in _TRANSIENT_CODES
+                )
+                if is_last or not transient:
+                    return response
             # As botocore waits in its standard mode.
             time.sleep(random.random() * min(2 ** (attempt - 1), RETRY_WAIT_SECONDS_MAX))  # noqa: S311
         raise AssertionError("a loop that returns or raises")
 
-    def _attempt(self, request: Request, not_after_ms: int | None) -> Answer:
-        signed = self._signed(request)
+    def _attempt(self, request: S3Request, not_after_ms: int | None) -> S3Response:
+        signed = self._sign(request)
         # In this order: see the head of the module.
         if not_after_ms is not None and self.now_ms() > not_after_ms:
             raise TooLate(f"{request.operation} {request.key}: its deadline has passed")
         response = self.send(signed)
-        self._look_at_date(response)
+        self._update_clock_lag(response)
         status = response.status_code
-        if status < REFUSED_FROM and not request.gives_document:
-            return Answer(status, response.headers, response)
+        if status < FIRST_ERROR_STATUS and not request.expects_document:
+            return S3Response(status, response.headers, response)
         body = response.content
-        result = request.read_quickly(body) if status < REFUSED_FROM else None
-        if result is not None:
-            return Answer(status, response.headers, response, result=result)
+        fast_result = request.fast_parse(body) if status < FIRST_ERROR_STATUS else None
+        if fast_result is not None:
+            return S3Response(status, response.headers, response, fast_result=fast_result)
         try:
             document = ET.fromstring(body.replace(_NAMESPACE, b"", 1)) if body else None  # noqa: S314 - S3's, over TLS
         except ET.ParseError as error:
-            if status < REFUSED_FROM:
-                raise Garbled(f"a document that cannot be read: {error}") from error
+            if status < FIRST_ERROR_STATUS:
+                raise MalformedResponse(f"a document that cannot be read: {error}") from error
             document = None  # what stands before S3, a proxy say, has refused
         if document is not None:
-            _forget_namespaces(document)
-        return Answer(status, response.headers, response, document)
+            _strip_namespaces(document)
+        return S3Response(status, response.headers, response, document)
 
-    def _look_at_date(self, response: AWSResponse) -> None:
+    def _update_clock_lag(self, response: AWSResponse) -> None:
         date = response.headers.get("Date")
-        at_ms = _milliseconds(date) if date else None
+        at_ms = _parse_http_date(date) if date else None
         if at_ms is not None:
-            self._behind_ms = at_ms - self._clock()
+            self._clock_lag_ms = at_ms - self._clock()
 
-    def _signed(self, request: Request) -> AWSPreparedRequest:
-        url = f"{self._endpoint.of(request.bucket)}/{quote(request.key, safe='/~')}"
+    def _sign(self, request: S3Request) -> AWSPreparedRequest:
+        url = f"{self._endpoint.bucket_url(request.bucket)}/{quote(request.key, safe='/~')}"
         if request.query:
             url += f"?{urlencode(request.query, quote_via=quote, safe='~')}"
         unsigned = AWSRequest(
@@ -281,9 +284,9 @@ class S3Client:
             url,
             headers=request.headers,
             data=request.body,
-            stream_output=request.streams,
+            stream_output=request.stream_body,
         )
-        unsigned.context["client_config"] = _Unsigned()
+        unsigned.context["client_config"] = _UnsignedPayload()
         unsigned.context["operation"] = request.operation
         credentials = self._credentials().get_frozen_credentials()
         S3SigV4Auth(credentials, "s3", self._endpoint.region).add_auth(unsigned)
@@ -291,12 +294,12 @@ class S3Client:
         return prepared
 
 
-def make_client(
+def make_s3_client(
     endpoint: Endpoint | None = None,
     credentials: Credentials | None = None,
     *,
     ca_bundle: str | None = None,
-    clock: Clock = wall_clock,
+    clock: Clock = wall_clock_ms,
 ) -> S3Client:
     """Make a client; what is not given comes from the environment.
 
@@ -306,14 +309,14 @@ def make_client(
     endpoint = endpoint or Endpoint.from_env(os.environ)
     session = URLLib3Session(
         verify=ca_bundle or os.environ.get("AWS_CA_BUNDLE") or True,  # type: ignore[arg-type] # a path, too
-        proxies=get_environ_proxies(endpoint.of("bucket")),
+        proxies=get_environ_proxies(endpoint.bucket_url("bucket")),
         timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),  # type: ignore[arg-type] # or both
         max_pool_connections=CONCURRENT_REQUESTS_MAX,
         # Head and body go out one after the other: else the body waits 40 ms for the head's ACK.
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # type: ignore[list-item]
     )
-    found = credentials or find_credentials()
-    return S3Client(endpoint, lambda: found, session.send, clock)
+    resolved = credentials or find_credentials()
+    return S3Client(endpoint, lambda: resolved, session.send, clock)
 
 
 def find_credentials() -> Credentials:
@@ -321,23 +324,23 @@ def find_credentials() -> Credentials:
 
     Raises ``Misconfigured`` where there are none.
     """
-    found = EnvProvider().load()
-    if found is None:
+    credentials = EnvProvider().load()
+    if credentials is None:
         import botocore.session  # noqa: PLC0415 - its import is a quarter of that of boto3
 
-        found = botocore.session.get_session().get_credentials()
-    if found is None:
+        credentials = botocore.session.get_session().get_credentials()
+    if credentials is None:
         raise Misconfigured("there are no AWS credentials")
-    return found
+    return credentials
 
 
-def checksum(body: bytes | memoryview) -> str:
+def crc32_checksum(body: bytes | memoryview) -> str:
     """The CRC-32 of a body as S3's headers have it."""
     return b64encode(crc32(body).to_bytes(4, "big")).decode()
 
 
 @lru_cache(1)
-def _milliseconds(date: str) -> int | None:
+def _parse_http_date(date: str) -> int | None:
     """Read a ``Date`` header; ``None`` where it is none."""
     try:
         return int(parsedate_to_datetime(date).timestamp()) * 1000
@@ -345,7 +348,7 @@ def _milliseconds(date: str) -> int | None:
         return None
 
 
-def _forget_namespaces(document: Element) -> None:
+def _strip_namespaces(document: Element) -> None:
     """Name elements as the API reference does; not every S3-compatible server gives a namespace."""
     if not document.tag.startswith("{"):
         return

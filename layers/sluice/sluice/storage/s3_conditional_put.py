@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from sluice.errors import Unavailable, Unsupported
-from sluice.limits import PART_BYTES, PARTS_AT_ONCE, PUT_BYTES_MAX, WHOLE_PUT_BYTES_MAX
+from sluice.limits import PART_BYTES, PARTS_AT_ONCE, PUT_BYTES_MAX, SINGLE_PUT_BYTES_MAX
 from sluice.storage import s3_xml
 from sluice.storage.conditional_writes import ConditionalWrites
-from sluice.storage.object_store import ETag, Headers, PreparedPut
+from sluice.storage.object_store import ETag, ObjectHeaders, PreparedPut
 from sluice.storage.s3_bucket import (
     CONFLICT,
     FAILED,
@@ -22,7 +22,13 @@ from sluice.storage.s3_bucket import (
     S3Bucket,
     headers_to_send,
 )
-from sluice.storage.s3_client import CHECKSUM, REFUSED_FROM, Answer, Request, checksum
+from sluice.storage.s3_client import (
+    CHECKSUM_HEADER,
+    FIRST_ERROR_STATUS,
+    S3Request,
+    S3Response,
+    crc32_checksum,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ class S3ConditionalPuts:
         self._conditional_writes = conditional_writes
 
     def prepare(
-        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+        self, key: str, body: bytes, headers: ObjectHeaders, *, expected: ETag | None
     ) -> PreparedPut:
         """See ``ObjectStore.prepare_put``.
 
@@ -58,8 +64,8 @@ class S3ConditionalPuts:
         none so large.
         """
         writes = self._conditional_writes()
-        condition = writes.condition(expected)
-        if len(body) > WHOLE_PUT_BYTES_MAX and writes.completion_is_conditional:
+        condition = writes.condition_headers(expected)
+        if len(body) > SINGLE_PUT_BYTES_MAX and writes.completion_is_conditional:
             return _PartsPut(self, self._send_parts(key, body, headers), condition)
         if len(body) > PUT_BYTES_MAX:
             raise Unsupported(
@@ -75,7 +81,7 @@ class S3ConditionalPuts:
         self,
         key: str,
         body: bytes,
-        headers: Headers,
+        headers: ObjectHeaders,
         condition: Mapping[str, str],
         *,
         in_parts: bool = False,
@@ -95,53 +101,55 @@ class S3ConditionalPuts:
                 answer = self.put_conditionally(key, body, headers, condition, None)
                 etag = answer.headers.get("ETag")
         except _PartsRefused as refused:
-            return WriteAttempt(refused.answer.status, refused.answer.code, str(refused), None)
+            return WriteAttempt(
+                refused.answer.status, refused.answer.error_code, str(refused), None
+            )
         except FAILED as error:
             raise self._bucket.unavailable(operation, key, error) from error
-        summary = f"{operation} {self._bucket.url(key)}: {answer.refusal}"
-        return WriteAttempt(answer.status, answer.code, summary, ETag(etag) if etag else None)
+        summary = f"{operation} {self._bucket.url(key)}: {answer.error_text}"
+        return WriteAttempt(answer.status, answer.error_code, summary, ETag(etag) if etag else None)
 
     def put_conditionally(
         self,
         key: str,
         body: bytes,
-        headers: Headers,
+        headers: ObjectHeaders,
         condition: Mapping[str, str],
         not_after_ms: int | None,
-    ) -> Answer:
+    ) -> S3Response:
         """Send a whole object under a condition; raises one of ``FAILED``."""
         request = self._bucket.put_request(key, body, {**headers_to_send(headers), **condition})
         return self._bucket.client.call(request, not_after_ms=not_after_ms)
 
-    def _send_parts(self, key: str, body: bytes, headers: Headers) -> _Parts:
+    def _send_parts(self, key: str, body: bytes, headers: ObjectHeaders) -> _Parts:
         """Upload in parts, several at once; nothing is visible before they are completed.
 
         What a killed process leaves of it is removed by the bucket's lifecycle rule.
         """
-        upload = partial(Request, bucket=self._bucket.name, key=key)
+        upload = partial(S3Request, bucket=self._bucket.name, key=key)
         begun = self._bucket.call(
             upload(
                 "CreateMultipartUpload",
                 "POST",
                 query={"uploads": ""},
                 headers={**headers_to_send(headers), "x-amz-checksum-algorithm": "CRC32"},
-                gives_document=True,
+                expects_document=True,
             )
         )
         upload_id = begun.document.findtext("UploadId") if begun.document is not None else None
-        if begun.status >= REFUSED_FROM or not upload_id:
+        if begun.status >= FIRST_ERROR_STATUS or not upload_id:
             raise self._refused("CreateMultipartUpload", key, begun)
 
-        def put_part(number: int) -> s3_xml.Part:
+        def put_part(number: int) -> s3_xml.UploadedPart:
             part = memoryview(body)[(number - 1) * PART_BYTES : number * PART_BYTES]
             query = {"partNumber": str(number), "uploadId": upload_id}
-            crc = checksum(part)
+            crc = crc32_checksum(part)
             answer = self._bucket.call(
-                upload("UploadPart", "PUT", query=query, headers={CHECKSUM: crc}, body=part)
+                upload("UploadPart", "PUT", query=query, headers={CHECKSUM_HEADER: crc}, body=part)
             )
-            if answer.status >= REFUSED_FROM:
+            if answer.status >= FIRST_ERROR_STATUS:
                 raise self._refused("UploadPart", key, answer)
-            return s3_xml.Part(answer.headers["ETag"], crc)
+            return s3_xml.UploadedPart(answer.headers["ETag"], crc)
 
         try:
             with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
@@ -153,7 +161,7 @@ class S3ConditionalPuts:
 
     def complete_parts(
         self, parts: _Parts, condition: Mapping[str, str], not_after_ms: int | None
-    ) -> tuple[Answer, str | None]:
+    ) -> tuple[S3Response, str | None]:
         """Complete an upload in parts, or abort it; condition and deadline go with the completion.
 
         Raises one of ``FAILED`` where the completion is not answered.
@@ -161,19 +169,19 @@ class S3ConditionalPuts:
         etag: str | None = None
         try:
             answer = self._bucket.client.call(
-                Request(
+                S3Request(
                     "CompleteMultipartUpload",
                     "POST",
                     self._bucket.name,
                     parts.key,
                     query={"uploadId": parts.upload_id},
                     headers=condition,
-                    body=s3_xml.completion(parts.parts),
-                    gives_document=True,
+                    body=s3_xml.complete_upload_request(parts.parts),
+                    expects_document=True,
                 ),
                 not_after_ms=not_after_ms,
             )
-            if answer.status < REFUSED_FROM and answer.document is not None:
+            if answer.status < FIRST_ERROR_STATUS and answer.document is not None:
                 etag = answer.document.findtext("ETag")
         finally:
             if etag is None:
@@ -185,23 +193,23 @@ class S3ConditionalPuts:
         query = {"uploadId": upload_id}
         with suppress(*FAILED):  # the lifecycle rule does it, too
             self._bucket.client.call(
-                Request("AbortMultipartUpload", "DELETE", self._bucket.name, key, query=query)
+                S3Request("AbortMultipartUpload", "DELETE", self._bucket.name, key, query=query)
             )
 
-    def landed(self, answer: Answer, operation: str, key: str, etag: str | None) -> ETag | None:
+    def landed(self, answer: S3Response, operation: str, key: str, etag: str | None) -> ETag | None:
         """What a conditional write came to, see ``ObjectStore.put_if``."""
         status = answer.status
-        if status < REFUSED_FROM and etag:
+        if status < FIRST_ERROR_STATUS and etag:
             return ETag(etag)
-        vanished = status == NOT_FOUND and answer.code in ("NoSuchKey", "NoSuchUpload")
+        vanished = status == NOT_FOUND and answer.error_code in ("NoSuchKey", "NoSuchUpload")
         # A completion that fails while S3 works on it says so behind a 200.
-        unsettled = status < REFUSED_FROM or status >= SERVER_ERROR
+        unsettled = status < FIRST_ERROR_STATUS or status >= SERVER_ERROR
         if vanished or unsettled or status in (CONFLICT, PRECONDITION_FAILED):
             return None
-        raise self._bucket.unavailable(operation, key, answer.refusal)
+        raise self._bucket.unavailable(operation, key, answer.error_text)
 
-    def _refused(self, operation: str, key: str, answer: Answer) -> _PartsRefused:
-        return _PartsRefused(f"{operation} {self._bucket.url(key)}: {answer.refusal}", answer)
+    def _refused(self, operation: str, key: str, answer: S3Response) -> _PartsRefused:
+        return _PartsRefused(f"{operation} {self._bucket.url(key)}: {answer.error_text}", answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +218,7 @@ class _Parts:
 
     key: str
     upload_id: str
-    parts: Sequence[s3_xml.Part]
+    parts: Sequence[s3_xml.UploadedPart]
 
 
 class _PartsPut:
@@ -249,7 +257,7 @@ class _WholePut:
     puts: S3ConditionalPuts
     key: str
     body: bytes
-    headers: Headers
+    headers: ObjectHeaders
     condition: Mapping[str, str]
 
     def complete(self, *, not_after_ms: int | None = None) -> ETag | None:
@@ -269,6 +277,6 @@ class _WholePut:
 class _PartsRefused(Unavailable):
     """A server does not take an upload in parts, or one of them."""
 
-    def __init__(self, message: str, answer: Answer) -> None:
+    def __init__(self, message: str, answer: S3Response) -> None:
         super().__init__(message)
         self.answer = answer

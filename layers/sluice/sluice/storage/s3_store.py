@@ -25,10 +25,10 @@ from sluice.limits import (
     STREAM_CHUNK_BYTES,
 )
 from sluice.storage import s3_xml
-from sluice.storage.conditional_writes import AWS, ConditionalWrites
+from sluice.storage.conditional_writes import AWS_CONDITIONAL_WRITES, ConditionalWrites
 from sluice.storage.object_store import (
     ETag,
-    Headers,
+    ObjectHeaders,
     ObjectInfo,
     OpenObject,
     PreparedPut,
@@ -41,11 +41,11 @@ from sluice.storage.s3_bucket import (
     headers_to_send,
 )
 from sluice.storage.s3_client import (
-    NO_ANSWER,
-    REFUSED_FROM,
-    Answer,
-    Request,
+    FIRST_ERROR_STATUS,
+    TRANSPORT_ERRORS,
     S3Client,
+    S3Request,
+    S3Response,
 )
 from sluice.storage.s3_conditional_put import S3ConditionalPuts, WriteAttempt
 
@@ -56,14 +56,14 @@ PARTIAL_CONTENT = 206
 PRECONDITIONFAILED = 412
 
 _KEYS_NAMED_MAX = 5
-_MOMENTS_REMEMBERED = 1024
-_CHECKED = {"x-amz-checksum-mode": "ENABLED"}
+_DATES_CACHED_MAX = 1024
+_CHECKSUM_MODE = {"x-amz-checksum-mode": "ENABLED"}
 """Asks for the checksum of a whole object, to hold its body against."""
 
 
-def as_aws() -> ConditionalWrites:
+def aws_conditional_writes() -> ConditionalWrites:
     """What AWS does."""
-    return AWS
+    return AWS_CONDITIONAL_WRITES
 
 
 class S3Store:
@@ -73,7 +73,7 @@ class S3Store:
         self,
         client: S3Client,
         bucket: str,
-        conditional_writes: Callable[[], ConditionalWrites] = as_aws,
+        conditional_writes: Callable[[], ConditionalWrites] = aws_conditional_writes,
     ) -> None:
         """``conditional_writes`` says how the server does them; called before each one.
 
@@ -89,67 +89,67 @@ class S3Store:
 
     def head(self, key: str) -> ObjectInfo | None:
         """See ``ObjectStore.head``."""
-        answer = self._bucket.call(
-            Request("HeadObject", "HEAD", self._bucket.name, key, headers=_CHECKED)
+        response = self._bucket.call(
+            S3Request("HeadObject", "HEAD", self._bucket.name, key, headers=_CHECKSUM_MODE)
         )
-        if answer.status < REFUSED_FROM:
-            return _describe(key, answer)
-        if answer.status != NOT_FOUND:
-            raise self._bucket.unavailable("HeadObject", key, answer.refusal)
+        if response.status < FIRST_ERROR_STATUS:
+            return _object_info(key, response)
+        if response.status != NOT_FOUND:
+            raise self._bucket.unavailable("HeadObject", key, response.error_text)
         if self._bucket_seen:
             return None
         # The answer to a HEAD has no body that could say what is missing, the key or the
         # bucket; GET's has.  Once is enough: the bucket does not come and go.
-        with self.open(key) as found:
+        with self.open(key) as opened:
             self._bucket_seen = True
-            return found.info if found else None
+            return opened.info if opened else None
 
     def get(self, key: str) -> StoredObject | None:
         """See ``ObjectStore.get``."""
-        with self.open(key) as found:
-            return StoredObject(found.info, b"".join(found.chunks)) if found else None
+        with self.open(key) as opened:
+            return StoredObject(opened.info, b"".join(opened.chunks)) if opened else None
 
     @contextmanager
     def open(self, key: str, *, if_match: ETag | None = None) -> Iterator[OpenObject | None]:
         """See ``ObjectStore.open``."""
-        answer = self._get(key, _CHECKED, if_match)
-        if answer is None:
+        response = self._get(key, _CHECKSUM_MODE, if_match)
+        if response is None:
             yield None
             return
         try:
-            yield OpenObject(_describe(key, answer), self._checked(key, answer))
+            yield OpenObject(_object_info(key, response), self._verified_chunks(key, response))
         finally:
-            answer.close()
+            response.close()
 
     def read_range(self, key: str, start: int, length: int, *, if_match: ETag) -> bytes:
         """See ``ObjectStore.read_range``."""
-        asked = {"Range": f"bytes={start}-{start + length - 1}"}
-        answer = self._get(key, asked, if_match)
-        if answer is None:  # never under If-Match
+        range_header = {"Range": f"bytes={start}-{start + length - 1}"}
+        response = self._get(key, range_header, if_match)
+        if response is None:  # never under If-Match
             raise Changed(f"GetObject {self._bucket.url(key)}: it is gone")
         try:
             # A server may ignore the range (200) or cut it at the end of the object: look
             # before reading what might be the whole of a large package.
-            if answer.status != PARTIAL_CONTENT or answer.length != length:
+            if response.status != PARTIAL_CONTENT or response.content_length != length:
                 raise Unavailable(
                     f"GetObject {self._bucket.url(key)}: asked for {length} bytes from {start}, "
-                    f"was offered {answer.length} (status {answer.status})"
+                    f"was offered {response.content_length} (status {response.status})"
                 )
-            return b"".join(self._chunks(key, answer))
+            return b"".join(self._chunks(key, response))
         finally:
-            answer.close()
+            response.close()
 
-    def put(self, key: str, body: bytes, headers: Headers) -> None:
+    def put(self, key: str, body: bytes, headers: ObjectHeaders) -> None:
         """See ``ObjectStore.put``."""
-        answer = self._bucket.call(self._bucket.put_request(key, body, headers_to_send(headers)))
-        if answer.status >= REFUSED_FROM:
-            raise self._bucket.unavailable("PutObject", key, answer.refusal)
+        response = self._bucket.call(self._bucket.put_request(key, body, headers_to_send(headers)))
+        if response.status >= FIRST_ERROR_STATUS:
+            raise self._bucket.unavailable("PutObject", key, response.error_text)
 
     def put_if(
         self,
         key: str,
         body: bytes,
-        headers: Headers,
+        headers: ObjectHeaders,
         *,
         expected: ETag | None,
         not_after_ms: int | None = None,
@@ -159,16 +159,16 @@ class S3Store:
         return put.complete(not_after_ms=not_after_ms)
 
     def prepare_put(
-        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+        self, key: str, body: bytes, headers: ObjectHeaders, *, expected: ETag | None
     ) -> PreparedPut:
         """See ``ObjectStore.prepare_put`` and ``S3ConditionalPuts.prepare``."""
         return self._puts.prepare(key, body, headers, expected=expected)
 
-    def attempt(
+    def attempt_write(
         self,
         key: str,
         body: bytes,
-        headers: Headers,
+        headers: ObjectHeaders,
         condition: Mapping[str, str],
         *,
         in_parts: bool = False,
@@ -180,27 +180,29 @@ class S3Store:
         """See ``ObjectStore.delete``."""
         for first in range(0, len(keys), KEYS_PER_DELETE_MAX):
             chunk = keys[first : first + KEYS_PER_DELETE_MAX]
-            body = s3_xml.deletion(chunk)
+            body = s3_xml.delete_request(chunk)
             # S3-compatible servers of before 2025 know no other checksum here.
             md5 = hashlib.md5(body, usedforsecurity=False).digest()
-            answer = self._bucket.call(
-                Request(
+            response = self._bucket.call(
+                S3Request(
                     "DeleteObjects",
                     "POST",
                     self._bucket.name,
                     query={"delete": ""},
                     headers={"Content-MD5": b64encode(md5).decode()},
                     body=body,
-                    gives_document=True,
+                    expects_document=True,
                 ),
-                of=_some(chunk),
+                of=_abbreviated(chunk),
             )
-            if answer.document is None or answer.status >= REFUSED_FROM:
-                raise self._bucket.unavailable("DeleteObjects", _some(chunk), answer.refusal)
-            if left := s3_xml.not_deleted(answer.document):
-                codes = ", ".join(sorted({one.code for one in left}))
+            if response.document is None or response.status >= FIRST_ERROR_STATUS:
                 raise self._bucket.unavailable(
-                    "DeleteObjects", _some([one.key for one in left]), codes
+                    "DeleteObjects", _abbreviated(chunk), response.error_text
+                )
+            if failures := s3_xml.parse_delete_failures(response.document):
+                codes = ", ".join(sorted({failure.code for failure in failures}))
+                raise self._bucket.unavailable(
+                    "DeleteObjects", _abbreviated([failure.key for failure in failures]), codes
                 )
 
     def list(
@@ -213,79 +215,83 @@ class S3Store:
         if after is not None:
             query["start-after"] = after
         while True:
-            answer = self._bucket.call(
-                Request(
+            response = self._bucket.call(
+                S3Request(
                     "ListObjectsV2",
                     "GET",
                     self._bucket.name,
                     query=query,
-                    gives_document=True,
-                    read_quickly=s3_xml.quick_listing,
+                    expects_document=True,
+                    fast_parse=s3_xml.fast_parse_listing,
                 ),
                 of=prefix,
             )
-            if isinstance(answer.result, s3_xml.Page):
-                page = answer.result
-            elif answer.document is None or answer.status >= REFUSED_FROM:
-                raise self._bucket.unavailable("ListObjectsV2", prefix, answer.refusal)
+            if isinstance(response.fast_result, s3_xml.ListPage):
+                page = response.fast_result
+            elif response.document is None or response.status >= FIRST_ERROR_STATUS:
+                raise self._bucket.unavailable("ListObjectsV2", prefix, response.error_text)
             else:
-                page = self._page(prefix, answer.document)
+                page = self._page(prefix, response.document)
             yield from page.objects
             if page.next_token is None:
                 return
             query["continuation-token"] = page.next_token
 
-    def _page(self, prefix: str, document: Element) -> s3_xml.Page:
+    def _page(self, prefix: str, document: Element) -> s3_xml.ListPage:
         try:
-            return s3_xml.listing(document)
+            return s3_xml.parse_listing(document)
         except (KeyError, ValueError) as error:
             raise self._bucket.unavailable(
                 "ListObjectsV2", prefix, f"no listing: {error}"
             ) from error
 
-    def _get(self, key: str, headers: Mapping[str, str], if_match: ETag | None) -> Answer | None:
+    def _get(
+        self, key: str, headers: Mapping[str, str], if_match: ETag | None
+    ) -> S3Response | None:
         """Start a GET; ``None`` where there is no such key and no condition."""
         condition = {} if if_match is None else {"If-Match": if_match}
-        answer = self._bucket.call(
-            Request(
+        response = self._bucket.call(
+            S3Request(
                 "GetObject",
                 "GET",
                 self._bucket.name,
                 key,
                 headers={**headers, **condition},
-                streams=True,
+                stream_body=True,
             )
         )
-        if answer.status < REFUSED_FROM:
-            return answer
-        if answer.code == "InvalidObjectState":
-            raise Archived(f"GetObject {self._bucket.url(key)}: {answer.refusal}")
-        if answer.code == "NoSuchKey" and if_match is None:
+        if response.status < FIRST_ERROR_STATUS:
+            return response
+        if response.error_code == "InvalidObjectState":
+            raise Archived(f"GetObject {self._bucket.url(key)}: {response.error_text}")
+        if response.error_code == "NoSuchKey" and if_match is None:
             return None
-        if answer.code == "NoSuchKey" or answer.status == PRECONDITIONFAILED:
-            raise Changed(f"GetObject {self._bucket.url(key)}: {answer.refusal}")
-        raise self._bucket.unavailable("GetObject", key, answer.refusal)
+        if response.error_code == "NoSuchKey" or response.status == PRECONDITIONFAILED:
+            raise Changed(f"GetObject {self._bucket.url(key)}: {response.error_text}")
+        raise self._bucket.unavailable("GetObject", key, response.error_text)
 
-    def _checked(self, key: str, answer: Answer) -> Iterator[bytes]:
+    def _verified_chunks(self, key: str, response: S3Response) -> Iterator[bytes]:
         """The body of a whole object, held against the checksum that S3 has of it."""
-        kind, expected = _checksum_of(answer)
-        for chunk in self._chunks(key, answer):
+        kind, expected = _checksum_of(response)
+        for chunk in self._chunks(key, response):
             if kind:
                 kind.update(chunk)
             yield chunk
         if kind and kind.digest() != expected:
             raise self._bucket.unavailable("GetObject", key, "the body does not match its checksum")
 
-    def _chunks(self, key: str, answer: Answer) -> Iterator[bytes]:
-        left = answer.length
+    def _chunks(self, key: str, response: S3Response) -> Iterator[bytes]:
+        remaining = response.content_length
         try:
-            while chunk := answer.read(STREAM_CHUNK_BYTES):
-                left -= len(chunk)
+            while chunk := response.read(STREAM_CHUNK_BYTES):
+                remaining -= len(chunk)
                 yield chunk
-        except NO_ANSWER as error:
+        except TRANSPORT_ERRORS as error:
             raise self._bucket.unavailable("GetObject", key, error) from error
-        if left:
-            raise self._bucket.unavailable("GetObject", key, f"the body ends {left} bytes early")
+        if remaining:
+            raise self._bucket.unavailable(
+                "GetObject", key, f"the body ends {remaining} bytes early"
+            )
 
 
 class _Checksum(Protocol):
@@ -305,27 +311,27 @@ class _Crc32:
         return self._value.to_bytes(4, "big")
 
 
-def _checksum_of(answer: Answer) -> tuple[_Checksum | None, bytes]:
+def _checksum_of(response: S3Response) -> tuple[_Checksum | None, bytes]:
     """Of a body, what to compute and what to expect; those of parts alone (``…-3``) do not help."""
     for name, kind in (("crc32", _Crc32), ("sha256", hashlib.sha256)):
-        told = answer.headers.get(f"x-amz-checksum-{name}")
-        if told and "-" not in told:
-            return kind(), b64decode(told)
+        encoded = response.headers.get(f"x-amz-checksum-{name}")
+        if encoded and "-" not in encoded:
+            return kind(), b64decode(encoded)
     return None, b""
 
 
-def _describe(key: str, answer: Answer) -> ObjectInfo:
+def _object_info(key: str, response: S3Response) -> ObjectInfo:
     # The digest of a multipart upload is one of its parts' digests (COMPOSITE).  A server that
     # does not give the type is not believed: reading the object once is cheaper than an index
     # with a digest that no client can reproduce.
-    headers = {name.lower(): value for name, value in answer.headers.items()}
-    whole = headers.get("x-amz-checksum-type") == "FULL_OBJECT"
-    sha256 = headers.get("x-amz-checksum-sha256") if whole else None
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    is_full_object = headers.get("x-amz-checksum-type") == "FULL_OBJECT"
+    sha256 = headers.get("x-amz-checksum-sha256") if is_full_object else None
     return ObjectInfo(
         key=key,
         etag=ETag(headers["etag"]),
         size=int(headers.get("content-length", 0)),
-        modified=_seconds(headers["last-modified"]),
+        modified=_parse_http_date(headers["last-modified"]),
         metadata={
             name.removeprefix(METADATA_PREFIX): value
             for name, value in headers.items()
@@ -336,12 +342,12 @@ def _describe(key: str, answer: Answer) -> ObjectInfo:
     )
 
 
-@lru_cache(_MOMENTS_REMEMBERED)
-def _seconds(moment: str) -> int:
-    return int(parsedate_to_datetime(moment).timestamp())
+@lru_cache(_DATES_CACHED_MAX)
+def _parse_http_date(date: str) -> int:
+    return int(parsedate_to_datetime(date).timestamp())
 
 
-def _some(keys: Sequence[str]) -> str:
-    more = len(keys) - _KEYS_NAMED_MAX
+def _abbreviated(keys: Sequence[str]) -> str:
+    omitted = len(keys) - _KEYS_NAMED_MAX
     named = ", ".join(keys[:_KEYS_NAMED_MAX])
-    return f"{named} and {more} more" if more > 0 else named
+    return f"{named} and {omitted} more" if omitted > 0 else named

@@ -13,17 +13,17 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from sluice.storage.object_store import ETag, ObjectInfo
 
-_MOMENTS_REMEMBERED = 1024
+_DATES_CACHED_MAX = 1024
 """Neighbours in a listing have often been uploaded together."""
-_LISTED = re.compile(
+_CONTENTS = re.compile(
     r"<Contents>\s*<Key>([^<]*)</Key>\s*<LastModified>([^<]*)</LastModified>"
     r"\s*<ETag>([^<]*)</ETag>(?:\s*<Checksum\w*>[^<]*</Checksum\w*>)*\s*<Size>([0-9]+)</Size>"
 )
-_NEXT = re.compile(r"<NextContinuationToken>([^<]*)</NextContinuationToken>")
+_NEXT_TOKEN = re.compile(r"<NextContinuationToken>([^<]*)</NextContinuationToken>")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ListPage:
     """One page of a listing."""
 
     objects: Sequence[ObjectInfo]
@@ -32,7 +32,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class NotDeleted:
+class DeleteFailure:
     """An object that DeleteObjects could not delete."""
 
     key: str
@@ -40,7 +40,7 @@ class NotDeleted:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class UploadedPart:
     """A part of an upload that is there."""
 
     etag: str
@@ -48,15 +48,15 @@ class Part:
     """As S3's headers have it."""
 
 
-def listing(document: Element) -> Page:
+def parse_listing(document: Element) -> ListPage:
     """Read a ListBucketResult, whose keys are URL-encoded where it says so."""
     encoded = document.findtext("EncodingType") == "url"
-    objects = [_object(found, encoded=encoded) for found in document.iterfind("Contents")]
-    more = document.findtext("IsTruncated") == "true"
-    return Page(objects, document.findtext("NextContinuationToken") if more else None)
+    objects = [_parse_object(element, encoded=encoded) for element in document.iterfind("Contents")]
+    is_truncated = document.findtext("IsTruncated") == "true"
+    return ListPage(objects, document.findtext("NextContinuationToken") if is_truncated else None)
 
 
-def quick_listing(body: bytes) -> Page | None:
+def fast_parse_listing(body: bytes) -> ListPage | None:
     """Read a ListBucketResult of the form that S3 gives it, five times as fast as by its elements.
 
     ``None`` where anything is otherwise.  Keys are URL-encoded, so no key can look like an element.
@@ -67,26 +67,26 @@ def quick_listing(body: bytes) -> Page | None:
     encoded = "<EncodingType>url</EncodingType>" in text
     if not encoded or not text.rstrip().endswith("</ListBucketResult>"):
         return None
-    found = _LISTED.findall(text)
-    if len(found) != text.count("<Contents>"):
+    matches = _CONTENTS.findall(text)
+    if len(matches) != text.count("<Contents>"):
         return None
-    token = _NEXT.search(text)
-    more = "<IsTruncated>true</IsTruncated>" in text
-    if more and token is None:
+    token = _NEXT_TOKEN.search(text)
+    is_truncated = "<IsTruncated>true</IsTruncated>" in text
+    if is_truncated and token is None:
         return None
     objects = [
         ObjectInfo(
-            key=_decoded(key),
+            key=_decode_key(key),
             etag=ETag(unescape(etag.replace("&quot;", '"'))),
             size=int(size),
-            modified=_seconds(moment),
+            modified=_parse_time(date),
         )
-        for key, moment, etag, size in found
+        for key, date, etag, size in matches
     ]
-    return Page(objects, unescape(token[1]) if more and token else None)
+    return ListPage(objects, unescape(token[1]) if is_truncated and token else None)
 
 
-def deletion(keys: Sequence[str]) -> bytes:
+def delete_request(keys: Sequence[str]) -> bytes:
     """Ask for keys to be deleted, and to be told of those only that are not."""
     document = Element("Delete", xmlns="http://s3.amazonaws.com/doc/2006-03-01/")
     for key in keys:
@@ -95,15 +95,15 @@ def deletion(keys: Sequence[str]) -> bytes:
     return tostring(document)
 
 
-def not_deleted(document: Element) -> list[NotDeleted]:
+def parse_delete_failures(document: Element) -> list[DeleteFailure]:
     """Read a DeleteResult."""
     return [
-        NotDeleted(error.findtext("Key") or "?", error.findtext("Code") or "?")
+        DeleteFailure(error.findtext("Key") or "?", error.findtext("Code") or "?")
         for error in document.iterfind("Error")
     ]
 
 
-def completion(parts: Sequence[Part]) -> bytes:
+def complete_upload_request(parts: Sequence[UploadedPart]) -> bytes:
     """Ask for the parts of an upload, in order, to become an object."""
     document = Element("CompleteMultipartUpload", xmlns="http://s3.amazonaws.com/doc/2006-03-01/")
     for number, part in enumerate(parts, start=1):
@@ -114,20 +114,20 @@ def completion(parts: Sequence[Part]) -> bytes:
     return tostring(document)
 
 
-def _object(found: Element, *, encoded: bool) -> ObjectInfo:
-    told = {child.tag: child.text or "" for child in found}
+def _parse_object(element: Element, *, encoded: bool) -> ObjectInfo:
+    fields = {child.tag: child.text or "" for child in element}
     return ObjectInfo(
-        key=_decoded(told["Key"]) if encoded else told["Key"],
-        etag=ETag(told["ETag"]),
-        size=int(told["Size"]),
-        modified=_seconds(told["LastModified"]),
+        key=_decode_key(fields["Key"]) if encoded else fields["Key"],
+        etag=ETag(fields["ETag"]),
+        size=int(fields["Size"]),
+        modified=_parse_time(fields["LastModified"]),
     )
 
 
-def _decoded(key: str) -> str:
+def _decode_key(key: str) -> str:
     return unquote_plus(key) if "%" in key or "+" in key else key
 
 
-@lru_cache(_MOMENTS_REMEMBERED)
-def _seconds(moment: str) -> int:
-    return int(datetime.fromisoformat(moment).timestamp())
+@lru_cache(_DATES_CACHED_MAX)
+def _parse_time(date: str) -> int:
+    return int(datetime.fromisoformat(date).timestamp())

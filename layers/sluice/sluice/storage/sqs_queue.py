@@ -1,4 +1,4 @@
-"""``FifoQueue`` and ``UploadFeed`` on SQS, with boto3.
+"""``FifoQueue`` and ``UploadQueue`` on SQS, with boto3.
 
 boto3 takes a quarter of a second to import and to make a client, which most merges and no cold
 start should wait for: it is imported when a queue is first used, or told to ``connect``.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _FAILURES = (BotoCoreError, ClientError)
 
 
-def make_client() -> SQSClient:
+def make_sqs_client() -> SQSClient:
     """Make a client for the region and endpoint of the environment; safe to share by threads."""
     import boto3  # noqa: PLC0415 - see above
     from botocore.config import Config  # noqa: PLC0415
@@ -79,7 +79,7 @@ class SqsQueue:
             raise Unavailable(f"ChangeMessageVisibility {self._url}: {error}") from error
 
     def send_all(self, bodies: Sequence[str]) -> None:
-        """See ``UploadFeed.send_all``."""
+        """See ``UploadQueue.send_all``."""
         for batch in chunks(bodies, MESSAGES_PER_BATCH_MAX):
             self._send_batch(batch)
 
@@ -87,7 +87,7 @@ class SqsQueue:
         """Send up to ten messages; SQS may take some of them and refuse the others."""
         for _ in range(ATTEMPTS_MAX):
             try:
-                answer = self._client.send_message_batch(
+                response = self._client.send_message_batch(
                     QueueUrl=self._url,
                     Entries=[
                         {"Id": str(number), "MessageBody": body}
@@ -96,9 +96,9 @@ class SqsQueue:
                 )
             except _FAILURES as error:
                 raise Unavailable(f"SendMessageBatch {self._url}: {error}") from error
-            refused = answer.get("Failed", [])
-            if not refused:
+            failed = response.get("Failed", [])
+            if not failed:
                 return
-            bodies = [bodies[int(entry["Id"])] for entry in refused]
-        codes = ", ".join(sorted({entry["Code"] for entry in refused}))
-        raise Unavailable(f"SendMessageBatch {self._url}: {len(refused)} refused: {codes}")
+            bodies = [bodies[int(entry["Id"])] for entry in failed]
+        codes = ", ".join(sorted({entry["Code"] for entry in failed}))
+        raise Unavailable(f"SendMessageBatch {self._url}: {len(failed)} refused: {codes}")

@@ -14,7 +14,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 from sluice.errors import Missing, TooLate, Unavailable
 from sluice.limits import MERGE_ATTEMPTS_MAX, SWAP_SECONDS_MAX, WRITE_ATTEMPTS_MAX
-from sluice.storage.object_store import ETag, Headers, ObjectStore
+from sluice.storage.object_store import ETag, ObjectHeaders, ObjectStore
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -40,7 +40,7 @@ class Decode(Protocol[T_co]):
 
 
 @dataclass(frozen=True, slots=True)
-class Version(Generic[T]):
+class ObjectVersion(Generic[T]):
     """A value that was read, or written, and the ETag to swap it against."""
 
     value: T
@@ -60,18 +60,18 @@ class VersionedObject(Generic[T]):
     """The value while there is no object."""
     encode: Callable[[T], bytes]
     decode: Decode[T]
-    headers: Headers
+    headers: ObjectHeaders
 
-    def read(self) -> Version[T]:
+    def read(self) -> ObjectVersion[T]:
         """Read the object; raises ``Corrupt`` and ``TooNew``."""
         stored = self.store.get(self.key)
         if stored is None:
-            return Version(self.initial, None)
-        return Version(self.decode(stored.body, what=self.key), stored.info.etag)
+            return ObjectVersion(self.initial, None)
+        return ObjectVersion(self.decode(stored.body, what=self.key), stored.info.etag)
 
     def swap(
         self, value: T, *, expected: ETag | None, not_after_ms: int | None = None
-    ) -> Version[T] | Literal[Swap.LOST]:
+    ) -> ObjectVersion[T] | Literal[Swap.LOST]:
         """Replace exactly the version ``expected``.
 
         ``LOST`` if another writer was first, or if the deadline ``not_after_ms`` has passed, by the
@@ -95,16 +95,16 @@ class VersionedObject(Generic[T]):
             except TooLate:
                 etag, in_time = None, False
             if etag is not None:
-                return Version(value, etag)
+                return ObjectVersion(value, etag)
             stored = self.store.get(self.key)
             if stored is not None and stored.body == body:
-                return Version(value, stored.info.etag)
+                return ObjectVersion(value, stored.info.etag)
             if not in_time or (stored.info.etag if stored else None) != expected:
                 return LOST
         raise Unavailable(f"{self.name} could not be swapped in {WRITE_ATTEMPTS_MAX} tries")
 
     @contextmanager
-    def unless_superseded(self, version: Version[T]) -> Iterator[None]:
+    def unless_superseded(self, version: ObjectVersion[T]) -> Iterator[None]:
         """Read what ``version`` refers to; ends early, without an error, where it is superseded.
 
         What is then missing was collected: the reader begins again, with the version that there is
@@ -119,9 +119,9 @@ class VersionedObject(Generic[T]):
 
 def read_newest(
     versioned: VersionedObject[T],
-    read: Callable[[Version[T]], R],
+    read: Callable[[ObjectVersion[T]], R],
     *,
-    first: Version[T] | None = None,
+    first: ObjectVersion[T] | None = None,
 ) -> R:
     """Read an object and, by ``read``, what it refers to; again wherever it is superseded.
 
@@ -140,9 +140,9 @@ def read_newest(
 
 def commit_loop(
     versioned: VersionedObject[T],
-    attempt: Callable[[Version[T]], R | Literal[Swap.LOST]],
+    attempt: Callable[[ObjectVersion[T]], R | Literal[Swap.LOST]],
     *,
-    read: Callable[[], Version[T]] | None = None,
+    read: Callable[[], ObjectVersion[T]] | None = None,
 ) -> R:
     """Read, build and swap, until a swap is won: ``attempt`` builds and swaps.
 

@@ -15,43 +15,45 @@ from typing import Any
 import msgspec
 
 from sluice import zstd
-from sluice.catalog.brake import brakes
-from sluice.catalog.entry import NOT_EXTRACTED, Entry, Kept, Pin, Record
+from sluice.catalog.brake import exceeds_removal_limit
+from sluice.catalog.entry import NOT_EXTRACTED, CarriedRecord, Entry, Pin, Record
 from sluice.concurrency import Gather
 from sluice.conda import record_fields
 from sluice.conda.names import PACKAGE_SUFFIXES, catalog_name, package_name
 from sluice.conda.revision import V3, required_revision
 from sluice.errors import DECODE_ERRORS, Corrupt, ForeignOwner
 from sluice.layout import FROM_PACKAGES, REPODATA, REPODATA_ZST, RUN_EXPORTS, SHARD_INDEX, Subdir
-from sluice.limits import PROBLEMS_TOLD_MAX
+from sluice.limits import REJECT_PROBLEMS_MAX
 from sluice.publish.fence import Stamp
-from sluice.storage.missing_objects import look_at, settle_listing
-from sluice.storage.object_id import Identity
+from sluice.storage.missing_objects import confirm_listing, head_packages
+from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectInfo, ObjectStore
 from sluice.takeover import foreign_formats
-from sluice.takeover.foreign_formats import ForeignIndex, InBucket
+from sluice.takeover.foreign_formats import BucketRecord, ForeignIndex
 
 _DIGESTS = {"md5": re.compile("[0-9a-f]{32}"), "sha256": re.compile("[0-9a-f]{64}")}
 _DASHES_MIN = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class ExistingIndex:
     """Somebody's index, grouped by package name, with the records still as raw JSON."""
 
     generation: int = 0
     """The highest that any index file there carries; 0 where none is sluice's."""
-    names: Mapping[str, Mapping[str, msgspec.Raw | InBucket | None]] = field(default_factory=dict)
+    names: Mapping[str, Mapping[str, msgspec.Raw | BucketRecord | None]] = field(
+        default_factory=dict
+    )
     """By filename: the record, or ``None`` where the index says that it took the file out."""
     v3: frozenset[str] = frozenset()
     """The files whose records stand in revision 3 alone (CEP 48)."""
     run_exports: Mapping[str, Any] = field(default_factory=dict)
     """By filename, of any form."""
     unpatched: Mapping[str, msgspec.Raw] = field(default_factory=dict)
-    """By filename: the record before it was patched, see ``unpatch``."""
+    """By filename: the record before it was patched, see ``with_unpatched``."""
     info: Mapping[str, Any] = field(default_factory=dict)
     """What the index says for clients about the channel."""
-    listing: Mapping[str, Identity] = field(default_factory=dict)
+    listing: Mapping[str, ObjectId] = field(default_factory=dict)
     """The objects of the subdir's folder, by filename."""
     absent: frozenset[str] = frozenset()
     """The files of records that are taken over although nothing is there: so many that their
@@ -60,7 +62,7 @@ class Base:
     """The shard index that is there."""
 
     @property
-    def records(self) -> int:
+    def record_count(self) -> int:
         """How many records the index holds, but for those whose packages are gone."""
         return sum(raw is not None for files in self.names.values() for raw in files.values())
 
@@ -70,32 +72,34 @@ class Base:
         Records are marked to be read again.  One that could not be published is left out, so
         that its file is read like one that no index holds.
         """
-        found = {
-            filename: self._entry(filename, told, at)
-            for filename, told in self.names.get(name, {}).items()
+        entries = {
+            filename: self._entry(filename, raw, at)
+            for filename, raw in self.names.get(name, {}).items()
         }
-        return {filename: entry for filename, entry in found.items() if entry}
+        return {filename: entry for filename, entry in entries.items() if entry}
 
-    def _entry(self, filename: str, told: msgspec.Raw | InBucket | None, at: int) -> Entry | None:
-        match told:
-            case InBucket():
-                return _kept(told)
+    def _entry(
+        self, filename: str, raw: msgspec.Raw | BucketRecord | None, at: int
+    ) -> Entry | None:
+        match raw:
+            case BucketRecord():
+                return _carried_record(raw)
             case None if filename not in self.unpatched or filename not in self.listing:
                 return self._pin(filename, at)
             case None:  # the patch took it out, and does so again
                 return self._record(filename, self.unpatched[filename], at)
             case _:
-                return self._record(filename, told, at)
+                return self._record(filename, raw, at)
 
     def _record(self, filename: str, raw: msgspec.Raw, at: int) -> Record | None:
-        shown = _publishable(filename, raw)
-        if shown is None:
+        published = _decode_publishable(filename, raw)
+        if published is None:
             return None
-        record = self._unpatched(filename, shown)
-        identity = self.listing.get(filename) or Identity.of_no_object(
+        record = self._unpatched_record(filename, published)
+        identity = self.listing.get(filename) or ObjectId.placeholder(
             at=at, size=record.get("size") or 0
         )
-        if not _is_date(record.get("indexed_timestamp")):
+        if not _is_timestamp(record.get("indexed_timestamp")):
             # CEP 47: preserve what is there; an artifact that predates the field MAY be dated by
             # another signal of the server's, here the time of its upload (of the commit, where
             # nothing is there).
@@ -109,16 +113,18 @@ class Base:
             identity=identity,
             extractor=NOT_EXTRACTED,
             record=record,
-            run_exports=run_exports if record_fields.RUN_EXPORTS.accepts(run_exports) else None,
+            run_exports=run_exports
+            if record_fields.RUN_EXPORTS_RULE.accepts(run_exports)
+            else None,
         )
 
-    def _unpatched(self, filename: str, shown: dict[str, Any]) -> dict[str, Any]:
+    def _unpatched_record(self, filename: str, published: dict[str, Any]) -> dict[str, Any]:
         raw = self.unpatched.get(filename)
         record = _decode(raw) if raw else None
-        if record is None or record.get("sha256") != shown.get("sha256"):
-            return shown  # that file is another tool's as well, and may be behind
-        date = shown.get("indexed_timestamp")
-        return {**record, "indexed_timestamp": date} if _is_date(date) else record
+        if record is None or record.get("sha256") != published.get("sha256"):
+            return published  # that file is another tool's as well, and may be behind
+        date = published.get("indexed_timestamp")
+        return {**record, "indexed_timestamp": date} if _is_timestamp(date) else record
 
     def _pin(self, filename: str, at: int) -> Pin:
         # Its file may well be there still (CEP 36), and must not come back by being found.
@@ -130,7 +136,9 @@ class Base:
         )
 
 
-def read_base(channel: ObjectStore, subdir: Subdir, gather: Gather, brake_days: int) -> Base:
+def read_existing_index(
+    channel: ObjectStore, subdir: Subdir, gather: Gather, brake_days: int
+) -> ExistingIndex:
     """List the subdir and read the index that is there, if any.
 
     Records whose files are not there are left out, unless they are so many that their removal has
@@ -140,102 +148,110 @@ def read_base(channel: ObjectStore, subdir: Subdir, gather: Gather, brake_days: 
     there that the listing does not show, and ``ForeignOwner`` where the index is a snapshot's: it
     is then left as it is.
     """
-    listing = _list(channel, subdir)
-    key, key_zst, key_shards = map(subdir.public, (REPODATA, REPODATA_ZST, SHARD_INDEX))
+    listing = _list_folder(channel, subdir)
+    key, key_zst, key_shards = map(subdir.file_key, (REPODATA, REPODATA_ZST, SHARD_INDEX))
     index = channel.get(key) if REPODATA in listing else None
     compressed = channel.head(key_zst) if REPODATA_ZST in listing else None
     shards = channel.get(key_shards) if SHARD_INDEX in listing else None
     published = [index.info if index else None, compressed, shards.info if shards else None]
     _refuse_snapshot(published)
-    found = ForeignIndex()
+    foreign = ForeignIndex()
     if index is not None:
-        found = foreign_formats.parse_repodata(index.body, what=key)
+        foreign = foreign_formats.parse_repodata(index.body, source=key)
     elif compressed is not None and (packed := channel.get(key_zst)):
-        found = foreign_formats.parse_repodata(zstd.decompress(packed.body), what=key_zst)
-    if not (found.records or found.kept) and shards is not None:
+        foreign = foreign_formats.parse_repodata(zstd.decompress(packed.body), source=key_zst)
+    if not (foreign.records or foreign.bucket_records) and shards is not None:
         # A channel of shards alone may have an empty repodata.json, for CEP 26 wants one.
-        found = _read_shards(channel, subdir, shards.body, gather)
-    if found.base_url:
-        _insist_on_files(found, listing, subdir)
+        foreign = _read_shards(channel, subdir, shards.body, gather)
+    if foreign.base_url:
+        _check_files_here(foreign, listing, subdir)
     return replace(
-        base_of(
-            found,
+        build_existing_index(
+            foreign,
             listing,
-            look=partial(look_at, channel, subdir, gather),
-            list_again=partial(_list, channel, subdir),
-            what=subdir.prefix,
+            find_existing=partial(head_packages, channel, subdir, gather),
+            list_again=partial(_list_folder, channel, subdir),
+            label=subdir.prefix,
             brake_days=brake_days,
         ),
         generation=_highest_generation(published),
         run_exports=_read_run_exports(channel, subdir) if RUN_EXPORTS in listing else {},
-        info=found.info,
+        info=foreign.info,
         shard_index=shards.body if shards else None,
     )
 
 
-def base_of(
-    found: ForeignIndex,
-    listing: Mapping[str, Identity],
+def build_existing_index(
+    foreign: ForeignIndex,
+    listing: Mapping[str, ObjectId],
     *,
-    look: Callable[[Sequence[str]], Mapping[str, Identity]],
-    list_again: Callable[[], Mapping[str, Identity]],
-    what: str,
+    find_existing: Callable[[Sequence[str]], Mapping[str, ObjectId]],
+    list_again: Callable[[], Mapping[str, ObjectId]],
+    label: str,
     brake_days: int,
-) -> Base:
+) -> ExistingIndex:
     """A base of what is published of a subdir, or a part of it, whose files ``listing`` tells.
 
-    See ``read_base``, and ``settle_listing`` for ``look``, ``list_again`` and ``what``.
+    See ``read_existing_index``, and ``confirm_listing`` for ``find_existing``, ``list_again`` and
+    ``label``.
     """
-    listed = settle_listing(
-        listing, partial(_missing, found), look=look, list_again=list_again, what=what
+    listed = confirm_listing(
+        listing,
+        partial(_missing_files, foreign),
+        find_existing=find_existing,
+        list_again=list_again,
+        label=label,
     )
-    missing = _missing(found, listed)
+    missing = _missing_files(foreign, listed)
     absent: frozenset[str] = frozenset()
-    if brake_days and brakes(len(missing), len(found.records)):
+    if brake_days and exceeds_removal_limit(len(missing), len(foreign.records)):
         absent = frozenset(
-            file for file in missing if _publishable(file, found.records[file]) is not None
+            file for file in missing if _decode_publishable(file, foreign.records[file]) is not None
         )
-    return Base(
-        names=_by_name(found, {*listed, *absent}), v3=found.v3, listing=listed, absent=absent
+    return ExistingIndex(
+        names=_group_by_name(foreign, {*listed, *absent}),
+        v3=foreign.v3,
+        listing=listed,
+        absent=absent,
     )
 
 
-def unpatch(base: Base, channel: ObjectStore, subdir: Subdir) -> Base:
+def with_unpatched(index: ExistingIndex, channel: ObjectStore, subdir: Subdir) -> ExistingIndex:
     """Have the base's records as they were before they were patched, as far as that is told.
 
     For a channel with a patch in force: it makes of them what clients see already, and taking it
     back undoes it.  Without one they stay as clients see them, until their packages are read.
     """
-    if FROM_PACKAGES not in base.listing:
-        return base
-    key = subdir.public(FROM_PACKAGES)
+    if FROM_PACKAGES not in index.listing:
+        return index
+    key = subdir.file_key(FROM_PACKAGES)
     stored = channel.get(key)
     try:
-        found = foreign_formats.parse_repodata(stored.body if stored else b"", what=key)
+        foreign = foreign_formats.parse_repodata(stored.body if stored else b"", source=key)
     except Corrupt:
-        return base  # no client reads that file, so it must not hold back the index
-    return replace(base, unpatched=found.records, v3=base.v3 | found.v3)
+        return index  # no client reads that file, so it must not hold back the index
+    return replace(index, unpatched=foreign.records, v3=index.v3 | foreign.v3)
 
 
 def _read_run_exports(channel: ObjectStore, subdir: Subdir) -> dict[str, Any]:
-    key = subdir.public(RUN_EXPORTS)
+    key = subdir.file_key(RUN_EXPORTS)
     stored = channel.get(key)
     try:
-        return foreign_formats.parse_run_exports(stored.body if stored else b"{}", what=key)
+        return foreign_formats.parse_run_exports(stored.body if stored else b"{}", source=key)
     except Corrupt:
         return {}  # the index itself is sound, and the packages will be read for theirs
 
 
 def _read_shards(channel: ObjectStore, subdir: Subdir, body: bytes, gather: Gather) -> ForeignIndex:
-    index = foreign_formats.parse_shard_index(body, what=subdir.public(SHARD_INDEX))
-    shards = gather(partial(_read_shard, channel), map(subdir.public, index.shards))
-    return foreign_formats.merged(shards, index.info)
+    index = foreign_formats.parse_shard_index(body, source=subdir.file_key(SHARD_INDEX))
+    shards = gather(partial(_read_shard, channel), map(subdir.file_key, index.shards))
+    return foreign_formats.merge_shards(shards, index.info)
 
 
 def _read_shard(channel: ObjectStore, key: str) -> ForeignIndex:
     stored = channel.get(key)
     # What is missing was of no use to any client.
-    return foreign_formats.parse_shard(stored.body, what=key) if stored else ForeignIndex()
+    return foreign_formats.parse_shard(stored.body, source=key) if stored else ForeignIndex()
 
 
 def _refuse_snapshot(infos: Iterable[ObjectInfo | None]) -> None:
@@ -248,73 +264,75 @@ def _refuse_snapshot(infos: Iterable[ObjectInfo | None]) -> None:
             )
 
 
-def _list(channel: ObjectStore, subdir: Subdir) -> dict[str, Identity]:
+def _list_folder(channel: ObjectStore, subdir: Subdir) -> dict[str, ObjectId]:
     return {
-        info.key.removeprefix(subdir.prefix): Identity.of(info)
+        info.key.removeprefix(subdir.prefix): ObjectId.from_info(info)
         for info in channel.list(subdir.prefix, delimiter="/")
     }
 
 
-def _missing(found: ForeignIndex, listing: Mapping[str, Identity]) -> list[str]:
-    return [filename for filename in found.records if filename not in listing]
+def _missing_files(foreign: ForeignIndex, listing: Mapping[str, ObjectId]) -> list[str]:
+    return [filename for filename in foreign.records if filename not in listing]
 
 
-def _insist_on_files(found: ForeignIndex, listing: Mapping[str, Identity], subdir: Subdir) -> None:
-    elsewhere = sorted(found.records.keys() - listing.keys())
+def _check_files_here(index: ForeignIndex, listing: Mapping[str, ObjectId], subdir: Subdir) -> None:
+    elsewhere = sorted(index.records.keys() - listing.keys())
     if elsewhere:
         raise Corrupt(
             f"the index that is there says by its base_url (CEP 15) that packages lie at "
-            f"{found.base_url}, and {len(elsewhere)} of them are not in {subdir.prefix}, so it is "
-            f"left as it is: {', '.join(elsewhere[:PROBLEMS_TOLD_MAX])}"
+            f"{index.base_url}, and {len(elsewhere)} of them are not in {subdir.prefix}, so it is "
+            f"left as it is: {', '.join(elsewhere[:REJECT_PROBLEMS_MAX])}"
         )
 
 
-def _by_name(
-    found: ForeignIndex, wanted: Collection[str]
-) -> dict[str, dict[str, msgspec.Raw | InBucket | None]]:
+def _group_by_name(
+    foreign: ForeignIndex, filenames: Collection[str]
+) -> dict[str, dict[str, msgspec.Raw | BucketRecord | None]]:
     """Group the records of the wanted files, and what was taken out.
 
     Those that are not there are left out, but for the brake: the record of their removal may
     already have been consumed by a merge before this one.
     """
-    names: dict[str, dict[str, msgspec.Raw | InBucket | None]] = {}
-    for filename in sorted(found.removed):
+    names: dict[str, dict[str, msgspec.Raw | BucketRecord | None]] = {}
+    for filename in sorted(foreign.removed):
         if name := package_name(filename):  # nothing else was ever a package
             names.setdefault(name, {})[filename] = None
-    for filename, raw in found.records.items():
-        if filename in wanted:
+    for filename, raw in foreign.records.items():
+        if filename in filenames:
             names.setdefault(package_name(filename), {})[filename] = raw
-    for filename, kept in found.kept.items():
-        names.setdefault(_told_name(kept), {})[filename] = kept
+    for filename, bucket_record in foreign.bucket_records.items():
+        names.setdefault(_bucket_record_name(bucket_record), {})[filename] = bucket_record
     return names
 
 
-def _told_name(kept: InBucket) -> str:
-    record = _decode(kept.record) or {}
+def _bucket_record_name(bucket_record: BucketRecord) -> str:
+    record = _decode(bucket_record.record) or {}
     name = record.get("name")
     return catalog_name(name) if isinstance(name, str) else ""
 
 
-def _kept(told: InBucket) -> Kept | None:
-    record = _decode(told.record)
+def _carried_record(bucket_record: BucketRecord) -> CarriedRecord | None:
+    record = _decode(bucket_record.record)
     if record is None:
         return None
-    if not _is_date(record.get("indexed_timestamp")):
+    if not _is_timestamp(record.get("indexed_timestamp")):
         record.pop("indexed_timestamp", None)
-    return Kept(identity=None, extractor=NOT_EXTRACTED, bucket=told.bucket, record=record)
+    return CarriedRecord(
+        identity=None, extractor=NOT_EXTRACTED, bucket=bucket_record.bucket, record=record
+    )
 
 
-def _is_date(value: object) -> bool:
-    return record_fields.FORMS["timestamp"].accepts(value)
+def _is_timestamp(value: object) -> bool:
+    return record_fields.FIELD_RULES["timestamp"].accepts(value)
 
 
-def _has_parts(filename: str) -> bool:
+def _is_splittable(filename: str) -> bool:
     """Tell whether a filename can be taken apart: rattler reads no index with one that cannot."""
     return filename.endswith(PACKAGE_SUFFIXES) and filename.count("-") >= _DASHES_MIN
 
 
-def _publishable(filename: str, raw: msgspec.Raw) -> dict[str, Any] | None:
-    return _decode(raw) if _has_parts(filename) else None
+def _decode_publishable(filename: str, raw: msgspec.Raw) -> dict[str, Any] | None:
+    return _decode(raw) if _is_splittable(filename) else None
 
 
 def _decode(raw: msgspec.Raw) -> dict[str, Any] | None:
@@ -323,14 +341,14 @@ def _decode(raw: msgspec.Raw) -> dict[str, Any] | None:
         record = msgspec.json.decode(raw, type=dict[str, Any])
     except DECODE_ERRORS:
         return None
-    for key, form in _DIGESTS.items():
-        told = record.get(key)
-        if told is None:
+    for key, pattern in _DIGESTS.items():
+        digest = record.get(key)
+        if digest is None:
             continue
-        if not isinstance(told, str) or not form.fullmatch(told.lower()):
+        if not isinstance(digest, str) or not pattern.fullmatch(digest.lower()):
             return None
-        record[key] = told.lower()
-    return None if record_fields.unpublishable(record) else record
+        record[key] = digest.lower()
+    return None if record_fields.unpublishable_reason(record) else record
 
 
 def _highest_generation(infos: Iterable[ObjectInfo | None]) -> int:

@@ -17,10 +17,10 @@ import msgspec
 
 from sluice import zstd
 from sluice.conda.names import PACKAGE_SUFFIXES
-from sluice.conda.record_fields import unpublishable
+from sluice.conda.record_fields import unpublishable_reason
 from sluice.errors import DECODE_ERRORS, Corrupt
 
-_OF_THE_FILE = frozenset(
+_FILE_INFO_KEYS = frozenset(
     {"created_at", "repodata_version", "shards_base_url", "sluice", "subdir"}
 )  # in ``info``: about one file, which every tool says of its own
 _SHARD_SUFFIX = ".msgpack.zst"
@@ -30,7 +30,7 @@ _REVISION = re.compile("[vV][0-9]+")
 T = TypeVar("T")
 
 
-class InBucket(NamedTuple):
+class BucketRecord(NamedTuple):
     """A record of revision 3 of what is no conda package."""
 
     bucket: str
@@ -46,7 +46,7 @@ class ForeignIndex:
     """By filename, both archive formats and all revisions together."""
     v3: frozenset[str] = frozenset()
     """Those of them that stand in revision 3 alone (CEP 48)."""
-    kept: Mapping[str, InBucket] = field(default_factory=dict)
+    bucket_records: Mapping[str, BucketRecord] = field(default_factory=dict)
     """By ``<stem>.<bucket>``: what stands in the other buckets of revision 3."""
     removed: frozenset[str] = frozenset()
     """Filenames that were once in the index and were taken out of it."""
@@ -91,52 +91,54 @@ class _ShardIndex(msgspec.Struct):
     shards: dict[str, bytes]
 
 
-class _OfPackage(msgspec.Struct):
+class _PackageRunExports(msgspec.Struct):
     run_exports: Any = None
 
 
 class _RunExports(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
-    packages: dict[str, _OfPackage] = msgspec.field(default_factory=dict)
-    packages_conda: dict[str, _OfPackage] = msgspec.field(default_factory=dict)
+    packages: dict[str, _PackageRunExports] = msgspec.field(default_factory=dict)
+    packages_conda: dict[str, _PackageRunExports] = msgspec.field(default_factory=dict)
 
 
-def parse_repodata(body: bytes, *, what: str) -> ForeignIndex:
-    """Read a ``repodata.json``; raises ``Corrupt``, naming ``what``."""
+def parse_repodata(body: bytes, *, source: str) -> ForeignIndex:
+    """Read a ``repodata.json``; raises ``Corrupt``, naming ``source``."""
     if not body:  # CEP 36: an empty file is an empty index
         return ForeignIndex()
     try:
         repodata = msgspec.json.decode(body, type=_Repodata)
         document = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     except DECODE_ERRORS as error:
-        raise Corrupt(f"the index that is there cannot be read, {what}: {error}") from error
-    _refuse_others({key for key, raw in document.items() if bytes(raw) != b"{}"}, what)
-    return _index(
+        raise Corrupt(f"the index that is there cannot be read, {source}: {error}") from error
+    _refuse_unknown_revisions({key for key, raw in document.items() if bytes(raw) != b"{}"}, source)
+    return _foreign_index(
         {**repodata.packages, **repodata.packages_conda},
         repodata.v3,
         removed=repodata.removed,
-        info=_carried(repodata.info, what),
+        info=_channel_info(repodata.info, source),
     )
 
 
-def parse_run_exports(body: bytes, *, what: str) -> dict[str, Any]:
-    """Read a ``run_exports.json`` (CEP 12), by filename; raises ``Corrupt``, naming ``what``."""
+def parse_run_exports(body: bytes, *, source: str) -> dict[str, Any]:
+    """Read a ``run_exports.json`` (CEP 12), by filename; raises ``Corrupt``, naming ``source``."""
     try:
-        told = msgspec.json.decode(body, type=_RunExports)
+        document = msgspec.json.decode(body, type=_RunExports)
     except DECODE_ERRORS as error:
-        raise Corrupt(f"the run exports that are there cannot be read, {what}: {error}") from error
-    packages = chain(told.packages.items(), told.packages_conda.items())
+        raise Corrupt(
+            f"the run exports that are there cannot be read, {source}: {error}"
+        ) from error
+    packages = chain(document.packages.items(), document.packages_conda.items())
     return {filename: package.run_exports for filename, package in packages}
 
 
-def parse_shard_index(body: bytes, *, what: str) -> ForeignShards:
-    """Read a ``repodata_shards.msgpack.zst``; raises ``Corrupt``, naming ``what``."""
-    index = _unpack(body, _ShardIndex, what)
-    told = index.info.get("shards_base_url", "")
-    folder = told.removeprefix("./").removesuffix("/") if isinstance(told, str) else ":"
+def parse_shard_index(body: bytes, *, source: str) -> ForeignShards:
+    """Read a ``repodata_shards.msgpack.zst``; raises ``Corrupt``, naming ``source``."""
+    index = _decode_msgpack(body, _ShardIndex, source)
+    base_url = index.info.get("shards_base_url", "")
+    folder = base_url.removeprefix("./").removesuffix("/") if isinstance(base_url, str) else ":"
     if folder.startswith((".", "/")) or ":" in folder:
-        raise Corrupt(f"the shards of the index that is there lie elsewhere ({told}): {what}")
+        raise Corrupt(f"the shards of the index that is there lie elsewhere ({base_url}): {source}")
     return ForeignShards(
-        info=_carried(index.info, what),
+        info=_channel_info(index.info, source),
         shards=tuple(
             f"{folder}/{digest.hex()}{_SHARD_SUFFIX}" if folder else digest.hex() + _SHARD_SUFFIX
             for _, digest in sorted(index.shards.items())
@@ -144,39 +146,41 @@ def parse_shard_index(body: bytes, *, what: str) -> ForeignShards:
     )
 
 
-def parse_shard(body: bytes, *, what: str) -> ForeignIndex:
-    """Read one shard; raises ``Corrupt``, naming ``what``."""
-    shard = _unpack(body, _Shard, what)
+def parse_shard(body: bytes, *, source: str) -> ForeignIndex:
+    """Read one shard; raises ``Corrupt``, naming ``source``."""
+    shard = _decode_msgpack(body, _Shard, source)
     try:
-        return _index(
+        return _foreign_index(
             _as_json({**shard.packages, **shard.packages_conda}),
             {bucket: _as_json(records) for bucket, records in shard.v3.items()},
             removed=shard.removed,
         )
     except (*DECODE_ERRORS, TypeError) as error:  # msgpack can hold what JSON cannot
-        raise Corrupt(f"a shard that is there cannot be read, {what}: {error}") from error
+        raise Corrupt(f"a shard that is there cannot be read, {source}: {error}") from error
 
 
-def merged(shards: Iterable[ForeignIndex], info: Mapping[str, Any]) -> ForeignIndex:
+def merge_shards(shards: Iterable[ForeignIndex], info: Mapping[str, Any]) -> ForeignIndex:
     """Put the shards of an index together."""
     parts = list(shards)
     return ForeignIndex(
         records={name: raw for part in parts for name, raw in part.records.items()},
         v3=frozenset().union(*(part.v3 for part in parts)),
-        kept={name: kept for part in parts for name, kept in part.kept.items()},
+        bucket_records={
+            name: record for part in parts for name, record in part.bucket_records.items()
+        },
         removed=frozenset().union(*(part.removed for part in parts)),
         info=info,
     )
 
 
-def _index(
+def _foreign_index(
     legacy: Mapping[str, msgspec.Raw],
     v3: Mapping[str, Mapping[str, msgspec.Raw]],
     *,
     removed: Iterable[Any],
     info: Mapping[str, Any] | None = None,
 ) -> ForeignIndex:
-    by_filename: dict[str, InBucket] = {}
+    by_filename: dict[str, BucketRecord] = {}
     for bucket, records in v3.items():
         for stem, raw in records.items():
             filename = f"{stem}.{bucket}"
@@ -186,65 +190,69 @@ def _index(
                     f"the index that is there has a v3 record {stem!r} in {bucket!r}, of which "
                     f"cannot be told what it is about, so it is left as it is"
                 )
-            by_filename[filename] = InBucket(bucket, raw)
+            by_filename[filename] = BucketRecord(bucket, raw)
     of_packages = {
-        filename: one.record for filename, one in by_filename.items() if one.bucket in _ARCHIVES
+        filename: record.record
+        for filename, record in by_filename.items()
+        if record.bucket in _ARCHIVES
     }
     return ForeignIndex(
         # What older clients could read stays so for them.
         records={**of_packages, **legacy},
         v3=frozenset(of_packages.keys() - legacy.keys()),
-        kept={name: one for name, one in by_filename.items() if one.bucket not in _ARCHIVES},
+        bucket_records={
+            name: record for name, record in by_filename.items() if record.bucket not in _ARCHIVES
+        },
         removed=frozenset(filename for filename in removed if isinstance(filename, str)),
         info=info or {},
     )
 
 
-def _unpack(body: bytes, expected: type[T], what: str) -> T:
+def _decode_msgpack(body: bytes, expected: type[T], source: str) -> T:
     try:
         document = msgpack.unpackb(zstd.decompress(body))
         converted = msgspec.convert(document, expected)
     except (*DECODE_ERRORS, Corrupt, ValueError, msgpack.UnpackException) as error:
-        raise Corrupt(f"the index that is there cannot be read, {what}: {error}") from error
-    _refuse_others({key for key, value in document.items() if value}, what)
+        raise Corrupt(f"the index that is there cannot be read, {source}: {error}") from error
+    _refuse_unknown_revisions({key for key, value in document.items() if value}, source)
     return converted
 
 
-def _refuse_others(keys: Iterable[str], what: str) -> None:
+def _refuse_unknown_revisions(keys: Iterable[str], source: str) -> None:
     """Refuse revisions of which this version of sluice does not even know what they hold."""
-    others = sorted(key for key in keys if _REVISION.fullmatch(key) and key != "v3")
-    if others:
+    newer = sorted(key for key in keys if _REVISION.fullmatch(key) and key != "v3")
+    if newer:
         raise Corrupt(
-            f"the index that is there has {', '.join(others)} records (CEP 48), which this version "
-            f"of sluice cannot carry over, so it is left as it is: {what}"
+            f"the index that is there has {', '.join(newer)} records (CEP 48), which this version "
+            f"of sluice cannot carry over, so it is left as it is: {source}"
         )
 
 
-def _carried(info: Mapping[str, Any], what: str) -> dict[str, Any]:
+def _channel_info(info: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Keep of ``info`` what stays true whatever is published, and can be published."""
-    kept = {
+    carried = {
         key: value
         for key, value in info.items()
-        if key not in _OF_THE_FILE and not unpublishable({key: value})
+        if key not in _FILE_INFO_KEYS and not unpublishable_reason({key: value})
     }
-    base_url = kept.pop("base_url", None)
+    base_url = carried.pop("base_url", None)
     if not isinstance(base_url, str | None):
-        raise Corrupt(f"the base_url of the index that is there is no string: {what}")
+        raise Corrupt(f"the base_url of the index that is there is no string: {source}")
     if base_url:
-        kept["base_url"] = base_url
-    revisions = kept.pop("repodata_revisions", None)
+        carried["base_url"] = base_url
+    revisions = carried.pop("repodata_revisions", None)
     if isinstance(revisions, dict):
-        kept["repodata_revisions"] = {
-            revision: _without_counts(about)
-            for revision, about in revisions.items()
-            if isinstance(about, dict)
+        carried["repodata_revisions"] = {
+            revision: _without_counts(revision_info)
+            for revision, revision_info in revisions.items()
+            if isinstance(revision_info, dict)
         }
-    return kept
+    return carried
 
 
-def _without_counts(about: Mapping[str, Any]) -> dict[str, Any]:
+def _without_counts(revision_info: Mapping[str, Any]) -> dict[str, Any]:
     """Keep what an operator says of a revision (CEP 48); its counts are those of one file."""
-    return {key: value for key, value in about.items() if key == "message"}
+    return {key: value for key, value in revision_info.items() if key == "message"}
 
 
 def _as_json(records: _Records) -> dict[str, msgspec.Raw]:

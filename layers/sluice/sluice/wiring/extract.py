@@ -7,14 +7,14 @@ import uuid
 from threading import Thread
 
 from sluice.concurrency import in_threads
-from sluice.extract.config_broadcast import Announcer
-from sluice.extract.extract import Extractor
+from sluice.extract.config_broadcast import ConfigBroadcast
+from sluice.extract.extract import ExtractorContext
 from sluice.extract.handler import ExtractContext
 from sluice.limits import CONCURRENT_REQUESTS_MAX
 from sluice.settings import ExtractSettings
 from sluice.storage import s3_client, s3_store, sqs_queue
-from sluice.storage.deduplicating_queue import Once
-from sluice.storage.s3_client import wall_clock
+from sluice.storage.deduplicating_queue import DeduplicatingQueue
+from sluice.storage.s3_client import wall_clock_ms
 from sluice.storage.sqs_queue import SqsQueue
 
 
@@ -25,13 +25,13 @@ def extract_context(settings: ExtractSettings, *, connect_early: bool = False) -
     package was read and staged.
     """
     common = settings.common
-    merge_queue = SqsQueue(sqs_queue.make_client, common.merge_queue_url)
-    client = s3_client.make_client()
-    extractor = Extractor(
+    merge_queue = SqsQueue(sqs_queue.make_sqs_client, common.merge_queue_url)
+    client = s3_client.make_s3_client()
+    extractor = ExtractorContext(
         channel=s3_store.S3Store(client, common.channel_bucket),
         state=s3_store.S3Store(client, common.state_bucket),
-        queue=Once(merge_queue, wall_clock),
-        clock=wall_clock,
+        queue=DeduplicatingQueue(merge_queue, wall_clock_ms),
+        clock=wall_clock_ms,
         unique=lambda: f"{time.time_ns()}-{uuid.uuid4().hex}",
         debounce_seconds=common.debounce_seconds,
         trust_uploader_digests=settings.trust_uploader_digests,
@@ -41,7 +41,7 @@ def extract_context(settings: ExtractSettings, *, connect_early: bool = False) -
         Thread(target=merge_queue.connect, daemon=True).start()
     return ExtractContext(
         extractor=extractor,
-        broadcast=Announcer(
+        broadcast=ConfigBroadcast(
             state=extractor.state,
             queue=extractor.queue,
             gather=in_threads(CONCURRENT_REQUESTS_MAX),
@@ -49,7 +49,7 @@ def extract_context(settings: ExtractSettings, *, connect_early: bool = False) -
             unique=extractor.unique,
             debounce_seconds=extractor.debounce_seconds,
         ),
-        uploads=SqsQueue(sqs_queue.make_client, settings.upload_queue_url),
+        uploads=SqsQueue(sqs_queue.make_sqs_client, settings.upload_queue_url),
         bucket=common.channel_bucket,
         prefixes=settings.channel_prefixes,
     )

@@ -8,18 +8,18 @@ from functools import cache
 
 from sluice.concurrency import in_threads
 from sluice.limits import CONCURRENT_REQUESTS_MAX
-from sluice.reconcile.context import Reconciler
+from sluice.reconcile.context import ReconcileContext
 from sluice.settings import ReconcileSettings
 from sluice.storage import s3_client, s3_store, sqs_queue
-from sluice.storage.s3_client import wall_clock
+from sluice.storage.s3_client import wall_clock_ms
 from sluice.storage.sqs_queue import SqsQueue
 
 
-def reconcile_context(settings: ReconcileSettings) -> Reconciler:
+def reconcile_context(settings: ReconcileSettings) -> ReconcileContext:
     """Make the clients of an execution environment; those of SQS connect when they are used."""
     common = settings.common
-    client, sqs_client = s3_client.make_client(), cache(sqs_queue.make_client)
-    return Reconciler(
+    client, sqs_client = s3_client.make_s3_client(), cache(sqs_queue.make_sqs_client)
+    return ReconcileContext(
         channel=s3_store.S3Store(client, common.channel_bucket),
         state=s3_store.S3Store(client, common.state_bucket),
         bucket=common.channel_bucket,
@@ -27,7 +27,7 @@ def reconcile_context(settings: ReconcileSettings) -> Reconciler:
         merges=SqsQueue(sqs_client, common.merge_queue_url),
         continuations=SqsQueue(sqs_client, settings.reconcile_queue_url),
         gather=in_threads(CONCURRENT_REQUESTS_MAX),
-        clock=wall_clock,
+        clock=wall_clock_ms,
         unique=lambda: f"{time.time_ns()}-{uuid.uuid4().hex}",
         debounce_seconds=common.debounce_seconds,
         owner=settings.owner,

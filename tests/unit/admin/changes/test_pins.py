@@ -145,7 +145,7 @@ def test_a_merge_that_is_faster_than_the_unpinning_does_not_swallow_the_package(
     merged: list[int] = []
 
     def merge_first(operation: str, key: str) -> None:
-        if (operation, key) == ("PutObject", SUBDIR.head) and not merged:
+        if (operation, key) == ("PutObject", SUBDIR.head_key) and not merged:
             merged.append(world.head().generation)
             world.merge()
 
@@ -167,7 +167,7 @@ def test_the_same_bytes_uploaded_again_are_found_without_an_event() -> None:
     assert is_quiet(repairs.run())
     world.upload(A, A.encode())
     repairs.run()
-    assert repairs.fed() == [world.subdir.public(A)]
+    assert repairs.fed() == [world.subdir.file_key(A)]
     repairs.carry_out()
     assert sorted(world.published()) == [A, B]
     assert is_quiet(repairs.run())

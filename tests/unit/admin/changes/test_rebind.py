@@ -11,13 +11,13 @@ import pytest
 from sluice.admin.changes.pins import pin, pins
 from sluice.admin.changes.rebind import Rebinding, rebind
 from sluice.admin.history.rejects import rejects
-from sluice.admin.standalone.index import Options
-from sluice.admin.standalone.merge_in_process import merge_here
+from sluice.admin.standalone.index import IndexOptions
+from sluice.admin.standalone.merge_in_process import merge_in_process
 from sluice.admin.verify.verify import verify
 from sluice.catalog.binding import binding_object
 from sluice.catalog.head import read_head
 from sluice.errors import NotFound, Unavailable
-from sluice.layout import CHANNELDATA, PAGE, PAGE_DATA, REPODATA, RSS, Subdir, channel_binding
+from sluice.layout import CHANNELDATA, PAGE, PAGE_DATA, REPODATA, RSS, Subdir, channel_binding_key
 from sluice.publish.fence import Stamp
 from sluice.storage.object_store import ETag
 from testkit.memory_store import MemoryStore
@@ -35,11 +35,11 @@ def with_history() -> ByHand:
     """Three packages, one of which is pinned out, and a reject."""
     world = ByHand()
     world.upload(package("alpha"), package("beta"), package("gamma"))
-    world.public.upload(LINUX.public("bad-1-0.conda"), b"no package")
+    world.public.upload(LINUX.file_key("bad-1-0.conda"), b"no package")
     world.index()
     world.tick()
     pin(world.channel, LINUX, [KEPT_OUT], reason="Crashes at start.")
-    merge_here(world.channel, [LINUX])
+    merge_in_process(world.channel, [LINUX])
     assert world.filenames() == ["alpha-1.0-0.conda", "gamma-1.0-0.conda"]
     return world
 
@@ -115,8 +115,8 @@ def type_of(reason: str) -> str:
 def test_a_pin_does_not_hold_on_another_package_of_the_same_size() -> None:
     world = with_history()
     copy = multipart_copy(world)
-    body = copy.body(LINUX.public(KEPT_OUT))
-    copy.upload(LINUX.public(KEPT_OUT), body[:-1] + bytes([body[-1] ^ 1]))
+    body = copy.body(LINUX.file_key(KEPT_OUT))
+    copy.upload(LINUX.file_key(KEPT_OUT), body[:-1] + bytes([body[-1] ^ 1]))
     led_to(world, copy)
     done = moved(world)
     assert done.subdirs[0].lost_pins == [KEPT_OUT]
@@ -128,7 +128,7 @@ def test_a_pin_does_not_hold_on_another_package_of_the_same_size() -> None:
 def test_without_a_digest_a_pin_holds_on_the_size_alone() -> None:
     world = ByHand()
     world.upload(package("alpha"), package("beta"))
-    pin_before_indexing = LINUX.public(KEPT_OUT)
+    pin_before_indexing = LINUX.file_key(KEPT_OUT)
     assert pin_before_indexing in world.public.objects
     world.index()
     world.tick()
@@ -136,7 +136,7 @@ def test_without_a_digest_a_pin_holds_on_the_size_alone() -> None:
     pin(world.channel, LINUX, [KEPT_OUT], reason="x")
     world.upload(package("beta"))
     pin(world.channel, LINUX, [KEPT_OUT], reason="x")
-    merge_here(world.channel, [LINUX])
+    merge_in_process(world.channel, [LINUX])
     led_to(world, multipart_copy(world))
     moved(world)
     world.index()
@@ -146,7 +146,7 @@ def test_without_a_digest_a_pin_holds_on_the_size_alone() -> None:
 def test_the_published_files_are_of_a_later_generation_than_any_that_was_there() -> None:
     world = with_history()
     copy = plain_copy(world)
-    key = LINUX.public(REPODATA)
+    key = LINUX.file_key(REPODATA)
     stored = copy.objects[key]
     newer = {**stored.headers.metadata, "sluice-generation": "70"}
     copy.put(key, stored.body, replace(stored.headers, metadata=newer))
@@ -166,7 +166,7 @@ def test_files_of_a_state_with_another_name_are_taken_over(*, page: bool) -> Non
     led_to(world, plain_copy(world))
     world.channel = replace(world.channel, owner="restored-state")
     moved(world)
-    files = [LINUX.public(REPODATA), NOARCH.public(REPODATA)]
+    files = [LINUX.file_key(REPODATA), NOARCH.file_key(REPODATA)]
     if page:
         files += [f"{CHANNEL}/{file}" for file in (CHANNELDATA, RSS, PAGE_DATA, PAGE)]
     owners = {}
@@ -203,7 +203,7 @@ def test_a_dry_run_compares_and_changes_nothing() -> None:
 
 def test_a_catalog_without_a_binding_is_bound_by_it() -> None:
     world = with_history()
-    world.state.remove(channel_binding(CHANNEL))
+    world.state.remove(channel_binding_key(CHANNEL))
     led_to(world, plain_copy(world))
     assert "does not say which bucket" in world.index().failures[0].reason
     assert moved(world).bound_to is None
@@ -293,7 +293,7 @@ def test_while_it_is_under_way_every_other_writer_is_refused() -> None:
     def index_meanwhile() -> None:
         refused.extend(one.reason for one in world.index().failures)
 
-    world.state.before = on("PutObject", LINUX.head, index_meanwhile)
+    world.state.before = on("PutObject", LINUX.head_key, index_meanwhile)
     moved(world)
     assert refused
     assert all("is being moved from channel-bucket to the bucket" in one for one in refused)
@@ -308,7 +308,7 @@ def test_of_two_at_once_one_is_told_to_try_again() -> None:
     def rebind_elsewhere() -> None:
         rebind(elsewhere, max_age_seconds=60, brake_days=7)
 
-    world.state.before = on("PutObject", LINUX.head, rebind_elsewhere)
+    world.state.before = on("PutObject", LINUX.head_key, rebind_elsewhere)
     with pytest.raises(Unavailable, match="another rebind"):
         moved(world)
     assert bound_to(world) == "third-bucket"
@@ -326,8 +326,8 @@ def test_a_merge_of_the_old_bucket_that_has_begun_before_loses_its_head() -> Non
         moved(world)
 
     old.state = world.state
-    world.state.before = on("PutObject", LINUX.head, rebind_meanwhile)
-    failures = [one.reason for one in old.index(Options()).failures]
+    world.state.before = on("PutObject", LINUX.head_key, rebind_meanwhile)
+    failures = [one.reason for one in old.index(IndexOptions()).failures]
     assert any("belongs to the bucket" in one for one in failures)
     head = read_head(world.state, LINUX).value
     assert head.generation == generation + 1

@@ -11,9 +11,9 @@ import pytest
 from sluice.admin.changes.pins import pin, pins, unpin
 from sluice.admin.changes.rebind import rebind
 from sluice.admin.history.status import status
-from sluice.admin.standalone.index import Options
-from sluice.admin.standalone.merge_in_process import merge_here
-from sluice.admin.verify.findings import Kind
+from sluice.admin.standalone.index import IndexOptions
+from sluice.admin.standalone.merge_in_process import merge_in_process
+from sluice.admin.verify.findings import Defect
 from sluice.admin.verify.repair import repair
 from sluice.admin.verify.verify import verify
 from sluice.catalog.binding import binding_object
@@ -28,7 +28,7 @@ from sluice.layout import (
     RSS,
     SHARD_INDEX,
     Subdir,
-    channel_binding,
+    channel_binding_key,
 )
 from sluice.limits import EVIDENCE_PACKAGES_MAX
 from sluice.publish.fence import Stamp
@@ -110,10 +110,10 @@ def test_an_index_of_another_tool_or_of_before_brings_nothing_back(*, stamped: b
     world = ByHand()
     world.upload(package("alpha"), package("beta"))
     world.index()
-    files = [LINUX.public(file) for file in (REPODATA, REPODATA_ZST, SHARD_INDEX)]
+    files = [LINUX.file_key(file) for file in (REPODATA, REPODATA_ZST, SHARD_INDEX)]
     with_beta = {key: world.public.objects[key] for key in files}
     pin(world.channel, LINUX, [KEPT_OUT], reason="x")
-    merge_here(world.channel, [LINUX])
+    merge_in_process(world.channel, [LINUX])
     unpin(world.channel, LINUX, [KEPT_OUT])  # the catalog has no entry of it for now
     led_to(world, plain_copy(world))
     for key, stored in with_beta.items():
@@ -133,7 +133,7 @@ def leaf_of(world: ByHand, name: str) -> str:
     tree = CatalogReader(world.state, LINUX, in_order).tree(
         read_head(world.state, LINUX).value.tree
     )
-    return LINUX.leaf(tree.names[name].leaf.hex())
+    return LINUX.leaf_key(tree.names[name].leaf.hex())
 
 
 def test_a_damaged_leaf_leaves_doubts_and_costs_no_other_pin() -> None:
@@ -150,7 +150,7 @@ def test_a_damaged_leaf_leaves_doubts_and_costs_no_other_pin() -> None:
     assert [one.object for one in done.failures] == ["linux-64, package gamma"]
     assert bound_to(world) == OTHER
     found = verify(world.channel, deep=True).findings
-    assert {one.name for one in found if one.kind is Kind.LEAF_DAMAGED} == {"gamma"}
+    assert {one.name for one in found if one.kind is Defect.LEAF_DAMAGED} == {"gamma"}
     repair(world.channel, found, **world.alone())
     assert [one.file for one in pins(world.channel)] == [KEPT_OUT]
     assert world.filenames() == ["alpha-1.0-0.conda", "gamma-1.0-0.conda"]
@@ -160,7 +160,7 @@ def test_a_damaged_head_leaves_doubts_and_the_other_subdirs_move() -> None:
     world = with_history()
     world.upload(package("delta", subdir="osx-arm64"))
     world.index()
-    damage(world, EXTRA.head)
+    damage(world, EXTRA.head_key)
     led_to(world, plain_copy(world))
     refused = moved(world)
     assert (refused.done, [one.object for one in refused.failures]) == (False, ["osx-arm64"])
@@ -172,7 +172,7 @@ def test_a_damaged_head_leaves_doubts_and_the_other_subdirs_move() -> None:
 
 def test_a_catalog_of_a_later_sluice_is_not_moved() -> None:
     world = with_history()
-    damage(world, LINUX.head, b'{"format": 99, "generation": 3}')
+    damage(world, LINUX.head_key, b'{"format": 99, "generation": 3}')
     led_to(world, plain_copy(world))
     before = dict(world.state.objects)
     with pytest.raises(TooNew):
@@ -192,7 +192,7 @@ def test_a_subdir_that_is_born_meanwhile_is_moved_as_well() -> None:
         old.index()
 
     # Just before the binding is marked as moving: the last moment at which it may.
-    world.state.before = on("PutObject", channel_binding(CHANNEL), born)
+    world.state.before = on("PutObject", channel_binding_key(CHANNEL), born)
     done = moved(world)
     assert [one.subdir for one in done.subdirs] == ["linux-64", "noarch", "osx-arm64"]
     assert bound_to(world) == OTHER
@@ -204,7 +204,7 @@ def test_a_subdir_that_is_born_meanwhile_is_moved_as_well() -> None:
 def test_a_file_that_is_kept_out_and_not_there_yet_needs_a_confirmation() -> None:
     world = with_history()
     copy = plain_copy(world)
-    copy.remove(LINUX.public(KEPT_OUT))
+    copy.remove(LINUX.file_key(KEPT_OUT))
     led_to(world, copy)
     refused = moved(world)
     assert refused.done is False
@@ -220,7 +220,7 @@ def test_half_of_a_subdir_is_missing_though_most_of_the_channel_is_there() -> No
     world.upload(package("delta", subdir="osx-arm64"))
     world.index()
     copy = plain_copy(world)
-    copy.remove(EXTRA.public("delta-1.0-0.conda"))
+    copy.remove(EXTRA.file_key("delta-1.0-0.conda"))
     led_to(world, copy)
     refused = moved(world)
     assert (refused.done, refused.there, refused.packages) == (False, 9, 10)
@@ -232,7 +232,7 @@ def test_an_empty_catalog_over_a_full_bucket_needs_a_confirmation() -> None:
     world.upload(package("alpha"))
     world.index()
     world.public.remove(f"{CHANNEL}/{package('alpha').path}")
-    world.index(Options(brake_days=0))
+    world.index(IndexOptions(brake_days=0))
     assert world.filenames() == []
     full = ByHand()
     full.upload(package("beta"), package("gamma"))
@@ -245,7 +245,7 @@ def test_an_empty_catalog_over_a_full_bucket_needs_a_confirmation() -> None:
 @pytest.mark.parametrize("damage_to", [b"{}", b"no json", b'{"format": 1, "bucket": 7}'])
 def test_a_damaged_binding_says_how_to_write_it_again_and_can_be(damage_to: bytes) -> None:
     world = with_history()
-    damage(world, channel_binding(CHANNEL), damage_to)
+    damage(world, channel_binding_key(CHANNEL), damage_to)
     failures = [one.reason for one in world.index().failures]
     assert failures
     assert all(f"sluice rebind s3://{BUCKET}/{CHANNEL}" in reason for reason in failures)
@@ -284,7 +284,7 @@ def test_where_the_catalog_is_moved_on_meanwhile_nothing_more_is_published() -> 
     writes: list[str] = []
 
     def note(operation: str, key: str) -> None:
-        if operation == "PutObject" and key == channel_binding(CHANNEL):
+        if operation == "PutObject" and key == channel_binding_key(CHANNEL):
             writes.append(key)
             if len(writes) == 2:  # the final one: both are about to be written by now
 
@@ -295,11 +295,11 @@ def test_where_the_catalog_is_moved_on_meanwhile_nothing_more_is_published() -> 
                 world.state.before = after
 
     world.state.before = note
-    generation = Stamp.parse(here.objects[LINUX.public(REPODATA)].headers.metadata)
+    generation = Stamp.parse(here.objects[LINUX.file_key(REPODATA)].headers.metadata)
     with pytest.raises(Exception, match="belongs to the bucket third-bucket"):
         moved(world)
     assert bound_to(world) == "third-bucket"
-    after = Stamp.parse(here.objects[LINUX.public(REPODATA)].headers.metadata)
+    after = Stamp.parse(here.objects[LINUX.file_key(REPODATA)].headers.metadata)
     assert after == generation
 
 
@@ -307,7 +307,7 @@ def test_the_evidence_costs_few_requests_however_many_files_a_name_has() -> None
     world = ByHand()
     world.upload(*(package("alpha", f"1.{number}") for number in range(3 * EVIDENCE_PACKAGES_MAX)))
     world.index()
-    world.state.remove(channel_binding(CHANNEL))
+    world.state.remove(channel_binding_key(CHANNEL))
     led_to(world, multipart_copy(world))
     world.public.requests.clear()
     refused = world.index()
@@ -325,7 +325,7 @@ def test_the_status_tells_where_to_a_catalog_is_being_moved() -> None:
         found = status(world.channel)
         seen.append((found.bound_to, found.moving_to, found.healthy))
 
-    world.state.before = on("PutObject", NOARCH.head, look)
+    world.state.before = on("PutObject", NOARCH.head_key, look)
     moved(world)
     assert seen == [(BUCKET, OTHER, False)]
     found = status(world.channel)

@@ -11,11 +11,11 @@ from sluice.admin.changes.reconcile import reconcile_channel
 from sluice.admin.session.aws import Aws
 from sluice.admin.session.channel import Channel
 from sluice.errors import Misused, Unavailable
-from sluice.layout import reconciliation
+from sluice.layout import reconcile_report_key
 from sluice.reconcile.cursor import Cursor
-from sluice.reconcile.report import Report, StepReport, encode
-from sluice.reconcile.run import parse_request
-from sluice.storage.object_headers import PRIVATE_JSON
+from sluice.reconcile.report import ReconcileReport, StepReport, encode_report
+from sluice.reconcile.run import parse_reconcile_request
+from sluice.storage.object_headers import PRIVATE_JSON_HEADERS
 from tests.support.fake_stack import FakeFunctions, stack_of, with_clients
 from tests.support.operated import opened
 from tests.support.staged import World
@@ -23,15 +23,17 @@ from tests.support.staged import World
 RUN = "2026-11-27T140000Z-01234567"
 
 
-def _report(world: World, steps: int, *, finished: bool, request: Any = None) -> Report:
+def _report(world: World, steps: int, *, finished: bool, request: Any = None) -> ReconcileReport:
     """A run as far as so many steps got."""
-    report = Report(
-        run=RUN, started_at=world.now_ms, request=parse_request(request or {"channel": ""})
+    report = ReconcileReport(
+        run=RUN,
+        started_at=world.now_ms,
+        request=parse_reconcile_request(request or {"channel": ""}),
     )
     for number in range(1, steps + 1):
         last = finished and number == steps
         step = StepReport(next=None if last else Cursor())
-        report.take(number, step, at=world.now_ms)
+        report.add_step(number, step, at=world.now_ms)
     return report
 
 
@@ -40,8 +42,8 @@ def _channel(world: World, function: Callable[[Any], Any]) -> Channel:
     return replace(opened(world), stack=stack_of(aws))
 
 
-def _keep(world: World, report: Report) -> None:
-    world.state.put(reconciliation(report.run), encode(report), PRIVATE_JSON)
+def _keep(world: World, report: ReconcileReport) -> None:
+    world.state.put(reconcile_report_key(report.run), encode_report(report), PRIVATE_JSON_HEADERS)
 
 
 def test_a_run_is_followed_to_its_end() -> None:
@@ -75,7 +77,7 @@ def test_what_is_asked_for_is_passed_on_as_the_function_reads_it() -> None:
     asked: list[Any] = []
 
     def function(request: Any) -> Any:
-        asked.append(parse_request(request))
+        asked.append(parse_reconcile_request(request))
         return msgspec.to_builtins(_report(world, 1, finished=True, request=request))
 
     reconcile_channel(

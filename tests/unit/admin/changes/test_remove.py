@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from sluice.admin.changes.pins import pins
-from sluice.admin.changes.remove import Removal, locate, remove
+from sluice.admin.changes.remove import Removal, locate_packages, remove
 from sluice.errors import Misused, NotFound, Unavailable
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from tests.support.operated import opened
@@ -42,7 +42,7 @@ def test_what_is_removed_leaves_nothing_behind() -> None:
     assert list(world.published()) == [C]
     assert list(world.entries()) == [C]
     assert json.loads(world.body())["removed"] == []
-    assert world.subdir.public(A) not in world.channel.objects
+    assert world.subdir.file_key(A) not in world.channel.objects
     assert world.staged() == []
 
 
@@ -53,7 +53,7 @@ def test_no_index_file_ever_names_what_is_not_there() -> None:
     def check(operation: str, _key: str) -> None:
         seen.append(operation)
         for name in world.published_in_shards() | _records(world):
-            assert world.subdir.public(name) in world.channel.objects
+            assert world.subdir.file_key(name) in world.channel.objects
 
     def _records(world: World) -> dict[str, object]:
         repodata = json.loads(world.body())
@@ -83,7 +83,7 @@ def test_what_is_not_published_is_not_deleted() -> None:
     world.tick()
     with pytest.raises(Unavailable, match="not yet published"):
         remove(opened(world), world.subdir, [A], pause=lambda _: None)
-    assert world.subdir.public(A) in world.channel.objects
+    assert world.subdir.file_key(A) in world.channel.objects
     take_away(world, A)
     assert list(world.entries()) == [B, C]
 
@@ -142,16 +142,16 @@ def test_without_a_stack_it_is_merged_in_this_process() -> None:
 def test_packages_are_found_by_subdir_and_file_or_by_the_file_alone() -> None:
     world = indexed()
     channel = opened(world)
-    assert locate(channel, [A, f"linux-64/{B}"]) == {world.subdir: [A, B]}
-    world.channel.upload(NOARCH.public(A), b"")
+    assert locate_packages(channel, [A, f"linux-64/{B}"]) == {world.subdir: [A, B]}
+    world.channel.upload(NOARCH.file_key(A), b"")
     other = World(subdir=NOARCH)
     other.channel, other.state = world.channel, world.state
-    world.state.upload(NOARCH.head, world.state.body(world.subdir.head))
+    world.state.upload(NOARCH.head_key, world.state.body(world.subdir.head_key))
     with pytest.raises(
         Misused, match=f"in several subdirs, say in which: linux-64/{A}, noarch/{A}"
     ):
-        locate(channel, [A])
+        locate_packages(channel, [A])
     with pytest.raises(NotFound, match=r"no nothing-1-0\.conda in any subdir"):
-        locate(channel, ["nothing-1-0.conda"])
+        locate_packages(channel, ["nothing-1-0.conda"])
     with pytest.raises(Misused, match="'alpha' is no package"):
-        locate(channel, ["alpha"])
+        locate_packages(channel, ["alpha"])

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from sluice.admin.changes.rollback import Rollback, rollback, turn_back
-from sluice.admin.history.generations import parse_moment
+from sluice.admin.changes.rollback import Rollback, plan_name_rollback, rollback
+from sluice.admin.history.generations import parse_generation_ref
 from sluice.catalog.entry import Pin, Record, Reject
 from sluice.errors import NotFound
 from tests.support.operated import opened
@@ -219,8 +219,8 @@ def test_a_tree_that_was_collected_is_refused() -> None:
     world = two_generations()
     parent = world.commit().parent
     assert parent
-    tree = json.loads(world.state.body(world.subdir.commit(parent)))["tree"]
-    world.state.remove(world.subdir.tree(tree))
+    tree = json.loads(world.state.body(world.subdir.commit_key(parent)))["tree"]
+    world.state.remove(world.subdir.tree_key(tree))
     with pytest.raises(NotFound, match="generation 1 of Conda/Default/linux-64/ is no longer kept"):
         rollback(opened(world), world.subdir, 1)
 
@@ -247,7 +247,7 @@ def test_both_of_one_name_are_told_apart() -> None:
     new = Record(
         identity=there[A2], extractor=1, record={"sha256": "b"}, digests_from={"md5": "s3"}
     )
-    turn = turn_back({A: old}, {A: old, A2: new}, there, at=5, reason="why")
+    turn = plan_name_rollback({A: old}, {A: old, A2: new}, there, at=5, reason="why")
     pinned = Pin(identity=there[A2], extractor=2**31 - 1, at=5, reason="why", sha256="b")
     assert turn.edits == {A2: pinned}
 
@@ -256,7 +256,7 @@ def test_other_parts_of_the_same_content_are_the_same() -> None:
     in_parts = identity_of(b"in parts")
     old = Record(identity=identity_of(b"x"), extractor=1, record={"sha256": "s", "old": 1})
     new = Record(identity=in_parts, extractor=1, record={"sha256": "s"})
-    turn = turn_back({A: old}, {A: new}, {A: in_parts}, at=5, reason="why")
+    turn = plan_name_rollback({A: old}, {A: new}, {A: in_parts}, at=5, reason="why")
     assert turn.restored == [A]
     assert turn.edits == {A: Record(identity=in_parts, extractor=1, record=old.record)}
 
@@ -276,4 +276,4 @@ NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
     ],
 )
 def test_moments_are_generations_ages_or_dates(text: str, moment: object) -> None:
-    assert parse_moment(text, now=NOW) == moment
+    assert parse_generation_ref(text, now=NOW) == moment

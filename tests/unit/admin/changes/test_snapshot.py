@@ -147,7 +147,7 @@ def test_a_time_before_the_channel_is_refused() -> None:
         taken(world, datetime(2020, 1, 1, tzinfo=UTC))
     commit = world.commit().parent
     assert commit
-    world.state.remove(world.subdir.commit(commit))
+    world.state.remove(world.subdir.commit_key(commit))
     with pytest.raises(NotFound, match="does not go back so far, only to 2025-06-15 16:06"):
         taken(world, at)
     assert not world.channel.keys(f"{INTO}/")
@@ -234,7 +234,7 @@ def test_an_upload_into_it_is_refused_and_changes_nothing(subdir: str, *, adopt:
     with pytest.raises(ForeignOwner, match=says):
         there.merge(adopt=adopt)
     assert there.index_files() == frozen
-    assert there.subdir.head not in world.state.objects
+    assert there.subdir.head_key not in world.state.objects
 
 
 def test_all_subdirs_are_of_one_time() -> None:

@@ -12,7 +12,7 @@ from sluice.admin.changes.pins import pins
 from sluice.admin.changes.rollback import rollback
 from sluice.admin.changes.snapshot import snapshot
 from sluice.admin.history.diff import diff
-from sluice.admin.history.generations import find_newest, when
+from sluice.admin.history.generations import commit_time, find_commits
 from sluice.admin.history.log import follow, log
 from sluice.admin.history.show import show
 from sluice.admin.history.status import status
@@ -65,8 +65,8 @@ def four_generations() -> World:
 def taken(world: World, generation: int) -> object:
     """A snapshot of a generation."""
     channel = opened(world)
-    (commit,) = find_newest(channel, SUBDIR, generation)
-    return snapshot(channel, replace(channel, name="then"), when(commit))
+    (commit,) = find_commits(channel, SUBDIR, generation)
+    return snapshot(channel, replace(channel, name="then"), commit_time(commit))
 
 
 Read = Callable[[World, int], object]
@@ -83,16 +83,16 @@ ALL = [pytest.param(read, id=name) for name, read in READ.items()]
 
 def leaves(world: World, generation: int) -> set[str]:
     """The leaves that a generation reaches."""
-    (commit,) = find_newest(opened(world), SUBDIR, generation)
+    (commit,) = find_commits(opened(world), SUBDIR, generation)
     catalog = world._catalog()
     nodes = catalog.tree(commit.tree).names.values()
-    return {SUBDIR.leaf(node.leaf.hex()) for node in nodes}
+    return {SUBDIR.leaf_key(node.leaf.hex()) for node in nodes}
 
 
 def tree_of(world: World, generation: int) -> str:
     """The key of its tree."""
-    (commit,) = find_newest(opened(world), SUBDIR, generation)
-    return SUBDIR.tree(commit.tree)
+    (commit,) = find_commits(opened(world), SUBDIR, generation)
+    return SUBDIR.tree_key(commit.tree)
 
 
 # --- collected --------------------------------------------------------------------------------
@@ -150,14 +150,14 @@ def test_a_commit_that_outlives_its_leaves_is_of_no_generation_that_is_kept(read
     """It is less than a day older than the boundary, and its leaves are more."""
     world = four_generations()
     collect_garbage(world)
-    assert find_newest(opened(world), SUBDIR, 2)
+    assert find_commits(opened(world), SUBDIR, 2)
     with pytest.raises(NotFound, match=r"generation 2 of .* is no longer kept"):
         read(world, 2)
 
 
 def test_what_is_kept_of_it_is_shown() -> None:
     world = four_generations()
-    (commit,) = find_newest(opened(world), SUBDIR, 1)
+    (commit,) = find_commits(opened(world), SUBDIR, 1)
     key = tree_of(world, 1)
 
     def collect() -> None:
@@ -174,7 +174,7 @@ def test_the_instructions_of_a_patch_that_were_collected_are_no_damage() -> None
     world.public.upload(f"{CHANNEL}/sluice.toml", b'[sluice]\npatches = "team-repodata-patches"\n')
     for _ in range(3):
         world.index()
-    (first,) = find_newest(world.channel, LINUX, read_head(world.state, LINUX).value.generation)
+    (first,) = find_commits(world.channel, LINUX, read_head(world.state, LINUX).value.generation)
     key = patch_key(world)
     world.tick(2 * DAY)
     world.upload(patch("2", "BSD"))
@@ -187,9 +187,9 @@ def test_the_instructions_of_a_patch_that_were_collected_are_no_damage() -> None
         world.index()
         assert key not in world.state.objects
 
-    world.state.after = on("GetObject", LINUX.tree(first.tree), collect)
+    world.state.after = on("GetObject", LINUX.tree_key(first.tree), collect)
     with pytest.raises(NotFound, match=f"generation {first.generation} .* is no longer kept"):
-        snapshot(world.channel, replace(world.channel, name="then"), when(first))
+        snapshot(world.channel, replace(world.channel, name="then"), commit_time(first))
 
 
 def patch(version: str, license_: str) -> Any:
@@ -233,7 +233,7 @@ def overtaken(world: World, key: str) -> World:
 
 
 def test_a_history_whose_newest_commit_goes_while_it_is_read_is_read_again() -> None:
-    world = overtaken(four_generations(), SUBDIR.head)
+    world = overtaken(four_generations(), SUBDIR.head_key)
     found = log(opened(world), SUBDIR.name)
     assert found.newest == {SUBDIR.name: 6}
     assert [one.commit.generation for one in found.generations] == [6]
@@ -241,19 +241,19 @@ def test_a_history_whose_newest_commit_goes_while_it_is_read_is_read_again() -> 
 
 
 def test_who_follows_it_goes_on_with_what_there_is() -> None:
-    world = overtaken(four_generations(), SUBDIR.head)
+    world = overtaken(four_generations(), SUBDIR.head_key)
     following = follow(opened(world), SUBDIR.name, after={SUBDIR.name: 3}, wait=lambda: None)
     assert next(following).commit.generation == 6
 
 
 def test_the_present_is_read_again_where_it_comes_to_be_the_past() -> None:
-    assert pins(opened(overtaken(four_generations(), SUBDIR.head))) == []
-    (found,) = status(opened(overtaken(four_generations(), SUBDIR.head))).subdirs
+    assert pins(opened(overtaken(four_generations(), SUBDIR.head_key))) == []
+    (found,) = status(opened(overtaken(four_generations(), SUBDIR.head_key))).subdirs
     assert found.generation == 6
 
 
 def test_a_generation_is_found_in_the_history_that_there_is_by_then() -> None:
-    world = overtaken(four_generations(), SUBDIR.head)
+    world = overtaken(four_generations(), SUBDIR.head_key)
     with pytest.raises(NotFound, match="no generation 4: the oldest that is kept is 6"):
         show(opened(world), SUBDIR, 4)
 
@@ -349,13 +349,13 @@ def test_a_commit_that_the_head_names_and_is_missing_is_damage(
     world = collected()
     head = world.head()
     assert head.commit
-    world.state.remove(SUBDIR.commit(head.commit))
+    world.state.remove(SUBDIR.commit_key(head.commit))
     with pytest.raises(Corrupt, match="but there is no such commit"):
         read(world, 4)
 
 
 def test_marks_that_cannot_be_read_leave_it_open() -> None:
     world = collected()
-    world.state.upload(SUBDIR.marks, b'{"format": 99, "marks": []}')
+    world.state.upload(SUBDIR.marks_key, b'{"format": 99, "marks": []}')
     with pytest.raises(TooNew):
         rollback(opened(world), SUBDIR, 2)

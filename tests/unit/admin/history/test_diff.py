@@ -4,7 +4,7 @@ import pytest
 
 from sluice.admin.history.diff import Diff, changes_of_name, diff
 from sluice.admin.history.show import show
-from sluice.catalog.entry import Entry, Kept, Pin, Record, Reject
+from sluice.catalog.entry import CarriedRecord, Entry, Pin, Record, Reject
 from sluice.errors import NotFound
 from tests.support.operated import opened
 from tests.support.staged import SUBDIR, A, B, C, World, identity_of, record_of
@@ -18,7 +18,7 @@ SAME = Record(identity=identity_of(b"1"), extractor=2, record=record_of(A, b"1")
 REJECT = Reject(identity=identity_of(b"3"), extractor=1, code="c", sentence="It is bad.", at=1)
 AGAIN = Reject(identity=identity_of(b"4"), extractor=1, code="c", sentence="It is bad.", at=2)
 PIN = Pin(identity=identity_of(b"5"), extractor=1, at=1, reason="Broken.")
-KEPT = Kept(identity=None, extractor=0, bucket="whl", record={"sha256": "s", "size": 1})
+KEPT = CarriedRecord(identity=None, extractor=0, bucket="whl", record={"sha256": "s", "size": 1})
 
 
 @pytest.mark.parametrize(
@@ -112,6 +112,6 @@ def test_another_configuration_is_a_difference() -> None:
 
 def test_a_generation_that_was_collected_cannot_be_compared() -> None:
     world = _world()
-    world.state.remove(SUBDIR.tree(show(opened(world), SUBDIR, 1).commit.tree))
+    world.state.remove(SUBDIR.tree_key(show(opened(world), SUBDIR, 1).commit.tree))
     with pytest.raises(NotFound, match="generation 1 of Conda/Default/linux-64/ is no longer kept"):
         diff(opened(world), SUBDIR, 1, 2)

@@ -60,7 +60,7 @@ def test_that_older_ones_were_collected_is_told() -> None:
     world = _with_three_generations()
     oldest = log(opened(world)).generations[-2].commit.parent
     assert oldest
-    world.state.remove(SUBDIR.commit(oldest))
+    world.state.remove(SUBDIR.commit_key(oldest))
     found = log(opened(world))
     assert _told(found) == [("linux-64", 3), ("linux-64", 2)]
     assert found.collected == ["linux-64"]
@@ -100,7 +100,7 @@ def test_one_generation_is_shown_with_what_there_was_then() -> None:
 def test_a_generation_whose_tree_was_collected_is_shown_without_it() -> None:
     world = _with_three_generations()
     commit = show(opened(world), SUBDIR, 2).commit
-    world.state.remove(SUBDIR.tree(commit.tree))
+    world.state.remove(SUBDIR.tree_key(commit.tree))
     found = show(opened(world), SUBDIR, 2)
     assert found.commit == commit
     assert (found.packages, found.rejects, found.rejected) == (None, None, [])

@@ -10,12 +10,12 @@ import sluice
 from sluice.admin.history.reject_advice import ADVICE, advice
 from sluice.admin.history.rejects import rejects
 from sluice.errors import Corrupt
-from sluice.merge.apply_staging import RULES
+from sluice.merge.apply_staging import RULE_REJECT_CODES
 from tests.support.operated import opened
 from tests.support.staged import NOARCH, A, B, World, indexed
 
 SOURCES = Path(sluice.__file__).parent
-REFUSALS = ("BadPackage", "BadConfig", "Problem", "Rejected")
+REFUSALS = ("BadPackage", "BadConfig", "RecordProblem", "Rejected")
 
 
 def _codes(path: Path) -> Iterator[str]:
@@ -31,7 +31,7 @@ def _codes(path: Path) -> Iterator[str]:
 def test_there_is_advice_for_every_code_and_for_no_other() -> None:
     found = {code for path in SOURCES.rglob("*.py") for code in _codes(path)}
     assert len(found) > 30
-    assert found >= RULES
+    assert found >= RULE_REJECT_CODES
     # Of the document itself: records whose timestamp the configuration rejects.
     assert ADVICE.keys() == found | {"timestamp-in-future"}
 
@@ -88,6 +88,6 @@ def test_a_document_that_cannot_be_read_is_named(body: bytes) -> None:
     world = World()
     world.add_corrupt(B)
     world.merge()
-    world.state.upload(world.subdir.rejects, body)
-    with pytest.raises(Corrupt, match=world.subdir.rejects):
+    world.state.upload(world.subdir.rejects_key, body)
+    with pytest.raises(Corrupt, match=world.subdir.rejects_key):
         rejects(opened(world))

@@ -58,7 +58,7 @@ def test_a_published_file_that_is_gone_is_behind() -> None:
     world = World()
     world.add(A)
     world.merge()
-    world.channel.remove(world.subdir.public(REPODATA))
+    world.channel.remove(world.subdir.file_key(REPODATA))
     found = _one(world)
     assert found.behind == [REPODATA]
     assert found.oldest_invisible_at == world.commit().at
@@ -69,7 +69,7 @@ def test_a_file_of_another_tool_is_behind() -> None:
     world = World()
     world.add(A)
     world.merge()
-    world.channel.upload(world.subdir.public(REPODATA), b"{}")
+    world.channel.upload(world.subdir.file_key(REPODATA), b"{}")
     assert _one(world).behind == [REPODATA]
 
 
@@ -87,7 +87,7 @@ def test_a_rejects_document_that_is_gone_is_behind() -> None:
     world = World()
     world.add_corrupt(A)
     world.merge()
-    world.state.remove(world.subdir.rejects)
+    world.state.remove(world.subdir.rejects_key)
     assert _one(world).behind == ["rejects"]
 
 

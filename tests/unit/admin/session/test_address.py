@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.admin.session.address import Address, Place
+from sluice.admin.session.address import Address, ChannelSubdir
 from sluice.errors import Misused
 
 
@@ -32,11 +32,11 @@ def test_what_can_be_no_channel_is_refused(text: str) -> None:
 
 
 def test_the_last_part_may_name_a_subdir() -> None:
-    assert Address.parse("s3://b/team/linux-64").place() == Place("team", "linux-64")
-    assert Address.parse("s3://b/noarch").find_place() == Place("", "noarch")
-    assert Address.parse("s3://b/team").find_place() is None
+    assert Address.parse("s3://b/team/linux-64").as_subdir() == ChannelSubdir("team", "linux-64")
+    assert Address.parse("s3://b/noarch").find_subdir() == ChannelSubdir("", "noarch")
+    assert Address.parse("s3://b/team").find_subdir() is None
 
 
 def test_an_address_without_a_subdir_is_refused_where_one_is_needed() -> None:
     with pytest.raises(Misused, match="s3://b/team names no subdir"):
-        Address.parse("s3://b/team").place()
+        Address.parse("s3://b/team").as_subdir()

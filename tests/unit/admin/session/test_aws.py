@@ -63,7 +63,7 @@ def _files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def _url(aws: Aws) -> str:
-    return aws._s3._endpoint.of("b")
+    return aws._s3._endpoint.bucket_url("b")
 
 
 def _key(aws: Aws) -> Any:
@@ -136,7 +136,7 @@ def test_a_profile_says_whom_to_trust(monkeypatch: pytest.MonkeyPatch) -> None:
     def make(*_settings: Any, ca_bundle: str | None) -> None:
         trusted.append(ca_bundle)
 
-    monkeypatch.setattr("sluice.storage.s3_client.make_client", make)
+    monkeypatch.setattr("sluice.storage.s3_client.make_s3_client", make)
     for profile in ("minio", "plain"):
         Aws(profile=profile).bucket("b")
     assert trusted == ["/of/the/profile.pem", None]

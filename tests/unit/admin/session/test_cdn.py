@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from sluice.admin.changes.remove import Removal, remove
 from sluice.admin.session.aws import Aws
-from sluice.admin.session.cdn import Invalidation, invalidate, paths_of
+from sluice.admin.session.cdn import Invalidation, invalidate, invalidation_paths
 from sluice.admin.session.stack import Stack
 from sluice.errors import Misconfigured
 from sluice.limits import INVALIDATION_PATHS_MAX
@@ -91,7 +91,7 @@ def test_packages_are_invalidated_after_they_were_deleted() -> None:
     class Watching(FakeCloudFront):
         def create_invalidation(self, **request: Any) -> Mapping[str, Any]:
             # Before that, CloudFront would fetch them again.
-            assert world.subdir.public(A) not in world.channel.objects
+            assert world.subdir.file_key(A) not in world.channel.objects
             return super().create_invalidation(**request)
 
     cloudfront = Watching()
@@ -183,7 +183,7 @@ def test_packages_are_removed_and_the_command_is_told_where_it_cannot_be(
 def test_paths_are_encoded_where_cloudfront_says_so_and_nowhere_else(
     key: str, paths: list[str]
 ) -> None:
-    assert paths_of(key) == paths
+    assert invalidation_paths(key) == paths
 
 
 def test_no_request_has_more_paths_than_may_be_in_progress() -> None:

@@ -54,7 +54,7 @@ def test_a_server_is_taken_for_what_it_is_each_time(
     running: Mapping[str, S3Server], kind: str
 ) -> None:
     client = client_of(running[kind])
-    assert [probe_of(client).everything() for _ in range(3)] == [USABLE[kind].finding] * 3
+    assert [probe_of(client).probe_all() for _ in range(3)] == [USABLE[kind].finding] * 3
     assert left(client) == []
 
 
@@ -67,17 +67,17 @@ def test_a_server_without_conditional_writes_is_refused_each_time(
         with pytest.raises(
             Unsupported, match=f"^{PLACE} cannot be used: .*{KINDS[kind].complaint}"
         ):
-            probe_of(client).everything()
+            probe_of(client).probe_all()
     assert left(client) == []
 
 
 def test_moto_completes_uploads_whatever_their_condition() -> None:
     with moto_aws():
         boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=BUCKET)
-        from sluice.storage.s3_client import Endpoint, make_client  # noqa: PLC0415
+        from sluice.storage.s3_client import Endpoint, make_s3_client  # noqa: PLC0415
 
-        client = make_client(Endpoint("us-east-1"))
-        findings = [probe_of(client).everything() for _ in range(3)]
+        client = make_s3_client(Endpoint("us-east-1"))
+        findings = [probe_of(client).probe_all() for _ in range(3)]
     assert findings == [ConditionalWrites(completion_is_conditional=False)] * 3
 
 
@@ -117,10 +117,10 @@ def test_one_answer_that_is_lost_changes_no_finding(
         losing = LosingAnswers(range(lost, lost + 1))
         client = through(client_of(running[kind]), losing)
         if USABLE.get(kind):
-            assert probe_of(client).everything() == USABLE[kind].finding, lost
+            assert probe_of(client).probe_all() == USABLE[kind].finding, lost
         else:
             with pytest.raises(Unsupported, match=UNUSABLE[kind].complaint):
-                probe_of(client).everything()
+                probe_of(client).probe_all()
         if losing.sent <= lost:
             break
         lost += 1
@@ -138,7 +138,7 @@ def test_a_server_that_falls_silent_is_never_misjudged(
         losing = LosingAnswers(range(silent_from, 10_000))
         client = through(client_of(running[kind]), losing)
         try:
-            finding = probe_of(client).everything()
+            finding = probe_of(client).probe_all()
         except Unavailable as unavailable:
             assert f"a trial of conditional writes in {PLACE}" in str(unavailable)  # noqa: PT017
         except Unsupported:
@@ -169,7 +169,7 @@ def answering(running: Mapping[str, S3Server], answer: Answer, *, method: str = 
 def test_missing_rights_are_no_finding_and_are_named(running: Mapping[str, S3Server]) -> None:
     client = answering(running, error(403, "AccessDenied"))
     with pytest.raises(Unavailable) as raised:
-        probe_of(client).everything()
+        probe_of(client).probe_all()
     assert str(raised.value) == (
         "PutObject s3://trials/trial-0: status 403 AccessDenied Forbidden (the credentials need "
         "the right to read, write and delete it). "
@@ -182,7 +182,7 @@ def test_a_wrong_secret_is_no_finding_and_not_taken_for_missing_rights(
 ) -> None:
     client = answering(running, error(403, "SignatureDoesNotMatch"))
     with pytest.raises(Unavailable, match=r"SignatureDoesNotMatch Forbidden\. This was a trial"):
-        probe_of(client).everything()
+        probe_of(client).probe_all()
 
 
 def test_a_bucket_that_is_missing_is_no_finding(running: Mapping[str, S3Server]) -> None:
@@ -190,7 +190,7 @@ def test_a_bucket_that_is_missing_is_no_finding(running: Mapping[str, S3Server])
     with pytest.raises(
         Unavailable, match=r"^GetObject s3://trials/trial-0: status 404 NoSuchBucket"
     ):
-        probe_of(client).everything()
+        probe_of(client).probe_all()
 
 
 @pytest.mark.parametrize("status", [500, 503])
@@ -199,7 +199,7 @@ def test_a_server_that_fails_is_no_finding(running: Mapping[str, S3Server], stat
     with pytest.raises(
         Unavailable, match=f"PutObject s3://trials/trial-0: status {status} SlowDown"
     ):
-        probe_of(client).everything()
+        probe_of(client).probe_all()
 
 
 def test_what_cannot_be_deleted_is_told(running: Mapping[str, S3Server]) -> None:
@@ -218,7 +218,7 @@ def test_a_server_without_uploads_in_parts_can_be_used(running: Mapping[str, S3S
         return send(request)
 
     client = through(client_of(running["as-aws"]), hook)
-    assert probe_of(client).everything() == ConditionalWrites(completion_is_conditional=False)
+    assert probe_of(client).probe_all() == ConditionalWrites(completion_is_conditional=False)
 
 
 def test_a_server_that_drops_metadata_is_refused(running: Mapping[str, S3Server]) -> None:
@@ -229,5 +229,5 @@ def test_a_server_that_drops_metadata_is_refused(running: Mapping[str, S3Server]
 
     client = through(client_of(running["as-aws"]), hook)
     with pytest.raises(Unsupported, match="the body or the metadata of an object was not read as"):
-        probe_of(client).everything()
+        probe_of(client).probe_all()
     assert left(client_of(running["as-aws"])) == []

@@ -12,7 +12,7 @@ from sluice.admin.session.connect import Opener, open_channel
 from sluice.admin.session.stack import Stack
 from sluice.errors import Misconfigured, Misused, NotFound
 from sluice.layout import Subdir
-from sluice.storage.object_headers import PRIVATE_JSON
+from sluice.storage.object_headers import PRIVATE_JSON_HEADERS
 from tests.support.fake_stack import (
     CHANNEL_BUCKET,
     REGION,
@@ -44,7 +44,7 @@ def aws() -> Iterator[Aws]:
 def test_a_channel_is_opened_by_its_state(aws: Aws) -> None:
     assert aws.region is None
     channel = open_channel(f"s3://{CHANNEL_BUCKET}/team", state=STATE_BUCKET)
-    channel.state.put("k", b"body", PRIVATE_JSON)
+    channel.state.put("k", b"body", PRIVATE_JSON_HEADERS)
     found = channel.state.get("k")
     assert found
     assert found.body == b"body"
@@ -58,7 +58,7 @@ def test_the_state_may_be_a_folder(aws: Aws, state: str) -> None:
     channel = Opener(aws, state=state).channel(TEAM)
     assert channel.owner == f"{STATE_BUCKET}/a/folder"
     assert not channel.shares_bucket
-    channel.state.put("key", b"body", PRIVATE_JSON)
+    channel.state.put("key", b"body", PRIVATE_JSON_HEADERS)
     stored = aws.bucket(STATE_BUCKET).get("a/folder/key")
     assert stored
     assert stored.body == b"body"
@@ -127,7 +127,7 @@ def test_a_subdir_must_be_there(aws: Aws) -> None:
     address = Address(CHANNEL_BUCKET, "team/linux-64")
     with pytest.raises(NotFound, match="s3://channels/team/linux-64 is no subdir"):
         opener.subdir(address)
-    aws.bucket(STATE_BUCKET).put(Subdir("team", "linux-64").head, b"{}", PRIVATE_JSON)
+    aws.bucket(STATE_BUCKET).put(Subdir("team", "linux-64").head_key, b"{}", PRIVATE_JSON_HEADERS)
     channel, subdir = opener.subdir(address)
     assert (channel.name, subdir) == ("team", Subdir("team", "linux-64"))
 
@@ -137,6 +137,6 @@ def test_a_channel_that_is_called_like_a_subdir_is_a_channel(aws: Aws) -> None:
     address = Address(CHANNEL_BUCKET, "conda-forge")
     channel, subdir = opener.channel_or_subdir(address)
     assert (channel.name, subdir) == ("conda-forge", None)
-    aws.bucket(STATE_BUCKET).put(Subdir("", "conda-forge").head, b"{}", PRIVATE_JSON)
+    aws.bucket(STATE_BUCKET).put(Subdir("", "conda-forge").head_key, b"{}", PRIVATE_JSON_HEADERS)
     channel, subdir = opener.channel_or_subdir(address)
     assert (channel.name, subdir) == ("", Subdir("", "conda-forge"))

@@ -9,7 +9,7 @@ from moto import mock_aws
 from sluice.admin.changes.redrive import redrive
 from sluice.admin.history.status import status
 from sluice.admin.session.aws import Aws
-from sluice.admin.session.queue_depth import depths
+from sluice.admin.session.queue_depth import read_queue_depths
 from sluice.admin.session.stack import Stack
 from sluice.errors import Unavailable
 from sluice.storage.sqs_queue import SqsQueue
@@ -45,7 +45,7 @@ def _bodies(stack: Stack, output: str) -> list[str]:
 def test_depths_are_told_by_queue(stack: Stack) -> None:
     _send(stack, "UploadQueueUrl", "1", "2")
     _send(stack, "MergeDlqUrl", "3")
-    found = depths(stack)
+    found = read_queue_depths(stack)
     assert {name: depth.messages for name, depth in found.items()} == {
         "UploadQueue": 2,
         "UploadDlq": 0,
@@ -77,7 +77,7 @@ def test_a_dead_letter_makes_a_status_unhealthy_and_a_waiting_message_does_not(
 def test_a_queue_that_is_gone_is_named(stack: Stack) -> None:
     stack.aws.sqs.delete_queue(QueueUrl=stack.output("MergeDlqUrl"))
     with pytest.raises(Unavailable, match=r"GetQueueAttributes .*MergeDlq"):
-        depths(stack)
+        read_queue_depths(stack)
 
 
 def test_messages_go_back_to_the_queue_that_they_came_from(stack: Stack) -> None:
@@ -88,7 +88,9 @@ def test_messages_go_back_to_the_queue_that_they_came_from(stack: Stack) -> None
     found = redrive(stack, on_progress=lambda queue, moved: told.append((queue, moved)))
     assert found == {"UploadQueue": 25, "MergeQueue": 2, "ReconcileQueue": 0}
     assert told[-1] == ("MergeQueue", 2)
-    assert {name: depth.messages for name, depth in depths(stack).items() if depth.messages} == {
+    assert {
+        name: depth.messages for name, depth in read_queue_depths(stack).items() if depth.messages
+    } == {
         "UploadQueue": 25,
         "MergeQueue": 2,
     }

@@ -20,10 +20,10 @@ from sluice.admin.session.server_capabilities import ProbeRecords
 from sluice.admin.standalone.index import index
 from sluice.admin.verify.verify import verify
 from sluice.errors import TooNew, Unsupported
-from sluice.layout import Subdir, probe_record
+from sluice.layout import Subdir, probe_record_key
 from sluice.limits import MIB
 from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
-from sluice.storage.object_headers import PRIVATE_JSON
+from sluice.storage.object_headers import PRIVATE_JSON_HEADERS
 from sluice.storage.object_store import ETag, ObjectStore
 from sluice.storage.s3_client import Send
 from testkit.memory_store import MemoryStore
@@ -67,7 +67,7 @@ class Place:
 
     def record(self, bucket: str) -> dict[str, Any] | None:
         """What the state says about a bucket, but for the time."""
-        key = probe_record(self.server.endpoint, bucket)
+        key = probe_record_key(self.server.endpoint, bucket)
         stored = aws_of(self.server).bucket(self.state_bucket).get(key)
         if stored is None:
             return None
@@ -89,9 +89,9 @@ class Place:
     def write_record(self, bucket: str, **changes: object) -> None:
         """Have the state say something."""
         body = json.dumps({**self.expected_record(bucket, ConditionalWrites()), **changes})
-        key = probe_record(self.server.endpoint, bucket)
+        key = probe_record_key(self.server.endpoint, bucket)
         store = aws_of(self.server).bucket(self.state_bucket)
-        store.put(key, body.encode(), PRIVATE_JSON)
+        store.put(key, body.encode(), PRIVATE_JSON_HEADERS)
 
     def requests(self) -> dict[str, int]:
         """Those since the last call."""
@@ -121,7 +121,7 @@ def test_70_mib_are_written_over_the_right_version_and_over_no_other(
     place: Place, kind: str
 ) -> None:
     channel = place.open()
-    headers = PRIVATE_JSON
+    headers = PRIVATE_JSON_HEADERS
     first = channel.public.put_if("k", LARGE, headers, expected=None)
     # A server whose completions give no ETag does not come so far: there one PUT is used.
     assert first
@@ -143,7 +143,7 @@ def test_taken_for_aws_such_a_server_overwrites_70_mib(place: Place, kind: str) 
     """So the test above would see it."""
     place.server.load([place.bucket], [("k", b"old")])
     store = aws_of(place.server).bucket(place.bucket)
-    store.put_if("k", LARGE, PRIVATE_JSON, expected=OTHERS)
+    store.put_if("k", LARGE, PRIVATE_JSON_HEADERS, expected=OTHERS)
     assert content(store, "k") == LARGE, kind
 
 
@@ -156,7 +156,7 @@ def test_nothing_is_written_under_a_condition_where_the_server_cannot_be_used(
         channel = place.open()
         for expected in (OTHERS, None):
             with pytest.raises(Unsupported, match=UNUSABLE[kind].complaint):
-                channel.public.put_if("k", LARGE, PRIVATE_JSON, expected=expected)
+                channel.public.put_if("k", LARGE, PRIVATE_JSON_HEADERS, expected=expected)
     assert content(place.open().public, "k") == b"old"
     assert (place.keys(place.bucket), place.keys(place.state_bucket)) == (["k"], [])
 
@@ -169,7 +169,7 @@ def test_a_channel_is_indexed_again_and_with_one_more_and_rolled_back(
     place: Place, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every object but the smallest counts as large."""
-    monkeypatch.setattr("sluice.storage.s3_conditional_put.WHOLE_PUT_BYTES_MAX", 64)
+    monkeypatch.setattr("sluice.storage.s3_conditional_put.SINGLE_PUT_BYTES_MAX", 64)
     place.upload("alpha", "beta")
     reports = [index(place.open()), index(place.open())]
     place.upload("gamma")
@@ -228,7 +228,7 @@ def test_a_server_that_stops_honouring_conditions_is_refused_from_then_on(place:
 def test_a_command_that_writes_nothing_leaves_nothing(place: Place) -> None:
     channel = place.open()
     assert channel.probed
-    channel.probed.begin_check(channel.gather)()
+    channel.probed.start_check(channel.gather)()
     assert (place.keys(place.bucket), place.keys(place.state_bucket)) == ([], [])
 
 
@@ -248,14 +248,14 @@ def test_the_first_command_that_writes_tries_the_server_and_the_next_reads_the_r
     place: Place, kind: str
 ) -> None:
     channel = place.open()
-    etag = channel.state.put_if("k", b"1", PRIVATE_JSON, expected=None)
+    etag = channel.state.put_if("k", b"1", PRIVATE_JSON_HEADERS, expected=None)
     finding = USABLE[kind].finding
     assert place.record(place.state_bucket) == place.expected_record(place.state_bucket, finding)
     assert place.record(place.bucket) is None  # nothing was written there
     place.requests()
     channel = place.open()
-    etag = channel.state.put_if("k", b"2", PRIVATE_JSON, expected=etag)
-    assert channel.state.put_if("k", b"3", PRIVATE_JSON, expected=etag)
+    etag = channel.state.put_if("k", b"2", PRIVATE_JSON_HEADERS, expected=etag)
+    assert channel.state.put_if("k", b"3", PRIVATE_JSON_HEADERS, expected=etag)
     assert place.requests() == {"s3:GetObject": 1, "s3:PutObject": 2}
 
 
@@ -265,7 +265,7 @@ def test_indexing_tries_the_states_bucket_each_time_and_the_channels_once(place:
     channel = place.open()
     assert channel.probed
     place.requests()
-    channel.probed.begin_check(channel.gather)()
+    channel.probed.start_check(channel.gather)()
     assert place.requests() == {"s3:GetObject": 3, "s3:PutObject": 5, "s3:DeleteObjects": 1}
 
 
@@ -277,7 +277,7 @@ def test_one_bucket_for_both_is_tried_and_recorded_once(place: Place) -> None:
     assert channel.probed.state is channel.probed.public
     assert index(channel).failures == []
     probes = [key for key in place.keys(place.bucket) if "probe" in key]
-    assert probes == [f".sluice/{probe_record(place.server.endpoint, place.bucket)}"]
+    assert probes == [f".sluice/{probe_record_key(place.server.endpoint, place.bucket)}"]
 
 
 @pytest.mark.parametrize("kind", ["as-ceph"])
@@ -296,16 +296,16 @@ def test_a_damaged_record_is_found_out_and_written_again(
     place: Place, changes: dict[str, object]
 ) -> None:
     place.write_record(place.state_bucket, **changes)
-    place.open().state.put_if("k", b"1", PRIVATE_JSON, expected=None)
+    place.open().state.put_if("k", b"1", PRIVATE_JSON_HEADERS, expected=None)
     expected = place.expected_record(place.state_bucket, ConditionalWrites())
     assert place.record(place.state_bucket) == expected
 
 
 def test_a_record_of_a_newer_sluice_is_refused_and_stays(place: Place) -> None:
     place.write_record(place.state_bucket, format=2)
-    key = probe_record(place.server.endpoint, place.state_bucket)
+    key = probe_record_key(place.server.endpoint, place.state_bucket)
     with pytest.raises(TooNew, match=f"{key} has format 2, this sluice knows up to 1"):
-        place.open().state.put_if("k", b"1", PRIVATE_JSON, expected=None)
+        place.open().state.put_if("k", b"1", PRIVATE_JSON_HEADERS, expected=None)
     with pytest.raises(TooNew):
         index(place.open())
     assert place.keys(place.state_bucket) == [key]
@@ -317,8 +317,8 @@ def test_a_snapshot_in_another_bucket_finds_out_about_that_one(place: Place, kin
     opener = Opener(aws_of(place.server), state=place.state_bucket)
     channel = opener.channel(Address(place.bucket, "team"))
     into = opener.elsewhere(channel, Address("elsewhere", "then"))
-    etag = into.public.put_if("then/k", b"1", PRIVATE_JSON, expected=None)
-    assert into.public.put_if("then/k", b"2", PRIVATE_JSON, expected=etag)
+    etag = into.public.put_if("then/k", b"1", PRIVATE_JSON_HEADERS, expected=None)
+    assert into.public.put_if("then/k", b"2", PRIVATE_JSON_HEADERS, expected=etag)
     assert place.record("elsewhere") == place.expected_record("elsewhere", USABLE[kind].finding)
     assert place.keys("elsewhere") == ["then/k"]
 
@@ -328,7 +328,7 @@ def test_aws_is_not_tried() -> None:
         aws = Aws(region="us-east-1")
         channel = Opener(aws, state="state").channel(Address("bucket", "team"))
         assert channel.probed is None
-        assert aws.other_s3 is None
+        assert aws.custom_s3_url is None
 
 
 OF_THE_FIRST_VERSION = (

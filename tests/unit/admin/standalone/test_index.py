@@ -11,7 +11,7 @@ import pytest
 from sluice.admin.session.progress import Step
 from sluice.admin.standalone import index as index_module
 from sluice.admin.standalone import listing
-from sluice.admin.standalone.index import Options
+from sluice.admin.standalone.index import IndexOptions
 from sluice.catalog.head import read_head
 from sluice.extract import staging
 from sluice.layout import REPODATA, SLUICE_TOML
@@ -83,7 +83,7 @@ def test_what_functions_have_staged_is_taken_along() -> None:
     world.upload(A, B)
     world.index()
     world.public.remove(f"{CHANNEL}/{A.path}")
-    staging.write(world.state, LINUX, removed(A.filename), unique="by-a-function")
+    staging.write_staging_record(world.state, LINUX, removed(A.filename), unique="by-a-function")
     world.index()
     assert world.filenames() == [B.filename]
     assert world.state.keys("staging/") == []
@@ -96,7 +96,7 @@ def test_the_head_that_was_compared_with_is_the_one_that_is_swapped() -> None:
     world.upload(B)
     world.state.requests.clear()
     world.index()
-    about_head = [name for name, key in world.state.operations() if key == LINUX.head]
+    about_head = [name for name, key in world.state.operations() if key == LINUX.head_key]
     assert about_head == ["GetObject", "PutObject"]
 
 
@@ -133,7 +133,7 @@ def test_an_index_that_is_there_is_taken_over() -> None:
     world.upload(A, B)
     old = {**record_of(A.filename, A.body), "indexed_timestamp": 1_600_000_000_000}
     body = json.dumps(foreign_repodata({A.filename: old}, subdir="linux-64")).encode()
-    world.public.upload(LINUX.public(REPODATA), body)
+    world.public.upload(LINUX.file_key(REPODATA), body)
     world.index()
     world.index()  # reads what another tool had indexed
     records = world.published().records
@@ -149,11 +149,11 @@ def test_a_configuration_is_followed() -> None:
     toml = b"[sluice]\nrun-exports = true\nchanneldata = true\n"
     world.public.upload(f"{CHANNEL}/{SLUICE_TOML}", toml)
     world.index()
-    assert LINUX.public("run_exports.json.zst") in world.public.objects
+    assert LINUX.file_key("run_exports.json.zst") in world.public.objects
     assert f"{CHANNEL}/channeldata.json" in world.public.objects
     world.public.remove(f"{CHANNEL}/{SLUICE_TOML}")
     world.index()
-    assert LINUX.public("run_exports.json.zst") not in world.public.objects
+    assert LINUX.file_key("run_exports.json.zst") not in world.public.objects
 
 
 def test_an_index_that_somebody_overwrites_is_written_again() -> None:
@@ -161,7 +161,7 @@ def test_an_index_that_somebody_overwrites_is_written_again() -> None:
     world.upload(A)
     world.index()
     world.tick()
-    world.public.upload(LINUX.public(REPODATA), b"{}")
+    world.public.upload(LINUX.file_key(REPODATA), b"{}")
     world.index()
     assert world.filenames() == [A.filename]
 
@@ -169,16 +169,16 @@ def test_an_index_that_somebody_overwrites_is_written_again() -> None:
 def test_only_the_subdirs_that_were_asked_for_are_looked_at() -> None:
     world = ByHand()
     world.upload(A, C)
-    report = world.index(Options(subdirs=["noarch"]))
+    report = world.index(IndexOptions(subdirs=["noarch"]))
     assert report.packages == 1
-    assert LINUX.public(REPODATA) not in world.public.objects
+    assert LINUX.file_key(REPODATA) not in world.public.objects
 
 
 def test_rejects_are_read_again_when_that_is_asked_for() -> None:
     world = ByHand()
     world.upload(A, Package("linux-64", B.filename, b"no zip"))
     world.index()
-    assert world.index(Options(re_extract=True)).read == 1
+    assert world.index(IndexOptions(re_extract=True)).read == 1
 
 
 def test_what_lies_in_other_folders_is_passed_over() -> None:
@@ -221,10 +221,10 @@ def test_what_was_read_is_committed_on_the_way_and_published_at_the_end(
     def look(operation: str, key: str) -> None:
         if (
             operation == "PutObject"
-            and key == LINUX.head
+            and key == LINUX.head_key
             and read_head(world.state, LINUX).value.tree
         ):
-            seen.append(LINUX.public(REPODATA) in world.public.objects)
+            seen.append(LINUX.file_key(REPODATA) in world.public.objects)
 
     world.state.after = look
     world.index()
@@ -254,7 +254,7 @@ def test_a_subdir_whose_catalog_is_damaged_does_not_stop_the_others() -> None:
     world = ByHand()
     world.upload(A, C)
     world.index()
-    world.state.upload(LINUX.head, b"{}")
+    world.state.upload(LINUX.head_key, b"{}")
     world.upload(package("alpha", "2.0"), package("gamma", "2.0", subdir="noarch"))
     report = world.index()
     assert [failure.object for failure in report.failures] == ["linux-64"]
@@ -291,4 +291,4 @@ def test_two_owners_do_not_fight() -> None:
     report = other.index()
     assert "is published by" in report.failures[0].reason
     assert world.filenames() == [A.filename]
-    assert other.index(Options(adopt=True)).failures == []
+    assert other.index(IndexOptions(adopt=True)).failures == []

@@ -11,11 +11,11 @@ import pytest
 
 from sluice.admin.session.aws import Aws
 from sluice.admin.session.stack import Stack
-from sluice.admin.standalone.index import Options, options_of
+from sluice.admin.standalone.index import IndexOptions, options_from_stack
 from sluice.admin.standalone.report import IndexReport
-from sluice.admin.verify.findings import Finding, Kind
+from sluice.admin.verify.findings import Defect, Finding
 from sluice.admin.verify.repair import repair
-from sluice.catalog.brake import Waiting, digest_of
+from sluice.catalog.brake import WaitingRemovals, filenames_digest
 from sluice.errors import BrokenListing, Misused
 from sluice.layout import REPODATA
 from sluice.limits import BRAKE_DAYS
@@ -45,7 +45,7 @@ def published() -> ByHand:
 
 def delete(world: ByHand, filenames: list[str]) -> None:
     for filename in filenames:
-        world.public.remove(LINUX.public(filename))
+        world.public.remove(LINUX.file_key(filename))
 
 
 def lie(world: ByHand, hides: Callable[[str], bool]) -> None:
@@ -55,7 +55,7 @@ def lie(world: ByHand, hides: Callable[[str], bool]) -> None:
     world.channel = replace(world.channel, public=liar)
 
 
-def waiting(report: IndexReport) -> Waiting:
+def waiting(report: IndexReport) -> WaitingRemovals:
     (one,) = report.waiting
     assert one.subdir == "linux-64"
     assert one.waiting
@@ -76,7 +76,7 @@ def test_a_removal_of_most_of_an_index_waits_and_names_its_digest() -> None:
     delete(world, GONE)
     report = world.index()
     found = waiting(report)
-    assert (found.packages, found.of, found.digest) == (900, 1000, digest_of(GONE))
+    assert (found.packages, found.of, found.digest) == (900, 1000, filenames_digest(GONE))
     assert (found.since, found.until) == (
         world.now_ms,
         world.now_ms + BRAKE_DAYS * DAY_SECONDS * 1000,
@@ -88,7 +88,7 @@ def test_a_removal_of_most_of_an_index_waits_and_names_its_digest() -> None:
 def test_its_digest_carries_it_out() -> None:
     world = published()
     delete(world, GONE)
-    report = world.index(Options(confirm=digest_of(GONE)))
+    report = world.index(IndexOptions(confirm=filenames_digest(GONE)))
     assert (report.waiting, report.confirmed) == ([], 1)
     assert world.filenames() == KEPT
 
@@ -96,8 +96,8 @@ def test_its_digest_carries_it_out() -> None:
 def test_another_digest_carries_nothing_out() -> None:
     world = published()
     delete(world, GONE)
-    report = world.index(Options(confirm=digest_of(KEPT)))
-    assert (waiting(report).digest, report.confirmed) == (digest_of(GONE), 0)
+    report = world.index(IndexOptions(confirm=filenames_digest(KEPT)))
+    assert (waiting(report).digest, report.confirmed) == (filenames_digest(GONE), 0)
     assert world.filenames() == NAMES
 
 
@@ -124,7 +124,7 @@ def test_what_is_added_and_what_is_a_small_part_does_not_wait() -> None:
 def test_without_a_brake_everything_goes() -> None:
     world = published()
     delete(world, GONE)
-    assert world.index(Options(brake_days=0)).waiting == []
+    assert world.index(IndexOptions(brake_days=0)).waiting == []
     assert world.filenames() == KEPT
 
 
@@ -133,7 +133,7 @@ def test_what_is_no_digest_is_refused_before_anything_is_done(text: str) -> None
     world = published()
     world.public.requests.clear()
     with pytest.raises(Misused, match="names no removals: give the digest that a report says"):
-        world.index(Options(confirm=text))
+        world.index(IndexOptions(confirm=text))
     assert world.public.requests == []
 
 
@@ -143,7 +143,7 @@ def test_a_stack_says_how_long_and_one_of_before_there_was_a_brake_has_it(
 ) -> None:
     needed = {"TrustUploaderDigests": "true", "IndexCacheMaxAge": "60", "RetentionDays": "7"}
     stack = Stack(Aws(region="us-east-1"), "sluice", {}, {**needed, **parameters})
-    assert options_of(stack).brake_days == days
+    assert options_from_stack(stack).brake_days == days
 
 
 # --- taking over --------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def of_others(there: int) -> ByHand:
     world.upload(*PACKAGES[:there])
     records = {one.filename: record_of(one.filename, one.body) for one in PACKAGES[:60]}
     body = json.dumps(foreign_repodata(records, subdir="linux-64")).encode()
-    world.public.upload(LINUX.public(REPODATA), body)
+    world.public.upload(LINUX.file_key(REPODATA), body)
     return world
 
 
@@ -166,24 +166,24 @@ def test_an_index_that_is_taken_over_says_no_less_and_the_report_says_what_waits
     assert (taken.packages, taken.of, taken.until) == (50, 60, None)
     found = waiting(world.index())
     assert (found.digest, found.packages) == (taken.digest, 50)
-    world.index(Options(confirm=taken.digest))
+    world.index(IndexOptions(confirm=taken.digest))
     assert world.filenames() == NAMES[:10]
 
 
 def test_an_index_is_not_taken_over_by_a_listing_that_lies() -> None:
     world = of_others(60)
-    hidden = LINUX.public(NAMES[30])
+    hidden = LINUX.file_key(NAMES[30])
     lie(world, lambda key: key == hidden)
     (failure,) = world.index().failures
     assert failure.reason.startswith("BrokenListing: a listing of team/linux-64/ does not show")
-    assert LINUX.head not in world.state.objects
+    assert LINUX.head_key not in world.state.objects
 
 
 # --- repair -------------------------------------------------------------------------------------
 
 
-def damaged(kind: Kind, name: str | None = None) -> list[Finding]:
-    return [Finding(kind=kind, subdir="linux-64", object=LINUX.head, reason="", name=name)]
+def damaged(kind: Defect, name: str | None = None) -> list[Finding]:
+    return [Finding(kind=kind, subdir="linux-64", object=LINUX.head_key, reason="", name=name)]
 
 
 def test_a_head_that_is_repaired_keeps_what_was_removed_lately_and_begins_to_wait_anew() -> None:
@@ -192,14 +192,14 @@ def test_a_head_that_is_repaired_keeps_what_was_removed_lately_and_begins_to_wai
     world.index()
     delete(world, NAMES[400:800])
     since = waiting(world.index()).since
-    brakes = world.state.objects[LINUX.brakes]
+    brakes = world.state.objects[LINUX.brakes_key]
     world.tick(BRAKE_DAYS * DAY_SECONDS // 2)
-    report = repair(world.channel, damaged(Kind.HEAD_DAMAGED), **world.alone())
-    assert world.state.objects[LINUX.brakes] == brakes
+    report = repair(world.channel, damaged(Defect.HEAD_DAMAGED), **world.alone())
+    assert world.state.objects[LINUX.brakes_key] == brakes
     # Most of the index that is taken over is gone, so it is taken over as it is.
     assert waiting(report).packages == 400
     found = waiting(world.index())
-    assert (found.since, found.digest) == (world.now_ms, digest_of(NAMES[400:800]))
+    assert (found.since, found.digest) == (world.now_ms, filenames_digest(NAMES[400:800]))
     assert found.since > since
     assert world.filenames() == NAMES[400:]
 
@@ -210,5 +210,5 @@ def test_a_lost_name_is_not_dropped_because_a_listing_leaves_its_package_out() -
     lie(world, lambda key: name in key)
     before = dict(world.state.objects)
     with pytest.raises(BrokenListing, match=NAMES[7]):
-        repair(world.channel, damaged(Kind.LEAF_DAMAGED, name), **world.alone())
-    assert world.state.objects[LINUX.head] == before[LINUX.head]
+        repair(world.channel, damaged(Defect.LEAF_DAMAGED, name), **world.alone())
+    assert world.state.objects[LINUX.head_key] == before[LINUX.head_key]

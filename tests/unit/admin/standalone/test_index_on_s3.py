@@ -11,8 +11,8 @@ from sluice.admin.session.aws import Aws
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.connect import open_channel
 from sluice.admin.standalone.index import index
-from sluice.admin.standalone.package_pool import InProcesses
-from sluice.admin.standalone.reader_choice import best_readers
+from sluice.admin.standalone.package_pool import ProcessReaders
+from sluice.admin.standalone.reader_choice import choose_readers
 from sluice.admin.verify.verify import verify
 from testkit.channel import Package
 from testkit.s3_server.process import S3Server, s3_server
@@ -56,8 +56,8 @@ def test_in_threads(channel: Channel) -> None:
 
 
 def test_in_processes(channel: Channel) -> None:
-    readers = best_readers(Aws(), channel, processes=2)
-    assert isinstance(readers, InProcesses)
-    report = index(channel, readers=replace(readers, from_packages=10))
+    readers = choose_readers(Aws(), channel, processes=2)
+    assert isinstance(readers, ProcessReaders)
+    report = index(channel, readers=replace(readers, min_packages=10))
     assert (report.packages, report.read, report.failures) == (61, 61, [])
     assert verify(channel, deep=True).findings == []

@@ -12,12 +12,12 @@ import pytest
 
 from sluice import zstd
 from sluice.admin.session.progress import Step
-from sluice.admin.standalone.index import Options
-from sluice.admin.verify.findings import Kind
+from sluice.admin.standalone.index import IndexOptions
+from sluice.admin.verify.findings import Defect
 from sluice.admin.verify.repair import repair
 from sluice.admin.verify.verify import VerifyReport, verify
 from sluice.catalog import tree as trees
-from sluice.catalog.codec import digest
+from sluice.catalog.codec import content_digest
 from sluice.catalog.head import read_head
 from sluice.catalog.tree import Tree
 from sluice.extract import staging
@@ -32,7 +32,7 @@ from sluice.layout import (
 )
 from sluice.limits import SMALL_PACKAGE_BYTES_MAX
 from sluice.publish.fence import Stamp
-from sluice.storage.object_store import Headers
+from sluice.storage.object_store import ObjectHeaders
 from testkit.channel import PATCHES, Package, conda, patch_package
 from tests.support.by_hand import CHANNEL, LINUX, NOARCH, ByHand, package
 from tests.support.staged import removed
@@ -66,7 +66,7 @@ def look(world: ByHand, *, deep: bool = False) -> VerifyReport:
     return report
 
 
-def kinds(report: VerifyReport) -> list[tuple[Kind, str]]:
+def kinds(report: VerifyReport) -> list[tuple[Defect, str]]:
     """What was found."""
     return [(one.kind, one.object) for one in report.findings]
 
@@ -75,7 +75,7 @@ def tree_of(world: ByHand, subdir: Subdir = LINUX) -> Tree:
     """The tree that the head names."""
     name = read_head(world.state, subdir).value.tree
     assert name
-    return trees.decode(world.state.body(subdir.tree(name)), what="tree")
+    return trees.decode_tree(world.state.body(subdir.tree_key(name)), what="tree")
 
 
 def flip(store: object, key: str) -> None:
@@ -87,71 +87,71 @@ def flip(store: object, key: str) -> None:
 
 
 def leaf_key(world: ByHand, name: str) -> str:
-    return LINUX.leaf(tree_of(world).names[name].leaf.hex())
+    return LINUX.leaf_key(tree_of(world).names[name].leaf.hex())
 
 
 def shard_key(world: ByHand, name: str) -> str:
     shard = tree_of(world).names[name].shard
     assert shard
-    return LINUX.shard(shard.hex())
+    return LINUX.shard_key(shard.hex())
 
 
-def flip_a_leaf(world: ByHand) -> tuple[Kind, str]:
+def flip_a_leaf(world: ByHand) -> tuple[Defect, str]:
     flip(world.state, key := leaf_key(world, "alpha"))
-    return Kind.LEAF_DAMAGED, key
+    return Defect.LEAF_DAMAGED, key
 
 
-def lose_a_leaf(world: ByHand) -> tuple[Kind, str]:
+def lose_a_leaf(world: ByHand) -> tuple[Defect, str]:
     world.state.remove(key := leaf_key(world, "alpha"))
-    return Kind.LEAF_DAMAGED, key
+    return Defect.LEAF_DAMAGED, key
 
 
-def lose_a_shard(world: ByHand) -> tuple[Kind, str]:
+def lose_a_shard(world: ByHand) -> tuple[Defect, str]:
     world.public.remove(key := shard_key(world, "alpha"))
-    return Kind.SHARD_DAMAGED, key
+    return Defect.SHARD_DAMAGED, key
 
 
-def lose_a_shard_of_beta(world: ByHand) -> tuple[Kind, str]:
+def lose_a_shard_of_beta(world: ByHand) -> tuple[Defect, str]:
     world.public.remove(key := shard_key(world, "beta"))
-    return Kind.SHARD_DAMAGED, key
+    return Defect.SHARD_DAMAGED, key
 
 
-def flip_a_shard(world: ByHand) -> tuple[Kind, str]:
+def flip_a_shard(world: ByHand) -> tuple[Defect, str]:
     flip(world.public, key := shard_key(world, "alpha"))
-    return Kind.SHARD_DAMAGED, key
+    return Defect.SHARD_DAMAGED, key
 
 
-def overwrite_repodata(world: ByHand) -> tuple[Kind, str]:
-    body = world.public.body(key := LINUX.public(REPODATA))
+def overwrite_repodata(world: ByHand) -> tuple[Defect, str]:
+    body = world.public.body(key := LINUX.file_key(REPODATA))
     world.tick()
     world.public.upload(key, body)
-    return Kind.FILE_FOREIGN, key
+    return Defect.FILE_FOREIGN, key
 
 
-def flip_repodata(world: ByHand) -> tuple[Kind, str]:
-    flip(world.public, key := LINUX.public(REPODATA))
-    return Kind.FILE_WRONG, key
+def flip_repodata(world: ByHand) -> tuple[Defect, str]:
+    flip(world.public, key := LINUX.file_key(REPODATA))
+    return Defect.FILE_WRONG, key
 
 
-def compress_something_else(world: ByHand) -> tuple[Kind, str]:
-    key = LINUX.public(REPODATA_ZST)
+def compress_something_else(world: ByHand) -> tuple[Defect, str]:
+    key = LINUX.file_key(REPODATA_ZST)
     stored = world.public.objects[key]
     world.public.objects[key] = replace(stored, body=zstd.compress(b"{}"))
-    return Kind.FILE_WRONG, key
+    return Defect.FILE_WRONG, key
 
 
-def flip_the_shard_index(world: ByHand) -> tuple[Kind, str]:
-    flip(world.public, key := LINUX.public(SHARD_INDEX))
-    return Kind.FILE_WRONG, key
+def flip_the_shard_index(world: ByHand) -> tuple[Defect, str]:
+    flip(world.public, key := LINUX.file_key(SHARD_INDEX))
+    return Defect.FILE_WRONG, key
 
 
-def lose_the_shard_index(world: ByHand) -> tuple[Kind, str]:
-    world.public.remove(key := LINUX.public(SHARD_INDEX))
-    return Kind.FILE_MISSING, key
+def lose_the_shard_index(world: ByHand) -> tuple[Defect, str]:
+    world.public.remove(key := LINUX.file_key(SHARD_INDEX))
+    return Defect.FILE_MISSING, key
 
 
-def restore_an_old_file(world: ByHand) -> tuple[Kind, str]:
-    key = LINUX.public(REPODATA)
+def restore_an_old_file(world: ByHand) -> tuple[Defect, str]:
+    key = LINUX.file_key(REPODATA)
     stored = world.public.objects[key]
     stamp = Stamp.parse(stored.info.metadata)
     assert stamp
@@ -159,74 +159,76 @@ def restore_an_old_file(world: ByHand) -> tuple[Kind, str]:
     body = json.dumps(json.loads(stored.body) | {"sluice": old.body}).encode()
     world.tick()
     world.public.upload(key, body, metadata=old.metadata)
-    return Kind.FILE_BEHIND, key
+    return Defect.FILE_BEHIND, key
 
 
-def leave_a_file(world: ByHand) -> tuple[Kind, str]:
-    stored = world.public.objects[LINUX.public(REPODATA)]
+def leave_a_file(world: ByHand) -> tuple[Defect, str]:
+    stored = world.public.objects[LINUX.file_key(REPODATA)]
     stamp = Stamp.parse(stored.info.metadata)
     assert stamp
     old = replace(stamp, generation=0)
     world.public.put(
-        key := LINUX.public(RUN_EXPORTS), b"{}", Headers("application/json", None, old.metadata)
+        key := LINUX.file_key(RUN_EXPORTS),
+        b"{}",
+        ObjectHeaders("application/json", None, old.metadata),
     )
-    return Kind.FILE_BEHIND, key
+    return Defect.FILE_BEHIND, key
 
 
-def change_the_rejects(world: ByHand) -> tuple[Kind, str]:
-    flip(world.state, key := LINUX.rejects)
-    return Kind.FILE_WRONG, key
+def change_the_rejects(world: ByHand) -> tuple[Defect, str]:
+    flip(world.state, key := LINUX.rejects_key)
+    return Defect.FILE_WRONG, key
 
 
-def replace_a_package(world: ByHand) -> tuple[Kind, str]:
+def replace_a_package(world: ByHand) -> tuple[Defect, str]:
     world.upload(other := package("beta", timestamp=1_700_000_000_000))
-    return Kind.PACKAGE_CHANGED, f"{CHANNEL}/{other.path}"
+    return Defect.PACKAGE_CHANGED, f"{CHANNEL}/{other.path}"
 
 
-def add_a_package(world: ByHand) -> tuple[Kind, str]:
+def add_a_package(world: ByHand) -> tuple[Defect, str]:
     world.upload(new := package("delta"))
-    return Kind.PACKAGE_UNKNOWN, f"{CHANNEL}/{new.path}"
+    return Defect.PACKAGE_UNKNOWN, f"{CHANNEL}/{new.path}"
 
 
-def remove_a_package(world: ByHand) -> tuple[Kind, str]:
+def remove_a_package(world: ByHand) -> tuple[Defect, str]:
     world.public.remove(key := f"{CHANNEL}/{B.path}")
-    return Kind.PACKAGE_GONE, key
+    return Defect.PACKAGE_GONE, key
 
 
-def damage_the_tree(world: ByHand) -> tuple[Kind, str]:
-    flip(world.state, key := LINUX.tree(read_head(world.state, LINUX).value.tree or ""))
-    return Kind.TREE_DAMAGED, key
+def damage_the_tree(world: ByHand) -> tuple[Defect, str]:
+    flip(world.state, key := LINUX.tree_key(read_head(world.state, LINUX).value.tree or ""))
+    return Defect.TREE_DAMAGED, key
 
 
-def lose_the_tree(world: ByHand) -> tuple[Kind, str]:
-    world.state.remove(key := LINUX.tree(read_head(world.state, LINUX).value.tree or ""))
-    return Kind.TREE_DAMAGED, key
+def lose_the_tree(world: ByHand) -> tuple[Defect, str]:
+    world.state.remove(key := LINUX.tree_key(read_head(world.state, LINUX).value.tree or ""))
+    return Defect.TREE_DAMAGED, key
 
 
-def damage_the_head(world: ByHand) -> tuple[Kind, str]:
-    world.state.upload(key := LINUX.head, b"{}")
-    return Kind.HEAD_DAMAGED, key
+def damage_the_head(world: ByHand) -> tuple[Defect, str]:
+    world.state.upload(key := LINUX.head_key, b"{}")
+    return Defect.HEAD_DAMAGED, key
 
 
-def lie_in_the_tree(world: ByHand) -> tuple[Kind, str]:
+def lie_in_the_tree(world: ByHand) -> tuple[Defect, str]:
     """Say of a name what its leaf does not, and sign that."""
     version, tree = read_head(world.state, LINUX), tree_of(world)
     node = msgspec.structs.replace(tree.names["beta"], newest=1)
-    body = trees.encode(msgspec.structs.replace(tree, names={**tree.names, "beta": node}))
-    world.state.upload(LINUX.tree(digest(body)), body)
-    commit = json.loads(world.state.body(LINUX.commit(version.value.commit or "")))
-    commit_body = json.dumps({**commit, "tree": digest(body)}).encode()
-    world.state.upload(LINUX.commit(digest(commit_body)), commit_body)
+    body = trees.encode_tree(msgspec.structs.replace(tree, names={**tree.names, "beta": node}))
+    world.state.upload(LINUX.tree_key(content_digest(body)), body)
+    commit = json.loads(world.state.body(LINUX.commit_key(version.value.commit or "")))
+    commit_body = json.dumps({**commit, "tree": content_digest(body)}).encode()
+    world.state.upload(LINUX.commit_key(content_digest(commit_body)), commit_body)
     head = msgspec.structs.replace(
         version.value,
         generation=version.value.generation,
-        tree=digest(body),
-        commit=digest(commit_body),
+        tree=content_digest(body),
+        commit=content_digest(commit_body),
     )
-    world.state.upload(LINUX.head, msgspec.json.encode(head))
-    for key in [LINUX.public(file) for file in (SHARD_INDEX, REPODATA_ZST, REPODATA)]:
+    world.state.upload(LINUX.head_key, msgspec.json.encode(head))
+    for key in [LINUX.file_key(file) for file in (SHARD_INDEX, REPODATA_ZST, REPODATA)]:
         world.public.remove(key)  # what remains is for the fence to write again
-    return Kind.NODE_WRONG, LINUX.leaf(node.leaf.hex())
+    return Defect.NODE_WRONG, LINUX.leaf_key(node.leaf.hex())
 
 
 ALL = [
@@ -283,7 +285,7 @@ def test_nor_has_one_with_everything_switched_on() -> None:
 
 @pytest.mark.parametrize("damage", ALL)
 def test_each_damage_is_found_as_what_it_is_and_as_nothing_else(
-    damage: Callable[[ByHand], tuple[Kind, str]],
+    damage: Callable[[ByHand], tuple[Defect, str]],
 ) -> None:
     world = a_channel()
     planted = damage(world)
@@ -294,12 +296,12 @@ def test_each_damage_is_found_as_what_it_is_and_as_nothing_else(
 
 
 @pytest.mark.parametrize("damage", [*ALL, lie_in_the_tree])
-def test_each_damage_is_repaired(damage: Callable[[ByHand], tuple[Kind, str]]) -> None:
+def test_each_damage_is_repaired(damage: Callable[[ByHand], tuple[Defect, str]]) -> None:
     world = a_channel()
     damage(world)
     world.tick()
     report = look(world)
-    repair(world.channel, report.findings, Options(subdirs_at_once=1), **world.alone())
+    repair(world.channel, report.findings, IndexOptions(subdirs_at_once=1), **world.alone())
     assert kinds(look(world, deep=True)) == []
     expected = sorted(
         key.rpartition("/")[2]
@@ -311,13 +313,13 @@ def test_each_damage_is_repaired(damage: Callable[[ByHand], tuple[Kind, str]]) -
 
 @pytest.mark.parametrize("damage", [flip_a_leaf, lose_a_leaf, damage_the_tree, damage_the_head])
 def test_what_is_repaired_keeps_the_dates_of_the_packages(
-    damage: Callable[[ByHand], tuple[Kind, str]],
+    damage: Callable[[ByHand], tuple[Defect, str]],
 ) -> None:
     world = a_channel()
     before = world.published().records
     damage(world)
     world.tick(3600)
-    repair(world.channel, look(world).findings, Options(subdirs_at_once=1), **world.alone())
+    repair(world.channel, look(world).findings, IndexOptions(subdirs_at_once=1), **world.alone())
     world.index()
     assert world.published().records == before
 
@@ -328,8 +330,8 @@ def test_they_keep_them_also_where_somebody_overwrote_the_index(body: bytes) -> 
     before = world.published().records
     flip_a_leaf(world)
     world.tick(3600)
-    world.public.upload(LINUX.public(REPODATA), body)
-    repair(world.channel, look(world).findings, Options(subdirs_at_once=1), **world.alone())
+    world.public.upload(LINUX.file_key(REPODATA), body)
+    repair(world.channel, look(world).findings, IndexOptions(subdirs_at_once=1), **world.alone())
     assert world.published().records == before
 
 
@@ -340,7 +342,7 @@ def test_a_leaf_and_its_shard_may_both_be_lost() -> None:
     lose_a_leaf(world)
     world.public.remove(key)
     world.tick(3600)
-    repair(world.channel, look(world).findings, Options(subdirs_at_once=1), **world.alone())
+    repair(world.channel, look(world).findings, IndexOptions(subdirs_at_once=1), **world.alone())
     assert kinds(look(world, deep=True)) == []
     assert world.published().records == before
 
@@ -353,9 +355,9 @@ def test_a_lie_in_the_tree_is_found() -> None:
 
 def test_a_lost_commit_is_told_of_and_cannot_be_repaired() -> None:
     world = a_channel()
-    world.state.remove(key := LINUX.commit(read_head(world.state, LINUX).value.commit or ""))
+    world.state.remove(key := LINUX.commit_key(read_head(world.state, LINUX).value.commit or ""))
     report = look(world)
-    assert kinds(report) == [(Kind.COMMIT_DAMAGED, key)]
+    assert kinds(report) == [(Defect.COMMIT_DAMAGED, key)]
     assert report.findings[0].kind.repair.startswith("nothing")
 
 
@@ -364,7 +366,7 @@ def test_two_damages_in_one_subdir_are_both_found_and_repaired() -> None:
     planted = [lose_a_shard(world), overwrite_repodata(world), add_a_package(world)]
     report = look(world)
     assert sorted(kinds(report), key=str) == sorted(planted, key=str)
-    repair(world.channel, report.findings, Options(subdirs_at_once=1), **world.alone())
+    repair(world.channel, report.findings, IndexOptions(subdirs_at_once=1), **world.alone())
     assert kinds(look(world)) == []
 
 
@@ -380,16 +382,16 @@ def test_a_digest_that_an_uploader_made_up_is_found_by_hashing_and_repaired() ->
     world.index()
     assert look(world).healthy
     report = look(world, deep=True)
-    assert kinds(report) == [(Kind.PACKAGE_WRONG, key)]
+    assert kinds(report) == [(Defect.PACKAGE_WRONG, key)]
     assert "sha256 is" in report.findings[0].reason
-    repair(world.channel, report.findings, Options(subdirs_at_once=1), **world.alone())
+    repair(world.channel, report.findings, IndexOptions(subdirs_at_once=1), **world.alone())
     assert look(world, deep=True).healthy
 
 
 def test_what_is_staged_is_on_its_way_and_no_finding() -> None:
     world = a_channel()
     world.public.remove(f"{CHANNEL}/{B.path}")
-    staging.write(world.state, LINUX, removed(B.filename), unique="x")
+    staging.write_staging_record(world.state, LINUX, removed(B.filename), unique="x")
     assert kinds(look(world)) == []
 
 
@@ -405,7 +407,7 @@ def test_whose_the_files_are_is_told_even_then() -> None:
     planted.append(replace_a_package(world))
     report = look(world)
     assert sorted(kinds(report), key=str) == sorted(planted, key=str)
-    repair(world.channel, report.findings, Options(subdirs_at_once=1), **world.alone())
+    repair(world.channel, report.findings, IndexOptions(subdirs_at_once=1), **world.alone())
     assert kinds(look(world, deep=True)) == []
 
 
@@ -414,8 +416,8 @@ def test_a_folder_that_was_never_indexed_is_told_of() -> None:
     world.upload(A)
     report = look(world)
     assert kinds(report) == [
-        (Kind.PACKAGE_UNKNOWN, f"{CHANNEL}/{A.path}"),
-        (Kind.FILE_MISSING, NOARCH.public(REPODATA)),
+        (Defect.PACKAGE_UNKNOWN, f"{CHANNEL}/{A.path}"),
+        (Defect.FILE_MISSING, NOARCH.file_key(REPODATA)),
     ]
 
 
@@ -423,7 +425,7 @@ def test_another_owner_is_told_of() -> None:
     world = a_channel()
     world.channel = replace(world.channel, owner="another")
     report = look(world)
-    assert {kind for kind, _ in kinds(report)} == {Kind.FILE_FOREIGN}
+    assert {kind for kind, _ in kinds(report)} == {Defect.FILE_FOREIGN}
     assert "not by another" in report.findings[0].reason
 
 
@@ -435,8 +437,8 @@ def test_damage_of_the_channels_files_is_found_and_repaired() -> None:
     assert kinds(look(world)) == []
     flip(world.public, key := f"{CHANNEL}/{CHANNELDATA}")
     report = look(world)
-    assert kinds(report) == [(Kind.FILE_WRONG, key)]
-    repair(world.channel, report.findings, Options(subdirs_at_once=1), **world.alone())
+    assert kinds(report) == [(Defect.FILE_WRONG, key)]
+    repair(world.channel, report.findings, IndexOptions(subdirs_at_once=1), **world.alone())
     assert kinds(look(world)) == []
 
 

@@ -19,8 +19,8 @@ from typing import Literal, TypeVar
 
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.commit_plan import commit_plan
-from sluice.admin.standalone.in_process_queues import HeldRequests
-from sluice.catalog.client_view import Rules
+from sluice.admin.standalone.in_process_queues import InProcessMergeQueue
+from sluice.catalog.client_view import RenderRules
 from sluice.catalog.commit import Amendment
 from sluice.catalog.entry import NOT_EXTRACTED, Entries
 from sluice.catalog.head import Head, head_object
@@ -30,18 +30,18 @@ from sluice.concurrency import chunks
 from sluice.conda.names import NOARCH
 from sluice.errors import NotFound
 from sluice.extract import staging
-from sluice.extract.config_broadcast import Announcer
-from sluice.extract.staging import Reconsidered
+from sluice.extract.config_broadcast import ConfigBroadcast
+from sluice.extract.staging import ConfigChanged
 from sluice.layout import SLUICE_TOML, Subdir
 from sluice.limits import NAMES_AT_ONCE
-from sluice.merge.apply_staging import Difference, Edits
+from sluice.merge.apply_staging import CommitChanges, EntryEdits
 from sluice.merge.generation_writer import GenerationWriter
 from sluice.merge.plan import CommitPlan
 from sluice.messages import merge_request
-from sluice.storage.versioned_object import LOST, Swap, Version, commit_loop, read_newest
+from sluice.storage.versioned_object import LOST, ObjectVersion, Swap, commit_loop, read_newest
 
 T = TypeVar("T")
-NO_CHANGES: Mapping[str, Edits] = {}
+NO_CHANGES: Mapping[str, EntryEdits] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class HeadSnapshot:
 class CommitEdit:
     """What an operator wants of a subdir."""
 
-    edits: Mapping[str, Edits]
+    edits: Mapping[str, EntryEdits]
     """By package name; only what differs from what is there."""
     amendment: Amendment
 
@@ -77,7 +77,7 @@ class CommitResult:
     """The generation that an edit has become."""
 
     generation: int
-    difference: Difference
+    difference: CommitChanges
 
 
 def read_snapshot(channel: Channel, subdir: Subdir, use: Callable[[HeadSnapshot], T]) -> T:
@@ -103,7 +103,7 @@ def commit_edit(channel: Channel, subdir: Subdir, edit: EditFunction) -> CommitR
     writer = GenerationWriter(channel.public, channel.state, subdir, catalog, channel.gather)
     versioned = head_object(channel.state, subdir)
 
-    def attempt(version: Version[Head]) -> CommitResult | Literal[Swap.LOST] | None:
+    def attempt(version: ObjectVersion[Head]) -> CommitResult | Literal[Swap.LOST] | None:
         snapshot = _snapshot(version, subdir, catalog)
         channel.bucket_check.ensure_bound(channel.name)
         parent = snapshot.tree
@@ -136,7 +136,7 @@ def commit_edit(channel: Channel, subdir: Subdir, edit: EditFunction) -> CommitR
     return commit_loop(versioned, attempt)
 
 
-def _snapshot(version: Version[Head], subdir: Subdir, catalog: CatalogReader) -> HeadSnapshot:
+def _snapshot(version: ObjectVersion[Head], subdir: Subdir, catalog: CatalogReader) -> HeadSnapshot:
     head = version.value
     if head.tree is None:
         raise NotFound(f"sluice knows of no packages in {subdir.prefix}")
@@ -151,8 +151,8 @@ def ask_for_merge(channel: Channel, subdir: Subdir) -> None:
 
 def stage_for_merge(channel: Channel, subdir: Subdir) -> None:
     """Have the next merge of a subdir look at everything, configuration and patches included."""
-    record = Reconsidered(filename=SLUICE_TOML, extractor=NOT_EXTRACTED, at=channel.clock())
-    staging.write(channel.state, subdir, record, unique=channel.unique())
+    record = ConfigChanged(filename=SLUICE_TOML, extractor=NOT_EXTRACTED, at=channel.clock())
+    staging.write_staging_record(channel.state, subdir, record, unique=channel.unique())
 
 
 def send_for_merge(channel: Channel, subdir: Subdir) -> None:
@@ -161,10 +161,12 @@ def send_for_merge(channel: Channel, subdir: Subdir) -> None:
     Not before "now" by no clock: a person's may be wrong by hours.
     """
     if channel.merges:
-        merge_request.unwindowed(subdir, now_ms=0, unique=channel.unique()).send_to(channel.merges)
+        merge_request.unique_merge_message(subdir, now_ms=0, unique=channel.unique()).send_to(
+            channel.merges
+        )
 
 
-def touches_patch(subdir: Subdir, edits: Mapping[str, Edits], rules: Rules) -> bool:
+def touches_patch(subdir: Subdir, edits: Mapping[str, EntryEdits], rules: RenderRules) -> bool:
     """Tell whether another patch may be in force after some edits."""
     return subdir.name == NOARCH and rules.config.patches in edits
 
@@ -175,12 +177,12 @@ def _notify_of_patch(channel: Channel, noarch: Subdir) -> None:
     After the swap, for they look at what ``noarch`` has.  Who is killed in between leaves that to
     reconcile, which compares.
     """
-    Announcer(
+    ConfigBroadcast(
         state=channel.state,
         # Without a stack, what is staged is found by whoever merges here.
-        queue=channel.merges or HeldRequests(),
+        queue=channel.merges or InProcessMergeQueue(),
         gather=channel.gather,
         clock=channel.clock,
         unique=channel.unique,
         debounce_seconds=channel.debounce_seconds or merge_request.DEBOUNCE_SECONDS_MIN,
-    ).tell_all(channel.name, but=noarch)
+    ).notify_all(channel.name, exclude=noarch)

@@ -18,20 +18,20 @@ from sluice.admin.changes.commit_edit import (
 )
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.subdirs import find_subdirs
-from sluice.admin.standalone.in_process_queues import HeldRequests
+from sluice.admin.standalone.in_process_queues import InProcessMergeQueue
 from sluice.catalog.commit import Amendment
 from sluice.catalog.entry import NEVER_OUTDATED, Entry, Pin, Record, known_sha256
 from sluice.conda.names import package_name
 from sluice.errors import NotFound
-from sluice.extract.extract import Extractor, extract
-from sluice.extract.staging import AboutFile, Indexed, Rejected, Removed
+from sluice.extract.extract import ExtractorContext, extract
+from sluice.extract.staging import FileVerdict, Indexed, Rejected, Removed
 from sluice.layout import PackageKey, Subdir
-from sluice.merge.apply_staging import Edits
-from sluice.merge.object_lookup import Observation
+from sluice.merge.apply_staging import EntryEdits
+from sluice.merge.object_lookup import ObjectLookup
 from sluice.messages.merge_request import DEBOUNCE_SECONDS_MIN
-from sluice.storage.object_id import Identity
+from sluice.storage.object_id import ObjectId
 
-_NEVER_THE_LAST = 2
+_RECEIVES_MAX = 2
 """Of tries to read a package: who asks for it here sees when that fails."""
 
 
@@ -60,12 +60,12 @@ class Unpinned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class PinResult:
     """Files that were pinned out."""
 
     committed: CommitResult | None
     """``None`` where nothing had to be done."""
-    identities: Mapping[str, Identity]
+    identities: Mapping[str, ObjectId]
     """The objects that are kept out, by filename."""
 
 
@@ -74,17 +74,17 @@ def pins(channel: Channel) -> list[PinnedFile]:
 
     One request per package name: nothing but its leaf tells whether it has any.
     """
-    found: list[PinnedFile] = []
+    pinned_files: list[PinnedFile] = []
     for subdir in find_subdirs(channel):
         with suppress(NotFound):  # only staged as yet
-            found += [
+            pinned_files += [
                 PinnedFile(subdir=subdir.name, file=filename, since=pin.at, reason=pin.reason)
-                for filename, pin in read_snapshot(channel, subdir, _pins_of)
+                for filename, pin in read_snapshot(channel, subdir, _list_pins)
             ]
-    return found
+    return pinned_files
 
 
-def pin(channel: Channel, subdir: Subdir, files: Collection[str], *, reason: str) -> Kept:
+def pin(channel: Channel, subdir: Subdir, files: Collection[str], *, reason: str) -> PinResult:
     """Keep files of one subdir out of the index, as the objects that are there now.
 
     Another object under the same name is indexed again.  Raises ``NotFound`` for a file that is
@@ -92,44 +92,44 @@ def pin(channel: Channel, subdir: Subdir, files: Collection[str], *, reason: str
     ``Corrupt``.
 
     >>> linux = channel.subdir("linux-64")
-    >>> kept = pin(channel, linux, ["beta-1.0-py312_0.conda"], reason="Crashes at start.")
-    >>> kept.committed.generation, kept.committed.difference.removed
+    >>> result = pin(channel, linux, ["beta-1.0-py312_0.conda"], reason="Crashes at start.")
+    >>> result.committed.generation, result.committed.difference.removed
     (3, ['beta-1.0-py312_0.conda'])
-    >>> [(one.file, one.reason) for one in pins(channel)]
+    >>> [(pinned.file, pinned.reason) for pinned in pins(channel)]
     [('beta-1.0-py312_0.conda', 'Crashes at start.')]
     """
-    there: dict[str, Identity] = {}
+    objects: dict[str, ObjectId] = {}
 
     def edit(snapshot: HeadSnapshot) -> CommitEdit:
-        there.clear()
-        observation = Observation(channel.public, subdir, channel.gather)
-        there.update({file: found for file, found in observation.of(files).items() if found})
+        objects.clear()
+        lookup = ObjectLookup(channel.public, subdir, channel.gather)
+        objects.update({file: there for file, there in lookup.resolve(files).items() if there})
         edits: dict[str, dict[str, Entry | None]] = {}
-        for name, of_name in _by_name(files).items():
+        for name, of_name in _group_by_name(files).items():
             known = dict(snapshot.entries(name))[name]
-            missing = [file for file in of_name if file not in there and file not in known]
+            missing = [file for file in of_name if file not in objects and file not in known]
             if missing:
-                raise NotFound(f"there is no {subdir.public(missing[0])} in {channel.bucket}")
+                raise NotFound(f"there is no {subdir.file_key(missing[0])} in {channel.bucket}")
             for file in of_name:
-                old, found = known.get(file), there.get(file)
-                if found is None:
+                old, current = known.get(file), objects.get(file)
+                if current is None:
                     if isinstance(old, Record):  # its removal is on the way
                         edits.setdefault(name, {})[file] = None
-                elif not (isinstance(old, Pin) and old.identity == found):
+                elif not (isinstance(old, Pin) and old.identity == current):
                     edits.setdefault(name, {})[file] = Pin(
-                        identity=found,
+                        identity=current,
                         extractor=NEVER_OUTDATED,
                         at=channel.clock(),
                         reason=reason,
-                        sha256=known_sha256(old, found),
+                        sha256=known_sha256(old, current),
                     )
         pinned = sorted(
-            file for of_name in edits.values() for file, kept in of_name.items() if kept
+            file for of_name in edits.values() for file, pin_entry in of_name.items() if pin_entry
         )
         return CommitEdit(edits, Amendment(reason=reason, pinned=sorted(pinned)))
 
     committed = commit_edit(channel, subdir, edit)
-    return Kept(committed, dict(there))
+    return PinResult(committed, dict(objects))
 
 
 def unpin(
@@ -142,23 +142,23 @@ def unpin(
     Raises ``NotFound`` for a file that is not pinned, before anything is done, ``Unavailable`` and
     ``Corrupt``.
     """
-    read_snapshot(channel, subdir, partial(_insist_on_pins, subdir, files))
-    extractor = Extractor(
+    read_snapshot(channel, subdir, partial(_require_pinned, subdir, files))
+    extractor = ExtractorContext(
         channel=channel.public,
         state=channel.state,
-        queue=HeldRequests(),  # commit_edit requests the merge
+        queue=InProcessMergeQueue(),  # commit_edit requests the merge
         clock=channel.clock,
         unique=channel.unique,
         debounce_seconds=DEBOUNCE_SECONDS_MIN,
         trust_uploader_digests=False,  # a stack may have been told so
-        receives_max=_NEVER_THE_LAST,
+        receives_max=_RECEIVES_MAX,
     )
 
-    found: dict[str, AboutFile] = {}
+    verdicts: dict[str, FileVerdict] = {}
 
     def edit(snapshot: HeadSnapshot) -> CommitEdit:
-        edits: dict[str, Edits] = {}
-        for name, of_name in _by_name(files).items():
+        edits: dict[str, EntryEdits] = {}
+        for name, of_name in _group_by_name(files).items():
             known = dict(snapshot.entries(name))[name]
             pinned = [file for file in of_name if isinstance(known.get(file), Pin)]
             if pinned:
@@ -166,28 +166,30 @@ def unpin(
         unpinned = sorted(file for of_name in edits.values() for file in of_name)
         # Each time anew: who won the head may have consumed what was staged before.
         keys = [PackageKey(subdir, file) for file in unpinned]
-        found.update(zip(unpinned, channel.gather(partial(extract, extractor), keys), strict=True))
+        verdicts.update(
+            zip(unpinned, channel.gather(partial(extract, extractor), keys), strict=True)
+        )
         return CommitEdit(edits, Amendment(reason=reason, unpinned=unpinned))
 
     committed = commit_edit(channel, subdir, edit)
     return Unpinned(
         subdir=subdir.name,
         generation=committed.generation if committed else None,
-        indexed=[file for file, record in found.items() if isinstance(record, Indexed)],
-        rejected=[file for file, record in found.items() if isinstance(record, Rejected)],
-        gone=[file for file, record in found.items() if isinstance(record, Removed)],
+        indexed=[file for file, record in verdicts.items() if isinstance(record, Indexed)],
+        rejected=[file for file, record in verdicts.items() if isinstance(record, Rejected)],
+        gone=[file for file, record in verdicts.items() if isinstance(record, Removed)],
     )
 
 
-def _insist_on_pins(subdir: Subdir, files: Iterable[str], snapshot: HeadSnapshot) -> None:
-    for name, of_name in _by_name(files).items():
+def _require_pinned(subdir: Subdir, files: Iterable[str], snapshot: HeadSnapshot) -> None:
+    for name, of_name in _group_by_name(files).items():
         known = dict(snapshot.entries(name))[name]
         for file in of_name:
             if not isinstance(known.get(file), Pin):
-                raise NotFound(f"{subdir.public(file)} is not pinned")
+                raise NotFound(f"{subdir.file_key(file)} is not pinned")
 
 
-def _pins_of(snapshot: HeadSnapshot) -> list[tuple[str, Pin]]:
+def _list_pins(snapshot: HeadSnapshot) -> list[tuple[str, Pin]]:
     """The pins of one subdir by filename, in order."""
     return sorted(
         (filename, entry)
@@ -197,7 +199,7 @@ def _pins_of(snapshot: HeadSnapshot) -> list[tuple[str, Pin]]:
     )
 
 
-def _by_name(files: Iterable[str]) -> dict[str, list[str]]:
+def _group_by_name(files: Iterable[str]) -> dict[str, list[str]]:
     by_name: dict[str, list[str]] = {}
     for file in sorted(set(files)):
         by_name.setdefault(package_name(file), []).append(file)

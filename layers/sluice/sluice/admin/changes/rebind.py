@@ -26,9 +26,9 @@ from msgspec import UNSET
 from sluice.admin.changes.commit_edit import send_for_merge
 from sluice.admin.changes.rebind_subdir import SubdirRebinder, SubdirRebound
 from sluice.admin.session.channel import Channel
-from sluice.admin.standalone.merge_in_process import merge_here
+from sluice.admin.standalone.merge_in_process import merge_in_process
 from sluice.admin.standalone.report import Failure
-from sluice.admin.verify.repair import publish_channel_again
+from sluice.admin.verify.repair import rewrite_channel_files
 from sluice.catalog.binding import UNBOUND, Binding, binding_object
 from sluice.catalog.head import Head, head_object
 from sluice.catalog.reader import CatalogReader
@@ -40,16 +40,16 @@ from sluice.layout import (
     PAGE_DATA,
     RSS,
     Subdir,
-    channel_binding,
-    channel_file,
+    channel_binding_key,
+    channel_file_key,
     parse_state_key,
-    state_folder,
+    state_prefix,
 )
 from sluice.limits import REBIND_EXAMPLES_MAX
 from sluice.publish.fence import Stamp
 from sluice.publish.publisher import Publisher
 from sluice.reconcile.listing import list_subdir
-from sluice.storage.versioned_object import LOST, Version, read_newest
+from sluice.storage.versioned_object import LOST, ObjectVersion, read_newest
 
 _CHANNEL_FILES = (CHANNELDATA, RSS, NOTICES, PAGE_DATA)
 _DIGEST_CHARS = 12
@@ -75,12 +75,12 @@ class Rebinding(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def packages(self) -> int:
         """Records in the catalog."""
-        return sum(one.packages for one in self.subdirs)
+        return sum(subdir.packages for subdir in self.subdirs)
 
     @property
     def there(self) -> int:
         """Of those, how many are in the bucket with the same size."""
-        return sum(one.there for one in self.subdirs)
+        return sum(subdir.there for subdir in self.subdirs)
 
 
 def rebind(
@@ -95,39 +95,39 @@ def rebind(
 
     Where there are ``doubts``, nothing is done unless ``confirm`` is the ``digest`` of that
     comparison.  ``max_age_seconds``: how long clients may keep an index file.  ``brake_days``: see
-    ``base.read_base``.
+    ``existing_index.read_existing_index``.
 
     Raises ``NotFound`` where there is no catalog of the channel, ``ForeignOwner`` for the folder
     of a snapshot, ``Unavailable``, also where another rebind is under way, and ``TooNew``.
     """
     before = _read_binding(channel)
-    work = _Rebind(channel, brake_days)
-    subdirs = work.heads()
+    rebinder = _ChannelRebinder(channel, brake_days)
+    subdirs = rebinder.heads()
     # A first commit that was killed leaves a binding and no head.
     if not subdirs and before == UNBOUND:
         raise NotFound(f"this state has no catalog of the channel {channel.name!r}")
-    compared = work.compare(subdirs)
-    failures = list(work.failures)
-    found = Rebinding(
+    compared = rebinder.compare(subdirs)
+    failures = list(rebinder.failures)
+    rebinding = Rebinding(
         channel=channel.name,
         bucket=channel.bucket,
         bound_to=before.value.bucket if before.value else None,
         done=False,
-        doubts=_doubts(channel, compared, failures),
-        digest=_digest(channel, compared, failures),
+        doubts=_find_doubts(channel, compared, failures),
+        digest=_comparison_digest(channel, compared, failures),
         subdirs=compared,
         failures=failures,
     )
-    if dry_run or (found.doubts and confirm != found.digest):
-        return found
+    if dry_run or (rebinding.doubts and confirm != rebinding.digest):
+        return rebinding
     moving = _write_binding(channel, before, moving=True)
-    moved = work.move(moving)
+    moved = rebinder.move(moving)
     _write_binding(channel, moving, moving=False)
-    _publish(channel, [channel.subdir(one.subdir) for one in moved], max_age_seconds)
-    return msgspec.structs.replace(found, done=True, subdirs=moved, failures=work.failures)
+    _publish(channel, [channel.subdir(subdir.subdir) for subdir in moved], max_age_seconds)
+    return msgspec.structs.replace(rebinding, done=True, subdirs=moved, failures=rebinder.failures)
 
 
-class _Rebind:
+class _ChannelRebinder:
     """The subdirs of one channel."""
 
     def __init__(self, channel: Channel, brake_days: int) -> None:
@@ -138,92 +138,95 @@ class _Rebind:
 
     def heads(self) -> list[Subdir]:
         """The subdirs that have a head."""
-        heads = self._channel.state.list(state_folder("heads", self._channel.name))
+        heads = self._channel.state.list(state_prefix("heads", self._channel.name))
         return sorted(filter(None, (parse_state_key(info.key) for info in heads)))
 
     def compare(self, subdirs: Sequence[Subdir]) -> list[SubdirRebound]:
         """Compare some subdirs with the bucket, and change nothing."""
         self.failures = []
-        return [found for subdir in subdirs if (found := self._do(subdir, None))]
+        return [rebound for subdir in subdirs if (rebound := self._rebind_subdir(subdir, None))]
 
-    def move(self, moving: Version[Binding | None]) -> list[SubdirRebound]:
+    def move(self, moving: ObjectVersion[Binding | None]) -> list[SubdirRebound]:
         """Commit every subdir as one of this bucket, also those that have come meanwhile."""
         self.failures = []
         moved: list[SubdirRebound] = []
         done: set[Subdir] = set()
         while new := [subdir for subdir in self.heads() if subdir not in done]:
-            moved += [found for subdir in new if (found := self._do(subdir, moving))]
+            moved += [rebound for subdir in new if (rebound := self._rebind_subdir(subdir, moving))]
             done.update(new)
         return moved
 
-    def _do(self, subdir: Subdir, moving: Version[Binding | None] | None) -> SubdirRebound | None:
+    def _rebind_subdir(
+        self, subdir: Subdir, moving: ObjectVersion[Binding | None] | None
+    ) -> SubdirRebound | None:
         """Do one subdir; what is damaged about it does not stop the others."""
-        work = SubdirRebinder(self._channel, subdir, self._brake_days)
+        rebinder = SubdirRebinder(self._channel, subdir, self._brake_days)
         try:
-            found = work.move(moving) if moving else work.compare()
+            rebound = rebinder.move(moving) if moving else rebinder.compare()
         except TooNew:
             raise
         except Corrupt as error:
-            self._fail(subdir.name, error)
+            self._add_failure(subdir.name, error)
             return None
-        for name, damage in work.damaged.items():
-            self._fail(f"{subdir.name}, package {name}", damage)
-        return found
+        for name, damage in rebinder.damaged.items():
+            self._add_failure(f"{subdir.name}, package {name}", damage)
+        return rebound
 
-    def _fail(self, what: str, error: Corrupt) -> None:
+    def _add_failure(self, what: str, error: Corrupt) -> None:
         self.failures.append(Failure(object=what, reason=f"{type(error).__name__}: {error}"))
 
 
-def _doubts(
+def _find_doubts(
     channel: Channel, compared: Sequence[SubdirRebound], failures: Collection[Failure]
 ) -> list[str]:
     doubts = [
-        f"{one.subdir}: only {one.there} of {one.packages} packages are there"
-        for one in compared
-        if one.there * 2 < one.packages
+        f"{row.subdir}: only {row.there} of {row.packages} packages are there"
+        for row in compared
+        if row.there * 2 < row.packages
     ]
     doubts += [
-        f"{one.subdir}: not there, though kept out of the index: {_some(one.missing_pins)}. Copied "
+        f"{row.subdir}: not there, though kept out of the index: {_join(row.missing_pins)}. Copied "
         "later, it would come into the index"
-        for one in compared
-        if one.missing_pins
+        for row in compared
+        if row.missing_pins
     ]
-    doubts += [f"{one.object}: {one.reason}" for one in failures]
-    if not any(one.packages for one in compared):
-        there = sum(
-            list_subdir(channel.public, channel.subdir(one.subdir)).objects for one in compared
+    doubts += [f"{row.object}: {row.reason}" for row in failures]
+    if not any(row.packages for row in compared):
+        objects = sum(
+            list_subdir(channel.public, channel.subdir(row.subdir)).package_count
+            for row in compared
         )
-        if there:
-            doubts.append(f"the catalog knows none of the {there} packages that are there")
+        if objects:
+            doubts.append(f"the catalog knows none of the {objects} packages that are there")
     return doubts
 
 
-def _some(files: Sequence[str]) -> str:
+def _join(files: Sequence[str]) -> str:
     more = len(files) - REBIND_EXAMPLES_MAX
     return ", ".join(files[:REBIND_EXAMPLES_MAX]) + (f" and {more} more" if more > 0 else "")
 
 
-def _digest(
+def _comparison_digest(
     channel: Channel, compared: Sequence[SubdirRebound], failures: Collection[Failure]
 ) -> str:
-    told = [channel.bucket, channel.name, *compared, *failures]
-    return sha256(msgspec.json.encode(told)).hexdigest()[:_DIGEST_CHARS]
+    parts = [channel.bucket, channel.name, *compared, *failures]
+    return sha256(msgspec.json.encode(parts)).hexdigest()[:_DIGEST_CHARS]
 
 
-def _read_binding(channel: Channel) -> Version[Binding | None]:
+def _read_binding(channel: Channel) -> ObjectVersion[Binding | None]:
     """The binding; one that is damaged is replaced, under its ETag."""
     try:
         return binding_object(channel.state, channel.name).read()
     except TooNew:
         raise
     except Corrupt:
-        info = channel.state.head(channel_binding(channel.name))
-        return Version(None, info.etag if info else None)
+        info = channel.state.head(channel_binding_key(channel.name))
+        return ObjectVersion(None, info.etag if info else None)
 
 
 def _write_binding(
-    channel: Channel, before: Version[Binding | None], *, moving: bool
-) -> Version[Binding | None]:
+    channel: Channel, before: ObjectVersion[Binding | None], *, moving: bool
+) -> ObjectVersion[Binding | None]:
     known = before.value
     binding = Binding(
         bucket=(known.bucket if known else None) if moving else channel.bucket,
@@ -244,7 +247,7 @@ def _publish(channel: Channel, subdirs: Sequence[Subdir], max_age_seconds: int) 
         channel.public, channel.state, channel.owner or "", max_age_seconds, adopt=True
     )
 
-    def publish(subdir: Subdir, version: Version[Head]) -> None:
+    def publish(subdir: Subdir, version: ObjectVersion[Head]) -> None:
         # After the head was read, as everywhere: it may belong to another bucket again.
         channel.bucket_check.check_binding(channel.name)
         catalog = CatalogReader(channel.state, subdir, channel.gather)
@@ -256,7 +259,7 @@ def _publish(channel: Channel, subdirs: Sequence[Subdir], max_age_seconds: int) 
     for subdir in subdirs:
         send_for_merge(channel, subdir)
     if channel.merges is None:
-        merge_here(channel, subdirs)
+        merge_in_process(channel, subdirs)
 
 
 def _publish_channel_files(channel: Channel, max_age_seconds: int) -> None:
@@ -266,11 +269,11 @@ def _publish_channel_files(channel: Channel, max_age_seconds: int) -> None:
     """
     stamped: list[str] = []
     for file in (*_CHANNEL_FILES, PAGE):
-        info = channel.public.head(channel_file(channel.name, file))
+        info = channel.public.head(channel_file_key(channel.name, file))
         stamp = Stamp.parse(info.metadata) if info else None
         if stamp and (file != PAGE or stamp.owner != channel.owner):
-            stamped.append(channel_file(channel.name, file))
-    page = channel_file(channel.name, PAGE)
+            stamped.append(channel_file_key(channel.name, file))
+    page = channel_file_key(channel.name, PAGE)
     if page in stamped:  # it gives way to what seems to be somebody's own page
         channel.public.delete([page])
-    publish_channel_again(channel, stamped, max_age_seconds)
+    rewrite_channel_files(channel, stamped, max_age_seconds)

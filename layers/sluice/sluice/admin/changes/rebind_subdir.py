@@ -19,7 +19,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from sluice.admin.changes.commit_edit import stage_for_merge
-from sluice.admin.changes.recoverable_indexes import UnknownIndexes
+from sluice.admin.changes.recoverable_indexes import RecoverableIndexes
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.commit_plan import commit_plan
 from sluice.catalog.binding import Binding, binding_object
@@ -32,21 +32,21 @@ from sluice.concurrency import chunks
 from sluice.errors import Archived, Changed, Corrupt, TooNew, Unavailable
 from sluice.layout import Subdir
 from sluice.limits import NAMES_AT_ONCE, REBIND_EXAMPLES_MAX
-from sluice.merge.apply_staging import Edits
+from sluice.merge.apply_staging import EntryEdits
 from sluice.merge.generation_writer import GenerationWriter
 from sluice.merge.plan import CommitPlan
 from sluice.publish.fence import Stamp
 from sluice.reconcile.listing import Listing, list_subdir
-from sluice.storage.object_id import Identity
+from sluice.storage.object_id import ObjectId
 from sluice.storage.versioned_object import (
     LOST,
+    ObjectVersion,
     Swap,
-    Version,
     VersionedObject,
     commit_loop,
     read_newest,
 )
-from sluice.takeover.existing_index import Base, read_base, unpatch
+from sluice.takeover.existing_index import ExistingIndex, read_existing_index, with_unpatched
 
 T = TypeVar("T")
 
@@ -81,11 +81,11 @@ class SubdirRebound(msgspec.Struct, frozen=True, kw_only=True):
 class _Comparison:
     """One subdir of the catalog, held against the bucket."""
 
-    base: Base
+    existing_index: ExistingIndex
     """What the index that is there knows and the catalog does not."""
     missing: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
-    edits: dict[str, Edits] = field(default_factory=dict)
+    edits: dict[str, EntryEdits] = field(default_factory=dict)
     """By package name: the pins that are anchored to another object."""
     pins: int = 0
     lost_pins: list[str] = field(default_factory=list)
@@ -105,11 +105,11 @@ class SubdirRebinder:
     def compare(self) -> SubdirRebound | None:
         """Compare, and change nothing; ``None`` where there is nothing to compare.
 
-        Raises ``Corrupt`` where head or tree cannot be read, what ``read_base`` raises, and
-        ``Unavailable``.
+        Raises ``Corrupt`` where head or tree cannot be read, what ``read_existing_index`` raises,
+        and ``Unavailable``.
         """
 
-        def read(version: Version[Head]) -> SubdirRebound | None:
+        def read(version: ObjectVersion[Head]) -> SubdirRebound | None:
             if version.value.tree is None:
                 return None
             catalog, tree = self._open(version)
@@ -118,7 +118,7 @@ class SubdirRebinder:
 
         return read_newest(head_object(self._channel.state, self._subdir), read)
 
-    def move(self, moving: Version[Binding | None]) -> SubdirRebound | None:
+    def move(self, moving: ObjectVersion[Binding | None]) -> SubdirRebound | None:
         """Commit the subdir as one of this bucket, under a binding that is being moved.
 
         ``None`` where nothing is known of it yet: then just the head moves.  Raises what
@@ -127,7 +127,7 @@ class SubdirRebinder:
         channel = self._channel
         versioned = head_object(channel.state, self._subdir)
 
-        def attempt(version: Version[Head]) -> SubdirRebound | Literal[Swap.LOST] | None:
+        def attempt(version: ObjectVersion[Head]) -> SubdirRebound | Literal[Swap.LOST] | None:
             # After the head was read, as everywhere: another rebind marks the binding first.
             if binding_object(channel.state, channel.name).read().etag != moving.etag:
                 raise Unavailable(
@@ -141,32 +141,32 @@ class SubdirRebinder:
 
         return commit_loop(versioned, attempt)
 
-    def _open(self, version: Version[Head]) -> tuple[CatalogReader, Tree]:
+    def _open(self, version: ObjectVersion[Head]) -> tuple[CatalogReader, Tree]:
         self.damaged = {}
         catalog = CatalogReader(self._channel.state, self._subdir, self._channel.gather)
         return catalog, catalog.tree(version.value.tree)
 
     def _commit(
-        self, versioned: VersionedObject[Head], version: Version[Head]
+        self, versioned: VersionedObject[Head], version: ObjectVersion[Head]
     ) -> SubdirRebound | Literal[Swap.LOST]:
         """Commit the next generation."""
         channel, subdir = self._channel, self._subdir
         catalog, tree = self._open(version)
         # Marks are deleted: they record when readers of the old bucket last needed a generation.
-        channel.state.delete([subdir.marks])
+        channel.state.delete([subdir.marks_key])
         listing = list_subdir(channel.public, subdir)
         compared = self._compare(tree, catalog, listing)
         rules = catalog.rules(tree)
-        base = compared.base
+        existing_index = compared.existing_index
         if rules.instructions is not None:
-            base = unpatch(base, channel.public, subdir)
-        generation = max(base.generation, self._published_generation(listing))
+            existing_index = with_unpatched(existing_index, channel.public, subdir)
+        generation = max(existing_index.generation, self._published_generation(listing))
         plan = CommitPlan(
             committed_at=max(channel.clock(), tree.at + 1),
             rules=rules,
-            public=tree.public or bool(base.names),
-            existing_index=replace(base, generation=generation),
-            rerender_names=self._without_shard(tree),
+            public=tree.public or bool(existing_index.names),
+            existing_index=replace(existing_index, generation=generation),
+            rerender_names=self._names_without_shard(tree),
             edits=compared.edits,
             amendment=Amendment(reason=f"The catalog belongs to the bucket {channel.bucket} now."),
         )
@@ -185,64 +185,66 @@ class SubdirRebinder:
 
     def _published_generation(self, listing: Listing) -> int:
         """The highest generation that any index file there carries."""
-        keys = [self._subdir.public(file) for file in listing.index_files]
+        keys = [self._subdir.file_key(file) for file in listing.index_files]
         infos = self._channel.gather(self._channel.public.head, keys)
         stamps = (Stamp.parse(info.metadata) for info in infos if info)
         return max((stamp.generation for stamp in stamps if stamp), default=0)
 
-    def _without_shard(self, tree: Tree) -> frozenset[str]:
+    def _names_without_shard(self, tree: Tree) -> frozenset[str]:
         """The names whose shards are not in the bucket."""
         folder = self._subdir.shards
         listed = self._channel.public.list(folder.prefix)
-        there = {folder.digest(info.key) for info in listed}
+        stored = {folder.digest_of(info.key) for info in listed}
         return frozenset(
             name
             for name, node in tree.names.items()
-            if node.shard and node.shard.hex() not in there and name not in self.damaged
+            if node.shard and node.shard.hex() not in stored and name not in self.damaged
         )
 
     # --- the comparison ---------------------------------------------------------------------
 
     def _compare(self, tree: Tree, catalog: CatalogReader, listing: Listing) -> _Comparison:
         channel, subdir = self._channel, self._subdir
-        indexes = UnknownIndexes(channel.public, channel.state, subdir)
-        base = read_base(indexes, subdir, channel.gather, self._brake_days)
+        indexes = RecoverableIndexes(channel.public, channel.state, subdir)
+        existing_index = read_existing_index(indexes, subdir, channel.gather, self._brake_days)
         # All files of the other names are known, and there.  The digest of a name with a pin never
         # matches, see ``leaf.listed``.
         differing = {
             name
             for name, node in tree.names.items()
-            if node.listing != listing_digest(listing.listed(name))
+            if node.listing != listing_digest(listing.listed_files(name))
         }
-        unknown = {name: files for name, files in base.names.items() if name not in tree.names}
-        found = _Comparison(base)
+        unknown = {
+            name: files for name, files in existing_index.names.items() if name not in tree.names
+        }
+        comparison = _Comparison(existing_index)
         for name, entries in self._entries(tree, catalog, sorted(differing)):
-            there = listing.names.get(name, {})
+            objects = listing.names.get(name, {})
             for filename, entry in sorted(entries.items()):
                 if isinstance(entry, Record):
-                    _compare_record(filename, entry, there.get(filename), found)
+                    _compare_record(filename, entry, objects.get(filename), comparison)
                 elif isinstance(entry, Pin) and entry.identity:
-                    self._compare_pin(name, filename, entry, there.get(filename), found)
-            more = _unknown(base.names.get(name, {}), entries, there)
-            if more:
-                unknown[name] = more
-        info = base.info if not tree.public else {}
-        found.base = replace(base, names=unknown, info=info)
-        return found
+                    self._compare_pin(name, filename, entry, objects.get(filename), comparison)
+            unknown_files = _unknown_records(existing_index.names.get(name, {}), entries, objects)
+            if unknown_files:
+                unknown[name] = unknown_files
+        info = existing_index.info if not tree.public else {}
+        comparison.existing_index = replace(existing_index, names=unknown, info=info)
+        return comparison
 
     def _entries(
         self, tree: Tree, catalog: CatalogReader, names: Sequence[str]
     ) -> Iterator[tuple[str, Entries]]:
         """The entries of some names; those that cannot be read go to ``damaged``."""
-        for some in chunks(names, NAMES_AT_ONCE):
+        for batch in chunks(names, NAMES_AT_ONCE):
             try:
                 yield from zip(
-                    some, catalog.entries([tree.names[name] for name in some]), strict=True
+                    batch, catalog.entries([tree.names[name] for name in batch]), strict=True
                 )
             except TooNew:
                 raise
             except Corrupt:
-                for name in some:
+                for name in batch:
                     try:
                         (entries,) = catalog.entries([tree.names[name]])
                     except TooNew:
@@ -253,21 +255,21 @@ class SubdirRebinder:
                         yield name, entries
 
     def _compare_pin(
-        self, name: str, filename: str, pin: Pin, there: Identity | None, found: _Comparison
+        self, name: str, filename: str, pin: Pin, current: ObjectId | None, comparison: _Comparison
     ) -> None:
-        if there is None:
-            found.missing_pins.append(filename)
+        if current is None:
+            comparison.missing_pins.append(filename)
             return
-        anchored = self._anchor(self._subdir.public(filename), pin, there)
+        anchored = self._anchor(self._subdir.file_key(filename), pin, current)
         if anchored is None:
-            found.lost_pins.append(filename)
+            comparison.lost_pins.append(filename)
             return
-        found.pins += 1
+        comparison.pins += 1
         if anchored != pin:
             edits: dict[str, Entry | None] = {filename: anchored}
-            found.edits[name] = {**found.edits.get(name, {}), **edits}
+            comparison.edits[name] = {**comparison.edits.get(name, {}), **edits}
 
-    def _anchor(self, key: str, pin: Pin, there: Identity) -> Pin | None:
+    def _anchor(self, key: str, pin: Pin, current: ObjectId) -> Pin | None:
         """The pin on the object that is there now; ``None`` where that is known to be another.
 
         A multipart copy has another ETag, and so has one under another key of KMS.  Then the
@@ -275,30 +277,30 @@ class SubdirRebinder:
         somebody has kept out must not come back for want of a digest.
         """
         identity = pin.identity
-        if identity is None or identity.size != there.size:
+        if identity is None or identity.size != current.size:
             return None
-        if identity.etag != there.etag and pin.sha256:
-            found = self._sha256(key, there)
-            if found is not None and found != pin.sha256:
+        if identity.etag != current.etag and pin.sha256:
+            digest = self._sha256(key, current)
+            if digest is not None and digest != pin.sha256:
                 return None
-        return msgspec.structs.replace(pin, identity=there)
+        return msgspec.structs.replace(pin, identity=current)
 
-    def _sha256(self, key: str, there: Identity) -> str | None:
+    def _sha256(self, key: str, current: ObjectId) -> str | None:
         """The digest of exactly that object; ``None`` where it cannot be read."""
-        hashing = sha256()
+        hasher = sha256()
         try:
-            with self._channel.public.open(key) as found:
-                if found is None or Identity.of(found.info) != there:
+            with self._channel.public.open(key) as opened:
+                if opened is None or ObjectId.from_info(opened.info) != current:
                     raise Unavailable(f"{key} changes while it is looked at; try again")
-                if found.info.sha256:
-                    return found.info.sha256
-                for chunk in found.chunks:
-                    hashing.update(chunk)
+                if opened.info.sha256:
+                    return opened.info.sha256
+                for chunk in opened.chunks:
+                    hasher.update(chunk)
         except Archived:
             return None
         except Changed as error:
             raise Unavailable(f"{key} changes while it is looked at; try again") from error
-        return hashing.hexdigest()
+        return hasher.hexdigest()
 
     def _report(self, tree: Tree, compared: _Comparison, generation: int | None) -> SubdirRebound:
         absent = len(compared.missing) + len(compared.changed)
@@ -311,7 +313,7 @@ class SubdirRebinder:
             missing_count=len(compared.missing),
             changed=compared.changed[:REBIND_EXAMPLES_MAX],
             changed_count=len(compared.changed),
-            taken_over=compared.base.records,
+            taken_over=compared.existing_index.record_count,
             pins=compared.pins,
             lost_pins=compared.lost_pins,
             missing_pins=compared.missing_pins,
@@ -319,24 +321,26 @@ class SubdirRebinder:
 
 
 def _compare_record(
-    filename: str, entry: Record, there: Identity | None, found: _Comparison
+    filename: str, entry: Record, current: ObjectId | None, comparison: _Comparison
 ) -> None:
-    if there is None:
-        found.missing.append(filename)
-    elif entry.identity and there.size != entry.identity.size:
-        found.changed.append(filename)
+    if current is None:
+        comparison.missing.append(filename)
+    elif entry.identity and current.size != entry.identity.size:
+        comparison.changed.append(filename)
 
 
-def _unknown(theirs: Mapping[str, T], ours: Entries, there: Mapping[str, Identity]) -> dict[str, T]:
+def _unknown_records(
+    published: Mapping[str, T], ours: Entries, objects: Mapping[str, ObjectId]
+) -> dict[str, T]:
     """What an index says of files that we do not know, or know as another object."""
     return {
-        filename: said
-        for filename, said in theirs.items()
-        if not _is_known(ours.get(filename), there.get(filename))
+        filename: record
+        for filename, record in published.items()
+        if not _is_known(ours.get(filename), objects.get(filename))
     }
 
 
-def _is_known(entry: Entry | None, there: Identity | None) -> bool:
+def _is_known(entry: Entry | None, current: ObjectId | None) -> bool:
     if entry is None:
         return False
-    return entry.identity is None or there is None or entry.identity.size == there.size
+    return entry.identity is None or current is None or entry.identity.size == current.size

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 
 from sluice import layout
-from sluice.admin.session.aws import FAILURES
+from sluice.admin.session.aws import AWS_ERRORS
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.stack import Stack
 from sluice.errors import DECODE_ERRORS, Misused, Unavailable
 from sluice.limits import RECONCILE_SILENCE_SECONDS_MAX
 from sluice.reconcile import report as reports
-from sluice.reconcile.report import Report
+from sluice.reconcile.report import ReconcileReport
 
 
 def reconcile_channel(  # noqa: PLR0913 - each is a key of the request
@@ -27,8 +27,8 @@ def reconcile_channel(  # noqa: PLR0913 - each is a key of the request
     adopt: bool = False,
     confirm: str | None = None,
     wait: Callable[[], None],
-    on_progress: Callable[[Report], None] = lambda _report: None,
-) -> Report:
+    on_progress: Callable[[ReconcileReport], None] = lambda _report: None,
+) -> ReconcileReport:
     """Start a run over a channel, or one subdir of it, and return its report when it has ended.
 
     ``dry_run``: only say what would be done.  ``re_extract``: read every reject again.  ``adopt``:
@@ -49,48 +49,48 @@ def reconcile_channel(  # noqa: PLR0913 - each is a key of the request
     if confirm is not None:
         request["confirm"] = confirm
     flags = {"dry_run": dry_run, "re_extract": re_extract, "adopt": adopt}
-    report = _start(channel.stack, {**request, **{name: True for name in flags if flags[name]}})
+    report = _start_run(channel.stack, {**request, **{name: True for name in flags if flags[name]}})
     quiet_since = channel.clock()
     while report.finished_at is None:
         on_progress(report)
         wait()
-        found = _read(channel, report.run)
-        if len(found.steps) > len(report.steps):
+        latest = _read_report(channel, report.run)
+        if len(latest.steps) > len(report.steps):
             quiet_since = channel.clock()
         elif channel.clock() - quiet_since > RECONCILE_SILENCE_SECONDS_MAX * 1000:
             raise Unavailable(
                 f"the run {report.run} has not gone on for {RECONCILE_SILENCE_SECONDS_MAX // 60} "
                 "minutes: see the log of the function and ReconcileDlq"
             )
-        report = found
+        report = latest
     return report
 
 
-def _start(stack: Stack, request: dict[str, Any]) -> Report:
+def _start_run(stack: Stack, request: dict[str, Any]) -> ReconcileReport:
     name = stack.output("ReconcileFunctionName")
     try:
-        answer = stack.aws.functions.invoke(FunctionName=name, Payload=json.dumps(request))
-        body = answer["Payload"].read()
-    except FAILURES as error:
+        response = stack.aws.functions.invoke(FunctionName=name, Payload=json.dumps(request))
+        body = response["Payload"].read()
+    except AWS_ERRORS as error:
         raise Unavailable(f"Invoke {name}: {error}") from error
-    if "FunctionError" in answer:
-        raise _failure(name, body)
-    return reports.decode(body, what=f"the answer of {name}")
+    if "FunctionError" in response:
+        raise _function_error(name, body)
+    return reports.decode_report(body, what=f"the answer of {name}")
 
 
-def _failure(name: str, body: bytes) -> Misused | Unavailable:
+def _function_error(name: str, body: bytes) -> Misused | Unavailable:
     """What the function raised: a request that it refuses is the asker's fault."""
     try:
-        told = msgspec.json.decode(body, type=dict[str, Any])
+        error = msgspec.json.decode(body, type=dict[str, Any])
     except DECODE_ERRORS:
         return Unavailable(f"{name} failed, and does not say why")
-    kind, message = told.get("errorType"), told.get("errorMessage")
+    kind, message = error.get("errorType"), error.get("errorMessage")
     return Misused(str(message)) if kind == "UnknownEvent" else Unavailable(f"{name}: {message}")
 
 
-def _read(channel: Channel, run: str) -> Report:
-    key = layout.reconciliation(run)
+def _read_report(channel: Channel, run: str) -> ReconcileReport:
+    key = layout.reconcile_report_key(run)
     stored = channel.state.get(key)
     if stored is None:
         raise Unavailable(f"the report {key} is gone")
-    return reports.decode(stored.body, what=key)
+    return reports.decode_report(stored.body, what=key)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from sluice.admin.session.aws import FAILURES
-from sluice.admin.session.queue_depth import KINDS
+from sluice.admin.session.aws import AWS_ERRORS
+from sluice.admin.session.queue_depth import QUEUE_KINDS
 from sluice.admin.session.stack import Stack
 from sluice.errors import Unavailable
 from sluice.limits import MESSAGES_PER_BATCH_MAX
@@ -32,10 +32,10 @@ def redrive(
     sent once more, and events and requests may come twice.  ``on_progress`` is told of a queue and
     of how many messages it has got.  Raises ``Unavailable``.
     """
-    return {f"{kind}Queue": _redrive(stack, kind, on_progress) for kind in KINDS}
+    return {f"{kind}Queue": _redrive_queue(stack, kind, on_progress) for kind in QUEUE_KINDS}
 
 
-def _redrive(stack: Stack, kind: str, on_progress: Callable[[str, int], None]) -> int:
+def _redrive_queue(stack: Stack, kind: str, on_progress: Callable[[str, int], None]) -> int:
     dead, alive = stack.output(f"{kind}DlqUrl"), stack.output(f"{kind}QueueUrl")
     moved = 0
     try:
@@ -45,19 +45,19 @@ def _redrive(stack: Stack, kind: str, on_progress: Callable[[str, int], None]) -
                 stack.aws.sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
                 moved += 1
             on_progress(f"{kind}Queue", moved)
-    except FAILURES as error:
+    except AWS_ERRORS as error:
         raise Unavailable(f"redriving {dead} after {moved} messages: {error}") from error
     return moved
 
 
 def _receive(stack: Stack, url: str) -> list[MessageTypeDef]:
-    answer = stack.aws.sqs.receive_message(
+    response = stack.aws.sqs.receive_message(
         QueueUrl=url,
         MaxNumberOfMessages=MESSAGES_PER_BATCH_MAX,
         MessageSystemAttributeNames=["MessageGroupId"],
         WaitTimeSeconds=_WAIT_SECONDS,
     )
-    return answer.get("Messages", [])
+    return response.get("Messages", [])
 
 
 def _send(stack: Stack, url: str, message: MessageTypeDef) -> None:

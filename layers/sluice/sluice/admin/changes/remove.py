@@ -21,15 +21,15 @@ from sluice.admin.changes.wait_published import Pause, wait_until_published
 from sluice.admin.session.cdn import Invalidation, invalidate
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.subdirs import find_subdirs
-from sluice.admin.standalone.merge_in_process import merge_here
+from sluice.admin.standalone.merge_in_process import merge_in_process
 from sluice.catalog.head import read_head
 from sluice.conda.names import PACKAGE_SUFFIXES, is_subdir
 from sluice.errors import Misused, NotFound
 from sluice.extract import extract, staging
 from sluice.extract.staging import Removed
 from sluice.layout import Subdir
-from sluice.storage.object_id import Identity
-from sluice.storage.object_store import look
+from sluice.storage.object_id import ObjectId
+from sluice.storage.object_store import head_or_list
 
 REASON = "To be removed."
 GRACE_SECONDS = 60
@@ -51,12 +51,12 @@ class Removal(msgspec.Struct, frozen=True, kw_only=True):
     """On the distribution of the stack; none where there is none."""
 
 
-def locate(channel: Channel, packages: Iterable[str]) -> dict[Subdir, list[str]]:
+def locate_packages(channel: Channel, packages: Iterable[str]) -> dict[Subdir, list[str]]:
     """Find packages by ``subdir/file``, or by the file alone where one subdir has it.
 
     Raises ``Misused`` for what is no file of a package or is in several subdirs, ``NotFound``.
     """
-    found: dict[Subdir, list[str]] = {}
+    located: dict[Subdir, list[str]] = {}
     known: list[Subdir] | None = None
     for package in packages:
         folder, _, file = package.rpartition("/")
@@ -66,14 +66,18 @@ def locate(channel: Channel, packages: Iterable[str]) -> dict[Subdir, list[str]]
             subdirs = [channel.subdir(folder)]
         else:
             known = find_subdirs(channel) if known is None else known
-            subdirs = [one for one in known if look(channel.public, one.public(file))]
+            subdirs = [
+                candidate
+                for candidate in known
+                if head_or_list(channel.public, candidate.file_key(file))
+            ]
         if len(subdirs) > 1:
             names = ", ".join(f"{subdir.name}/{file}" for subdir in subdirs)
             raise Misused(f"{file} is in several subdirs, say in which: {names}")
         if not subdirs:
             raise NotFound(f"there is no {file} in any subdir of {channel.name or 'the channel'}")
-        found.setdefault(subdirs[0], []).append(file)
-    return found
+        located.setdefault(subdirs[0], []).append(file)
+    return located
 
 
 def remove(
@@ -95,31 +99,31 @@ def remove(
     ``Unavailable``, after which it can be begun again.
 
     >>> from dataclasses import replace
-    >>> alone = replace(channel, merges=None)  # without a stack, merges are done here
+    >>> stackless = replace(channel, merges=None)  # without a stack, merges are done here
     >>> linux = channel.subdir("linux-64")
-    >>> remove(alone, linux, ["beta-1.0-py312_0.conda"], grace_seconds=0).deleted
+    >>> remove(stackless, linux, ["beta-1.0-py312_0.conda"], grace_seconds=0).deleted
     ['beta-1.0-py312_0.conda']
     """
-    kept = pin(channel, subdir, files, reason=reason)
+    pinned = pin(channel, subdir, files, reason=reason)
     generation = read_head(channel.state, subdir).value.generation
     wait_until_published(channel, subdir, generation, pause=pause)
-    if kept.identities:
+    if pinned.identities:
         pause(grace_seconds)
     deleted: list[str] = []
     overwritten: list[str] = []
-    for file, identity in sorted(kept.identities.items()):
+    for file, identity in sorted(pinned.identities.items()):
         # What comes between this look and the deletion is deleted, too: old versions have it yet.
-        found = look(channel.public, subdir.public(file))
-        if found is not None and Identity.of(found) != identity:
+        current = head_or_list(channel.public, subdir.file_key(file))
+        if current is not None and ObjectId.from_info(current) != identity:
             overwritten.append(file)
         else:
-            channel.public.delete([subdir.public(file)])
+            channel.public.delete([subdir.file_key(file)])
             deleted.append(file)
-    gone = sorted(set(files) - kept.identities.keys())
+    gone = sorted(set(files) - pinned.identities.keys())
     # All of them: those gone before may be cached still, those uploaded again in their old form.
-    keys = [subdir.public(file) for file in sorted(set(files))]
+    keys = [subdir.file_key(file) for file in sorted(set(files))]
     invalidations = invalidate(channel.stack, keys, unique=channel.unique)
-    _tell(channel, subdir, [*deleted, *gone])
+    _stage_removals(channel, subdir, [*deleted, *gone])
     return Removal(
         subdir=subdir.name,
         generation=generation,
@@ -130,12 +134,12 @@ def remove(
     )
 
 
-def _tell(channel: Channel, subdir: Subdir, files: Iterable[str]) -> None:
+def _stage_removals(channel: Channel, subdir: Subdir, files: Iterable[str]) -> None:
     """Have the pins go with their files; the event about it may come late, or there is none."""
     for file in files:
-        record = Removed(filename=file, extractor=extract.VERSION, at=channel.clock())
-        staging.write(channel.state, subdir, record, unique=channel.unique())
+        record = Removed(filename=file, extractor=extract.EXTRACTOR_VERSION, at=channel.clock())
+        staging.write_staging_record(channel.state, subdir, record, unique=channel.unique())
     if channel.merges:
         send_for_merge(channel, subdir)
     else:
-        merge_here(channel, [subdir])
+        merge_in_process(channel, [subdir])

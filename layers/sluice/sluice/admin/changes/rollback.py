@@ -25,15 +25,29 @@ from sluice.admin.changes.commit_edit import (
     commit_edit,
     read_snapshot,
 )
-from sluice.admin.history.generations import Moment, OldGeneration, find, shown, when
+from sluice.admin.history.generations import (
+    GenerationRef,
+    OldGeneration,
+    commit_time,
+    find_commit,
+    format_time,
+)
 from sluice.admin.session.channel import Channel
 from sluice.catalog.commit import Amendment, Commit
-from sluice.catalog.entry import NEVER_OUTDATED, Entries, Entry, Kept, Pin, Record, known_sha256
+from sluice.catalog.entry import (
+    NEVER_OUTDATED,
+    CarriedRecord,
+    Entries,
+    Entry,
+    Pin,
+    Record,
+    known_sha256,
+)
 from sluice.catalog.tree import changed_names
 from sluice.conda.names import PACKAGE_SUFFIXES, package_name
 from sluice.layout import Subdir
-from sluice.merge.object_lookup import Observation
-from sluice.storage.object_id import Identity
+from sluice.merge.object_lookup import ObjectLookup
+from sluice.storage.object_id import ObjectId
 
 
 class Rollback(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +74,7 @@ class Rollback(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(slots=True)
-class Turn:
+class NameRollback:
     """What it takes to have some files as they were."""
 
     edits: dict[str, Entry | None] = field(default_factory=dict)
@@ -70,108 +84,108 @@ class Turn:
     gone: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
 
-    def want(self, filename: str, wanted: Entry | None, *, known: Entry | None) -> None:
+    def set_entry(self, filename: str, wanted: Entry | None, *, known: Entry | None) -> None:
         """Edit an entry unless it is as wanted."""
         if wanted != known:
             self.edits[filename] = wanted
 
 
 def rollback(
-    channel: Channel, subdir: Subdir, to: Moment, *, reason: str = "", dry_run: bool = False
+    channel: Channel, subdir: Subdir, to: GenerationRef, *, reason: str = "", dry_run: bool = False
 ) -> Rollback:
     """Give a subdir the content of an old generation, and ask for it to be published.
 
     ``reason`` is kept with the pins and in the history.  Returns once that is committed;
-    ``settle.wait_until_published`` waits until clients see it.  Raises ``NotFound`` where there
+    ``wait_until_published`` waits until clients see it.  Raises ``NotFound`` where there
     is no such generation (any more), also where it is collected while it is read, ``Unavailable``
     and ``Corrupt``.
 
-    >>> found = rollback(channel, channel.subdir("linux-64"), 1, dry_run=True)
-    >>> found.rolled_back_from, found.rolled_back_to, found.pinned
+    >>> result = rollback(channel, channel.subdir("linux-64"), 1, dry_run=True)
+    >>> result.rolled_back_from, result.rolled_back_to, result.pinned
     (2, 1, ['beta-1.0-py312_0.conda'])
     """
-    plan = _Plan(channel, subdir, to, reason)
+    plan = _RollbackPlan(channel, subdir, to, reason)
     if dry_run:
         read_snapshot(channel, subdir, plan.edit)
-        return plan.told(None)
+        return plan.report(None)
     committed = commit_edit(channel, subdir, plan.edit)
-    return plan.told(committed.generation if committed else None)
+    return plan.report(committed.generation if committed else None)
 
 
-def turn_back(
-    then: Entries, now: Entries, there: Mapping[str, Identity | None], *, at: int, reason: str
-) -> Turn:
+def plan_name_rollback(
+    then: Entries, now: Entries, objects: Mapping[str, ObjectId | None], *, at: int, reason: str
+) -> NameRollback:
     """Find what it takes to have the files of one name as they were.  Pure.
 
-    ``there``: the objects of all whose entries differ; ``at`` (ms) and ``reason`` are for pins.
+    ``objects``: the objects of all whose entries differ; ``at`` (ms) and ``reason`` are for pins.
     """
-    turn = Turn()
-    for filename in _differing(then, now):
+    plan = NameRollback()
+    for filename in _differing_files(then, now):
         old, new = then.get(filename), now.get(filename)
-        if isinstance(old, Kept) or isinstance(new, Kept):  # of no object of ours
-            turn.want(filename, old if isinstance(old, Kept) else None, known=new)
+        if isinstance(old, CarriedRecord) or isinstance(new, CarriedRecord):  # of no object of ours
+            plan.set_entry(filename, old if isinstance(old, CarriedRecord) else None, known=new)
             continue
-        found = there[filename]
-        if isinstance(old, Record) and found and _is_same(old, new, found):
-            restored = msgspec.structs.replace(old, identity=found)
-            turn.restored += [filename] if restored != new else []
-            turn.want(filename, restored, known=new)
+        current = objects[filename]
+        if isinstance(old, Record) and current and _is_same_object(old, new, current):
+            restored = msgspec.structs.replace(old, identity=current)
+            plan.restored += [filename] if restored != new else []
+            plan.set_entry(filename, restored, known=new)
             continue
         if isinstance(old, Record):
-            (turn.changed if found else turn.gone).append(filename)
-        if isinstance(new, Record) and found:
-            turn.pinned.append(filename)
-            turn.edits[filename] = Pin(
-                identity=found,
+            (plan.changed if current else plan.gone).append(filename)
+        if isinstance(new, Record) and current:
+            plan.pinned.append(filename)
+            plan.edits[filename] = Pin(
+                identity=current,
                 extractor=NEVER_OUTDATED,
                 at=at,
                 reason=reason,
-                sha256=known_sha256(new, found),
+                sha256=known_sha256(new, current),
             )
         elif isinstance(new, Record):  # its removal is on the way
-            turn.edits[filename] = None
-    return turn
+            plan.edits[filename] = None
+    return plan
 
 
-def _differing(then: Entries, now: Entries) -> list[str]:
+def _differing_files(then: Entries, now: Entries) -> list[str]:
     files = sorted(then.keys() | now.keys())
     return [filename for filename in files if then.get(filename) != now.get(filename)]
 
 
-def _is_same(old: Record, new: Entry | None, found: Identity) -> bool:
+def _is_same_object(old: Record, new: Entry | None, current: ObjectId) -> bool:
     """Tell whether the object that is there is what an old record tells of."""
-    if old.identity and (old.identity.etag, old.identity.size) == (found.etag, found.size):
+    if old.identity and (old.identity.etag, old.identity.size) == (current.etag, current.size):
         return True
     # Other parts of an upload give another ETag, of the same content.
-    if not isinstance(new, Record) or new.identity != found:
+    if not isinstance(new, Record) or new.identity != current:
         return False
     sha256 = old.record.get("sha256")
     return sha256 is not None and new.record.get("sha256") == sha256
 
 
-class _Plan:
+class _RollbackPlan:
     """A rollback, as of the head that was looked at last."""
 
-    def __init__(self, channel: Channel, subdir: Subdir, to: Moment, reason: str) -> None:
+    def __init__(self, channel: Channel, subdir: Subdir, to: GenerationRef, reason: str) -> None:
         self._channel = channel
         self._subdir = subdir
         self._to = to
         self._reason = reason
         self._snapshot: HeadSnapshot
         self._commit: Commit
-        self._turns: dict[str, Turn] = {}
+        self._name_plans: dict[str, NameRollback] = {}
         self._waiting: list[str] = []
 
     def edit(self, snapshot: HeadSnapshot) -> CommitEdit:
         """See ``EditFunction``."""
-        commit = find(self._channel, self._subdir, snapshot.head, self._to)
+        commit = find_commit(self._channel, self._subdir, snapshot.head, self._to)
         self._snapshot, self._commit = snapshot, commit
-        self._turns = self._turn_back(
+        self._name_plans = self._plan_names(
             OldGeneration(self._channel, self._subdir, commit, snapshot.catalog)
         )
-        self._waiting = self._look_at_staging()
+        self._waiting = self._find_waiting()
         return CommitEdit(
-            {name: turn.edits for name, turn in self._turns.items() if turn.edits},
+            {name: turn.edits for name, turn in self._name_plans.items() if turn.edits},
             Amendment(
                 reason=self._reason,
                 rolled_back_to=commit.generation,
@@ -179,7 +193,7 @@ class _Plan:
             ),
         )
 
-    def told(self, generation: int | None) -> Rollback:
+    def report(self, generation: int | None) -> Rollback:
         """What came of it."""
         return Rollback(
             subdir=self._subdir.name,
@@ -194,31 +208,37 @@ class _Plan:
             waiting=self._waiting,
         )
 
-    def _turn_back(self, old: OldGeneration) -> dict[str, Turn]:
+    def _plan_names(self, old: OldGeneration) -> dict[str, NameRollback]:
         """What it takes, by package name."""
         names = list(changed_names(old.tree(), self._snapshot.tree))
         then = old.entries(names)
         now = dict(self._snapshot.entries(*names))
-        differing = [file for name in names for file in _differing(then[name], now[name])]
-        there = self._look_at([file for file in differing if file.endswith(PACKAGE_SUFFIXES)])
-        why = f"Rolled back to generation {self._commit.generation}, {shown(when(self._commit))}."
-        reason, at = f"{why} {self._reason}".strip(), self._channel.clock()
+        differing = [file for name in names for file in _differing_files(then[name], now[name])]
+        objects = self._look_up_objects(
+            [file for file in differing if file.endswith(PACKAGE_SUFFIXES)]
+        )
+        summary = (
+            f"Rolled back to generation {self._commit.generation}, "
+            f"{format_time(commit_time(self._commit))}."
+        )
+        reason, at = f"{summary} {self._reason}".strip(), self._channel.clock()
         return {
-            name: turn_back(then[name], now[name], there, at=at, reason=reason) for name in names
+            name: plan_name_rollback(then[name], now[name], objects, at=at, reason=reason)
+            for name in names
         }
 
-    def _look_at(self, filenames: Collection[str]) -> Mapping[str, Identity | None]:
-        observation = Observation(self._channel.public, self._subdir, self._channel.gather)
-        observation.begin(filenames, files=self._snapshot.tree.files)
-        return observation.of(filenames)
+    def _look_up_objects(self, filenames: Collection[str]) -> Mapping[str, ObjectId | None]:
+        lookup = ObjectLookup(self._channel.public, self._subdir, self._channel.gather)
+        lookup.prefetch(filenames, files=self._snapshot.tree.files)
+        return lookup.resolve(filenames)
 
-    def _look_at_staging(self) -> list[str]:
+    def _find_waiting(self) -> list[str]:
         """The files that wait there of which the catalog knows nothing."""
-        staged = self._channel.state.list(self._subdir.staging)
+        staged = self._channel.state.list(self._subdir.staging_prefix)
         names = {self._subdir.staged_filename(info.key) for info in staged}
         files = sorted(name for name in names if name and name.endswith(PACKAGE_SUFFIXES))
         known = dict(self._snapshot.entries(*{package_name(file) for file in files}))
         return [file for file in files if file not in known[package_name(file)]]
 
     def _files(self, kind: str) -> list[str]:
-        return sorted(file for turn in self._turns.values() for file in getattr(turn, kind))
+        return sorted(file for plan in self._name_plans.values() for file in getattr(plan, kind))

@@ -23,25 +23,25 @@ from functools import partial
 
 import msgspec
 
-from sluice.admin.changes.snapshot_writer import FrozenSubdir
-from sluice.admin.history.generations import OldGeneration, commits, shown, when
+from sluice.admin.changes.snapshot_writer import SnapshotSubdirWriter
+from sluice.admin.history.generations import OldGeneration, commit_time, format_time, iter_commits
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.subdirs import find_subdirs
-from sluice.catalog.client_view import PLAIN, Rules
+from sluice.catalog.client_view import NO_RULES, RenderRules
 from sluice.catalog.commit import Commit
 from sluice.catalog.entry import Entries, Entry, Record
 from sluice.catalog.head import BEFORE_FIRST, Head, head_object
 from sluice.catalog.reader import CatalogReader
-from sluice.catalog.tree import EMPTY, Tree
+from sluice.catalog.tree import EMPTY_TREE, Tree
 from sluice.concurrency import chunks
 from sluice.conda.names import NOARCH
 from sluice.errors import Misused, NotFound, Occupied
-from sluice.layout import Subdir, channel_component, parse_shard_key, state_folder
+from sluice.layout import Subdir, channel_component, parse_shard_key, state_prefix
 from sluice.limits import NAMES_AT_ONCE
 from sluice.publish.fence import Stamp, snapshot_owner
 from sluice.reconcile.listing import list_subdir
-from sluice.storage.object_id import Identity
-from sluice.storage.versioned_object import Version, read_newest
+from sluice.storage.object_id import ObjectId
+from sluice.storage.versioned_object import ObjectVersion, read_newest
 
 
 class SubdirSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,28 +85,28 @@ def snapshot(
     ``Corrupt``.
 
     >>> from dataclasses import replace
-    >>> from sluice.admin.history.generations import time_of
-    >>> first = time_of(channel, channel.subdir("linux-64"), 1)
-    >>> found = snapshot(channel, replace(channel, name="then"), first)
-    >>> [(one.subdir, one.generation, one.packages) for one in found.subdirs]
+    >>> from sluice.admin.history.generations import generation_time
+    >>> first = generation_time(channel, channel.subdir("linux-64"), 1)
+    >>> copy = snapshot(channel, replace(channel, name="then"), first)
+    >>> [(subdir.subdir, subdir.generation, subdir.packages) for subdir in copy.subdirs]
     [('linux-64', 1, 1), ('noarch', 0, 0)]
     """
-    work = _Snapshot(channel, into, at, base_url or f"s3://{channel.bucket}/{channel.name}")
-    return work.take()
+    job = _SnapshotJob(channel, into, at, base_url or f"s3://{channel.bucket}/{channel.name}")
+    return job.run()
 
 
 @dataclass(frozen=True, slots=True)
-class _Then:
+class _PastSubdir:
     """One subdir as it was."""
 
     subdir: Subdir
     tree: Tree
-    rules: Rules
+    rules: RenderRules
     generation: OldGeneration | None
     """``None`` where there was none."""
 
 
-class _Snapshot:
+class _SnapshotJob:
     """One snapshot to be taken."""
 
     def __init__(self, channel: Channel, into: Channel, at: datetime, base_url: str) -> None:
@@ -118,64 +118,65 @@ class _Snapshot:
         name = f"{channel.bucket}/{channel_component(channel.name)}"
         self._owner = snapshot_owner(f"{name} at {at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}")
 
-    def take(self) -> Snapshot:
+    def run(self) -> Snapshot:
         """Look at everything first: what cannot be done leaves nothing."""
-        self._check_that_it_is_free()
-        thens = list(self._subdirs())
-        if not any(then.tree.public for then in thens):
+        self._check_target_is_empty()
+        past_subdirs = list(self._subdirs())
+        if not any(past.tree.public for past in past_subdirs):
             raise NotFound(
-                f"s3://{self._channel.bucket}/{self._channel.name} had no index {shown(self._at)}"
+                f"s3://{self._channel.bucket}/{self._channel.name} had no index "
+                f"{format_time(self._at)}"
             )
         return Snapshot(
             url=f"s3://{self._into.bucket}/{self._into.name}",
             of=f"s3://{self._channel.bucket}/{self._channel.name}",
             at=int(self._at.timestamp() * 1000),
-            subdirs=[self._publish(then) for then in thens],
+            subdirs=[self._publish(past) for past in past_subdirs],
         )
 
-    def _subdirs(self) -> Iterator[_Then]:
+    def _subdirs(self) -> Iterator[_PastSubdir]:
         """The subdirs that there were, and ``noarch``, without which it is no channel (CEP 26)."""
         noarch = self._channel.subdir(NOARCH)
         for subdir in sorted({*find_subdirs(self._channel), noarch}):
             commit = read_newest(
-                head_object(self._channel.state, subdir), partial(self._find, subdir)
+                head_object(self._channel.state, subdir), partial(self._find_commit, subdir)
             )
-            then = self._then(subdir, commit)
-            if then.tree.public or subdir == noarch:
-                yield then
+            past = self._past_subdir(subdir, commit)
+            if past.tree.public or subdir == noarch:
+                yield past
 
-    def _then(self, subdir: Subdir, commit: Commit | None) -> _Then:
+    def _past_subdir(self, subdir: Subdir, commit: Commit | None) -> _PastSubdir:
         if commit is None:
-            return _Then(subdir, self._nothing, PLAIN, None)
+            return _PastSubdir(subdir, self._empty_tree, NO_RULES, None)
         catalog = CatalogReader(self._channel.state, subdir, self._channel.gather)
         generation = OldGeneration(self._channel, subdir, commit, catalog)
-        return _Then(subdir, generation.tree(), generation.rules(), generation)
+        return _PastSubdir(subdir, generation.tree(), generation.rules(), generation)
 
-    def _find(self, subdir: Subdir, version: Version[Head]) -> Commit | None:
+    def _find_commit(self, subdir: Subdir, version: ObjectVersion[Head]) -> Commit | None:
         """The newest commit at the time; ``None`` where the first was later."""
         first: Commit | None = None
         head = version.value
-        for commit in commits(self._channel, subdir, head):
-            if when(commit) <= self._at:
+        for commit in iter_commits(self._channel, subdir, head):
+            if commit_time(commit) <= self._at:
                 return commit
             first = commit
         if (first and first.parent is None) or head == BEFORE_FIRST.value:
             return None
-        kept = f" to {shown(when(first))}" if first else ""
+        kept = f" to {format_time(commit_time(first))}" if first else ""
         raise NotFound(f"the history of {subdir.prefix} does not go back so far, only{kept}")
 
     @property
-    def _nothing(self) -> Tree:
-        return msgspec.structs.replace(EMPTY, at=int(self._at.timestamp() * 1000))
+    def _empty_tree(self) -> Tree:
+        return msgspec.structs.replace(EMPTY_TREE, at=int(self._at.timestamp() * 1000))
 
     # --- the place for it ------------------------------------------------------------------
 
-    def _check_that_it_is_free(self) -> None:
+    def _check_target_is_empty(self) -> None:
         """Refuse to write where anything is that is not of this very snapshot."""
         into = self._into
         if not into.name:
             raise Misused("a snapshot cannot be the channel at the root of a bucket")
-        if any(into.state.list(state_folder("heads", into.name))):
+        if any(into.state.list(state_prefix("heads", into.name))):
             raise Occupied(f"s3://{into.bucket}/{into.name} is a channel that sluice indexes")
         for info in into.public.list(f"{into.name}/"):
             if parse_shard_key(info.key) is None and not self._is_ours(info.key):
@@ -191,33 +192,33 @@ class _Snapshot:
 
     # --- one subdir ------------------------------------------------------------------------
 
-    def _publish(self, then: _Then) -> SubdirSnapshot:
-        there = list_subdir(self._channel.public, then.subdir).names
-        frozen = FrozenSubdir(
+    def _publish(self, past: _PastSubdir) -> SubdirSnapshot:
+        objects = list_subdir(self._channel.public, past.subdir).names
+        writer = SnapshotSubdirWriter(
             self._into.public,
-            self._into.subdir(then.subdir.name),
-            then.tree,
-            then.rules,
+            self._into.subdir(past.subdir.name),
+            past.tree,
+            past.rules,
             self._owner,
             self._channel.gather,
         )
-        missing = _Missing()
-        for some in chunks(sorted(then.tree.names), NAMES_AT_ONCE):
-            found = then.generation.entries(some) if then.generation else {}
-            kept = {
-                name: missing.without(entries, there.get(name, {}))
-                for name, entries in found.items()
+        missing = _MissingPackages()
+        for batch in chunks(sorted(past.tree.names), NAMES_AT_ONCE):
+            entries_by_name = past.generation.entries(batch) if past.generation else {}
+            available = {
+                name: missing.available_entries(entries, objects.get(name, {}))
+                for name, entries in entries_by_name.items()
             }
-            frozen.add(kept)
-        frozen.publish(
-            base_url=f"{self._base_url_of_subdirs}/{then.subdir.name}/",
-            relations=self._relations(frozen.rules.config.relations),
+            writer.add(available)
+        writer.publish(
+            base_url=f"{self._base_url_of_subdirs}/{past.subdir.name}/",
+            relations=self._relations(writer.rules.config.relations),
         )
         return SubdirSnapshot(
-            subdir=then.subdir.name,
-            generation=then.tree.generation,
-            committed_at=then.tree.at,
-            packages=frozen.packages,
+            subdir=past.subdir.name,
+            generation=past.tree.generation,
+            committed_at=past.tree.at,
+            packages=writer.packages,
             gone=sorted(missing.gone),
             changed=sorted(missing.changed),
         )
@@ -239,26 +240,28 @@ class _Snapshot:
 
 
 @dataclass(slots=True)
-class _Missing:
+class _MissingPackages:
     """What cannot be in a snapshot, because its object is not there any more."""
 
     gone: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
 
-    def without(self, entries: Entries, there: Mapping[str, Identity]) -> dict[str, Entry]:
+    def available_entries(
+        self, entries: Entries, objects: Mapping[str, ObjectId]
+    ) -> dict[str, Entry]:
         """The entries of one name but for those."""
-        kept: dict[str, Entry] = {}
+        available: dict[str, Entry] = {}
         for filename, entry in entries.items():
-            found = there.get(filename)
+            current = objects.get(filename)
             if not isinstance(entry, Record):
-                kept[filename] = entry
-            elif found is None:
+                available[filename] = entry
+            elif current is None:
                 self.gone.append(filename)
             elif not entry.identity or (entry.identity.etag, entry.identity.size) != (
-                found.etag,
-                found.size,
+                current.etag,
+                current.size,
             ):
                 self.changed.append(filename)
             else:
-                kept[filename] = entry
-        return kept
+                available[filename] = entry
+        return available

@@ -6,21 +6,21 @@ import time
 from collections.abc import Callable
 
 from sluice.admin.session.channel import Channel
-from sluice.admin.standalone.merge_in_process import merge_here
+from sluice.admin.standalone.merge_in_process import merge_in_process
 from sluice.catalog.head import Head, head_object
 from sluice.catalog.reader import CatalogReader
 from sluice.errors import Unavailable
 from sluice.layout import PATCH_INSTRUCTIONS, Subdir
 from sluice.publish.fence import Stamp
-from sluice.publish.outputs import outputs
-from sluice.storage.versioned_object import Version, read_newest
+from sluice.publish.outputs import wanted_outputs
+from sluice.storage.versioned_object import ObjectVersion, read_newest
 
 Pause = Callable[[float], None]
 """Lets so many seconds pass."""
 
 PUBLISHED_WITHIN_SECONDS = 300
 """Longer than any window, queue and merge should take together."""
-_LOOKS_EVERY_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 
 
 def wait_until_published(
@@ -38,7 +38,7 @@ def wait_until_published(
     committed then, and will be published all the same.
     """
     if channel.merges is None:
-        merge_here(channel, [subdir])
+        merge_in_process(channel, [subdir])
     waited = 0.0
     while not is_published(channel, subdir, generation):
         if waited >= seconds_max:
@@ -46,21 +46,21 @@ def wait_until_published(
                 f"generation {generation} of {subdir.prefix} is committed, but after "
                 f"{seconds_max:.0f} seconds not yet published: is MergeQueue being worked off?"
             )
-        pause(_LOOKS_EVERY_SECONDS)
-        waited += _LOOKS_EVERY_SECONDS
+        pause(_POLL_SECONDS)
+        waited += _POLL_SECONDS
 
 
 def is_published(channel: Channel, subdir: Subdir, generation: int) -> bool:
     """Tell whether no index file of a subdir is older than this generation."""
 
-    def read(version: Version[Head]) -> list[str]:
+    def read(version: ObjectVersion[Head]) -> list[str]:
         catalog = CatalogReader(channel.state, subdir, channel.gather)
         tree = catalog.tree(version.value.tree)
-        return outputs(tree, catalog.rules(tree).config)
+        return wanted_outputs(tree, catalog.rules(tree).config)
 
     files = read_newest(head_object(channel.state, subdir), read)
     # That file is of the generation in which its patch came into force.
-    keys = [subdir.public(file) for file in files if file != PATCH_INSTRUCTIONS]
+    keys = [subdir.file_key(file) for file in files if file != PATCH_INSTRUCTIONS]
     stamps = (
         Stamp.parse(info.metadata) if info else None
         for info in channel.gather(channel.public.head, keys)

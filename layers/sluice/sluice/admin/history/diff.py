@@ -10,16 +10,16 @@ from typing import Any, Literal
 
 import msgspec
 
-from sluice.admin.history.generations import Moment, OldGeneration, find_newest
+from sluice.admin.history.generations import GenerationRef, OldGeneration, find_commits
 from sluice.admin.session.channel import Channel
-from sluice.catalog.entry import Entries, Entry, Kept, Pin, Record, Reject
+from sluice.catalog.entry import CarriedRecord, Entries, Entry, Pin, Record, Reject
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import chunks
 from sluice.layout import Subdir
 from sluice.limits import NAMES_AT_ONCE
 
-Kind = Literal["added", "removed", "replaced", "rewritten", "rejected", "pinned", "forgotten"]
+ChangeKind = Literal["added", "removed", "replaced", "rewritten", "rejected", "pinned", "forgotten"]
 """*replaced*: by another artifact; *rewritten*: the same artifact with another record;
 *rejected* and *pinned* are told of files that were not in the index before, *forgotten* of those
 that were rejected or pinned and are no more."""
@@ -29,7 +29,7 @@ class FileChange(msgspec.Struct, frozen=True, kw_only=True):
     """What is different about one file."""
 
     file: str
-    kind: Kind
+    kind: ChangeKind
     why: str | None = None
     """Where it is out of the index and still known: the reject's sentence or the pin's reason."""
     fields: list[str] = []
@@ -57,19 +57,19 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
         return not self.changes and not self.config_changed and not self.patch_changed
 
 
-def diff(channel: Channel, subdir: Subdir, before: Moment, after: Moment) -> Diff:
+def diff(channel: Channel, subdir: Subdir, before: GenerationRef, after: GenerationRef) -> Diff:
     """Compare two generations, each given by its number or by a time at which it was the newest.
 
     Two requests per package name that differs.  Raises ``NotFound`` where one of them is not kept,
     also where it is collected while it is read, ``Unavailable`` and ``Corrupt``.
 
-    >>> found = diff(channel, channel.subdir("linux-64"), 1, 2)
-    >>> [(one.kind, one.file) for one in found.changes]
+    >>> difference = diff(channel, channel.subdir("linux-64"), 1, 2)
+    >>> [(change.kind, change.file) for change in difference.changes]
     [('added', 'beta-1.0-py312_0.conda')]
     """
-    old, new = find_newest(channel, subdir, before, after)
+    old, new = find_commits(channel, subdir, before, after)
     catalog = CatalogReader(channel.state, subdir, channel.gather)
-    changes = changes_between(
+    changes = diff_generations(
         OldGeneration(channel, subdir, old, catalog), OldGeneration(channel, subdir, new, catalog)
     )
     return Diff(
@@ -82,7 +82,7 @@ def diff(channel: Channel, subdir: Subdir, before: Moment, after: Moment) -> Dif
     )
 
 
-def changes_between(before: OldGeneration, after: OldGeneration) -> Iterator[FileChange]:
+def diff_generations(before: OldGeneration, after: OldGeneration) -> Iterator[FileChange]:
     """What is different about the files of two generations of a subdir.
 
     Raises ``NotFound``, ``Unavailable`` and ``Corrupt``.
@@ -91,7 +91,7 @@ def changes_between(before: OldGeneration, after: OldGeneration) -> Iterator[Fil
     differing = sorted(
         name
         for name in old_tree.names.keys() | new_tree.names.keys()
-        if _leaf(old_tree, name) != _leaf(new_tree, name)
+        if _leaf_digest(old_tree, name) != _leaf_digest(new_tree, name)
     )
     for names in chunks(differing, NAMES_AT_ONCE):
         old, new = before.entries(names), after.entries(names)
@@ -103,16 +103,18 @@ def changes_of_name(before: Entries, after: Entries) -> Iterator[FileChange]:
     """What is different about the files of one package name, in order.  Pure."""
     for file in sorted(before.keys() | after.keys()):
         old, new = before.get(file), after.get(file)
-        fields = _fields(_record(old), _record(new))
-        if kind := _kind(old, new, fields):
+        fields = _differing_fields(_indexed_record(old), _indexed_record(new))
+        if kind := _change_kind(old, new, fields):
             both = kind in ("replaced", "rewritten")
-            yield FileChange(file=file, kind=kind, why=_why(new), fields=fields if both else [])
+            yield FileChange(
+                file=file, kind=kind, why=_reason_not_indexed(new), fields=fields if both else []
+            )
 
 
-def _kind(old: Entry | None, new: Entry | None, fields: list[str]) -> Kind | None:
-    was, now = _record(old), _record(new)
+def _change_kind(old: Entry | None, new: Entry | None, fields: list[str]) -> ChangeKind | None:
+    was, now = _indexed_record(old), _indexed_record(new)
     if was is not None and now is not None:
-        same = _artifact(was) == _artifact(now)
+        same = _artifact_id(was) == _artifact_id(now)
         return ("rewritten" if same else "replaced") if fields else None
     if was is not None or now is not None:
         return "removed" if now is None else "added"
@@ -126,23 +128,23 @@ def _kind(old: Entry | None, new: Entry | None, fields: list[str]) -> Kind | Non
     return "forgotten"
 
 
-def _record(entry: Entry | None) -> dict[str, Any] | None:
+def _indexed_record(entry: Entry | None) -> dict[str, Any] | None:
     """Its record, where the file is in the index."""
-    return entry.record if isinstance(entry, Record | Kept) else None
+    return entry.record if isinstance(entry, Record | CarriedRecord) else None
 
 
-def _fields(was: dict[str, Any] | None, now: dict[str, Any] | None) -> list[str]:
+def _differing_fields(was: dict[str, Any] | None, now: dict[str, Any] | None) -> list[str]:
     if was is None or now is None:
         return []
     return sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key))
 
 
-def _artifact(record: dict[str, Any]) -> tuple[Any, Any]:
+def _artifact_id(record: dict[str, Any]) -> tuple[Any, Any]:
     """What tells one from another; records of old indexes have MD5 only."""
     return record.get("sha256") or record.get("md5"), record.get("size")
 
 
-def _why(entry: Entry | None) -> str | None:
+def _reason_not_indexed(entry: Entry | None) -> str | None:
     match entry:
         case Reject(sentence=sentence):
             return sentence
@@ -151,6 +153,6 @@ def _why(entry: Entry | None) -> str | None:
     return None
 
 
-def _leaf(tree: Tree, name: str) -> bytes | None:
+def _leaf_digest(tree: Tree, name: str) -> bytes | None:
     node = tree.names.get(name)
     return node.leaf if node else None

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sluice.admin.session.channel import Channel
-from sluice.catalog.client_view import Rules
+from sluice.catalog.client_view import RenderRules
 from sluice.catalog.commit import Commit, decode_commit
 from sluice.catalog.entry import Entries
 from sluice.catalog.head import Head, head_object
@@ -26,27 +26,27 @@ from sluice.errors import Missing, Misused, NotFound
 from sluice.layout import Subdir
 from sluice.limits import NAMES_AT_ONCE
 from sluice.reconcile.publication_log import Mark, read_marks
-from sluice.storage.versioned_object import Version, read_newest
+from sluice.storage.versioned_object import ObjectVersion, read_newest
 
-Moment = int | datetime
+GenerationRef = int | datetime
 """A generation, or a time: the generation that was the newest then."""
 
 _AGE = re.compile(r"(\d+)\s*(s|m|h|d|w)[a-z]*(\s+ago)?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def parse_moment(text: str, *, now: datetime) -> Moment:
+def parse_generation_ref(text: str, *, now: datetime) -> GenerationRef:
     """Read ``17``, ``2026-11-27T14:00``, ``2026-11-27`` or ``2h``; raises ``Misused``.
 
     A time without a zone is one of UTC, as all that sluice shows.
     """
-    told = text.strip()
-    if told.isdecimal():
-        return int(told)
-    if age := _AGE.fullmatch(told.lower()):
+    stripped = text.strip()
+    if stripped.isdecimal():
+        return int(stripped)
+    if age := _AGE.fullmatch(stripped.lower()):
         return now - timedelta(**{_UNITS[age[2]]: int(age[1])})
     try:
-        at = datetime.fromisoformat(told)
+        at = datetime.fromisoformat(stripped)
     except ValueError:
         raise Misused(
             f"{text!r} is neither a generation (17) nor a time (2026-11-27T14:00Z, 2h)"
@@ -54,17 +54,17 @@ def parse_moment(text: str, *, now: datetime) -> Moment:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def commits(channel: Channel, subdir: Subdir, head: Head) -> Iterator[Commit]:
+def iter_commits(channel: Channel, subdir: Subdir, head: Head) -> Iterator[Commit]:
     """The history that is kept behind a head, the newest first.
 
     Raises ``Missing`` where there is not even the first, which the head refers to, and ``Corrupt``.
     """
     digest = head.commit
     while digest is not None:
-        key = subdir.commit(digest)
+        key = subdir.commit_key(digest)
         stored = channel.state.get(key)
         if stored is None and digest == head.commit:
-            raise Missing(key, kind="commit", referrer=subdir.head)
+            raise Missing(key, kind="commit", referrer=subdir.head_key)
         if stored is None:  # collected, as all before it
             return
         commit = decode_commit(stored.body, what=key)
@@ -72,30 +72,30 @@ def commits(channel: Channel, subdir: Subdir, head: Head) -> Iterator[Commit]:
         digest = commit.parent
 
 
-def find(channel: Channel, subdir: Subdir, head: Head, moment: Moment) -> Commit:
+def find_commit(channel: Channel, subdir: Subdir, head: Head, ref: GenerationRef) -> Commit:
     """The commit of a generation, or the last one at a time.
 
-    Raises ``NotFound``, and says how far back the history goes, and what ``commits`` raises.
+    Raises ``NotFound``, and says how far back the history goes, and what ``iter_commits`` raises.
     """
     newest = f": the newest is {head.generation}"
-    behind: Commit | None = None
-    for commit in commits(channel, subdir, head):
-        if _is_at(commit, moment):
+    oldest: Commit | None = None
+    for commit in iter_commits(channel, subdir, head):
+        if _matches(commit, ref):
             return commit
-        if isinstance(moment, int) and commit.generation < moment:
-            raise NotFound(_missing(subdir, moment, behind, newest))
-        behind = commit
-    raise NotFound(_missing(subdir, moment, behind, newest))
+        if isinstance(ref, int) and commit.generation < ref:
+            raise NotFound(_not_found_message(subdir, ref, oldest, newest))
+        oldest = commit
+    raise NotFound(_not_found_message(subdir, ref, oldest, newest))
 
 
-def find_newest(channel: Channel, subdir: Subdir, *moments: Moment) -> list[Commit]:
+def find_commits(channel: Channel, subdir: Subdir, *refs: GenerationRef) -> list[Commit]:
     """The commits of some generations, in the history behind the head that there is now.
 
-    Raises ``NotFound``, see ``find``, ``Unavailable`` and ``Corrupt``.
+    Raises ``NotFound``, see ``find_commit``, ``Unavailable`` and ``Corrupt``.
     """
 
-    def read(version: Version[Head]) -> list[Commit]:
-        return [find(channel, subdir, version.value, moment) for moment in moments]
+    def read(version: ObjectVersion[Head]) -> list[Commit]:
+        return [find_commit(channel, subdir, version.value, ref) for ref in refs]
 
     return read_newest(head_object(channel.state, subdir), read)
 
@@ -116,34 +116,34 @@ class OldGeneration:
 
     def tree(self) -> Tree:
         """Its tree."""
-        with self._reading():
+        with self._reporting_collected():
             return self.catalog.tree(self.commit.tree)
 
-    def rules(self) -> Rules:
+    def rules(self) -> RenderRules:
         """What decides, beside its leaves, what clients saw of it."""
-        with self._reading():
+        with self._reporting_collected():
             return self.catalog.rules(self.catalog.tree(self.commit.tree))
 
     def entries(self, names: Iterable[str]) -> dict[str, Entries]:
         """What was known of the files of some package names, in their order."""
-        found: dict[str, Entries] = {}
-        with self._reading():
+        entries_by_name: dict[str, Entries] = {}
+        with self._reporting_collected():
             nodes = self.catalog.tree(self.commit.tree).names
-            for some in chunks(names, NAMES_AT_ONCE):
-                entries = self.catalog.entries([nodes.get(name) for name in some])
-                found.update(zip(some, entries, strict=True))
-        return found
+            for batch in chunks(names, NAMES_AT_ONCE):
+                entries = self.catalog.entries([nodes.get(name) for name in batch])
+                entries_by_name.update(zip(batch, entries, strict=True))
+        return entries_by_name
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _reporting_collected(self) -> Iterator[None]:
         try:
             yield
         except Missing as missing:
-            if self._should_be_there(missing.key):
+            if self._must_exist(missing.key):
                 raise
-            raise NotFound(self._collected) from missing
+            raise NotFound(self._collected_message) from missing
 
-    def _should_be_there(self, key: str) -> bool:
+    def _must_exist(self, key: str) -> bool:
         """Tell whether an object that is missing is lost: it is not the collector's to delete.
 
         The collector leaves all that the head reaches, and the boundary of retention with all
@@ -154,27 +154,27 @@ class OldGeneration:
         if boundary and boundary.generation <= self.commit.generation:
             return True
         return read_newest(
-            head_object(self.channel.state, self.subdir), partial(self._is_reached, key, boundary)
+            head_object(self.channel.state, self.subdir), partial(self._is_reachable, key, boundary)
         )
 
-    def _is_reached(self, key: str, boundary: Mark | None, version: Version[Head]) -> bool:
+    def _is_reachable(self, key: str, boundary: Mark | None, version: ObjectVersion[Head]) -> bool:
         if version.value.tree == self.commit.tree:
             return True
         catalog = CatalogReader(self.channel.state, self.subdir, self.channel.gather)
         trees = [catalog.tree(version.value.tree)]
         # A later collection may have deleted the tree of what was the boundary a moment ago.
         trees += filter(None, [catalog.find_tree(boundary.tree)] if boundary else [])
-        return any(key in self._keys(tree) for tree in trees)
+        return any(key in self._referenced_keys(tree) for tree in trees)
 
-    def _keys(self, tree: Tree) -> Iterator[str]:
+    def _referenced_keys(self, tree: Tree) -> Iterator[str]:
         """The keys of all that a tree refers to in the state."""
         for node in tree.names.values():
-            yield self.subdir.leaf(node.leaf.hex())
+            yield self.subdir.leaf_key(node.leaf.hex())
         if tree.inputs and tree.inputs.patch and tree.inputs.patch.instructions:
             yield self.subdir.patches.key(tree.inputs.patch.instructions)
 
     @property
-    def _collected(self) -> str:
+    def _collected_message(self) -> str:
         address = f"s3://{self.channel.bucket}/{self.subdir.prefix.rstrip('/')}"
         return (
             f"generation {self.commit.generation} of {self.subdir.prefix} is no longer kept: what "
@@ -183,31 +183,34 @@ class OldGeneration:
         )
 
 
-def _missing(subdir: Subdir, moment: Moment, behind: Commit | None, otherwise: str) -> str:
-    """Why a generation is not to be had; ``behind``: the last one that was looked at."""
-    what = str(moment) if isinstance(moment, int) else f"of {shown(moment)} or before"
+def _not_found_message(
+    subdir: Subdir, ref: GenerationRef, oldest: Commit | None, otherwise: str
+) -> str:
+    """Why a generation is not to be had; ``oldest``: the last one that was looked at."""
+    what = str(ref) if isinstance(ref, int) else f"of {format_time(ref)} or before"
     kept = otherwise
-    if behind:
-        kept = f": the oldest that is kept is {behind.generation}, of {shown(when(behind))}"
+    if oldest:
+        time = format_time(commit_time(oldest))
+        kept = f": the oldest that is kept is {oldest.generation}, of {time}"
     return f"{subdir.prefix} has no generation {what}{kept}"
 
 
-def time_of(channel: Channel, subdir: Subdir, generation: int) -> datetime:
+def generation_time(channel: Channel, subdir: Subdir, generation: int) -> datetime:
     """When a generation of a subdir was committed; raises ``NotFound`` and ``Corrupt``."""
-    return when(find_newest(channel, subdir, generation)[0])
+    return commit_time(find_commits(channel, subdir, generation)[0])
 
 
-def when(commit: Commit) -> datetime:
+def commit_time(commit: Commit) -> datetime:
     """The time of a commit."""
     return datetime.fromtimestamp(commit.at / 1000, UTC)
 
 
-def shown(at: datetime) -> str:
+def format_time(at: datetime) -> str:
     """A time as people read it, to the second."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _is_at(commit: Commit, moment: Moment) -> bool:
-    if isinstance(moment, int):
-        return commit.generation == moment
-    return when(commit) <= moment
+def _matches(commit: Commit, ref: GenerationRef) -> bool:
+    if isinstance(ref, int):
+        return commit.generation == ref
+    return commit_time(commit) <= ref

@@ -8,13 +8,13 @@ from itertools import islice, takewhile
 
 import msgspec
 
-from sluice.admin.history import generations as past
+from sluice.admin.history.generations import iter_commits
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.subdirs import find_subdirs
 from sluice.catalog.commit import Commit
 from sluice.catalog.head import Head, head_object
 from sluice.layout import Subdir
-from sluice.storage.versioned_object import Version, read_newest
+from sluice.storage.versioned_object import ObjectVersion, read_newest
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,17 +41,19 @@ def log(channel: Channel, subdir: str | None = None, *, limit: int | None = None
 
     One request per generation.  Raises ``Unavailable`` and ``Corrupt``.
 
-    >>> found = log(channel, "linux-64", limit=1)
-    >>> [(one.subdir, one.commit.generation, one.commit.added) for one in found.generations]
+    >>> page = log(channel, "linux-64", limit=1)
+    >>> [(g.subdir, g.commit.generation, g.commit.added) for g in page.generations]
     [('linux-64', 2, ['beta-1.0-py312_0.conda'])]
     """
     subdirs = [channel.subdir(subdir)] if subdir else find_subdirs(channel)
-    walks = [_Walk(channel, one) for one in subdirs]
-    ordered = merge(*walks, key=lambda one: (one.commit.at, one.commit.generation), reverse=True)
+    histories = [_SubdirHistory(channel, listed) for listed in subdirs]
+    ordered = merge(
+        *histories, key=lambda entry: (entry.commit.at, entry.commit.generation), reverse=True
+    )
     return Log(
         generations=list(islice(ordered, limit)),
-        newest={walk.subdir.name: walk.newest for walk in walks},
-        collected=[walk.subdir.name for walk in walks if walk.more_was_there],
+        newest={history.subdir.name: history.newest for history in histories},
+        collected=[history.subdir.name for history in histories if history.has_collected_ancestors],
     )
 
 
@@ -67,31 +69,33 @@ def follow(
     ``after``: by subdir, the generation behind which to begin.  ``wait`` is called between looks,
     each of which costs a request per subdir.  Raises what ``log`` raises.
     """
-    told = dict(after)
+    newest = dict(after)
     while True:
-        for one in [channel.subdir(subdir)] if subdir else find_subdirs(channel):
-            new, told[one.name] = _newer(channel, one, told.get(one.name, 0))
+        for followed in [channel.subdir(subdir)] if subdir else find_subdirs(channel):
+            new, newest[followed.name] = _commits_after(
+                channel, followed, newest.get(followed.name, 0)
+            )
             for commit in reversed(new):
-                yield Generation(subdir=one.name, commit=commit)
+                yield Generation(subdir=followed.name, commit=commit)
         wait()
 
 
-def _newer(channel: Channel, subdir: Subdir, known: int) -> tuple[list[Commit], int]:
+def _commits_after(channel: Channel, subdir: Subdir, known: int) -> tuple[list[Commit], int]:
     """The generations after one, as far as they are kept, the newest first; and the newest."""
 
-    def read(version: Version[Head]) -> tuple[list[Commit], int]:
+    def read(version: ObjectVersion[Head]) -> tuple[list[Commit], int]:
         head = version.value
         if head.generation == known:
             return [], known
         new = takewhile(
-            lambda commit: commit.generation > known, past.commits(channel, subdir, head)
+            lambda commit: commit.generation > known, iter_commits(channel, subdir, head)
         )
         return list(new), head.generation
 
     return read_newest(head_object(channel.state, subdir), read)
 
 
-class _Walk:
+class _SubdirHistory:
     """Through the generations of one subdir, the newest first."""
 
     def __init__(self, channel: Channel, subdir: Subdir) -> None:
@@ -99,17 +103,17 @@ class _Walk:
         self._channel = channel
         self.newest = 0
         self._commits: Iterator[Commit] = iter(())
-        self._last = read_newest(head_object(channel.state, subdir), self._begin)
-        self.more_was_there = False
+        self._next = read_newest(head_object(channel.state, subdir), self._begin)
+        self.has_collected_ancestors = False
 
-    def _begin(self, version: Version[Head]) -> Commit | None:
+    def _begin(self, version: ObjectVersion[Head]) -> Commit | None:
         self.newest = version.value.generation
-        self._commits = past.commits(self._channel, self.subdir, version.value)
+        self._commits = iter_commits(self._channel, self.subdir, version.value)
         return next(self._commits, None)
 
     def __iter__(self) -> Iterator[Generation]:
-        while self._last:
-            yield Generation(subdir=self.subdir.name, commit=self._last)
-            before = next(self._commits, None)
-            self.more_was_there = before is None and self._last.parent is not None
-            self._last = before
+        while self._next:
+            yield Generation(subdir=self.subdir.name, commit=self._next)
+            parent = next(self._commits, None)
+            self.has_collected_ancestors = parent is None and self._next.parent is not None
+            self._next = parent

@@ -13,10 +13,10 @@ from sluice.admin.session.subdirs import find_subdirs
 from sluice.errors import DECODE_ERRORS, Corrupt
 from sluice.layout import Subdir
 from sluice.publish.rejects_document import FORMAT
-from sluice.storage.object_id import Identity
+from sluice.storage.object_id import ObjectId
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class FileIssue(msgspec.Struct, frozen=True, kw_only=True):
     """One file that something is wrong with."""
 
     subdir: str
@@ -31,63 +31,65 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     advice: str
 
 
-class _Told(msgspec.Struct):
+class _DocumentEntry(msgspec.Struct):
     filename: str
     code: str
     sentence: str
-    identity: Identity | None = None
+    identity: ObjectId | None = None
     rejected_at: int | None = None
     at: int | None = None
 
 
 class _Document(msgspec.Struct):
     format: int
-    rejects: list[_Told] = []
-    warnings: list[_Told] = []
-    problems: list[_Told] = []
+    rejects: list[_DocumentEntry] = []
+    warnings: list[_DocumentEntry] = []
+    problems: list[_DocumentEntry] = []
 
 
-def rejects(channel: Channel) -> list[Finding]:
+def rejects(channel: Channel) -> list[FileIssue]:
     """Tell what was rejected, by subdir and file, from the documents that merges publish.
 
     One request per subdir.  Raises ``Unavailable`` and ``Corrupt``.
 
-    >>> [(one.file, one.code) for one in rejects(channel)]
+    >>> [(issue.file, issue.code) for issue in rejects(channel)]
     []
     """
     subdirs = find_subdirs(channel)
-    found = channel.gather(partial(_findings, channel), subdirs)
-    return [one for findings in found for one in findings]
+    issues_by_subdir = channel.gather(partial(_read_issues, channel), subdirs)
+    return [issue for issues in issues_by_subdir for issue in issues]
 
 
-def _findings(channel: Channel, subdir: Subdir) -> list[Finding]:
-    stored = channel.state.get(subdir.rejects)
+def _read_issues(channel: Channel, subdir: Subdir) -> list[FileIssue]:
+    stored = channel.state.get(subdir.rejects_key)
     if stored is None:
         return []
-    document = _decode(stored.body, what=subdir.rejects)
+    document = _decode_document(stored.body, what=subdir.rejects_key)
 
-    def made(kind: Literal["reject", "warning", "problem"], told: list[_Told]) -> list[Finding]:
+    def issues_of(
+        kind: Literal["reject", "warning", "problem"], entries: list[_DocumentEntry]
+    ) -> list[FileIssue]:
         return [
-            Finding(
+            FileIssue(
                 subdir=subdir.name,
-                file=one.filename,
+                file=entry.filename,
                 kind=kind,
-                code=one.code,
-                sentence=one.sentence,
-                at=one.rejected_at if one.at is None else one.at,
-                advice=advice(one.code),
+                code=entry.code,
+                sentence=entry.sentence,
+                at=entry.rejected_at if entry.at is None else entry.at,
+                advice=advice(entry.code),
             )
-            for one in told
+            for entry in entries
         ]
 
     return [
-        *made("problem", document.problems),
-        *made("reject", document.rejects),
-        *made("warning", document.warnings),
+        *issues_of("problem", document.problems),
+        *issues_of("reject", document.rejects),
+        *issues_of("warning", document.warnings),
     ]
 
 
-def _decode(body: bytes, *, what: str) -> _Document:
+def _decode_document(body: bytes, *, what: str) -> _Document:
     try:
         document = msgspec.json.decode(body, type=_Document)
     except DECODE_ERRORS as error:

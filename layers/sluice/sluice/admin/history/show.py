@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from sluice.admin.history.generations import Moment, OldGeneration, find_newest
+from sluice.admin.history.generations import GenerationRef, OldGeneration, find_commits
 from sluice.admin.session.channel import Channel
 from sluice.catalog.commit import Commit
 from sluice.catalog.entry import Reject
@@ -22,7 +22,7 @@ class RejectedFile(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
 
 
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
+class GenerationDetails(msgspec.Struct, frozen=True, kw_only=True):
     """One generation of one subdir."""
 
     subdir: str
@@ -35,33 +35,35 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """Those that this generation rejected, with the reasons, as far as these are kept."""
 
 
-def show(channel: Channel, subdir: Subdir, moment: Moment) -> Shown:
+def show(channel: Channel, subdir: Subdir, ref: GenerationRef) -> GenerationDetails:
     """Tell of the generation of that number, or of the one that was the newest at a time.
 
     Raises ``NotFound`` where it is not kept, also where it is collected while it is read,
     ``Unavailable`` and ``Corrupt``.
 
-    >>> found = show(channel, channel.subdir("linux-64"), 1)
-    >>> (found.commit.added, found.packages)
+    >>> details = show(channel, channel.subdir("linux-64"), 1)
+    >>> (details.commit.added, details.packages)
     (['alpha-1.0-0.conda'], 1)
     """
-    (commit,) = find_newest(channel, subdir, moment)
+    (commit,) = find_commits(channel, subdir, ref)
     catalog = CatalogReader(channel.state, subdir, channel.gather)
     generation = OldGeneration(channel, subdir, commit, catalog)
     try:
         tree = generation.tree()
     except NotFound:
-        return Shown(subdir=subdir.name, commit=commit, packages=None, rejects=None, rejected=[])
-    return Shown(
+        return GenerationDetails(
+            subdir=subdir.name, commit=commit, packages=None, rejects=None, rejected=[]
+        )
+    return GenerationDetails(
         subdir=subdir.name,
         commit=commit,
-        packages=tree.shown,
+        packages=tree.visible_records,
         rejects=sum(node.rejects for node in tree.names.values()),
-        rejected=_reasons(generation),
+        rejected=_rejected_files(generation),
     )
 
 
-def _reasons(generation: OldGeneration) -> list[RejectedFile]:
+def _rejected_files(generation: OldGeneration) -> list[RejectedFile]:
     rejected = generation.commit.rejected
     known = generation.entries(sorted({package_name(file) for file in rejected}))
     entries = {file: known[package_name(file)].get(file) for file in rejected}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from sluice.admin.session.channel import Channel
-from sluice.admin.session.queue_depth import Depth, depths
+from sluice.admin.session.queue_depth import QueueDepth, read_queue_depths
 from sluice.admin.session.subdirs import find_subdirs
 from sluice.catalog.binding import binding_object
 from sluice.catalog.head import Head, head_object
@@ -16,10 +16,10 @@ from sluice.catalog.tree import Tree
 from sluice.conda.names import NOARCH
 from sluice.layout import Subdir
 from sluice.publish import rejects_document
-from sluice.publish.fence import Stamp, standing
-from sluice.publish.outputs import outputs, stamp_of
+from sluice.publish.fence import Stamp, file_state
+from sluice.publish.outputs import file_stamp, wanted_outputs
 from sluice.storage.object_store import ObjectInfo
-from sluice.storage.versioned_object import Version, read_newest
+from sluice.storage.versioned_object import ObjectVersion, read_newest
 
 
 class SubdirStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +68,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     moving_to: str | None
     """The bucket that a ``rebind`` moves it to, or has begun to and was interrupted."""
     subdirs: list[SubdirStatus]
-    queues: dict[str, Depth] | None
+    queues: dict[str, QueueDepth] | None
     """By name, of the stack that indexes it, and so of all of its channels; ``None`` without."""
 
     @property
@@ -88,10 +88,10 @@ def status(channel: Channel) -> Status:
 
     Raises ``Unavailable``, and ``Corrupt`` where the catalog cannot be read.
 
-    >>> found = status(channel)
-    >>> [(one.subdir, one.generation, one.packages) for one in found.subdirs]
+    >>> report = status(channel)
+    >>> [(subdir.subdir, subdir.generation, subdir.packages) for subdir in report.subdirs]
     [('linux-64', 2, 2), ('noarch', 1, 0)]
-    >>> found.healthy
+    >>> report.healthy
     True
     """
     binding = binding_object(channel.state, channel.name).read().value
@@ -101,65 +101,65 @@ def status(channel: Channel) -> Status:
         at=channel.clock(),
         bound_to=binding.bucket if binding else None,
         moving_to=(binding.moving_to or None) if binding else None,
-        subdirs=[_status(channel, subdir) for subdir in find_subdirs(channel)],
-        queues=depths(channel.stack) if channel.stack else None,
+        subdirs=[_subdir_status(channel, subdir) for subdir in find_subdirs(channel)],
+        queues=read_queue_depths(channel.stack) if channel.stack else None,
     )
 
 
-def _status(channel: Channel, subdir: Subdir) -> SubdirStatus:
+def _subdir_status(channel: Channel, subdir: Subdir) -> SubdirStatus:
     # Before the head: what is merged meanwhile then counts twice, and not at all otherwise.
-    staged = [info.modified * 1000 for info in channel.state.list(subdir.staging)]
+    staged = [info.modified * 1000 for info in channel.state.list(subdir.staging_prefix)]
 
-    def read(version: Version[Head]) -> tuple[Head, Tree, list[str]]:
+    def read(version: ObjectVersion[Head]) -> tuple[Head, Tree, list[str]]:
         catalog = CatalogReader(channel.state, subdir, channel.gather)
         tree = catalog.tree(version.value.tree)
-        return version.value, tree, outputs(tree, catalog.rules(tree).config)
+        return version.value, tree, wanted_outputs(tree, catalog.rules(tree).config)
 
-    head, tree, wanted = read_newest(head_object(channel.state, subdir), read)
-    found = channel.gather(channel.public.head, [subdir.public(file) for file in wanted])
-    infos = dict(zip(wanted, found, strict=True))
-    stamps = [stamp for info in found if info and (stamp := Stamp.parse(info.metadata))]
-    others = sorted({stamp.owner for stamp in stamps} - {channel.owner})
-    behind = _behind(channel, subdir, head, tree, infos)
-    invisible = staged + ([tree.at] if behind else [])
+    head, tree, files = read_newest(head_object(channel.state, subdir), read)
+    file_infos = channel.gather(channel.public.head, [subdir.file_key(file) for file in files])
+    info_by_file = dict(zip(files, file_infos, strict=True))
+    stamps = [stamp for info in file_infos if info and (stamp := Stamp.parse(info.metadata))]
+    foreign_owners = sorted({stamp.owner for stamp in stamps} - {channel.owner})
+    stale = _stale_files(channel, subdir, head, tree, info_by_file)
+    pending_since = staged + ([tree.at] if stale else [])
     return SubdirStatus(
         subdir=subdir.name,
         generation=head.generation,
         committed_at=tree.at or None,
-        packages=tree.shown,
+        packages=tree.visible_records,
         rejects=sum(node.rejects for node in tree.names.values()),
-        index_bytes=sum(info.size for info in found if info),
+        index_bytes=sum(info.size for info in file_infos if info),
         staged=len(staged),
-        behind=behind,
-        published_generation=min((one.generation for one in stamps), default=None),
-        oldest_invisible_at=min(invisible, default=None),
-        newest_invisible_at=max(invisible, default=None),
-        foreign_owner=others[0] if others else None,
+        behind=stale,
+        published_generation=min((published.generation for published in stamps), default=None),
+        oldest_invisible_at=min(pending_since, default=None),
+        newest_invisible_at=max(pending_since, default=None),
+        foreign_owner=foreign_owners[0] if foreign_owners else None,
         problems=_problems(subdir, tree),
     )
 
 
-def _behind(
+def _stale_files(
     channel: Channel,
     subdir: Subdir,
     head: Head,
     tree: Tree,
     infos: Mapping[str, ObjectInfo | None],
 ) -> list[str]:
-    mine = Stamp(tree.generation, head.tree or "", channel.owner or "")
-    behind = [
+    ours = Stamp(tree.generation, head.tree or "", channel.owner or "")
+    stale = [
         file
         for file, info in infos.items()
         # Another stack's counts as behind: what it holds is not what this state says.
-        if standing(info, stamp_of(file, tree, mine), adopt=True).behind
+        if file_state(info, file_stamp(file, tree, ours), adopt=True).needs_write
     ]
     if tree.rejects_generation:
-        found = channel.state.head(subdir.rejects)
-        if rejects_document.behind(found, tree, owner=mine.owner):
-            behind.append("rejects")
-    return behind
+        rejects_info = channel.state.head(subdir.rejects_key)
+        if rejects_document.rejects_outdated(rejects_info, tree, owner=ours.owner):
+            stale.append("rejects")
+    return stale
 
 
 def _problems(subdir: Subdir, tree: Tree) -> list[str]:
-    told = tree.inputs.problems if tree.inputs and subdir.name == NOARCH else []
-    return [problem.sentence for problem in told]
+    problems = tree.inputs.problems if tree.inputs and subdir.name == NOARCH else []
+    return [problem.sentence for problem in problems]

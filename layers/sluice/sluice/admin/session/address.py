@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from sluice.conda.names import NOARCH, is_subdir
 from sluice.errors import Misused
-from sluice.layout import Subdir, parse_folder
+from sluice.layout import Subdir, parse_subdir_folder
 
 SCHEME = "s3://"
 
 
-class Place(NamedTuple):
+class ChannelSubdir(NamedTuple):
     """A channel and one of its subdirs, as an address names both."""
 
     channel: str
@@ -38,23 +38,23 @@ class Address:
         path = path.strip("/")
         if not text.startswith(SCHEME) or not bucket:
             raise Misused(f"{text!r} is no address of a channel, like s3://bucket/channel")
-        if not parse_folder(Subdir(path, NOARCH).prefix[:-1]):
+        if not parse_subdir_folder(Subdir(path, NOARCH).prefix[:-1]):
             raise Misused(f"{path!r} cannot be the path of a channel")
         return cls(bucket, path)
 
-    def place(self) -> Place:
+    def as_subdir(self) -> ChannelSubdir:
         """As the address of a subdir; raises ``Misused`` where it can be none."""
-        found = self.find_place()
-        if found is None:
+        subdir = self.find_subdir()
+        if subdir is None:
             raise Misused(
                 f"{self} names no subdir: it must end with one, like s3://bucket/channel/linux-64"
             )
-        return found
+        return subdir
 
-    def find_place(self) -> Place | None:
+    def find_subdir(self) -> ChannelSubdir | None:
         """As the address of a subdir; ``None`` where it can be none."""
         channel, _, name = self.path.rpartition("/")
-        return Place(channel, name) if is_subdir(name) else None
+        return ChannelSubdir(channel, name) if is_subdir(name) else None
 
     def __str__(self) -> str:
         return f"{SCHEME}{self.bucket}/{self.path}"

@@ -25,7 +25,7 @@ from sluice.limits import (
 from sluice.storage import s3_client
 from sluice.storage.conditional_writes import ConditionalWrites
 from sluice.storage.s3_client import Endpoint
-from sluice.storage.s3_store import S3Store, as_aws
+from sluice.storage.s3_store import S3Store, aws_conditional_writes
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
@@ -34,14 +34,18 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_sqs import SQSClient
 
-_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-_LEAD_ELSEWHERE = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
-_FILES = (
+_CREDENTIAL_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_REDIRECTING_VARIABLES = (
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+)
+_CONFIG_FILES = (
     ("AWS_CONFIG_FILE", "~/.aws/config"),
     ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
 )
 """The variable that tells where one is, and where it is otherwise."""
-FAILURES = (BotoCoreError, ClientError)
+AWS_ERRORS = (BotoCoreError, ClientError)
 """What the clients raise."""
 
 
@@ -67,7 +71,7 @@ class Aws:
     region: str | None = None
     profile: str | None = None
     path_style: bool | None = None
-    """See ``s3client.Endpoint``."""
+    """See ``s3_client.Endpoint``."""
 
     def bucket(
         self, name: str, conditional_writes: Callable[[], ConditionalWrites] | None = None
@@ -76,15 +80,15 @@ class Aws:
 
         ``conditional_writes``: what its server does, see ``S3Store``; ``None``: as AWS does.
         """
-        return S3Store(self._s3, name, conditional_writes or as_aws)
+        return S3Store(self._s3, name, conditional_writes or aws_conditional_writes)
 
     @property
-    def other_s3(self) -> str | None:
+    def custom_s3_url(self) -> str | None:
         """URL of an S3 that is not AWS's; ``None``: it is."""
         return self._endpoint.url
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """For messages: where all of it is."""
         return self.endpoint_url or self._region
 
@@ -116,34 +120,34 @@ class Aws:
 
     @cached_property
     def _s3(self) -> s3_client.S3Client:
-        if self._variables_say_all:
-            return s3_client.make_client(self._endpoint)
-        trusted = self._session.get_config_variable("ca_bundle")
-        return s3_client.make_client(self._endpoint, self._credentials, ca_bundle=trusted)
+        if self._is_configured_by_env:
+            return s3_client.make_s3_client(self._endpoint)
+        ca_bundle = self._session.get_config_variable("ca_bundle")
+        return s3_client.make_s3_client(self._endpoint, self._credentials, ca_bundle=ca_bundle)
 
     @cached_property
     def _endpoint(self) -> Endpoint:
-        url = self._s3_url_of_variables if self._variables_say_all else self._s3_url
+        url = self._s3_url_from_env if self._is_configured_by_env else self._s3_url
         return Endpoint(self._region, url, self.path_style)
 
     @property
-    def _variables_say_all(self) -> bool:
+    def _is_configured_by_env(self) -> bool:
         """Whether botocore's session would look at nothing but variables: in a CI job, say.
 
         To import it takes longer than a request.
         """
         env = os.environ
         return (
-            all(env.get(variable) for variable in _CREDENTIALS)
-            and not any(env.get(variable) for variable in _LEAD_ELSEWHERE)
+            all(env.get(variable) for variable in _CREDENTIAL_VARIABLES)
+            and not any(env.get(variable) for variable in _REDIRECTING_VARIABLES)
             and not self.profile
-            and not any(Path(_expanded(env.get(*file))).exists() for file in _FILES)
+            and not any(Path(_expand_user(env.get(*file))).exists() for file in _CONFIG_FILES)
         )
 
     @property
-    def _s3_url_of_variables(self) -> str | None:
-        told = Endpoint.from_env({**os.environ, "AWS_REGION": self._region}).url
-        return self.endpoint_url.rstrip("/") if self.endpoint_url else told
+    def _s3_url_from_env(self) -> str | None:
+        url_from_env = Endpoint.from_env({**os.environ, "AWS_REGION": self._region}).url
+        return self.endpoint_url.rstrip("/") if self.endpoint_url else url_from_env
 
     @cached_property
     def _session(self) -> Session:
@@ -160,10 +164,10 @@ class Aws:
     @cached_property
     def _credentials(self) -> Credentials:
         try:
-            found = self._session.get_credentials()
-            if found is not None:
-                found.get_frozen_credentials()  # a login that has expired is told of at once
-                return found
+            credentials = self._session.get_credentials()
+            if credentials is not None:
+                credentials.get_frozen_credentials()  # a login that has expired is told of at once
+                return credentials
         except BotoCoreError as error:
             raise Misconfigured(f"no AWS credentials: {error}") from error
         raise Misconfigured(
@@ -220,6 +224,6 @@ class Aws:
             raise Misconfigured(str(error)) from error
 
 
-def _expanded(path: str) -> str:
+def _expand_user(path: str) -> str:
     # As botocore does: not everybody has a home, for which pathlib raises.
     return os.path.expanduser(path)  # noqa: PTH111

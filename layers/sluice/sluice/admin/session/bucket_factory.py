@@ -9,14 +9,14 @@ from sluice.storage.object_store import ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class BucketFactory:
     """Where it is, without anything that is open."""
 
     aws: Aws
     name: str
 
     @classmethod
-    def of(cls, aws: Aws, name: str) -> Bucket:
+    def for_bucket(cls, aws: Aws, name: str) -> BucketFactory:
         """Remember how to open a bucket."""
         return cls(replace(aws), name)  # without the clients that it has made
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from sluice.admin.session.aws import FAILURES
+from sluice.admin.session.aws import AWS_ERRORS
 from sluice.admin.session.stack import Stack
 from sluice.errors import Misconfigured
 from sluice.limits import INVALIDATION_PATHS_MAX
@@ -52,16 +52,18 @@ def invalidate(
     is empty where there are no keys, no stack, or no distribution in the stack.  A request that
     fails raises nothing: the objects are gone already, so what is left to do is in the result.
     """
-    paths = [path for key in keys for path in paths_of(key)]
+    paths = [path for key in keys for path in invalidation_paths(key)]
     if stack is None or stack.distribution is None:
         return []
     return [
-        _request(stack, stack.distribution, paths[start : start + INVALIDATION_PATHS_MAX], unique())
+        _create_invalidation(
+            stack, stack.distribution, paths[start : start + INVALIDATION_PATHS_MAX], unique()
+        )
         for start in range(0, len(paths), INVALIDATION_PATHS_MAX)
     ]
 
 
-def paths_of(key: str) -> list[str]:
+def invalidation_paths(key: str) -> list[str]:
     """The paths under which a distribution may have cached an object.
 
     The function ``RewriteForS3`` changes ``+`` in the URI of a request to ``%2B``.  For a file
@@ -71,31 +73,33 @@ def paths_of(key: str) -> list[str]:
     return [path, path.replace("+", "%2B")] if "+" in path else [path]
 
 
-def _request(stack: Stack, distribution: str, paths: list[str], reference: str) -> Invalidation:
+def _create_invalidation(
+    stack: Stack, distribution: str, paths: list[str], reference: str
+) -> Invalidation:
     batch = {"Paths": {"Quantity": len(paths), "Items": paths}, "CallerReference": reference}
     try:
-        answer = stack.aws.cloudfront.create_invalidation(
+        response = stack.aws.cloudfront.create_invalidation(
             DistributionId=distribution, InvalidationBatch=batch
         )
-    except (*FAILURES, Misconfigured) as error:
+    except (*AWS_ERRORS, Misconfigured) as error:
         return Invalidation(
             distribution=distribution,
             paths=paths,
             id=None,
             failure=str(error),
-            command=_command(stack, distribution, paths),
+            command=_cli_command(stack, distribution, paths),
         )
     return Invalidation(
         distribution=distribution,
         paths=paths,
-        id=answer["Invalidation"]["Id"],
+        id=response["Invalidation"]["Id"],
         failure=None,
         command=None,
     )
 
 
-def _command(stack: Stack, distribution: str, paths: Iterable[str]) -> str:
+def _cli_command(stack: Stack, distribution: str, paths: Iterable[str]) -> str:
     url = stack.aws.endpoint_url
-    elsewhere = ["--endpoint-url", url] if url else []
+    endpoint_options = ["--endpoint-url", url] if url else []
     arguments = ["--distribution-id", distribution, "--paths", *paths]
-    return shlex.join(["aws", "cloudfront", "create-invalidation", *elsewhere, *arguments])
+    return shlex.join(["aws", "cloudfront", "create-invalidation", *endpoint_options, *arguments])

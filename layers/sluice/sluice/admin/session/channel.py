@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sluice.admin.session.server_capabilities import ProbedBuckets
 from sluice.admin.session.stack import Stack
-from sluice.channel_config import DEFAULT, ChannelConfig
+from sluice.channel_config import DEFAULT_CONFIG, ChannelConfig
 from sluice.concurrency import Gather
 from sluice.layout import Subdir
 from sluice.publish.bucket_check import BucketCheck
@@ -38,7 +38,7 @@ class Channel:
     """MergeQueue; ``None`` for a channel without a stack."""
     debounce_seconds: int = 0
     """Of the stack."""
-    defaults: ChannelConfig = DEFAULT
+    defaults: ChannelConfig = DEFAULT_CONFIG
     """Of what the channel's configuration does not say."""
     stack: Stack | None = None
     """What indexes it, where that is known."""

@@ -10,8 +10,8 @@ from sluice.catalog.head import Head
 from sluice.catalog.tree import Tree
 from sluice.merge.generation_writer import Draft, GenerationWriter
 from sluice.merge.plan import CommitPlan
-from sluice.storage.object_store import nothing
-from sluice.storage.versioned_object import LOST, Swap, Version, VersionedObject
+from sluice.storage.object_store import noop
+from sluice.storage.versioned_object import LOST, ObjectVersion, Swap, VersionedObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,13 @@ class Committed:
 
 def commit_plan(
     versioned: VersionedObject[Head],
-    version: Version[Head],
+    version: ObjectVersion[Head],
     parent: Tree,
     plan: CommitPlan,
     *,
     writer: GenerationWriter,
     new_id: Callable[[], str],
-    before_commit: Callable[[], None] = nothing,
+    before_commit: Callable[[], None] = noop,
 ) -> Committed | Literal[Swap.LOST]:
     """Write the generation and swap the head to it; for ``commit_loop``.
 

@@ -18,17 +18,17 @@ from typing import Protocol, TypeVar
 
 from sluice.errors import SluiceError, Unavailable, Unsupported
 from sluice.limits import WRITE_ATTEMPTS_MAX
-from sluice.storage.conditional_writes import OVER_NOTHING, ConditionalWrites, IfMatchForm
-from sluice.storage.object_store import ETag, Headers, StoredObject
+from sluice.storage.conditional_writes import IF_ABSENT, ConditionalWrites, IfMatchForm
+from sluice.storage.object_store import ETag, ObjectHeaders, StoredObject
 from sluice.storage.s3_conditional_put import WriteAttempt
 
-_HEADERS = Headers("application/json", metadata={"sluice-probe": "1"})
-_NOT_DONE_FROM = 300
-_NO_RIGHTS = frozenset({401, 403})
-_RIGHTS = "the credentials need the right to read, write and delete it"
+_HEADERS = ObjectHeaders("application/json", metadata={"sluice-probe": "1"})
+_FIRST_ERROR_STATUS = 300
+_ACCESS_DENIED_STATUSES = frozenset({401, 403})
+_ACCESS_HINT = "the credentials need the right to read, write and delete it"
 _CONFLICT = 409
 _PRECONDITION_FAILED = 412
-_REFUSALS = frozenset({400, 404, 405, _PRECONDITION_FAILED, 501})
+_REFUSAL_STATUSES = frozenset({400, 404, 405, _PRECONDITION_FAILED, 501})
 """What a server answers that does not do what it was asked for, and knows that it has not."""
 
 T = TypeVar("T")
@@ -37,11 +37,11 @@ T = TypeVar("T")
 class TrialBucket(Protocol):
     """What a trial needs of a bucket, see ``S3Store``."""
 
-    def attempt(
+    def attempt_write(
         self,
         key: str,
         body: bytes,
-        headers: Headers,
+        headers: ObjectHeaders,
         condition: Mapping[str, str],
         *,
         in_parts: bool = False,
@@ -53,7 +53,7 @@ class TrialBucket(Protocol):
         """Read an object."""
         ...
 
-    def put(self, key: str, body: bytes, headers: Headers) -> None:
+    def put(self, key: str, body: bytes, headers: ObjectHeaders) -> None:
         """Write without a condition."""
         ...
 
@@ -72,7 +72,7 @@ class Probe:
     new_key: Callable[[], str]
     """A key that nobody has ever used, where each writer may write, read and delete."""
 
-    def everything(self) -> ConditionalWrites:
+    def probe_all(self) -> ConditionalWrites:
         """Try every condition; some 25 requests.  Raises what ``if_match_form`` raises."""
         form = self.if_match_form()
         return ConditionalWrites(form, self.completion_is_conditional(form))
@@ -83,7 +83,7 @@ class Probe:
         Seven requests, nine where that is the bare one.  Raises ``Unsupported`` where the server
         ignores or refuses a condition, or does not keep what was written; ``Unavailable``.
         """
-        return self._on_a_trial_object(self._try_puts)
+        return self._with_trial_object(self._try_puts)
 
     def completion_is_conditional(self, form: IfMatchForm) -> bool:
         """Try the conditions of CompleteMultipartUpload; whether uploads in parts may be used.
@@ -92,13 +92,13 @@ class Probe:
         condition is evaluated on completion, when the parts are there.  moto, Ceph RGW and
         SeaweedFS answer the same with one part of 5 MiB.  Raises ``Unavailable``.
         """
-        return self._on_a_trial_object(lambda trial: _try_completion(trial, form))
+        return self._with_trial_object(lambda trial: _try_completion(trial, form))
 
-    def _on_a_trial_object(self, do: Callable[[_TrialObject], T]) -> T:
+    def _with_trial_object(self, action: Callable[[_TrialObject], T]) -> T:
         trial = _TrialObject(self.store, self.new_key())
         try:
             try:
-                found = do(trial)
+                result = action(trial)
             except SluiceError:
                 if trial.may_exist:
                     with suppress(Unavailable):  # the first error says more
@@ -110,10 +110,10 @@ class Probe:
                 f"{error}. This was a trial of conditional writes in {self.place}; nothing of the "
                 "channel was changed"
             ) from error
-        return found
+        return result
 
     def _try_puts(self, trial: _TrialObject) -> IfMatchForm:
-        if not trial.lands(OVER_NOTHING):
+        if not trial.lands(IF_ABSENT):
             if trial.answer.status != _PRECONDITION_FAILED:
                 trial.write_plainly()  # raises where the condition was not the reason
             raise self._unsupported(
@@ -121,11 +121,11 @@ class Probe:
                 f"({trial.answer.summary})"
             )
         first = trial.etag
-        if trial.replaces(OVER_NOTHING):
+        if trial.replaces(IF_ABSENT):
             raise self._unsupported("a write with If-None-Match replaced an object")
         form = self._find_form(trial, first)
-        for each in IfMatchForm:
-            if trial.replaces({"If-Match": each.of(first)}):
+        for candidate in IfMatchForm:
+            if trial.replaces({"If-Match": candidate.header_value(first)}):
                 raise self._unsupported(
                     "a write with If-Match replaced another version than the one that it named"
                 )
@@ -139,7 +139,7 @@ class Probe:
     def _find_form(self, trial: _TrialObject, etag: ETag) -> IfMatchForm:
         refusals: list[str] = []
         for form in IfMatchForm:
-            if trial.lands({"If-Match": form.of(etag)}):
+            if trial.lands({"If-Match": form.header_value(etag)}):
                 return form
             refusals.append(f"{form} ETag: {trial.answer.summary}")
         raise self._unsupported(
@@ -156,12 +156,12 @@ class Probe:
 
 
 def _try_completion(trial: _TrialObject, form: IfMatchForm) -> bool:
-    if not trial.lands(OVER_NOTHING, in_parts=True):
+    if not trial.lands(IF_ABSENT, in_parts=True):
         return False
     first = trial.etag
-    over_first = {"If-Match": form.of(first)}
+    over_first = {"If-Match": form.header_value(first)}
     return (
-        not trial.replaces(OVER_NOTHING, in_parts=True)
+        not trial.replaces(IF_ABSENT, in_parts=True)
         and trial.lands(over_first, in_parts=True)
         and not trial.replaces(over_first, in_parts=True)
         and trial.reads_back()
@@ -190,7 +190,7 @@ class _TrialObject:
     def replaces(self, condition: Mapping[str, str], *, in_parts: bool = False) -> bool:
         """Write what should not land, and tell whether it did; raises ``Unavailable``."""
         # A completion that is sent again finds its upload gone, and that is no refusal.
-        is_final = frozenset() if in_parts else _REFUSALS
+        is_final = frozenset() if in_parts else _REFUSAL_STATUSES
         return self._write(condition, in_parts=in_parts, is_final=is_final)
 
     def write_plainly(self) -> None:
@@ -220,18 +220,18 @@ class _TrialObject:
             answer = self._attempt(body, condition, in_parts=in_parts)
             if answer is None:  # none came, and the object is there
                 return True
-            if answer.status in _NO_RIGHTS:
-                hint = f" ({_RIGHTS})" if answer.code == "AccessDenied" else ""
+            if answer.status in _ACCESS_DENIED_STATUSES:
+                hint = f" ({_ACCESS_HINT})" if answer.code == "AccessDenied" else ""
                 raise Unavailable(answer.summary + hint)
             self.may_exist = True
-            if answer.etag and answer.status < _NOT_DONE_FROM and not in_parts:
+            if answer.etag and answer.status < _FIRST_ERROR_STATUS and not in_parts:
                 self._body, self.etag = body, answer.etag
                 return True
             if answer.status in is_final:
                 return False
-            if self._settles(body):
+            if self._has_landed(body):
                 return True
-            if answer.status in _REFUSALS or answer.status < _NOT_DONE_FROM:
+            if answer.status in _REFUSAL_STATUSES or answer.status < _FIRST_ERROR_STATUS:
                 return False
             if answer.status != _CONFLICT:
                 raise Unavailable(answer.summary)
@@ -242,17 +242,17 @@ class _TrialObject:
     ) -> WriteAttempt | None:
         """The server's answer; ``None`` where it was lost, but the write was not."""
         try:
-            self.answer = self._store.attempt(
+            self.answer = self._store.attempt_write(
                 self._key, body, _HEADERS, condition, in_parts=in_parts
             )
         except Unavailable:
             self.may_exist = True
-            if self._settles(body):
+            if self._has_landed(body):
                 return None
             raise
         return self.answer
 
-    def _settles(self, body: bytes) -> bool:
+    def _has_landed(self, body: bytes) -> bool:
         """Whether a body is what is there, of whose write that is not known."""
         stored = self._store.get(self._key)
         if stored is None or stored.body != body:

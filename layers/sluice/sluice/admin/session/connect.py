@@ -16,14 +16,14 @@ from sluice.admin.session.channel import Channel
 from sluice.admin.session.conditional_write_probe import Probe
 from sluice.admin.session.server_capabilities import ProbedBucket, ProbedBuckets, ProbeRecords
 from sluice.admin.session.stack import Stack
-from sluice.channel_config import DEFAULT
+from sluice.channel_config import DEFAULT_CONFIG
 from sluice.concurrency import in_threads
 from sluice.errors import Misused, NotFound
 from sluice.layout import Subdir
 from sluice.limits import CONCURRENT_REQUESTS_MAX
 from sluice.storage.object_store import ObjectStore
 from sluice.storage.s3_store import S3Store
-from sluice.storage.wrappers.prefixed import Prefixed
+from sluice.storage.wrappers.prefixed import PrefixedStore
 
 STATE_VARIABLE = "SLUICE_STATE"
 STACK_VARIABLE = "SLUICE_STACK"
@@ -75,7 +75,7 @@ class Opener:
                 f"not {address.bucket}"
             )
         name = address.path if name is None else name
-        probed = self._probed(owner, address.bucket, name)
+        probed = self._probed_buckets(owner, address.bucket, name)
         return Channel(
             bucket=address.bucket,
             name=name,
@@ -87,16 +87,16 @@ class Opener:
             owner=owner,
             merges=stack.merges if stack else None,
             debounce_seconds=stack.debounce_seconds if stack else 0,
-            defaults=stack.defaults if stack else DEFAULT,
+            defaults=stack.defaults if stack else DEFAULT_CONFIG,
             stack=stack,
-            endpoint=self.aws.other_s3 or self.aws.place,
+            endpoint=self.aws.custom_s3_url or self.aws.location,
             probed=probed,
         )
 
     def elsewhere(self, channel: Channel, address: Address) -> Channel:
         """A channel at another address, in any bucket, with the state of ``channel``."""
         owner, _ = self._state_and_stack()
-        probed = self._probed(owner, address.bucket, address.path)
+        probed = self._probed_buckets(owner, address.bucket, address.path)
         public = self._bucket(address.bucket, probed.public if probed else None)
         return replace(
             channel,
@@ -109,29 +109,29 @@ class Opener:
 
     def subdir(self, address: Address) -> tuple[Channel, Subdir]:
         """The subdir at an address, and its channel; raises ``NotFound`` where it has no head."""
-        place = address.place()
-        channel = self.channel(address, name=place.channel)
-        subdir = channel.subdir(place.subdir)
-        if channel.state.head(subdir.head) is None:
+        named = address.as_subdir()
+        channel = self.channel(address, name=named.channel)
+        subdir = channel.subdir(named.subdir)
+        if channel.state.head(subdir.head_key) is None:
             raise NotFound(f"{address} is no subdir that sluice has indexed")
         return channel, subdir
 
     def channel_or_subdir(self, address: Address) -> tuple[Channel, Subdir | None]:
         """What an address names: a subdir if there is one, else a channel."""
-        place = address.find_place()
-        if place:
-            channel = self.channel(address, name=place.channel)
-            subdir = channel.subdir(place.subdir)
-            if channel.state.head(subdir.head) is not None:
+        named = address.find_subdir()
+        if named:
+            channel = self.channel(address, name=named.channel)
+            subdir = channel.subdir(named.subdir)
+            if channel.state.head(subdir.head_key) is not None:
                 return channel, subdir
         return self.channel(address), None
 
     @cached_property
-    def found_stack(self) -> Stack | None:
+    def named_stack(self) -> Stack | None:
         """The stack, where one is named; raises ``NotFound`` and ``Unavailable``."""
         # What is said outright comes before the variables, whichever of both it is.
         name = self.stack or (None if self.state else os.environ.get(STACK_VARIABLE))
-        return Stack.find(self.aws, name) if name else None
+        return Stack.describe(self.aws, name) if name else None
 
     def _bucket(self, name: str, probed: ProbedBucket | None) -> S3Store:
         return self.aws.bucket(name, probed.conditional_writes if probed else None)
@@ -139,17 +139,17 @@ class Opener:
     def _state_store(self, state: str, probed: ProbedBucket | None = None) -> ObjectStore:
         bucket, _, prefix = state.partition("/")
         store = self._bucket(bucket, probed)
-        return Prefixed(store, f"{prefix}/") if prefix else store
+        return PrefixedStore(store, f"{prefix}/") if prefix else store
 
-    def _probed(self, state: str, bucket: str, channel: str) -> ProbedBuckets | None:
+    def _probed_buckets(self, state: str, bucket: str, channel: str) -> ProbedBuckets | None:
         """What finds out how the server does conditional writes, where it is not AWS's."""
-        endpoint = self.aws.other_s3
+        endpoint = self.aws.custom_s3_url
         if endpoint is None:
             return None
         state_bucket, _, prefix = state.partition("/")
 
         def new_state_key() -> str:
-            key = layout.probe_trial(_unique())
+            key = layout.probe_trial_key(_unique())
             return f"{prefix}/{key}" if prefix else key
 
         def probed(name: str, new_key: Callable[[], str]) -> ProbedBucket:
@@ -159,14 +159,14 @@ class Opener:
                 ProbeRecords(self._state_store(state), endpoint, name, _now),
             )
 
-        of_state = probed(state_bucket, new_state_key)
+        state_probe = probed(state_bucket, new_state_key)
         if bucket == state_bucket:
-            return ProbedBuckets(of_state, of_state)
-        public = probed(bucket, lambda: layout.public_probe_trial(channel, _unique()))
-        return ProbedBuckets(of_state, public)
+            return ProbedBuckets(state_probe, state_probe)
+        public = probed(bucket, lambda: layout.public_probe_trial_key(channel, _unique()))
+        return ProbedBuckets(state_probe, public)
 
     def _state_and_stack(self) -> tuple[str, Stack | None]:
-        stack = self.found_stack
+        stack = self.named_stack
         state = self.state or (None if self.stack else os.environ.get(STATE_VARIABLE))
         if state is None and stack:
             state = stack.state_bucket

@@ -33,7 +33,7 @@ class Progress(Protocol):
         ...
 
 
-class _Silent:
+class _NoProgress:
     def expect(self, step: Step, count: int) -> None:
         """Say nothing."""
 
@@ -41,5 +41,5 @@ class _Silent:
         """Say nothing."""
 
 
-SILENT: Progress = _Silent()
+NO_PROGRESS: Progress = _NoProgress()
 """For whoever just wants the answer."""

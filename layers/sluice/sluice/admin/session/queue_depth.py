@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from sluice.admin.session.aws import FAILURES
+from sluice.admin.session.aws import AWS_ERRORS
 from sluice.admin.session.stack import Stack
 from sluice.errors import Unavailable
 
-KINDS = ("Upload", "Merge", "Reconcile")
+QUEUE_KINDS = ("Upload", "Merge", "Reconcile")
 """Of queues; each has its dead-letter queue."""
 
 
-class Depth(msgspec.Struct, frozen=True, kw_only=True):
+class QueueDepth(msgspec.Struct, frozen=True, kw_only=True):
     """How many messages are in a queue, as far as SQS knows."""
 
     waiting: int
@@ -29,18 +29,20 @@ class Depth(msgspec.Struct, frozen=True, kw_only=True):
         return self.waiting + self.delayed + self.handled
 
 
-def depths(stack: Stack) -> dict[str, Depth]:
+def read_queue_depths(stack: Stack) -> dict[str, QueueDepth]:
     """How full its queues are, by name; raises ``Unavailable``."""
-    found: dict[str, Depth] = {}
-    for kind in KINDS:
-        found[f"{kind}Queue"] = _depth(stack, stack.output(f"{kind}QueueUrl"), dead_letters=False)
-        found[f"{kind}Dlq"] = _depth(stack, stack.output(f"{kind}DlqUrl"), dead_letters=True)
-    return found
+    depths: dict[str, QueueDepth] = {}
+    for kind in QUEUE_KINDS:
+        depths[f"{kind}Queue"] = _read_depth(
+            stack, stack.output(f"{kind}QueueUrl"), dead_letters=False
+        )
+        depths[f"{kind}Dlq"] = _read_depth(stack, stack.output(f"{kind}DlqUrl"), dead_letters=True)
+    return depths
 
 
-def _depth(stack: Stack, url: str, *, dead_letters: bool) -> Depth:
+def _read_depth(stack: Stack, url: str, *, dead_letters: bool) -> QueueDepth:
     try:
-        answer = stack.aws.sqs.get_queue_attributes(
+        response = stack.aws.sqs.get_queue_attributes(
             QueueUrl=url,
             AttributeNames=[
                 "ApproximateNumberOfMessages",
@@ -48,12 +50,12 @@ def _depth(stack: Stack, url: str, *, dead_letters: bool) -> Depth:
                 "ApproximateNumberOfMessagesNotVisible",
             ],
         )
-    except FAILURES as error:
+    except AWS_ERRORS as error:
         raise Unavailable(f"GetQueueAttributes {url}: {error}") from error
-    told = answer["Attributes"]
-    return Depth(
-        waiting=int(told["ApproximateNumberOfMessages"]),
-        delayed=int(told["ApproximateNumberOfMessagesDelayed"]),
-        handled=int(told["ApproximateNumberOfMessagesNotVisible"]),
+    attributes = response["Attributes"]
+    return QueueDepth(
+        waiting=int(attributes["ApproximateNumberOfMessages"]),
+        delayed=int(attributes["ApproximateNumberOfMessagesDelayed"]),
+        handled=int(attributes["ApproximateNumberOfMessagesNotVisible"]),
         dead_letters=dead_letters,
     )

@@ -17,7 +17,7 @@ import msgspec
 
 from sluice import layout
 from sluice.admin.session.conditional_write_probe import Probe
-from sluice.concurrency import Gather, Started
+from sluice.concurrency import Gather, Pending
 from sluice.errors import DECODE_ERRORS, SluiceError, TooNew
 from sluice.storage import object_headers
 from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
@@ -65,38 +65,38 @@ class ProbeRecords:
             return None
         try:
             match msgspec.json.decode(stored.body):
-                case {"format": int(found)} if found > FORMAT:
+                case {"format": int(version)} if version > FORMAT:
                     raise TooNew(
-                        f"{self._key} has format {found}, this sluice knows up to {FORMAT}"
+                        f"{self._key} has format {version}, this sluice knows up to {FORMAT}"
                     )
-                case plain:
-                    return msgspec.convert(plain, ProbeRecord).writes
+                case document:
+                    return msgspec.convert(document, ProbeRecord).writes
         except DECODE_ERRORS:
             return None
 
-    def write(self, found: ConditionalWrites) -> None:
+    def write(self, writes: ConditionalWrites) -> None:
         """Keep what was found.  Whoever writes one at the same time has found the same."""
         record = ProbeRecord(
             format=FORMAT,
             endpoint=self.endpoint,
             bucket=self.bucket,
-            if_match=found.if_match,
-            completion_is_conditional=found.completion_is_conditional,
+            if_match=writes.if_match,
+            completion_is_conditional=writes.completion_is_conditional,
             probed_at=self.clock(),
         )
-        self.state.put(self._key, msgspec.json.encode(record), object_headers.PRIVATE_JSON)
+        self.state.put(self._key, msgspec.json.encode(record), object_headers.PRIVATE_JSON_HEADERS)
 
     @property
     def _key(self) -> str:
-        return layout.probe_record(self.endpoint, self.bucket)
+        return layout.probe_record_key(self.endpoint, self.bucket)
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Capabilities:
     """What is known of a server."""
 
     writes: ConditionalWrites
-    is_kept: bool
+    is_recorded: bool
     """Whether the state says so."""
 
 
@@ -106,7 +106,7 @@ class ProbedBucket:
     def __init__(self, probe: Probe, records: ProbeRecords) -> None:
         self._probe = probe
         self._records = records
-        self._found: _Found | None = None
+        self._known: _Capabilities | None = None
         self._lock = Lock()
 
     def conditional_writes(self) -> ConditionalWrites:
@@ -114,53 +114,53 @@ class ProbedBucket:
 
         Raises ``Unsupported``, ``Unavailable`` and ``TooNew``.
         """
-        found = self._found
-        if found is None or not found.is_kept:
+        known = self._known
+        if known is None or not known.is_recorded:
             with self._lock:
-                found = self._find()
-                if not found.is_kept:
-                    self._records.write(found.writes)
-                    found = self._found = _Found(found.writes, is_kept=True)
-        return found.writes
+                known = self._load_or_probe()
+                if not known.is_recorded:
+                    self._records.write(known.writes)
+                    known = self._known = _Capabilities(known.writes, is_recorded=True)
+        return known.writes
 
-    def find(self) -> None:
+    def load_or_probe(self) -> None:
         """Know what the server does: by the record, else by trying everything.
 
         Raises ``Unsupported``, ``Unavailable`` and ``TooNew``.
         """
         with self._lock:
-            self._find()
+            self._load_or_probe()
 
     def read_record(self) -> ConditionalWrites | None:
         """What the state says; raises ``Unavailable`` and ``TooNew``."""
         return self._records.read()
 
-    def check(self, record: Started[ConditionalWrites | None]) -> bool:
+    def check(self, record: Pending[ConditionalWrites | None]) -> bool:
         """Try PutObject, and everything where that is not as the record has it, or there is none.
 
-        Tells whether there was a record, and it was wrong.  Raises what ``find`` raises.
+        Tells whether there was a record, and it was wrong.  Raises what ``load_or_probe`` raises.
         """
         with self._lock:
             form = self._probe.if_match_form()
-            kept = record()
-            if kept and kept.if_match is form:
-                self._found = _Found(kept, is_kept=True)
+            recorded = record()
+            if recorded and recorded.if_match is form:
+                self._known = _Capabilities(recorded, is_recorded=True)
                 return False
             conditional = self._probe.completion_is_conditional(form)
-            self._found = _Found(ConditionalWrites(form, conditional), is_kept=False)
-            return kept is not None
+            self._known = _Capabilities(ConditionalWrites(form, conditional), is_recorded=False)
+            return recorded is not None
 
-    def find_again(self) -> None:
+    def probe_again(self) -> None:
         """Try everything, whatever is known; raises ``Unsupported`` and ``Unavailable``."""
         with self._lock:
-            self._found = _Found(self._probe.everything(), is_kept=False)
+            self._known = _Capabilities(self._probe.probe_all(), is_recorded=False)
 
-    def _find(self) -> _Found:
-        if self._found is None:
-            kept = self._records.read()
-            writes = kept or self._probe.everything()
-            self._found = _Found(writes, is_kept=kept is not None)
-        return self._found
+    def _load_or_probe(self) -> _Capabilities:
+        if self._known is None:
+            recorded = self._records.read()
+            writes = recorded or self._probe.probe_all()
+            self._known = _Capabilities(writes, is_recorded=recorded is not None)
+        return self._known
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,27 +170,29 @@ class ProbedBuckets:
     state: ProbedBucket
     public: ProbedBucket
 
-    def begin_check(self, gather: Gather) -> Callable[[], None]:
+    def start_check(self, gather: Gather) -> Callable[[], None]:
         """Begin to try the server, and return what waits for the end and raises the error.
 
         The state's bucket is tried each time.  The channel's is where clients read: it is tried
         once, and again where the state's shows that the server has changed.
         """
         record = gather.start(self.state.read_record)  # before what waits for it
-        checked = gather.start(partial(self.state.check, record))
-        known = gather.start(self.public.find) if self.public is not self.state else None
+        state_check = gather.start(partial(self.state.check, record))
+        public_probe = (
+            gather.start(self.public.load_or_probe) if self.public is not self.state else None
+        )
 
         def wait() -> None:
             try:
-                has_changed = checked()
+                has_changed = state_check()
             except SluiceError:
-                if known:
+                if public_probe:
                     with suppress(SluiceError):  # the first error is enough, but a trial has to end
-                        known()
+                        public_probe()
                 raise
-            if known:
-                known()
+            if public_probe:
+                public_probe()
                 if has_changed:
-                    self.public.find_again()
+                    self.public.probe_again()
 
         return wait

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from sluice.admin.session.aws import FAILURES, Aws
+from sluice.admin.session.aws import AWS_ERRORS, Aws
 from sluice.channel_config import ChannelConfig
 from sluice.errors import Misconfigured, NotFound, Unavailable
 from sluice.settings import channel_defaults
@@ -23,27 +23,27 @@ class Stack:
     parameters: Mapping[str, str]
 
     @classmethod
-    def find(cls, aws: Aws, name: str) -> Stack:
+    def describe(cls, aws: Aws, name: str) -> Stack:
         """Ask for the stack of that name; raises ``NotFound`` and ``Unavailable``."""
         try:
-            answer = aws.cloudformation.describe_stacks(StackName=name)
-        except FAILURES as error:
+            response = aws.cloudformation.describe_stacks(StackName=name)
+        except AWS_ERRORS as error:
             if "does not exist" in str(error):  # a ValidationError, like many others
-                raise NotFound(f"there is no stack {name!r} in {aws.place}") from error
+                raise NotFound(f"there is no stack {name!r} in {aws.location}") from error
             raise Unavailable(f"DescribeStacks {name}: {error}") from error
-        found = answer["Stacks"][0]
+        description = response["Stacks"][0]
         return cls(
             aws=aws,
             name=name,
             outputs={
-                one["OutputKey"]: one["OutputValue"]
-                for one in found.get("Outputs", [])
-                if "OutputKey" in one and "OutputValue" in one
+                item["OutputKey"]: item["OutputValue"]
+                for item in description.get("Outputs", [])
+                if "OutputKey" in item and "OutputValue" in item
             },
             parameters={
-                one["ParameterKey"]: one["ParameterValue"]
-                for one in found.get("Parameters", [])
-                if "ParameterKey" in one and "ParameterValue" in one
+                item["ParameterKey"]: item["ParameterValue"]
+                for item in description.get("Parameters", [])
+                if "ParameterKey" in item and "ParameterValue" in item
             },
         )
 
@@ -85,13 +85,13 @@ class Stack:
 
     def output(self, key: str) -> str:
         """One of its outputs; raises ``Misconfigured`` where it has no such one."""
-        return self._one(self.outputs, "output", key)
+        return self._required_value(self.outputs, "output", key)
 
     def parameter(self, key: str) -> str:
         """The value of one of its parameters; raises ``Misconfigured``."""
-        return self._one(self.parameters, "parameter", key)
+        return self._required_value(self.parameters, "parameter", key)
 
-    def _one(self, values: Mapping[str, str], kind: str, key: str) -> str:
+    def _required_value(self, values: Mapping[str, str], kind: str, key: str) -> str:
         if key not in values:
             raise Misconfigured(
                 f"the stack {self.name!r} has no {kind} {key}: it is not one of sluice, or one of "

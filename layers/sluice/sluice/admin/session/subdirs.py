@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sluice.admin.session.channel import Channel
-from sluice.layout import Subdir, behind, parse_state_key, state_folder
+from sluice.layout import Subdir, key_after_prefix, parse_state_key, state_prefix
 
 
 def find_subdirs(channel: Channel) -> list[Subdir]:
@@ -11,13 +11,13 @@ def find_subdirs(channel: Channel) -> list[Subdir]:
 
     In order.  What lies in the bucket and has reached neither is for reconcile to find.
     """
-    heads = channel.state.list(state_folder("heads", channel.name))
-    found = {parse_state_key(info.key) for info in heads}
+    heads = channel.state.list(state_prefix("heads", channel.name))
+    subdirs = {parse_state_key(info.key) for info in heads}
     after: str | None = None
     while True:
-        staged = channel.state.list(state_folder("staging", channel.name), after=after)
+        staged = channel.state.list(state_prefix("staging", channel.name), after=after)
         subdir = next(filter(None, (parse_state_key(info.key) for info in staged)), None)
         if subdir is None:
-            return sorted(filter(None, found))
-        found.add(subdir)
-        after = behind(subdir.staging)
+            return sorted(filter(None, subdirs))
+        subdirs.add(subdir)
+        after = key_after_prefix(subdir.staging_prefix)

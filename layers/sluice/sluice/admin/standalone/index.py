@@ -19,19 +19,28 @@ from itertools import chain
 from threading import Lock
 
 from sluice.admin.session.channel import Channel
-from sluice.admin.session.progress import SILENT, Progress, Step
+from sluice.admin.session.progress import NO_PROGRESS, Progress, Step
 from sluice.admin.session.stack import Stack
-from sluice.admin.standalone.compare import Comparison, plenty
-from sluice.admin.standalone.in_process_queues import HeldLooks, HeldRequests, HeldStaging
-from sluice.admin.standalone.inline_executor import pool_of
-from sluice.admin.standalone.listing import find_folders
-from sluice.admin.standalone.package_pool import Examiner, InThreads, Looks, Readers
+from sluice.admin.standalone.compare import SubdirComparer, unlimited_time_left_ms
+from sluice.admin.standalone.in_process_queues import (
+    InProcessMergeQueue,
+    InProcessUploadQueue,
+    LocalStagingStore,
+)
+from sluice.admin.standalone.inline_executor import make_thread_pool
+from sluice.admin.standalone.listing import find_subdir_folders
+from sluice.admin.standalone.package_pool import (
+    Examiner,
+    PackageReaders,
+    PackageSizes,
+    ThreadReaders,
+)
 from sluice.admin.standalone.report import Failure, IndexReport, SubdirIndexed
-from sluice.catalog.brake import check_digest
+from sluice.catalog.brake import describe_invalid_digest
 from sluice.channel_files.merge import ChannelReport
 from sluice.errors import Misused, SluiceError, Unavailable
-from sluice.extract.extract import Extractor, extract
-from sluice.layout import PackageKey, Subdir, parse_package_key, parse_state_key, state_folder
+from sluice.extract.extract import ExtractorContext, extract
+from sluice.layout import PackageKey, Subdir, parse_package_key, parse_state_key, state_prefix
 from sluice.limits import (
     BRAKE_DAYS,
     INDEX_COMMIT_RECORDS_MAX,
@@ -39,8 +48,8 @@ from sluice.limits import (
     INDEX_MAX_AGE_SECONDS,
     INDEX_SUBDIRS_AT_ONCE,
 )
-from sluice.merge.context import Merger
-from sluice.merge.handler import carry_out, parse_request
+from sluice.merge.context import MergeContext
+from sluice.merge.handler import merge_request_now, parse_merge_message
 from sluice.merge.merge import merge
 from sluice.merge.outcome import MergeReport
 from sluice.messages import merge_request
@@ -49,21 +58,21 @@ from sluice.publish.publisher import Publisher
 from sluice.reconcile.listing import Listing
 from sluice.reconcile.report import SubdirReport
 from sluice.storage import object_headers
-from sluice.storage.object_store import nothing
+from sluice.storage.object_store import noop
 
 _TRIES = 3
 """The last try of a package that S3 does not give is one before this; then it is rejected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class IndexOptions:
     """How to index."""
 
     subdirs: Collection[str] | None = None
     """Only these, and noarch where the channel has none yet; ``None``: all that there are."""
     re_extract: bool = False
     """Read every reject again, too."""
-    again: Collection[str] = ()
+    reread_keys: Collection[str] = ()
     """Keys of packages to be read anew from their first byte to their last."""
     adopt: bool = False
     """Take over what another stack or state publishes."""
@@ -83,14 +92,14 @@ class Options:
     """That are compared with the catalog."""
 
 
-DEFAULTS = Options()
+DEFAULTS = IndexOptions()
 
 
-def options_of(stack: Stack | None) -> Options:
+def options_from_stack(stack: Stack | None) -> IndexOptions:
     """How a stack, where there is one, has its channels indexed; raises ``Misconfigured``."""
     if stack is None:
         return DEFAULTS
-    return Options(
+    return IndexOptions(
         trust_uploader_digests=stack.parameter("TrustUploaderDigests") == "true",
         max_age_seconds=int(stack.parameter("IndexCacheMaxAge")),
         retention_days=int(stack.parameter("RetentionDays")),
@@ -101,10 +110,10 @@ def options_of(stack: Stack | None) -> Options:
 
 def index(
     channel: Channel,
-    options: Options = DEFAULTS,
+    options: IndexOptions = DEFAULTS,
     *,
-    readers: Readers | None = None,
-    progress: Progress = SILENT,
+    readers: PackageReaders | None = None,
+    progress: Progress = NO_PROGRESS,
 ) -> IndexReport:
     """Bring the index of a channel up to what is in its bucket.
 
@@ -118,8 +127,8 @@ def index(
     >>> report.packages, report.read, report.failures
     (2, 0, [])
     """
-    if wrong := check_digest(options.confirm):
-        raise Misused(wrong)
+    if problem := describe_invalid_digest(options.confirm):
+        raise Misused(problem)
     return _Run(channel, options, readers, progress).run()
 
 
@@ -127,18 +136,22 @@ class _Run:
     """One run."""
 
     def __init__(
-        self, channel: Channel, options: Options, readers: Readers | None, progress: Progress
+        self,
+        channel: Channel,
+        options: IndexOptions,
+        readers: PackageReaders | None,
+        progress: Progress,
     ) -> None:
         self._channel = channel
         self._options = options
         self._progress = progress
-        self._state = HeldStaging(channel.state, channel.clock)
-        self._uploads = HeldLooks(channel.bucket)
-        self._merges = HeldRequests()
-        self._readers = readers or InThreads(
+        self._state = LocalStagingStore(channel.state, channel.clock)
+        self._uploads = InProcessUploadQueue(channel.bucket)
+        self._merges = InProcessMergeQueue()
+        self._readers = readers or ThreadReaders(
             Examiner(channel.public, options.trust_uploader_digests, channel.clock)
         )
-        self._merger = Merger(
+        self._merger = MergeContext(
             channel=channel.public,
             state=self._state,
             bucket=channel.bucket,
@@ -155,12 +168,12 @@ class _Run:
             batch_records=INDEX_COMMIT_RECORDS_MAX,
             brake_days=options.brake_days,
         )
-        self._comparison = Comparison(
+        self._comparison = SubdirComparer(
             channel=channel,
             state=self._state,
             uploads=self._uploads,
             merges=self._merges,
-            remembered=self._merger.remembered,
+            warm_cache=self._merger.warm_cache,
             debounce_seconds=self._debounce_seconds,
             retention_days=options.retention_days,
             re_extract=options.re_extract,
@@ -178,61 +191,61 @@ class _Run:
     def run(self) -> IndexReport:
         """Do it."""
         probed = self._channel.probed
-        must_be_conditional = probed.begin_check(self._channel.gather) if probed else nothing
-        with pool_of(self._options.subdirs_at_once, "sluice-subdir") as pool:
-            compared = [
+        wait_for_probe = probed.start_check(self._channel.gather) if probed else noop
+        with make_thread_pool(self._options.subdirs_at_once, "sluice-subdir") as pool:
+            futures = [
                 pool.submit(self._comparison.compare, subdir) for subdir in self._find_subdirs()
             ]
-            parts = [future.result() for future in compared]
+            parts = [future.result() for future in futures]
             # Up to here only this was written: the probe, which removals wait since when, and the
             # binding of a catalog of 0.1.  No head depends on them.
-            must_be_conditional()
+            wait_for_probe()
             collecting = [
-                pool.submit(part.collect)
+                pool.submit(part.collect_later)
                 for part in parts
-                if part.collect and self._options.collects
+                if part.collect_later and self._options.collects
             ]
             self._read_all()
             self._merge_all()
             for future in collecting:
                 future.result()
         for part in parts:
-            self._tell_of(part.report)
-        self._report.subdirs = [one for _, one in sorted(self._subdirs.items())]
+            self._add_report(part.report)
+        self._report.subdirs = [entry for _, entry in sorted(self._subdirs.items())]
         return self._report
 
     def _find_subdirs(self) -> Iterator[Subdir]:
         """Those that the catalog knows, which can be begun with, then those that it does not."""
-        heads = state_folder("heads", self._channel.name)
+        heads = state_prefix("heads", self._channel.name)
         wanted = self._options.subdirs
         known = [parse_state_key(info.key) for info in self._channel.state.list(heads)]
         seen: set[Subdir] = set()
-        for subdir in chain(known, find_folders(self._channel)):
+        for subdir in chain(known, find_subdir_folders(self._channel)):
             if subdir and subdir not in seen and (wanted is None or subdir.name in wanted):
                 seen.add(subdir)
                 yield subdir
 
     def _take_listing(self, listing: Listing) -> None:
         with self._lock:
-            self._report.packages += listing.objects
-            self._progress.done(Step.LISTED, listing.objects)
+            self._report.packages += listing.package_count
+            self._progress.done(Step.LISTED, listing.package_count)
 
     def _read_all(self) -> None:
         """Read what differs in the ordinary way, and what is doubted without any trust."""
-        doubted = filter(None, map(parse_package_key, self._options.again))
-        again: dict[PackageKey, int | None] = dict.fromkeys(sorted(doubted))
-        looks = sorted(self._uploads.take().items())
-        self._read({key: size for key, size in looks if key not in again}, self._readers)
-        if again:
+        doubted_keys = filter(None, map(parse_package_key, self._options.reread_keys))
+        reread: dict[PackageKey, int | None] = dict.fromkeys(sorted(doubted_keys))
+        packages = sorted(self._uploads.drain().items())
+        self._read({key: size for key, size in packages if key not in reread}, self._readers)
+        if reread:
             examiner = Examiner(self._channel.public, False, self._channel.clock)  # noqa: FBT003
-            self._read(again, InThreads(examiner, self._options.subdirs_at_once))
+            self._read(reread, ThreadReaders(examiner, self._options.subdirs_at_once))
 
-    def _read(self, looks: Looks, readers: Readers) -> None:
+    def _read(self, packages: PackageSizes, readers: PackageReaders) -> None:
         """Read packages, and commit what has been read every so often."""
-        self._progress.expect(Step.READ, len(looks))
+        self._progress.expect(Step.READ, len(packages))
         failed: list[PackageKey] = []
         committed_ms = self._channel.clock()
-        for verdicts in readers.read(looks):
+        for verdicts in readers.read(packages):
             for verdict in verdicts:
                 if verdict.staged is None:
                     failed.append(verdict.key)
@@ -241,23 +254,25 @@ class _Run:
             self._report.read += len(verdicts)
             self._progress.done(Step.READ, len(verdicts))
             now = self._channel.clock()
-            many = self._staged.total() >= INDEX_COMMIT_RECORDS_MAX
-            if many or (self._staged and now - committed_ms >= INDEX_COMMIT_SECONDS * 1000):
+            is_batch_full = self._staged.total() >= INDEX_COMMIT_RECORDS_MAX
+            if is_batch_full or (
+                self._staged and now - committed_ms >= INDEX_COMMIT_SECONDS * 1000
+            ):
                 self._commit()
                 committed_ms = self._channel.clock()
         for key in failed:
-            self._read_again(key, looks[key])
-        for subdir in sorted({key.subdir for key in looks}):
-            self._ask_for_merge(subdir)
+            self._read_again(key, packages[key])
+        for subdir in sorted({key.subdir for key in packages}):
+            self._request_merge(subdir)
 
     def _stage(self, key: PackageKey, record: bytes) -> None:
-        staged = key.subdir.staged(key.filename, self._channel.unique())
-        self._state.put(staged, record, object_headers.PRIVATE_JSON)
+        staged = key.subdir.staging_key(key.filename, self._channel.unique())
+        self._state.put(staged, record, object_headers.PRIVATE_JSON_HEADERS)
         self._staged[key.subdir] += 1
 
     def _read_again(self, key: PackageKey, size: int | None) -> None:
         """Try a last time, and reject what S3 does not give until it does."""
-        world = Extractor(
+        world = ExtractorContext(
             channel=self._channel.public,
             state=self._state,
             queue=self._merges,
@@ -268,40 +283,47 @@ class _Run:
             receives_max=_TRIES,
         )
         try:
-            extract(world, key, size_hint=size, received=_TRIES)
+            extract(world, key, size_hint=size, receive_count=_TRIES)
         except Unavailable as error:
-            self._fail(key.path, error)
+            self._add_failure(key.key, error)
 
     def _commit(self) -> None:
         """Commit what has been read so far, and leave the published files as they are."""
-        self._state.alone = True
+        self._state.hide_remote = True
         try:
             for subdir in sorted(self._staged):
                 request = MergeRequest(subdir, not_before=self._channel.clock())
-                commit = partial(merge, self._merger, request, time_left_ms=plenty, publish=False)
+                commit = partial(
+                    merge, self._merger, request, time_left_ms=unlimited_time_left_ms, publish=False
+                )
                 self._merge(subdir.name, commit)
         finally:
-            self._state.alone = False
+            self._state.hide_remote = False
         self._staged.clear()
 
-    def _ask_for_merge(self, subdir: Subdir) -> None:
-        merge_request.windowed(
+    def _request_merge(self, subdir: Subdir) -> None:
+        merge_request.merge_message(
             subdir, now_ms=self._channel.clock(), debounce_seconds=self._debounce_seconds
         ).send_to(self._merges)
 
     def _merge_all(self) -> None:
         """Carry out every merge that was asked for, and those that follow from them."""
-        for body in self._merges.take():
-            request = parse_request(body)
+        for body in self._merges.drain():
+            request = parse_merge_message(body)
             name = request.subdir.name if isinstance(request, MergeRequest) else request.channel
-            self._merge(name, partial(carry_out, request, self._merger, time_left_ms=plenty))
+            self._merge(
+                name,
+                partial(
+                    merge_request_now, request, self._merger, time_left_ms=unlimited_time_left_ms
+                ),
+            )
 
-    def _merge(self, name: str, do: Callable[[], MergeReport | ChannelReport]) -> None:
+    def _merge(self, name: str, action: Callable[[], MergeReport | ChannelReport]) -> None:
         """Do not let what is wrong with one subdir stop the others."""
         try:
-            done = do()
+            done = action()
         except SluiceError as error:
-            self._fail(name, error)
+            self._add_failure(name, error)
             return
         if isinstance(done, ChannelReport):
             self._report.channel_files_written += done.files_written
@@ -310,7 +332,7 @@ class _Run:
 
     def _take_merge(self, subdir: str, done: MergeReport) -> None:
         self._progress.done(Step.COMMITTED, done.staged)
-        about = self._about(subdir)
+        about = self._subdir_entry(subdir)
         if done.generation:
             about.generation = done.generation
         about.added += len(done.difference.added)
@@ -321,19 +343,19 @@ class _Run:
         about.waiting = done.waiting or about.waiting
         about.files_written += done.files_written
 
-    def _tell_of(self, report: SubdirReport) -> None:
+    def _add_report(self, report: SubdirReport) -> None:
         if report.failure is not None:
             self._report.failures.append(Failure(object=report.subdir, reason=report.failure))
         if report.counts.collected:
-            self._about(report.subdir).collected += report.counts.collected
+            self._subdir_entry(report.subdir).collected += report.counts.collected
         if report.waiting:
-            self._about(report.subdir).waiting = report.waiting
+            self._subdir_entry(report.subdir).waiting = report.waiting
         self._report.confirmed += report.counts.confirmed
 
-    def _about(self, subdir: str) -> SubdirIndexed:
+    def _subdir_entry(self, subdir: str) -> SubdirIndexed:
         return self._subdirs.setdefault(subdir, SubdirIndexed(subdir=subdir))
 
-    def _fail(self, name: str, error: SluiceError) -> None:
+    def _add_failure(self, name: str, error: SluiceError) -> None:
         reason = f"{type(error).__name__}: {error}"
         self._report.failures.append(Failure(object=name, reason=reason))
 

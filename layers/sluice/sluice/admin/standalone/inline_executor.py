@@ -10,12 +10,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def pool_of(threads: int, name: str) -> Executor:
+def make_thread_pool(threads: int, name: str) -> Executor:
     """So many threads; with one, everything is done at once by whoever asks."""
-    return ThreadPoolExecutor(threads, thread_name_prefix=name) if threads > 1 else _Nobody()
+    return (
+        ThreadPoolExecutor(threads, thread_name_prefix=name) if threads > 1 else _InlineExecutor()
+    )
 
 
-class _Nobody(Executor):
+class _InlineExecutor(Executor):
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Do it now, and raise what goes wrong."""
         future: Future[T] = Future()

@@ -6,28 +6,28 @@ from collections.abc import Iterable
 
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.subdirs import find_subdirs
-from sluice.admin.standalone.compare import plenty
-from sluice.admin.standalone.in_process_queues import HeldRequests
+from sluice.admin.standalone.compare import unlimited_time_left_ms
+from sluice.admin.standalone.in_process_queues import InProcessMergeQueue
 from sluice.errors import Misused
 from sluice.layout import REPODATA, Subdir
 from sluice.limits import INDEX_MAX_AGE_SECONDS
-from sluice.merge.context import Merger
-from sluice.merge.handler import carry_out, parse_request
+from sluice.merge.context import MergeContext
+from sluice.merge.handler import merge_request_now, parse_merge_message
 from sluice.merge.merge import merge
 from sluice.messages.merge_request import DEBOUNCE_SECONDS_MIN, MergeRequest
 from sluice.publish.fence import Stamp
 from sluice.publish.publisher import Publisher
 
 
-def merge_here(channel: Channel, subdirs: Iterable[Subdir]) -> None:
+def merge_in_process(channel: Channel, subdirs: Iterable[Subdir]) -> None:
     """Merge and publish some subdirs, those that something is staged for, and what that asks for.
 
     Raises ``Misused`` where nobody can tell under whose name to publish, and what ``merge``
     raises.
     """
-    requests = HeldRequests()
+    requests = InProcessMergeQueue()
     owner = _find_owner(channel)
-    merger = Merger(
+    merger = MergeContext(
         channel=channel.public,
         state=channel.state,
         bucket=channel.bucket,
@@ -40,14 +40,16 @@ def merge_here(channel: Channel, subdirs: Iterable[Subdir]) -> None:
         debounce_seconds=DEBOUNCE_SECONDS_MIN,
         defaults=channel.defaults,
     )
-    for subdir in sorted({*subdirs, *_with_staging(channel)}):
-        merge(merger, MergeRequest(subdir, not_before=0), time_left_ms=plenty)
-    for body in requests.take():
-        carry_out(parse_request(body), merger, time_left_ms=plenty)
+    for subdir in sorted({*subdirs, *_subdirs_with_staging(channel)}):
+        merge(merger, MergeRequest(subdir, not_before=0), time_left_ms=unlimited_time_left_ms)
+    for body in requests.drain():
+        merge_request_now(parse_merge_message(body), merger, time_left_ms=unlimited_time_left_ms)
 
 
-def _with_staging(channel: Channel) -> list[Subdir]:
-    return [one for one in find_subdirs(channel) if any(channel.state.list(one.staging))]
+def _subdirs_with_staging(channel: Channel) -> list[Subdir]:
+    return [
+        subdir for subdir in find_subdirs(channel) if any(channel.state.list(subdir.staging_prefix))
+    ]
 
 
 def _find_owner(channel: Channel) -> str:
@@ -55,7 +57,7 @@ def _find_owner(channel: Channel) -> str:
     if channel.owner:
         return channel.owner
     for subdir in find_subdirs(channel):
-        info = channel.public.head(subdir.public(REPODATA))
+        info = channel.public.head(subdir.file_key(REPODATA))
         stamp = Stamp.parse(info.metadata) if info else None
         if stamp and stamp.owner:
             return stamp.owner

@@ -17,7 +17,7 @@ from itertools import islice
 from multiprocessing import get_context
 from typing import NamedTuple, Protocol
 
-from sluice.admin.standalone.inline_executor import pool_of
+from sluice.admin.standalone.inline_executor import make_thread_pool
 from sluice.concurrency import chunks
 from sluice.errors import Unavailable
 from sluice.extract import staging
@@ -26,9 +26,9 @@ from sluice.layout import PackageKey
 from sluice.limits import CONCURRENT_REQUESTS_MAX
 from sluice.storage.object_store import ObjectStore
 
-Looks = Mapping[PackageKey, int | None]
+PackageSizes = Mapping[PackageKey, int | None]
 """What is to be read, with its size in bytes where that is known."""
-_Some = Sequence[tuple[PackageKey, int | None]]
+_Batch = Sequence[tuple[PackageKey, int | None]]
 
 PACKAGES_PER_TASK_MAX = 64
 _TASKS_PER_WORKER = 4
@@ -44,10 +44,10 @@ class Verdict(NamedTuple):
     failure: str = ""
 
 
-class Readers(Protocol):
+class PackageReaders(Protocol):
     """Reads packages."""
 
-    def read(self, looks: Looks) -> Iterator[list[Verdict]]:
+    def read(self, packages: PackageSizes) -> Iterator[list[Verdict]]:
         """Read them in about their order, and give the verdicts as they come."""
         ...
 
@@ -61,9 +61,9 @@ class Examiner:
     clock: Callable[[], int]
     """Now, ms since the epoch."""
 
-    def __call__(self, some: _Some) -> list[Verdict]:
+    def __call__(self, batch: _Batch) -> list[Verdict]:
         """Judge each of them."""
-        return [self._judge(key, size) for key, size in some]
+        return [self._judge(key, size) for key, size in batch]
 
     def _judge(self, key: PackageKey, size: int | None) -> Verdict:
         try:
@@ -76,39 +76,39 @@ class Examiner:
             )
         except Unavailable as error:  # S3 keeps this one from us, and perhaps no other
             return Verdict(key, None, str(error))
-        return Verdict(key, staging.encode(record))
+        return Verdict(key, staging.encode_staging_record(record))
 
 
 @dataclass(frozen=True, slots=True)
-class InThreads:
+class ThreadReaders:
     """Reads in threads of this process."""
 
     examine: Examiner
     workers: int = CONCURRENT_REQUESTS_MAX
 
-    def read(self, looks: Looks) -> Iterator[list[Verdict]]:
+    def read(self, packages: PackageSizes) -> Iterator[list[Verdict]]:
         """See ``Readers.read``."""
-        with pool_of(self.workers, "sluice-reader") as pool:
-            yield from _as_they_come(pool, self.examine, looks, workers=self.workers)
+        with make_thread_pool(self.workers, "sluice-reader") as pool:
+            yield from _read_as_completed(pool, self.examine, packages, workers=self.workers)
 
 
 @dataclass(frozen=True, slots=True)
-class InProcesses:
+class ProcessReaders:
     """Reads in processes of their own, where there is enough to do; else in threads."""
 
     open_channel: Callable[[], ObjectStore]
     """Opens the channel bucket in a new process, so it can be pickled."""
     processes: int
-    few: Readers
+    fallback: PackageReaders
     """For what is not worth starting processes."""
-    from_packages: int
+    min_packages: int
     """How many are worth it."""
     trust_uploader_digests: bool = True
 
-    def read(self, looks: Looks) -> Iterator[list[Verdict]]:
+    def read(self, packages: PackageSizes) -> Iterator[list[Verdict]]:
         """See ``Readers.read``."""
-        if len(looks) < self.from_packages or self.processes < 2:
-            yield from self.few.read(looks)
+        if len(packages) < self.min_packages or self.processes < 2:
+            yield from self.fallback.read(packages)
             return
         threads = max(1, CONCURRENT_REQUESTS_MAX // self.processes)
         with ProcessPoolExecutor(
@@ -118,8 +118,8 @@ class InProcesses:
             initargs=(self.open_channel, threads, self.trust_uploader_digests),
         ) as pool:
             try:
-                yield from _as_they_come(
-                    pool, _Worker.read, looks, workers=self.processes, at_once=threads
+                yield from _read_as_completed(
+                    pool, _Worker.read, packages, workers=self.processes, at_once=threads
                 )
             except BrokenProcessPool as error:
                 raise Unavailable(
@@ -132,7 +132,7 @@ class InProcesses:
 class _Worker:
     """The inside of a process that reads."""
 
-    _read: Callable[[_Some], list[Verdict]]
+    _read: Callable[[_Batch], list[Verdict]]
 
     @classmethod
     def begin(cls, open_channel: Callable[[], ObjectStore], threads: int, trust: bool) -> None:  # noqa: FBT001 - passed on by the pool
@@ -140,29 +140,29 @@ class _Worker:
         examiner = Examiner(open_channel(), trust, lambda: time.time_ns() // 1_000_000)
         pool = ThreadPoolExecutor(threads)
 
-        def read(some: _Some) -> list[Verdict]:
-            parts = pool.map(examiner, chunks(some, 1 + len(some) // (threads * 4)))
+        def read(batch: _Batch) -> list[Verdict]:
+            parts = pool.map(examiner, chunks(batch, 1 + len(batch) // (threads * 4)))
             return [verdict for part in parts for verdict in part]
 
         cls._read = staticmethod(read)
 
     @classmethod
-    def read(cls, some: _Some) -> list[Verdict]:
+    def read(cls, batch: _Batch) -> list[Verdict]:
         """Read some packages."""
-        return cls._read(some)
+        return cls._read(batch)
 
 
-def _as_they_come(
+def _read_as_completed(
     pool: Executor,
-    read: Callable[[_Some], list[Verdict]],
-    looks: Looks,
+    read: Callable[[_Batch], list[Verdict]],
+    packages: PackageSizes,
     *,
     workers: int,
     at_once: int = 1,
 ) -> Iterator[list[Verdict]]:
     """Have parts of the packages read, only so many ahead of whoever takes the results."""
-    size = min(PACKAGES_PER_TASK_MAX * at_once, -(-len(looks) // (workers * _TASKS_PER_WORKER)))
-    parts = chunks(looks.items(), max(size, 1))
+    size = min(PACKAGES_PER_TASK_MAX * at_once, -(-len(packages) // (workers * _TASKS_PER_WORKER)))
+    parts = chunks(packages.items(), max(size, 1))
     under_way: set[Future[list[Verdict]]] = set()
     try:
         while True:

@@ -5,29 +5,34 @@ from __future__ import annotations
 import os
 
 from sluice.admin.session.aws import Aws
-from sluice.admin.session.bucket_factory import Bucket
+from sluice.admin.session.bucket_factory import BucketFactory
 from sluice.admin.session.channel import Channel
-from sluice.admin.standalone.package_pool import Examiner, InProcesses, InThreads, Readers
-from sluice.limits import INDEX_PROCESSES_FROM_PACKAGES
+from sluice.admin.standalone.package_pool import (
+    Examiner,
+    PackageReaders,
+    ProcessReaders,
+    ThreadReaders,
+)
+from sluice.limits import INDEX_PROCESSES_PACKAGES_MIN
 
 
-def best_readers(
+def choose_readers(
     aws: Aws,
     channel: Channel,
     *,
     processes: int | None = None,
     trust_uploader_digests: bool = True,
-) -> Readers:
+) -> PackageReaders:
     """Read in threads, and from some thousands of packages on in a process for each core.
 
     A program that calls this must not do its work while it is imported: the processes import its
     main module, as those of ``multiprocessing`` always do.
     """
     examiner = Examiner(channel.public, trust_uploader_digests, channel.clock)
-    return InProcesses(
-        open_channel=Bucket.of(aws, channel.bucket),
+    return ProcessReaders(
+        open_channel=BucketFactory.for_bucket(aws, channel.bucket),
         processes=processes or os.cpu_count() or 1,
-        few=InThreads(examiner),
-        from_packages=INDEX_PROCESSES_FROM_PACKAGES,
+        fallback=ThreadReaders(examiner),
+        min_packages=INDEX_PROCESSES_PACKAGES_MIN,
         trust_uploader_digests=trust_uploader_digests,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from sluice.catalog.brake import Waiting
+from sluice.catalog.brake import WaitingRemovals
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class SubdirIndexed(msgspec.Struct, kw_only=True):
     files_written: int = 0
     collected: int = 0
     """Objects that were garbage."""
-    waiting: Waiting | None = None
+    waiting: WaitingRemovals | None = None
     """Removals that wait for some days, or for a person who confirms them."""
 
 
@@ -53,4 +53,4 @@ class IndexReport(msgspec.Struct, kw_only=True):
     @property
     def waiting(self) -> list[SubdirIndexed]:
         """The subdirs in which removals wait."""
-        return [one for one in self.subdirs if one.waiting]
+        return [subdir for subdir in self.subdirs if subdir.waiting]

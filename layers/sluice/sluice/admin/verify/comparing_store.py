@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 
 from sluice import zstd
-from sluice.admin.verify.findings import Found, Kind
+from sluice.admin.verify.findings import CheckResults, Defect
 from sluice.errors import DECODE_ERRORS, Archived, Corrupt
 from sluice.publish.fence import Stamp
 from sluice.storage.object_store import (
     DeferredPut,
     ETag,
-    Headers,
+    ObjectHeaders,
     ObjectInfo,
     ObjectStore,
     OpenObject,
@@ -26,19 +26,21 @@ from sluice.storage.object_store import (
 _ZST = ".zst"
 
 
-class HeldAgainst:
+class ComparingStore:
     """Looks empty to whoever publishes, who so renders everything; compares instead of writing.
 
     Bodies are compared as they are streamed: only what is expected is in memory as a whole.
     """
 
-    def __init__(self, store: ObjectStore, found: Found, *, since: int | None = None) -> None:
+    def __init__(
+        self, store: ObjectStore, results: CheckResults, *, since: int | None = None
+    ) -> None:
         """``since``: the generation that last changed what is published there, if it was not this.
 
         What was published between the two says the same, but for its stamp.
         """
         self._store = store
-        self._found = found
+        self._results = results
         self._since = since
         self.seen: set[str] = set()
         """Keys that were held against something."""
@@ -64,7 +66,7 @@ class HeldAgainst:
         """See ``ObjectStore.read_range``; nobody who publishes reads ranges."""
         raise NotImplementedError
 
-    def put(self, key: str, body: bytes, headers: Headers) -> None:
+    def put(self, key: str, body: bytes, headers: ObjectHeaders) -> None:
         """See ``ObjectStore.put``; what is published is written under a condition."""
         raise NotImplementedError
 
@@ -72,7 +74,7 @@ class HeldAgainst:
         self,
         key: str,
         body: bytes,
-        headers: Headers,
+        headers: ObjectHeaders,
         *,
         expected: ETag | None,  # noqa: ARG002
         not_after_ms: int | None = None,  # noqa: ARG002
@@ -82,17 +84,17 @@ class HeldAgainst:
         self._compare(key, body, Stamp.parse(headers.metadata))
         return ETag('"held against"')
 
-    def check_stamp(self, key: str, mine: Stamp) -> None:
+    def check_stamp(self, key: str, ours: Stamp) -> None:
         """Look at nothing but whose a file is, and of which generation."""
         self.seen.add(key)
         info = self._store.head(key)
         if info is None:
-            self._found.add(Kind.FILE_MISSING, key, "it is not there")
-        elif told := _amiss(Stamp.parse(info.metadata), mine):
-            self._found.add(told[0], key, told[1])
+            self._results.add(Defect.FILE_MISSING, key, "it is not there")
+        elif mismatch := _stamp_mismatch(Stamp.parse(info.metadata), ours):
+            self._results.add(mismatch[0], key, mismatch[1])
 
     def prepare_put(
-        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+        self, key: str, body: bytes, headers: ObjectHeaders, *, expected: ETag | None
     ) -> PreparedPut:
         """See ``ObjectStore.prepare_put``."""
         return DeferredPut(self, key, body, headers, expected)
@@ -111,40 +113,44 @@ class HeldAgainst:
         """See ``ObjectStore.list``."""
         return iter(())
 
-    def _compare(self, key: str, body: bytes, mine: Stamp | None) -> None:
+    def _compare(self, key: str, body: bytes, ours: Stamp | None) -> None:
         try:
             with self._store.open(key) as opened:
                 if opened is None:
-                    self._found.add(Kind.FILE_MISSING, key, "it is not there")
+                    self._results.add(Defect.FILE_MISSING, key, "it is not there")
                     return
-                theirs = Stamp.parse(opened.info.metadata)
-                if theirs and mine and self._may_be_older(theirs, mine):
-                    self._insist_on_content(key, body)
-                elif told := _amiss(theirs, mine):
-                    self._found.add(told[0], key, told[1])
-                elif not _is_same(opened, body):
-                    self._insist_on_content(key, body)
+                current = Stamp.parse(opened.info.metadata)
+                if current and ours and self._may_be_older(current, ours):
+                    self._compare_content(key, body)
+                elif mismatch := _stamp_mismatch(current, ours):
+                    self._results.add(mismatch[0], key, mismatch[1])
+                elif not _has_same_bytes(opened, body):
+                    self._compare_content(key, body)
         except Archived:
-            self._found.add(Kind.FILE_FOREIGN, key, "it is in an archive storage class")
+            self._results.add(Defect.FILE_FOREIGN, key, "it is in an archive storage class")
 
-    def _may_be_older(self, theirs: Stamp, mine: Stamp) -> bool:
+    def _may_be_older(self, current: Stamp, ours: Stamp) -> bool:
         return (
             self._since is not None
-            and theirs.owner == mine.owner
-            and self._since <= theirs.generation < mine.generation
+            and current.owner == ours.owner
+            and self._since <= current.generation < ours.generation
         )
 
-    def _insist_on_content(self, key: str, body: bytes) -> None:
+    def _compare_content(self, key: str, body: bytes) -> None:
         """Other bytes may say the same: compressed by another version of zstd, or once before."""
         stored = self._store.get(key)
         try:
-            same = stored is not None and self._said(key, stored.body) == self._said(key, body)
+            same = stored is not None and self._canonical(key, stored.body) == self._canonical(
+                key, body
+            )
         except (Corrupt, *DECODE_ERRORS):
             same = False
         if not same:
-            self._found.add(Kind.FILE_WRONG, key, "its bytes are not those that the catalog gives")
+            self._results.add(
+                Defect.FILE_WRONG, key, "its bytes are not those that the catalog gives"
+            )
 
-    def _said(self, key: str, body: bytes) -> object:
+    def _canonical(self, key: str, body: bytes) -> object:
         if key.endswith(_ZST):
             return zstd.decompress(body)
         if self._since is None:
@@ -152,23 +158,23 @@ class HeldAgainst:
         return {**msgspec.json.decode(body, type=dict[str, Any]), "sluice": None}
 
 
-def _amiss(theirs: Stamp | None, mine: Stamp | None) -> tuple[Kind, str] | None:
+def _stamp_mismatch(current: Stamp | None, ours: Stamp | None) -> tuple[Defect, str] | None:
     """What is wrong with a stamp, where another is expected."""
-    if theirs is None:
-        return Kind.FILE_FOREIGN, "it does not carry sluice's stamp: somebody else has written it"
-    if mine is None or theirs == mine:
+    if current is None:
+        return Defect.FILE_FOREIGN, "it does not carry sluice's stamp: somebody else has written it"
+    if ours is None or current == ours:
         return None
-    if theirs.owner != mine.owner:
-        return Kind.FILE_FOREIGN, f"it was published by {theirs.owner}, not by {mine.owner}"
+    if current.owner != ours.owner:
+        return Defect.FILE_FOREIGN, f"it was published by {current.owner}, not by {ours.owner}"
     return (
-        Kind.FILE_BEHIND,
-        f"it is of generation {theirs.generation} and not of {mine.generation}"
-        if theirs.generation != mine.generation
-        else f"it is of another tree of generation {mine.generation} than the head",
+        Defect.FILE_BEHIND,
+        f"it is of generation {current.generation} and not of {ours.generation}"
+        if current.generation != ours.generation
+        else f"it is of another tree of generation {ours.generation} than the head",
     )
 
 
-def _is_same(opened: OpenObject, body: bytes) -> bool:
+def _has_same_bytes(opened: OpenObject, body: bytes) -> bool:
     if opened.info.size != len(body):
         return False
     view, at = memoryview(body), 0

@@ -9,7 +9,7 @@ import msgspec
 from sluice.layout import Subdir
 
 
-class Kind(Enum):
+class Defect(Enum):
     """What a finding is about, and by its name what is wrong."""
 
     HEAD_DAMAGED = "head-damaged"
@@ -46,27 +46,27 @@ class Kind(Enum):
 _INDEXED = "the package is looked at, and indexed"
 _WRITTEN = "the file is written again from the catalog"
 _REPAIRS = {
-    Kind.HEAD_DAMAGED: "the head is deleted, the published index taken over, every package read",
-    Kind.TREE_DAMAGED: "the head is deleted, the published index taken over, every package read",
-    Kind.COMMIT_DAMAGED: "nothing: what that generation changed is lost; no later one needs it",
-    Kind.LEAF_DAMAGED: "the name is taken over from the published index, its packages read again",
-    Kind.NODE_WRONG: "the name is committed anew",
-    Kind.SHARD_DAMAGED: "the shard is written again from its leaf",
-    Kind.FILE_MISSING: _WRITTEN,
-    Kind.FILE_FOREIGN: _WRITTEN,
-    Kind.FILE_BEHIND: _WRITTEN,
-    Kind.FILE_WRONG: _WRITTEN,
-    Kind.PACKAGE_UNKNOWN: _INDEXED,
-    Kind.PACKAGE_CHANGED: _INDEXED,
-    Kind.PACKAGE_GONE: "the package is taken out of the index",
-    Kind.PACKAGE_WRONG: "the package is read from its first byte to its last, and indexed",
+    Defect.HEAD_DAMAGED: "the head is deleted, the published index taken over, every package read",
+    Defect.TREE_DAMAGED: "the head is deleted, the published index taken over, every package read",
+    Defect.COMMIT_DAMAGED: "nothing: what that generation changed is lost; no later one needs it",
+    Defect.LEAF_DAMAGED: "the name is taken over from the published index, its packages read again",
+    Defect.NODE_WRONG: "the name is committed anew",
+    Defect.SHARD_DAMAGED: "the shard is written again from its leaf",
+    Defect.FILE_MISSING: _WRITTEN,
+    Defect.FILE_FOREIGN: _WRITTEN,
+    Defect.FILE_BEHIND: _WRITTEN,
+    Defect.FILE_WRONG: _WRITTEN,
+    Defect.PACKAGE_UNKNOWN: _INDEXED,
+    Defect.PACKAGE_CHANGED: _INDEXED,
+    Defect.PACKAGE_GONE: "the package is taken out of the index",
+    Defect.PACKAGE_WRONG: "the package is read from its first byte to its last, and indexed",
 }
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is not as it should be."""
 
-    kind: Kind
+    kind: Defect
     subdir: str | None
     """``None`` for what belongs to the channel as a whole."""
     object: str
@@ -76,7 +76,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Of the packages that a part of the catalog is about."""
 
 
-class Found:
+class CheckResults:
     """The findings about one subdir, or about the channel."""
 
     def __init__(self, subdir: Subdir | None) -> None:
@@ -85,7 +85,7 @@ class Found:
         self.unchecked: list[str] = []
         """What could not be held against anything, and why."""
 
-    def add(self, kind: Kind, key: str, reason: str, *, name: str | None = None) -> None:
+    def add(self, kind: Defect, key: str, reason: str, *, name: str | None = None) -> None:
         """Note something."""
         self.findings.append(
             Finding(kind=kind, subdir=self._subdir, object=key, reason=reason, name=name)

@@ -10,14 +10,14 @@ import msgspec
 
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.progress import Progress, Step
-from sluice.admin.standalone.listing import list_in_parts
-from sluice.admin.verify.comparing_store import HeldAgainst
-from sluice.admin.verify.findings import Found, Kind
+from sluice.admin.standalone.listing import list_subdir_in_parts
+from sluice.admin.verify.comparing_store import ComparingStore
+from sluice.admin.verify.findings import CheckResults, Defect
 from sluice.catalog import entry as leaves
-from sluice.catalog import node as render
+from sluice.catalog import node as nodes
 from sluice.catalog import tree as trees
-from sluice.catalog.client_view import PLAIN, Rules
-from sluice.catalog.codec import digest
+from sluice.catalog.client_view import NO_RULES, RenderRules
+from sluice.catalog.codec import content_digest
 from sluice.catalog.commit import decode_commit
 from sluice.catalog.entry import Entries, Record
 from sluice.catalog.head import Head, read_head
@@ -29,35 +29,35 @@ from sluice.errors import Archived, Changed, Corrupt, TooNew
 from sluice.layout import REPODATA, Subdir
 from sluice.limits import NAMES_AT_ONCE
 from sluice.publish.fence import Stamp
-from sluice.publish.outputs import outputs, stamp_of
+from sluice.publish.outputs import file_stamp, wanted_outputs
 from sluice.publish.publisher import Publisher
 from sluice.reconcile import compare as comparing
-from sluice.reconcile.compare import Criteria, compare
-from sluice.reconcile.input_drift import settings_of
+from sluice.reconcile.compare import ReExtractCriteria, compare_files
+from sluice.reconcile.input_drift import config_of_tree
 from sluice.reconcile.listing import Listing, list_subdir
-from sluice.storage.versioned_object import Version
+from sluice.storage.versioned_object import ObjectVersion
 
 _DIFFERENCES = {
-    comparing.Kind.MISSING: (
-        Kind.PACKAGE_UNKNOWN,
+    comparing.DiffKind.MISSING: (
+        Defect.PACKAGE_UNKNOWN,
         "it is there, and the catalog does not know it",
     ),
-    comparing.Kind.CHANGED: (
-        Kind.PACKAGE_CHANGED,
+    comparing.DiffKind.CHANGED: (
+        Defect.PACKAGE_CHANGED,
         "another object is there than the one that was indexed",
     ),
-    comparing.Kind.GONE: (Kind.PACKAGE_GONE, "the catalog knows it, and it is not there"),
+    comparing.DiffKind.GONE: (Defect.PACKAGE_GONE, "the catalog knows it, and it is not there"),
 }
 
 
 _OTHER_BYTES = "its bytes are not those that its name tells"
 _HASHED_AT_ONCE = 1024
-_AS_THEY_ARE = Criteria(now_ms=0, re_extract=False)
+_STORED_VERDICTS = ReExtractCriteria(now_ms=0, re_extract=False)
 """Verdicts that would be passed otherwise today are none the less the catalog's."""
-_SPOIL_FILES = frozenset({Kind.LEAF_DAMAGED, Kind.TREE_DAMAGED})
+_CATALOG_DAMAGE = frozenset({Defect.LEAF_DAMAGED, Defect.TREE_DAMAGED})
 
 
-class SubdirVerified(msgspec.Struct, frozen=True, kw_only=True):
+class SubdirSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What was looked at in one subdir."""
 
     subdir: str
@@ -69,22 +69,22 @@ class SubdirVerified(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class _Checked:
+class _NameCheck:
     """What was found about one name."""
 
     entries: Entries
-    findings: Sequence[tuple[Kind, str, str]]
+    findings: Sequence[tuple[Defect, str, str]]
 
 
-class _Comparing(Publisher):
-    """Publishes what the head was when the look began: ``moved_on`` asks whether it still is."""
+class _ComparingPublisher(Publisher):
+    """Publishes what the head was at the start; ``head_changed`` tells whether it still is."""
 
     def is_newest(self, subdir: Subdir, digest: str) -> bool:  # noqa: ARG002
         """See ``Publisher.is_newest``."""
         return True
 
 
-class SubdirLook:
+class SubdirVerifier:
     """One look at one subdir."""
 
     def __init__(self, channel: Channel, subdir: Subdir, *, deep: bool, progress: Progress) -> None:
@@ -92,120 +92,120 @@ class SubdirLook:
         self._subdir = subdir
         self._deep = deep
         self._progress = progress
-        self._version: Version[Head] | None = None
+        self._version: ObjectVersion[Head] | None = None
         self._hashed = 0
-        self.found = Found(subdir)
-        self.told: list[SubdirVerified] = []
+        self.results = CheckResults(subdir)
+        self.summaries: list[SubdirSummary] = []
 
-    def moved_on(self) -> bool:
+    def head_changed(self) -> bool:
         """Tell whether the head has been swapped since it was read; no if nothing is wrong."""
-        if not self.found.findings or self._version is None:
+        if not self.results.findings or self._version is None:
             return False
-        return self._channel.state.head(self._subdir.head) is not None and (
+        return self._channel.state.head(self._subdir.head_key) is not None and (
             read_head(self._channel.state, self._subdir).etag != self._version.etag
         )
 
-    def do(self) -> None:
+    def run(self) -> None:
         """Look at everything in the subdir."""
-        found, subdir = self.found, self._subdir
+        results, subdir = self.results, self._subdir
         try:
             version = read_head(self._channel.state, subdir)
         except TooNew:
             raise
         except Corrupt as error:
-            found.add(Kind.HEAD_DAMAGED, subdir.head, str(error))
+            results.add(Defect.HEAD_DAMAGED, subdir.head_key, str(error))
             return
         self._version = version
         if version.value.tree is None:
-            self._look_at_unknown()
+            self._check_unknown_subdir()
             return
         self._check_commit(version)
         tree = self._check_tree(version)
         if tree is None:
             return
-        staged = self._staged()
-        listing = list_in_parts(self._channel.public, subdir, tree, self._channel.gather)
+        staged = self._staged_files()
+        listing = list_subdir_in_parts(self._channel.public, subdir, tree, self._channel.gather)
         catalog = CatalogReader(self._channel.state, subdir, self._channel.gather)
         rules = self._rules(catalog, tree)
         names = sorted(tree.names.keys() | listing.names.keys())
         self._progress.expect(Step.NAMES, len(names))
-        for some in chunks(names, NAMES_AT_ONCE):
-            self._check_names(some, tree, rules, listing, staged)
-            self._progress.done(Step.NAMES, len(some))
+        for batch in chunks(names, NAMES_AT_ONCE):
+            self._check_names(batch, tree, rules, listing, staged)
+            self._progress.done(Step.NAMES, len(batch))
         self._check_files(version, tree, listing)
-        self.told.append(
-            SubdirVerified(
+        self.summaries.append(
+            SubdirSummary(
                 subdir=subdir.name,
                 generation=version.value.generation,
                 names=len(tree.names),
-                packages=listing.objects,
+                packages=listing.package_count,
                 hashed=self._hashed,
             )
         )
 
-    def _look_at_unknown(self) -> None:
+    def _check_unknown_subdir(self) -> None:
         """A folder that the catalog does not know: either no subdir, or not indexed yet."""
         listing = list_subdir(self._channel.public, self._subdir)
-        staged = self._staged()
+        staged = self._staged_files()
         for files in listing.names.values():
             for filename in sorted(files.keys() - staged):
-                self.found.add(
-                    Kind.PACKAGE_UNKNOWN,
-                    self._subdir.public(filename),
+                self.results.add(
+                    Defect.PACKAGE_UNKNOWN,
+                    self._subdir.file_key(filename),
                     "nothing in this subdir was ever indexed",
                 )
-        if self._subdir.name == NOARCH and not listing.objects:
-            self.found.add(
-                Kind.FILE_MISSING,
-                self._subdir.public(REPODATA),
+        if self._subdir.name == NOARCH and not listing.package_count:
+            self.results.add(
+                Defect.FILE_MISSING,
+                self._subdir.file_key(REPODATA),
                 "every channel must have one (CEP 26), even if it is empty",
             )
 
-    def _staged(self) -> set[str]:
+    def _staged_files(self) -> set[str]:
         """Files that are on their way into the index."""
-        listed = self._channel.state.list(self._subdir.staging)
+        listed = self._channel.state.list(self._subdir.staging_prefix)
         return {self._subdir.staged_filename(info.key) or "" for info in listed}
 
-    def _check_commit(self, version: Version[Head]) -> None:
+    def _check_commit(self, version: ObjectVersion[Head]) -> None:
         head = version.value
-        key = self._subdir.commit(head.commit or "")
+        key = self._subdir.commit_key(head.commit or "")
         stored = self._channel.state.get(key)
         if stored is None:
-            self.found.add(Kind.COMMIT_DAMAGED, key, "it is not there")
-        elif digest(stored.body) != head.commit:
-            self.found.add(Kind.COMMIT_DAMAGED, key, _OTHER_BYTES)
+            self.results.add(Defect.COMMIT_DAMAGED, key, "it is not there")
+        elif content_digest(stored.body) != head.commit:
+            self.results.add(Defect.COMMIT_DAMAGED, key, _OTHER_BYTES)
         else:
             commit = decode_commit(stored.body, what=key)
             if (commit.tree, commit.generation) != (head.tree, head.generation):
-                self.found.add(
-                    Kind.COMMIT_DAMAGED, key, "it is about another generation than the head"
+                self.results.add(
+                    Defect.COMMIT_DAMAGED, key, "it is about another generation than the head"
                 )
 
-    def _check_tree(self, version: Version[Head]) -> Tree | None:
+    def _check_tree(self, version: ObjectVersion[Head]) -> Tree | None:
         head = version.value
-        key = self._subdir.tree(head.tree or "")
+        key = self._subdir.tree_key(head.tree or "")
         stored = self._channel.state.get(key)
         if stored is None:
-            self.found.add(Kind.TREE_DAMAGED, key, "it is not there")
+            self.results.add(Defect.TREE_DAMAGED, key, "it is not there")
             return None
-        if digest(stored.body) != head.tree:
-            self.found.add(Kind.TREE_DAMAGED, key, _OTHER_BYTES)
+        if content_digest(stored.body) != head.tree:
+            self.results.add(Defect.TREE_DAMAGED, key, _OTHER_BYTES)
             return None
-        tree = trees.decode(stored.body, what=key)
+        tree = trees.decode_tree(stored.body, what=key)
         if tree.generation != head.generation:
-            self.found.add(Kind.TREE_DAMAGED, key, "it is of another generation than the head")
+            self.results.add(Defect.TREE_DAMAGED, key, "it is of another generation than the head")
             return None
         return tree
 
-    def _rules(self, catalog: CatalogReader, tree: Tree) -> Rules | None:
+    def _rules(self, catalog: CatalogReader, tree: Tree) -> RenderRules | None:
         """What, beside the leaves, decides what clients see; ``None`` where that is damaged."""
         patch = tree.inputs.patch if tree.inputs else None
         if patch and patch.instructions:
             key = self._subdir.patches.key(patch.instructions)
             stored = self._channel.state.get(key)
-            if stored is None or digest(stored.body) != patch.instructions:
-                self.found.add(
-                    Kind.TREE_DAMAGED, key, "the instructions of the patch in force are damaged"
+            if stored is None or content_digest(stored.body) != patch.instructions:
+                self.results.add(
+                    Defect.TREE_DAMAGED, key, "the instructions of the patch in force are damaged"
                 )
                 return None
         return catalog.rules(tree)
@@ -214,7 +214,7 @@ class SubdirLook:
         self,
         names: Sequence[str],
         tree: Tree,
-        rules: Rules | None,
+        rules: RenderRules | None,
         listing: Listing,
         staged: set[str],
     ) -> None:
@@ -223,49 +223,49 @@ class SubdirLook:
             lambda name: self._check_name(name, tree.names.get(name), tree, rules), names
         )
         to_hash: list[tuple[str, Record]] = []
-        for name, one in zip(names, checked, strict=True):
-            for kind, key, reason in one.findings:
-                self.found.add(kind, key, reason, name=name)
-            if any(kind is Kind.LEAF_DAMAGED for kind, _, _ in one.findings):
+        for name, check in zip(names, checked, strict=True):
+            for kind, key, reason in check.findings:
+                self.results.add(kind, key, reason, name=name)
+            if any(kind is Defect.LEAF_DAMAGED for kind, _, _ in check.findings):
                 continue
-            there = listing.names.get(name, {})
+            listed = listing.names.get(name, {})
             differing = set(staged)
-            for difference in compare(there, one.entries, _AS_THEY_ARE):
+            for difference in compare_files(listed, check.entries, _STORED_VERDICTS):
                 if difference.kind in _DIFFERENCES and difference.filename not in staged:
                     kind, reason = _DIFFERENCES[difference.kind]
-                    key = self._subdir.public(difference.filename)
-                    self.found.add(kind, key, reason, name=name)
+                    key = self._subdir.file_key(difference.filename)
+                    self.results.add(kind, key, reason, name=name)
                     differing.add(difference.filename)
             to_hash += [
                 (filename, entry)
-                for filename, entry in one.entries.items()
-                if isinstance(entry, Record) and filename in there and filename not in differing
+                for filename, entry in check.entries.items()
+                if isinstance(entry, Record) and filename in listed and filename not in differing
             ]
         if self._deep:
-            self._hash(to_hash)
+            self._hash_packages(to_hash)
 
     def _check_name(
-        self, name: str, node: Node | None, tree: Tree, rules: Rules | None
-    ) -> _Checked:
+        self, name: str, node: Node | None, tree: Tree, rules: RenderRules | None
+    ) -> _NameCheck:
         if node is None:
-            return _Checked({}, ())
-        findings: list[tuple[Kind, str, str]] = []
+            return _NameCheck({}, ())
+        findings: list[tuple[Defect, str, str]] = []
         entries: Entries = {}
-        key = self._subdir.leaf(node.leaf.hex())
+        key = self._subdir.leaf_key(node.leaf.hex())
         stored = self._channel.state.get(key)
         if stored is None:
-            findings.append((Kind.LEAF_DAMAGED, key, "it is not there"))
+            findings.append((Defect.LEAF_DAMAGED, key, "it is not there"))
         elif sha256(stored.body).digest() != node.leaf:
-            findings.append((Kind.LEAF_DAMAGED, key, _OTHER_BYTES))
+            findings.append((Defect.LEAF_DAMAGED, key, _OTHER_BYTES))
         else:
-            leaf = leaves.decode(stored.body, what=key)
+            leaf = leaves.decode_leaf(stored.body, what=key)
             entries = leaf.entries
             inputs = tree.inputs or None
-            is_current = inputs is not None and inputs.renderer == render.VERSION
-            rendered = render.render(name, entries, at=leaf.at, rules=rules or PLAIN)
+            is_current = inputs is not None and inputs.renderer == nodes.RENDERER_VERSION
+            rendered = nodes.render_node(name, entries, at=leaf.at, rules=rules or NO_RULES)
             expected = msgspec.structs.replace(rendered.node, leaf=node.leaf)
             if rules is None or not is_current:  # made by other rules; reconcile has it made again
-                expected = msgspec.structs.replace(expected, shard=node.shard, special=node.special)
+                expected = msgspec.structs.replace(expected, shard=node.shard, extras=node.extras)
             if expected != node:
                 wrong = ", ".join(
                     field
@@ -273,92 +273,96 @@ class SubdirLook:
                     if getattr(expected, field) != getattr(node, field)
                 )
                 findings.append(
-                    (Kind.NODE_WRONG, key, f"the tree says something else of it: {wrong}")
+                    (Defect.NODE_WRONG, key, f"the tree says something else of it: {wrong}")
                 )
         if node.shard:
             findings += self._check_shard(node.shard)
-        return _Checked(entries, findings)
+        return _NameCheck(entries, findings)
 
-    def _check_shard(self, expected: bytes) -> Iterator[tuple[Kind, str, str]]:
-        key = self._subdir.shard(expected.hex())
+    def _check_shard(self, expected: bytes) -> Iterator[tuple[Defect, str, str]]:
+        key = self._subdir.shard_key(expected.hex())
         stored = self._channel.public.get(key)
         if stored is None:
-            yield Kind.SHARD_DAMAGED, key, "it is not there, and the shard index refers to it"
+            yield Defect.SHARD_DAMAGED, key, "it is not there, and the shard index refers to it"
         elif sha256(stored.body).digest() != expected:
-            yield Kind.SHARD_DAMAGED, key, _OTHER_BYTES
+            yield Defect.SHARD_DAMAGED, key, _OTHER_BYTES
 
-    def _check_files(self, version: Version[Head], tree: Tree, listing: Listing) -> None:
+    def _check_files(self, version: ObjectVersion[Head], tree: Tree, listing: Listing) -> None:
         """Make every index file, and hold what is there against it."""
-        public = HeldAgainst(self._channel.public, self.found)
-        private = HeldAgainst(self._channel.state, self.found, since=tree.rejects_generation)
-        publisher = _Comparing(public, private, self._channel.owner or "", max_age_seconds=0)
+        public = ComparingStore(self._channel.public, self.results)
+        private = ComparingStore(self._channel.state, self.results, since=tree.rejects_generation)
+        publisher = _ComparingPublisher(
+            public, private, self._channel.owner or "", max_age_seconds=0
+        )
         catalog = CatalogReader(self._channel.state, self._subdir, self._channel.gather)
         try:
-            if not any(one.kind in _SPOIL_FILES for one in self.found.findings):
+            if not any(finding.kind in _CATALOG_DAMAGE for finding in self.results.findings):
                 publisher.publish(self._subdir, version.value, catalog, gather=self._channel.gather)
             elif tree.public:
                 self._check_stamps(version, tree, public)
         except Corrupt as error:
-            self.found.unchecked.append(f"the index files of {self._subdir.prefix}: {error}")
+            self.results.unchecked.append(f"the index files of {self._subdir.prefix}: {error}")
             return
         if tree.public:
             unwanted = [
-                self._subdir.public(file)
+                self._subdir.file_key(file)
                 for file in sorted(listing.index_files)
-                if self._subdir.public(file) not in public.seen
+                if self._subdir.file_key(file) not in public.seen
             ]
             for key, info in zip(
                 unwanted, self._channel.gather(self._channel.public.head, unwanted), strict=True
             ):
                 if info and Stamp.parse(info.metadata):
-                    self.found.add(
-                        Kind.FILE_BEHIND, key, "its configuration does not ask for it any more"
+                    self.results.add(
+                        Defect.FILE_BEHIND, key, "its configuration does not ask for it any more"
                     )
 
-    def _check_stamps(self, version: Version[Head], tree: Tree, public: HeldAgainst) -> None:
+    def _check_stamps(
+        self, version: ObjectVersion[Head], tree: Tree, public: ComparingStore
+    ) -> None:
         """See at least whose the index files are, where it cannot be told what they should hold."""
-        mine = Stamp(tree.generation, version.value.tree or "", self._channel.owner or "")
-        for file in outputs(tree, settings_of(tree)):
-            public.check_stamp(self._subdir.public(file), stamp_of(file, tree, mine))
-        self.found.unchecked.append(
+        ours = Stamp(tree.generation, version.value.tree or "", self._channel.owner or "")
+        for file in wanted_outputs(tree, config_of_tree(tree)):
+            public.check_stamp(self._subdir.file_key(file), file_stamp(file, tree, ours))
+        self.results.unchecked.append(
             f"what stands in the index files of {self._subdir.prefix}, which cannot be told while "
             "the catalog is damaged"
         )
 
-    def _hash(self, packages: Sequence[tuple[str, Record]]) -> None:
+    def _hash_packages(self, packages: Sequence[tuple[str, Record]]) -> None:
         self._progress.expect(Step.HASHED, len(packages))
-        for some in chunks(packages, _HASHED_AT_ONCE):
-            told = self._channel.gather(self._hash_one, some)
-            for (filename, _), reason in zip(some, told, strict=True):
+        for batch in chunks(packages, _HASHED_AT_ONCE):
+            reasons = self._channel.gather(self._hash_package, batch)
+            for (filename, _), reason in zip(batch, reasons, strict=True):
                 if reason:
-                    key = self._subdir.public(filename)
+                    key = self._subdir.file_key(filename)
                     name = package_name(filename)
-                    self.found.add(Kind.PACKAGE_WRONG, key, reason, name=name)
-            self._hashed += len(some)
-            self._progress.done(Step.HASHED, len(some))
+                    self.results.add(Defect.PACKAGE_WRONG, key, reason, name=name)
+            self._hashed += len(batch)
+            self._progress.done(Step.HASHED, len(batch))
 
-    def _hash_one(self, package: tuple[str, Record]) -> str | None:
+    def _hash_package(self, package: tuple[str, Record]) -> str | None:
         """What is wrong with a package, if anything."""
         filename, entry = package
-        hashes = {"sha256": sha256(), "md5": md5(usedforsecurity=False)}
+        hashers = {"sha256": sha256(), "md5": md5(usedforsecurity=False)}
         size = 0
         try:
-            with self._channel.public.open(self._subdir.public(filename)) as opened:
+            with self._channel.public.open(self._subdir.file_key(filename)) as opened:
                 if opened is None:
                     return None  # removed meanwhile, as LIST did not tell
                 for chunk in opened.chunks:
                     size += len(chunk)
-                    for one in hashes.values():
-                        one.update(chunk)
+                    for hasher in hashers.values():
+                        hasher.update(chunk)
         except Changed:
             return None
         except Archived:
             return "it is in an archive storage class and cannot be read"
-        found = {name: one.hexdigest() for name, one in hashes.items()} | {"size": size}
+        actual = {name: hasher.hexdigest() for name, hasher in hashers.items()} | {"size": size}
         wrong = [
             name
-            for name, value in found.items()
+            for name, value in actual.items()
             if entry.record.get(name) is not None and entry.record[name] != value
         ]
-        told = ", ".join(f"{name} is {found[name]}" for name in wrong)
-        return f"its {told}, and not what its record says" if wrong else None
+        mismatch = ", ".join(f"{name} is {actual[name]}" for name in wrong)
+        return f"its {mismatch}, and not what its record says" if wrong else None

@@ -15,23 +15,23 @@ from dataclasses import replace
 import msgspec
 
 from sluice.admin.session.channel import Channel
-from sluice.admin.session.progress import SILENT, Progress
-from sluice.admin.standalone.listing import find_folders
-from sluice.admin.verify.comparing_store import HeldAgainst
-from sluice.admin.verify.findings import Finding, Found
-from sluice.admin.verify.subdir_check import SubdirLook, SubdirVerified
-from sluice.channel_files.merge import ChannelMerger, merge_channel
+from sluice.admin.session.progress import NO_PROGRESS, Progress
+from sluice.admin.standalone.listing import find_subdir_folders
+from sluice.admin.verify.comparing_store import ComparingStore
+from sluice.admin.verify.findings import CheckResults, Finding
+from sluice.admin.verify.subdir_check import SubdirSummary, SubdirVerifier
+from sluice.channel_files.merge import ChannelMergeContext, merge_channel
 from sluice.conda.names import NOARCH
 from sluice.errors import Corrupt, TooNew, WrongState
-from sluice.layout import Subdir, parse_state_key, state_folder
+from sluice.layout import Subdir, parse_state_key, state_prefix
 from sluice.limits import VERIFY_ATTEMPTS_MAX
-from sluice.storage.wrappers.read_only import ReadOnly
+from sluice.storage.wrappers.read_only import ReadOnlyStore
 
 
 class VerifyReport(msgspec.Struct, kw_only=True):
     """What a look at a whole channel came to."""
 
-    subdirs: list[SubdirVerified] = msgspec.field(default_factory=list)
+    subdirs: list[SubdirSummary] = msgspec.field(default_factory=list)
     findings: list[Finding] = msgspec.field(default_factory=list)
     unchecked: list[str] = msgspec.field(default_factory=list)
     """What could not be checked because of a finding."""
@@ -42,7 +42,9 @@ class VerifyReport(msgspec.Struct, kw_only=True):
         return not self.findings
 
 
-def verify(channel: Channel, *, deep: bool = False, progress: Progress = SILENT) -> VerifyReport:
+def verify(
+    channel: Channel, *, deep: bool = False, progress: Progress = NO_PROGRESS
+) -> VerifyReport:
     """Look at everything; ``deep``: also at every byte of every package.
 
     Writes nothing.  Raises ``Unavailable`` where S3 does not answer, ``TooNew`` where a newer
@@ -55,38 +57,40 @@ def verify(channel: Channel, *, deep: bool = False, progress: Progress = SILENT)
     """
     channel.bucket_check.check_binding(channel.name)
     report = VerifyReport()
-    for subdir in _subdirs(channel):
+    for subdir in _find_all_subdirs(channel):
         for _ in range(VERIFY_ATTEMPTS_MAX):
-            look = SubdirLook(channel, subdir, deep=deep, progress=progress)
-            look.do()
-            if not look.moved_on():
+            verifier = SubdirVerifier(channel, subdir, deep=deep, progress=progress)
+            verifier.run()
+            if not verifier.head_changed():
                 break
-        report.subdirs += look.told
-        report.findings += look.found.findings
-        report.unchecked += look.found.unchecked
-    found = Found(None)
-    _look_at_channel(channel, found)
-    report.findings += found.findings
-    report.unchecked += found.unchecked
+        report.subdirs += verifier.summaries
+        report.findings += verifier.results.findings
+        report.unchecked += verifier.results.unchecked
+    results = CheckResults(None)
+    _check_channel_files(channel, results)
+    report.findings += results.findings
+    report.unchecked += results.unchecked
     return report
 
 
-def _subdirs(channel: Channel) -> list[Subdir]:
-    heads = channel.state.list(state_folder("heads", channel.name))
+def _find_all_subdirs(channel: Channel) -> list[Subdir]:
+    heads = channel.state.list(state_prefix("heads", channel.name))
     known = {parse_state_key(info.key) for info in heads}
-    found = {subdir for subdir in known | set(find_folders(channel)) if subdir}
-    return sorted(found | {channel.subdir(NOARCH)} if found else found)
+    subdirs = {subdir for subdir in known | set(find_subdir_folders(channel)) if subdir}
+    return sorted(subdirs | {channel.subdir(NOARCH)} if subdirs else subdirs)
 
 
-def _look_at_channel(channel: Channel, found: Found) -> None:
+def _check_channel_files(channel: Channel, results: CheckResults) -> None:
     """Hold the files of the channel as a whole against what is known of it."""
-    notes = channel.state.list(state_folder("notes", channel.name))
+    notes = channel.state.list(state_prefix("notes", channel.name))
     if next(iter(notes), None):
-        found.unchecked.append("the files of the whole channel: news of its subdirs is on its way")
+        results.unchecked.append(
+            "the files of the whole channel: news of its subdirs is on its way"
+        )
         return
-    merger = ChannelMerger(
-        channel=HeldAgainst(channel.public, found),
-        state=ReadOnly(channel.state),
+    merger = ChannelMergeContext(
+        channel=ComparingStore(channel.public, results),
+        state=ReadOnlyStore(channel.state),
         bucket_check=replace(channel.bucket_check, may_bind=False),
         owner=channel.owner or "",
         max_age_seconds=0,
@@ -99,4 +103,4 @@ def _look_at_channel(channel: Channel, found: Found) -> None:
     except TooNew:
         raise
     except (Corrupt, WrongState) as error:
-        found.unchecked.append(f"the files of the whole channel: {error}")
+        results.unchecked.append(f"the files of the whole channel: {error}")

@@ -45,7 +45,7 @@ _POLICY = (
 
 
 @cache
-def render() -> bytes:
+def render_page() -> bytes:
     """The document, under a policy that runs its own script and no other."""
     script, style = _script(), _source("style.css")
     policy = "; ".join(_POLICY).format(script=_hash(script), style=_hash(style))
@@ -56,9 +56,9 @@ def render() -> bytes:
 
 
 @cache
-def digest() -> str:
+def page_digest() -> str:
     """Tells one page from another; hex SHA-256."""
-    return sha256(render()).hexdigest()
+    return sha256(render_page()).hexdigest()
 
 
 def _script() -> str:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from sluice.storage.object_store import (
     DeferredPut,
     ETag,
-    Headers,
+    ObjectHeaders,
     ObjectInfo,
     ObjectStore,
     OpenObject,
@@ -17,7 +17,7 @@ from sluice.storage.object_store import (
 )
 
 
-class Passing:
+class ForwardingStore:
     """``ObjectStore`` over another one."""
 
     def __init__(self, store: ObjectStore) -> None:
@@ -45,7 +45,7 @@ class Passing:
         """See ``ObjectStore.read_range``."""
         return self._store.read_range(key, start, length, if_match=if_match)
 
-    def put(self, key: str, body: bytes, headers: Headers) -> None:
+    def put(self, key: str, body: bytes, headers: ObjectHeaders) -> None:
         """See ``ObjectStore.put``."""
         self._store.put(key, body, headers)
 
@@ -53,7 +53,7 @@ class Passing:
         self,
         key: str,
         body: bytes,
-        headers: Headers,
+        headers: ObjectHeaders,
         *,
         expected: ETag | None,
         not_after_ms: int | None = None,
@@ -62,7 +62,7 @@ class Passing:
         return self._store.put_if(key, body, headers, expected=expected, not_after_ms=not_after_ms)
 
     def prepare_put(
-        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+        self, key: str, body: bytes, headers: ObjectHeaders, *, expected: ETag | None
     ) -> PreparedPut:
         """See ``ObjectStore.prepare_put``."""
         return DeferredPut(self, key, body, headers, expected)

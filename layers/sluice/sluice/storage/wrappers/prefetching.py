@@ -10,62 +10,62 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
-from sluice.concurrency import Gather, Started
+from sluice.concurrency import Gather, Pending
 from sluice.storage.object_store import ObjectInfo, ObjectStore, StoredObject
-from sluice.storage.wrappers.forwarding import Passing
+from sluice.storage.wrappers.forwarding import ForwardingStore
 
 T = TypeVar("T")
 
 
-class Foreseen(Passing):
+class PrefetchingStore(ForwardingStore):
     """A bucket of which some things are being looked at already, each for one who asks."""
 
     def __init__(self, store: ObjectStore, gather: Gather) -> None:
         super().__init__(store)
         self._gather = gather
-        self._begun: dict[tuple[str, str], Started[Any]] = {}
+        self._pending: dict[tuple[str, str], Pending[Any]] = {}
 
-    def begin_head(self, key: str) -> None:
+    def prefetch_head(self, key: str) -> None:
         """Begin to look at an object."""
-        self._begun["head", key] = self._gather.start(partial(self._store.head, key))
+        self._pending["head", key] = self._gather.start(partial(self._store.head, key))
 
-    def begin_get(self, key: str) -> None:
+    def prefetch_get(self, key: str) -> None:
         """Begin to read an object."""
-        self._begun["get", key] = self._gather.start(partial(self._store.get, key))
+        self._pending["get", key] = self._gather.start(partial(self._store.get, key))
 
-    def begin_list(self, prefix: str) -> None:
+    def prefetch_list(self, prefix: str) -> None:
         """Begin to list what begins with ``prefix``, as far as a first object."""
-        self._begun["list", prefix] = self._gather.start(partial(self._first, prefix))
+        self._pending["list", prefix] = self._gather.start(partial(self._first_object, prefix))
 
-    def keep(self, key: str, stored: StoredObject | None) -> None:
+    def add_prefetched(self, key: str, stored: StoredObject | None) -> None:
         """Keep what was read already."""
-        self._begun["get", key] = lambda: stored
+        self._pending["get", key] = lambda: stored
 
     def head(self, key: str) -> ObjectInfo | None:
         """See ``ObjectStore.head``."""
-        return self._seen("head", key, partial(self._store.head, key))
+        return self._pop_or("head", key, partial(self._store.head, key))
 
     def get(self, key: str) -> StoredObject | None:
         """See ``ObjectStore.get``."""
-        return self._seen("get", key, partial(self._store.get, key))
+        return self._pop_or("get", key, partial(self._store.get, key))
 
     def list(
         self, prefix: str, *, delimiter: str | None = None, after: str | None = None
     ) -> Iterator[ObjectInfo]:
         """See ``ObjectStore.list``."""
-        begun = None if after or delimiter else self._begun.pop(("list", prefix), None)
-        if begun is None:
+        pending = None if after or delimiter else self._pending.pop(("list", prefix), None)
+        if pending is None:
             return self._store.list(prefix, delimiter=delimiter, after=after)
-        first: ObjectInfo | None = begun()
-        return self._from(prefix, first) if first else iter(())
+        first: ObjectInfo | None = pending()
+        return self._list_from(prefix, first) if first else iter(())
 
-    def _from(self, prefix: str, first: ObjectInfo) -> Iterator[ObjectInfo]:
+    def _list_from(self, prefix: str, first: ObjectInfo) -> Iterator[ObjectInfo]:
         yield first
         yield from self._store.list(prefix, after=first.key)
 
-    def _first(self, prefix: str) -> ObjectInfo | None:
+    def _first_object(self, prefix: str) -> ObjectInfo | None:
         return next(iter(self._store.list(prefix)), None)
 
-    def _seen(self, how: str, key: str, look: Callable[[], T]) -> T:
-        begun: Started[T] | None = self._begun.pop((how, key), None)
-        return begun() if begun else look()
+    def _pop_or(self, method: str, key: str, request: Callable[[], T]) -> T:
+        pending: Pending[T] | None = self._pending.pop((method, key), None)
+        return pending() if pending else request()

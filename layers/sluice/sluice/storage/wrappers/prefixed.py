@@ -11,7 +11,7 @@ from msgspec import structs
 from sluice.storage.object_store import (
     DeferredPut,
     ETag,
-    Headers,
+    ObjectHeaders,
     ObjectInfo,
     ObjectStore,
     OpenObject,
@@ -20,7 +20,7 @@ from sluice.storage.object_store import (
 )
 
 
-class Prefixed:
+class PrefixedStore:
     """``ObjectStore`` whose keys all begin with a prefix that nobody sees."""
 
     def __init__(self, store: ObjectStore, prefix: str) -> None:
@@ -34,25 +34,25 @@ class Prefixed:
 
     def head(self, key: str) -> ObjectInfo | None:
         """See ``ObjectStore.head``."""
-        found = self._store.head(self._prefix + key)
-        return self._shown(found) if found else None
+        info = self._store.head(self._prefix + key)
+        return self._without_prefix(info) if info else None
 
     def get(self, key: str) -> StoredObject | None:
         """See ``ObjectStore.get``."""
-        found = self._store.get(self._prefix + key)
-        return replace(found, info=self._shown(found.info)) if found else None
+        stored = self._store.get(self._prefix + key)
+        return replace(stored, info=self._without_prefix(stored.info)) if stored else None
 
     @contextmanager
     def open(self, key: str, *, if_match: ETag | None = None) -> Iterator[OpenObject | None]:
         """See ``ObjectStore.open``."""
-        with self._store.open(self._prefix + key, if_match=if_match) as found:
-            yield replace(found, info=self._shown(found.info)) if found else None
+        with self._store.open(self._prefix + key, if_match=if_match) as opened:
+            yield replace(opened, info=self._without_prefix(opened.info)) if opened else None
 
     def read_range(self, key: str, start: int, length: int, *, if_match: ETag) -> bytes:
         """See ``ObjectStore.read_range``."""
         return self._store.read_range(self._prefix + key, start, length, if_match=if_match)
 
-    def put(self, key: str, body: bytes, headers: Headers) -> None:
+    def put(self, key: str, body: bytes, headers: ObjectHeaders) -> None:
         """See ``ObjectStore.put``."""
         self._store.put(self._prefix + key, body, headers)
 
@@ -60,7 +60,7 @@ class Prefixed:
         self,
         key: str,
         body: bytes,
-        headers: Headers,
+        headers: ObjectHeaders,
         *,
         expected: ETag | None,
         not_after_ms: int | None = None,
@@ -75,7 +75,7 @@ class Prefixed:
         )
 
     def prepare_put(
-        self, key: str, body: bytes, headers: Headers, *, expected: ETag | None
+        self, key: str, body: bytes, headers: ObjectHeaders, *, expected: ETag | None
     ) -> PreparedPut:
         """See ``ObjectStore.prepare_put``."""
         return DeferredPut(self, key, body, headers, expected)
@@ -88,9 +88,9 @@ class Prefixed:
         self, prefix: str, *, delimiter: str | None = None, after: str | None = None
     ) -> Iterator[ObjectInfo]:
         """See ``ObjectStore.list``."""
-        behind = None if after is None else self._prefix + after
-        for info in self._store.list(self._prefix + prefix, delimiter=delimiter, after=behind):
-            yield self._shown(info)
+        after_key = None if after is None else self._prefix + after
+        for info in self._store.list(self._prefix + prefix, delimiter=delimiter, after=after_key):
+            yield self._without_prefix(info)
 
-    def _shown(self, info: ObjectInfo) -> ObjectInfo:
+    def _without_prefix(self, info: ObjectInfo) -> ObjectInfo:
         return structs.replace(info, key=info.key.removeprefix(self._prefix))

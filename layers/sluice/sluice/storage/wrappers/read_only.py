@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sluice.storage.object_store import ETag, Headers
-from sluice.storage.wrappers.forwarding import Passing
+from sluice.storage.object_store import ETag, ObjectHeaders
+from sluice.storage.wrappers.forwarding import ForwardingStore
 
 
-class ReadOnly(Passing):
+class ReadOnlyStore(ForwardingStore):
     """Passes reads on.  A write is a mistake of ours, but for deleting nothing."""
 
-    def put(self, key: str, body: bytes, headers: Headers) -> None:
+    def put(self, key: str, body: bytes, headers: ObjectHeaders) -> None:
         """See ``ObjectStore.put``."""
         raise NotImplementedError
 
@@ -19,7 +19,7 @@ class ReadOnly(Passing):
         self,
         key: str,
         body: bytes,
-        headers: Headers,
+        headers: ObjectHeaders,
         *,
         expected: ETag | None,
         not_after_ms: int | None = None,

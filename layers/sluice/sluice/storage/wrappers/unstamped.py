@@ -10,16 +10,16 @@ from msgspec import structs
 
 from sluice.storage.object_store import (
     ETag,
-    Headers,
+    ObjectHeaders,
     ObjectInfo,
     ObjectStore,
     OpenObject,
     StoredObject,
 )
-from sluice.storage.wrappers.forwarding import Passing
+from sluice.storage.wrappers.forwarding import ForwardingStore
 
 
-class Disowned(Passing):
+class UnstampedStore(ForwardingStore):
     """Has the fence take files that are damaged for another tool's, and write them again.
 
     Under its ordinary condition: the version that was looked at, and no newer one, is replaced.
@@ -32,25 +32,25 @@ class Disowned(Passing):
 
     def head(self, key: str) -> ObjectInfo | None:
         """See ``ObjectStore.head``."""
-        found = self._store.head(key)
-        return self._shown(found) if found else None
+        info = self._store.head(key)
+        return self._without_stamp(info) if info else None
 
     def get(self, key: str) -> StoredObject | None:
         """See ``ObjectStore.get``."""
-        found = self._store.get(key)
-        return replace(found, info=self._shown(found.info)) if found else None
+        stored = self._store.get(key)
+        return replace(stored, info=self._without_stamp(stored.info)) if stored else None
 
     @contextmanager
     def open(self, key: str, *, if_match: ETag | None = None) -> Iterator[OpenObject | None]:
         """See ``ObjectStore.open``."""
-        with self._store.open(key, if_match=if_match) as found:
-            yield replace(found, info=self._shown(found.info)) if found else None
+        with self._store.open(key, if_match=if_match) as opened:
+            yield replace(opened, info=self._without_stamp(opened.info)) if opened else None
 
     def put_if(
         self,
         key: str,
         body: bytes,
-        headers: Headers,
+        headers: ObjectHeaders,
         *,
         expected: ETag | None,
         not_after_ms: int | None = None,
@@ -61,6 +61,6 @@ class Disowned(Passing):
             self._written[key] = etag
         return etag
 
-    def _shown(self, info: ObjectInfo) -> ObjectInfo:
+    def _without_stamp(self, info: ObjectInfo) -> ObjectInfo:
         damaged = info.key in self._keys and info.etag != self._written.get(info.key)
         return structs.replace(info, metadata={}) if damaged else info
