@@ -116,9 +116,9 @@ def _merge_here(channel: Channel, subdir: Subdir, *, dies_after: str) -> Any:
         bucket=settings.common.channel_bucket,
         publisher=Publisher(channel_store, state, settings.owner, settings.index_max_age_seconds),
         queue=SqsQueue(lambda: stack.sqs, stack.merge_queue_url),
-        gather=in_order,
+        executor=in_order,
         clock=lambda: time.time_ns() // 1_000_000,
-        unique=lambda: uuid.uuid4().hex,
+        new_id=lambda: uuid.uuid4().hex,
         debounce_seconds=settings.common.debounce_seconds,
     )
     return merge(merger, MergeRequest(subdir, not_before=0), time_left_ms=lambda: 300_000)

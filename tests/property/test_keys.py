@@ -42,7 +42,7 @@ FILENAMES = st.one_of(
 )
 
 
-def state_keys(subdir: Subdir, filename: str, unique: str) -> list[str]:
+def state_keys(subdir: Subdir, filename: str, unique_id: str) -> list[str]:
     """One private key of every kind."""
     digest = "0" * 64
     return [
@@ -53,8 +53,8 @@ def state_keys(subdir: Subdir, filename: str, unique: str) -> list[str]:
         subdir.rejects_key,
         subdir.taken_over_key(digest),
         subdir.marks_key,
-        subdir.staging_key(filename, unique),
-        subdir.unreadable_staging_key(subdir.staging_key(filename, unique)),
+        subdir.staging_key(filename, unique_id),
+        subdir.unreadable_staging_key(subdir.staging_key(filename, unique_id)),
     ]
 
 

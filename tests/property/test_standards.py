@@ -218,7 +218,7 @@ def look_at(sluice: System, key: str) -> None:
         return
     merger = sluice.merger
     ConfigBroadcast(
-        sluice.state, sluice.merges, in_order, merger.clock, merger.unique, merger.debounce_seconds
+        sluice.state, sluice.merges, in_order, merger.clock, merger.new_id, merger.debounce_seconds
     ).notify_all(CHANNEL)
 
 

@@ -80,7 +80,7 @@ class World:
         other._pinned = dict(self._pinned)
         return other
 
-    def _unique(self) -> str:
+    def _new_id(self) -> str:
         self._numbered += 1
         return f"{self._numbered:08}"
 
@@ -125,7 +125,7 @@ class World:
                 record=record_of(filename, body),
                 digests_from={"sha256": "read", "md5": "read"},
             )
-        staging.write_staging_record(self.state, SUBDIR, record, unique=self._unique())
+        staging.write_staging_record(self.state, SUBDIR, record, unique_id=self._new_id())
 
     def publish(self, *filenames: str) -> None:
         """Upload packages and have them in the index, settled."""
@@ -165,9 +165,9 @@ class World:
             bucket="channels",
             publisher=Publisher(self.channel, self.state, OWNER, max_age_seconds=60),
             queue=self.queue,
-            gather=in_order,
+            executor=in_order,
             clock=lambda: NOW * 1000,
-            unique=self._unique,
+            new_id=self._new_id,
             debounce_seconds=10,
         )
 
@@ -185,9 +185,9 @@ class World:
             name=SUBDIR.channel,
             public=self.channel,
             state=self.state,
-            gather=in_order,
+            executor=in_order,
             clock=lambda: NOW * 1000,
-            unique=self._unique,
+            new_id=self._new_id,
             owner=OWNER,
             merges=self.queue,
         )

@@ -45,15 +45,15 @@ class ByHand:
         self.now_ms = START_MS
         self.public = MemoryStore(self._seconds, page_size=page_size)
         self.state = MemoryStore(self._seconds, page_size=page_size)
-        self._unique = count()
+        self._new_id = count()
         self.channel = Channel(
             bucket="channel-bucket",
             name=CHANNEL,
             public=self.public,
             state=self.state,
-            gather=in_order,
+            executor=in_order,
             clock=lambda: self.now_ms,
-            unique=lambda: f"{next(self._unique):08x}",
+            new_id=lambda: f"{next(self._new_id):08x}",
             owner=OWNER,
         )
 
@@ -64,7 +64,7 @@ class ByHand:
         other.public.objects |= self.public.objects
         other.state.objects |= self.state.objects
         # What has been unique stays so.
-        other._unique = count(100_000)
+        other._new_id = count(100_000)
         return other
 
     def tick(self, seconds: int = 1) -> None:

@@ -14,9 +14,9 @@ def opened(world: World) -> Channel:
         name=world.subdir.channel,
         public=world.channel,
         state=world.state,
-        gather=in_order,
+        executor=in_order,
         clock=lambda: world.now_ms,
-        unique=world.unique,
+        new_id=world.new_id,
         owner=OWNER,
         merges=world.queue,
     )

@@ -83,7 +83,7 @@ class Repairs:
         at = self.world.now_ms
         record = self._judge(key, at=at)
         staging.write_staging_record(
-            self.world.state, key.subdir, record, unique=self.world.unique()
+            self.world.state, key.subdir, record, unique_id=self.world.new_id()
         )
         merge_request.merge_message(
             key.subdir, now_ms=at, debounce_seconds=DEBOUNCE_SECONDS

@@ -138,7 +138,7 @@ class World:
         self.channel = self.system.channel
         self.state = self.system.state
         self.queue = self.system.merges
-        self.unique = self.system.new_id
+        self.new_id = self.system.new_id
         self.tick = self.system.tick
 
     @property
@@ -173,7 +173,7 @@ class World:
     def stage(self, *records: StagingRecord) -> None:
         """Write staging records as they are."""
         for record in records:
-            staging.write_staging_record(self.state, self.subdir, record, unique=self.unique())
+            staging.write_staging_record(self.state, self.subdir, record, unique_id=self.new_id())
 
     def add(self, filename: str, body: bytes | None = None) -> Indexed:
         """Upload a good package and stage it."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from sluice.concurrency import Gather, InOrder, Pending
+from sluice.concurrency import Executor, InOrder, Pending
 
 R = TypeVar("R")
 
 
 class _WhenAsked(InOrder):
-    def start(self, function: Callable[[], R], /) -> Pending[R]:
+    def submit(self, function: Callable[[], R], /) -> Pending[R]:
         results: list[R] = []
 
         def result() -> R:
@@ -22,4 +22,4 @@ class _WhenAsked(InOrder):
         return result
 
 
-when_asked: Gather = _WhenAsked()
+when_asked: Executor = _WhenAsked()

@@ -6,32 +6,32 @@ import threading
 
 import pytest
 
-from sluice.concurrency import Gather, chunks, in_order, in_threads
+from sluice.concurrency import Executor, chunks, in_order, in_threads
 from sluice.errors import Unavailable
 from tests.support.when_asked import when_asked
 
 GATHERS = [in_order, in_threads(4)]
 each_starter = pytest.mark.parametrize(
-    "gather", [*GATHERS, when_asked], ids=["in_order", "in_threads", "when_asked"]
+    "executor", [*GATHERS, when_asked], ids=["in_order", "in_threads", "when_asked"]
 )
 
 
-@pytest.mark.parametrize("gather", GATHERS, ids=["in_order", "in_threads"])
-def test_results_come_in_the_order_of_the_items(gather: Gather) -> None:
-    assert gather(lambda n: n * n, range(100)) == [n * n for n in range(100)]
-    assert gather(str, iter([7])) == ["7"]
-    assert gather(str, []) == []
+@pytest.mark.parametrize("executor", GATHERS, ids=["in_order", "in_threads"])
+def test_results_come_in_the_order_of_the_items(executor: Executor) -> None:
+    assert executor.map(lambda n: n * n, range(100)) == [n * n for n in range(100)]
+    assert executor.map(str, iter([7])) == ["7"]
+    assert executor.map(str, []) == []
 
 
-@pytest.mark.parametrize("gather", GATHERS, ids=["in_order", "in_threads"])
-def test_the_first_error_in_order_is_raised(gather: Gather) -> None:
+@pytest.mark.parametrize("executor", GATHERS, ids=["in_order", "in_threads"])
+def test_the_first_error_in_order_is_raised(executor: Executor) -> None:
     def fail(n: int) -> int:
         if n % 2:
             raise Unavailable(str(n))
         return n
 
     with pytest.raises(Unavailable, match=r"^1$"):
-        gather(fail, range(8))
+        executor.map(fail, range(8))
 
 
 def test_an_error_is_raised_only_after_everything_started_has_ended() -> None:
@@ -46,45 +46,47 @@ def test_an_error_is_raised_only_after_everything_started_has_ended() -> None:
         ended.append(n)
 
     with pytest.raises(Unavailable):
-        in_threads(4)(work, range(4))
+        in_threads(4).map(work, range(4))
     assert sorted(ended) == [1, 2, 3]
 
 
 def test_several_things_are_under_way_at_once() -> None:
     meeting = threading.Barrier(3, timeout=60)  # only reached where they never meet
-    in_threads(3)(lambda _n: meeting.wait(), range(3))
+    in_threads(3).map(lambda _n: meeting.wait(), range(3))
     assert not meeting.broken
 
 
 def test_a_single_thing_needs_no_thread() -> None:
-    assert in_threads(4)(lambda _n: threading.current_thread(), [1]) == [threading.current_thread()]
+    assert in_threads(4).map(lambda _n: threading.current_thread(), [1]) == [
+        threading.current_thread()
+    ]
 
 
 @each_starter
-def test_what_was_started_gives_its_result_as_often_as_it_is_asked(gather: Gather) -> None:
+def test_what_was_started_gives_its_result_as_often_as_it_is_asked(executor: Executor) -> None:
     done: list[int] = []
 
     def count() -> int:
         done.append(1)
         return len(done)
 
-    started = gather.start(count)
+    started = executor.submit(count)
     assert (started(), started()) == (1, 1)
 
 
 @each_starter
-def test_what_went_wrong_is_raised_where_the_result_is_asked_for(gather: Gather) -> None:
+def test_what_went_wrong_is_raised_where_the_result_is_asked_for(executor: Executor) -> None:
     def fail() -> None:
         raise Unavailable("later")
 
-    started = gather.start(fail)
+    started = executor.submit(fail)
     with pytest.raises(Unavailable, match="later"):
         started()
 
 
 def test_what_is_started_in_a_thread_goes_on_meanwhile() -> None:
     meeting = threading.Barrier(2, timeout=60)
-    started = in_threads(1).start(meeting.wait)
+    started = in_threads(1).submit(meeting.wait)
     meeting.wait()
     assert started() in (0, 1)
 

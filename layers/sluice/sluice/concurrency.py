@@ -1,4 +1,4 @@
-"""How many requests are under way at once: the caller's choice, not the callee's."""
+"""How many requests are sent at once: the caller decides, not the callee."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class Pending(Protocol[R_co]):
-    """What was started: called, it waits for the end and gives the result, or raises the error."""
+    """A pending result.  Call it to wait for the value; it re-raises the error."""
 
     def __call__(self) -> R_co:
         """Wait; may be called again."""
         ...
 
 
-class Gather(Protocol):
-    """Does several things at once, as far as it does."""
+class Executor(Protocol):
+    """Runs callables concurrently; ``InOrder`` runs them one after the other (tests)."""
 
-    def __call__(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]:
+    def map(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]:
         """Apply a function to each item and return the results in the items' order.
 
         The first error is raised, after everything that was started has ended.
         """
         ...
 
-    def start(self, function: Callable[[], R], /) -> Pending[R]:
+    def submit(self, function: Callable[[], R], /) -> Pending[R]:
         """Begin something whose result is wanted later.
 
         It may be done now, meanwhile, or when it is asked for, and what nobody asks for need not
@@ -42,11 +42,11 @@ class Gather(Protocol):
 class InOrder:
     """One after the other, in this thread: for tests that count or interleave requests."""
 
-    def __call__(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]:
-        """See ``Gather``."""
+    def map(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]:
+        """See ``Executor``."""
         return [function(item) for item in items]
 
-    def start(self, function: Callable[[], R], /) -> Pending[R]:
+    def submit(self, function: Callable[[], R], /) -> Pending[R]:
         """Do it now; what goes wrong is raised where the result is asked for."""
         try:
             result = function()
@@ -60,28 +60,28 @@ class InOrder:
         return lambda: result
 
 
-in_order: Gather = InOrder()
+in_order: Executor = InOrder()
 
 
 class _Threads:
     def __init__(self, workers: int) -> None:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="sluice")
 
-    def __call__(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]:
+    def map(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]:
         work = list(items)
         if len(work) < 2:  # a thread would only add its own cost
-            return in_order(function, work)
+            return in_order.map(function, work)
         futures = [self._pool.submit(function, item) for item in work]
         errors = [error for future in futures if (error := future.exception()) is not None]
         if errors:
             raise errors[0]
         return [future.result() for future in futures]
 
-    def start(self, function: Callable[[], R], /) -> Pending[R]:
+    def submit(self, function: Callable[[], R], /) -> Pending[R]:
         return self._pool.submit(function).result
 
 
-def in_threads(workers: int) -> Gather:
+def in_threads(workers: int) -> Executor:
     """At most ``workers`` at once.
 
     The threads live as long as the function's execution environment; ``S3Store`` is safe to share

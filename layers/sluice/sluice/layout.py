@@ -157,9 +157,9 @@ class Subdir:
         """The folder of the staging records, with its slash."""
         return f"staging/{self.component}/"
 
-    def staging_key(self, filename: str, unique: str) -> str:
+    def staging_key(self, filename: str, unique_id: str) -> str:
         """The key of one staging record."""
-        return f"{self.staging_prefix}{_state_filename(filename)}/{unique}.json"
+        return f"{self.staging_prefix}{_state_filename(filename)}/{unique_id}.json"
 
     def staged_filename(self, staging_key: str) -> str | None:
         """The filename that a staging record is about; ``None`` where only the record tells."""
@@ -175,9 +175,9 @@ class Subdir:
         """The folder of what its merges tell the channel's, with its slash."""
         return f"notes/{self.component}/"
 
-    def note_key(self, unique: str) -> str:
+    def note_key(self, unique_id: str) -> str:
         """The key of one note."""
-        return f"{self.notes_prefix}{unique}.msgpack.zst"
+        return f"{self.notes_prefix}{unique_id}.msgpack.zst"
 
     @property
     def rejects_key(self) -> str:
@@ -303,14 +303,14 @@ def probe_record_key(endpoint: str, bucket: str) -> str:
     return f"probes/{sha256(f'{endpoint} {bucket}'.encode()).hexdigest()}.json"
 
 
-def probe_trial_key(unique: str) -> str:
+def probe_trial_key(unique_id: str) -> str:
     """An object of the state that is written to find that out, and deleted again."""
-    return f"probes/trials/{unique}.json"
+    return f"probes/trials/{unique_id}.json"
 
 
-def public_probe_trial_key(channel: str, unique: str) -> str:
+def public_probe_trial_key(channel: str, unique_id: str) -> str:
     """The same in the channel bucket.  In no folder, so it cannot look like a subdir or package."""
-    return channel_file_key(channel, f".sluice-probe-{unique}.json")
+    return channel_file_key(channel, f".sluice-probe-{unique_id}.json")
 
 
 def reconcile_part_key(run: str, subdir: Subdir) -> str:

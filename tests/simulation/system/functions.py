@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sluice.concurrency import Gather, in_order
+from sluice.concurrency import Executor, in_order
 from sluice.errors import BrokenListing, TooEarly, Unavailable, WrongState
 from sluice.extract import handler as extract_handler
 from sluice.extract.config_broadcast import ConfigBroadcast
@@ -51,12 +51,12 @@ class Functions:
     """MergeQueue, as one execution environment of extract remembers it; all share it here."""
     continuations: Fifo
     clock: Clock
-    unique: Callable[[], str]
+    new_id: Callable[[], str]
     debounce_seconds: int
     retention_days: int
     brake_days: int
     brakes: Brakes
-    gather: Gather
+    executor: Executor
     """Of merge."""
     merge_ms: int
     """How long a merge works before it leaves the rest to another."""
@@ -71,7 +71,7 @@ class Functions:
             state=self.state,
             queue=self.environment,
             clock=lambda: self.clock.ms + skew_ms,
-            unique=self.unique,
+            new_id=self.new_id,
             debounce_seconds=self.debounce_seconds,
             trust_uploader_digests=True,
             receives_max=UPLOAD_RECEIVES_MAX,
@@ -89,10 +89,10 @@ class Functions:
             bucket=wired.name,
             publisher=Publisher(wired.channel, self.state, OWNER, max_age_seconds=60),
             queue=self.merges,
-            gather=self.gather,
+            executor=self.executor,
             warm_cache=wired.remembered,
             clock=lambda: self.clock.ms + skew_ms,
-            unique=self.unique,
+            new_id=self.new_id,
             debounce_seconds=self.debounce_seconds,
             brake_days=self.brake_days,
         )
@@ -127,7 +127,7 @@ class Functions:
 
     def _announcer(self, queue: FifoQueue, clock: Callable[[], int]) -> ConfigBroadcast:
         return ConfigBroadcast(
-            self.state, queue, in_order, clock, self.unique, self.debounce_seconds
+            self.state, queue, in_order, clock, self.new_id, self.debounce_seconds
         )
 
     def _reconciler(self, skew_ms: int, *, since: int) -> ReconcileContext:
@@ -142,9 +142,9 @@ class Functions:
             uploads=self.uploads,
             merges=self.merges,
             continuations=self.continuations,
-            gather=in_order,
+            executor=in_order,
             clock=lambda: self.clock.ms + skew_ms,
-            unique=self.unique,
+            new_id=self.new_id,
             debounce_seconds=self.debounce_seconds,
             owner=OWNER,
             retention_days=self.retention_days,

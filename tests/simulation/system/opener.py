@@ -22,7 +22,7 @@ class Opener:
     state: Bucket
     merges: FifoQueue
     clock: Clock
-    unique: Callable[[], str]
+    new_id: Callable[[], str]
     debounce_seconds: int
 
     def open(self, name: str, skew_ms: int) -> Channel:
@@ -33,9 +33,9 @@ class Opener:
             name=name,
             public=wired.channel,
             state=self.state,
-            gather=in_order,
+            executor=in_order,
             clock=lambda: self.clock.ms + skew_ms,
-            unique=self.unique,
+            new_id=self.new_id,
             owner=OWNER,
             merges=self.merges,
             debounce_seconds=self.debounce_seconds,

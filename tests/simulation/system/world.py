@@ -81,12 +81,12 @@ class World:
             environment=DeduplicatingQueue(self.merges, lambda: clock.ms),
             continuations=continuations,
             clock=clock,
-            unique=self._unique,
+            new_id=self._new_id,
             debounce_seconds=habits.debounce_seconds,
             retention_days=habits.retention_days,
             brake_days=habits.brake_days,
             brakes=self.brakes,
-            gather=in_order if habits.reads_ahead else when_asked,
+            executor=in_order if habits.reads_ahead else when_asked,
             merge_ms=habits.merge_ms,
             step_ms=habits.step_ms,
         )
@@ -109,7 +109,7 @@ class World:
             self.state,
             self.merges,
             clock,
-            self._unique,
+            self._new_id,
             habits.debounce_seconds,
         )
         self.operators = Operators(habits, opener, self.state, rng, self.invariants)
@@ -161,6 +161,6 @@ class World:
         lingers = self._habits.switches and self._dice.random() < _LINGERS
         return self.buckets.before if lingers else self.buckets.wired
 
-    def _unique(self) -> str:
+    def _new_id(self) -> str:
         self._numbered += 1
         return f"{self._rng.getrandbits(32):08x}-{self._numbered}"

@@ -44,7 +44,7 @@ def extractor(world: World) -> ExtractorContext:
         state=world.state,
         queue=world.queue,
         clock=lambda: world.now_ms,
-        unique=world.unique,
+        new_id=world.new_id,
         debounce_seconds=DEBOUNCE_SECONDS,
         trust_uploader_digests=True,
         receives_max=RECEIVES_MAX,

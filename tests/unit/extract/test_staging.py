@@ -20,7 +20,7 @@ EVERY_VERDICT = [indexed(A, b"a"), rejected(B, b"b"), removed(C)]
 
 def read(state: MemoryStore, after: str | None = None) -> StagingBatch:
     """Read one batch."""
-    return staging.read_staging_batch(state, SUBDIR, gather=in_order, after=after)
+    return staging.read_staging_batch(state, SUBDIR, executor=in_order, after=after)
 
 
 def altered(record: StagingRecord, /, **fields: object) -> bytes:
@@ -91,7 +91,7 @@ def test_a_batch_holds_every_record_in_key_order_and_other_subdirs_stay_out() ->
     world = World()
     world.stage(removed(B), removed(A), removed(A, at=2))
     staging.write_staging_record(
-        world.state, type(SUBDIR)(SUBDIR.channel, "noarch"), removed(A), unique="1"
+        world.state, type(SUBDIR)(SUBDIR.channel, "noarch"), removed(A), unique_id="1"
     )
     assert read(world.state) == StagingBatch(
         records=[removed(A), removed(A, at=2), removed(B)],

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from sluice.concurrency import Gather, in_order
+from sluice.concurrency import Executor, in_order
 from sluice.errors import Unavailable
 from sluice.merge.object_lookup import ObjectLookup
 from sluice.storage.object_id import ObjectId
@@ -19,7 +19,7 @@ BESIDE = ["pkg-1-0.conda", "pkg5-1-0.conda.sigs", "pkg9", "shards/ab.msgpack.zst
 FEW = 60
 """Files in the subdir."""
 MANY = 60_000
-each_gather = pytest.mark.parametrize("gather", [in_order, when_asked], ids=["now", "when asked"])
+each_gather = pytest.mark.parametrize("executor", [in_order, when_asked], ids=["now", "when asked"])
 
 
 def bucket() -> MemoryStore:
@@ -40,7 +40,7 @@ def operations(store: MemoryStore) -> Counter[str]:
 @each_gather
 @pytest.mark.parametrize("files", [FEW, MANY])
 def test_what_is_there_is_told_with_its_identity_and_what_is_not_as_nothing(
-    files: int, gather: Gather, monkeypatch: pytest.MonkeyPatch
+    files: int, executor: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sluice.merge.object_lookup.HEADS_PER_PAGE_MAX", 1)
     store = bucket()
@@ -48,7 +48,7 @@ def test_what_is_there_is_told_with_its_identity_and_what_is_not_as_nothing(
     for name in gone[:3]:
         store.delete([SUBDIR.file_key(name)])
     asked = [*NAMES, *gone[3:]]
-    observation = ObjectLookup(store, SUBDIR, gather)
+    observation = ObjectLookup(store, SUBDIR, executor)
     observation.prefetch(asked, files=files)
     found = observation.resolve(asked)
     assert found == {n: None if n in gone else identity(store, n) for n in sorted(asked)}
@@ -84,7 +84,7 @@ def test_what_was_not_begun_with_is_looked_at_when_it_is_asked_for() -> None:
 @each_gather
 @pytest.mark.parametrize(("limit", "operation"), [(8, "HeadObject"), (0, "ListObjectsV2")])
 def test_a_look_that_fails_is_never_taken_for_absence(
-    limit: int, operation: str, gather: Gather, monkeypatch: pytest.MonkeyPatch
+    limit: int, operation: str, executor: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sluice.merge.object_lookup.HEADS_PER_PAGE_MAX", limit)
     store = bucket()
@@ -95,7 +95,7 @@ def test_a_look_that_fails_is_never_taken_for_absence(
             raise Unavailable("down")
 
     store.before = fail
-    observation = ObjectLookup(store, SUBDIR, gather)
+    observation = ObjectLookup(store, SUBDIR, executor)
     observation.prefetch(NAMES[:3], files=FEW)
     with pytest.raises(Unavailable):
         observation.resolve(NAMES[:3])

@@ -84,7 +84,7 @@ def test_a_request_of_an_older_sluice_adopts_nothing() -> None:
 def test_a_request_for_a_further_merge_has_an_id_of_its_own_and_is_due_at_once() -> None:
     uniques = [f"the same for a long time {n}" for n in range(2)]
     messages = [
-        merge_request.unique_merge_message(SUBDIR, now_ms=5, unique=unique) for unique in uniques
+        merge_request.unique_merge_message(SUBDIR, now_ms=5, unique_id=unique) for unique in uniques
     ]
     assert len({message.deduplication_id for message in messages}) == 2
     assert merge_request.parse_merge_request(messages[0].body) == MergeRequest(SUBDIR, not_before=5)
@@ -93,7 +93,7 @@ def test_a_request_for_a_further_merge_has_an_id_of_its_own_and_is_due_at_once()
 def test_a_group_too_long_for_sqs_is_hashed_and_the_body_still_names_the_subdir() -> None:
     messages = [
         merge_request.merge_message(LONG, now_ms=10**13, debounce_seconds=3, create=True),
-        merge_request.unique_merge_message(LONG, now_ms=10**13, unique="f" * 32),
+        merge_request.unique_merge_message(LONG, now_ms=10**13, unique_id="f" * 32),
     ]
     for message in messages:
         assert message.group.startswith("sha256:")
@@ -103,11 +103,11 @@ def test_a_group_too_long_for_sqs_is_hashed_and_the_body_still_names_the_subdir(
 
 def test_the_longest_group_that_is_not_hashed_leaves_room_for_every_suffix() -> None:
     subdir = Subdir("c" * 91, "linux-64")
-    message = merge_request.unique_merge_message(subdir, now_ms=0, unique="f" * 32)
+    message = merge_request.unique_merge_message(subdir, now_ms=0, unique_id="f" * 32)
     assert message.group == subdir.component
     assert len(message.deduplication_id) <= SQS_ID_CHARS_MAX
     longer = merge_request.unique_merge_message(
-        Subdir("c" * 92, "linux-64"), now_ms=0, unique="f" * 32
+        Subdir("c" * 92, "linux-64"), now_ms=0, unique_id="f" * 32
     )
     assert longer.group.startswith("sha256:")
 

@@ -49,7 +49,7 @@ def as_left_by_0_1(world: World) -> World:
 
 def check_of(world: World, *, bucket: str = BUCKET, owner: str = OWNER) -> BucketCheck:
     return BucketCheck(
-        world.channel, world.state, bucket, owner, lambda: world.now_ms, world.unique
+        world.channel, world.state, bucket, owner, lambda: world.now_ms, world.new_id
     )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from sluice import zstd
-from sluice.concurrency import Gather, in_order
+from sluice.concurrency import Executor, in_order
 from sluice.errors import Corrupt, Unavailable
 from sluice.publish.prefetch import Prefetch
 from testkit.memory_store import MemoryStore
 from tests.support.staged import SUBDIR
 from tests.support.when_asked import when_asked
 
-each_gather = pytest.mark.parametrize("gather", [in_order, when_asked], ids=["now", "when asked"])
+each_gather = pytest.mark.parametrize("executor", [in_order, when_asked], ids=["now", "when asked"])
 
 
 def store_with(**files: bytes) -> MemoryStore:
@@ -28,10 +28,10 @@ def read(ahead: Prefetch, file: str) -> bytes | None:
 
 
 @each_gather
-def test_each_file_is_asked_for_once_however_it_is_looked_at(gather: Gather) -> None:
+def test_each_file_is_asked_for_once_however_it_is_looked_at(executor: Executor) -> None:
     store = store_with(a=b"a", b=b"b")
     ahead = Prefetch(store, SUBDIR)
-    ahead.start(gather, heads=["a", "none"], bodies=["b", "nothing"])
+    ahead.start(executor, heads=["a", "none"], bodies=["b", "nothing"])
     found = ahead.head("a")
     assert found is not None
     assert found.size == 1
@@ -55,7 +55,7 @@ def test_a_second_look_sees_what_is_there_then() -> None:
 
 
 @each_gather
-def test_a_look_that_fails_fails_where_its_result_is_needed(gather: Gather) -> None:
+def test_a_look_that_fails_fails_where_its_result_is_needed(executor: Executor) -> None:
     store = store_with(a=b"a")
 
     def fail(_operation: str, _key: str) -> None:
@@ -63,7 +63,7 @@ def test_a_look_that_fails_fails_where_its_result_is_needed(gather: Gather) -> N
 
     store.before = fail
     ahead = Prefetch(store, SUBDIR)
-    ahead.start(gather, heads=["a"], bodies=["a"])
+    ahead.start(executor, heads=["a"], bodies=["a"])
     with pytest.raises(Unavailable):
         ahead.head("a")
     with pytest.raises(Unavailable):
@@ -72,12 +72,12 @@ def test_a_look_that_fails_fails_where_its_result_is_needed(gather: Gather) -> N
 
 @each_gather
 def test_what_is_compressed_comes_uncompressed_and_damage_is_told_where_it_is_used(
-    gather: Gather,
+    executor: Executor,
 ) -> None:
     good, damaged = "repodata.json.zst", "run_exports.json.zst"
     store = store_with(**{good: zstd.compress(b"content"), damaged: b"no zstd"})
     ahead = Prefetch(store, SUBDIR)
-    ahead.start(gather, heads=[], bodies=[good, damaged])
+    ahead.start(executor, heads=[], bodies=[good, damaged])
     for _ in range(2):  # as it was read, and opened anew
         assert read(ahead, good) == b"content"
         with ahead.open(damaged) as opened:

@@ -12,7 +12,7 @@ from sluice.catalog import tree as trees
 from sluice.catalog.client_view import NO_RULES, RenderRules
 from sluice.catalog.entry import Entries
 from sluice.catalog.tree import EMPTY_TREE, Node, Tree
-from sluice.concurrency import Gather, Pending
+from sluice.concurrency import Executor, Pending
 from sluice.conda.patch import PatchInstructions
 from sluice.errors import Missing
 from sluice.layout import Subdir
@@ -23,10 +23,10 @@ from sluice.storage.object_store import ObjectStore
 class CatalogReader:
     """Trees and leaves of one subdir, kept for the length of one merge."""
 
-    def __init__(self, state: ObjectStore, subdir: Subdir, gather: Gather) -> None:
+    def __init__(self, state: ObjectStore, subdir: Subdir, executor: Executor) -> None:
         self._state = state
         self._subdir = subdir
-        self._gather = gather
+        self._executor = executor
         self._trees: dict[str, Tree] = {}
         self._leaves: dict[bytes, Entries] = {}
         self._pending: dict[bytes, Pending[Entries]] = {}
@@ -59,7 +59,7 @@ class CatalogReader:
         """Begin to read leaves that will be asked for."""
         for node in nodes:
             if node and node.leaf not in self._leaves and node.leaf not in self._pending:
-                self._pending[node.leaf] = self._gather.start(partial(self._read_leaf, node))
+                self._pending[node.leaf] = self._executor.submit(partial(self._read_leaf, node))
 
     def count_unread(self, nodes: Iterable[Node | None]) -> int:
         """How many leaves would have to be read for the entries of these nodes."""
@@ -73,7 +73,7 @@ class CatalogReader:
                 self.cache_entries(node, pending())
         if not self.count_unread(requested):
             return [self._node_entries(node) for node in requested]
-        return self._gather(self._node_entries, requested)
+        return self._executor.map(self._node_entries, requested)
 
     def rules(self, tree: Tree) -> RenderRules:
         """What decides, beside its leaves, what clients see of a tree.

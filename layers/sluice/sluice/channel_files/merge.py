@@ -25,7 +25,7 @@ from sluice.channel_files import channeldata, notices, page, page_data, rss, sta
 from sluice.channel_files import note as notes
 from sluice.channel_files.note import Note
 from sluice.channel_files.state import EMPTY_STATE, ChannelState
-from sluice.concurrency import Gather
+from sluice.concurrency import Executor
 from sluice.errors import Corrupt, TooNew
 from sluice.layout import (
     CHANNELDATA,
@@ -64,10 +64,10 @@ class ChannelMergeContext:
     """See ``Stamp``."""
     max_age_seconds: int
     """How long clients may keep a file."""
-    gather: Gather
+    executor: Executor
     clock: Callable[[], int]
     """Now, ms since the epoch."""
-    unique: Callable[[], str]
+    new_id: Callable[[], str]
     """A string that nobody else has."""
 
 
@@ -126,9 +126,9 @@ def _merge_batch(
     def attempt(before: ObjectVersion[ChannelState]) -> ChannelState | Literal[Swap.LOST]:
         # After the state was read, as after a head.  There is no first commit here to bind with:
         # a subdir has committed, or nothing is wanted.
-        bound = world.gather.start(partial(world.bucket_check.ensure_bound, channel))
+        bound = world.executor.submit(partial(world.bucket_check.ensure_bound, channel))
         first = _initial_state(world, channel, batch.notes) if before.etag is None else before.value
-        after = state.fold_notes(first, batch.notes, at=world.clock(), writer=world.unique())
+        after = state.fold_notes(first, batch.notes, at=world.clock(), writer=world.new_id())
         bound()
         if before.etag is None and not _wants_anything(after):
             return after  # nobody ever wanted any
@@ -151,7 +151,7 @@ def _read_notes(world: ChannelMergeContext, channel: str, *, after: str | None) 
     listed = world.state.list(state_prefix("notes", channel), after=after)
     keys = [info.key for info in islice(listed, CHANNEL_NOTES_MAX)]
     batch = _NoteBatch(resume_after=keys[-1] if len(keys) == CHANNEL_NOTES_MAX else None)
-    for key, stored in zip(keys, world.gather(world.state.get, keys), strict=True):
+    for key, stored in zip(keys, world.executor.map(world.state.get, keys), strict=True):
         if stored is None:
             continue  # another merge is through with it
         try:

@@ -72,7 +72,7 @@ class ChannelNoteWriter:
     """MergeQueue."""
     clock: Callable[[], int]
     """Now, ms since the epoch."""
-    unique: Callable[[], str]
+    new_id: Callable[[], str]
     """A string that nobody else has."""
     debounce_seconds: int
 
@@ -105,7 +105,7 @@ class ChannelNoteWriter:
             names=contributions,
         )
         self.state.put(
-            subdir.note_key(self.unique()), pack_struct(note), object_headers.PRIVATE_ZSTD_HEADERS
+            subdir.note_key(self.new_id()), pack_struct(note), object_headers.PRIVATE_ZSTD_HEADERS
         )
         # The clock is read after the PUT returned, see debounce.
         channel_merge_request.channel_merge_message(

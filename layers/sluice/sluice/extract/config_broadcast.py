@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sluice.catalog.entry import NOT_EXTRACTED
-from sluice.concurrency import Gather
+from sluice.concurrency import Executor
 from sluice.conda.names import NOARCH
 from sluice.extract import staging
 from sluice.extract.staging import ConfigChanged
@@ -29,23 +29,23 @@ class ConfigBroadcast:
     state: ObjectStore
     queue: FifoQueue
     """MergeQueue."""
-    gather: Gather
+    executor: Executor
     clock: Callable[[], int]
     """Now, ms since the epoch."""
-    unique: Callable[[], str]
+    new_id: Callable[[], str]
     """A string that nobody else has."""
     debounce_seconds: int
 
     def notify_all(self, channel: str, *, exclude: Subdir | None = None) -> list[Subdir]:
         """Have all subdirs of a channel reconsider, except ``exclude``; returns which."""
         subdirs = sorted(subdir for subdir in self._find_subdirs(channel) if subdir != exclude)
-        self.gather(self.notify, subdirs)
+        self.executor.map(self.notify, subdirs)
         return subdirs
 
     def notify(self, subdir: Subdir) -> None:
         """Have one subdir reconsider."""
         record = ConfigChanged(filename=SLUICE_TOML, extractor=NOT_EXTRACTED, at=self.clock())
-        staging.write_staging_record(self.state, subdir, record, unique=self.unique())
+        staging.write_staging_record(self.state, subdir, record, unique_id=self.new_id())
         # The clock is read after the PUT returned, see debounce.
         merge_request.merge_message(
             subdir, now_ms=self.clock(), debounce_seconds=self.debounce_seconds

@@ -44,7 +44,7 @@ class ExtractorContext:
     """MergeQueue."""
     clock: Callable[[], int]
     """Now, ms since the epoch."""
-    unique: Callable[[], str]
+    new_id: Callable[[], str]
     """A string that nobody else has."""
     debounce_seconds: int
     trust_uploader_digests: bool
@@ -168,7 +168,7 @@ def _judge(key: PackageKey, package: PackageRead | None, *, at: int) -> FileVerd
 
 
 def _stage(world: ExtractorContext, key: PackageKey, record: FileVerdict) -> None:
-    staging.write_staging_record(world.state, key.subdir, record, unique=world.unique())
+    staging.write_staging_record(world.state, key.subdir, record, unique_id=world.new_id())
     # The clock is read after the PUT returned, see debounce.
     merge_request.merge_message(
         key.subdir, now_ms=world.clock(), debounce_seconds=world.debounce_seconds

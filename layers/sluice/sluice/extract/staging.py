@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from sluice.concurrency import Gather
+from sluice.concurrency import Executor
 from sluice.errors import DECODE_ERRORS, Corrupt, TooNew
 from sluice.layout import Subdir
 from sluice.limits import MERGE_BATCH_BYTES_MAX, MERGE_BATCH_RECORDS_MAX
@@ -107,11 +107,11 @@ def decode_staging_record(body: bytes) -> StagingRecord:
 
 
 def write_staging_record(
-    state: ObjectStore, subdir: Subdir, record: StagingRecord, *, unique: str
+    state: ObjectStore, subdir: Subdir, record: StagingRecord, *, unique_id: str
 ) -> None:
     """Append one record to the log of its subdir."""
     state.put(
-        subdir.staging_key(record.filename, unique),
+        subdir.staging_key(record.filename, unique_id),
         encode_staging_record(record),
         object_headers.PRIVATE_JSON_HEADERS,
     )
@@ -136,7 +136,7 @@ def read_staging_batch(
     state: ObjectStore,
     subdir: Subdir,
     *,
-    gather: Gather,
+    executor: Executor,
     after: str | None = None,
     records_max: int | None = None,
     on_listed: Callable[[Collection[str]], None] = lambda _filenames: None,
@@ -155,7 +155,7 @@ def read_staging_batch(
     consumed: list[str] = []
     unreadable: list[tuple[str, bytes]] = []
     too_new = 0
-    for stored in gather(state.get, [info.key for info in listed]):
+    for stored in executor.map(state.get, [info.key for info in listed]):
         if stored is None:  # another merge was faster
             continue
         try:

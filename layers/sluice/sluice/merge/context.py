@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sluice.channel_config import DEFAULT_CONFIG, ChannelConfig
 from sluice.channel_files.merge import ChannelMergeContext
 from sluice.channel_files.note import ChannelNoteWriter
-from sluice.concurrency import Gather
+from sluice.concurrency import Executor
 from sluice.extract.config_broadcast import ConfigBroadcast
 from sluice.layout import Subdir
 from sluice.limits import BRAKE_DAYS
@@ -31,10 +31,10 @@ class MergeContext:
     publisher: Publisher
     queue: FifoQueue
     """MergeQueue."""
-    gather: Gather
+    executor: Executor
     clock: Callable[[], int]
     """Now, ms since the epoch."""
-    unique: Callable[[], str]
+    new_id: Callable[[], str]
     """A string that nobody else has."""
     debounce_seconds: int
     warm_cache: WarmCache = field(default_factory=WarmCache)
@@ -57,7 +57,7 @@ class MergeContext:
             self.bucket,
             self.publisher.owner,
             self.clock,
-            self.unique,
+            self.new_id,
             endpoint=self.endpoint,
         )
 
@@ -65,7 +65,7 @@ class MergeContext:
     def config_broadcast(self) -> ConfigBroadcast:
         """For telling the other subdirs of a channel."""
         return ConfigBroadcast(
-            self.state, self.queue, self.gather, self.clock, self.unique, self.debounce_seconds
+            self.state, self.queue, self.executor, self.clock, self.new_id, self.debounce_seconds
         )
 
     @property
@@ -77,9 +77,9 @@ class MergeContext:
             bucket_check=self.bucket_check,
             owner=self.publisher.owner,
             max_age_seconds=self.publisher.max_age_seconds,
-            gather=self.gather,
+            executor=self.executor,
             clock=self.clock,
-            unique=self.unique,
+            new_id=self.new_id,
         )
 
     def follow_ups(self, subdir: Subdir) -> FollowUps:
@@ -89,7 +89,7 @@ class MergeContext:
             self.queue,
             self.config_broadcast,
             self.clock,
-            self.unique,
+            self.new_id,
             self.debounce_seconds,
         )
 
@@ -97,5 +97,5 @@ class MergeContext:
     def note_writer(self) -> ChannelNoteWriter:
         """For telling the merge of the channel as a whole."""
         return ChannelNoteWriter(
-            self.state, self.queue, self.clock, self.unique, self.debounce_seconds
+            self.state, self.queue, self.clock, self.new_id, self.debounce_seconds
         )

@@ -24,7 +24,7 @@ class FollowUps:
     config_broadcast: ConfigBroadcast
     clock: Callable[[], int]
     """Now, ms since the epoch."""
-    unique: Callable[[], str]
+    new_id: Callable[[], str]
     """A string that nobody else has."""
     debounce_seconds: int
 
@@ -44,7 +44,7 @@ class FollowUps:
     def request_continuation(self) -> None:
         """Request the merge of what is left, under a deduplication id of its own."""
         merge_request.unique_merge_message(
-            self.subdir, now_ms=self.clock(), unique=self.unique()
+            self.subdir, now_ms=self.clock(), unique_id=self.new_id()
         ).send_to(self.queue)
 
     def _request_noarch(self) -> None:

@@ -22,7 +22,7 @@ from sluice.catalog.head import Head
 from sluice.catalog.node import RenderedNode
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node, Tree
-from sluice.concurrency import Gather, Pending, chunks
+from sluice.concurrency import Executor, Pending, chunks
 from sluice.conda.names import package_name
 from sluice.layout import Subdir
 from sluice.limits import NAMES_AT_ONCE, SWAP_SECONDS_MAX
@@ -68,7 +68,7 @@ class GenerationWriter:
     state: ObjectStore
     subdir: Subdir
     catalog: CatalogReader
-    gather: Gather
+    executor: Executor
 
     def read_ahead(self, parent: Tree, filenames: Iterable[str]) -> None:
         """Begin to read the leaves that a draft about these files will ask for first."""
@@ -173,7 +173,7 @@ class GenerationWriter:
         if plan.inputs and plan.inputs.patch_body and patch:
             key = subdir.patches.key(patch)
             bodies.append((key, plan.inputs.patch_body, object_headers.PRIVATE_ZSTD_HEADERS))
-        draft.writes += [self.gather.start(partial(self.state.put, *body)) for body in bodies]
+        draft.writes += [self.executor.submit(partial(self.state.put, *body)) for body in bodies]
         self.catalog.cache_tree(tree_digest, grown)
         if on_tree:
             on_tree(tree_digest)
@@ -194,7 +194,7 @@ class GenerationWriter:
             for name, entries in changed.items()
             if entries
         }
-        draft.writes += map(self.gather.start, self._puts(rendered.values()))
+        draft.writes += map(self.executor.submit, self._puts(rendered.values()))
         for name, node in rendered.items():
             self.catalog.cache_entries(node.node, changed[name])
         return {name: rendered[name].node if name in rendered else None for name in changed}

@@ -25,7 +25,7 @@ from sluice.catalog.patch_object import StoredPatch
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import ActiveConfig, ActivePatch, InputProblem, Inputs, Tree
 from sluice.channel_config import ChannelConfig
-from sluice.concurrency import Gather
+from sluice.concurrency import Executor
 from sluice.conda.build_order import BuildOrderKey, build_order_key
 from sluice.conda.names import NOARCH, package_name
 from sluice.conda.patch import affected_files
@@ -72,7 +72,7 @@ class InputSelector:
     state: ObjectStore
     subdir: Subdir
     catalog: CatalogReader
-    gather: Gather
+    executor: Executor
     defaults: ChannelConfig
 
     def select(
@@ -156,7 +156,7 @@ class InputSelector:
         noarch = Subdir(self.subdir.channel, NOARCH)
 
         def read_version(version: ObjectVersion[Head]) -> T:
-            catalog = CatalogReader(self.state, noarch, self.gather)
+            catalog = CatalogReader(self.state, noarch, self.executor)
             return read(catalog.tree(version.value.tree), catalog)
 
         return read_newest(head_object(self.state, noarch), read_version)

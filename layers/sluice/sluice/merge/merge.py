@@ -90,9 +90,9 @@ class _SubdirMerge:
     def __init__(self, world: MergeContext, request: MergeRequest, *, publishes: bool) -> None:
         self._world = world
         self._request = request
-        self._catalog = CatalogReader(world.state, request.subdir, world.gather)
+        self._catalog = CatalogReader(world.state, request.subdir, world.executor)
         self._writer = GenerationWriter(
-            world.channel, world.state, request.subdir, self._catalog, world.gather
+            world.channel, world.state, request.subdir, self._catalog, world.executor
         )
         self._head = head_object(world.state, request.subdir)
         self._version = BEFORE_FIRST
@@ -116,14 +116,14 @@ class _SubdirMerge:
     ) -> staging.StagingBatch | Literal[Swap.LOST]:
         """Read a batch and commit it against ``version``."""
         world, subdir = self._world, self._request.subdir
-        bound = world.gather.start(partial(world.bucket_check.ensure_bound, subdir.channel))
+        bound = world.executor.submit(partial(world.bucket_check.ensure_bound, subdir.channel))
         tree = self._begin_tree(version.value.tree)
         # Objects are looked at after the head was read, however often that is.
-        lookup = ObjectLookup(world.channel, subdir, world.gather)
+        lookup = ObjectLookup(world.channel, subdir, world.executor)
         batch = staging.read_staging_batch(
             world.state,
             subdir,
-            gather=world.gather,
+            executor=world.executor,
             after=after,
             records_max=world.batch_records,
             on_listed=lambda filenames: self._read_ahead(tree(), lookup, filenames),
@@ -140,7 +140,7 @@ class _SubdirMerge:
         warm = self._world.warm_cache.tree(self._request.subdir, digest) if digest else None
         if digest and warm:
             self._catalog.cache_tree(digest, warm)
-        return self._world.gather.start(partial(self._catalog.tree, digest))
+        return self._world.executor.submit(partial(self._catalog.tree, digest))
 
     def _read_ahead(self, parent: Tree, lookup: ObjectLookup, filenames: Collection[str]) -> None:
         """Begin with all reading that a batch about these files will need."""
@@ -167,7 +167,7 @@ class _SubdirMerge:
         if plan.changes(parent, draft):
             head = self._write(version.value, parent, plan, draft, batch, is_bound=is_bound)
         elif batch.records:
-            head = version.value.next_epoch(self._world.unique())
+            head = version.value.next_epoch(self._world.new_id())
         else:
             return version
         swapped = self._swap(version, head, draft)
@@ -212,7 +212,7 @@ class _SubdirMerge:
             head,
             draft,
             plan,
-            writer=world.unique(),
+            writer=world.new_id(),
             on_tree=self._publishing.prerender if self._publishing and is_last else None,
         )
 
@@ -228,7 +228,7 @@ class _SubdirMerge:
         if head.tree == version.value.tree:  # it refers to nothing that the head before does not
             return self._head.swap(head, expected=expected)
         if expected is None:
-            empty = msgspec.structs.replace(BEFORE_FIRST.value, writer=self._world.unique())
+            empty = msgspec.structs.replace(BEFORE_FIRST.value, writer=self._world.new_id())
             created = self._head.swap(empty, expected=None)
             if created is LOST:
                 return LOST
@@ -308,7 +308,7 @@ class _SubdirMerge:
     def _read_existing_index(self) -> ExistingIndex:
         world = self._world
         return read_existing_index(
-            world.channel, self._request.subdir, world.gather, world.brake_days
+            world.channel, self._request.subdir, world.executor, world.brake_days
         )
 
     def _select_inputs(
@@ -320,7 +320,7 @@ class _SubdirMerge:
             self._world.state,
             self._request.subdir,
             self._catalog,
-            self._world.gather,
+            self._world.executor,
             self._world.defaults,
         )
         entries_after = partial(self._entries_after, parent, verdicts, committed_at)

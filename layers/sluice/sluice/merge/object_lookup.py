@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from functools import partial
 
-from sluice.concurrency import Gather, Pending
+from sluice.concurrency import Executor, Pending
 from sluice.layout import Subdir
 from sluice.limits import HEADS_PER_PAGE_MAX, KEYS_PER_PAGE, LISTINGS_AT_ONCE
 from sluice.storage.object_id import ObjectId
@@ -21,10 +21,10 @@ ObjectsByName = dict[str, ObjectId]
 class ObjectLookup:
     """Looks at packages of one subdir, from now on."""
 
-    def __init__(self, channel: ObjectStore, subdir: Subdir, gather: Gather) -> None:
+    def __init__(self, channel: ObjectStore, subdir: Subdir, executor: Executor) -> None:
         self._channel = channel
         self._subdir = subdir
-        self._gather = gather
+        self._executor = executor
         self._started: dict[str, Pending[ObjectsByName]] = {}
 
     def prefetch(self, filenames: Collection[str], *, files: int) -> None:
@@ -37,14 +37,14 @@ class ObjectLookup:
         else:
             looks = [([name], partial(self._head, name)) for name in filenames]
         for names, do in looks:
-            self._started |= dict.fromkeys(names, self._gather.start(do))
+            self._started |= dict.fromkeys(names, self._executor.submit(do))
 
     def resolve(self, filenames: Iterable[str]) -> dict[str, ObjectId | None]:
         """What is there by those names, ``None`` for nothing; raises ``Unavailable``."""
         names = sorted(set(filenames))
         not_prefetched = [name for name in names if name not in self._started]
         seen: ObjectsByName = {}
-        for objects in self._gather(self._head, not_prefetched):
+        for objects in self._executor.map(self._head, not_prefetched):
             seen |= objects
         for name in names:
             if name in self._started:

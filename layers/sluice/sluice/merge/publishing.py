@@ -29,7 +29,7 @@ class Publishing:
         if self._prefetch is None:
             config = self._catalog.rules(parent).config
             self._prefetch = self._world.publisher.prefetch(
-                self._request.subdir, parent, config, self._world.gather
+                self._request.subdir, parent, config, self._world.executor
             )
 
     def prerender(self, digest: str) -> None:
@@ -51,5 +51,5 @@ class Publishing:
             digest,
             self._catalog,
             prefetch=self._prefetch,
-            gather=self._world.gather,
+            executor=self._world.executor,
         )

@@ -109,10 +109,10 @@ def message_group(component: str) -> str:
     return "sha256:" + sha256(component.encode()).hexdigest()
 
 
-def unique_merge_message(subdir: Subdir, *, now_ms: int, unique: str) -> QueueMessage:
+def unique_merge_message(subdir: Subdir, *, now_ms: int, unique_id: str) -> QueueMessage:
     """Ask for a further merge of what one merge did not get through; never deduplicated."""
     # Hashed, for any part of what is unique as a whole may recur.
-    suffix = sha256(unique.encode()).hexdigest()[:_UNIQUE_CHARS]
+    suffix = sha256(unique_id.encode()).hexdigest()[:_UNIQUE_CHARS]
     return _message(MergeRequest(subdir, not_before=now_ms), suffix=suffix)
 
 

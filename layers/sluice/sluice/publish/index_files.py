@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from sluice.catalog.tree import Tree
-from sluice.concurrency import Gather
+from sluice.concurrency import Executor
 from sluice.layout import Subdir
 from sluice.limits import CONCURRENT_COMPRESS_BYTES_MIN
 from sluice.publish.compressed_variants import CompressedVariants, compress_for_name
@@ -50,7 +50,7 @@ class IndexFiles:
     """Tells whether nothing was committed after the tree."""
     prefetch: Prefetch
     """For the first look at each file."""
-    gather: Gather
+    executor: Executor
     written: int = field(default=0, init=False)
     foreign: int = field(default=0, init=False)
     """How many files of other tools were overwritten."""
@@ -149,7 +149,7 @@ class IndexFiles:
 
         Tells whether this generation still is the newest.
         """
-        compressed = self.gather.start(partial(variants.pop, first))
+        compressed = self.executor.submit(partial(variants.pop, first))
         following = self._published_file(second, variants.pop(second))
         prepared = prepare_file(self.store, following, self.stamp_of(second), info=infos[second])
         try:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from sluice.concurrency import Gather, Pending
+from sluice.concurrency import Executor, Pending
 from sluice.layout import Subdir
 from sluice.publish.previous_file import PreviousFile
 from sluice.storage.object_store import ObjectInfo, ObjectStore
@@ -25,13 +25,13 @@ class Prefetch:
         self._heads: dict[str, Pending[ObjectInfo | None]] = {}
         self._bodies: dict[str, Pending[PreviousFile | None]] = {}
 
-    def start(self, gather: Gather, *, heads: Iterable[str], bodies: Iterable[str]) -> None:
+    def start(self, executor: Executor, *, heads: Iterable[str], bodies: Iterable[str]) -> None:
         """Start to look at some files, and to read others whole."""
         for file in heads:
             fetch_head = partial(self._store.head, self._subdir.file_key(file))
-            self._heads[file] = gather.start(fetch_head)
+            self._heads[file] = executor.submit(fetch_head)
         for file in bodies:
-            self._bodies[file] = gather.start(partial(self._read, file))
+            self._bodies[file] = executor.submit(partial(self._read, file))
 
     def head(self, file: str) -> ObjectInfo | None:
         """What was seen, or is there now if nobody has looked."""

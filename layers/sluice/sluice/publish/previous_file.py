@@ -21,7 +21,9 @@ class PreviousFile:
     @classmethod
     def from_stored(cls, stored: StoredObject) -> PreviousFile:
         """Uncompress what was read; nothing is raised before its content is asked for."""
-        return cls(stored.info, in_order.start(lambda: _decompressed(stored.info.key, stored.body)))
+        return cls(
+            stored.info, in_order.submit(lambda: _decompressed(stored.info.key, stored.body))
+        )
 
     @classmethod
     def from_open(cls, opened: OpenObject) -> PreviousFile:
@@ -30,7 +32,7 @@ class PreviousFile:
 
     def load(self) -> PreviousFile:
         """Read it now, once, if that is still to be done."""
-        return PreviousFile(self.info, in_order.start(self.content))
+        return PreviousFile(self.info, in_order.submit(self.content))
 
 
 def _decompressed(key: str, body: bytes) -> bytes:

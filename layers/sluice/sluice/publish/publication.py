@@ -89,7 +89,7 @@ class Publication:
         """
         pending = self._files.prefetch.pending(REPODATA_ZST)
         if pending:
-            self._prerendered = self._files.gather.start(partial(self._prerender, pending))
+            self._prerendered = self._files.executor.submit(partial(self._prerender, pending))
 
     def publish(self, *, tidy: bool) -> PublishResult:
         """Bring every file that is behind this generation up to it.

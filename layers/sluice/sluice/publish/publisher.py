@@ -9,7 +9,7 @@ from sluice.catalog.head import Head, read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.channel_config import ChannelConfig
-from sluice.concurrency import Gather, in_order
+from sluice.concurrency import Executor, in_order
 from sluice.layout import (
     CURRENT_REPODATA_ZST,
     FROM_PACKAGES_ZST,
@@ -55,7 +55,7 @@ class Publisher:
         return read_head(self.state, subdir).value.tree == digest
 
     def prefetch(
-        self, subdir: Subdir, tree: Tree, config: ChannelConfig, gather: Gather
+        self, subdir: Subdir, tree: Tree, config: ChannelConfig, executor: Executor
     ) -> Prefetch:
         """Begin to read what publishing will ask for, if the files are those of ``tree`` now."""
         prefetch = Prefetch(self.channel, subdir)
@@ -63,7 +63,7 @@ class Publisher:
         variants = [file for file in wanted if file in REPODATA_VARIANTS]
         zsts = [file for file in wanted if file in _COMPRESSED_OF_PAIRS]
         heads = [file for file in wanted if file in (SHARD_INDEX, *variants[1:])]
-        prefetch.start(gather, heads=heads, bodies=[*variants[:1], *zsts])
+        prefetch.start(executor, heads=heads, bodies=[*variants[:1], *zsts])
         return prefetch
 
     def prepare(
@@ -73,7 +73,7 @@ class Publisher:
         catalog: CatalogReader,
         *,
         prefetch: Prefetch | None = None,
-        gather: Gather = in_order,
+        executor: Executor = in_order,
     ) -> Publication:
         """Get ready to publish the tree of that digest; nothing is written yet.
 
@@ -90,7 +90,7 @@ class Publisher:
             self.adopt,
             is_newest=partial(self.is_newest, subdir, digest),
             prefetch=prefetch or Prefetch(self.channel, subdir),
-            gather=gather,
+            executor=executor,
         )
         return Publication(files, self.state, catalog)
 
@@ -101,9 +101,9 @@ class Publisher:
         catalog: CatalogReader,
         *,
         tidy: bool = False,
-        gather: Gather = in_order,
+        executor: Executor = in_order,
     ) -> PublishResult:
         """Bring everything that is behind ``head`` up to it, see ``Publication.publish``."""
         if head.tree is None:
             return NOTHING_PUBLISHED
-        return self.prepare(subdir, head.tree, catalog, gather=gather).publish(tidy=tidy)
+        return self.prepare(subdir, head.tree, catalog, executor=executor).publish(tidy=tidy)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sluice.channel_config import DEFAULT_CONFIG, ChannelConfig
-from sluice.concurrency import Gather
+from sluice.concurrency import Executor
 from sluice.extract.config_broadcast import ConfigBroadcast
 from sluice.limits import BRAKE_DAYS
 from sluice.storage.object_store import ObjectStore
@@ -26,10 +26,10 @@ class ReconcileContext:
     """MergeQueue."""
     continuations: FifoQueue
     """ReconcileQueue."""
-    gather: Gather
+    executor: Executor
     clock: Callable[[], int]
     """Now, ms since the epoch."""
-    unique: Callable[[], str]
+    new_id: Callable[[], str]
     """A string that nobody else has."""
     debounce_seconds: int
     owner: str
@@ -46,7 +46,7 @@ class ReconcileContext:
     def config_broadcast(self) -> ConfigBroadcast:
         """For having a subdir look at its configuration again."""
         return ConfigBroadcast(
-            self.state, self.merges, self.gather, self.clock, self.unique, self.debounce_seconds
+            self.state, self.merges, self.executor, self.clock, self.new_id, self.debounce_seconds
         )
 
 

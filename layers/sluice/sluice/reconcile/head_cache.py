@@ -57,7 +57,7 @@ class HeadCache:
         }
         others = [file for file in files if file not in known]
         keys = [self._subdir.file_key(file) for file in others]
-        infos = self._world.gather(self._world.channel.head, keys)
+        infos = self._world.executor.map(self._world.channel.head, keys)
         fetched = dict(zip(others, infos, strict=True))
         for file, info in fetched.items():
             self._store(file, info)

@@ -79,7 +79,7 @@ class InputDriftCheck:
         }
         files = [file for file, is_on in wanted.items() if is_on]
         keys = [channel_file_key(self.subdir.channel, file) for file in files]
-        infos = self.world.gather(self.world.channel.head, keys)
+        infos = self.world.executor.map(self.world.channel.head, keys)
         return [
             file
             for file, info in zip(files, infos, strict=True)
@@ -125,7 +125,7 @@ class InputDriftCheck:
 
         def read(version: ObjectVersion[Head]) -> tuple[str | None, ActivePatch | None]:
             digest = version.value.tree
-            tree = CatalogReader(self.world.state, noarch, self.world.gather).tree(digest)
+            tree = CatalogReader(self.world.state, noarch, self.world.executor).tree(digest)
             return digest, tree.inputs.patch if tree.inputs else None
 
         digest, current = read_newest(head_object(self.world.state, noarch), read)

@@ -159,7 +159,7 @@ class Removals:
             return [file for file in self._gone if file not in listed and file not in uploaded]
 
         def look(files: Sequence[str]) -> Mapping[str, ObjectId]:
-            present = head_packages(self._world.channel, self._subdir, self._world.gather, files)
+            present = head_packages(self._world.channel, self._subdir, self._world.executor, files)
             judged = self._known_identities(tree, present)
             # Another object was uploaded since, and its event is on the way.  As in comparing, the
             # time of an upload does not make it another.
@@ -231,7 +231,7 @@ class Removals:
             after = decision.state
             if after.pending:
                 known = marks or read_marks(world.state, self._subdir)
-                marks = begin_waiting(world.state, self._subdir, known, name=world.unique())
+                marks = begin_waiting(world.state, self._subdir, known, name=world.new_id())
                 after = msgspec.structs.replace(after, waiting=marks.marks.waiting)
             if after == before:
                 return decision, marks
@@ -254,7 +254,7 @@ class Removals:
                 return
             self._report.counts.removals += len(batch)
             if not self._request.dry_run:
-                self._world.gather(self._stage, batch)
+                self._world.executor.map(self._stage, batch)
             self._staged += len(batch)
 
     def _stage(self, filename: str) -> None:
@@ -262,5 +262,5 @@ class Removals:
             filename=filename, extractor=extract.EXTRACTOR_VERSION, at=self._world.clock()
         )
         staging.write_staging_record(
-            self._world.state, self._subdir, record, unique=self._world.unique()
+            self._world.state, self._subdir, record, unique_id=self._world.new_id()
         )

@@ -92,7 +92,7 @@ def start_run(
     _check_prefixes(world, request)
     now = world.clock()
     run = _StepMessage(
-        run=_run_name(now, world.unique()),
+        run=_run_name(now, world.new_id()),
         step=1,
         started_at=now,
         request=request,
@@ -207,9 +207,9 @@ def _with_unfinished(cursor: Cursor, *unfinished: Unfinished | None) -> Cursor:
     return msgspec.structs.replace(cursor, unfinished=tuple(filter(None, unfinished)))
 
 
-def _run_name(now_ms: int, unique: str) -> str:
+def _run_name(now_ms: int, unique_id: str) -> str:
     at = datetime.fromtimestamp(now_ms // 1000, UTC)
-    return f"{at:%Y-%m-%dT%H%M%SZ}-{sha256(unique.encode()).hexdigest()[:8]}"
+    return f"{at:%Y-%m-%dT%H%M%SZ}-{sha256(unique_id.encode()).hexdigest()[:8]}"
 
 
 def _send_next(world: ReconcileContext, message: _StepMessage) -> None:

@@ -135,7 +135,7 @@ class _SubdirRun:
         self._subdir = resume_from.subdir
         self._report = report
         self._time_left_ms = time_left_ms
-        self._catalog = CatalogReader(world.state, resume_from.subdir, world.gather)
+        self._catalog = CatalogReader(world.state, resume_from.subdir, world.executor)
         self._removals = Removals(world, request, run, resume_from.subdir, self._catalog, report)
         self.collect: Callable[[], None] = noop
         """What is left to be done once the differences are told."""
@@ -155,7 +155,7 @@ class _SubdirRun:
         self, version: ObjectVersion[Head], listing: Listing | None
     ) -> Unfinished | None:
         is_first_part = self._resume_from.name is None
-        binding_check = self._world.gather.start(self._verify_bucket)
+        binding_check = self._world.executor.submit(self._verify_bucket)
         tree = self._catalog.tree(version.value.tree)
         marks = self._read_marks(version)
         if listing is None:
@@ -190,7 +190,7 @@ class _SubdirRun:
             bucket=world.bucket,
             owner=world.owner,
             clock=world.clock,
-            new_id=world.unique,
+            new_id=world.new_id,
             may_bind=not self._request.dry_run,
         )
         return check.ensure_bound(self._subdir.channel)
@@ -305,7 +305,7 @@ class _SubdirRun:
         messages = [self._upload_message(d) for d in differences if d.kind is not DiffKind.GONE]
         self._report.counts.fed += len(messages)
         if not self._request.dry_run:
-            self._world.gather(
+            self._world.executor.map(
                 self._world.uploads.send_all, chunks(messages, MESSAGES_PER_BATCH_MAX)
             )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
-from sluice.concurrency import Gather
+from sluice.concurrency import Executor
 from sluice.errors import BrokenListing, Unavailable
 from sluice.layout import Subdir
 from sluice.limits import LISTING_ATTEMPTS_MAX, MISSING_CHECKS_MAX
@@ -53,10 +53,10 @@ def confirm_listing(
 
 
 def head_packages(
-    channel: ObjectStore, subdir: Subdir, gather: Gather, files: Sequence[str]
+    channel: ObjectStore, subdir: Subdir, executor: Executor, files: Sequence[str]
 ) -> dict[str, ObjectId]:
     """The packages of a subdir that are there, by HEAD; raises ``Unavailable``."""
-    infos = gather(channel.head, map(subdir.file_key, files))
+    infos = executor.map(channel.head, map(subdir.file_key, files))
     return {
         file: ObjectId.from_info(info)
         for file, info in zip(files, infos, strict=True)

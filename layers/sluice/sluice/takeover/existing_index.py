@@ -17,7 +17,7 @@ import msgspec
 from sluice import zstd
 from sluice.catalog.brake import exceeds_removal_limit
 from sluice.catalog.entry import NOT_EXTRACTED, CarriedRecord, Entry, Pin, Record
-from sluice.concurrency import Gather
+from sluice.concurrency import Executor
 from sluice.conda import record_fields
 from sluice.conda.names import PACKAGE_SUFFIXES, catalog_name, package_name
 from sluice.conda.revision import V3, required_revision
@@ -137,7 +137,7 @@ class ExistingIndex:
 
 
 def read_existing_index(
-    channel: ObjectStore, subdir: Subdir, gather: Gather, brake_days: int
+    channel: ObjectStore, subdir: Subdir, executor: Executor, brake_days: int
 ) -> ExistingIndex:
     """List the subdir and read the index that is there, if any.
 
@@ -162,14 +162,14 @@ def read_existing_index(
         foreign = foreign_formats.parse_repodata(zstd.decompress(packed.body), source=key_zst)
     if not (foreign.records or foreign.bucket_records) and shards is not None:
         # A channel of shards alone may have an empty repodata.json, for CEP 26 wants one.
-        foreign = _read_shards(channel, subdir, shards.body, gather)
+        foreign = _read_shards(channel, subdir, shards.body, executor)
     if foreign.base_url:
         _check_files_here(foreign, listing, subdir)
     return replace(
         build_existing_index(
             foreign,
             listing,
-            find_existing=partial(head_packages, channel, subdir, gather),
+            find_existing=partial(head_packages, channel, subdir, executor),
             list_again=partial(_list_folder, channel, subdir),
             label=subdir.prefix,
             brake_days=brake_days,
@@ -242,9 +242,11 @@ def _read_run_exports(channel: ObjectStore, subdir: Subdir) -> dict[str, Any]:
         return {}  # the index itself is sound, and the packages will be read for theirs
 
 
-def _read_shards(channel: ObjectStore, subdir: Subdir, body: bytes, gather: Gather) -> ForeignIndex:
+def _read_shards(
+    channel: ObjectStore, subdir: Subdir, body: bytes, executor: Executor
+) -> ForeignIndex:
     index = foreign_formats.parse_shard_index(body, source=subdir.file_key(SHARD_INDEX))
-    shards = gather(partial(_read_shard, channel), map(subdir.file_key, index.shards))
+    shards = executor.map(partial(_read_shard, channel), map(subdir.file_key, index.shards))
     return foreign_formats.merge_shards(shards, index.info)
 
 

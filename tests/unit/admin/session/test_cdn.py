@@ -190,7 +190,7 @@ def test_no_request_has_more_paths_than_may_be_in_progress() -> None:
     cloudfront = FakeCloudFront()
     keys = [f"noarch/a-{number}-0.conda" for number in range(2 * INVALIDATION_PATHS_MAX + 1)]
     numbers = count()
-    done = invalidate(behind(cloudfront), keys, unique=lambda: str(next(numbers)))
+    done = invalidate(behind(cloudfront), keys, new_id=lambda: str(next(numbers)))
     assert [len(paths) for _, paths in cloudfront.accepted] == [3000, 3000, 1]
     assert [path for _, paths in cloudfront.accepted for path in paths] == [
         f"/{key}" for key in keys
@@ -203,7 +203,7 @@ def test_no_request_has_more_paths_than_may_be_in_progress() -> None:
 
 def test_the_command_can_be_pasted_into_a_shell() -> None:
     stack = behind(FakeCloudFront(refused()), endpoint_url="http://127.0.0.1:4566")
-    (told,) = invalidate(stack, ["it's $HOME/noarch/a-1!1-0.conda"], unique=str)
+    (told,) = invalidate(stack, ["it's $HOME/noarch/a-1!1-0.conda"], new_id=str)
     assert told.command is not None
     assert shlex.split(told.command) == [
         *("aws", "cloudfront", "create-invalidation"),
@@ -226,7 +226,7 @@ def test_the_client_of_a_person_makes_the_request_from_any_region() -> None:
     cloudfront = boto3.client("cloudfront", region_name="us-east-1")
     distribution = cloudfront.create_distribution(DistributionConfig=DISTRIBUTION)["Distribution"]
     stack = stack_of(Aws(region="eu-central-1"), {"DistributionArn": distribution["ARN"]})
-    (told,) = invalidate(stack, ["team/linux-64/torch-2.1+cpu-0.conda"], unique=lambda: "once")
+    (told,) = invalidate(stack, ["team/linux-64/torch-2.1+cpu-0.conda"], new_id=lambda: "once")
     batch = cloudfront.get_invalidation(DistributionId=distribution["Id"], Id=told.id)[
         "Invalidation"
     ]["InvalidationBatch"]
@@ -237,7 +237,7 @@ def test_the_client_of_a_person_makes_the_request_from_any_region() -> None:
     ]
     # One that is not there, or not theirs: the request fails, the person gets a command.
     elsewhere = stack_of(Aws(region="eu-central-1"), OUTPUTS)
-    (failed,) = invalidate(elsewhere, ["noarch/a-1-0.conda"], unique=lambda: "twice")
+    (failed,) = invalidate(elsewhere, ["noarch/a-1-0.conda"], new_id=lambda: "twice")
     assert failed.failure is not None
     assert "NoSuchDistribution" in failed.failure
 

@@ -228,7 +228,7 @@ def test_a_server_that_stops_honouring_conditions_is_refused_from_then_on(place:
 def test_a_command_that_writes_nothing_leaves_nothing(place: Place) -> None:
     channel = place.open()
     assert channel.probed
-    channel.probed.start_check(channel.gather)()
+    channel.probed.start_check(channel.executor)()
     assert (place.keys(place.bucket), place.keys(place.state_bucket)) == ([], [])
 
 
@@ -265,7 +265,7 @@ def test_indexing_tries_the_states_bucket_each_time_and_the_channels_once(place:
     channel = place.open()
     assert channel.probed
     place.requests()
-    channel.probed.start_check(channel.gather)()
+    channel.probed.start_check(channel.executor)()
     assert place.requests() == {"s3:GetObject": 3, "s3:PutObject": 5, "s3:DeleteObjects": 1}
 
 

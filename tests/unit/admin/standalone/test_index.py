@@ -83,7 +83,7 @@ def test_what_functions_have_staged_is_taken_along() -> None:
     world.upload(A, B)
     world.index()
     world.public.remove(f"{CHANNEL}/{A.path}")
-    staging.write_staging_record(world.state, LINUX, removed(A.filename), unique="by-a-function")
+    staging.write_staging_record(world.state, LINUX, removed(A.filename), unique_id="by-a-function")
     world.index()
     assert world.filenames() == [B.filename]
     assert world.state.keys("staging/") == []

@@ -391,7 +391,7 @@ def test_a_digest_that_an_uploader_made_up_is_found_by_hashing_and_repaired() ->
 def test_what_is_staged_is_on_its_way_and_no_finding() -> None:
     world = a_channel()
     world.public.remove(f"{CHANNEL}/{B.path}")
-    staging.write_staging_record(world.state, LINUX, removed(B.filename), unique="x")
+    staging.write_staging_record(world.state, LINUX, removed(B.filename), unique_id="x")
     assert kinds(look(world)) == []
 
 

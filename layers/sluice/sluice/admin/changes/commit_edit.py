@@ -86,7 +86,7 @@ def read_snapshot(channel: Channel, subdir: Subdir, use: Callable[[HeadSnapshot]
     ``use`` may be called several times, each time with another head.  Raises ``NotFound`` where
     sluice has never had anything there, ``Unavailable``, ``Corrupt``, and what ``use`` raises.
     """
-    catalog = CatalogReader(channel.state, subdir, channel.gather)
+    catalog = CatalogReader(channel.state, subdir, channel.executor)
     return read_newest(
         head_object(channel.state, subdir),
         lambda version: use(_snapshot(version, subdir, catalog)),
@@ -99,8 +99,8 @@ def commit_edit(channel: Channel, subdir: Subdir, edit: EditFunction) -> CommitR
     Raises ``NotFound`` where sluice has never had anything there, ``WrongState``, ``Unavailable``,
     ``Corrupt``, and what ``edit`` raises.
     """
-    catalog = CatalogReader(channel.state, subdir, channel.gather)
-    writer = GenerationWriter(channel.public, channel.state, subdir, catalog, channel.gather)
+    catalog = CatalogReader(channel.state, subdir, channel.executor)
+    writer = GenerationWriter(channel.public, channel.state, subdir, catalog, channel.executor)
     versioned = head_object(channel.state, subdir)
 
     def attempt(version: ObjectVersion[Head]) -> CommitResult | Literal[Swap.LOST] | None:
@@ -124,7 +124,7 @@ def commit_edit(channel: Channel, subdir: Subdir, edit: EditFunction) -> CommitR
             parent,
             plan,
             writer=writer,
-            new_id=channel.unique,
+            new_id=channel.new_id,
             before_commit=partial(ask_for_merge, channel, subdir),
         )
         if committed is LOST:
@@ -152,7 +152,7 @@ def ask_for_merge(channel: Channel, subdir: Subdir) -> None:
 def stage_for_merge(channel: Channel, subdir: Subdir) -> None:
     """Have the next merge of a subdir look at everything, configuration and patches included."""
     record = ConfigChanged(filename=SLUICE_TOML, extractor=NOT_EXTRACTED, at=channel.clock())
-    staging.write_staging_record(channel.state, subdir, record, unique=channel.unique())
+    staging.write_staging_record(channel.state, subdir, record, unique_id=channel.new_id())
 
 
 def send_for_merge(channel: Channel, subdir: Subdir) -> None:
@@ -161,7 +161,7 @@ def send_for_merge(channel: Channel, subdir: Subdir) -> None:
     Not before "now" by no clock: a person's may be wrong by hours.
     """
     if channel.merges:
-        merge_request.unique_merge_message(subdir, now_ms=0, unique=channel.unique()).send_to(
+        merge_request.unique_merge_message(subdir, now_ms=0, unique_id=channel.new_id()).send_to(
             channel.merges
         )
 
@@ -181,8 +181,8 @@ def _notify_of_patch(channel: Channel, noarch: Subdir) -> None:
         state=channel.state,
         # Without a stack, what is staged is found by whoever merges here.
         queue=channel.merges or InProcessMergeQueue(),
-        gather=channel.gather,
+        executor=channel.executor,
         clock=channel.clock,
-        unique=channel.unique,
+        new_id=channel.new_id,
         debounce_seconds=channel.debounce_seconds or merge_request.DEBOUNCE_SECONDS_MIN,
     ).notify_all(channel.name, exclude=noarch)

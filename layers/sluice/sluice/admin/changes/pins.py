@@ -102,7 +102,7 @@ def pin(channel: Channel, subdir: Subdir, files: Collection[str], *, reason: str
 
     def edit(snapshot: HeadSnapshot) -> CommitEdit:
         objects.clear()
-        lookup = ObjectLookup(channel.public, subdir, channel.gather)
+        lookup = ObjectLookup(channel.public, subdir, channel.executor)
         objects.update({file: there for file, there in lookup.resolve(files).items() if there})
         edits: dict[str, dict[str, Entry | None]] = {}
         for name, of_name in _group_by_name(files).items():
@@ -148,7 +148,7 @@ def unpin(
         state=channel.state,
         queue=InProcessMergeQueue(),  # commit_edit requests the merge
         clock=channel.clock,
-        unique=channel.unique,
+        new_id=channel.new_id,
         debounce_seconds=DEBOUNCE_SECONDS_MIN,
         trust_uploader_digests=False,  # a stack may have been told so
         receives_max=_RECEIVES_MAX,
@@ -167,7 +167,7 @@ def unpin(
         # Each time anew: who won the head may have consumed what was staged before.
         keys = [PackageKey(subdir, file) for file in unpinned]
         verdicts.update(
-            zip(unpinned, channel.gather(partial(extract, extractor), keys), strict=True)
+            zip(unpinned, channel.executor.map(partial(extract, extractor), keys), strict=True)
         )
         return CommitEdit(edits, Amendment(reason=reason, unpinned=unpinned))
 

@@ -233,7 +233,7 @@ def _write_binding(
         moving_to=channel.bucket if moving else UNSET,
         endpoint=channel.endpoint,
         created_at=channel.clock(),
-        writer=channel.unique(),
+        writer=channel.new_id(),
     )
     written = binding_object(channel.state, channel.name).swap(binding, expected=before.etag)
     if written is LOST:
@@ -250,8 +250,8 @@ def _publish(channel: Channel, subdirs: Sequence[Subdir], max_age_seconds: int) 
     def publish(subdir: Subdir, version: ObjectVersion[Head]) -> None:
         # After the head was read, as everywhere: it may belong to another bucket again.
         channel.bucket_check.check_binding(channel.name)
-        catalog = CatalogReader(channel.state, subdir, channel.gather)
-        publisher.publish(subdir, version.value, catalog, tidy=True, gather=channel.gather)
+        catalog = CatalogReader(channel.state, subdir, channel.executor)
+        publisher.publish(subdir, version.value, catalog, tidy=True, executor=channel.executor)
 
     for subdir in subdirs:
         read_newest(head_object(channel.state, subdir), partial(publish, subdir))

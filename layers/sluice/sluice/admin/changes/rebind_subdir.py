@@ -136,14 +136,14 @@ class SubdirRebinder:
             if version.value.tree is not None:
                 return self._commit(versioned, version)
             # It moves without a tree, so that a first commit that has seen it loses.
-            head = version.value.next_epoch(channel.unique())
+            head = version.value.next_epoch(channel.new_id())
             return LOST if versioned.swap(head, expected=version.etag) is LOST else None
 
         return commit_loop(versioned, attempt)
 
     def _open(self, version: ObjectVersion[Head]) -> tuple[CatalogReader, Tree]:
         self.damaged = {}
-        catalog = CatalogReader(self._channel.state, self._subdir, self._channel.gather)
+        catalog = CatalogReader(self._channel.state, self._subdir, self._channel.executor)
         return catalog, catalog.tree(version.value.tree)
 
     def _commit(
@@ -175,8 +175,10 @@ class SubdirRebinder:
             version,
             tree,
             plan,
-            writer=GenerationWriter(channel.public, channel.state, subdir, catalog, channel.gather),
-            new_id=channel.unique,
+            writer=GenerationWriter(
+                channel.public, channel.state, subdir, catalog, channel.executor
+            ),
+            new_id=channel.new_id,
             before_commit=partial(stage_for_merge, channel, subdir),
         )
         if committed is LOST:
@@ -186,7 +188,7 @@ class SubdirRebinder:
     def _published_generation(self, listing: Listing) -> int:
         """The highest generation that any index file there carries."""
         keys = [self._subdir.file_key(file) for file in listing.index_files]
-        infos = self._channel.gather(self._channel.public.head, keys)
+        infos = self._channel.executor.map(self._channel.public.head, keys)
         stamps = (Stamp.parse(info.metadata) for info in infos if info)
         return max((stamp.generation for stamp in stamps if stamp), default=0)
 
@@ -206,7 +208,7 @@ class SubdirRebinder:
     def _compare(self, tree: Tree, catalog: CatalogReader, listing: Listing) -> _Comparison:
         channel, subdir = self._channel, self._subdir
         indexes = RecoverableIndexes(channel.public, channel.state, subdir)
-        existing_index = read_existing_index(indexes, subdir, channel.gather, self._brake_days)
+        existing_index = read_existing_index(indexes, subdir, channel.executor, self._brake_days)
         # All files of the other names are known, and there.  The digest of a name with a pin never
         # matches, see ``leaf.listed``.
         differing = {

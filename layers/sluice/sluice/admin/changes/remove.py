@@ -122,7 +122,7 @@ def remove(
     gone = sorted(set(files) - pinned.identities.keys())
     # All of them: those gone before may be cached still, those uploaded again in their old form.
     keys = [subdir.file_key(file) for file in sorted(set(files))]
-    invalidations = invalidate(channel.stack, keys, unique=channel.unique)
+    invalidations = invalidate(channel.stack, keys, new_id=channel.new_id)
     _stage_removals(channel, subdir, [*deleted, *gone])
     return Removal(
         subdir=subdir.name,
@@ -138,7 +138,7 @@ def _stage_removals(channel: Channel, subdir: Subdir, files: Iterable[str]) -> N
     """Have the pins go with their files; the event about it may come late, or there is none."""
     for file in files:
         record = Removed(filename=file, extractor=extract.EXTRACTOR_VERSION, at=channel.clock())
-        staging.write_staging_record(channel.state, subdir, record, unique=channel.unique())
+        staging.write_staging_record(channel.state, subdir, record, unique_id=channel.new_id())
     if channel.merges:
         send_for_merge(channel, subdir)
     else:

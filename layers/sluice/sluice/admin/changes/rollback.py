@@ -228,7 +228,7 @@ class _RollbackPlan:
         }
 
     def _look_up_objects(self, filenames: Collection[str]) -> Mapping[str, ObjectId | None]:
-        lookup = ObjectLookup(self._channel.public, self._subdir, self._channel.gather)
+        lookup = ObjectLookup(self._channel.public, self._subdir, self._channel.executor)
         lookup.prefetch(filenames, files=self._snapshot.tree.files)
         return lookup.resolve(filenames)
 

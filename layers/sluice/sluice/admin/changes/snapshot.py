@@ -148,7 +148,7 @@ class _SnapshotJob:
     def _past_subdir(self, subdir: Subdir, commit: Commit | None) -> _PastSubdir:
         if commit is None:
             return _PastSubdir(subdir, self._empty_tree, NO_RULES, None)
-        catalog = CatalogReader(self._channel.state, subdir, self._channel.gather)
+        catalog = CatalogReader(self._channel.state, subdir, self._channel.executor)
         generation = OldGeneration(self._channel, subdir, commit, catalog)
         return _PastSubdir(subdir, generation.tree(), generation.rules(), generation)
 
@@ -200,7 +200,7 @@ class _SnapshotJob:
             past.tree,
             past.rules,
             self._owner,
-            self._channel.gather,
+            self._channel.executor,
         )
         missing = _MissingPackages()
         for batch in chunks(sorted(past.tree.names), NAMES_AT_ONCE):

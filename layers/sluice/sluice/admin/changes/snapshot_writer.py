@@ -14,7 +14,7 @@ from sluice.catalog.codec import content_digest
 from sluice.catalog.entry import Entries
 from sluice.catalog.node import RenderedNode
 from sluice.catalog.tree import Node, Tree
-from sluice.concurrency import Gather
+from sluice.concurrency import Executor
 from sluice.errors import Unavailable
 from sluice.layout import (
     CURRENT_REPODATA,
@@ -51,7 +51,7 @@ class SnapshotSubdirWriter:
         source: Tree,
         rules: RenderRules,
         owner: str,
-        gather: Gather,
+        executor: Executor,
     ) -> None:
         """``source``: the tree that it is a snapshot of; ``owner``: whom its files name."""
         self.rules = rules
@@ -59,7 +59,7 @@ class SnapshotSubdirWriter:
         self._subdir = subdir
         self._source = source
         self._owner = owner
-        self._gather = gather
+        self._executor = executor
         self._nodes: dict[str, Node] = {}
         self._contents = repodata.RepodataContents()
         self._run_exports = run_exports.RunExportsContents()
@@ -76,7 +76,7 @@ class SnapshotSubdirWriter:
             for name, entries in names.items()
             if entries
         }
-        self._gather(self._write_shard, rendered.values())
+        self._executor.map(self._write_shard, rendered.values())
         for name, item in rendered.items():
             visible = render_view(names[name], self.rules)
             self._nodes[name] = item.node

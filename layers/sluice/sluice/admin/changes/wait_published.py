@@ -54,7 +54,7 @@ def is_published(channel: Channel, subdir: Subdir, generation: int) -> bool:
     """Tell whether no index file of a subdir is older than this generation."""
 
     def read(version: ObjectVersion[Head]) -> list[str]:
-        catalog = CatalogReader(channel.state, subdir, channel.gather)
+        catalog = CatalogReader(channel.state, subdir, channel.executor)
         tree = catalog.tree(version.value.tree)
         return wanted_outputs(tree, catalog.rules(tree).config)
 
@@ -63,6 +63,6 @@ def is_published(channel: Channel, subdir: Subdir, generation: int) -> bool:
     keys = [subdir.file_key(file) for file in files if file != PATCH_INSTRUCTIONS]
     stamps = (
         Stamp.parse(info.metadata) if info else None
-        for info in channel.gather(channel.public.head, keys)
+        for info in channel.executor.map(channel.public.head, keys)
     )
     return all(stamp is not None and stamp.generation >= generation for stamp in stamps)

@@ -68,7 +68,7 @@ def diff(channel: Channel, subdir: Subdir, before: GenerationRef, after: Generat
     [('added', 'beta-1.0-py312_0.conda')]
     """
     old, new = find_commits(channel, subdir, before, after)
-    catalog = CatalogReader(channel.state, subdir, channel.gather)
+    catalog = CatalogReader(channel.state, subdir, channel.executor)
     changes = diff_generations(
         OldGeneration(channel, subdir, old, catalog), OldGeneration(channel, subdir, new, catalog)
     )

@@ -160,7 +160,7 @@ class OldGeneration:
     def _is_reachable(self, key: str, boundary: Mark | None, version: ObjectVersion[Head]) -> bool:
         if version.value.tree == self.commit.tree:
             return True
-        catalog = CatalogReader(self.channel.state, self.subdir, self.channel.gather)
+        catalog = CatalogReader(self.channel.state, self.subdir, self.channel.executor)
         trees = [catalog.tree(version.value.tree)]
         # A later collection may have deleted the tree of what was the boundary a moment ago.
         trees += filter(None, [catalog.find_tree(boundary.tree)] if boundary else [])

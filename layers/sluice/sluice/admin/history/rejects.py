@@ -56,7 +56,7 @@ def rejects(channel: Channel) -> list[FileIssue]:
     []
     """
     subdirs = find_subdirs(channel)
-    issues_by_subdir = channel.gather(partial(_read_issues, channel), subdirs)
+    issues_by_subdir = channel.executor.map(partial(_read_issues, channel), subdirs)
     return [issue for issues in issues_by_subdir for issue in issues]
 
 

@@ -46,7 +46,7 @@ def show(channel: Channel, subdir: Subdir, ref: GenerationRef) -> GenerationDeta
     (['alpha-1.0-0.conda'], 1)
     """
     (commit,) = find_commits(channel, subdir, ref)
-    catalog = CatalogReader(channel.state, subdir, channel.gather)
+    catalog = CatalogReader(channel.state, subdir, channel.executor)
     generation = OldGeneration(channel, subdir, commit, catalog)
     try:
         tree = generation.tree()

@@ -111,12 +111,14 @@ def _subdir_status(channel: Channel, subdir: Subdir) -> SubdirStatus:
     staged = [info.modified * 1000 for info in channel.state.list(subdir.staging_prefix)]
 
     def read(version: ObjectVersion[Head]) -> tuple[Head, Tree, list[str]]:
-        catalog = CatalogReader(channel.state, subdir, channel.gather)
+        catalog = CatalogReader(channel.state, subdir, channel.executor)
         tree = catalog.tree(version.value.tree)
         return version.value, tree, wanted_outputs(tree, catalog.rules(tree).config)
 
     head, tree, files = read_newest(head_object(channel.state, subdir), read)
-    file_infos = channel.gather(channel.public.head, [subdir.file_key(file) for file in files])
+    file_infos = channel.executor.map(
+        channel.public.head, [subdir.file_key(file) for file in files]
+    )
     info_by_file = dict(zip(files, file_infos, strict=True))
     stamps = [stamp for info in file_infos if info and (stamp := Stamp.parse(info.metadata))]
     foreign_owners = sorted({stamp.owner for stamp in stamps} - {channel.owner})

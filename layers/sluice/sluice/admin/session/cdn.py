@@ -44,11 +44,11 @@ class Invalidation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def invalidate(
-    stack: Stack | None, keys: Iterable[str], *, unique: Callable[[], str]
+    stack: Stack | None, keys: Iterable[str], *, new_id: Callable[[], str]
 ) -> list[Invalidation]:
     """Have the distribution of a stack drop objects from its caches; does not wait for the end.
 
-    ``keys``: of the channel bucket.  ``unique`` returns a string that nobody else has.  The result
+    ``keys``: of the channel bucket.  ``new_id`` returns a string that nobody else has.  The result
     is empty where there are no keys, no stack, or no distribution in the stack.  A request that
     fails raises nothing: the objects are gone already, so what is left to do is in the result.
     """
@@ -57,7 +57,7 @@ def invalidate(
         return []
     return [
         _create_invalidation(
-            stack, stack.distribution, paths[start : start + INVALIDATION_PATHS_MAX], unique()
+            stack, stack.distribution, paths[start : start + INVALIDATION_PATHS_MAX], new_id()
         )
         for start in range(0, len(paths), INVALIDATION_PATHS_MAX)
     ]

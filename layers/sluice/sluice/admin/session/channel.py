@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sluice.admin.session.server_capabilities import ProbedBuckets
 from sluice.admin.session.stack import Stack
 from sluice.channel_config import DEFAULT_CONFIG, ChannelConfig
-from sluice.concurrency import Gather
+from sluice.concurrency import Executor
 from sluice.layout import Subdir
 from sluice.publish.bucket_check import BucketCheck
 from sluice.storage.object_store import ObjectStore
@@ -27,10 +27,10 @@ class Channel:
     """The channel bucket."""
     state: ObjectStore
     """The state bucket."""
-    gather: Gather
+    executor: Executor
     clock: Callable[[], int]
     """Now, ms since the epoch."""
-    unique: Callable[[], str]
+    new_id: Callable[[], str]
     """A string that nobody else has."""
     owner: str | None = None
     """Who publishes the channel: the state bucket's name; ``None`` where it is not known."""
@@ -56,7 +56,7 @@ class Channel:
             self.bucket,
             self.owner or "",
             self.clock,
-            self.unique,
+            self.new_id,
             endpoint=self.endpoint,
         )
 

@@ -81,9 +81,9 @@ class Opener:
             name=name,
             public=self._bucket(address.bucket, probed.public if probed else None),
             state=self._state_store(owner, probed.state if probed else None),
-            gather=in_threads(CONCURRENT_REQUESTS_MAX),
+            executor=in_threads(CONCURRENT_REQUESTS_MAX),
             clock=_now,
-            unique=_unique,
+            new_id=_new_id,
             owner=owner,
             merges=stack.merges if stack else None,
             debounce_seconds=stack.debounce_seconds if stack else 0,
@@ -149,7 +149,7 @@ class Opener:
         state_bucket, _, prefix = state.partition("/")
 
         def new_state_key() -> str:
-            key = layout.probe_trial_key(_unique())
+            key = layout.probe_trial_key(_new_id())
             return f"{prefix}/{key}" if prefix else key
 
         def probed(name: str, new_key: Callable[[], str]) -> ProbedBucket:
@@ -162,7 +162,7 @@ class Opener:
         state_probe = probed(state_bucket, new_state_key)
         if bucket == state_bucket:
             return ProbedBuckets(state_probe, state_probe)
-        public = probed(bucket, lambda: layout.public_probe_trial_key(channel, _unique()))
+        public = probed(bucket, lambda: layout.public_probe_trial_key(channel, _new_id()))
         return ProbedBuckets(state_probe, public)
 
     def _state_and_stack(self) -> tuple[str, Stack | None]:
@@ -187,5 +187,5 @@ def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _unique() -> str:
+def _new_id() -> str:
     return uuid.uuid4().hex

@@ -17,7 +17,7 @@ import msgspec
 
 from sluice import layout
 from sluice.admin.session.conditional_write_probe import Probe
-from sluice.concurrency import Gather, Pending
+from sluice.concurrency import Executor, Pending
 from sluice.errors import DECODE_ERRORS, SluiceError, TooNew
 from sluice.storage import object_headers
 from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
@@ -170,16 +170,16 @@ class ProbedBuckets:
     state: ProbedBucket
     public: ProbedBucket
 
-    def start_check(self, gather: Gather) -> Callable[[], None]:
+    def start_check(self, executor: Executor) -> Callable[[], None]:
         """Begin to try the server, and return what waits for the end and raises the error.
 
         The state's bucket is tried each time.  The channel's is where clients read: it is tried
         once, and again where the state's shows that the server has changed.
         """
-        record = gather.start(self.state.read_record)  # before what waits for it
-        state_check = gather.start(partial(self.state.check, record))
+        record = executor.submit(self.state.read_record)  # before what waits for it
+        state_check = executor.submit(partial(self.state.check, record))
         public_probe = (
-            gather.start(self.public.load_or_probe) if self.public is not self.state else None
+            executor.submit(self.public.load_or_probe) if self.public is not self.state else None
         )
 
         def wait() -> None:

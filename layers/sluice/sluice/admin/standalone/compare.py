@@ -57,13 +57,13 @@ class SubdirComparer:
 
         Garbage is left to be collected.  What is wrong with the subdir is in the report.
         """
-        gather = self.channel.gather
+        executor = self.channel.executor
         public, state = (
-            PrefetchingStore(self.channel.public, gather),
-            PrefetchingStore(self.state, gather),
+            PrefetchingStore(self.channel.public, executor),
+            PrefetchingStore(self.state, executor),
         )
-        head = gather.start(partial(self.state.get, subdir.head_key))  # first: all waits for it
-        first_staged = gather.start(partial(self._first_staged, subdir))
+        head = executor.submit(partial(self.state.get, subdir.head_key))  # first: all waits for it
+        first_staged = executor.submit(partial(self._first_staged, subdir))
         state.prefetch_get(subdir.marks_key)
         public.prefetch_list(config_key(subdir.channel))
         for file in _PREFETCHED_FILES:
@@ -86,9 +86,9 @@ class SubdirComparer:
             uploads=self.uploads,
             merges=self.merges,
             continuations=self.merges,
-            gather=gather,
+            executor=executor,
             clock=self.channel.clock,
-            unique=self.channel.unique,
+            new_id=self.channel.new_id,
             debounce_seconds=self.debounce_seconds,
             owner=self.channel.owner or "",
             retention_days=self.retention_days,
@@ -130,7 +130,7 @@ class SubdirComparer:
             raise catalog_changed_error(subdir)
         tree = trees.decode_tree(body.body, what=key)
         self.warm_cache.put_tree(subdir, head.tree, tree)
-        return list_subdir_in_parts(self.channel.public, subdir, tree, self.channel.gather)
+        return list_subdir_in_parts(self.channel.public, subdir, tree, self.channel.executor)
 
     def _first_staged(self, subdir: Subdir) -> ObjectInfo | None:
         """What others have staged and no merge has taken yet, if anything."""

@@ -160,9 +160,9 @@ class _Run:
                 channel.public, self._state, channel.owner or "", options.max_age_seconds
             ),
             queue=self._merges,
-            gather=channel.gather,
+            executor=channel.executor,
             clock=channel.clock,
-            unique=channel.unique,
+            new_id=channel.new_id,
             debounce_seconds=self._debounce_seconds,
             defaults=channel.defaults,
             batch_records=INDEX_COMMIT_RECORDS_MAX,
@@ -191,7 +191,7 @@ class _Run:
     def run(self) -> IndexReport:
         """Do it."""
         probed = self._channel.probed
-        wait_for_probe = probed.start_check(self._channel.gather) if probed else noop
+        wait_for_probe = probed.start_check(self._channel.executor) if probed else noop
         with make_thread_pool(self._options.subdirs_at_once, "sluice-subdir") as pool:
             futures = [
                 pool.submit(self._comparison.compare, subdir) for subdir in self._find_subdirs()
@@ -266,7 +266,7 @@ class _Run:
             self._request_merge(subdir)
 
     def _stage(self, key: PackageKey, record: bytes) -> None:
-        staged = key.subdir.staging_key(key.filename, self._channel.unique())
+        staged = key.subdir.staging_key(key.filename, self._channel.new_id())
         self._state.put(staged, record, object_headers.PRIVATE_JSON_HEADERS)
         self._staged[key.subdir] += 1
 
@@ -277,7 +277,7 @@ class _Run:
             state=self._state,
             queue=self._merges,
             clock=self._channel.clock,
-            unique=self._channel.unique,
+            new_id=self._channel.new_id,
             debounce_seconds=self._debounce_seconds,
             trust_uploader_digests=self._options.trust_uploader_digests,
             receives_max=_TRIES,

@@ -7,7 +7,7 @@ from functools import partial
 
 from sluice.admin.session.channel import Channel
 from sluice.catalog.tree import Tree
-from sluice.concurrency import Gather
+from sluice.concurrency import Executor
 from sluice.conda.names import is_subdir
 from sluice.layout import Subdir, key_after_prefix
 from sluice.limits import KEYS_PER_PAGE
@@ -45,7 +45,9 @@ def find_subdir_folders(channel: Channel) -> Iterator[Subdir]:
         after = key_after_prefix(f"{prefix}{folder}/")
 
 
-def list_subdir_in_parts(store: ObjectStore, subdir: Subdir, tree: Tree, gather: Gather) -> Listing:
+def list_subdir_in_parts(
+    store: ObjectStore, subdir: Subdir, tree: Tree, executor: Executor
+) -> Listing:
     """List a subdir as ``list_subdir`` does, in several parts at once.
 
     Where to cut is told by the names that the tree knows.  It decides nothing but how long it
@@ -53,7 +55,7 @@ def list_subdir_in_parts(store: ObjectStore, subdir: Subdir, tree: Tree, gather:
     """
     listing = Listing()
     parts = [
-        gather.start(partial(_list_part, store, subdir, key_range))
+        executor.submit(partial(_list_part, store, subdir, key_range))
         for key_range in _key_ranges(subdir, tree)
     ]
     for part in parts:

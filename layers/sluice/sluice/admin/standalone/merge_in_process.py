@@ -34,9 +34,9 @@ def merge_in_process(channel: Channel, subdirs: Iterable[Subdir]) -> None:
         endpoint=channel.endpoint,
         publisher=Publisher(channel.public, channel.state, owner, INDEX_MAX_AGE_SECONDS),
         queue=requests,
-        gather=channel.gather,
+        executor=channel.executor,
         clock=channel.clock,
-        unique=channel.unique,
+        new_id=channel.new_id,
         debounce_seconds=DEBOUNCE_SECONDS_MIN,
         defaults=channel.defaults,
     )

@@ -143,7 +143,7 @@ def _restore_shard(channel: Channel, subdir: Subdir, name: str) -> bool:
     """Write a shard again from its leaf; tells whether that gave the bytes that were lost."""
 
     def restore(version: ObjectVersion[Head]) -> bool:
-        catalog = CatalogReader(channel.state, subdir, channel.gather)
+        catalog = CatalogReader(channel.state, subdir, channel.executor)
         tree = catalog.tree(version.value.tree)
         node = tree.names.get(name)
         if node is None or node.shard is None:
@@ -183,7 +183,7 @@ def _recommit_names(
 
     def attempt(version: ObjectVersion[Head]) -> Committed | Literal[Swap.LOST]:
         channel.bucket_check.ensure_bound(subdir.channel)
-        catalog = CatalogReader(channel.state, subdir, channel.gather)
+        catalog = CatalogReader(channel.state, subdir, channel.executor)
         parent = catalog.tree(version.value.tree)
         rules = catalog.rules(parent)
         base = _read_published(channel, subdir, parent, lost, brake_days)
@@ -209,8 +209,8 @@ def _recommit_names(
             existing_index=replace(base, generation=0, info={}, shard_index=None),
             rerender_names=frozenset(name for name in {*lost, *recommit} if name in parent.names),
         )
-        writer = GenerationWriter(channel.public, channel.state, subdir, catalog, channel.gather)
-        return commit_plan(versioned, version, parent, plan, writer=writer, new_id=channel.unique)
+        writer = GenerationWriter(channel.public, channel.state, subdir, catalog, channel.executor)
+        return commit_plan(versioned, version, parent, plan, writer=writer, new_id=channel.new_id)
 
     commit_loop(versioned, attempt)
 
@@ -226,7 +226,7 @@ def _read_published(
     shards = [_read_shard(channel, subdir, node) for _, node in named_nodes]
     try:
         if None in shards:
-            full_index = read_existing_index(channel.public, subdir, channel.gather, brake_days)
+            full_index = read_existing_index(channel.public, subdir, channel.executor, brake_days)
             known = {
                 name: full_index.names[name] for name, _ in named_nodes if name in full_index.names
             }
@@ -235,7 +235,7 @@ def _read_published(
         return build_existing_index(
             foreign_formats.merge_shards([shard for shard in shards if shard], {}),
             list_files(),
-            find_existing=partial(head_packages, channel.public, subdir, channel.gather),
+            find_existing=partial(head_packages, channel.public, subdir, channel.executor),
             list_again=list_files,
             label=subdir.prefix,
             brake_days=brake_days,
@@ -272,8 +272,8 @@ def _rewrite_index_files(
     publisher = Publisher(public, private, channel.owner or "", options.max_age_seconds)
 
     def publish(version: ObjectVersion[Head]) -> None:
-        catalog = CatalogReader(channel.state, subdir, channel.gather)
-        publisher.publish(subdir, version.value, catalog, tidy=True, gather=channel.gather)
+        catalog = CatalogReader(channel.state, subdir, channel.executor)
+        publisher.publish(subdir, version.value, catalog, tidy=True, executor=channel.executor)
 
     read_newest(head_object(channel.state, subdir), publish)
 
@@ -289,8 +289,8 @@ def rewrite_channel_files(channel: Channel, files: Collection[str], max_age_seco
         bucket_check=channel.bucket_check,
         owner=channel.owner or "",
         max_age_seconds=max_age_seconds,
-        gather=channel.gather,
+        executor=channel.executor,
         clock=channel.clock,
-        unique=channel.unique,
+        new_id=channel.new_id,
     )
     merge_channel(merger, channel.name)

@@ -124,8 +124,8 @@ class SubdirVerifier:
         if tree is None:
             return
         staged = self._staged_files()
-        listing = list_subdir_in_parts(self._channel.public, subdir, tree, self._channel.gather)
-        catalog = CatalogReader(self._channel.state, subdir, self._channel.gather)
+        listing = list_subdir_in_parts(self._channel.public, subdir, tree, self._channel.executor)
+        catalog = CatalogReader(self._channel.state, subdir, self._channel.executor)
         rules = self._rules(catalog, tree)
         names = sorted(tree.names.keys() | listing.names.keys())
         self._progress.expect(Step.NAMES, len(names))
@@ -219,7 +219,7 @@ class SubdirVerifier:
         staged: set[str],
     ) -> None:
         """Look at the leaves, shards and packages of some names."""
-        checked = self._channel.gather(
+        checked = self._channel.executor.map(
             lambda name: self._check_name(name, tree.names.get(name), tree, rules), names
         )
         to_hash: list[tuple[str, Record]] = []
@@ -294,10 +294,12 @@ class SubdirVerifier:
         publisher = _ComparingPublisher(
             public, private, self._channel.owner or "", max_age_seconds=0
         )
-        catalog = CatalogReader(self._channel.state, self._subdir, self._channel.gather)
+        catalog = CatalogReader(self._channel.state, self._subdir, self._channel.executor)
         try:
             if not any(finding.kind in _CATALOG_DAMAGE for finding in self.results.findings):
-                publisher.publish(self._subdir, version.value, catalog, gather=self._channel.gather)
+                publisher.publish(
+                    self._subdir, version.value, catalog, executor=self._channel.executor
+                )
             elif tree.public:
                 self._check_stamps(version, tree, public)
         except Corrupt as error:
@@ -310,7 +312,9 @@ class SubdirVerifier:
                 if self._subdir.file_key(file) not in public.seen
             ]
             for key, info in zip(
-                unwanted, self._channel.gather(self._channel.public.head, unwanted), strict=True
+                unwanted,
+                self._channel.executor.map(self._channel.public.head, unwanted),
+                strict=True,
             ):
                 if info and Stamp.parse(info.metadata):
                     self.results.add(
@@ -332,7 +336,7 @@ class SubdirVerifier:
     def _hash_packages(self, packages: Sequence[tuple[str, Record]]) -> None:
         self._progress.expect(Step.HASHED, len(packages))
         for batch in chunks(packages, _HASHED_AT_ONCE):
-            reasons = self._channel.gather(self._hash_package, batch)
+            reasons = self._channel.executor.map(self._hash_package, batch)
             for (filename, _), reason in zip(batch, reasons, strict=True):
                 if reason:
                     key = self._subdir.file_key(filename)

@@ -94,9 +94,9 @@ def _check_channel_files(channel: Channel, results: CheckResults) -> None:
         bucket_check=replace(channel.bucket_check, may_bind=False),
         owner=channel.owner or "",
         max_age_seconds=0,
-        gather=channel.gather,
+        executor=channel.executor,
         clock=channel.clock,
-        unique=channel.unique,
+        new_id=channel.new_id,
     )
     try:
         merge_channel(merger, channel.name)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
-from sluice.concurrency import Gather, Pending
+from sluice.concurrency import Executor, Pending
 from sluice.storage.object_store import ObjectInfo, ObjectStore, StoredObject
 from sluice.storage.wrappers.forwarding import ForwardingStore
 
@@ -20,22 +20,22 @@ T = TypeVar("T")
 class PrefetchingStore(ForwardingStore):
     """A bucket of which some things are being looked at already, each for one who asks."""
 
-    def __init__(self, store: ObjectStore, gather: Gather) -> None:
+    def __init__(self, store: ObjectStore, executor: Executor) -> None:
         super().__init__(store)
-        self._gather = gather
+        self._executor = executor
         self._pending: dict[tuple[str, str], Pending[Any]] = {}
 
     def prefetch_head(self, key: str) -> None:
         """Begin to look at an object."""
-        self._pending["head", key] = self._gather.start(partial(self._store.head, key))
+        self._pending["head", key] = self._executor.submit(partial(self._store.head, key))
 
     def prefetch_get(self, key: str) -> None:
         """Begin to read an object."""
-        self._pending["get", key] = self._gather.start(partial(self._store.get, key))
+        self._pending["get", key] = self._executor.submit(partial(self._store.get, key))
 
     def prefetch_list(self, prefix: str) -> None:
         """Begin to list what begins with ``prefix``, as far as a first object."""
-        self._pending["list", prefix] = self._gather.start(partial(self._first_object, prefix))
+        self._pending["list", prefix] = self._executor.submit(partial(self._first_object, prefix))
 
     def add_prefetched(self, key: str, stored: StoredObject | None) -> None:
         """Keep what was read already."""
