@@ -11,7 +11,6 @@ from urllib.parse import quote_plus
 from sluice.concurrency import in_order
 from sluice.errors import TooEarly
 from sluice.extract import handler as extract_handler
-from sluice.extract.config_broadcast import ConfigBroadcast
 from sluice.extract.extract import ExtractorContext
 from sluice.extract.handler import ExtractContext, Outcome, PackageStaged
 from sluice.extract.staging import FileVerdict
@@ -61,7 +60,8 @@ class System:
         self.extractor = ExtractorContext(
             channel=self.channel,
             state=self.state,
-            queue=self.merges,
+            merge_queue=self.merges,
+            executor=in_order,
             clock=self.clock,
             new_id=self.new_id,
             debounce_seconds=self.debounce_seconds,
@@ -73,7 +73,7 @@ class System:
             state=self.state,
             bucket=self.bucket,
             publisher=Publisher(self.channel, self.state, self.owner, max_age_seconds=60),
-            queue=self.merges,
+            merge_queue=self.merges,
             executor=in_order,
             clock=self.clock,
             new_id=self.new_id,
@@ -84,7 +84,7 @@ class System:
             state=self.state,
             bucket=self.bucket,
             uploads=self.uploads,
-            merges=self.merges,
+            merge_queue=self.merges,
             continuations=self.steps,
             executor=in_order,
             clock=self.clock,
@@ -192,7 +192,7 @@ class System:
     def _extract(self, body: str) -> list[Outcome]:
         outcomes: list[Outcome] = []
         # Where a test has rewired merge to another bucket, the function gets that one, too.
-        ctx = ExtractContext(self.extractor, self._broadcast, self.uploads, self.merger.bucket)
+        ctx = ExtractContext(self.extractor, self.uploads, self.merger.bucket)
         extract_handler.run(_delivery(body), ctx, on_outcome=outcomes.append)
         return outcomes
 
@@ -203,12 +203,6 @@ class System:
             except TooEarly:
                 _, seconds = self.merges.visibility.pop()
                 self.tick(seconds)
-
-    @property
-    def _broadcast(self) -> ConfigBroadcast:
-        return ConfigBroadcast(
-            self.state, self.merges, in_order, self.clock, self.new_id, self.debounce_seconds
-        )
 
     def _event(self, key: str) -> str:
         described = {"key": quote_plus(key, safe="/")}

@@ -115,7 +115,7 @@ def _merge_here(channel: Channel, subdir: Subdir, *, dies_after: str) -> Any:
         state=state,
         bucket=settings.common.channel_bucket,
         publisher=Publisher(channel_store, state, settings.owner, settings.index_max_age_seconds),
-        queue=SqsQueue(lambda: stack.sqs, stack.merge_queue_url),
+        merge_queue=SqsQueue(lambda: stack.sqs, stack.merge_queue_url),
         executor=in_order,
         clock=lambda: time.time_ns() // 1_000_000,
         new_id=lambda: uuid.uuid4().hex,

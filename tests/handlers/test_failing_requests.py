@@ -78,7 +78,9 @@ def client_of(app: ModuleType, operation: str) -> Any:
     """The client through which a function makes such requests."""
     ctx = app.ctx()
     if operation.startswith("sqs"):
-        return (ctx.extractor.queue.queue if hasattr(ctx, "extractor") else ctx.queue)._client
+        return (
+            ctx.extractor.merge_queue.queue if hasattr(ctx, "extractor") else ctx.merge_queue
+        )._client
     return getattr(ctx, "extractor", ctx).channel._bucket.client
 
 
@@ -100,7 +102,7 @@ def about(key: str) -> Callable[[str], bool]:
 def waits(merge: ModuleType, monkeypatch: pytest.MonkeyPatch) -> MemoryQueue:
     """Take messages back in the place of MergeQueue."""
     queue = MemoryQueue()
-    monkeypatch.setattr(merge.ctx().queue, "change_visibility", queue.change_visibility)
+    monkeypatch.setattr(merge.ctx().merge_queue, "change_visibility", queue.change_visibility)
     return queue
 
 
@@ -233,7 +235,7 @@ def test_a_first_merge_that_cannot_ask_for_noarch_has_not_committed_and_asks_aga
     stack.invoke(load("extract"), notification(key))
     stack.receive()
     queue = waits(merge, monkeypatch)
-    with failing(merge.ctx().queue._client, "sqs.SendMessage", SLOW_DOWN):
+    with failing(merge.ctx().merge_queue._client, "sqs.SendMessage", SLOW_DOWN):
         assert stack.invoke(merge, batch(sqs_record(request(subdir="linux-64")))) == BACK
     assert queue.visibility == [("handle", 2)]
     assert stack.keys(STATE, "heads/") == []
@@ -248,7 +250,7 @@ def test_a_merge_that_cannot_even_be_handed_back_still_comes_back(
     staged_upload(stack)
     with (
         failing(client_of(merge, "s3"), "s3.ListObjectsV2", SLOW_DOWN),
-        failing(merge.ctx().queue._client, "sqs.ChangeMessageVisibility", READ_TIMEOUT),
+        failing(merge.ctx().merge_queue._client, "sqs.ChangeMessageVisibility", READ_TIMEOUT),
     ):
         assert stack.invoke(merge, batch(sqs_record(request()))) == BACK
     assert len(stack.staged()) == 1

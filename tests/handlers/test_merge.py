@@ -202,7 +202,7 @@ def test_a_message_that_comes_too_early_is_given_back_until_its_window_has_close
 ) -> None:
     staged_upload(stack)
     set_clock(merge, 1_000_000, monkeypatch)
-    changes = visibility_changes(merge.ctx().queue)
+    changes = visibility_changes(merge.ctx().merge_queue)
     early = message(stack, request(not_before=1_002_001))
     assert stack.invoke(merge, batch(early)) == BACK
     assert changes == [3]
@@ -217,7 +217,7 @@ def test_a_merge_that_fails_comes_back_soon_and_later_each_time(
 ) -> None:
     staged_upload(stack)
     stack.s3.put_object(Bucket=STATE, Key="heads/demo/noarch.json", Body=b"broken")
-    changes = visibility_changes(merge.ctx().queue)
+    changes = visibility_changes(merge.ctx().merge_queue)
     record = message(stack, request())
     for received in (1, 3, 99):
         record["attributes"]["ApproximateReceiveCount"] = str(received)

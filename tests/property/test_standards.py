@@ -216,10 +216,7 @@ def look_at(sluice: System, key: str) -> None:
     if parse_package_key(key):
         sluice.extract(key)
         return
-    merger = sluice.merger
-    ConfigBroadcast(
-        sluice.state, sluice.merges, in_order, merger.clock, merger.new_id, merger.debounce_seconds
-    ).notify_all(CHANNEL)
+    ConfigBroadcast(sluice.merger).notify_all(CHANNEL)
 
 
 def from_nothing(history: History) -> System:

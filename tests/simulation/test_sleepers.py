@@ -132,7 +132,7 @@ def reconcile(world: ByHand) -> None:
             state=world.state,
             bucket=world.channel.bucket,
             uploads=Nowhere(),
-            merges=queue,
+            merge_queue=queue,
             continuations=queue,
             executor=in_order,
             clock=world.channel.clock,

@@ -181,7 +181,7 @@ def reconcile(channel: Channel, sleep: Sleep) -> None:
             state=channel.state,
             bucket=channel.bucket,
             uploads=Nowhere(),
-            merges=queue,
+            merge_queue=queue,
             continuations=queue,
             executor=in_order,
             clock=lambda: int(sleep.now() * 1000),

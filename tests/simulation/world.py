@@ -164,7 +164,7 @@ class World:
             state=self.state,
             bucket="channels",
             publisher=Publisher(self.channel, self.state, OWNER, max_age_seconds=60),
-            queue=self.queue,
+            merge_queue=self.queue,
             executor=in_order,
             clock=lambda: NOW * 1000,
             new_id=self._new_id,

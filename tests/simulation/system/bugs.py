@@ -295,11 +295,11 @@ def _a_bucket_is_checked_once_per_process() -> Iterator[None]:
     checked: set[tuple[int, str]] = set()  # a bucket's object stands for the environment
 
     def verify(check: BucketCheck, channel: str) -> bool:
-        if (id(check.channel), channel) in checked:
+        if (id(check.runtime.channel), channel) in checked:
             return True
         is_bound = plain(check, channel)
         if is_bound:
-            checked.add((id(check.channel), channel))
+            checked.add((id(check.runtime.channel), channel))
         return is_bound
 
     with mock.patch.object(BucketCheck, "ensure_bound", verify):

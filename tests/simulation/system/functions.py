@@ -21,7 +21,6 @@ from sluice.reconcile import handler as reconcile_handler
 from sluice.reconcile.context import ReconcileContext, ReconcileRequest
 from sluice.reconcile.report import ReconcileReport
 from sluice.storage.deduplicating_queue import DeduplicatingQueue
-from sluice.storage.queue import FifoQueue
 from tests.simulation.system.brakes import Brakes
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.buckets import Wiring
@@ -69,15 +68,15 @@ class Functions:
         extractor = ExtractorContext(
             channel=wired.channel,
             state=self.state,
-            queue=self.environment,
+            merge_queue=self.environment,
+            executor=in_order,
             clock=lambda: self.clock.ms + skew_ms,
             new_id=self.new_id,
             debounce_seconds=self.debounce_seconds,
             trust_uploader_digests=True,
             receives_max=UPLOAD_RECEIVES_MAX,
         )
-        broadcast = self._announcer(self.environment, extractor.clock)
-        ctx = ExtractContext(extractor, broadcast, self.uploads, wired.name)
+        ctx = ExtractContext(extractor, self.uploads, wired.name)
         extract_handler.run(message, ctx)
 
     def merge(self, message: Delivery, skew_ms: int, time_left_ms: TimeLeft) -> None:
@@ -88,7 +87,7 @@ class Functions:
             state=self.state,
             bucket=wired.name,
             publisher=Publisher(wired.channel, self.state, OWNER, max_age_seconds=60),
-            queue=self.merges,
+            merge_queue=self.merges,
             executor=self.executor,
             warm_cache=wired.remembered,
             clock=lambda: self.clock.ms + skew_ms,
@@ -122,13 +121,9 @@ class Functions:
 
     def move_heads(self, channels: Iterable[str]) -> None:
         """Have every subdir of some channels look at its configuration, which moves its head."""
+        runtime = self._reconciler(0, since=self.clock.ms)
         for channel in channels:
-            self._announcer(self.merges, lambda: self.clock.ms).notify_all(channel)
-
-    def _announcer(self, queue: FifoQueue, clock: Callable[[], int]) -> ConfigBroadcast:
-        return ConfigBroadcast(
-            self.state, queue, in_order, clock, self.new_id, self.debounce_seconds
-        )
+            ConfigBroadcast(runtime).notify_all(channel)
 
     def _reconciler(self, skew_ms: int, *, since: int) -> ReconcileContext:
         """``since``: when the run began, ms."""
@@ -140,7 +135,7 @@ class Functions:
             state=self.brakes.watched(self.state, since=since) if is_known else self.state,
             bucket=wired.name,
             uploads=self.uploads,
-            merges=self.merges,
+            merge_queue=self.merges,
             continuations=self.continuations,
             executor=in_order,
             clock=lambda: self.clock.ms + skew_ms,

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from sluice.catalog.entry import NOT_EXTRACTED
+from sluice.concurrency import in_order
 from sluice.errors import Unavailable
 from sluice.extract import extract, staging
 from sluice.extract.extract import EXTRACTOR_VERSION, ExtractorContext
@@ -42,7 +43,8 @@ def extractor(world: World) -> ExtractorContext:
     return ExtractorContext(
         channel=world.channel,
         state=world.state,
-        queue=world.queue,
+        merge_queue=world.queue,
+        executor=in_order,
         clock=lambda: world.now_ms,
         new_id=world.new_id,
         debounce_seconds=DEBOUNCE_SECONDS,

@@ -8,7 +8,6 @@ import pytest
 
 from sluice.errors import Unavailable, UnknownEvent
 from sluice.extract import handler
-from sluice.extract.config_broadcast import ConfigBroadcast
 from sluice.extract.handler import (
     ChannelNotified,
     ConfigChange,
@@ -33,8 +32,7 @@ OTHER = PackageKey(LINUX, "beta-1.0-0.conda")
 
 
 def context(system: System) -> ExtractContext:
-    broadcast: ConfigBroadcast = system.merger.config_broadcast
-    return ExtractContext(system.extractor, broadcast, system.uploads, BUCKET)
+    return ExtractContext(system.extractor, system.uploads, BUCKET)
 
 
 def deliver(system: System, body: str, *, receive_count: int = 1) -> list[Outcome]:

@@ -48,9 +48,7 @@ def as_left_by_0_1(world: World) -> World:
 
 
 def check_of(world: World, *, bucket: str = BUCKET, owner: str = OWNER) -> BucketCheck:
-    return BucketCheck(
-        world.channel, world.state, bucket, owner, lambda: world.now_ms, world.new_id
-    )
+    return BucketCheck(world.merger, bucket, owner)
 
 
 def led_to(world: World, store: MemoryStore, bucket: str = OTHER) -> None:

@@ -13,7 +13,7 @@ looked at, ``notices.json`` two, the page a look, and each file that is off one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import islice
@@ -25,7 +25,6 @@ from sluice.channel_files import channeldata, notices, page, page_data, rss, sta
 from sluice.channel_files import note as notes
 from sluice.channel_files.note import Note
 from sluice.channel_files.state import EMPTY_STATE, ChannelState
-from sluice.concurrency import Executor
 from sluice.errors import Corrupt, TooNew
 from sluice.layout import (
     CHANNELDATA,
@@ -48,27 +47,22 @@ from sluice.publish.fence import (
     find_companion,
     replace_file,
 )
+from sluice.runtime import Runtime
 from sluice.storage import object_headers
-from sluice.storage.object_store import ETag, ObjectInfo, ObjectStore
+from sluice.storage.object_store import ETag, ObjectInfo
 from sluice.storage.versioned_object import LOST, ObjectVersion, Swap, commit_loop
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelMergeContext:
-    """What a merge of a channel needs of the world."""
+    """Dependencies of a merge of a channel."""
 
-    channel: ObjectStore
-    state: ObjectStore
+    runtime: Runtime
     bucket_check: BucketCheck
     owner: str
     """See ``Stamp``."""
     max_age_seconds: int
     """How long clients may keep a file."""
-    executor: Executor
-    clock: Callable[[], int]
-    """Now, ms since the epoch."""
-    new_id: Callable[[], str]
-    """A string that nobody else has."""
 
 
 @dataclass(slots=True)
@@ -121,14 +115,16 @@ def merge_channel(world: ChannelMergeContext, channel: str) -> ChannelReport:
 def _merge_batch(
     world: ChannelMergeContext, channel: str, batch: _NoteBatch, report: ChannelReport
 ) -> None:
-    versioned = state.state_object(world.state, channel)
+    versioned = state.state_object(world.runtime.state, channel)
 
     def attempt(before: ObjectVersion[ChannelState]) -> ChannelState | Literal[Swap.LOST]:
         # After the state was read, as after a head.  There is no first commit here to bind with:
         # a subdir has committed, or nothing is wanted.
-        bound = world.executor.submit(partial(world.bucket_check.ensure_bound, channel))
+        bound = world.runtime.executor.submit(partial(world.bucket_check.ensure_bound, channel))
         first = _initial_state(world, channel, batch.notes) if before.etag is None else before.value
-        after = state.fold_notes(first, batch.notes, at=world.clock(), writer=world.new_id())
+        after = state.fold_notes(
+            first, batch.notes, at=world.runtime.clock(), writer=world.runtime.new_id()
+        )
         bound()
         if before.etag is None and not _wants_anything(after):
             return after  # nobody ever wanted any
@@ -139,8 +135,8 @@ def _merge_batch(
 
     after = commit_loop(versioned, attempt)
     for key, body in batch.unreadable:
-        world.state.put(unreadable_note_key(key), body, object_headers.PRIVATE_ZSTD_HEADERS)
-    world.state.delete(batch.consumed)
+        world.runtime.state.put(unreadable_note_key(key), body, object_headers.PRIVATE_ZSTD_HEADERS)
+    world.runtime.state.delete(batch.consumed)
     report.generation = after.generation
     report.notes += len(batch.notes)
     report.set_aside += len(batch.unreadable)
@@ -148,10 +144,12 @@ def _merge_batch(
 
 
 def _read_notes(world: ChannelMergeContext, channel: str, *, after: str | None) -> _NoteBatch:
-    listed = world.state.list(state_prefix("notes", channel), after=after)
+    listed = world.runtime.state.list(state_prefix("notes", channel), after=after)
     keys = [info.key for info in islice(listed, CHANNEL_NOTES_MAX)]
     batch = _NoteBatch(resume_after=keys[-1] if len(keys) == CHANNEL_NOTES_MAX else None)
-    for key, stored in zip(keys, world.executor.map(world.state.get, keys), strict=True):
+    for key, stored in zip(
+        keys, world.runtime.executor.map(world.runtime.state.get, keys), strict=True
+    ):
         if stored is None:
             continue  # another merge is through with it
         try:
@@ -170,7 +168,7 @@ def _initial_state(world: ChannelMergeContext, channel: str, notes: Sequence[Not
     files = [CHANNELDATA]
     if any(note.wanted.page for note in notes):
         files.append(PAGE_DATA)
-    infos = [world.channel.head(channel_file_key(channel, file)) for file in files]
+    infos = [world.runtime.channel.head(channel_file_key(channel, file)) for file in files]
     stamps = [Stamp.parse(info.metadata) for info in infos if info]
     ours = [stamp.generation for stamp in stamps if stamp and stamp.owner == world.owner]
     return msgspec.structs.replace(EMPTY_STATE, generation=max(ours)) if ours else EMPTY_STATE
@@ -277,7 +275,7 @@ class _ChannelFiles:
         infos = filter(None, map(self._head, files))
         outdated_keys = [info.key for info in infos if _is_outdated(info, ours)]
         if outdated_keys:
-            self._world.channel.delete(outdated_keys)
+            self._world.runtime.channel.delete(outdated_keys)
 
     def _stamp(self, generation: int, *, tree: str = "") -> Stamp:
         return Stamp(generation, tree, self._world.owner)
@@ -290,10 +288,10 @@ class _ChannelFiles:
         return PublishedFile(key, body, headers, keep_foreign=keep_foreign)
 
     def _head(self, file: str) -> ObjectInfo | None:
-        return self._world.channel.head(channel_file_key(self._channel, file))
+        return self._world.runtime.channel.head(channel_file_key(self._channel, file))
 
     def _replace(self, file: PublishedFile, ours: Stamp, info: ObjectInfo | None) -> ETag | None:
-        result = replace_file(self._world.channel, file, ours, info=info)
+        result = replace_file(self._world.runtime.channel, file, ours, info=info)
         self._report.files_written += result.etag is not None
         self._report.foreign_overwritten += result.foreign_overwritten
         self._report.foreign_kept += result.state is FileState.FOREIGN

@@ -7,7 +7,7 @@ twice, late or never in order; which generation is the newest decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -19,9 +19,8 @@ from sluice.channel_config import ChannelConfig, Notice
 from sluice.channel_files.contribution import Contribution, make_contribution
 from sluice.layout import Subdir
 from sluice.messages import channel_merge_request
+from sluice.runtime import Runtime
 from sluice.storage import object_headers
-from sluice.storage.object_store import ObjectStore
-from sluice.storage.queue import FifoQueue
 
 
 class WantedFiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,16 +64,9 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class ChannelNoteWriter:
-    """What writing notes needs of the world."""
+    """Leaves notes for the merge of a channel, and requests it."""
 
-    state: ObjectStore
-    queue: FifoQueue
-    """MergeQueue."""
-    clock: Callable[[], int]
-    """Now, ms since the epoch."""
-    new_id: Callable[[], str]
-    """A string that nobody else has."""
-    debounce_seconds: int
+    runtime: Runtime
 
     def write(
         self,
@@ -104,13 +96,17 @@ class ChannelNoteWriter:
             everything=everything or not wanted.packages,
             names=contributions,
         )
-        self.state.put(
-            subdir.note_key(self.new_id()), pack_struct(note), object_headers.PRIVATE_ZSTD_HEADERS
+        self.runtime.state.put(
+            subdir.note_key(self.runtime.new_id()),
+            pack_struct(note),
+            object_headers.PRIVATE_ZSTD_HEADERS,
         )
         # The clock is read after the PUT returned, see debounce.
         channel_merge_request.channel_merge_message(
-            subdir.channel, now_ms=self.clock(), debounce_seconds=self.debounce_seconds
-        ).send_to(self.queue)
+            subdir.channel,
+            now_ms=self.runtime.clock(),
+            debounce_seconds=self.runtime.debounce_seconds,
+        ).send_to(self.runtime.merge_queue)
 
 
 def needs_channel_note(config: ChannelConfig, *, config_changed: bool) -> bool:

@@ -20,9 +20,9 @@ from sluice.layout import PackageKey
 from sluice.limits import EXTRACT_ATTEMPTS_MAX
 from sluice.messages import merge_request
 from sluice.package.reader import PackageRead, read_package
+from sluice.runtime import Runtime
 from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectStore, head_or_list
-from sluice.storage.queue import FifoQueue
 from sluice.text import printable
 
 EXTRACTOR_VERSION = 2
@@ -34,19 +34,10 @@ RECORDS_SINCE = 1
 """The first version whose records are what this one would make; rejects of it may not be."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExtractorContext:
-    """What extract needs of the world."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractorContext(Runtime):
+    """Dependencies of extracting one package."""
 
-    channel: ObjectStore
-    state: ObjectStore
-    queue: FifoQueue
-    """MergeQueue."""
-    clock: Callable[[], int]
-    """Now, ms since the epoch."""
-    new_id: Callable[[], str]
-    """A string that nobody else has."""
-    debounce_seconds: int
     trust_uploader_digests: bool
     """Whether ``package-sha256`` in an object's metadata counts as its digest."""
     receives_max: int
@@ -172,4 +163,4 @@ def _stage(world: ExtractorContext, key: PackageKey, record: FileVerdict) -> Non
     # The clock is read after the PUT returned, see debounce.
     merge_request.merge_message(
         key.subdir, now_ms=world.clock(), debounce_seconds=world.debounce_seconds
-    ).send_to(world.queue)
+    ).send_to(world.merge_queue)

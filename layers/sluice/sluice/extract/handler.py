@@ -24,7 +24,6 @@ class ExtractContext:
     """Dependencies of the extract function."""
 
     extractor: ExtractorContext
-    broadcast: ConfigBroadcast
     uploads: MessageQueue
     """UploadQueue."""
     bucket: str
@@ -118,7 +117,7 @@ def route_event(
 def _handle(event: ObjectEvent, ctx: ExtractContext, receive_count: int) -> Outcome:
     match route_event(event, bucket=ctx.bucket, prefixes=ctx.prefixes):
         case ConfigChange(channel):
-            return ChannelNotified(channel, ctx.broadcast.notify_all(channel))
+            return ChannelNotified(channel, ConfigBroadcast(ctx.extractor).notify_all(channel))
         case PackageKey() as key:
             record = extract(ctx.extractor, key, size_hint=event.size, receive_count=receive_count)
             return PackageStaged(key, record)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from sluice.channel_config import ChannelConfig
@@ -11,22 +10,15 @@ from sluice.conda.names import NOARCH
 from sluice.extract.config_broadcast import ConfigBroadcast
 from sluice.layout import Subdir
 from sluice.messages import merge_request
-from sluice.storage.queue import FifoQueue
+from sluice.runtime import Runtime
 
 
 @dataclass(frozen=True, slots=True)
 class FollowUps:
     """Asks for further merges, of a subdir and of what belongs to it."""
 
+    runtime: Runtime
     subdir: Subdir
-    queue: FifoQueue
-    """MergeQueue."""
-    config_broadcast: ConfigBroadcast
-    clock: Callable[[], int]
-    """Now, ms since the epoch."""
-    new_id: Callable[[], str]
-    """A string that nobody else has."""
-    debounce_seconds: int
 
     def request_after_first_publish(self, config: ChannelConfig, *, with_names: bool) -> None:
         """Request what follows from a first publish; ``with_names``: of an index that was there.
@@ -39,19 +31,19 @@ class FollowUps:
         if all_are_new or config.notices is not None:
             # Only this merge knows that all of these names are new, and only one that looks at
             # the configuration of a public subdir tells of its notices.
-            self.config_broadcast.notify(self.subdir)
+            ConfigBroadcast(self.runtime).notify(self.subdir)
 
     def request_continuation(self) -> None:
         """Request the merge of what is left, under a deduplication id of its own."""
         merge_request.unique_merge_message(
-            self.subdir, now_ms=self.clock(), unique_id=self.new_id()
-        ).send_to(self.queue)
+            self.subdir, now_ms=self.runtime.clock(), unique_id=self.runtime.new_id()
+        ).send_to(self.runtime.merge_queue)
 
     def _request_noarch(self) -> None:
         """Have the channel get a ``noarch/repodata.json``, without which it is none (CEP 26)."""
         merge_request.merge_message(
             Subdir(self.subdir.channel, NOARCH),
-            now_ms=self.clock(),
-            debounce_seconds=self.debounce_seconds,
+            now_ms=self.runtime.clock(),
+            debounce_seconds=self.runtime.debounce_seconds,
             create=True,
-        ).send_to(self.queue)
+        ).send_to(self.runtime.merge_queue)

@@ -22,15 +22,15 @@ from sluice.catalog.head import Head
 from sluice.catalog.node import RenderedNode
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node, Tree
-from sluice.concurrency import Executor, Pending, chunks
+from sluice.concurrency import Pending, chunks
 from sluice.conda.names import package_name
 from sluice.layout import Subdir
 from sluice.limits import NAMES_AT_ONCE, SWAP_SECONDS_MAX
 from sluice.merge import apply_staging
 from sluice.merge.apply_staging import CommitChanges
 from sluice.merge.plan import CommitPlan
+from sluice.runtime import Runtime
 from sluice.storage import object_headers
-from sluice.storage.object_store import ObjectStore
 from sluice.takeover.existing_index import ExistingIndex
 
 
@@ -64,11 +64,9 @@ class Draft:
 class GenerationWriter:
     """Writes generations of one subdir."""
 
-    channel: ObjectStore
-    state: ObjectStore
+    runtime: Runtime
     subdir: Subdir
     catalog: CatalogReader
-    executor: Executor
 
     def read_ahead(self, parent: Tree, filenames: Iterable[str]) -> None:
         """Begin to read the leaves that a draft about these files will ask for first."""
@@ -82,7 +80,7 @@ class GenerationWriter:
         for filename, verdict in plan.verdicts.items():
             by_name.setdefault(package_name(filename), {})[filename] = verdict
         at = plan.committed_at
-        draft = Draft(at, not_after_ms=self.state.now_ms() + SWAP_SECONDS_MAX * 1000)
+        draft = Draft(at, not_after_ms=self.runtime.state.now_ms() + SWAP_SECONDS_MAX * 1000)
         names_to_judge = (
             by_name.keys() | plan.edits.keys() | base.names.keys() | plan.rerender_names
         )
@@ -173,7 +171,9 @@ class GenerationWriter:
         if plan.inputs and plan.inputs.patch_body and patch:
             key = subdir.patches.key(patch)
             bodies.append((key, plan.inputs.patch_body, object_headers.PRIVATE_ZSTD_HEADERS))
-        draft.writes += [self.executor.submit(partial(self.state.put, *body)) for body in bodies]
+        draft.writes += [
+            self.runtime.executor.submit(partial(self.runtime.state.put, *body)) for body in bodies
+        ]
         self.catalog.cache_tree(tree_digest, grown)
         if on_tree:
             on_tree(tree_digest)
@@ -194,7 +194,7 @@ class GenerationWriter:
             for name, entries in changed.items()
             if entries
         }
-        draft.writes += map(self.executor.submit, self._puts(rendered.values()))
+        draft.writes += map(self.runtime.executor.submit, self._puts(rendered.values()))
         for name, node in rendered.items():
             self.catalog.cache_entries(node.node, changed[name])
         return {name: rendered[name].node if name in rendered else None for name in changed}
@@ -202,14 +202,14 @@ class GenerationWriter:
     def _puts(self, rendered: Iterable[RenderedNode]) -> Iterator[partial[None]]:
         for node in rendered:
             yield partial(
-                self.state.put,
+                self.runtime.state.put,
                 self.subdir.leaf_key(node.node.leaf.hex()),
                 node.leaf_body,
                 object_headers.PRIVATE_ZSTD_HEADERS,
             )
             if node.node.shard and node.shard_body:
                 yield partial(
-                    self.channel.put,
+                    self.runtime.channel.put,
                     self.subdir.shard_key(node.node.shard.hex()),
                     node.shard_body,
                     object_headers.SHARD_HEADERS,

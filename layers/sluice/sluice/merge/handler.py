@@ -47,7 +47,7 @@ def run(
     except TooEarly:
         raise
     except Exception as failure:
-        give_back(delivery, ctx.queue, RETRY, failure=failure)
+        give_back(delivery, ctx.merge_queue, RETRY, failure=failure)
         raise
 
 
@@ -77,5 +77,5 @@ def _check_window(request: Request, delivery: Delivery, ctx: MergeContext) -> No
     """Give a message back that came before its window has closed; raises ``TooEarly``."""
     early_ms = request.not_before - ctx.clock()
     if early_ms > 0:
-        ctx.queue.change_visibility(delivery.receipt_handle, -(-early_ms // 1000))
+        ctx.merge_queue.change_visibility(delivery.receipt_handle, -(-early_ms // 1000))
         raise TooEarly(f"{early_ms} ms before the window closes")

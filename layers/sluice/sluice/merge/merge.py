@@ -91,9 +91,7 @@ class _SubdirMerge:
         self._world = world
         self._request = request
         self._catalog = CatalogReader(world.state, request.subdir, world.executor)
-        self._writer = GenerationWriter(
-            world.channel, world.state, request.subdir, self._catalog, world.executor
-        )
+        self._writer = GenerationWriter(world, request.subdir, self._catalog)
         self._head = head_object(world.state, request.subdir)
         self._version = BEFORE_FIRST
         """The newest that this merge has committed or read."""

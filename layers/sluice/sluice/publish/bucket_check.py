@@ -13,7 +13,7 @@ The rule (docs/architecture.md, "A state belongs to its bucket"):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -27,8 +27,8 @@ from sluice.errors import Corrupt, TooNew, Unavailable, WrongState
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, parse_state_key, state_prefix
 from sluice.limits import EVIDENCE_PACKAGES_MAX, WRITE_ATTEMPTS_MAX
 from sluice.publish.fence import Stamp
+from sluice.runtime import Runtime
 from sluice.storage.object_id import ObjectId
-from sluice.storage.object_store import ObjectStore
 from sluice.storage.versioned_object import LOST, ObjectVersion, read_newest
 
 _STAMPED_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)
@@ -38,16 +38,11 @@ _STAMPED_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)
 class BucketCheck:
     """Checks channels of one bucket against one state."""
 
-    channel: ObjectStore
-    state: ObjectStore
+    runtime: Runtime
     bucket: str
     """Name of the channel bucket."""
     owner: str
     """Name of the state, as its index files carry it."""
-    clock: Callable[[], int]
-    """Now, ms since the epoch."""
-    new_id: Callable[[], str]
-    """A string that nobody else has."""
     endpoint: str | None = None
     """Of the bucket; stored for people."""
     may_bind: bool = True
@@ -85,11 +80,11 @@ class BucketCheck:
         binding = Binding(
             bucket=self.bucket,
             endpoint=self.endpoint,
-            created_at=self.clock(),
-            writer=self.new_id(),
+            created_at=self.runtime.clock(),
+            writer=self.runtime.new_id(),
         )
         for _ in range(WRITE_ATTEMPTS_MAX):
-            if binding_object(self.state, channel).swap(binding, expected=None) is not LOST:
+            if binding_object(self.runtime.state, channel).swap(binding, expected=None) is not LOST:
                 return
             if self.check_binding(channel):
                 return
@@ -103,7 +98,7 @@ class BucketCheck:
         Raises ``WrongState`` where there is one to another bucket, or the catalog is being moved.
         """
         try:
-            binding = binding_object(self.state, channel).read().value
+            binding = binding_object(self.runtime.state, channel).read().value
         except TooNew:
             raise
         except Corrupt as error:
@@ -157,13 +152,13 @@ class BucketCheck:
         """The trees that say anything; raises ``Corrupt`` where none of the heads can be read."""
         trees: list[tuple[Subdir, Tree]] = []
         damage: Corrupt | None = None
-        for info in self.state.list(state_prefix("heads", channel)):
+        for info in self.runtime.state.list(state_prefix("heads", channel)):
             subdir = parse_state_key(info.key)
             if subdir is None:
                 continue
             try:
                 tree = read_newest(
-                    head_object(self.state, subdir), partial(self._read_tree, subdir)
+                    head_object(self.runtime.state, subdir), partial(self._read_tree, subdir)
                 )
             except TooNew:
                 raise
@@ -177,13 +172,17 @@ class BucketCheck:
         return trees
 
     def _read_tree(self, subdir: Subdir, version: ObjectVersion[Head]) -> Tree:
-        return CatalogReader(self.state, subdir, in_order).tree(version.value.tree)
+        return CatalogReader(self.runtime.state, subdir, in_order).tree(version.value.tree)
 
     def _shows_our_index(self, subdir: Subdir) -> bool:
         for file in _STAMPED_FILES:
-            info = self.channel.head(subdir.file_key(file))
+            info = self.runtime.channel.head(subdir.file_key(file))
             stamp = Stamp.parse(info.metadata) if info else None
-            if stamp and stamp.owner == self.owner and self.state.head(subdir.tree_key(stamp.tree)):
+            if (
+                stamp
+                and stamp.owner == self.owner
+                and self.runtime.state.head(subdir.tree_key(stamp.tree))
+            ):
                 return True
         return False
 
@@ -191,13 +190,13 @@ class BucketCheck:
         """Whether packages are the objects that the catalog describes, of names spread over it."""
         names = sorted(tree.names)
         step = -(-len(names) // EVIDENCE_PACKAGES_MAX) or 1
-        catalog = CatalogReader(self.state, subdir, in_order)
+        catalog = CatalogReader(self.runtime.state, subdir, in_order)
         for name in names[::step]:
             for filename, entry in catalog.entries([tree.names[name]])[0].items():
                 if entry.identity:
                     key = subdir.file_key(filename)
                     # By LIST, which every function may; nothing sorts before the key itself.
-                    info = next(iter(self.channel.list(key)), None)
+                    info = next(iter(self.runtime.channel.list(key)), None)
                     yield bool(
                         info and info.key == key and ObjectId.from_info(info) == entry.identity
                     )

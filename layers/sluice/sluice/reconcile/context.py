@@ -1,37 +1,25 @@
-"""What reconcile needs of the world, and what it is asked for."""
+"""Dependencies of reconcile, and what a run is requested to do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from sluice.channel_config import DEFAULT_CONFIG, ChannelConfig
-from sluice.concurrency import Executor
 from sluice.extract.config_broadcast import ConfigBroadcast
 from sluice.limits import BRAKE_DAYS
-from sluice.storage.object_store import ObjectStore
+from sluice.runtime import Runtime
 from sluice.storage.queue import FifoQueue, UploadQueue
 
 
-@dataclass(frozen=True, slots=True)
-class ReconcileContext:
-    """What reconcile needs of the world."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcileContext(Runtime):
+    """Dependencies of reconcile."""
 
-    channel: ObjectStore
-    state: ObjectStore
     bucket: str
     """Name of the channel bucket."""
     uploads: UploadQueue
-    merges: FifoQueue
-    """MergeQueue."""
     continuations: FifoQueue
     """ReconcileQueue."""
-    executor: Executor
-    clock: Callable[[], int]
-    """Now, ms since the epoch."""
-    new_id: Callable[[], str]
-    """A string that nobody else has."""
-    debounce_seconds: int
     owner: str
     """Who publishes, as merge's publisher has it."""
     retention_days: int
@@ -44,10 +32,8 @@ class ReconcileContext:
 
     @property
     def config_broadcast(self) -> ConfigBroadcast:
-        """For having a subdir look at its configuration again."""
-        return ConfigBroadcast(
-            self.state, self.merges, self.executor, self.clock, self.new_id, self.debounce_seconds
-        )
+        """Has a subdir look at its configuration again."""
+        return ConfigBroadcast(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,12 +185,9 @@ class _SubdirRun:
     def _verify_bucket(self) -> bool:
         world = self._world
         check = BucketCheck(
-            channel=world.channel,
-            state=world.state,
+            world,
             bucket=world.bucket,
             owner=world.owner,
-            clock=world.clock,
-            new_id=world.new_id,
             may_bind=not self._request.dry_run,
         )
         return check.ensure_bound(self._subdir.channel)
@@ -338,7 +335,7 @@ class _SubdirRun:
                 debounce_seconds=self._world.debounce_seconds,
                 create=create,
                 adopt=adopt,
-            ).send_to(self._world.merges)
+            ).send_to(self._world.merge_queue)
 
     def _retention_days(self, version: ObjectVersion[Head]) -> int:
         settings = config_of_tree(self._catalog.tree(version.value.tree))

@@ -55,3 +55,13 @@ class UploadQueue(Protocol):
         Where that fails, any of them may have been sent, some perhaps twice.
         """
         ...
+
+
+class NoQueue:
+    """``FifoQueue`` that drops what it is sent: there is no stack that would handle it."""
+
+    def send(self, body: str, *, group: str, deduplication_id: str) -> None:
+        """See ``FifoQueue.send``."""
+
+    def change_visibility(self, receipt_handle: str, seconds: int) -> None:
+        """See ``FifoQueue.change_visibility``."""

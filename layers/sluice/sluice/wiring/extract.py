@@ -7,7 +7,6 @@ import uuid
 from threading import Thread
 
 from sluice.concurrency import in_threads
-from sluice.extract.config_broadcast import ConfigBroadcast
 from sluice.extract.extract import ExtractorContext
 from sluice.extract.handler import ExtractContext
 from sluice.limits import CONCURRENT_REQUESTS_MAX
@@ -30,7 +29,8 @@ def extract_context(settings: ExtractSettings, *, connect_early: bool = False) -
     extractor = ExtractorContext(
         channel=s3_store.S3Store(client, common.channel_bucket),
         state=s3_store.S3Store(client, common.state_bucket),
-        queue=DeduplicatingQueue(merge_queue, wall_clock_ms),
+        merge_queue=DeduplicatingQueue(merge_queue, wall_clock_ms),
+        executor=in_threads(CONCURRENT_REQUESTS_MAX),
         clock=wall_clock_ms,
         new_id=lambda: f"{time.time_ns()}-{uuid.uuid4().hex}",
         debounce_seconds=common.debounce_seconds,
@@ -41,14 +41,6 @@ def extract_context(settings: ExtractSettings, *, connect_early: bool = False) -
         Thread(target=merge_queue.connect, daemon=True).start()
     return ExtractContext(
         extractor=extractor,
-        broadcast=ConfigBroadcast(
-            state=extractor.state,
-            queue=extractor.queue,
-            executor=in_threads(CONCURRENT_REQUESTS_MAX),
-            clock=extractor.clock,
-            new_id=extractor.new_id,
-            debounce_seconds=extractor.debounce_seconds,
-        ),
         uploads=SqsQueue(sqs_queue.make_sqs_client, settings.upload_queue_url),
         bucket=common.channel_bucket,
         prefixes=settings.channel_prefixes,

@@ -25,7 +25,7 @@ def merge_context(settings: MergeSettings) -> MergeContext:
         state=state,
         bucket=common.channel_bucket,
         publisher=Publisher(channel, state, settings.owner, settings.index_max_age_seconds),
-        queue=SqsQueue(sqs_queue.make_sqs_client, common.merge_queue_url),
+        merge_queue=SqsQueue(sqs_queue.make_sqs_client, common.merge_queue_url),
         executor=in_threads(CONCURRENT_REQUESTS_MAX),
         clock=wall_clock_ms,
         new_id=lambda: uuid.uuid4().hex,

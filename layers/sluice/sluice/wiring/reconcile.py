@@ -24,7 +24,7 @@ def reconcile_context(settings: ReconcileSettings) -> ReconcileContext:
         state=s3_store.S3Store(client, common.state_bucket),
         bucket=common.channel_bucket,
         uploads=SqsQueue(sqs_client, settings.upload_queue_url),
-        merges=SqsQueue(sqs_client, common.merge_queue_url),
+        merge_queue=SqsQueue(sqs_client, common.merge_queue_url),
         continuations=SqsQueue(sqs_client, settings.reconcile_queue_url),
         executor=in_threads(CONCURRENT_REQUESTS_MAX),
         clock=wall_clock_ms,

@@ -19,7 +19,6 @@ from typing import Literal, TypeVar
 
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.commit_plan import commit_plan
-from sluice.admin.standalone.in_process_queues import InProcessMergeQueue
 from sluice.catalog.client_view import RenderRules
 from sluice.catalog.commit import Amendment
 from sluice.catalog.entry import NOT_EXTRACTED, Entries
@@ -100,7 +99,7 @@ def commit_edit(channel: Channel, subdir: Subdir, edit: EditFunction) -> CommitR
     ``Corrupt``, and what ``edit`` raises.
     """
     catalog = CatalogReader(channel.state, subdir, channel.executor)
-    writer = GenerationWriter(channel.public, channel.state, subdir, catalog, channel.executor)
+    writer = GenerationWriter(channel.runtime, subdir, catalog)
     versioned = head_object(channel.state, subdir)
 
     def attempt(version: ObjectVersion[Head]) -> CommitResult | Literal[Swap.LOST] | None:
@@ -177,12 +176,4 @@ def _notify_of_patch(channel: Channel, noarch: Subdir) -> None:
     After the swap, for they look at what ``noarch`` has.  Who is killed in between leaves that to
     reconcile, which compares.
     """
-    ConfigBroadcast(
-        state=channel.state,
-        # Without a stack, what is staged is found by whoever merges here.
-        queue=channel.merges or InProcessMergeQueue(),
-        executor=channel.executor,
-        clock=channel.clock,
-        new_id=channel.new_id,
-        debounce_seconds=channel.debounce_seconds or merge_request.DEBOUNCE_SECONDS_MIN,
-    ).notify_all(channel.name, exclude=noarch)
+    ConfigBroadcast(channel.runtime).notify_all(channel.name, exclude=noarch)

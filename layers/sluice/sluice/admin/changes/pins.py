@@ -18,7 +18,6 @@ from sluice.admin.changes.commit_edit import (
 )
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.subdirs import find_subdirs
-from sluice.admin.standalone.in_process_queues import InProcessMergeQueue
 from sluice.catalog.commit import Amendment
 from sluice.catalog.entry import NEVER_OUTDATED, Entry, Pin, Record, known_sha256
 from sluice.conda.names import package_name
@@ -30,6 +29,7 @@ from sluice.merge.apply_staging import EntryEdits
 from sluice.merge.object_lookup import ObjectLookup
 from sluice.messages.merge_request import DEBOUNCE_SECONDS_MIN
 from sluice.storage.object_id import ObjectId
+from sluice.storage.queue import NoQueue
 
 _RECEIVES_MAX = 2
 """Of tries to read a package: who asks for it here sees when that fails."""
@@ -146,7 +146,8 @@ def unpin(
     extractor = ExtractorContext(
         channel=channel.public,
         state=channel.state,
-        queue=InProcessMergeQueue(),  # commit_edit requests the merge
+        merge_queue=NoQueue(),  # commit_edit requests the merge
+        executor=channel.executor,
         clock=channel.clock,
         new_id=channel.new_id,
         debounce_seconds=DEBOUNCE_SECONDS_MIN,

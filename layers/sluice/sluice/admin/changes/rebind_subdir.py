@@ -175,9 +175,7 @@ class SubdirRebinder:
             version,
             tree,
             plan,
-            writer=GenerationWriter(
-                channel.public, channel.state, subdir, catalog, channel.executor
-            ),
+            writer=GenerationWriter(channel.runtime, subdir, catalog),
             new_id=channel.new_id,
             before_commit=partial(stage_for_merge, channel, subdir),
         )

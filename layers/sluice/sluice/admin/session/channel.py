@@ -10,9 +10,11 @@ from sluice.admin.session.stack import Stack
 from sluice.channel_config import DEFAULT_CONFIG, ChannelConfig
 from sluice.concurrency import Executor
 from sluice.layout import Subdir
+from sluice.messages.merge_request import DEBOUNCE_SECONDS_MIN
 from sluice.publish.bucket_check import BucketCheck
+from sluice.runtime import Runtime
 from sluice.storage.object_store import ObjectStore
-from sluice.storage.queue import FifoQueue
+from sluice.storage.queue import FifoQueue, NoQueue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +52,22 @@ class Channel:
     @property
     def bucket_check(self) -> BucketCheck:
         """Tells whether the catalog of a channel describes this bucket."""
-        return BucketCheck(
-            self.public,
-            self.state,
-            self.bucket,
-            self.owner or "",
-            self.clock,
-            self.new_id,
-            endpoint=self.endpoint,
+        return BucketCheck(self.runtime, self.bucket, self.owner or "", endpoint=self.endpoint)
+
+    @property
+    def runtime(self) -> Runtime:
+        """What commits depend on.
+
+        Without a stack, requests for merges are dropped: what is staged is found by the next merge.
+        """
+        return Runtime(
+            channel=self.public,
+            state=self.state,
+            merge_queue=self.merges or NoQueue(),
+            executor=self.executor,
+            clock=self.clock,
+            new_id=self.new_id,
+            debounce_seconds=self.debounce_seconds or DEBOUNCE_SECONDS_MIN,
         )
 
     def subdir(self, name: str) -> Subdir:

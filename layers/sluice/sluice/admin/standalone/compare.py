@@ -84,7 +84,7 @@ class SubdirComparer:
             state=state,
             bucket=self.channel.bucket,
             uploads=self.uploads,
-            merges=self.merges,
+            merge_queue=self.merges,
             continuations=self.merges,
             executor=executor,
             clock=self.channel.clock,

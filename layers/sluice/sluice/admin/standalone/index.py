@@ -159,7 +159,7 @@ class _Run:
             publisher=Publisher(
                 channel.public, self._state, channel.owner or "", options.max_age_seconds
             ),
-            queue=self._merges,
+            merge_queue=self._merges,
             executor=channel.executor,
             clock=channel.clock,
             new_id=channel.new_id,
@@ -275,7 +275,8 @@ class _Run:
         world = ExtractorContext(
             channel=self._channel.public,
             state=self._state,
-            queue=self._merges,
+            merge_queue=self._merges,
+            executor=self._channel.executor,
             clock=self._channel.clock,
             new_id=self._channel.new_id,
             debounce_seconds=self._debounce_seconds,

@@ -33,7 +33,7 @@ def merge_in_process(channel: Channel, subdirs: Iterable[Subdir]) -> None:
         bucket=channel.bucket,
         endpoint=channel.endpoint,
         publisher=Publisher(channel.public, channel.state, owner, INDEX_MAX_AGE_SECONDS),
-        queue=requests,
+        merge_queue=requests,
         executor=channel.executor,
         clock=channel.clock,
         new_id=channel.new_id,

@@ -209,7 +209,7 @@ def _recommit_names(
             existing_index=replace(base, generation=0, info={}, shard_index=None),
             rerender_names=frozenset(name for name in {*lost, *recommit} if name in parent.names),
         )
-        writer = GenerationWriter(channel.public, channel.state, subdir, catalog, channel.executor)
+        writer = GenerationWriter(channel.runtime, subdir, catalog)
         return commit_plan(versioned, version, parent, plan, writer=writer, new_id=channel.new_id)
 
     commit_loop(versioned, attempt)
@@ -284,13 +284,9 @@ def rewrite_channel_files(channel: Channel, files: Collection[str], max_age_seco
     Raises what ``merge_channel`` raises.
     """
     merger = ChannelMergeContext(
-        channel=UnstampedStore(channel.public, files),
-        state=channel.state,
+        replace(channel.runtime, channel=UnstampedStore(channel.public, files)),
         bucket_check=channel.bucket_check,
         owner=channel.owner or "",
         max_age_seconds=max_age_seconds,
-        executor=channel.executor,
-        clock=channel.clock,
-        new_id=channel.new_id,
     )
     merge_channel(merger, channel.name)

@@ -89,14 +89,14 @@ def _check_channel_files(channel: Channel, results: CheckResults) -> None:
         )
         return
     merger = ChannelMergeContext(
-        channel=ComparingStore(channel.public, results),
-        state=ReadOnlyStore(channel.state),
+        replace(
+            channel.runtime,
+            channel=ComparingStore(channel.public, results),
+            state=ReadOnlyStore(channel.state),
+        ),
         bucket_check=replace(channel.bucket_check, may_bind=False),
         owner=channel.owner or "",
         max_age_seconds=0,
-        executor=channel.executor,
-        clock=channel.clock,
-        new_id=channel.new_id,
     )
     try:
         merge_channel(merger, channel.name)
