@@ -57,7 +57,7 @@ def emitted(
     extract = as_deployed("extract", "uploads", monkeypatch)
     stack.invoke(extract, batch(sqs_record(notification(KEY))))
     assert stack.invoke(extract, bad) == BACK
-    merge = as_deployed("merge", "queue", monkeypatch)
+    merge = as_deployed("merge", "merge_queue", monkeypatch)
     stack.invoke(merge, batch(sqs_record(request())))
     assert stack.invoke(merge, bad) == BACK
     again = as_deployed("reconcile", "continuations", monkeypatch)

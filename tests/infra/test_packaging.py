@@ -51,3 +51,12 @@ def test_the_program_says_its_version(program: Program) -> None:
 
 def test_the_program_is_typed(program: Program) -> None:
     assert (program.folder / "sluice" / "py.typed").exists()
+
+
+def test_the_program_has_every_file_of_the_page(program: Program) -> None:
+    def files(folder: Path) -> set[Path]:
+        pages = folder.glob("sluice/*/page/**/*")
+        return {one.relative_to(folder) for one in pages if one.is_file() and one.suffix != ".pyc"}
+
+    assert {path.name for path in files(SOURCE)} >= {"page.html", "fzstd.js", "fzstd.LICENSE"}
+    assert files(program.folder) == files(SOURCE)

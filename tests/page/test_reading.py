@@ -1,4 +1,4 @@
-"""The page's own readers of zstd, MessagePack and versions agree with those of Python."""
+"""The page's readers of zstd, MessagePack and versions agree with those of Python."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ _DAMAGED = """async () => {
         const packed = view.getUint32(at);
         at += 8;
         try {
-            unzstd(all.subarray(at, at += packed), 2 ** 22);
+            const {length} = unzstd(all.subarray(at, at += packed), 2 ** 22);
+            if (length > 2 ** 22) wrong.push(`${length} bytes`);
         } catch (error) {
             if (!(error instanceof BadZstd)) wrong.push(String(error));
         }
@@ -61,7 +62,7 @@ _DAMAGED = """async () => {
 @pytest.fixture
 def sources(browser: Browser, tmp_path: Path) -> Iterator[Page]:
     """A page that may import the page's modules, and fetch ``/cases``."""
-    for name in channel_page.MODULES:
+    for name in (*channel_page.MODULES, "vendor"):
         (tmp_path / name).symlink_to(SOURCES / name)
     (tmp_path / "index.html").write_text("<!doctype html>")
     with served(tmp_path) as site:
@@ -117,6 +118,22 @@ def test_what_zstd_has_compressed_is_unpacked(sources: Page, tmp_path: Path) -> 
     skippable = struct.pack("<II", 0x184D2A53, 5) + b"notes"
     first, second = cases[2], cases[5]
     cases.append((first[0] + skippable + second[0], first[1] + second[1]))
+    write_cases(tmp_path, cases)
+    assert sources.evaluate(_CHECK) == []
+
+
+def test_frames_that_tell_only_their_window_look_back_as_far_as_it_goes(
+    sources: Page, tmp_path: Path
+) -> None:
+    choice = random.Random(3)  # noqa: S311 - nothing to guess
+    cases = []
+    for log in range(10, 28):
+        once = choice.randbytes(min(2**log, 2**22) // 2)
+        parameters = zstandard.ZstdCompressionParameters.from_level(3, window_log=log)
+        stream = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+        cases.append((stream.compress(once * 2) + stream.flush(), once * 2))
+        assert zstandard.frame_content_size(cases[-1][0]) == -1
+        assert len(cases[-1][0]) < 1.1 * len(once)  # the second half looks back
     write_cases(tmp_path, cases)
     assert sources.evaluate(_CHECK) == []
 

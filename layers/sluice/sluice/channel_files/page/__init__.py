@@ -1,8 +1,9 @@
 """``index.html``: the channel, for people with a browser.  Pure.
 
 One document for all channels: it finds out by its own address which one it is in, and fetches what
-it shows (``listing``, and the shards of a package).  The sources lie beside this module as browsers
-and editors know them, and are joined here; nothing is translated.
+it shows (``page_data``, and the shards of a package).  The sources lie beside this module as
+browsers and editors know them, and are joined here; nothing is translated.  One is not ours
+(``vendored``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from base64 import b64encode
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+
+from sluice.channel_files.page import vendored
 
 MODULES = (
     "zstd.js",
@@ -62,8 +65,25 @@ def page_digest() -> str:
 
 
 def _script() -> str:
-    joined = "\n".join(_EXPORT.sub("", _IMPORT.sub("", _source(name))) for name in MODULES)
-    return f"\n{joined}"
+    joined = "\n".join(_module(name) for name in MODULES)
+    return f"\n{_vendored()}\n{joined}"
+
+
+def _module(name: str) -> str:
+    return _EXPORT.sub("", _IMPORT.sub("", _source(name)))
+
+
+def _vendored() -> str:
+    """The code of others under its licence, in a scope of its own that its other names stay in."""
+    return f"""/* {vendored.PACKAGE} {vendored.VERSION}
+
+{_source(vendored.LICENCE)}
+*/
+const {vendored.EXPORT} = (() => {{
+{_module(vendored.MODULE)}
+return {vendored.EXPORT};
+}})();
+"""
 
 
 def _source(name: str) -> str:

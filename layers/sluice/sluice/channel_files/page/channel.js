@@ -66,18 +66,39 @@ function addressIn(baseUrl, here, filename) {
 
 /** `null` where the subdir has no shards. */
 async function fromShards(here, name) {
+  let problem;
   for (const cache of ["default", "reload"]) {
     const index = await get(new URL("repodata_shards.msgpack.zst", here), cache);
     if (!index) return null;
-    const { info, shards } = await unpacked(index);
+    const { info, shards } = unpack(unzstd(await bytesOf(index)));
     const digest = shards[name];
     if (!digest) return { content: {}, baseUrl: info.base_url };
     const folder = new URL(withSlash(info.shards_base_url || "./"), here);
-    const shard = await get(new URL(`${hex(digest)}.msgpack.zst`, folder));
-    if (shard) return { content: await unpacked(shard), baseUrl: info.base_url };
-    // The index that the browser has kept is older than what is kept of its shards.
+    const address = new URL(`${hex(digest)}.msgpack.zst`, folder);
+    const shard = await get(address, cache);
+    if (!shard) {
+      // The index that the browser has kept is older than what is kept of its shards.
+      problem = "The index has changed meanwhile. Try again.";
+      continue;
+    }
+    const bytes = await bytesOf(shard);
+    if (await hasSha256(bytes, hex(digest))) {
+      return { content: unpack(unzstd(bytes)), baseUrl: info.base_url };
+    }
+    problem =
+      `${address.pathname} does not have the SHA-256 that the index gives. Reload the page; ` +
+      "if that does not help, the file on the server is damaged.";
   }
-  throw new Unavailable("The index has changed meanwhile. Try again.");
+  throw new Unavailable(problem);
+}
+
+/**
+ * Whether `bytes` have the digest. Browsers compute it only in secure contexts, which are HTTPS and
+ * localhost. Elsewhere nothing is checked: plain HTTP protects neither the index nor this script.
+ */
+async function hasSha256(bytes, digest) {
+  if (!crypto.subtle) return true;
+  return hex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes))) === digest;
 }
 
 async function fromRepodata(here, name) {
@@ -117,8 +138,8 @@ async function get(url, cache = "default") {
   return response;
 }
 
-async function unpacked(response) {
-  return unpack(unzstd(new Uint8Array(await response.arrayBuffer())));
+async function bytesOf(response) {
+  return new Uint8Array(await response.arrayBuffer());
 }
 
 /** Some servers say of a .gz that it is encoded so, and the browser has unpacked it already. */
