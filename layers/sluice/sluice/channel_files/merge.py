@@ -97,58 +97,58 @@ class _NoteBatch:
         return not self.notes or any(note.everything for note in self.notes)
 
 
-def merge_channel(world: ChannelMergeContext, channel: str) -> ChannelReport:
+def merge_channel(ctx: ChannelMergeContext, channel: str) -> ChannelReport:
     """Fold the notes of a channel into its state, and publish that.
 
     Raises ``Unavailable``, ``Corrupt``, ``TooNew``, ``ForeignOwner`` and ``WrongState``; the notes
     then still are.
     """
     report = ChannelReport()
-    batch = _read_notes(world, channel, after=None)
-    _merge_batch(world, channel, batch, report)
+    batch = _read_notes(ctx, channel, after=None)
+    _merge_batch(ctx, channel, batch, report)
     while batch.resume_after is not None:
-        batch = _read_notes(world, channel, after=batch.resume_after)
-        _merge_batch(world, channel, batch, report)
+        batch = _read_notes(ctx, channel, after=batch.resume_after)
+        _merge_batch(ctx, channel, batch, report)
     return report
 
 
 def _merge_batch(
-    world: ChannelMergeContext, channel: str, batch: _NoteBatch, report: ChannelReport
+    ctx: ChannelMergeContext, channel: str, batch: _NoteBatch, report: ChannelReport
 ) -> None:
-    versioned = state.state_object(world.runtime.state, channel)
+    versioned = state.state_object(ctx.runtime.state, channel)
 
     def attempt(before: ObjectVersion[ChannelState]) -> ChannelState | Literal[Swap.LOST]:
         # After the state was read, as after a head.  There is no first commit here to bind with:
         # a subdir has committed, or nothing is wanted.
-        bound = world.runtime.executor.submit(partial(world.bucket_check.ensure_bound, channel))
-        first = _initial_state(world, channel, batch.notes) if before.etag is None else before.value
+        bound = ctx.runtime.executor.submit(partial(ctx.bucket_check.ensure_bound, channel))
+        first = _initial_state(ctx, channel, batch.notes) if before.etag is None else before.value
         after = state.fold_notes(
-            first, batch.notes, at=world.runtime.clock(), writer=world.runtime.new_id()
+            first, batch.notes, at=ctx.runtime.clock(), writer=ctx.runtime.new_id()
         )
         bound()
         if before.etag is None and not _wants_anything(after):
             return after  # nobody ever wanted any
         if after is not before.value and versioned.swap(after, expected=before.etag) is LOST:
             return LOST
-        _ChannelFiles(world, channel, after, report).publish(tidy=batch.tidy)
+        _ChannelFiles(ctx, channel, after, report).publish(tidy=batch.tidy)
         return after
 
     after = commit_loop(versioned, attempt)
     for key, body in batch.unreadable:
-        world.runtime.state.put(unreadable_note_key(key), body, object_headers.PRIVATE_ZSTD_HEADERS)
-    world.runtime.state.delete(batch.consumed)
+        ctx.runtime.state.put(unreadable_note_key(key), body, object_headers.PRIVATE_ZSTD_HEADERS)
+    ctx.runtime.state.delete(batch.consumed)
     report.generation = after.generation
     report.notes += len(batch.notes)
     report.set_aside += len(batch.unreadable)
     report.too_new += batch.too_new
 
 
-def _read_notes(world: ChannelMergeContext, channel: str, *, after: str | None) -> _NoteBatch:
-    listed = world.runtime.state.list(state_prefix("notes", channel), after=after)
+def _read_notes(ctx: ChannelMergeContext, channel: str, *, after: str | None) -> _NoteBatch:
+    listed = ctx.runtime.state.list(state_prefix("notes", channel), after=after)
     keys = [info.key for info in islice(listed, CHANNEL_NOTES_MAX)]
     batch = _NoteBatch(resume_after=keys[-1] if len(keys) == CHANNEL_NOTES_MAX else None)
     for key, stored in zip(
-        keys, world.runtime.executor.map(world.runtime.state.get, keys), strict=True
+        keys, ctx.runtime.executor.map(ctx.runtime.state.get, keys), strict=True
     ):
         if stored is None:
             continue  # another merge is through with it
@@ -163,14 +163,14 @@ def _read_notes(world: ChannelMergeContext, channel: str, *, after: str | None) 
     return batch
 
 
-def _initial_state(world: ChannelMergeContext, channel: str, notes: Sequence[Note]) -> ChannelState:
+def _initial_state(ctx: ChannelMergeContext, channel: str, notes: Sequence[Note]) -> ChannelState:
     """What to begin with: above what is there of ours, should a state have been lost."""
     files = [CHANNELDATA]
     if any(note.wanted.page for note in notes):
         files.append(PAGE_DATA)
-    infos = [world.runtime.channel.head(channel_file_key(channel, file)) for file in files]
+    infos = [ctx.runtime.channel.head(channel_file_key(channel, file)) for file in files]
     stamps = [Stamp.parse(info.metadata) for info in infos if info]
-    ours = [stamp.generation for stamp in stamps if stamp and stamp.owner == world.owner]
+    ours = [stamp.generation for stamp in stamps if stamp and stamp.owner == ctx.owner]
     return msgspec.structs.replace(EMPTY_STATE, generation=max(ours)) if ours else EMPTY_STATE
 
 
@@ -183,12 +183,12 @@ class _ChannelFiles:
 
     def __init__(
         self,
-        world: ChannelMergeContext,
+        ctx: ChannelMergeContext,
         channel: str,
         channel_state_key: ChannelState,
         report: ChannelReport,
     ) -> None:
-        self._world = world
+        self._ctx = ctx
         self._channel = channel
         self._channel_state = channel_state_key
         self._report = report
@@ -275,23 +275,23 @@ class _ChannelFiles:
         infos = filter(None, map(self._head, files))
         outdated_keys = [info.key for info in infos if _is_outdated(info, ours)]
         if outdated_keys:
-            self._world.runtime.channel.delete(outdated_keys)
+            self._ctx.runtime.channel.delete(outdated_keys)
 
     def _stamp(self, generation: int, *, tree: str = "") -> Stamp:
-        return Stamp(generation, tree, self._world.owner)
+        return Stamp(generation, tree, self._ctx.owner)
 
     def _published_file(
         self, file: str, body: bytes, *, keep_foreign: bool = False
     ) -> PublishedFile:
-        headers = object_headers.index_file_headers(file, self._world.max_age_seconds)
+        headers = object_headers.index_file_headers(file, self._ctx.max_age_seconds)
         key = channel_file_key(self._channel, file)
         return PublishedFile(key, body, headers, keep_foreign=keep_foreign)
 
     def _head(self, file: str) -> ObjectInfo | None:
-        return self._world.runtime.channel.head(channel_file_key(self._channel, file))
+        return self._ctx.runtime.channel.head(channel_file_key(self._channel, file))
 
     def _replace(self, file: PublishedFile, ours: Stamp, info: ObjectInfo | None) -> ETag | None:
-        result = replace_file(self._world.runtime.channel, file, ours, info=info)
+        result = replace_file(self._ctx.runtime.channel, file, ours, info=info)
         self._report.files_written += result.etag is not None
         self._report.foreign_overwritten += result.foreign_overwritten
         self._report.foreign_kept += result.state is FileState.FOREIGN

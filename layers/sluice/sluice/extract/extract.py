@@ -45,7 +45,7 @@ class ExtractorContext(Runtime):
 
 
 def extract(
-    world: ExtractorContext,
+    ctx: ExtractorContext,
     key: PackageKey,
     *,
     size_hint: int | None = None,
@@ -56,16 +56,16 @@ def extract(
     ``size_hint`` is the size in bytes that the event told; ``receive_count`` counts how often its
     message has been handed out.  Raises ``Unavailable`` where trying again may help.
     """
-    if receive_count >= world.receives_max:
-        _stage_provisional_reject(world, key, tries=receive_count - 1)
+    if receive_count >= ctx.receives_max:
+        _stage_provisional_reject(ctx, key, tries=receive_count - 1)
     record = examine(
-        world.channel,
+        ctx.channel,
         key,
         size_hint=size_hint,
-        trust_uploader_digests=world.trust_uploader_digests,
-        clock=world.clock,
+        trust_uploader_digests=ctx.trust_uploader_digests,
+        clock=ctx.clock,
     )
-    _stage(world, key, record)
+    _stage(ctx, key, record)
     return record
 
 
@@ -82,12 +82,12 @@ def examine(
     return _judge(key, package, at=clock())
 
 
-def _stage_provisional_reject(world: ExtractorContext, key: PackageKey, *, tries: int) -> None:
+def _stage_provisional_reject(ctx: ExtractorContext, key: PackageKey, *, tries: int) -> None:
     """Stage a reject before the last try, which may end this process as the ones before did.
 
     If the last try succeeds, its verdict comes before this one.
     """
-    info = head_or_list(world.channel, key.key)
+    info = head_or_list(ctx.channel, key.key)
     if info is None:
         return
     sentence = (
@@ -98,12 +98,12 @@ def _stage_provisional_reject(world: ExtractorContext, key: PackageKey, *, tries
     record = Rejected(
         filename=key.filename,
         extractor=NOT_EXTRACTED,
-        at=world.clock(),
+        at=ctx.clock(),
         identity=ObjectId.from_info(info),
         code="unreadable",
         sentence=sentence,
     )
-    _stage(world, key, record)
+    _stage(ctx, key, record)
 
 
 def _read(
@@ -158,9 +158,9 @@ def _judge(key: PackageKey, package: PackageRead | None, *, at: int) -> FileVerd
         )
 
 
-def _stage(world: ExtractorContext, key: PackageKey, record: FileVerdict) -> None:
-    staging.write_staging_record(world.state, key.subdir, record, unique_id=world.new_id())
+def _stage(ctx: ExtractorContext, key: PackageKey, record: FileVerdict) -> None:
+    staging.write_staging_record(ctx.state, key.subdir, record, unique_id=ctx.new_id())
     # The clock is read after the PUT returned, see debounce.
     merge_request.merge_message(
-        key.subdir, now_ms=world.clock(), debounce_seconds=world.debounce_seconds
-    ).send_to(world.merge_queue)
+        key.subdir, now_ms=ctx.clock(), debounce_seconds=ctx.debounce_seconds
+    ).send_to(ctx.merge_queue)

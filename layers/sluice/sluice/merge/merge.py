@@ -47,7 +47,7 @@ from sluice.takeover.existing_index import ExistingIndex, read_existing_index, w
 
 
 def merge(
-    world: MergeContext,
+    ctx: MergeContext,
     request: MergeRequest,
     *,
     time_left_ms: Callable[[], int],
@@ -61,7 +61,7 @@ def merge(
     Raises ``Unavailable``, ``Corrupt``, ``TooNew``, ``ForeignOwner`` and ``WrongState``; whatever
     was staged then still is.
     """
-    run = _SubdirMerge(world, request, publishes=publish)
+    run = _SubdirMerge(ctx, request, publishes=publish)
     after: str | None = None
     consumed: list[str] = []
     while True:
@@ -77,26 +77,26 @@ def merge(
     if consumed or not run.is_published():
         run.hand_on()
     if consumed:
-        world.state.delete(consumed)
+        ctx.state.delete(consumed)
     if run.outcome.report.unfinished:
         # Last: a merge that fails before comes back itself, and must not have multiplied.
-        world.follow_ups(request.subdir).request_continuation()
+        ctx.follow_ups(request.subdir).request_continuation()
     return run.outcome.report
 
 
 class _SubdirMerge:
     """One merge of one subdir."""
 
-    def __init__(self, world: MergeContext, request: MergeRequest, *, publishes: bool) -> None:
-        self._world = world
+    def __init__(self, ctx: MergeContext, request: MergeRequest, *, publishes: bool) -> None:
+        self._ctx = ctx
         self._request = request
-        self._catalog = CatalogReader(world.state, request.subdir, world.executor)
-        self._writer = GenerationWriter(world, request.subdir, self._catalog)
-        self._head = head_object(world.state, request.subdir)
+        self._catalog = CatalogReader(ctx.state, request.subdir, ctx.executor)
+        self._writer = GenerationWriter(ctx, request.subdir, self._catalog)
+        self._head = head_object(ctx.state, request.subdir)
         self._version = BEFORE_FIRST
         """The newest that this merge has committed or read."""
-        self._publishing = Publishing(world, request, self._catalog) if publishes else None
-        self.outcome = Outcome(began_ms=world.clock())
+        self._publishing = Publishing(ctx, request, self._catalog) if publishes else None
+        self.outcome = Outcome(began_ms=ctx.clock())
 
     def merge_batch(self, after: str | None) -> staging.StagingBatch:
         """Commit one batch of the log, however often another merge wins the head.
@@ -106,39 +106,39 @@ class _SubdirMerge:
         return commit_loop(self._head, partial(self._attempt, after), read=self._read_head)
 
     def _read_head(self) -> ObjectVersion[Head]:
-        warm = self._world.warm_cache.pop_head(self._request.subdir)
+        warm = self._ctx.warm_cache.pop_head(self._request.subdir)
         return warm or self._head.read()
 
     def _attempt(
         self, after: str | None, version: ObjectVersion[Head]
     ) -> staging.StagingBatch | Literal[Swap.LOST]:
         """Read a batch and commit it against ``version``."""
-        world, subdir = self._world, self._request.subdir
-        bound = world.executor.submit(partial(world.bucket_check.ensure_bound, subdir.channel))
+        ctx, subdir = self._ctx, self._request.subdir
+        bound = ctx.executor.submit(partial(ctx.bucket_check.ensure_bound, subdir.channel))
         tree = self._begin_tree(version.value.tree)
         # Objects are looked at after the head was read, however often that is.
-        lookup = ObjectLookup(world.channel, subdir, world.executor)
+        lookup = ObjectLookup(ctx.channel, subdir, ctx.executor)
         batch = staging.read_staging_batch(
-            world.state,
+            ctx.state,
             subdir,
-            executor=world.executor,
+            executor=ctx.executor,
             after=after,
-            records_max=world.batch_records,
+            records_max=ctx.batch_records,
             on_listed=lambda filenames: self._read_ahead(tree(), lookup, filenames),
         )
         swapped = self._commit_batch(version, tree(), batch, lookup, is_bound=bound())
         if swapped is LOST:
             return LOST
         self._version = swapped
-        staging.set_aside_unreadable(world.state, subdir, batch.unreadable)
+        staging.set_aside_unreadable(ctx.state, subdir, batch.unreadable)
         self.outcome.add_batch(batch, generation=swapped.value.generation)
         return batch
 
     def _begin_tree(self, digest: str | None) -> Pending[Tree]:
-        warm = self._world.warm_cache.tree(self._request.subdir, digest) if digest else None
+        warm = self._ctx.warm_cache.tree(self._request.subdir, digest) if digest else None
         if digest and warm:
             self._catalog.cache_tree(digest, warm)
-        return self._world.executor.submit(partial(self._catalog.tree, digest))
+        return self._ctx.executor.submit(partial(self._catalog.tree, digest))
 
     def _read_ahead(self, parent: Tree, lookup: ObjectLookup, filenames: Collection[str]) -> None:
         """Begin with all reading that a batch about these files will need."""
@@ -165,7 +165,7 @@ class _SubdirMerge:
         if plan.changes(parent, draft):
             head = self._write(version.value, parent, plan, draft, batch, is_bound=is_bound)
         elif batch.records:
-            head = version.value.next_epoch(self._world.new_id())
+            head = version.value.next_epoch(self._ctx.new_id())
         else:
             return version
         swapped = self._swap(version, head, draft)
@@ -194,13 +194,13 @@ class _SubdirMerge:
         is_bound: bool,
     ) -> Head:
         """Write the generation of a plan, and what has to be there before its head is swapped."""
-        world, subdir = self._world, self._request.subdir
+        ctx, subdir = self._ctx, self._request.subdir
         if not is_bound:
             # The channel belongs to this bucket before its first tree can be seen.
-            world.bucket_check.bind(subdir.channel)
+            ctx.bucket_check.bind(subdir.channel)
         if plan.existing_index is not None:
             # Before the swap: a merge that dies right after it would not ask again.
-            world.follow_ups(subdir).request_after_first_publish(
+            ctx.follow_ups(subdir).request_after_first_publish(
                 plan.rules.config, with_names=bool(plan.existing_index.names)
             )
         # Where more is to come, that generation will not be published.
@@ -210,7 +210,7 @@ class _SubdirMerge:
             head,
             draft,
             plan,
-            writer=world.new_id(),
+            writer=ctx.new_id(),
             on_tree=self._publishing.prerender if self._publishing and is_last else None,
         )
 
@@ -226,11 +226,11 @@ class _SubdirMerge:
         if head.tree == version.value.tree:  # it refers to nothing that the head before does not
             return self._head.swap(head, expected=expected)
         if expected is None:
-            empty = msgspec.structs.replace(BEFORE_FIRST.value, writer=self._world.new_id())
+            empty = msgspec.structs.replace(BEFORE_FIRST.value, writer=self._ctx.new_id())
             created = self._head.swap(empty, expected=None)
             if created is LOST:
                 return LOST
-            self._world.bucket_check.ensure_bound(self._request.subdir.channel)
+            self._ctx.bucket_check.ensure_bound(self._request.subdir.channel)
             expected = created.etag
         return self._head.swap(head, expected=expected, not_after_ms=draft.not_after_ms)
 
@@ -252,7 +252,7 @@ class _SubdirMerge:
         )
         existing_index = self._find_existing_index(parent, verdicts, is_bound=is_bound)
         becomes_public = existing_index is not None
-        committed_at = max(self._world.clock(), parent.at + 1)
+        committed_at = max(self._ctx.clock(), parent.at + 1)
         rules = self._catalog.rules(parent)
         config_changed = any(isinstance(record, ConfigChanged) for record in batch.records)
         patch_changes = patch_may_change(subdir, records, rules)
@@ -265,7 +265,7 @@ class _SubdirMerge:
         if inputs:
             rules = inputs.rules
         if existing_index and rules.instructions:
-            existing_index = with_unpatched(existing_index, self._world.channel, subdir)
+            existing_index = with_unpatched(existing_index, self._ctx.channel, subdir)
         return CommitPlan(
             committed_at=committed_at,
             rules=rules,
@@ -289,7 +289,7 @@ class _SubdirMerge:
             if (
                 self.outcome.adopted
                 or not request.adopt
-                or not self._world.publisher.has_foreign_owner(request.subdir)
+                or not self._ctx.publisher.has_foreign_owner(request.subdir)
             ):
                 return None
             return self._read_existing_index()
@@ -304,22 +304,20 @@ class _SubdirMerge:
         return existing_index if certain or is_there else None
 
     def _read_existing_index(self) -> ExistingIndex:
-        world = self._world
-        return read_existing_index(
-            world.channel, self._request.subdir, world.executor, world.brake_days
-        )
+        ctx = self._ctx
+        return read_existing_index(ctx.channel, self._request.subdir, ctx.executor, ctx.brake_days)
 
     def _select_inputs(
         self, parent: Tree, verdicts: Verdicts, *, committed_at: int
     ) -> SelectedInputs:
         """Read configuration and patches."""
         chooser = InputSelector(
-            self._world.channel,
-            self._world.state,
+            self._ctx.channel,
+            self._ctx.state,
             self._request.subdir,
             self._catalog,
-            self._world.executor,
-            self._world.defaults,
+            self._ctx.executor,
+            self._ctx.defaults,
         )
         entries_after = partial(self._entries_after, parent, verdicts, committed_at)
         return chooser.select(parent, entries_after, at=committed_at)
@@ -343,7 +341,7 @@ class _SubdirMerge:
         return (
             not self._request.is_create_or_adopt
             and digest is not None
-            and self._world.warm_cache.is_published_since(
+            and self._ctx.warm_cache.is_published_since(
                 self._request.subdir, digest, since_ms=self._request.requested_before_ms
             )
         )
@@ -356,10 +354,10 @@ class _SubdirMerge:
         read_newest(self._head, self._hand_on, first=self._version)
 
     def _hand_on(self, version: ObjectVersion[Head]) -> None:
-        world, subdir = self._world, self._request.subdir
+        ctx, subdir = self._ctx, self._request.subdir
         digest = version.value.tree
         if self.outcome.patch_changes:
-            world.config_broadcast.notify_all(subdir.channel, exclude=subdir)
+            ctx.config_broadcast.notify_all(subdir.channel, exclude=subdir)
         tree = self._catalog.tree(digest)
         self._write_channel_note(version.value, tree, self._catalog.rules(tree))
         if digest is None:
@@ -367,9 +365,9 @@ class _SubdirMerge:
         if self._publishing:
             published = self._publishing.publish(digest, tidy=self.outcome.inputs_were_read)
             self.outcome.add_published(published)
-        world.warm_cache.put_tree(subdir, digest, tree)
+        ctx.warm_cache.put_tree(subdir, digest, tree)
         if self._publishing:
-            world.warm_cache.mark_published(subdir, digest, began_ms=self.outcome.began_ms)
+            ctx.warm_cache.mark_published(subdir, digest, began_ms=self.outcome.began_ms)
 
     def _write_channel_note(self, head: Head, tree: Tree, rules: RenderRules) -> None:
         """Tell the channel's own merge what changed, if its files say anything of it."""
@@ -378,7 +376,7 @@ class _SubdirMerge:
             return
         if needs_channel_note(rules.config, config_changed=outcome.inputs_were_read):
             names = tree.names if outcome.all_names else outcome.names
-            self._world.note_writer.write(
+            self._ctx.note_writer.write(
                 self._request.subdir,
                 head.generation,
                 self._entries_by_name(tree, sorted(names)),

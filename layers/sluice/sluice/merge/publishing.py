@@ -15,8 +15,8 @@ from sluice.publish.publication import Publication, PublishResult
 class Publishing:
     """Publishes the last generation of one merge."""
 
-    def __init__(self, world: MergeContext, request: MergeRequest, catalog: CatalogReader) -> None:
-        self._world = world
+    def __init__(self, ctx: MergeContext, request: MergeRequest, catalog: CatalogReader) -> None:
+        self._ctx = ctx
         self._request = request
         self._catalog = catalog
         self._prefetch: Prefetch | None = None
@@ -28,8 +28,8 @@ class Publishing:
         """Begin with the first looks at the files that are published of ``parent``."""
         if self._prefetch is None:
             config = self._catalog.rules(parent).config
-            self._prefetch = self._world.publisher.prefetch(
-                self._request.subdir, parent, config, self._world.executor
+            self._prefetch = self._ctx.publisher.prefetch(
+                self._request.subdir, parent, config, self._ctx.executor
             )
 
     def prerender(self, digest: str) -> None:
@@ -45,11 +45,11 @@ class Publishing:
         return self._publication.publish(tidy=tidy)
 
     def _begin(self, digest: str) -> Publication:
-        publisher = replace(self._world.publisher, adopt=self._request.adopt)
+        publisher = replace(self._ctx.publisher, adopt=self._request.adopt)
         return publisher.prepare(
             self._request.subdir,
             digest,
             self._catalog,
             prefetch=self._prefetch,
-            executor=self._world.executor,
+            executor=self._ctx.executor,
         )

@@ -53,7 +53,7 @@ DAY_SECONDS = 24 * 60 * 60
 
 @dataclass(frozen=True, slots=True)
 class GarbageContext:
-    """What a collection needs of the world."""
+    """Dependencies of a garbage collection."""
 
     channel: ObjectStore
     state: ObjectStore
@@ -80,7 +80,7 @@ class CollectedGarbage:
 
 
 def collect_subdir_garbage(
-    world: GarbageContext,
+    ctx: GarbageContext,
     subdir: Subdir,
     version: ObjectVersion[Head],
     catalog: CatalogReader,
@@ -104,7 +104,7 @@ def collect_subdir_garbage(
     head = version.value
     if published_at is None or head.tree is None or head.commit is None:
         return CollectedGarbage()
-    stored = prior.stored if prior else read_marks(world.state, subdir)
+    stored = prior.stored if prior else read_marks(ctx.state, subdir)
     marks = stored.marks.with_mark(
         Mark(
             generation=head.generation,
@@ -115,8 +115,8 @@ def collect_subdir_garbage(
     )
     if prior:
         marks = marks.with_cache(prior.cache)
-    run = _Collection(world, subdir, version, catalog, published_at)
-    now = world.clock() // 1000
+    run = _Collection(ctx, subdir, version, catalog, published_at)
+    now = ctx.clock() // 1000
     retention_boundary = run.next_boundary(marks, now)
     if dry_run:
         return (
@@ -130,7 +130,7 @@ def collect_subdir_garbage(
         # Before anything goes: a reader that misses it finds the boundary, see
         # ``admin.history.generations``.
         marks = marks.from_boundary(retention_boundary)
-    etag = write_marks(world.state, subdir, marks, expected=stored.etag)
+    etag = write_marks(ctx.state, subdir, marks, expected=stored.etag)
     return (
         run.collect(marks, retention_boundary, etag)
         if etag and retention_boundary
@@ -172,7 +172,7 @@ class _SweepResult:
 class _Collection:
     """One collection of one subdir.  Times are in seconds."""
 
-    world: GarbageContext
+    ctx: GarbageContext
     subdir: Subdir
     version: ObjectVersion[Head]
     catalog: CatalogReader
@@ -180,7 +180,7 @@ class _Collection:
 
     def collect(self, marks: Marks, boundary: Mark, etag: ETag) -> CollectedGarbage:
         """Sweep; the marks were just written as this version, and the boundary is their oldest."""
-        state, subdir = self.world.state, self.subdir
+        state, subdir = self.ctx.state, self.subdir
         written = state.head(subdir.marks_key)
         head = state.head(subdir.head_key)
         # The head is looked at after the time was taken: then nothing was written for a later one
@@ -209,7 +209,7 @@ class _Collection:
 
     def sweep(self, boundary: Mark, now: int, *, delete: bool) -> _SweepResult:
         """Delete what is garbage, or just count it."""
-        written = self.world.state.head(self.subdir.tree_key(boundary.tree))
+        written = self.ctx.state.head(self.subdir.tree_key(boundary.tree))
         tree = self.catalog.find_tree(boundary.tree)
         if written is None or tree is None:  # a later cut was swept, and its mark was lost
             return _SweepResult(CollectedGarbage(), complete=False)
@@ -236,7 +236,7 @@ class _Collection:
         self, boundary: Mark, boundary_tree: Tree, now: int, delete_before: int
     ) -> Iterator[_ObjectKind]:
         """What refers before what is referred to: to be interrupted must leave nothing dangling."""
-        head, state, subdir = self.version.value, self.world.state, self.subdir
+        head, state, subdir = self.version.value, self.ctx.state, self.subdir
         head_tree = self.catalog.tree(head.tree)
         nodes = [*boundary_tree.names.values(), *head_tree.names.values()]
         yield _ObjectKind(
@@ -254,11 +254,11 @@ class _Collection:
         shards = {node.shard for node in nodes if node.shard}
         held = self._held_shards(held_since)
         if held is not None:
-            yield _ObjectKind(self.world.channel, subdir.shards, shards | held, delete_before)
+            yield _ObjectKind(self.ctx.channel, subdir.shards, shards | held, delete_before)
 
     def _held_shards(self, since: int) -> set[bytes] | None:
         """The shards of other tools' indexes that were replaced since then; ``None``: unknown."""
-        state, folder = self.world.state, self.subdir.taken_over_indexes
+        state, folder = self.ctx.state, self.subdir.taken_over_indexes
         held: set[bytes] = set()
         for info in state.list(folder.prefix):
             stored = state.get(info.key) if info.modified >= since else None
@@ -276,7 +276,7 @@ class _Collection:
         return boundary.tree == self.version.value.tree
 
     def _retained_since(self, now: int) -> int:
-        return now - self.world.retention_days * DAY_SECONDS
+        return now - self.ctx.retention_days * DAY_SECONDS
 
 
 def _patch(tree: Tree) -> str | None:

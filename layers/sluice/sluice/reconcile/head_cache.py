@@ -21,9 +21,9 @@ class HeadCache:
     """What reconcile sees of one subdir, and remembers of it."""
 
     def __init__(
-        self, world: ReconcileContext, subdir: Subdir, listing: Listing, cache: ReconcileCache
+        self, ctx: ReconcileContext, subdir: Subdir, listing: Listing, cache: ReconcileCache
     ) -> None:
-        self._world = world
+        self._ctx = ctx
         self._subdir = subdir
         self._noarch_indexes: list[ObjectInfo | None] = []
         """One, once it was looked at.  (Until Python 3.12 a ``cached_property`` holds one lock for
@@ -57,7 +57,7 @@ class HeadCache:
         }
         others = [file for file in files if file not in known]
         keys = [self._subdir.file_key(file) for file in others]
-        infos = self._world.executor.map(self._world.channel.head, keys)
+        infos = self._ctx.executor.map(self._ctx.channel.head, keys)
         fetched = dict(zip(others, infos, strict=True))
         for file, info in fetched.items():
             self._store(file, info)
@@ -70,7 +70,7 @@ class HeadCache:
         """
         if not self._noarch_indexes:
             key = Subdir(self._subdir.channel, NOARCH).file_key(REPODATA)
-            self._noarch_indexes.append(head_or_list(self._world.channel, key))
+            self._noarch_indexes.append(head_or_list(self._ctx.channel, key))
         return self._noarch_indexes[0]
 
     def _cached_info(self, file: str, cached_head: CachedHead) -> ObjectInfo:

@@ -39,7 +39,7 @@ class IndexFilesStatus:
 class IndexFileCheck:
     """Holds the files of one subdir against its head."""
 
-    world: ReconcileContext
+    ctx: ReconcileContext
     subdir: Subdir
     version: ObjectVersion[Head]
     tree: Tree
@@ -62,7 +62,7 @@ class IndexFileCheck:
         return IndexFilesStatus(
             stale=self._stale_files(states),
             leftover=self._leftover_files(unwanted) if self.tree.public else [],
-            adopted=any(stamp and stamp.owner != self.world.owner for stamp in stamps),
+            adopted=any(stamp and stamp.owner != self.ctx.owner for stamp in stamps),
             published_at=self._published_at(states, infos),
         )
 
@@ -77,8 +77,8 @@ class IndexFileCheck:
                 self._check_head_moved()
             stale += [file for file, state in states.items() if state.needs_write]
         if self.tree.rejects_generation:
-            info = self.world.state.head(self.subdir.rejects_key)
-            if rejects_document.rejects_outdated(info, self.tree, owner=self.world.owner):
+            info = self.ctx.state.head(self.subdir.rejects_key)
+            if rejects_document.rejects_outdated(info, self.tree, owner=self.ctx.owner):
                 stale.append("rejects")
         return stale
 
@@ -105,17 +105,17 @@ class IndexFileCheck:
     def _committed_at(self) -> int | None:
         if self.version.etag is None:
             return None
-        info = self.world.state.head(self.subdir.head_key)
+        info = self.ctx.state.head(self.subdir.head_key)
         return info.modified * 1000 if info and info.etag == self.version.etag else None
 
     def _check_head_moved(self) -> None:
         """Tell a merge that was faster from a head that somebody has put back."""
-        if read_head(self.world.state, self.subdir).etag == self.version.etag:
+        if read_head(self.ctx.state, self.subdir).etag == self.version.etag:
             raise Corrupt(
                 f"the index is newer than {self.subdir.head_key}, which somebody must have put "
                 "back; delete that head, and the index that is there is taken over"
             )
 
     def _stamp_of(self, file: str) -> Stamp:
-        ours = Stamp(self.tree.generation, self.version.value.tree or "", self.world.owner)
+        ours = Stamp(self.tree.generation, self.version.value.tree or "", self.ctx.owner)
         return file_stamp(file, self.tree, ours)

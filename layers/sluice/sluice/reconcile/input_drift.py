@@ -39,7 +39,7 @@ from sluice.storage.versioned_object import ObjectVersion, read_newest
 class InputDriftCheck:
     """Compares one subdir."""
 
-    world: ReconcileContext
+    ctx: ReconcileContext
     subdir: Subdir
     tree: Tree
     catalog: CatalogReader
@@ -54,7 +54,7 @@ class InputDriftCheck:
             return ["shards"]
         if (
             known.config.seen != self._config_identity()
-            or known.config.defaults != config_fingerprint(self.world.defaults)
+            or known.config.defaults != config_fingerprint(self.ctx.defaults)
         ):
             return [SLUICE_TOML]
         name = config_of_tree(self.tree).patches
@@ -79,7 +79,7 @@ class InputDriftCheck:
         }
         files = [file for file, is_on in wanted.items() if is_on]
         keys = [channel_file_key(self.subdir.channel, file) for file in files]
-        infos = self.world.executor.map(self.world.channel.head, keys)
+        infos = self.ctx.executor.map(self.ctx.channel.head, keys)
         return [
             file
             for file, info in zip(files, infos, strict=True)
@@ -89,7 +89,7 @@ class InputDriftCheck:
 
     def _config_identity(self) -> ObjectId | None:
         key = config_key(self.subdir.channel)
-        info = next(iter(self.world.channel.list(key)), None)  # nothing sorts before the key
+        info = next(iter(self.ctx.channel.list(key)), None)  # nothing sorts before the key
         return ObjectId.from_info(info) if info and info.key == key else None
 
     def _expected_patch(self, name: str, known: Inputs) -> ActivePatch | None:
@@ -125,10 +125,10 @@ class InputDriftCheck:
 
         def read(version: ObjectVersion[Head]) -> tuple[str | None, ActivePatch | None]:
             digest = version.value.tree
-            tree = CatalogReader(self.world.state, noarch, self.world.executor).tree(digest)
+            tree = CatalogReader(self.ctx.state, noarch, self.ctx.executor).tree(digest)
             return digest, tree.inputs.patch if tree.inputs else None
 
-        digest, current = read_newest(head_object(self.world.state, noarch), read)
+        digest, current = read_newest(head_object(self.ctx.state, noarch), read)
         if digest:
             self.head_cache.noarch_patch = NoarchPatch(tree=digest, patch=current)
         return ours if _is_same_patch(current, ours) else current

@@ -61,14 +61,14 @@ class Removals:
 
     def __init__(
         self,
-        world: ReconcileContext,
+        ctx: ReconcileContext,
         request: ReconcileRequest,
         run: str,
         subdir: Subdir,
         catalog: CatalogReader,
         report: SubdirReport,
     ) -> None:
-        self._world = world
+        self._ctx = ctx
         self._request = request
         self._subdir = subdir
         self._catalog = catalog
@@ -95,7 +95,7 @@ class Removals:
         """
         if resume_from.compared and resume_from.staged is None:
             return
-        stored = self._world.state.get(self._key)
+        stored = self._ctx.state.get(self._key)
         if stored is None:
             return
         step_state = unpack_json(stored.body, _StepState, what=self._key)
@@ -114,7 +114,7 @@ class Removals:
         if self._gone:  # empty where an earlier step has decided
             step_state = _StepState(gone=self._gone, carry_out=self._to_remove)
             body = msgspec.json.encode(step_state)
-            self._world.state.put(self._key, body, object_headers.PRIVATE_JSON_HEADERS)
+            self._ctx.state.put(self._key, body, object_headers.PRIVATE_JSON_HEADERS)
 
     def add(self, gone: Sequence[FileDifference]) -> None:
         """Take in files that are missing."""
@@ -159,7 +159,7 @@ class Removals:
             return [file for file in self._gone if file not in listed and file not in uploaded]
 
         def look(files: Sequence[str]) -> Mapping[str, ObjectId]:
-            present = head_packages(self._world.channel, self._subdir, self._world.executor, files)
+            present = head_packages(self._ctx.channel, self._subdir, self._ctx.executor, files)
             judged = self._known_identities(tree, present)
             # Another object was uploaded since, and its event is on the way.  As in comparing, the
             # time of an upload does not make it another.
@@ -188,7 +188,7 @@ class Removals:
         self._gone = {file: self._gone[file] for file in missing(listed)}
 
     def _list_again(self) -> Filenames:
-        listing = list_subdir(self._world.channel, self._subdir)
+        listing = list_subdir(self._ctx.channel, self._subdir)
         return frozenset(file for files in listing.names.values() for file in files)
 
     def _known_identities(self, tree: Tree, files: Filenames) -> dict[str, ObjectId | None]:
@@ -206,15 +206,15 @@ class Removals:
         """Have the days counted from the beginning if anything is missing again."""
         if marks is None or not marks.marks.waiting or self._request.dry_run:
             return marks
-        return end_waiting(self._world.state, self._subdir, marks)
+        return end_waiting(self._ctx.state, self._subdir, marks)
 
     def _decide(
         self, packages: int, marks: StoredMarks | None
     ) -> tuple[RemovalDecision, StoredMarks | None]:
         """Decide, and store that before anything is staged."""
-        world, key = self._world, self._subdir.brakes_key
+        ctx, key = self._ctx, self._subdir.brakes_key
         for _ in range(WRITE_ATTEMPTS_MAX):
-            stored = world.state.get(key)
+            stored = ctx.state.get(key)
             before = brake.decode_brake_state(stored.body, what=key) if stored else BrakeState()
             waiting = marks.marks.waiting if marks else None
             is_same_wait = before.waiting is not None and before.waiting == waiting
@@ -222,21 +222,21 @@ class Removals:
                 before if is_same_wait else BrakeState(removed=before.removed),
                 self._gone,
                 packages,
-                now_ms=world.clock(),
-                days=world.brake_days,
+                now_ms=ctx.clock(),
+                days=ctx.brake_days,
                 confirm=self._request.confirm,
             )
             if self._request.dry_run:
                 return decision, marks
             after = decision.state
             if after.pending:
-                known = marks or read_marks(world.state, self._subdir)
-                marks = begin_waiting(world.state, self._subdir, known, name=world.new_id())
+                known = marks or read_marks(ctx.state, self._subdir)
+                marks = begin_waiting(ctx.state, self._subdir, known, name=ctx.new_id())
                 after = msgspec.structs.replace(after, waiting=marks.marks.waiting)
             if after == before:
                 return decision, marks
             expected = stored.info.etag if stored else None
-            if world.state.put_if(
+            if ctx.state.put_if(
                 key,
                 brake.encode_brake_state(after),
                 object_headers.PRIVATE_JSON_HEADERS,
@@ -254,13 +254,13 @@ class Removals:
                 return
             self._report.counts.removals += len(batch)
             if not self._request.dry_run:
-                self._world.executor.map(self._stage, batch)
+                self._ctx.executor.map(self._stage, batch)
             self._staged += len(batch)
 
     def _stage(self, filename: str) -> None:
         record = Removed(
-            filename=filename, extractor=extract.EXTRACTOR_VERSION, at=self._world.clock()
+            filename=filename, extractor=extract.EXTRACTOR_VERSION, at=self._ctx.clock()
         )
         staging.write_staging_record(
-            self._world.state, self._subdir, record, unique_id=self._world.new_id()
+            self._ctx.state, self._subdir, record, unique_id=self._ctx.new_id()
         )

@@ -82,28 +82,28 @@ def parse_reconcile_request(payload: object) -> ReconcileRequest:
 
 
 def start_run(
-    world: ReconcileContext, request: ReconcileRequest, *, time_left_ms: Callable[[], int]
+    ctx: ReconcileContext, request: ReconcileRequest, *, time_left_ms: Callable[[], int]
 ) -> ReconcileReport:
     """Begin a run and return its report as far as it got.
 
     Raises ``UnknownEvent`` for a request that lies outside of the prefixes, and ``Unavailable``
     where subdirs cannot be looked for, or the report cannot be kept.
     """
-    _check_prefixes(world, request)
-    now = world.clock()
+    _check_prefixes(ctx, request)
+    now = ctx.clock()
     run = _StepMessage(
-        run=_run_name(now, world.new_id()),
+        run=_run_name(now, ctx.new_id()),
         step=1,
         started_at=now,
         request=request,
         cursor=_first_cursor(request),
     )
     report = ReconcileReport(run=run.run, started_at=now, request=request)
-    return _run_once(world, run, report, time_left_ms)
+    return _run_once(ctx, run, report, time_left_ms)
 
 
 def run_step(
-    world: ReconcileContext, body: str, *, time_left_ms: Callable[[], int]
+    ctx: ReconcileContext, body: str, *, time_left_ms: Callable[[], int]
 ) -> ReconcileReport:
     """Do the step that a message of ReconcileQueue is about; returns the run's report.
 
@@ -112,7 +112,7 @@ def run_step(
     """
     message = _parse_message(body)
     key = layout.reconcile_report_key(message.run)
-    stored = world.state.get(key)
+    stored = ctx.state.get(key)
     report = (
         reports.decode_report(stored.body, what=key)
         if stored
@@ -120,31 +120,31 @@ def run_step(
             run=message.run, started_at=message.started_at, request=message.request
         )
     )
-    return _run_once(world, message, report, time_left_ms)
+    return _run_once(ctx, message, report, time_left_ms)
 
 
 def _run_once(
-    world: ReconcileContext,
+    ctx: ReconcileContext,
     message: _StepMessage,
     report: ReconcileReport,
     time_left_ms: Callable[[], int],
 ) -> ReconcileReport:
     step = report.steps.get(str(message.step))
     if step is None:
-        step = _reconcile_subdirs(world, message, time_left_ms)
-        report.add_step(message.step, step, at=world.clock())
-        world.state.put(
+        step = _reconcile_subdirs(ctx, message, time_left_ms)
+        report.add_step(message.step, step, at=ctx.clock())
+        ctx.state.put(
             layout.reconcile_report_key(report.run),
             reports.encode_report(report),
             object_headers.PRIVATE_JSON_HEADERS,
         )
     if step.next is not None and str(message.step + 1) not in report.steps:
-        _send_next(world, msgspec.structs.replace(message, step=message.step + 1, cursor=step.next))
+        _send_next(ctx, msgspec.structs.replace(message, step=message.step + 1, cursor=step.next))
     return report
 
 
 def _reconcile_subdirs(
-    world: ReconcileContext, message: _StepMessage, time_left_ms: Callable[[], int]
+    ctx: ReconcileContext, message: _StepMessage, time_left_ms: Callable[[], int]
 ) -> StepReport:
     """Deal with one subdir after the other until time runs short."""
     step = StepReport()
@@ -152,7 +152,7 @@ def _reconcile_subdirs(
 
     def reconcile_one(resume_from: Unfinished, listing: Listing | None) -> Unfinished | None:
         result = reconcile_subdir(
-            world, message.request, resume_from, listing, time_left_ms=time_left_ms, run=message.run
+            ctx, message.request, resume_from, listing, time_left_ms=time_left_ms, run=message.run
         )
         step.add_subdir(result.report)
         return result.remaining
@@ -167,7 +167,7 @@ def _reconcile_subdirs(
         if remaining or (must_stop() and (others or cursor.phase)):
             step.next = cursor
             return step
-    discovery = Discovery(world.channel, world.state, world.prefixes, message.request.channel)
+    discovery = Discovery(ctx.channel, ctx.state, ctx.prefixes, message.request.channel)
     for discovered in discovery.walk(cursor):
         remaining = (
             reconcile_one(Unfinished(discovered.subdir), discovered.listing)
@@ -182,16 +182,16 @@ def _reconcile_subdirs(
     return step
 
 
-def _check_prefixes(world: ReconcileContext, request: ReconcileRequest) -> None:
+def _check_prefixes(ctx: ReconcileContext, request: ReconcileRequest) -> None:
     """Refuse what would find nothing, and so seem to be in order; raises ``UnknownEvent``."""
     if request.channel is None:
         return
     folder = f"{request.channel}/" if request.channel else ""
     if request.subdir is not None:
-        inside = f"{folder}{request.subdir}/".startswith(world.prefixes)
+        inside = f"{folder}{request.subdir}/".startswith(ctx.prefixes)
     else:
         inside = any(
-            folder.startswith(prefix) or prefix.startswith(folder) for prefix in world.prefixes
+            folder.startswith(prefix) or prefix.startswith(folder) for prefix in ctx.prefixes
         )
     if not inside:
         raise UnknownEvent(f"the channel {request.channel!r} lies outside of CHANNEL_PREFIXES")
@@ -212,8 +212,8 @@ def _run_name(now_ms: int, unique_id: str) -> str:
     return f"{at:%Y-%m-%dT%H%M%SZ}-{sha256(unique_id.encode()).hexdigest()[:8]}"
 
 
-def _send_next(world: ReconcileContext, message: _StepMessage) -> None:
-    world.continuations.send(
+def _send_next(ctx: ReconcileContext, message: _StepMessage) -> None:
+    ctx.continuations.send(
         encode_message(message),
         group=GROUP,
         deduplication_id=f"{message.run}|{message.step}",

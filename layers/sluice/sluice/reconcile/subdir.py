@@ -59,7 +59,7 @@ class SubdirResult:
 
 
 def reconcile_subdir(
-    world: ReconcileContext,
+    ctx: ReconcileContext,
     request: ReconcileRequest,
     resume_from: Unfinished,
     listing: Listing | None,
@@ -78,7 +78,7 @@ def reconcile_subdir(
     in the report.
     """
     report = SubdirReport(channel=resume_from.subdir.channel, subdir=resume_from.subdir.name)
-    subdir_run = _SubdirRun(world, request, run, resume_from, report, time_left_ms)
+    subdir_run = _SubdirRun(ctx, request, run, resume_from, report, time_left_ms)
 
     def collect_later() -> None:
         with _failures_into(report):
@@ -122,21 +122,21 @@ class _SubdirRun:
 
     def __init__(
         self,
-        world: ReconcileContext,
+        ctx: ReconcileContext,
         request: ReconcileRequest,
         run: str,
         resume_from: Unfinished,
         report: SubdirReport,
         time_left_ms: Callable[[], int],
     ) -> None:
-        self._world = world
+        self._ctx = ctx
         self._request = request
         self._resume_from = resume_from
         self._subdir = resume_from.subdir
         self._report = report
         self._time_left_ms = time_left_ms
-        self._catalog = CatalogReader(world.state, resume_from.subdir, world.executor)
-        self._removals = Removals(world, request, run, resume_from.subdir, self._catalog, report)
+        self._catalog = CatalogReader(ctx.state, resume_from.subdir, ctx.executor)
+        self._removals = Removals(ctx, request, run, resume_from.subdir, self._catalog, report)
         self.collect: Callable[[], None] = noop
         """What is left to be done once the differences are told."""
 
@@ -146,8 +146,8 @@ class _SubdirRun:
         Raises ``Unavailable`` where it was overtaken, so that what it compares with is gone.
         """
         self._report.counts.subdirs = int(self._resume_from.name is None)
-        version = read_head(self._world.state, self._subdir)
-        with head_object(self._world.state, self._subdir).unless_superseded(version):
+        version = read_head(self._ctx.state, self._subdir)
+        with head_object(self._ctx.state, self._subdir).unless_superseded(version):
             return self._run_steps(version, listing)
         raise catalog_changed_error(self._subdir)
 
@@ -155,14 +155,14 @@ class _SubdirRun:
         self, version: ObjectVersion[Head], listing: Listing | None
     ) -> Unfinished | None:
         is_first_part = self._resume_from.name is None
-        binding_check = self._world.executor.submit(self._verify_bucket)
+        binding_check = self._ctx.executor.submit(self._verify_bucket)
         tree = self._catalog.tree(version.value.tree)
         marks = self._read_marks(version)
         if listing is None:
-            listing = list_subdir(self._world.channel, self._subdir)
+            listing = list_subdir(self._ctx.channel, self._subdir)
         binding_check()  # nothing but reading comes before this
         head_cache = HeadCache(
-            self._world, self._subdir, listing, marks.marks.memory if marks else ReconcileCache()
+            self._ctx, self._subdir, listing, marks.marks.memory if marks else ReconcileCache()
         )
         files = self._check_index_files(version, tree, listing, head_cache)
         if is_first_part:
@@ -183,11 +183,11 @@ class _SubdirRun:
         return None
 
     def _verify_bucket(self) -> bool:
-        world = self._world
+        ctx = self._ctx
         check = BucketCheck(
-            world,
-            bucket=world.bucket,
-            owner=world.owner,
+            ctx,
+            bucket=ctx.bucket,
+            owner=ctx.owner,
             may_bind=not self._request.dry_run,
         )
         return check.ensure_bound(self._subdir.channel)
@@ -201,7 +201,7 @@ class _SubdirRun:
         if version.value.tree is None:
             return None
         try:
-            return read_marks(self._world.state, self._subdir)
+            return read_marks(self._ctx.state, self._subdir)
         except SluiceError:
             return None
 
@@ -209,7 +209,7 @@ class _SubdirRun:
         self, version: ObjectVersion[Head], tree: Tree, listing: Listing, head_cache: HeadCache
     ) -> IndexFilesStatus:
         return IndexFileCheck(
-            self._world,
+            self._ctx,
             self._subdir,
             version,
             tree,
@@ -224,18 +224,18 @@ class _SubdirRun:
         Also where a file is left that an earlier configuration asked for: whoever reconsiders
         tidies up.
         """
-        check = InputDriftCheck(self._world, self._subdir, tree, self._catalog, head_cache)
+        check = InputDriftCheck(self._ctx, self._subdir, tree, self._catalog, head_cache)
         outdated = check.outdated_inputs() + leftover
         channel_files = check.stale_channel_files()
         if not self._request.dry_run:
             if channel_files:  # whoever reconsiders tells the channel of everything
-                self._world.config_broadcast.notify_all(self._subdir.channel)
+                self._ctx.config_broadcast.notify_all(self._subdir.channel)
             elif outdated:
-                self._world.config_broadcast.notify(self._subdir)
+                self._ctx.config_broadcast.notify(self._subdir)
         return outdated + channel_files
 
     def _staging_leftovers(self) -> list[str]:
-        staged = self._world.state.list(self._subdir.staging_prefix)
+        staged = self._ctx.state.list(self._subdir.staging_prefix)
         return ["staging"] if next(iter(staged), None) else []
 
     def _time_is_short(self) -> bool:
@@ -246,7 +246,7 @@ class _SubdirRun:
     ) -> tuple[Unfinished | None, StoredMarks | None]:
         """Have the differences repaired; returns what there was no time for, and the marks."""
         resume_from, removals = self._resume_from, self._removals
-        criteria = ReExtractCriteria(self._world.clock(), self._request.re_extract)
+        criteria = ReExtractCriteria(self._ctx.clock(), self._request.re_extract)
         names = [] if resume_from.compared else suspect_names(listing, tree, criteria)
         if resume_from.name is not None:
             names = [name for name in names if name > resume_from.name]
@@ -302,13 +302,13 @@ class _SubdirRun:
         messages = [self._upload_message(d) for d in differences if d.kind is not DiffKind.GONE]
         self._report.counts.fed += len(messages)
         if not self._request.dry_run:
-            self._world.executor.map(
-                self._world.uploads.send_all, chunks(messages, MESSAGES_PER_BATCH_MAX)
+            self._ctx.executor.map(
+                self._ctx.uploads.send_all, chunks(messages, MESSAGES_PER_BATCH_MAX)
             )
 
     def _upload_message(self, difference: FileDifference) -> str:
         key = self._subdir.file_key(difference.filename)
-        return s3_event.look_message(ObjectEvent(self._world.bucket, key, difference.size))
+        return s3_event.look_message(ObjectEvent(self._ctx.bucket, key, difference.size))
 
     def _check_noarch(self, head_cache: HeadCache) -> None:
         """Have the channel get a ``noarch/repodata.json``, without which it is none (CEP 26)."""
@@ -331,22 +331,22 @@ class _SubdirRun:
         if not self._request.dry_run:
             merge_request.merge_message(
                 subdir,
-                now_ms=self._world.clock(),
-                debounce_seconds=self._world.debounce_seconds,
+                now_ms=self._ctx.clock(),
+                debounce_seconds=self._ctx.debounce_seconds,
                 create=create,
                 adopt=adopt,
-            ).send_to(self._world.merge_queue)
+            ).send_to(self._ctx.merge_queue)
 
     def _retention_days(self, version: ObjectVersion[Head]) -> int:
         settings = config_of_tree(self._catalog.tree(version.value.tree))
-        return settings.retention_days or self._world.retention_days
+        return settings.retention_days or self._ctx.retention_days
 
     def _collect(
         self, version: ObjectVersion[Head], published_at: int | None, prior: PriorMarks | None
     ) -> None:
-        world = self._world
+        ctx = self._ctx
         collected = collect_subdir_garbage(
-            GarbageContext(world.channel, world.state, self._retention_days(version), world.clock),
+            GarbageContext(ctx.channel, ctx.state, self._retention_days(version), ctx.clock),
             self._subdir,
             version,
             self._catalog,

@@ -79,7 +79,7 @@ class SubdirComparer:
             report.failure = f"{type(error).__name__}: {error}"
             return SubdirResult(report, None)
         self.on_listed(listing)
-        world = ReconcileContext(
+        ctx = ReconcileContext(
             channel=public,
             state=state,
             bucket=self.channel.bucket,
@@ -102,7 +102,7 @@ class SubdirComparer:
             confirm=self.confirm,
         )
         return reconcile_subdir(
-            world,
+            ctx,
             request,
             Unfinished(subdir),
             listing,

@@ -272,7 +272,7 @@ class _Run:
 
     def _read_again(self, key: PackageKey, size: int | None) -> None:
         """Try a last time, and reject what S3 does not give until it does."""
-        world = ExtractorContext(
+        ctx = ExtractorContext(
             channel=self._channel.public,
             state=self._state,
             merge_queue=self._merges,
@@ -284,7 +284,7 @@ class _Run:
             receives_max=_TRIES,
         )
         try:
-            extract(world, key, size_hint=size, receive_count=_TRIES)
+            extract(ctx, key, size_hint=size, receive_count=_TRIES)
         except Unavailable as error:
             self._add_failure(key.key, error)
 
