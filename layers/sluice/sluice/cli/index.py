@@ -14,7 +14,7 @@ from rich.text import Text
 
 from sluice.admin.session.address import Address
 from sluice.admin.session.channel import Channel
-from sluice.admin.standalone import index as operate
+from sluice.admin.standalone import index as indexing
 from sluice.admin.standalone.reader_choice import choose_readers
 from sluice.admin.standalone.report import IndexReport, SubdirIndexed
 from sluice.cli import formatting, removals_view
@@ -69,7 +69,7 @@ def index(  # noqa: PLR0913 - each is an option of the command line
             "The state lies in the channel's bucket: whoever may read all of it reads the state."
         )
     settings = replace(
-        operate.options_from_stack(opened.stack),
+        indexing.options_from_stack(opened.stack),
         subdirs=subdir or None,
         re_extract=re_extract,
         adopt=adopt,
@@ -86,7 +86,7 @@ def index(  # noqa: PLR0913 - each is an option of the command line
         trust_uploader_digests=settings.trust_uploader_digests,
     )
     with bars(options.output) as progress:
-        report = operate.index(opened, settings, readers=readers, progress=progress)
+        report = indexing.index(opened, settings, readers=readers, progress=progress)
     options.output.print_result(
         report, partial(render_index_report, channel=opened, options=options)
     )

@@ -14,7 +14,7 @@ from sluice.admin.session.channel import Channel
 from sluice.admin.standalone import index as indexing
 from sluice.admin.standalone.reader_choice import choose_readers
 from sluice.admin.standalone.report import IndexReport
-from sluice.admin.verify import verify as operate
+from sluice.admin.verify import verify as verification
 from sluice.admin.verify.repair import repair as mend
 from sluice.admin.verify.verify import VerifyReport
 from sluice.cli import formatting, index
@@ -58,13 +58,13 @@ def verify(
     """
     opened = options.channel(channel)
     with bars(options.output) as progress:
-        report = operate.verify(opened, deep=deep, progress=progress)
+        report = verification.verify(opened, deep=deep, progress=progress)
         repaired = after = None
         if repair and report.findings:
             settings = indexing.options_from_stack(opened.stack)
             readers = choose_readers(options.opener.aws, opened)
             repaired = mend(opened, report.findings, settings, readers=readers, progress=progress)
-            after = operate.verify(opened, deep=deep, progress=progress)
+            after = verification.verify(opened, deep=deep, progress=progress)
     result = Verified(before=report, repaired=repaired, after=after)
     options.output.print_result(result, partial(_render, channel=opened, options=options))
     return Exit.OK if report.healthy else Exit.ISSUES_FOUND
