@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from sluice.layout import Subdir
-from sluice.messages.s3_event import ObjectEvent, look_message
+from sluice.messages.s3_event import ObjectEvent, upload_message
 from testkit.memory_queue import MemoryQueue
 from tests.support.functions import (
     BACK,
@@ -71,7 +71,7 @@ def test_a_look_at_a_package_is_taken_when_reconcile_asks_for_it(
 ) -> None:
     key = f"{SUBDIR}/odd +%2B 1-0-0.conda"  # as it is, and not as S3's notifications encode it
     upload(stack, key)
-    body = look_message(ObjectEvent(BUCKET, key, len(PACKAGE.body)))
+    body = upload_message(ObjectEvent(BUCKET, key, len(PACKAGE.body)))
     assert stack.invoke(extract, batch(sqs_record(body))) == DONE
     assert [one["filename"] for one in stack.staged()] == ["odd +%2B 1-0-0.conda"]
 

@@ -29,7 +29,7 @@ from sluice.extract import extract, staging
 from sluice.extract.staging import ConfigChanged, Indexed, Rejected, Removed, StagingRecord
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, SLUICE_TOML, Subdir, config_key
 from sluice.merge.context import MergeContext
-from sluice.merge.handler import merge_request_now, parse_merge_message
+from sluice.merge.handler import carry_out_merge_request, parse_merge_message
 from sluice.merge.merge import merge
 from sluice.merge.outcome import MergeReport
 from sluice.merge.warm_cache import WarmCache
@@ -249,7 +249,7 @@ class World:
             self.tick()
             if isinstance(request, MergeRequest):
                 done.append(request)
-            merge_request_now(request, self.merger, time_left_ms=lambda: PLENTY_MS)
+            carry_out_merge_request(request, self.merger, time_left_ms=lambda: PLENTY_MS)
         return done
 
     def owned_by(self, owner: str) -> MergeContext:

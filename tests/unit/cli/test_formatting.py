@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.cli import formatting
+from sluice.cli.formatting import format_age, format_count, format_size, format_utc
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from sluice.cli import formatting
     ],
 )
 def test_sizes(count: int, told: str) -> None:
-    assert formatting.size(count) == told
+    assert format_size(count) == told
 
 
 @pytest.mark.parametrize(
@@ -25,14 +25,14 @@ def test_sizes(count: int, told: str) -> None:
     [(-5_000, "0 s"), (999, "0 s"), (59_000, "59 s"), (60_000, "1 min"), (90_000_000, "1 d")],
 )
 def test_ages(ago_ms: int, told: str) -> None:
-    assert formatting.age(100_000_000 - ago_ms, now=100_000_000) == told
+    assert format_age(100_000_000 - ago_ms, now=100_000_000) == told
 
 
 def test_moments_are_in_utc() -> None:
-    assert formatting.utc_time(1_750_000_000_000) == "2025-06-15 15:06:40Z"
-    assert formatting.utc_time(None) == formatting.age(None, now=0) == ""
+    assert format_utc(1_750_000_000_000) == "2025-06-15 15:06:40Z"
+    assert format_utc(None) == format_age(None, now=0) == ""
 
 
 def test_counts_have_a_plural() -> None:
-    told = [formatting.counted(count, "package") for count in (0, 1, 1200)]
+    told = [format_count(count, "package") for count in (0, 1, 1200)]
     assert told == ["0 packages", "1 package", "1,200 packages"]

@@ -21,7 +21,7 @@ from sluice.extract.metrics import extract_log_line, upload_retry_fields
 from sluice.extract.staging import Removed
 from sluice.layout import PackageKey, Subdir
 from sluice.messages.delivery import Delivery
-from sluice.messages.s3_event import ObjectEvent, look_message
+from sluice.messages.s3_event import ObjectEvent, upload_message
 from testkit.memory_store import LostAnswer
 from testkit.system import BUCKET, System
 
@@ -74,9 +74,9 @@ def test_prefixes_are_for_packages_alone() -> None:
 
 def test_each_outcome_is_told_by_a_line_of_log() -> None:
     system = System(NOW_MS)
-    (staged,) = deliver(system, look_message(about(KEY.key)))
-    (notified,) = deliver(system, look_message(about("team/sluice.toml")))
-    (ignored,) = deliver(system, look_message(about("team/notes.txt")))
+    (staged,) = deliver(system, upload_message(about(KEY.key)))
+    (notified,) = deliver(system, upload_message(about("team/sluice.toml")))
+    (ignored,) = deliver(system, upload_message(about("team/notes.txt")))
     assert isinstance(staged, PackageStaged)
     assert isinstance(staged.record, Removed)
     assert notified == ChannelNotified("team", [LINUX, Subdir("team", "noarch")])
@@ -112,7 +112,7 @@ def test_what_came_before_a_failure_is_told_and_the_message_given_back() -> None
     assert [type(outcome) for outcome in outcomes] == [PackageStaged]
     assert system.uploads.visibility == []  # it was no message
     with pytest.raises(Unavailable):
-        deliver(system, look_message(about(OTHER.key)), receive_count=3)
+        deliver(system, upload_message(about(OTHER.key)), receive_count=3)
     assert system.uploads.visibility == [("handle", 240)]
 
 
@@ -127,9 +127,9 @@ def test_the_last_receipt_of_a_message_stages_a_reject_first() -> None:
     system = System(NOW_MS)
     system.upload({KEY.key: b"corrupt"})
     system.extractor = replace(system.extractor, receives_max=2)
-    deliver(system, look_message(about(KEY.key)), receive_count=1)
+    deliver(system, upload_message(about(KEY.key)), receive_count=1)
     assert len(system.state.keys("staging/")) == 1
-    deliver(system, look_message(about(KEY.key)), receive_count=2)
+    deliver(system, upload_message(about(KEY.key)), receive_count=2)
     assert len(system.state.keys("staging/")) == 3
 
 

@@ -423,7 +423,7 @@ def test_a_difference_tells_what_clients_and_people_see_change(
     old: Entry | None, new: Entry | None, expected: CommitChanges
 ) -> None:
     difference = CommitChanges()
-    difference.note({A: old} if old else {}, {A: new} if new else {})
+    difference.add_entries({A: old} if old else {}, {A: new} if new else {})
     assert difference == expected
     assert difference.rejects_changed == (old != new and Reject in (type(old), type(new)))
 
@@ -443,5 +443,5 @@ def test_the_differences_of_one_name_are_told_in_the_order_of_its_files() -> Non
     filenames = [f"alpha-1.0-{number}.conda" for number in range(8)]
     bad, *good = filenames
     difference = CommitChanges()
-    difference.note({bad: REJECT}, dict.fromkeys(reversed(good), RECORD))
+    difference.add_entries({bad: REJECT}, dict.fromkeys(reversed(good), RECORD))
     assert difference == CommitChanges(added=good, rejects_changed=True)

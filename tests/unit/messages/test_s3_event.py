@@ -128,13 +128,13 @@ def test_an_unknown_event_is_quoted_in_bounded_length() -> None:
 @pytest.mark.parametrize("size", [0, None])
 def test_a_look_names_an_object_exactly(key: str, size: int | None) -> None:
     event = ObjectEvent("channel", key, size)
-    body = s3_event.look_message(event)
+    body = s3_event.upload_message(event)
     assert s3_event.parse_s3_event_body(body) == [event]
     assert body.isascii()
 
 
 def test_a_look_is_of_a_format_that_a_later_sluice_may_change() -> None:
-    body = s3_event.look_message(ObjectEvent("channel", "a", 7))
+    body = s3_event.upload_message(ObjectEvent("channel", "a", 7))
     assert json.loads(body) == {
         "format": 1,
         "sluice": "look",
@@ -148,7 +148,7 @@ def test_a_look_is_of_a_format_that_a_later_sluice_may_change() -> None:
 
 @pytest.mark.parametrize("missing", ["format", "bucket", "key"])
 def test_a_look_that_lacks_something_is_unknown(missing: str) -> None:
-    body = json.loads(s3_event.look_message(ObjectEvent("channel", "a", 7)))
+    body = json.loads(s3_event.upload_message(ObjectEvent("channel", "a", 7)))
     del body[missing]
     with pytest.raises(UnknownEvent):
         s3_event.parse_s3_event(body)

@@ -10,7 +10,7 @@ import pytest
 from sluice.concurrency import in_order
 from sluice.errors import BrokenListing, Unavailable
 from sluice.limits import LISTING_ATTEMPTS_MAX, MISSING_CHECKS_MAX
-from sluice.storage.missing_objects import confirm_listing, evenly_spaced, head_packages
+from sluice.storage.missing_objects import confirm_listing, head_packages, sample_evenly
 from sluice.storage.object_id import ObjectId
 from testkit.memory_store import LostAnswer, MemoryStore
 from tests.support.staged import SUBDIR, A, B
@@ -132,7 +132,7 @@ def test_a_folder_that_changes_faster_than_it_is_listed_is_left_for_later() -> N
 )
 def test_twenty_are_looked_at_spread_over_all_of_them(count: int, picked: list[int]) -> None:
     names = [f"{number:04}" for number in range(count)]
-    assert evenly_spaced(names, MISSING_CHECKS_MAX) == [names[place] for place in picked]
+    assert sample_evenly(names, MISSING_CHECKS_MAX) == [names[place] for place in picked]
     assert len(set(picked)) == min(count, MISSING_CHECKS_MAX)
 
 

@@ -110,14 +110,14 @@ def make_contribution(entries: Entries, rules: RenderRules) -> Contribution | No
         if exports := view.run_exports.get(filename):
             run_exports[version] = VersionRunExports(timestamp=timestamp, run_exports=exports)
     return Contribution(
-        versions=newest_fields(versions),
+        versions=newest_distinct_fields(versions),
         flags=sorted(flags),
         run_exports=run_exports,
         timestamp=max(timestamp_seconds(record.get("timestamp")) for _, record in builds),
     )
 
 
-def newest_fields(versions: list[VersionFields]) -> list[VersionFields]:
+def newest_distinct_fields(versions: list[VersionFields]) -> list[VersionFields]:
     """The newest, and of the older what it leaves unsaid."""
     kept: list[VersionFields] = []
     known: set[str] = set()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from sluice.catalog.commit import Amendment, Commit
-from sluice.cli import formatting
+from sluice.cli.formatting import format_cell, format_number, format_utc
 
 _FILES_SHOWN_MAX = 5
 CHANGE_SIGNS = {
@@ -32,23 +32,23 @@ def render_commit(subdir: str, commit: Commit, *, all_files: bool) -> Text:
     return Text("\n").join(lines)
 
 
-def file_line(kind: str, file: str, *, why: str = "") -> Text:
+def render_file_line(kind: str, file: str, *, why: str = "") -> Text:
     """One file, and what happened to it."""
     sign, style = CHANGE_SIGNS[kind]
     return Text.assemble(
-        (f"  {sign} {formatting.cell(file)}", style), (f"  {why}" if why else "", "dim")
+        (f"  {sign} {format_cell(file)}", style), (f"  {why}" if why else "", "dim")
     )
 
 
 def _title(subdir: str, commit: Commit) -> Text:
     counts = [
-        f"{formatting.number(len(files))} {kind}" for kind, files in _files_by_kind(commit) if files
+        f"{format_number(len(files))} {kind}" for kind, files in _files_by_kind(commit) if files
     ]
     if commit.taken_over:
-        counts.append(f"{formatting.number(commit.taken_over)} taken over")
+        counts.append(f"{format_number(commit.taken_over)} taken over")
     return Text.assemble(
-        (f"{formatting.cell(subdir)} {commit.generation}", "bold"),
-        f"  {formatting.utc_time(commit.at)}  ",
+        (f"{format_cell(subdir)} {commit.generation}", "bold"),
+        f"  {format_utc(commit.at)}  ",
         ", ".join(counts) or "no package changed",
     )
 
@@ -59,11 +59,11 @@ def _amendment_line(amendment: Amendment) -> Text:
     if amendment.rolled_back_to is not None:
         actions.append(f"rolled back to generation {amendment.rolled_back_to}")
     actions += [
-        f"{formatting.number(len(files))} {kind}"
+        f"{format_number(len(files))} {kind}"
         for kind, files in (("pinned", amendment.pinned), ("unpinned", amendment.unpinned))
         if files
     ]
-    reason = [formatting.cell(amendment.reason)] if amendment.reason else []
+    reason = [format_cell(amendment.reason)] if amendment.reason else []
     return Text(
         "  " + ": ".join([", ".join(actions), *reason] if actions else reason), style="cyan"
     )
@@ -79,8 +79,6 @@ def _files_by_kind(commit: Commit) -> Iterator[tuple[str, Sequence[str]]]:
 def _file_lines(kind: str, files: Sequence[str], *, all_files: bool) -> Iterator[Text]:
     listed = files if all_files else files[:_FILES_SHOWN_MAX]
     for file in listed:
-        yield file_line(kind, file)
+        yield render_file_line(kind, file)
     if len(listed) < len(files):
-        yield Text(
-            f"    and {formatting.number(len(files) - len(listed))} more {kind}", style="dim"
-        )
+        yield Text(f"    and {format_number(len(files) - len(listed))} more {kind}", style="dim")

@@ -10,9 +10,9 @@ from rich.text import Text
 from sluice.admin.history.diff import Diff, FileChange
 from sluice.admin.history.diff import diff as compare
 from sluice.admin.history.generations import parse_generation_ref
-from sluice.cli import formatting
-from sluice.cli.commit_view import file_line
+from sluice.cli.commit_view import render_file_line
 from sluice.cli.exits import Exit
+from sluice.cli.formatting import format_cell
 from sluice.cli.options import DEFAULTS, Options
 
 
@@ -45,14 +45,10 @@ def render_diff(difference: Diff) -> RenderableType:
         lines.append(Text("  another sluice.toml is in force", style="yellow"))
     if difference.patch_changed:
         lines.append(Text("  other patch instructions are in force", style="yellow"))
-    title = f"{formatting.cell(difference.subdir)} {difference.before} → {difference.after}"
+    title = f"{format_cell(difference.subdir)} {difference.before} → {difference.after}"
     return Group(Text(title, style="bold"), *(lines or [Text("  no difference")]))
 
 
 def _line(change: FileChange) -> Text:
-    detail = (
-        formatting.cell(change.why)
-        if change.why
-        else ", ".join(map(formatting.cell, change.fields))
-    )
-    return file_line(change.kind, change.file, why=detail)
+    detail = format_cell(change.why) if change.why else ", ".join(map(format_cell, change.fields))
+    return render_file_line(change.kind, change.file, why=detail)

@@ -10,12 +10,12 @@ _KIB = 1024
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
-def utc_time(ms: int | None) -> str:
+def format_utc(ms: int | None) -> str:
     """A time in ms since the epoch, in UTC."""
     return "" if ms is None else f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%SZ}"
 
 
-def age(ms: int | None, *, now: int) -> str:
+def format_age(ms: int | None, *, now: int) -> str:
     """How long ago something was; both in ms since the epoch."""
     if ms is None:
         return ""
@@ -26,7 +26,7 @@ def age(ms: int | None, *, now: int) -> str:
     return "0 s"
 
 
-def size(count: int) -> str:
+def format_size(count: int) -> str:
     """A number of bytes."""
     if count < _KIB:
         return f"{count} B"
@@ -36,16 +36,16 @@ def size(count: int) -> str:
     return f"{count / _KIB**3:.1f} GiB"
 
 
-def number(count: int) -> str:
+def format_number(count: int) -> str:
     """A whole number, in groups of three digits."""
     return f"{count:,}"
 
 
-def counted(count: int, noun: str) -> str:
+def format_count(count: int, noun: str) -> str:
     """So many things, of a noun with a regular plural."""
-    return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {noun}s"
+    return f"{format_number(count)} {noun}" if count == 1 else f"{format_number(count)} {noun}s"
 
 
-def cell(value: object) -> str:
+def format_cell(value: object) -> str:
     """Anything as one cell of a table: what strangers wrote obeys no terminal."""
     return "" if value is None else printable(str(value))

@@ -17,8 +17,9 @@ from sluice.admin.session.channel import Channel
 from sluice.admin.standalone import index as indexing
 from sluice.admin.standalone.reader_choice import choose_readers
 from sluice.admin.standalone.report import IndexReport, SubdirIndexed
-from sluice.cli import formatting, removals_view
+from sluice.cli import removals_view
 from sluice.cli.exits import Exit
+from sluice.cli.formatting import format_cell, format_number
 from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.cli.output import table
 from sluice.cli.progress_bars import bars
@@ -103,7 +104,10 @@ def render_index_report(
     report: IndexReport, *, channel: Channel, options: Options
 ) -> RenderableType:
     """Show what a run did."""
-    packages, read = formatting.number(report.packages), formatting.number(report.read)
+    packages, read = (
+        format_number(report.packages),
+        format_number(report.read),
+    )
     parts: list[RenderableType] = [Text(f"{packages} packages, {read} of them read.")]
     if report.subdirs:
         parts.append(
@@ -123,7 +127,7 @@ def render_index_report(
             command = options.command("index", address, "--confirm", subdir.waiting.digest)
             parts += removals_view.render_waiting(subdir.subdir, subdir.waiting, command)
     if report.confirm is not None and _confirms_nothing(report):
-        parts.append(removals_view.render_unconfirmed(report.confirm))
+        parts.append(removals_view.render_nothing_confirmed(report.confirm))
     return Group(*parts)
 
 
@@ -131,9 +135,9 @@ def _failures(report: IndexReport) -> Iterator[Text]:
     """Each reason once: what is wrong with a whole channel is wrong with each of its subdirs."""
     by_reason: dict[str, list[str]] = {}
     for failure in report.failures:
-        by_reason.setdefault(failure.reason, []).append(formatting.cell(failure.object))
+        by_reason.setdefault(failure.reason, []).append(format_cell(failure.object))
     for reason, objects in by_reason.items():
-        yield Text(f"{', '.join(objects)}: {formatting.cell(reason)}", style="red")
+        yield Text(f"{', '.join(objects)}: {format_cell(reason)}", style="red")
 
 
 _NUMBERS = ("generation", "added", "replaced", "removed", "rejected", "files written", "collected")
@@ -149,7 +153,7 @@ def _row(subdir: SubdirIndexed) -> tuple[str, ...]:
         subdir.collected,
     )
     return (
-        formatting.cell(subdir.subdir),
+        format_cell(subdir.subdir),
         str(subdir.generation or ""),
-        *map(formatting.number, numbers),
+        *map(format_number, numbers),
     )

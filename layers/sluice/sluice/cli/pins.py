@@ -9,8 +9,8 @@ from rich.text import Text
 from sluice.admin.changes import pins as of_channel
 from sluice.admin.changes.pins import PinnedFile, Unpinned
 from sluice.admin.changes.remove import locate_packages
-from sluice.cli import formatting
 from sluice.cli.exits import Exit
+from sluice.cli.formatting import format_cell, format_utc
 from sluice.cli.options import DEFAULTS, Options
 from sluice.cli.output import table
 from sluice.cli.waiting import wait_for_publication
@@ -99,9 +99,9 @@ def _render_pins(pinned_files: list[PinnedFile]) -> RenderableType:
         rows=(
             (
                 pinned.subdir,
-                formatting.cell(pinned.file),
-                formatting.utc_time(pinned.since),
-                formatting.cell(pinned.reason),
+                format_cell(pinned.file),
+                format_utc(pinned.since),
+                format_cell(pinned.reason),
             )
             for pinned in pinned_files
         ),
@@ -112,7 +112,7 @@ def _render_pinned(results: list[Pinned]) -> RenderableType:
     return Group(
         *(
             Text(
-                f"{pinned.subdir}/{formatting.cell(file)} is kept out"
+                f"{pinned.subdir}/{format_cell(file)} is kept out"
                 + (f" since generation {pinned.generation}" if pinned.generation else " already")
             )
             for pinned in results
@@ -134,7 +134,7 @@ def _render_unpinned(results: list[Unpinned]) -> RenderableType:
     )
     return Group(
         *(
-            Text(f"{subdir}/{formatting.cell(f)} {what}", style=style)
+            Text(f"{subdir}/{format_cell(f)} {what}", style=style)
             for subdir, f, what, style in lines
         )
     )

@@ -12,8 +12,8 @@ from sluice.admin.changes.rebind import Rebinding
 from sluice.admin.changes.rebind import rebind as move
 from sluice.admin.changes.rebind_subdir import SubdirRebound
 from sluice.admin.standalone.index import options_from_stack
-from sluice.cli import formatting
 from sluice.cli.exits import Exit
+from sluice.cli.formatting import format_cell, format_count, format_number
 from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.cli.output import table
 
@@ -68,7 +68,7 @@ def _render(result: Rebinding) -> RenderableType:
     return Group(
         table("subdir", *_NUMBERS, rows=rows, right=_NUMBERS),
         *_lines(result),
-        *(Text(formatting.cell(problem), style="red") for problem in _problems(result)),
+        *(Text(format_cell(problem), style="red") for problem in _problems(result)),
         Text(_outcome(result)),
     )
 
@@ -83,7 +83,9 @@ def _problems(result: Rebinding) -> list[str]:
 def _outcome(result: Rebinding) -> str:
     address = f"s3://{result.bucket}/{result.channel}".rstrip("/")
     before = result.bound_to or "not recorded"
-    there = f"{formatting.number(result.there)} of {formatting.counted(result.packages, 'package')}"
+    there = (
+        f"{format_number(result.packages_present)} of {format_count(result.packages, 'package')}"
+    )
     if result.done:
         return (
             f"The catalog belongs to the bucket {result.bucket} now (before: {before}). {there} "
@@ -101,26 +103,26 @@ def _outcome(result: Rebinding) -> str:
 
 def _row(subdir: SubdirRebound) -> tuple[str, ...]:
     return (
-        formatting.cell(subdir.subdir),
+        format_cell(subdir.subdir),
         str(subdir.generation or ""),
-        formatting.number(subdir.packages),
-        formatting.number(subdir.there),
-        formatting.number(subdir.missing_count),
-        formatting.number(subdir.changed_count),
-        formatting.number(subdir.taken_over),
-        formatting.number(subdir.pins),
+        format_number(subdir.packages),
+        format_number(subdir.there),
+        format_number(subdir.missing_count),
+        format_number(subdir.changed_count),
+        format_number(subdir.taken_over),
+        format_number(subdir.pins),
     )
 
 
 def _lines(result: Rebinding) -> Iterator[Text]:
     for row in result.subdirs:
         for file in row.missing:
-            yield Text(f"- {row.subdir}/{formatting.cell(file)} is not there", style="yellow")
+            yield Text(f"- {row.subdir}/{format_cell(file)} is not there", style="yellow")
         for file in row.changed:
-            yield Text(f"~ {row.subdir}/{formatting.cell(file)} has another size", style="yellow")
+            yield Text(f"~ {row.subdir}/{format_cell(file)} has another size", style="yellow")
         for file in row.lost_pins:
             yield Text(
-                f"! {row.subdir}/{formatting.cell(file)} was kept out, and is another package now: "
+                f"! {row.subdir}/{format_cell(file)} was kept out, and is another package now: "
                 "it will be indexed",
                 style="red",
             )

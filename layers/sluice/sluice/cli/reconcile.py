@@ -11,8 +11,9 @@ from rich.text import Text
 
 from sluice.admin.changes.reconcile import reconcile_channel
 from sluice.admin.session.address import Address
-from sluice.cli import formatting, removals_view
+from sluice.cli import removals_view
 from sluice.cli.exits import Exit
+from sluice.cli.formatting import format_cell, format_count, format_number
 from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.cli.output import table
 from sluice.reconcile.report import Counts, ReconcileReport, SubdirReport
@@ -86,8 +87,8 @@ def reconcile(
 def _progress(report: ReconcileReport) -> str:
     counts = report.counts
     return (
-        f"reconciling: {formatting.counted(counts.subdirs, 'subdir')}, "
-        f"{formatting.counted(counts.objects, 'package')}"
+        f"reconciling: {format_count(counts.subdirs, 'subdir')}, "
+        f"{format_count(counts.objects, 'package')}"
     )
 
 
@@ -101,17 +102,17 @@ def _render(report: ReconcileReport, *, bucket: str, options: Options) -> Render
     counts = report.counts
     parts: list[RenderableType] = [
         Text(
-            f"run {report.run}{would}: {formatting.counted(counts.subdirs, 'subdir')}, "
-            f"{formatting.counted(counts.objects, 'package')}, "
-            f"{formatting.counted(counts.repairs, 'difference')}, "
-            f"{formatting.counted(counts.collected, 'object')} collected"
+            f"run {report.run}{would}: {format_count(counts.subdirs, 'subdir')}, "
+            f"{format_count(counts.objects, 'package')}, "
+            f"{format_count(counts.repairs, 'difference')}, "
+            f"{format_count(counts.collected, 'object')} collected"
         )
     ]
     if subdirs:
         rows = ([_name(subdir), *_numbers(subdir.counts)] for subdir in subdirs)
         parts.append(table("subdir", *_COUNTS, rows=rows, right=_COUNTS))
     parts += [
-        Text(f"{_name(subdir)}: {formatting.cell(subdir.failure)}", style="red")
+        Text(f"{_name(subdir)}: {format_cell(subdir.failure)}", style="red")
         for subdir in subdirs
         if subdir.failure is not None
     ]
@@ -121,13 +122,13 @@ def _render(report: ReconcileReport, *, bucket: str, options: Options) -> Render
             command = options.command("reconcile", address, "--confirm", subdir.waiting.digest)
             parts += removals_view.render_waiting(_name(subdir), subdir.waiting, command)
     if report.request.confirm is not None and _confirms_nothing(report):
-        parts.append(removals_view.render_unconfirmed(report.request.confirm))
+        parts.append(removals_view.render_nothing_confirmed(report.request.confirm))
     return Group(*parts)
 
 
 def _name(subdir: SubdirReport) -> str:
-    return formatting.cell(f"{subdir.channel}/{subdir.subdir}" if subdir.channel else subdir.subdir)
+    return format_cell(f"{subdir.channel}/{subdir.subdir}" if subdir.channel else subdir.subdir)
 
 
 def _numbers(counts: Counts) -> list[str]:
-    return [formatting.number(getattr(counts, name)) for name in _COUNTS]
+    return [format_number(getattr(counts, name)) for name in _COUNTS]

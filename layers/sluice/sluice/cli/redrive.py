@@ -6,7 +6,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from sluice.admin.changes.redrive import redrive as move
-from sluice.cli import formatting
+from sluice.cli.formatting import format_number
 from sluice.cli.options import DEFAULTS, Options
 from sluice.errors import Misused
 
@@ -25,5 +25,5 @@ def redrive(*, options: Options = DEFAULTS) -> None:
 
 
 def _render(moved: dict[str, int]) -> RenderableType:
-    parts = [f"{queue}: {formatting.number(count)}" for queue, count in moved.items() if count]
+    parts = [f"{queue}: {format_number(count)}" for queue, count in moved.items() if count]
     return Text(f"Sent once more to {', '.join(parts)}." if parts else "There was nothing to send.")

@@ -8,8 +8,8 @@ from rich.text import Text
 
 from sluice.admin.history.rejects import FileIssue
 from sluice.admin.history.rejects import rejects as read
-from sluice.cli import formatting
 from sluice.cli.exits import Exit
+from sluice.cli.formatting import format_cell, format_utc
 from sluice.cli.options import DEFAULTS, Options
 
 _STYLES = {"reject": "red", "warning": "yellow", "problem": "red"}
@@ -40,12 +40,12 @@ def _render(issues: list[FileIssue]) -> RenderableType:
 
 def _parts(issue: FileIssue) -> list[RenderableType]:
     title = Text.assemble(
-        (f"{formatting.cell(issue.subdir)}/{formatting.cell(issue.file)}", "bold"),
-        f"  {formatting.utc_time(issue.at)}  " if issue.at else "  ",
-        (f"{issue.kind}: {formatting.cell(issue.code)}", _STYLES[issue.kind]),
+        (f"{format_cell(issue.subdir)}/{format_cell(issue.file)}", "bold"),
+        f"  {format_utc(issue.at)}  " if issue.at else "  ",
+        (f"{issue.kind}: {format_cell(issue.code)}", _STYLES[issue.kind]),
     )
     sentence, advice = (
-        Text(formatting.cell(issue.sentence)),
+        Text(format_cell(issue.sentence)),
         Text(f"→ {issue.advice}", style="green"),
     )
     return [title, *(Padding(text, (0, 0, 0, 2), expand=False) for text in (sentence, advice))]

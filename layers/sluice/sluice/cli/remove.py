@@ -8,8 +8,8 @@ from rich.text import Text
 from sluice.admin.changes.remove import GRACE_SECONDS, REASON, Removal, locate_packages
 from sluice.admin.changes.remove import remove as take_away
 from sluice.admin.session.cdn import Invalidation
-from sluice.cli import formatting
 from sluice.cli.exits import Exit
+from sluice.cli.formatting import format_cell, format_count
 from sluice.cli.options import DEFAULTS, Options
 
 
@@ -60,15 +60,14 @@ def _render(removals: list[Removal]) -> RenderableType:
     lines: list[Text] = []
     for removal in removals:
         lines += [
-            Text(f"{removal.subdir}/{formatting.cell(file)} is deleted") for file in removal.deleted
+            Text(f"{removal.subdir}/{format_cell(file)} is deleted") for file in removal.deleted
         ]
         lines += [
-            Text(f"{removal.subdir}/{formatting.cell(file)} was gone already")
-            for file in removal.gone
+            Text(f"{removal.subdir}/{format_cell(file)} was gone already") for file in removal.gone
         ]
         lines += [
             Text(
-                f"{removal.subdir}/{formatting.cell(file)} was uploaded again: it is left",
+                f"{removal.subdir}/{format_cell(file)} was uploaded again: it is left",
                 style="yellow",
             )
             for file in removal.overwritten
@@ -83,12 +82,12 @@ def _render(removals: list[Removal]) -> RenderableType:
 
 def _render_invalidation(invalidation: Invalidation) -> list[Text]:
     if invalidation.id is not None:
-        paths = formatting.counted(len(invalidation.paths), "path")
+        paths = format_count(len(invalidation.paths), "path")
         return [Text(f"{paths} invalidated on the CDN, by invalidation {invalidation.id}")]
     return [
         Text(
             "Not invalidated on the CDN, which may go on serving it: "
-            f"{formatting.cell(invalidation.failure)}",
+            f"{format_cell(invalidation.failure)}",
             "yellow",
         ),
         Text("To invalidate it, run:"),

@@ -12,7 +12,7 @@ from rich.text import Text
 from sluice.admin.changes.rollback import Rollback
 from sluice.admin.changes.rollback import rollback as roll_back
 from sluice.admin.history.generations import parse_generation_ref
-from sluice.cli import formatting
+from sluice.cli.formatting import format_cell, format_utc
 from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.cli.waiting import wait_for_publication
 
@@ -54,7 +54,7 @@ def rollback(
 def _render(result: Rollback, *, dry_run: bool) -> RenderableType:
     back = (
         f"generation {result.rolled_back_to} of {result.subdir}, "
-        f"committed {formatting.utc_time(result.to_committed_at)}"
+        f"committed {format_utc(result.to_committed_at)}"
     )
     if result.generation is not None:
         head = f"Generation {result.generation} goes back from {result.rolled_back_from} to {back}."
@@ -69,13 +69,13 @@ def _render(result: Rollback, *, dry_run: bool) -> RenderableType:
 def _lines(result: Rollback) -> Iterator[Text]:
     changed = set(result.changed)
     for file in result.restored:
-        yield Text(f"+ {formatting.cell(file)}", style="green")
+        yield Text(f"+ {format_cell(file)}", style="green")
     for file in result.pinned:
         why = " (it holds something else now, and cannot come back)" if file in changed else ""
-        yield Text(f"- {formatting.cell(file)}{why}", style="red")
+        yield Text(f"- {format_cell(file)}{why}", style="red")
     for file in sorted(changed - set(result.pinned)):
-        yield Text(f"! {formatting.cell(file)} holds something else now, and cannot come back")
+        yield Text(f"! {format_cell(file)} holds something else now, and cannot come back")
     for file in result.gone:
-        yield Text(f"! {formatting.cell(file)} is not in the bucket any more, and cannot come back")
+        yield Text(f"! {format_cell(file)} is not in the bucket any more, and cannot come back")
     for file in result.waiting:
-        yield Text(f"? {formatting.cell(file)} waits for a merge, which brings it into the index")
+        yield Text(f"? {format_cell(file)} waits for a merge, which brings it into the index")

@@ -10,8 +10,8 @@ from rich.text import Text
 from sluice.admin.history.generations import parse_generation_ref
 from sluice.admin.history.show import GenerationDetails
 from sluice.admin.history.show import show as read
-from sluice.cli import formatting
 from sluice.cli.commit_view import render_commit
+from sluice.cli.formatting import format_cell, format_count
 from sluice.cli.options import DEFAULTS, Options
 
 
@@ -33,13 +33,16 @@ def show(subdir: str, generation: str, /, *, options: Options = DEFAULTS) -> Non
 def _render(details: GenerationDetails) -> RenderableType:
     parts = [render_commit(details.subdir, details.commit, all_files=True)]
     parts += [
-        Text(f"  {formatting.cell(reject.code)}: {formatting.cell(reject.sentence)}", style="dim")
+        Text(
+            f"  {format_cell(reject.code)}: {format_cell(reject.sentence)}",
+            style="dim",
+        )
         for reject in details.rejected
     ]
     if details.packages is None or details.rejects is None:
         parts.append(Text("What else there was then has been collected.", style="dim"))
     else:
-        packages = formatting.counted(details.packages, "package")
-        rejects = formatting.counted(details.rejects, "reject")
+        packages = format_count(details.packages, "package")
+        rejects = format_count(details.rejects, "reject")
         parts.append(Text(f"There were {packages} and {rejects} then."))
     return Group(*parts)

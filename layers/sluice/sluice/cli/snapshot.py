@@ -12,7 +12,7 @@ from sluice.admin.changes.snapshot import snapshot as take
 from sluice.admin.history.generations import generation_time, parse_generation_ref
 from sluice.admin.session.address import Address
 from sluice.admin.session.channel import Channel
-from sluice.cli import formatting
+from sluice.cli.formatting import format_cell, format_number, format_utc
 from sluice.cli.options import DEFAULTS, Options
 from sluice.cli.output import table
 from sluice.conda.names import is_subdir
@@ -62,7 +62,7 @@ def _parse_time(channel: Channel, at: str) -> datetime:
 
 def _render(result: Snapshot) -> RenderableType:
     missing = [
-        Text(f"! {subdir.subdir}/{formatting.cell(file)} {why}", style="yellow")
+        Text(f"! {subdir.subdir}/{format_cell(file)} {why}", style="yellow")
         for subdir in result.subdirs
         for files, why in (
             (subdir.gone, "is not in the bucket any more"),
@@ -71,7 +71,7 @@ def _render(result: Snapshot) -> RenderableType:
         for file in files
     ]
     return Group(
-        Text(f"{result.url} is {result.of} as of {formatting.utc_time(result.at)}."),
+        Text(f"{result.url} is {result.of} as of {format_utc(result.at)}."),
         table(
             "subdir",
             "generation",
@@ -81,10 +81,10 @@ def _render(result: Snapshot) -> RenderableType:
             rows=(
                 (
                     subdir.subdir,
-                    formatting.number(subdir.generation),
-                    formatting.utc_time(subdir.committed_at),
-                    formatting.number(subdir.packages),
-                    formatting.number(len(subdir.gone) + len(subdir.changed)),
+                    format_number(subdir.generation),
+                    format_utc(subdir.committed_at),
+                    format_number(subdir.packages),
+                    format_number(len(subdir.gone) + len(subdir.changed)),
                 )
                 for subdir in result.subdirs
             ),

@@ -10,8 +10,8 @@ from rich.text import Text
 from sluice.admin.history.status import Status, SubdirStatus
 from sluice.admin.history.status import status as look
 from sluice.admin.session.queue_depth import QUEUE_KINDS, QueueDepth
-from sluice.cli import formatting
 from sluice.cli.exits import Exit
+from sluice.cli.formatting import format_age, format_cell, format_number, format_size, format_utc
 from sluice.cli.options import DEFAULTS, Options
 from sluice.cli.output import table
 
@@ -65,7 +65,7 @@ def _render(report: Status) -> RenderableType:
             )
         )
     parts += [
-        Text(formatting.cell(problem), style="red")
+        Text(format_cell(problem), style="red")
         for subdir in report.subdirs
         for problem in subdir.problems
     ]
@@ -79,30 +79,30 @@ def _queue_row(kind: str, queues: Mapping[str, QueueDepth]) -> list[object]:
     alive, dead = queues[f"{kind}Queue"], queues[f"{kind}Dlq"].messages
     return [
         f"{kind}Queue",
-        formatting.number(alive.waiting),
-        formatting.number(alive.delayed),
-        formatting.number(alive.handled),
-        Text(formatting.number(dead), style="red" if dead else ""),
+        format_number(alive.waiting),
+        format_number(alive.delayed),
+        format_number(alive.handled),
+        Text(format_number(dead), style="red" if dead else ""),
     ]
 
 
 def _row(subdir: SubdirStatus, *, now: int) -> list[object]:
     return [
         subdir.subdir,
-        formatting.number(subdir.generation),
-        formatting.utc_time(subdir.committed_at),
-        formatting.number(subdir.packages),
-        formatting.size(subdir.index_bytes),
-        formatting.number(subdir.rejects),
-        formatting.number(subdir.staged),
-        formatting.age(subdir.oldest_invisible_at, now=now),
+        format_number(subdir.generation),
+        format_utc(subdir.committed_at),
+        format_number(subdir.packages),
+        format_size(subdir.index_bytes),
+        format_number(subdir.rejects),
+        format_number(subdir.staged),
+        format_age(subdir.oldest_invisible_at, now=now),
         _state(subdir),
     ]
 
 
 def _state(subdir: SubdirStatus) -> Text:
     if subdir.foreign_owner is not None:
-        return Text(formatting.cell(f"published by {subdir.foreign_owner}"), style="red")
+        return Text(format_cell(f"published by {subdir.foreign_owner}"), style="red")
     if subdir.behind:
         return Text(f"behind: {', '.join(subdir.behind)}", style="red")
     if subdir.staged:

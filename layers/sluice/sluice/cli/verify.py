@@ -17,8 +17,9 @@ from sluice.admin.standalone.report import IndexReport
 from sluice.admin.verify import verify as verification
 from sluice.admin.verify.repair import repair as mend
 from sluice.admin.verify.verify import VerifyReport
-from sluice.cli import formatting, index
+from sluice.cli import index
 from sluice.cli.exits import Exit
+from sluice.cli.formatting import format_cell, format_number
 from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.cli.output import table
 from sluice.cli.progress_bars import bars
@@ -85,9 +86,9 @@ def _report_parts(report: VerifyReport) -> Iterator[RenderableType]:
         *_NUMBERS,
         rows=(
             (
-                formatting.cell(item.subdir),
+                format_cell(item.subdir),
                 str(item.generation),
-                *map(formatting.number, (item.names, item.packages, item.hashed)),
+                *map(format_number, (item.names, item.packages, item.hashed)),
             )
             for item in report.subdirs
         ),
@@ -96,11 +97,11 @@ def _report_parts(report: VerifyReport) -> Iterator[RenderableType]:
     for item in report.findings:
         yield Text.assemble(
             (item.kind.value, "red"),
-            f"  {formatting.cell(item.object)}\n  {formatting.cell(item.reason)}",
+            f"  {format_cell(item.object)}\n  {format_cell(item.reason)}",
         )
         yield Text(f"  → {item.kind.repair}", style="green")
     for text in report.unchecked:
-        yield Text(f"not checked: {formatting.cell(text)}", style="yellow")
+        yield Text(f"not checked: {format_cell(text)}", style="yellow")
     if report.healthy:
         yield Text("Nothing differs.", style="green")
 

@@ -22,7 +22,7 @@ from sluice.messages import merge_request
 from sluice.package.reader import PackageRead, read_package
 from sluice.runtime import Runtime
 from sluice.storage.object_id import ObjectId
-from sluice.storage.object_store import ObjectStore, head_or_list
+from sluice.storage.object_store import ObjectStore, describe_object
 from sluice.text import printable
 
 EXTRACTOR_VERSION = 2
@@ -87,7 +87,7 @@ def _stage_provisional_reject(ctx: ExtractorContext, key: PackageKey, *, tries: 
 
     If the last try succeeds, its verdict comes before this one.
     """
-    info = head_or_list(ctx.channel, key.key)
+    info = describe_object(ctx.channel, key.key)
     if info is None:
         return
     sentence = (

@@ -126,7 +126,7 @@ class CommitChanges:
         self.warned += later.warned
         self.rejects_changed |= later.rejects_changed
 
-    def note(self, before: Entries, after: Entries) -> None:
+    def add_entries(self, before: Entries, after: Entries) -> None:
         """Take up what happened to the files of one package name."""
         for filename in sorted(before.keys() | after.keys()):
             old, new = before.get(filename), after.get(filename)

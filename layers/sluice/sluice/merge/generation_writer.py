@@ -54,7 +54,7 @@ class Draft:
     writes: list[Pending[None]] = field(default_factory=list)
     """Leaves and shards that may still be on their way."""
 
-    def wait(self) -> None:
+    def wait_written(self) -> None:
         """Wait until all that was begun is written; raises ``Unavailable``."""
         while self.writes:
             self.writes.pop()()
@@ -68,7 +68,7 @@ class GenerationWriter:
     subdir: Subdir
     catalog: CatalogReader
 
-    def read_ahead(self, parent: Tree, filenames: Iterable[str]) -> None:
+    def prefetch_leaves(self, parent: Tree, filenames: Iterable[str]) -> None:
         """Begin to read the leaves that a draft about these files will ask for first."""
         names = sorted({package_name(filename) for filename in filenames})
         self.catalog.prefetch(parent.names.get(name) for name in names[:NAMES_AT_ONCE])
@@ -97,11 +97,11 @@ class GenerationWriter:
                 after = apply_staging.apply_edits(judged, plan.edits.get(name, {}))
                 if after != old or name in plan.rerender_names:
                     changed[name] = after
-                    draft.difference.note(before, after)
+                    draft.difference.add_entries(before, after)
                     # A record there may have hidden a reject of ours that is no more.
                     draft.difference.rejects_changed |= _rejects(old) != _rejects(after)
                     draft.lags_ms += _lags(before, after, at=at)
-            draft.wait()  # what is on its way is held in memory: not more than of two rounds
+            draft.wait_written()  # bodies are held in memory until then: of two rounds at most
             nodes = self._write_leaves(draft, changed, rules=plan.rules)
             draft.nodes.update(nodes)
             draft.difference.rejects_changed |= any(
@@ -177,7 +177,7 @@ class GenerationWriter:
         self.catalog.cache_tree(tree_digest, grown)
         if on_tree:
             on_tree(tree_digest)
-        draft.wait()
+        draft.wait_written()
         return Head(
             generation=generation,
             epoch=head.epoch,

@@ -43,7 +43,7 @@ def run(
         request = parse_merge_message(delivery.body)
         add_log_keys(**_log_keys(request))
         _check_window(request, delivery, ctx)
-        return merge_request_now(request, ctx, time_left_ms=time_left_ms)
+        return carry_out_merge_request(request, ctx, time_left_ms=time_left_ms)
     except TooEarly:
         raise
     except Exception as failure:
@@ -58,7 +58,7 @@ def parse_merge_message(body: str) -> Request:
     ) or merge_request.parse_merge_request(body)
 
 
-def merge_request_now(
+def carry_out_merge_request(
     request: Request, ctx: MergeContext, *, time_left_ms: Callable[[], int]
 ) -> Report:
     """Merge what a request is about, at once; raises what the two kinds of merges raise."""

@@ -34,7 +34,7 @@ from sluice.layout import SLUICE_TOML, Subdir, config_key
 from sluice.limits import CONFIG_BYTES_MAX
 from sluice.package.patch_package import PatchPackage, read_patch_package
 from sluice.storage.object_id import ObjectId
-from sluice.storage.object_store import ObjectStore, OpenObject, head_or_list
+from sluice.storage.object_store import ObjectStore, OpenObject, describe_object
 from sluice.storage.versioned_object import ObjectVersion, read_newest
 
 T = TypeVar("T")
@@ -110,7 +110,7 @@ class InputSelector:
             parsed = channel_config.parse_channel_config(body, defaults=self.defaults)
             return self._active_config(identity, sha256(body).hexdigest(), parsed), []
         except Archived as error:
-            info = head_or_list(self.channel, key)
+            info = describe_object(self.channel, key)
             if info is None:
                 return self._active_config(None, None, self.defaults), []
             identity, code, sentence = ObjectId.from_info(info), "archived", str(error)

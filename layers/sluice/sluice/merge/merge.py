@@ -39,7 +39,7 @@ from sluice.merge.generation_writer import Draft, GenerationWriter
 from sluice.merge.inputs import InputSelector, SelectedInputs
 from sluice.merge.object_lookup import ObjectLookup
 from sluice.merge.outcome import MergeReport, Outcome
-from sluice.merge.plan import CommitPlan, has_package, names_to_rerender, patch_may_change
+from sluice.merge.plan import CommitPlan, has_indexed_package, names_to_rerender, patch_may_change
 from sluice.merge.publishing import Publishing
 from sluice.messages.merge_request import MergeRequest
 from sluice.storage.versioned_object import LOST, ObjectVersion, Swap, commit_loop, read_newest
@@ -143,7 +143,7 @@ class _SubdirMerge:
     def _read_ahead(self, parent: Tree, lookup: ObjectLookup, filenames: Collection[str]) -> None:
         """Begin with all reading that a batch about these files will need."""
         lookup.prefetch(filenames, files=parent.files)
-        self._writer.read_ahead(parent, filenames)
+        self._writer.prefetch_leaves(parent, filenames)
         if self._publishing and parent.public and filenames:
             self._publishing.prefetch(parent)
 
@@ -295,7 +295,7 @@ class _SubdirMerge:
             return self._read_existing_index()
         # Who asks to create has bound the channel before.  What is left of a first commit that was
         # killed must not bind it to whatever bucket the parameters lead to by now.
-        certain = (request.create and is_bound) or has_package(verdicts)
+        certain = (request.create and is_bound) or has_indexed_package(verdicts)
         if not certain and not request.adopt:
             return None
         existing_index = self._read_existing_index()

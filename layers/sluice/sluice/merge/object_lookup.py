@@ -12,7 +12,7 @@ from sluice.concurrency import Executor, Pending
 from sluice.layout import Subdir
 from sluice.limits import HEADS_PER_PAGE_MAX, KEYS_PER_PAGE, LISTINGS_AT_ONCE
 from sluice.storage.object_id import ObjectId
-from sluice.storage.object_store import ObjectStore, head_or_list
+from sluice.storage.object_store import ObjectStore, describe_object
 
 ObjectsByName = dict[str, ObjectId]
 """The objects that are there, by filename."""
@@ -53,7 +53,7 @@ class ObjectLookup:
         return {name: seen.get(name) for name in names}
 
     def _head(self, filename: str) -> ObjectsByName:
-        info = head_or_list(self._channel, self._subdir.file_key(filename))
+        info = describe_object(self._channel, self._subdir.file_key(filename))
         return {filename: ObjectId.from_info(info)} if info else {}
 
     def _list(self, first: str, last: str) -> ObjectsByName:

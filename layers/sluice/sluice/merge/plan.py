@@ -106,7 +106,7 @@ def patch_may_change(subdir: Subdir, records: Iterable[FileVerdict], rules: Rend
     )
 
 
-def has_package(verdicts: Verdicts) -> bool:
+def has_indexed_package(verdicts: Verdicts) -> bool:
     """Whether any verdict brings a package into the index."""
     return any(isinstance(verdict, Indexed) for verdict in verdicts.values())
 

@@ -29,7 +29,7 @@ class ObjectEvent:
     """Bytes, where the event tells; a hint for how to read the object."""
 
 
-def look_message(event: ObjectEvent) -> str:
+def upload_message(event: ObjectEvent) -> str:
     """Ask for a look at an object, as the body of a message; its key is not encoded."""
     message = {
         "format": LOOK_FORMAT,

@@ -101,10 +101,10 @@ class IndexFiles:
             archive_foreign=archive_foreign,
             is_newest=self.is_newest,
         )
-        self.count(result)
+        self.add_result(result)
         return result
 
-    def count(self, result: ReplaceResult) -> None:
+    def add_result(self, result: ReplaceResult) -> None:
         """Take note of what was done."""
         self.written += result.state is FileState.SAME
         self.foreign += result.foreign_overwritten
@@ -192,7 +192,7 @@ class IndexFiles:
             self.replace(file_zst, compress_for_name(file_zst, body), info_zst, metadata=metadata)
         return True
 
-    def tidy(self, files: list[str]) -> None:
+    def delete_unwanted(self, files: list[str]) -> None:
         """Delete files that an earlier configuration asked for, or another stack's if adopting.
 
         A merge that is older still may write one again, and one that is newer have written one

@@ -119,7 +119,7 @@ class Publication:
         if RUN_EXPORTS in wanted:
             self._files.replace_pair(RUN_EXPORTS, RUN_EXPORTS_ZST, self._render_run_exports)
         if tidy:
-            self._files.tidy([file for file in ALL_OUTPUTS if file not in wanted])
+            self._files.delete_unwanted([file for file in ALL_OUTPUTS if file not in wanted])
 
     def _publish_rejects(self) -> None:
         """Write the reject document, if the rejects changed since it was written."""
@@ -141,7 +141,7 @@ class Publication:
         )
         # Nobody else writes here: another owner is what this state was called before.
         file = PublishedFile(key, body, object_headers.PRIVATE_JSON_HEADERS)
-        self._files.count(replace_file(self._state, file, self._stamp, info=info, adopt=True))
+        self._files.add_result(replace_file(self._state, file, self._stamp, info=info, adopt=True))
 
     def _publish_shard_index(self) -> None:
         """Write ``repodata_shards.msgpack.zst``, small enough to render whole each time."""

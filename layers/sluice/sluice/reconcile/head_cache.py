@@ -11,7 +11,7 @@ from sluice.reconcile.context import ReconcileContext
 from sluice.reconcile.listing import Listing
 from sluice.reconcile.reconcile_cache import CachedHead, ReconcileCache
 from sluice.storage.object_id import ObjectId
-from sluice.storage.object_store import ETag, ObjectInfo, head_or_list
+from sluice.storage.object_store import ETag, ObjectInfo, describe_object
 
 IsUpToDate = Callable[[str, Stamp | None], bool]
 """Tells whether nothing is to be done about a file that has this stamp."""
@@ -70,7 +70,7 @@ class HeadCache:
         """
         if not self._noarch_indexes:
             key = Subdir(self._subdir.channel, NOARCH).file_key(REPODATA)
-            self._noarch_indexes.append(head_or_list(self._ctx.channel, key))
+            self._noarch_indexes.append(describe_object(self._ctx.channel, key))
         return self._noarch_indexes[0]
 
     def _cached_info(self, file: str, cached_head: CachedHead) -> ObjectInfo:

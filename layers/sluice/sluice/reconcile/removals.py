@@ -135,7 +135,7 @@ class Removals:
         """
         if self._gone:
             self._recheck_missing(tree, listing, marks)
-        self._report.note(DiffKind.GONE.value, sorted(self._gone))
+        self._report.add_example(DiffKind.GONE.value, sorted(self._gone))
         if not self._gone:
             return self._end_waiting(marks)
         decision, marks = self._decide(tree.records, marks)

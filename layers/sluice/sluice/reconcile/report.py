@@ -74,7 +74,7 @@ class SubdirReport(msgspec.Struct, kw_only=True):
     """The removals that wait."""
     failure: str | None = None
 
-    def note(self, kind: str, filenames: Iterable[str]) -> None:
+    def add_example(self, kind: str, filenames: Iterable[str]) -> None:
         """Count files, and keep the names of some."""
         names = list(filenames)
         setattr(self.counts, kind, getattr(self.counts, kind) + len(names))

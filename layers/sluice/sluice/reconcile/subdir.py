@@ -168,7 +168,7 @@ class _SubdirRun:
         if is_first_part:
             stale = [*files.stale, *self._staging_leftovers()]  # before anything is staged here
             outdated = self._check_inputs(tree, head_cache, files.leftover)
-            self._report.note("behind", [*stale, *outdated])
+            self._report.add_example("behind", [*stale, *outdated])
             if files.adopted:
                 self._request_adoption()
         if is_first_part:
@@ -297,7 +297,9 @@ class _SubdirRun:
     def _handle_differences(self, differences: Sequence[FileDifference]) -> None:
         """Feed what is there, and collect what is not, which is decided on as a whole."""
         for kind in (kind for kind in DiffKind if kind is not DiffKind.GONE):
-            self._report.note(kind.value, [d.filename for d in differences if d.kind is kind])
+            self._report.add_example(
+                kind.value, [d.filename for d in differences if d.kind is kind]
+            )
         self._removals.add([d for d in differences if d.kind is DiffKind.GONE])
         messages = [self._upload_message(d) for d in differences if d.kind is not DiffKind.GONE]
         self._report.counts.fed += len(messages)
@@ -308,12 +310,12 @@ class _SubdirRun:
 
     def _upload_message(self, difference: FileDifference) -> str:
         key = self._subdir.file_key(difference.filename)
-        return s3_event.look_message(ObjectEvent(self._ctx.bucket, key, difference.size))
+        return s3_event.upload_message(ObjectEvent(self._ctx.bucket, key, difference.size))
 
     def _check_noarch(self, head_cache: HeadCache) -> None:
         """Have the channel get a ``noarch/repodata.json``, without which it is none (CEP 26)."""
         if head_cache.noarch_index() is None:
-            self._report.note("behind", [f"{NOARCH}/{REPODATA}"])
+            self._report.add_example("behind", [f"{NOARCH}/{REPODATA}"])
             self._request_merge(Subdir(self._subdir.channel, NOARCH), create=True)
 
     def _request_adoption(self) -> None:

@@ -37,7 +37,7 @@ def confirm_listing(
     that.  Raises ``BrokenListing`` then, and ``Unavailable`` where uploads are always faster.
     """
     for _ in range(LISTING_ATTEMPTS_MAX):
-        existing = find_existing(evenly_spaced(sorted(missing(listing)), MISSING_CHECKS_MAX))
+        existing = find_existing(sample_evenly(sorted(missing(listing)), MISSING_CHECKS_MAX))
         if not existing:
             return listing
         listing = list_again()
@@ -64,7 +64,7 @@ def head_packages(
     }
 
 
-def evenly_spaced(ordered: Sequence[str], count_max: int) -> list[str]:
+def sample_evenly(ordered: Sequence[str], count_max: int) -> list[str]:
     """Pick at most so many, spread evenly, the first and the last among them."""
     count = len(ordered)
     if count <= count_max:

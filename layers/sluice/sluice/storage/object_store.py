@@ -201,7 +201,7 @@ class DeferredPut:
         """See ``PreparedPut.abort``: nothing was sent."""
 
 
-def head_or_list(store: ObjectStore, key: str) -> ObjectInfo | None:
+def describe_object(store: ObjectStore, key: str) -> ObjectInfo | None:
     """Describe an object that anybody may have uploaded; ``None`` where there is none.
 
     S3 refuses HEAD of an object that is encrypted with a key of the uploader's own (400, 403),

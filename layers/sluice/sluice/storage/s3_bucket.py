@@ -33,24 +33,24 @@ class S3Bucket:
     client: S3Client
     name: str
 
-    def call(self, request: S3Request, *, of: str | None = None) -> S3Response:
+    def send(self, request: S3Request, *, of: str | None = None) -> S3Response:
         """Send a request; ``of`` is what to name where it is not about one key."""
         try:
             return self.client.call(request)
         except FAILED as error:
             name = request.key if of is None else of
-            raise self.unavailable(request.operation, name, error) from error
+            raise self.unavailable_error(request.operation, name, error) from error
 
     def put_request(self, key: str, body: bytes, headers: Mapping[str, str]) -> S3Request:
         """A PUT of a whole object, with its checksum."""
         checked = {**headers, CHECKSUM_HEADER: crc32_checksum(body)}
         return S3Request("PutObject", "PUT", self.name, key, headers=checked, body=body)
 
-    def unavailable(self, operation: str, key: str, reason: object) -> Unavailable:
+    def unavailable_error(self, operation: str, key: str, reason: object) -> Unavailable:
         """The error of an operation that failed."""
-        return Unavailable(f"{operation} {self.url(key)}: {reason}")
+        return Unavailable(f"{operation} {self.object_url(key)}: {reason}")
 
-    def url(self, key: str) -> str:
+    def object_url(self, key: str) -> str:
         """The object, for people."""
         return f"s3://{self.name}/{key}"
 

@@ -69,8 +69,8 @@ class S3ConditionalPuts:
             return _PartsPut(self, self._send_parts(key, body, headers), condition)
         if len(body) > PUT_BYTES_MAX:
             raise Unsupported(
-                f"{self._bucket.url(key)} cannot be written: it has {len(body)} bytes. This S3 "
-                "ignores the condition of an upload in parts (CompleteMultipartUpload), so the "
+                f"{self._bucket.object_url(key)} cannot be written: it has {len(body)} bytes. This "
+                "S3 ignores the condition of an upload in parts (CompleteMultipartUpload), so the "
                 f"object has to go up in one PutObject, and that takes at most {PUT_BYTES_MAX} "
                 "bytes. Use an "
                 "S3 that honours If-Match there, or split the channel"
@@ -105,8 +105,8 @@ class S3ConditionalPuts:
                 refused.answer.status, refused.answer.error_code, str(refused), None
             )
         except FAILED as error:
-            raise self._bucket.unavailable(operation, key, error) from error
-        summary = f"{operation} {self._bucket.url(key)}: {answer.error_text}"
+            raise self._bucket.unavailable_error(operation, key, error) from error
+        summary = f"{operation} {self._bucket.object_url(key)}: {answer.error_text}"
         return WriteAttempt(answer.status, answer.error_code, summary, ETag(etag) if etag else None)
 
     def put_conditionally(
@@ -127,7 +127,7 @@ class S3ConditionalPuts:
         What a killed process leaves of it is removed by the bucket's lifecycle rule.
         """
         upload = partial(S3Request, bucket=self._bucket.name, key=key)
-        begun = self._bucket.call(
+        begun = self._bucket.send(
             upload(
                 "CreateMultipartUpload",
                 "POST",
@@ -144,7 +144,7 @@ class S3ConditionalPuts:
             part = memoryview(body)[(number - 1) * PART_BYTES : number * PART_BYTES]
             query = {"partNumber": str(number), "uploadId": upload_id}
             crc = crc32_checksum(part)
-            answer = self._bucket.call(
+            answer = self._bucket.send(
                 upload("UploadPart", "PUT", query=query, headers={CHECKSUM_HEADER: crc}, body=part)
             )
             if answer.status >= FIRST_ERROR_STATUS:
@@ -196,7 +196,9 @@ class S3ConditionalPuts:
                 S3Request("AbortMultipartUpload", "DELETE", self._bucket.name, key, query=query)
             )
 
-    def landed(self, answer: S3Response, operation: str, key: str, etag: str | None) -> ETag | None:
+    def written_etag(
+        self, answer: S3Response, operation: str, key: str, etag: str | None
+    ) -> ETag | None:
         """What a conditional write came to, see ``ObjectStore.put_if``."""
         status = answer.status
         if status < FIRST_ERROR_STATUS and etag:
@@ -206,10 +208,12 @@ class S3ConditionalPuts:
         unsettled = status < FIRST_ERROR_STATUS or status >= SERVER_ERROR
         if vanished or unsettled or status in (CONFLICT, PRECONDITION_FAILED):
             return None
-        raise self._bucket.unavailable(operation, key, answer.error_text)
+        raise self._bucket.unavailable_error(operation, key, answer.error_text)
 
     def _refused(self, operation: str, key: str, answer: S3Response) -> _PartsRefused:
-        return _PartsRefused(f"{operation} {self._bucket.url(key)}: {answer.error_text}", answer)
+        return _PartsRefused(
+            f"{operation} {self._bucket.object_url(key)}: {answer.error_text}", answer
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +245,7 @@ class _PartsPut:
             answer, etag = self._puts.complete_parts(parts, self._condition, not_after_ms)
         except FAILED:
             return None
-        return self._puts.landed(answer, "CompleteMultipartUpload", parts.key, etag)
+        return self._puts.written_etag(answer, "CompleteMultipartUpload", parts.key, etag)
 
     def abort(self) -> None:
         """See ``PreparedPut.abort``."""
@@ -268,7 +272,7 @@ class _WholePut:
             )
         except FAILED:
             return None
-        return self.puts.landed(answer, "PutObject", self.key, answer.headers.get("ETag"))
+        return self.puts.written_etag(answer, "PutObject", self.key, answer.headers.get("ETag"))
 
     def abort(self) -> None:
         """See ``PreparedPut.abort``: nothing was sent."""

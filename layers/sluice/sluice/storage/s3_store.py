@@ -89,13 +89,13 @@ class S3Store:
 
     def head(self, key: str) -> ObjectInfo | None:
         """See ``ObjectStore.head``."""
-        response = self._bucket.call(
+        response = self._bucket.send(
             S3Request("HeadObject", "HEAD", self._bucket.name, key, headers=_CHECKSUM_MODE)
         )
         if response.status < FIRST_ERROR_STATUS:
             return _object_info(key, response)
         if response.status != NOT_FOUND:
-            raise self._bucket.unavailable("HeadObject", key, response.error_text)
+            raise self._bucket.unavailable_error("HeadObject", key, response.error_text)
         if self._bucket_seen:
             return None
         # The answer to a HEAD has no body that could say what is missing, the key or the
@@ -126,14 +126,14 @@ class S3Store:
         range_header = {"Range": f"bytes={start}-{start + length - 1}"}
         response = self._get(key, range_header, if_match)
         if response is None:  # never under If-Match
-            raise Changed(f"GetObject {self._bucket.url(key)}: it is gone")
+            raise Changed(f"GetObject {self._bucket.object_url(key)}: it is gone")
         try:
             # A server may ignore the range (200) or cut it at the end of the object: look
             # before reading what might be the whole of a large package.
             if response.status != PARTIAL_CONTENT or response.content_length != length:
                 raise Unavailable(
-                    f"GetObject {self._bucket.url(key)}: asked for {length} bytes from {start}, "
-                    f"was offered {response.content_length} (status {response.status})"
+                    f"GetObject {self._bucket.object_url(key)}: asked for {length} bytes from "
+                    f"{start}, was offered {response.content_length} (status {response.status})"
                 )
             return b"".join(self._chunks(key, response))
         finally:
@@ -141,9 +141,9 @@ class S3Store:
 
     def put(self, key: str, body: bytes, headers: ObjectHeaders) -> None:
         """See ``ObjectStore.put``."""
-        response = self._bucket.call(self._bucket.put_request(key, body, headers_to_send(headers)))
+        response = self._bucket.send(self._bucket.put_request(key, body, headers_to_send(headers)))
         if response.status >= FIRST_ERROR_STATUS:
-            raise self._bucket.unavailable("PutObject", key, response.error_text)
+            raise self._bucket.unavailable_error("PutObject", key, response.error_text)
 
     def put_if(
         self,
@@ -183,7 +183,7 @@ class S3Store:
             body = s3_xml.delete_request(chunk)
             # S3-compatible servers of before 2025 know no other checksum here.
             md5 = hashlib.md5(body, usedforsecurity=False).digest()
-            response = self._bucket.call(
+            response = self._bucket.send(
                 S3Request(
                     "DeleteObjects",
                     "POST",
@@ -196,12 +196,12 @@ class S3Store:
                 of=_abbreviated(chunk),
             )
             if response.document is None or response.status >= FIRST_ERROR_STATUS:
-                raise self._bucket.unavailable(
+                raise self._bucket.unavailable_error(
                     "DeleteObjects", _abbreviated(chunk), response.error_text
                 )
             if failures := s3_xml.parse_delete_failures(response.document):
                 codes = ", ".join(sorted({failure.code for failure in failures}))
-                raise self._bucket.unavailable(
+                raise self._bucket.unavailable_error(
                     "DeleteObjects", _abbreviated([failure.key for failure in failures]), codes
                 )
 
@@ -215,7 +215,7 @@ class S3Store:
         if after is not None:
             query["start-after"] = after
         while True:
-            response = self._bucket.call(
+            response = self._bucket.send(
                 S3Request(
                     "ListObjectsV2",
                     "GET",
@@ -229,7 +229,7 @@ class S3Store:
             if isinstance(response.fast_result, s3_xml.ListPage):
                 page = response.fast_result
             elif response.document is None or response.status >= FIRST_ERROR_STATUS:
-                raise self._bucket.unavailable("ListObjectsV2", prefix, response.error_text)
+                raise self._bucket.unavailable_error("ListObjectsV2", prefix, response.error_text)
             else:
                 page = self._page(prefix, response.document)
             yield from page.objects
@@ -241,7 +241,7 @@ class S3Store:
         try:
             return s3_xml.parse_listing(document)
         except (KeyError, ValueError) as error:
-            raise self._bucket.unavailable(
+            raise self._bucket.unavailable_error(
                 "ListObjectsV2", prefix, f"no listing: {error}"
             ) from error
 
@@ -250,7 +250,7 @@ class S3Store:
     ) -> S3Response | None:
         """Start a GET; ``None`` where there is no such key and no condition."""
         condition = {} if if_match is None else {"If-Match": if_match}
-        response = self._bucket.call(
+        response = self._bucket.send(
             S3Request(
                 "GetObject",
                 "GET",
@@ -263,12 +263,12 @@ class S3Store:
         if response.status < FIRST_ERROR_STATUS:
             return response
         if response.error_code == "InvalidObjectState":
-            raise Archived(f"GetObject {self._bucket.url(key)}: {response.error_text}")
+            raise Archived(f"GetObject {self._bucket.object_url(key)}: {response.error_text}")
         if response.error_code == "NoSuchKey" and if_match is None:
             return None
         if response.error_code == "NoSuchKey" or response.status == PRECONDITIONFAILED:
-            raise Changed(f"GetObject {self._bucket.url(key)}: {response.error_text}")
-        raise self._bucket.unavailable("GetObject", key, response.error_text)
+            raise Changed(f"GetObject {self._bucket.object_url(key)}: {response.error_text}")
+        raise self._bucket.unavailable_error("GetObject", key, response.error_text)
 
     def _verified_chunks(self, key: str, response: S3Response) -> Iterator[bytes]:
         """The body of a whole object, held against the checksum that S3 has of it."""
@@ -278,7 +278,9 @@ class S3Store:
                 kind.update(chunk)
             yield chunk
         if kind and kind.digest() != expected:
-            raise self._bucket.unavailable("GetObject", key, "the body does not match its checksum")
+            raise self._bucket.unavailable_error(
+                "GetObject", key, "the body does not match its checksum"
+            )
 
     def _chunks(self, key: str, response: S3Response) -> Iterator[bytes]:
         remaining = response.content_length
@@ -287,9 +289,9 @@ class S3Store:
                 remaining -= len(chunk)
                 yield chunk
         except TRANSPORT_ERRORS as error:
-            raise self._bucket.unavailable("GetObject", key, error) from error
+            raise self._bucket.unavailable_error("GetObject", key, error) from error
         if remaining:
-            raise self._bucket.unavailable(
+            raise self._bucket.unavailable_error(
                 "GetObject", key, f"the body ends {remaining} bytes early"
             )
 

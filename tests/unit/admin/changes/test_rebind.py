@@ -185,7 +185,7 @@ def test_a_bucket_without_the_packages_needs_a_confirmation() -> None:
     led_to(world, MemoryStore(lambda: world.now_ms / 1000))
     before = dict(world.state.objects)
     refused = moved(world)
-    assert (refused.done, refused.packages, refused.there) == (False, 2, 0)
+    assert (refused.done, refused.packages, refused.packages_present) == (False, 2, 0)
     assert moved(world, confirm="0" * 12).done is False
     assert (world.state.objects, world.public.objects) == (before, {})
     assert moved(world, confirm=refused.digest).done
@@ -197,7 +197,7 @@ def test_a_dry_run_compares_and_changes_nothing() -> None:
     led_to(world, plain_copy(world))
     before = dict(world.state.objects), dict(world.public.objects)
     found = moved(world, dry_run=True)
-    assert (found.done, found.packages, found.there) == (False, 2, 2)
+    assert (found.done, found.packages, found.packages_present) == (False, 2, 2)
     assert (world.state.objects, world.public.objects) == before
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import sluice
-from sluice.admin.history.reject_advice import ADVICE, advice
+from sluice.admin.history.reject_advice import ADVICE, reject_advice
 from sluice.admin.history.rejects import rejects
 from sluice.errors import Corrupt
 from sluice.merge.apply_staging import RULE_REJECT_CODES
@@ -41,7 +41,7 @@ def test_advice_is_a_sentence() -> None:
 
 
 def test_of_a_code_that_is_not_known_a_newer_sluice_is_asked() -> None:
-    assert "newer sluice" in advice("invented-later")
+    assert "newer sluice" in reject_advice("invented-later")
 
 
 def test_a_reject_is_told_with_what_to_do() -> None:

@@ -10,7 +10,7 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ConnectionClosedError
 
-from sluice.admin.session.conditional_write_probe import Probe
+from sluice.admin.session.conditional_write_probe import ConditionalWriteProbe
 from sluice.errors import Unavailable, Unsupported
 from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
 from sluice.storage.s3_client import S3Client, Send
@@ -37,9 +37,9 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
 
 
-def probe_of(client: S3Client) -> Probe:
+def probe_of(client: S3Client) -> ConditionalWriteProbe:
     numbers = count()
-    return Probe(S3Store(client, BUCKET), PLACE, lambda: f"trial-{next(numbers)}")
+    return ConditionalWriteProbe(S3Store(client, BUCKET), PLACE, lambda: f"trial-{next(numbers)}")
 
 
 def left(client: S3Client) -> list[str]:

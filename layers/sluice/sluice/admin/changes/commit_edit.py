@@ -124,11 +124,11 @@ def commit_edit(channel: Channel, subdir: Subdir, edit: EditFunction) -> CommitR
             plan,
             writer=writer,
             new_id=channel.new_id,
-            before_commit=partial(ask_for_merge, channel, subdir),
+            before_commit=partial(request_merge, channel, subdir),
         )
         if committed is LOST:
             return LOST
-        if touches_patch(subdir, wanted.edits, rules):
+        if edits_change_patch(subdir, wanted.edits, rules):
             _notify_of_patch(channel, subdir)
         return CommitResult(committed.head.generation, committed.draft.difference)
 
@@ -142,19 +142,19 @@ def _snapshot(version: ObjectVersion[Head], subdir: Subdir, catalog: CatalogRead
     return HeadSnapshot(head, catalog.tree(head.tree), catalog)
 
 
-def ask_for_merge(channel: Channel, subdir: Subdir) -> None:
+def request_merge(channel: Channel, subdir: Subdir) -> None:
     """Have the next merge of a subdir look at everything, and ask the stack for it."""
-    stage_for_merge(channel, subdir)
-    send_for_merge(channel, subdir)
+    stage_config_change(channel, subdir)
+    send_merge_request(channel, subdir)
 
 
-def stage_for_merge(channel: Channel, subdir: Subdir) -> None:
+def stage_config_change(channel: Channel, subdir: Subdir) -> None:
     """Have the next merge of a subdir look at everything, configuration and patches included."""
     record = ConfigChanged(filename=SLUICE_TOML, extractor=NOT_EXTRACTED, at=channel.clock())
     staging.write_staging_record(channel.state, subdir, record, unique_id=channel.new_id())
 
 
-def send_for_merge(channel: Channel, subdir: Subdir) -> None:
+def send_merge_request(channel: Channel, subdir: Subdir) -> None:
     """Ask the stack for a merge, if there is one.
 
     Not before "now" by no clock: a person's may be wrong by hours.
@@ -165,7 +165,7 @@ def send_for_merge(channel: Channel, subdir: Subdir) -> None:
         )
 
 
-def touches_patch(subdir: Subdir, edits: Mapping[str, EntryEdits], rules: RenderRules) -> bool:
+def edits_change_patch(subdir: Subdir, edits: Mapping[str, EntryEdits], rules: RenderRules) -> bool:
     """Tell whether another patch may be in force after some edits."""
     return subdir.name == NOARCH and rules.config.patches in edits
 

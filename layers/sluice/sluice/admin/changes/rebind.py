@@ -23,7 +23,7 @@ from hashlib import sha256
 import msgspec
 from msgspec import UNSET
 
-from sluice.admin.changes.commit_edit import send_for_merge
+from sluice.admin.changes.commit_edit import send_merge_request
 from sluice.admin.changes.rebind_subdir import SubdirRebinder, SubdirRebound
 from sluice.admin.session.channel import Channel
 from sluice.admin.standalone.merge_in_process import merge_in_process
@@ -78,7 +78,7 @@ class Rebinding(msgspec.Struct, frozen=True, kw_only=True):
         return sum(subdir.packages for subdir in self.subdirs)
 
     @property
-    def there(self) -> int:
+    def packages_present(self) -> int:
         """Of those, how many are in the bucket with the same size."""
         return sum(subdir.there for subdir in self.subdirs)
 
@@ -257,7 +257,7 @@ def _publish(channel: Channel, subdirs: Sequence[Subdir], max_age_seconds: int) 
         read_newest(head_object(channel.state, subdir), partial(publish, subdir))
     _publish_channel_files(channel, max_age_seconds)
     for subdir in subdirs:
-        send_for_merge(channel, subdir)
+        send_merge_request(channel, subdir)
     if channel.merges is None:
         merge_in_process(channel, subdirs)
 

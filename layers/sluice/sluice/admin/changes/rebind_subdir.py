@@ -18,7 +18,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from sluice.admin.changes.commit_edit import stage_for_merge
+from sluice.admin.changes.commit_edit import stage_config_change
 from sluice.admin.changes.recoverable_indexes import RecoverableIndexes
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.commit_plan import commit_plan
@@ -177,7 +177,7 @@ class SubdirRebinder:
             plan,
             writer=GenerationWriter(channel.runtime, subdir, catalog),
             new_id=channel.new_id,
-            before_commit=partial(stage_for_merge, channel, subdir),
+            before_commit=partial(stage_config_change, channel, subdir),
         )
         if committed is LOST:
             return LOST

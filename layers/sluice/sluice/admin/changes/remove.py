@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable
 
 import msgspec
 
-from sluice.admin.changes.commit_edit import send_for_merge
+from sluice.admin.changes.commit_edit import send_merge_request
 from sluice.admin.changes.pins import pin
 from sluice.admin.changes.wait_published import Pause, wait_until_published
 from sluice.admin.session.cdn import Invalidation, invalidate
@@ -29,7 +29,7 @@ from sluice.extract import extract, staging
 from sluice.extract.staging import Removed
 from sluice.layout import Subdir
 from sluice.storage.object_id import ObjectId
-from sluice.storage.object_store import head_or_list
+from sluice.storage.object_store import describe_object
 
 REASON = "To be removed."
 GRACE_SECONDS = 60
@@ -69,7 +69,7 @@ def locate_packages(channel: Channel, packages: Iterable[str]) -> dict[Subdir, l
             subdirs = [
                 candidate
                 for candidate in known
-                if head_or_list(channel.public, candidate.file_key(file))
+                if describe_object(channel.public, candidate.file_key(file))
             ]
         if len(subdirs) > 1:
             names = ", ".join(f"{subdir.name}/{file}" for subdir in subdirs)
@@ -113,7 +113,7 @@ def remove(
     overwritten: list[str] = []
     for file, identity in sorted(pinned.identities.items()):
         # What comes between this look and the deletion is deleted, too: old versions have it yet.
-        current = head_or_list(channel.public, subdir.file_key(file))
+        current = describe_object(channel.public, subdir.file_key(file))
         if current is not None and ObjectId.from_info(current) != identity:
             overwritten.append(file)
         else:
@@ -140,6 +140,6 @@ def _stage_removals(channel: Channel, subdir: Subdir, files: Iterable[str]) -> N
         record = Removed(filename=file, extractor=extract.EXTRACTOR_VERSION, at=channel.clock())
         staging.write_staging_record(channel.state, subdir, record, unique_id=channel.new_id())
     if channel.merges:
-        send_for_merge(channel, subdir)
+        send_merge_request(channel, subdir)
     else:
         merge_in_process(channel, [subdir])

@@ -99,6 +99,6 @@ ADVICE = {
 _UNKNOWN = "A newer sluice has rejected it: its own command line knows what to do."
 
 
-def advice(code: str) -> str:
+def reject_advice(code: str) -> str:
     """What a person can do about a reject with this code."""
     return ADVICE.get(code, _UNKNOWN)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from sluice.admin.history.reject_advice import advice
+from sluice.admin.history.reject_advice import reject_advice
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.subdirs import find_subdirs
 from sluice.errors import DECODE_ERRORS, Corrupt
@@ -77,7 +77,7 @@ def _read_issues(channel: Channel, subdir: Subdir) -> list[FileIssue]:
                 code=entry.code,
                 sentence=entry.sentence,
                 at=entry.rejected_at if entry.at is None else entry.at,
-                advice=advice(entry.code),
+                advice=reject_advice(entry.code),
             )
             for entry in entries
         ]

@@ -88,7 +88,7 @@ class Aws:
         return self._endpoint.url
 
     @property
-    def location(self) -> str:
+    def endpoint_or_region(self) -> str:
         """For messages: where all of it is."""
         return self.endpoint_url or self._region
 

@@ -39,7 +39,7 @@ def commit_plan(
     that nobody publishes.
     """
     draft = writer.draft(parent, plan)
-    draft.wait()
+    draft.wait_written()
     before_commit()
     head = writer.commit(parent, version.value, draft, plan, writer=new_id())
     swapped = versioned.swap(head, expected=version.etag, not_after_ms=draft.not_after_ms)

@@ -34,7 +34,7 @@ _REFUSAL_STATUSES = frozenset({400, 404, 405, _PRECONDITION_FAILED, 501})
 T = TypeVar("T")
 
 
-class TrialBucket(Protocol):
+class ProbeStore(Protocol):
     """What a trial needs of a bucket, see ``S3Store``."""
 
     def attempt_write(
@@ -63,10 +63,10 @@ class TrialBucket(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class ConditionalWriteProbe:
     """Tries one bucket."""
 
-    store: TrialBucket
+    store: ProbeStore
     place: str
     """The bucket and its server, for messages."""
     new_key: Callable[[], str]
@@ -171,7 +171,7 @@ def _try_completion(trial: _TrialObject, form: IfMatchForm) -> bool:
 class _TrialObject:
     """An object that is written again and again, each time with another body."""
 
-    def __init__(self, store: TrialBucket, key: str) -> None:
+    def __init__(self, store: ProbeStore, key: str) -> None:
         self._store = store
         self._key = key
         self._writes = 0

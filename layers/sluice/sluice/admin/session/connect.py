@@ -13,7 +13,7 @@ from sluice import layout
 from sluice.admin.session.address import SCHEME, Address
 from sluice.admin.session.aws import Aws
 from sluice.admin.session.channel import Channel
-from sluice.admin.session.conditional_write_probe import Probe
+from sluice.admin.session.conditional_write_probe import ConditionalWriteProbe
 from sluice.admin.session.server_capabilities import ProbedBucket, ProbedBuckets, ProbeRecords
 from sluice.admin.session.stack import Stack
 from sluice.channel_config import DEFAULT_CONFIG
@@ -89,7 +89,7 @@ class Opener:
             debounce_seconds=stack.debounce_seconds if stack else 0,
             defaults=stack.defaults if stack else DEFAULT_CONFIG,
             stack=stack,
-            endpoint=self.aws.custom_s3_url or self.aws.location,
+            endpoint=self.aws.custom_s3_url or self.aws.endpoint_or_region,
             probed=probed,
         )
 
@@ -155,7 +155,7 @@ class Opener:
         def probed(name: str, new_key: Callable[[], str]) -> ProbedBucket:
             place = f"the bucket {name} of the S3 at {endpoint}"
             return ProbedBucket(
-                Probe(self.aws.bucket(name), place, new_key),
+                ConditionalWriteProbe(self.aws.bucket(name), place, new_key),
                 ProbeRecords(self._state_store(state), endpoint, name, _now),
             )
 

@@ -16,7 +16,7 @@ from threading import Lock
 import msgspec
 
 from sluice import layout
-from sluice.admin.session.conditional_write_probe import Probe
+from sluice.admin.session.conditional_write_probe import ConditionalWriteProbe
 from sluice.concurrency import Executor, Pending
 from sluice.errors import DECODE_ERRORS, SluiceError, TooNew
 from sluice.storage import object_headers
@@ -103,7 +103,7 @@ class _Capabilities:
 class ProbedBucket:
     """One bucket, of whose server it is found out what it does.  Safe to share between threads."""
 
-    def __init__(self, probe: Probe, records: ProbeRecords) -> None:
+    def __init__(self, probe: ConditionalWriteProbe, records: ProbeRecords) -> None:
         self._probe = probe
         self._records = records
         self._known: _Capabilities | None = None

@@ -29,7 +29,7 @@ class Stack:
             response = aws.cloudformation.describe_stacks(StackName=name)
         except AWS_ERRORS as error:
             if "does not exist" in str(error):  # a ValidationError, like many others
-                raise NotFound(f"there is no stack {name!r} in {aws.location}") from error
+                raise NotFound(f"there is no stack {name!r} in {aws.endpoint_or_region}") from error
             raise Unavailable(f"DescribeStacks {name}: {error}") from error
         description = response["Stacks"][0]
         return cls(

@@ -49,7 +49,7 @@ from sluice.limits import (
     INDEX_SUBDIRS_AT_ONCE,
 )
 from sluice.merge.context import MergeContext
-from sluice.merge.handler import merge_request_now, parse_merge_message
+from sluice.merge.handler import carry_out_merge_request, parse_merge_message
 from sluice.merge.merge import merge
 from sluice.merge.outcome import MergeReport
 from sluice.messages import merge_request
@@ -315,7 +315,10 @@ class _Run:
             self._merge(
                 name,
                 partial(
-                    merge_request_now, request, self._merger, time_left_ms=unlimited_time_left_ms
+                    carry_out_merge_request,
+                    request,
+                    self._merger,
+                    time_left_ms=unlimited_time_left_ms,
                 ),
             )
 

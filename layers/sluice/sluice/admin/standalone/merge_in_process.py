@@ -12,7 +12,7 @@ from sluice.errors import Misused
 from sluice.layout import REPODATA, Subdir
 from sluice.limits import INDEX_MAX_AGE_SECONDS
 from sluice.merge.context import MergeContext
-from sluice.merge.handler import merge_request_now, parse_merge_message
+from sluice.merge.handler import carry_out_merge_request, parse_merge_message
 from sluice.merge.merge import merge
 from sluice.messages.merge_request import DEBOUNCE_SECONDS_MIN, MergeRequest
 from sluice.publish.fence import Stamp
@@ -43,7 +43,9 @@ def merge_in_process(channel: Channel, subdirs: Iterable[Subdir]) -> None:
     for subdir in sorted({*subdirs, *_subdirs_with_staging(channel)}):
         merge(merger, MergeRequest(subdir, not_before=0), time_left_ms=unlimited_time_left_ms)
     for body in requests.drain():
-        merge_request_now(parse_merge_message(body), merger, time_left_ms=unlimited_time_left_ms)
+        carry_out_merge_request(
+            parse_merge_message(body), merger, time_left_ms=unlimited_time_left_ms
+        )
 
 
 def _subdirs_with_staging(channel: Channel) -> list[Subdir]:

@@ -89,9 +89,9 @@ class ComparingStore:
         self.seen.add(key)
         info = self._store.head(key)
         if info is None:
-            self._results.add(Defect.FILE_MISSING, key, "it is not there")
+            self._results.add_finding(Defect.FILE_MISSING, key, "it is not there")
         elif mismatch := _stamp_mismatch(Stamp.parse(info.metadata), ours):
-            self._results.add(mismatch[0], key, mismatch[1])
+            self._results.add_finding(mismatch[0], key, mismatch[1])
 
     def prepare_put(
         self, key: str, body: bytes, headers: ObjectHeaders, *, expected: ETag | None
@@ -117,17 +117,17 @@ class ComparingStore:
         try:
             with self._store.open(key) as opened:
                 if opened is None:
-                    self._results.add(Defect.FILE_MISSING, key, "it is not there")
+                    self._results.add_finding(Defect.FILE_MISSING, key, "it is not there")
                     return
                 current = Stamp.parse(opened.info.metadata)
                 if current and ours and self._may_be_older(current, ours):
                     self._compare_content(key, body)
                 elif mismatch := _stamp_mismatch(current, ours):
-                    self._results.add(mismatch[0], key, mismatch[1])
+                    self._results.add_finding(mismatch[0], key, mismatch[1])
                 elif not _has_same_bytes(opened, body):
                     self._compare_content(key, body)
         except Archived:
-            self._results.add(Defect.FILE_FOREIGN, key, "it is in an archive storage class")
+            self._results.add_finding(Defect.FILE_FOREIGN, key, "it is in an archive storage class")
 
     def _may_be_older(self, current: Stamp, ours: Stamp) -> bool:
         return (
@@ -146,7 +146,7 @@ class ComparingStore:
         except (Corrupt, *DECODE_ERRORS):
             same = False
         if not same:
-            self._results.add(
+            self._results.add_finding(
                 Defect.FILE_WRONG, key, "its bytes are not those that the catalog gives"
             )
 

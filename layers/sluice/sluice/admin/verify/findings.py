@@ -85,7 +85,7 @@ class CheckResults:
         self.unchecked: list[str] = []
         """What could not be held against anything, and why."""
 
-    def add(self, kind: Defect, key: str, reason: str, *, name: str | None = None) -> None:
+    def add_finding(self, kind: Defect, key: str, reason: str, *, name: str | None = None) -> None:
         """Note something."""
         self.findings.append(
             Finding(kind=kind, subdir=self._subdir, object=key, reason=reason, name=name)

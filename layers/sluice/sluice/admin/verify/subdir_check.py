@@ -113,7 +113,7 @@ class SubdirVerifier:
         except TooNew:
             raise
         except Corrupt as error:
-            results.add(Defect.HEAD_DAMAGED, subdir.head_key, str(error))
+            results.add_finding(Defect.HEAD_DAMAGED, subdir.head_key, str(error))
             return
         self._version = version
         if version.value.tree is None:
@@ -149,13 +149,13 @@ class SubdirVerifier:
         staged = self._staged_files()
         for files in listing.names.values():
             for filename in sorted(files.keys() - staged):
-                self.results.add(
+                self.results.add_finding(
                     Defect.PACKAGE_UNKNOWN,
                     self._subdir.file_key(filename),
                     "nothing in this subdir was ever indexed",
                 )
         if self._subdir.name == NOARCH and not listing.package_count:
-            self.results.add(
+            self.results.add_finding(
                 Defect.FILE_MISSING,
                 self._subdir.file_key(REPODATA),
                 "every channel must have one (CEP 26), even if it is empty",
@@ -171,13 +171,13 @@ class SubdirVerifier:
         key = self._subdir.commit_key(head.commit or "")
         stored = self._channel.state.get(key)
         if stored is None:
-            self.results.add(Defect.COMMIT_DAMAGED, key, "it is not there")
+            self.results.add_finding(Defect.COMMIT_DAMAGED, key, "it is not there")
         elif content_digest(stored.body) != head.commit:
-            self.results.add(Defect.COMMIT_DAMAGED, key, _OTHER_BYTES)
+            self.results.add_finding(Defect.COMMIT_DAMAGED, key, _OTHER_BYTES)
         else:
             commit = decode_commit(stored.body, what=key)
             if (commit.tree, commit.generation) != (head.tree, head.generation):
-                self.results.add(
+                self.results.add_finding(
                     Defect.COMMIT_DAMAGED, key, "it is about another generation than the head"
                 )
 
@@ -186,14 +186,16 @@ class SubdirVerifier:
         key = self._subdir.tree_key(head.tree or "")
         stored = self._channel.state.get(key)
         if stored is None:
-            self.results.add(Defect.TREE_DAMAGED, key, "it is not there")
+            self.results.add_finding(Defect.TREE_DAMAGED, key, "it is not there")
             return None
         if content_digest(stored.body) != head.tree:
-            self.results.add(Defect.TREE_DAMAGED, key, _OTHER_BYTES)
+            self.results.add_finding(Defect.TREE_DAMAGED, key, _OTHER_BYTES)
             return None
         tree = trees.decode_tree(stored.body, what=key)
         if tree.generation != head.generation:
-            self.results.add(Defect.TREE_DAMAGED, key, "it is of another generation than the head")
+            self.results.add_finding(
+                Defect.TREE_DAMAGED, key, "it is of another generation than the head"
+            )
             return None
         return tree
 
@@ -204,7 +206,7 @@ class SubdirVerifier:
             key = self._subdir.patches.key(patch.instructions)
             stored = self._channel.state.get(key)
             if stored is None or content_digest(stored.body) != patch.instructions:
-                self.results.add(
+                self.results.add_finding(
                     Defect.TREE_DAMAGED, key, "the instructions of the patch in force are damaged"
                 )
                 return None
@@ -225,7 +227,7 @@ class SubdirVerifier:
         to_hash: list[tuple[str, Record]] = []
         for name, check in zip(names, checked, strict=True):
             for kind, key, reason in check.findings:
-                self.results.add(kind, key, reason, name=name)
+                self.results.add_finding(kind, key, reason, name=name)
             if any(kind is Defect.LEAF_DAMAGED for kind, _, _ in check.findings):
                 continue
             listed = listing.names.get(name, {})
@@ -234,7 +236,7 @@ class SubdirVerifier:
                 if difference.kind in _DIFFERENCES and difference.filename not in staged:
                     kind, reason = _DIFFERENCES[difference.kind]
                     key = self._subdir.file_key(difference.filename)
-                    self.results.add(kind, key, reason, name=name)
+                    self.results.add_finding(kind, key, reason, name=name)
                     differing.add(difference.filename)
             to_hash += [
                 (filename, entry)
@@ -317,7 +319,7 @@ class SubdirVerifier:
                 strict=True,
             ):
                 if info and Stamp.parse(info.metadata):
-                    self.results.add(
+                    self.results.add_finding(
                         Defect.FILE_BEHIND, key, "its configuration does not ask for it any more"
                     )
 
@@ -341,7 +343,7 @@ class SubdirVerifier:
                 if reason:
                     key = self._subdir.file_key(filename)
                     name = package_name(filename)
-                    self.results.add(Defect.PACKAGE_WRONG, key, reason, name=name)
+                    self.results.add_finding(Defect.PACKAGE_WRONG, key, reason, name=name)
             self._hashed += len(batch)
             self._progress.done(Step.HASHED, len(batch))
 
