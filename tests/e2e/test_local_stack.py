@@ -57,7 +57,7 @@ def test_a_function_imports_nothing_that_is_not_in_the_layer(layer: Path, functi
 
 
 def test_the_layer_holds_neither_the_command_line_nor_what_it_imports(layer: Path) -> None:
-    assert (layer / "sluice" / "merge.py").exists()
+    assert (layer / "sluice" / "merge" / "handler.py").exists()
     assert not (layer / "sluice" / "cli").exists()
     assert [name for name in ("rich", "cyclopts", "pygments") if (layer / name).exists()] == []
 
