@@ -51,7 +51,7 @@ class CatalogReader:
             self._trees[digest] = trees.decode_tree(stored.body, what=key)
         return self._trees[digest]
 
-    def has_tree(self, digest: str) -> bool:
+    def is_tree_cached(self, digest: str) -> bool:
         """Whether the tree of that digest has been read, or written."""
         return digest in self._trees
 

@@ -79,7 +79,7 @@ class RepodataSource:
     def is_prefetched(self, previous: PreviousFile) -> bool:
         """Tell whether splicing takes no requests."""
         stamp = Stamp.parse(previous.info.metadata)
-        if stamp is None or not self.catalog.has_tree(stamp.tree):
+        if stamp is None or not self.catalog.is_tree_cached(stamp.tree):
             return False
         old_tree = self.tree_of(previous)
         return old_tree is not None and not self.catalog.count_unread(self._changed_nodes(old_tree))
