@@ -13,6 +13,7 @@ simulated death, say) goes through.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -121,7 +122,7 @@ class MemoryStore:
 
     def keys(self, prefix: str = "") -> list[str]:
         """Look at the keys."""
-        return sorted(key for key in self.objects if key.startswith(prefix))
+        return sorted([key for key in self.objects if key.startswith(prefix)])
 
     def body(self, key: str) -> bytes:
         """Look at a body."""
@@ -255,9 +256,8 @@ class MemoryStore:
     ) -> tuple[Sequence[ObjectInfo], str | None, bool]:
         """Take one page: the objects, the last key that it covers, and whether more follow."""
         page: dict[str, ObjectInfo | None] = {}
-        for key in self.keys(prefix):  # by code point, which is the order of S3's UTF-8 bytes
-            if after is not None and key <= after:
-                continue
+        keys = self.keys(prefix)  # by code point, which is the order of S3's UTF-8 bytes
+        for key in keys if after is None else keys[bisect_right(keys, after) :]:
             entry = key
             info: ObjectInfo | None = _as_listed(self.objects[key].info)
             rest = key.removeprefix(prefix)

@@ -1,4 +1,4 @@
-"""Play seeds of the whole system: ``python -m tests.simulation [--seeds N | --seed N]``."""
+"""Play seeds of the whole system, or hunt for planted bugs: ``python -m tests.simulation``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 import time
 from datetime import UTC, datetime
 
+from tests.simulation.system.bugs import BUGS
+from tests.simulation.system.hunt import SEEDS_MAX, Find, hunt, record
 from tests.simulation.system.play import play
 from tests.simulation.system.seeds import Failure, simulate
 
@@ -26,11 +28,29 @@ def main() -> int:
         help="the first of them; by default one that follows from the time, and was never played",
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--seed", type=int, help="play this one and tell everything that happens")
+    parser.add_argument(
+        "--seed", type=int, nargs="+", help="play these and tell everything that happens"
+    )
+    parser.add_argument(
+        "--hunt",
+        nargs="*",
+        metavar="NAME",
+        help=f"hunt for planted bugs, each in at most {SEEDS_MAX} seeds: for those of which the "
+        "name contains one of these, or for all",
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="keep the seeds that --hunt finds for the tests"
+    )
     arguments = parser.parse_args()
     if arguments.seed is not None:
-        play(arguments.seed, print)
+        for seed in arguments.seed:
+            play(seed, print)
         return 0
+    if arguments.hunt is not None:
+        bugs = [bug for bug in BUGS if any(part in bug for part in arguments.hunt or [""])]
+        if not bugs:
+            parser.error(f"no planted bug is called like {arguments.hunt}")
+        return _hunt(bugs, jobs=arguments.jobs, writes=arguments.write)
     first = unplayed(datetime.now(UTC)) if arguments.first is None else arguments.first
     return _play_all(range(first, first + arguments.seeds), jobs=arguments.jobs)
 
@@ -62,6 +82,21 @@ def _play_all(seeds: range, *, jobs: int) -> int:
         f"{len(failures)} violations"
     )
     return 1 if failures else 0
+
+
+def _hunt(bugs: list[str], *, jobs: int, writes: bool) -> int:
+    print(f"hunting {len(bugs)} planted bugs", flush=True)
+    began = time.monotonic()
+    finds: list[Find] = []
+    for find in hunt(bugs, jobs=jobs):
+        finds.append(find)
+        print(find, flush=True)
+    if writes:
+        record(finds)
+    missing = sum(find.seed is None for find in finds)
+    took = time.monotonic() - began
+    print(f"{len(finds)} planted bugs, in {took:.0f} s on {jobs} processes: {missing} not found")
+    return 1 if missing else 0
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ class Administrators:
         if upgrades:
             buckets.forget_bindings()
         told = ", and the state was one of 0.1" if upgrades else ""
-        if rng.random() < 0.5:
+        if rng.random() >= self._habits.restores:
             buckets.mistake()
             return f"the parameters lead to {buckets.wired.name}{told}"
         in_parts = rng.random() < 0.5

@@ -292,14 +292,14 @@ def _a_bucket_is_bound_without_evidence() -> AbstractContextManager[object]:
 @contextmanager
 def _a_bucket_is_checked_once_per_process() -> Iterator[None]:
     plain = BucketCheck.ensure_bound
-    checked: set[tuple[int, str]] = set()  # a bucket's object stands for the environment
+    checked: set[tuple[ObjectStore, str]] = set()  # a bucket's object stands for the environment
 
     def verify(check: BucketCheck, channel: str) -> bool:
-        if (id(check.runtime.channel), channel) in checked:
+        if (check.runtime.channel, channel) in checked:
             return True
         is_bound = plain(check, channel)
         if is_bound:
-            checked.add((id(check.runtime.channel), channel))
+            checked.add((check.runtime.channel, channel))
         return is_bound
 
     with mock.patch.object(BucketCheck, "ensure_bound", verify):

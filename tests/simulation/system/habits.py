@@ -1,48 +1,12 @@
-"""What one seed's world is like: drawn once, so that seeds differ in kind and not only in order.
-
-A fault that is always a little likely rarely meets another; one that is frequent in some worlds and
-absent in others does.
-"""
+"""What one seed's world is like."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from random import Random
+from dataclasses import dataclass
 
 from sluice.conda.names import NOARCH
 from sluice.layout import Subdir
 from tests.simulation.system.packages import FILENAMES
-
-_CHANNELS = (
-    (Subdir("team", "linux-64"), Subdir("team", "noarch")),
-    (Subdir("team", "linux-64"),),
-    (Subdir("", "noarch"), Subdir("Conda/Default", "osx-arm64")),
-    (Subdir("", "linux-64"), Subdir("linux-64", "noarch")),
-)
-_STALLS: tuple[tuple[str, str], ...] = (
-    ("DeleteObjects", ""),
-    ("DeleteObjects", "/shards/"),
-    ("DeleteObjects", "leaves/"),
-    ("PutObject", "heads/"),
-    ("PutObject", "commits/"),
-    ("PutObject", "staging/"),
-    ("PutObject", "/repodata"),
-    ("PutObject", "repodata_shards"),
-    ("PutObject", "marks/"),
-    ("SendMessage", ""),
-    ("ListObjectsV2", "staging/"),
-    ("HeadObject", ".conda"),
-)
-
-_NAPS = 0.25
-"""How likely a world has machines that sleep."""
-_STALLS_OF_MERGE = (
-    ("PutObject", "heads/"),
-    ("PutObject", "commits/"),
-    ("PutObject", "/repodata"),
-    ("ListObjectsV2", "staging/"),
-)
-_STALLS_OF_COLLECTION = (("DeleteObjects", "/shards/"), ("DeleteObjects", "leaves/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +82,16 @@ class Habits:
     """Operators, per turn, who pin, unpin and roll back."""
     jump_hours: tuple[int, ...]
     """How much."""
+    pins: float = 0.4
+    """Of what operators do: half of the rest is to unpin, and half to roll back."""
+    patched: bool = False
+    """Whether all configurations ask for patches from the beginning, and only patches change."""
     switches: float = 0.0
     """Administrators, per turn, who change the bucket parameter or restore the bucket."""
+    restores: float = 0.5
+    """Of what they do; the rest are mistakes."""
+    lingers: float = 0.3
+    """Environments of before such a change that still handle messages, per message."""
     naps: bool = False
     """Whether there are people who work on machines that are put to sleep."""
     brake_from: int = 50
@@ -132,6 +104,10 @@ class Habits:
     """After all that: how often people do some things, and what they ask for comes to its end."""
     empties: float = 0.0
     """On each of these days: much of a subdir is deleted or restored, and no event tells."""
+    day_acts: int = 2
+    """On each of these days but the first: what people do at most."""
+    refills: float = 0.0
+    """On each of these days, before that: what was deleted is uploaded again."""
     confirms: float = 0.0
     """Of what people ask of reconcile: what an earlier report said that waits."""
 
@@ -149,202 +125,3 @@ class Habits:
     def stalls_at(self, operation: str, key: str) -> bool:
         """Tell whether functions tend to pause before this request."""
         return any(operation == one and part in key for one, part in self.stalls)
-
-
-def draw(rng: Random) -> Habits:
-    """Draw the habits of a world."""
-    habits = _draw(rng)
-    theme = rng.choice((None, None, _crowd, _crowd, _age, _age, _neglect, _storm))
-    return theme(habits, rng) if theme else habits
-
-
-def with_operators(habits: Habits, rng: Random) -> Habits:
-    """The same, in some worlds with operators; ``rng`` is drawn from for nothing else."""
-    return replace(habits, amends=rng.choice((0.0, 0.0, 0.02, 0.1)))
-
-
-def with_administrators(habits: Habits, rng: Random) -> Habits:
-    """The same, in some worlds with changes of the bucket; ``rng`` is drawn from for that alone."""
-    if habits.brakes:
-        return habits
-    # More often where there are pins to be lost by it.
-    never = (0.0,) if habits.amends else (0.0, 0.0, 0.0)
-    return replace(habits, switches=rng.choice((*never, 0.02, 0.1)))
-
-
-def with_sleepers(habits: Habits, rng: Random) -> Habits:
-    """The same, in some worlds with machines that sleep; ``rng`` is drawn from for nothing else.
-
-    Superseded generations are kept for no longer than such a machine sleeps.
-    """
-    naps = rng.random() < _NAPS and not habits.brakes
-    return replace(habits, naps=True, retention_days=1) if naps else habits
-
-
-def with_brakes(habits: Habits, rng: Random) -> Habits:
-    """The same, in some worlds with a brake that few packages set off, and many deletions unheard.
-
-    ``rng`` is drawn from for nothing else.
-    """
-    if rng.random() < 0.75:
-        return habits
-    return replace(
-        habits,
-        subdirs=habits.subdirs[:1],
-        turns=60,
-        days=rng.choice((5, 10)),
-        brake_from=rng.choice((3, 4)),
-        brake_days=1,
-        lies=rng.choice((0.0, 0.0, 0.1, 0.4)),
-        empties=rng.choice((0.4, 0.8)),
-        confirms=rng.choice((0.0, 0.6)),
-        dropped=rng.choice((0.0, 0.3)),
-        acts=0.2,
-        places=4,
-        favourite=0.0,
-        deletes=rng.choice((0.1, 0.3)),
-        indexed_before=rng.choice((0.0, 0.5)),
-        configures=0.0,
-        amends=0.0,  # not for as long as days pass here may a rollback take
-        reconciles=0.05,
-        jumps=0.03,
-        jump_hours=(1, 6, 13, 25),
-    )
-
-
-def _draw(rng: Random) -> Habits:
-    def sometimes(chance: float, most: float) -> float:
-        return rng.random() * most if rng.random() < chance else 0.0
-
-    lossless = rng.random() < 0.4
-    retention_days = rng.choice((1, 2, 7))
-    return Habits(
-        subdirs=rng.choice(_CHANNELS),
-        turns=rng.choice((60, 120, 240)),
-        debounce_seconds=rng.choice((3, 5, 10)),
-        queue_delays=rng.random() < 0.8,
-        page_size=rng.choice((2, 5, 1000)),
-        batch_records=rng.choice((1, 3, 1000)),
-        names_at_once=rng.choice((1, 256)),
-        heads_per_page=rng.choice((0, 8)),
-        together_from_bytes=rng.choice((0, 1 << 40)),
-        reads_ahead=rng.random() < 0.5,
-        garbage_at_once=rng.choice((3, 50_000)),
-        step_ms=rng.choice((0, 100, 500_000)),
-        merge_ms=rng.choice((0, 500_000)),
-        retention_days=retention_days,
-        new_extractor=rng.random() < 0.3,
-        indexed_before=rng.choice((0.0, 0.0, 0.5)),
-        dropped=0.0 if lossless else sometimes(0.6, 0.5),
-        duplicated=sometimes(0.5, 0.5),
-        delayed=sometimes(0.5, 0.5),
-        killed=sometimes(0.5, 0.1),
-        unanswered=sometimes(0.5, 0.15),
-        sleeps=sometimes(0.5, 0.1),
-        late=0.0 if lossless else sometimes(0.5, 1.0),
-        stalls=tuple(rng.sample(_STALLS, rng.choice((0, 1, 2)))),
-        steps=rng.choice((1, 3, 10)),
-        throttled=sometimes(0.5, 0.2),
-        oversleeps=rng.random() < 0.3,
-        acts=rng.choice((0.05, 0.2)),
-        places=rng.choice((2, 4)),
-        favourite=rng.choice((0.0, 0.5)),
-        variants=rng.choice((1, 3)),
-        deletes=rng.choice((0.2, 0.5, 0.8)),
-        odd=0.0 if lossless else sometimes(0.5, 0.1),
-        others=0.0 if lossless else sometimes(0.3, 0.2),
-        configures=sometimes(0.5, 0.5),
-        reconciles=rng.choice((0.0, 0.01, 0.05)),
-        jumps=rng.choice((0.0, 0.01, 0.05)),
-        amends=0.0,
-        jump_hours=(1, 6, 23, 26, 24 * retention_days + 3),
-        switches=0.0,
-    )
-
-
-def _crowd(habits: Habits, rng: Random) -> Habits:
-    """Let merges of one subdir overlap, which its FIFO group hardly ever lets happen."""
-    return replace(
-        habits,
-        subdirs=habits.subdirs[:1],
-        turns=60,
-        batch_records=1000,
-        indexed_before=0.0,
-        dropped=0.0,
-        duplicated=0.0,
-        late=0.0,
-        killed=0.0,
-        unanswered=0.0,
-        stalls=(rng.choice(_STALLS_OF_MERGE),),
-        steps=10,
-        sleeps=0.0,
-        throttled=0.1,
-        oversleeps=True,
-        acts=0.1,
-        places=rng.choice((1, 2)),
-        deletes=0.5,
-        odd=0.0,
-        others=0.0,
-        configures=0.0,
-        reconciles=0.0,
-        jumps=0.0,
-    )
-
-
-def _age(habits: Habits, rng: Random) -> Habits:
-    """Let much become garbage, and what becomes garbage come back."""
-    return replace(
-        habits,
-        subdirs=habits.subdirs[:1],
-        turns=240,
-        garbage_at_once=50_000,
-        step_ms=500_000,
-        retention_days=1,
-        new_extractor=False,
-        indexed_before=0.0,
-        dropped=0.0,
-        duplicated=0.0,
-        delayed=0.0,
-        killed=0.0,
-        unanswered=0.0,
-        sleeps=0.0,
-        stalls=(rng.choice(_STALLS_OF_COLLECTION),),
-        steps=10,
-        throttled=0.0,
-        oversleeps=True,
-        acts=0.1,
-        places=2,
-        favourite=0.8,
-        deletes=0.5,
-        variants=1,
-        odd=0.0,
-        others=0.0,
-        reconciles=0.02,
-        jumps=0.1,
-        jump_hours=(1, 26, 27),
-    )
-
-
-def _neglect(habits: Habits, rng: Random) -> Habits:
-    """Let events get lost, and others write over the index, so that all rests on reconcile."""
-    return replace(
-        habits,
-        turns=120,
-        dropped=rng.choice((0.3, 0.6, 1.0)),
-        acts=0.2,
-        others=0.1,
-        jumps=0.0,
-    )
-
-
-def _storm(habits: Habits, rng: Random) -> Habits:
-    """Let so much fail that messages end in the dead-letter queues."""
-    return replace(
-        habits,
-        turns=400,
-        killed=0.02,
-        unanswered=rng.choice((0.3, 0.4)),
-        steps=1,
-        acts=0.01,
-        reconciles=0.01,
-    )

@@ -44,11 +44,11 @@ class Operators:
         rng = self._rng
         subdir = rng.choice(self._habits.subdirs)
         place = Place(subdir, rng.choice(packages.FILENAMES[: self._habits.places]))
-        drawn, back = rng.random(), rng.randrange(1, _BACK_MAX)
+        back = rng.randrange(1, _BACK_MAX)
         self.begun += 1
-        if drawn < 0.4:
+        if rng.random() < self._habits.pins:
             return f"pin {place.key}", self._ending(self._pin, place)
-        if drawn < 0.7:
+        if rng.random() < 0.5:
             return f"unpin {place.key}", self._ending(self._unpin, place)
         return f"roll {subdir.prefix} back by {back}", self._ending(self._roll_back, subdir, back)
 

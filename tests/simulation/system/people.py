@@ -25,7 +25,7 @@ from tests.simulation.system.invariants import Invariants
 from tests.simulation.system.packages import CORRUPT, ODD, Place
 
 _SPOILT = 0.15
-_RESTORES = 0.4
+_RESTORES = 0.5
 """How likely much is restored, and not deleted."""
 _FORMS = ((True, False), (True, True), (False, True))
 """Of another tool's index: whether in one file, and whether in shards."""
@@ -83,16 +83,23 @@ class People:
             self._invariants.touched(place, heard=heard)
             return f"delete {place.key}"
         what, body = self._something_for(place)
-        self._channel.upload(place.key, body)
-        self._invariants.touched(place)
-        self._tell("ObjectCreated:Put", place.key, len(body))
+        self._upload(place, body)
         return f"upload {place.key}: {what}"
+
+    def refill(self, subdir: Subdir) -> str:
+        """Upload again what was deleted from a subdir with much else; tells what."""
+        gone = [place for place in self._deleted if place.subdir == subdir]
+        for place in gone:
+            self._upload(place, self._deleted.pop(place).body)
+        return f"refill {subdir.prefix}: {[place.filename for place in gone]}"
 
     def lose(self, subdir: Subdir) -> str:
         """Delete or restore much of a subdir, or nothing, and let no event tell of it."""
         if self._rng.random() >= self._habits.empties:
             return "nothing is lost"
-        return self._restore(subdir) if self._rng.random() < _RESTORES else self._empty(subdir)
+        back = any(place.subdir == subdir for place in self._deleted)
+        restores = back and self._rng.random() < _RESTORES
+        return self._restore(subdir) if restores else self._empty(subdir)
 
     def _empty(self, subdir: Subdir) -> str:
         """Delete most packages of a subdir; the events of it are lost."""
@@ -120,6 +127,19 @@ class People:
         self.events_lost = True
         return f"restore {subdir.prefix}: {[place.filename for place in back]}"
 
+    def ask_for_patches(self) -> str:
+        """Write configurations that ask for patches; tells what."""
+        keys = sorted({config_key(subdir.channel) for subdir in self._habits.subdirs})
+        body = next(body for body, configuration in GOOD.items() if configuration.patches)
+        for key in keys:
+            self._put(key, body)
+        return f"ask for patches: {keys}"
+
+    def _upload(self, place: Place, body: bytes) -> None:
+        self._channel.upload(place.key, body)
+        self._invariants.touched(place)
+        self._tell("ObjectCreated:Put", place.key, len(body))
+
     def settle_configurations(self) -> None:
         """Have no configuration left that cannot be used: which one then is in force is chance."""
         for channel in sorted({subdir.channel for subdir in self._habits.subdirs}):
@@ -137,7 +157,7 @@ class People:
     def _configure(self, channel: str) -> str:
         """Write or delete a configuration or a patch; tells what."""
         rng = self._rng
-        if rng.random() < 0.5:
+        if not self._habits.patched and rng.random() < 0.5:
             key, bodies = config_key(channel), [*GOOD, INVALID]
         else:
             filename, said = rng.choice(list(PATCH_PACKAGES.items()))

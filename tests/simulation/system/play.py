@@ -14,15 +14,9 @@ from testkit.scheduler import Hooked, Stage
 from tests.simulation.system.brakes import newest_waiting
 from tests.simulation.system.clock import HOUR, MINUTE, SECOND
 from tests.simulation.system.functions import EXPECTED
-from tests.simulation.system.habits import (
-    Habits,
-    draw,
-    with_administrators,
-    with_brakes,
-    with_operators,
-    with_sleepers,
-)
+from tests.simulation.system.habits import Habits
 from tests.simulation.system.invocations import Gate, Invocation, Invocations
+from tests.simulation.system.kinds import habits_of
 from tests.simulation.system.laptops import FOREVER_MS
 from tests.simulation.system.rest import check_garbage, check_indexes
 from tests.simulation.system.tuning import deploy_new_extractor, tuned
@@ -38,6 +32,8 @@ _WAITS = 0.5
 """How likely nothing happens until something does by itself."""
 _SCHEDULED = 0.5
 """How likely a reconcile comes right after much time has passed."""
+_COMPARED = 0.8
+"""How likely a reconcile comes to its end on a day."""
 _JUMPS_AHEAD = 0.1
 """How likely much time passes over those who are at work."""
 _RARELY = 0.1
@@ -59,14 +55,9 @@ def play(seed: int, tell: Tell | None = None) -> None:
 
     ``tell`` is given a line for each thing that happens.
     """
+    habits = habits_of(seed)
     rng = Random(seed)  # noqa: S311 - to be repeated, not to be secret
-    # By dice of their own: the other worlds are as they were before there were operators, and
-    # before there were machines that sleep.
-    habits = with_operators(draw(rng), Random(f"operators of {seed}"))  # noqa: S311
-    habits = with_brakes(habits, Random(f"brakes of {seed}"))  # noqa: S311
-    habits = with_administrators(habits, Random(f"administrators of {seed}"))  # noqa: S311
     naps_rng = Random(f"sleepers of {seed}")  # noqa: S311
-    habits = with_sleepers(habits, naps_rng)
     lies = Random(f"lies of {seed}")  # noqa: S311
     with tuned(habits):
         _Play(habits, rng, naps_rng, lies, tell).play()
@@ -107,6 +98,8 @@ class _Play:
             for subdir in habits.subdirs:
                 if self._rng.random() < habits.indexed_before:
                     self._people.index_as_others_do(subdir)
+            if habits.patched:
+                self._note(self._people.ask_for_patches())
             self._world.disturb(habits)
             for turn in range(habits.turns):
                 if habits.new_extractor and turn == habits.turns // 2:
@@ -192,19 +185,22 @@ class _Play:
 
     def _day(self, *, busy: bool) -> None:
         """Let people do something, all of it be done, and comparisons find what was not heard."""
-        rng = self._rng
-        for _ in range(3 * self._habits.places if busy else rng.randrange(3)):
+        rng, habits = self._rng, self._habits
+        for _ in range(3 * habits.places if busy else rng.randint(0, habits.day_acts)):
             self._note(self._people.act())
+        subdir = rng.choice(habits.subdirs)
+        if rng.random() < habits.refills:
+            self._note(self._people.refill(subdir))
         self._drain()
-        self._note(self._people.lose(rng.choice(self._habits.subdirs)))
-        if rng.random() < _SCHEDULED:
+        self._note(self._people.lose(subdir))
+        if rng.random() < _COMPARED:
             self._reconcile_to_the_end()
         else:
             for _ in range(rng.randrange(3)):
                 self._reconcile(self._request())
                 for _ in range(rng.randrange(20)):
                     self._turn()
-        self._pass_hours(rng.choice(self._habits.jump_hours))
+        self._pass_hours(rng.choice(habits.jump_hours))
 
     def _may_amend(self) -> bool:
         working = any(one.name.startswith(_OPERATOR) for one in self._invocations.running)
@@ -407,7 +403,7 @@ class _Play:
         self._sent.append(f"{queue}: {body}")
 
     def _tick(self) -> None:
-        self._clock.advance(self._rng.choice(_TICKS_MS))
+        self._clock.advance(_TICKS_MS[self._rng.getrandbits(2)])  # simulations pass millions
 
     def _note(self, what: str) -> None:
         if self._tell:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
+import multiprocessing.pool
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +12,8 @@ from dataclasses import dataclass
 from tests.simulation.system.play import play
 
 _AT_ONCE = 10
+_OBJECTS_PER_COLLECTION = 100_000
+"""Of Python's garbage: that of a few plays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +29,18 @@ class Failure:
 
 def simulate(seeds: Sequence[int], *, jobs: int) -> Iterator[Failure | None]:
     """Play each seed; yields one result per seed, in any order."""
+    with players(jobs) as pool:
+        yield from pool.imap_unordered(outcome, seeds, chunksize=_AT_ONCE)
+
+
+def players(jobs: int) -> multiprocessing.pool.Pool:
+    """Processes that play seeds."""
     # Not forked: a fork does not take the threads along that actors live in.
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap_unordered(_outcome, seeds, chunksize=_AT_ONCE)
+    return multiprocessing.get_context("spawn").Pool(jobs, _play_fast)
 
 
-def _outcome(seed: int) -> Failure | None:
+def outcome(seed: int) -> Failure | None:
+    """Play a seed; returns what was wrong, if anything was."""
     try:
         play(seed)
     except AssertionError as error:
@@ -38,3 +48,9 @@ def _outcome(seed: int) -> Failure | None:
     except Exception:  # noqa: BLE001 - whatever it is, the other seeds are played all the same
         return Failure(seed, traceback.format_exc())
     return None
+
+
+def _play_fast() -> None:
+    """Let Python look for garbage rarely, and never in modules: it takes a tenth of the time."""
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_PER_COLLECTION)

@@ -26,8 +26,6 @@ from tests.simulation.system.queues import Fifo, Queue, StandardQueue
 from tests.support.when_asked import when_asked
 
 RECONCILE_TIMEOUT_MS = 15 * MINUTE
-_LINGERS = 0.3
-"""How likely an environment of before a change of parameters handles a message."""
 _TIMEOUT_MS = 5 * MINUTE
 
 Handler = Callable[[Delivery, int, TimeLeft], None]
@@ -158,7 +156,7 @@ class World:
 
     def _wiring(self) -> Wiring:
         """Of the environment that handles a message: one of before may be handed it yet."""
-        lingers = self._habits.switches and self._dice.random() < _LINGERS
+        lingers = self._habits.switches and self._dice.random() < self._habits.lingers
         return self.buckets.before if lingers else self.buckets.wired
 
     def _new_id(self) -> str:
