@@ -1,4 +1,4 @@
-"""Lambda: S3 events in, staging records and merge requests out."""
+"""The extract Lambda: S3 events in, staging records and merge requests out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IN_LAMBDA = "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ  # set by Lambda, and
 
 logger, metrics = Logger(), Metrics()
 processor = batch.BatchProcessor(batch.EventType.SQS, raise_on_entire_batch_failure=False)
-# S3's test event and keys that are no package's leave nothing to count.
+# There is nothing to count for S3's test event and for keys that are not packages.
 warnings.filterwarnings("ignore", "No application metrics to publish")
 # Once per execution environment.
 ctx = cache(lambda: extract_context(ExtractSettings.from_env(os.environ), connect_early=IN_LAMBDA))
@@ -33,7 +33,7 @@ ctx = cache(lambda: extract_context(ExtractSettings.from_env(os.environ), connec
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> Any:
-    """Accept SQS batches of S3 events, and S3 and EventBridge events as they are."""
+    """Accept SQS batches of S3 events, and plain S3 and EventBridge events."""
     match event:
         case {"Records": [{"eventSource": "aws:sqs"}, *_]}:
             return batch.process_partial_response(event, handle_message, processor, context)
@@ -54,15 +54,15 @@ def handle_message(record: SQSRecord) -> None:
 
 
 def emit_metrics_and_log(outcome: Outcome) -> None:
-    """Count what was staged, and log what came of one event."""
+    """Count what was staged, and log the result of one event."""
     if isinstance(outcome, PackageStaged):
         metrics.add_metric("StagedRecords", MetricUnit.Count, 1)
     level, message, fields = extract_log_line(outcome)
-    if "filename" in fields:  # log records have one, too, so powertools takes ours for a template
+    if "filename" in fields:  # reserved in log records: powertools would take ours for a template
         fields["filename"] = fields["filename"].replace("%", "%%")
     with logger.append_context_keys(**fields):
         getattr(logger, level)(message)
 
 
-if IN_LAMBDA:  # the init phase has a whole CPU, whatever the memory: the place to make clients
+if IN_LAMBDA:  # the init phase has a full CPU, whatever the memory size: create clients here
     ctx()

@@ -1,4 +1,4 @@
-"""Lambda: merge requests in, a commit and published index files out."""
+"""The merge Lambda: merge requests in, a commit and published index files out."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from sluice.wiring.merge import merge_context
 
 logger, metrics = Logger(), Metrics()
 processor = batch.SqsFifoPartialProcessor()
-# The batch is one message: one that comes back is an answer, not a failure of the function.
+# The batch is one message: returning it is a response, not a failure of the function.
 processor.raise_on_entire_batch_failure = False
-# A message that is given back leaves nothing to count.
+# There is nothing to count for a message that is returned to the queue.
 warnings.filterwarnings("ignore", "No application metrics to publish")
 # Once per execution environment.
 ctx = cache(lambda: merge_context(MergeSettings.from_env(os.environ)))
@@ -58,7 +58,7 @@ def handle_message(record: SQSRecord, lambda_context: Any) -> None:
 
 
 def emit_metrics_and_log(report: merge.Report, *, duration_ms: int) -> None:
-    """Send the metrics of a merge, and log what came of it."""
+    """Send the metrics of a merge, and log its result."""
     for name, value, unit in merge_metrics(report, duration_ms=duration_ms):
         metrics.add_metric(name, unit, value)
     for level, message, fields in merge_log_lines(report, duration_ms=duration_ms):
@@ -66,4 +66,4 @@ def emit_metrics_and_log(report: merge.Report, *, duration_ms: int) -> None:
 
 
 if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:  # set by Lambda, and by nothing else
-    ctx()  # the init phase has a whole CPU, whatever the memory: the place to make clients
+    ctx()  # the init phase has a full CPU, whatever the memory size: create clients here

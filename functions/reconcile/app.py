@@ -1,4 +1,4 @@
-"""Lambda: a request or a step of a run in; packages fed, merges asked for and a report out."""
+"""The reconcile Lambda: a request or a step in; packages, merge requests and a report out."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from sluice.telemetry import SHARED
 from sluice.wiring.reconcile import reconcile_context
 
 logger, metrics, processor = Logger(), Metrics(), batch.SqsFifoPartialProcessor()
-processor.raise_on_entire_batch_failure = False  # a message that comes back is an answer
-warnings.filterwarnings("ignore", "No application metrics to publish")  # of a request that is none
+processor.raise_on_entire_batch_failure = False  # a message that returns is a response
+warnings.filterwarnings("ignore", "No application metrics to publish")  # no report
 ctx = cache(lambda: reconcile_context(ReconcileSettings.from_env(os.environ)))
 
 
@@ -39,7 +39,7 @@ def handler(event: dict[str, Any], context: Any) -> Any:
     )
     try:
         report = reconcile.start_run(ctx(), request, time_left_ms=left_ms)
-    except Exception:  # a scheduled run leaves no message that could end in a dead-letter queue
+    except Exception:  # a scheduled run leaves no message for a dead-letter queue
         metrics.add_metric("ReconcileFailures", MetricUnit.Count, 1)
         raise
     emit_metrics_and_log(report)
@@ -59,7 +59,7 @@ def handle_message(record: SQSRecord, lambda_context: Any) -> None:
 
 
 def emit_metrics_and_log(report: reconcile.ReconcileReport) -> None:
-    """Send the metrics of the last step of a report, and log what came of it."""
+    """Send the metrics of the last step of a report, and log its result."""
     for name, value, unit in reconcile_metrics(report):
         metrics.add_metric(name, unit, value)
     if wrong := report.last_step[1].counts.wrong_state:
@@ -70,4 +70,4 @@ def emit_metrics_and_log(report: reconcile.ReconcileReport) -> None:
 
 
 if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:  # set by Lambda, and by nothing else
-    ctx()  # the init phase has a whole CPU, whatever the memory: the place to make clients
+    ctx()  # the init phase has a full CPU, whatever the memory size: create clients here

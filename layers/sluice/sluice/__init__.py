@@ -1,7 +1,7 @@
-"""Keeps the index of conda channels on S3 up to date from events.
+"""Indexes conda channels on S3, and keeps the indexes up to date from S3 events.
 
-For people: ``sluice.open_channel("s3://bucket/channel")``, and what can be asked of a channel and
-done with it, each a function that takes it first.  See ``sluice.admin``.
+This module is the Python API.  ``sluice.open_channel("s3://bucket/channel")`` returns a channel.
+The other functions take it as their first argument.  See ``sluice.admin``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sluice.admin.verify.repair import repair as repair
     from sluice.admin.verify.verify import verify as verify
 
-# The functions import sluice to start, and need none of this: it is imported when it is asked for.
+# Lambda imports sluice at each cold start and needs none of these: each is imported on first use.
 _MODULES = {
     "Channel": "sluice.admin.session.channel",
     "diff": "sluice.admin.history.diff",
@@ -54,11 +54,11 @@ _MODULES = {
     "verify": "sluice.admin.verify.verify",
 }
 
-__all__ = sorted(_MODULES)  # noqa: PLE0605 - a list of text
+__all__ = sorted(_MODULES)  # noqa: PLE0605 - names, not literals
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for."""
+    """Import a name of the public API on first use."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415

@@ -1,7 +1,7 @@
-"""The configuration of a channel: ``sluice.toml`` in its folder.
+"""The configuration of a channel: ``sluice.toml`` in its folder.  Pure.
 
-``[index-config]`` has the keys and the meaning of rattler-index's table of that name, so that one
-can be dropped in; ``[sluice]`` has what sluice does beyond it.  Pure.
+``[index-config]`` has the keys and the meaning of rattler-index's table of that name, so a table
+written for rattler-index works unchanged.  ``[sluice]`` has the settings that only sluice has.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from sluice.limits import CONFIG_BYTES_MAX, CONFIG_DOTS_MAX, REVISION_MESSAGE_BY
 
 _FINGERPRINT_CHARS = 16
 _INDEX_CONFIG, _SLUICE = "index-config", "sluice"
-_INTERVAL_MAX = 2**63 - 1  # what MessagePack can hold
+_INTERVAL_MAX = 2**63 - 1  # MessagePack's largest signed integer
 
 AwareDatetime = Annotated[datetime, msgspec.Meta(tz=True)]
-"""A date of TOML, or one of RFC 3339 as text."""
+"""A TOML date-time, or an RFC 3339 string."""
 
 
 class Revision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A revision of repodata that the channel tells of, even where it is empty (CEP 48)."""
+    """A repodata revision that the channel lists even where it has no packages (CEP 48)."""
 
     revision: Literal["v3"]
-    """The layout of before needs no naming."""
+    """The original layout has no name and is not listed."""
     message: str | None = None
-    """What the operators say about it, at most 8192 bytes."""
+    """A message of the channel's operators, at most 8192 bytes."""
 
 
 class Relations(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Other channels, as paths that begin with ``../`` (CEP 42)."""
+    """Related channels, as paths that begin with ``../`` (CEP 42)."""
 
     base: str | None = None
-    """Comes before this channel."""
+    """The channel that comes before this one."""
     overrides: str | None = None
-    """Comes after it."""
+    """The channel that comes after this one."""
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A message to the people who use the channel (CEP 6)."""
+    """A message to the users of the channel (CEP 6)."""
 
     id: str
     message: str
@@ -54,7 +54,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     created_at: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
     interval: Annotated[int, msgspec.Meta(ge=0, le=_INTERVAL_MAX)] | None = None
-    """rattler's: how long clients wait before they show it again."""
+    """A key of rattler: how long clients wait before they show the notice again."""
 
 
 class ChannelConfig(
@@ -67,36 +67,36 @@ class ChannelConfig(
     repodata_revisions: tuple[Revision, ...] = ()
     package_revision_assignment: Literal["from-index-json", "latest"] = "from-index-json"
     base_url: str | None = None
-    """Where the packages lie, absolute or relative to the subdir (CEP 15)."""
+    """Location of the packages, absolute or relative to the subdir (CEP 15)."""
     channel_relations: Relations | None = None
     notices: tuple[Notice, ...] | None = None
-    """``None``: ``notices.json`` is left as it is."""
+    """``None``: sluice does not write ``notices.json``."""
 
     run_exports: bool = False
-    """Whether there are ``run_exports.json`` and its zstd variant (CEP 12)."""
+    """Whether sluice publishes ``run_exports.json`` and its zstd variant (CEP 12)."""
     channeldata: bool = False
     rss: bool = False
     page: bool = False
-    """Whether there is an ``index.html`` for people."""
+    """Whether sluice publishes an ``index.html`` for people."""
     current_repodata: bool = False
     repodata_bz2: bool = False
     patches: str | None = None
     """The exact name of the package that may patch the channel's metadata."""
     retention_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] | None = None
-    """For how long superseded files are kept; ``None``: as the stack says."""
+    """How long superseded files are kept.  ``None``: as long as the stack's setting says."""
     timestamps: Literal["warn", "reject"] = "warn"
-    """What becomes of packages that were built after they were indexed (CEP 47)."""
+    """What happens to packages that were built after they were indexed (CEP 47)."""
 
     @property
     def relations(self) -> dict[str, str]:
-        """``channel_relations`` as they stand in ``info``; empty where there are none."""
+        """``channel_relations`` in the form of ``info``; empty if there are none."""
         relations = self.channel_relations or Relations()
         by_name = {"base": relations.base, "overrides": relations.overrides}
         return {name: reference for name, reference in by_name.items() if reference is not None}
 
 
 DEFAULT_CONFIG = ChannelConfig()
-"""Of sluice itself; a stack may have others."""
+"""The defaults of sluice itself; a stack may have others."""
 
 _RATTLER_KEYS = frozenset(
     {
@@ -113,7 +113,7 @@ _KEYS = frozenset(field.encode_name for field in msgspec.structs.fields(ChannelC
 
 
 def parse_channel_config(body: bytes, *, defaults: ChannelConfig) -> ChannelConfig:
-    """Read a ``sluice.toml``; raises ``BadConfig`` with the key and what is wrong with it."""
+    """Parse a ``sluice.toml``.  Raises ``BadConfig`` with the key and the problem."""
     settings = config_to_dict(defaults)
     for table, values in _tables(body):
         known_keys = _RATTLER_KEYS if table == _INDEX_CONFIG else _KEYS - _RATTLER_KEYS
@@ -133,19 +133,19 @@ def parse_channel_config(body: bytes, *, defaults: ChannelConfig) -> ChannelConf
 
 
 def config_to_dict(config: ChannelConfig) -> dict[str, Any]:
-    """As plain values, for keeping."""
-    # By way of JSON: what is read back is compared with it, and has no tuples.
+    """Convert to plain values, for storage."""
+    # Through JSON: a config that was read back has lists, not tuples, and is compared with this.
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(config))
     return plain
 
 
 def config_fingerprint(config: ChannelConfig) -> str:
-    """Something short that differs where settings differ."""
+    """A short hash that differs where settings differ."""
     return sha256(msgspec.json.encode(config)).hexdigest()[:_FINGERPRINT_CHARS]
 
 
 def config_from_dict(plain: Mapping[str, Any]) -> ChannelConfig:
-    """Read what ``config_to_dict`` gave; raises ``Corrupt``."""
+    """Parse the result of ``config_to_dict``; raises ``Corrupt``."""
     try:
         return msgspec.convert(plain, ChannelConfig)
     except msgspec.ValidationError as error:
@@ -158,9 +158,9 @@ def _tables(body: bytes) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if any(line.count(b".") > CONFIG_DOTS_MAX for line in body.splitlines()):
         raise _invalid(f"a line has more than {CONFIG_DOTS_MAX} dots")
     try:
-        # Editors of Windows put a mark in front.
+        # Editors on Windows write a byte order mark.
         document = tomllib.loads(body.decode("utf-8-sig"))
-    # Both have errors that are no more than that: an int() of thousands of digits, for one.
+    # A plain ValueError, too: int() raises one for thousands of digits.
     except (ValueError, RecursionError) as error:
         raise _invalid(f"it is not TOML: {error}") from error
     for table, values in document.items():
@@ -174,7 +174,7 @@ def _tables(body: bytes) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _normalized_revisions(revisions: Any) -> Any:
-    """rattler-index has only their names."""
+    """Convert rattler-index's revisions, which are only names."""
     if not isinstance(revisions, list):
         return revisions
     return [
@@ -183,7 +183,7 @@ def _normalized_revisions(revisions: Any) -> Any:
 
 
 def _problems(config: ChannelConfig) -> Iterator[str]:
-    """What the types do not tell."""
+    """Problems that the types cannot express."""
     yield from _revision_problems(config.repodata_revisions)
     yield from _relation_problems(config.relations)
     if config.base_url == "":

@@ -1,4 +1,4 @@
-"""How many requests are sent at once: the caller decides, not the callee."""
+"""Concurrency of requests: the caller chooses the executor, not the callee."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Pending(Protocol[R_co]):
     """A pending result.  Call it to wait for the value; it re-raises the error."""
 
     def __call__(self) -> R_co:
-        """Wait; may be called again."""
+        """Wait for the result.  May be called again."""
         ...
 
 
@@ -26,31 +26,32 @@ class Executor(Protocol):
     def map(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]:
         """Apply a function to each item and return the results in the items' order.
 
-        The first error is raised, after everything that was started has ended.
+        Raises the first error after all calls have ended.
         """
         ...
 
     def submit(self, function: Callable[[], R], /) -> Pending[R]:
-        """Begin something whose result is wanted later.
+        """Start a call whose result is needed later.
 
-        It may be done now, meanwhile, or when it is asked for, and what nobody asks for need not
-        be done.  It must not start anything itself: all might wait for a thread that none has.
+        The call may run now, in the background, or when the result is requested.  If nobody
+        requests the result, it may never run.  The function must not submit anything itself: all
+        threads could then wait for a free one.
         """
         ...
 
 
 class InOrder:
-    """One after the other, in this thread: for tests that count or interleave requests."""
+    """Runs calls one after the other in the calling thread, for tests that count requests."""
 
     def map(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]:
         """See ``Executor``."""
         return [function(item) for item in items]
 
     def submit(self, function: Callable[[], R], /) -> Pending[R]:
-        """Do it now; what goes wrong is raised where the result is asked for."""
+        """Call the function now.  Its error is raised when the result is requested."""
         try:
             result = function()
-        except Exception as error:  # noqa: BLE001 - kept for whoever asks
+        except Exception as error:  # noqa: BLE001 - raised when the result is requested
             failed = error
 
             def fail() -> R:
@@ -82,16 +83,16 @@ class _Threads:
 
 
 def in_threads(workers: int) -> Executor:
-    """At most ``workers`` at once.
+    """An executor that runs at most ``workers`` calls at once.
 
-    The threads live as long as the function's execution environment; ``S3Store`` is safe to share
-    between them.
+    The threads live as long as the execution environment.  They may share an ``S3Store``, which is
+    thread-safe.
     """
     return _Threads(workers)
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Cut into lists of at most ``size``, for work whose results must not all be held at once."""
+    """Split into lists of at most ``size``, so that not all results are in memory at once."""
     remaining = iter(items)
     while chunk := list(islice(remaining, size)):
         yield chunk

@@ -1,24 +1,24 @@
-"""Everything sluice raises, named by what a handler does about it.
+"""The errors that sluice raises, named by what a handler does about them.
 
 SluiceError
 ├── BadPackage      the package can never be indexed: record a reject, do not retry
-├── Changed         the object was overwritten while it was read: look again
-├── Archived        the object sits in an archive storage class: record a reject
+├── Changed         the object was overwritten during the read: read it again
+├── Archived        the object is in an archive storage class: record a reject
 ├── Unavailable     S3 or SQS did not answer properly: let the queue retry
-├── TooEarly        a merge request came before its window has closed, and was given back
+├── TooEarly        a merge request came before its window closed: it went back to the queue
 ├── TooLate         a conditional write was not sent because its deadline had passed: begin again
-├── Corrupt         something sluice stored cannot be read: stop, touch nothing, alarm
-│   ├── Missing     ... because it is not there: look whether what refers to it is still kept
+├── Corrupt         a stored object cannot be decoded: stop, change nothing, raise an alarm
+│   ├── Missing     ... because it does not exist: check whether its referrer is still kept
 │   ├── TooNew      ... because a newer sluice wrote it
-│   └── BrokenListing   a LIST leaves out objects that are there: believe none of it
-├── ForeignOwner    another stack publishes this channel: stop publishing, alarm
-├── WrongState      the catalog belongs to another bucket: change nothing, alarm
-├── UnknownEvent    no event or request of any known form: let it go to the dead-letter queue
-├── Unsupported     an S3 lacks something that sluice rests on: write nothing there
+│   └── BrokenListing   a LIST leaves out existing objects: trust nothing in it
+├── ForeignOwner    another stack publishes this channel: stop publishing, raise an alarm
+├── WrongState      the catalog belongs to another bucket: change nothing, raise an alarm
+├── UnknownEvent    no event or request of a known form: let it go to the dead-letter queue
+├── Unsupported     a server lacks a feature that sluice needs: write nothing there
 ├── Misconfigured   the environment of the function is wrong: fail at once
-├── Misused         a person asked for something in a way that cannot be: say what to ask for
-├── NotFound        what a person asked for is not there: say so
-└── Occupied        what a person asked for would spoil what is there: say so
+├── Misused         a person made an invalid request: say what a valid one is
+├── NotFound        what a person named does not exist: say so
+└── Occupied        the request of a person would overwrite something else: say so
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from sluice.limits import REJECT_SENTENCE_CHARS_MAX
 from sluice.text import printable
 
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeError, RecursionError)
-"""What decoding raises for data that is not of the expected form.
+"""The errors that decoding raises for data of an unexpected form.
 
-msgspec has errors of its own, but lets Python's through for invalid UTF-8 and deep nesting."""
+msgspec has its own errors, but passes on Python's for invalid UTF-8 and deep nesting."""
 
 
 class SluiceError(Exception):
-    """Base of every error that sluice raises on purpose."""
+    """Base class of the errors that sluice raises on purpose."""
 
 
 class InvalidUpload(SluiceError):
-    """Something that people have uploaded and that cannot be used as it is.
+    """An uploaded file that cannot be used as it is.
 
-    ``code`` is stable and machine-readable (``kebab-case``), ``sentence`` tells a
-    person what is wrong and, where possible, what to do about it.  It may quote the
-    package: it is kept on one line, printable and in bounded length, whatever that holds.
+    ``code`` is stable and machine-readable (``kebab-case``).  ``sentence`` tells a person what is
+    wrong and, where possible, how to fix it.  It may quote the package, so it is kept printable, on
+    one line and of bounded length.
     """
 
     def __init__(self, code: str, sentence: str) -> None:
@@ -60,45 +60,45 @@ class BadPackage(InvalidUpload):
 
 
 class BadConfig(InvalidUpload):
-    """A ``sluice.toml`` that cannot be used."""
+    """A ``sluice.toml`` that is not valid."""
 
 
 class Changed(SluiceError):
-    """The object is no longer the one that was opened (412 or 404 under If-Match)."""
+    """The object is no longer the version that was opened (412 or 404 under If-Match)."""
 
 
 class Archived(SluiceError):
-    """The object cannot be read before somebody restores it (S3's InvalidObjectState)."""
+    """The object cannot be read until somebody restores it (S3's InvalidObjectState)."""
 
 
 class Unavailable(SluiceError):
-    """A service did not answer properly, although the client had retried."""
+    """A service did not answer properly, even after the client's retries."""
 
 
 class TooEarly(SluiceError):
-    """A merge request was delivered before its window has closed, and has been given back."""
+    """A merge request arrived before its window closed, and went back to the queue."""
 
 
 class TooLate(SluiceError):
-    """A conditional write was not sent, because its deadline had passed.
+    """A conditional write was not sent because its deadline had passed.
 
-    An earlier try of the same write may have landed all the same: a caller that needs to know
-    reads back.
+    An earlier try of the same write may still have landed.  A caller that needs to know reads the
+    object back.
     """
 
 
 class Corrupt(SluiceError):
-    """A stored object does not have the form that sluice gave it."""
+    """A stored object is not in the form that sluice wrote."""
 
 
 class Missing(Corrupt):
-    """An object of the catalog is not there, although another one refers to it.
+    """An object of the catalog does not exist, although another object refers to it.
 
-    It is lost, unless what refers to it is no longer kept: then it was collected.
+    If the referrer is still kept, the object is lost.  If not, garbage collection deleted it.
     """
 
     def __init__(self, key: str, *, kind: str, referrer: str) -> None:
-        """``key`` is that of the object, ``kind`` and ``referrer`` are words for people."""
+        """``key`` is the key of the object; ``kind`` and ``referrer`` are words for people."""
         super().__init__(f"{referrer} refers to {key}, but there is no such {kind}")
         self.key = key
 
@@ -108,36 +108,36 @@ class TooNew(Corrupt):
 
 
 class BrokenListing(Corrupt):
-    """A LIST does not show an object that HEAD shows, so nothing that it leaves out is missing."""
+    """A LIST leaves out an object that HEAD shows, so its gaps prove nothing."""
 
 
 class ForeignOwner(SluiceError):
-    """The published index belongs to another stack; two stacks must not fight."""
+    """The published index belongs to another stack, and two stacks must not fight."""
 
 
 class WrongState(SluiceError):
-    """The catalog of this channel describes another bucket than the one at hand."""
+    """The catalog of this channel describes another bucket than the connected one."""
 
 
 class UnknownEvent(SluiceError):
-    """An event or a queue message that is not of any known form."""
+    """An event or a queue message is not of a known form."""
 
 
 class Misconfigured(SluiceError):
-    """An environment variable is missing or has a value that cannot be used."""
+    """An environment variable is missing or has an invalid value."""
 
 
 class Unsupported(SluiceError):
-    """An S3-compatible server does not do what sluice cannot do without."""
+    """An S3-compatible server lacks a feature that sluice needs."""
 
 
 class Misused(SluiceError):
-    """What a person gave cannot be used as it is, or something else has to be given as well."""
+    """A person made an invalid request: a value is wrong or missing."""
 
 
 class NotFound(SluiceError):
-    """A stack, a subdir or a generation that a person named is not there."""
+    """A stack, a subdir or a generation that a person named does not exist."""
 
 
 class Occupied(SluiceError):
-    """Where a person wants something to be there is something else that would be spoilt."""
+    """A person asked for a write to a place where it would overwrite something else."""

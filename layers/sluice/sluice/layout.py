@@ -1,9 +1,9 @@
-"""The key grammar: the only place where object keys are taken apart or put together.
+"""The grammar of object keys: the only place that parses or builds them.
 
-Public keys (channel bucket) follow the CEPs: ``<channel>/<subdir>/<filename>``, where the
-channel is a prefix of any depth and may be empty.  Private keys (state bucket) begin with the
-kind and the channel as one percent-encoded component, so that no channel's keys can nest in
-another's; the channel at the root of the bucket is ``%``.
+Public keys (channel bucket) follow the CEPs: ``<channel>/<subdir>/<filename>``, where the channel
+is a prefix of any depth and may be empty.  Private keys (state bucket) begin with the kind and the
+channel as one percent-encoded component, so that no channel's keys can nest in another's.  The
+channel at the root of the bucket is ``%``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RSS = "rss.xml"
 NOTICES = "notices.json"
 PAGE = "index.html"
 PAGE_DATA = "page.json.gz"
-"""What the page lists; no client but the page reads it."""
+"""The data that the page shows; no other client reads it."""
 SLUICE_TOML = "sluice.toml"
 """The configuration of a channel, beside its subdirs."""
 
@@ -45,20 +45,20 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class ContentAddressedFolder:
-    """Objects of one kind in one subdir, each named by the hex SHA-256 of its bytes."""
+    """A folder with the objects of one kind in one subdir, each named by its hex SHA-256."""
 
     prefix: str
-    """With its slash."""
+    """The key prefix, with a slash at its end."""
     suffix: str
 
     def key(self, digest: str) -> str:
-        """The key of one of them."""
+        """The key of the object with this digest."""
         return f"{self.prefix}{digest}{self.suffix}"
 
     def digest_of(self, key: str) -> str | None:
-        """The digest in a key that ``key`` gives; ``None`` for any other.
+        """The digest in a key that ``key`` returns; ``None`` for any other key.
 
-        Garbage collection takes nothing else for its own, so this is as strict as it can be.
+        Garbage collection deletes only keys that this accepts, so it is as strict as it can be.
         """
         digest = key.removeprefix(self.prefix).removesuffix(self.suffix)
         return digest if _DIGEST.fullmatch(digest) and self.key(digest) == key else None
@@ -75,12 +75,12 @@ class Subdir:
 
     @property
     def prefix(self) -> str:
-        """The folder in the channel bucket, with its slash."""
+        """The folder in the channel bucket, with a slash at its end."""
         return f"{self.channel}/{self.name}/" if self.channel else f"{self.name}/"
 
     @property
     def component(self) -> str:
-        """``<channel>/<subdir>`` as it stands in private keys: exactly two components."""
+        """``<channel>/<subdir>`` in the form of private keys: exactly two components."""
         return f"{_state_channel(self.channel)}/{self.name}"
 
     def file_key(self, filename: str) -> str:
@@ -89,12 +89,12 @@ class Subdir:
 
     @property
     def shards(self) -> ContentAddressedFolder:
-        """The public shards (CEP 16), other tools' included."""
+        """The public shards (CEP 16), including those of other tools."""
         return ContentAddressedFolder(self.prefix + SHARDS_FOLDER, ".msgpack.zst")
 
     @property
     def commits(self) -> ContentAddressedFolder:
-        """The commits: the history."""
+        """The commits, which are the history."""
         return ContentAddressedFolder(f"commits/{self.component}/", ".json")
 
     @property
@@ -109,12 +109,12 @@ class Subdir:
 
     @property
     def taken_over_indexes(self) -> ContentAddressedFolder:
-        """The shard indexes that stood in the subdir before sluice."""
+        """The shard indexes that were in the subdir before sluice."""
         return ContentAddressedFolder(f"taken-over/{self.component}/", ".msgpack.zst")
 
     @property
     def patches(self) -> ContentAddressedFolder:
-        """What patch packages say about this subdir."""
+        """The patch objects: what patch packages say about this subdir."""
         return ContentAddressedFolder(f"patches/{self.component}/", ".msgpack.zst")
 
     def shard_key(self, digest: str) -> str:
@@ -134,27 +134,27 @@ class Subdir:
         return self.leaves.key(digest)
 
     def taken_over_key(self, digest: str) -> str:
-        """The key of a shard index that stood in the subdir before sluice."""
+        """The key of a shard index that was in the subdir before sluice."""
         return self.taken_over_indexes.key(digest)
 
     @property
     def head_key(self) -> str:
-        """The one mutable object of the catalog."""
+        """The key of the head, the one mutable object of the catalog."""
         return f"heads/{self.component}.json"
 
     @property
     def marks_key(self) -> str:
-        """When which generation was seen published: what garbage collection counts from."""
+        """The key of the publication log, from whose times garbage collection counts."""
         return f"marks/{self.component}.json"
 
     @property
     def brakes_key(self) -> str:
-        """Which removals that a comparison found have been staged lately, and which wait."""
+        """The key of the record of recent removals: staged by a comparison, or waiting."""
         return f"brakes/{self.component}.json"
 
     @property
     def staging_prefix(self) -> str:
-        """The folder of the staging records, with its slash."""
+        """The folder of the staging records, with a slash at its end."""
         return f"staging/{self.component}/"
 
     def staging_key(self, filename: str, unique_id: str) -> str:
@@ -162,17 +162,17 @@ class Subdir:
         return f"{self.staging_prefix}{_state_filename(filename)}/{unique_id}.json"
 
     def staged_filename(self, staging_key: str) -> str | None:
-        """The filename that a staging record is about; ``None`` where only the record tells."""
+        """The filename that a staging record is about; ``None`` if only the record has it."""
         escaped = staging_key.removeprefix(self.staging_prefix).partition("/")[0]
         return None if escaped.startswith(_HASHED) else unquote(escaped)
 
     def unreadable_staging_key(self, staging_key: str) -> str:
-        """Where a staging record goes that nobody can read."""
+        """The key to which an undecodable staging record is moved."""
         return "unreadable/" + staging_key.removeprefix("staging/")
 
     @property
     def notes_prefix(self) -> str:
-        """The folder of what its merges tell the channel's, with its slash."""
+        """The folder of the notes from merges of subdirs to the channel's merge, with its slash."""
         return f"notes/{self.component}/"
 
     def note_key(self, unique_id: str) -> str:
@@ -181,13 +181,13 @@ class Subdir:
 
     @property
     def rejects_key(self) -> str:
-        """The document that tells people what was rejected, and why."""
+        """The key of the document that lists rejected files and the reasons."""
         return f"rejects/{self.component}.json"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class PackageKey:
-    """A key that lies where a package lies."""
+    """A key at which a package can be."""
 
     subdir: Subdir
     filename: str
@@ -199,10 +199,10 @@ class PackageKey:
 
 
 def parse_package_key(key: str) -> PackageKey | None:
-    """Take a key of the channel bucket apart; ``None`` where no package can lie.
+    """Parse a key of the channel bucket; ``None`` where no package can be.
 
-    The filename need not be a valid one: that is for ``parse_filename`` and makes a reject,
-    while a key outside any subdir is none of our business.
+    The filename may be invalid: ``parse_filename`` checks it, and the result is a reject.  A key
+    outside any subdir is not sluice's concern.
     """
     folder, _, filename = key.rpartition("/")
     subdir = parse_subdir_folder(folder) if filename.endswith(PACKAGE_SUFFIXES) else None
@@ -210,51 +210,51 @@ def parse_package_key(key: str) -> PackageKey | None:
 
 
 def parse_subdir_folder(folder: str) -> Subdir | None:
-    """The subdir whose packages lie directly in a folder, here without its slash, if any can."""
+    """The subdir of a folder (without its slash); ``None`` if the folder cannot hold packages."""
     channel, _, name = folder.rpartition("/")
     if not is_subdir(name) or folder.startswith("/"):
         return None
     if channel and not {"", ".", ".."}.isdisjoint(channel.split("/")):
-        return None  # no client could ask for it: URLs do without such components
+        return None  # URLs cannot have such components, so no client could request it
     if len(_state_channel(channel)) > CHANNEL_COMPONENT_CHARS_MAX:
         return None
     return Subdir(channel, name)
 
 
 def channel_file_key(channel: str, file: str) -> str:
-    """Where a file of a whole channel lies."""
+    """The key of a file of a whole channel."""
     return f"{channel}/{file}" if channel else file
 
 
 def channel_state_key(channel: str) -> str:
-    """What is known of a whole channel."""
+    """The key of the state of a whole channel."""
     return f"channels/{_state_channel(channel)}.msgpack.zst"
 
 
 def channel_binding_key(channel: str) -> str:
-    """Which bucket the catalog of a channel describes."""
+    """The key of the record that binds a channel's catalog to a bucket."""
     return f"bindings/{_state_channel(channel)}.json"
 
 
 def unreadable_note_key(note_key: str) -> str:
-    """Where a note goes that nobody can read."""
+    """The key to which an undecodable note is moved."""
     return f"unreadable/{note_key}"
 
 
 def channel_component(channel: str) -> str:
-    """A whole channel as it stands in private keys: exactly one component."""
+    """A whole channel in the form of private keys: exactly one component."""
     return _state_channel(channel)
 
 
 def config_key(channel: str) -> str:
-    """Where the configuration of a channel lies."""
+    """The key of the configuration of a channel."""
     return channel_file_key(channel, SLUICE_TOML)
 
 
 def parse_config_key(key: str) -> str | None:
-    """The channel whose configuration a key is; ``None`` where it is none's."""
+    """The channel of a configuration key; ``None`` for any other key."""
     channel = key.rpartition("/")[0]
-    # A channel is what can hold a subdir.
+    # A channel is a folder that can hold a subdir.
     is_config = key == config_key(channel) and parse_subdir_folder(
         Subdir(channel, NOARCH).prefix[:-1]
     )
@@ -262,19 +262,19 @@ def parse_config_key(key: str) -> str | None:
 
 
 def parse_channel_component(component: str) -> str:
-    """The channel that a component of a private key stands for."""
+    """The channel of a component of a private key."""
     return "" if component == "%" else unquote(component)
 
 
 def parse_shard_key(key: str) -> Subdir | None:
-    """The subdir that a public shard is of; ``None`` where the key is no shard's."""
+    """The subdir of a public shard; ``None`` for any other key."""
     folder, separator, _ = key.rpartition("/" + SHARDS_FOLDER)
     subdir = parse_subdir_folder(folder) if separator else None
     return subdir if subdir and subdir.shards.digest_of(key) else None
 
 
 def parse_state_key(key: str) -> Subdir | None:
-    """The subdir that a private key is about; ``None`` where it is about none."""
+    """The subdir of a private key; ``None`` if the key has none."""
     _, _, remainder = key.partition("/")
     component, _, remainder = remainder.partition("/")
     name = remainder.partition("/")[0].removesuffix(".json")
@@ -284,7 +284,7 @@ def parse_state_key(key: str) -> Subdir | None:
 
 
 def key_after_prefix(prefix: str) -> str:
-    """A key behind every one that begins with ``prefix``, which ends with a slash."""
+    """A key that sorts after every key with ``prefix``, which ends with a slash."""
     return prefix[:-1] + chr(ord("/") + 1)
 
 
@@ -294,27 +294,30 @@ def state_prefix(kind: str, channel: str | None) -> str:
 
 
 def reconcile_report_key(run: str) -> str:
-    """The report of one run of reconcile."""
+    """The key of the report of one reconcile run."""
     return f"reconciliations/{run}.json"
 
 
 def probe_record_key(endpoint: str, bucket: str) -> str:
-    """What one server does with conditional writes to one bucket."""
+    """The key of the record of how a server handles conditional writes to a bucket."""
     return f"probes/{sha256(f'{endpoint} {bucket}'.encode()).hexdigest()}.json"
 
 
 def probe_trial_key(unique_id: str) -> str:
-    """An object of the state that is written to find that out, and deleted again."""
+    """The key of a trial object in the state bucket, which a probe writes and deletes."""
     return f"probes/trials/{unique_id}.json"
 
 
 def public_probe_trial_key(channel: str, unique_id: str) -> str:
-    """The same in the channel bucket.  In no folder, so it cannot look like a subdir or package."""
+    """The key of a trial object in the channel bucket.
+
+    It is in no folder, so it cannot look like a subdir or a package.
+    """
     return channel_file_key(channel, f".sluice-probe-{unique_id}.json")
 
 
 def reconcile_part_key(run: str, subdir: Subdir) -> str:
-    """What the steps of a run have found missing in one subdir before all of it is compared."""
+    """The key of what the steps of a run found missing in a subdir, until the last step uses it."""
     return f"reconciliations/{run}/{subdir.component}.json"
 
 
@@ -323,8 +326,8 @@ def _state_channel(channel: str) -> str:
 
 
 def _state_filename(filename: str) -> str:
-    # A valid filename is short and needs no escape.  An invalid one may fill a whole key and
-    # grow threefold when escaped, so a long one is named by its hash; the record tells the rest.
+    # A valid filename is short and needs no escape.  An invalid one may be as long as a whole key,
+    # and three times as long when escaped.  So a hash names it, and the record has the name itself.
     escaped = quote(filename, safe=_SAFE_IN_STATE)
     if len(escaped) <= FILENAME_CHARS_MAX:
         return escaped

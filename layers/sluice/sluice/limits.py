@@ -1,4 +1,4 @@
-"""Every bound that sluice puts on what it reads, loops over or keeps; units in the names."""
+"""The bounds on what sluice reads, loops over or keeps, with units in their names."""
 
 from __future__ import annotations
 
@@ -7,219 +7,232 @@ MIB = 1024 * KIB
 
 # --- names (CEP 26) -----------------------------------------------------------------------
 NAME_CHARS_MAX = 64
-"""Of a package name, a version and a build string each."""
+"""Characters in a package name, in a version and in a build string."""
 FILENAME_CHARS_MAX = 211
 CHANNEL_COMPONENT_CHARS_MAX = 400
-"""Of a channel's path, percent-encoded.  S3 keys end at 1,024 bytes; a staging key holds the
-channel, the subdir, a filename and an id."""
+"""Characters in a channel's path, percent-encoded.  S3 keys end at 1,024 bytes, and a staging key
+holds the channel, the subdir, a filename and an id."""
 
 # --- stored objects of ours ---------------------------------------------------------------
 STORED_OBJECT_BYTES_MAX = 1024 * MIB
-"""Of one tree, leaf or index file after decompression: far above any real one; stops a bomb."""
+"""Bytes of one tree, leaf or index file after decompression.  Far above any real one; stops a
+decompression bomb."""
 
 # --- merge --------------------------------------------------------------------------------
 MERGE_BATCH_RECORDS_MAX = 1000
 """Staging records per commit: one page of LIST."""
 CHANNEL_NOTES_MAX = 64
-"""Notes of subdirs that a merge of their channel folds at once; one may be of every name."""
+"""Notes from subdirs that a merge of their channel applies at once.  One note may name every
+package."""
 MERGE_BATCH_BYTES_MAX = 64 * MIB
-"""Of staging records held in memory at once."""
+"""Bytes of staging records in memory at once."""
 KEYS_PER_PAGE = 1000
-"""Of a LIST."""
+"""Keys in one page of LIST."""
 HEADS_PER_PAGE_MAX = 8
-"""Beyond so many HEADs in the place of one page of LIST, the objects of a batch are listed.  A page
-costs as much as twelve HEADs, and takes as long as three or four."""
+"""HEAD requests that may replace one page of LIST.  Where a batch would need more, its objects are
+listed.  A page costs as much as twelve HEADs and takes as long as three or four."""
 LISTINGS_AT_ONCE = 8
-"""Of one folder, each of a part of it."""
+"""Concurrent listings of one folder, each of a part of it."""
 NAMES_AT_ONCE = 256
-"""Package names whose leaves are held in memory together while they are read or written."""
+"""Package names whose leaves are in memory together while they are read or written."""
 TREES_CACHED_MAX = 4
-"""Trees that an environment of merge keeps: some 10 MB each, in subdirs of half a million."""
+"""Trees that a merge environment caches: some 10 MB each, in subdirs of half a million packages."""
 LEAVES_CACHED_MAX = 4096
-"""Leaves that one merge keeps in memory."""
+"""Leaves that one merge caches."""
 MERGE_ATTEMPTS_MAX = 10
-"""How often a batch is tried again after another merge won the head."""
+"""Attempts to read or to swap a head (or another versioned object) that other writers change each
+time."""
 WRITE_ATTEMPTS_MAX = 5
-"""How often one conditional write is settled by looking and trying again."""
+"""Attempts of one conditional write, each after reading the object back."""
 EXTRACT_ATTEMPTS_MAX = 3
-"""How often a package is read again that was overwritten while it was read."""
+"""Attempts to read a package that is overwritten during the read."""
 MERGE_TIME_RESERVE_MS = 60_000
-"""A merge starts no further batch with less than this left before its function is stopped:
-what remains is for publishing."""
+"""Time that must be left before its function is stopped for a merge to start a further batch.  The
+rest is for publishing."""
 CONCURRENT_REQUESTS_MAX = 32
-"""Requests of one function under way at once."""
+"""Concurrent requests of one function."""
 
 REBIND_EXAMPLES_MAX = 20
-"""Files of each kind that rebind names per subdir; the counts are of all."""
+"""Example files of each kind that rebind names per subdir.  The counts include all files."""
 EVIDENCE_PACKAGES_MAX = 20
-"""Packages of one subdir that are looked at to tell a bucket from a copy of it."""
+"""Packages of one subdir that are checked to tell a bucket from a copy of it."""
 
 # --- reconcile ----------------------------------------------------------------------------
 RECONCILE_TIME_RESERVE_MS = 300_000
-"""A step begins nothing further with less than this left before its function is stopped: what has
-been begun ends meanwhile, the listing of a million objects included."""
+"""Time that must be left before its function is stopped for a step of reconcile to begin further
+work.  Work in progress can end in this time, including the listing of a million objects."""
 KEYS_PER_STOP_CHECK = 1000
-"""Keys after which the walk through a bucket lets a step stop: a page of LIST."""
+"""Keys after which a walk through a bucket checks whether to stop: one page of LIST."""
 PROVISIONAL_REJECT_HOURS = 20
-"""A package that could not be read is tried again when its reject is older: by every daily run,
-and not by two runs in a row."""
+"""Age of a provisional reject after which its package is tried again.  Every daily run does so, but
+two runs in a row do not."""
 REPORT_EXAMPLES_MAX = 20
 """Filenames per subdir and kind of difference in a report."""
 REPORT_SUBDIRS_MAX = 100
-"""Subdirs per step in a report; the counts are of all."""
+"""Subdirs per step in a report.  The counts include all subdirs."""
 
 # --- the brake on removals ------------------------------------------------------------------
 BRAKE_PACKAGES_MIN = 50
-"""Packages in an index from which on a comparison may not remove more than half of them at once.
-A smaller index can be emptied by a few deletions on purpose."""
+"""Packages in an index from which on a comparison may not remove more than half of them at once.  A
+few intended deletions can empty a smaller index."""
 BRAKE_DAYS = 3
-"""For which such a removal waits: the default of the template."""
+"""Days that such a removal waits: the template's default."""
 MISSING_CHECKS_MAX = 20
-"""Missing objects that are looked at one by one before a listing is believed.  If half of them are
-there, twenty looks overlook that once in a million times; if one in ten is, once in eight."""
+"""Missing objects that are checked one by one before a listing is trusted.  If half of the missing
+objects exist, twenty checks miss that once in a million times; if one in ten does, once in
+eight."""
 LISTING_ATTEMPTS_MAX = 3
-"""How often a subdir is listed again because objects came to be there after it was listed."""
+"""Listings of one subdir, where each leaves out objects that were created after it."""
 
 # --- indexing without functions -----------------------------------------------------------
 INDEX_MAX_AGE_SECONDS = 60
-"""How long clients may keep an index file that no stack publishes: the default of the template."""
+"""Seconds that clients may cache an index file of a channel without a stack: the template's
+default."""
 INDEX_COMMIT_RECORDS_MAX = 5000
-"""Packages that are read before what was read is committed: so many are read again by the next run
-where this one is killed."""
+"""Packages that ``sluice index`` reads between two commits.  If the process is killed, the next run
+reads at most this many again."""
 INDEX_COMMIT_SECONDS = 60
-"""The same in time, for packages that take long."""
+"""Seconds between two commits, for packages that take long to read."""
 INDEX_TIME_LEFT_MS = 24 * 60 * 60 * 1000
-"""What a merge or a comparison is told that it has: no function is stopped here."""
+"""Time left that merges and comparisons see outside Lambda, where no function is stopped."""
 INDEX_SUBDIRS_AT_ONCE = 4
-"""Subdirs that are compared with the catalog at once; a listing of half a million packages takes
+"""Subdirs that are compared with the catalog at once.  The listing of half a million packages takes
 some 200 MB."""
 INDEX_PROCESSES_PACKAGES_MIN = 3000
-"""From here on packages are read in processes of their own, which take a second to start."""
+"""Packages above which they are read in separate processes, which take a second to start."""
 
 # --- verifying ----------------------------------------------------------------------------
 VERIFY_ATTEMPTS_MAX = 3
-"""How often a subdir is looked at again that merges have changed meanwhile."""
+"""Attempts to verify a subdir that merges change meanwhile."""
 
 # --- garbage ------------------------------------------------------------------------------
 GARBAGE_AGE_SECONDS = 24 * 60 * 60
-"""Nothing younger is garbage.  Far more than the sum of ``SWAP_SECONDS_MAX``, of the 15 minutes for
-which S3 takes a request after it was signed, and of what clocks may be wrong by."""
+"""Age below which nothing is garbage.  Far more than the sum of ``SWAP_SECONDS_MAX``, the 15
+minutes for which S3 accepts a signed request, and the error of clocks."""
 SWAP_SECONDS_MAX = 60 * 60
-"""From the first write that a new head refers to until that head is swapped.  A process that slept
-for longer, with the lid of its laptop closed say, begins again: the collector may have deleted what
-it wrote.  No merge takes that long; the limit of a function is a quarter of it."""
+"""Time from the first write that a new head refers to until the swap of that head.  A process that
+slept longer, for example in a closed laptop, begins again, because garbage collection may have
+deleted what it wrote.  No merge takes that long: the time limit of a function is a quarter of
+it."""
 GARBAGE_AT_ONCE_MAX = 50_000
-"""Objects that one run deletes per subdir: a minute or two; the rest waits for the next run."""
+"""Objects that one run deletes per subdir.  That takes a minute or two; the next run continues."""
 MARKS_MAX = 1000
-"""Marks that are kept per subdir; a daily run needs one per day of RetentionDays."""
+"""Marks that are kept per subdir.  A daily run needs one per day of RetentionDays."""
 
 RECONCILE_SILENCE_SECONDS_MAX = 45 * 60
-"""For which whoever follows a run waits for its next step: one that fails is tried five times."""
+"""Time that a client which follows a run waits for its next step.  A failing step is tried five
+times."""
 
 # --- AWS ----------------------------------------------------------------------------------
 ATTEMPTS_MAX = 4
-"""Of one request, by the SDK; then the queue retries the whole message."""
+"""Attempts of one request by the S3 client.  After that the queue retries the whole message."""
 RETRY_WAIT_SECONDS_MAX = 20
-"""Between two tries of one request."""
+"""Wait between two attempts of one request, at most."""
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20
-"""Between two pieces of an answer, not for the whole of it."""
+"""Wait for the next piece of a response, not for all of it."""
 INVOCATION_SECONDS_MAX = 910
-"""For which a person's machine waits for an invocation: longer than Lambda lets any run."""
+"""Time that a client waits for a Lambda invocation: longer than Lambda lets a function run."""
 STREAM_CHUNK_BYTES = MIB
 SINGLE_PUT_BYTES_MAX = 64 * MIB
-"""Up to here an object is written with one request."""
+"""Size up to which an object is written in one request."""
 PUT_BYTES_MAX = 5 * 1024 * MIB
-"""Of one PutObject: S3's own limit.  Only servers whose uploads in parts are not conditional get
-more than ``SINGLE_PUT_BYTES_MAX`` at once."""
+"""Size of one PutObject: S3's own limit.  Only servers without conditional multipart uploads get
+more than ``SINGLE_PUT_BYTES_MAX`` in one request."""
 PART_BYTES = 32 * MIB
-"""Of a larger one, per request; S3 takes 5 MiB to 5 GiB."""
+"""Size of each part of a multipart upload.  S3 accepts 5 MiB to 5 GiB."""
 CONCURRENT_COMPRESS_BYTES_MIN = SINGLE_PUT_BYTES_MAX
-"""From here on an index file is sent while its compressed form is made."""
+"""Size from which an index file is uploaded while its compressed form is made."""
 PRERENDER_BYTES_MAX = 4 * MIB
-"""Of the last ``.zst``, up to which the next one is made before its generation is committed.
-That is 40,000 records or more, which Python reads and renders in less than a tenth of a second; all
-else in it stands still for that long."""
+"""Size of the last ``.zst`` up to which the next one is made before its generation is committed.
+That is 40,000 records or more, which Python reads and renders in less than a tenth of a second.
+All other threads stop for that long."""
 PARTS_AT_ONCE = 4
-"""Of one upload; a connection to S3 carries less than a function's network does."""
+"""Parts of one upload sent at once.  One connection to S3 is slower than a function's network."""
 KEYS_PER_DELETE_MAX = 1000
-"""What S3's DeleteObjects takes."""
+"""Keys per request: the limit of S3's DeleteObjects."""
 INVALIDATION_PATHS_MAX = 3000
-"""Paths of one CloudFront invalidation: so many, without wildcards, may be in progress for a
+"""Paths of one CloudFront invalidation.  So many paths without wildcards may be in progress for a
 distribution at a time.
 https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/InvalidationLimits.html"""
 DEDUPLICATION_IDS_CACHED_MAX = 1000
-"""Merges that one execution environment of extract has asked for, and need not ask for again."""
+"""Merge requests that one execution environment of extract remembers, so as not to send them
+again."""
 MESSAGES_PER_BATCH_MAX = 10
-"""What SQS's SendMessageBatch takes."""
+"""Messages per request: the limit of SQS's SendMessageBatch."""
 
 # --- reading packages ---------------------------------------------------------------------
 SMALL_PACKAGE_BYTES_MAX = 4 * MIB
-"""Up to here one GET of everything is cheaper than several of parts."""
+"""Size up to which one GET of the whole package is cheaper than several of its parts."""
 CONDA_TAIL_BYTES = 256 * KIB
-"""First ranged GET of a .conda.  Must exceed the 64 KiB that a zip comment may have; the rest is
-room for the info member, which usually comes last, so that a second GET is rarely needed."""
+"""Bytes of the first ranged GET of a .conda.  They must exceed the 64 KiB that a zip comment may
+have.  The rest is room for the info member, which usually comes last, so that a second GET is
+rarely needed."""
 ZIP_MEMBERS_MAX = 64
-"""A .conda has three."""
+"""Members of a .conda.  A real one has three."""
 ZIP_LOCAL_HEADER_BYTES_MAX = 30 + 2 * (64 * KIB - 1)
-"""A fixed part, a name and an extra field."""
+"""Bytes of a local file header: a fixed part, a name and an extra field."""
 INFO_PACKED_BYTES_MAX = 16 * MIB
-"""Of the info member of a .conda, held in memory; real ones have kilobytes."""
+"""Bytes of the info member of a .conda, held in memory.  Real ones have kilobytes."""
 INFO_UNPACKED_BYTES_MAX = 256 * MIB
-"""Of the same, unpacked in passing; recipes and test data in it make some large."""
+"""Bytes of the info member after decompression, which is streamed.  Recipes and test data make some
+large."""
 ZSTD_WINDOW_BYTES_MAX = 128 * MIB
-"""What zstd decoders accept by default, and what level 22 declares: not less, or packages that
-clients can read would be rejected.  The memory is only used as far as data fills it."""
+"""Window that zstd decoders accept by default, and that level 22 declares.  With a smaller limit,
+packages that clients can read would be rejected.  Memory is only used as data fills it."""
 ZSTD_INPUT_CHUNK_BYTES = 512
-"""Fed to zstd at once: it may unpack to 16 MiB, and ordinarily does to a few KiB."""
+"""Compressed bytes per call of zstd.  They may decompress to 16 MiB; usually it is a few KiB."""
 UNPACK_CHUNK_BYTES = 64 * KIB
-"""Fed to bzip2, and taken from it, at once."""
+"""Bytes per call of bzip2, for input and output."""
 BZ2_STREAMS_MAX = 100_000
-"""Of one .tar.bz2.  Parallel compressors start one per 900 kB; a million empty ones are an
+"""Streams in one .tar.bz2.  Parallel compressors start one per 900 kB; a million empty ones are an
 attack."""
 TAR_BZ2_UNPACKED_BYTES_MAX = 2048 * MIB
-"""Unpacked in passing until info/index.json and its neighbours were found; builders put
-them first.  At 22 MB/s on a whole CPU, of which extract has half, a larger archive of something
-else would be killed by the timeout, again every day, instead of being rejected for good."""
+"""Bytes that are decompressed in search of info/index.json and the other info files, which builders
+put first.  At 22 MB/s on a whole CPU, of which extract has half, a larger archive of something else
+would run into the timeout every day instead of being rejected for good."""
 TAR_HEADERS_MAX = 250_000
-"""ObjectHeaders of one tar archive that are looked at; seconds of work."""
+"""Headers of one tar archive that are read: seconds of work."""
 TAR_EXTENDED_HEADERS_BYTES_MAX = 16 * MIB
-"""Long names and pax headers of one tar archive together; seconds of work."""
+"""Bytes of long names and pax headers in one tar archive: seconds of work."""
 INDEX_JSON_BYTES_MAX = MIB
 ABOUT_JSON_BYTES_MAX = MIB
 RUN_EXPORTS_JSON_BYTES_MAX = 256 * KIB
 PATHS_JSON_BYTES_MAX = 8 * MIB
-"""Some 30,000 files.  A larger one is left out, for its entries take a multiple in memory."""
+"""Bytes of paths.json: some 30,000 files.  A larger one is left out, because its entries take a
+multiple of that in memory."""
 JSON_DEPTH_MAX = 32
-"""Of index.json; real ones have three levels.  Far below what recursive parsers survive."""
+"""Nesting depth of index.json.  Real ones have three levels.  Far below the limit of recursive
+parsers."""
 CHANNELDATA_FIELD_BYTES_MAX = 16 * KIB
-"""Of one field of about.json; a larger one is left out."""
+"""Bytes of one field of about.json.  A larger field is left out."""
 
 # --- configuration and patches -------------------------------------------------------------
 CONFIG_BYTES_MAX = 64 * KIB
-"""Of one sluice.toml."""
+"""Bytes of one sluice.toml."""
 CONFIG_DOTS_MAX = 256
-"""Of one of its lines: for a key of n parts tomllib takes time and memory that grow with n²."""
+"""Dots in one line of sluice.toml: for a key of n parts, tomllib's time and memory grow with n²."""
 REVISION_MESSAGE_BYTES_MAX = 8192
-"""CEP 48."""
+"""Bytes of a revision's message (CEP 48)."""
 
 PATCH_PACKAGE_BYTES_MAX = 64 * MIB
-"""Of a patch package, held in memory; conda-forge's has a few MiB."""
+"""Bytes of a patch package, held in memory.  conda-forge's has a few MiB."""
 PATCH_INSTRUCTIONS_BYTES_MAX = 256 * MIB
-"""Of one patch_instructions.json; conda-forge's largest has some 30 MB."""
+"""Bytes of one patch_instructions.json.  conda-forge's largest has some 30 MB."""
 PATCH_UNPACKED_BYTES_MAX = 1024 * MIB
-"""Of all that is in a patch package."""
+"""Bytes of a whole patch package after decompression."""
 
 # --- records ------------------------------------------------------------------------------
 RECORD_BYTES_MAX = 256 * KIB
-"""Of one record as JSON.  Every client downloads every record."""
+"""Bytes of one record as JSON.  Every client downloads every record."""
 REJECT_PROBLEMS_MAX = 8
-"""In the sentence of one reject."""
+"""Problems that the sentence of one reject names."""
 PROBLEM_VALUE_CHARS_MAX = 80
-"""Of a value quoted in that sentence."""
+"""Characters of a value that the sentence quotes."""
 REJECT_SENTENCE_CHARS_MAX = 4096
-"""Of a whole sentence: a zip may hold names of 64 KiB, and sentences are stored and logged."""
+"""Characters of a whole sentence.  A zip may hold names of 64 KiB, and sentences are stored and
+logged."""
 
 CURRENT_REPODATA_CHECKS_MAX = 10_000_000
-"""Clauses of match specs that are held against a version for one ``current_repodata.json``: about
-a minute of a CPU."""
+"""Comparisons of a match spec clause with a version for one ``current_repodata.json``: about a
+minute of CPU."""

@@ -1,4 +1,4 @@
-"""What everything that changes a channel depends on: two buckets, a queue, an executor, a clock."""
+"""The dependencies that everything that changes a channel has in common."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sluice.storage.object_store import ObjectStore
 from sluice.storage.queue import FifoQueue
 
 Clock = Callable[[], int]
-"""Tells the time, in ms since the epoch."""
+"""A clock that returns ms since the epoch."""
 NewId = Callable[[], str]
-"""Returns a string that it never returns again, nor does any other process."""
+"""A generator of ids: no process ever returns the same string twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """The dependencies that all have in common; each function's context adds its own."""
+    """The common dependencies; each function's context adds its own."""
 
     channel: ObjectStore
     """The channel bucket."""
@@ -25,7 +25,7 @@ class Runtime:
     """The state bucket."""
     merge_queue: FifoQueue
     executor: Executor
-    """Sends requests, several at once."""
+    """Runs requests concurrently."""
     clock: Clock
     new_id: NewId
     debounce_seconds: int

@@ -1,4 +1,4 @@
-"""What the functions are told by their environment; nothing else reads it."""
+"""The settings of the Lambda functions, from environment variables; nothing else reads these."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sluice.messages.merge_request import DEBOUNCE_SECONDS_MIN
 _OUTPUTS = frozenset(
     {"channeldata", "current-repodata", "page", "repodata-bz2", "rss", "run-exports"}
 )
-"""Files that a channel may have, as ``sluice.toml`` calls them."""
+"""Optional files of a channel, by their names in ``sluice.toml``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What every function needs."""
+    """The settings of every function."""
 
     channel_bucket: str
     state_bucket: str
@@ -28,9 +28,9 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
-        """Read ``CHANNEL_BUCKET``, ``STATE_BUCKET``, ``MERGE_QUEUE_URL``, ``DEBOUNCE_SECONDS``.
+        """Parse ``CHANNEL_BUCKET``, ``STATE_BUCKET``, ``MERGE_QUEUE_URL``, ``DEBOUNCE_SECONDS``.
 
-        Raises ``Misconfigured``, naming the variable.
+        Raises ``Misconfigured``, which names the variable.
         """
         return cls(
             channel_bucket=_required(env, "CHANNEL_BUCKET"),
@@ -42,19 +42,19 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class ExtractSettings:
-    """What extract needs."""
+    """The settings of extract."""
 
     common: Settings
     upload_queue_url: str
     trust_uploader_digests: bool
     upload_receives_max: int
-    """How often UploadQueue hands a message out before it goes to the dead-letter queue."""
+    """Receives of a message before UploadQueue moves it to the dead-letter queue."""
     channel_prefixes: tuple[str, ...]
     """See ``ReconcileSettings``."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> ExtractSettings:
-        """Read also ``UPLOAD_QUEUE_URL``, ``TRUST_UPLOADER_DIGESTS``, ``UPLOAD_MAX_RECEIVES``.
+        """Parse also ``UPLOAD_QUEUE_URL``, ``TRUST_UPLOADER_DIGESTS``, ``UPLOAD_MAX_RECEIVES``.
 
         ``CHANNEL_PREFIXES`` may be empty or missing.
         """
@@ -69,20 +69,20 @@ class ExtractSettings:
 
 @dataclass(frozen=True, slots=True)
 class MergeSettings:
-    """What merge needs."""
+    """The settings of merge."""
 
     common: Settings
     owner: str
-    """Who publishes: the state bucket's name, written into the metadata of every index file."""
+    """The publisher: the state bucket's name, written into the metadata of every index file."""
     index_max_age_seconds: int
     channel_defaults: ChannelConfig
-    """Of what a channel's ``sluice.toml`` does not say."""
+    """Defaults for what a channel's ``sluice.toml`` does not set."""
     brake_days: int
-    """For which the removal of most of an index waits (``brake``); 0: for none."""
+    """Days that the removal of most of an index waits (``brake``); 0: no wait."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> MergeSettings:
-        """Read also ``OWNER``, ``INDEX_CACHE_MAX_AGE``, ``BRAKE_DAYS``, and the channels' defaults.
+        """Parse also ``OWNER``, ``INDEX_CACHE_MAX_AGE``, ``BRAKE_DAYS``, and the channel defaults.
 
         Those are ``DEFAULT_OUTPUTS``, which may be ``none``, and ``DEFAULT_TIMESTAMPS``.
         """
@@ -97,7 +97,7 @@ class MergeSettings:
 
 @dataclass(frozen=True, slots=True)
 class ReconcileSettings:
-    """What reconcile needs."""
+    """The settings of reconcile."""
 
     common: Settings
     upload_queue_url: str
@@ -105,20 +105,20 @@ class ReconcileSettings:
     owner: str
     """See ``MergeSettings``."""
     retention_days: int
-    """For how long after its successor was published a generation can still be read."""
+    """Days that a generation stays readable after its successor was published."""
     brake_days: int
     """See ``MergeSettings``."""
     channel_defaults: ChannelConfig
     """See ``MergeSettings``."""
     channel_prefixes: tuple[str, ...]
-    """Only subdirs whose folders begin with one of these are looked at; ``("",)``: all."""
+    """Key prefixes of the subdirs to check; ``("",)``: all."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> ReconcileSettings:
-        """Read also ``UPLOAD_QUEUE_URL``, ``RECONCILE_QUEUE_URL``, ``OWNER``, ``RETENTION_DAYS``.
+        """Parse also ``UPLOAD_QUEUE_URL``, ``RECONCILE_QUEUE_URL``, ``OWNER``, ``RETENTION_DAYS``.
 
-        ``BRAKE_DAYS`` and the defaults of channels as merge does; ``CHANNEL_PREFIXES`` may be empty
-        or missing.
+        ``BRAKE_DAYS`` and the channels' defaults are those of merge.  ``CHANNEL_PREFIXES`` may be
+        empty or missing.
         """
         return cls(
             common=Settings.from_env(env),
@@ -133,7 +133,7 @@ class ReconcileSettings:
 
 
 def channel_defaults(env: Mapping[str, str]) -> ChannelConfig:
-    """Read ``DEFAULT_OUTPUTS`` and ``DEFAULT_TIMESTAMPS``; raises ``Misconfigured``."""
+    """Parse ``DEFAULT_OUTPUTS`` and ``DEFAULT_TIMESTAMPS``; raises ``Misconfigured``."""
     text = _required(env, "DEFAULT_OUTPUTS")
     outputs = [] if text == "none" else text.split(",")
     if not _OUTPUTS.issuperset(outputs):

@@ -1,4 +1,4 @@
-"""Metrics and log lines as values, so that they can be tested without CloudWatch and a logger."""
+"""Metrics and log lines as values, which tests can check without CloudWatch and a logger."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 Level = Literal["debug", "info", "warning", "error"]
 
 SHARED = {"service": "sluice"}
-"""The dimensions of a metric that several functions send, because one alarm watches all of it."""
+"""Dimensions of a metric that several functions send, because one alarm watches them all."""
 
 
 class Metric(NamedTuple):
@@ -16,7 +16,7 @@ class Metric(NamedTuple):
     name: str
     value: int
     unit: str = "Count"
-    """As CloudWatch has it."""
+    """A unit of CloudWatch."""
 
 
 class LogLine(NamedTuple):

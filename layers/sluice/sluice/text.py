@@ -1,16 +1,16 @@
-"""Strings of strangers, made fit to be shown.
+"""Untrusted strings, escaped for display.
 
-File names, names in archives and values of JSON end up in logs, in the rejects document and on
-terminals, where a line feed forges a line and an escape sequence is obeyed.
+File names, names in archives and values of JSON appear in logs, in the rejects document and on
+terminals.  There a line feed forges a line, and a terminal obeys an escape sequence.
 """
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    r"""Escape what is no printable character: line feeds, controls, direction marks, surrogates.
+    r"""Escape unprintable characters: line feeds, controls, direction marks, surrogates.
 
-    A backslash stays as it is, so this is for reading and cannot be undone.
+    A backslash stays as it is, so the result is for display and cannot be decoded.
     """
     if text.isprintable():
         return text

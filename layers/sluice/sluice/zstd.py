@@ -58,9 +58,9 @@ def decompress(data: bytes, *, bytes_max: int = STORED_OBJECT_BYTES_MAX) -> byte
     larger than ``bytes_max``.
     """
     try:
-        content_size = zstandard.frame_content_size(data)  # -1: it does not tell
+        content_size = zstandard.frame_content_size(data)  # -1: unknown
         if 0 <= content_size <= bytes_max:
-            # At once, half as long: nothing is put together from pieces.
+            # In one call, which takes half the time: the result is not joined from pieces.
             with suppress(zstandard.ZstdError):  # there may be more frames; else it is said below
                 return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
         return _decompress_stream(data, content_size, bytes_max)

@@ -1,1 +1,1 @@
-"""The Python API: what people ask of a channel, each a function of a ``Channel``."""
+"""The Python API: what people can do with a channel, as functions of a ``Channel``."""

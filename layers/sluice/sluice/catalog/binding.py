@@ -1,7 +1,7 @@
 """The binding of a channel: the bucket that its catalog describes.
 
-A state bucket outlives the parameters that lead to it.  Without a binding, a changed bucket
-parameter would have an empty bucket compared with a full catalog, and every package removed.
+A state bucket outlives the parameters that point to it.  Without a binding, a changed bucket
+parameter could pair an empty bucket with a full catalog, and sluice would remove every package.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from sluice.storage.versioned_object import ObjectVersion, VersionedObject
 
 
 class Binding(msgspec.Struct, frozen=True, kw_only=True):
-    """As stored in ``bindings/<channel>.json``."""
+    """The content of ``bindings/<channel>.json``."""
 
     bucket: str | None
-    """Name of the channel bucket; ``None`` while a catalog that had no binding is being moved."""
+    """Name of the channel bucket; ``None`` while a catalog without a binding is being moved."""
     moving_to: str | UnsetType = UNSET
     """The bucket that ``sluice rebind`` is moving the catalog to.  Until it has moved every head,
-    nobody else writes."""
+    nobody else may write."""
     endpoint: str | None = None
-    """Where that bucket was when it was bound.  For people; nothing is decided by it."""
+    """URL of that bucket's S3 server when it was bound.  For people; no decision depends on it."""
     created_at: int
-    """ms since the epoch."""
+    """Time of the binding, ms since the epoch."""
     writer: str
-    """Unique to one attempt to write it, as in a head."""
+    """Unique to one attempt to write the binding, as in a head."""
     format: int = FORMAT
 
 
@@ -37,7 +37,7 @@ UNBOUND: ObjectVersion[Binding | None] = ObjectVersion(None, None)
 
 
 def binding_object(state: ObjectStore, channel: str) -> VersionedObject[Binding | None]:
-    """The binding of a channel, to be read and swapped; ``None`` while it is unbound."""
+    """The binding of a channel, for reading and swapping; ``None`` while it is unbound."""
     return VersionedObject(
         store=state,
         key=channel_binding_key(channel),

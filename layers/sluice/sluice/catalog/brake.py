@@ -1,13 +1,13 @@
-"""The brake: how much of an index a comparison may remove on its own word.  Pure.
+"""The brake: a limit on how much of an index a comparison may remove at once.  Pure.
 
-A comparison of a bucket with its catalog finds packages that are gone.  Where that is a small part
-of an index, an event got lost.  Where it is most of it, somebody may have emptied a bucket by
-mistake, and an index without these packages would break every client at once.  So such a removal
-waits for some days, or for a person who confirms it.  Removals that an event tells of never wait,
-and neither does anything that is added.
+A comparison of a bucket with its catalog finds packages that are gone.  If they are a small part of
+an index, an event was lost.  If they are most of it, somebody may have emptied a bucket by mistake,
+and an index without these packages would break every client at once.  So such a removal waits for
+some days, or for a person who confirms it.  Removals with an event never wait, and neither do
+additions.
 
-It waits no longer than that: objects that are gone do not come back by being listed, and an index
-that refers to them for ever is worse than one without them.
+The wait has an end.  Waiting does not bring the objects back, and an index that refers to missing
+objects forever is worse than one without them.
 
 The days are counted for each file, not for the set of them: a set that grows a little every day
 would never be the same for long enough.
@@ -30,36 +30,36 @@ DAY_MS = 24 * 60 * 60 * 1000
 
 
 class BrakeState(msgspec.Struct, frozen=True, kw_only=True):
-    """What is stored of one subdir.  Times are ms since the epoch.
+    """The stored brake state of one subdir.  Times are ms since the epoch.
 
     It may be deleted at any time: the days are then counted from the beginning.
     """
 
     removed: dict[str, int] = msgspec.field(default_factory=dict)
-    """By filename, of packages that were in the index: when a comparison staged its removal last,
-    without having waited."""
+    """Packages that were in the index, by filename: when a comparison last staged the removal
+    without a wait."""
     pending: dict[str, int] = msgspec.field(default_factory=dict)
-    """By filename: when a comparison found it missing first, and waited."""
+    """Missing files that wait, by filename: when a comparison first found each missing."""
     confirmed: dict[str, int] = msgspec.field(default_factory=dict)
-    """By filename, of those that wait: when a person confirmed its removal."""
+    """Files that wait, by filename: when a person confirmed the removal."""
     waiting: str | None = None
-    """Which time of waiting these two are about: they count only while the marks of the subdir
-    name the same.  A comparison that finds nothing missing ends that time there, and need not
-    read this for it (``reconcile.publication_log``)."""
+    """Name of the period of waiting that ``pending`` and ``confirmed`` belong to.  They count only
+    while the subdir's marks have the same name.  A comparison that finds nothing missing ends the
+    period there, and need not read this object (``reconcile.publication_log``)."""
     format: int = FORMAT
 
 
 class MissingFile(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A file that is missing, as the catalog knows it.  There may be a hundred thousand."""
+    """A missing file, as the catalog knows it.  There may be a hundred thousand."""
 
     indexed: bool
-    """Whether it is in the index; rejected packages and pins are not."""
+    """Whether the file is in the index; rejected packages and pins are not."""
     modified: int
-    """When the object was uploaded: S3's clock, seconds since the epoch."""
+    """Upload time of the object: S3's clock, seconds since the epoch."""
 
     @property
     def uploaded_before(self) -> int:
-        """In ms since the epoch: S3 dates to the second before."""
+        """A time after the upload, ms since the epoch: S3 rounds times down to the second."""
         return (self.modified + 1) * 1000
 
 
@@ -67,50 +67,50 @@ class WaitingRemovals(msgspec.Struct, frozen=True, kw_only=True):
     """Removals that wait.  Times are ms since the epoch."""
 
     files: int
-    """All of them, rejected packages and pins included."""
+    """Number of files, including rejected packages and pins."""
     packages: int
-    """Those that are in the index."""
+    """Number of files that are in the index."""
     of: int
-    """How many packages the index holds, or held before the removals of the last days."""
+    """Number of packages in the index, or before the removals of the last days."""
     digest: str
-    """Names everything that is missing, to confirm it by."""
+    """A name of the set of missing files, for confirming their removal."""
     since: int
     """When the first of them was found missing."""
     until: int | None
-    """After this the next comparison removes the last of them; ``None`` where the days have not
+    """The next comparison after this time removes the last of them; ``None`` if the days have not
     begun, because no comparison has found them missing yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemovalDecision:
-    """What is to be done about the missing files of one subdir.  Filenames are in order."""
+    """What to do about the missing files of one subdir.  Filenames are in order."""
 
     state: BrakeState
-    """To be stored before anything is carried out."""
+    """The state to store before anything is carried out."""
     to_remove: list[str]
     waiting: WaitingRemovals | None
     confirmed: bool
-    """Whether this is what a person confirmed."""
+    """Whether a person confirmed exactly this."""
 
 
 def decode_brake_state(body: bytes, *, what: str) -> BrakeState:
-    """Read what is stored; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
+    """Parse the stored state; raises ``Corrupt`` and ``TooNew``, which name ``what``."""
     return unpack_json(body, BrakeState, what=what)
 
 
 def encode_brake_state(state: BrakeState) -> bytes:
-    """Serialise."""
+    """Serialize."""
     return msgspec.json.encode(state, order="deterministic")
 
 
 def filenames_digest(filenames: Iterable[str]) -> str:
-    """Name a set of files."""
+    """A name of a set of files."""
     lines = "\n".join(sorted(filenames))
     return sha256(lines.encode()).hexdigest()[:DIGEST_CHARS]
 
 
 def describe_invalid_digest(text: str | None) -> str | None:
-    """Say what is wrong with the digest that a person gave, if anything is."""
+    """Describe what is wrong with the digest that a person gave, if anything is."""
     if text is None or re.fullmatch(f"[0-9a-f]{{{DIGEST_CHARS}}}", text):
         return None
     return (
@@ -120,7 +120,7 @@ def describe_invalid_digest(text: str | None) -> str | None:
 
 
 def exceeds_removal_limit(missing: int, total: int) -> bool:
-    """Tell whether so many packages out of so many are too many to be removed at once."""
+    """Whether ``missing`` files out of ``total`` are too many to remove at once."""
     return total >= BRAKE_PACKAGES_MIN and 2 * missing > total
 
 
@@ -135,14 +135,14 @@ def decide_removals(
 ) -> RemovalDecision:
     """Decide about all files of a subdir that a comparison finds missing at ``now_ms``.
 
-    ``missing``: by filename.  ``packages``: how many packages the index holds, those included.
-    ``days``: 0 turns the brake off.  ``confirm``: the digest that a person gave.
+    ``missing``: by filename.  ``packages``: the number of packages in the index, including missing
+    ones.  ``days``: 0 turns the brake off.  ``confirm``: the digest that a person gave.
 
-    What was removed in the last ``days`` without waiting counts as well: a third of an index today
-    and a third tomorrow is one removal.  What a person confirmed, or what has waited, does not
-    count: that begins a new time.
+    Removals of the last ``days`` that did not wait count as well: a third of an index today and a
+    third tomorrow is one removal.  Removals that a person confirmed, or that have waited, do not
+    count: after those a new period begins.
 
-    The result does not change if the decision is taken again, with the state that it returns.
+    The result does not change if the decision is made again with the state that it returns.
     """
     files = sorted(missing)
     digest = filenames_digest(files)
@@ -150,7 +150,7 @@ def decide_removals(
         return RemovalDecision(BrakeState(), files, None, confirmed=False)
     window_ms = days * DAY_MS
     indexed = {file for file in files if missing[file].indexed}
-    # A clock that was ahead must not make anything wait until it is right.
+    # A clock that was ahead must not make anything wait until that time.
     removed = {
         file: min(at, now_ms) for file, at in state.removed.items() if now_ms - at < window_ms
     }
@@ -163,7 +163,7 @@ def decide_removals(
     pending = _still_missing(state.pending, missing)
     since = {file: min(pending.get(file, now_ms), now_ms) for file in files}
     confirmed = _still_missing(state.confirmed, missing)
-    if is_confirmed:  # by whatever clock
+    if is_confirmed:  # by any clock
         confirmed = {file: max(now_ms, missing[file].uploaded_before) for file in files}
     still_waiting = [
         file for file in files if file not in confirmed and now_ms - since[file] < window_ms
@@ -187,9 +187,9 @@ def decide_removals(
 
 
 def _still_missing(times: Mapping[str, int], missing: Mapping[str, MissingFile]) -> dict[str, int]:
-    """What still holds for the files that are missing now, with since when.
+    """The files that are still missing, and since when.
 
-    Not for a file that was uploaded since: another object was there in between.
+    A file that was uploaded since does not count: another object was there in between.
     """
     return {
         file: at

@@ -1,7 +1,7 @@
 """What clients see of the entries of one package name.  Pure.
 
-The catalog keeps what packages say; patches and configuration are applied here, each time that
-something is rendered.  So taking a patch back, or a setting, is nothing but rendering again.
+The catalog keeps what packages say.  Patches and configuration are applied here, each time that
+something is rendered.  So reverting a patch or a setting only needs another rendering.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from sluice.conda.revision import LEGACY, V3, required_revision
 from sluice.conda.timestamps import timestamp_warning
 
 _INDEXER_ONLY_FIELDS = ("repodata_revision", "schema_version")
-"""What ``index.json`` says of itself: which revision it needs has been told by where it stands."""
+"""Fields of ``index.json`` about itself: the place of a record already shows its revision."""
 
 
 @dataclass(frozen=True, slots=True)
 class RenderRules:
-    """What, beside its entries, decides what clients see of a name."""
+    """What decides, besides its entries, what clients see of a name."""
 
     config: ChannelConfig = DEFAULT_CONFIG
     instructions: PatchInstructions | None = None
-    """Of the patch in force, for this subdir."""
+    """The instructions of the active patch for this subdir."""
 
     @property
     def unpatched(self) -> RenderRules:
-        """The same for ``repodata_from_packages.json``."""
+        """The same rules for ``repodata_from_packages.json``."""
         return replace(self, instructions=None)
 
 
@@ -44,18 +44,18 @@ class ClientView:
     """What clients see of some files.  Filenames and keys are in order."""
 
     records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By filename: what every client can read."""
+    """By filename: records that every client can read."""
     v3: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     """By bucket (``conda``, ``tar.bz2``, others) and filename without extension (CEP 48)."""
     removed: Sequence[str] = field(default_factory=list)
-    """Files that a person has taken out of the index; they may still be there (CEP 36)."""
+    """Files that a person has removed from the index; the objects may still exist (CEP 36)."""
     run_exports: Mapping[str, Any] = field(default_factory=dict)
-    """By filename, of each package whose run exports are known, ``{}`` where it has none; also
-    of those that a patch removes (CEP 12)."""
+    """By filename, for each package whose run exports are known, ``{}`` if it has none; also for
+    packages that a patch removes (CEP 12)."""
 
     @property
     def count(self) -> int:
-        """How many records there are."""
+        """Number of records."""
         return len(self.records) + sum(map(len, self.v3.values()))
 
 
@@ -96,12 +96,12 @@ def render_view(entries: Entries, rules: RenderRules) -> ClientView:
 
 
 def is_hidden(record: Mapping[str, Any], config: ChannelConfig) -> bool:
-    """Tell whether the configuration rejects a record for its ``timestamp`` (CEP 47)."""
+    """Whether the configuration rejects a record for its ``timestamp`` (CEP 47)."""
     return config.timestamps == "reject" and timestamp_warning(record) is not None
 
 
 def _revision(record: Mapping[str, Any], config: ChannelConfig) -> int:
-    # "latest" never moves down what only revision 3 can say: old clients would misread it.
+    # "latest" never moves records down that need revision 3: old clients would misread them.
     latest = config.package_revision_assignment == "latest" and bool(config.repodata_revisions)
     return max(required_revision(record), V3 if latest else LEGACY)
 
@@ -113,7 +113,7 @@ def _apply_patch(
     instructions: PatchInstructions | None,
     bucket: str | None,
 ) -> tuple[Mapping[str, Any] | None, Any]:
-    """The record, ``None`` where it is removed, and its run exports."""
+    """The record (``None`` if it is removed) and its run exports."""
     plain = {key: value for key, value in record.items() if key not in _INDEXER_ONLY_FIELDS}
     if instructions is None:
         return plain, run_exports

@@ -1,4 +1,4 @@
-"""The bytes of trees and leaves: msgpack in zstd, the same for the same content."""
+"""The encoding of trees and leaves: msgpack in zstd, the same bytes for the same content."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from sluice import zstd
 from sluice.errors import DECODE_ERRORS, Corrupt, TooNew
 
 FORMAT = 1
-"""Of heads, commits, trees and leaves alike.  Older ones are read, newer ones left alone."""
+"""The format of heads, commits, trees and leaves.  Older ones are read, newer ones are refused."""
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 
 def content_digest(body: bytes) -> str:
-    """Name some bytes: the hex SHA-256."""
+    """The name of some bytes: their hex SHA-256."""
     return sha256(body).hexdigest()
 
 
 def pack_struct(content: msgspec.Struct) -> bytes:
-    """Serialise for keeping.  Keys of mappings are sorted."""
+    """Serialize for storage.  Keys of mappings are sorted."""
     plain = msgspec.to_builtins(content, builtin_types=(bytes,), order="deterministic")
     return zstd.compress_private(pack_plain(plain))
 
 
 def pack_plain(content: Any) -> bytes:
-    """Serialise as msgpack what is already made of plain values in their final order."""
+    """Serialize plain values, which are already in their final order, as msgpack."""
     packed: bytes = msgpack.packb(content)
     return packed
 
 
 def unpack_struct(body: bytes, expected: type[S], *, what: str) -> S:
-    """Read what ``pack_struct`` wrote; raises ``TooNew`` and ``Corrupt``, naming ``what``."""
+    """Parse the result of ``pack_struct``; raises ``TooNew`` and ``Corrupt``, naming ``what``."""
     try:
         plain = msgpack.unpackb(zstd.decompress(body))
         check_format(plain, what=what)
@@ -45,7 +45,7 @@ def unpack_struct(body: bytes, expected: type[S], *, what: str) -> S:
 
 
 def unpack_json(body: bytes, expected: type[S], *, what: str) -> S:
-    """Read a head or a commit; raises ``TooNew`` and ``Corrupt``, naming ``what``."""
+    """Parse a head or a commit; raises ``TooNew`` and ``Corrupt``, which name ``what``."""
     try:
         plain = msgspec.json.decode(body)
         check_format(plain, what=what)
@@ -55,7 +55,7 @@ def unpack_json(body: bytes, expected: type[S], *, what: str) -> S:
 
 
 def check_format(plain: Any, *, what: str) -> None:
-    """Refuse what a newer sluice wrote."""
+    """Raise ``TooNew`` for a newer format."""
     match plain:
         case {"format": int(version)} if version > FORMAT:
             raise TooNew(f"{what} has format {version}, this sluice knows up to {FORMAT}")

@@ -1,4 +1,4 @@
-"""A leaf: everything known about the files of one package name."""
+"""Leaves and their entries: everything known about the files of one package name."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from sluice.catalog.codec import FORMAT, unpack_struct
 from sluice.storage.object_id import ObjectId
 
 NOT_EXTRACTED = 0
-"""Extractor version of what no extractor judged, but for the lack of a better verdict is believed:
-records of somebody else's index, and rejects for what could not be read.  Any extractor's verdict
-comes before it, and reconcile reads those packages again."""
+"""Extractor version of entries that no extractor judged: records of another tool's index, and
+rejects for files that could not be read.  They count until an extractor judges the file.  Reconcile
+reads those packages again."""
 
 NEVER_OUTDATED = 2**31 - 1
-"""Extractor version of a node that has only pins: there is nothing to read again."""
+"""Extractor version of a node that has only pins: nothing is to be read again."""
 
 _LISTING_DIGEST_BYTES = 16
 _PINNED = "pinned"
-"""Instead of an ETag, which has quotes."""
+"""Marker in place of an ETag; a real ETag has quotes."""
 
 
 class _Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     identity: ObjectId | None
-    """The object that was judged; ``None`` is for a pin on a file that is not there."""
+    """The object that was judged; ``None`` for a pin on a file that does not exist."""
     extractor: int
-    """Version of the extractor that judged."""
+    """Version of the extractor that made this verdict."""
 
 
 class Record(_Entry, frozen=True, kw_only=True, tag="record"):
@@ -43,12 +43,12 @@ class Record(_Entry, frozen=True, kw_only=True, tag="record"):
 
     @property
     def taken_over(self) -> bool:
-        """Whether it is of an index before sluice, and nothing better was ever known."""
+        """Whether the record is from an index before sluice, and no better one was ever known."""
         return not self.digests_from
 
     @property
     def known_run_exports(self) -> Any:
-        """Its run exports, ``{}`` where it has none; ``None`` where nobody ever looked (CEP 21)."""
+        """The run exports, ``{}`` if it has none; ``None`` if they were never read (CEP 21)."""
         return self.run_exports if self.taken_over else self.run_exports or {}
 
 
@@ -58,44 +58,44 @@ class Reject(_Entry, frozen=True, kw_only=True, tag="reject"):
     code: str
     sentence: str
     at: int
-    """When the reject was committed, ms since the epoch."""
+    """Time of the reject's commit, ms since the epoch."""
 
 
 class Pin(_Entry, frozen=True, kw_only=True, tag="pin"):
     """The file is kept out on purpose, until another object is uploaded under its name.
 
-    Clients find it among what was ``removed`` (CEP 36).  Nobody judges it, however new.
+    Clients see it in ``removed`` (CEP 36).  No extractor judges it, however new.
     """
 
     at: int
     reason: str
     sha256: str | UnsetType = UNSET
-    """Hex digest of the object, where it was known: tells it in a bucket that was restored."""
+    """Hex digest of the object, if known: identifies it in a restored bucket."""
 
 
 class CarriedRecord(_Entry, frozen=True, kw_only=True, tag="kept"):
     """A record of an index before sluice in a v3 bucket that sluice does not fill (CEP 48).
 
-    Nobody judges it: its file is no conda package, and may lie elsewhere.  In the leaf it stands
-    under ``<stem>.<bucket>``.
+    No extractor judges it: its file is no conda package, and may be elsewhere.  Its key in the leaf
+    is ``<stem>.<bucket>``.
     """
 
     bucket: str
-    """``whl``, or one that is not known yet."""
+    """``whl``, or a bucket that is not known yet."""
     record: dict[str, Any]
 
     def stem(self, filename: str) -> str:
-        """Its name in the bucket."""
+        """The name in the bucket."""
         return filename.removesuffix(f".{self.bucket}")
 
 
 Entry = Record | Reject | Pin | CarriedRecord
 Entries = Mapping[str, Entry]
-"""By filename."""
+"""Entries by filename."""
 
 
 def known_sha256(entry: Entry | None, identity: ObjectId) -> str | UnsetType:
-    """The digest of an object, where ``entry`` is a record of that very object."""
+    """The digest of an object, if ``entry`` is a record of that very object."""
     if isinstance(entry, Record) and entry.identity == identity:
         digest = entry.record.get("sha256")
         return digest if isinstance(digest, str) else UNSET
@@ -103,7 +103,7 @@ def known_sha256(entry: Entry | None, identity: ObjectId) -> str | UnsetType:
 
 
 class Leaf(msgspec.Struct, frozen=True, kw_only=True):
-    """As stored.  ``at`` makes the name unique: content that recurs gets another leaf."""
+    """The stored leaf.  ``at`` makes its digest unique, even if the same content recurs."""
 
     at: int
     """Time of the commit that wrote it, ms since the epoch."""
@@ -112,7 +112,7 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListedFile(NamedTuple):
-    """One file, as far as its identity does not hang on when it was uploaded."""
+    """One file, by the parts of its identity that do not depend on the upload time."""
 
     filename: str
     etag: str
@@ -121,15 +121,15 @@ class ListedFile(NamedTuple):
 
 
 def decode_leaf(body: bytes, *, what: str) -> Leaf:
-    """Read a stored leaf; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
+    """Parse a stored leaf; raises ``Corrupt`` and ``TooNew``, which name ``what``."""
     return unpack_struct(body, Leaf, what=what)
 
 
 def listed_files(entries: Entries) -> Iterator[ListedFile]:
-    """The entries' files as a LIST would show them; a pin may be on a file that is not there.
+    """The entries' files as a LIST would show them; a pin may be on a missing file.
 
-    One that is pinned out is as no LIST shows it, so that reconcile always looks at its leaf: for
-    a pin, even the same bytes uploaded again are another object.
+    A pinned-out file differs from every LIST on purpose, so that reconcile always reads its leaf:
+    for a pin, even the same bytes uploaded again are another object.
     """
     for filename, entry in entries.items():
         if entry.identity:
@@ -138,9 +138,9 @@ def listed_files(entries: Entries) -> Iterator[ListedFile]:
 
 
 def listing_digest(files: Iterable[ListedFile]) -> bytes:
-    """Condense the files of one name: equal for the catalog's and a LIST's if all is known.
+    """A digest of the files of one name: equal for the catalog and a LIST if they agree.
 
-    LastModified is left out: a copy onto itself changes nothing that anybody would read.
+    LastModified is left out: a copy of an object onto itself changes nothing for readers.
     """
     lines = "".join(f"{filename}\0{etag}\0{size}\n" for filename, etag, size in sorted(files))
     return sha256(lines.encode()).digest()[:_LISTING_DIGEST_BYTES]

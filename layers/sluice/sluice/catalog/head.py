@@ -17,12 +17,13 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
     """Grows by at least one with every change of content; 0 before the first commit."""
     epoch: int
-    """Grows when staging was consumed and nothing changed.  That swap fences merges which are
-    still running with what they saw before."""
+    """Grows when staging was consumed and nothing changed.  That swap fences off merges that still
+    run with an older head."""
     commit: str | None
     tree: str | None
     writer: str
-    """Unique to one attempt to swap: tells one's own write from an equal one of somebody else."""
+    """Unique to one attempt to swap: distinguishes one's own write from another writer's equal
+    one."""
     format: int = FORMAT
 
     def next_epoch(self, writer: str) -> Head:
@@ -31,11 +32,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 
 BEFORE_FIRST = ObjectVersion(Head(generation=0, epoch=0, commit=None, tree=None, writer=""), None)
-"""What stands for a head that does not exist."""
+"""The value for a head that does not exist."""
 
 
 def head_object(state: ObjectStore, subdir: Subdir) -> VersionedObject[Head]:
-    """The head of a subdir, to be read and swapped."""
+    """The head of a subdir, for reading and swapping."""
     return VersionedObject(
         store=state,
         key=subdir.head_key,
@@ -53,5 +54,5 @@ def read_head(state: ObjectStore, subdir: Subdir) -> ObjectVersion[Head]:
 
 
 def decode_head(body: bytes, *, what: str) -> Head:
-    """Read a head; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
+    """Parse a head; raises ``Corrupt`` and ``TooNew``, which name ``what``."""
     return unpack_json(body, Head, what=what)

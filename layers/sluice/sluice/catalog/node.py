@@ -1,4 +1,4 @@
-"""From the entries of one package name to the objects that are written for it."""
+"""The objects that are written for the entries of one package name."""
 
 from __future__ import annotations
 
@@ -24,29 +24,28 @@ from sluice.catalog.tree import Node, NodeExtras
 from sluice.conda.timestamps import timestamp_warning
 
 RENDERER_VERSION = 2
-"""Of shards: raised when one would be made otherwise of the same leaf.
+"""Version of the shard format: raised when the same leaf would give another shard.
 
-2: with run exports, and match specs of revision 3 in brackets.
-"""
+2: with run exports, and match specs of revision 3 in brackets."""
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedNode:
-    """What one name becomes: objects to write and the node that refers to them."""
+    """The rendered objects of one name, and the node that refers to them."""
 
     node: Node
     leaf_body: bytes
     shard_body: bytes | None
-    """The public shard; ``None`` where there is nothing for clients to see."""
+    """The public shard; ``None`` if clients see nothing."""
 
 
 def render_node(
     name: str, entries: Entries, *, at: int, rules: RenderRules = NO_RULES
 ) -> RenderedNode:
-    """Serialise the entries of one name, which must not be empty, as of the commit at ``at``."""
+    """Serialize the entries of one name, which must not be empty, as of the commit at ``at``."""
     leaf_body = pack_struct(Leaf(at=at, entries=dict(entries)))
     view = render_view(entries, rules)
-    # The files under "" have no parsable name, so there is no shard a client could ask for.
+    # The files under "" have no parsable name, so no client could request a shard.
     shard_body = shard.encode_shard(view, at=at) if view.count and name else None
     records = [entry.record for entry in entries.values() if isinstance(entry, Record)]
     times = [record["indexed_timestamp"] for record in records]

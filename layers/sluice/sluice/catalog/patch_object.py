@@ -1,4 +1,4 @@
-"""The bytes of what a patch says about one subdir."""
+"""The stored instructions of a patch about one subdir."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sluice.conda.patch import PatchInstructions
 
 
 class StoredPatch(msgspec.Struct, frozen=True, kw_only=True):
-    """As stored.  ``at`` makes the name unique: a patch that comes back gets another one."""
+    """The stored object.  ``at`` makes its digest unique, even if a patch comes back."""
 
     at: int
     """Time of the commit that wrote it, ms since the epoch."""
@@ -20,10 +20,10 @@ class StoredPatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode_patch(patch: StoredPatch) -> bytes:
-    """Serialise."""
+    """Serialize."""
     return pack_struct(patch)
 
 
 def decode_patch(body: bytes, *, what: str) -> PatchInstructions:
-    """Read stored instructions; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
+    """Parse stored instructions; raises ``Corrupt`` and ``TooNew``, which name ``what``."""
     return unpack_struct(body, StoredPatch, what=what).instructions

@@ -1,4 +1,4 @@
-"""Reading trees and leaves, each at most once: they are immutable."""
+"""Cached reads of trees and leaves, each at most once, because they are immutable."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sluice.storage.object_store import ObjectStore
 
 
 class CatalogReader:
-    """Trees and leaves of one subdir, kept for the length of one merge."""
+    """Reads trees and leaves of one subdir, and caches them for one merge."""
 
     def __init__(self, state: ObjectStore, subdir: Subdir, executor: Executor) -> None:
         self._state = state
@@ -33,7 +33,7 @@ class CatalogReader:
         self._patches: dict[str, PatchInstructions] = {}
 
     def tree(self, digest: str | None) -> Tree:
-        """The tree of that digest; raises ``Missing`` and ``Corrupt``."""
+        """The tree with that digest; raises ``Missing`` and ``Corrupt``."""
         if digest is None:
             return EMPTY_TREE
         tree = self.find_tree(digest)
@@ -42,7 +42,7 @@ class CatalogReader:
         return tree
 
     def find_tree(self, digest: str) -> Tree | None:
-        """The tree of that digest, or ``None`` where it has been collected."""
+        """The tree with that digest, or ``None`` if it was collected."""
         if digest not in self._trees:
             key = self._subdir.tree_key(digest)
             stored = self._state.get(key)
@@ -52,17 +52,17 @@ class CatalogReader:
         return self._trees[digest]
 
     def is_tree_cached(self, digest: str) -> bool:
-        """Whether the tree of that digest has been read, or written."""
+        """Whether the tree with that digest is cached."""
         return digest in self._trees
 
     def prefetch(self, nodes: Iterable[Node | None]) -> None:
-        """Begin to read leaves that will be asked for."""
+        """Start to read leaves that will be needed."""
         for node in nodes:
             if node and node.leaf not in self._leaves and node.leaf not in self._pending:
                 self._pending[node.leaf] = self._executor.submit(partial(self._read_leaf, node))
 
     def count_unread(self, nodes: Iterable[Node | None]) -> int:
-        """How many leaves would have to be read for the entries of these nodes."""
+        """Number of leaves that are not cached, among those of these nodes."""
         return sum(node is not None and node.leaf not in self._leaves for node in nodes)
 
     def entries(self, nodes: Iterable[Node | None]) -> list[Entries]:
@@ -76,7 +76,7 @@ class CatalogReader:
         return self._executor.map(self._node_entries, requested)
 
     def rules(self, tree: Tree) -> RenderRules:
-        """What decides, beside its leaves, what clients see of a tree.
+        """What decides, besides its leaves, what clients see of a tree.
 
         Raises ``Missing`` and ``Corrupt``.
         """
@@ -89,7 +89,7 @@ class CatalogReader:
         )
 
     def cache_instructions(self, digest: str, instructions: PatchInstructions) -> None:
-        """Keep what has just been written."""
+        """Cache instructions that were just written."""
         self._patches[digest] = instructions
 
     def _instructions(self, digest: str | None) -> PatchInstructions | None:
@@ -104,11 +104,11 @@ class CatalogReader:
         return self._patches[digest]
 
     def cache_tree(self, digest: str, tree: Tree) -> None:
-        """Keep a tree that has just been written."""
+        """Cache a tree that was just written."""
         self._trees[digest] = tree
 
     def cache_entries(self, node: Node, entries: Entries) -> None:
-        """Keep the entries of a leaf, while there are not too many."""
+        """Cache the entries of a leaf, up to a limit."""
         if len(self._leaves) < LEAVES_CACHED_MAX:
             self._leaves[node.leaf] = entries
 

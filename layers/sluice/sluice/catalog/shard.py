@@ -14,11 +14,11 @@ from sluice.conda.names import split_by_archive
 
 
 def encode_shard(view: ClientView, *, at: int) -> bytes:
-    """Serialise what clients see of one name; filenames sorted.
+    """Serialize what clients see of one name; filenames sorted.
 
-    Digests are bytes there.  Both package maps are always present: py-rattler asks for them.
-    ``at`` is a key that clients ignore; it keeps a shard's name from ever recurring, so that
-    garbage collection needs no lock.
+    Digests are bytes in shards.  Both package maps are always present, because py-rattler requires
+    them.  ``at`` is a key that clients ignore.  It makes every shard's name unique, so garbage
+    collection needs no lock.
     """
     packages, packages_conda = split_by_archive(
         {
@@ -45,7 +45,7 @@ def encode_shard(view: ClientView, *, at: int) -> bytes:
 
 
 def _binary_record(record: Mapping[str, Any], run_exports: Any) -> dict[str, Any]:
-    """A record as it stands in a shard.  Without ``run_exports`` they are unknown (CEP 21)."""
+    """A record in the form of a shard.  Without ``run_exports`` they are unknown (CEP 21)."""
     binary = {
         key: bytes.fromhex(value) if key in ("md5", "sha256") and value else value
         for key, value in record.items()

@@ -1,4 +1,4 @@
-"""The tree of one generation: for each package name, what refers to its leaf and its shard."""
+"""The tree of one generation: for each package name, the references to its leaf and its shard."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from sluice.storage.object_id import ObjectId
 
 
 class NodeExtras(msgspec.Struct, frozen=True, array_like=True):
-    """What is unusual about the records of one name.  Stored as an array, as ``Node`` is."""
+    """Unusual facts about the records of one name.  Stored as an array, as ``Node`` is."""
 
     visible_records: int
-    """How many of them clients see: a patch may take some out, the configuration too, and records
-    of another tool may have come along."""
+    """Records that clients see: a patch or the configuration may remove some, and records of
+    another tool may be added."""
     v3: int
-    """How many of those stand in revision 3 of repodata (CEP 48)."""
+    """Records that are in revision 3 of repodata (CEP 48)."""
     v3_oldest: int | None
     """Least ``indexed_timestamp`` of those, ms since the epoch."""
     v3_newest: int | None
     warnings: int
-    """How many records have a ``timestamp`` that cannot be (CEP 47)."""
+    """Records with an impossible ``timestamp`` (CEP 47)."""
 
 
 class Node(msgspec.Struct, frozen=True, array_like=True):
@@ -34,9 +34,9 @@ class Node(msgspec.Struct, frozen=True, array_like=True):
     leaf: bytes
     """SHA-256 of the leaf."""
     shard: bytes | None
-    """SHA-256 of the public shard; ``None`` where no file of the name is in the index."""
+    """SHA-256 of the public shard; ``None`` if no file of the name is in the index."""
     listing: bytes
-    """See ``entry.listing_digest``."""
+    """The digest of ``entry.listing_digest``."""
     records: int
     rejects: int
     extractor: int
@@ -45,60 +45,60 @@ class Node(msgspec.Struct, frozen=True, array_like=True):
     """Least ``indexed_timestamp`` of the records, ms since the epoch (CEP 48)."""
     newest: int | None
     extras: NodeExtras | None = None
-    """``None``: all records are shown, none in revision 3, and there is nothing to warn of."""
+    """``None``: all records are shown, none is in revision 3, and there are no warnings."""
 
     @property
     def visible_records(self) -> int:
-        """How many records clients see."""
+        """Number of records that clients see."""
         return self.extras.visible_records if self.extras else self.records
 
 
 class ActiveConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The configuration that a generation was made under."""
+    """The configuration under which a generation was made."""
 
     seen: ObjectId | None
-    """The ``sluice.toml`` that was looked at last, valid or not; ``None``: there was none."""
+    """The ``sluice.toml`` that was read last, valid or not; ``None``: there was none."""
     digest: str | None
-    """SHA-256 of the one in force; ``None``: the defaults alone."""
+    """SHA-256 of the active one; ``None``: only the defaults."""
     settings: dict[str, Any]
-    """What they come to, see ``channel_config.config_to_dict``."""
+    """The resulting settings, see ``channel_config.config_to_dict``."""
     defaults: str
-    """``channel_config.fingerprint`` of the stack's defaults that went into it."""
+    """``channel_config.config_fingerprint`` of the stack's defaults that were used."""
 
 
 class ActivePatch(msgspec.Struct, frozen=True, kw_only=True):
-    """The patch package that a generation was made under."""
+    """The patch package under which a generation was made."""
 
     package: str
     """Its filename, in ``noarch``."""
     sha256: str
-    """Of the package."""
+    """SHA-256 of the package."""
     instructions: str | None
-    """Digest of what it says about this subdir, see ``Subdir.patches``; ``None``: nothing."""
+    """Digest of its instructions for this subdir, see ``Subdir.patches``; ``None``: none."""
     at: int
-    """Time of the commit since which it has been in force, ms since the epoch."""
+    """Time of the commit from which on it is active, ms since the epoch."""
 
 
 class InputProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """A configuration or a patch that cannot be used; the last good one stays in force."""
+    """A configuration or a patch that cannot be used; the last good one stays active."""
 
     filename: str
     identity: ObjectId
     code: str
     sentence: str
     at: int
-    """When it was found, ms since the epoch."""
+    """When the problem was found, ms since the epoch."""
 
 
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
-    """What a generation was made of beside its packages."""
+    """The inputs of a generation besides its packages."""
 
     config: ActiveConfig
     patch: ActivePatch | None
     problems: list[InputProblem]
-    """Of the channel; only ``noarch`` tells of them."""
+    """Problems of the channel; only ``noarch`` lists them."""
     renderer: int
-    """Version of what made its shards of its leaves."""
+    """Version of the renderer of its shards."""
 
 
 class Tree(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,52 +106,52 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
 
     generation: int
     at: int
-    """Time of the commit, ms since the epoch.  With ``generation`` it makes the name unique."""
+    """Time of the commit, ms since the epoch.  With ``generation`` it makes the digest unique."""
     public: bool
-    """Whether the subdir has an index for clients.  Rejects and removals alone make none; once
-    made it stays, even when it becomes empty."""
+    """Whether the subdir has an index for clients.  Rejects and removals alone do not create one.
+    Once created it stays, even when it becomes empty."""
     rejects_generation: int
-    """The generation in which the set of rejects last changed; 0 where there never were any."""
+    """The generation in which the set of rejects last changed; 0 if there never were any."""
     names: dict[str, Node]
     info: dict[str, Any] | UnsetType = UNSET
-    """What the index before sluice said for clients about the channel, in ``info`` (CEP 36);
-    absent where there was nothing."""
+    """The channel's part of ``info`` (CEP 36) in the index from before sluice; absent if there was
+    none."""
     inputs: Inputs | UnsetType = UNSET
-    """Absent until the subdir is public, and in trees of before there was a configuration."""
+    """Absent until the subdir is public, and in trees from before there was a configuration."""
     format: int = FORMAT
 
     @property
     def records(self) -> int:
-        """How many files are in the index."""
+        """Number of files in the index."""
         return sum(node.records for node in self.names.values())
 
     @property
     def files(self) -> int:
-        """How many files are known of, those included that are rejected."""
+        """Number of known files, including rejected ones."""
         return sum(node.records + node.rejects for node in self.names.values())
 
     @property
     def visible_records(self) -> int:
-        """How many records clients see."""
+        """Number of records that clients see."""
         return sum(node.visible_records for node in self.names.values())
 
 
 NO_INFO: Mapping[str, Any] = {}
 EMPTY_TREE = Tree(generation=0, at=0, public=False, rejects_generation=0, names={})
-"""What a subdir is before its first commit."""
+"""The tree of a subdir before its first commit."""
 
 
 def encode_tree(tree: Tree) -> bytes:
-    """Serialise, with the names in order."""
+    """Serialize, with the names in order."""
     plain = msgspec.to_builtins(tree, builtin_types=(bytes,), order="deterministic")
     for node in plain["names"].values():
-        if node[-1] is None:  # half a million of them stay as short as they can be
+        if node[-1] is None:  # half a million of them stay as short as possible
             node.pop()
     return zstd.compress_private(pack_plain(plain))
 
 
 def decode_tree(body: bytes, *, what: str) -> Tree:
-    """Read a stored tree; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
+    """Parse a stored tree; raises ``Corrupt`` and ``TooNew``, which name ``what``."""
     return unpack_struct(body, Tree, what=what)
 
 
@@ -168,7 +168,7 @@ def next_tree(  # noqa: PLR0913 - a generation is made of that much
 ) -> Tree:
     """The next generation: ``nodes`` replace those of their names, ``None`` drops the name.
 
-    ``info`` and ``inputs``, if any, replace the parent's.
+    ``info`` and ``inputs``, if given, replace the parent's.
     """
     names = {name: node for name, node in parent.names.items() if name not in nodes}
     names.update((name, node) for name, node in nodes.items() if node)

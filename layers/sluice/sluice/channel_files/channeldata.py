@@ -1,4 +1,4 @@
-"""``channeldata.json`` (CEP 38) of what the subdirs of a channel say.  Pure."""
+"""``channeldata.json`` (CEP 38), from the contributions of a channel's subdirs.  Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def channeldata_packages(
 def render_channeldata(
     packages: Mapping[str, Mapping[str, Any]], *, subdirs: list[str], stamp: Stamp
 ) -> bytes:
-    """Serialise the document; ``packages`` is what ``channeldata_packages`` gave."""
+    """Serialize the document; ``packages`` is the result of ``channeldata_packages``."""
     document = {
         "channeldata_version": _VERSION,
         "packages": packages,
@@ -34,7 +34,7 @@ def render_channeldata(
 
 
 def _package(subdirs: Mapping[str, Contribution]) -> dict[str, Any]:
-    """What the newest version says; where it says nothing, the newest that does."""
+    """The fields of the newest version; a field that it lacks comes from the newest that has it."""
     versions = [
         version_fields
         for contribution in subdirs.values()

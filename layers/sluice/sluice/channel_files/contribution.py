@@ -1,7 +1,7 @@
-"""What one package name in one subdir adds to ``channeldata.json`` (CEP 38).  Pure.
+"""The contribution of one package name in one subdir to ``channeldata.json`` (CEP 38).  Pure.
 
-Of each version the build with the newest timestamp speaks, as in conda-index; of a package in
-both archive formats the ``.conda``.  Records whose version nobody can read say nothing.
+Each version is represented by its build with the newest timestamp, as in conda-index, and a package
+in both archive formats by the ``.conda``.  Records with an unreadable version contribute nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FIELDS = (
     "summary",
     "tags",
 )
-"""Those of the newest version that has them."""
+"""Fields that come from the newest version that has them."""
 
 FLAGS = (
     "activate.d",
@@ -46,20 +46,20 @@ FLAGS = (
     "pre_unlink",
     "text_prefix",
 )
-"""True if they are of any version."""
+"""Flags that are true if any version has them."""
 
 
 class VersionFields(msgspec.Struct, frozen=True, kw_only=True):
-    """What one version says."""
+    """The fields of one version."""
 
     version: str
     timestamp: int
-    """Seconds since the epoch; 0 where the package does not say."""
+    """Seconds since the epoch; 0 if the package has no timestamp."""
     fields: dict[str, Any]
 
     @property
     def sort_key(self) -> tuple[Version, int]:
-        """Sorts the newest last."""
+        """A sort key by which the newest sorts last."""
         return Version(self.version), self.timestamp
 
 
@@ -72,24 +72,24 @@ class VersionRunExports(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Contribution(msgspec.Struct, frozen=True, kw_only=True):
-    """All that one name in one subdir adds."""
+    """The contribution of one name in one subdir."""
 
     versions: list[VersionFields] = msgspec.field(name="told")
-    """The newest version first; behind it only those that say what no newer one does."""
+    """The newest version first, then only versions with fields that no newer one has."""
     flags: list[str]
-    """Those that are true."""
+    """Names of the true flags."""
     run_exports: dict[str, VersionRunExports]
-    """By version, where there are any."""
+    """By version, if there are any."""
     timestamp: int
-    """The newest of any build, seconds since the epoch."""
+    """The newest timestamp of any build, seconds since the epoch."""
 
 
 def make_contribution(entries: Entries, rules: RenderRules) -> Contribution | None:
-    """Sum up the entries of one name; ``None`` where clients see no package."""
+    """Combine the entries of one name; ``None`` if clients see no package."""
     view = render_view(entries, rules)
     builds = [build for build in _builds(view.records, view.v3) if build_order_key(build[1])]
     by_version: dict[str, tuple[int, str, Mapping[str, Any]]] = {}
-    # What comes later stays behind what is as new: .conda first, then by name.
+    # Later ones stay behind equally new ones: .conda first, then by name.
     for filename, record in sorted(builds, key=_conda_first):
         timestamp = timestamp_seconds(record.get("timestamp"))
         known = by_version.get(record["version"])
@@ -118,7 +118,7 @@ def make_contribution(entries: Entries, rules: RenderRules) -> Contribution | No
 
 
 def newest_distinct_fields(versions: list[VersionFields]) -> list[VersionFields]:
-    """The newest, and of the older what it leaves unsaid."""
+    """The newest version, and older ones with fields that it lacks."""
     kept: list[VersionFields] = []
     known: set[str] = set()
     for version in sorted(versions, key=lambda fields: fields.sort_key, reverse=True):

@@ -1,14 +1,15 @@
-"""One merge of a channel: from the notes of its subdirs to its files.
+"""The merge of a channel: from the notes of its subdirs to its files.
 
-Two at once are right, as two merges of one subdir are, and with less: folding notes is commutative
-and idempotent, so a note that two have read, or that comes late, does no harm.  What remains is the
-order: the state is swapped before anything is published from it, and notes are deleted last.
+Two at once are correct, as two merges of one subdir are, but for a simpler reason.  Folding notes
+is commutative and idempotent, so a note that two merges read, or that comes late, does no harm.
+Only the order of the steps matters: the state is swapped before anything is published from it, and
+notes are deleted last.
 
 A window with one note costs 9 requests: LIST and GET the note, GET and PUT the state, GET the
-binding (``bucket_check``), HEAD ``channeldata.json``, PUT ``rss.xml`` under the ETag that the
-other's metadata remembers, PUT ``channeldata.json``, DELETE the note.  Each further note costs one
-more, the page two (a look at what it lists, and that is written); where the configuration was
-looked at, ``notices.json`` two, the page a look, and each file that is off one or two.
+binding (``bucket_check``), HEAD ``channeldata.json``, PUT ``rss.xml`` under the ETag in the
+metadata of ``channeldata.json``, PUT ``channeldata.json``, DELETE the note.  Each further note
+costs one more, and the page two (a HEAD and a PUT of its data).  If the configuration was read,
+``notices.json`` costs two, the page a HEAD, and each file that is turned off one or two.
 """
 
 from __future__ import annotations
@@ -55,14 +56,14 @@ from sluice.storage.versioned_object import LOST, ObjectVersion, Swap, commit_lo
 
 @dataclass(frozen=True, slots=True)
 class ChannelMergeContext:
-    """Dependencies of a merge of a channel."""
+    """The dependencies of a merge of a channel."""
 
     runtime: Runtime
     bucket_check: BucketCheck
     owner: str
-    """See ``Stamp``."""
+    """The owner in a ``Stamp``."""
     max_age_seconds: int
-    """How long clients may keep a file."""
+    """How long clients may cache a file."""
 
 
 @dataclass(slots=True)
@@ -77,7 +78,7 @@ class ChannelReport:
     files_written: int = 0
     foreign_overwritten: int = 0
     foreign_kept: int = 0
-    """1 where an ``index.html`` stays that is not sluice's."""
+    """1 if an ``index.html`` that is not sluice's was kept."""
 
 
 @dataclass(slots=True)
@@ -89,19 +90,19 @@ class _NoteBatch:
     unreadable: list[tuple[str, bytes]] = field(default_factory=list)
     too_new: int = 0
     resume_after: str | None = None
-    """Where the rest begins; ``None``: these were all."""
+    """The key after which the rest starts; ``None``: these were all."""
 
     @property
     def tidy(self) -> bool:
-        """Whether the configuration may have changed, or somebody asks without having noted."""
+        """Whether the configuration may have changed, or the request came without a note."""
         return not self.notes or any(note.everything for note in self.notes)
 
 
 def merge_channel(ctx: ChannelMergeContext, channel: str) -> ChannelReport:
-    """Fold the notes of a channel into its state, and publish that.
+    """Fold the notes of a channel into its state, and publish the state.
 
-    Raises ``Unavailable``, ``Corrupt``, ``TooNew``, ``ForeignOwner`` and ``WrongState``; the notes
-    then still are.
+    Raises ``Unavailable``, ``Corrupt``, ``TooNew``, ``ForeignOwner`` and ``WrongState``.  The notes
+    are then kept.
     """
     report = ChannelReport()
     batch = _read_notes(ctx, channel, after=None)
@@ -118,8 +119,8 @@ def _merge_batch(
     versioned = state.state_object(ctx.runtime.state, channel)
 
     def attempt(before: ObjectVersion[ChannelState]) -> ChannelState | Literal[Swap.LOST]:
-        # After the state was read, as after a head.  There is no first commit here to bind with:
-        # a subdir has committed, or nothing is wanted.
+        # After the state was read, as after a head.  No first commit here can bind the channel: a
+        # subdir has committed, or there is nothing to do.
         bound = ctx.runtime.executor.submit(partial(ctx.bucket_check.ensure_bound, channel))
         first = _initial_state(ctx, channel, batch.notes) if before.etag is None else before.value
         after = state.fold_notes(
@@ -127,7 +128,7 @@ def _merge_batch(
         )
         bound()
         if before.etag is None and not _wants_anything(after):
-            return after  # nobody ever wanted any
+            return after  # no configuration ever wanted any
         if after is not before.value and versioned.swap(after, expected=before.etag) is LOST:
             return LOST
         _ChannelFiles(ctx, channel, after, report).publish(tidy=batch.tidy)
@@ -151,7 +152,7 @@ def _read_notes(ctx: ChannelMergeContext, channel: str, *, after: str | None) ->
         keys, ctx.runtime.executor.map(ctx.runtime.state.get, keys), strict=True
     ):
         if stored is None:
-            continue  # another merge is through with it
+            continue  # another merge has handled it
         try:
             batch.notes.append(notes.decode_note(stored.body, what=key))
         except TooNew:
@@ -164,7 +165,7 @@ def _read_notes(ctx: ChannelMergeContext, channel: str, *, after: str | None) ->
 
 
 def _initial_state(ctx: ChannelMergeContext, channel: str, notes: Sequence[Note]) -> ChannelState:
-    """What to begin with: above what is there of ours, should a state have been lost."""
+    """The initial state, with the generation of our published files if the state was lost."""
     files = [CHANNELDATA]
     if any(note.wanted.page for note in notes):
         files.append(PAGE_DATA)
@@ -194,7 +195,7 @@ class _ChannelFiles:
         self._report = report
 
     def publish(self, *, tidy: bool) -> None:
-        """Write what is behind; ``tidy``: also what depends on nothing but the configuration."""
+        """Write stale files; ``tidy``: also those that depend only on the configuration."""
         wanted = self._channel_state.wanted
         if wanted.channeldata or wanted.rss:
             self._publish_packages(tidy=tidy)
@@ -214,9 +215,10 @@ class _ChannelFiles:
             self._delete([file for file, is_on in wanted_files.items() if not is_on], ours)
 
     def _publish_packages(self, *, tidy: bool) -> None:
-        """The feed first: the other's metadata remembers its ETag, and spares it a look.
+        """Write the feed first: its ETag goes into the metadata of ``channeldata.json``.
 
-        ``tidy``: look at the feed, too, where the other is as it should be.
+        That saves a HEAD of the feed.  ``tidy``: check the feed even if ``channeldata.json`` is up
+        to date.
         """
         wanted, ours = self._channel_state.wanted, self._stamp(self._channel_state.packages_changed)
         info: ObjectInfo | None = None
@@ -244,10 +246,10 @@ class _ChannelFiles:
             )
 
     def _publish_page(self, *, tidy: bool) -> None:
-        """The page first: what it lists is stamped with the page that can read it.
+        """Write the page first: its data is stamped with the page that can read it.
 
-        So a sluice with another page writes both, and otherwise a look at the listing tells that
-        the page is there.  A page that somebody else has written stays.
+        So a sluice with another page writes both.  Otherwise a HEAD of the data shows that the page
+        exists.  A page that somebody wrote by hand stays.
         """
         ours = self._stamp(self._channel_state.packages_changed, tree=page.page_digest())
         info = self._head(PAGE_DATA)
@@ -256,7 +258,7 @@ class _ChannelFiles:
             return
         current = Stamp.parse(info.metadata) if info else None
         if tidy or current is None or current.tree != ours.tree:
-            # It is of no generation: the same page lists whatever there is.
+            # It has no generation: the same page shows any data.
             page_file = self._published_file(PAGE, page.render_page(), keep_foreign=True)
             self._replace(page_file, self._stamp(0, tree=ours.tree), self._head(PAGE))
         if current_state.needs_write:
@@ -267,11 +269,11 @@ class _ChannelFiles:
 
     @cached_property
     def _packages(self) -> dict[str, dict[str, Any]]:
-        """What the files say of each package."""
+        """The channeldata of each package."""
         return channeldata.channeldata_packages(self._channel_state.packages)
 
     def _delete(self, files: Sequence[str], ours: Stamp) -> None:
-        """Delete files of ours that an earlier configuration asked for."""
+        """Delete files of ours from an earlier configuration."""
         infos = filter(None, map(self._head, files))
         outdated_keys = [info.key for info in infos if _is_outdated(info, ours)]
         if outdated_keys:

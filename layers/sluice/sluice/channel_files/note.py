@@ -1,8 +1,8 @@
-"""Notes: what the merge of a subdir tells the merge of its channel.
+"""Notes: messages from the merges of subdirs to the merge of their channel.
 
-A note is written after the head was swapped, and before what was staged is deleted: whoever is
-killed in between does it all again.  It says what a generation holds of some names, so it may come
-twice, late or never in order; which generation is the newest decides.
+A note is written after the head was swapped, and before the staging records are deleted, so a merge
+that is killed in between repeats both.  It holds the state of some names in a generation.  So it
+may arrive twice, late or out of order: the newest generation decides.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from sluice.storage import object_headers
 
 
 class WantedFiles(msgspec.Struct, frozen=True, kw_only=True):
-    """Which files of the whole channel there should be."""
+    """The files of the whole channel that should exist."""
 
     channeldata: bool = False
     rss: bool = False
     page: bool = False
     notices: tuple[Notice, ...] | None = None
-    """``None``: whatever there is stays."""
+    """``None``: an existing file is kept."""
 
     @property
     def packages(self) -> bool:
-        """Whether any of them tells of packages."""
+        """Whether any of them shows packages."""
         return self.channeldata or self.rss or self.page
 
     @classmethod
     def from_config(cls, config: ChannelConfig) -> WantedFiles:
-        """What a configuration asks for."""
+        """The files that a configuration enables."""
         return cls(
             channeldata=config.channeldata,
             rss=config.rss,
@@ -49,14 +49,14 @@ class WantedFiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
-    """As stored."""
+    """The stored note."""
 
     subdir: str
     generation: int
-    """The names are as they were in this generation, or a later one had not been."""
+    """The generation of the subdir whose state the names have."""
     wanted: WantedFiles
     everything: bool
-    """Whether these are all names there are; every other is gone."""
+    """Whether these are all names; every other name is gone."""
     names: dict[str, Contribution | None]
     """``None``: clients see no package of that name."""
     format: int = FORMAT
@@ -64,7 +64,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class ChannelNoteWriter:
-    """Leaves notes for the merge of a channel, and requests it."""
+    """Writes notes for the merge of a channel, and requests that merge."""
 
     runtime: Runtime
 
@@ -77,10 +77,10 @@ class ChannelNoteWriter:
         *,
         everything: bool = False,
     ) -> None:
-        """Tell of some names as they are in a generation, and ask for a merge of the channel.
+        """Write the state of some names in a generation, and request a merge of the channel.
 
-        ``names`` is read only where the configuration needs it; with ``everything`` they are all
-        names of the generation.  Raises ``Unavailable``.
+        ``names`` is read only if the configuration needs it; with ``everything`` they are all names
+        of the generation.  Raises ``Unavailable``.
         """
         wanted = WantedFiles.from_config(rules.config)
         contributions = (
@@ -92,7 +92,7 @@ class ChannelNoteWriter:
             subdir=subdir.name,
             generation=generation,
             wanted=wanted,
-            # Where nobody wants to hear of packages, what was heard is forgotten.
+            # If no file shows packages, the channel's state forgets them.
             everything=everything or not wanted.packages,
             names=contributions,
         )
@@ -101,7 +101,7 @@ class ChannelNoteWriter:
             pack_struct(note),
             object_headers.PRIVATE_ZSTD_HEADERS,
         )
-        # The clock is read after the PUT returned, see debounce.
+        # The clock is read after the PUT returned, see ``merge_request``.
         channel_merge_request.channel_merge_message(
             subdir.channel,
             now_ms=self.runtime.clock(),
@@ -110,13 +110,13 @@ class ChannelNoteWriter:
 
 
 def needs_channel_note(config: ChannelConfig, *, config_changed: bool) -> bool:
-    """Tell whether a merge has to write a note at all.
+    """Whether a merge has to write a note at all.
 
-    One that has looked at the configuration always does, for it may just have been switched off.
+    A merge that has read the configuration always does, because a file may just have been disabled.
     """
     return config_changed or WantedFiles.from_config(config).packages
 
 
 def decode_note(body: bytes, *, what: str) -> Note:
-    """Read a note; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
+    """Parse a note; raises ``Corrupt`` and ``TooNew``, which name ``what``."""
     return unpack_struct(body, Note, what=what)

@@ -1,4 +1,4 @@
-"""``notices.json`` (CEP 6): what the operators of a channel tell its users.  Pure."""
+"""``notices.json`` (CEP 6): messages from the operators of a channel to its users.  Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sluice.publish.fence import Stamp
 
 
 def render_notices(notices: Sequence[Notice], *, stamp: Stamp) -> bytes:
-    """Serialise the document; what a notice does not say is left out."""
+    """Serialize the document without absent fields."""
     plain = [
         {key: value for key, value in msgspec.to_builtins(notice).items() if value is not None}
         for notice in notices

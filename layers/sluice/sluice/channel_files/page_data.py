@@ -1,7 +1,7 @@
-"""``page.json.gz``: what the page lists, as little of it as will do.  Pure.
+"""``page.json.gz``: the data of the page, as small as possible.  Pure.
 
-``channeldata.json`` has all of it and much more, which people on a phone would wait for.
-It is a gzip file, without a ``Content-Encoding``: browsers can unpack that themselves.
+``channeldata.json`` has all of it and much more, which would be slow on a phone.  The file is gzip,
+without a ``Content-Encoding``: browsers can decompress it in the page.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sluice.publish.fence import Stamp
 
 FORMAT = 1
 CHARS_MAX = 200
-"""The rest of a summary or a licence is cut off: it is one line of a list."""
+"""Characters of a summary or a license; the rest is cut off, because a list shows one line."""
 _LINKS = ("home", "dev_url", "doc_url", "source_url")
 _GZIP = 16 + zlib.MAX_WBITS
 _LEVEL = 6
@@ -26,10 +26,10 @@ _LEVEL = 6
 def render_page_data(
     packages: Mapping[str, Mapping[str, Any]], *, subdirs: list[str], stamp: Stamp
 ) -> bytes:
-    """Serialise the document; ``packages`` is what ``channeldata_packages`` gave.
+    """Serialize the document; ``packages`` is the result of ``channeldata_packages``.
 
     Each package is a row of name, newest version, seconds since the epoch of its newest build, the
-    places in ``subdirs`` that it is in, summary, licence and links; what is empty at the end is
+    indexes in ``subdirs`` of its subdirs, summary, license and links.  Empty values at the end are
     left out.
     """
     places = {subdir: place for place, subdir in enumerate(subdirs)}

@@ -1,7 +1,7 @@
-"""``rss.xml``: the packages of a channel that are newest, each once, as conda-index has it.  Pure.
+"""``rss.xml``: the newest packages of a channel, each once, as in conda-index.  Pure.
 
-What packages say of themselves is hostile: the library escapes it, characters that XML cannot
-hold are left out, and only links of the web become links.
+Package metadata is hostile.  The library escapes it, characters that XML cannot hold are left out,
+and only http and https URLs become links.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sluice.channel_files.links import first_text, web_link
 from sluice.publish.fence import Stamp
 
 ITEMS_MAX = 100
-"""As many as conda-index tells of."""
+"""Packages in the feed; conda-index has as many."""
 _NO_DESCRIPTION = "No description."
 # XML 1.0, production 2 (Char).
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -26,7 +26,7 @@ _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 def render_rss(
     packages: Mapping[str, Mapping[str, Any]], *, channel: str, at_ms: int, stamp: Stamp
 ) -> bytes:
-    """Serialise the feed; ``packages`` is what ``channeldata_packages`` gave."""
+    """Serialize the feed; ``packages`` is the result of ``channeldata_packages``."""
     newest = sorted(packages.items(), key=lambda item: (-item[1]["timestamp"], item[0]))[:ITEMS_MAX]
     root = ET.Element("rss", version="2.0")
     # Makes every ETag unique, as the generation in a JSON file does.
@@ -34,7 +34,7 @@ def render_rss(
     feed = ET.SubElement(root, "channel")
     time = _rfc822(at_ms // 1000)
     _add(feed, "title", channel or "conda channel")
-    # Relative: the address by which people reach a bucket is not known here.
+    # Relative: the public URL of the bucket is not known here.
     _add(feed, "link", "./")
     _add(feed, "description", f"The most recent {len(newest)} updates.")
     _add(feed, "pubDate", time)
@@ -52,7 +52,7 @@ def _add_item(item: ET.Element, name: str, package: Mapping[str, Any]) -> None:
     _add(item, "description", description or _NO_DESCRIPTION)
     _add(item, "link", web_link(package.get("doc_url")) or web_link(package.get("home")))
     _add(item, "comments", web_link(package.get("dev_url")))
-    # conda-index has the source's address, which does not change with a new build.
+    # conda-index uses the source URL, which does not change with a new build.
     _add(item, "guid", f"{name}-{version}-{timestamp}", isPermaLink="false")
     if timestamp:
         _add(item, "pubDate", _rfc822(timestamp))
@@ -66,5 +66,5 @@ def _add(parent: ET.Element, tag: str, content: str, **attributes: str) -> None:
 def _rfc822(at: int) -> str:
     try:
         return format_datetime(datetime.fromtimestamp(at, tz=UTC), usegmt=True)
-    except (OverflowError, OSError, ValueError):  # a timestamp in milliseconds of milliseconds
+    except (OverflowError, OSError, ValueError):  # a timestamp out of range
         return format_datetime(datetime.fromtimestamp(0, tz=UTC), usegmt=True)

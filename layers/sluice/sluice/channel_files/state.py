@@ -1,7 +1,7 @@
-"""What is known of a whole channel: one object, swapped as a head is.
+"""The state of a whole channel: one object, swapped as a head is.
 
-Folding notes into it is commutative and idempotent: of each name in each subdir the newest
-generation is kept, also where it says that there is nothing, so it does not matter in which order
+Folding notes into it is commutative and idempotent.  For each name in each subdir it keeps the
+newest generation, even if that has no package of the name.  So it does not matter in which order
 notes come, how often, or which of two merges folds them.
 """
 
@@ -22,48 +22,48 @@ from sluice.storage.versioned_object import VersionedObject
 
 
 class NameState(msgspec.Struct, frozen=True, kw_only=True):
-    """What a subdir said of a name last."""
+    """The latest state of a name in a subdir."""
 
     generation: int
-    """Of the subdir."""
+    """Generation of the subdir."""
     data: Contribution | None
 
 
 class SubdirState(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one subdir."""
+    """The state of one subdir."""
 
     generation: int
-    """The newest that a note was of: ``wanted`` is of that."""
+    """The newest generation of any note; ``wanted`` is from that note."""
     wanted: WantedFiles
     since: int
-    """The newest generation whose note told everything; what is older is void."""
+    """The newest generation whose note had all names; older notes do not count."""
     names: dict[str, NameState]
 
 
 class ChannelState(msgspec.Struct, frozen=True, kw_only=True):
-    """As stored."""
+    """The stored state."""
 
     generation: int
     """Grows with every change."""
     at: int
-    """When ``packages_changed`` was made, ms since the epoch."""
+    """Time of the change of ``packages_changed``, ms since the epoch."""
     writer: str
     """Unique to one attempt to swap, as in a head."""
     packages_changed: int
-    """The generation that last changed what channeldata and the feed are made of."""
+    """The generation that last changed the content of channeldata and the feed."""
     subdirs: dict[str, SubdirState]
     format: int = FORMAT
 
     @property
     def wanted(self) -> WantedFiles:
-        """Which files there should be: noarch, which every channel has, says it for all."""
+        """The files that should exist, by the configuration of noarch, which every channel has."""
         if not self.subdirs:
             return WantedFiles()
         return self.subdirs[min(self.subdirs, key=lambda name: (name != NOARCH, name))].wanted
 
     @property
     def packages(self) -> dict[str, dict[str, Contribution]]:
-        """By name, what each subdir says."""
+        """By name, the contribution of each subdir."""
         by_name: dict[str, dict[str, Contribution]] = {}
         for subdir, part in sorted(self.subdirs.items()):
             for name, name_state in part.names.items():
@@ -76,7 +76,7 @@ EMPTY_STATE = ChannelState(generation=0, at=0, writer="", packages_changed=0, su
 
 
 def state_object(store: ObjectStore, channel: str) -> VersionedObject[ChannelState]:
-    """The state of a channel, to be read and swapped."""
+    """The state of a channel, for reading and swapping."""
     return VersionedObject(
         store=store,
         key=channel_state_key(channel),
@@ -89,7 +89,7 @@ def state_object(store: ObjectStore, channel: str) -> VersionedObject[ChannelSta
 
 
 def fold_notes(state: ChannelState, notes: Iterable[Note], *, at: int, writer: str) -> ChannelState:
-    """The state after some notes; the very same where they say nothing new."""
+    """The state after some notes; the same object if they change nothing."""
     subdirs = dict(state.subdirs)
     for note in notes:
         subdirs[note.subdir] = _fold_note(subdirs.get(note.subdir), note)
@@ -104,7 +104,7 @@ def fold_notes(state: ChannelState, notes: Iterable[Note], *, at: int, writer: s
         subdirs=subdirs,
     )
     if _visible_content(after) == _visible_content(state):
-        # The feed carries the time, and is of the generation that changed what is shown.
+        # The feed contains the time, and belongs to the generation that changed its content.
         return msgspec.structs.replace(after, at=state.at)
     return msgspec.structs.replace(after, packages_changed=generation)
 
@@ -138,7 +138,7 @@ def _fold_note(subdir_state: SubdirState | None, note: Note) -> SubdirState:
 def _visible_content(
     state: ChannelState,
 ) -> tuple[tuple[bool, ...], list[str], Mapping[str, object]]:
-    """What decides what the files that tell of packages hold, and which there are."""
+    """The values that decide the content of the files that show packages, and which exist."""
     wanted = state.wanted
     files = wanted.channeldata, wanted.rss, wanted.page
     return files, sorted(state.subdirs), state.packages

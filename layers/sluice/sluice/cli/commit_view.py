@@ -1,4 +1,4 @@
-"""A commit as people see it: one line, and one for each file."""
+"""The view of a commit for people: one line, and one for each file."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ CHANGE_SIGNS = {
     "pinned": ("#", "magenta"),
     "forgotten": ("·", "dim"),
 }
-"""How each kind of change to a file is marked."""
+"""The sign and the color of each kind of change."""
 
 
 def render_commit(subdir: str, commit: Commit, *, all_files: bool) -> Text:
-    """Say when it was, and what it changed; the first few files of each kind, or all."""
+    """Show the time and the changes; the first few files of each kind, or all."""
     lines = [_title(subdir, commit)]
     if commit.amendment:
         lines.append(_amendment_line(commit.amendment))
@@ -33,7 +33,7 @@ def render_commit(subdir: str, commit: Commit, *, all_files: bool) -> Text:
 
 
 def render_file_line(kind: str, file: str, *, why: str = "") -> Text:
-    """One file, and what happened to it."""
+    """The line about one file."""
     sign, style = CHANGE_SIGNS[kind]
     return Text.assemble(
         (f"  {sign} {format_cell(file)}", style), (f"  {why}" if why else "", "dim")
@@ -54,7 +54,7 @@ def _title(subdir: str, commit: Commit) -> Text:
 
 
 def _amendment_line(amendment: Amendment) -> Text:
-    """What a person decided, and why."""
+    """The line about a person's decision and its reason."""
     actions = []
     if amendment.rolled_back_to is not None:
         actions.append(f"rolled back to generation {amendment.rolled_back_to}")

@@ -17,9 +17,9 @@ from sluice.cli.options import DEFAULTS, Options
 
 
 def diff(subdir: str, before: str, after: str, /, *, options: Options = DEFAULTS) -> Exit:
-    """Tell how two generations of a subdir differ, from the first to the second.
+    """Show how two generations of a subdir differ, from the first to the second.
 
-    Exits with 1 where they do, as diff(1).
+    Exits with 1 if they do, as diff(1).
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def diff(subdir: str, before: str, after: str, /, *, options: Options = DEFAULTS
 
 
 def render_diff(difference: Diff) -> RenderableType:
-    """A line for each file, and what else is different."""
+    """Show a line for each file, and the other differences."""
     lines = [_line(change) for change in difference.changes]
     if difference.config_changed:
         lines.append(Text("  another sluice.toml is in force", style="yellow"))

@@ -1,4 +1,4 @@
-"""With what the command line exits, and why."""
+"""Exit codes of the command line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Exit(IntEnum):
 
     @property
     def meaning(self) -> str:
-        """What it tells, as help and reference have it."""
+        """The meaning, for help and reference."""
         return _MEANINGS[self]
 
 
@@ -32,6 +32,6 @@ _MEANINGS = {
 
 
 def exit_for_error(error: SluiceError) -> Exit:
-    """With what to exit because of an error."""
+    """The exit code for an error."""
     is_usage_error = isinstance(error, Misused | Misconfigured | UnknownEvent)
     return Exit.USAGE_ERROR if is_usage_error else Exit.FAILED

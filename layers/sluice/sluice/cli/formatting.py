@@ -1,4 +1,4 @@
-"""How numbers and times are told to people."""
+"""Formats of numbers and times for people."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def format_utc(ms: int | None) -> str:
-    """A time in ms since the epoch, in UTC."""
+    """Format a time (ms since the epoch) in UTC."""
     return "" if ms is None else f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%SZ}"
 
 
 def format_age(ms: int | None, *, now: int) -> str:
-    """How long ago something was; both in ms since the epoch."""
+    """Format the time since ``ms``; both are ms since the epoch."""
     if ms is None:
         return ""
     seconds = max(now - ms, 0) // 1000
@@ -27,7 +27,7 @@ def format_age(ms: int | None, *, now: int) -> str:
 
 
 def format_size(count: int) -> str:
-    """A number of bytes."""
+    """Format a number of bytes."""
     if count < _KIB:
         return f"{count} B"
     for power, unit in enumerate(("KiB", "MiB"), start=1):
@@ -37,15 +37,15 @@ def format_size(count: int) -> str:
 
 
 def format_number(count: int) -> str:
-    """A whole number, in groups of three digits."""
+    """Format a whole number, in groups of three digits."""
     return f"{count:,}"
 
 
 def format_count(count: int, noun: str) -> str:
-    """So many things, of a noun with a regular plural."""
+    """Format a count with its noun, which has a regular plural."""
     return f"{format_number(count)} {noun}" if count == 1 else f"{format_number(count)} {noun}s"
 
 
 def format_cell(value: object) -> str:
-    """Anything as one cell of a table: what strangers wrote obeys no terminal."""
+    """Format anything as one cell of a table; untrusted text cannot control the terminal."""
     return "" if value is None else printable(str(value))

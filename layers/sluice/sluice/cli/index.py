@@ -41,8 +41,8 @@ def index(  # noqa: PLR0913 - each is an option of the command line
     """Index a channel from here, without a stack: read, merge, publish and collect garbage.
 
     For every S3 that does conditional writes. May be interrupted and called again, and may run
-    beside a stack on the same state, or twice. Exits with 3 where a part of it failed, and with 1
-    where removals wait.
+    beside a stack on the same state, or twice. Exits with 3 if a part of it failed, and with 1 if
+    removals wait.
 
     Parameters
     ----------
@@ -57,12 +57,12 @@ def index(  # noqa: PLR0913 - each is an option of the command line
     distrust_uploaders
         Read packages whole instead of believing the digests that rattler-build stores with them.
     confirm
-        Carry out now the removals that wait under this digest, which an earlier call has told.
+        Carry out now the removals that wait under this digest, which an earlier call has shown.
     brake_days
         For how many days the removal of most of an index waits, unless it is confirmed; 0: it does
         not wait. Left out: BrakeDays of the stack, or 3.
     processes
-        That read packages, where there are thousands. Left out: one for each core.
+        Processes that read packages, if there are thousands. Left out: one for each core.
     """
     opened = options.channel(channel)
     if opened.shares_bucket:
@@ -132,7 +132,7 @@ def render_index_report(
 
 
 def _failures(report: IndexReport) -> Iterator[Text]:
-    """Each reason once: what is wrong with a whole channel is wrong with each of its subdirs."""
+    """Each reason once: a problem of the whole channel repeats in each of its subdirs."""
     by_reason: dict[str, list[str]] = {}
     for failure in report.failures:
         by_reason.setdefault(failure.reason, []).append(format_cell(failure.object))

@@ -28,7 +28,7 @@ def log(
     all_files: Annotated[bool, FLAG] = False,
     options: Options = DEFAULTS,
 ) -> None:
-    """Tell what happened to a channel: its generations, the newest first, as far as they are kept.
+    """Show what happened to a channel: its generations, newest first, as long as they are kept.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""``sluice``: the commands, and what becomes of errors."""
+"""``sluice``: the commands, and the handling of errors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ COMMANDS: Sequence[Callable[..., Exit | None]] = (
     verify,
     index,
 )
-"""In the order of help and reference.  A command returns with what to exit; nothing is ``OK``."""
+"""The commands in the order of help and reference.  Each returns its exit code; ``None`` is
+``OK``."""
 
 _EXITS = "\n".join(f"* `{code.value}`: {code.meaning}" for code in Exit)
 
@@ -74,10 +75,10 @@ for _position, _command in enumerate(COMMANDS):
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Carry out a command line (that of the process, unless one is given); its exit code."""
+    """Run a command line (by default, that of the process) and return its exit code."""
     try:
         code = app(arguments, exit_on_error=False)
-    except CycloptsError:  # it has told already
+    except CycloptsError:  # it has printed its message
         return Exit.USAGE_ERROR
     except SluiceError as error:
         errors = Console(stderr=True, highlight=False)
@@ -85,15 +86,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return exit_for_error(error)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
-    except BrokenPipeError:  # whoever reads has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
         return Exit.FAILED
-    except Exception:  # noqa: BLE001 - Python's own exit code would mean that something differs
+    except Exception:  # noqa: BLE001 - Python's own exit code would mean a difference
         traceback.print_exc()
         return Exit.FAILED
     return Exit.OK if code is None else int(code)
 
 
 def main() -> NoReturn:
-    """Be the program."""
+    """Run the program and exit."""
     sys.exit(run())

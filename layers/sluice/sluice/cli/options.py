@@ -1,4 +1,4 @@
-"""The options that all commands share: where the channel and its state are, and how to answer."""
+"""The options that all commands share: the location of channel and state, and the output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sluice.cli.output import Output
 from sluice.layout import Subdir
 
 FLAG = Parameter(negative=(), show_default=False)
-"""For an option that is there or not."""
+"""The parameter of a boolean option without a negative form."""
 
 _WHERE = Group("Where", sort_key=10)
 _HOW = Group("Output", sort_key=11)
@@ -26,7 +26,7 @@ _HOW = Group("Output", sort_key=11)
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Options:
-    """Where things are, and how to answer.  What each says stands in its help."""
+    """The shared options.  Their help describes each of them."""
 
     stack: Annotated[
         str | None,
@@ -81,15 +81,15 @@ class Options:
         return self.opener.channel(Address.parse(address))
 
     def subdir(self, address: str) -> tuple[Channel, Subdir]:
-        """Open the channel of the subdir at an address, which must be there."""
+        """Open the channel of the subdir at an address; the subdir must exist."""
         return self.opener.subdir(Address.parse(address))
 
     def channel_or_subdir(self, address: str) -> tuple[Channel, Subdir | None]:
-        """Open what is at an address: a subdir where there is one, else a channel."""
+        """Open the subdir at an address if there is one, else the channel."""
         return self.opener.channel_or_subdir(Address.parse(address))
 
     def command(self, *arguments: str) -> str:
-        """Another call of the command line, for the same place, as a shell takes it."""
+        """A command line for the same place, quoted for a shell."""
         named = {
             "--stack": self.stack,
             "--state": self.state,
@@ -104,7 +104,7 @@ class Options:
 
     @cached_property
     def opener(self) -> Opener:
-        """Opens channels."""
+        """The opener of channels."""
         aws = Aws(
             endpoint_url=self.endpoint_url,
             region=self.region,
@@ -115,9 +115,9 @@ class Options:
 
     @cached_property
     def output(self) -> Output:
-        """Where the answer goes."""
+        """The output of the command."""
         return Output(json=self.json)
 
 
 DEFAULTS = Options()
-"""For signatures: the options where none is given."""
+"""The default options, for signatures."""

@@ -1,4 +1,4 @@
-"""How commands answer: a table, or JSON with ``--json``; errors are one line on stderr."""
+"""The output of commands: a table, or JSON with ``--json``; errors are one line on stderr."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _PIPED_COLUMNS = 2000
 
 @dataclass(frozen=True)
 class Output:
-    """Where one command's answer goes."""
+    """The output of one command."""
 
     json: bool = False
 
     def print_result(self, result: T, render: Callable[[T], RenderableType]) -> None:
-        """Print a result: as JSON, or as ``render`` makes it."""
+        """Print a result: as JSON, or in the form of ``render``."""
         if self.json:
             body = msgspec.json.format(msgspec.json.encode(result, enc_hook=_to_plain), indent=2)
             sys.stdout.write(body.decode() + "\n")
@@ -36,7 +36,7 @@ class Output:
             self.console.print(render(result))
 
     def print_line(self, result: T, render: Callable[[T], RenderableType]) -> None:
-        """Print one of many results that come one after the other: a line of JSON each."""
+        """Print one of many results as a line: with ``--json``, a line of JSON."""
         if self.json:
             sys.stdout.write(msgspec.json.encode(result, enc_hook=_to_plain).decode() + "\n")
             sys.stdout.flush()
@@ -44,28 +44,28 @@ class Output:
             self.console.print(render(result))
 
     def note(self, text: str) -> None:
-        """Say something on the way that is no part of the answer."""
+        """Print a message that is no part of the result."""
         self.errors.print(text, style="dim", markup=False, highlight=False)
 
     @contextmanager
     def busy(self, text: str) -> Iterator[Callable[[str], None]]:
-        """Show on the terminal that work goes on, and what is said of it meanwhile."""
+        """Show on the terminal that work is in progress, with messages about it."""
         with self.errors.status(Text(text)) as status:
             yield lambda message: status.update(Text(message))
 
     @cached_property
     def console(self) -> Console:
-        """The terminal, or the file, that takes answers."""
+        """The terminal, or the file, for results."""
         return Console(highlight=False, width=_width())
 
     @cached_property
     def errors(self) -> Console:
-        """The same for what is no answer: errors, notes and progress bars."""
+        """The console for errors, notes and progress bars."""
         return Console(stderr=True, highlight=False)
 
 
 def table(*columns: str, rows: Iterable[Iterable[object]], right: Iterable[str] = ()) -> Table:
-    """A plain table.  Nothing in the cells is markup; the columns in ``right`` hold numbers."""
+    """A plain table.  Cells have no markup; the columns in ``right`` are right-aligned numbers."""
     result = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     numbers = set(right)
     for column in columns:
@@ -81,12 +81,12 @@ def table(*columns: str, rows: Iterable[Iterable[object]], right: Iterable[str] 
 
 
 def _width() -> int | None:
-    """``None`` for that of the terminal; lines that go elsewhere are not wrapped."""
+    """``None`` for the terminal's own width; lines to other destinations are not wrapped."""
     return None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPED_COLUMNS
 
 
 def _to_plain(value: Any) -> Any:
-    """What msgspec leaves to us: mappings that are no ``dict``, and the like."""
+    """Convert values that msgspec does not: mappings that are no ``dict``, and the like."""
     if isinstance(value, Iterable):
         return list(value)
     raise NotImplementedError(f"{type(value).__name__} has no form in JSON")

@@ -17,12 +17,12 @@ from sluice.cli.waiting import wait_for_publication
 
 
 class Pinned(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the files of one subdir that were to be pinned."""
+    """The result of a pin in one subdir."""
 
     subdir: str
     files: list[str]
     generation: int | None
-    """The one that leaves them out; ``None`` where they were pinned already."""
+    """The generation without the files; ``None`` if they were pinned already."""
 
 
 def pins(channel: str, /, *, options: Options = DEFAULTS) -> None:
@@ -46,7 +46,7 @@ def pin(channel: str, /, *packages: str, reason: str, options: Options = DEFAULT
     channel
         Its address, s3://bucket/channel.
     packages
-        Each as subdir/file, or as file alone where one subdir has it.
+        Each as subdir/file, or as file alone if only one subdir has it.
     reason
         Is kept with the pin and in the history.
     """
@@ -63,14 +63,14 @@ def pin(channel: str, /, *packages: str, reason: str, options: Options = DEFAULT
 def unpin(channel: str, /, *packages: str, reason: str = "", options: Options = DEFAULTS) -> Exit:
     """Let packages into a channel again that are pinned out of it.
 
-    Each is read again. Returns when clients see it; exits with 1 where one cannot be indexed.
+    Each is read again. Returns when clients see it; exits with 1 if one cannot be indexed.
 
     Parameters
     ----------
     channel
         Its address, s3://bucket/channel.
     packages
-        Each as subdir/file, or as file alone where one subdir has it.
+        Each as subdir/file, or as file alone if only one subdir has it.
     reason
         Is kept in the history.
     """

@@ -1,4 +1,4 @@
-"""Bars that show on a terminal how far a command has got."""
+"""Progress bars on the terminal."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Bars:
 
 @contextmanager
 def bars(output: Output) -> Iterator[Bars]:
-    """Show bars while in the context, where there is a terminal."""
+    """Show bars while in the context, if there is a terminal."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -34,14 +34,14 @@ def rebind(
     with the bucket by filename and size, keeps pins, rejects and dates, and publishes the index
     there. Until then sluice changes nothing in a bucket that the catalog does not belong to.
 
-    Where the comparison leaves doubts, it changes nothing and exits with 1: fewer than half of the
+    If the comparison leaves doubts, it changes nothing and exits with 1: fewer than half of the
     packages of a subdir are there, a file that is kept out is not there, or part of the catalog
     cannot be read. Then look at what it found, and repeat the command with --confirm.
 
     Parameters
     ----------
     channel
-        Its address in the bucket that the catalog shall belong to, s3://bucket/channel.
+        Its address in the new bucket of the catalog, s3://bucket/channel.
     confirm
         The digest of a comparison with doubts, to bind the catalog all the same.
     dry_run
@@ -74,7 +74,7 @@ def _render(result: Rebinding) -> RenderableType:
 
 
 def _problems(result: Rebinding) -> list[str]:
-    """What could not be moved, or else what stands in the way."""
+    """The subdirs that could not be moved, or else the doubts."""
     if not result.done:
         return result.doubts
     return [f"{failure.object}: {failure.reason}" for failure in result.failures]

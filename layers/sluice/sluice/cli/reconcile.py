@@ -44,21 +44,21 @@ def reconcile(
 ) -> Exit:
     """Have the stack compare a channel with its catalog and repair what differs; wait for the end.
 
-    What it asks for, uploads that are read again and merges, goes on after that: sluice status
-    tells. Exits with 1 where anything differed, repaired or not.
+    The uploads to read again and the merges that it requests continue after that: see sluice
+    status. Exits with 1 if anything differed, repaired or not.
 
     Parameters
     ----------
     channel
         Address of the channel, or of one subdir: s3://bucket/channel/linux-64.
     dry_run
-        Only say what would be done.
+        Only show what would be done.
     re_extract
         Read every reject again, too.
     adopt
         Take over what another stack publishes there.
     confirm
-        Carry out now the removals that wait under this digest, which an earlier call has told.
+        Carry out now the removals that wait under this digest, which an earlier call has shown.
     """
     opened, subdir = options.channel_or_subdir(channel)
     with options.output.busy("reconciling") as update:

@@ -14,7 +14,7 @@ from sluice.errors import Misused
 def redrive(*, options: Options = DEFAULTS) -> None:
     """Send what is in the dead-letter queues of the stack once more.
 
-    The daily reconcile heals what the messages were about; this has it at once.
+    The daily reconcile recovers what the messages were about; this does so now.
     """
     stack = options.opener.named_stack
     if stack is None:

@@ -16,11 +16,11 @@ _INTRODUCTION = (
     "[the same codes](#exit-codes)."
 )
 _SHARED = re.compile(r"\n\*\*Where\*\*:\n\n(.*?)\n\n\*\*Output\*\*:\n\n(.*?)\n(?=\n|\Z)", re.DOTALL)
-"""What every command says of the options that all commands have."""
+"""The help about the options that all commands have."""
 
 
 def reference() -> str:
-    """All commands with their options, then the options that all have, and the exit codes."""
+    """All commands with their options, then the shared options, and the exit codes."""
     with _as_the_program():
         markdown = app.generate_docs(usage_name="sluice", heading_level=1)
     commands = markdown[markdown.index("\n## sluice ") :]
@@ -43,7 +43,7 @@ def reference() -> str:
 
 @contextmanager
 def _as_the_program() -> Iterator[None]:
-    """Else cyclopts takes whatever runs this for the program."""
+    """Set the program's name, which cyclopts otherwise takes from the process."""
     arguments, sys.argv = sys.argv, ["sluice"]
     try:
         yield

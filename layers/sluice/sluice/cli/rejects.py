@@ -16,9 +16,9 @@ _STYLES = {"reject": "red", "warning": "yellow", "problem": "red"}
 
 
 def rejects(channel: str, /, *, options: Options = DEFAULTS) -> Exit:
-    """Tell which files are not in the index, why, and what to do about it.
+    """Show which files are not in the index, why, and what to do about it.
 
-    Also which configuration or patch is not in force. Exits with 1 where there is any of that;
+    Also which configuration or patch is not in force. Exits with 1 if there is any of these;
     warnings alone leave 0.
 
     Parameters

@@ -1,4 +1,4 @@
-"""How removals that wait are told to people, with the command that carries them out."""
+"""The view of waiting removals for people, with the command that carries them out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sluice.cli.formatting import format_cell, format_count, format_number, form
 
 
 def render_waiting(where: str, removals: WaitingRemovals, command: str) -> Iterator[Text]:
-    """Say what waits in a subdir, until when, and what to do about it."""
+    """Show what waits in a subdir, until when, and what to do about it."""
     packages = f"{format_number(removals.packages)} of {format_count(removals.of, 'package')}"
     verb = "is" if removals.packages == 1 else "are"
     yield Text(f"{format_cell(where)}: {packages} {verb} gone from the bucket.", style="red")
@@ -27,5 +27,5 @@ def render_waiting(where: str, removals: WaitingRemovals, command: str) -> Itera
 
 
 def render_nothing_confirmed(digest: str) -> Text:
-    """Say that a digest names no removals that wait."""
+    """Show that a digest names no waiting removals."""
     return Text(f"No removals wait under {digest}: nothing was confirmed.", style="red")

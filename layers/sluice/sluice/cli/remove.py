@@ -23,20 +23,20 @@ def remove(
 ) -> Exit:
     """Delete packages, each out of the index first, so that no client meets a 404.
 
-    Where the stack has a CDN, they are invalidated there, too. Exits with 1 where that fails, with
-    the command to run, or where a package was uploaded again meanwhile: that one is left.
+    If the stack has a CDN, they are invalidated there, too. Exits with 1 if that fails, with the
+    command to run, or if a package was uploaded again meanwhile: that one is kept.
 
     Parameters
     ----------
     channel
         Its address, s3://bucket/channel.
     packages
-        Each as subdir/file, or as file alone where one subdir has it.
+        Each as subdir/file, or as file alone if only one subdir has it.
     reason
         Is kept in the history.
     grace_seconds
-        How long to wait, once the index does without them, for clients that still go by the one
-        they have: IndexCacheMaxAge of the stack.
+        How long to wait for clients with an old index, after the new one is published:
+        IndexCacheMaxAge of the stack.
     """
     opened = options.channel(channel)
     removals = []
@@ -91,6 +91,6 @@ def _render_invalidation(invalidation: Invalidation) -> list[Text]:
             "yellow",
         ),
         Text("To invalidate it, run:"),
-        # In one line, however narrow the terminal is, for it is copied.
+        # In one line, however narrow the terminal is, because people copy it.
         Text(f"  {invalidation.command}", no_wrap=True, overflow="ignore"),
     ]

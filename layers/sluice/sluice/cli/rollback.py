@@ -29,7 +29,7 @@ def rollback(
     """Give a subdir the content of an old generation.
 
     What came into the index since then is kept out until it is uploaded again or unpinned; what
-    left it comes back where its very object is still there. No package is touched. Returns when
+    left it comes back if the very same object still exists. No package is touched. Returns when
     clients see it.
 
     Parameters

@@ -35,12 +35,12 @@ def snapshot(
     channel
         Its address, s3://bucket/channel.
     at
-        A time in UTC (2026-11-27T14:00), how long ago (2h), or the moment in which a generation of
+        A time in UTC (2026-11-27T14:00), how long ago (2h), or the time at which a generation of
         a subdir was committed (linux-64@17).
     to
         Address of the snapshot, where nothing may be yet.
     base_url
-        URL of the channel, for clients who fetch its packages: absolute, or relative to the
+        URL of the channel, for clients that fetch its packages: absolute, or relative to the
         snapshot (conda takes no relative one). Left out: its address.
     """
     opened = options.channel(channel)

@@ -21,10 +21,10 @@ _QUEUE_COLUMNS = ("queue", "waiting", "delayed", "handled", "dead letters")
 
 
 def status(channel: str, /, *, options: Options = DEFAULTS) -> Exit:
-    """Tell how a channel is: what it holds, what is on its way, what is not as it should be.
+    """Show the status of a channel: its content, its work in progress, and its problems.
 
-    Exits with 1 where published files are behind the catalog, the configuration cannot be used, or
-    something is in a dead-letter queue.
+    Exits with 1 if published files are older than the catalog, the configuration cannot be used,
+    or something is in a dead-letter queue.
 
     Parameters
     ----------

@@ -26,13 +26,13 @@ from sluice.cli.progress_bars import bars
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command answers."""
+    """The result of the command."""
 
     before: VerifyReport = msgspec.field(name="found")
     repaired: IndexReport | None
-    """What the repair did; ``None`` where there was none."""
+    """The report of the repair; ``None`` if there was none."""
     after: VerifyReport | None = msgspec.field(name="left")
-    """The findings after it."""
+    """The findings after the repair."""
 
 
 def verify(
@@ -43,10 +43,10 @@ def verify(
     repair: Annotated[bool, FLAG] = False,
     options: Options = DEFAULTS,
 ) -> Exit:
-    """Hold a channel against its catalog: every head, tree, leaf, shard, index file and package.
+    """Check a channel against its catalog: every head, tree, leaf, shard, index file and package.
 
     What is immutable is hashed again, what follows from it is made again and compared. Exits with 1
-    where anything differs, repaired or not.
+    if anything differs, repaired or not.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def verify(
     deep
         Download every package, too, and hash it.
     repair
-        Repair what differs from here, and look again. Needs the rights to write that merge has.
+        Repair from here what differs, and check again. Needs the write permissions of merge.
     """
     opened = options.channel(channel)
     with bars(options.output) as progress:

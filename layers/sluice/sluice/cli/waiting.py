@@ -1,4 +1,4 @@
-"""Waiting until clients see what was committed."""
+"""Waiting until clients see a commit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sluice.layout import Subdir
 def wait_for_publication(
     channel: Channel, subdir: Subdir, generation: int | None, output: Output
 ) -> None:
-    """Say what is waited for, and wait; nothing where no generation was made."""
+    """Print a message and wait; do neither if there is no new generation."""
     if generation is None:
         return
     output.note(f"Generation {generation} of {subdir.name} is committed, and is being published.")

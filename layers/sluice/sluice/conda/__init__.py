@@ -1,1 +1,1 @@
-"""What the CEPs say of names, versions, match specs, records and patches.  Pure: no requests."""
+"""The CEPs' rules for names, versions, match specs, records and patches.  Pure: no requests."""

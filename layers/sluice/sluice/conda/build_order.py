@@ -1,4 +1,4 @@
-"""Which record of a name is the newest: by version, build number and timestamp.  Pure."""
+"""The order of a name's records, by version, build number and timestamp.  Pure."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from sluice.conda.version import Version
 
 
 class BuildOrderKey(NamedTuple):
-    """What decides; the newest sorts last."""
+    """A sort key by which the newest sorts last."""
 
     version: Version
     build_number: int
     timestamp: int
-    """Milliseconds since the epoch; 0 where the record does not say."""
+    """Milliseconds since the epoch; 0 if the record has none."""
 
 
 def build_order_key(record: Mapping[str, Any]) -> BuildOrderKey | None:
-    """The age of a record, parsed JSON of any form.
+    """The sort key of a record, which is parsed JSON of any form.
 
-    ``None`` where nobody can tell, as in records of an index that was taken over.
+    ``None`` if it cannot be ordered, as some records of an existing index.
     """
     version, build_number = record.get("version"), record.get("build_number", 0)
     if not isinstance(version, str) or not is_version(version.lower()):

@@ -1,4 +1,4 @@
-"""The checksums of a package file, and how each was obtained.  Pure."""
+"""The checksums of a package file, and their sources.  Pure."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """Checksums of a whole package file, lower-case hex, and how each was obtained."""
+    """Checksums of a whole package file, lower-case hex, and their sources."""
 
     sha256: str
     md5: str | None
-    """``None`` where only reading the whole object would tell; CEP 36 allows that."""
+    """``None`` if only a read of the whole object would give it; CEP 36 allows that."""
     sha256_from: Literal["s3", "uploader", "read"]
     md5_from: Literal["etag", "uploader", "read"] | None

@@ -1,4 +1,4 @@
-"""Match specs (CEP 29), and the form that they have in records of revision 3 (CEP 48).  Pure."""
+"""Match specs (CEP 29), and their form in records of revision 3 (CEP 48).  Pure."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _CLAUSE = re.compile(
     re.ASCII,
 )
 _INSIGNIFICANT_SPACE = re.compile(r"(?<!\s)\s+(?=[,|])|(?<=[,|=<>])\s+")
-"""Space that separates nothing.  Starts where a run of it does: linear in whatever is sent us."""
+"""Whitespace that separates nothing.  A match begins at the start of a run, so the time is linear
+for any input."""
 _AND_OR = re.compile(r"([,|])")
 _REPEATED_KEY = re.compile(r"(?:^|,)\s*(?:version|build)\s*=")
-# One that is never closed ends with the text: else each quote would be searched to there again.
+# An unclosed quote ends with the text; else each quote would be searched to the end again.
 _QUOTED = re.compile(
     r"""
     "(?:[^"\\]|\\.)*(?:"|\\?\Z) |
@@ -31,18 +32,18 @@ _QUOTED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class MatchSpec:
-    """What a match spec says."""
+    """The parts of a match spec."""
 
     name: str
     version: str | None = None
     """Clauses between ``,`` and ``|``: ``==1.2``, ``1.2.*``, or with another operator."""
     build: str | None = None
     keywords: str = ""
-    """What stood in brackets."""
+    """The content of the brackets."""
 
 
 def with_bracketed_specs(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record with every match spec that it depends on or constrains in the one form."""
+    """The record with all its match specs in the bracket form."""
     named = {
         key: _bracketed_specs(record[key]) for key in ("depends", "constrains") if key in record
     }
@@ -59,14 +60,14 @@ def _bracketed_specs(specs: Any) -> Any:
 
 
 def strip_quoted(text: str) -> str:
-    """What is left of a spec's keywords without quoted values."""
+    """A spec's keywords without quoted values."""
     return _QUOTED.sub("", text)
 
 
 def bracketed_spec(spec: str) -> str:
-    """A match spec as its name and keywords alone: ``python >=3`` is ``python[version=">=3"]``.
+    """A match spec as only its name and keywords: ``python >=3`` is ``python[version=">=3"]``.
 
-    One that cannot be read stays as it is.
+    An unparsable one stays as it is.
     """
     parsed = parse_match_spec(spec)
     if parsed is None:
@@ -78,9 +79,9 @@ def bracketed_spec(spec: str) -> str:
 
 
 def parse_match_spec(spec: str) -> MatchSpec | None:
-    """Read a match spec as CEP 29 says; ``None`` for what it leaves open.
+    """Parse a match spec by CEP 29; ``None`` for what the CEP leaves open.
 
-    And for what also names a channel, or says a version or a build twice.
+    Also ``None`` if it names a channel, or has a version or a build twice.
     """
     head, bracket, keys = spec.strip().partition("[")
     positional = _POSITIONAL.fullmatch(head.rstrip())
@@ -97,7 +98,7 @@ def parse_match_spec(spec: str) -> MatchSpec | None:
 
 
 def _version_and_build(constraint: str) -> tuple[str, str | None] | None:
-    """What follows a name; ``None`` where that is no version with or without a build."""
+    """The version and build after a name; ``None`` if they are not valid."""
     exact = _NAME_VERSION_BUILD.fullmatch(constraint)
     if exact:
         version, build = _clause(exact["version"]), exact["build"]
@@ -113,7 +114,7 @@ def _version_and_build(constraint: str) -> tuple[str, str | None] | None:
 
 
 def _clause(clause: str) -> str | None:
-    """One part of a version spec with its operator; ``None`` where it is none."""
+    """One part of a version spec with its operator; ``None`` if it is not valid."""
     match = _CLAUSE.fullmatch(clause)
     if not match:
         return clause if clause == "*" else None

@@ -1,6 +1,6 @@
-"""Which versions and builds a match spec asks for (CEP 29).  Pure.
+"""The evaluation of match specs for versions and builds (CEP 29).  Pure.
 
-``!=1.2`` excludes that version alone, as conda and rattler have it; the CEP speaks of a series.
+``!=1.2`` excludes only that version, as in conda and rattler; the CEP excludes a series.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from sluice.conda.record_fields import is_version
 from sluice.conda.version import Version
 
 Matcher = Callable[[Version, str], bool]
-"""Tells whether a version and a build are what is asked for."""
+"""Returns whether a version and a build match."""
 _VersionTest = Callable[[Version], bool]
 
 _NO_GLOB = re.compile(r"[\[?]")
-"""Means something to ``fnmatch``, and itself in a match spec."""
+"""Special characters of ``fnmatch`` that match specs use literally."""
 _CLAUSE = re.compile(r"(?P<operator>[=!<>~]=|[<>]|)(?P<version>[^*]*)(?P<glob>\*?)")
 
 
 def spec_matcher(spec: MatchSpec) -> Matcher:
-    """What tells whether a version and a build are what ``spec`` asks for.
+    """The matcher of ``spec`` for versions and builds.
 
-    What it says in brackets, regular expressions, and a ``*`` within a version are not looked at.
+    Keywords in brackets, regular expressions, and a ``*`` within a version are not evaluated.
     """
     alternatives = [
         [_clause(clause) for clause in clauses.split(",")]

@@ -11,7 +11,7 @@ from typing import TypeVar
 from sluice.limits import FILENAME_CHARS_MAX, NAME_CHARS_MAX
 
 PACKAGE_SUFFIXES = (".conda", ".tar.bz2")
-"""Both archive formats of CEP 26.  The bucket's notifications filter on these."""
+"""The archive formats of CEP 26.  The bucket's notifications filter by these suffixes."""
 
 NOARCH = "noarch"
 
@@ -19,18 +19,18 @@ T = TypeVar("T")
 
 _SUBDIR = re.compile(r"noarch|[a-z0-9]+-[a-z0-9]+")
 _SUBDIR_CHARS_MAX = 32
-# CEP 26.  Names there are lower case; index.json of old packages was lower-cased by the
-# builders long ago, so no wider rule is needed.
+# CEP 26.  Names there are lower case; index.json of old packages was lower-cased by the builders
+# long ago, so no wider rule is needed.
 _NAME = re.compile(r"(([a-z0-9])|([a-z0-9_](?!_)))[._-]?([a-z0-9]+(\.|-|_|$))*")
 _LOOSE_NAME = re.compile(r"[a-z0-9_][a-z0-9._-]{0,63}")
 _VERSION = re.compile(r"[0-9a-z._+!]+")
 _BUILD = re.compile(r"[a-zA-Z0-9_.+]+")
-_NAMES_REMEMBERED = 1024  # in a listing the files of one name come one after the other
+_NAMES_REMEMBERED = 1024  # in a listing, the files of one name follow each other
 
 
 @dataclass(frozen=True, slots=True)
 class FilenameParts:
-    """What a package's filename says (CEP 26)."""
+    """The parts of a package's filename (CEP 26)."""
 
     name: str
     version: str
@@ -39,17 +39,17 @@ class FilenameParts:
 
 
 def is_subdir(text: str) -> bool:
-    """Tell whether CEP 26 allows ``text`` as the name of a subdir."""
+    """Whether CEP 26 allows ``text`` as the name of a subdir."""
     return len(text) <= _SUBDIR_CHARS_MAX and _SUBDIR.fullmatch(text) is not None
 
 
 def is_package_name(text: str) -> bool:
-    """Tell whether CEP 26 allows ``text`` as the name of a package."""
+    """Whether CEP 26 allows ``text`` as the name of a package."""
     return len(text) <= NAME_CHARS_MAX and _NAME.fullmatch(text) is not None
 
 
 def parse_filename(filename: str) -> FilenameParts | None:
-    """Take ``<name>-<version>-<build><suffix>`` apart; ``None`` where CEP 26 forbids it."""
+    """Parse ``<name>-<version>-<build><suffix>``; ``None`` if CEP 26 forbids it."""
     if len(filename) > FILENAME_CHARS_MAX:
         return None
     for suffix in PACKAGE_SUFFIXES:
@@ -71,7 +71,7 @@ def parse_filename(filename: str) -> FilenameParts | None:
 
 
 def split_extension(filename: str) -> tuple[str, str]:
-    """Part a package's filename into its stem and its extension, without the dot (CEP 48)."""
+    """Split a package's filename into its stem and its extension, without the dot (CEP 48)."""
     suffix = next(suffix for suffix in PACKAGE_SUFFIXES if filename.endswith(suffix))
     return filename.removesuffix(suffix), suffix[1:]
 
@@ -79,7 +79,7 @@ def split_extension(filename: str) -> tuple[str, str]:
 def split_by_archive(by_filename: Mapping[str, T]) -> tuple[dict[str, T], dict[str, T]]:
     """Sort by filename into ``packages`` (.tar.bz2) and ``packages.conda`` (CEP 36).
 
-    A fifth of a second for half a million that are nearly in order: sorting finds the runs.
+    Half a million nearly sorted names take a fifth of a second, because sorting uses existing runs.
     """
     conda, _ = PACKAGE_SUFFIXES
     ordered = sorted(by_filename)
@@ -90,10 +90,10 @@ def split_by_archive(by_filename: Mapping[str, T]) -> tuple[dict[str, T], dict[s
 
 
 def package_name(filename: str) -> str:
-    """The name under which the catalog keeps a file; ``""`` where none can be told.
+    """The name under which the catalog keeps a file; ``""`` if there is none.
 
-    Wider than CEP 26: an index that was taken over may hold older or sloppier names, and clients
-    look for the shard of each under its name in lower case.
+    Accepts more than CEP 26: an existing index may hold older or sloppier names, and clients look
+    for the shard of each under its name in lower case.
     """
     for suffix in PACKAGE_SUFFIXES:
         stem = filename.removesuffix(suffix)
@@ -104,6 +104,6 @@ def package_name(filename: str) -> str:
 
 @lru_cache(_NAMES_REMEMBERED)
 def catalog_name(name: str) -> str:
-    """A package's name as the catalog has it, and clients ask for its shard; else ``""``."""
+    """A package's name in the catalog, by which clients request its shard; else ``""``."""
     name = name.lower()
     return name if _LOOSE_NAME.fullmatch(name) else ""

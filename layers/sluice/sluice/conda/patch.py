@@ -45,7 +45,7 @@ NEVER_PATCHED = frozenset(
         "name",
         "subdir",
         "version",
-        # which revision it asks for, which has been told by where it stands
+        # its revision, which its place already shows
         "repodata_revision",
         "schema_version",
         # where clients would believe that it lies
@@ -54,7 +54,7 @@ NEVER_PATCHED = frozenset(
         "url",
     }
 )
-"""Keys of a record that a patch leaves as they are, whatever it says."""
+"""Keys of a record that a patch never changes."""
 
 _CONDA, _TAR_BZ2 = PACKAGE_SUFFIXES
 _RUN_EXPORTS = "run_exports"
@@ -73,13 +73,13 @@ _ONLY_IN_V3 = (
 )
 
 Fields = dict[str, Any]
-"""New values of a record by key; ``None`` takes the key away."""
+"""New values of a record by key; ``None`` removes the key."""
 
 
 class PatchInstructions(
     msgspec.Struct, frozen=True, kw_only=True, rename={"conda": "packages.conda"}
 ):
-    """What a patch says about one subdir."""
+    """The instructions of a patch for one subdir."""
 
     patch_instructions_version: int = 1
     packages: dict[str, Fields] = msgspec.field(default_factory=dict)
@@ -89,21 +89,21 @@ class PatchInstructions(
     remove: frozenset[str] = frozenset()
     revoke: frozenset[str] = frozenset()
     v3: dict[str, dict[str, Fields | None]] = msgspec.field(default_factory=dict)
-    """By bucket and filename without extension (CEP 48).  In buckets that rattler does not know
-    it merges objects (RFC 7396), and so ``None`` takes the record away."""
+    """By bucket and filename without extension (CEP 48).  In buckets that rattler does not know it
+    merges objects (RFC 7396), so ``None`` removes the record."""
 
 
 @dataclass(frozen=True, slots=True)
 class PatchedRecord:
-    """A record as clients are to see it."""
+    """A record after patching."""
 
     record: Mapping[str, Any]
     run_exports: Any
-    """``None`` where they are not known."""
+    """``None`` if they are not known."""
 
 
 class _FilePatch(NamedTuple):
-    """All that takes effect of what instructions say about one file."""
+    """The effective instructions for one file."""
 
     legacy: Fields
     v3: Fields
@@ -115,7 +115,7 @@ _NO_PATCH = _FilePatch({}, {}, removed=False, revoked=False)
 
 
 def parse_patch_instructions(body: bytes, *, source: str) -> PatchInstructions:
-    """Read instructions; raises ``BadPackage`` where clients could not read what they make."""
+    """Parse instructions; raises ``BadPackage`` if clients could not read the patched records."""
     try:
         instructions = msgspec.json.decode(body, type=PatchInstructions)
     except DECODE_ERRORS as error:
@@ -139,9 +139,9 @@ def apply_patch(
     *,
     bucket: str | None = None,
 ) -> PatchedRecord | None:
-    """The record under the instructions, or ``None`` where they remove it.
+    """Apply the instructions to a record; ``None`` if they remove it.
 
-    ``bucket``: where it is shown in revision 3.
+    ``bucket``: its bucket, if it is in revision 3.
     """
     file_patch = _file_patch(instructions, filename, bucket)
     if file_patch == _NO_PATCH:
@@ -157,13 +157,13 @@ def apply_patch(
     patched = _merged(record, fields, deep=bucket is not None and bucket not in _KNOWN_BUCKETS)
     if file_patch.revoked:
         patched["revoked"] = True
-        depends = patched.get("depends")  # of a record taken over it may be anything
+        depends = patched.get("depends")  # a record that was taken over may have anything here
         patched["depends"] = [*(depends if isinstance(depends, list) else []), _REVOKED]
     return PatchedRecord(dict(sorted(patched.items())), run_exports)
 
 
 def affected_files(before: PatchInstructions | None, after: PatchInstructions | None) -> set[str]:
-    """The filenames that two patches say different things about."""
+    """The filenames for which two patches differ."""
     if before == after:
         return set()
     return {
@@ -176,7 +176,7 @@ def affected_files(before: PatchInstructions | None, after: PatchInstructions | 
 def _file_patch(
     instructions: PatchInstructions | None, filename: str, bucket: str | None
 ) -> _FilePatch:
-    """What is said of a file, or with ``bucket``, of that file where it is in revision 3."""
+    """The instructions for a file; with ``bucket``, for that file in revision 3."""
     if instructions is None:
         return _NO_PATCH
     twin = filename.removesuffix(_CONDA) + _TAR_BZ2 if filename.endswith(_CONDA) else filename
@@ -194,7 +194,7 @@ def _file_patch(
 
 
 def _effective(fields: Fields, instructions: PatchInstructions) -> Fields:
-    """Leave out what a patch may not say."""
+    """Drop instructions that a patch may not have."""
     with_run_exports = instructions.patch_instructions_version >= _WITH_RUN_EXPORTS
     return {
         key: value
@@ -206,7 +206,7 @@ def _effective(fields: Fields, instructions: PatchInstructions) -> Fields:
 
 
 def _merged(record: Mapping[str, Any], fields: Fields, *, deep: bool) -> Fields:
-    """Replace values, and take away those that are ``None``; ``deep``: also within objects."""
+    """Replace values, and remove those that are ``None``; ``deep``: also within objects."""
     merged = dict(record)
     for key, value in fields.items():
         if value is None:
@@ -255,7 +255,10 @@ def _problems(instructions: PatchInstructions) -> Iterator[str]:
 
 
 def _malformed(fields: Fields, *, with_run_exports: bool, known: bool = True) -> Iterator[str]:
-    """What clients could not read, as the end of a clause; ``known``: they read such records."""
+    """Values that clients could not read, each as the end of a clause.
+
+    ``known``: whether clients read such records.
+    """
     for key, value in fields.items():
         if reason := unpublishable_reason({key: value}):
             yield f"{key} {reason}"

@@ -1,7 +1,7 @@
-"""From ``info/index.json`` to the record that clients read (CEP 26, 33, 34, 36, 43, 44, 45).
+"""The record that clients read, from ``info/index.json`` (CEP 26, 33, 34, 36, 43, 44, 45).
 
-What clients know has to have the form that they can parse, or one record would make the
-whole index unreadable; what they do not know is kept.
+Values that clients know must have the form that they can parse, or one record would make the whole
+index unreadable.  Unknown keys are kept.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from sluice.limits import PROBLEM_VALUE_CHARS_MAX, RECORD_BYTES_MAX, REJECT_PROB
 from sluice.text import printable
 
 SLUICE_FIELDS = frozenset({"indexed_timestamp", "md5", "sha256", "size"})
-"""Set by sluice, whatever the package says."""
+"""Fields that sluice sets, whatever the package says."""
 DROPPED_FIELDS = frozenset(
     {
         # deprecated; conda-index drops them too
         "arch",
         "platform",
-        # where and how a client found the record: conda would believe the package
+        # location of the record: conda would trust the package
         "build_string",
         "channel",
         "filename",
@@ -40,11 +40,11 @@ DROPPED_FIELDS = frozenset(
 )
 REQUIRED_FIELDS = ("name", "version", "build", "build_number")
 _UNASSIGNED_REVISIONS = (1, 2)
-"""Numbers that were never given: 0 is what every client reads, then comes 3 (CEP 48)."""
+"""Revision numbers that were never assigned: every client reads 0, and the next is 3 (CEP 48)."""
 
 
 class RecordProblem(NamedTuple):
-    """One thing that is wrong with a package's metadata."""
+    """One problem of a package's metadata."""
 
     code: str
     clause: str
@@ -54,10 +54,10 @@ class RecordProblem(NamedTuple):
 def make_record(
     index: Mapping[str, Any], filename: str, subdir: str, *, size: int, digests: Digests
 ) -> dict[str, Any]:
-    """Make the record of a package: keys sorted, no ``indexed_timestamp`` yet.
+    """Make the record of a package: keys sorted, without ``indexed_timestamp``.
 
-    ``index`` is parsed JSON, ``size`` is in bytes.  Raises one ``BadPackage`` that tells every
-    problem; its code is that of the first.
+    ``index`` is parsed JSON, ``size`` is in bytes.  Raises one ``BadPackage`` with all problems;
+    its code is that of the first.
     """
     fields = _package_fields(index)
     problems = [
@@ -82,7 +82,7 @@ def make_record(
 
 
 def _package_fields(index: Mapping[str, Any]) -> dict[str, Any]:
-    """Take over what the package may say; ``null`` for a known key means that it is absent."""
+    """The fields that a package may set; ``null`` for a known key means that it is absent."""
     return {
         name: value
         for name, value in index.items()
@@ -145,10 +145,10 @@ def _field_problems(fields: Mapping[str, Any]) -> Iterator[RecordProblem]:
 
 
 def _revision_problems(fields: Mapping[str, Any]) -> Iterator[RecordProblem]:
-    """Refuse what no revision of repodata can say, as ``IndexJson::validate`` of rattler does."""
+    """Problems with the revision, by the rules of rattler's ``IndexJson::validate``."""
     required, declared = required_revision(fields), fields.get("repodata_revision")
     if not FIELD_RULES["repodata_revision"].accepts(declared):
-        declared = None  # is told of as such
+        declared = None  # reported separately
     if required > V3 or declared in _UNASSIGNED_REVISIONS:
         yield RecordProblem(
             "repodata-revision-unsupported",
@@ -179,7 +179,7 @@ def _value_problems(fields: Mapping[str, Any]) -> Iterator[RecordProblem]:
 
 
 def _quoted(value: object) -> str:
-    """Show a value on one line and in bounded length, whatever it is."""
+    """Quote any value on one line and in bounded length."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):

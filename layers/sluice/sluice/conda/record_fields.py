@@ -1,8 +1,8 @@
-"""Which values of ``info/index.json`` clients can read: key by key, and any value at all.
+"""The values of ``info/index.json`` that clients can read, by key, and in general.
 
-As strict as the strictest client, rattler's ``PackageRecord``, and no stricter: what it cannot
-parse makes the whole ``repodata.json`` unreadable for it.  What is younger than that client is as
-its CEP says.
+As strict as the strictest client, rattler's ``PackageRecord``, and no stricter: a value that it
+cannot parse makes the whole ``repodata.json`` unreadable for it.  Keys newer than that client
+follow their CEPs.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from urllib.parse import unquote_to_bytes
 
 from sluice.limits import JSON_DEPTH_MAX
 
-_INT64_MIN, _UINT64_MAX = -(2**63), 2**64 - 1  # what msgpack can hold
-# rattler reads a timestamp as seconds up to the first of these, as milliseconds above it, and
-# fails on what its calendar does not have.
+_INT64_MIN, _UINT64_MAX = -(2**63), 2**64 - 1  # the range of msgpack
+# rattler reads a timestamp as seconds up to the first of these, as milliseconds above it, and fails
+# on times that its calendar does not have.
 _TIMESTAMP_SECONDS_MAX = 253_402_300_799
 _CALENDAR_END_SECONDS = 253_402_207_200
 _DIGIT_RUN_MAX = 2**31 - 1
 _DIGITS_MAX = 10
-"""Python refuses to read thousands of them."""
+"""Digits of a number in a version.  Python refuses to parse thousands of them."""
 
 # A version's segments (CEP 33): separated by one "." or "_"; the last may end in "_".
 _SEGMENTS = r"[0-9a-z]+(?:[._][0-9a-z]+)*_?"
@@ -41,7 +41,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class FieldRule:
-    """What the value of a key must be."""
+    """The rule for the value of a key."""
 
     accepts: Callable[[object], bool]
     description: str
@@ -49,12 +49,12 @@ class FieldRule:
 
 
 def is_string_list(value: object) -> bool:
-    """Tell whether this is a list of strings."""
+    """Whether this is a list of strings."""
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def is_version(version: str) -> bool:
-    """Tell whether every client can read and order this version (CEP 33)."""
+    """Whether every client can read and order this version (CEP 33)."""
     return _VERSION.fullmatch(version) is not None and all(
         len(run) <= _DIGITS_MAX and int(run or "0") <= _DIGIT_RUN_MAX
         for run in (run.lstrip("0") for run in _DIGITS.findall(version))
@@ -62,12 +62,12 @@ def is_version(version: str) -> bool:
 
 
 def is_unicode(text: str) -> bool:
-    """Tell whether this can be encoded: JSON can escape half a surrogate pair."""
+    """Whether this can be encoded: JSON can escape half a surrogate pair."""
     return _SURROGATE.search(text) is None
 
 
 def unpublishable_reason(value: object) -> str | None:
-    """Tell why JSON or msgpack cannot hold this parsed JSON value, as the end of a clause."""
+    """The reason why JSON or msgpack cannot hold this parsed JSON value, as the end of a clause."""
     layer = [value]
     for _ in range(JSON_DEPTH_MAX):
         inner: list[object] = []
@@ -102,7 +102,7 @@ def _is_timestamp(value: object) -> bool:
 
 
 def _is_noarch(value: object) -> bool:
-    # Booleans are from before 2017, "" is what some servers write.
+    # Booleans are from before 2017, and some servers write "".
     return isinstance(value, bool) or value in ("python", "generic", "")
 
 
@@ -117,7 +117,7 @@ def _is_purls(value: object) -> bool:
 
 
 def _is_purl(text: str) -> bool:
-    # rattler decodes what is percent-encoded and checks the form of checksums.
+    # rattler decodes percent-encoding and checks the form of checksums.
     decoded = unquote_to_bytes(text.encode("utf-8", "replace"))
     if decoded.decode("utf-8", "replace").encode() != decoded or "checksum=" in text.lower():
         return False
@@ -176,7 +176,8 @@ FIELD_RULES: Mapping[str, FieldRule] = {
     "timestamp": FieldRule(_is_timestamp, "the time of the build in milliseconds since 1970"),
     "track_features": FieldRule(_is_features, "a string or a list of strings"),
 }
-"""Every key that some client reads."""
+"""The rules for every key that some client reads."""
 
 RUN_EXPORTS_RULE = FieldRule(_is_run_exports, "an object of lists of strings")
-"""In ``run_exports.json`` and shards (CEP 12, 21).  A package keeps them in a file of their own."""
+"""The rule for ``run_exports.json`` and shards (CEP 12, 21).  Packages have run exports in a
+separate file."""

@@ -1,4 +1,4 @@
-"""Which revision of repodata can say what a record says (CEP 43, 44, 45, 48)."""
+"""The revision of repodata that a record needs (CEP 43, 44, 45, 48)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _OLD_CONDITION = re.compile(r";\s*if\s")
 
 
 def required_revision(record: Mapping[str, Any]) -> int:
-    """The oldest revision that a record can stand in: what it asks for, or what its fields need.
+    """The oldest revision that can hold a record, by its own field and by its other fields.
 
-    ``repodata_revision`` is rattler-build's word for it, ``schema_version`` that of CEP 43; what
-    is no whole number there asks for nothing.  ``record`` is parsed JSON of any form.
+    rattler-build calls that field ``repodata_revision``, CEP 43 calls it ``schema_version``.  A
+    value that is not a whole number is ignored.  ``record`` is parsed JSON of any form.
     """
     declared = [record.get("repodata_revision"), record.get("schema_version")]
     minimum = V3 if _needs_v3(record) else LEGACY
@@ -30,7 +30,7 @@ def required_revision(record: Mapping[str, Any]) -> int:
 
 
 def v3_fields(record: Mapping[str, Any]) -> Iterator[str]:
-    """The keys of a record whose values no older revision can say."""
+    """The keys of a record whose values need revision 3."""
     yield from (key for key in ("extra_depends", "flags") if record.get(key))
     yield from (
         key for key in ("depends", "constrains") if any(map(_is_v3_spec, _specs(record, key)))
@@ -38,7 +38,7 @@ def v3_fields(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def has_old_condition(record: Mapping[str, Any]) -> bool:
-    """Tell whether a dependency has a condition as it was before CEP 43: ``foo; if python <3``."""
+    """Whether a dependency has a condition in the form before CEP 43: ``foo; if python <3``."""
     return any(
         ";" in spec and _OLD_CONDITION.search(strip_quoted(spec))  # one in thousands
         for key in ("depends", "constrains")
@@ -51,7 +51,7 @@ def _needs_v3(record: Mapping[str, Any]) -> bool:
 
 
 def _is_v3_spec(spec: str) -> bool:
-    """Tell whether a match spec has a key that older clients do not know, or would misread."""
+    """Whether a match spec has a key that older clients do not know, or would misread."""
     _, _, keys = spec.partition("[")
     return bool(keys) and _V3_KEY.search(strip_quoted(keys)) is not None
 

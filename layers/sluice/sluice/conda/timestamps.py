@@ -1,4 +1,4 @@
-"""Whether a package says that it was built before it was indexed (CEP 47)."""
+"""The check that a package was built before it was indexed (CEP 47)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 _SECONDS_MAX = 253_402_300_799
-"""The last second of the year 9999: what is not larger is in seconds, as conda reads it."""
+"""The last second of the year 9999: conda reads values up to here as seconds."""
 
 
 def timestamp_warning(record: Mapping[str, Any]) -> str | None:
-    """What is wrong with the ``timestamp`` of a record of the catalog; ``None``: nothing.
+    """The problem of the ``timestamp`` of a record in the catalog; ``None``: no problem.
 
-    A build that began after its package was indexed shows a clock that is wrong, or an attempt
-    to slip past a cooldown in clients that go by ``timestamp``.
+    A build that began after its package was indexed shows a wrong clock, or an attempt to slip past
+    a cooldown in clients that use ``timestamp``.
     """
     built, indexed = record.get("timestamp"), record.get("indexed_timestamp")
     if not isinstance(built, int) or not isinstance(indexed, int):
@@ -29,14 +29,14 @@ def timestamp_warning(record: Mapping[str, Any]) -> str | None:
 
 
 def timestamp_seconds(timestamp: object) -> int:
-    """A ``timestamp`` of a record in seconds since the epoch; 0 for what is none."""
+    """A record's ``timestamp`` in seconds since the epoch; 0 if it is not valid."""
     if not isinstance(timestamp, int) or timestamp < 0:
         return 0
     return timestamp if timestamp <= _SECONDS_MAX else timestamp // 1000
 
 
 def timestamp_ms(timestamp: object) -> int:
-    """The same in milliseconds."""
+    """A record's ``timestamp`` in milliseconds since the epoch; 0 if it is not valid."""
     if not isinstance(timestamp, int) or timestamp < 0:
         return 0
     return timestamp * 1000 if timestamp <= _SECONDS_MAX else timestamp

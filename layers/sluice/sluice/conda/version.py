@@ -1,7 +1,7 @@
 """The order of versions (CEP 33).
 
-An underscore at the end belongs to the letters in front of it, as the CEP says and conda does it;
-for rattler, which parts them, ``1a_`` is older than ``1a1``.
+A trailing underscore belongs to the letters before it, as in the CEP and in conda.  rattler
+separates them, so that ``1a_`` is older than ``1a1``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _Segments = list[list[_Component]]
 
 @total_ordering
 class Version:
-    """A version, as far as its order goes: ``1.1`` is ``1.1.0``."""
+    """A version, reduced to what decides its order: ``1.1`` is ``1.1.0``."""
 
     __slots__ = ("epoch", "local", "main")
 
@@ -40,7 +40,7 @@ class Version:
         return _compare(self, other) < 0
 
     def starts_with(self, prefix: Version) -> bool:
-        """Tell whether this is of the series ``prefix.*`` (CEP 29): ``1.2rc1`` is of ``1.2``."""
+        """Whether this is in the series ``prefix.*`` (CEP 29): ``1.2rc1`` is in ``1.2``."""
         if self.epoch != prefix.epoch:
             return False
         if prefix.local:
@@ -82,7 +82,7 @@ def _starts_with(segments: _Segments, prefix: _Segments) -> bool:
 
 
 def _segments(text: str) -> _Segments:
-    # openssl's 1.0.1_ is older than 1.0.1a: an underscore at the end belongs to what it follows.
+    # openssl's 1.0.1_ is older than 1.0.1a: a trailing underscore belongs to what it follows.
     body, tail = (text[:-1], "_") if text.endswith("_") else (text, "")
     parts = _SEPARATORS.split(body)
     parts[-1] += tail
@@ -91,7 +91,7 @@ def _segments(text: str) -> _Segments:
 
 def _segment(text: str) -> list[_Component]:
     components = [_component(run) for run in _RUNS.findall(text)]
-    # What begins with a letter is behind a zero, to keep numbers and strings in phase.
+    # A zero comes before a leading letter, to keep numbers and strings in phase.
     return components if text[:1].isdigit() else [_ZERO, *components]
 
 

@@ -1,1 +1,1 @@
-"""From an event about one object to a staging record and a merge request."""
+"""The extract function: from an event about one object to a staging record and a merge request."""

@@ -1,9 +1,9 @@
-"""Having every subdir of a channel look at configuration and patches again.
+"""Notifications to the subdirs of a channel to read the configuration and patches again.
 
-Ordinary merges read neither: what is in force stands in the tree.  So that a change reaches every
-subdir, and outlives whatever fails, each gets a staging record, as an uploaded package does.  A
-subdir that is being made meanwhile is not missed: its merge lists staging before it reads the
-configuration, so where it has read an old one, its staging or its head was there to be found.
+Ordinary merges read neither: the active ones are in the tree.  So each subdir gets a staging
+record, as for an uploaded package.  That way a change reaches every subdir and survives any
+failure.  A subdir that is being created meanwhile is not missed.  Its merge lists staging before it
+reads the configuration, so if it read an old one, its staging records or its head already existed.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ class ConfigBroadcast:
     runtime: Runtime
 
     def notify_all(self, channel: str, *, exclude: Subdir | None = None) -> list[Subdir]:
-        """Have all subdirs of a channel reconsider, except ``exclude``; returns which."""
+        """Notify all subdirs of a channel, except ``exclude``; returns those notified."""
         subdirs = sorted(subdir for subdir in self._find_subdirs(channel) if subdir != exclude)
         self.runtime.executor.map(self.notify, subdirs)
         return subdirs
 
     def notify(self, subdir: Subdir) -> None:
-        """Have one subdir reconsider."""
+        """Notify one subdir."""
         record = ConfigChanged(
             filename=SLUICE_TOML, extractor=NOT_EXTRACTED, at=self.runtime.clock()
         )
         staging.write_staging_record(
             self.runtime.state, subdir, record, unique_id=self.runtime.new_id()
         )
-        # The clock is read after the PUT returned, see debounce.
+        # The clock is read after the PUT returned, see ``merge_request``.
         merge_request.merge_message(
             subdir, now_ms=self.runtime.clock(), debounce_seconds=self.runtime.debounce_seconds
         ).send_to(self.runtime.merge_queue)
 
     def _find_subdirs(self, channel: str) -> set[Subdir]:
-        # Staging first: a merge deletes its records only once there is a head.
+        # Staging first: a merge deletes its records only after it has written a head.
         subdirs = set(self._staged_subdirs(channel))
         heads = self.runtime.state.list(state_prefix("heads", channel))
         subdirs |= {subdir for info in heads if (subdir := parse_state_key(info.key))}
         if subdirs:
-            # It may have been asked for, and have neither yet.
+            # A merge may have been requested for it before it has staging records or a head.
             subdirs.add(Subdir(channel, NOARCH))
         return subdirs
 

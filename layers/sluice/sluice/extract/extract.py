@@ -1,7 +1,7 @@
-"""Extract: from an event about one object to a staging record and a request for a merge.
+"""Extract: from an event about one object to a staging record and a merge request.
 
-The event says only where to look.  What is staged is what was found there, and the record is
-written before the merge is asked for: if the function dies in between, the message comes back.
+The event only says which object to read.  Extract stages what it reads, and writes the record
+before it requests the merge.  If the function dies in between, the message is delivered again.
 """
 
 from __future__ import annotations
@@ -26,12 +26,11 @@ from sluice.storage.object_store import ObjectStore, describe_object
 from sluice.text import printable
 
 EXTRACTOR_VERSION = 2
-"""Of the extractor: raised when packages would be judged otherwise than before.
+"""Version of the extractor: raised when it would judge packages differently than before.
 
-2: what needs revision 3 of repodata (CEP 48) is indexed.
-"""
+2: packages that need revision 3 of repodata (CEP 48) are indexed."""
 RECORDS_SINCE = 1
-"""The first version whose records are what this one would make; rejects of it may not be."""
+"""The first version that makes the same records as this one; its rejects may differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +40,7 @@ class ExtractorContext(Runtime):
     trust_uploader_digests: bool
     """Whether ``package-sha256`` in an object's metadata counts as its digest."""
     receives_max: int
-    """How often a message is handed out before it goes to the dead-letter queue."""
+    """Deliveries of a message before it goes to the dead-letter queue."""
 
 
 def extract(
@@ -51,10 +50,10 @@ def extract(
     size_hint: int | None = None,
     receive_count: int = 1,
 ) -> FileVerdict:
-    """Look at one object, stage what is found and ask for a merge; returns what was staged.
+    """Read one object, stage the verdict and request a merge; returns the verdict.
 
-    ``size_hint`` is the size in bytes that the event told; ``receive_count`` counts how often its
-    message has been handed out.  Raises ``Unavailable`` where trying again may help.
+    ``size_hint`` is the event's size in bytes.  ``receive_count`` is the number of deliveries of
+    its message.  Raises ``Unavailable`` if a retry may help.
     """
     if receive_count >= ctx.receives_max:
         _stage_provisional_reject(ctx, key, tries=receive_count - 1)
@@ -77,15 +76,15 @@ def examine(
     trust_uploader_digests: bool,
     clock: Callable[[], int],
 ) -> FileVerdict:
-    """Look at one object and judge it, as ``extract`` does, and stage nothing."""
+    """Read one object and judge it as ``extract`` does, but stage nothing."""
     package = _read(channel, key, size_hint, trust_uploader=trust_uploader_digests)
     return _judge(key, package, at=clock())
 
 
 def _stage_provisional_reject(ctx: ExtractorContext, key: PackageKey, *, tries: int) -> None:
-    """Stage a reject before the last try, which may end this process as the ones before did.
+    """Stage a reject before the last try, which may kill this process as earlier tries did.
 
-    If the last try succeeds, its verdict comes before this one.
+    If the last try succeeds, its verdict takes precedence over this one.
     """
     info = describe_object(ctx.channel, key.key)
     if info is None:
@@ -115,7 +114,7 @@ def _read(
                 channel, key.key, size_hint=size_hint, trust_uploader_digests=trust_uploader
             )
         except Changed:
-            size_hint = None  # it was about the version before
+            size_hint = None  # it was for the previous version
     raise Unavailable(f"{key.key} was overwritten each of {EXTRACT_ATTEMPTS_MAX} times it was read")
 
 
@@ -160,7 +159,7 @@ def _judge(key: PackageKey, package: PackageRead | None, *, at: int) -> FileVerd
 
 def _stage(ctx: ExtractorContext, key: PackageKey, record: FileVerdict) -> None:
     staging.write_staging_record(ctx.state, key.subdir, record, unique_id=ctx.new_id())
-    # The clock is read after the PUT returned, see debounce.
+    # The clock is read after the PUT returned, see ``merge_request``.
     merge_request.merge_message(
         key.subdir, now_ms=ctx.clock(), debounce_seconds=ctx.debounce_seconds
     ).send_to(ctx.merge_queue)

@@ -1,4 +1,4 @@
-"""The extract function: S3 events in, staging records and merge requests out."""
+"""The handler of the extract function: S3 events in, staging records and merge requests out."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sluice.messages.s3_event import ObjectEvent
 from sluice.storage.queue import MessageQueue
 
 RETRY = Backoff(first_seconds=15, factor=4, max_seconds=900)
-"""Of an upload that failed.  UploadQueue's visibility timeout, six times that of the function, is
-for functions that die without a word."""
+"""Delays after a failed upload.  UploadQueue's visibility timeout, six times that of the function,
+is for functions that die silently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +29,19 @@ class ExtractContext:
     bucket: str
     """Name of the channel bucket."""
     prefixes: tuple[str, ...] = ("",)
-    """Only packages whose folders begin with one of these are extracted."""
+    """Key prefixes of the subdirs whose packages are extracted."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigChange:
-    """The configuration of a channel was written or removed."""
+    """The configuration of a channel was written or deleted."""
 
     channel: str
 
 
 @dataclass(frozen=True, slots=True)
 class PackageStaged:
-    """A package, or its absence, was staged."""
+    """A verdict on a package, or its removal, was staged."""
 
     key: PackageKey
     record: FileVerdict
@@ -49,7 +49,7 @@ class PackageStaged:
 
 @dataclass(frozen=True, slots=True)
 class ChannelNotified:
-    """The subdirs of a channel were asked to read its configuration again."""
+    """The subdirs of a channel were notified to read its configuration again."""
 
     channel: str
     subdirs: list[Subdir]
@@ -63,7 +63,7 @@ class EventIgnored:
 
 
 Outcome = PackageStaged | ChannelNotified | EventIgnored
-"""What came of one event."""
+"""The result of one event."""
 
 
 def ignore_outcome(_outcome: Outcome) -> None:
@@ -76,7 +76,7 @@ def run(
     *,
     on_outcome: Callable[[Outcome], None] = ignore_outcome,
 ) -> None:
-    """Handle one message of UploadQueue; where that fails, give it back and raise the error."""
+    """Handle one message of UploadQueue; on failure, return it to the queue and raise the error."""
     try:
         events = s3_event.parse_s3_event_body(delivery.body)
         handle_events(events, ctx, receive_count=delivery.receive_count, on_outcome=on_outcome)
@@ -92,7 +92,7 @@ def handle_events(
     receive_count: int = 1,
     on_outcome: Callable[[Outcome], None] = ignore_outcome,
 ) -> None:
-    """Handle events one by one: those before one that fails have had their effect.
+    """Handle events one by one; if one fails, those before it have taken effect.
 
     ``on_outcome`` is called after each of them.
     """
@@ -103,12 +103,12 @@ def handle_events(
 def route_event(
     event: ObjectEvent, *, bucket: str, prefixes: tuple[str, ...] = ("",)
 ) -> ConfigChange | PackageKey | None:
-    """Tell what an event is about; ``None``: nothing that is sluice's business."""
+    """Classify an event; ``None`` if it is not about a package or a configuration."""
     if event.bucket != bucket:
         return None
     channel = parse_config_key(event.key)
     if channel is not None:
-        # Of any prefix: only subdirs that are indexed have anything in the state bucket.
+        # With any prefix: only indexed subdirs have objects in the state bucket.
         return ConfigChange(channel)
     key = parse_package_key(event.key)
     return key if key and key.subdir.prefix.startswith(prefixes) else None

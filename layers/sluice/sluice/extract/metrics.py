@@ -1,4 +1,4 @@
-"""What the extract function logs."""
+"""The log lines of the extract function."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sluice.telemetry import LogLine
 
 
 def extract_log_line(outcome: Outcome) -> LogLine:
-    """The line about what came of one event."""
+    """The log line for the result of one event."""
     match outcome:
         case PackageStaged(key, record):
             fields = {
@@ -23,12 +23,12 @@ def extract_log_line(outcome: Outcome) -> LogLine:
             names = [subdir.name for subdir in subdirs]
             return LogLine("info", "configured", {"channel": channel, "subdirs": names})
         case EventIgnored(ignored):
-            # An existing bucket may be full of such keys, and nobody is to pay for telling of them.
+            # An existing bucket may be full of such keys, and logging each would cost money.
             return LogLine("debug", "not a package of this channel bucket", {"key": ignored})
 
 
 def upload_retry_fields(delivery: Delivery) -> dict[str, int | str]:
-    """The fields of the line about a message that failed."""
+    """The fields of the log line about a failed message."""
     count = delivery.receive_count
     return {"received": count, "wait_seconds": RETRY.seconds(count), "event": delivery.body}
 

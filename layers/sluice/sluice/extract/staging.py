@@ -1,7 +1,7 @@
 """The staging log: one record per event that extract has resolved.
 
-Records are append-only, each under a key of its own; a merge deletes exactly the keys it read.
-A record is a claim about one version of an object, not an order: merge looks at the object again.
+Records are append-only, each under its own key.  A merge deletes exactly the keys that it read.  A
+record is a claim about one version of an object, not an order: merge checks the object again.
 """
 
 from __future__ import annotations
@@ -22,40 +22,41 @@ from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectInfo, ObjectStore
 
 FORMAT = 2
-"""What this version writes and reads: 2 brought ``ConfigChanged``, all else is as in 1."""
+"""The format that this version writes and reads.  Format 2 added ``ConfigChanged``; all else is as
+in 1."""
 
 
 class _StagingBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="verdict"):
     filename: str
     extractor: int
-    """Version of the extractor that judged."""
+    """Version of the extractor that made this verdict."""
     at: int
-    """When it was staged, ms since the epoch; decides nothing but ties."""
+    """Time of staging, ms since the epoch; it only breaks ties."""
     format: int = 1
 
 
 class Indexed(_StagingBase, frozen=True, kw_only=True, tag="indexed"):
-    """The object is a good package."""
+    """The object is a valid package."""
 
     identity: ObjectId
     record: dict[str, Any]
     """The repodata record, without ``indexed_timestamp`` (CEP 36, CEP 47)."""
     digests_from: dict[str, str | None]
-    """How ``sha256`` and ``md5`` were obtained: ``s3``, ``uploader``, ``read``, ``etag``; ``None``
-    where there is no MD5 to be had without a download."""
+    """The sources of ``sha256`` and ``md5``: ``s3``, ``uploader``, ``read``, ``etag``; ``None`` if
+    there is no MD5 without a download."""
     run_exports: Any = None
-    """``info/run_exports.json`` as it is (CEP 12), for ``run_exports.json``."""
+    """``info/run_exports.json`` unchanged (CEP 12), for ``run_exports.json``."""
     channeldata: dict[str, Any] = msgspec.field(default_factory=dict)
-    """What ``channeldata.json`` (CEP 38) needs of ``about.json`` and ``paths.json``."""
+    """The fields of ``about.json`` and ``paths.json`` that ``channeldata.json`` (CEP 38) needs."""
 
     def __post_init__(self) -> None:
-        """Refuse what the catalog could not work with; msgspec makes it a decoding error."""
+        """Refuse what the catalog could not use; msgspec turns this into a decoding error."""
         if not isinstance(self.record.get("sha256"), str):
             raise TypeError("a record without its sha256")
 
 
 class Removed(_StagingBase, frozen=True, kw_only=True, tag="removed"):
-    """The object is not there."""
+    """The object does not exist."""
 
 
 class Rejected(_StagingBase, frozen=True, kw_only=True, tag="rejected"):
@@ -65,14 +66,14 @@ class Rejected(_StagingBase, frozen=True, kw_only=True, tag="rejected"):
     code: str
     sentence: str
     sha256: str | UnsetType = UNSET
-    """Of the object, where it was read before the package turned out to break a rule."""
+    """The object's SHA-256, if it was read before the package turned out to break a rule."""
 
 
 class ConfigChanged(_StagingBase, frozen=True, kw_only=True, tag="reconsidered"):
-    """Configuration or patches of the channel may be other ones: look at them.
+    """The configuration or patches of the channel may have changed, and must be read again.
 
-    ``filename`` is that of the configuration.  A sluice that does not know this record leaves it
-    where it is, for one that does.
+    ``filename`` is that of the configuration.  A sluice that does not know this record keeps it for
+    one that does.
     """
 
     format: int = FORMAT
@@ -91,12 +92,12 @@ _format_decoder = msgspec.json.Decoder(_AnyFormat)
 
 
 def encode_staging_record(record: StagingRecord) -> bytes:
-    """Serialise one record."""
+    """Serialize one record."""
     return msgspec.json.encode(record, order="deterministic")
 
 
 def decode_staging_record(body: bytes) -> StagingRecord:
-    """Read one record; raises ``TooNew`` for a later format and ``Corrupt`` for anything else."""
+    """Parse one record; raises ``TooNew`` for a later format and ``Corrupt`` for anything else."""
     try:
         version = _format_decoder.decode(body).format
         if version > FORMAT:
@@ -123,13 +124,13 @@ class StagingBatch:
 
     records: list[StagingRecord]
     consumed: list[str]
-    """Keys of ``records``: to be deleted once they are published."""
+    """Keys of ``records``: delete them after publishing."""
     unreadable: list[tuple[str, bytes]]
-    """Keys and bodies that nobody can read: to be set aside, never deleted."""
+    """Keys and bodies that cannot be decoded: set them aside, never delete them."""
     too_new: int
-    """How many records a newer sluice wrote; they stay where they are."""
+    """Number of records that a newer sluice wrote; they stay in the log."""
     resume_after: str | None
-    """The key behind which the next batch starts; ``None`` where this was the last."""
+    """The key after which the next batch starts; ``None`` on the last batch."""
 
 
 def read_staging_batch(
@@ -143,8 +144,7 @@ def read_staging_batch(
 ) -> StagingBatch:
     """List and read the next bounded batch of the log.
 
-    ``on_listed`` is told, before the records are read, of the files that they are about, as far as
-    their keys tell.
+    ``on_listed`` is called before the records are read, with the filenames that their keys show.
     """
     listed, resume_after = _take_batch(
         state.list(subdir.staging_prefix, after=after), records_max or MERGE_BATCH_RECORDS_MAX
@@ -172,7 +172,7 @@ def read_staging_batch(
 def set_aside_unreadable(
     state: ObjectStore, subdir: Subdir, unreadable: list[tuple[str, bytes]]
 ) -> None:
-    """Move records that nobody can read out of the log, where they would be met again and again."""
+    """Move undecodable records out of the log, where every merge would read them again."""
     for key, body in unreadable:
         state.put(subdir.unreadable_staging_key(key), body, object_headers.PRIVATE_JSON_HEADERS)
     if unreadable:
@@ -185,7 +185,7 @@ def _take_batch(
     batch: list[ObjectInfo] = []
     size = 0
     for info in listing:
-        # >= 1 record always goes in, however large; the LIST page is read to its end either way.
+        # At least one record is always included, however large; the LIST page is read to its end.
         if batch and (len(batch) == records_max or size + info.size > MERGE_BATCH_BYTES_MAX):
             return batch, batch[-1].key
         batch.append(info)

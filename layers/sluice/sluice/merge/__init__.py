@@ -1,1 +1,1 @@
-"""From the staging records of one subdir to a commit and its published files."""
+"""The merge function: from the staging records of one subdir to a commit and published files."""

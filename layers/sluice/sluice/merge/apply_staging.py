@@ -1,4 +1,4 @@
-"""What a batch of staging records means for the entries of the catalog.  Pure."""
+"""The effect of a batch of staging records on the entries of the catalog.  Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Verdict = Indexed | Rejected
 _ATTESTATIONS = "attestations_sha256"
 RULE_REJECT_CODES = frozenset(
     {
-        # record: what index.json and the filename may say
+        # record: what index.json and the filename may contain
         "condition-outdated",
         "filename-invalid",
         "filename-mismatch",
@@ -29,7 +29,7 @@ RULE_REJECT_CODES = frozenset(
         "repodata-revision-unsupported",
         "subdir-mismatch",
         "version-invalid",
-        # package: renamed after it was built, and how much of it is read
+        # package: a renamed file, and the limits on what is read
         "conda-member-misnamed",
         "index-json-too-deep",
         "index-json-too-large",
@@ -37,23 +37,23 @@ RULE_REJECT_CODES = frozenset(
         "tar-too-many-members",
     }
 )
-"""Codes of rejects for a package that is whole, but is not as a new one must be."""
+"""Codes of rejects for a package that is intact, but breaks a rule for new packages."""
 
 Verdicts = Mapping[str, Verdict | None]
-"""By filename: what is known now of the object that is there, or ``None``: it is gone."""
+"""By filename: the verdict on the current object; ``None``: the object is gone."""
 EntryEdits = Mapping[str, Entry | None]
-"""By filename: what a person wants of one package name, or ``None``: nothing."""
+"""By filename: the entry that a person wants; ``None``: no entry."""
 
 
 def resolve_verdicts(
     records: Iterable[FileVerdict], observed: Mapping[str, ObjectId | None]
 ) -> Verdicts:
-    """Hold the records against the objects that are there now (``observed``, by filename).
+    """Compare the records with the current objects (``observed``, by filename).
 
-    Not there: gone, whatever the records say.  There, and judged by a record with the same
-    identity: the best such verdict.  There with another identity: the records are stale, its own
-    event is on the way, so nothing is known.
-    The result does not depend on the order or the number of equal records.
+    No object: it is gone, whatever the records say.  An object with the identity of a record: the
+    best verdict with that identity.  An object with another identity: the records are stale, its
+    own event is still to come, and there is no verdict.
+    The result does not depend on the order of the records, nor on repeats.
     """
     verdicts: dict[str, Verdict | None] = {
         filename: None for filename, identity in observed.items() if identity is None
@@ -79,23 +79,23 @@ def apply_verdicts(entries: Entries, verdicts: Verdicts, *, at: int) -> dict[str
 
 
 def apply_edits(entries: Entries, edits: EntryEdits) -> dict[str, Entry]:
-    """The entries of one package name as a person wants them."""
+    """The entries of one package name after a person's edits."""
     after = {**entries, **edits}
     return {filename: entry for filename, entry in after.items() if entry is not None}
 
 
 def overlay_existing(existing: Entries, entries: Entries) -> dict[str, Entry]:
-    """What sluice knows of the files of one name, over what the index said that stood there.
+    """Overlay sluice's entries of one name over those of the index that was there before.
 
-    A record there comes first where we know of another object only, or just that the package
-    could not be read: else it would leave the index, and its date be lost (CEP 47).  What only
-    other tools fill is as they have it.
+    A record of that index wins if sluice knows only another object, or only that the package could
+    not be read.  Otherwise the package would leave the index and lose its date (CEP 47).  Fields
+    that only other tools fill keep their values.
     """
     known = {**existing, **entries}
     for filename in existing.keys() & entries.keys():
         record, entry = existing[filename], entries[filename]
         if record.identity and record.identity.is_placeholder:
-            continue  # of what is not there, we know more
+            continue  # for files that do not exist, sluice knows more
         outdated = record.identity != entry.identity
         unjudged = _rank(record) > _rank(entry) and not isinstance(entry, Pin)
         better = isinstance(record, Record) and (outdated or unjudged)
@@ -111,14 +111,15 @@ class CommitChanges:
     added: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
-    """Files that left the index: deleted, or overwritten by a package that was rejected."""
+    """Files that left the index: deleted, or overwritten by a rejected package."""
     rejected: list[str] = field(default_factory=list)
     warned: list[str] = field(default_factory=list)
-    """Those added or replaced that say they were built after they were indexed (CEP 47)."""
+    """Added or replaced files that were built after they were indexed, by their own dates (CEP
+    47)."""
     rejects_changed: bool = False
 
     def extend(self, later: CommitChanges) -> None:
-        """Take up what a later commit changed."""
+        """Add the changes of a later commit."""
         self.added += later.added
         self.replaced += later.replaced
         self.removed += later.removed
@@ -127,7 +128,7 @@ class CommitChanges:
         self.rejects_changed |= later.rejects_changed
 
     def add_entries(self, before: Entries, after: Entries) -> None:
-        """Take up what happened to the files of one package name."""
+        """Add the changes to the files of one package name."""
         for filename in sorted(before.keys() | after.keys()):
             old, new = before.get(filename), after.get(filename)
             if old == new:
@@ -147,9 +148,9 @@ class CommitChanges:
 
 
 def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
-    """The entry for an object that ``verdict`` is about, where ``old`` was known before."""
+    """The entry for the object of ``verdict``, given the previous entry ``old``."""
     if old is not None and old.identity == verdict.identity:
-        # On the same object, what was pinned out stays out, and another verdict must be better.
+        # For the same object, a pinned-out file stays out, and a new verdict must be better.
         if isinstance(old, Pin) or (
             _rank(old) >= _rank(verdict) and not _was_retried(old, verdict)
         ):
@@ -179,9 +180,9 @@ def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
 
 
 def _was_retried(old: Entry, verdict: Verdict) -> bool:
-    """Whether an object that could not be read was tried again since: its date then says so.
+    """Whether an unreadable object was tried again since: its date then says so.
 
-    A record that a merge meets for the second time was staged before the first.
+    A record that a merge sees for the second time was staged earlier.
     """
     return (
         isinstance(old, Reject)
@@ -192,10 +193,10 @@ def _was_retried(old: Entry, verdict: Verdict) -> bool:
 
 
 def _keeps_taken_over_record(old: Record, verdict: Verdict) -> bool:
-    """Whether a record that was taken over is kept as it is, now that its package was read.
+    """Whether to keep a record that was taken over, after its package was read.
 
-    It is in clients' lock files, so a rule that its index did not have must not take it away;
-    and who revoked a package (conda-index: patch instructions) wants it to stay revoked.
+    Clients' lock files refer to it, so a rule that its index did not have must not remove it.  A
+    package that conda-index's patch instructions revoked must stay revoked, too.
     """
     if not old.taken_over or old.identity is None or old.record.get("size") != old.identity.size:
         return False
@@ -208,9 +209,10 @@ def _keeps_taken_over_record(old: Record, verdict: Verdict) -> bool:
 
 
 def _attestations(old: Entry | None, verdict: Indexed) -> dict[str, Any]:
-    """What another tool's index says of an artifact's attestations, which lie beside it.
+    """What another tool's index says about an artifact's attestations, which are separate files.
 
-    Only a draft says how (conda/ceps#142), so sluice does not look for them, but keeps the word.
+    Only a draft specifies them (conda/ceps#142), so sluice does not look for them, but keeps the
+    field.
     """
     if isinstance(old, Record) and _ATTESTATIONS in old.record and _same_artifact(old, verdict):
         return {_ATTESTATIONS: old.record[_ATTESTATIONS]}
@@ -218,8 +220,8 @@ def _attestations(old: Entry | None, verdict: Indexed) -> dict[str, Any]:
 
 
 def _indexed_timestamp(old: Entry | None, verdict: Indexed, *, at: int) -> int:
-    # CEP 47: kept for as long as the artifact is the same.  Other content under an old name is a
-    # new artifact: keeping its date would let an overwritten package slip past a cooldown.
+    # CEP 47: kept as long as the artifact is the same.  Other content under an old name is a new
+    # artifact: keeping its date would let an overwritten package slip past a cooldown.
     if isinstance(old, Record) and _same_artifact(old, verdict):
         kept: int = old.record["indexed_timestamp"]
         return kept
@@ -230,7 +232,7 @@ def _same_artifact(old: Record, verdict: Indexed) -> bool:
     before, now = old.record, verdict.record
     if before.get("sha256"):
         return bool(before["sha256"] == now["sha256"])
-    # Of an index that was taken over: old versions of conda-index knew MD5 only.
+    # In an index that was taken over: old versions of conda-index knew MD5 only.
     if before.get("size") != now["size"]:
         return False
     if before.get("md5") and now.get("md5"):
@@ -239,10 +241,10 @@ def _same_artifact(old: Record, verdict: Indexed) -> bool:
 
 
 def _rank(judged: Verdict | Entry) -> tuple[int, bool]:
-    """Of two verdicts on one object: the newer extractor wins, then indexed over rejected."""
+    """The rank of verdicts on one object: the newer extractor wins, then indexed over rejected."""
     return judged.extractor, isinstance(judged, Indexed | Record)
 
 
 def _precedence(verdict: Verdict) -> tuple[tuple[int, bool], int, bytes]:
-    """``_rank``, with ties broken by what is in the record: the order of arrival must not count."""
+    """``_rank``, with ties broken by the record's content: the order of arrival must not matter."""
     return _rank(verdict), verdict.at, encode_staging_record(verdict)

@@ -1,4 +1,4 @@
-"""Dependencies of a merge."""
+"""The dependencies of a merge."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ class MergeContext(Runtime):
     """Name of the channel bucket."""
     publisher: Publisher
     warm_cache: WarmCache = field(default_factory=WarmCache)
-    """Of this execution environment."""
+    """The cache of this execution environment."""
     defaults: ChannelConfig = DEFAULT_CONFIG
-    """Of what a channel's configuration does not say."""
+    """Defaults for what a channel's configuration does not set."""
     endpoint: str | None = None
-    """Where the bucket is, for people."""
+    """The URL of the S3 server, for people."""
     brake_days: int = BRAKE_DAYS
-    """0: records of an index before sluice are dropped where their files are gone, however many."""
+    """Days that large removals wait.  0: records of an index from before sluice are dropped if
+    their files are gone, however many."""
     batch_records: int | None = None
-    """Staging records per commit, at most; ``None``: as many as a function takes."""
+    """Staging records per commit, at most; ``None``: a function's limit."""
 
     @property
     def bucket_check(self) -> BucketCheck:
-        """Tells whether the catalog of a channel describes this bucket."""
+        """Checks whether the catalog of a channel describes this bucket."""
         return BucketCheck(self, self.bucket, self.publisher.owner, endpoint=self.endpoint)
 
     @property
@@ -47,7 +48,7 @@ class MergeContext(Runtime):
 
     @property
     def channel_merge(self) -> ChannelMergeContext:
-        """For merging a channel as a whole."""
+        """The dependencies of a merge of a whole channel."""
         return ChannelMergeContext(
             self,
             bucket_check=self.bucket_check,
@@ -56,10 +57,10 @@ class MergeContext(Runtime):
         )
 
     def follow_ups(self, subdir: Subdir) -> FollowUps:
-        """Requests what a merge of a subdir has to be followed by."""
+        """Sends the requests that must follow a merge of a subdir."""
         return FollowUps(self, subdir)
 
     @property
     def note_writer(self) -> ChannelNoteWriter:
-        """Leaves notes for the merge of the channel as a whole."""
+        """Writes notes for the merge of the whole channel."""
         return ChannelNoteWriter(self)

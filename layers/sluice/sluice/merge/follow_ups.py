@@ -1,4 +1,4 @@
-"""What one merge asks of others."""
+"""The merges that a merge requests in turn."""
 
 from __future__ import annotations
 
@@ -15,32 +15,33 @@ from sluice.runtime import Runtime
 
 @dataclass(frozen=True, slots=True)
 class FollowUps:
-    """Asks for further merges, of a subdir and of what belongs to it."""
+    """Requests further merges, of a subdir and of what belongs to it."""
 
     runtime: Runtime
     subdir: Subdir
 
     def request_after_first_publish(self, config: ChannelConfig, *, with_names: bool) -> None:
-        """Request what follows from a first publish; ``with_names``: of an index that was there.
+        """Request what follows from a first publication; ``with_names``: of an existing index.
 
-        Before the head is swapped: a merge that dies right after it would not ask again.
+        Call this before the head is swapped: if the merge dies right after the swap, no later merge
+        sends these requests.
         """
         if self.subdir.name != NOARCH:
             self._request_noarch()
         all_are_new = with_names and needs_channel_note(config, config_changed=False)
         if all_are_new or config.notices is not None:
-            # Only this merge knows that all of these names are new, and only one that looks at
-            # the configuration of a public subdir tells of its notices.
+            # Only this merge knows that all of these names are new, and only a merge that reads the
+            # configuration of a public subdir reports its notices.
             ConfigBroadcast(self.runtime).notify(self.subdir)
 
     def request_continuation(self) -> None:
-        """Request the merge of what is left, under a deduplication id of its own."""
+        """Request a merge of the rest, under a deduplication id of its own."""
         merge_request.unique_merge_message(
             self.subdir, now_ms=self.runtime.clock(), unique_id=self.runtime.new_id()
         ).send_to(self.runtime.merge_queue)
 
     def _request_noarch(self) -> None:
-        """Have the channel get a ``noarch/repodata.json``, without which it is none (CEP 26)."""
+        """Request a ``noarch/repodata.json``, without which this is not a channel (CEP 26)."""
         merge_request.merge_message(
             Subdir(self.subdir.channel, NOARCH),
             now_ms=self.runtime.clock(),

@@ -1,7 +1,7 @@
-"""Writing the next generation: leaves and shards of the names that change, a tree, a commit.
+"""Writes the next generation: leaves and shards of the changed names, a tree, a commit.
 
-Nothing here is visible before the head is swapped; what a loser or a killed merge has written is
-garbage under names that never recur.
+Nothing here is visible before the head is swapped.  A merge that loses or is killed leaves only
+garbage, under names that never recur.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ from sluice.takeover.existing_index import ExistingIndex
 
 @dataclass(slots=True)
 class Draft:
-    """The nodes of the names that a commit changes; their leaves and shards are being written."""
+    """The nodes of the names that a commit changes, while their leaves and shards are written."""
 
     at: int
     """Time of the commit, ms since the epoch."""
     not_after_ms: int
-    """Until when a head may be swapped to what is made of it, by the clock of the state's store.
+    """Deadline for swapping a head to this draft, by the clock of the state's store.
 
-    Counted from before its first write, and not from ``at``, which can lie in the future."""
+    It counts from before the first write, and not from ``at``, which can be in the future."""
     nodes: dict[str, Node | None] = field(default_factory=dict)
     """``None``: the name has no entries any more."""
     difference: CommitChanges = field(default_factory=CommitChanges)
     taken_over: int = 0
-    """Records that came from the index that was there before sluice."""
+    """Records from the index that was there before sluice."""
     lags_ms: list[int] = field(default_factory=list)
-    """Commit time - upload time, of each upload that came into the index."""
+    """Commit time - upload time, for each upload that enters the index."""
     writes: list[Pending[None]] = field(default_factory=list)
-    """Leaves and shards that may still be on their way."""
+    """Writes of leaves and shards that may still be in progress."""
 
     def wait_written(self) -> None:
-        """Wait until all that was begun is written; raises ``Unavailable``."""
+        """Wait for all writes to finish; raises ``Unavailable``."""
         while self.writes:
             self.writes.pop()()
 
@@ -69,12 +69,12 @@ class GenerationWriter:
     catalog: CatalogReader
 
     def prefetch_leaves(self, parent: Tree, filenames: Iterable[str]) -> None:
-        """Begin to read the leaves that a draft about these files will ask for first."""
+        """Start to read the leaves that a draft about these files needs first."""
         names = sorted({package_name(filename) for filename in filenames})
         self.catalog.prefetch(parent.names.get(name) for name in names[:NAMES_AT_ONCE])
 
     def draft(self, parent: Tree, plan: CommitPlan) -> Draft:
-        """Write leaves and shards of what ``plan`` changes about ``parent``."""
+        """Write the leaves and shards of the names that ``plan`` changes in ``parent``."""
         base = plan.existing_index or ExistingIndex()
         by_name: dict[str, dict[str, apply_staging.Verdict | None]] = {}
         for filename, verdict in plan.verdicts.items():
@@ -98,7 +98,7 @@ class GenerationWriter:
                 if after != old or name in plan.rerender_names:
                     changed[name] = after
                     draft.difference.add_entries(before, after)
-                    # A record there may have hidden a reject of ours that is no more.
+                    # A record there may have hidden a reject of ours that is now gone.
                     draft.difference.rejects_changed |= _rejects(old) != _rejects(after)
                     draft.lags_ms += _lags(before, after, at=at)
             draft.wait_written()  # bodies are held in memory until then: of two rounds at most
@@ -120,11 +120,11 @@ class GenerationWriter:
         writer: str,
         on_tree: Callable[[str], None] | None = None,
     ) -> Head:
-        """Write tree and commit of a draft, and return the head that would name them.
+        """Write the tree and the commit of a draft, and return the head that would refer to them.
 
-        All that the head refers to is there then, and stays until the draft's ``not_after_ms`` at
-        least.  ``writer``: see ``Head``.  ``on_tree`` is called with the digest of the tree while
-        the tree is being written.
+        All that the head refers to exists then, and is kept at least until the draft's
+        ``not_after_ms``.  ``writer``: see ``Head``.  ``on_tree`` is called with the digest of the
+        tree while the tree is being written.
         """
         base = plan.existing_index or ExistingIndex()
         generation = max(head.generation, base.generation) + 1
@@ -232,7 +232,7 @@ def _patch_digest(tree: Tree) -> str | None:
 def _lags(before: Entries, after: Entries, *, at: int) -> Iterator[int]:
     for filename, entry in after.items():
         old = before.get(filename)
-        # The same object read again, by a newer extractor say, has not been waiting since.
+        # An object that was only read again, for example by a newer extractor, was not waiting.
         known = isinstance(old, Record) and old.identity == entry.identity
         if isinstance(entry, Record) and entry.identity and not known:
             yield at - entry.identity.modified * 1000

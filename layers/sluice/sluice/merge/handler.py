@@ -1,4 +1,4 @@
-"""The merge function: merge requests in, a commit and published index files out."""
+"""The handler of the merge function: merge requests in, a commit and published files out."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sluice.messages.delivery import Backoff, Delivery, give_back
 from sluice.messages.merge_request import MergeRequest
 
 RETRY = Backoff(first_seconds=2, factor=2, max_seconds=300)
-"""Of a merge that failed.  Its FIFO group stands still until the message is visible again, which
-must not take the whole visibility timeout."""
+"""Delays after a failed merge.  Its FIFO group waits until the message is visible again, which must
+not take the whole visibility timeout."""
 
 Request = MergeRequest | ChannelMergeRequest
 Report = MergeReport | ChannelReport
@@ -35,9 +35,9 @@ def run(
 ) -> Report:
     """Handle one message of MergeQueue.
 
-    Gives the message back and raises ``TooEarly`` where its window has not closed, and any other
-    error after a failure.  ``add_log_keys`` is called with names and values that tell what the
-    request is about, as soon as that is known.
+    Returns the message to the queue and raises ``TooEarly`` if its window has not closed, and any
+    other error after a failure.  ``add_log_keys`` is called with names and values that describe the
+    request, as soon as they are known.
     """
     try:
         request = parse_merge_message(delivery.body)
@@ -52,7 +52,7 @@ def run(
 
 
 def parse_merge_message(body: str) -> Request:
-    """Read a message of MergeQueue; raises ``UnknownEvent`` and ``TooNew``."""
+    """Parse a message of MergeQueue; raises ``UnknownEvent`` and ``TooNew``."""
     return channel_merge_request.parse_channel_merge_request(
         body
     ) or merge_request.parse_merge_request(body)
@@ -61,7 +61,7 @@ def parse_merge_message(body: str) -> Request:
 def carry_out_merge_request(
     request: Request, ctx: MergeContext, *, time_left_ms: Callable[[], int]
 ) -> Report:
-    """Merge what a request is about, at once; raises what the two kinds of merges raise."""
+    """Run the merge of a request at once; raises the errors of the two kinds of merges."""
     if isinstance(request, ChannelMergeRequest):
         return merge_channel(ctx.channel_merge, request.channel)
     return merge(ctx, request, time_left_ms=time_left_ms)
@@ -74,7 +74,7 @@ def _log_keys(request: Request) -> dict[str, str]:
 
 
 def _check_window(request: Request, delivery: Delivery, ctx: MergeContext) -> None:
-    """Give a message back that came before its window has closed; raises ``TooEarly``."""
+    """Return a message to the queue if its window has not closed; raises ``TooEarly``."""
     early_ms = request.not_before - ctx.clock()
     if early_ms > 0:
         ctx.merge_queue.change_visibility(delivery.receipt_handle, -(-early_ms // 1000))

@@ -1,8 +1,8 @@
-"""What a generation is made of beside its packages: the configuration and the patch in force.
+"""The inputs of a generation besides its packages: the active configuration and patch.
 
-Both are chosen by what is in the bucket now, whatever it was that asked.  What cannot be used is
-told to people and changes nothing: of the configuration the last good one stays, of the patches
-the newest good one is taken.
+The current objects in the bucket decide both, whatever triggered the merge.  An invalid one changes
+nothing, and people see the error.  The last good configuration stays active; of the patches, the
+newest good one is used.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class SelectedInputs:
-    """What the next generation is to be made of."""
+    """The inputs of the next generation."""
 
     inputs: Inputs
     rules: RenderRules
     patch_body: bytes | None = None
-    """What the patch says about the subdir, where that has yet to be written."""
+    """What the patch says about the subdir, if that is not stored yet."""
 
 
 class PatchCandidate(NamedTuple):
-    """A record of the patch package, by what decides which is the newest."""
+    """A record of the patch package, in the form by which the newest is chosen."""
 
     age: BuildOrderKey
     filename: str
@@ -66,7 +66,7 @@ class _Patch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class InputSelector:
-    """Chooses for one subdir."""
+    """Selects the inputs of one subdir."""
 
     channel: ObjectStore
     state: ObjectStore
@@ -78,9 +78,9 @@ class InputSelector:
     def select(
         self, parent: Tree, of_noarch: Callable[[str], Entries], *, at: int
     ) -> SelectedInputs:
-        """Look at the configuration and the patches there are.
+        """Read the current configuration and patches.
 
-        ``of_noarch`` gives the entries of a package name, for the merge of ``noarch``, which may
+        ``of_noarch`` returns the entries of a package name, for the merge of ``noarch``, which may
         be about to change them.  Raises ``Unavailable`` and ``Corrupt``.
         """
         in_force, problems = self._config(parent, at=at)
@@ -99,7 +99,7 @@ class InputSelector:
         return self._select(inputs, settings, patch, parent, at=at)
 
     def _config(self, parent: Tree, *, at: int) -> tuple[ActiveConfig, list[InputProblem]]:
-        """The configuration to go by, and what is wrong with the one that is there."""
+        """The configuration to use, and the problems of the current file."""
         key = config_key(self.subdir.channel)
         try:
             with self.channel.open(key) as opened:
@@ -164,7 +164,7 @@ class InputSelector:
     def _newest_patch(
         self, entries: Entries, *, at: int
     ) -> tuple[_Patch | None, list[InputProblem]]:
-        """The newest patch that can be used, and those before it that cannot."""
+        """The newest patch that can be used, and the problems of newer ones."""
         problems: list[InputProblem] = []
         noarch = Subdir(self.subdir.channel, NOARCH)
         for candidate in sorted(patch_candidates(entries), reverse=True):
@@ -215,7 +215,7 @@ class InputSelector:
 
 
 def names_changed_by_inputs(parent: Tree, before: RenderRules, chosen: SelectedInputs) -> set[str]:
-    """The names of a tree that clients may see otherwise under what was chosen."""
+    """The names of a tree that may look different to clients with the chosen inputs."""
     known = parent.inputs
     if not known or known.renderer != chosen.inputs.renderer:
         return set(parent.names)
@@ -224,7 +224,7 @@ def names_changed_by_inputs(parent: Tree, before: RenderRules, chosen: SelectedI
         return set(parent.names)
     files = affected_files(before.instructions, chosen.rules.instructions)
     names = {package_name(filename) for filename in files}
-    if "" in names:  # files of which only their records tell the name stand in revision 3
+    if "" in names:  # files whose names only their records have are in revision 3
         names |= {name for name, node in parent.names.items() if node.extras and node.extras.v3}
     return names & parent.names.keys()
 
@@ -238,7 +238,7 @@ def _view_settings(settings: ChannelConfig) -> tuple[object, ...]:
 
 
 def _read_bounded(opened: OpenObject) -> bytes:
-    """Read no more than enough to see that a configuration is too large."""
+    """Read just enough to see that a configuration is too large."""
     body = bytearray()
     for chunk in opened.chunks:
         body += chunk
@@ -248,7 +248,7 @@ def _read_bounded(opened: OpenObject) -> bytes:
 
 
 def patch_candidates(entries: Entries) -> Iterator[PatchCandidate]:
-    """The records among the entries of a patch package that can be told from each other."""
+    """The records of a patch package that can be ordered."""
     for filename, entry in entries.items():
         if isinstance(entry, Record) and entry.identity and entry.record.get("sha256"):
             age = build_order_key(entry.record)
@@ -272,7 +272,7 @@ def _unusable_patch(
 
 
 def _with_known_dates(problems: list[InputProblem], parent: Tree) -> list[InputProblem]:
-    """Those that are known already as they were found first."""
+    """Replace problems that are already known by their first reports."""
     known = {_without_date(problem): problem for problem in _problems(parent)}
     return [known.get(_without_date(problem), problem) for problem in problems]
 

@@ -1,14 +1,14 @@
 """Merge: from the staging log of one subdir to a commit, and from the commit to published files.
 
-The FIFO group usually runs one merge of a subdir at a time, but that is not a lock: two at once
-are right as well, and so is a merge that is killed between any two requests.  What makes it so
-is the order of the steps (design, section 8):
+The FIFO group usually runs one merge of a subdir at a time, but that is not a lock.  Two at once
+are correct, and so is a merge that is killed between any two requests.  The order of the steps
+makes it so (docs/architecture.md):
 
 1. read the head, *then* check that the catalog belongs to this bucket (``bucket_check``), list
-   staging and look at the objects;
+staging and look at the objects;
 2. write everything immutable, then swap the head against the version read in 1.  A merge that
-   changes nothing but consumed staging swaps it too, so that an older merge, still running with
-   what it saw before, cannot commit after that staging is gone;
+changes nothing but consumed staging swaps it too, so that an older merge, still running with
+what it saw before, cannot commit after that staging is gone;
 3. publish, behind the fence;
 4. only then delete the staging records that were read.
 """
@@ -53,13 +53,13 @@ def merge(
     time_left_ms: Callable[[], int],
     publish: bool = True,
 ) -> MergeReport:
-    """Fold everything staged for a subdir into its catalog and publish the result.
+    """Merge everything staged for a subdir into its catalog and publish the result.
 
-    Without ``publish`` the files stay behind the head until another merge brings them up to it:
-    the caller knows that there is more to come, and sees to that merge.
+    Without ``publish``, the files stay older than the head until another merge updates them.  The
+    caller knows that more is to come, and makes sure of that merge.
 
-    Raises ``Unavailable``, ``Corrupt``, ``TooNew``, ``ForeignOwner`` and ``WrongState``; whatever
-    was staged then still is.
+    Raises ``Unavailable``, ``Corrupt``, ``TooNew``, ``ForeignOwner`` and ``WrongState``.  All
+    staged records are then still staged.
     """
     run = _SubdirMerge(ctx, request, publishes=publish)
     after: str | None = None
@@ -70,7 +70,7 @@ def merge(
         after = batch.resume_after
         if after is None:
             break
-        # Without progress another merge would only find the same and ask again, for ever.
+        # Without progress, the next merge would get no further, and request another, forever.
         if time_left_ms() < MERGE_TIME_RESERVE_MS and consumed:
             run.outcome.report.unfinished = True
             break
@@ -79,7 +79,7 @@ def merge(
     if consumed:
         ctx.state.delete(consumed)
     if run.outcome.report.unfinished:
-        # Last: a merge that fails before comes back itself, and must not have multiplied.
+        # Last: a merge that fails before this returns by itself, and must not multiply.
         ctx.follow_ups(request.subdir).request_continuation()
     return run.outcome.report
 
@@ -94,14 +94,14 @@ class _SubdirMerge:
         self._writer = GenerationWriter(ctx, request.subdir, self._catalog)
         self._head = head_object(ctx.state, request.subdir)
         self._version = BEFORE_FIRST
-        """The newest that this merge has committed or read."""
+        """The newest version that this merge has committed or read."""
         self._publishing = Publishing(ctx, request, self._catalog) if publishes else None
         self.outcome = Outcome(began_ms=ctx.clock())
 
     def merge_batch(self, after: str | None) -> staging.StagingBatch:
         """Commit one batch of the log, however often another merge wins the head.
 
-        ``after``: where the batch begins.
+        ``after``: the key after which the batch starts.
         """
         return commit_loop(self._head, partial(self._attempt, after), read=self._read_head)
 
@@ -116,7 +116,7 @@ class _SubdirMerge:
         ctx, subdir = self._ctx, self._request.subdir
         bound = ctx.executor.submit(partial(ctx.bucket_check.ensure_bound, subdir.channel))
         tree = self._begin_tree(version.value.tree)
-        # Objects are looked at after the head was read, however often that is.
+        # In each attempt, objects are read after the head.
         lookup = ObjectLookup(ctx.channel, subdir, ctx.executor)
         batch = staging.read_staging_batch(
             ctx.state,
@@ -141,7 +141,7 @@ class _SubdirMerge:
         return self._ctx.executor.submit(partial(self._catalog.tree, digest))
 
     def _read_ahead(self, parent: Tree, lookup: ObjectLookup, filenames: Collection[str]) -> None:
-        """Begin with all reading that a batch about these files will need."""
+        """Start all reads that a batch about these files needs."""
         lookup.prefetch(filenames, files=parent.files)
         self._writer.prefetch_leaves(parent, filenames)
         if self._publishing and parent.public and filenames:
@@ -158,7 +158,7 @@ class _SubdirMerge:
         *,
         is_bound: bool,
     ) -> ObjectVersion[Head] | Literal[Swap.LOST]:
-        """Swap the head to what the batch makes of it."""
+        """Swap the head to the generation that the batch leads to."""
         records = [record for record in batch.records if not isinstance(record, ConfigChanged)]
         plan = self._plan(parent, batch, records, lookup, is_bound=is_bound)
         draft = self._writer.draft(parent, plan)
@@ -193,17 +193,17 @@ class _SubdirMerge:
         *,
         is_bound: bool,
     ) -> Head:
-        """Write the generation of a plan, and what has to be there before its head is swapped."""
+        """Write the generation of a plan, and all that must exist before its head is swapped."""
         ctx, subdir = self._ctx, self._request.subdir
         if not is_bound:
-            # The channel belongs to this bucket before its first tree can be seen.
+            # The channel is bound to this bucket before its first tree is visible.
             ctx.bucket_check.bind(subdir.channel)
         if plan.existing_index is not None:
-            # Before the swap: a merge that dies right after it would not ask again.
+            # Before the swap: if this merge dies right after it, no later merge sends these.
             ctx.follow_ups(subdir).request_after_first_publish(
                 plan.rules.config, with_names=bool(plan.existing_index.names)
             )
-        # Where more is to come, that generation will not be published.
+        # If more batches follow, this generation will not be published.
         is_last = batch.resume_after is None
         return self._writer.commit(
             parent,
@@ -219,11 +219,11 @@ class _SubdirMerge:
     ) -> ObjectVersion[Head] | Literal[Swap.LOST]:
         """Swap the head.
 
-        A head that does not exist yet is created empty, and the bucket is checked once more.  Else
-        a first commit could slip past ``sluice rebind``, which moves the heads that there are.
+        If there is no head yet, an empty one is created first, and the bucket is checked once more.
+        Otherwise a first commit could slip past ``sluice rebind``, which moves all existing heads.
         """
         expected = version.etag
-        if head.tree == version.value.tree:  # it refers to nothing that the head before does not
+        if head.tree == version.value.tree:  # it refers to nothing that the previous head does not
             return self._head.swap(head, expected=expected)
         if expected is None:
             empty = msgspec.structs.replace(BEFORE_FIRST.value, writer=self._ctx.new_id())
@@ -245,7 +245,7 @@ class _SubdirMerge:
         *,
         is_bound: bool,
     ) -> CommitPlan:
-        """Decide what the batch changes, by what is in the bucket now."""
+        """Decide what the batch changes, from the current objects in the bucket."""
         subdir = self._request.subdir
         verdicts = apply_staging.resolve_verdicts(
             records, lookup.resolve(record.filename for record in records)
@@ -279,9 +279,9 @@ class _SubdirMerge:
     def _find_existing_index(
         self, parent: Tree, verdicts: Verdicts, *, is_bound: bool
     ) -> ExistingIndex | None:
-        """What a subdir that becomes public now, or is adopted, begins with.
+        """The existing index of a subdir that becomes public now, or is adopted.
 
-        ``None``: it stays as it is.
+        ``None``: the subdir stays as it is.
         """
         request = self._request
         if parent.public:
@@ -293,13 +293,13 @@ class _SubdirMerge:
             ):
                 return None
             return self._read_existing_index()
-        # Who asks to create has bound the channel before.  What is left of a first commit that was
-        # killed must not bind it to whatever bucket the parameters lead to by now.
+        # A request to create was sent after the channel was bound.  The rest of a first commit that
+        # was killed must not bind it to whatever bucket the parameters now lead to.
         certain = (request.create and is_bound) or has_indexed_package(verdicts)
         if not certain and not request.adopt:
             return None
         existing_index = self._read_existing_index()
-        # Adopting creates nothing where there is nothing to adopt.
+        # Adopting creates nothing if there is nothing to adopt.
         is_there = existing_index.generation or existing_index.record_count
         return existing_index if certain or is_there else None
 
@@ -310,7 +310,7 @@ class _SubdirMerge:
     def _select_inputs(
         self, parent: Tree, verdicts: Verdicts, *, committed_at: int
     ) -> SelectedInputs:
-        """Read configuration and patches."""
+        """Read the configuration and the patches."""
         chooser = InputSelector(
             self._ctx.channel,
             self._ctx.state,
@@ -323,7 +323,7 @@ class _SubdirMerge:
         return chooser.select(parent, entries_after, at=committed_at)
 
     def _entries_after(self, parent: Tree, verdicts: Verdicts, at: int, name: str) -> Entries:
-        """What the catalog will hold of a package once ``verdicts`` are committed."""
+        """The entries of a package name after ``verdicts`` are committed."""
         entries = self._catalog.entries([parent.names.get(name)])[0]
         of_name = {
             file: verdict for file, verdict in verdicts.items() if package_name(file) == name
@@ -333,9 +333,9 @@ class _SubdirMerge:
     # --- handing on -------------------------------------------------------------------------
 
     def is_published(self) -> bool:
-        """Tell whether a merge that began after this one was requested has checked all files.
+        """Whether a merge that began after this request was made has checked all files.
 
-        The request may be about one that was out of date, lost, or overwritten by another tool.
+        The request may be about a file that was stale, lost, or overwritten by another tool.
         """
         digest = self._version.value.tree
         return (
@@ -347,9 +347,9 @@ class _SubdirMerge:
         )
 
     def hand_on(self) -> None:
-        """Notify others of what is committed, and publish it.
+        """Notify others of the commit, and publish it.
 
-        Where a later commit has superseded it, and what it refers to was collected: the later one.
+        If a later commit has superseded it, and its objects were collected, publish the later one.
         """
         read_newest(self._head, self._hand_on, first=self._version)
 
@@ -370,7 +370,7 @@ class _SubdirMerge:
             ctx.warm_cache.mark_published(subdir, digest, began_ms=self.outcome.began_ms)
 
     def _write_channel_note(self, head: Head, tree: Tree, rules: RenderRules) -> None:
-        """Tell the channel's own merge what changed, if its files say anything of it."""
+        """Notify the channel's own merge of the changes, if any of its files show them."""
         outcome = self.outcome
         if not tree.public or not (outcome.names or outcome.inputs_were_read):
             return

@@ -1,4 +1,4 @@
-"""What the merge function tells of a merge: metrics and log lines."""
+"""The metrics and log lines of the merge function."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sluice.telemetry import LogLine, Metric
 
 
 def merge_metrics(report: Report, *, duration_ms: int) -> list[Metric]:
-    """What CloudWatch gets; a metric that recurs has several values."""
+    """The metrics for CloudWatch; a repeated metric has several values."""
     counts = [Metric(name, count) for name, count in _counts(report).items()]
     if isinstance(report, ChannelReport):
         return counts
@@ -20,7 +20,7 @@ def merge_metrics(report: Report, *, duration_ms: int) -> list[Metric]:
 
 
 def merge_log_lines(report: Report, *, duration_ms: int) -> list[LogLine]:
-    """One line for the merge, after one for each thing that a person should look at."""
+    """The log line of the merge, after one for each problem that a person should look at."""
     if isinstance(report, ChannelReport):
         return [LogLine("info", "merged the channel", asdict(report))]
     return [*_complaints(report), LogLine("info", "merged", _fields(report, duration_ms))]
@@ -66,7 +66,7 @@ def _counts(report: Report) -> dict[str, int]:
     return {
         "PackagesIndexed": len(changed.added) + len(changed.replaced),
         "PackagesRemoved": len(changed.removed),
-        # What people have uploaded and cannot be used: one alarm for all of it.
+        # Uploads that cannot be used: one alarm for all of them.
         "PackagesRejected": len(changed.rejected) + len(report.problems),
         "TimestampWarnings": len(changed.warned),
         **counts,

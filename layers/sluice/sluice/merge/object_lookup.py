@@ -1,6 +1,6 @@
-"""Looking at the objects that a batch of staging records is about.
+"""Lookups of the objects that a batch of staging records is about.
 
-One HEAD each; where that would be many, a few LISTs of what lies between them.
+One HEAD each, or, for many, a few LISTs of the ranges between them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectStore, describe_object
 
 ObjectsByName = dict[str, ObjectId]
-"""The objects that are there, by filename."""
+"""The objects that exist, by filename."""
 
 
 class ObjectLookup:
-    """Looks at packages of one subdir, from now on."""
+    """Looks up packages of one subdir, no earlier than its creation."""
 
     def __init__(self, channel: ObjectStore, subdir: Subdir, executor: Executor) -> None:
         self._channel = channel
@@ -28,7 +28,7 @@ class ObjectLookup:
         self._started: dict[str, Pending[ObjectsByName]] = {}
 
     def prefetch(self, filenames: Collection[str], *, files: int) -> None:
-        """Start to look at some packages of a subdir that holds about so many ``files``."""
+        """Start the lookups of some packages of a subdir that holds about ``files`` objects."""
         if len(filenames) > HEADS_PER_PAGE_MAX * (files / KEYS_PER_PAGE + LISTINGS_AT_ONCE):
             ordered = sorted(filenames)
             size = -(-len(ordered) // LISTINGS_AT_ONCE)
@@ -40,7 +40,7 @@ class ObjectLookup:
             self._started |= dict.fromkeys(names, self._executor.submit(do))
 
     def resolve(self, filenames: Iterable[str]) -> dict[str, ObjectId | None]:
-        """What is there by those names, ``None`` for nothing; raises ``Unavailable``."""
+        """The objects with those names, ``None`` for no object; raises ``Unavailable``."""
         names = sorted(set(filenames))
         not_prefetched = [name for name in names if name not in self._started]
         seen: ObjectsByName = {}
@@ -57,10 +57,10 @@ class ObjectLookup:
         return {filename: ObjectId.from_info(info)} if info else {}
 
     def _list(self, first: str, last: str) -> ObjectsByName:
-        """Look at everything between two filenames, both included."""
+        """List everything between two filenames, both included."""
         folder = self._subdir.file_key("")
         seen: ObjectsByName = {}
-        # Nothing that is asked for sorts between a name and the same without its last character.
+        # No requested name sorts between a name and the same without its last character.
         for info in self._channel.list(folder, delimiter="/", after=folder + first[:-1]):
             filename = info.key.removeprefix(folder)
             if filename > last:

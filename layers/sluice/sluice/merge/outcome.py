@@ -1,4 +1,4 @@
-"""What the commits of one merge come to: for its report, and for who has to hear of it.  Pure."""
+"""The combined result of the commits of one merge, for its report and its notifications.  Pure."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ class MergeReport:
     staged: int = 0
     """Staging records that were read."""
     difference: CommitChanges = field(default_factory=CommitChanges)
-    """Of all commits of this run together."""
+    """Changes of all commits of this run together."""
     problems: list[InputProblem] = field(default_factory=list)
-    """What was found of configuration and patches that cannot be used, and was not known."""
+    """New problems of configuration and patches that cannot be used."""
     lags_ms: list[int] = field(default_factory=list)
-    """Commit time - upload time of each package that came into the index."""
+    """Commit time - upload time, for each package that entered the index."""
     taken_over: int = 0
-    """Records that came from the index that was there before sluice."""
+    """Records from the index that was there before sluice."""
     left_out: int = 0
-    """Records of that index that cannot be published; reconcile has their files read."""
+    """Records of that index that cannot be published; reconcile requeues their files."""
     waiting: WaitingRemovals | None = None
-    """Of the records taken over, those whose files are gone."""
+    """Records that were taken over, but whose files are gone."""
     set_aside: int = 0
     too_new: int = 0
     files_written: int = 0
     foreign_overwritten: int = 0
     unfinished: bool = False
-    """Time ran short; another merge was asked for."""
+    """Time ran short, and another merge was requested."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What the batches of one merge have come to so far."""
+    """The combined result of a merge's batches so far."""
 
     began_ms: int
-    """ms since the epoch."""
+    """Start of the merge, ms since the epoch."""
     report: MergeReport = field(default_factory=MergeReport)
     names: set[str] = field(default_factory=set)
-    """Package names that may have changed, also by a merge before that was killed: its staging is
-    here."""
+    """Package names that may have changed, also in an earlier merge that was killed: its staging
+    records are still here."""
     all_names: bool = False
     """Whether any name may have changed."""
     adopted: bool = False
-    """Whether an index that was there before has been taken over."""
+    """Whether an existing index was taken over."""
     inputs_were_read: bool = False
     """Whether configuration and patches of a public subdir were read again."""
     patch_changes: bool = False
@@ -69,7 +69,7 @@ class Outcome:
         names: Collection[str],
         patch_changes: bool,
     ) -> None:
-        """Add one swap that was won; ``names`` are those that its staging records are about."""
+        """Add one swap that was won; ``names`` are the package names of its staging records."""
         self.adopted |= plan.existing_index is not None
         self.patch_changes |= patch_changes
         self.inputs_were_read |= plan.inputs is not None and parent.public
@@ -92,6 +92,6 @@ class Outcome:
         self.report.too_new += batch.too_new
 
     def add_published(self, published: PublishResult) -> None:
-        """Add what publishing came to."""
+        """Add the result of publishing."""
         self.report.files_written += published.files_written
         self.report.foreign_overwritten += published.foreign_overwritten

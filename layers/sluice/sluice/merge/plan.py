@@ -1,4 +1,4 @@
-"""What a commit changes about its parent: decided before anything is written.  Pure."""
+"""The plan of a commit: what it changes in its parent, decided before any write.  Pure."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ NO_NEWS: Verdicts = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitPlan:
-    """What the next generation of a subdir is made of, beside its parent."""
+    """The content of a subdir's next generation, relative to its parent."""
 
     committed_at: int
-    """ms since the epoch."""
+    """Commit time, ms since the epoch."""
     rules: RenderRules = NO_RULES
-    """What decides, beside the entries, what clients see."""
+    """What decides, besides the entries, what clients see."""
     public: bool
-    """Whether clients are to see the subdir."""
+    """Whether clients see the subdir."""
     verdicts: Verdicts = field(default_factory=dict)
-    """What staging says of files."""
+    """The verdicts of staging on files."""
     existing_index: ExistingIndex | None = None
-    """What another tool published there, or another stack: taken over in this commit."""
+    """The index that another tool or another stack published there: this commit takes it over."""
     inputs: SelectedInputs | None = None
-    """Configuration and patch, where they were read again."""
+    """Configuration and patch, if they were read again."""
     rerender_names: AbstractSet[str] = frozenset()
-    """Package names that are written even where nothing changes."""
+    """Package names that are written even if nothing changes."""
     edits: Mapping[str, EntryEdits] = field(default_factory=dict)
-    """By package name, what an operator asked for: it goes before the verdicts."""
+    """Edits by an operator, by package name; applied before the verdicts."""
     amendment: Amendment | UnsetType = UNSET
-    """What an operator decided, where this is no merge."""
+    """The decision of an operator, if this is no merge."""
 
     def changes(self, parent: Tree, draft: Draft) -> bool:
         """Whether the commit differs from its parent."""
@@ -56,19 +56,19 @@ class CommitPlan:
         return bool(draft.nodes) or self.existing_index is not None or inputs_differ
 
     def new_problems(self, parent: Tree) -> list[InputProblem]:
-        """What is wrong with configuration and patches, and was not known to the parent."""
+        """New problems of configuration and patches, which the parent does not have."""
         if self.inputs is None:
             return []
         known = _problems(parent.inputs)
         return [problem for problem in self.inputs.inputs.problems if problem not in known]
 
     def problems_changed(self, parent: Tree) -> bool:
-        """Whether something else is wrong with configuration and patches than was known."""
+        """Whether the problems of configuration and patches differ from the parent's."""
         return self.inputs is not None and self.inputs.inputs.problems != _problems(parent.inputs)
 
     @property
     def waiting(self) -> WaitingRemovals | None:
-        """Of the records taken over, those whose files are gone."""
+        """Records that were taken over, but whose files are gone."""
         if self.existing_index is None or not self.existing_index.absent:
             return None
         return WaitingRemovals(
@@ -84,20 +84,20 @@ class CommitPlan:
 def names_to_rerender(
     parent: Tree, rules: RenderRules, inputs: SelectedInputs | None, *, becomes_public: bool
 ) -> AbstractSet[str]:
-    """The names of a public parent that are written though their entries stay.
+    """The names of a public parent that are written although their entries do not change.
 
     ``rules``: the parent's.
     """
     if not parent.public:
         return frozenset()
     if becomes_public:
-        # Taken back from another stack, to which what the tree refers to may have been garbage.
+        # The channel comes back from another stack, which may have collected this tree's objects.
         return parent.names.keys()
     return names_changed_by_inputs(parent, rules, inputs) if inputs else frozenset()
 
 
 def patch_may_change(subdir: Subdir, records: Iterable[FileVerdict], rules: RenderRules) -> bool:
-    """Whether another patch may be active after some staging records."""
+    """Whether staging records may have changed the active patch."""
     name = rules.config.patches
     return (
         name is not None
@@ -107,7 +107,7 @@ def patch_may_change(subdir: Subdir, records: Iterable[FileVerdict], rules: Rend
 
 
 def has_indexed_package(verdicts: Verdicts) -> bool:
-    """Whether any verdict brings a package into the index."""
+    """Whether any verdict adds a package to the index."""
     return any(isinstance(verdict, Indexed) for verdict in verdicts.values())
 
 

@@ -1,4 +1,4 @@
-"""Publishing in one merge: files are looked at before the commit and rendered beside it."""
+"""Publishing in a merge: files are read before the commit and rendered alongside it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Publishing:
         self._request = request
         self._catalog = catalog
         self._prefetch: Prefetch | None = None
-        """First looks at the published files."""
+        """First HEADs of the published files."""
         self._publication: Publication | None = None
-        """Of the last generation that was to be committed, if it was begun with."""
+        """The publication of the last generation to be committed, if it has begun."""
 
     def prefetch(self, parent: Tree) -> None:
-        """Begin with the first looks at the files that are published of ``parent``."""
+        """Start the first HEADs of the published files of ``parent``."""
         if self._prefetch is None:
             config = self._catalog.rules(parent).config
             self._prefetch = self._ctx.publisher.prefetch(
@@ -33,13 +33,13 @@ class Publishing:
             )
 
     def prerender(self, digest: str) -> None:
-        """Begin to render a tree whose head is still to be swapped, if its files are prefetched."""
+        """Start to render a tree before its head is swapped, if its files are prefetched."""
         if self._prefetch is not None:
             self._publication = self._begin(digest)
             self._publication.prerender()
 
     def publish(self, digest: str, *, tidy: bool) -> PublishResult:
-        """Bring the published files up to a tree; see ``Publication.publish``."""
+        """Update the published files to a tree; see ``Publication.publish``."""
         if self._publication is None or self._publication.digest != digest:
             self._publication = self._begin(digest)
         return self._publication.publish(tidy=tidy)

@@ -1,1 +1,1 @@
-"""What travels through the queues: events, merge requests, steps of reconcile."""
+"""The messages in the queues: events, merge requests, steps of reconcile."""

@@ -1,4 +1,4 @@
-"""Asking for a merge of a whole channel, in MergeQueue, debounced as the merges of subdirs are."""
+"""Requests to merge a whole channel, sent through MergeQueue and debounced as those of subdirs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class ChannelMergeRequest:
-    """What a message asks for."""
+    """A request in MergeQueue to merge a whole channel."""
 
     channel: str
     not_before: int
-    """End of the request's window and one second, ms since the epoch."""
+    """End of the request's window plus one second, ms since the epoch."""
 
 
 class _Body(msgspec.Struct, kw_only=True):
@@ -31,18 +31,18 @@ class _Body(msgspec.Struct, kw_only=True):
 
 
 def channel_merge_message(channel: str, *, now_ms: int, debounce_seconds: int) -> QueueMessage:
-    """Ask for a merge of the channel when the window that ``now_ms`` lies in has closed."""
+    """Request a merge of the channel at the end of the window that contains ``now_ms``."""
     window, not_before = debounce_window(now_ms, debounce_seconds)
-    # No subdir can be called so: their names have a dash, or are "noarch".
+    # No subdir can have this name: subdir names have a dash, or are "noarch".
     group = message_group(f"{channel_component(channel)}/channelwide")
     body = encode_message(_Body(channelwide=channel, not_before=not_before))
     return QueueMessage(body=body, group=group, deduplication_id=f"{group}|{window}")
 
 
 def parse_channel_merge_request(body: str) -> ChannelMergeRequest | None:
-    """Read a message's body; ``None`` where it is about no whole channel.
+    """Parse a message's body; ``None`` if it is not about a whole channel.
 
-    Raises ``UnknownEvent`` where it is malformed, and ``TooNew``.
+    Raises ``UnknownEvent`` if it is malformed, and ``TooNew``.
     """
     try:
         if "channelwide" not in msgspec.json.decode(body, type=dict[str, msgspec.Raw]):

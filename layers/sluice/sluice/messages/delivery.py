@@ -1,4 +1,4 @@
-"""A message as a queue hands it to a function, and how a function gives it back."""
+"""A message as a queue delivers it to a function, and how the function returns it."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ class Delivery:
     body: str
     receipt_handle: str
     receive_count: int
-    """How often the queue has handed the message out, this time included."""
+    """How often the queue has delivered the message, this time included."""
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Delivery:
-        """Read a record of SQS as Lambda's event source mapping hands it over."""
+        """Parse an SQS record of Lambda's event source mapping."""
         receive_count = int(record["attributes"].get("ApproximateReceiveCount") or 1)
         return cls(record["body"], record["receiptHandle"], receive_count)
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long a message that failed waits until it is delivered again."""
+    """The delay before a failed message is delivered again."""
 
     first_seconds: int
     factor: int
-    """Each further delay is so many times as long."""
+    """The factor by which each further delay is longer."""
     max_seconds: int
 
     def seconds(self, receive_count: int) -> int:
-        """The delay after a message has failed so many times."""
+        """The delay after ``receive_count`` failures."""
         delay: int = self.first_seconds * self.factor ** (receive_count - 1)
         return min(delay, self.max_seconds)
 
@@ -44,11 +44,10 @@ class Backoff:
 def give_back(
     delivery: Delivery, queue: MessageQueue, backoff: Backoff, *, failure: Exception
 ) -> None:
-    """Have a message that failed delivered again after its delay.
+    """Deliver a failed message again after its delay.
 
-    Where the queue does not answer, the message comes back when its visibility timeout ends.
-    ``failure`` then gets a note of that: it says more than the queue's error, which must not take
-    its place.
+    If the queue does not answer, the message returns when its visibility timeout ends.  ``failure``
+    then gets a note about that.  The queue's error must not replace it, because it says more.
     """
     try:
         queue.change_visibility(delivery.receipt_handle, backoff.seconds(delivery.receive_count))

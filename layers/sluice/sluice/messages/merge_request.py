@@ -25,30 +25,31 @@ FORMAT = 1
 CLOCK_SKEW_SECONDS = 2
 DEBOUNCE_SECONDS_MIN = CLOCK_SKEW_SECONDS + 1
 _GROUP_CHARS_MAX = 100
-"""SQS allows 128 for a group and for a deduplication id; the id is the group and a suffix."""
+"""Characters in a message group.  SQS allows 128 in a group and in a deduplication id, and the id
+is the group and a suffix."""
 _UNIQUE_CHARS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class MergeRequest:
-    """What a message in MergeQueue asks for."""
+    """A request in MergeQueue to merge a subdir."""
 
     subdir: Subdir
     not_before: int
-    """End of the request's window and one second, ms since the epoch."""
+    """End of the request's window plus one second, ms since the epoch."""
     create: bool = False
-    """Commit and publish an empty index where there is none (CEP 26: noarch must exist)."""
+    """Commit and publish an empty index if there is none (CEP 26: noarch must exist)."""
     adopt: bool = False
     """Take over an index that another stack publishes."""
 
     @property
     def is_create_or_adopt(self) -> bool:
-        """Whether more is asked for than to merge and to publish."""
+        """Whether the request is for more than a merge and its publication."""
         return self.create or self.adopt
 
     @property
     def requested_before_ms(self) -> int:
-        """A time after which it was not requested by any clock, ms since the epoch.
+        """A time before which the request was made, by any clock, ms since the epoch.
 
         A request is made before it is due; two clocks may disagree about that.
         """
@@ -57,7 +58,7 @@ class MergeRequest:
 
 @dataclass(frozen=True, slots=True)
 class QueueMessage:
-    """A request as SQS takes it."""
+    """A request in the form of SQS."""
 
     body: str
     group: str
@@ -85,10 +86,10 @@ def merge_message(
     create: bool = False,
     adopt: bool = False,
 ) -> QueueMessage:
-    """Ask for a merge when the window that ``now_ms`` lies in has closed.
+    """Request a merge at the end of the window that contains ``now_ms``.
 
-    A request to create or to adopt has ids of its own: it must not be swallowed by one that only
-    merges.
+    A request to create or to adopt has its own deduplication ids, so that a plain merge request
+    cannot suppress it.
     """
     window, not_before = debounce_window(now_ms, debounce_seconds)
     request = MergeRequest(subdir, not_before=not_before, create=create, adopt=adopt)
@@ -96,28 +97,28 @@ def merge_message(
 
 
 def debounce_window(now_ms: int, debounce_seconds: int) -> tuple[int, int]:
-    """The number of the window that ``now_ms`` lies in, and when to deliver what it asks for."""
+    """The number of the window that contains ``now_ms``, and the delivery time of its requests."""
     window_ms = (debounce_seconds - CLOCK_SKEW_SECONDS) * 1000
     window = now_ms // window_ms
     return window, (window + 1) * window_ms + 1000
 
 
 def message_group(component: str) -> str:
-    """A message group, as short as SQS demands; ``component`` is ASCII."""
+    """A message group, as short as SQS requires; ``component`` is ASCII."""
     if len(component) <= _GROUP_CHARS_MAX:
         return component
     return "sha256:" + sha256(component.encode()).hexdigest()
 
 
 def unique_merge_message(subdir: Subdir, *, now_ms: int, unique_id: str) -> QueueMessage:
-    """Ask for a further merge of what one merge did not get through; never deduplicated."""
-    # Hashed, for any part of what is unique as a whole may recur.
+    """Request a further merge for the rest of a merge's work; never deduplicated."""
+    # Hashed, because only the whole id is unique: any part of it may recur.
     suffix = sha256(unique_id.encode()).hexdigest()[:_UNIQUE_CHARS]
     return _message(MergeRequest(subdir, not_before=now_ms), suffix=suffix)
 
 
 def parse_merge_request(body: str) -> MergeRequest:
-    """Read a message's body; raises ``UnknownEvent`` where it is no merge request, ``TooNew``."""
+    """Parse a message's body; raises ``UnknownEvent`` if it is no merge request, and ``TooNew``."""
     try:
         request = msgspec.json.decode(body, type=_Body)
     except DECODE_ERRORS as error:
@@ -135,7 +136,7 @@ def parse_merge_request(body: str) -> MergeRequest:
 
 
 def _message(request: MergeRequest, *, suffix: str) -> QueueMessage:
-    group = message_group(request.subdir.component)  # percent-encoded, so ASCII, as SQS demands
+    group = message_group(request.subdir.component)  # percent-encoded, so ASCII, as SQS requires
     body = _Body(
         channel=request.subdir.channel,
         subdir=request.subdir.name,

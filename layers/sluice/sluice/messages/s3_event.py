@@ -1,7 +1,7 @@
-"""Every shape in which an event about an object can reach a function, reduced to that object.
+"""Events about objects, parsed from every form in which they can reach a function.
 
-Events are hints: neither the name of the event nor its sequencer is looked at, the object is.
-Beside S3's there is one of our own, ``look``, for objects that no event of S3 has told of.
+Events are hints: sluice reads the object, and neither the name of the event nor its sequencer.
+Besides S3's events there is one of sluice's own, ``look``, for objects without an S3 event.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class ObjectEvent:
     bucket: str
     key: str
     size: int | None
-    """Bytes, where the event tells; a hint for how to read the object."""
+    """Bytes, if the event has them; a hint for how to read the object."""
 
 
 def upload_message(event: ObjectEvent) -> str:
-    """Ask for a look at an object, as the body of a message; its key is not encoded."""
+    """Request a check of an object, as the body of a message; its key is not encoded."""
     message = {
         "format": LOOK_FORMAT,
         "sluice": "look",
@@ -42,7 +42,7 @@ def upload_message(event: ObjectEvent) -> str:
 
 
 def parse_s3_event_body(body: str) -> list[ObjectEvent]:
-    """Read the body of an SQS message; raises ``UnknownEvent`` where it holds no S3 event."""
+    """Parse the body of an SQS message; raises ``UnknownEvent`` if it holds no S3 event."""
     try:
         event = msgspec.json.decode(body)
     except DECODE_ERRORS as error:
@@ -51,10 +51,10 @@ def parse_s3_event_body(body: str) -> list[ObjectEvent]:
 
 
 def parse_s3_event(event: Any) -> list[ObjectEvent]:
-    """Read an S3 notification, an EventBridge event, S3's test event (no objects) or a ``look``.
+    """Parse an S3 notification, an EventBridge event, S3's test event (no objects) or a ``look``.
 
-    Shapes: AWS documentation, "Event message structure" (S3) and "EventBridge event message
-    structure" (S3).  Raises ``UnknownEvent`` for anything else, ``TooNew``.
+    Forms: AWS documentation, "Event message structure" (S3) and "EventBridge event message
+    structure" (S3).  Raises ``UnknownEvent`` for anything else, and ``TooNew``.
     """
     match event:
         case {"Records": [*records]}:
@@ -80,9 +80,9 @@ def _from_notification(record: Any) -> ObjectEvent:
 def _object(bucket: str, description: Any) -> ObjectEvent:
     match description:
         case {"key": str(key), **others}:
-            # Notifications encode keys as a form does, emulators and perhaps EventBridge do not.
-            # No conda channel or filename holds a space or a "%" (CEP 26) but many hold a "+",
-            # so undoing "%2B" and leaving "+" alone is right for all of them.
+            # Notifications form-encode keys; emulators, and perhaps EventBridge, do not.  No conda
+            # channel or filename holds a space or a "%" (CEP 26), but many hold a "+".  So decoding
+            # "%2B" and keeping "+" is right for all of them.
             return ObjectEvent(bucket, unquote(key), _size(others))
     raise UnknownEvent(f"an S3 event without an object key: {_abbreviated(description)}")
 

@@ -1,8 +1,8 @@
 """The ``.conda`` format (CEP 35): an uncompressed zip around ``info-*`` and ``pkg-*.tar.zst``.
 
-The standard ``zipfile`` reads it, over a window that holds only the tail and later the info
-member: it knows zip64, data descriptors and prepended data, and needs no more requests than
-a parser of our own would.
+The standard ``zipfile`` reads it, through a window that holds only the tail and later the info
+member.  It supports zip64, data descriptors and prepended data, and needs no more requests than a
+custom parser would.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from sluice.limits import (
 from sluice.package.tar_stream import read_info_files, truncated_error
 
 Fetch = Callable[[int, int], bytes]
-"""Read ``(start, length)`` of the object."""
+"""Reads ``(start, length)`` of the object."""
 
 SUFFIX = ".conda"
 
 _LOCAL_HEADER_BYTES_MIN = 30
 _ENCRYPTED = 0x1
-# What zipfile raises where there is no sound zip: its own error, structures that are too short,
-# versions and flags that it does not know, names that are not UTF-8, places outside of the file
-# or of the window, data that ends too early.
+# zipfile's errors for an invalid zip: its own error, structures that are too short, versions and
+# flags that it does not know, names that are not UTF-8, offsets outside of the file or of the
+# window, data that ends too early.
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
     struct.error,
@@ -49,7 +49,7 @@ _ZIP_ERRORS = (
 
 
 def read_conda_info(fetch: Fetch, size: int, file: str) -> dict[str, bytes]:
-    """Collect the wanted files of ``info/`` with at most two calls of ``fetch``.
+    """Read the wanted files of ``info/`` with at most two calls of ``fetch``.
 
     ``size`` is that of the whole object in bytes, ``file`` the package's name.
     """
@@ -63,7 +63,7 @@ def read_conda_info(fetch: Fetch, size: int, file: str) -> dict[str, bytes]:
 
 
 def unpack_payload(body: bytes, file: str) -> Iterator[bytes]:
-    """Unpack the ``pkg-*.tar.zst`` member of a package that is at hand."""
+    """Decompress the ``pkg-*.tar.zst`` member of a package in memory."""
 
     def fetch(start: int, length: int) -> bytes:
         return body[start : start + length]
@@ -107,7 +107,7 @@ def _read_component(
 
 
 def _check_members(members: Sequence[zipfile.ZipInfo], directory: int, file: str) -> None:
-    """Refuse what CEP 35 forbids or clients would read differently from each other."""
+    """Refuse members that CEP 35 forbids, or that clients would read differently."""
     if len(members) > ZIP_MEMBERS_MAX:
         raise BadPackage(
             "zip-too-many-members",
@@ -137,7 +137,7 @@ def _check_members(members: Sequence[zipfile.ZipInfo], directory: int, file: str
 
 
 def _find_component(members: Sequence[zipfile.ZipInfo], kind: str, file: str) -> zipfile.ZipInfo:
-    """Find ``<kind>-<stem>.tar.zst``, of which there must be one and no other of its kind.
+    """Find ``<kind>-<stem>.tar.zst``; there must be one, and no other of its kind.
 
     conda looks for the stem of the file's name, rattler takes the first of the kind.
     """
@@ -162,8 +162,9 @@ def _find_component(members: Sequence[zipfile.ZipInfo], kind: str, file: str) ->
 def _decompress_zstd(packed: bytes, file: str) -> Iterator[bytes]:
     """Decompress frame after frame.
 
-    In slivers, because zstd unpacks four bytes to 128 KiB at most and this interface gives all
-    at once; zstandard's bounded reader does not tell a frame that was cut off from its end.
+    In small pieces, because zstd can expand four bytes to 128 KiB and this interface returns all
+    output at once.  zstandard's bounded reader does not distinguish a truncated frame from a
+    complete one.
     """
     context = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX)
     frame = context.decompressobj()
@@ -193,7 +194,7 @@ def _not_a_zip(file: str) -> BadPackage:
 
 
 class _PartialFile:
-    """A file of which only some parts are at hand; reading any other part is an error."""
+    """A file with only some parts in memory; reading any other part is an error."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -201,7 +202,7 @@ class _PartialFile:
         self._parts: list[tuple[int, bytes]] = []
 
     def add_part(self, start: int, part: bytes) -> None:
-        """Keep the bytes from ``start`` on at hand."""
+        """Add the bytes from ``start`` on."""
         self._parts.append((start, part))
 
     def seekable(self) -> bool:

@@ -1,4 +1,4 @@
-"""Where a package's checksums come from: S3, the uploader, or reading every byte."""
+"""The sources of a package's checksums: S3, the uploader, or a read of every byte."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from sluice.storage.object_store import ObjectInfo
 
 SHA256_METADATA = "package-sha256"
 MD5_METADATA = "package-md5"
-"""User metadata that ``rattler-build upload s3`` writes: hex, computed by the uploader."""
+"""Key of the user metadata that ``rattler-build upload s3`` writes: hex, computed by the
+uploader."""
 
 _SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 _MD5_HEX = re.compile(r"[0-9a-f]{32}")
-# With these the ETag of a single-part object is the MD5 of its content; with KMS it is not
-# (S3 API reference, "Object").
+# With these, the ETag of a single-part object is the MD5 of its content; with KMS it is not (S3 API
+# reference, "Object").
 _ETAG_IS_MD5_UNDER = (None, "AES256")
 
 
 def known_digests(info: ObjectInfo, *, trust_uploader: bool) -> Digests | None:
-    """Tell the digests that are known without reading; ``None`` without a SHA-256.
+    """The digests that are known without a read of the object; ``None`` without a SHA-256.
 
-    What S3 computed itself is a fact and goes before what the uploader says.
+    A digest that S3 computed is reliable, and takes precedence over the uploader's.
     """
     claims = info.metadata if trust_uploader else {}
     claimed_sha256 = _hex(_SHA256_HEX, claims.get(SHA256_METADATA))
@@ -42,21 +43,21 @@ def known_digests(info: ObjectInfo, *, trust_uploader: bool) -> Digests | None:
 
 
 class StreamHasher:
-    """Both digests of what flows by."""
+    """Hashes a stream with SHA-256 and MD5."""
 
     def __init__(self) -> None:
         self._sha256 = sha256()
         self._md5 = md5(usedforsecurity=False)
 
     def pass_through(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """Hand ``chunks`` on and hash each."""
+        """Yield ``chunks`` and hash each."""
         for chunk in chunks:
             self._sha256.update(chunk)
             self._md5.update(chunk)
             yield chunk
 
     def digests(self) -> Digests:
-        """Tell the digests of everything so far."""
+        """The digests of everything so far."""
         return Digests(self._sha256.hexdigest(), self._md5.hexdigest(), "read", "read")
 
 

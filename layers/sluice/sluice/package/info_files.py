@@ -1,4 +1,4 @@
-"""The JSON files of ``info/`` (CEP 34): what is taken over from each of them, and what not."""
+"""The JSON files of ``info/`` (CEP 34): which fields are taken from each of them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _LINK_ACTION = re.compile(r"-(pre-link|post-link|pre-unlink)\.")
 def parse_index_json(body: bytes, file: str) -> dict[str, Any]:
     """Parse ``info/index.json`` strictly; ``file`` is the package's name.
 
-    A key that is given twice is refused at any depth: parsers take the first, the last or
-    neither, so the package would not mean the same to everyone.
+    A duplicate key is refused at any depth.  Parsers take the first, the last or neither, so
+    clients would disagree about the package.
     """
 
     def refuse(reason: str) -> NoReturn:
@@ -52,7 +52,7 @@ def parse_index_json(body: bytes, file: str) -> dict[str, Any]:
 
 
 def parse_run_exports_json(body: bytes | None) -> dict[str, Any] | None:
-    """Parse ``info/run_exports.json``; ``None`` where it is missing or malformed.
+    """Parse ``info/run_exports.json``; ``None`` if it is missing or malformed.
 
     A bare list means ``weak`` (CEP 34).  Keys that no client knows are left out.
     """
@@ -64,15 +64,15 @@ def parse_run_exports_json(body: bytes | None) -> dict[str, Any] | None:
 
 
 def parse_channeldata_fields(about_json: bytes | None, paths_json: bytes | None) -> dict[str, Any]:
-    """Take what ``channeldata.json`` (CEP 38) needs from ``about.json`` and ``paths.json``.
+    """The fields of ``about.json`` and ``paths.json`` for ``channeldata.json`` (CEP 38).
 
-    What is missing, malformed or too large is left out, the flags all together.
+    Missing, malformed and too large fields are left out.  The flags are left out only together.
     """
     return _about_fields(about_json) | _channeldata_flags(paths_json)
 
 
 class _RunExports(msgspec.Struct):
-    """Groups of match specs; what was not given stays so."""
+    """Groups of match specs; absent ones stay absent."""
 
     noarch: list[str] | msgspec.UnsetType = msgspec.UNSET
     schema_version: Annotated[int, msgspec.Meta(ge=1, le=255)] | msgspec.UnsetType = msgspec.UNSET
@@ -83,7 +83,7 @@ class _RunExports(msgspec.Struct):
 
 
 class _About(msgspec.Struct):
-    """The fields of channeldata that recipes state; each is judged on its own."""
+    """The fields of channeldata that recipes set; each is validated on its own."""
 
     description: msgspec.Raw = msgspec.Raw()
     dev_url: msgspec.Raw = msgspec.Raw()
@@ -101,7 +101,7 @@ class _About(msgspec.Struct):
 
 
 class _Path(msgspec.Struct, gc=False):
-    """One entry of ``paths.json``.  The key that must be there bounds how many fit in a file."""
+    """One entry of ``paths.json``.  The required key bounds how many fit in a file."""
 
     path: str = msgspec.field(name="_path")
     file_mode: str | None = None
@@ -145,14 +145,14 @@ def _channeldata_flags(paths_json: bytes | None) -> dict[str, bool]:
 
 
 def _link_action(path: str) -> str | None:
-    """Tell what ``bin/.foo-post-link.sh`` does; conda-index recognises scripts in the same way."""
+    """The action of ``bin/.foo-post-link.sh``; conda-index recognizes scripts in the same way."""
     _, _, hidden = path.partition("/.")
     actions = _LINK_ACTION.findall(hidden)
     return actions[-1] if actions else None
 
 
 def _parse_optional(body: bytes | None, schema: Any) -> Any:
-    """Parse optional metadata; ``None`` where it is missing or not of this form."""
+    """Parse optional metadata; ``None`` if it is missing or has another form."""
     if body is None:
         return None
     try:

@@ -1,6 +1,6 @@
-"""What a patch package says: ``<subdir>/patch_instructions.json`` in its payload.
+"""Patch packages: ``<subdir>/patch_instructions.json`` in their payload.
 
-There is no CEP for it; conda-index and rattler-index read the same files.
+There is no CEP for them; conda-index and rattler-index read the same files.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from sluice.storage.object_store import ObjectStore
 
 
 class PatchPackage(NamedTuple):
-    """What was read of a patch package."""
+    """The content of a patch package."""
 
     sha256: str
-    """Of what was read: it may have been overwritten since it was indexed."""
+    """SHA-256 of the bytes that were read: the object may differ from the indexed one."""
     instructions: PatchInstructions | None
-    """For the subdir that was asked for."""
+    """The instructions for the requested subdir."""
 
 
 def read_patch_package(store: ObjectStore, key: str, subdir: str) -> PatchPackage | None:
-    """Read a patch package whole, one file after the other; ``None`` where it is not there.
+    """Read a patch package in full, one file after the other; ``None`` if it does not exist.
 
-    Raises ``BadPackage`` where what it says of any subdir cannot be applied: all subdirs take a
+    Raises ``BadPackage`` if the instructions for any subdir cannot be applied: all subdirs use a
     patch, or none.  Raises ``Archived`` and ``Unavailable``.
     """
     file = key.rpartition("/")[2]
@@ -65,7 +65,7 @@ def read_patch_package(store: ObjectStore, key: str, subdir: str) -> PatchPackag
     ):
         instructions = patch.parse_patch_instructions(content, source=f"{file}: {name}")
         folder = name.partition("/")[0]
-        # Real ones take hundreds of MiB in memory: no more than one is kept.
+        # Real ones take hundreds of MiB in memory, so at most one is kept.
         by_subdir[folder] = instructions if folder == subdir else None
     if not by_subdir:
         raise BadPackage(

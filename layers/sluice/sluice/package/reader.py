@@ -1,12 +1,12 @@
-"""Read one package: which requests to make, in which order, and for how many bytes.
+"""The reader of one package: which requests to make, in which order, and for how many bytes.
 
-- A small object is read once, whole.
-- A large ``.conda`` costs HEAD, its tail, and its info member where the tail does not hold it.
+- A small object is read once, in full.
+- A large ``.conda`` costs HEAD, its tail, and its info member if the tail does not hold it.
 - A large ``.tar.bz2`` is streamed, for ``info/`` and the digests in one pass.
-- Digests that nobody told cost one stream of the object, a chunk at a time.
+- Unknown digests cost one stream of the object, a chunk at a time.
 
-Every request after the first carries ``If-Match``, so that a package overwritten meanwhile is
-``Changed`` and never a mixture.
+Every request after the first carries ``If-Match``.  So a package that is overwritten meanwhile is
+``Changed``, and never a mixture.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from sluice.storage.object_store import ObjectInfo, ObjectStore
 
 @dataclass(frozen=True, slots=True)
 class PackageContents:
-    """What the index needs of a package."""
+    """The contents of a package that the index needs."""
 
     index: dict[str, Any]
     """``info/index.json``, well-formed but not validated."""
     run_exports: dict[str, Any] | None
-    """``info/run_exports.json``, a bare list turned into ``{"weak": list}``."""
+    """``info/run_exports.json``, with a bare list converted to ``{"weak": list}``."""
     channeldata: dict[str, Any]
-    """What ``channeldata.json`` (CEP 38) needs; empty where the package does not say."""
+    """Fields for ``channeldata.json`` (CEP 38); empty if the package has none."""
     digests: Digests
 
 
@@ -55,16 +55,16 @@ class PackageRead:
 def read_package(
     store: ObjectStore, key: str, *, size_hint: int | None, trust_uploader_digests: bool
 ) -> PackageRead | None:
-    """Read the package at ``key``; ``None`` where there is no such key.
+    """Read the package at ``key``; ``None`` if there is no such key.
 
-    ``size_hint`` is the size in bytes that the event stated; it decides how to begin, nothing
-    else.  What is wrong with the package is returned, not raised, because a reject needs the
-    object's identity.  Raises ``Changed`` where it is overwritten meanwhile, ``Unavailable``.
+    ``size_hint`` is the event's size in bytes; it only decides how to begin.  A problem of the
+    package is returned, not raised, because a reject needs the object's identity.  Raises
+    ``Changed`` if it is overwritten meanwhile, and ``Unavailable``.
     """
     try:
         return _read(store, key, size_hint, trust_uploader=trust_uploader_digests)
     except Archived:
-        info = store.head(key)  # works on an archived object, which GET does not
+        info = store.head(key)  # works on an archived object, unlike GET
         if info is None:
             return None
         return PackageRead(
@@ -101,7 +101,7 @@ def _read(
             return PackageRead(info, _from_memory(body, _filename(key)))
         return PackageRead(info, _from_store(store, info, trust_uploader=trust_uploader))
     except BadPackage as reject:
-        # Without the traceback, which would keep what was read alive.
+        # Without the traceback, which would keep the bytes that were read alive.
         return PackageRead(info, reject.with_traceback(None))
 
 
@@ -166,7 +166,7 @@ def _stream(store: ObjectStore, info: ObjectInfo) -> Iterator[Iterator[bytes]]:
 
 
 class _Tail:
-    """The last bytes of what flows by."""
+    """Keeps the last bytes of a stream."""
 
     def __init__(self) -> None:
         self.bytes = b""

@@ -22,7 +22,7 @@ TRAILER_BYTES = 11
 
 
 def read_tar_bz2_info(packed: Iterable[bytes], file: str) -> dict[str, bytes]:
-    """Collect the wanted files of ``info/``; takes no more of ``packed`` than that needs."""
+    """Read the wanted files of ``info/``; consumes no more of ``packed`` than necessary."""
     return read_info_files(
         unpack_tar_bz2(packed, file),
         file,
@@ -32,9 +32,9 @@ def read_tar_bz2_info(packed: Iterable[bytes], file: str) -> dict[str, bytes]:
 
 
 def check_not_truncated(tail: bytes, file: str) -> None:
-    """Tell a file that was cut off behind ``info/``, by its last bytes and without unpacking.
+    """Detect truncation after ``info/`` from the last bytes, without decompression.
 
-    A truncated upload is the most common damage, and the payload is never unpacked here.
+    A truncated upload is the most common damage, and the payload is never decompressed here.
     """
     bits = int.from_bytes(tail[-TRAILER_BYTES:], "big") >> _CHECKSUM_BITS
     mask = (1 << _END_MARK_BITS) - 1
@@ -52,10 +52,10 @@ def unpack_tar_bz2(packed: Iterable[bytes], file: str) -> Iterator[bytes]:
         while remaining or not (decompressor.needs_input or decompressor.eof):
             if decompressor.eof:
                 if len(remaining) < len(_STREAM_START) and _STREAM_START.startswith(remaining):
-                    carry = remaining  # too little to tell whether another stream begins
+                    carry = remaining  # too little to show whether another stream begins
                     break
                 if not remaining.startswith(_STREAM_START):
-                    return  # bzip2 ignores what follows the last stream
+                    return  # bzip2 ignores data after the last stream
                 streams += 1
                 decompressor = BZ2Decompressor()
             try:
@@ -72,7 +72,7 @@ def unpack_tar_bz2(packed: Iterable[bytes], file: str) -> Iterator[bytes]:
 
 
 def _pieces(packed: Iterable[bytes]) -> Iterator[bytes]:
-    # Small ones: the decompressor copies what is left of its input at the end of each stream.
+    # Small ones: the decompressor copies the rest of its input at the end of each stream.
     for chunk in packed:
         for start in range(0, len(chunk), UNPACK_CHUNK_BYTES):
             yield chunk[start : start + UNPACK_CHUNK_BYTES]

@@ -1,6 +1,6 @@
-"""The wanted files of ``info/``, out of an unpacked tar stream, in bounded time and memory.
+"""The wanted files of ``info/`` from an unpacked tar stream, in bounded time and memory.
 
-``tarfile`` parses single headers here and does not walk the archive: its walk reads extended
+``tarfile`` only parses single headers here and does not walk the archive: its walk reads extended
 headers of any size, recurses over chains of them and remembers every member.
 """
 
@@ -33,7 +33,7 @@ _BYTES_MAX: Mapping[str, int] = {
     RUN_EXPORTS_JSON: RUN_EXPORTS_JSON_BYTES_MAX,
 }
 
-# Links, devices and directories have no data, whatever size their headers state.
+# Links, devices and directories have no data, whatever size their headers declare.
 _WITHOUT_DATA = (
     tarfile.LNKTYPE,
     tarfile.SYMTYPE,
@@ -50,21 +50,21 @@ _LENGTH_DIGITS_MAX = 20
 @dataclass(frozen=True, slots=True)
 class _Member:
     name: str
-    """Normalised: ``./info//index.json`` is ``info/index.json``."""
+    """Normalized: ``./info//index.json`` is ``info/index.json``."""
     kind: bytes
     size: int
-    """Bytes of data."""
+    """Size of the data in bytes."""
 
 
 def read_info_files(
     unpacked: Iterable[bytes], file: str, *, unpacked_bytes_max: int, until_payload: bool
 ) -> dict[str, bytes]:
-    """Collect ``info/index.json`` and what is wanted beside it: name to content.
+    """Read ``info/index.json`` and the other wanted files: name to content.
 
-    ``file`` is the package's name, for the sentences.  An optional file that is larger than
-    its bound is left out.  With ``until_payload`` reading ends at the first member outside
-    ``info/`` once ``info/index.json`` was found: builders write the files of ``info/`` in
-    one run, and unpacking the payload behind it could take minutes.
+    ``file`` is the package's name, for error messages.  An optional file that is larger than its
+    bound is left out.  With ``until_payload``, reading ends at the first member outside ``info/``
+    after ``info/index.json``: builders write the files of ``info/`` together, and unpacking the
+    payload after them could take minutes.
     """
     stream = _TarStream(unpacked, unpacked_bytes_max, file)
     seen: set[str] = set()
@@ -144,7 +144,7 @@ def _in_info(name: str) -> bool:
 
 
 def _members(stream: _TarStream, file: str) -> Iterator[_Member]:
-    """Yield each member with the stream at its data, and skip what the caller leaves unread."""
+    """Yield each member with the stream at its data; skip data that the caller does not read."""
     name: str | None = None
     size: int | None = None
     for _ in range(TAR_HEADERS_MAX):
@@ -175,7 +175,7 @@ def _members(stream: _TarStream, file: str) -> Iterator[_Member]:
 def _pax_overrides(
     data: bytes, name: str | None, size: int | None, file: str
 ) -> tuple[str | None, int | None]:
-    """Take ``path`` and ``size`` out of records ``<length> <key>=<value>`` and a line feed."""
+    """Parse ``path`` and ``size`` from records ``<length> <key>=<value>`` and a line feed."""
     at = 0
     while at < len(data) and data[at] != 0:
         space = data.find(b" ", at, at + _LENGTH_DIGITS_MAX)
@@ -207,7 +207,7 @@ def _damaged(file: str) -> BadPackage:
 
 
 class _TarStream:
-    """A tar stream that only goes forward and counts what it takes."""
+    """A forward-only tar stream that counts the bytes it reads."""
 
     def __init__(self, chunks: Iterable[bytes], bytes_max: int, file: str) -> None:
         self.position = 0
@@ -249,7 +249,7 @@ class _TarStream:
         return b"".join(self._take(size))
 
     def skip(self, size: int) -> None:
-        """Pass over exactly ``size`` bytes."""
+        """Skip exactly ``size`` bytes."""
         for _ in self._take(size):
             pass
 
@@ -264,7 +264,7 @@ class _TarStream:
             yield piece
 
     def _fill(self) -> bool:
-        """Make sure that there is something to take; ``False`` at the end."""
+        """Make sure that there are bytes to read; ``False`` at the end."""
         while self._at == len(self._chunk):
             chunk = next(self._chunks, None)
             if chunk is None:

@@ -1,1 +1,1 @@
-"""From a generation of the catalog to the files that clients read (design, section 9)."""
+"""Publishing: from a generation of the catalog to the files that clients read."""

@@ -1,4 +1,4 @@
-"""Whether a catalog describes the bucket at hand: checked beside each head that is swapped.
+"""The check whether a catalog describes the connected bucket; it belongs to each swap of a head.
 
 The rule (docs/architecture.md, "A state belongs to its bucket"):
 
@@ -6,8 +6,8 @@ The rule (docs/architecture.md, "A state belongs to its bucket"):
 - a channel without a catalog is bound by its first commit.  A merge that only consumes staging
   does not bind it, because it has seen no object;
 - a channel with a catalog and no binding, as sluice 0.1 left it, is bound only to a bucket that
-  shows *evidence*: an index file that this state has published, where there is one, and a package
-  that still is the very object that the catalog describes.  A copy has the first and not the
+  shows *evidence*: an index file that this state has published, if there is one, and a package
+  that is still the very object that the catalog describes.  A copy has the first but not the
   second.
 """
 
@@ -36,29 +36,28 @@ _STAMPED_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)
 
 @dataclass(frozen=True, slots=True)
 class BucketCheck:
-    """Checks channels of one bucket against one state."""
+    """Checks the channels of one bucket against one state."""
 
     runtime: Runtime
     bucket: str
     """Name of the channel bucket."""
     owner: str
-    """Name of the state, as its index files carry it."""
+    """Name of the state, as in the metadata of its index files."""
     endpoint: str | None = None
-    """Of the bucket; stored for people."""
+    """URL of the bucket's S3 server; stored for people."""
     may_bind: bool = True
-    """Whether evidence is written down as a binding; not where somebody only reads."""
+    """Whether evidence may be stored as a binding; ``False`` for readers."""
 
     def ensure_bound(self, channel: str) -> bool:
-        """Tell whether a channel is bound to this bucket; bind it where there is evidence.
+        """Whether a channel is bound to this bucket; binds it if there is evidence.
 
-        Call it *after* the head was read that is going to be swapped: ``sluice rebind`` marks the
-        binding first and then moves every head, so a swap that succeeds has seen the binding that
-        was in force.
+        Call it *after* reading the head that will be swapped.  ``sluice rebind`` marks the binding
+        first and then moves every head, so a swap that succeeds has seen the active binding.
 
-        ``False``: the channel has no catalog yet, and ``bind`` has to come before its first one.
+        ``False``: the channel has no catalog yet, and ``bind`` must come before its first one.
 
-        One GET for a channel that is bound.  Raises ``WrongState`` where the catalog belongs to
-        another bucket, or nothing shows that it belongs to this one; also ``Unavailable``,
+        One GET for a channel that is bound.  Raises ``WrongState`` if the catalog belongs to
+        another bucket, or if nothing shows that it belongs to this one; also ``Unavailable``,
         ``Corrupt`` and ``TooNew``.
         """
         if self.check_binding(channel):
@@ -66,8 +65,8 @@ class BucketCheck:
         catalog = self._read_catalog(channel)
         if not catalog:
             return False
-        # A first commit at the same time binds before it swaps: where its head is seen, so is its
-        # binding, but not yet the files that it is going to publish.
+        # A concurrent first commit binds before it swaps.  So its head is never visible without its
+        # binding, but the files that it will publish may still be missing.
         if self.check_binding(channel):
             return True
         self._require_evidence(channel, catalog)
@@ -93,9 +92,9 @@ class BucketCheck:
         )
 
     def check_binding(self, channel: str) -> bool:
-        """Tell whether there is a binding to this bucket, without looking for evidence.
+        """Whether there is a binding to this bucket; does not look for evidence.
 
-        Raises ``WrongState`` where there is one to another bucket, or the catalog is being moved.
+        Raises ``WrongState`` if the binding is to another bucket, or the catalog is being moved.
         """
         try:
             binding = binding_object(self.runtime.state, channel).read().value
@@ -129,7 +128,7 @@ class BucketCheck:
         )
 
     def _require_evidence(self, channel: str, catalog: Sequence[tuple[Subdir, Tree]]) -> None:
-        """Raise ``WrongState`` where the bucket does not show what the catalog describes."""
+        """Raise ``WrongState`` if the bucket does not contain what the catalog describes."""
         published = [(subdir, tree) for subdir, tree in catalog if tree.public]
         stamped = [(subdir, tree) for subdir, tree in published if self._shows_our_index(subdir)]
         if stamped or not published:
@@ -139,7 +138,7 @@ class BucketCheck:
                     has_packages = True
                     if is_same:
                         return
-            if not has_packages:  # a catalog without packages: there is nothing else to go by
+            if not has_packages:  # a catalog without packages: there is no other evidence
                 return
         raise WrongState(
             f"the catalog of {_label(channel)} does not say which bucket it belongs to, and "
@@ -149,7 +148,7 @@ class BucketCheck:
         )
 
     def _read_catalog(self, channel: str) -> list[tuple[Subdir, Tree]]:
-        """The trees that say anything; raises ``Corrupt`` where none of the heads can be read."""
+        """The trees that are evidence; raises ``Corrupt`` if none of the heads can be read."""
         trees: list[tuple[Subdir, Tree]] = []
         damage: Corrupt | None = None
         for info in self.runtime.state.list(state_prefix("heads", channel)):
@@ -187,7 +186,7 @@ class BucketCheck:
         return False
 
     def _compare_packages(self, subdir: Subdir, tree: Tree) -> Iterator[bool]:
-        """Whether packages are the objects that the catalog describes, of names spread over it."""
+        """Whether packages are the objects that the catalog describes, for names spread over it."""
         names = sorted(tree.names)
         step = -(-len(names) // EVIDENCE_PACKAGES_MAX) or 1
         catalog = CatalogReader(self.runtime.state, subdir, in_order)
@@ -195,7 +194,7 @@ class BucketCheck:
             for filename, entry in catalog.entries([tree.names[name]])[0].items():
                 if entry.identity:
                     key = subdir.file_key(filename)
-                    # By LIST, which every function may; nothing sorts before the key itself.
+                    # By LIST, which every function may use; nothing sorts before the key itself.
                     info = next(iter(self.runtime.channel.list(key)), None)
                     yield bool(
                         info and info.key == key and ObjectId.from_info(info) == entry.identity

@@ -1,4 +1,4 @@
-"""What index files say of the channel in ``info`` (CEP 15, 36, 42, 48)."""
+"""The channel's part of ``info`` in index files (CEP 15, 36, 42, 48)."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ _V3 = "v3"
 
 @dataclass(frozen=True, slots=True)
 class V3Summary:
-    """What a file tells of its records in revision 3 (CEP 48)."""
+    """What a file says about its records in revision 3 (CEP 48)."""
 
     count: int
     oldest: int | None
-    """Least ``indexed_timestamp``, ms since the epoch; ``None`` where no record has one."""
+    """Least ``indexed_timestamp``, ms since the epoch; ``None`` if no record has one."""
     newest: int | None
 
     @classmethod
     def from_times(cls, count: int, times: Iterable[int | None]) -> V3Summary:
-        """Summarise by some of the records' times, the least and the greatest among them."""
+        """Summarize from some of the records' times, which include the least and the greatest."""
         known = [time for time in times if time is not None]
         return cls(count, min(known, default=None), max(known, default=None))
 
     @classmethod
     def from_tree(cls, tree: Tree) -> V3Summary:
-        """Of what clients see, without a look at the leaves."""
+        """The summary of what clients see, from the tree alone, without its leaves."""
         all_extras = [node.extras for node in tree.names.values() if node.extras]
         times = [time for extras in all_extras for time in (extras.v3_oldest, extras.v3_newest)]
         return cls.from_times(sum(extras.v3 for extras in all_extras), times)
 
 
 def channel_info(tree: Tree, config: ChannelConfig, v3: V3Summary) -> dict[str, Any]:
-    """All but ``subdir``: the configuration, over what an index before sluice said."""
+    """All but ``subdir``: the configuration, over the fields of an index from before sluice."""
     info: dict[str, Any] = dict(tree.info or {})
     if config.base_url:
         info["base_url"] = config.base_url
@@ -50,7 +50,7 @@ def channel_info(tree: Tree, config: ChannelConfig, v3: V3Summary) -> dict[str, 
 def _revisions(
     previous: dict[str, dict[str, Any]], config: ChannelConfig, v3: V3Summary
 ) -> dict[str, dict[str, Any]]:
-    """Revisions that are configured, were told of before, or hold records."""
+    """The revisions that are configured, were listed before, or have records."""
     revisions = {name: dict(summary) for name, summary in previous.items()}
     for revision in config.repodata_revisions:
         summary = revisions.setdefault(revision.revision, {})

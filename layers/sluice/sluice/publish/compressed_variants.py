@@ -1,4 +1,4 @@
-"""An index file in the forms in which it is published, told by their names."""
+"""An index file in its published forms: uncompressed, zstd and bzip2."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from sluice import zstd
 
 
 def compress_for_name(file: str, body: bytes) -> bytes:
-    """Compress as the file's name says."""
+    """Compress a body as the file's name says."""
     if file.endswith(".zst"):
         return zstd.compress(body)
     return bz2.compress(body) if file.endswith(".bz2") else body
 
 
 class CompressedVariants:
-    """What was rendered once, to be published in several forms.
+    """One rendered file, to be published in several forms.
 
-    They are as large as they are many, so each is given away.
+    Bodies are large, so ``pop`` releases each of them.
     """
 
     def __init__(self, body: bytes) -> None:
@@ -25,10 +25,10 @@ class CompressedVariants:
         self._prepared: dict[str, bytes] = {}
 
     def prepare(self, file: str) -> None:
-        """Make a form that will be asked for."""
+        """Compress a form that will be needed."""
         self._prepared[file] = compress_for_name(file, self.body)
 
     def pop(self, file: str) -> bytes:
-        """Give a form away; made now, where it was not made before."""
+        """Return a form and release it; compresses it now if it was not prepared."""
         variant = self._prepared.pop(file, None)
         return compress_for_name(file, self.body) if variant is None else variant

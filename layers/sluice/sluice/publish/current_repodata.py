@@ -1,6 +1,6 @@
-"""``current_repodata.json``: the newest of everything, chosen as conda-index chooses it.  Pure.
+"""``current_repodata.json``: the newest packages, selected as conda-index selects them.  Pure.
 
-Clients of long ago try it first, and read the whole index where it does not do.
+Old clients try it first, and read the whole index if it is not enough.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CONDA, _TAR_BZ2 = ".conda", ".tar.bz2"
 
 
 class _RecordFields(msgspec.Struct):
-    """What of a record there is to go by."""
+    """The fields of a record that the selection reads."""
 
     name: str
     version: str
@@ -47,21 +47,21 @@ class _Package:
 
     @property
     def sort_key(self) -> tuple[Version, int, int, str]:
-        """The newest sorts last."""
+        """A sort key by which the newest sorts last."""
         fields = self.fields
         return self.version, fields.build_number, timestamp_ms(fields.timestamp), self.filename
 
 
 _Groups = Mapping[str, list[_Package]]
-"""By name, newest first."""
+"""Packages by name, newest first."""
 
 
 def select_current(contents: RepodataContents) -> RepodataContents:
-    """The contents with the packages alone that most people need.
+    """Select the packages that most people need.
 
-    Of each name its newest version; then, where that does not satisfy what one of those depends
-    on, the newest that does; and where it has features, the newest before it that has none.
-    Records in revision 3 and what was removed stand there as they are.
+    Of each name that is its newest version.  If that does not satisfy a dependency of another
+    selected package, the newest version that does is added.  If it has features, the newest version
+    before it without features is added.  Records in revision 3 and removed files stay as they are.
     """
     groups = _group_by_name(contents.records)
     newest = {name: _same_series(group[0], group) for name, group in groups.items()}
@@ -96,7 +96,7 @@ def _group_by_name(records: Records) -> _Groups:
 
 
 def _read_package(filename: str, raw: msgspec.Raw) -> _Package | None:
-    """``None`` for what nobody can order: an index that was taken over may hold anything."""
+    """``None`` for a record that cannot be ordered: an existing index may hold anything."""
     try:
         fields = msgspec.json.decode(raw, type=_RecordFields)
     except msgspec.ValidationError:
@@ -107,14 +107,14 @@ def _read_package(filename: str, raw: msgspec.Raw) -> _Package | None:
 
 
 def _same_series(package: _Package, group: list[_Package]) -> list[_Package]:
-    """All of a group whose version is that of one, or of its series."""
+    """All packages of a group with the version of ``package``, or of its series."""
     return [other for other in group if other.version.starts_with(package.version)]
 
 
 def _missing_dependencies(newest: _Groups, groups: _Groups) -> dict[str, list[_Package]]:
-    """What else the newest depend on.  As in conda-index, not what those others depend on.
+    """The other dependencies of the newest packages; as in conda-index, not those of these in turn.
 
-    No number of packages may bring this down: what takes too long to tell is left out.
+    The work is bounded, however many packages there are: the rest is left out.
     """
     missing: dict[str, list[_Package]] = {}
     tries_left = CURRENT_REPODATA_CHECKS_MAX
@@ -157,7 +157,7 @@ def _newest_without_features(group: list[_Package], kept: list[_Package]) -> lis
 
 
 def _with_counterpart(filename: str, raw: msgspec.Raw, records: Records) -> msgspec.Raw:
-    """The record of a ``.conda`` with the MD5 of the ``.tar.bz2`` of the same (CEP 36)."""
+    """The record of a ``.conda`` with the MD5 of the ``.tar.bz2`` of the same name (CEP 36)."""
     counterpart = records.get(filename.removesuffix(_CONDA) + _TAR_BZ2)
     if not filename.endswith(_CONDA) or counterpart is None:
         return raw

@@ -31,7 +31,7 @@ _SNAPSHOT = "snapshot of "
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Who published a file, and from what."""
+    """The publisher of a file, and the tree that it was rendered from."""
 
     generation: int
     tree: str
@@ -41,22 +41,22 @@ class Stamp:
 
     @property
     def is_of_snapshot(self) -> bool:
-        """Whether it is of no stack, but of a channel that never changes."""
+        """Whether the file belongs to a snapshot, a channel without a stack that never changes."""
         return self.owner.startswith(_SNAPSHOT)
 
     @property
     def metadata(self) -> dict[str, str]:
-        """As user metadata of the object."""
+        """The stamp as user metadata of the object."""
         return {_GENERATION: str(self.generation), _TREE: self.tree, _OWNER: self.owner}
 
     @property
     def body(self) -> dict[str, int | str]:
-        """As it stands in the body; CEP 36 tells clients to ignore the key."""
+        """The stamp in the form of a file's body; CEP 36 tells clients to ignore the key."""
         return {"generation": self.generation, "tree": self.tree}
 
     @classmethod
     def parse(cls, metadata: Mapping[str, str]) -> Stamp | None:
-        """Read a stamp; ``None`` where the object is not sluice's."""
+        """Parse a stamp; ``None`` if the object is not sluice's."""
         generation = metadata.get(_GENERATION, "")
         if not generation.isdecimal():
             return None
@@ -64,20 +64,20 @@ class Stamp:
 
 
 def snapshot_owner(details: str) -> str:
-    """The owner of the files of a snapshot; ``details``, in ASCII, tells what and as of when."""
+    """The owner of a snapshot's files; ``details``, in ASCII, says what it is and as of when."""
     return f"{_SNAPSHOT}{details}"
 
 
 def companion_metadata(etag: ETag) -> dict[str, str]:
-    """Metadata of a file that is written right after another, whose ETag this is."""
+    """Metadata of a file that is written right after another one, with that file's ETag."""
     return {_COMPANION: etag}
 
 
 def find_companion(info: ObjectInfo, key: str) -> ObjectInfo | None:
-    """The file at ``key`` that was there when ``info`` was written, as far as that tells.
+    """The file at ``key`` that existed when ``info`` was written, according to its metadata.
 
-    It is as good as a look: a file is only ever replaced under the condition that it still is
-    that very version.
+    It serves as well as a HEAD, because a file is only replaced under the condition that it is
+    still that very version.
     """
     etag = info.metadata.get(_COMPANION)
     if not etag:
@@ -86,7 +86,7 @@ def find_companion(info: ObjectInfo, key: str) -> ObjectInfo | None:
 
 
 class FileState(Enum):
-    """How a file that is there relates to the generation to be published."""
+    """The relation of an existing file to the generation to be published."""
 
     MISSING = auto()
     OLDER = auto()
@@ -102,9 +102,9 @@ class FileState(Enum):
 
 
 def file_state(info: ObjectInfo | None, ours: Stamp, *, adopt: bool = False) -> FileState:
-    """Compare what is there with what is to be published.
+    """Compare an existing file with the one to be published.
 
-    Another stack's file raises ``ForeignOwner``, or counts as any other tool's with ``adopt``.
+    Another stack's file raises ``ForeignOwner``, or, with ``adopt``, counts as another tool's.
     """
     if info is None:
         return FileState.MISSING
@@ -119,23 +119,22 @@ def file_state(info: ObjectInfo | None, ours: Stamp, *, adopt: bool = False) -> 
         )
     if current.generation > ours.generation:
         return FileState.NEWER
-    # The same generation of another tree is of a history that is not: the head was restored.
+    # The same generation with another tree is of a discarded history: the head was restored.
     return FileState.SAME if current == ours else FileState.OLDER
 
 
 @dataclass(frozen=True, slots=True)
 class ReplaceResult:
-    """What came of an attempt to publish one file."""
+    """The result of an attempt to publish one file."""
 
     state: FileState
-    """How the file that is there now relates to ours; ``SAME`` once it is written.
+    """The relation of the current file to ours; ``SAME`` once it is written.
 
-    ``FOREIGN`` only where the page gives way.
-    """
+    ``FOREIGN`` only for a file with ``keep_foreign``."""
     foreign_overwritten: int
-    """How many versions of other tools were overwritten (0 or 1, more if one keeps writing)."""
+    """Versions of other tools that were overwritten (0 or 1, more if a tool keeps writing)."""
     etag: ETag | None = field(default=None, compare=False)
-    """Of the version that was written; ``None`` where none was."""
+    """ETag of the version that was written; ``None`` if none was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +145,12 @@ class PublishedFile:
     body: bytes
     headers: ObjectHeaders
     keep_foreign: bool = False
-    """Whether a file of that name that is not sluice's is somebody's, and stays."""
+    """Whether to keep a file of that name that is not sluice's."""
     prepared: PreparedPut | None = None
-    """Its first write, where ``prepare_file`` began it; the caller aborts it at the end."""
+    """Its first write, if ``prepare_file`` began it; the caller aborts it at the end."""
 
     def with_metadata(self, metadata: Mapping[str, str]) -> PublishedFile:
-        """The same with more metadata."""
+        """The same file with more metadata."""
         return dataclasses.replace(
             self, headers=dataclasses.replace(self.headers, metadata=metadata)
         )
@@ -160,7 +159,7 @@ class PublishedFile:
 def prepare_file(
     store: ObjectStore, file: PublishedFile, ours: Stamp, *, info: ObjectInfo | None
 ) -> PreparedPut:
-    """Begin to write a file over the version ``info``, so far that nobody can see it."""
+    """Begin to write a file over the version ``info``, but do not make it visible."""
     metadata = {**file.headers.metadata, **ours.metadata}
     headers = dataclasses.replace(file.headers, metadata=metadata)
     expected = info.etag if info else None
@@ -177,13 +176,14 @@ def replace_file(
     archive_foreign: Callable[[], None] | None = None,
     is_newest: Callable[[], bool] | None = None,
 ) -> ReplaceResult:
-    """Write a file unless a generation as new is there; ``info`` is the caller's first look.
+    """Write a file unless the same or a newer generation is there.
 
-    ``archive_foreign`` is called before another tool's version is overwritten.  ``is_newest`` is
-    asked whether ours is still the newest before anything is written over another tool's version or
-    over nothing: after the look, so that what a newer one writes later fails our condition.
+    ``info`` is the caller's first HEAD.  ``archive_foreign`` is called before another tool's
+    version is overwritten.  ``is_newest`` returns whether ours is still the newest.  It is called
+    before a write over another tool's version or over no object.  That is after the HEAD, so that a
+    later write of a newer generation makes our condition fail.
 
-    Whatever a write answered but a plain success, look again: our own late write then shows as
+    After anything but a plain success, the file is read again: our own late write then shows as
     ``SAME``.  Raises ``ForeignOwner``, and ``Unavailable`` after a bounded number of tries.
     """
     foreign, prepared = 0, file.prepared

@@ -1,4 +1,4 @@
-"""Python's collector of reference cycles, where it would only be in the way."""
+"""A pause of Python's cyclic garbage collector, for code that creates many objects."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """Keep it from walking again and again through half a million records, none of them garbage.
+    """Stop the collector from scanning half a million live records again and again.
 
-    It is the whole process's; what is garbage in cycles waits until it is on again.
+    The pause affects the whole process.  Cyclic garbage is collected after it ends.
     """
     was_enabled = gc.isenabled()
     gc.disable()

@@ -1,4 +1,4 @@
-"""The files of one subdir, each replaced behind the fence by one generation."""
+"""The index files of one subdir, each replaced behind the fence by one generation."""
 
 from __future__ import annotations
 
@@ -30,41 +30,41 @@ from sluice.storage import object_headers
 from sluice.storage.object_store import ETag, ObjectInfo, ObjectStore
 
 RenderFile = Callable[[PreviousFile | None], bytes]
-"""Gives the body of a file, by way of the version that is there, where that is of use."""
+"""Renders the body of a file, from its previous version if that helps."""
 
 
 @dataclass(slots=True)
 class IndexFiles:
-    """What clients read of one subdir; counts what it does."""
+    """The index files of one subdir; counts the foreign files that it overwrites."""
 
     store: ObjectStore
     subdir: Subdir
     tree: Tree
     stamp: Stamp
-    """Of the tree."""
+    """The stamp of the tree."""
     max_age_seconds: int
-    """How long clients may keep an index file."""
+    """How long clients may cache an index file."""
     adopt: bool
-    """Whether another stack's files count as any other tool's."""
+    """Whether another stack's files count as another tool's."""
     is_newest: Callable[[], bool]
-    """Tells whether nothing was committed after the tree."""
+    """Returns whether nothing was committed after the tree."""
     prefetch: Prefetch
-    """For the first look at each file."""
+    """Has the first HEAD of each file."""
     executor: Executor
     written: int = field(default=0, init=False)
     foreign: int = field(default=0, init=False)
-    """How many files of other tools were overwritten."""
+    """Files of other tools that were overwritten."""
 
     def head(self, file: str) -> ObjectInfo | None:
-        """Look at a file."""
+        """Describe a file."""
         return self.prefetch.head(file)
 
     def stamp_of(self, file: str) -> Stamp:
-        """What a file is stamped with."""
+        """The stamp of a file."""
         return file_stamp(file, self.tree, self.stamp)
 
     def state_of(self, file: str, info: ObjectInfo | None) -> FileState:
-        """How what is there relates to what is to be published; raises ``ForeignOwner``."""
+        """The relation of the current file to the one to be published; raises ``ForeignOwner``."""
         return file_state(info, self.stamp_of(file), adopt=self.adopt)
 
     def replace(
@@ -76,7 +76,7 @@ class IndexFiles:
         metadata: Mapping[str, str] | None = None,
         archive_foreign: Callable[[], None] | None = None,
     ) -> ReplaceResult:
-        """Write a file unless a generation as new is there, see ``fence.replace_file``."""
+        """Write a file unless the same or a newer generation is there, see ``replace_file``."""
         published_file = self._published_file(file, body).with_metadata(metadata or {})
         return self._replace(published_file, file, info, archive_foreign=archive_foreign)
 
@@ -105,16 +105,16 @@ class IndexFiles:
         return result
 
     def add_result(self, result: ReplaceResult) -> None:
-        """Take note of what was done."""
+        """Count the result."""
         self.written += result.state is FileState.SAME
         self.foreign += result.foreign_overwritten
 
     def replace_variants(
         self, files: list[str], render: Callable[[PreviousFile | None], CompressedVariants]
     ) -> None:
-        """Write a file in all its forms, in their order, from one rendering.
+        """Write a file in all its forms, in order, from one rendering.
 
-        It is rendered by way of the first.
+        It is rendered from the previous version of the first.
         """
         first, *others = files
         infos = {file: self.head(file) for file in others}
@@ -145,9 +145,9 @@ class IndexFiles:
         variants: CompressedVariants,
         infos: Mapping[str, ObjectInfo | None],
     ) -> bool:
-        """Send the second file while the first is compressed; nobody sees it before that one.
+        """Upload the second file while the first is compressed; it becomes visible last.
 
-        Tells whether this generation still is the newest.
+        Returns whether this generation is still the newest.
         """
         compressed = self.executor.submit(partial(variants.pop, first))
         following = self._published_file(second, variants.pop(second))
@@ -162,9 +162,9 @@ class IndexFiles:
         return result.state is not FileState.NEWER
 
     def replace_pair(self, file: str, file_zst: str, render: RenderFile) -> bool:
-        """Write a file, then its compressed form, which remembers the other: three requests.
+        """Write a file, then its compressed form, whose metadata names the file: three requests.
 
-        Tells whether it had to be rendered.
+        Returns whether it was rendered.
         """
         with self.prefetch.open(file_zst) as opened:
             info_zst = opened.info if opened else None
@@ -193,10 +193,10 @@ class IndexFiles:
         return True
 
     def delete_unwanted(self, files: list[str]) -> None:
-        """Delete files that an earlier configuration asked for, or another stack's if adopting.
+        """Delete files of an earlier configuration, or, when adopting, of another stack.
 
-        A merge that is older still may write one again, and one that is newer have written one
-        since we looked; either is found by reconcile.
+        An older merge may write one again, and a newer one may have written one after our HEAD.
+        Reconcile finds both.
         """
         infos = ((file, self.store.head(self.subdir.file_key(file))) for file in files)
         outdated = [info for file, info in infos if info and self._is_outdated(file, info)]
@@ -213,5 +213,5 @@ class IndexFiles:
 
 
 def _download(opened: PreviousFile | None, state: FileState) -> PreviousFile | None:
-    """Read the version that is there, where it is of use."""
+    """Read the current version, if it is of use."""
     return None if opened is None or state is FileState.FOREIGN else opened.load()

@@ -1,4 +1,4 @@
-"""Which files a subdir has for clients, and made of what: a function of its tree."""
+"""The files that a subdir publishes, as a function of its tree."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ ALL_OUTPUTS = (
     RUN_EXPORTS,
     RUN_EXPORTS_ZST,
 )
-"""All that there can be, in the order in which they are written."""
+"""All possible files, in the order in which they are written."""
 
 
 def wanted_outputs(tree: Tree, config: ChannelConfig) -> list[str]:
-    """The files that there should be, in the order in which they are written."""
+    """The files that a subdir should have, in the order in which they are written."""
     patched = tree.inputs and tree.inputs.patch is not None
     wanted = {
         SHARD_INDEX: config.write_shards,
@@ -55,13 +55,13 @@ def wanted_outputs(tree: Tree, config: ChannelConfig) -> list[str]:
 
 
 def file_stamp(file: str, tree: Tree, ours: Stamp) -> Stamp:
-    """What a file of a generation is stamped with, where ``ours`` is the generation's stamp.
+    """The stamp of a file, where ``ours`` is the stamp of the generation.
 
-    ``patch_instructions.json`` is made of the patch alone, however many generations that is in
-    force for, so its time stands in for the generation: it grows just so.
+    ``patch_instructions.json`` depends on the patch alone, which may stay active over many
+    generations.  So its time replaces the generation, because it grows in the same way.
     """
     patch = tree.inputs.patch if tree.inputs else None
     if file != PATCH_INSTRUCTIONS:
         return ours
-    # Without a patch, what an earlier one says is as old as that was.
+    # Without a patch, a file from an earlier patch is as old as that patch.
     return Stamp(patch.at if patch else tree.at, patch.sha256 if patch else "", ours.owner)

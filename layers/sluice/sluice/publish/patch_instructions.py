@@ -1,4 +1,4 @@
-"""``patch_instructions.json``: what the patch in force says (as in conda-index)."""
+"""``patch_instructions.json``: the instructions of the active patch, as in conda-index."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from sluice.publish.fence import Stamp
 
 
 def render_patch_instructions(instructions: PatchInstructions | None, *, stamp: Stamp) -> bytes:
-    """Serialise; ``None`` is a patch that says nothing about the subdir."""
+    """Serialize; ``None`` is a patch that says nothing about the subdir."""
     plain = msgspec.to_builtins(instructions or PatchInstructions(), order="sorted")  # sets, too
     return msgspec.json.encode({**plain, "sluice": stamp.body}, order="sorted")

@@ -1,7 +1,7 @@
-"""First looks at published files, begun before it is known what is to be written over them.
+"""First HEADs of published files, started before the new content is known.
 
-A look is as good as it was when it was taken, however long ago: a file is only replaced under the
-condition that it still is the version that was looked at.
+An old HEAD does no harm: a file is only replaced under the condition that it is still the version
+of that HEAD.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sluice.storage.object_store import ObjectInfo, ObjectStore
 
 
 class Prefetch:
-    """The files of one subdir, each looked at for the first time."""
+    """First reads of the files of one subdir."""
 
     def __init__(self, store: ObjectStore, subdir: Subdir) -> None:
         self._store = store
@@ -26,7 +26,7 @@ class Prefetch:
         self._bodies: dict[str, Pending[PreviousFile | None]] = {}
 
     def start(self, executor: Executor, *, heads: Iterable[str], bodies: Iterable[str]) -> None:
-        """Start to look at some files, and to read others whole."""
+        """Start HEADs of some files, and full reads of others."""
         for file in heads:
             fetch_head = partial(self._store.head, self._subdir.file_key(file))
             self._heads[file] = executor.submit(fetch_head)
@@ -34,17 +34,17 @@ class Prefetch:
             self._bodies[file] = executor.submit(partial(self._read, file))
 
     def head(self, file: str) -> ObjectInfo | None:
-        """What was seen, or is there now if nobody has looked."""
+        """The prefetched HEAD, or the result of a HEAD now."""
         pending = self._heads.pop(file, None)
         return pending() if pending else self._store.head(self._subdir.file_key(file))
 
     def pending(self, file: str) -> Pending[PreviousFile | None] | None:
-        """What ``open`` will give, if the file is being read or has been."""
+        """The pending result of ``open``, if a read of the file was started."""
         return self._bodies.get(file)
 
     @contextmanager
     def open(self, file: str) -> Iterator[PreviousFile | None]:
-        """The same of a whole file, which is being read or has been."""
+        """The prefetched content of a file, or the result of a read now."""
         pending = self._bodies.pop(file, None)
         if pending is None:
             with self._store.open(self._subdir.file_key(file)) as opened:

@@ -1,4 +1,4 @@
-"""The version of a published file that is there now, and what it says."""
+"""The current version of a published file, and its content."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from sluice.storage.object_store import ObjectInfo, OpenObject, StoredObject
 
 @dataclass(frozen=True, slots=True)
 class PreviousFile:
-    """A version that the next one may be made of."""
+    """A version from which the next one may be made."""
 
     info: ObjectInfo
     content: Callable[[], bytes]
-    """Gives what it holds, uncompressed, each time it is asked; raises ``Corrupt``."""
+    """Returns the uncompressed content, each time it is called; raises ``Corrupt``."""
 
     @classmethod
     def from_stored(cls, stored: StoredObject) -> PreviousFile:
-        """Uncompress what was read; nothing is raised before its content is asked for."""
+        """Decompress a body that was read; raises nothing before the content is requested."""
         return cls(
             stored.info, in_order.submit(lambda: _decompressed(stored.info.key, stored.body))
         )
 
     @classmethod
     def from_open(cls, opened: OpenObject) -> PreviousFile:
-        """Leave what is open to be read: ``load`` it before it is closed."""
+        """Read an open object later: call ``load`` before it is closed."""
         return cls(opened.info, lambda: _decompressed(opened.info.key, b"".join(opened.chunks)))
 
     def load(self) -> PreviousFile:
-        """Read it now, once, if that is still to be done."""
+        """Read the content now, unless that was done."""
         return PreviousFile(self.info, in_order.submit(self.content))
 
 

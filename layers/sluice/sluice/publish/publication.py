@@ -1,8 +1,8 @@
-"""One generation of a subdir on its way to its clients: rendered, and written file by file.
+"""The publication of one generation of a subdir: each of its files is rendered and written.
 
-Shards are immutable and were written with the commit.  Then the shard index, ``repodata.json.zst``
-and ``repodata.json`` follow, and the rest, each behind the fence; a crash in between is finished
-by the next run.
+Shards are immutable and were written with the commit.  The shard index, ``repodata.json.zst``,
+``repodata.json`` and the others follow, each behind the fence.  After a crash in between, the next
+run writes the rest.
 """
 
 from __future__ import annotations
@@ -43,23 +43,23 @@ from sluice.storage import object_headers
 from sluice.storage.object_store import ObjectStore
 
 REPODATA_VARIANTS = (REPODATA_ZST, REPODATA, REPODATA_BZ2)
-"""In the order in which they are written."""
+"""Variants of ``repodata.json``, in the order in which they are written."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishResult:
-    """What publishing came to."""
+    """The result of publishing."""
 
     files_written: int
     foreign_overwritten: int
-    """How many index files of other tools were overwritten."""
+    """Index files of other tools that were overwritten."""
 
 
 NOTHING_PUBLISHED = PublishResult(0, 0)
 
 
 class Publication:
-    """One generation of one subdir."""
+    """The publication of one generation of one subdir."""
 
     def __init__(self, files: IndexFiles, state: ObjectStore, catalog: CatalogReader) -> None:
         self._files = files
@@ -72,30 +72,30 @@ class Publication:
         self._info = channel_info(tree, self._rules.config, V3Summary.from_tree(tree))
         self._source = RepodataSource(catalog, tree, self._rules)
         self._contents: repodata.RepodataContents | None = None
-        """Of ``repodata.json``, between the two files that are made of them."""
+        """The content of ``repodata.json``, kept between the two files that are made of it."""
         self._prerendered: Pending[CompressedVariants | None] | None = None
 
     @property
     def digest(self) -> str:
-        """Of the tree that is published."""
+        """Digest of the tree that is published."""
         return self._stamp.tree
 
     def prerender(self) -> None:
-        """Begin to make ``repodata.json`` and its ``.zst``, before there is a head to publish.
+        """Begin to render ``repodata.json`` and its ``.zst`` before there is a head to publish.
 
-        Only where nothing has to be read for it that is not coming already, and of an index that is
-        not large: what was begun before is not to wait for it.  What a generation looks like is
-        told by its tree, so there is nothing in it that could be untrue by the time it is written.
+        Only if all that it needs is already being read, and if the index is small, so that work in
+        progress need not wait for it.  The tree alone decides what a generation looks like, so the
+        result cannot be outdated when it is written.
         """
         pending = self._files.prefetch.pending(REPODATA_ZST)
         if pending:
             self._prerendered = self._files.executor.submit(partial(self._prerender, pending))
 
     def publish(self, *, tidy: bool) -> PublishResult:
-        """Bring every file that is behind this generation up to it.
+        """Update every file that is older than this generation.
 
-        ``tidy``: delete what there should not be any more.  Raises ``ForeignOwner`` where another
-        stack publishes this channel, ``Unavailable``, and ``Corrupt`` where the catalog cannot be
+        ``tidy``: delete files that should no longer exist.  Raises ``ForeignOwner`` if another
+        stack publishes this channel, ``Unavailable``, and ``Corrupt`` if the catalog cannot be
         read.
         """
         with gc_paused():
@@ -106,7 +106,7 @@ class Publication:
         return PublishResult(self._files.written, self._files.foreign)
 
     def _publish_public(self, *, tidy: bool) -> None:
-        """Write what clients read, and delete what they should not find."""
+        """Write the files that clients read, and delete those that should not exist."""
         wanted = wanted_outputs(self._tree, self._rules.config)
         if SHARD_INDEX in wanted:
             self._publish_shard_index()
@@ -122,7 +122,7 @@ class Publication:
             self._files.delete_unwanted([file for file in ALL_OUTPUTS if file not in wanted])
 
     def _publish_rejects(self) -> None:
-        """Write the reject document, if the rejects changed since it was written."""
+        """Write the reject document, if the rejects changed after its last version."""
         key = self._subdir.rejects_key
         info = self._state.head(key)
         if not rejects_document.rejects_outdated(info, self._tree, owner=self._stamp.owner):
@@ -139,12 +139,12 @@ class Publication:
             subdir=self._subdir,
             stamp=self._stamp,
         )
-        # Nobody else writes here: another owner is what this state was called before.
+        # Only this state writes here: another owner is an earlier name of this state.
         file = PublishedFile(key, body, object_headers.PRIVATE_JSON_HEADERS)
         self._files.add_result(replace_file(self._state, file, self._stamp, info=info, adopt=True))
 
     def _publish_shard_index(self) -> None:
-        """Write ``repodata_shards.msgpack.zst``, small enough to render whole each time."""
+        """Write ``repodata_shards.msgpack.zst``, small enough to render in full each time."""
         info = self._files.head(SHARD_INDEX)
         if self._files.state_of(SHARD_INDEX, info).needs_write:
             body = shard_index.render_shard_index(
@@ -153,8 +153,8 @@ class Publication:
             self._files.replace(SHARD_INDEX, body, info, archive_foreign=self._keep_shard_index)
 
     def _keep_shard_index(self) -> None:
-        """Keep another tool's shard index: its shards must stay while readers may hold it."""
-        with suppress(Archived):  # then no reader can get it either
+        """Archive another tool's shard index: its shards must stay while readers may hold it."""
+        with suppress(Archived):  # then no reader can read it either
             if stored := self._files.store.get(self._subdir.file_key(SHARD_INDEX)):
                 key = self._subdir.taken_over_key(content_digest(stored.body))
                 self._state.put(key, stored.body, object_headers.PRIVATE_ZSTD_HEADERS)
@@ -206,7 +206,7 @@ class Publication:
         )
 
     def _publish_from_packages(self) -> None:
-        """Write what there is without the patch, and what the patch says."""
+        """Write the index without the patch, and the patch's instructions."""
         rendered = self._files.replace_pair(
             FROM_PACKAGES, FROM_PACKAGES_ZST, self._render_from_packages
         )
@@ -214,7 +214,7 @@ class Publication:
             self._publish_instructions()
 
     def _render_from_packages(self, previous: PreviousFile | None) -> bytes:
-        # What the patch says is written first, and need not be looked at while it is the same.
+        # The instructions are written first, and need no check while the patch is the same.
         patch = self._tree.inputs.patch if self._tree.inputs else None
         previous_tree = self._source.tree_of(previous)
         if previous_tree is None or not previous_tree.inputs or previous_tree.inputs.patch != patch:
@@ -222,7 +222,7 @@ class Publication:
         contents = self._source.unpatched.contents(
             repodata.RepodataContents, repodata.decode_repodata, previous
         )
-        # What a patch removes is counted here.
+        # This includes records that a patch removes.
         info = channel_info(self._tree, self._rules.config, contents.v3_summary)
         return repodata.render_repodata(
             contents, info=info, subdir=self._subdir.name, stamp=self._stamp

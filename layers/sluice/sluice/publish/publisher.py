@@ -1,4 +1,4 @@
-"""Publishes subdirs: who does it, under which name, and whose files may be replaced."""
+"""The publisher of subdirs: its name, and whose files it may replace."""
 
 from __future__ import annotations
 
@@ -34,30 +34,30 @@ _COMPRESSED_OF_PAIRS = (CURRENT_REPODATA_ZST, FROM_PACKAGES_ZST, RUN_EXPORTS_ZST
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """Publishes subdirs into one channel bucket, and their rejects into the state bucket."""
+    """Publishes subdirs to one channel bucket, and their rejects to the state bucket."""
 
     channel: ObjectStore
     state: ObjectStore
     owner: str
     max_age_seconds: int
-    """How long clients may keep an index file."""
+    """How long clients may cache an index file."""
     adopt: bool = False
-    """Whether to take over what another stack publishes, instead of stopping."""
+    """Whether to take over the files of another stack instead of stopping."""
 
     def has_foreign_owner(self, subdir: Subdir) -> bool:
-        """Tell whether any index file there is another stack's; raises ``Unavailable``."""
+        """Whether any index file there belongs to another stack; raises ``Unavailable``."""
         infos = (self.channel.head(subdir.file_key(file)) for file in ALL_OUTPUTS)
         stamps = (Stamp.parse(info.metadata) for info in infos if info)
         return any(stamp and stamp.owner != self.owner for stamp in stamps)
 
     def is_newest(self, subdir: Subdir, digest: str) -> bool:
-        """Tell whether nothing was committed after that tree; raises ``Unavailable``."""
+        """Whether nothing was committed after that tree; raises ``Unavailable``."""
         return read_head(self.state, subdir).value.tree == digest
 
     def prefetch(
         self, subdir: Subdir, tree: Tree, config: ChannelConfig, executor: Executor
     ) -> Prefetch:
-        """Begin to read what publishing will ask for, if the files are those of ``tree`` now."""
+        """Start to read what publishing needs, if the current files are those of ``tree``."""
         prefetch = Prefetch(self.channel, subdir)
         wanted = wanted_outputs(tree, config)
         variants = [file for file in wanted if file in REPODATA_VARIANTS]
@@ -75,10 +75,10 @@ class Publisher:
         prefetch: Prefetch | None = None,
         executor: Executor = in_order,
     ) -> Publication:
-        """Get ready to publish the tree of that digest; nothing is written yet.
+        """Prepare to publish the tree with that digest; writes nothing yet.
 
-        ``prefetch``: what was looked at already.  Raises ``Unavailable``, and ``Corrupt`` where the
-        catalog cannot be read.
+        ``prefetch``: reads that were already started.  Raises ``Unavailable``, and ``Corrupt`` if
+        the catalog cannot be read.
         """
         tree = catalog.tree(digest)
         files = IndexFiles(
@@ -103,7 +103,7 @@ class Publisher:
         tidy: bool = False,
         executor: Executor = in_order,
     ) -> PublishResult:
-        """Bring everything that is behind ``head`` up to it, see ``Publication.publish``."""
+        """Update all files that are older than ``head``, see ``Publication.publish``."""
         if head.tree is None:
             return NOTHING_PUBLISHED
         return self.prepare(subdir, head.tree, catalog, executor=executor).publish(tidy=tidy)

@@ -1,4 +1,4 @@
-"""The document that tells people which files of a subdir are not in its index, and why."""
+"""The document that lists the files of a subdir that are not in its index, and the reasons."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _TIMESTAMP = "timestamp-in-future"
 
 
 def rejects_outdated(info: ObjectInfo | None, tree: Tree, *, owner: str) -> bool:
-    """Tell whether the rejects changed since the document that is there was written."""
+    """Whether the rejects changed after the current document was written."""
     current = Stamp.parse(info.metadata) if info else None
     return current is None or current.owner != owner or current.generation < tree.rejects_generation
 
 
 def has_rejects_or_warnings(node: Node) -> bool:
-    """Tell whether anything of a name may stand in the document."""
+    """Whether the document may have an item for a name."""
     return node.rejects > 0 or (node.extras is not None and node.extras.warnings > 0)
 
 
@@ -39,7 +39,7 @@ def render_rejects(
     subdir: Subdir,
     stamp: Stamp,
 ) -> bytes:
-    """Serialise the rejects and warnings among the entries, by filename, and the problems."""
+    """Serialize the rejects and warnings among the entries, by filename, and the problems."""
     rejects: dict[str, dict[str, Any]] = {}
     warnings: dict[str, dict[str, Any]] = {}
     for entries in leaves:

@@ -1,4 +1,4 @@
-"""``repodata.json`` (CEP 36): rendered from a tree's leaves, or spliced out of its last version.
+"""``repodata.json`` (CEP 36): rendered from a tree's leaves, or spliced from its last version.
 
 Splicing is a cache, not a source of truth: both ways give the same bytes.  Records stay raw JSON
 throughout, so that half a million of them never become Python objects.
@@ -27,28 +27,28 @@ _VERSION, _VERSION_WITH_BASE_URL = 1, 2  # CEP 15
 
 @dataclass(slots=True)
 class RepodataContents:
-    """What an index says of files."""
+    """The content of an index."""
 
     records: Records = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
-    """Files that a person has taken out."""
+    """Files that a person has removed."""
     v3: dict[str, Records] = field(default_factory=dict)
     """By bucket and filename without extension (CEP 48); no bucket is empty."""
 
     @property
     def count(self) -> int:
-        """How many records there are."""
+        """Number of records."""
         return len(self.records) + sum(map(len, self.v3.values()))
 
     @property
     def v3_summary(self) -> V3Summary:
-        """What there is to tell of the records in revision 3."""
+        """The summary of the records in revision 3."""
         raws = [raw for records in self.v3.values() for raw in records.values()]
         times = (msgspec.json.decode(raw, type=_Dated).indexed_timestamp for raw in raws)
         return V3Summary.from_times(len(raws), times)
 
     def add(self, view: ClientView) -> None:
-        """Take up what clients see of one name, records with sorted keys."""
+        """Add what clients see of one name; keys of records are sorted."""
         for filename, record in view.records.items():
             self.records[filename] = _raw(record)
         for bucket, records in view.v3.items():
@@ -57,7 +57,7 @@ class RepodataContents:
         self.removed.update(view.removed)
 
     def drop(self, entries: Entries) -> None:
-        """Forget the files of some entries, however they were shown."""
+        """Remove the files of some entries, in any form."""
         for filename, entry in entries.items():
             self.records.pop(filename, None)
             self.removed.discard(filename)
@@ -97,9 +97,9 @@ class _Repodata(
 def render_repodata(
     contents: RepodataContents, *, info: Mapping[str, Any], subdir: str, stamp: Stamp
 ) -> bytes:
-    """Serialise a whole index; records in any order.
+    """Serialize a whole index; records in any order.
 
-    ``info`` is what there is to say about the channel beside ``subdir``.
+    ``info`` has the fields about the channel except ``subdir``.
     """
     packages, packages_conda = split_by_archive(contents.records)
     return msgspec.json.encode(
@@ -119,7 +119,7 @@ def render_repodata(
 
 
 def decode_repodata(body: bytes) -> RepodataContents:
-    """Read an index that ``render_repodata`` made, without decoding its records."""
+    """Parse an index that ``render_repodata`` made, without decoding its records."""
     try:
         repodata = msgspec.json.decode(body, type=_PackageMaps)
     except DECODE_ERRORS as error:

@@ -1,6 +1,6 @@
-"""``run_exports.json`` (CEP 12): what builders need of packages, without downloading them.
+"""``run_exports.json`` (CEP 12), from which builders read run exports without the packages.
 
-Spliced and rendered as ``repodata.json`` is.
+It is spliced and rendered as ``repodata.json`` is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sluice.errors import DECODE_ERRORS, Corrupt
 from sluice.publish.fence import Stamp
 
 _VERSION = 1
-"""Of the file, as conda-index numbers it."""
+"""Version of the file format, in conda-index's numbering."""
 
 
 @dataclass(slots=True)
@@ -27,13 +27,13 @@ class RunExportsContents:
     """Raw JSON of ``{"run_exports": ...}`` by filename, both archive formats together."""
 
     def add(self, view: ClientView) -> None:
-        """Take up those of one name."""
+        """Add the run exports of one name."""
         for filename, exports in view.run_exports.items():
             raw = msgspec.json.encode({"run_exports": exports}, order="sorted")
             self.packages[filename] = msgspec.Raw(raw)
 
     def drop(self, entries: Entries) -> None:
-        """Forget those of some entries."""
+        """Remove the run exports of some entries."""
         for filename in entries:
             self.packages.pop(filename, None)
 
@@ -51,7 +51,7 @@ class _RunExports(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
 
 
 def render_run_exports(contents: RunExportsContents, *, subdir: str, stamp: Stamp) -> bytes:
-    """Serialise.  ``platform`` and ``arch`` are the parts of the subdir's name (CEP 12)."""
+    """Serialize.  ``platform`` and ``arch`` are the parts of the subdir's name (CEP 12)."""
     platform, _, arch = subdir.partition("-")
     packages, packages_conda = split_by_archive(contents.packages)
     return msgspec.json.encode(
@@ -65,7 +65,7 @@ def render_run_exports(contents: RunExportsContents, *, subdir: str, stamp: Stam
 
 
 def decode_run_exports(body: bytes) -> RunExportsContents:
-    """Read what ``render_run_exports`` made."""
+    """Parse the result of ``render_run_exports``."""
     try:
         files = msgspec.json.decode(body, type=_PackageMaps)
     except DECODE_ERRORS as error:

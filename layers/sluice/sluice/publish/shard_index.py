@@ -16,10 +16,10 @@ from sluice.publish.fence import Stamp
 
 
 def render_shard_index(tree: Tree, *, info: Mapping[str, Any], subdir: str, stamp: Stamp) -> bytes:
-    """Serialise.  ``created_at`` is the commit's time: the same head gives the same bytes.
+    """Serialize.  ``created_at`` is the commit's time: the same head gives the same bytes.
 
-    ``base_url``, unless there is one, is empty, which resolves to the folder of this file;
-    py-rattler fails where the key is missing.
+    ``base_url`` is empty unless it is set, which resolves to the folder of this file.  py-rattler
+    fails if the key is missing.
     """
     all_info = {
         "base_url": "",

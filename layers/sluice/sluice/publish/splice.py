@@ -1,4 +1,4 @@
-"""What an index file is to hold: spliced out of its last version, or taken from the leaves."""
+"""The content of an index file: spliced from its last version, or read from the leaves."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from sluice.publish.previous_file import PreviousFile
 
 
 class FileContents(Protocol):
-    """What a file says of packages."""
+    """What a file says about packages."""
 
     def add(self, view: ClientView, /) -> None:
-        """Take up what clients see of one name."""
+        """Add what clients see of one name."""
         ...
 
     def drop(self, entries: Entries, /) -> None:
-        """Forget the files of some entries, however they were shown."""
+        """Remove the files of some entries, in any form."""
         ...
 
 
@@ -34,7 +34,7 @@ C = TypeVar("C", bound=FileContents)
 
 @dataclass(frozen=True, slots=True)
 class RepodataSource:
-    """The leaves of a tree, under rules."""
+    """The leaves of a tree, with the rules for rendering them."""
 
     catalog: CatalogReader
     tree: Tree
@@ -42,7 +42,7 @@ class RepodataSource:
 
     @property
     def unpatched(self) -> RepodataSource:
-        """The same without the patch."""
+        """The same source without the patch."""
         return replace(self, rules=self.rules.unpatched)
 
     def contents(
@@ -53,7 +53,7 @@ class RepodataSource:
         *,
         count: int | None = None,
     ) -> C:
-        """The contents by way of the previous file where that can be done; else from the leaves.
+        """The content, from the previous file if possible, else from the leaves.
 
         ``count``: see ``splice``.
         """
@@ -68,16 +68,16 @@ class RepodataSource:
     def splice(
         self, decode: Callable[[bytes], C], previous: PreviousFile, *, count: int | None = None
     ) -> C | None:
-        """The contents by way of the previous file; ``None`` where that cannot be, or is longer.
+        """The content from the previous file; ``None`` if that is impossible or takes longer.
 
-        ``count``: how many records there are.  Another number shows that the previous file was
+        ``count``: the expected number of records.  Another number shows that the previous file was
         not what its stamp says.
         """
         contents = self._splice(decode, previous)
         return contents if count in (None, getattr(contents, "count", None)) else None
 
     def is_prefetched(self, previous: PreviousFile) -> bool:
-        """Tell whether splicing takes no requests."""
+        """Whether splicing needs no requests."""
         stamp = Stamp.parse(previous.info.metadata)
         if stamp is None or not self.catalog.is_tree_cached(stamp.tree):
             return False
@@ -85,7 +85,7 @@ class RepodataSource:
         return old_tree is not None and not self.catalog.count_unread(self._changed_nodes(old_tree))
 
     def tree_of(self, previous: PreviousFile | None) -> Tree | None:
-        """The tree that a file of ours was rendered from; ``None`` where it cannot be read."""
+        """The tree that a file of ours was rendered from; ``None`` if it cannot be read."""
         stamp = Stamp.parse(previous.info.metadata) if previous else None
         try:
             tree = self.catalog.find_tree(stamp.tree) if stamp else None
@@ -108,7 +108,7 @@ class RepodataSource:
                 for entries in old:
                     contents.drop(entries)
         except Corrupt:
-            # Other bytes under our metadata, or leaves that were collected: it is only a cache.
+            # Other bytes under our metadata, or leaves that were collected: this is only a cache.
             return None
         for batch in chunks(names, NAMES_AT_ONCE):
             for entries in self.catalog.entries([self.tree.names.get(name) for name in batch]):
@@ -116,7 +116,7 @@ class RepodataSource:
         return contents
 
     def _changed_nodes(self, old_tree: Tree) -> list[Node | None]:
-        """What a name that changed has now and had then."""
+        """The new and the old nodes of each changed name."""
         names = list(changed_names(old_tree, self.tree))
         return [tree.names.get(name) for tree in (old_tree, self.tree) for name in names]
 

@@ -1,6 +1,6 @@
-"""Reconcile: finds what events missed, and has it repaired.
+"""Reconcile: finds what events missed, and requests its repair.
 
-It decides nothing but how much may be removed at once (``removals``).  It feeds packages to
-UploadQueue, stages removals and asks for merges.  Extract and merge look again before they believe
-any of it, so whatever it got wrong, or what changed while it was looking, is harmless.
+Its only decision is how much may be removed at once (``removals``).  It sends packages to
+UploadQueue, stages removals and requests merges.  Extract and merge check each of these again.  So
+errors of reconcile, and changes during its run, do no harm.
 """

@@ -1,7 +1,7 @@
-"""Comparing what is in the bucket with what the catalog holds.  Pure.
+"""The comparison of the bucket with the catalog.  Pure.
 
-Names whose files are as the catalog knows them are told by a digest that the tree holds; only the
-leaves of the others are needed.
+The tree has a digest of each name's files.  Where a listing has the same digest, the files agree.
+Only the leaves of the other names are read.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _HOUR_MS = 3_600_000
 
 
 class DiffKind(Enum):
-    """How the bucket and the catalog differ about one file."""
+    """The kinds of differences between the bucket and the catalog about one file."""
 
     MISSING = "missing"
-    """It is there, and the catalog does not know it."""
+    """The object exists, and the catalog does not know it."""
     CHANGED = "changed"
-    """Another object is there than the one that was judged."""
+    """Another object exists than the one that was judged."""
     GONE = "gone"
-    """The catalog knows it, and it is not there."""
+    """The catalog knows the object, and it does not exist."""
     OUTDATED = "outdated"
-    """The object that was judged is there, but deserves another verdict."""
+    """The judged object exists, but needs a new verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +48,24 @@ class FileDifference:
     kind: DiffKind
     filename: str
     size: int | None
-    """Bytes; ``None`` where it is gone."""
+    """Bytes; ``None`` if it is gone."""
     entry: Entry | None
-    """What the catalog knows of it."""
+    """The catalog's entry for the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReExtractCriteria:
-    """When a verdict on an object that has not changed is to be passed again."""
+    """Criteria for judging an unchanged object again."""
 
     now_ms: int
     re_extract: bool
-    """Rejects, too: an archived object that was restored, say, shows in no listing."""
+    """Whether to judge rejects again, too.  For example, no listing shows that an archived object
+    was restored."""
 
     def is_outdated(self, entry: Entry) -> bool:
-        """Tell whether a newer extractor would judge otherwise, or none has judged at all."""
+        """Whether a newer extractor would judge differently, or no extractor has judged at all."""
         if isinstance(entry, Pin | CarriedRecord):
-            return False  # it stays, whatever a newer extractor thinks of the package
+            return False  # it stays, whatever a newer extractor says about the package
         if isinstance(entry, Reject) and entry.extractor == NOT_EXTRACTED:
             age_ms = self.now_ms - entry.at
             return self.re_extract or age_ms > PROVISIONAL_REJECT_HOURS * _HOUR_MS
@@ -74,7 +75,7 @@ class ReExtractCriteria:
 
 
 def suspect_names(listing: Listing, tree: Tree, criteria: ReExtractCriteria) -> list[str]:
-    """The package names whose leaves must be looked at, in order."""
+    """The package names whose leaves must be read, in order."""
     return sorted(
         name
         for name in listing.names.keys() | tree.names.keys()
@@ -85,7 +86,7 @@ def suspect_names(listing: Listing, tree: Tree, criteria: ReExtractCriteria) -> 
 def compare_files(
     objects: Mapping[str, ObjectId], entries: Entries, criteria: ReExtractCriteria
 ) -> Iterator[FileDifference]:
-    """Tell the differences about the files of one package name, in order."""
+    """Yield the differences about the files of one package name, in order."""
     for filename in sorted(objects.keys() | entries.keys()):
         identity, entry = objects.get(filename), entries.get(filename)
         kind = _difference_kind(identity, entry, criteria)
@@ -112,9 +113,9 @@ def _difference_kind(
     if entry is None:
         return DiffKind.MISSING
     if identity is None:
-        return DiffKind.GONE if entry.identity else None  # what stands without one may be elsewhere
-    # As in the digest: the time of an upload tells nothing that its content does not, but to
-    # bring back what was pinned out.
+        return DiffKind.GONE if entry.identity else None  # without an identity, it may be elsewhere
+    # As in the digest: the upload time adds nothing to the content, except that a new upload
+    # restores a file that was pinned out.
     judged = entry.identity
     if judged is None or (judged.etag, judged.size) != (identity.etag, identity.size):
         return DiffKind.CHANGED

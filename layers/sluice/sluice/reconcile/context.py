@@ -1,4 +1,4 @@
-"""Dependencies of reconcile, and what a run is requested to do."""
+"""The dependencies of reconcile, and the request for a run."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ class ReconcileContext(Runtime):
     continuations: FifoQueue
     """ReconcileQueue."""
     owner: str
-    """Who publishes, as merge's publisher has it."""
+    """The publisher, as in merge's settings."""
     retention_days: int
     defaults: ChannelConfig = DEFAULT_CONFIG
-    """Of what a channel's configuration does not say, as merge has them."""
+    """Defaults for what a channel's configuration does not set, as in merge's settings."""
     prefixes: tuple[str, ...] = ("",)
-    """Only subdirs whose folders begin with one of these are looked at."""
+    """Key prefixes of the subdirs to check."""
     brake_days: int = BRAKE_DAYS
-    """For which the removal of most of an index waits (``brake``); 0: for none."""
+    """Days that the removal of most of an index waits (``brake``); 0: no wait."""
 
     @property
     def config_broadcast(self) -> ConfigBroadcast:
-        """Has a subdir look at its configuration again."""
+        """Notifies a subdir to read its configuration again."""
         return ConfigBroadcast(self)
 
 
 @dataclass(frozen=True, slots=True)
 class ReconcileRequest:
-    """What a run is asked for."""
+    """A request for a run."""
 
     channel: str | None = None
     """``None``: all channels; ``""``: the one at the bucket's root."""
     subdir: str | None = None
-    """Of that channel; ``None``: all."""
+    """A subdir of that channel; ``None``: all."""
     dry_run: bool = False
-    """Report what would be done, and do nothing."""
+    """Report the actions of a run without carrying them out."""
     re_extract: bool = False
-    """Look at every reject again, too."""
+    """Judge every reject again, too."""
     adopt: bool = False
-    """Take over what another stack publishes."""
+    """Take over the files of another stack."""
     confirm: str | None = None
-    """The digest of removals that wait and are to be carried out now."""
+    """The digest of waiting removals that are to be carried out now."""

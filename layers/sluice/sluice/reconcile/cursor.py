@@ -1,4 +1,4 @@
-"""Where a run of reconcile goes on: positions in the key space, which mean the same at any time."""
+"""The position of a reconcile run: keys, which mean the same whenever the run continues."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from sluice.layout import Subdir
 
 
 class Phase(Enum):
-    """Where subdirs are looked for, in this order; none is found in more than one."""
+    """The phases of the search for subdirs, in order; each subdir belongs to exactly one."""
 
     PACKAGES = "packages"
-    """In the channel bucket."""
+    """Subdirs with packages in the channel bucket."""
     HEADS = "heads"
-    """In the catalog: subdirs of which no package is left."""
+    """Subdirs in the catalog without any package in the bucket."""
     STAGING = "staging"
-    """In the log: subdirs of which neither a package nor a head is there."""
+    """Subdirs in the staging log without a package or a head."""
 
 
 class Unfinished(msgspec.Struct, frozen=True):
-    """A subdir in the middle of which a step stopped."""
+    """A subdir in which a step stopped."""
 
     subdir: Subdir
     name: str | None = None
-    """The last package name that was dealt with; ``None``: the subdir is yet to be begun."""
+    """The last package name that was handled; ``None``: the subdir has not been started."""
     compared: bool = False
-    """Whether all names were, and what is missing was decided on."""
+    """Whether all names were compared, and the removals decided."""
     staged: str | None = None
-    """The last file whose removal was staged, where the removals of others are still to be."""
+    """The last file whose removal was staged, if other removals are not staged yet."""
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run has yet to do."""
+    """The remaining work of a run."""
 
     unfinished: tuple[Unfinished, ...] = ()
-    """Come first."""
+    """Unfinished subdirs, which come first."""
     phase: Phase | None = Phase.PACKAGES
-    """``None``: nothing but what is unfinished."""
+    """``None``: only the unfinished subdirs remain."""
     after: str | None = None
-    """The key behind which the walk of the phase goes on; ``None``: it begins."""
+    """The key after which the walk of the phase continues; ``None``: it starts."""

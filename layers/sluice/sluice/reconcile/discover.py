@@ -1,8 +1,8 @@
-"""Finding the subdirs of a bucket: nobody has to say which channels there are.
+"""Discovery of the subdirs of a bucket, so that no list of channels is needed.
 
-Each phase is one walk through keys in their order, which can be taken up again behind any key.  The
-walk through the channel bucket is also the listing of the subdirs in it: each key is listed once,
-whatever else the bucket is full of, and shards are not listed at all.
+Each phase is one walk through keys in order, which can continue after any key.  The walk through
+the channel bucket also lists the subdirs in it.  Each key is listed once, whatever else is in the
+bucket, and shards are not listed at all.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from sluice.storage.object_store import ObjectInfo, ObjectStore
 
 @dataclass(frozen=True, slots=True)
 class DiscoveredSubdir:
-    """A subdir, or just a place where the walk may be interrupted."""
+    """A subdir, or only a position at which the walk may stop."""
 
     resume: Cursor
-    """Where the walk goes on when this has been dealt with."""
+    """The position after this one, where the walk continues."""
     subdir: Subdir | None = None
     listing: Listing | None = None
-    """Of the subdir, where the walk has listed it."""
+    """The listing of the subdir, if the walk has made one."""
 
 
 @dataclass(slots=True)
@@ -44,16 +44,17 @@ class Discovery:
     channel: ObjectStore
     state: ObjectStore
     prefixes: tuple[str, ...]
-    """Only subdirs whose folders begin with one of these are found."""
+    """Key prefixes of the subdirs to find."""
     only_channel: str | None
     """Only this channel; ``None``: all."""
     _discovered: set[Subdir] = field(default_factory=set)
-    """In this step.  Only to save requests: what a subdir holds tells which phase it belongs to."""
+    """Subdirs found in this step.  It only saves requests: the content of a subdir decides its
+    phase."""
 
     def walk(self, cursor: Cursor) -> Iterator[DiscoveredSubdir]:
-        """Yield every subdir behind ``cursor`` once, in all phases that are left.
+        """Yield every subdir after ``cursor`` once, in all remaining phases.
 
-        Every place where the walk may be interrupted is behind the one before.
+        Each position at which the walk may stop is after the previous one.
         """
         walks = {
             Phase.PACKAGES: self._packages,
@@ -75,7 +76,7 @@ class Discovery:
                 yield from self._walk_prefix(prefix, after)
 
     def _package_prefixes(self) -> list[str]:
-        """In order, none within another."""
+        """The prefixes in order, none within another."""
         if self.only_channel is not None:
             return [f"{self.only_channel}/" if self.only_channel else ""]
         return [
@@ -85,10 +86,10 @@ class Discovery:
         ]
 
     def _walk_prefix(self, prefix: str, start_after: str | None) -> Iterator[DiscoveredSubdir]:
-        """Walk through the channel bucket from behind ``start_after``.
+        """Walk through the channel bucket from after ``start_after``.
 
-        A folder has been passed when a key comes that is not in it.  Until then others may be found
-        within it: a folder that is named like a subdir can be a channel as well.
+        The walk has passed a folder when it reaches a key outside it.  Until then it may find other
+        subdirs within it, because a folder with a subdir's name can also be a channel.
         """
         discovered_before = self._discovered_before(start_after)
         open_folders: list[tuple[Subdir, Listing]] = []
@@ -136,9 +137,9 @@ class Discovery:
                 return
 
     def _discovered_before(self, start_after: str | None) -> set[Subdir]:
-        """The subdirs around ``start_after`` that a walk up to there has found.
+        """The subdirs around ``start_after`` that a walk up to that key has found.
 
-        It was found with its first package, and it was dealt with, or is left in the cursor.
+        Each was found by its first package, and was handled or is in the cursor.
         """
         if start_after is None:
             return set()
@@ -189,12 +190,12 @@ class Discovery:
         return self._wants(subdir) and subdir not in self._discovered
 
     def _first_package(self, subdir: Subdir) -> str:
-        """The key with which the walk through the channel bucket finds it; empty: it does not."""
+        """The key by which the walk through the channel bucket finds it; empty: it does not."""
         listing = self.channel.list(subdir.prefix, delimiter="/")
         return next((info.key for info in listing if info.key.endswith(PACKAGE_SUFFIXES)), "")
 
 
 def _resume_at(key: str, open_folders: Sequence[tuple[Subdir, Listing]]) -> Cursor:
-    """Go on behind ``key``, and list anew what was being passed there."""
+    """Continue after ``key``, and list again the folders that were open there."""
     unfinished = tuple(Unfinished(subdir) for subdir, _ in reversed(open_folders))
     return Cursor(phase=Phase.PACKAGES, after=key, unfinished=unfinished)

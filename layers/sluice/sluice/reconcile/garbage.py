@@ -53,19 +53,19 @@ DAY_SECONDS = 24 * 60 * 60
 
 @dataclass(frozen=True, slots=True)
 class GarbageContext:
-    """Dependencies of a garbage collection."""
+    """The dependencies of a garbage collection."""
 
     channel: ObjectStore
     state: ObjectStore
     retention_days: int
-    """At least 1."""
+    """Days that a superseded generation is kept; at least 1."""
     clock: Callable[[], int]
-    """Now, ms since the epoch."""
+    """The current time, ms since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class PriorMarks:
-    """What was read of the marks before, and what is to be remembered with them."""
+    """Marks that were read before, and the cache to store with them."""
 
     stored: StoredMarks
     cache: ReconcileCache
@@ -73,7 +73,7 @@ class PriorMarks:
 
 @dataclass(frozen=True, slots=True)
 class CollectedGarbage:
-    """What was deleted; in a dry run, what would be."""
+    """The number of objects that were deleted; in a dry run, that would be."""
 
     objects: int = 0
     bytes: int = 0
@@ -89,17 +89,15 @@ def collect_subdir_garbage(
     prior: PriorMarks | None = None,
     dry_run: bool,
 ) -> CollectedGarbage:
-    """Delete what no reader can ask for any more.
+    """Delete what no reader can request any more.
 
-    ``published_at``: LastModified of the youngest published file, ms, where all of them are those
-    of the head ``version``; of the head itself where its tree is not public; ``None`` where any is
-    missing, behind or somebody else's: then nothing is collected.  ``prior``: ``None`` has the
-    marks read.
+    ``published_at``: LastModified of the youngest published file, ms, if all of them are those of
+    the head ``version``; of the head itself if its tree is not public; ``None`` if any is missing,
+    stale or foreign: then nothing is collected.  ``prior``: if ``None``, the marks are read.
 
-    No request but that where nothing can be done, as on a subdir that has not changed for long.
-    Leaves the subdir alone where another collection is at work on it, or has been since the marks
-    were read.  May end anywhere and be begun again.  Raises ``Unavailable``, ``Corrupt`` and
-    ``TooNew``.
+    Makes no request if there is nothing to do, as for a subdir that has not changed for long.  Does
+    nothing if another collection is at work on the subdir, or has been since the marks were read.
+    May stop anywhere and be started again.  Raises ``Unavailable``, ``Corrupt`` and ``TooNew``.
     """
     head = version.value
     if published_at is None or head.tree is None or head.commit is None:
@@ -127,7 +125,7 @@ def collect_subdir_garbage(
     if retention_boundary is None and marks == stored.marks:
         return CollectedGarbage()
     if retention_boundary:
-        # Before anything goes: a reader that misses it finds the boundary, see
+        # Before any deletion: a reader that misses an object then sees the boundary, see
         # ``admin.history.generations``.
         marks = marks.from_boundary(retention_boundary)
     etag = write_marks(ctx.state, subdir, marks, expected=stored.etag)
@@ -145,12 +143,12 @@ class _ObjectKind:
     store: ObjectStore
     folder: ContentAddressedFolder
     live: AbstractSet[bytes]
-    """Digests of those that somebody may ask for."""
+    """Digests of the objects that a reader may request."""
     delete_before: int
     """The others are garbage if they were written before that time."""
 
     def unreachable(self) -> Iterator[ObjectInfo]:
-        """List the others.  What is not named by a digest is nobody's garbage."""
+        """List the others.  Objects whose names are not digests are never garbage."""
         for info in self.store.list(self.folder.prefix):
             digest = self.folder.digest_of(info.key)
             if digest is not None and bytes.fromhex(digest) not in self.live:
@@ -159,13 +157,13 @@ class _ObjectKind:
 
 @dataclass(frozen=True, slots=True)
 class _SweepResult:
-    """What a sweep came to."""
+    """The result of a sweep."""
 
     collected: CollectedGarbage
     complete: bool
-    """Nothing is left that will be garbage while the boundary and the head stay what they are.
+    """Whether all is deleted that becomes garbage while the boundary and the head stay the same.
 
-    But for what a writer leaves that begins later and gives up: that waits for the next head."""
+    This excludes objects of a later writer that gives up: those wait for the next head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +177,12 @@ class _Collection:
     published_at: int
 
     def collect(self, marks: Marks, boundary: Mark, etag: ETag) -> CollectedGarbage:
-        """Sweep; the marks were just written as this version, and the boundary is their oldest."""
+        """Sweep, after the marks were written as this version with the boundary as their oldest."""
         state, subdir = self.ctx.state, self.subdir
         written = state.head(subdir.marks_key)
         head = state.head(subdir.head_key)
-        # The head is looked at after the time was taken: then nothing was written for a later one
-        # more than a day before that time, however long this run may have been held up.
+        # The head is read after the time.  So nothing was written for a later head more than a day
+        # before that time, however long this run may have been suspended.
         if written is None or head is None or head.etag != self.version.etag:
             return CollectedGarbage()
         if (
@@ -197,18 +195,18 @@ class _Collection:
         return swept.collected
 
     def next_boundary(self, marks: Marks, now: int) -> Mark | None:
-        """The boundary, where something may be left to be swept."""
+        """The boundary, if something may be left to sweep."""
         boundary = marks.newest(published_before_ms=self._retained_since(now) * 1000)
         return boundary if boundary and self.last_sweep_key(boundary) != marks.settled else None
 
     def last_sweep_key(self, boundary: Mark) -> str:
-        """What has to change, after a complete sweep, before more can become garbage."""
+        """A key that must change, after a complete sweep, before more can become garbage."""
         return (
             f"{self.version.etag} {self.published_at}" if self._is_head(boundary) else boundary.tree
         )
 
     def sweep(self, boundary: Mark, now: int, *, delete: bool) -> _SweepResult:
-        """Delete what is garbage, or just count it."""
+        """Delete garbage, or only count it."""
         written = self.ctx.state.head(self.subdir.tree_key(boundary.tree))
         tree = self.catalog.find_tree(boundary.tree)
         if written is None or tree is None:  # a later cut was swept, and its mark was lost
@@ -226,8 +224,8 @@ class _Collection:
                 younger |= len(garbage) < len(unreachable)
                 if objects >= GARBAGE_AT_ONCE_MAX:
                     return _SweepResult(CollectedGarbage(objects, size), complete=False)
-        # What is younger than a boundary that is not the head is of later generations, or waits for
-        # a later boundary.
+        # Objects younger than a boundary that is not the head belong to later generations, or wait
+        # for a later boundary.
         return _SweepResult(
             CollectedGarbage(objects, size), complete=not (younger and self._is_head(boundary))
         )
@@ -235,7 +233,7 @@ class _Collection:
     def _kinds(
         self, boundary: Mark, boundary_tree: Tree, now: int, delete_before: int
     ) -> Iterator[_ObjectKind]:
-        """What refers before what is referred to: to be interrupted must leave nothing dangling."""
+        """Referrers before what they refer to, so that an interruption leaves none dangling."""
         head, state, subdir = self.version.value, self.ctx.state, self.subdir
         head_tree = self.catalog.tree(head.tree)
         nodes = [*boundary_tree.names.values(), *head_tree.names.values()]
@@ -247,7 +245,7 @@ class _Collection:
         live = _digest_set(_patch(boundary_tree), _patch(head_tree))
         yield _ObjectKind(state, subdir.patches, live, delete_before)
         if not boundary_tree.public:
-            # What lies here is somebody else's live index, or was it less than RetentionDays ago.
+            # These objects are another tool's live index, or were less than RetentionDays ago.
             return
         held_since = min(delete_before, self._retained_since(now) - GARBAGE_AGE_SECONDS)
         yield _ObjectKind(state, subdir.taken_over_indexes, frozenset(), held_since)

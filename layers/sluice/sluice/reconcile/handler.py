@@ -1,6 +1,6 @@
-"""The reconcile function: a run is started by an invocation and goes on through its queue.
+"""The handler of the reconcile function: an invocation starts a run, and its queue continues it.
 
-An invocation has no message that could be given back: the caller of ``start_run`` gets the error.
+An invocation has no message to return to a queue, so the caller of ``start_run`` gets the error.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from sluice.reconcile.run import parse_reconcile_request, run_step, start_run
 __all__ = ["RETRY", "ReconcileReport", "parse_reconcile_request", "run", "start_run"]
 
 RETRY = Backoff(first_seconds=30, factor=2, max_seconds=600)
-"""Of a step that failed."""
+"""Delays after a failed step."""
 
 
 def run(
     delivery: Delivery, ctx: ReconcileContext, *, time_left_ms: Callable[[], int]
 ) -> ReconcileReport:
-    """Take the step that a message of ReconcileQueue is about.
+    """Run the step of a message of ReconcileQueue.
 
-    Where that fails, gives the message back and raises the error.
+    On failure, returns the message to the queue and raises the error.
     """
     try:
         return run_step(ctx, delivery.body, time_left_ms=time_left_ms)

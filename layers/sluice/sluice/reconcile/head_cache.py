@@ -1,4 +1,4 @@
-"""Looking at the files in the folder of a subdir, no oftener than there is something to be seen."""
+"""Cached HEADs of the files of a subdir, sent only if a file may have changed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ETag, ObjectInfo, describe_object
 
 IsUpToDate = Callable[[str, Stamp | None], bool]
-"""Tells whether nothing is to be done about a file that has this stamp."""
+"""Returns whether a file with this stamp needs no work."""
 
 
 class HeadCache:
-    """What reconcile sees of one subdir, and remembers of it."""
+    """What reconcile knows of one subdir's files in this run, and keeps for later runs."""
 
     def __init__(
         self, ctx: ReconcileContext, subdir: Subdir, listing: Listing, cache: ReconcileCache
@@ -26,10 +26,10 @@ class HeadCache:
         self._ctx = ctx
         self._subdir = subdir
         self._noarch_indexes: list[ObjectInfo | None] = []
-        """One, once it was looked at.  (Until Python 3.12 a ``cached_property`` holds one lock for
-        all instances while it looks.)"""
+        """One element, after the HEAD.  (Until Python 3.12, ``cached_property`` holds one lock for
+        all instances during the call.)"""
         self.noarch_patch = cache.noarch
-        """What is known of it; replace it with what is read."""
+        """What is known of noarch's patch; replace it with a newer value."""
         self._cached_heads = {
             file: cached_head
             for file, cached_head in cache.files.items()
@@ -38,7 +38,7 @@ class HeadCache:
 
     @property
     def cache(self) -> ReconcileCache:
-        """What is worth remembering by now."""
+        """The values to cache for the next run."""
         return ReconcileCache(files=self._cached_heads, noarch=self.noarch_patch)
 
     def heads(
@@ -46,8 +46,7 @@ class HeadCache:
     ) -> dict[str, ObjectInfo | None]:
         """Describe index files; raises ``Unavailable``.
 
-        Those are not asked for that are in order by what is remembered of the versions that were
-        listed.
+        Sends no HEAD for files whose listed versions are up to date according to the cache.
         """
         known = {
             file: self._cached_info(file, cached_head)
@@ -64,9 +63,9 @@ class HeadCache:
         return {file: known[file] if file in known else fetched[file] for file in files}
 
     def noarch_index(self) -> ObjectInfo | None:
-        """The channel's ``noarch/repodata.json``, asked for once; raises ``Unavailable``.
+        """The channel's ``noarch/repodata.json``, requested once; raises ``Unavailable``.
 
-        ``None`` where there is none; without metadata where S3 keeps that from us.
+        ``None`` if there is none; without metadata if S3 does not permit its HEAD.
         """
         if not self._noarch_indexes:
             key = Subdir(self._subdir.channel, NOARCH).file_key(REPODATA)
@@ -74,7 +73,7 @@ class HeadCache:
         return self._noarch_indexes[0]
 
     def _cached_info(self, file: str, cached_head: CachedHead) -> ObjectInfo:
-        """As HEAD would, as far as anybody asks."""
+        """The result of a HEAD, as far as callers use it."""
         return ObjectInfo(
             key=self._subdir.file_key(file),
             etag=ETag(cached_head.identity.etag),

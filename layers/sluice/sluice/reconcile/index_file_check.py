@@ -1,4 +1,4 @@
-"""Whether the published files of a subdir are those of its head."""
+"""The check whether the published files of a subdir are those of its head."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class IndexFilesStatus:
 
     stale: list[str]
     leftover: list[str]
-    """Those of ours that there should not be any more."""
+    """Files of ours that should no longer exist."""
     adopted: bool
-    """Some are another stack's, to be taken over."""
+    """Whether some files belong to another stack, and are to be taken over."""
     published_at: int | None
     """See ``collect_subdir_garbage``."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexFileCheck:
-    """Holds the files of one subdir against its head."""
+    """Compares the files of one subdir with its head."""
 
     ctx: ReconcileContext
     subdir: Subdir
@@ -46,10 +46,10 @@ class IndexFileCheck:
     listing: Listing
     head_cache: HeadCache
     adopt: bool
-    """Whether another stack's files count as any other tool's."""
+    """Whether another stack's files count as another tool's."""
 
     def check(self) -> IndexFilesStatus:
-        """Look at each; raises ``ForeignOwner``, ``Unavailable``, and ``Corrupt``."""
+        """Check each file; raises ``ForeignOwner``, ``Unavailable``, and ``Corrupt``."""
         wanted = wanted_outputs(self.tree, config_of_tree(self.tree))
         unwanted = sorted(self.listing.index_files.keys() - set(wanted))
         names = wanted or [file for file in _INDEX_FILES if file in unwanted]
@@ -67,7 +67,7 @@ class IndexFileCheck:
         )
 
     def _is_up_to_date(self, file: str, stamp: Stamp | None) -> bool:
-        # Where nothing is public, another tool's index is none of our business.
+        # If nothing is public, another tool's index is not sluice's concern.
         return stamp == (self._stamp_of(file) if self.tree.public else None)
 
     def _stale_files(self, states: Mapping[str, FileState]) -> list[str]:
@@ -109,7 +109,7 @@ class IndexFileCheck:
         return info.modified * 1000 if info and info.etag == self.version.etag else None
 
     def _check_head_moved(self) -> None:
-        """Tell a merge that was faster from a head that somebody has put back."""
+        """Distinguish a faster merge from a head that somebody restored."""
         if read_head(self.ctx.state, self.subdir).etag == self.version.etag:
             raise Corrupt(
                 f"the index is newer than {self.subdir.head_key}, which somebody must have put "

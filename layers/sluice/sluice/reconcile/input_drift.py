@@ -1,4 +1,4 @@
-"""Whether a subdir was made of the configuration and the patch that there are now."""
+"""The check whether a subdir was made with the current configuration and patch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from sluice.storage.versioned_object import ObjectVersion, read_newest
 
 @dataclass(frozen=True, slots=True)
 class InputDriftCheck:
-    """Compares one subdir."""
+    """Compares the inputs of one subdir."""
 
     ctx: ReconcileContext
     subdir: Subdir
@@ -46,7 +46,7 @@ class InputDriftCheck:
     head_cache: HeadCache
 
     def outdated_inputs(self) -> list[str]:
-        """What is another than the tree says, by name; raises ``Unavailable`` and ``Corrupt``."""
+        """Names of inputs that differ from the tree's; raises ``Unavailable`` and ``Corrupt``."""
         if not self.tree.public:
             return []
         known = self.tree.inputs
@@ -65,7 +65,7 @@ class InputDriftCheck:
     def stale_channel_files(self) -> list[str]:
         """The files of the whole channel that are missing or another tool's.
 
-        Looked at in ``noarch``, and only where the configuration asks for them.
+        Checked in ``noarch``, and only if the configuration enables them.
         """
         if not self.tree.public or self.subdir.name != NOARCH:
             return []
@@ -83,7 +83,7 @@ class InputDriftCheck:
         return [
             file
             for file, info in zip(files, infos, strict=True)
-            # A page that somebody has written stays: see ``channel_files.merge``.
+            # A page that somebody wrote by hand stays: see ``channel_files.merge``.
             if info is None or (file != PAGE and Stamp.parse(info.metadata) is None)
         ]
 
@@ -93,7 +93,7 @@ class InputDriftCheck:
         return ObjectId.from_info(info) if info and info.key == key else None
 
     def _expected_patch(self, name: str, known: Inputs) -> ActivePatch | None:
-        """The patch that should be in force, as far as can be told without reading it."""
+        """The patch that should be active, as far as can be seen without reading it."""
         if self.subdir.name != NOARCH:
             return self._expected_from_noarch(known.patch)
         entries = self.catalog.entries([self.tree.names.get(name)])[0]
@@ -113,10 +113,10 @@ class InputDriftCheck:
         return None
 
     def _expected_from_noarch(self, ours: ActivePatch | None) -> ActivePatch | None:
-        """The patch of ``noarch``; ``ours``, where it is the same.
+        """The patch of ``noarch``; ``ours``, if it is the same.
 
-        Where what ``noarch`` has published is of a tree that is known to have mine, neither that
-        nor its head is read.  A later one that is not published yet is found by the next run.
+        If the published files of ``noarch`` are of a tree that is known to have ours, neither that
+        tree nor its head is read.  The next run finds a later patch that is not published yet.
         """
         known = self.head_cache.noarch_patch
         if known and _is_same_patch(known.patch, ours) and known.tree == self._noarch_tree():
@@ -141,12 +141,12 @@ class InputDriftCheck:
 
 
 def _is_same_patch(first: ActivePatch | None, second: ActivePatch | None) -> bool:
-    """Tell whether two subdirs have one patch; what it says differs from one to the other."""
+    """Whether two subdirs have the same patch; its instructions differ between subdirs."""
     if first is None or second is None:
         return first is second
     return (first.package, first.sha256) == (second.package, second.sha256)
 
 
 def config_of_tree(tree: Tree) -> ChannelConfig:
-    """The configuration in force; raises ``Corrupt``."""
+    """The active configuration; raises ``Corrupt``."""
     return config_from_dict(tree.inputs.config.settings) if tree.inputs else DEFAULT_CONFIG

@@ -1,4 +1,4 @@
-"""What a LIST shows of one subdir: its packages, by package name, and which index files it has."""
+"""The LIST of one subdir: its packages, by package name, and its index files."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectInfo, ObjectStore
 
 INDEX_FILES = frozenset(ALL_OUTPUTS)
-"""What sluice may have published beside the packages."""
+"""Files that sluice may have published next to the packages."""
 
 
 class Listing:
-    """What lies directly in the folder of a subdir."""
+    """The objects directly in the folder of a subdir."""
 
     def __init__(self) -> None:
         self.names: dict[str, dict[str, ObjectId]] = {}
-        """Package name -> filename -> the object that is there."""
+        """Package name -> filename -> the object."""
         self.package_count = 0
-        """Packages."""
+        """Number of packages."""
         self.index_files: dict[str, ObjectId] = {}
         """By filename."""
 
     def add(self, filename: str, info: ObjectInfo) -> None:
-        """Take in one package."""
+        """Add one package."""
         self.names.setdefault(package_name(filename), {})[filename] = ObjectId.from_info(info)
         self.package_count += 1
 
@@ -39,7 +39,7 @@ class Listing:
 
 
 def list_subdir(channel: ObjectStore, subdir: Subdir) -> Listing:
-    """List one subdir; the delimiter keeps its shards from being paged through."""
+    """List one subdir; the delimiter skips its shards."""
     listing = Listing()
     for info in channel.list(subdir.prefix, delimiter="/"):
         add_to_listing(listing, subdir, info)
@@ -47,7 +47,7 @@ def list_subdir(channel: ObjectStore, subdir: Subdir) -> Listing:
 
 
 def add_to_listing(listing: Listing, subdir: Subdir, info: ObjectInfo) -> None:
-    """Take in an object that lies directly in the folder of a subdir."""
+    """Add an object that is directly in the folder of a subdir."""
     filename = info.key.removeprefix(subdir.prefix)
     if filename.endswith(PACKAGE_SUFFIXES):
         listing.add(filename, info)

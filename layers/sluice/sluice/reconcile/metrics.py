@@ -1,4 +1,4 @@
-"""What the reconcile function tells of a step: metrics and log lines."""
+"""The metrics and log lines of the reconcile function."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sluice.telemetry import LogLine, Metric
 
 
 def reconcile_metrics(report: ReconcileReport) -> list[Metric]:
-    """What CloudWatch gets about the last step, but for ``WrongState``, which merge sends, too."""
+    """The metrics of the last step, except ``WrongState``, which merge sends, too."""
     counts = report.last_step[1].counts
     failures = counts.failed + counts.foreign_owner + counts.wrong_state
     repairs = [
@@ -26,13 +26,13 @@ def reconcile_metrics(report: ReconcileReport) -> list[Metric]:
 
 
 def reconcile_log_lines(report: ReconcileReport) -> list[LogLine]:
-    """One line for the last step, after one for each subdir that failed or has removals waiting."""
+    """The line of the last step, after one for each subdir that failed or has waiting removals."""
     lines = [line for subdir in report.last_step[1].subdirs for line in _complaints(subdir)]
     return [*lines, LogLine("info", "reconciled", _fields(report))]
 
 
 def step_retry_fields(delivery: Delivery) -> dict[str, int | str]:
-    """The fields of the line about a message that failed."""
+    """The fields of the log line about a failed message."""
     count = delivery.receive_count
     return {"received": count, "wait_seconds": RETRY.seconds(count), "step": delivery.body}
 

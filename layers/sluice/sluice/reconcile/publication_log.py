@@ -1,9 +1,9 @@
-"""Marks: which generation was seen published, and since when.
+"""The publication log: marks that record since when each generation has been published.
 
 Garbage collection counts its days from them.  A mark is a fact that stays true: from
 ``published_at`` on, every index file of the subdir has been of this generation or a later one.  So
-a mark that is lost only delays the collection, and one that comes back does no harm.  Beside them
-lies what saves requests (``memory``), of which the same is true.
+a lost mark only delays the collection, and one that comes back does no harm.  The same object holds
+a cache (``memory``) that saves requests, for which the same is true.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sluice.storage.object_store import ETag, ObjectStore
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """One generation that was seen in all published files at once."""
+    """One generation that was in all published files at once."""
 
     generation: int
     tree: str
@@ -32,32 +32,31 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     commit: str
     """Digest."""
     published_at: int
-    """When the last of the files was written: S3's clock, ms since the epoch, whole seconds."""
+    """Write time of the last of the files: S3's clock, ms since the epoch, whole seconds."""
 
 
 class Marks(msgspec.Struct, frozen=True, kw_only=True):
-    """What is stored of one subdir."""
+    """The stored marks of one subdir."""
 
     marks: list[Mark] = msgspec.field(default_factory=list)
-    """By generation, the oldest first."""
+    """By generation, oldest first."""
     settled: str | None = None
-    """What was swept to the end; until this changes there is nothing to collect."""
+    """The key of the last complete sweep; until the key changes there is nothing to collect."""
     memory: ReconcileCache = msgspec.field(default_factory=ReconcileCache)
-    """Nothing is concluded from it about garbage: it is kept here to cost no request of its own."""
+    """No conclusion about garbage depends on it: it is here because that costs no extra request."""
     waiting: str | UnsetType = UNSET
-    """Names a time in which removals wait (``brake``); absent where none do.  It is kept here for
-    the same reason: the comparison that ends that time finds nothing missing, and reads no more
-    than this."""
+    """Name of a period in which removals wait (``brake``); absent if none do.  It is here for the
+    same reason: the comparison that ends the period finds nothing missing, and reads only this."""
     format: int = FORMAT
 
     def with_mark(self, mark: Mark) -> Marks:
-        """Take up what is published now; of one generation the earliest sight counts."""
+        """Add the current publication; of one generation, the earliest mark counts."""
         last = self.marks[-1] if self.marks else None
         if last and (last.generation, last.tree) == (mark.generation, mark.tree):
             return self
         if last and last.generation >= mark.generation:
-            # Somebody has put an old head back.  What was superseded is live again, and nothing
-            # that was said of it counts any more.
+            # Somebody restored an old head.  What was superseded is live again, and the old marks
+            # do not count any more.
             return Marks(marks=[mark], memory=self.memory, waiting=self.waiting)
         return msgspec.structs.replace(self, marks=_thinned([*self.marks, mark]))
 
@@ -68,21 +67,21 @@ class Marks(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def from_boundary(self, boundary: Mark) -> Marks:
-        """Note that everything older than ``boundary`` may go from now on."""
+        """Record that everything older than ``boundary`` may be deleted from now on."""
         kept = [mark for mark in self.marks if mark.generation >= boundary.generation]
         return msgspec.structs.replace(self, marks=kept)
 
     def with_sweep_key(self, last_sweep_key: str | None) -> Marks:
-        """Note what was swept to the end, or ``None`` where something is left."""
+        """Record the key of a complete sweep, or ``None`` if something is left."""
         return msgspec.structs.replace(self, settled=last_sweep_key)
 
     @property
     def boundary(self) -> Mark | None:
-        """The oldest generation that is kept with all that came after it, as far as is known."""
+        """The oldest known generation that is kept, with all after it."""
         return self.marks[0] if self.marks else None
 
     def with_cache(self, cache: ReconcileCache) -> Marks:
-        """The same with another memory."""
+        """The same marks with another cache."""
         return msgspec.structs.replace(self, memory=cache)
 
 
@@ -92,13 +91,13 @@ class StoredMarks:
 
     marks: Marks
     etag: ETag | None
-    """``None`` where there are none yet."""
+    """``None`` if there are none yet."""
 
 
 def read_marks(state: ObjectStore, subdir: Subdir) -> StoredMarks:
     """Read the marks of a subdir; raises ``Corrupt`` and ``TooNew``.
 
-    They may be deleted by hand at any time: the days are then counted anew.
+    They may be deleted by hand at any time: the days are then counted from the beginning.
     """
     stored = state.get(subdir.marks_key)
     if stored is None:
@@ -109,7 +108,7 @@ def read_marks(state: ObjectStore, subdir: Subdir) -> StoredMarks:
 def write_marks(
     state: ObjectStore, subdir: Subdir, marks: Marks, *, expected: ETag | None
 ) -> ETag | None:
-    """Replace the marks; ``None`` where somebody else may have done so."""
+    """Replace the marks; ``None`` if another writer may have done so."""
     body = msgspec.json.encode(marks)
     return state.put_if(
         subdir.marks_key, body, object_headers.PRIVATE_JSON_HEADERS, expected=expected
@@ -119,7 +118,7 @@ def write_marks(
 def begin_waiting(
     state: ObjectStore, subdir: Subdir, stored: StoredMarks, *, name: str
 ) -> StoredMarks:
-    """Have the marks name a time of waiting, this one where they name none yet.
+    """Name a period of waiting in the marks, unless they already name one.
 
     Raises ``Unavailable``, ``Corrupt`` and ``TooNew``.
     """
@@ -132,7 +131,7 @@ def begin_waiting(
 
 
 def end_waiting(state: ObjectStore, subdir: Subdir, stored: StoredMarks) -> StoredMarks:
-    """Have the marks name no time of waiting; raises what ``begin_waiting`` raises."""
+    """Remove the period of waiting from the marks; raises the errors of ``begin_waiting``."""
     return _rewrite(
         state, subdir, stored, lambda marks: msgspec.structs.replace(marks, waiting=UNSET)
     )
@@ -141,7 +140,7 @@ def end_waiting(state: ObjectStore, subdir: Subdir, stored: StoredMarks) -> Stor
 def _rewrite(
     state: ObjectStore, subdir: Subdir, stored: StoredMarks, change: Callable[[Marks], Marks]
 ) -> StoredMarks:
-    """Write what ``change`` makes of the marks, of those of somebody faster if need be."""
+    """Apply ``change`` to the marks and write them; again if another writer was first."""
     for _ in range(WRITE_ATTEMPTS_MAX):
         changed = change(stored.marks)
         if changed == stored.marks:
@@ -149,10 +148,10 @@ def _rewrite(
         etag = write_marks(state, subdir, changed, expected=stored.etag)
         if etag:
             return StoredMarks(changed, etag)
-        stored = read_marks(state, subdir)  # which tells as well whether it has landed
+        stored = read_marks(state, subdir)  # also shows whether the write has landed
     raise Unavailable(f"{subdir.marks_key} was written by others {WRITE_ATTEMPTS_MAX} times")
 
 
 def _thinned(marks: Sequence[Mark]) -> list[Mark]:
-    """At most so many, fewer of the past: then a boundary comes a little later, never too early."""
+    """Drop every second mark of too many: a boundary then comes later, never too early."""
     return list(marks) if len(marks) <= MARKS_MAX else [*marks[:-1:2], marks[-1]]

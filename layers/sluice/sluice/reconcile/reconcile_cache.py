@@ -1,15 +1,15 @@
-"""Memory: what reconcile need not ask again, because the answer cannot have changed.
+"""The cache of reconcile: answers that need no second request because they cannot change.
 
-It holds facts about what is immutable, and no verdicts: what one version of a file says of itself,
-and which patch one tree of ``noarch`` was made with.  Which version and which tree are there now is
-looked at each time, and what follows is judged each time.  Only good news is taken from it: what
-does not seem to be in order by what is remembered is looked at all the same.  So it saves requests
-and decides nothing; it may be lost, or come back, at any time.
+It holds facts about immutable things, and no verdicts: the stamp of one version of a file, and the
+patch of one tree of ``noarch``.  The current version and the current tree are read each time, and
+verdicts are made each time.  Only good news comes from the cache: a file that seems to need work is
+read anyway.  So the cache saves requests and decides nothing; it may be lost, or come back, at any
+time.
 
-A version is told by its ``ObjectId``.  That is the version that was looked at, or another with the
-very bytes, written within the same second.  Bytes of ours say the same generation and tree as their
-metadata, so clients are told nothing else; and the fence, which remembers nothing, takes a copy
-without our metadata for another tool's and overwrites it with the next generation.
+``ObjectId`` identifies a version.  That is the version that was read, or another with the same
+bytes, written within the same second.  Bytes of ours have the same generation and tree as their
+metadata, so clients see no difference.  The fence, which has no cache, treats a copy without our
+metadata as another tool's, and overwrites it with the next generation.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class CachedHead(msgspec.Struct, frozen=True, kw_only=True):
 
     identity: ObjectId
     stamp: Stamp | None
-    """What its metadata says; ``None``: it is another tool's."""
+    """The stamp in its metadata; ``None``: it is another tool's."""
 
 
 class NoarchPatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,9 +38,10 @@ class NoarchPatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReconcileCache(msgspec.Struct, frozen=True, kw_only=True):
-    """What is remembered of one subdir."""
+    """The cached facts about one subdir."""
 
     files: dict[str, CachedHead] = msgspec.field(default_factory=dict)
     """By filename."""
     noarch: NoarchPatch | None = None
-    """Where the configuration names a patch package; not in ``noarch`` itself."""
+    """The patch of ``noarch``, if the configuration names a patch package; not in ``noarch``
+    itself."""

@@ -1,14 +1,14 @@
-"""The removals that a comparison finds in one subdir: looked for once more, decided on, staged.
+"""The removals that a comparison finds in one subdir: checked again, decided, then staged.
 
-All that is missing is collected first, over several steps if need be, and decided on as a whole
-(``brake``): a decision about each part would let any number of packages go.
+All missing files are collected first, over several steps if necessary, and decided on together
+(``brake``).  A decision about each part would permit any number of removals.
 
-Two runs may be at it at once, a stack's reconcile and ``sluice index`` say.  What was decided is
-stored by compare-and-swap before anything of it is staged, and the loser decides again with
-what the other has stored.  So of two removals each of which is allowed alone, the second counts the
-first; the price of a lost race is a request, or a run's delay where it is lost again and again.
-Whoever dies after that write has counted removals that nobody has staged, which only delays others,
-and the next run finds them again and decides the same.
+Two runs may do so at once, for example a stack's reconcile and ``sluice index``.  A decision is
+stored by compare-and-swap before any of it is staged, and the loser decides again from the stored
+result of the other.  So of two removals that are each allowed alone, the second counts the first.
+The price of a lost race is a request, or, if it is lost again and again, a run's delay.  A process
+that dies after that write has counted removals that are not staged.  That only delays others, and
+the next run finds them again and decides the same.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ Filenames = Collection[str]
 
 
 class _StepState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the steps of one run have come to, kept from one to the next.
+    """The results of the steps of one run, kept from one to the next.
 
-    It belongs to the run and not to the subdir: two runs at once would overwrite each other's.
+    They belong to the run and not to the subdir: two concurrent runs would overwrite each other's.
     """
 
     gone: dict[str, MissingFile]
-    """By filename: what was missing as far as was compared."""
+    """By filename: missing files among those compared so far."""
     carry_out: list[str] = msgspec.field(default_factory=list)
-    """In order: the removals that were decided on."""
+    """The removals that were decided, in order."""
     format: int = FORMAT
 
 
@@ -77,21 +77,21 @@ class Removals:
         self._gone: dict[str, MissingFile] = {}
         self._to_remove: list[str] = []
         self._staged = 0
-        """Of those."""
+        """How many of those are staged."""
 
     @property
     def last_staged(self) -> str | None:
-        """The last file whose removal was staged, where others are left; else ``None``."""
+        """The last file whose removal was staged, if others are left; else ``None``."""
         left = self._staged < len(self._to_remove)
         return self._to_remove[self._staged - 1] if left else None
 
     # --- from step to step ------------------------------------------------------------------
 
     def resume(self, resume_from: Unfinished) -> None:
-        """Take up what the steps before have found, or decided on.
+        """Continue from what earlier steps found or decided.
 
-        A step that is taken again begins where it began before, so what it found further on when
-        it died is left out.  What is lost of it, the next run finds.
+        A repeated step starts at its original position, so what it found after that before it died
+        is ignored.  If that loses a file, the next run finds it.
         """
         if resume_from.compared and resume_from.staged is None:
             return
@@ -110,14 +110,14 @@ class Removals:
             }
 
     def suspend(self) -> None:
-        """Keep what was found, or decided on, for the steps that come next."""
-        if self._gone:  # empty where an earlier step has decided
+        """Store what was found or decided, for the next steps."""
+        if self._gone:  # empty if an earlier step has decided
             step_state = _StepState(gone=self._gone, carry_out=self._to_remove)
             body = msgspec.json.encode(step_state)
             self._ctx.state.put(self._key, body, object_headers.PRIVATE_JSON_HEADERS)
 
     def add(self, gone: Sequence[FileDifference]) -> None:
-        """Take in files that are missing."""
+        """Add missing files."""
         for difference in gone:
             if difference.entry and difference.entry.identity:
                 self._gone[difference.filename] = MissingFile(
@@ -128,10 +128,10 @@ class Removals:
     # --- the decision -----------------------------------------------------------------------
 
     def decide(self, tree: Tree, listing: Listing, marks: StoredMarks | None) -> StoredMarks | None:
-        """Decide what is to be staged of all that is missing, and say what waits.
+        """Decide which missing files to remove now, and report those that wait.
 
-        Returns the marks as they are then.  Raises ``BrokenListing`` where a file is there that the
-        listing does not show, ``Unavailable``, ``Corrupt`` and ``TooNew``.
+        Returns the updated marks.  Raises ``BrokenListing`` if a file exists that the listing does
+        not show, ``Unavailable``, ``Corrupt`` and ``TooNew``.
         """
         if self._gone:
             self._recheck_missing(tree, listing, marks)
@@ -146,7 +146,7 @@ class Removals:
         return marks
 
     def _recheck_missing(self, tree: Tree, listing: Listing, marks: StoredMarks | None) -> None:
-        """Drop what is there by now, or what the catalog does not know any more."""
+        """Drop files that exist by now, or that the catalog no longer knows."""
         self._gone = {
             file: missing_file
             for file, missing_file in self._gone.items()
@@ -161,8 +161,8 @@ class Removals:
         def look(files: Sequence[str]) -> Mapping[str, ObjectId]:
             present = head_packages(self._ctx.channel, self._subdir, self._ctx.executor, files)
             judged = self._known_identities(tree, present)
-            # Another object was uploaded since, and its event is on the way.  As in comparing, the
-            # time of an upload does not make it another.
+            # Another object was uploaded since, and its event is still to come.  As in the
+            # comparison, the upload time does not make it another object.
             others = {
                 file
                 for file, identity in present.items()
@@ -182,7 +182,7 @@ class Removals:
                 label=self._subdir.prefix,
             )
         except BrokenListing:
-            # What is there has not been missing for days.
+            # A file that exists has not been missing for days.
             self._end_waiting(marks)
             raise
         self._gone = {file: self._gone[file] for file in missing(listed)}
@@ -192,7 +192,7 @@ class Removals:
         return frozenset(file for files in listing.names.values() for file in files)
 
     def _known_identities(self, tree: Tree, files: Filenames) -> dict[str, ObjectId | None]:
-        """The objects that the catalog knows by some filenames."""
+        """The identities that the catalog has for some filenames."""
         names = sorted(set(map(package_name, files)))
         leaves = self._catalog.entries([tree.names.get(name) for name in names])
         return {
@@ -203,7 +203,7 @@ class Removals:
         }
 
     def _end_waiting(self, marks: StoredMarks | None) -> StoredMarks | None:
-        """Have the days counted from the beginning if anything is missing again."""
+        """Count the days from the beginning if anything is missing again."""
         if marks is None or not marks.marks.waiting or self._request.dry_run:
             return marks
         return end_waiting(self._ctx.state, self._subdir, marks)
@@ -211,7 +211,7 @@ class Removals:
     def _decide(
         self, packages: int, marks: StoredMarks | None
     ) -> tuple[RemovalDecision, StoredMarks | None]:
-        """Decide, and store that before anything is staged."""
+        """Decide, and store the decision before anything is staged."""
         ctx, key = self._ctx, self._subdir.brakes_key
         for _ in range(WRITE_ATTEMPTS_MAX):
             stored = ctx.state.get(key)
@@ -248,7 +248,7 @@ class Removals:
     # --- carrying it out --------------------------------------------------------------------
 
     def stage(self, time_is_short: Callable[[], bool]) -> None:
-        """Stage what was decided on, as far as there is time, and something in any case."""
+        """Stage the decided removals while there is time, but at least some."""
         for batch in chunks(self._to_remove, NAMES_AT_ONCE):
             if self._staged and time_is_short():
                 return

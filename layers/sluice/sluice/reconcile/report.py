@@ -1,4 +1,4 @@
-"""What a run of reconcile found and did, as it is kept in the state bucket and returned to people.
+"""The report of a reconcile run, stored in the state bucket and returned to people.
 
 Times are ms since the epoch.
 """
@@ -19,7 +19,7 @@ FORMAT = 1
 
 
 class Counts(msgspec.Struct, kw_only=True):
-    """Numbers of one subdir, one step or one run."""
+    """The numbers of one subdir, one step or one run."""
 
     subdirs: int = 0
     objects: int = 0
@@ -30,17 +30,17 @@ class Counts(msgspec.Struct, kw_only=True):
     outdated: int = 0
     """See ``compare.DiffKind``."""
     fed: int = 0
-    """Packages that extract was asked to look at."""
+    """Packages that were sent to extract."""
     removals: int = 0
     """Removals that were staged."""
     waiting: int = 0
     """Removals that wait for some days, or for a person (``brake``)."""
     confirmed: int = 0
-    """Subdirs in which the removals are those that the request confirms."""
+    """Subdirs whose removals the request confirms."""
     merges: int = 0
-    """Merges that were asked for."""
+    """Merges that were requested."""
     behind: int = 0
-    """Published files that are missing or not those of the head, and staging left over."""
+    """Published files that are missing or not those of the head, and leftover staging records."""
     foreign_owner: int = 0
     """Subdirs that another stack publishes."""
     wrong_state: int = 0
@@ -48,38 +48,38 @@ class Counts(msgspec.Struct, kw_only=True):
     failed: int = 0
     """Subdirs that could not be reconciled."""
     collected: int = 0
-    """Objects that were garbage."""
+    """Garbage objects that were deleted."""
     collected_bytes: int = 0
 
     @property
     def repairs(self) -> int:
-        """Differences that events should not have left."""
+        """Number of differences that events should not have left."""
         return self.missing + self.changed + self.gone + self.behind
 
     def add(self, other: Counts) -> None:
-        """Take up other numbers."""
+        """Add other numbers to these."""
         for name in self.__struct_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 class SubdirReport(msgspec.Struct, kw_only=True):
-    """What there is to tell of one subdir."""
+    """The report on one subdir."""
 
     channel: str
     subdir: str
     counts: Counts = msgspec.field(default_factory=Counts)
     examples: dict[str, list[str]] = msgspec.field(default_factory=dict)
-    """Some filenames, by the count that they are in."""
+    """Some filenames, by the count that includes them."""
     waiting: WaitingRemovals | None = None
     """The removals that wait."""
     failure: str | None = None
 
     def add_example(self, kind: str, filenames: Iterable[str]) -> None:
-        """Count files, and keep the names of some."""
+        """Count files, and keep some of their names."""
         names = list(filenames)
         setattr(self.counts, kind, getattr(self.counts, kind) + len(names))
         known = self.examples.get(kind, [])
-        # What is no package may have a name of a KiB, and Lambda takes an answer of 6 MB.
+        # A file that is no package may have a name of a KiB, and Lambda limits a response to 6 MB.
         if examples := [
             name[:FILENAME_CHARS_MAX] for name in (known + names)[:REPORT_EXAMPLES_MAX]
         ]:
@@ -87,48 +87,48 @@ class SubdirReport(msgspec.Struct, kw_only=True):
 
     @property
     def has_changes(self) -> bool:
-        """Whether anything was amiss or done."""
+        """Whether anything was wrong or changed."""
         quiet = Counts(subdirs=self.counts.subdirs, objects=self.counts.objects)
         return self.failure is not None or self.counts != quiet
 
 
 class StepReport(msgspec.Struct, kw_only=True):
-    """One invocation's part of a run."""
+    """The report on one step: one invocation's part of a run."""
 
     counts: Counts = msgspec.field(default_factory=Counts)
     subdirs: list[SubdirReport] = msgspec.field(default_factory=list)
-    """Those of which there is anything to tell, as far as ``REPORT_SUBDIRS_MAX`` goes."""
+    """Subdirs with something to report, at most ``REPORT_SUBDIRS_MAX``."""
     next: Cursor | None = None
-    """Where the next step begins; ``None`` after the last."""
+    """Where the next step starts; ``None`` after the last."""
 
     def add_subdir(self, subdir: SubdirReport) -> None:
-        """Take up what was found in one subdir."""
+        """Add the report on one subdir."""
         self.counts.add(subdir.counts)
         if subdir.has_changes and len(self.subdirs) < REPORT_SUBDIRS_MAX:
             self.subdirs.append(subdir)
 
 
 class ReconcileReport(msgspec.Struct, kw_only=True):
-    """A run: a chain of steps."""
+    """The report on a run, which is a chain of steps."""
 
     run: str
     started_at: int
     request: ReconcileRequest
     finished_at: int | None = None
     counts: Counts = msgspec.field(default_factory=Counts)
-    """Of all steps."""
+    """The sums over all steps."""
     steps: dict[str, StepReport] = msgspec.field(default_factory=dict)
     """By number, from 1."""
     format: int = FORMAT
 
     @property
     def last_step(self) -> tuple[int, StepReport]:
-        """The step that was taken last, and its number."""
+        """The last step and its number."""
         number = max(map(int, self.steps))
         return number, self.steps[str(number)]
 
     def add_step(self, number: int, step: StepReport, *, at: int) -> None:
-        """Take up what a step did."""
+        """Add the report on a step."""
         self.steps[str(number)] = step
         self.counts = Counts()
         for step_report in self.steps.values():
@@ -138,10 +138,10 @@ class ReconcileReport(msgspec.Struct, kw_only=True):
 
 
 def encode_report(report: ReconcileReport) -> bytes:
-    """Serialise, for people to read."""
+    """Serialize in a readable form."""
     return msgspec.json.format(msgspec.json.encode(report), indent=2)
 
 
 def decode_report(body: bytes, *, what: str) -> ReconcileReport:
-    """Read a stored report; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
+    """Parse a stored report; raises ``Corrupt`` and ``TooNew``, which name ``what``."""
     return unpack_json(body, ReconcileReport, what=what)

@@ -1,8 +1,8 @@
-"""A run of reconcile: a chain of steps, each one invocation, that goes on through ReconcileQueue.
+"""A run of reconcile: a chain of steps, each one invocation, continued through ReconcileQueue.
 
-A step works for as long as its function has time to spare, then writes its part of the run's
-report, then sends for the next.  The queue has one group, so steps never overlap.  One that is
-delivered again finds its part in the report, and does nothing but send for the next once more.
+A step works while its function has time left.  Then it writes its part of the run's report, and
+then it sends a message for the next step.  The queue has one group, so steps never overlap.  A step
+that is delivered again finds its part in the report, and only sends that message again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ GROUP = "reconcile"
 
 
 class _StepMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """A step to be done, as ReconcileQueue holds it."""
+    """The message of a step in ReconcileQueue."""
 
     run: str
     step: int
@@ -54,7 +54,7 @@ class _StepMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _RequestPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A request as people write it.  A word that is misspelt must not be taken for no word."""
+    """A request as people write it.  A misspelled key must not be ignored."""
 
     channel: str | None = None
     subdir: str | None = None
@@ -65,7 +65,7 @@ class _RequestPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def parse_reconcile_request(payload: object) -> ReconcileRequest:
-    """Read what the function was invoked with; raises ``UnknownEvent``, saying what is wrong."""
+    """Parse the payload of an invocation; raises ``UnknownEvent``, which says what is wrong."""
     try:
         parsed = msgspec.convert(payload, _RequestPayload)
     except msgspec.ValidationError as error:
@@ -84,10 +84,10 @@ def parse_reconcile_request(payload: object) -> ReconcileRequest:
 def start_run(
     ctx: ReconcileContext, request: ReconcileRequest, *, time_left_ms: Callable[[], int]
 ) -> ReconcileReport:
-    """Begin a run and return its report as far as it got.
+    """Start a run and return its report so far.
 
-    Raises ``UnknownEvent`` for a request that lies outside of the prefixes, and ``Unavailable``
-    where subdirs cannot be looked for, or the report cannot be kept.
+    Raises ``UnknownEvent`` for a request outside the prefixes, and ``Unavailable`` if subdirs
+    cannot be listed or the report cannot be stored.
     """
     _check_prefixes(ctx, request)
     now = ctx.clock()
@@ -105,10 +105,9 @@ def start_run(
 def run_step(
     ctx: ReconcileContext, body: str, *, time_left_ms: Callable[[], int]
 ) -> ReconcileReport:
-    """Do the step that a message of ReconcileQueue is about; returns the run's report.
+    """Run the step of a message of ReconcileQueue; returns the run's report.
 
-    Raises ``UnknownEvent`` and ``TooNew`` for a message that is none, and what
-    ``start_run`` raises.
+    Raises ``UnknownEvent`` and ``TooNew`` for an invalid message, and the errors of ``start_run``.
     """
     message = _parse_message(body)
     key = layout.reconcile_report_key(message.run)
@@ -146,7 +145,7 @@ def _run_once(
 def _reconcile_subdirs(
     ctx: ReconcileContext, message: _StepMessage, time_left_ms: Callable[[], int]
 ) -> StepReport:
-    """Deal with one subdir after the other until time runs short."""
+    """Reconcile one subdir after the other until time runs short."""
     step = StepReport()
     cursor = message.cursor
 
@@ -183,7 +182,7 @@ def _reconcile_subdirs(
 
 
 def _check_prefixes(ctx: ReconcileContext, request: ReconcileRequest) -> None:
-    """Refuse what would find nothing, and so seem to be in order; raises ``UnknownEvent``."""
+    """Refuse a request that would match no subdir and look successful; raises ``UnknownEvent``."""
     if request.channel is None:
         return
     folder = f"{request.channel}/" if request.channel else ""

@@ -1,7 +1,7 @@
-"""Reconciling one subdir: its packages, its log, its published files, its garbage.
+"""The reconciliation of one subdir: its packages, its log, its published files, its garbage.
 
-Merges and uploads go on between any two of the requests here, so what is found may be untrue by the
-time it is told.  That is why it is only ever told as a hint.
+Merges and uploads continue between any two requests of this module, so a finding may be outdated
+when it is used.  That is why it only ever leads to a hint for extract and merge.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ from sluice.storage.object_store import noop
 from sluice.storage.versioned_object import ObjectVersion
 
 _FIRST_NAME = ""
-"""Of the files that have no name that can be told; in order it comes before all others."""
+"""Files without a parsable name have this one, which sorts before all others."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubdirResult:
-    """What came of one subdir, or of a part of it."""
+    """The result for one subdir, or for a part of it."""
 
     report: SubdirReport
     remaining: Unfinished | None
-    """What there was no time for."""
+    """The part that there was no time for."""
     collect_later: Callable[[], None] | None = None
-    """Deletes the garbage, and counts it in the report, where that was left to the caller."""
+    """Deletes the garbage and counts it in the report, if that was left to the caller."""
 
 
 def reconcile_subdir(
@@ -68,14 +68,14 @@ def reconcile_subdir(
     run: str,
     collect_now: bool = True,
 ) -> SubdirResult:
-    """Compare and repair a subdir as far as time allows, from where ``resume_from`` says.
+    """Compare and repair a subdir while there is time, starting at ``resume_from``.
 
-    ``listing``: where its packages have just been listed.  ``collect_now``: whether to delete the
-    garbage as well, or leave it to the caller, to whom other things may be more urgent.  ``run``:
-    the name of the run, whose steps share what they find missing.
+    ``listing``: its packages, if they were just listed.  ``collect_now``: whether to delete garbage
+    as well, or leave that to the caller, which may have more urgent work.  ``run``: the name of the
+    run, whose steps share the missing files that they find.
 
-    Never raises ``SluiceError``: what is wrong with one subdir must not stop the others, so it is
-    in the report.
+    Never raises ``SluiceError``: an error of one subdir must not stop the others, so it goes into
+    the report.
     """
     report = SubdirReport(channel=resume_from.subdir.channel, subdir=resume_from.subdir.name)
     subdir_run = _SubdirRun(ctx, request, run, resume_from, report, time_left_ms)
@@ -94,7 +94,7 @@ def reconcile_subdir(
 
 
 def catalog_changed_error(subdir: Subdir) -> Unavailable:
-    """The error of a comparison whose generation was collected meanwhile."""
+    """The error of a comparison whose generation was collected in the meantime."""
     return Unavailable(
         f"the catalog of {subdir.prefix} has changed while it was compared with the bucket; the "
         "next run compares them again"
@@ -103,7 +103,7 @@ def catalog_changed_error(subdir: Subdir) -> Unavailable:
 
 @contextmanager
 def _failures_into(report: SubdirReport) -> Iterator[None]:
-    """Have what goes wrong stand in the report."""
+    """Record errors in the report."""
     try:
         yield
     except ForeignOwner as error:
@@ -118,7 +118,7 @@ def _failures_into(report: SubdirReport) -> Iterator[None]:
 
 
 class _SubdirRun:
-    """One subdir, or a part of it."""
+    """The reconciliation of one subdir, or of a part of it."""
 
     def __init__(
         self,
@@ -138,12 +138,12 @@ class _SubdirRun:
         self._catalog = CatalogReader(ctx.state, resume_from.subdir, ctx.executor)
         self._removals = Removals(ctx, request, run, resume_from.subdir, self._catalog, report)
         self.collect: Callable[[], None] = noop
-        """What is left to be done once the differences are told."""
+        """The rest of the work, after the differences are handled."""
 
     def run(self, listing: Listing | None) -> Unfinished | None:
-        """Do what there is time for, and return what is left.
+        """Do the work that there is time for, and return the rest.
 
-        Raises ``Unavailable`` where it was overtaken, so that what it compares with is gone.
+        Raises ``Unavailable`` if the catalog moved on so far that the compared objects are gone.
         """
         self._report.counts.subdirs = int(self._resume_from.name is None)
         version = read_head(self._ctx.state, self._subdir)
@@ -160,7 +160,7 @@ class _SubdirRun:
         marks = self._read_marks(version)
         if listing is None:
             listing = list_subdir(self._ctx.channel, self._subdir)
-        binding_check()  # nothing but reading comes before this
+        binding_check()  # before this there are only reads
         head_cache = HeadCache(
             self._ctx, self._subdir, listing, marks.marks.memory if marks else ReconcileCache()
         )
@@ -195,8 +195,8 @@ class _SubdirRun:
     def _read_marks(self, version: ObjectVersion[Head]) -> StoredMarks | None:
         """Read the marks, if they are of use here.
 
-        Nothing may stop repairs that stops only the collection: that reads them again, and says
-        what is wrong.
+        If that fails, only garbage collection must stop, and not the repairs.  The collection reads
+        the marks again, and reports the error.
         """
         if version.value.tree is None:
             return None
@@ -219,16 +219,15 @@ class _SubdirRun:
         ).check()
 
     def _check_inputs(self, tree: Tree, head_cache: HeadCache, leftover: list[str]) -> list[str]:
-        """Have configuration and patch looked at where they are others than the tree's.
+        """Request a new read of configuration and patch if they differ from the tree's.
 
-        Also where a file is left that an earlier configuration asked for: whoever reconsiders
-        tidies up.
+        Also if a file of an earlier configuration is left, because that read deletes it.
         """
         check = InputDriftCheck(self._ctx, self._subdir, tree, self._catalog, head_cache)
         outdated = check.outdated_inputs() + leftover
         channel_files = check.stale_channel_files()
         if not self._request.dry_run:
-            if channel_files:  # whoever reconsiders tells the channel of everything
+            if channel_files:  # the merge after that notifies the channel of everything
                 self._ctx.config_broadcast.notify_all(self._subdir.channel)
             elif outdated:
                 self._ctx.config_broadcast.notify(self._subdir)
@@ -244,7 +243,7 @@ class _SubdirRun:
     def _repair(
         self, listing: Listing, tree: Tree, marks: StoredMarks | None
     ) -> tuple[Unfinished | None, StoredMarks | None]:
-        """Have the differences repaired; returns what there was no time for, and the marks."""
+        """Request the repair of the differences; returns the part without time, and the marks."""
         resume_from, removals = self._resume_from, self._removals
         criteria = ReExtractCriteria(self._ctx.clock(), self._request.re_extract)
         names = [] if resume_from.compared else suspect_names(listing, tree, criteria)
@@ -258,7 +257,8 @@ class _SubdirRun:
                     marks = removals.decide(tree, listing, marks)
                 removals.stage(self._time_is_short)
         except SluiceError:
-            # What failed may be done all the same: a removal is staged and only the answer lost.
+            # A failed request may have been carried out: a removal may be staged and only the
+            # response lost.
             self._request_merge_if_changed()
             raise
         # After all removals are staged, or the merge might miss some.
@@ -271,7 +271,7 @@ class _SubdirRun:
         if remaining.staged is not None:
             removals.suspend()
             return remaining, marks
-        # A step that was killed while it collects would be taken again, to the same end.
+        # A step that is killed during collection would be run again, with the same result.
         has_worked = bool(names) or resume_from.name is None
         collects_later = has_worked and tree.generation > 0 and self._time_is_short()
         return (remaining if collects_later else None), marks
@@ -279,7 +279,7 @@ class _SubdirRun:
     def _compare(
         self, names: Sequence[str], listing: Listing, tree: Tree, criteria: ReExtractCriteria
     ) -> str | None:
-        """Compare names, and feed what is there; the last of them if others are left."""
+        """Compare names and requeue what exists; returns the last name if others are left."""
         done = 0
         for batch in chunks(names, NAMES_AT_ONCE):
             entries = self._catalog.entries([tree.names.get(name) for name in batch])
@@ -295,7 +295,7 @@ class _SubdirRun:
         return None
 
     def _handle_differences(self, differences: Sequence[FileDifference]) -> None:
-        """Feed what is there, and collect what is not, which is decided on as a whole."""
+        """Requeue existing files, and collect missing ones, which are decided on together."""
         for kind in (kind for kind in DiffKind if kind is not DiffKind.GONE):
             self._report.add_example(
                 kind.value, [d.filename for d in differences if d.kind is kind]
@@ -313,7 +313,7 @@ class _SubdirRun:
         return s3_event.upload_message(ObjectEvent(self._ctx.bucket, key, difference.size))
 
     def _check_noarch(self, head_cache: HeadCache) -> None:
-        """Have the channel get a ``noarch/repodata.json``, without which it is none (CEP 26)."""
+        """Request a ``noarch/repodata.json``, without which this is not a channel (CEP 26)."""
         if head_cache.noarch_index() is None:
             self._report.add_example("behind", [f"{NOARCH}/{REPODATA}"])
             self._request_merge(Subdir(self._subdir.channel, NOARCH), create=True)

@@ -1,1 +1,1 @@
-"""Object stores and queues: two protocols, and their implementations on S3 and SQS."""
+"""Object stores and queues: protocols, and their implementations on S3 and SQS."""

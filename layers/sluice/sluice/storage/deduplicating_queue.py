@@ -1,4 +1,4 @@
-"""A FIFO queue that is not sent what it would drop."""
+"""A FIFO queue that does not send messages that SQS would drop."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from sluice.limits import DEDUPLICATION_IDS_CACHED_MAX
 from sluice.storage.queue import FifoQueue
 
 DEDUPLICATION_MS = 5 * 60 * 1000
-"""For so long SQS drops a message with a deduplication id that it was sent before (SQS Developer
+"""Time for which SQS drops messages with a deduplication id that it already has (SQS Developer
 Guide, "Using the message deduplication ID")."""
 
 
 @dataclass(slots=True)
 class DeduplicatingQueue:
-    """Remembers which deduplication ids ``queue`` has taken.
+    """Remembers the deduplication ids that it sent to ``queue``, and drops repeats.
 
-    In a burst nearly all requests for merges are such: one per subdir and window gets through.
+    In a burst nearly all merge requests are repeats: only one per subdir and window gets through.
     """
 
     queue: FifoQueue
     clock: Callable[[], int]
-    """Now, ms since the epoch."""
+    """The current time, ms since the epoch."""
     _sent_at: dict[str, int] = field(default_factory=dict, init=False)
 
     def send(self, body: str, *, group: str, deduplication_id: str) -> None:
         """See ``FifoQueue.send``."""
-        now = self.clock()  # before the send: the queue remembers from when it takes the message
+        now = self.clock()  # before the send: the queue's own period starts at the send
         last_sent = self._sent_at.get(deduplication_id)
         if last_sent is not None and 0 <= now - last_sent < DEDUPLICATION_MS:
             return

@@ -1,7 +1,7 @@
-"""Making sure that what a listing does not show is not there.
+"""Checks that the objects a listing leaves out really do not exist.
 
-S3's LIST is strongly consistent, but not every S3 is S3, and an index of a bucket can be damaged.
-So before much is concluded from what a listing leaves out, some of it is looked at.
+S3's LIST is strongly consistent, but not every S3 is AWS's, and the index of a bucket can be
+damaged.  So before sluice draws conclusions from many missing objects, it checks some of them.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ def confirm_listing(
     list_again: Callable[[], T],
     label: str,
 ) -> T:
-    """Return the listing, or a later one, once none of those looked at is there that it leaves out.
+    """Return the listing, or a later one, once no checked object exists that it leaves out.
 
-    ``missing``: the files that a listing leaves out, as names in any order.  ``find_existing``:
-    those of some files that are there.  ``label``: names the listing.
+    ``missing``: returns the filenames that a listing leaves out, in any order.  ``find_existing``:
+    returns those of some files that exist.  ``label``: names the listing in errors.
 
-    A file may have been uploaded since the listing was made, and then proves nothing.  So the
-    folder is listed again, and the listing is broken only if the file was there before and after
-    that.  Raises ``BrokenListing`` then, and ``Unavailable`` where uploads are always faster.
+    A file may have been uploaded after the listing was made, and then proves nothing.  So the
+    folder is listed again.  The listing is broken only if the file existed both before and after
+    that.  Raises ``BrokenListing`` then, and ``Unavailable`` if uploads are always faster.
     """
     for _ in range(LISTING_ATTEMPTS_MAX):
         existing = find_existing(sample_evenly(sorted(missing(listing)), MISSING_CHECKS_MAX))
@@ -55,7 +55,7 @@ def confirm_listing(
 def head_packages(
     channel: ObjectStore, subdir: Subdir, executor: Executor, files: Sequence[str]
 ) -> dict[str, ObjectId]:
-    """The packages of a subdir that are there, by HEAD; raises ``Unavailable``."""
+    """Find those packages of a subdir that exist, by HEAD; raises ``Unavailable``."""
     infos = executor.map(channel.head, map(subdir.file_key, files))
     return {
         file: ObjectId.from_info(info)
@@ -65,7 +65,7 @@ def head_packages(
 
 
 def sample_evenly(ordered: Sequence[str], count_max: int) -> list[str]:
-    """Pick at most so many, spread evenly, the first and the last among them."""
+    """Pick at most ``count_max`` strings, evenly spaced, including the first and the last."""
     count = len(ordered)
     if count <= count_max:
         return list(ordered)

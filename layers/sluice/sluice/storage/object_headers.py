@@ -1,4 +1,4 @@
-"""What is stored beside the body of each kind of object."""
+"""The headers that are stored with each kind of object."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHARD_HEADERS = ObjectHeaders(_ZSTD, cache_control="public, max-age=31536000, im
 
 
 def index_file_headers(file: str, max_age_seconds: int) -> ObjectHeaders:
-    """Those of an index file, told by its name."""
+    """The headers of an index file, by its name."""
     content_type = next(
         content_type for suffix, content_type in _CONTENT_TYPES.items() if file.endswith(suffix)
     )

@@ -1,4 +1,4 @@
-"""Which object a verdict was passed on."""
+"""The identity of an object that was judged."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from sluice.storage.object_store import ObjectInfo
 
 
 class ObjectId(msgspec.Struct, frozen=True):
-    """One upload of one key.
+    """The identity of one upload to one key.
 
-    All three parts count: an ETag follows from the content alone and so recurs, LastModified has
-    whole seconds only.
+    All three parts count.  An ETag depends on the content alone, so it can recur, and LastModified
+    has whole seconds only.
     """
 
     etag: str
@@ -22,15 +22,15 @@ class ObjectId(msgspec.Struct, frozen=True):
 
     @classmethod
     def placeholder(cls, *, at: int, size: int) -> ObjectId:
-        """Stand for a file that is not there, in a commit at ``at`` (ms); no object has it."""
+        """An identity that no object has, for a missing file in a commit at ``at`` (ms)."""
         return cls(etag="", modified=at // 1000, size=size)
 
     @property
     def is_placeholder(self) -> bool:
-        """Whether it stands for a file that was not there when it was recorded."""
+        """Whether the file did not exist when this was recorded."""
         return not self.etag
 
     @classmethod
     def from_info(cls, info: ObjectInfo) -> ObjectId:
-        """Take the identity from what S3 says of an object."""
+        """The identity of an object, from its S3 metadata."""
         return cls(etag=info.etag, modified=info.modified, size=info.size)

@@ -1,9 +1,9 @@
-"""What sluice asks of an object store: one bucket, behind eight operations, and a clock.
+"""The interface of an object store: the operations on one bucket, and a clock.
 
-``s3.py`` implements it over S3's REST interface, ``testkit/memory_store.py`` in memory.
+``s3_store.py`` implements it over S3's REST interface, ``testkit/memory_store.py`` in memory.
 
-Errors: only "no such key" counts as absent (``None``); a 403, a 5xx or a timeout is
-``Unavailable``; an object that is not the expected version is ``Changed``; a write whose deadline
+Errors: only "no such key" counts as absent (``None``).  A 403, a 5xx or a timeout is
+``Unavailable``.  An object that is not the expected version is ``Changed``.  A write whose deadline
 has passed is ``TooLate``.
 """
 
@@ -20,7 +20,7 @@ import msgspec
 from sluice.errors import Unavailable
 
 ETag = NewType("ETag", str)
-"""An ETag as S3 gave it, quotes included.  Opaque: only ever compared."""
+"""An ETag as S3 sent it, quotes included.  Opaque: only ever compared."""
 
 
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -29,8 +29,8 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
     """One version of one object, as HEAD, GET or LIST describe it.
 
-    A hundred thousand of them are made of one listing, so they are cheap, and nothing for the
-    garbage collector, as there can be no cycle in them.
+    One listing makes a hundred thousand of these, so they are cheap.  They cannot form cycles, so
+    the garbage collector need not track them.
     """
 
     key: str
@@ -42,14 +42,14 @@ class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
     metadata: Mapping[str, str] = _NONE
     """User metadata, keys in lower case without ``x-amz-meta-``.  LIST leaves it empty."""
     sha256: str | None = None
-    """Hex SHA-256 of the whole object where S3 itself computed it (type FULL_OBJECT)."""
+    """Hex SHA-256 of the whole object, if S3 itself computed it (type FULL_OBJECT)."""
     encryption: str | None = None
     """``x-amz-server-side-encryption``; decides whether the ETag is an MD5."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object that was read whole."""
+    """An object that was read in full."""
 
     info: ObjectInfo
     body: bytes
@@ -57,7 +57,7 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class OpenObject:
-    """An object whose body is being streamed; leave the context to drop the connection."""
+    """An object whose body is streamed; leaving the context drops the connection."""
 
     info: ObjectInfo
     chunks: Iterator[bytes]
@@ -65,7 +65,7 @@ class OpenObject:
 
 @dataclass(frozen=True, slots=True)
 class ObjectHeaders:
-    """What is stored beside a body."""
+    """The headers that are stored with a body."""
 
     content_type: str
     cache_control: str | None = None
@@ -73,18 +73,18 @@ class ObjectHeaders:
 
 
 def noop() -> None:
-    """Do nothing before a write."""
+    """Do nothing."""
 
 
 class PreparedPut(Protocol):
-    """A conditional write that nobody can see yet."""
+    """A conditional write that is not visible yet."""
 
     def complete(self, *, not_after_ms: int | None = None) -> ETag | None:
         """Make the object visible, if its condition holds; once.  See ``ObjectStore.put_if``."""
         ...
 
     def abort(self) -> None:
-        """Give the write up, unless it was completed."""
+        """Abandon the write, unless it was completed."""
         ...
 
 
@@ -92,18 +92,18 @@ class ObjectStore(Protocol):
     """One bucket."""
 
     def now_ms(self) -> int:
-        """Tell the time, in ms since the epoch, by the clock that ``put_if`` holds deadlines to.
+        """The time in ms since the epoch, by the clock of ``put_if``'s deadlines.
 
-        It runs on while the machine sleeps, and makes no request.
+        The clock keeps running while the machine sleeps.  Makes no request.
         """
         ...
 
     def head(self, key: str) -> ObjectInfo | None:
-        """Describe the current version, or ``None`` where there is no such key."""
+        """Describe the current version; ``None`` if there is no such key."""
         ...
 
     def get(self, key: str) -> StoredObject | None:
-        """Read an object whole; for objects that sluice wrote and whose size it bounds."""
+        """Read an object in full; for objects that sluice wrote and whose size it bounds."""
         ...
 
     def open(
@@ -111,7 +111,7 @@ class ObjectStore(Protocol):
     ) -> AbstractContextManager[OpenObject | None]:
         """Start one GET and stream it.
 
-        Without ``if_match`` a missing key gives ``None``; with it, a missing key or another
+        Without ``if_match``, a missing key gives ``None``.  With it, a missing key or another
         version raises ``Changed``.  An archived object raises ``Archived``.
         """
         ...
@@ -119,12 +119,12 @@ class ObjectStore(Protocol):
     def read_range(self, key: str, start: int, length: int, *, if_match: ETag) -> bytes:
         """Read ``length`` bytes from offset ``start`` of exactly that version.
 
-        Raises ``Changed`` where that version is gone.
+        Raises ``Changed`` if that version is gone.
         """
         ...
 
     def put(self, key: str, body: bytes, headers: ObjectHeaders) -> None:
-        """Write without a condition: for keys that are unique or named by their content."""
+        """Write without a condition: for keys that are unique or content-addressed."""
         ...
 
     def put_if(
@@ -153,14 +153,14 @@ class ObjectStore(Protocol):
     def prepare_put(
         self, key: str, body: bytes, headers: ObjectHeaders, *, expected: ETag | None
     ) -> PreparedPut:
-        """Begin a conditional write: send as much as can be sent before anybody can see it.
+        """Begin a conditional write: send as much as can be sent before the object is visible.
 
-        Its ``complete`` does the rest; the two together are ``put_if``.
+        Its ``complete`` does the rest.  The two together are ``put_if``.
         """
         ...
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Delete keys; deleting what is not there is a success.
+        """Delete keys.  A key that does not exist is a success.
 
         Raises ``Unavailable`` if any could not be deleted.
         """
@@ -171,15 +171,15 @@ class ObjectStore(Protocol):
     ) -> Iterator[ObjectInfo]:
         """Yield the objects under ``prefix`` in key order, a page at a time as they are consumed.
 
-        With ``delimiter``, keys that contain it behind the prefix are left out.  ``after``
-        starts behind that key.
+        With ``delimiter``, keys that contain it after the prefix are left out.  ``after`` starts
+        after that key.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class DeferredPut:
-    """``PreparedPut`` of a store that can send nothing ahead."""
+    """``PreparedPut`` of a store that cannot send anything ahead."""
 
     store: ObjectStore
     key: str
@@ -202,11 +202,11 @@ class DeferredPut:
 
 
 def describe_object(store: ObjectStore, key: str) -> ObjectInfo | None:
-    """Describe an object that anybody may have uploaded; ``None`` where there is none.
+    """Describe an object that anybody may have uploaded; ``None`` if there is none.
 
-    S3 refuses HEAD of an object that is encrypted with a key of the uploader's own (400, 403),
-    and one such object must not stop the others.  LIST tells its identity all the same; user
-    metadata and checksums it leaves out.
+    S3 refuses HEAD of an object that is encrypted with the uploader's own key (400, 403), and one
+    such object must not stop the others.  LIST still shows its identity, but not its user metadata
+    and checksums.
     """
     try:
         return store.head(key)

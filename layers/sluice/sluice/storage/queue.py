@@ -1,8 +1,8 @@
-"""What sluice asks of its queues: two operations of a FIFO queue, one of a standard queue.
+"""The interfaces of the queues: two operations of a FIFO queue, one of a standard queue.
 
 ``sqs_queue.py`` implements them with boto3, ``testkit/memory_queue.py`` in memory.
 
-Errors: whatever keeps the queue from doing its part is ``Unavailable``.
+Errors: every failure of a queue is ``Unavailable``.
 """
 
 from __future__ import annotations
@@ -15,50 +15,50 @@ import msgspec
 
 
 def encode_message(message: Any) -> str:
-    """Serialise a message, in ASCII.
+    """Serialize a message as ASCII.
 
-    It may hold any key, and SQS refuses some characters that S3 takes (U+FFFF, say).
+    It may hold any key, and SQS refuses some characters that S3 accepts (for example U+FFFF).
     """
     return json.dumps(msgspec.to_builtins(message), separators=(",", ":"))
 
 
 class MessageQueue(Protocol):
-    """Any queue, from the side of the function that handles its messages.
+    """Any queue, as the function that handles its messages sees it.
 
-    Receiving and deleting is Lambda's event source mapping's business.
+    Lambda's event source mapping receives and deletes the messages.
     """
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
-        """Deliver a received message again ``seconds`` from now; a FIFO group waits until then."""
+        """Deliver a received message again in ``seconds``; a FIFO group waits until then."""
         ...
 
 
 class FifoQueue(MessageQueue, Protocol):
-    """One FIFO queue, from the side of those who feed and handle it."""
+    """A FIFO queue, as its senders and its function see it."""
 
     def send(self, body: str, *, group: str, deduplication_id: str) -> None:
-        """Ask for one delivery.
+        """Request one delivery.
 
-        The queue drops it silently where it was sent the same ``deduplication_id`` within the
-        last five minutes, whether or not that message is still in the queue: that is the
-        debounce, and what makes sending again after a lost answer harmless.
+        The queue silently drops a message if it got the same ``deduplication_id`` within the last
+        five minutes, whether or not that message is still in the queue.  That is the debounce.  It
+        also makes sending again after a lost response harmless.
         """
         ...
 
 
 class UploadQueue(Protocol):
-    """UploadQueue, from the side of who tells it of packages that no event has told of."""
+    """UploadQueue, for senders of packages that had no event."""
 
     def send_all(self, bodies: Sequence[str]) -> None:
-        """Send each body as a message of its own.
+        """Send each body as a separate message.
 
-        Where that fails, any of them may have been sent, some perhaps twice.
+        If that fails, any of them may have been sent, and some twice.
         """
         ...
 
 
 class NoQueue:
-    """``FifoQueue`` that drops what it is sent: there is no stack that would handle it."""
+    """A ``FifoQueue`` that drops every message, because no stack would handle it."""
 
     def send(self, body: str, *, group: str, deduplication_id: str) -> None:
         """See ``FifoQueue.send``."""

@@ -1,4 +1,4 @@
-"""One bucket behind S3's REST interface: requests, and how their failures are named."""
+"""One bucket behind S3's REST interface: its requests, and the errors of those that fail."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PRECONDITION_FAILED = 412
 SERVER_ERROR = 500
 METADATA_PREFIX = "x-amz-meta-"
 FAILED = (*TRANSPORT_ERRORS, MalformedResponse)
-"""What a request raises that got no answer, or none that can be read."""
+"""Errors of a request without a response, or with an unreadable one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class S3Bucket:
     name: str
 
     def send(self, request: S3Request, *, of: str | None = None) -> S3Response:
-        """Send a request; ``of`` is what to name where it is not about one key."""
+        """Send a request; ``of`` names the object in errors where the request has no single key."""
         try:
             return self.client.call(request)
         except FAILED as error:
@@ -42,21 +42,21 @@ class S3Bucket:
             raise self.unavailable_error(request.operation, name, error) from error
 
     def put_request(self, key: str, body: bytes, headers: Mapping[str, str]) -> S3Request:
-        """A PUT of a whole object, with its checksum."""
+        """A PUT of an entire object, with its checksum."""
         checked = {**headers, CHECKSUM_HEADER: crc32_checksum(body)}
         return S3Request("PutObject", "PUT", self.name, key, headers=checked, body=body)
 
     def unavailable_error(self, operation: str, key: str, reason: object) -> Unavailable:
-        """The error of an operation that failed."""
+        """The error of a failed operation."""
         return Unavailable(f"{operation} {self.object_url(key)}: {reason}")
 
     def object_url(self, key: str) -> str:
-        """The object, for people."""
+        """The object's URL, for people."""
         return f"s3://{self.name}/{key}"
 
 
 def headers_to_send(headers: ObjectHeaders) -> dict[str, str]:
-    """What is stored beside a body, as HTTP headers."""
+    """Convert the headers stored with a body to HTTP headers."""
     sent = {"Content-Type": headers.content_type}
     if headers.cache_control is not None:
         sent["Cache-Control"] = headers.cache_control

@@ -1,12 +1,12 @@
-"""Requests to S3's REST interface: signed, sent again where no answer came, answered.
+"""Requests to S3's REST interface: signed, and retried until there is a response.
 
-boto3's own S3 client takes a quarter of a second to make and a millisecond of CPU per request,
-more than all else that a cold extract does (docs/performance.md).  This one is made of the same
+boto3's own S3 client takes a quarter of a second to create and a millisecond of CPU per request,
+more than all else that a cold extract does (docs/performance.md).  This client is made of the same
 parts, for the nine operations that sluice needs: botocore signs, finds credentials and keeps the
-connections; only its model of every operation is left out.
+connections.  Only botocore's model of every operation is left out.
 
 Some requests have a deadline.  Each try of such a request is signed, *then* the clock is compared
-with the deadline, then it is sent.  A process may fall asleep anywhere, for days even.  If it does
+with the deadline, then it is sent.  A process may fall asleep anywhere, even for days.  If it does
 so before it signs, the comparison stops it.  If after, S3 does: it refuses what was signed more
 than 15 minutes ago (``RequestTimeTooSkewed``).  AWS says so under "Time stamp requirement" in
 https://docs.aws.amazon.com/AmazonS3/latest/API/RESTAuthentication.html and, of the signatures that
@@ -51,33 +51,35 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 TRANSPORT_ERRORS = (BotoCoreError, HTTPError)
-"""No answer at all.  botocore lets urllib3's errors through where TLS fails in a body."""
+"""Errors of a request without a response.  botocore passes on urllib3's errors where TLS fails in a
+body."""
 
 _TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
 _TRANSIENT_CODES = frozenset({"RequestTimeout", "RequestTimeTooSkewed"})
 FIRST_ERROR_STATUS = 300
-"""Status of an answer that is no success."""
+"""The lowest HTTP status that is not a success."""
 CHECKSUM_HEADER = "x-amz-checksum-crc32"
-"""Header with the checksum of what a PUT writes."""
+"""Name of the header with the checksum of a PUT's body."""
 _NAMESPACE = b' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
-"""Of the documents of S3; without it a thousand elements have nothing to be renamed."""
+"""The namespace in S3's documents.  Removing it from the bytes saves renaming a thousand
+elements."""
 _URL_SUFFIXES = {"cn": "amazonaws.com.cn"}
-"""By the first part of a region's name; all others' names end in ``amazonaws.com``."""
+"""Domains by the first part of a region's name; all other regions use ``amazonaws.com``."""
 
 Send = Callable[[AWSPreparedRequest], AWSResponse]
 Clock = Callable[[], int]
-"""Now, ms since the epoch."""
+"""A clock that returns ms since the epoch."""
 
 
 def wall_clock_ms() -> int:
-    """Tell the time by this machine's clock, in ms since the epoch."""
+    """The time of this machine's clock, in ms since the epoch."""
     return time.time_ns() // 1_000_000
 
 
 class _UnsignedPayload:
-    """What the signer asks of a client's configuration.
+    """The client configuration that the signer reads.
 
-    A body has a checksum, which S3 holds against it; hashing it again for the signature would take
+    S3 checks a body against its checksum.  Hashing the body again for the signature would take
     longer than anything else about a large file.
     """
 
@@ -85,25 +87,25 @@ class _UnsignedPayload:
 
 
 class MalformedResponse(Exception):
-    """A document that is none: as good as no answer."""
+    """A response document that cannot be parsed: as good as no response."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where S3 is, and how a bucket is named there."""
+    """The location of an S3 server, and how it addresses buckets."""
 
     region: str
     url: str | None = None
-    """Of an S3 that is not AWS's, without a slash at its end."""
+    """The URL of an S3 that is not AWS's, without a slash at its end."""
     path_style: bool | None = None
-    """Whether the bucket is the first part of the path, and not of the host's name.  ``None``: on
-    AWS it is not; another S3 need not have names for hosts."""
+    """Whether the bucket is in the path, and not in the host's name.  ``None``: in the host's name
+    on AWS, in the path elsewhere, because another S3 may lack such host names."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Endpoint:
-        """Read ``AWS_REGION`` and ``AWS_ENDPOINT_URL_S3``, or the more general ones of the SDKs.
+        """Read ``AWS_REGION`` and ``AWS_ENDPOINT_URL_S3``, or the SDKs' more general variables.
 
-        Raises ``Misconfigured`` where there is no region.
+        Raises ``Misconfigured`` if there is no region.
         """
         region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION")
         if not region:
@@ -115,7 +117,7 @@ class Endpoint:
         """The URL that the keys of a bucket are appended to."""
         base = self.url or self._aws_url()
         in_path = self.url is not None if self.path_style is None else self.path_style
-        # No certificate is for a host with further dots in it.
+        # A wildcard certificate does not cover a host with further dots in it.
         if in_path or ("." in bucket and base.startswith("https:")):
             return f"{base}/{bucket}"
         scheme, _, host = base.partition("//")
@@ -127,7 +129,7 @@ class Endpoint:
 
 
 def _no_fast_parse(_body: bytes) -> None:
-    """Leave a document to be parsed."""
+    """Parse nothing, so that the document is parsed in full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,53 +137,53 @@ class S3Request:
     """One request, before it is signed."""
 
     operation: str
-    """As the API reference calls it."""
+    """The operation's name in the API reference."""
     method: str
     bucket: str
     key: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
-    """A body should come with its checksum there: it has no part in the signature."""
+    """They should include the body's checksum, because the signature does not cover the body."""
     body: bytes | memoryview = b""
     stream_body: bool = False
-    """Whether the answer's body is left to be read."""
+    """Whether the response's body is streamed and not read at once."""
     expects_document: bool = False
-    """Whether the answer's body is XML, without which it is no answer."""
+    """Whether the response's body must be XML."""
     fast_parse: Callable[[bytes], object] = _no_fast_parse
-    """Reads such a body without parsing it; ``None``: it has to be parsed."""
+    """A fast parser of such a body; it returns ``None`` if the body needs the full parser."""
 
 
 @dataclass(frozen=True, slots=True)
 class S3Response:
-    """What S3 says to one request."""
+    """S3's response to one request."""
 
     status: int
     headers: Mapping[str, str]
-    """By name, in whatever case."""
+    """By name, in any case."""
     http_response: AWSResponse
     document: Element | None = None
-    """The body, where it is XML: a result or an error."""
+    """The body, if it is XML: a result or an error."""
     fast_result: object = None
-    """What was read of it without parsing it."""
+    """The result of ``fast_parse``."""
 
     @property
     def content_length(self) -> int:
-        """Bytes of the body that were announced."""
+        """Size of the body in bytes, as announced."""
         return int(self.headers.get("Content-Length", 0))
 
     @property
     def error_code(self) -> str:
-        """S3's own code of an error; empty where it gives none, as in an answer to HEAD."""
+        """S3's own code of an error; empty if it sends none, as for HEAD."""
         return (self.document.findtext("Code") or "") if self.document is not None else ""
 
     @property
     def error_text(self) -> str:
-        """What is to be said of an error."""
+        """A description of the error, for people."""
         message = self.document.findtext("Message") if self.document is not None else None
         return " ".join(filter(None, [f"status {self.status}", self.error_code, message]))
 
     def read(self, size: int) -> bytes:
-        """Read up to ``size`` bytes of a body that streams; none behind its end."""
+        """Read up to ``size`` bytes of a streamed body; empty after its end."""
         piece: bytes = self.http_response.raw.read(size)
         return piece
 
@@ -191,7 +193,7 @@ class S3Response:
 
 
 class S3Client:
-    """Sends requests to one S3; safe to share by threads."""
+    """Sends requests to one S3; thread-safe."""
 
     def __init__(
         self,
@@ -200,32 +202,32 @@ class S3Client:
         send: Send,
         clock: Clock = wall_clock_ms,
     ) -> None:
-        """``clock`` has to run on while the machine sleeps, as the wall clock does."""
+        """``clock`` must keep running while the machine sleeps, as the wall clock does."""
         self._endpoint = endpoint
         self._credentials = credentials
         self._clock = clock
         self._clock_lag_ms = 0
-        """How far the clock was behind the ``Date`` of the newest answer."""
+        """How far the clock was behind the ``Date`` of the latest response."""
         self.send = send
-        """Takes a signed request, whose context says its ``operation``.
+        """Sends a signed request, whose context has its ``operation``.
 
-        Raises one of ``TRANSPORT_ERRORS``.
-        """
+        Raises one of ``TRANSPORT_ERRORS``."""
 
     def now_ms(self) -> int:
-        """Tell the time by the clock, or by S3's answers where these are ahead of it.
+        """The time of the clock, or of S3's responses if they are ahead of it.
 
-        The clock of a virtual machine that was suspended may have stood still.  The first answer
-        after that tells how long.
+        The clock of a suspended virtual machine may have stopped.  The first response after that
+        shows for how long.
         """
         return self._clock() + max(0, self._clock_lag_ms)
 
     def call(self, request: S3Request, *, not_after_ms: int | None = None) -> S3Response:
-        """Send a request until it is answered, at most ``ATTEMPTS_MAX`` times.
+        """Send a request until there is a response, at most ``ATTEMPTS_MAX`` times.
 
-        A refusal is an answer.  What is sent again may have been done already, so a conditional
-        write may meet itself.  ``not_after_ms``: a deadline by ``now_ms``, behind which nothing is
-        sent.  Raises one of ``TRANSPORT_ERRORS``, ``MalformedResponse``, or ``TooLate``.
+        A refusal is a response.  A retried request may already have been carried out, so a
+        conditional write may fail because of itself.  ``not_after_ms``: a deadline by ``now_ms``,
+        after which nothing is sent.  Raises one of ``TRANSPORT_ERRORS``, ``MalformedResponse``, or
+        ``TooLate``.
         """
         for attempt in range(1, ATTEMPTS_MAX + 1):
             is_last = attempt == ATTEMPTS_MAX
@@ -241,13 +243,13 @@ class S3Client:
                 )
                 if is_last or not transient:
                     return response
-            # As botocore waits in its standard mode.
+            # The backoff of botocore's standard mode.
             time.sleep(random.random() * min(2 ** (attempt - 1), RETRY_WAIT_SECONDS_MAX))  # noqa: S311
         raise AssertionError("a loop that returns or raises")
 
     def _attempt(self, request: S3Request, not_after_ms: int | None) -> S3Response:
         signed = self._sign(request)
-        # In this order: see the head of the module.
+        # The order matters: see the module's docstring.
         if not_after_ms is not None and self.now_ms() > not_after_ms:
             raise TooLate(f"{request.operation} {request.key}: its deadline has passed")
         response = self.send(signed)
@@ -264,7 +266,7 @@ class S3Client:
         except ET.ParseError as error:
             if status < FIRST_ERROR_STATUS:
                 raise MalformedResponse(f"a document that cannot be read: {error}") from error
-            document = None  # what stands before S3, a proxy say, has refused
+            document = None  # something in front of S3, for example a proxy, refused
         if document is not None:
             _strip_namespaces(document)
         return S3Response(status, response.headers, response, document)
@@ -301,10 +303,10 @@ def make_s3_client(
     ca_bundle: str | None = None,
     clock: Clock = wall_clock_ms,
 ) -> S3Client:
-    """Make a client; what is not given comes from the environment.
+    """Create a client; missing arguments come from the environment.
 
-    ``ca_bundle`` is the path of a file with the certificates to trust.  Credentials are asked anew
-    for each request, so those that expire may renew themselves.  Raises ``Misconfigured``.
+    ``ca_bundle`` is the path of a file with the certificates to trust.  Each request gets its
+    credentials from botocore, so expiring ones can be renewed.  Raises ``Misconfigured``.
     """
     endpoint = endpoint or Endpoint.from_env(os.environ)
     session = URLLib3Session(
@@ -312,7 +314,7 @@ def make_s3_client(
         proxies=get_environ_proxies(endpoint.bucket_url("bucket")),
         timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),  # type: ignore[arg-type] # or both
         max_pool_connections=CONCURRENT_REQUESTS_MAX,
-        # Head and body go out one after the other: else the body waits 40 ms for the head's ACK.
+        # Head and body are sent one after the other: else the body waits 40 ms for the head's ACK.
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # type: ignore[list-item]
     )
     resolved = credentials or find_credentials()
@@ -320,13 +322,13 @@ def make_s3_client(
 
 
 def find_credentials() -> Credentials:
-    """Those of the environment, where Lambda puts them, or wherever else the SDKs look.
+    """Find credentials in the environment, where Lambda puts them, or where the SDKs look.
 
-    Raises ``Misconfigured`` where there are none.
+    Raises ``Misconfigured`` if there are none.
     """
     credentials = EnvProvider().load()
     if credentials is None:
-        import botocore.session  # noqa: PLC0415 - its import is a quarter of that of boto3
+        import botocore.session  # noqa: PLC0415 - its import takes a quarter of the time of boto3's
 
         credentials = botocore.session.get_session().get_credentials()
     if credentials is None:
@@ -335,13 +337,13 @@ def find_credentials() -> Credentials:
 
 
 def crc32_checksum(body: bytes | memoryview) -> str:
-    """The CRC-32 of a body as S3's headers have it."""
+    """The CRC-32 of a body in the form of S3's headers."""
     return b64encode(crc32(body).to_bytes(4, "big")).decode()
 
 
 @lru_cache(1)
 def _parse_http_date(date: str) -> int | None:
-    """Read a ``Date`` header; ``None`` where it is none."""
+    """Parse a ``Date`` header; ``None`` if it is not valid."""
     try:
         return int(parsedate_to_datetime(date).timestamp()) * 1000
     except (ValueError, OverflowError):
@@ -349,7 +351,7 @@ def _parse_http_date(date: str) -> int | None:
 
 
 def _strip_namespaces(document: Element) -> None:
-    """Name elements as the API reference does; not every S3-compatible server gives a namespace."""
+    """Remove namespaces from element names; not every S3-compatible server sends one."""
     if not document.tag.startswith("{"):
         return
     for element in document.iter():

@@ -1,4 +1,4 @@
-"""Conditional writes on S3: in one request, or in parts whose completion carries the condition."""
+"""Conditional writes on S3: in one request, or in parts with the condition on the completion."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ from sluice.storage.s3_client import (
 
 @dataclass(frozen=True, slots=True)
 class WriteAttempt:
-    """What a server answered to one conditional write, after retries."""
+    """A server's response to one conditional write, after retries."""
 
     status: int
     code: str
-    """S3's own, of an error; empty where it gives none."""
+    """S3's own error code; empty if there is none."""
     summary: str
-    """Operation, object, status, and S3's code and message where it refuses: for people."""
+    """Operation, object, status, and S3's error code and message: for people."""
     etag: ETag | None
-    """Of what was written, where the answer has it."""
+    """The new object's ETag, if the response has it."""
 
 
 class S3ConditionalPuts:
-    """Writes to one bucket under a condition."""
+    """Conditional writes to one bucket."""
 
     def __init__(
         self, bucket: S3Bucket, conditional_writes: Callable[[], ConditionalWrites]
@@ -59,9 +59,9 @@ class S3ConditionalPuts:
     ) -> PreparedPut:
         """See ``ObjectStore.prepare_put``.
 
-        What is large is sent in parts, several at once, where their completion is conditional.
-        Elsewhere it is sent in one piece, and nothing ahead; raises ``Unsupported`` where S3 takes
-        none so large.
+        A large object is sent in parts, several at once, if their completion can be conditional.
+        If not, it is sent in one request, and nothing is sent ahead.  Raises ``Unsupported`` if S3
+        does not accept such a large request.
         """
         writes = self._conditional_writes()
         condition = writes.condition_headers(expected)
@@ -86,11 +86,11 @@ class S3ConditionalPuts:
         *,
         in_parts: bool = False,
     ) -> WriteAttempt:
-        """Write under a condition as it goes over the wire, and tell what the server answered.
+        """Write with a raw condition header, and return the server's response.
 
-        For trials of what a server does: ``put_if`` says less, for its callers need no
-        more.  ``in_parts``: as an upload in parts, whatever its size.  Raises ``Unavailable``
-        where no answer came.
+        For probes of a server: ``put_if`` returns less, because its callers need no more.
+        ``in_parts``: as a multipart upload, whatever its size.  Raises ``Unavailable`` if there is
+        no response.
         """
         operation = "CompleteMultipartUpload" if in_parts else "PutObject"
         try:
@@ -117,14 +117,14 @@ class S3ConditionalPuts:
         condition: Mapping[str, str],
         not_after_ms: int | None,
     ) -> S3Response:
-        """Send a whole object under a condition; raises one of ``FAILED``."""
+        """Send an entire object with a condition; raises one of ``FAILED``."""
         request = self._bucket.put_request(key, body, {**headers_to_send(headers), **condition})
         return self._bucket.client.call(request, not_after_ms=not_after_ms)
 
     def _send_parts(self, key: str, body: bytes, headers: ObjectHeaders) -> _Parts:
         """Upload in parts, several at once; nothing is visible before they are completed.
 
-        What a killed process leaves of it is removed by the bucket's lifecycle rule.
+        If the process is killed, the bucket's lifecycle rule removes the parts.
         """
         upload = partial(S3Request, bucket=self._bucket.name, key=key)
         begun = self._bucket.send(
@@ -162,9 +162,9 @@ class S3ConditionalPuts:
     def complete_parts(
         self, parts: _Parts, condition: Mapping[str, str], not_after_ms: int | None
     ) -> tuple[S3Response, str | None]:
-        """Complete an upload in parts, or abort it; condition and deadline go with the completion.
+        """Complete a multipart upload under a condition and a deadline, or abort it.
 
-        Raises one of ``FAILED`` where the completion is not answered.
+        Raises one of ``FAILED`` if there is no response to the completion.
         """
         etag: str | None = None
         try:
@@ -189,7 +189,7 @@ class S3ConditionalPuts:
         return answer, etag
 
     def abort_parts(self, key: str, upload_id: str) -> None:
-        """Give an upload up; where it is done already, nothing is left to give up."""
+        """Abort an upload; if it was completed or aborted already, this does nothing."""
         query = {"uploadId": upload_id}
         with suppress(*FAILED):  # the lifecycle rule does it, too
             self._bucket.client.call(
@@ -199,12 +199,12 @@ class S3ConditionalPuts:
     def written_etag(
         self, answer: S3Response, operation: str, key: str, etag: str | None
     ) -> ETag | None:
-        """What a conditional write came to, see ``ObjectStore.put_if``."""
+        """The result of a conditional write, see ``ObjectStore.put_if``."""
         status = answer.status
         if status < FIRST_ERROR_STATUS and etag:
             return ETag(etag)
         vanished = status == NOT_FOUND and answer.error_code in ("NoSuchKey", "NoSuchUpload")
-        # A completion that fails while S3 works on it says so behind a 200.
+        # A completion that fails while S3 works on it reports the error in the body of a 200.
         unsettled = status < FIRST_ERROR_STATUS or status >= SERVER_ERROR
         if vanished or unsettled or status in (CONFLICT, PRECONDITION_FAILED):
             return None
@@ -218,7 +218,7 @@ class S3ConditionalPuts:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """An upload in parts, all of which are there."""
+    """An upload whose parts have all been sent."""
 
     key: str
     upload_id: str
@@ -226,14 +226,14 @@ class _Parts:
 
 
 class _PartsPut:
-    """``PreparedPut`` of an object whose parts are there."""
+    """``PreparedPut`` of an object whose parts have been sent."""
 
     def __init__(
         self, puts: S3ConditionalPuts, parts: _Parts, condition: Mapping[str, str]
     ) -> None:
         self._puts = puts
         self._parts: _Parts | None = parts
-        """``None`` once they are completed or given up."""
+        """``None`` once they are completed or aborted."""
         self._condition = condition
 
     def complete(self, *, not_after_ms: int | None = None) -> ETag | None:
@@ -279,7 +279,7 @@ class _WholePut:
 
 
 class _PartsRefused(Unavailable):
-    """A server does not take an upload in parts, or one of them."""
+    """A server did not accept a multipart upload, or one of its parts."""
 
     def __init__(self, message: str, answer: S3Response) -> None:
         super().__init__(message)

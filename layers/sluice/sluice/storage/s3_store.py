@@ -58,11 +58,11 @@ PRECONDITIONFAILED = 412
 _KEYS_NAMED_MAX = 5
 _DATES_CACHED_MAX = 1024
 _CHECKSUM_MODE = {"x-amz-checksum-mode": "ENABLED"}
-"""Asks for the checksum of a whole object, to hold its body against."""
+"""The header that requests a whole object's checksum, to verify its body."""
 
 
 def aws_conditional_writes() -> ConditionalWrites:
-    """What AWS does."""
+    """How AWS implements conditional writes."""
     return AWS_CONDITIONAL_WRITES
 
 
@@ -75,9 +75,9 @@ class S3Store:
         bucket: str,
         conditional_writes: Callable[[], ConditionalWrites] = aws_conditional_writes,
     ) -> None:
-        """``conditional_writes`` says how the server does them; called before each one.
+        """``conditional_writes`` returns how the server implements them; called before each one.
 
-        What it raises ends the write.
+        An error that it raises ends the write.
         """
         self._bucket = S3Bucket(client, bucket)
         self._puts = S3ConditionalPuts(self._bucket, conditional_writes)
@@ -98,8 +98,8 @@ class S3Store:
             raise self._bucket.unavailable_error("HeadObject", key, response.error_text)
         if self._bucket_seen:
             return None
-        # The answer to a HEAD has no body that could say what is missing, the key or the
-        # bucket; GET's has.  Once is enough: the bucket does not come and go.
+        # The response to a HEAD has no body that could say whether the key or the bucket is
+        # missing; GET's has.  One check is enough: the bucket does not come and go.
         with self.open(key) as opened:
             self._bucket_seen = True
             return opened.info if opened else None
@@ -128,8 +128,8 @@ class S3Store:
         if response is None:  # never under If-Match
             raise Changed(f"GetObject {self._bucket.object_url(key)}: it is gone")
         try:
-            # A server may ignore the range (200) or cut it at the end of the object: look
-            # before reading what might be the whole of a large package.
+            # A server may ignore the range (200) or cut it at the end of the object.  Check before
+            # reading what might be a large package in full.
             if response.status != PARTIAL_CONTENT or response.content_length != length:
                 raise Unavailable(
                     f"GetObject {self._bucket.object_url(key)}: asked for {length} bytes from "
@@ -181,7 +181,7 @@ class S3Store:
         for first in range(0, len(keys), KEYS_PER_DELETE_MAX):
             chunk = keys[first : first + KEYS_PER_DELETE_MAX]
             body = s3_xml.delete_request(chunk)
-            # S3-compatible servers of before 2025 know no other checksum here.
+            # S3-compatible servers from before 2025 support no other checksum here.
             md5 = hashlib.md5(body, usedforsecurity=False).digest()
             response = self._bucket.send(
                 S3Request(
@@ -248,7 +248,7 @@ class S3Store:
     def _get(
         self, key: str, headers: Mapping[str, str], if_match: ETag | None
     ) -> S3Response | None:
-        """Start a GET; ``None`` where there is no such key and no condition."""
+        """Start a GET; ``None`` if there is no such key and no condition."""
         condition = {} if if_match is None else {"If-Match": if_match}
         response = self._bucket.send(
             S3Request(
@@ -271,7 +271,7 @@ class S3Store:
         raise self._bucket.unavailable_error("GetObject", key, response.error_text)
 
     def _verified_chunks(self, key: str, response: S3Response) -> Iterator[bytes]:
-        """The body of a whole object, held against the checksum that S3 has of it."""
+        """Yield the body of a whole object, and verify it against S3's checksum."""
         kind, expected = _checksum_of(response)
         for chunk in self._chunks(key, response):
             if kind:
@@ -314,7 +314,7 @@ class _Crc32:
 
 
 def _checksum_of(response: S3Response) -> tuple[_Checksum | None, bytes]:
-    """Of a body, what to compute and what to expect; those of parts alone (``…-3``) do not help."""
+    """The checksum to compute and the expected value; one over parts (``…-3``) does not help."""
     for name, kind in (("crc32", _Crc32), ("sha256", hashlib.sha256)):
         encoded = response.headers.get(f"x-amz-checksum-{name}")
         if encoded and "-" not in encoded:
@@ -323,9 +323,9 @@ def _checksum_of(response: S3Response) -> tuple[_Checksum | None, bytes]:
 
 
 def _object_info(key: str, response: S3Response) -> ObjectInfo:
-    # The digest of a multipart upload is one of its parts' digests (COMPOSITE).  A server that
-    # does not give the type is not believed: reading the object once is cheaper than an index
-    # with a digest that no client can reproduce.
+    # The digest of a multipart upload is a digest of its parts' digests (COMPOSITE).  A server that
+    # does not send the type is not trusted: reading the object once is cheaper than an index with a
+    # digest that no client can reproduce.
     headers = {name.lower(): value for name, value in response.headers.items()}
     is_full_object = headers.get("x-amz-checksum-type") == "FULL_OBJECT"
     sha256 = headers.get("x-amz-checksum-sha256") if is_full_object else None

@@ -1,4 +1,4 @@
-"""The XML documents that S3 gives and takes.  Pure."""
+"""The XML documents of S3's requests and responses.  Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from sluice.storage.object_store import ETag, ObjectInfo
 
 _DATES_CACHED_MAX = 1024
-"""Neighbours in a listing have often been uploaded together."""
+"""Cached dates: neighbors in a listing have often been uploaded together."""
 _CONTENTS = re.compile(
     r"<Contents>\s*<Key>([^<]*)</Key>\s*<LastModified>([^<]*)</LastModified>"
     r"\s*<ETag>([^<]*)</ETag>(?:\s*<Checksum\w*>[^<]*</Checksum\w*>)*\s*<Size>([0-9]+)</Size>"
@@ -28,7 +28,7 @@ class ListPage:
 
     objects: Sequence[ObjectInfo]
     next_token: str | None
-    """Where the next one starts; ``None`` behind the last."""
+    """The token of the next page; ``None`` on the last page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +41,15 @@ class DeleteFailure:
 
 @dataclass(frozen=True, slots=True)
 class UploadedPart:
-    """A part of an upload that is there."""
+    """An uploaded part of a multipart upload."""
 
     etag: str
     crc32: str
-    """As S3's headers have it."""
+    """In the form of S3's headers."""
 
 
 def parse_listing(document: Element) -> ListPage:
-    """Read a ListBucketResult, whose keys are URL-encoded where it says so."""
+    """Parse a ListBucketResult, whose keys are URL-encoded if it says so."""
     encoded = document.findtext("EncodingType") == "url"
     objects = [_parse_object(element, encoded=encoded) for element in document.iterfind("Contents")]
     is_truncated = document.findtext("IsTruncated") == "true"
@@ -57,9 +57,9 @@ def parse_listing(document: Element) -> ListPage:
 
 
 def fast_parse_listing(body: bytes) -> ListPage | None:
-    """Read a ListBucketResult of the form that S3 gives it, five times as fast as by its elements.
+    """Parse a ListBucketResult of S3's usual form, five times as fast as by its elements.
 
-    ``None`` where anything is otherwise.  Keys are URL-encoded, so no key can look like an element.
+    ``None`` for any other form.  Keys are URL-encoded, so no key can look like an element.
     """
     if not body.isascii():
         return None
@@ -87,7 +87,7 @@ def fast_parse_listing(body: bytes) -> ListPage | None:
 
 
 def delete_request(keys: Sequence[str]) -> bytes:
-    """Ask for keys to be deleted, and to be told of those only that are not."""
+    """The request to delete keys, whose response lists only the failures."""
     document = Element("Delete", xmlns="http://s3.amazonaws.com/doc/2006-03-01/")
     for key in keys:
         SubElement(SubElement(document, "Object"), "Key").text = key
@@ -96,7 +96,7 @@ def delete_request(keys: Sequence[str]) -> bytes:
 
 
 def parse_delete_failures(document: Element) -> list[DeleteFailure]:
-    """Read a DeleteResult."""
+    """Parse a DeleteResult."""
     return [
         DeleteFailure(error.findtext("Key") or "?", error.findtext("Code") or "?")
         for error in document.iterfind("Error")
@@ -104,7 +104,7 @@ def parse_delete_failures(document: Element) -> list[DeleteFailure]:
 
 
 def complete_upload_request(parts: Sequence[UploadedPart]) -> bytes:
-    """Ask for the parts of an upload, in order, to become an object."""
+    """The request that turns the parts of an upload, in order, into an object."""
     document = Element("CompleteMultipartUpload", xmlns="http://s3.amazonaws.com/doc/2006-03-01/")
     for number, part in enumerate(parts, start=1):
         element = SubElement(document, "Part")

@@ -1,7 +1,7 @@
 """``FifoQueue`` and ``UploadQueue`` on SQS, with boto3.
 
-boto3 takes a quarter of a second to import and to make a client, which most merges and no cold
-start should wait for: it is imported when a queue is first used, or told to ``connect``.
+boto3 takes a quarter of a second to import and to create a client.  Most merges never need it, and
+no cold start should wait for it.  So it is imported when a queue is first used, or by ``connect``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FAILURES = (BotoCoreError, ClientError)
 
 
 def make_sqs_client() -> SQSClient:
-    """Make a client for the region and endpoint of the environment; safe to share by threads."""
+    """Create a client for the region and endpoint of the environment; thread-safe."""
     import boto3  # noqa: PLC0415 - see above
     from botocore.config import Config  # noqa: PLC0415
 
@@ -43,7 +43,7 @@ def make_sqs_client() -> SQSClient:
 
 
 class SqsQueue:
-    """One queue of SQS; a FIFO one takes what ``send`` sends, a standard one ``send_all``."""
+    """One SQS queue: FIFO queues use ``send``, standard ones ``send_all``."""
 
     def __init__(self, client: Callable[[], SQSClient], url: str) -> None:
         self._make_client = client
@@ -54,7 +54,7 @@ class SqsQueue:
         return self._make_client()
 
     def connect(self) -> None:
-        """Make the client ahead of its first use."""
+        """Create the client ahead of its first use."""
         assert self._client
 
     def send(self, body: str, *, group: str, deduplication_id: str) -> None:
@@ -84,7 +84,7 @@ class SqsQueue:
             self._send_batch(batch)
 
     def _send_batch(self, bodies: Sequence[str]) -> None:
-        """Send up to ten messages; SQS may take some of them and refuse the others."""
+        """Send up to ten messages; SQS may accept some and refuse others."""
         for _ in range(ATTEMPTS_MAX):
             try:
                 response = self._client.send_message_batch(

@@ -1,7 +1,7 @@
-"""Objects that change by compare-and-swap alone, and the loop of those who change them.
+"""Objects that change only by compare-and-swap, and the loop that changes them.
 
-A conditional write has three answers: won, lost, unknown (design, section 3).  Anything but a plain
-success is settled here by reading the object back, never by guessing.
+A conditional write has three outcomes: won, lost, unknown.  After anything but a plain success,
+this module reads the object back, and never guesses.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class Swap(Enum):
     """What an attempt returns instead of its result."""
 
     LOST = auto()
-    """Another writer was first: begin again with what is there now."""
+    """Another writer was first: begin again with the current version."""
 
 
 LOST: Literal[Swap.LOST] = Swap.LOST
 
 
 class Decode(Protocol[T_co]):
-    """Reads a stored body; raises ``Corrupt`` and ``TooNew``, naming ``what``."""
+    """Decodes a stored body; raises ``Corrupt`` and ``TooNew``, which name ``what``."""
 
     def __call__(self, body: bytes, *, what: str) -> T_co:
         """Decode."""
@@ -41,11 +41,11 @@ class Decode(Protocol[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class ObjectVersion(Generic[T]):
-    """A value that was read, or written, and the ETag to swap it against."""
+    """A value that was read or written, and the ETag to swap it against."""
 
     value: T
     etag: ETag | None
-    """``None`` where there is no such object yet."""
+    """``None`` if there is no object yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class VersionedObject(Generic[T]):
     store: ObjectStore
     key: str
     name: str
-    """For people: "the head of ..."."""
+    """A name for people: "the head of ..."."""
     initial: T
     """The value while there is no object."""
     encode: Callable[[T], bytes]
@@ -105,10 +105,11 @@ class VersionedObject(Generic[T]):
 
     @contextmanager
     def unless_superseded(self, version: ObjectVersion[T]) -> Iterator[None]:
-        """Read what ``version`` refers to; ends early, without an error, where it is superseded.
+        """Run reads of what ``version`` refers to; end early, without an error, if superseded.
 
-        What is then missing was collected: the reader begins again, with the version that there is
-        now.  Raises ``Missing`` where it still is that one: all that it refers to must be there.
+        What is missing then was collected, and the reader begins again with the current version.
+        Raises ``Missing`` if ``version`` is still the current one, because all that it refers to
+        must exist.
         """
         try:
             yield
@@ -123,10 +124,10 @@ def read_newest(
     *,
     first: ObjectVersion[T] | None = None,
 ) -> R:
-    """Read an object and, by ``read``, what it refers to; again wherever it is superseded.
+    """Read an object and, by ``read``, what it refers to; again whenever it is superseded.
 
-    ``first``: a version that was read before.  Raises what ``read`` raises, and ``Unavailable``
-    where versions come faster than they can be read.
+    ``first``: a version that was read before.  Raises the errors of ``read``, and ``Unavailable``
+    if versions come faster than they can be read.
     """
     for attempt in range(MERGE_ATTEMPTS_MAX):
         version = first if first is not None and attempt == 0 else versioned.read()
@@ -146,9 +147,9 @@ def commit_loop(
 ) -> R:
     """Read, build and swap, until a swap is won: ``attempt`` builds and swaps.
 
-    It is called again, with the version that there is then, wherever it returns ``LOST`` or what it
-    reads was collected.  ``read``: how a version is read.  Raises what ``attempt`` raises, and
-    ``Unavailable`` after a bounded number of attempts.
+    The loop calls ``attempt`` again with the current version if it returns ``LOST``, or if objects
+    that it reads were collected.  ``read``: how to read a version.  Raises the errors of
+    ``attempt``, and ``Unavailable`` after a bounded number of attempts.
     """
     for _ in range(MERGE_ATTEMPTS_MAX):
         version = (read or versioned.read)()

@@ -1,7 +1,7 @@
-"""The index that stood in a subdir before sluice: the base of its first public generation.
+"""The index that was in a subdir before sluice: the base of its first public generation.
 
-Never publish less than what is already there (design, section 8): one upload into a channel of
-2,000 packages that somebody else has indexed must not publish an index of one.
+Sluice never publishes less than what is already there.  One upload into a channel of 2,000 packages
+that another tool has indexed must not publish an index of one.
 """
 
 from __future__ import annotations
@@ -37,40 +37,40 @@ _DASHES_MIN = 2
 
 @dataclass(frozen=True, slots=True)
 class ExistingIndex:
-    """Somebody's index, grouped by package name, with the records still as raw JSON."""
+    """Another tool's index, grouped by package name, with the records as raw JSON."""
 
     generation: int = 0
-    """The highest that any index file there carries; 0 where none is sluice's."""
+    """The highest generation of any index file there; 0 if none is sluice's."""
     names: Mapping[str, Mapping[str, msgspec.Raw | BucketRecord | None]] = field(
         default_factory=dict
     )
-    """By filename: the record, or ``None`` where the index says that it took the file out."""
+    """By filename: the record, or ``None`` if the index lists the file as removed."""
     v3: frozenset[str] = frozenset()
-    """The files whose records stand in revision 3 alone (CEP 48)."""
+    """Files whose records are only in revision 3 (CEP 48)."""
     run_exports: Mapping[str, Any] = field(default_factory=dict)
-    """By filename, of any form."""
+    """Run exports by filename, in any form."""
     unpatched: Mapping[str, msgspec.Raw] = field(default_factory=dict)
     """By filename: the record before it was patched, see ``with_unpatched``."""
     info: Mapping[str, Any] = field(default_factory=dict)
-    """What the index says for clients about the channel."""
+    """The channel's part of ``info``."""
     listing: Mapping[str, ObjectId] = field(default_factory=dict)
-    """The objects of the subdir's folder, by filename."""
+    """The objects in the subdir's folder, by filename."""
     absent: frozenset[str] = frozenset()
-    """The files of records that are taken over although nothing is there: so many that their
-    removal has to wait (``brake``), for which the next comparison sees to."""
+    """Files that do not exist, but whose records are taken over: so many that their removal must
+    wait (``brake``), until the next comparison handles them."""
     shard_index: bytes | None = None
-    """The shard index that is there."""
+    """The current shard index."""
 
     @property
     def record_count(self) -> int:
-        """How many records the index holds, but for those whose packages are gone."""
+        """Number of records in the index, except those whose packages are gone."""
         return sum(raw is not None for files in self.names.values() for raw in files.values())
 
     def entries(self, name: str, *, at: int) -> dict[str, Entry]:
         """The files of one name as entries of a commit at ``at`` (ms).
 
-        Records are marked to be read again.  One that could not be published is left out, so
-        that its file is read like one that no index holds.
+        Records are marked to be read again.  A record that could not be published is left out, so
+        that its file is read as if no index had it.
         """
         entries = {
             filename: self._entry(filename, raw, at)
@@ -86,7 +86,7 @@ class ExistingIndex:
                 return _carried_record(raw)
             case None if filename not in self.unpatched or filename not in self.listing:
                 return self._pin(filename, at)
-            case None:  # the patch took it out, and does so again
+            case None:  # the patch removed it, and will do so again
                 return self._record(filename, self.unpatched[filename], at)
             case _:
                 return self._record(filename, raw, at)
@@ -100,12 +100,12 @@ class ExistingIndex:
             at=at, size=record.get("size") or 0
         )
         if not _is_timestamp(record.get("indexed_timestamp")):
-            # CEP 47: preserve what is there; an artifact that predates the field MAY be dated by
-            # another signal of the server's, here the time of its upload (of the commit, where
-            # nothing is there).
+            # CEP 47: preserve an existing date.  An artifact that predates the field MAY be dated
+            # by another signal of the server, here the time of its upload, or that of the commit if
+            # the file does not exist.
             record["indexed_timestamp"] = identity.modified * 1000
         if filename in self.v3 and required_revision(record) < V3:
-            record["repodata_revision"] = V3  # what its package asked for, or its indexer
+            record["repodata_revision"] = V3  # requested by its package, or by its indexer
         run_exports = record.pop("run_exports", None)
         if run_exports is None:
             run_exports = self.run_exports.get(filename)
@@ -122,12 +122,12 @@ class ExistingIndex:
         raw = self.unpatched.get(filename)
         record = _decode(raw) if raw else None
         if record is None or record.get("sha256") != published.get("sha256"):
-            return published  # that file is another tool's as well, and may be behind
+            return published  # that file is another tool's as well, and may be older
         date = published.get("indexed_timestamp")
         return {**record, "indexed_timestamp": date} if _is_timestamp(date) else record
 
     def _pin(self, filename: str, at: int) -> Pin:
-        # Its file may well be there still (CEP 36), and must not come back by being found.
+        # Its file may still exist (CEP 36), and must not come back when it is listed.
         return Pin(
             identity=self.listing.get(filename),
             extractor=NOT_EXTRACTED,
@@ -139,14 +139,14 @@ class ExistingIndex:
 def read_existing_index(
     channel: ObjectStore, subdir: Subdir, executor: Executor, brake_days: int
 ) -> ExistingIndex:
-    """List the subdir and read the index that is there, if any.
+    """List the subdir and read the current index, if there is one.
 
-    Records whose files are not there are left out, unless they are so many that their removal has
-    to wait: then they are taken over all the same.  ``brake_days``: for how long; 0: not at all.
+    Records whose files do not exist are left out, unless there are so many that their removal must
+    wait: then they are taken over.  ``brake_days``: for how long; 0: no wait.
 
-    Raises ``Corrupt`` where the index cannot be taken over whole, ``BrokenListing`` where a file is
-    there that the listing does not show, and ``ForeignOwner`` where the index is a snapshot's: it
-    is then left as it is.
+    Raises ``Corrupt`` if the index cannot be taken over completely, ``BrokenListing`` if a file
+    exists that the listing does not show, and ``ForeignOwner`` if the index is a snapshot's, which
+    stays as it is.
     """
     listing = _list_folder(channel, subdir)
     key, key_zst, key_shards = map(subdir.file_key, (REPODATA, REPODATA_ZST, SHARD_INDEX))
@@ -161,7 +161,7 @@ def read_existing_index(
     elif compressed is not None and (packed := channel.get(key_zst)):
         foreign = foreign_formats.parse_repodata(zstd.decompress(packed.body), source=key_zst)
     if not (foreign.records or foreign.bucket_records) and shards is not None:
-        # A channel of shards alone may have an empty repodata.json, for CEP 26 wants one.
+        # A channel with only shards may have an empty repodata.json, because CEP 26 requires one.
         foreign = _read_shards(channel, subdir, shards.body, executor)
     if foreign.base_url:
         _check_files_here(foreign, listing, subdir)
@@ -190,7 +190,7 @@ def build_existing_index(
     label: str,
     brake_days: int,
 ) -> ExistingIndex:
-    """A base of what is published of a subdir, or a part of it, whose files ``listing`` tells.
+    """Build the existing index from the published index of a subdir and its ``listing``.
 
     See ``read_existing_index``, and ``confirm_listing`` for ``find_existing``, ``list_again`` and
     ``label``.
@@ -217,10 +217,11 @@ def build_existing_index(
 
 
 def with_unpatched(index: ExistingIndex, channel: ObjectStore, subdir: Subdir) -> ExistingIndex:
-    """Have the base's records as they were before they were patched, as far as that is told.
+    """Replace the records by those from before patching, as far as these are published.
 
-    For a channel with a patch in force: it makes of them what clients see already, and taking it
-    back undoes it.  Without one they stay as clients see them, until their packages are read.
+    For a channel with an active patch: with it, clients see the same as before, and reverting the
+    patch undoes it.  Without a patch, records stay as clients see them until their packages are
+    read.
     """
     if FROM_PACKAGES not in index.listing:
         return index
@@ -229,7 +230,7 @@ def with_unpatched(index: ExistingIndex, channel: ObjectStore, subdir: Subdir) -
     try:
         foreign = foreign_formats.parse_repodata(stored.body if stored else b"", source=key)
     except Corrupt:
-        return index  # no client reads that file, so it must not hold back the index
+        return index  # no client reads that file, so its errors must not block the index
     return replace(index, unpatched=foreign.records, v3=index.v3 | foreign.v3)
 
 
@@ -239,7 +240,7 @@ def _read_run_exports(channel: ObjectStore, subdir: Subdir) -> dict[str, Any]:
     try:
         return foreign_formats.parse_run_exports(stored.body if stored else b"{}", source=key)
     except Corrupt:
-        return {}  # the index itself is sound, and the packages will be read for theirs
+        return {}  # the index itself is sound, and run exports will come from the packages
 
 
 def _read_shards(
@@ -252,7 +253,7 @@ def _read_shards(
 
 def _read_shard(channel: ObjectStore, key: str) -> ForeignIndex:
     stored = channel.get(key)
-    # What is missing was of no use to any client.
+    # A missing shard was of no use to any client.
     return foreign_formats.parse_shard(stored.body, source=key) if stored else ForeignIndex()
 
 
@@ -290,10 +291,10 @@ def _check_files_here(index: ForeignIndex, listing: Mapping[str, ObjectId], subd
 def _group_by_name(
     foreign: ForeignIndex, filenames: Collection[str]
 ) -> dict[str, dict[str, msgspec.Raw | BucketRecord | None]]:
-    """Group the records of the wanted files, and what was taken out.
+    """Group the records of the wanted files, and the removed files.
 
-    Those that are not there are left out, but for the brake: the record of their removal may
-    already have been consumed by a merge before this one.
+    Records of missing files are left out, unless the brake applies: a merge before this one may
+    already have consumed the records of their removal.
     """
     names: dict[str, dict[str, msgspec.Raw | BucketRecord | None]] = {}
     for filename in sorted(foreign.removed):
@@ -329,7 +330,7 @@ def _is_timestamp(value: object) -> bool:
 
 
 def _is_splittable(filename: str) -> bool:
-    """Tell whether a filename can be taken apart: rattler reads no index with one that cannot."""
+    """Whether a filename can be parsed: rattler reads no index with one that cannot."""
     return filename.endswith(PACKAGE_SUFFIXES) and filename.count("-") >= _DASHES_MIN
 
 
@@ -338,7 +339,7 @@ def _decode_publishable(filename: str, raw: msgspec.Raw) -> dict[str, Any] | Non
 
 
 def _decode(raw: msgspec.Raw) -> dict[str, Any] | None:
-    """Read a record, with its digests in lower case; ``None`` where it could not be published."""
+    """Decode a record, with digests in lower case; ``None`` if it could not be published."""
     try:
         record = msgspec.json.decode(raw, type=dict[str, Any])
     except DECODE_ERRORS:

@@ -1,7 +1,7 @@
-"""What other tools' indexes hold: ``repodata.json`` (CEP 36, 48) and shards (CEP 16).  Pure.
+"""The formats of other tools' indexes: ``repodata.json`` (CEP 36, 48) and shards (CEP 16).  Pure.
 
-Records stay raw JSON; whether a single one can be published is for ``base``.  ``Corrupt`` is for
-an index that could only be taken over in part.
+Records stay raw JSON; ``existing_index`` decides whether a single one can be published.
+``Corrupt`` is for an index that could only be taken over in part.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sluice.errors import DECODE_ERRORS, Corrupt
 
 _FILE_INFO_KEYS = frozenset(
     {"created_at", "repodata_version", "shards_base_url", "sluice", "subdir"}
-)  # in ``info``: about one file, which every tool says of its own
+)  # in ``info``: properties of one file, which every tool writes itself
 _SHARD_SUFFIX = ".msgpack.zst"
 _ARCHIVES = frozenset(suffix[1:] for suffix in PACKAGE_SUFFIXES)
 _REVISION = re.compile("[vV][0-9]+")
@@ -31,31 +31,31 @@ T = TypeVar("T")
 
 
 class BucketRecord(NamedTuple):
-    """A record of revision 3 of what is no conda package."""
+    """A record of revision 3 for a file that is no conda package."""
 
     bucket: str
-    """``whl``, or one that is not known yet."""
+    """``whl``, or a bucket that is not known yet."""
     record: msgspec.Raw
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignIndex:
-    """What stands in an index, or in one shard of it."""
+    """The content of an index, or of one shard of it."""
 
     records: Mapping[str, msgspec.Raw] = field(default_factory=dict)
     """By filename, both archive formats and all revisions together."""
     v3: frozenset[str] = frozenset()
-    """Those of them that stand in revision 3 alone (CEP 48)."""
+    """Those of them that are only in revision 3 (CEP 48)."""
     bucket_records: Mapping[str, BucketRecord] = field(default_factory=dict)
-    """By ``<stem>.<bucket>``: what stands in the other buckets of revision 3."""
+    """By ``<stem>.<bucket>``: the records in the other buckets of revision 3."""
     removed: frozenset[str] = frozenset()
-    """Filenames that were once in the index and were taken out of it."""
+    """Filenames that were once in the index and were removed from it."""
     info: Mapping[str, Any] = field(default_factory=dict)
-    """What the channel's operator says in ``info``, for clients."""
+    """The operator's part of ``info``, for clients."""
 
     @property
     def base_url(self) -> str | None:
-        """Where the packages lie (CEP 15); ``None``: beside the index."""
+        """Location of the packages (CEP 15); ``None``: next to the index."""
         return self.info.get("base_url")
 
 
@@ -101,7 +101,7 @@ class _RunExports(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
 
 
 def parse_repodata(body: bytes, *, source: str) -> ForeignIndex:
-    """Read a ``repodata.json``; raises ``Corrupt``, naming ``source``."""
+    """Parse a ``repodata.json``; raises ``Corrupt``, which names ``source``."""
     if not body:  # CEP 36: an empty file is an empty index
         return ForeignIndex()
     try:
@@ -119,7 +119,7 @@ def parse_repodata(body: bytes, *, source: str) -> ForeignIndex:
 
 
 def parse_run_exports(body: bytes, *, source: str) -> dict[str, Any]:
-    """Read a ``run_exports.json`` (CEP 12), by filename; raises ``Corrupt``, naming ``source``."""
+    """Parse a ``run_exports.json`` (CEP 12), by filename; raises ``Corrupt``, naming ``source``."""
     try:
         document = msgspec.json.decode(body, type=_RunExports)
     except DECODE_ERRORS as error:
@@ -131,7 +131,7 @@ def parse_run_exports(body: bytes, *, source: str) -> dict[str, Any]:
 
 
 def parse_shard_index(body: bytes, *, source: str) -> ForeignShards:
-    """Read a ``repodata_shards.msgpack.zst``; raises ``Corrupt``, naming ``source``."""
+    """Parse a ``repodata_shards.msgpack.zst``; raises ``Corrupt``, which names ``source``."""
     index = _decode_msgpack(body, _ShardIndex, source)
     base_url = index.info.get("shards_base_url", "")
     folder = base_url.removeprefix("./").removesuffix("/") if isinstance(base_url, str) else ":"
@@ -147,7 +147,7 @@ def parse_shard_index(body: bytes, *, source: str) -> ForeignShards:
 
 
 def parse_shard(body: bytes, *, source: str) -> ForeignIndex:
-    """Read one shard; raises ``Corrupt``, naming ``source``."""
+    """Parse one shard; raises ``Corrupt``, which names ``source``."""
     shard = _decode_msgpack(body, _Shard, source)
     try:
         return _foreign_index(
@@ -160,7 +160,7 @@ def parse_shard(body: bytes, *, source: str) -> ForeignIndex:
 
 
 def merge_shards(shards: Iterable[ForeignIndex], info: Mapping[str, Any]) -> ForeignIndex:
-    """Put the shards of an index together."""
+    """Combine the shards of an index."""
     parts = list(shards)
     return ForeignIndex(
         records={name: raw for part in parts for name, raw in part.records.items()},
@@ -197,7 +197,7 @@ def _foreign_index(
         if record.bucket in _ARCHIVES
     }
     return ForeignIndex(
-        # What older clients could read stays so for them.
+        # Records that older clients could read stay readable for them.
         records={**of_packages, **legacy},
         v3=frozenset(of_packages.keys() - legacy.keys()),
         bucket_records={
@@ -219,7 +219,7 @@ def _decode_msgpack(body: bytes, expected: type[T], source: str) -> T:
 
 
 def _refuse_unknown_revisions(keys: Iterable[str], source: str) -> None:
-    """Refuse revisions of which this version of sluice does not even know what they hold."""
+    """Refuse revisions whose content this version of sluice does not know."""
     newer = sorted(key for key in keys if _REVISION.fullmatch(key) and key != "v3")
     if newer:
         raise Corrupt(
@@ -229,7 +229,7 @@ def _refuse_unknown_revisions(keys: Iterable[str], source: str) -> None:
 
 
 def _channel_info(info: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Keep of ``info`` what stays true whatever is published, and can be published."""
+    """Keep the fields of ``info`` that stay true for any publisher, and can be published."""
     carried = {
         key: value
         for key, value in info.items()
@@ -251,7 +251,7 @@ def _channel_info(info: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 
 def _without_counts(revision_info: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep what an operator says of a revision (CEP 48); its counts are those of one file."""
+    """Keep the operator's fields of a revision (CEP 48); its counts are those of one file."""
     return {key: value for key, value in revision_info.items() if key == "message"}
 
 

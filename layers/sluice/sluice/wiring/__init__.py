@@ -1,4 +1,4 @@
-"""Wires each Lambda function to S3 and SQS, as its settings say.
+"""The wiring of each Lambda function to S3 and SQS, from its settings.
 
-One module per function: a function imports nothing that only another one needs.
+One module per function, so that a function imports only its own dependencies.
 """

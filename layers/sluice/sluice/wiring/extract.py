@@ -1,4 +1,4 @@
-"""Wires the extract function."""
+"""The wiring of the extract function."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from sluice.storage.sqs_queue import SqsQueue
 
 
 def extract_context(settings: ExtractSettings, *, connect_early: bool = False) -> ExtractContext:
-    """Make the clients of an execution environment; those of SQS connect when they are used.
+    """Create the clients of an execution environment; SQS clients connect on first use.
 
-    ``connect_early``: that of MergeQueue connects in a thread, for nothing waits for it until a
+    ``connect_early``: MergeQueue's client connects in a thread, because nothing needs it until a
     package was read and staged.
     """
     common = settings.common

@@ -1,4 +1,4 @@
-"""Wires the merge function."""
+"""The wiring of the merge function."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sluice.storage.sqs_queue import SqsQueue
 
 
 def merge_context(settings: MergeSettings) -> MergeContext:
-    """Make the clients of an execution environment; that of SQS connects when it is used."""
+    """Create the clients of an execution environment; the SQS client connects on first use."""
     common = settings.common
     client = s3_client.make_s3_client()
     channel = s3_store.S3Store(client, common.channel_bucket)

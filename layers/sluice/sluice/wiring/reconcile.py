@@ -1,4 +1,4 @@
-"""Wires the reconcile function."""
+"""The wiring of the reconcile function."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sluice.storage.sqs_queue import SqsQueue
 
 
 def reconcile_context(settings: ReconcileSettings) -> ReconcileContext:
-    """Make the clients of an execution environment; those of SQS connect when they are used."""
+    """Create the clients of an execution environment; SQS clients connect on first use."""
     common = settings.common
     client, sqs_client = s3_client.make_s3_client(), cache(sqs_queue.make_sqs_client)
     return ReconcileContext(

@@ -1,1 +1,1 @@
-"""What changes a channel on request: pins, removals, rollbacks, snapshots, rebinding."""
+"""The changes that people make to a channel: pins, removals, rollbacks, snapshots, rebinding."""

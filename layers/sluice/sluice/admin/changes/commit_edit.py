@@ -1,13 +1,13 @@
-"""Commits that a person asks for: what a merge does to the head, with no staging behind it.
+"""Commits that a person requests: they swap the head as a merge does, without staging records.
 
-It is a compare-and-swap like any other, so it is safe beside merges that are running: whoever is
-first wins, and the other begins again with what there is then.  The objects are looked at after
-the head was read, as a merge does, so a package that changes meanwhile is either seen here, or its
-staging record is met by a merge that comes later.
+Such a commit is a compare-and-swap like any other, so it is safe next to running merges: the first
+one wins, and the other begins again from the new head.  Objects are read after the head, as in a
+merge.  So a package that changes meanwhile is either seen here, or a later merge reads its staging
+record.
 
-A merge is asked for before the head is swapped, by a staging record: then whoever is killed in
-between leaves a request too many, and not a generation that nobody publishes.  If that merge is
-faster than the swap, it moves the head, and all begins again, this record included.
+A staging record requests a merge before the head is swapped.  If the process is killed in between,
+there is a request too many, and not a generation that nobody publishes.  If that merge is faster
+than the swap, it moves the head, and everything begins again, including this record.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ NO_CHANGES: Mapping[str, EntryEdits] = {}
 
 @dataclass(frozen=True, slots=True)
 class HeadSnapshot:
-    """A subdir as its head has it."""
+    """The content of a subdir under one head."""
 
     head: Head
     tree: Tree
     catalog: CatalogReader
 
     def entries(self, *names: str) -> Iterator[tuple[str, Entries]]:
-        """What is known of the files of some package names, in their order."""
+        """The entries of some package names, in the names' order."""
         for chunk in chunks(names, NAMES_AT_ONCE):
             entries = self.catalog.entries([self.tree.names.get(name) for name in chunk])
             yield from zip(chunk, entries, strict=True)
@@ -60,30 +60,30 @@ class HeadSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class CommitEdit:
-    """What an operator wants of a subdir."""
+    """An operator's edit of a subdir."""
 
     edits: Mapping[str, EntryEdits]
-    """By package name; only what differs from what is there."""
+    """By package name; only the differences from the current entries."""
     amendment: Amendment
 
 
 EditFunction = Callable[[HeadSnapshot], CommitEdit]
-"""May be called several times, each time with another head."""
+"""A function that may be called several times, each time with another head."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommitResult:
-    """The generation that an edit has become."""
+    """The generation that an edit led to."""
 
     generation: int
     difference: CommitChanges
 
 
 def read_snapshot(channel: Channel, subdir: Subdir, use: Callable[[HeadSnapshot], T]) -> T:
-    """Read a subdir as its head has it: as much as ``use`` reads of it, whose result is returned.
+    """Read a subdir under its current head, and return the result of ``use``.
 
-    ``use`` may be called several times, each time with another head.  Raises ``NotFound`` where
-    sluice has never had anything there, ``Unavailable``, ``Corrupt``, and what ``use`` raises.
+    ``use`` may be called several times, each time with another head.  Raises ``NotFound`` if sluice
+    has never indexed this subdir, ``Unavailable``, ``Corrupt``, and the errors of ``use``.
     """
     catalog = CatalogReader(channel.state, subdir, channel.executor)
     return read_newest(
@@ -93,10 +93,10 @@ def read_snapshot(channel: Channel, subdir: Subdir, use: Callable[[HeadSnapshot]
 
 
 def commit_edit(channel: Channel, subdir: Subdir, edit: EditFunction) -> CommitResult | None:
-    """Commit what ``edit`` wants of a subdir; ``None`` where that is what there is.
+    """Commit the edit of a subdir; ``None`` if it changes nothing.
 
-    Raises ``NotFound`` where sluice has never had anything there, ``WrongState``, ``Unavailable``,
-    ``Corrupt``, and what ``edit`` raises.
+    Raises ``NotFound`` if sluice has never indexed this subdir, ``WrongState``, ``Unavailable``,
+    ``Corrupt``, and the errors of ``edit``.
     """
     catalog = CatalogReader(channel.state, subdir, channel.executor)
     writer = GenerationWriter(channel.runtime, subdir, catalog)
@@ -143,21 +143,21 @@ def _snapshot(version: ObjectVersion[Head], subdir: Subdir, catalog: CatalogRead
 
 
 def request_merge(channel: Channel, subdir: Subdir) -> None:
-    """Have the next merge of a subdir look at everything, and ask the stack for it."""
+    """Make the next merge of a subdir check everything, and request it from the stack."""
     stage_config_change(channel, subdir)
     send_merge_request(channel, subdir)
 
 
 def stage_config_change(channel: Channel, subdir: Subdir) -> None:
-    """Have the next merge of a subdir look at everything, configuration and patches included."""
+    """Make the next merge of a subdir check everything, including configuration and patches."""
     record = ConfigChanged(filename=SLUICE_TOML, extractor=NOT_EXTRACTED, at=channel.clock())
     staging.write_staging_record(channel.state, subdir, record, unique_id=channel.new_id())
 
 
 def send_merge_request(channel: Channel, subdir: Subdir) -> None:
-    """Ask the stack for a merge, if there is one.
+    """Request a merge from the stack, if there is one.
 
-    Not before "now" by no clock: a person's may be wrong by hours.
+    The request is not early by any clock: a person's clock may be wrong by hours.
     """
     if channel.merges:
         merge_request.unique_merge_message(subdir, now_ms=0, unique_id=channel.new_id()).send_to(
@@ -166,14 +166,14 @@ def send_merge_request(channel: Channel, subdir: Subdir) -> None:
 
 
 def edits_change_patch(subdir: Subdir, edits: Mapping[str, EntryEdits], rules: RenderRules) -> bool:
-    """Tell whether another patch may be in force after some edits."""
+    """Whether some edits may change the active patch."""
     return subdir.name == NOARCH and rules.config.patches in edits
 
 
 def _notify_of_patch(channel: Channel, noarch: Subdir) -> None:
-    """Have the other subdirs look at their patch again.
+    """Notify the other subdirs to read their patch again.
 
-    After the swap, for they look at what ``noarch`` has.  Who is killed in between leaves that to
-    reconcile, which compares.
+    After the swap, because they read what ``noarch`` has.  If the process is killed in between,
+    reconcile finds the difference.
     """
     ConfigBroadcast(channel.runtime).notify_all(channel.name, exclude=noarch)

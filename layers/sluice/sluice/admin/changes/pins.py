@@ -1,4 +1,4 @@
-"""Keeping files out of the index on purpose, and letting them in again."""
+"""Pins: they keep files out of the index on purpose, until they are removed."""
 
 from __future__ import annotations
 
@@ -32,31 +32,31 @@ from sluice.storage.object_id import ObjectId
 from sluice.storage.queue import NoQueue
 
 _RECEIVES_MAX = 2
-"""Of tries to read a package: who asks for it here sees when that fails."""
+"""Tries to read a package: the caller sees the failure of the last one."""
 
 
 class PinnedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that is kept out of the index."""
+    """A file that is pinned out of the index."""
 
     subdir: str
     file: str
     since: int
-    """ms since the epoch."""
+    """Time of the pin, ms since the epoch."""
     reason: str
 
 
 class Unpinned(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the pins of one subdir."""
+    """The result of an unpin in one subdir."""
 
     subdir: str
     generation: int | None
-    """The new one; ``None`` where a merge was faster, and the pins are gone."""
+    """The new generation; ``None`` if a merge was faster, and the pins are gone."""
     indexed: list[str]
-    """Files that are in the index with the next merge."""
+    """Files that enter the index with the next merge."""
     rejected: list[str]
-    """Files that cannot be indexed as they are: ``sluice rejects`` tells why."""
+    """Files that cannot be indexed as they are: ``sluice rejects`` shows the reasons."""
     gone: list[str]
-    """Files that are not in the bucket any more."""
+    """Files that are no longer in the bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +64,19 @@ class PinResult:
     """Files that were pinned out."""
 
     committed: CommitResult | None
-    """``None`` where nothing had to be done."""
+    """``None`` if there was nothing to do."""
     identities: Mapping[str, ObjectId]
-    """The objects that are kept out, by filename."""
+    """The pinned objects, by filename."""
 
 
 def pins(channel: Channel) -> list[PinnedFile]:
     """Every pin of a channel, by subdir and file.
 
-    One request per package name: nothing but its leaf tells whether it has any.
+    One request per package name: only its leaf shows whether it has any.
     """
     pinned_files: list[PinnedFile] = []
     for subdir in find_subdirs(channel):
-        with suppress(NotFound):  # only staged as yet
+        with suppress(NotFound):  # only staging so far
             pinned_files += [
                 PinnedFile(subdir=subdir.name, file=filename, since=pin.at, reason=pin.reason)
                 for filename, pin in read_snapshot(channel, subdir, _list_pins)
@@ -85,7 +85,7 @@ def pins(channel: Channel) -> list[PinnedFile]:
 
 
 def pin(channel: Channel, subdir: Subdir, files: Collection[str], *, reason: str) -> PinResult:
-    """Keep files of one subdir out of the index, as the objects that are there now.
+    """Keep files of one subdir out of the index, as the objects that they are now.
 
     Another object under the same name is indexed again.  Raises ``NotFound`` for a file that is
     neither in the bucket nor in the catalog, before anything is done, ``Unavailable`` and
@@ -135,10 +135,10 @@ def pin(channel: Channel, subdir: Subdir, files: Collection[str], *, reason: str
 def unpin(
     channel: Channel, subdir: Subdir, files: Collection[str], *, reason: str = ""
 ) -> Unpinned:
-    """Let files of one subdir into the index again, as what they are now.
+    """Let files of one subdir into the index again, as the objects that they are now.
 
-    Each is read again here, as extract does, and staged before the pin goes, so that whoever is
-    killed in between leaves the pin and nothing else.  It is in the index with the next merge.
+    Each is read again here, as extract does, and staged before the pin is removed.  If the process
+    is killed in between, only the pin is left.  The files enter the index with the next merge.
     Raises ``NotFound`` for a file that is not pinned, before anything is done, ``Unavailable`` and
     ``Corrupt``.
     """
@@ -151,7 +151,7 @@ def unpin(
         clock=channel.clock,
         new_id=channel.new_id,
         debounce_seconds=DEBOUNCE_SECONDS_MIN,
-        trust_uploader_digests=False,  # a stack may have been told so
+        trust_uploader_digests=False,  # a stack may have the opposite setting
         receives_max=_RECEIVES_MAX,
     )
 
@@ -165,7 +165,7 @@ def unpin(
             if pinned:
                 edits[name] = dict.fromkeys(pinned)
         unpinned = sorted(file for of_name in edits.values() for file in of_name)
-        # Each time anew: who won the head may have consumed what was staged before.
+        # In each attempt: the merge that won the head may have consumed the earlier records.
         keys = [PackageKey(subdir, file) for file in unpinned]
         verdicts.update(
             zip(unpinned, channel.executor.map(partial(extract, extractor), keys), strict=True)

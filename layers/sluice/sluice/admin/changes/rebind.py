@@ -1,4 +1,4 @@
-"""Moving the catalog of a channel to another bucket, or to a restored one.
+"""The rebind of a channel: it moves the catalog to another bucket, or to a restored one.
 
 The catalog describes objects: their ETags, and when they were written.  A copy has other ones.
 Rebind compares the catalog with what is in the bucket by filename and size, and then
@@ -6,12 +6,12 @@ Rebind compares the catalog with what is in the bucket by filename and size, and
 1. marks the binding as being moved: from here on nobody else writes (``bucket_check``);
 2. commits once per subdir (``rebind_subdir``), and moves heads that have no tree;
 3. binds the channel to the bucket;
-4. publishes over what is there, no matter who published it.
+4. publishes over the current files of any publisher.
 
 It may be killed anywhere and run again.  A writer in the old bucket that has read its head before
 step 1 either wins that head before step 2, which then begins with what it has committed, or loses.
-A head that did not exist is created empty before the binding is checked (``merge``), so step 2
-meets it, or its writer meets the mark.
+A head that did not exist is created empty before the binding is checked (``merge``), so either step
+2 finds it, or its writer finds the mark.
 """
 
 from __future__ import annotations
@@ -56,21 +56,22 @@ _DIGEST_CHARS = 12
 
 
 class Rebinding(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a rebind, or of the comparison alone."""
+    """The result of a rebind, or of only the comparison."""
 
     channel: str
     bucket: str
-    """The one that the catalog belongs to now, or would."""
+    """The new bucket of the catalog, or the proposed one."""
     bound_to: str | None
-    """The one before; ``None`` where no binding said so."""
+    """The previous bucket; ``None`` if there was no binding."""
     done: bool
     doubts: list[str]
-    """Why this may be the wrong bucket, or the wrong time; rebind then needs ``confirm``."""
+    """Reasons why this may be the wrong bucket, or the wrong time; rebind then needs
+    ``confirm``."""
     digest: str
-    """Names this comparison, to confirm it by."""
+    """A name of this comparison, for confirming it."""
     subdirs: list[SubdirRebound]
     failures: list[Failure]
-    """What of the catalog cannot be read; ``repair`` it next."""
+    """Unreadable parts of the catalog; ``repair`` them next."""
 
     @property
     def packages(self) -> int:
@@ -79,7 +80,7 @@ class Rebinding(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def packages_present(self) -> int:
-        """Of those, how many are in the bucket with the same size."""
+        """Records whose files are in the bucket with the same size."""
         return sum(subdir.there for subdir in self.subdirs)
 
 
@@ -93,12 +94,12 @@ def rebind(
 ) -> Rebinding:
     """Bind the catalog of a channel to the bucket that ``channel`` was opened with.
 
-    Where there are ``doubts``, nothing is done unless ``confirm`` is the ``digest`` of that
-    comparison.  ``max_age_seconds``: how long clients may keep an index file.  ``brake_days``: see
+    If there are ``doubts``, nothing is done unless ``confirm`` is the ``digest`` of that
+    comparison.  ``max_age_seconds``: how long clients may cache an index file.  ``brake_days``: see
     ``existing_index.read_existing_index``.
 
-    Raises ``NotFound`` where there is no catalog of the channel, ``ForeignOwner`` for the folder
-    of a snapshot, ``Unavailable``, also where another rebind is under way, and ``TooNew``.
+    Raises ``NotFound`` if there is no catalog of the channel, ``ForeignOwner`` for the folder of a
+    snapshot, ``Unavailable``, also if another rebind is running, and ``TooNew``.
     """
     before = _read_binding(channel)
     rebinder = _ChannelRebinder(channel, brake_days)
@@ -128,13 +129,13 @@ def rebind(
 
 
 class _ChannelRebinder:
-    """The subdirs of one channel."""
+    """Rebinds the subdirs of one channel."""
 
     def __init__(self, channel: Channel, brake_days: int) -> None:
         self._channel = channel
         self._brake_days = brake_days
         self.failures: list[Failure] = []
-        """Of the last pass over the subdirs."""
+        """The failures of the last pass over the subdirs."""
 
     def heads(self) -> list[Subdir]:
         """The subdirs that have a head."""
@@ -142,12 +143,12 @@ class _ChannelRebinder:
         return sorted(filter(None, (parse_state_key(info.key) for info in heads)))
 
     def compare(self, subdirs: Sequence[Subdir]) -> list[SubdirRebound]:
-        """Compare some subdirs with the bucket, and change nothing."""
+        """Compare some subdirs with the bucket, without changes."""
         self.failures = []
         return [rebound for subdir in subdirs if (rebound := self._rebind_subdir(subdir, None))]
 
     def move(self, moving: ObjectVersion[Binding | None]) -> list[SubdirRebound]:
-        """Commit every subdir as one of this bucket, also those that have come meanwhile."""
+        """Commit every subdir for this bucket, including new ones."""
         self.failures = []
         moved: list[SubdirRebound] = []
         done: set[Subdir] = set()
@@ -159,7 +160,7 @@ class _ChannelRebinder:
     def _rebind_subdir(
         self, subdir: Subdir, moving: ObjectVersion[Binding | None] | None
     ) -> SubdirRebound | None:
-        """Do one subdir; what is damaged about it does not stop the others."""
+        """Rebind one subdir; damage to it does not stop the others."""
         rebinder = SubdirRebinder(self._channel, subdir, self._brake_days)
         try:
             rebound = rebinder.move(moving) if moving else rebinder.compare()
@@ -214,7 +215,7 @@ def _comparison_digest(
 
 
 def _read_binding(channel: Channel) -> ObjectVersion[Binding | None]:
-    """The binding; one that is damaged is replaced, under its ETag."""
+    """The binding; a damaged one is replaced, under its ETag."""
     try:
         return binding_object(channel.state, channel.name).read()
     except TooNew:
@@ -242,7 +243,7 @@ def _write_binding(
 
 
 def _publish(channel: Channel, subdirs: Sequence[Subdir], max_age_seconds: int) -> None:
-    """Publish over what is there: the state may have another name than the one that did."""
+    """Publish over the current files: the state that published them may have another name."""
     publisher = Publisher(
         channel.public, channel.state, channel.owner or "", max_age_seconds, adopt=True
     )
@@ -263,9 +264,9 @@ def _publish(channel: Channel, subdirs: Sequence[Subdir], max_age_seconds: int) 
 
 
 def _publish_channel_files(channel: Channel, max_age_seconds: int) -> None:
-    """Publish the files of the whole channel over those that are there.
+    """Publish the files of the whole channel over the current ones.
 
-    Their generations say nothing here: a state that was restored has begun to count anew.
+    Their generations prove nothing here, because a restored state counts again from an older one.
     """
     stamped: list[str] = []
     for file in (*_CHANNEL_FILES, PAGE):
@@ -274,6 +275,6 @@ def _publish_channel_files(channel: Channel, max_age_seconds: int) -> None:
         if stamp and (file != PAGE or stamp.owner != channel.owner):
             stamped.append(channel_file_key(channel.name, file))
     page = channel_file_key(channel.name, PAGE)
-    if page in stamped:  # it gives way to what seems to be somebody's own page
+    if page in stamped:  # otherwise the page would be kept as somebody's own
         channel.public.delete([page])
     rewrite_channel_files(channel, stamped, max_age_seconds)

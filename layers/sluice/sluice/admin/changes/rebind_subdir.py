@@ -1,11 +1,11 @@
-"""Moving the catalog of one subdir to another bucket: one comparison, one commit.
+"""The rebind of one subdir: one comparison with the new bucket, and one commit.
 
-- Pins are anchored to the objects that are there now, or each file that is kept out on purpose
-  would come back as if it had been uploaded again.
-- What sluice has published there and the catalog does not know is taken over, with its dates: the
-  catalog may have been restored from a backup (design, section 8: never publish less).
+- Pins are anchored to the current objects.  Otherwise each pinned-out file would come back as if it
+  had been uploaded again.
+- Records that sluice has published there, and that the catalog does not have, are taken over with
+  their dates: the catalog may have been restored from a backup, and sluice never publishes less.
 - Shards that the bucket does not have are written.
-- The generation is above everything that is published there.
+- The generation is higher than any that is published there.
 """
 
 from __future__ import annotations
@@ -52,41 +52,41 @@ T = TypeVar("T")
 
 
 class SubdirRebound(msgspec.Struct, frozen=True, kw_only=True):
-    """How one subdir of the catalog compares with the bucket."""
+    """The comparison of one subdir of the catalog with the bucket."""
 
     subdir: str
     generation: int | None
-    """The new one; ``None`` where nothing was committed."""
+    """The new generation; ``None`` if nothing was committed."""
     packages: int
     """Records in the catalog."""
     there: int
-    """Of those, how many are in the bucket with the same size."""
+    """Records whose files are in the bucket with the same size."""
     missing: list[str]
     """Some files that are not in the bucket."""
     missing_count: int
     changed: list[str]
-    """Some files that have another size there."""
+    """Some files that have another size in the bucket."""
     changed_count: int
     taken_over: int
-    """Records of the index that is there which the catalog does not have."""
+    """Records of the published index that the catalog does not have."""
     pins: int
-    """Files that stay kept out."""
+    """Files that stay pinned out."""
     lost_pins: list[str]
-    """Files that were kept out and hold something else now: they will be indexed."""
+    """Pinned files that have other content now: they will be indexed."""
     missing_pins: list[str]
-    """Files that were kept out and are not in the bucket."""
+    """Pinned files that are not in the bucket."""
 
 
 @dataclass(slots=True)
 class _Comparison:
-    """One subdir of the catalog, held against the bucket."""
+    """One subdir of the catalog, compared with the bucket."""
 
     existing_index: ExistingIndex
-    """What the index that is there knows and the catalog does not."""
+    """Records of the published index that the catalog does not have."""
     missing: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     edits: dict[str, EntryEdits] = field(default_factory=dict)
-    """By package name: the pins that are anchored to another object."""
+    """By package name: pins that are anchored to another object."""
     pins: int = 0
     lost_pins: list[str] = field(default_factory=list)
     missing_pins: list[str] = field(default_factory=list)
@@ -100,12 +100,12 @@ class SubdirRebinder:
         self._subdir = subdir
         self._brake_days = brake_days
         self.damaged: dict[str, Corrupt] = {}
-        """By package name, whose leaf cannot be read: it stays as it is."""
+        """By package name: errors of leaves that cannot be read; these names stay as they are."""
 
     def compare(self) -> SubdirRebound | None:
-        """Compare, and change nothing; ``None`` where there is nothing to compare.
+        """Compare without changes; ``None`` if there is nothing to compare.
 
-        Raises ``Corrupt`` where head or tree cannot be read, what ``read_existing_index`` raises,
+        Raises ``Corrupt`` if head or tree cannot be read, the errors of ``read_existing_index``,
         and ``Unavailable``.
         """
 
@@ -119,10 +119,10 @@ class SubdirRebinder:
         return read_newest(head_object(self._channel.state, self._subdir), read)
 
     def move(self, moving: ObjectVersion[Binding | None]) -> SubdirRebound | None:
-        """Commit the subdir as one of this bucket, under a binding that is being moved.
+        """Commit the subdir for this bucket, under a binding that is being moved.
 
-        ``None`` where nothing is known of it yet: then just the head moves.  Raises what
-        ``compare`` raises, ``Unavailable`` also where another rebind has begun.
+        ``None`` if the subdir has no commit yet: then only the head moves.  Raises the errors of
+        ``compare``, and ``Unavailable`` also if another rebind has begun.
         """
         channel = self._channel
         versioned = head_object(channel.state, self._subdir)
@@ -135,7 +135,7 @@ class SubdirRebinder:
                 )
             if version.value.tree is not None:
                 return self._commit(versioned, version)
-            # It moves without a tree, so that a first commit that has seen it loses.
+            # The head moves without a tree, so that a concurrent first commit loses.
             head = version.value.next_epoch(channel.new_id())
             return LOST if versioned.swap(head, expected=version.etag) is LOST else None
 
@@ -184,7 +184,7 @@ class SubdirRebinder:
         return self._report(tree, compared, committed.head.generation)
 
     def _published_generation(self, listing: Listing) -> int:
-        """The highest generation that any index file there carries."""
+        """The highest generation of any index file there."""
         keys = [self._subdir.file_key(file) for file in listing.index_files]
         infos = self._channel.executor.map(self._channel.public.head, keys)
         stamps = (Stamp.parse(info.metadata) for info in infos if info)
@@ -207,8 +207,8 @@ class SubdirRebinder:
         channel, subdir = self._channel, self._subdir
         indexes = RecoverableIndexes(channel.public, channel.state, subdir)
         existing_index = read_existing_index(indexes, subdir, channel.executor, self._brake_days)
-        # All files of the other names are known, and there.  The digest of a name with a pin never
-        # matches, see ``leaf.listed``.
+        # All files of the other names are known and exist.  The digest of a name with a pin never
+        # matches, see ``entry.listed_files``.
         differing = {
             name
             for name, node in tree.names.items()
@@ -235,7 +235,7 @@ class SubdirRebinder:
     def _entries(
         self, tree: Tree, catalog: CatalogReader, names: Sequence[str]
     ) -> Iterator[tuple[str, Entries]]:
-        """The entries of some names; those that cannot be read go to ``damaged``."""
+        """The entries of some names; unreadable ones go to ``damaged``."""
         for batch in chunks(names, NAMES_AT_ONCE):
             try:
                 yield from zip(
@@ -270,11 +270,11 @@ class SubdirRebinder:
             comparison.edits[name] = {**comparison.edits.get(name, {}), **edits}
 
     def _anchor(self, key: str, pin: Pin, current: ObjectId) -> Pin | None:
-        """The pin on the object that is there now; ``None`` where that is known to be another.
+        """The pin on the current object; ``None`` if that is known to be another.
 
         A multipart copy has another ETag, and so has one under another key of KMS.  Then the
-        SHA-256 decides where the pin has one, and the size alone where it has none: a package that
-        somebody has kept out must not come back for want of a digest.
+        SHA-256 decides if the pin has one, and otherwise the size alone: a package that somebody
+        has pinned out must not come back only because it has no digest.
         """
         identity = pin.identity
         if identity is None or identity.size != current.size:
@@ -286,7 +286,7 @@ class SubdirRebinder:
         return msgspec.structs.replace(pin, identity=current)
 
     def _sha256(self, key: str, current: ObjectId) -> str | None:
-        """The digest of exactly that object; ``None`` where it cannot be read."""
+        """The digest of exactly that object; ``None`` if it cannot be read."""
         hasher = sha256()
         try:
             with self._channel.public.open(key) as opened:
@@ -332,7 +332,7 @@ def _compare_record(
 def _unknown_records(
     published: Mapping[str, T], ours: Entries, objects: Mapping[str, ObjectId]
 ) -> dict[str, T]:
-    """What an index says of files that we do not know, or know as another object."""
+    """An index's records of files that the catalog does not know, or knows as another object."""
     return {
         filename: record
         for filename, record in published.items()

@@ -1,4 +1,4 @@
-"""Having the stack's reconcile function compare a channel with its catalog, and following it."""
+"""A reconcile run by the stack's function, which this module starts and follows."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def reconcile_channel(  # noqa: PLR0913 - each is a key of the request
 ) -> ReconcileReport:
     """Start a run over a channel, or one subdir of it, and return its report when it has ended.
 
-    ``dry_run``: only say what would be done.  ``re_extract``: read every reject again.  ``adopt``:
-    take over what another stack publishes.  ``confirm``: the digest of removals that wait, to be
-    carried out now.  ``wait`` is called between looks at the report, and
-    ``on_progress`` with each report that says more than the one before.
+    ``dry_run``: report the actions without carrying them out.  ``re_extract``: read every reject
+    again.  ``adopt``: take over what another stack publishes.  ``confirm``: the digest of waiting
+    removals that are to be carried out now.  ``wait`` is called between two reads of the report,
+    and ``on_progress`` with each report that has more than the one before.
 
-    What the run asks for, uploads that are read again and merges, goes on when it has ended.
+    The uploads to read again and the merges that the run requests continue after it has ended.
 
-    Raises ``Misused`` for a channel without a stack, and for one that the stack does not look at;
-    ``Unavailable`` where the function fails, or a run does not go on.
+    Raises ``Misused`` for a channel without a stack, and for one that the stack does not index;
+    ``Unavailable`` if the function fails, or a run does not continue.
     """
     if channel.stack is None:
         raise Misused("a reconcile is run by a stack: name it (--stack, or SLUICE_STACK)")
@@ -79,7 +79,7 @@ def _start_run(stack: Stack, request: dict[str, Any]) -> ReconcileReport:
 
 
 def _function_error(name: str, body: bytes) -> Misused | Unavailable:
-    """What the function raised: a request that it refuses is the asker's fault."""
+    """The function's error: an invalid request is the caller's fault."""
     try:
         error = msgspec.json.decode(body, type=dict[str, Any])
     except DECODE_ERRORS:

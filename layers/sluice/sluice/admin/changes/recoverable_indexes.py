@@ -1,4 +1,4 @@
-"""A channel bucket that shows only index files from which its catalog can learn something."""
+"""A channel bucket that shows only index files from which its catalog can recover records."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from sluice.storage.wrappers.forwarding import ForwardingStore
 class RecoverableIndexes(ForwardingStore):
     """Hides the index files of one subdir that another tool wrote, or that the state knows.
 
-    A catalog believes another tool only where it is told to (``adopt``).  What sluice published of
-    a tree that the state has, the catalog was made from: it has taken out on purpose what it lacks.
+    A catalog accepts another tool's index only if requested (``adopt``).  And the catalog was made
+    from every file that sluice published from a tree in the state: what it lacks was removed on
+    purpose.
     """
 
     def __init__(self, store: ObjectStore, state: ObjectStore, subdir: Subdir) -> None:

@@ -1,7 +1,7 @@
-"""Bringing messages back from the dead-letter queues of a stack.
+"""The redrive of a stack's dead-letter queues: it sends their messages again.
 
-SQS can do that itself (StartMessageMoveTask).  Done here it ends before the command does, is
-counted, and works wherever there are queues, which emulators of AWS have without move tasks.
+SQS can do that itself (StartMessageMoveTask).  Done here, it ends before the command does, is
+counted, and works with any queues, including emulators of AWS without move tasks.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 _WAIT_SECONDS = 1
-"""For a message to come: without, SQS asks only some of the machines that a queue is on."""
+"""Time to wait for a message.  Without a wait, SQS asks only some of the servers of a queue."""
 
 
 def redrive(
     stack: Stack, *, on_progress: Callable[[str, int], None] = lambda _queue, _moved: None
 ) -> dict[str, int]:
-    """Send what could not be handled once more; how many messages, by the queue they went to.
+    """Send dead letters again; returns the number of messages per destination queue.
 
-    A message is deleted where it was after it was sent: who is killed in between leaves it to be
-    sent once more, and events and requests may come twice.  ``on_progress`` is told of a queue and
-    of how many messages it has got.  Raises ``Unavailable``.
+    A message is deleted only after it was sent again.  If the process is killed in between, it will
+    be sent once more, so events and requests may arrive twice.  ``on_progress`` is called with a
+    queue and the number of its messages so far.  Raises ``Unavailable``.
     """
     return {f"{kind}Queue": _redrive_queue(stack, kind, on_progress) for kind in QUEUE_KINDS}
 
@@ -69,6 +69,6 @@ def _send(stack: Stack, url: str, message: MessageTypeDef) -> None:
         QueueUrl=url,
         MessageBody=message["Body"],
         MessageGroupId=group,
-        # Not the one it had, which the queue may still remember; the same if this is sent again.
+        # Not the old one, which the queue may still remember; stable if this is sent again.
         MessageDeduplicationId=sha256(f"redrive|{message['MessageId']}".encode()).hexdigest(),
     )

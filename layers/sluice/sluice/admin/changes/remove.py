@@ -1,11 +1,11 @@
-"""Removing packages so that no client meets a 404.
+"""The removal of packages, without a 404 for any client.
 
-An index that names a file which is not there fails installations.  So the file leaves the index
-first, as a pin; when that is published, and what clients may still hold has had time to grow old,
-the object is deleted.  The merge that meets its removal drops the pin: nothing is left of either.
-A CDN in front of the channel may have cached the file, so it is invalidated there after that.
+An index with a missing file makes installations fail.  So the file leaves the index first, as a
+pin.  After that is published, and clients' cached indexes have expired, the object is deleted.  The
+merge that handles its removal drops the pin, so nothing is left of either.  A CDN in front of the
+channel may have cached the file, so it is then invalidated there.
 
-It may end anywhere and be begun again: what is pinned stays so, and is then deleted.
+The removal may stop anywhere and be started again: the pins stay, and their files are then deleted.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ from sluice.storage.object_store import describe_object
 
 REASON = "To be removed."
 GRACE_SECONDS = 60
-"""For which clients may go by an index file that they have: the template's default."""
+"""Time that clients may use a cached index file: the template's default."""
 
 
 class Removal(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the packages of one subdir."""
+    """The result of a removal in one subdir."""
 
     subdir: str
     generation: int
-    """The one that does without them."""
+    """The generation without the packages."""
     deleted: list[str]
     gone: list[str]
-    """Files that had been deleted already."""
+    """Files that had already been deleted."""
     overwritten: list[str]
-    """Files that were uploaded again meanwhile: they are left, and come back into the index."""
+    """Files that were uploaded again meanwhile: they are kept, and come back into the index."""
     invalidations: list[Invalidation] = []
-    """On the distribution of the stack; none where there is none."""
+    """Invalidations on the stack's distribution; empty if there is none."""
 
 
 def locate_packages(channel: Channel, packages: Iterable[str]) -> dict[Subdir, list[str]]:
-    """Find packages by ``subdir/file``, or by the file alone where one subdir has it.
+    """Find packages by ``subdir/file``, or by the file alone if only one subdir has it.
 
-    Raises ``Misused`` for what is no file of a package or is in several subdirs, ``NotFound``.
+    Raises ``Misused`` for an invalid filename and for a file in several subdirs, and ``NotFound``.
     """
     located: dict[Subdir, list[str]] = {}
     known: list[Subdir] | None = None
@@ -89,14 +89,14 @@ def remove(
     grace_seconds: float = GRACE_SECONDS,
     pause: Pause = time.sleep,
 ) -> Removal:
-    """Take packages out of the index, wait until clients know, and delete them.
+    """Remove packages from the index, wait until clients have a new one, and delete the files.
 
-    What the distribution of the channel's stack has cached of them is invalidated. Where that is
-    not allowed or fails, the result says so and has the command to run.
+    Cached copies on the distribution of the channel's stack are invalidated.  If that is not
+    permitted or fails, the result says so and has the command to run.
 
-    ``grace_seconds``: how long clients may go by an index that they have, see
-    ``IndexCacheMaxAge``.  Raises ``NotFound`` before anything is done where one is not there, and
-    ``Unavailable``, after which it can be begun again.
+    ``grace_seconds``: how long clients may use a cached index, see ``IndexCacheMaxAge``.  Raises
+    ``NotFound`` if a package does not exist, before anything is done, and ``Unavailable``, after
+    which the removal can be started again.
 
     >>> from dataclasses import replace
     >>> stackless = replace(channel, merges=None)  # without a stack, merges are done here
@@ -112,7 +112,7 @@ def remove(
     deleted: list[str] = []
     overwritten: list[str] = []
     for file, identity in sorted(pinned.identities.items()):
-        # What comes between this look and the deletion is deleted, too: old versions have it yet.
+        # An upload between this HEAD and the deletion is deleted, too; versioning keeps it.
         current = describe_object(channel.public, subdir.file_key(file))
         if current is not None and ObjectId.from_info(current) != identity:
             overwritten.append(file)
@@ -120,7 +120,7 @@ def remove(
             channel.public.delete([subdir.file_key(file)])
             deleted.append(file)
     gone = sorted(set(files) - pinned.identities.keys())
-    # All of them: those gone before may be cached still, those uploaded again in their old form.
+    # All of them: deleted ones may still be cached, and overwritten ones in their old form.
     keys = [subdir.file_key(file) for file in sorted(set(files))]
     invalidations = invalidate(channel.stack, keys, new_id=channel.new_id)
     _stage_removals(channel, subdir, [*deleted, *gone])
@@ -135,7 +135,7 @@ def remove(
 
 
 def _stage_removals(channel: Channel, subdir: Subdir, files: Iterable[str]) -> None:
-    """Have the pins go with their files; the event about it may come late, or there is none."""
+    """Let the pins go with their files; the event of the deletion may be late or missing."""
     for file in files:
         record = Removed(filename=file, extractor=extract.EXTRACTOR_VERSION, at=channel.clock())
         staging.write_staging_record(channel.state, subdir, record, unique_id=channel.new_id())

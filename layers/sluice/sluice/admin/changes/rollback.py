@@ -1,15 +1,14 @@
-"""Going back to an old generation: a new one with its content, for history only grows.
+"""The rollback of a subdir: a new generation with an old content, because history only grows.
 
-What the index shows now and did not then is pinned out, until it is uploaded again or unpinned.
-What it showed then comes back where its very object is still there.  Where the file is gone, or
-holds something else now, it cannot come back; what it holds now is pinned out like all else that
-is new.  Of a file that is not in the index now, and was not then, nothing is changed: rejects stay
-rejects and pins stay pins.
+Files that are in the index now, and were not then, are pinned out until they are uploaded again or
+unpinned.  Files that were in it then come back if the very same object still exists.  A file that
+was deleted or overwritten cannot come back; its new content is pinned out, like all other new
+files.  A file that is in neither index stays as it is: rejects stay rejects and pins stay pins.
 
-Nobody but S3 says what is there, so all files in question are looked at.  What is pinned out is
-the object that is there at that time, even if no merge has met it yet: an upload that was repeated
-just before the rollback does not undo it.  A file that only waits in staging, and is not known at
-all, comes into the index with the next merge; the result names it.
+Only S3 knows which objects exist, so the rollback reads all files in question.  It pins out the
+object that exists at that time, even if no merge has seen it yet.  So an upload that was repeated
+just before the rollback does not undo it.  A file that is only in staging, and not in the catalog,
+enters the index with the next merge; the result names it.
 """
 
 from __future__ import annotations
@@ -51,41 +50,41 @@ from sluice.storage.object_id import ObjectId
 
 
 class Rollback(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rollback did or, in a dry run, would do.  Files are in order."""
+    """The result of a rollback, or, in a dry run, its plan.  Files are in order."""
 
     subdir: str
     rolled_back_from: int
     """The generation that was the newest."""
     rolled_back_to: int
     to_committed_at: int
-    """When that one was committed, ms since the epoch."""
+    """Commit time of the old generation, ms since the epoch."""
     generation: int | None
-    """The new one; ``None`` in a dry run, and where there was nothing to do."""
+    """The new generation; ``None`` in a dry run, and if there was nothing to do."""
     restored: list[str]
-    """Files that come back into the index, or back to the record that they had."""
+    """Files that come back into the index, or get their old record back."""
     pinned: list[str]
     """Files that leave the index until they are uploaded again or unpinned."""
     gone: list[str]
-    """Files of the old generation that are not in the bucket any more."""
+    """Files of the old generation that are no longer in the bucket."""
     changed: list[str]
-    """Files of the old generation that hold something else now; that is pinned out, too."""
+    """Files of the old generation with other content now, which is pinned out, too."""
     waiting: list[str]
-    """Files that were uploaded and not merged yet: they come into the index with the next merge."""
+    """Files that were uploaded and not merged yet: they enter the index with the next merge."""
 
 
 @dataclass(slots=True)
 class NameRollback:
-    """What it takes to have some files as they were."""
+    """The edits that restore the files of one package name to an old generation."""
 
     edits: dict[str, Entry | None] = field(default_factory=dict)
-    """By filename."""
+    """Edits by filename."""
     restored: list[str] = field(default_factory=list)
     pinned: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
 
     def set_entry(self, filename: str, wanted: Entry | None, *, known: Entry | None) -> None:
-        """Edit an entry unless it is as wanted."""
+        """Edit an entry unless it is already as wanted."""
         if wanted != known:
             self.edits[filename] = wanted
 
@@ -93,12 +92,11 @@ class NameRollback:
 def rollback(
     channel: Channel, subdir: Subdir, to: GenerationRef, *, reason: str = "", dry_run: bool = False
 ) -> Rollback:
-    """Give a subdir the content of an old generation, and ask for it to be published.
+    """Restore the content of an old generation of a subdir, and request its publication.
 
-    ``reason`` is kept with the pins and in the history.  Returns once that is committed;
-    ``wait_until_published`` waits until clients see it.  Raises ``NotFound`` where there
-    is no such generation (any more), also where it is collected while it is read, ``Unavailable``
-    and ``Corrupt``.
+    ``reason`` is kept with the pins and in the history.  Returns after the commit;
+    ``wait_until_published`` waits until clients see it.  Raises ``NotFound`` if the generation does
+    not exist (any more), also if it is collected during the read, ``Unavailable`` and ``Corrupt``.
 
     >>> result = rollback(channel, channel.subdir("linux-64"), 1, dry_run=True)
     >>> result.rolled_back_from, result.rolled_back_to, result.pinned
@@ -115,14 +113,15 @@ def rollback(
 def plan_name_rollback(
     then: Entries, now: Entries, objects: Mapping[str, ObjectId | None], *, at: int, reason: str
 ) -> NameRollback:
-    """Find what it takes to have the files of one name as they were.  Pure.
+    """Find the edits that restore the files of one name.  Pure.
 
-    ``objects``: the objects of all whose entries differ; ``at`` (ms) and ``reason`` are for pins.
+    ``objects``: the current objects of all files whose entries differ; ``at`` (ms) and ``reason``
+    are for pins.
     """
     plan = NameRollback()
     for filename in _differing_files(then, now):
         old, new = then.get(filename), now.get(filename)
-        if isinstance(old, CarriedRecord) or isinstance(new, CarriedRecord):  # of no object of ours
+        if isinstance(old, CarriedRecord) or isinstance(new, CarriedRecord):  # has no object
             plan.set_entry(filename, old if isinstance(old, CarriedRecord) else None, known=new)
             continue
         current = objects[filename]
@@ -153,10 +152,10 @@ def _differing_files(then: Entries, now: Entries) -> list[str]:
 
 
 def _is_same_object(old: Record, new: Entry | None, current: ObjectId) -> bool:
-    """Tell whether the object that is there is what an old record tells of."""
+    """Whether the current object is the one of an old record."""
     if old.identity and (old.identity.etag, old.identity.size) == (current.etag, current.size):
         return True
-    # Other parts of an upload give another ETag, of the same content.
+    # Other parts of an upload give another ETag for the same content.
     if not isinstance(new, Record) or new.identity != current:
         return False
     sha256 = old.record.get("sha256")
@@ -164,7 +163,7 @@ def _is_same_object(old: Record, new: Entry | None, current: ObjectId) -> bool:
 
 
 class _RollbackPlan:
-    """A rollback, as of the head that was looked at last."""
+    """The plan of a rollback, from the newest head that was read."""
 
     def __init__(self, channel: Channel, subdir: Subdir, to: GenerationRef, reason: str) -> None:
         self._channel = channel
@@ -194,7 +193,7 @@ class _RollbackPlan:
         )
 
     def report(self, generation: int | None) -> Rollback:
-        """What came of it."""
+        """The result of the rollback."""
         return Rollback(
             subdir=self._subdir.name,
             rolled_back_from=self._snapshot.head.generation,
@@ -209,7 +208,7 @@ class _RollbackPlan:
         )
 
     def _plan_names(self, old: OldGeneration) -> dict[str, NameRollback]:
-        """What it takes, by package name."""
+        """The edits by package name."""
         names = list(changed_names(old.tree(), self._snapshot.tree))
         then = old.entries(names)
         now = dict(self._snapshot.entries(*names))
@@ -233,7 +232,7 @@ class _RollbackPlan:
         return lookup.resolve(filenames)
 
     def _find_waiting(self) -> list[str]:
-        """The files that wait there of which the catalog knows nothing."""
+        """The files in staging that the catalog does not know."""
         staged = self._channel.state.list(self._subdir.staging_prefix)
         names = {self._subdir.staged_filename(info.key) for info in staged}
         files = sorted(name for name in names if name and name.endswith(PACKAGE_SUFFIXES))

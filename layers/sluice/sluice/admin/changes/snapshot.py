@@ -1,16 +1,16 @@
-"""A channel as it was, published as another channel, without copying a package.
+"""A snapshot: a channel as it was, published as another channel, without copying a package.
 
-The index of each subdir is made anew of the leaves of an old generation, and says by its
-``base_url`` (CEP 15) that the packages lie where they have always been.  A package that is gone
-since, or holds something else, is left out and named.  What is deleted later is missing from then
-on: a snapshot keeps indexes, not packages.  Its shards are its own, so it outlives the garbage
-collection of the channel.
+The index of each subdir is rendered again from the leaves of an old generation.  Its ``base_url``
+(CEP 15) refers to the original location of the packages.  A package that was deleted or overwritten
+since is left out and named.  A package that is deleted later is missing from then on: a snapshot
+keeps indexes, not packages.  It has its own shards, so it outlives the garbage collection of the
+channel.
 
-A snapshot stays what it is, for nothing takes it for a channel that is to be kept up to date:
+A snapshot never changes, because nothing treats it as a channel to index:
 
 - It has neither a head nor packages, so no walk of reconcile finds it.
-- Its files name an owner of their own, so no stack ever publishes over them.  Whoever uploads a
-  package into it has a merge that says so, and commits nothing.
+- Its files name an owner of their own, so no stack ever publishes over them.  An upload into it
+  starts a merge that reports this and commits nothing.
 """
 
 from __future__ import annotations
@@ -45,29 +45,29 @@ from sluice.storage.versioned_object import ObjectVersion, read_newest
 
 
 class SubdirSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """What a snapshot has of one subdir.  Files are in order."""
+    """The content of a snapshot for one subdir.  Files are in order."""
 
     subdir: str
     generation: int
-    """The one that was the newest then; 0 for a ``noarch`` that the channel did not have."""
+    """The newest generation at that time; 0 for a ``noarch`` that the channel did not have."""
     committed_at: int
-    """ms since the epoch."""
+    """Commit time of the generation, ms since the epoch."""
     packages: int
     gone: list[str]
-    """Files that are not in the bucket any more."""
+    """Files that are no longer in the bucket."""
     changed: list[str]
-    """Files that hold something else now."""
+    """Files that have other content now."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """A channel as it was."""
+    """The result of a snapshot."""
 
     url: str
-    """``s3://bucket/channel``"""
+    """URL of the snapshot: ``s3://bucket/channel``"""
     of: str
-    """The channel's."""
+    """URL of the original channel."""
     at: int
-    """As of when, ms since the epoch."""
+    """Time of the content, ms since the epoch."""
     subdirs: list[SubdirSnapshot]
 
 
@@ -77,12 +77,11 @@ def snapshot(
     """Publish ``channel`` as it was ``at`` some time as the channel ``into``, which must be empty.
 
     ``base_url``: where clients find the packages of the channel, absolute, or relative to the
-    snapshot's channel; ``None``: at ``s3://bucket/channel``.  conda takes an absolute one only.
+    snapshot's channel; ``None``: at ``s3://bucket/channel``.  conda accepts only an absolute one.
 
-    One that was interrupted may be begun again.  Raises ``NotFound`` where the history does not
-    go back so far, also where it is collected while it is read; what was published by then may be
-    deleted.  Raises ``Occupied`` where anything else lies in ``into``, ``Unavailable``, and
-    ``Corrupt``.
+    An interrupted snapshot can be started again.  Raises ``NotFound`` if the history does not go
+    back so far, also if it is collected during the read; files published by then may be deleted.
+    Raises ``Occupied`` if anything else is in ``into``, ``Unavailable``, and ``Corrupt``.
 
     >>> from dataclasses import replace
     >>> from sluice.admin.history.generations import generation_time
@@ -103,23 +102,23 @@ class _PastSubdir:
     tree: Tree
     rules: RenderRules
     generation: OldGeneration | None
-    """``None`` where there was none."""
+    """``None`` if there was none."""
 
 
 class _SnapshotJob:
-    """One snapshot to be taken."""
+    """The work of one snapshot."""
 
     def __init__(self, channel: Channel, into: Channel, at: datetime, base_url: str) -> None:
         self._channel = channel
         self._into = into
         self._at = at
         self._base_url = base_url
-        # Another moment, or another channel, is another owner: they do not overwrite each other.
+        # Another time, or another channel, is another owner: they do not overwrite each other.
         name = f"{channel.bucket}/{channel_component(channel.name)}"
         self._owner = snapshot_owner(f"{name} at {at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}")
 
     def run(self) -> Snapshot:
-        """Look at everything first: what cannot be done leaves nothing."""
+        """Read everything before writing, so that a failure leaves nothing behind."""
         self._check_target_is_empty()
         past_subdirs = list(self._subdirs())
         if not any(past.tree.public for past in past_subdirs):
@@ -135,7 +134,7 @@ class _SnapshotJob:
         )
 
     def _subdirs(self) -> Iterator[_PastSubdir]:
-        """The subdirs that there were, and ``noarch``, without which it is no channel (CEP 26)."""
+        """The subdirs at that time, and ``noarch``, without which it is no channel (CEP 26)."""
         noarch = self._channel.subdir(NOARCH)
         for subdir in sorted({*find_subdirs(self._channel), noarch}):
             commit = read_newest(
@@ -153,7 +152,7 @@ class _SnapshotJob:
         return _PastSubdir(subdir, generation.tree(), generation.rules(), generation)
 
     def _find_commit(self, subdir: Subdir, version: ObjectVersion[Head]) -> Commit | None:
-        """The newest commit at the time; ``None`` where the first was later."""
+        """The newest commit at the time; ``None`` if the first was later."""
         first: Commit | None = None
         head = version.value
         for commit in iter_commits(self._channel, subdir, head):
@@ -172,7 +171,7 @@ class _SnapshotJob:
     # --- the place for it ------------------------------------------------------------------
 
     def _check_target_is_empty(self) -> None:
-        """Refuse to write where anything is that is not of this very snapshot."""
+        """Raise ``Occupied`` if the target has anything that is not of this very snapshot."""
         into = self._into
         if not into.name:
             raise Misused("a snapshot cannot be the channel at the root of a bucket")
@@ -225,12 +224,12 @@ class _SnapshotJob:
 
     @property
     def _base_url_of_subdirs(self) -> str:
-        """The folder of the subdirs, as seen from one of the snapshot."""
+        """The folder of the original subdirs, relative to a subdir of the snapshot."""
         base_url = self._base_url.rstrip("/")
         return base_url if "://" in base_url or base_url.startswith("/") else f"../{base_url}"
 
     def _relations(self, relations: Mapping[str, str]) -> dict[str, str]:
-        """Paths to other channels (CEP 42), from where the snapshot lies."""
+        """Paths to other channels (CEP 42), relative to the snapshot."""
         return {
             name: posixpath.relpath(
                 posixpath.join("/", self._channel.name, reference), f"/{self._into.name}"
@@ -241,7 +240,7 @@ class _SnapshotJob:
 
 @dataclass(slots=True)
 class _MissingPackages:
-    """What cannot be in a snapshot, because its object is not there any more."""
+    """Packages that are left out of a snapshot, because their objects no longer exist."""
 
     gone: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -249,7 +248,7 @@ class _MissingPackages:
     def available_entries(
         self, entries: Entries, objects: Mapping[str, ObjectId]
     ) -> dict[str, Entry]:
-        """The entries of one name but for those."""
+        """The entries of one name without the missing packages."""
         available: dict[str, Entry] = {}
         for filename, entry in entries.items():
             current = objects.get(filename)

@@ -1,4 +1,4 @@
-"""One subdir of a snapshot: index files and shards that are written once and belong to no stack."""
+"""The writer of one subdir of a snapshot: files that are written once and belong to no stack."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from sluice.storage import object_headers
 from sluice.storage.object_store import ObjectStore
 
 MAX_AGE_SECONDS = 3600
-"""How long clients may keep an index file of what never changes."""
+"""How long clients may cache an index file of a channel that never changes."""
 _RELATIONS = "channel_relations"
 
 
 class SnapshotSubdirWriter:
-    """Takes the entries of some names after the other, then publishes them.
+    """Takes the entries of one group of names after the other, then publishes them.
 
-    Bytes depend on what is taken and said alone, so whoever was interrupted may begin again.
+    Output is deterministic, so an interrupted snapshot can be started again.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class SnapshotSubdirWriter:
         owner: str,
         executor: Executor,
     ) -> None:
-        """``source``: the tree that it is a snapshot of; ``owner``: whom its files name."""
+        """``source``: the tree of the snapshot; ``owner``: the owner in the stamps of its files."""
         self.rules = rules
         self._store = store
         self._subdir = subdir
@@ -66,11 +66,11 @@ class SnapshotSubdirWriter:
 
     @property
     def packages(self) -> int:
-        """How many clients see."""
+        """Number of packages that clients see."""
         return self._contents.count
 
     def add(self, names: Mapping[str, Entries]) -> None:
-        """Write the shards of some names, and take up what they say."""
+        """Write the shards of some names, and add their records."""
         rendered = {
             name: node.render_node(name, entries, at=self._source.at, rules=self.rules)
             for name, entries in names.items()
@@ -86,8 +86,9 @@ class SnapshotSubdirWriter:
     def publish(self, *, base_url: str, relations: Mapping[str, str]) -> None:
         """Write the index files that the subdir had.
 
-        But for those that tell the patch from the packages: here it is part of them.
-        ``base_url``: the folder of the packages.  ``relations``: see ``ChannelConfig.relations``.
+        Files that separate the patch from the packages are left out: here the patch is part of the
+        records.  ``base_url``: the folder of the packages.  ``relations``: see
+        ``ChannelConfig.relations``.
         """
         snapshot_tree = structs.replace(self._source, names=self._nodes, public=True)
         stamp = Stamp(
@@ -129,7 +130,7 @@ class SnapshotSubdirWriter:
             )
 
     def _put(self, file: str, body: bytes, stamp: Stamp) -> None:
-        """Write a file over nothing, or over itself."""
+        """Write a file over no object, or over the same file."""
         key = self._subdir.file_key(file)
         existing = self._store.head(key)
         headers = replace(

@@ -1,4 +1,4 @@
-"""Having a generation published, and waiting until clients find it."""
+"""Waiting for the publication of a generation."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from sluice.publish.outputs import wanted_outputs
 from sluice.storage.versioned_object import ObjectVersion, read_newest
 
 Pause = Callable[[float], None]
-"""Lets so many seconds pass."""
+"""Waits for a number of seconds."""
 
 PUBLISHED_WITHIN_SECONDS = 300
-"""Longer than any window, queue and merge should take together."""
+"""Seconds: longer than a window, the queue and a merge should take together."""
 _POLL_SECONDS = 1.0
 
 
@@ -33,9 +33,9 @@ def wait_until_published(
 ) -> None:
     """Return once every index file is of this generation or a later one.
 
-    The merge that was asked for with the commit sees to it; without a stack it is done here.
-    Raises ``Unavailable`` where that takes longer than ``seconds_max``: the generation is
-    committed then, and will be published all the same.
+    The merge that was requested with the commit publishes it; without a stack, this function does.
+    Raises ``Unavailable`` if that takes longer than ``seconds_max``.  The generation is committed
+    then, and will still be published.
     """
     if channel.merges is None:
         merge_in_process(channel, [subdir])
@@ -51,7 +51,7 @@ def wait_until_published(
 
 
 def is_published(channel: Channel, subdir: Subdir, generation: int) -> bool:
-    """Tell whether no index file of a subdir is older than this generation."""
+    """Whether no index file of a subdir is older than this generation."""
 
     def read(version: ObjectVersion[Head]) -> list[str]:
         catalog = CatalogReader(channel.state, subdir, channel.executor)
@@ -59,7 +59,7 @@ def is_published(channel: Channel, subdir: Subdir, generation: int) -> bool:
         return wanted_outputs(tree, catalog.rules(tree).config)
 
     files = read_newest(head_object(channel.state, subdir), read)
-    # That file is of the generation in which its patch came into force.
+    # That file has the generation in which its patch became active.
     keys = [subdir.file_key(file) for file in files if file != PATCH_INSTRUCTIONS]
     stamps = (
         Stamp.parse(info.metadata) if info else None

@@ -1,1 +1,1 @@
-"""Questions about a channel: its commits, their differences, its rejects, its status."""
+"""The history and state of a channel: its commits, their differences, its rejects, its status."""

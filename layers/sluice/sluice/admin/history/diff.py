@@ -1,6 +1,6 @@
-"""How two generations of a subdir differ.
+"""The differences between two generations of a subdir.
 
-Their trees tell which package names differ, so only the leaves of those are read.
+Their trees show which package names differ, so only the leaves of those are read.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ from sluice.layout import Subdir
 from sluice.limits import NAMES_AT_ONCE
 
 ChangeKind = Literal["added", "removed", "replaced", "rewritten", "rejected", "pinned", "forgotten"]
-"""*replaced*: by another artifact; *rewritten*: the same artifact with another record;
-*rejected* and *pinned* are told of files that were not in the index before, *forgotten* of those
-that were rejected or pinned and are no more."""
+"""*replaced*: by another artifact; *rewritten*: the same artifact with another record; *rejected*
+and *pinned*: a file that was not in the index before; *forgotten*: a file that was rejected or
+pinned and is no longer known."""
 
 
 class FileChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What is different about one file."""
+    """The difference about one file."""
 
     file: str
     kind: ChangeKind
     why: str | None = None
-    """Where it is out of the index and still known: the reject's sentence or the pin's reason."""
+    """For a file that is known but not in the index: the reject's sentence or the pin's reason."""
     fields: list[str] = []
-    """Of its record, those that differ; where it was replaced or rewritten."""
+    """The fields of its record that differ, if it was replaced or rewritten."""
 
 
 class Diff(msgspec.Struct, frozen=True, kw_only=True):
-    """How two generations differ, from the first to the second."""
+    """The differences from one generation to another."""
 
     subdir: str
     before: int
-    """A generation."""
+    """The first generation."""
     after: int
     changes: list[FileChange]
     """In order of package names, then of files."""
     config_changed: bool
-    """Whether another ``sluice.toml`` is in force."""
+    """Whether the active ``sluice.toml`` differs."""
     patch_changed: bool
-    """Whether other patch instructions are: records as clients see them may differ beyond
+    """Whether the active patch instructions differ: what clients see may then differ beyond
     ``changes``."""
 
     @property
@@ -60,8 +60,8 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
 def diff(channel: Channel, subdir: Subdir, before: GenerationRef, after: GenerationRef) -> Diff:
     """Compare two generations, each given by its number or by a time at which it was the newest.
 
-    Two requests per package name that differs.  Raises ``NotFound`` where one of them is not kept,
-    also where it is collected while it is read, ``Unavailable`` and ``Corrupt``.
+    Two requests per package name that differs.  Raises ``NotFound`` if one of them is not kept,
+    also if it is collected during the read, ``Unavailable`` and ``Corrupt``.
 
     >>> difference = diff(channel, channel.subdir("linux-64"), 1, 2)
     >>> [(change.kind, change.file) for change in difference.changes]
@@ -83,7 +83,7 @@ def diff(channel: Channel, subdir: Subdir, before: GenerationRef, after: Generat
 
 
 def diff_generations(before: OldGeneration, after: OldGeneration) -> Iterator[FileChange]:
-    """What is different about the files of two generations of a subdir.
+    """The differences about the files of two generations of a subdir.
 
     Raises ``NotFound``, ``Unavailable`` and ``Corrupt``.
     """
@@ -100,7 +100,7 @@ def diff_generations(before: OldGeneration, after: OldGeneration) -> Iterator[Fi
 
 
 def changes_of_name(before: Entries, after: Entries) -> Iterator[FileChange]:
-    """What is different about the files of one package name, in order.  Pure."""
+    """The differences about the files of one package name, in order.  Pure."""
     for file in sorted(before.keys() | after.keys()):
         old, new = before.get(file), after.get(file)
         fields = _differing_fields(_indexed_record(old), _indexed_record(new))
@@ -129,7 +129,7 @@ def _change_kind(old: Entry | None, new: Entry | None, fields: list[str]) -> Cha
 
 
 def _indexed_record(entry: Entry | None) -> dict[str, Any] | None:
-    """Its record, where the file is in the index."""
+    """The record, if the file is in the index."""
     return entry.record if isinstance(entry, Record | CarriedRecord) else None
 
 
@@ -140,7 +140,7 @@ def _differing_fields(was: dict[str, Any] | None, now: dict[str, Any] | None) ->
 
 
 def _artifact_id(record: dict[str, Any]) -> tuple[Any, Any]:
-    """What tells one from another; records of old indexes have MD5 only."""
+    """The identity of an artifact; records of old indexes have only MD5."""
     return record.get("sha256") or record.get("md5"), record.get("size")
 
 

@@ -1,8 +1,8 @@
-"""Finding an old generation, by its number or by when it was the newest, and reading it.
+"""Old generations: found by number or by a time at which they were the newest, and read.
 
-Meanwhile the collector may delete what only old generations refer to.  So what is missing while an
-old generation is read means one of two things, and which one is decided here: the generation is no
-longer kept, or the catalog is damaged.
+Garbage collection may run meanwhile and delete objects that only old generations refer to.  So an
+object that is missing during the read means one of two things, and this module decides which: the
+generation is no longer kept, or the catalog is damaged.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 
 def parse_generation_ref(text: str, *, now: datetime) -> GenerationRef:
-    """Read ``17``, ``2026-11-27T14:00``, ``2026-11-27`` or ``2h``; raises ``Misused``.
+    """Parse ``17``, ``2026-11-27T14:00``, ``2026-11-27`` or ``2h``; raises ``Misused``.
 
-    A time without a zone is one of UTC, as all that sluice shows.
+    A time without a zone is in UTC, as all times that sluice shows.
     """
     stripped = text.strip()
     if stripped.isdecimal():
@@ -55,9 +55,9 @@ def parse_generation_ref(text: str, *, now: datetime) -> GenerationRef:
 
 
 def iter_commits(channel: Channel, subdir: Subdir, head: Head) -> Iterator[Commit]:
-    """The history that is kept behind a head, the newest first.
+    """The kept history behind a head, newest first.
 
-    Raises ``Missing`` where there is not even the first, which the head refers to, and ``Corrupt``.
+    Raises ``Missing`` if even the first is missing, to which the head refers, and ``Corrupt``.
     """
     digest = head.commit
     while digest is not None:
@@ -75,7 +75,8 @@ def iter_commits(channel: Channel, subdir: Subdir, head: Head) -> Iterator[Commi
 def find_commit(channel: Channel, subdir: Subdir, head: Head, ref: GenerationRef) -> Commit:
     """The commit of a generation, or the last one at a time.
 
-    Raises ``NotFound``, and says how far back the history goes, and what ``iter_commits`` raises.
+    Raises ``NotFound``, which says how far back the history goes, and the errors of
+    ``iter_commits``.
     """
     newest = f": the newest is {head.generation}"
     oldest: Commit | None = None
@@ -89,7 +90,7 @@ def find_commit(channel: Channel, subdir: Subdir, head: Head, ref: GenerationRef
 
 
 def find_commits(channel: Channel, subdir: Subdir, *refs: GenerationRef) -> list[Commit]:
-    """The commits of some generations, in the history behind the head that there is now.
+    """The commits of some generations, in the history behind the current head.
 
     Raises ``NotFound``, see ``find_commit``, ``Unavailable`` and ``Corrupt``.
     """
@@ -102,9 +103,9 @@ def find_commits(channel: Channel, subdir: Subdir, *refs: GenerationRef) -> list
 
 @dataclass(frozen=True, slots=True)
 class OldGeneration:
-    """What was in a generation, as long as that is kept.
+    """The content of a generation, as long as it is kept.
 
-    Each method raises ``NotFound`` where the generation has been collected, ``Unavailable`` and
+    Each method raises ``NotFound`` if the generation was collected, ``Unavailable`` and
     ``Corrupt``.
     """
 
@@ -112,20 +113,20 @@ class OldGeneration:
     subdir: Subdir
     commit: Commit
     catalog: CatalogReader
-    """Of the subdir."""
+    """The catalog of the subdir."""
 
     def tree(self) -> Tree:
-        """Its tree."""
+        """The tree of the generation."""
         with self._reporting_collected():
             return self.catalog.tree(self.commit.tree)
 
     def rules(self) -> RenderRules:
-        """What decides, beside its leaves, what clients saw of it."""
+        """What decided, besides its leaves, what clients saw."""
         with self._reporting_collected():
             return self.catalog.rules(self.catalog.tree(self.commit.tree))
 
     def entries(self, names: Iterable[str]) -> dict[str, Entries]:
-        """What was known of the files of some package names, in their order."""
+        """The entries of some package names, in the names' order."""
         entries_by_name: dict[str, Entries] = {}
         with self._reporting_collected():
             nodes = self.catalog.tree(self.commit.tree).names
@@ -144,11 +145,11 @@ class OldGeneration:
             raise NotFound(self._collected_message) from missing
 
     def _must_exist(self, key: str) -> bool:
-        """Tell whether an object that is missing is lost: it is not the collector's to delete.
+        """Whether a missing object should exist, because garbage collection may not delete it.
 
-        The collector leaves all that the head reaches, and the boundary of retention with all
-        generations since.  It has noted the boundary before it deletes anything, so it is looked
-        up after something was missing.
+        The collection keeps all that the head reaches, and the retention boundary with all
+        generations since.  It records the boundary before it deletes anything, so this reads the
+        record after an object was missing.
         """
         boundary = read_marks(self.channel.state, self.subdir).marks.boundary
         if boundary and boundary.generation <= self.commit.generation:
@@ -167,7 +168,7 @@ class OldGeneration:
         return any(key in self._referenced_keys(tree) for tree in trees)
 
     def _referenced_keys(self, tree: Tree) -> Iterator[str]:
-        """The keys of all that a tree refers to in the state."""
+        """The keys of all objects in the state that a tree refers to."""
         for node in tree.names.values():
             yield self.subdir.leaf_key(node.leaf.hex())
         if tree.inputs and tree.inputs.patch and tree.inputs.patch.instructions:
@@ -186,7 +187,7 @@ class OldGeneration:
 def _not_found_message(
     subdir: Subdir, ref: GenerationRef, oldest: Commit | None, otherwise: str
 ) -> str:
-    """Why a generation is not to be had; ``oldest``: the last one that was looked at."""
+    """The reason why a generation is not available; ``oldest``: the last commit that was read."""
     what = str(ref) if isinstance(ref, int) else f"of {format_time(ref)} or before"
     kept = otherwise
     if oldest:
@@ -196,7 +197,7 @@ def _not_found_message(
 
 
 def generation_time(channel: Channel, subdir: Subdir, generation: int) -> datetime:
-    """When a generation of a subdir was committed; raises ``NotFound`` and ``Corrupt``."""
+    """The commit time of a generation of a subdir; raises ``NotFound`` and ``Corrupt``."""
     return commit_time(find_commits(channel, subdir, generation)[0])
 
 
@@ -206,7 +207,7 @@ def commit_time(commit: Commit) -> datetime:
 
 
 def format_time(at: datetime) -> str:
-    """A time as people read it, to the second."""
+    """Format a time for people, to the second."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 

@@ -1,4 +1,4 @@
-"""What happened to a channel: its generations, as long as they are kept."""
+"""The log of a channel: its generations, as long as they are kept."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True):
-    """Some of what happened."""
+    """A part of the log."""
 
     generations: list[Generation]
-    """The newest first."""
+    """The generations, newest first."""
     newest: dict[str, int]
-    """By subdir, the generation that its head had; ``follow`` goes on behind it."""
+    """By subdir, the generation of its head; ``follow`` continues after it."""
     collected: list[str]
-    """Subdirs that have been followed to the oldest generation that is kept, and had some before
-    that have been collected."""
+    """Subdirs that were followed to the oldest kept generation, and had earlier ones that were
+    collected."""
 
 
 def log(channel: Channel, subdir: str | None = None, *, limit: int | None = None) -> Log:
-    """Tell what happened to a channel, or to one subdir of it: at most ``limit`` generations.
+    """The log of a channel, or of one of its subdirs: at most ``limit`` generations.
 
     One request per generation.  Raises ``Unavailable`` and ``Corrupt``.
 
@@ -64,10 +64,10 @@ def follow(
     after: Mapping[str, int],
     wait: Callable[[], None],
 ) -> Iterator[Generation]:
-    """Yield generations as they are committed, in order, for ever.
+    """Yield generations as they are committed, in order, forever.
 
-    ``after``: by subdir, the generation behind which to begin.  ``wait`` is called between looks,
-    each of which costs a request per subdir.  Raises what ``log`` raises.
+    ``after``: by subdir, the generation after which to start.  ``wait`` is called between reads,
+    each of which costs a request per subdir.  Raises the errors of ``log``.
     """
     newest = dict(after)
     while True:
@@ -81,7 +81,7 @@ def follow(
 
 
 def _commits_after(channel: Channel, subdir: Subdir, known: int) -> tuple[list[Commit], int]:
-    """The generations after one, as far as they are kept, the newest first; and the newest."""
+    """The kept generations after one, newest first, and the number of the newest."""
 
     def read(version: ObjectVersion[Head]) -> tuple[list[Commit], int]:
         head = version.value
@@ -96,7 +96,7 @@ def _commits_after(channel: Channel, subdir: Subdir, known: int) -> tuple[list[C
 
 
 class _SubdirHistory:
-    """Through the generations of one subdir, the newest first."""
+    """An iterator over the generations of one subdir, newest first."""
 
     def __init__(self, channel: Channel, subdir: Subdir) -> None:
         self.subdir = subdir

@@ -1,4 +1,4 @@
-"""What to do about a reject, by its code."""
+"""Advice about rejects, by their codes."""
 
 from __future__ import annotations
 
@@ -94,11 +94,11 @@ ADVICE = {
     ),
     "zstd-invalid": _UPLOAD_AGAIN,
 }
-"""For every code that this version of sluice gives."""
+"""Advice for every code of this version of sluice."""
 
 _UNKNOWN = "A newer sluice has rejected it: its own command line knows what to do."
 
 
 def reject_advice(code: str) -> str:
-    """What a person can do about a reject with this code."""
+    """The advice for people about a reject with this code."""
     return ADVICE.get(code, _UNKNOWN)

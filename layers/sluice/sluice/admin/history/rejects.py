@@ -1,4 +1,4 @@
-"""What of a channel is not in its index, why, and what to do about it."""
+"""The files of a channel that are not in its index, the reasons, and what to do about them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from sluice.storage.object_id import ObjectId
 
 
 class FileIssue(msgspec.Struct, frozen=True, kw_only=True):
-    """One file that something is wrong with."""
+    """A problem with one file."""
 
     subdir: str
     file: str
     kind: Literal["reject", "warning", "problem"]
-    """*reject*: the package is not in the index; *warning*: it is, all the same; *problem*: a
-    configuration or a patch that is not in force."""
+    """*reject*: the package is not in the index; *warning*: it is in the index; *problem*: a
+    configuration or a patch that is not active."""
     code: str
     sentence: str
     at: int | None
-    """When it was found, ms since the epoch; not known of warnings."""
+    """Time of the problem, ms since the epoch; not known for warnings."""
     advice: str
 
 
@@ -48,7 +48,7 @@ class _Document(msgspec.Struct):
 
 
 def rejects(channel: Channel) -> list[FileIssue]:
-    """Tell what was rejected, by subdir and file, from the documents that merges publish.
+    """The rejects, by subdir and file, from the documents that merges publish.
 
     One request per subdir.  Raises ``Unavailable`` and ``Corrupt``.
 

@@ -1,4 +1,4 @@
-"""One generation: what it changed, and what there was then."""
+"""One generation: its changes, and its content."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ class RejectedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GenerationDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """One generation of one subdir."""
+    """The details of one generation of one subdir."""
 
     subdir: str
     commit: Commit
     packages: int | None
-    """That clients saw then; ``None`` where the tree of the generation has been collected."""
+    """Packages that clients saw then; ``None`` if the tree of the generation was collected."""
     rejects: int | None
-    """How many files were rejected then, since whenever; ``None`` as above."""
+    """Number of rejected files then, old ones included; ``None`` as above."""
     rejected: list[RejectedFile]
-    """Those that this generation rejected, with the reasons, as far as these are kept."""
+    """Files that this generation rejected, with the reasons, as far as these are kept."""
 
 
 def show(channel: Channel, subdir: Subdir, ref: GenerationRef) -> GenerationDetails:
-    """Tell of the generation of that number, or of the one that was the newest at a time.
+    """The details of a generation, by its number or by a time at which it was the newest.
 
-    Raises ``NotFound`` where it is not kept, also where it is collected while it is read,
-    ``Unavailable`` and ``Corrupt``.
+    Raises ``NotFound`` if it is not kept, also if it is collected during the read, ``Unavailable``
+    and ``Corrupt``.
 
     >>> details = show(channel, channel.subdir("linux-64"), 1)
     >>> (details.commit.added, details.packages)

@@ -1,4 +1,4 @@
-"""How a channel is: what it holds, what is on its way, and what is not as it should be."""
+"""The status of a channel: its content, its work in progress, and its problems."""
 
 from __future__ import annotations
 
@@ -23,53 +23,54 @@ from sluice.storage.versioned_object import ObjectVersion, read_newest
 
 
 class SubdirStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How one subdir is.  Times are ms since the epoch."""
+    """The status of one subdir.  Times are ms since the epoch."""
 
     subdir: str
     generation: int
-    """Of the head: what was committed last; 0 before the first commit."""
+    """Generation of the head, the last commit; 0 before the first commit."""
     committed_at: int | None
     packages: int
-    """That clients see."""
+    """Packages that clients see."""
     rejects: int
     index_bytes: int
-    """Of all published files but the shards."""
+    """Bytes of all published files except the shards."""
     staged: int
-    """Verdicts on uploads and removals that no merge has taken yet."""
+    """Verdicts on uploads and removals that no merge has handled yet."""
     behind: list[str]
-    """Published files that are missing, older than the head or somebody else's; ``rejects`` is
+    """Published files that are missing, older than the head or another publisher's; ``rejects`` is
     the document about rejects."""
     published_generation: int | None
-    """The oldest among the published files of ours; ``None`` where there is none."""
+    """The oldest generation among the published files of ours; ``None`` if there are none."""
     oldest_invisible_at: int | None
-    """When the oldest change was staged or committed that clients do not see yet."""
+    """Time of the oldest staged or committed change that clients do not see yet."""
     newest_invisible_at: int | None
-    """The same of the newest."""
+    """Time of the newest such change."""
     foreign_owner: str | None
-    """Another stack that publishes here; ``None`` where nobody else does."""
+    """Another stack that publishes here; ``None`` if there is none."""
     problems: list[str]
-    """What is wrong with the configuration or the patch of the channel, which ``noarch`` tells."""
+    """Problems of the channel's configuration or patch, which ``noarch`` lists."""
 
     @property
     def healthy(self) -> bool:
-        """Whether clients see all that was committed, made of what the channel says it should."""
+        """Whether clients see all that was committed, and the configuration and patch are valid."""
         return not self.behind and not self.problems and self.foreign_owner is None
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """How a channel is."""
+    """The status of a channel."""
 
     bucket: str
     channel: str
     at: int
-    """When it was looked at, ms since the epoch."""
+    """Time of the status, ms since the epoch."""
     bound_to: str | None
-    """The bucket that the catalog belongs to; ``None`` where no binding says so."""
+    """The bucket that the catalog belongs to; ``None`` if there is no binding."""
     moving_to: str | None
-    """The bucket that a ``rebind`` moves it to, or has begun to and was interrupted."""
+    """The target bucket of a ``rebind`` that is running or was interrupted."""
     subdirs: list[SubdirStatus]
     queues: dict[str, QueueDepth] | None
-    """By name, of the stack that indexes it, and so of all of its channels; ``None`` without."""
+    """By name, the queues of the stack, which serve all of its channels; ``None`` without a
+    stack."""
 
     @property
     def healthy(self) -> bool:
@@ -81,12 +82,12 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def status(channel: Channel) -> Status:
-    """Look at every subdir that sluice knows of a channel, and at the queues of its stack.
+    """Check every known subdir of a channel, and the queues of its stack.
 
     A few requests per subdir, however many packages it has, and one LIST per 1,000 staged records.
-    What is in the bucket and no event has told of is for ``reconcile`` to find.
+    ``reconcile`` finds packages in the bucket that had no event.
 
-    Raises ``Unavailable``, and ``Corrupt`` where the catalog cannot be read.
+    Raises ``Unavailable``, and ``Corrupt`` if the catalog cannot be read.
 
     >>> report = status(channel)
     >>> [(subdir.subdir, subdir.generation, subdir.packages) for subdir in report.subdirs]
@@ -107,7 +108,7 @@ def status(channel: Channel) -> Status:
 
 
 def _subdir_status(channel: Channel, subdir: Subdir) -> SubdirStatus:
-    # Before the head: what is merged meanwhile then counts twice, and not at all otherwise.
+    # Before the head: a record that is merged meanwhile then counts twice, instead of not at all.
     staged = [info.modified * 1000 for info in channel.state.list(subdir.staging_prefix)]
 
     def read(version: ObjectVersion[Head]) -> tuple[Head, Tree, list[str]]:
@@ -152,7 +153,7 @@ def _stale_files(
     stale = [
         file
         for file, info in infos.items()
-        # Another stack's counts as behind: what it holds is not what this state says.
+        # Another stack's file counts as stale, because it does not have the content of this state.
         if file_state(info, file_stamp(file, tree, ours), adopt=True).needs_write
     ]
     if tree.rejects_generation:

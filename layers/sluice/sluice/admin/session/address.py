@@ -1,7 +1,7 @@
-"""How people name channels and subdirs: ``s3://bucket/channel`` and ``s3://bucket/channel/subdir``.
+"""Addresses of channels and subdirs: ``s3://bucket/channel``, ``s3://bucket/channel/subdir``.
 
-``conda-forge`` has the form of a subdir's name, too, so what an address names is for the one who
-takes it to know: a channel, or a subdir of one.
+``conda-forge`` has the form of a subdir's name, too.  So the caller must know whether an address
+names a channel or a subdir.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Address:
 
     bucket: str
     path: str
-    """Without slashes at its ends; empty for the bucket's root."""
+    """The path without slashes at its ends; empty for the bucket's root."""
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Take ``s3://bucket/path`` apart; raises ``Misused`` where it is none of a channel."""
+        """Parse ``s3://bucket/path``; raises ``Misused`` if it is no address of a channel."""
         bucket, _, path = text.removeprefix(SCHEME).partition("/")
         path = path.strip("/")
         if not text.startswith(SCHEME) or not bucket:
@@ -43,7 +43,7 @@ class Address:
         return cls(bucket, path)
 
     def as_subdir(self) -> ChannelSubdir:
-        """As the address of a subdir; raises ``Misused`` where it can be none."""
+        """The address as that of a subdir; raises ``Misused`` if it cannot be one."""
         subdir = self.find_subdir()
         if subdir is None:
             raise Misused(
@@ -52,7 +52,7 @@ class Address:
         return subdir
 
     def find_subdir(self) -> ChannelSubdir | None:
-        """As the address of a subdir; ``None`` where it can be none."""
+        """The address as that of a subdir; ``None`` if it cannot be one."""
         channel, _, name = self.path.rpartition("/")
         return ChannelSubdir(channel, name) if is_subdir(name) else None
 

@@ -1,7 +1,7 @@
-"""The AWS account, or the S3 elsewhere, that a person's settings lead to.
+"""The AWS account, or another S3, that a person's settings lead to.
 
-Where the functions look at their environment, people have profiles, single sign-on and files with
-endpoints: this asks botocore's session, which knows all of them.
+Lambda functions have only their environment.  People have profiles, single sign-on and files with
+endpoints, so this module uses botocore's session, which supports all of them.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ _CONFIG_FILES = (
     ("AWS_CONFIG_FILE", "~/.aws/config"),
     ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
 )
-"""The variable that tells where one is, and where it is otherwise."""
+"""The variable with the path of each file, and the default path."""
 AWS_ERRORS = (BotoCoreError, ClientError)
-"""What the clients raise."""
+"""Errors of boto3's clients."""
 
 
 class CloudFrontClient(Protocol):
-    """What is used of boto3's client; the stubs of boto3 for it are not installed."""
+    """The used part of boto3's client; boto3's type stubs for it are not installed."""
 
     def create_invalidation(
         self,
@@ -64,55 +64,56 @@ class CloudFrontClient(Protocol):
 
 @dataclass(frozen=True)
 class Aws:
-    """Makes what talks to it; whatever is ``None`` comes from the SDKs' variables and files."""
+    """Creates AWS clients.  Settings of ``None`` come from the environment and AWS's files."""
 
     endpoint_url: str | None = None
-    """Of S3, and of all else that is asked."""
+    """Endpoint of S3 and of the other services."""
     region: str | None = None
     profile: str | None = None
     path_style: bool | None = None
-    """See ``s3_client.Endpoint``."""
+    """The setting of ``s3_client.Endpoint``."""
 
     def bucket(
         self, name: str, conditional_writes: Callable[[], ConditionalWrites] | None = None
     ) -> S3Store:
-        """A bucket; raises ``Misconfigured`` where no region or no credentials are to be found.
+        """A bucket; raises ``Misconfigured`` if there is no region or there are no credentials.
 
-        ``conditional_writes``: what its server does, see ``S3Store``; ``None``: as AWS does.
+        ``conditional_writes``: how its server implements them, see ``S3Store``; ``None``: as AWS
+        does.
         """
         return S3Store(self._s3, name, conditional_writes or aws_conditional_writes)
 
     @property
     def custom_s3_url(self) -> str | None:
-        """URL of an S3 that is not AWS's; ``None``: it is."""
+        """URL of an S3 that is not AWS's; ``None`` on AWS."""
         return self._endpoint.url
 
     @property
     def endpoint_or_region(self) -> str:
-        """For messages: where all of it is."""
+        """The account's location, for messages."""
         return self.endpoint_url or self._region
 
     @cached_property
     def cloudformation(self) -> CloudFormationClient:
-        """Tells of stacks."""
+        """A client for stacks."""
         client: CloudFormationClient = self._client("cloudformation")
         return client
 
     @cached_property
     def cloudfront(self) -> CloudFrontClient:
-        """CloudFront."""
+        """A client for CloudFront."""
         client: CloudFrontClient = self._client("cloudfront")
         return client
 
     @cached_property
     def sqs(self) -> SQSClient:
-        """Queues."""
+        """A client for queues."""
         client: SQSClient = self._client("sqs")
         return client
 
     @cached_property
     def functions(self) -> LambdaClient:
-        """Lambda.  An invocation is waited for, and not begun again where no answer comes."""
+        """A client for Lambda.  It waits for invocations, and does not retry without a response."""
         client: LambdaClient = self._client(
             "lambda", read_timeout=INVOCATION_SECONDS_MAX, retries={"total_max_attempts": 1}
         )
@@ -132,9 +133,9 @@ class Aws:
 
     @property
     def _is_configured_by_env(self) -> bool:
-        """Whether botocore's session would look at nothing but variables: in a CI job, say.
+        """Whether the environment alone has the settings, as in a CI job.
 
-        To import it takes longer than a request.
+        botocore's session, whose import takes longer than a request, is then not needed.
         """
         env = os.environ
         return (
@@ -157,7 +158,7 @@ class Aws:
         session = Session(profile=self.profile)
         try:
             session.get_scoped_config()
-        except BotoCoreError as error:  # there is no such profile, or a file is no configuration
+        except BotoCoreError as error:  # there is no such profile, or a file is invalid
             raise Misconfigured(str(error)) from error
         return session
 
@@ -166,7 +167,7 @@ class Aws:
         try:
             credentials = self._session.get_credentials()
             if credentials is not None:
-                credentials.get_frozen_credentials()  # a login that has expired is told of at once
+                credentials.get_frozen_credentials()  # an expired login raises its error at once
                 return credentials
         except BotoCoreError as error:
             raise Misconfigured(f"no AWS credentials: {error}") from error
@@ -176,7 +177,7 @@ class Aws:
 
     @property
     def _region(self) -> str:
-        # botocore knows the longer name alone, all other SDKs the shorter one.
+        # botocore knows only the longer name, all other SDKs the shorter one.
         region: str | None = (
             self.region
             or os.environ.get("AWS_REGION")
@@ -192,7 +193,7 @@ class Aws:
 
     @property
     def _s3_url(self) -> str | None:
-        """Where S3 is, if it is not AWS's, as botocore's own client would find it."""
+        """URL of an S3 that is not AWS's, as botocore's own client would find it."""
         from botocore.configprovider import ConfiguredEndpointProvider  # noqa: PLC0415
 
         session = self._session
@@ -225,5 +226,5 @@ class Aws:
 
 
 def _expand_user(path: str) -> str:
-    # As botocore does: not everybody has a home, for which pathlib raises.
+    # As botocore does: not every user has a home, for which pathlib raises.
     return os.path.expanduser(path)  # noqa: PTH111

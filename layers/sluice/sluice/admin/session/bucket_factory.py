@@ -1,4 +1,4 @@
-"""A bucket that can be opened anew in another process."""
+"""A picklable factory that opens a bucket in another process."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from sluice.storage.object_store import ObjectStore
 
 @dataclass(frozen=True, slots=True)
 class BucketFactory:
-    """Where it is, without anything that is open."""
+    """The name and settings of a bucket, without open clients."""
 
     aws: Aws
     name: str
 
     @classmethod
     def for_bucket(cls, aws: Aws, name: str) -> BucketFactory:
-        """Remember how to open a bucket."""
-        return cls(replace(aws), name)  # without the clients that it has made
+        """Make a factory for a bucket."""
+        return cls(replace(aws), name)  # without its clients
 
     def __call__(self) -> ObjectStore:
-        """Open it."""
+        """Open the bucket."""
         return self.aws.bucket(self.name)

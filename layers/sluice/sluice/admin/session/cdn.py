@@ -1,4 +1,4 @@
-"""Invalidating files that are gone on the distribution in front of a channel bucket.
+"""Invalidations of deleted files on the distribution in front of a channel bucket.
 
 CloudFront serves a package from its caches until it has expired there, ``PackageCacheMaxAge`` at
 most.  An invalidation removes it within seconds to minutes.  Index files need none: they expire
@@ -23,34 +23,34 @@ from sluice.errors import Misconfigured
 from sluice.limits import INVALIDATION_PATHS_MAX
 
 _UNENCODED = "/$-_.+!'(),;:@&="
-"""Characters beside letters and digits that stay as they are.  CloudFront wants those encoded that
-RFC 1738 calls unsafe, and no others, or it does not find the file.  ``?`` would begin a query, and
+"""Characters besides letters and digits that are not encoded.  CloudFront finds a file only if
+exactly those characters are encoded that RFC 1738 calls unsafe.  ``?`` would begin a query, and
 ``*`` would be a wildcard, so they are encoded, too."""
 
 
 class Invalidation(msgspec.Struct, frozen=True, kw_only=True):
-    """One request to a distribution to drop files from its caches, accepted or not."""
+    """A request to a distribution to drop files from its caches, accepted or not."""
 
     distribution: str
-    """Its ID."""
+    """ID of the distribution."""
     paths: list[str]
     """URL-encoded, each with its leading slash."""
     id: str | None
-    """The ID of the invalidation; ``None`` where CloudFront did not accept it."""
+    """ID of the invalidation; ``None`` if CloudFront did not accept it."""
     failure: str | None
-    """Why it did not."""
+    """The reason for the refusal."""
     command: str | None
-    """The command of the AWS CLI that makes the same request; ``None`` where it was accepted."""
+    """The AWS CLI command for the same request; ``None`` if it was accepted."""
 
 
 def invalidate(
     stack: Stack | None, keys: Iterable[str], *, new_id: Callable[[], str]
 ) -> list[Invalidation]:
-    """Have the distribution of a stack drop objects from its caches; does not wait for the end.
+    """Request a stack's distribution to drop objects from its caches; does not wait for the end.
 
-    ``keys``: of the channel bucket.  ``new_id`` returns a string that nobody else has.  The result
-    is empty where there are no keys, no stack, or no distribution in the stack.  A request that
-    fails raises nothing: the objects are gone already, so what is left to do is in the result.
+    ``keys``: of the channel bucket.  ``new_id`` returns unique strings.  The result is empty if
+    there are no keys, no stack, or no distribution in the stack.  A failed request raises nothing:
+    the objects are deleted already, so the result has the command that is left to run.
     """
     paths = [path for key in keys for path in invalidation_paths(key)]
     if stack is None or stack.distribution is None:

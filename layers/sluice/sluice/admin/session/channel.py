@@ -1,4 +1,4 @@
-"""A channel, and all that is needed to answer questions about it or to change it."""
+"""An open channel, with all that is needed to read or to change it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sluice.storage.queue import FifoQueue, NoQueue
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
-    """One channel in one bucket, opened."""
+    """One open channel in one bucket."""
 
     bucket: str
     """Name of the channel bucket."""
@@ -31,34 +31,34 @@ class Channel:
     """The state bucket."""
     executor: Executor
     clock: Callable[[], int]
-    """Now, ms since the epoch."""
+    """The current time, ms since the epoch."""
     new_id: Callable[[], str]
-    """A string that nobody else has."""
+    """Returns unique strings."""
     owner: str | None = None
-    """Who publishes the channel: the state bucket's name; ``None`` where it is not known."""
+    """The publisher of the channel: the state bucket's name; ``None`` if it is not known."""
     merges: FifoQueue | None = None
     """MergeQueue; ``None`` for a channel without a stack."""
     debounce_seconds: int = 0
-    """Of the stack."""
+    """The stack's setting."""
     defaults: ChannelConfig = DEFAULT_CONFIG
-    """Of what the channel's configuration does not say."""
+    """Defaults for what the channel's configuration does not set."""
     stack: Stack | None = None
-    """What indexes it, where that is known."""
+    """The stack that indexes the channel, if known."""
     endpoint: str | None = None
     """URL of an S3 that is not AWS's, or the region."""
     probed: ProbedBuckets | None = None
-    """What finds out how the server does conditional writes; ``None``: as AWS does."""
+    """The detection of how the server implements conditional writes; ``None``: as AWS does."""
 
     @property
     def bucket_check(self) -> BucketCheck:
-        """Tells whether the catalog of a channel describes this bucket."""
+        """Checks whether the catalog of a channel describes this bucket."""
         return BucketCheck(self.runtime, self.bucket, self.owner or "", endpoint=self.endpoint)
 
     @property
     def runtime(self) -> Runtime:
-        """What commits depend on.
+        """The dependencies of commits.
 
-        Without a stack, requests for merges are dropped: what is staged is found by the next merge.
+        Without a stack, merge requests are dropped: the next merge finds the staging records.
         """
         return Runtime(
             channel=self.public,
@@ -71,10 +71,10 @@ class Channel:
         )
 
     def subdir(self, name: str) -> Subdir:
-        """One of its subdirs, there or not."""
+        """One of its subdirs, whether it exists or not."""
         return Subdir(self.name, name)
 
     @property
     def shares_bucket(self) -> bool:
-        """Whether its state lies in its own bucket, so that who may read all of that reads both."""
+        """Whether its state is in its own bucket, so that readers of the bucket can read both."""
         return (self.owner or "").partition("/")[0] == self.bucket

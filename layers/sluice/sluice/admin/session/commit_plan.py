@@ -1,4 +1,4 @@
-"""One attempt to make a plan the next generation of a subdir."""
+"""One attempt to commit a plan as the next generation of a subdir."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def commit_plan(
 ) -> Committed | Literal[Swap.LOST]:
     """Write the generation and swap the head to it; for ``commit_loop``.
 
-    ``before_commit`` is called between leaves and tree: a request for the merge that publishes the
-    generation, say.  If the process dies after it, there is a request too many, and no generation
-    that nobody publishes.
+    ``before_commit`` is called after the leaves and before the tree, for example to request the
+    merge that publishes the generation.  If the process dies after it, there is a request too many,
+    and not a generation that nobody publishes.
     """
     draft = writer.draft(parent, plan)
     draft.wait_written()

@@ -1,12 +1,12 @@
-"""Trying what a server does with conditional writes, by writes that must land and that must not.
+"""A probe of a server's conditional writes, by writes that must land and writes that must not.
 
-Sluice rests on conditional writes: a server that ignores them lets two indexers overwrite each
-other's heads without either noticing.  Servers say nothing about it, so each condition that sluice
-uses is tried on an object of its own, under a key that nobody has used before, so that every run
-gives the same answer.  The object is deleted afterwards.
+Sluice depends on conditional writes: with a server that ignores them, two indexers overwrite each
+other's heads and neither notices.  Servers do not document what they do.  So each condition that
+sluice uses is tried on a separate object, under a new key, so that every run gives the same answer.
+The object is deleted afterwards.
 
-An answer that says neither yes nor no is settled by reading back.  What cannot be settled, or
-fails for another reason (no right to write, say), is ``Unavailable`` and no finding.
+An ambiguous response is settled by reading back.  If that is impossible, or a request fails for
+another reason (for example, no permission to write), the result is ``Unavailable`` and no finding.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _ACCESS_HINT = "the credentials need the right to read, write and delete it"
 _CONFLICT = 409
 _PRECONDITION_FAILED = 412
 _REFUSAL_STATUSES = frozenset({400, 404, 405, _PRECONDITION_FAILED, 501})
-"""What a server answers that does not do what it was asked for, and knows that it has not."""
+"""Statuses with which a server says that it did not carry out the write."""
 
 T = TypeVar("T")
 
 
 class ProbeStore(Protocol):
-    """What a trial needs of a bucket, see ``S3Store``."""
+    """The operations that a trial needs, see ``S3Store``."""
 
     def attempt_write(
         self,
@@ -46,7 +46,7 @@ class ProbeStore(Protocol):
         *,
         in_parts: bool = False,
     ) -> WriteAttempt:
-        """Write under a condition, and tell what the server answered."""
+        """Write under a condition, and return the server's response."""
         ...
 
     def get(self, key: str) -> StoredObject | None:
@@ -64,33 +64,33 @@ class ProbeStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConditionalWriteProbe:
-    """Tries one bucket."""
+    """Probes one bucket."""
 
     store: ProbeStore
     place: str
     """The bucket and its server, for messages."""
     new_key: Callable[[], str]
-    """A key that nobody has ever used, where each writer may write, read and delete."""
+    """Returns a new key, under which each writer may write, read and delete."""
 
     def probe_all(self) -> ConditionalWrites:
-        """Try every condition; some 25 requests.  Raises what ``if_match_form`` raises."""
+        """Try every condition; some 25 requests.  Raises the errors of ``if_match_form``."""
         form = self.if_match_form()
         return ConditionalWrites(form, self.completion_is_conditional(form))
 
     def if_match_form(self) -> IfMatchForm:
-        """Try the conditions of PutObject, and find the form of an ETag that the server takes.
+        """Try the conditions of PutObject, and find the form of an ETag that the server accepts.
 
-        Seven requests, nine where that is the bare one.  Raises ``Unsupported`` where the server
-        ignores or refuses a condition, or does not keep what was written; ``Unavailable``.
+        Seven requests, or nine if that is the bare form.  Raises ``Unsupported`` if the server
+        ignores or refuses a condition, or does not store what was written; ``Unavailable``.
         """
         return self._with_trial_object(self._try_puts)
 
     def completion_is_conditional(self, form: IfMatchForm) -> bool:
-        """Try the conditions of CompleteMultipartUpload; whether uploads in parts may be used.
+        """Try the conditions of CompleteMultipartUpload: whether multipart uploads may be used.
 
-        One part of some bytes stands for all: S3 lets the last part be of any size, and the
-        condition is evaluated on completion, when the parts are there.  moto, Ceph RGW and
-        SeaweedFS answer the same with one part of 5 MiB.  Raises ``Unavailable``.
+        One part of some bytes is enough: S3 accepts a last part of any size, and the condition is
+        evaluated on completion, when the parts are there.  moto, Ceph RGW and SeaweedFS answer the
+        same with one part of 5 MiB.  Raises ``Unavailable``.
         """
         return self._with_trial_object(lambda trial: _try_completion(trial, form))
 
@@ -115,7 +115,7 @@ class ConditionalWriteProbe:
     def _try_puts(self, trial: _TrialObject) -> IfMatchForm:
         if not trial.lands(IF_ABSENT):
             if trial.answer.status != _PRECONDITION_FAILED:
-                trial.write_plainly()  # raises where the condition was not the reason
+                trial.write_plainly()  # raises if the condition was not the reason
             raise self._unsupported(
                 "a write with If-None-Match did not land, though nothing was there "
                 f"({trial.answer.summary})"
@@ -169,7 +169,7 @@ def _try_completion(trial: _TrialObject, form: IfMatchForm) -> bool:
 
 
 class _TrialObject:
-    """An object that is written again and again, each time with another body."""
+    """An object that is written several times, each time with another body."""
 
     def __init__(self, store: ProbeStore, key: str) -> None:
         self._store = store
@@ -178,18 +178,18 @@ class _TrialObject:
         self._body = b""
         self.may_exist = False
         self.etag: ETag
-        """Of what landed last."""
+        """ETag of the last write that landed."""
         self.answer: WriteAttempt
-        """To the last write."""
+        """The response to the last write."""
 
     def lands(self, condition: Mapping[str, str], *, in_parts: bool = False) -> bool:
-        """Write what should land, and tell whether it did; raises ``Unavailable``."""
-        # What was sent again because its answer was lost is refused for its own sake.
+        """Write what should land, and return whether it did; raises ``Unavailable``."""
+        # A retried write whose first response was lost is refused because of itself.
         return self._write(condition, in_parts=in_parts, is_final=frozenset())
 
     def replaces(self, condition: Mapping[str, str], *, in_parts: bool = False) -> bool:
-        """Write what should not land, and tell whether it did; raises ``Unavailable``."""
-        # A completion that is sent again finds its upload gone, and that is no refusal.
+        """Write what should not land, and return whether it did; raises ``Unavailable``."""
+        # A retried completion does not find its upload, and that is no refusal.
         is_final = frozenset() if in_parts else _REFUSAL_STATUSES
         return self._write(condition, in_parts=in_parts, is_final=is_final)
 
@@ -199,7 +199,7 @@ class _TrialObject:
         self._store.put(self._key, self._next_body(), _HEADERS)
 
     def reads_back(self) -> bool:
-        """Whether the object is what landed last."""
+        """Whether the object has the body that landed last."""
         stored = self._store.get(self._key)
         return (
             stored is not None
@@ -208,17 +208,17 @@ class _TrialObject:
         )
 
     def delete(self) -> None:
-        """Leave nothing; raises ``Unavailable``."""
+        """Delete the object; raises ``Unavailable``."""
         self._store.delete([self._key])
 
     def _write(
         self, condition: Mapping[str, str], *, in_parts: bool, is_final: Collection[int]
     ) -> bool:
-        """Whether a write landed; a status of ``is_final`` says that it did not."""
+        """Whether a write landed; a status in ``is_final`` means that it did not."""
         body = self._next_body()
         for _ in range(WRITE_ATTEMPTS_MAX):
             answer = self._attempt(body, condition, in_parts=in_parts)
-            if answer is None:  # none came, and the object is there
+            if answer is None:  # no response, and the object is there
                 return True
             if answer.status in _ACCESS_DENIED_STATUSES:
                 hint = f" ({_ACCESS_HINT})" if answer.code == "AccessDenied" else ""
@@ -240,7 +240,7 @@ class _TrialObject:
     def _attempt(
         self, body: bytes, condition: Mapping[str, str], *, in_parts: bool
     ) -> WriteAttempt | None:
-        """The server's answer; ``None`` where it was lost, but the write was not."""
+        """The server's response; ``None`` if it was lost, but the write was not."""
         try:
             self.answer = self._store.attempt_write(
                 self._key, body, _HEADERS, condition, in_parts=in_parts
@@ -253,7 +253,7 @@ class _TrialObject:
         return self.answer
 
     def _has_landed(self, body: bytes) -> bool:
-        """Whether a body is what is there, of whose write that is not known."""
+        """Whether the object has the body of a write with an unknown outcome."""
         stored = self._store.get(self._key)
         if stored is None or stored.body != body:
             return False

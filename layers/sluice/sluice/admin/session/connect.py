@@ -1,4 +1,4 @@
-"""Opening a channel by its address, with the settings of the person who asks."""
+"""The connection to a channel by its address, with the settings of the user."""
 
 from __future__ import annotations
 
@@ -39,17 +39,16 @@ def open_channel(
     profile: str | None = None,
     path_style: bool | None = None,
 ) -> Channel:
-    """Open the channel at ``s3://bucket/channel``; nothing is read of it yet.
+    """Open the channel at ``s3://bucket/channel``; reads nothing of it yet.
 
     ``state`` is the name of the state bucket, or ``s3://bucket/prefix`` for a part of one.  With a
-    ``stack`` that is told by its outputs, and
-    its queues can be asked, too.  Without either the variables ``SLUICE_STATE`` and
-    ``SLUICE_STACK`` count.  All else is as the AWS CLI has it, its variables and files included;
-    ``path_style`` says whether the bucket's name stands in the path of a URL (``None``: where the
-    endpoint is not AWS's).
+    ``stack``, the state comes from the stack's outputs, and its queues are available, too.  Without
+    either, the variables ``SLUICE_STATE`` and ``SLUICE_STACK`` apply.  All else works as in the AWS
+    CLI, including its variables and files.  ``path_style`` says whether the bucket's name is in the
+    path of a URL (``None``: if the endpoint is not AWS's).
 
-    Raises ``Misused`` and ``Misconfigured``, which say what to give, ``NotFound`` where there is
-    no such stack, and ``Unavailable``.
+    Raises ``Misused`` and ``Misconfigured``, which name the missing setting, ``NotFound`` if there
+    is no such stack, and ``Unavailable``.
     """
     aws = Aws(endpoint_url=endpoint_url, region=region, profile=profile, path_style=path_style)
     return Opener(aws, state=state, stack=stack).channel(Address.parse(address))
@@ -57,17 +56,17 @@ def open_channel(
 
 @dataclass(frozen=True)
 class Opener:
-    """Opens channels, all of one account and one state."""
+    """Opens channels of one account and one state."""
 
     aws: Aws
     _: KW_ONLY
     state: str | None = None
     """Name of the state bucket, or ``s3://bucket/prefix``."""
     stack: str | None = None
-    """Name of a stack."""
+    """Name of the stack."""
 
     def channel(self, address: Address, *, name: str | None = None) -> Channel:
-        """The channel at an address, or of another name in its bucket."""
+        """The channel at an address, or one with another name in its bucket."""
         owner, stack = self._state_and_stack()
         if stack and stack.channel_bucket != address.bucket:
             raise Misused(
@@ -108,7 +107,7 @@ class Opener:
         )
 
     def subdir(self, address: Address) -> tuple[Channel, Subdir]:
-        """The subdir at an address, and its channel; raises ``NotFound`` where it has no head."""
+        """The subdir at an address, and its channel; raises ``NotFound`` if it has no head."""
         named = address.as_subdir()
         channel = self.channel(address, name=named.channel)
         subdir = channel.subdir(named.subdir)
@@ -117,7 +116,7 @@ class Opener:
         return channel, subdir
 
     def channel_or_subdir(self, address: Address) -> tuple[Channel, Subdir | None]:
-        """What an address names: a subdir if there is one, else a channel."""
+        """The subdir at an address if there is one, else the channel."""
         named = address.find_subdir()
         if named:
             channel = self.channel(address, name=named.channel)
@@ -128,8 +127,8 @@ class Opener:
 
     @cached_property
     def named_stack(self) -> Stack | None:
-        """The stack, where one is named; raises ``NotFound`` and ``Unavailable``."""
-        # What is said outright comes before the variables, whichever of both it is.
+        """The stack, if one is named; raises ``NotFound`` and ``Unavailable``."""
+        # Arguments take precedence over the variables, for both of them.
         name = self.stack or (None if self.state else os.environ.get(STACK_VARIABLE))
         return Stack.describe(self.aws, name) if name else None
 
@@ -142,7 +141,7 @@ class Opener:
         return PrefixedStore(store, f"{prefix}/") if prefix else store
 
     def _probed_buckets(self, state: str, bucket: str, channel: str) -> ProbedBuckets | None:
-        """What finds out how the server does conditional writes, where it is not AWS's."""
+        """The detection of how the server implements conditional writes, if it is not AWS's."""
         endpoint = self.aws.custom_s3_url
         if endpoint is None:
             return None
@@ -171,7 +170,8 @@ class Opener:
         if state is None and stack:
             state = stack.state_bucket
         if state:
-            # As index files name their owner: one place has one name, however it was written.
+            # In the form of an owner in index files: one location has one name, however it was
+            # given.
             state = state.removeprefix(SCHEME).strip("/")
         if stack and state and state != stack.state_bucket:
             raise Misused(f"the state bucket of the stack {stack.name!r} is {stack.state_bucket}")

@@ -1,4 +1,4 @@
-"""Telling how far a long answer has got, to whoever wants to show it."""
+"""Progress of long operations, reported to a callback."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Step(Enum):
-    """What is counted, as people are to read it."""
+    """The things that are counted, as people read them."""
 
     LISTED = "listed"
     """Packages that a LIST has shown."""
@@ -16,30 +16,30 @@ class Step(Enum):
     COMMITTED = "committed"
     """Packages whose verdicts are in the catalog."""
     NAMES = "names checked"
-    """Package names whose leaf and shard were looked at."""
+    """Package names whose leaf and shard were checked."""
     HASHED = "hashed"
-    """Packages that were hashed from their first byte to their last."""
+    """Packages that were hashed completely."""
 
 
 class Progress(Protocol):
-    """Is told of progress, by one thread at a time."""
+    """Receives progress updates, from one thread at a time."""
 
     def expect(self, step: Step, count: int) -> None:
-        """So many more are to be done."""
+        """``count`` more are to be done."""
         ...
 
     def done(self, step: Step, count: int) -> None:
-        """So many more are done."""
+        """``count`` more are done."""
         ...
 
 
 class _NoProgress:
     def expect(self, step: Step, count: int) -> None:
-        """Say nothing."""
+        """Ignore the update."""
 
     def done(self, step: Step, count: int) -> None:
-        """Say nothing."""
+        """Ignore the update."""
 
 
 NO_PROGRESS: Progress = _NoProgress()
-"""For whoever just wants the answer."""
+"""Ignores all progress."""

@@ -1,4 +1,4 @@
-"""The queues of a stack: what waits in them, and what ended in their dead-letter queues."""
+"""The depth of a stack's queues, including their dead-letter queues."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from sluice.admin.session.stack import Stack
 from sluice.errors import Unavailable
 
 QUEUE_KINDS = ("Upload", "Merge", "Reconcile")
-"""Of queues; each has its dead-letter queue."""
+"""Kinds of queues; each has a dead-letter queue."""
 
 
 class QueueDepth(msgspec.Struct, frozen=True, kw_only=True):
-    """How many messages are in a queue, as far as SQS knows."""
+    """The number of messages in a queue, as SQS reports it."""
 
     waiting: int
     delayed: int
-    """Until their window closes."""
+    """Messages that wait until their window closes."""
     handled: int
-    """Right now."""
+    """Messages that are being handled."""
     dead_letters: bool
-    """Whether messages are here that could not be handled."""
+    """Whether this is a dead-letter queue."""
 
     @property
     def messages(self) -> int:
-        """All of them."""
+        """The number of all messages."""
         return self.waiting + self.delayed + self.handled
 
 
 def read_queue_depths(stack: Stack) -> dict[str, QueueDepth]:
-    """How full its queues are, by name; raises ``Unavailable``."""
+    """The depth of each queue, by name; raises ``Unavailable``."""
     depths: dict[str, QueueDepth] = {}
     for kind in QUEUE_KINDS:
         depths[f"{kind}Queue"] = _read_depth(

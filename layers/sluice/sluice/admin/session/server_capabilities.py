@@ -1,8 +1,8 @@
-"""What servers do with conditional writes, found out once and kept in the state.
+"""How servers implement conditional writes, probed once and recorded in the state.
 
-A record per server and bucket says what was found.  It is written just before the first
-conditional write that counts: a command that changes nothing leaves nothing, in a bucket that was
-named by mistake least of all.
+There is one record per server and bucket.  It is written just before the first conditional write
+that matters.  So a command that changes nothing writes nothing, especially in a bucket that was
+named by mistake.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
 from sluice.storage.object_store import ObjectStore
 
 FORMAT = 1
-"""Of a record."""
+"""The format of a record."""
 
 
 class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What one server does with conditional writes to one bucket."""
+    """How one server implements conditional writes to one bucket."""
 
     format: int
     endpoint: str
@@ -37,26 +37,26 @@ class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True):
     if_match: IfMatchForm
     completion_is_conditional: bool
     probed_at: int
-    """ms since the epoch."""
+    """Time of the probe, ms since the epoch."""
 
     @property
     def writes(self) -> ConditionalWrites:
-        """What was found."""
+        """The result of the probe."""
         return ConditionalWrites(self.if_match, self.completion_is_conditional)
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeRecords:
-    """Where what was found about one bucket is kept."""
+    """The record about one bucket."""
 
     state: ObjectStore
     endpoint: str
     bucket: str
     clock: Callable[[], int]
-    """Now, ms since the epoch."""
+    """The current time, ms since the epoch."""
 
     def read(self) -> ConditionalWrites | None:
-        """What was found; ``None`` where nothing was, or the record is damaged.
+        """The recorded result; ``None`` if there is none, or the record is damaged.
 
         Raises ``TooNew``.
         """
@@ -75,7 +75,7 @@ class ProbeRecords:
             return None
 
     def write(self, writes: ConditionalWrites) -> None:
-        """Keep what was found.  Whoever writes one at the same time has found the same."""
+        """Record a result.  A concurrent writer has the same result."""
         record = ProbeRecord(
             format=FORMAT,
             endpoint=self.endpoint,
@@ -93,15 +93,15 @@ class ProbeRecords:
 
 @dataclass(frozen=True, slots=True)
 class _Capabilities:
-    """What is known of a server."""
+    """The known capabilities of a server."""
 
     writes: ConditionalWrites
     is_recorded: bool
-    """Whether the state says so."""
+    """Whether the state has a record of them."""
 
 
 class ProbedBucket:
-    """One bucket, of whose server it is found out what it does.  Safe to share between threads."""
+    """Finds out, once, how the server of one bucket handles conditional writes.  Thread-safe."""
 
     def __init__(self, probe: ConditionalWriteProbe, records: ProbeRecords) -> None:
         self._probe = probe
@@ -110,7 +110,7 @@ class ProbedBucket:
         self._lock = Lock()
 
     def conditional_writes(self) -> ConditionalWrites:
-        """What the server does, for a write that is about to be made; then it is kept, too.
+        """The server's behavior, for the next write; records it, too.
 
         Raises ``Unsupported``, ``Unavailable`` and ``TooNew``.
         """
@@ -124,7 +124,7 @@ class ProbedBucket:
         return known.writes
 
     def load_or_probe(self) -> None:
-        """Know what the server does: by the record, else by trying everything.
+        """Load the record of the server, or probe the server if there is none.
 
         Raises ``Unsupported``, ``Unavailable`` and ``TooNew``.
         """
@@ -132,13 +132,14 @@ class ProbedBucket:
             self._load_or_probe()
 
     def read_record(self) -> ConditionalWrites | None:
-        """What the state says; raises ``Unavailable`` and ``TooNew``."""
+        """The recorded result; raises ``Unavailable`` and ``TooNew``."""
         return self._records.read()
 
     def check(self, record: Pending[ConditionalWrites | None]) -> bool:
-        """Try PutObject, and everything where that is not as the record has it, or there is none.
+        """Probe PutObject, and everything if the result differs from the record, or there is none.
 
-        Tells whether there was a record, and it was wrong.  Raises what ``load_or_probe`` raises.
+        Returns whether there was a record, and it was wrong.  Raises the errors of
+        ``load_or_probe``.
         """
         with self._lock:
             form = self._probe.if_match_form()
@@ -151,7 +152,7 @@ class ProbedBucket:
             return recorded is not None
 
     def probe_again(self) -> None:
-        """Try everything, whatever is known; raises ``Unsupported`` and ``Unavailable``."""
+        """Probe everything again; raises ``Unsupported`` and ``Unavailable``."""
         with self._lock:
             self._known = _Capabilities(self._probe.probe_all(), is_recorded=False)
 
@@ -165,18 +166,18 @@ class ProbedBucket:
 
 @dataclass(frozen=True, slots=True)
 class ProbedBuckets:
-    """Those of a channel on an S3 that is not AWS's.  They may be one."""
+    """The buckets of a channel on an S3 that is not AWS's.  They may be the same bucket."""
 
     state: ProbedBucket
     public: ProbedBucket
 
     def start_check(self, executor: Executor) -> Callable[[], None]:
-        """Begin to try the server, and return what waits for the end and raises the error.
+        """Start to probe the server; returns a function that waits and raises the error.
 
-        The state's bucket is tried each time.  The channel's is where clients read: it is tried
-        once, and again where the state's shows that the server has changed.
+        The state's bucket is probed each time.  The channel's bucket, which clients read, is probed
+        once, and again if the state's shows that the server has changed.
         """
-        record = executor.submit(self.state.read_record)  # before what waits for it
+        record = executor.submit(self.state.read_record)  # before the call that waits for it
         state_check = executor.submit(partial(self.state.check, record))
         public_probe = (
             executor.submit(self.public.load_or_probe) if self.public is not self.state else None

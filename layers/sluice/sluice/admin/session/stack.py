@@ -24,7 +24,7 @@ class Stack:
 
     @classmethod
     def describe(cls, aws: Aws, name: str) -> Stack:
-        """Ask for the stack of that name; raises ``NotFound`` and ``Unavailable``."""
+        """Describe the stack with that name; raises ``NotFound`` and ``Unavailable``."""
         try:
             response = aws.cloudformation.describe_stacks(StackName=name)
         except AWS_ERRORS as error:
@@ -49,12 +49,12 @@ class Stack:
 
     @property
     def channel_bucket(self) -> str:
-        """Name of the bucket whose channels it indexes."""
+        """Name of the bucket whose channels the stack indexes."""
         return self.output("ChannelBucketName")
 
     @property
     def state_bucket(self) -> str:
-        """Name of its state bucket, which index files carry as their owner."""
+        """Name of the state bucket, which is the owner in index files."""
         return self.output("StateBucketName")
 
     @property
@@ -65,12 +65,12 @@ class Stack:
 
     @property
     def debounce_seconds(self) -> int:
-        """Within which uploads share a merge."""
+        """Length of the window in which uploads share a merge."""
         return int(self.parameter("DebounceSeconds"))
 
     @property
     def defaults(self) -> ChannelConfig:
-        """Of what its channels' configurations do not say."""
+        """Defaults for what its channels' configurations do not set."""
         return channel_defaults(
             {
                 "DEFAULT_OUTPUTS": self.parameter("DefaultOutputs"),
@@ -84,7 +84,7 @@ class Stack:
         return SqsQueue(partial(getattr, self.aws, "sqs"), self.output("MergeQueueUrl"))
 
     def output(self, key: str) -> str:
-        """One of its outputs; raises ``Misconfigured`` where it has no such one."""
+        """The value of one of its outputs; raises ``Misconfigured`` if there is none."""
         return self._required_value(self.outputs, "output", key)
 
     def parameter(self, key: str) -> str:

@@ -1,4 +1,4 @@
-"""The subdirs that sluice knows of a channel."""
+"""The subdirs of a channel that sluice knows."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from sluice.layout import Subdir, key_after_prefix, parse_state_key, state_prefi
 
 
 def find_subdirs(channel: Channel) -> list[Subdir]:
-    """Those with a head, and those in which something is staged that no merge has taken yet.
+    """The subdirs that have a head, or staging records that no merge has handled yet.
 
-    In order.  What lies in the bucket and has reached neither is for reconcile to find.
+    In order.  Reconcile finds subdirs that are in the bucket and have neither.
     """
     heads = channel.state.list(state_prefix("heads", channel.name))
     subdirs = {parse_state_key(info.key) for info in heads}

@@ -1,4 +1,4 @@
-"""Comparing a subdir with its catalog as reconcile does, with all requests begun at once."""
+"""The comparison of a subdir with its catalog, as in reconcile, with all requests sent at once."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from sluice.storage.versioned_object import ObjectVersion
 from sluice.storage.wrappers.prefetching import PrefetchingStore
 
 _PREFETCHED_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)
-"""What has most likely been written since it was looked at last."""
+"""Files that have most likely been written since the last HEAD."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubdirComparer:
-    """What comparing needs, and where it leaves what it finds."""
+    """Compares a subdir with its catalog, and puts the work that follows into in-process queues."""
 
     channel: Channel
     state: LocalStagingStore
     uploads: InProcessUploadQueue
     merges: InProcessMergeQueue
     warm_cache: WarmCache
-    """By the merges that follow."""
+    """The cache that the following merges use."""
     debounce_seconds: int
     retention_days: int
     re_extract: bool
@@ -50,19 +50,19 @@ class SubdirComparer:
     brake_days: int
     confirm: str | None
     on_listed: Callable[[Listing], None]
-    """Is told of each listing, by any thread."""
+    """Called with each listing, by any thread."""
 
     def compare(self, subdir: Subdir) -> SubdirResult:
-        """Compare a subdir, and hold what is to be done about it.
+        """Compare a subdir, and queue the work that follows.
 
-        Garbage is left to be collected.  What is wrong with the subdir is in the report.
+        Garbage is left to a later collection.  Errors of the subdir are in the report.
         """
         executor = self.channel.executor
         public, state = (
             PrefetchingStore(self.channel.public, executor),
             PrefetchingStore(self.state, executor),
         )
-        head = executor.submit(partial(self.state.get, subdir.head_key))  # first: all waits for it
+        head = executor.submit(partial(self.state.get, subdir.head_key))  # first: all wait for it
         first_staged = executor.submit(partial(self._first_staged, subdir))
         state.prefetch_get(subdir.marks_key)
         public.prefetch_list(config_key(subdir.channel))
@@ -107,14 +107,14 @@ class SubdirComparer:
             Unfinished(subdir),
             listing,
             time_left_ms=unlimited_time_left_ms,
-            run="",  # of one step, which has nothing to hand on
+            run="",  # a single step, which shares nothing
             collect_now=False,
         )
 
     def _list(
         self, subdir: Subdir, state: PrefetchingStore, stored: StoredObject | None
     ) -> Listing:
-        """List the subdir, in parts where the catalog tells where to cut."""
+        """List the subdir, in parts if the catalog shows where to split."""
         state.add_prefetched(subdir.head_key, stored)
         head = decode_head(stored.body, what=subdir.head_key) if stored else None
         if stored is None or head is None or head.tree is None:
@@ -133,10 +133,10 @@ class SubdirComparer:
         return list_subdir_in_parts(self.channel.public, subdir, tree, self.channel.executor)
 
     def _first_staged(self, subdir: Subdir) -> ObjectInfo | None:
-        """What others have staged and no merge has taken yet, if anything."""
+        """A staging record of others that no merge has handled yet, if there is one."""
         return next(iter(self.channel.state.list(subdir.staging_prefix)), None)
 
 
 def unlimited_time_left_ms() -> int:
-    """How many ms are left: nobody stops this process."""
+    """A ``time_left_ms`` that never runs out: this process has no timeout."""
     return INDEX_TIME_LEFT_MS

@@ -1,7 +1,7 @@
-"""The queues and the staging log of sluice, held in this process instead of in SQS and S3.
+"""The queues and the staging log, kept in this process instead of in SQS and S3.
 
-What a process that reads and merges by itself has not merged when it dies is found again by the
-next one, which compares the bucket with the catalog: there is nothing in here that would be lost.
+If the process dies, the next one compares the bucket with the catalog and finds all unmerged work
+again.  So nothing in these queues can get lost.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _STAGING = "staging/"
 
 
 class InProcessMergeQueue:
-    """``FifoQueue`` of requests for merges, carried out by whoever takes them.
+    """A ``FifoQueue`` of merge requests in memory.
 
-    Nothing waits for a window to close: all that was staged under a request is there when it is
-    taken.  So an id counts as sent only while its message is waiting.
+    Nothing waits for a window to close, because all that was staged for a request is there when it
+    is taken.  So a deduplication id only counts while its message is in the queue.
     """
 
     def __init__(self) -> None:
@@ -35,17 +35,17 @@ class InProcessMergeQueue:
         self._waiting.setdefault(deduplication_id, body)
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
-        """See ``FifoQueue.change_visibility``; what was taken is never given back."""
+        """See ``FifoQueue.change_visibility``; no message is ever returned here."""
         raise NotImplementedError
 
     def drain(self) -> Iterator[str]:
-        """Yield what waits, also what comes to wait meanwhile, until there is nothing left."""
+        """Yield all requests, including those added meanwhile, until the queue is empty."""
         while self._waiting:
             yield self._waiting.pop(next(iter(self._waiting)))
 
 
 class InProcessUploadQueue:
-    """``UploadQueue`` of packages that are to be read."""
+    """An ``UploadQueue`` in memory: the packages to read."""
 
     def __init__(self, bucket: str) -> None:
         self._bucket = bucket
@@ -56,7 +56,7 @@ class InProcessUploadQueue:
         self._bodies.extend(bodies)
 
     def drain(self) -> dict[PackageKey, int | None]:
-        """All of them with their sizes in bytes, as far as they are known, and none twice."""
+        """All packages with their sizes in bytes, if known, each once."""
         sizes: dict[PackageKey, int | None] = {}
         while self._bodies:
             for event in s3_event.parse_s3_event_body(self._bodies.popleft()):
@@ -67,9 +67,9 @@ class InProcessUploadQueue:
 
 
 class LocalStagingStore(ForwardingStore):
-    """A state bucket of which this process keeps for itself what it stages.
+    """A state bucket whose staging records are kept in this process.
 
-    What others have staged shows in listings as well, except while ``hide_remote`` is set.
+    Listings also show records staged by others, except while ``hide_remote`` is set.
     """
 
     def __init__(self, state: ObjectStore, clock: Callable[[], int]) -> None:
@@ -78,8 +78,8 @@ class LocalStagingStore(ForwardingStore):
         self._staged: dict[str, StoredObject] = {}
         self.hide_remote = False
         self.known_empty_prefixes: set[str] = set()
-        """Folders in which nobody else had staged anything when it was looked.  What has come since
-        is for whoever was told of it, or for the next run."""
+        """Staging prefixes that were empty in S3 when last listed.  Records staged by others after
+        this are left to the stack or to the next run."""
 
     def head(self, key: str) -> ObjectInfo | None:
         """See ``ObjectStore.head``."""

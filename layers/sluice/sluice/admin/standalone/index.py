@@ -1,12 +1,12 @@
-"""Indexing a channel from here: extract, merge, publish and collect in this process.
+"""The index run: it extracts, merges, publishes and collects a channel in this process.
 
-No function and no queue is needed, so this is for every S3 that does conditional writes.  It does
-what reconcile does, and carries out itself what that asks others for.  The rules are the same ones
-(one head per subdir that is swapped, a fence before each published file), so it may run beside a
-stack on the same state, and beside itself.
+It needs no function and no queue, so it works with every S3 that has conditional writes.  It does
+what reconcile does, and carries out the resulting work itself.  The rules are the same ones (one
+swapped head per subdir, a fence before each published file).  So it may run next to a stack on the
+same state, and next to itself.
 
-Progress is kept in the catalog: what has been read is committed every so often, and the next run
-finds the rest by comparing the bucket with that.  Clients see nothing of it before all is read.
+Progress is kept in the catalog: verdicts are committed at intervals, and the next run finds the
+rest by comparing the bucket with the catalog.  Clients see nothing of it before all is read.
 """
 
 from __future__ import annotations
@@ -61,49 +61,49 @@ from sluice.storage import object_headers
 from sluice.storage.object_store import noop
 
 _TRIES = 3
-"""The last try of a package that S3 does not give is one before this; then it is rejected."""
+"""Tries to read a package that S3 does not return; before the last one it is rejected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexOptions:
-    """How to index."""
+    """The options of an index run."""
 
     subdirs: Collection[str] | None = None
-    """Only these, and noarch where the channel has none yet; ``None``: all that there are."""
+    """Only these subdirs, and noarch if the channel has none yet; ``None``: all."""
     re_extract: bool = False
     """Read every reject again, too."""
     reread_keys: Collection[str] = ()
-    """Keys of packages to be read anew from their first byte to their last."""
+    """Keys of packages to read again completely."""
     adopt: bool = False
     """Take over what another stack or state publishes."""
     trust_uploader_digests: bool = True
-    """Believe ``package-sha256`` in an object's metadata, see ``Extractor``."""
+    """Trust ``package-sha256`` in an object's metadata, see ``ExtractorContext``."""
     max_age_seconds: int = INDEX_MAX_AGE_SECONDS
-    """How long clients may keep an index file."""
+    """How long clients may cache an index file."""
     retention_days: int = 7
-    """For how long after its successor was published a generation can still be read."""
+    """Days that a generation stays readable after its successor was published."""
     brake_days: int = BRAKE_DAYS
-    """For which the removal of most of an index waits (``brake``); 0: for none."""
+    """Days that the removal of most of an index waits (``brake``); 0: no wait."""
     confirm: str | None = None
-    """The digest of removals that wait and are to be carried out now."""
+    """The digest of waiting removals that are to be carried out now."""
     collects: bool = True
-    """Delete what nobody can ask for any more."""
+    """Whether to delete garbage."""
     subdirs_at_once: int = INDEX_SUBDIRS_AT_ONCE
-    """That are compared with the catalog."""
+    """Subdirs that are compared with the catalog at once."""
 
 
 DEFAULTS = IndexOptions()
 
 
 def options_from_stack(stack: Stack | None) -> IndexOptions:
-    """How a stack, where there is one, has its channels indexed; raises ``Misconfigured``."""
+    """The options of a stack, if there is one; raises ``Misconfigured``."""
     if stack is None:
         return DEFAULTS
     return IndexOptions(
         trust_uploader_digests=stack.parameter("TrustUploaderDigests") == "true",
         max_age_seconds=int(stack.parameter("IndexCacheMaxAge")),
         retention_days=int(stack.parameter("RetentionDays")),
-        # A stack of before there was a brake has no such parameter.
+        # A stack from before there was a brake has no such parameter.
         brake_days=int(stack.parameters.get("BrakeDays", BRAKE_DAYS)),
     )
 
@@ -115,13 +115,13 @@ def index(
     readers: PackageReaders | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> IndexReport:
-    """Bring the index of a channel up to what is in its bucket.
+    """Update the index of a channel to what is in its bucket.
 
     ``readers``: how packages are read; in threads by default.  May be killed at any point and run
-    again, also while it still runs.  What concerns one package or one subdir alone is in the
-    report.  Raises ``Unsupported`` where the S3 cannot be used, ``Unavailable`` where it does not
-    answer, ``Corrupt`` and ``TooNew`` where the catalog cannot be read, and ``Misused`` where what
-    is to be confirmed is not named by a digest.
+    again, also while it still runs.  Errors about one package or one subdir are in the report.
+    Raises ``Unsupported`` if the S3 cannot be used, ``Unavailable`` if it does not answer,
+    ``Corrupt`` and ``TooNew`` if the catalog cannot be read, and ``Misused`` if ``confirm`` is not
+    a digest.
 
     >>> report = index(channel)
     >>> report.packages, report.read, report.failures
@@ -189,7 +189,7 @@ class _Run:
         """Verdicts that wait for a commit."""
 
     def run(self) -> IndexReport:
-        """Do it."""
+        """Run it."""
         probed = self._channel.probed
         wait_for_probe = probed.start_check(self._channel.executor) if probed else noop
         with make_thread_pool(self._options.subdirs_at_once, "sluice-subdir") as pool:
@@ -197,7 +197,7 @@ class _Run:
                 pool.submit(self._comparison.compare, subdir) for subdir in self._find_subdirs()
             ]
             parts = [future.result() for future in futures]
-            # Up to here only this was written: the probe, which removals wait since when, and the
+            # Until now, only these were written: the probe, the start of waiting periods, and the
             # binding of a catalog of 0.1.  No head depends on them.
             wait_for_probe()
             collecting = [
@@ -215,7 +215,7 @@ class _Run:
         return self._report
 
     def _find_subdirs(self) -> Iterator[Subdir]:
-        """Those that the catalog knows, which can be begun with, then those that it does not."""
+        """The subdirs that the catalog knows, which can start at once, then the others."""
         heads = state_prefix("heads", self._channel.name)
         wanted = self._options.subdirs
         known = [parse_state_key(info.key) for info in self._channel.state.list(heads)]
@@ -231,7 +231,7 @@ class _Run:
             self._progress.done(Step.LISTED, listing.package_count)
 
     def _read_all(self) -> None:
-        """Read what differs in the ordinary way, and what is doubted without any trust."""
+        """Read the differing packages in the usual way, and doubted ones without trust."""
         doubted_keys = filter(None, map(parse_package_key, self._options.reread_keys))
         reread: dict[PackageKey, int | None] = dict.fromkeys(sorted(doubted_keys))
         packages = sorted(self._uploads.drain().items())
@@ -241,7 +241,7 @@ class _Run:
             self._read(reread, ThreadReaders(examiner, self._options.subdirs_at_once))
 
     def _read(self, packages: PackageSizes, readers: PackageReaders) -> None:
-        """Read packages, and commit what has been read every so often."""
+        """Read packages, and commit the verdicts at intervals."""
         self._progress.expect(Step.READ, len(packages))
         failed: list[PackageKey] = []
         committed_ms = self._channel.clock()
@@ -271,7 +271,7 @@ class _Run:
         self._staged[key.subdir] += 1
 
     def _read_again(self, key: PackageKey, size: int | None) -> None:
-        """Try a last time, and reject what S3 does not give until it does."""
+        """Try a last time, after a reject that counts until S3 returns the package."""
         ctx = ExtractorContext(
             channel=self._channel.public,
             state=self._state,
@@ -289,7 +289,7 @@ class _Run:
             self._add_failure(key.key, error)
 
     def _commit(self) -> None:
-        """Commit what has been read so far, and leave the published files as they are."""
+        """Commit all verdicts so far, without publishing."""
         self._state.hide_remote = True
         try:
             for subdir in sorted(self._staged):
@@ -308,7 +308,7 @@ class _Run:
         ).send_to(self._merges)
 
     def _merge_all(self) -> None:
-        """Carry out every merge that was asked for, and those that follow from them."""
+        """Run every requested merge, and those that follow from them."""
         for body in self._merges.drain():
             request = parse_merge_message(body)
             name = request.subdir.name if isinstance(request, MergeRequest) else request.channel
@@ -323,7 +323,7 @@ class _Run:
             )
 
     def _merge(self, name: str, action: Callable[[], MergeReport | ChannelReport]) -> None:
-        """Do not let what is wrong with one subdir stop the others."""
+        """Run a merge, and record its errors, so that one subdir does not stop the others."""
         try:
             done = action()
         except SluiceError as error:

@@ -1,4 +1,4 @@
-"""Pools of threads that may be of none."""
+"""A thread pool that may run calls inline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def make_thread_pool(threads: int, name: str) -> Executor:
-    """So many threads; with one, everything is done at once by whoever asks."""
+    """A pool of ``threads`` threads; with one, calls run inline in the calling thread."""
     return (
         ThreadPoolExecutor(threads, thread_name_prefix=name) if threads > 1 else _InlineExecutor()
     )
@@ -19,7 +19,7 @@ def make_thread_pool(threads: int, name: str) -> Executor:
 
 class _InlineExecutor(Executor):
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Do it now, and raise what goes wrong."""
+        """Call the function now, and raise its error."""
         future: Future[T] = Future()
         future.set_result(function(*args, **kwargs))
         return future

@@ -1,4 +1,4 @@
-"""Looking through a channel's folder: which subdirs it has, and what lies in one of them."""
+"""Listings of a channel's folder: its subdirs, and the content of one of them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from sluice.reconcile.listing import Listing, add_to_listing
 from sluice.storage.object_store import ObjectInfo, ObjectStore
 
 _FILES_PER_PART = KEYS_PER_PAGE * 49 // 50
-"""Packages that one of several listings is to find: a page of them and of what else is there."""
+"""Packages per part of a split listing: a page has room for these and a few other objects."""
 _PARTS_MAX = 64
 
 
 def find_subdir_folders(channel: Channel) -> Iterator[Subdir]:
-    """The subdirs that the channel's folder may have, told by the names of folders in it.
+    """The subdirs that the channel's folder may have, by the names of folders in it.
 
-    One request per folder, whatever is in there, so neither packages nor shards are paged through.
+    One request per folder, whatever is in it, so neither packages nor shards are listed.
     """
     prefix = f"{channel.name}/" if channel.name else ""
     after: str | None = None
@@ -38,7 +38,7 @@ def find_subdir_folders(channel: Channel) -> Iterator[Subdir]:
                 if is_subdir(name):
                     yield channel.subdir(name)
             seen_in_folder += 1
-            if seen_in_folder == KEYS_PER_PAGE:  # what else is in this page was paid for
+            if seen_in_folder == KEYS_PER_PAGE:  # the rest of this page costs nothing more
                 break
         else:
             return
@@ -50,8 +50,8 @@ def list_subdir_in_parts(
 ) -> Listing:
     """List a subdir as ``list_subdir`` does, in several parts at once.
 
-    Where to cut is told by the names that the tree knows.  It decides nothing but how long it
-    takes: what lies between two cuts is listed, whatever it is.
+    The names in the tree decide where to split.  That affects only the time it takes: everything
+    between two splits is listed, whatever it is.
     """
     listing = Listing()
     parts = [
@@ -59,20 +59,20 @@ def list_subdir_in_parts(
         for key_range in _key_ranges(subdir, tree)
     ]
     for part in parts:
-        for info in part():  # while others are still coming
+        for info in part():  # while other parts are still in progress
             add_to_listing(listing, subdir, info)
     return listing
 
 
 def _key_ranges(subdir: Subdir, tree: Tree) -> list[tuple[str | None, str | None]]:
-    """The keys behind which each part begins, and with which it ends; ``None``: there is none."""
+    """The keys after which each part starts, and at which it ends; ``None``: no limit."""
     size = max(_FILES_PER_PART, -(-tree.files // _PARTS_MAX))
     cuts: list[str] = []
     files, previous = 0, ""
     for name, node in sorted(tree.names.items()):
         count = node.records + node.rejects
         if files and files + count > size:
-            cuts.append(subdir.file_key(f"{previous}-~"))  # behind all its files
+            cuts.append(subdir.file_key(f"{previous}-~"))  # after all its files
             files = 0
         files, previous = files + count, name
     return list(zip([None, *cuts], [*cuts, None], strict=True))

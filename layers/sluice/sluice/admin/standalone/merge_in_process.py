@@ -1,4 +1,4 @@
-"""Merging in this process, for a channel without a stack."""
+"""Merges in this process, for a channel without a stack."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from sluice.publish.publisher import Publisher
 
 
 def merge_in_process(channel: Channel, subdirs: Iterable[Subdir]) -> None:
-    """Merge and publish some subdirs, those that something is staged for, and what that asks for.
+    """Merge and publish subdirs: these, those with staging records, and those requested by merges.
 
-    Raises ``Misused`` where nobody can tell under whose name to publish, and what ``merge``
-    raises.
+    Raises ``Misused`` if the owner of the channel is not known, and the errors of ``merge``.
     """
     requests = InProcessMergeQueue()
     owner = _find_owner(channel)
@@ -55,7 +54,7 @@ def _subdirs_with_staging(channel: Channel) -> list[Subdir]:
 
 
 def _find_owner(channel: Channel) -> str:
-    """Under whose name the channel is published."""
+    """The owner under which the channel is published."""
     if channel.owner:
         return channel.owner
     for subdir in find_subdirs(channel):

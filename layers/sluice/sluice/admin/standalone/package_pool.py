@@ -1,8 +1,8 @@
-"""Reading many packages at once: in threads of this process, or in several processes.
+"""A pool that reads many packages at once: in threads of this process, or in several processes.
 
-A small package costs one request and a millisecond of Python.  Up to some hundred packages it is
-the requests that are waited for, which threads do; a first index of thousands keeps every core
-busy, which takes processes.
+A small package costs one request and a millisecond of Python.  Up to some hundred packages, waiting
+for requests dominates, for which threads are enough.  A first index of thousands keeps every core
+busy, for which processes are needed.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from sluice.limits import CONCURRENT_REQUESTS_MAX
 from sluice.storage.object_store import ObjectStore
 
 PackageSizes = Mapping[PackageKey, int | None]
-"""What is to be read, with its size in bytes where that is known."""
+"""Packages to read, each with its size in bytes where that is known."""
 _Batch = Sequence[tuple[PackageKey, int | None]]
 
 PACKAGES_PER_TASK_MAX = 64
 _TASKS_PER_WORKER = 4
-"""At least, of which some may take longer than others."""
+"""Tasks per worker, at least, because some take longer than others."""
 
 
 class Verdict(NamedTuple):
-    """What came of one package."""
+    """The result for one package."""
 
     key: PackageKey
     staged: bytes | None
-    """Its staging record; ``None`` where S3 did not give it."""
+    """Its staging record; ``None`` if S3 did not return the package."""
     failure: str = ""
 
 
@@ -48,7 +48,7 @@ class PackageReaders(Protocol):
     """Reads packages."""
 
     def read(self, packages: PackageSizes) -> Iterator[list[Verdict]]:
-        """Read them in about their order, and give the verdicts as they come."""
+        """Read packages in about their order, and yield the verdicts as they come."""
         ...
 
 
@@ -59,10 +59,10 @@ class Examiner:
     channel: ObjectStore
     trust_uploader_digests: bool
     clock: Callable[[], int]
-    """Now, ms since the epoch."""
+    """The current time, ms since the epoch."""
 
     def __call__(self, batch: _Batch) -> list[Verdict]:
-        """Judge each of them."""
+        """Judge each package of a batch."""
         return [self._judge(key, size) for key, size in batch]
 
     def _judge(self, key: PackageKey, size: int | None) -> Verdict:
@@ -74,7 +74,7 @@ class Examiner:
                 trust_uploader_digests=self.trust_uploader_digests,
                 clock=self.clock,
             )
-        except Unavailable as error:  # S3 keeps this one from us, and perhaps no other
+        except Unavailable as error:  # S3 did not return this one, but perhaps all others
             return Verdict(key, None, str(error))
         return Verdict(key, staging.encode_staging_record(record))
 
@@ -87,26 +87,26 @@ class ThreadReaders:
     workers: int = CONCURRENT_REQUESTS_MAX
 
     def read(self, packages: PackageSizes) -> Iterator[list[Verdict]]:
-        """See ``Readers.read``."""
+        """See ``PackageReaders.read``."""
         with make_thread_pool(self.workers, "sluice-reader") as pool:
             yield from _read_as_completed(pool, self.examine, packages, workers=self.workers)
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessReaders:
-    """Reads in processes of their own, where there is enough to do; else in threads."""
+    """Reads in separate processes if there are enough packages; else in threads."""
 
     open_channel: Callable[[], ObjectStore]
-    """Opens the channel bucket in a new process, so it can be pickled."""
+    """Opens the channel bucket in a new process, so it must be picklable."""
     processes: int
     fallback: PackageReaders
-    """For what is not worth starting processes."""
+    """For too few packages to start processes."""
     min_packages: int
-    """How many are worth it."""
+    """Number of packages from which on processes are started."""
     trust_uploader_digests: bool = True
 
     def read(self, packages: PackageSizes) -> Iterator[list[Verdict]]:
-        """See ``Readers.read``."""
+        """See ``PackageReaders.read``."""
         if len(packages) < self.min_packages or self.processes < 2:
             yield from self.fallback.read(packages)
             return
@@ -130,13 +130,13 @@ class ProcessReaders:
 
 
 class _Worker:
-    """The inside of a process that reads."""
+    """The state of a worker process."""
 
     _read: Callable[[_Batch], list[Verdict]]
 
     @classmethod
     def begin(cls, open_channel: Callable[[], ObjectStore], threads: int, trust: bool) -> None:  # noqa: FBT001 - passed on by the pool
-        """Open what will be read from."""
+        """Open the bucket to read from."""
         examiner = Examiner(open_channel(), trust, lambda: time.time_ns() // 1_000_000)
         pool = ThreadPoolExecutor(threads)
 
@@ -160,7 +160,10 @@ def _read_as_completed(
     workers: int,
     at_once: int = 1,
 ) -> Iterator[list[Verdict]]:
-    """Have parts of the packages read, only so many ahead of whoever takes the results."""
+    """Submit batches to the pool and yield results as they complete.
+
+    At most two batches per worker are in flight.
+    """
     size = min(PACKAGES_PER_TASK_MAX * at_once, -(-len(packages) // (workers * _TASKS_PER_WORKER)))
     parts = chunks(packages.items(), max(size, 1))
     under_way: set[Future[list[Verdict]]] = set()

@@ -1,4 +1,4 @@
-"""Which way of reading packages is the fastest here."""
+"""The choice of the fastest way to read packages on this machine."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def choose_readers(
     processes: int | None = None,
     trust_uploader_digests: bool = True,
 ) -> PackageReaders:
-    """Read in threads, and from some thousands of packages on in a process for each core.
+    """Read in threads, or, from some thousands of packages on, in a process for each core.
 
-    A program that calls this must not do its work while it is imported: the processes import its
-    main module, as those of ``multiprocessing`` always do.
+    A program that calls this must not do its work at import: the processes import its main module,
+    as those of ``multiprocessing`` always do.
     """
     examiner = Examiner(channel.public, trust_uploader_digests, channel.clock)
     return ProcessReaders(

@@ -1,1 +1,1 @@
-"""Whether a channel is what its catalog says, down to the last byte, and its repair."""
+"""The check of a channel against its catalog, down to the last byte, and its repair."""

@@ -1,4 +1,4 @@
-"""A bucket that is only held against what would be published into it."""
+"""A store that compares published files with the existing ones instead of writing them."""
 
 from __future__ import annotations
 
@@ -27,23 +27,24 @@ _ZST = ".zst"
 
 
 class ComparingStore:
-    """Looks empty to whoever publishes, who so renders everything; compares instead of writing.
+    """Looks empty, so that the publisher renders every file, and compares instead of writing.
 
-    Bodies are compared as they are streamed: only what is expected is in memory as a whole.
+    Answers untruthfully on purpose.  Bodies are compared as they are streamed: only the expected
+    one is in memory as a whole.
     """
 
     def __init__(
         self, store: ObjectStore, results: CheckResults, *, since: int | None = None
     ) -> None:
-        """``since``: the generation that last changed what is published there, if it was not this.
+        """``since``: the generation that last changed the published content, if not this one.
 
-        What was published between the two says the same, but for its stamp.
+        A file of any generation between the two has the same content, except for its stamp.
         """
         self._store = store
         self._results = results
         self._since = since
         self.seen: set[str] = set()
-        """Keys that were held against something."""
+        """Keys that were compared."""
 
     def now_ms(self) -> int:
         """See ``ObjectStore.now_ms``."""
@@ -63,11 +64,11 @@ class ComparingStore:
         yield None
 
     def read_range(self, key: str, start: int, length: int, *, if_match: ETag) -> bytes:
-        """See ``ObjectStore.read_range``; nobody who publishes reads ranges."""
+        """See ``ObjectStore.read_range``; publishers read no ranges."""
         raise NotImplementedError
 
     def put(self, key: str, body: bytes, headers: ObjectHeaders) -> None:
-        """See ``ObjectStore.put``; what is published is written under a condition."""
+        """See ``ObjectStore.put``; publishers write under a condition."""
         raise NotImplementedError
 
     def put_if(
@@ -85,7 +86,7 @@ class ComparingStore:
         return ETag('"held against"')
 
     def check_stamp(self, key: str, ours: Stamp) -> None:
-        """Look at nothing but whose a file is, and of which generation."""
+        """Check only the owner and the generation of a file."""
         self.seen.add(key)
         info = self._store.head(key)
         if info is None:
@@ -100,7 +101,7 @@ class ComparingStore:
         return DeferredPut(self, key, body, headers, expected)
 
     def delete(self, keys: Sequence[str]) -> None:
-        """See ``ObjectStore.delete``; nothing seems to be there that could be deleted."""
+        """See ``ObjectStore.delete``; no object seems to exist that could be deleted."""
         raise NotImplementedError
 
     def list(
@@ -137,7 +138,7 @@ class ComparingStore:
         )
 
     def _compare_content(self, key: str, body: bytes) -> None:
-        """Other bytes may say the same: compressed by another version of zstd, or once before."""
+        """Compare decoded content: other bytes may mean the same, as with another zstd version."""
         stored = self._store.get(key)
         try:
             same = stored is not None and self._canonical(key, stored.body) == self._canonical(
@@ -159,7 +160,7 @@ class ComparingStore:
 
 
 def _stamp_mismatch(current: Stamp | None, ours: Stamp | None) -> tuple[Defect, str] | None:
-    """What is wrong with a stamp, where another is expected."""
+    """The difference between a stamp and the expected one."""
     if current is None:
         return Defect.FILE_FOREIGN, "it does not carry sluice's stamp: somebody else has written it"
     if ours is None or current == ours:

@@ -1,4 +1,4 @@
-"""What can be wrong with a channel, one finding at a time."""
+"""The findings of ``verify``: what can be wrong with a channel."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from sluice.layout import Subdir
 
 
 class Defect(Enum):
-    """What a finding is about, and by its name what is wrong."""
+    """The kinds of findings."""
 
     HEAD_DAMAGED = "head-damaged"
     TREE_DAMAGED = "tree-damaged"
     COMMIT_DAMAGED = "commit-damaged"
     LEAF_DAMAGED = "leaf-damaged"
-    """A leaf is missing, or its bytes are not those that its name tells."""
+    """A leaf is missing, or its bytes do not match its digest."""
     NODE_WRONG = "node-wrong"
-    """The tree says something of a name that its leaf does not."""
+    """The tree's data about a name differ from its leaf."""
     SHARD_DAMAGED = "shard-damaged"
-    """A shard is missing, or its bytes are not those that its name tells."""
+    """A shard is missing, or its bytes do not match its digest."""
     FILE_MISSING = "file-missing"
     FILE_FOREIGN = "file-foreign"
-    """An index file was written by somebody else."""
+    """Another tool wrote an index file."""
     FILE_BEHIND = "file-behind"
-    """An index file is of another generation than the head, or should not be there any more."""
+    """An index file has another generation than the head, or should no longer exist."""
     FILE_WRONG = "file-wrong"
-    """An index file carries the stamp of its generation, and does not say what that says."""
+    """An index file has the stamp of its generation, but not the content."""
     PACKAGE_UNKNOWN = "package-unknown"
-    """The package is there, and the catalog does not know it."""
+    """The package exists, and the catalog does not know it."""
     PACKAGE_CHANGED = "package-changed"
-    """Another object is there than the one that was indexed."""
+    """Another object exists than the one that was indexed."""
     PACKAGE_GONE = "package-gone"
-    """The catalog knows it, and it is not there."""
+    """The catalog knows the package, and it does not exist."""
     PACKAGE_WRONG = "package-wrong"
-    """The object that was indexed has other digests than its record (only with ``deep``)."""
+    """The indexed object has other digests than its record (only with ``deep``)."""
 
     @property
     def repair(self) -> str:
-        """What repairs it, for people."""
+        """How to repair it, for people."""
         return _REPAIRS[self]
 
 
@@ -64,16 +64,16 @@ _REPAIRS = {
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is not as it should be."""
+    """One finding."""
 
     kind: Defect
     subdir: str | None
-    """``None`` for what belongs to the channel as a whole."""
+    """``None`` for an object of the whole channel."""
     object: str
-    """Key of the object that is concerned."""
+    """Key of the object."""
     reason: str
     name: str | None = None
-    """Of the packages that a part of the catalog is about."""
+    """The package name that the object is about."""
 
 
 class CheckResults:
@@ -83,10 +83,10 @@ class CheckResults:
         self._subdir = subdir.name if subdir else None
         self.findings: list[Finding] = []
         self.unchecked: list[str] = []
-        """What could not be held against anything, and why."""
+        """What could not be checked, and why."""
 
     def add_finding(self, kind: Defect, key: str, reason: str, *, name: str | None = None) -> None:
-        """Note something."""
+        """Add a finding."""
         self.findings.append(
             Finding(kind=kind, subdir=self._subdir, object=key, reason=reason, name=name)
         )

@@ -1,9 +1,9 @@
-"""Repairing what ``verify`` has found.
+"""The repair of the findings of ``verify``.
 
-Most of it an ordinary run of ``index`` repairs, for it compares the bucket with the catalog.  What
-is damaged in the catalog itself, no comparison shows and no merge would survive; that is mended
-first, and in the same way as everything is changed: by writing what is new under names that never
-were, and swapping the head.
+An ordinary run of ``index`` repairs most of them, because it compares the bucket with the catalog.
+No comparison shows damage in the catalog itself, and no merge would survive it.  So that is
+repaired first, in the same way as every change: by writing new objects under new names, and
+swapping the head.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ from sluice.takeover.foreign_formats import ForeignIndex
 
 _NEEDS_NEW_HISTORY = frozenset({Defect.HEAD_DAMAGED, Defect.TREE_DAMAGED})
 _NEEDS_REWRITE = frozenset({Defect.FILE_FOREIGN, Defect.FILE_WRONG})
-"""Beside those, an ordinary run writes what is missing or behind, and deletes what is left."""
+"""Findings whose files must be rewritten.  An ordinary run writes missing and stale files, and
+deletes leftovers."""
 
 
 def repair(
@@ -63,9 +64,9 @@ def repair(
     readers: PackageReaders | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> IndexReport:
-    """Repair what was found, as far as ``Defect.repair`` says, and index the channel.
+    """Repair findings as ``Defect.repair`` says, and index the channel.
 
-    May be killed at any point and run again.  Raises what ``index`` raises.
+    May be killed at any point and run again.  Raises the errors of ``index``.
 
     >>> from sluice import verify
     >>> report = repair(channel, verify(channel).findings)
@@ -103,9 +104,9 @@ def _repair_catalog(
     channel: Channel, subdir: Subdir, findings: Sequence[Finding], brake_days: int
 ) -> None:
     if any(finding.kind in _NEEDS_NEW_HISTORY for finding in findings):
-        # The next commit is a first one, which takes over the index that is there.  Marks first:
-        # they are of a history that goes on from elsewhere.  With them end the days for which
-        # removals have been waiting.  What was removed lately stays counted (``brake``).
+        # The next commit is a first one, which takes over the current index.  Marks are deleted
+        # first, because they belong to a history that now continues elsewhere.  With them end the
+        # waiting periods of removals.  Recent removals still count (``brake``).
         channel.state.delete([subdir.marks_key])
         channel.state.delete([subdir.head_key])
         return
@@ -119,7 +120,7 @@ def _repair_catalog(
     recommit |= {
         name for name in shards if name is not None and not _restore_shard(channel, subdir, name)
     }
-    # A verdict on the same object only yields to a better one, which any extractor's is then.
+    # A verdict on the same object only yields to a better one; any extractor's is then better.
     doubted = {finding.object for finding in findings if finding.kind is Defect.PACKAGE_WRONG}
     recommit |= {
         finding.name for finding in findings if finding.kind is Defect.PACKAGE_WRONG
@@ -140,14 +141,14 @@ def _without_none(names: Collection[str | None]) -> frozenset[str]:
 
 
 def _restore_shard(channel: Channel, subdir: Subdir, name: str) -> bool:
-    """Write a shard again from its leaf; tells whether that gave the bytes that were lost."""
+    """Write a shard again from its leaf; returns whether that gave the lost bytes."""
 
     def restore(version: ObjectVersion[Head]) -> bool:
         catalog = CatalogReader(channel.state, subdir, channel.executor)
         tree = catalog.tree(version.value.tree)
         node = tree.names.get(name)
         if node is None or node.shard is None:
-            return True  # the name is gone meanwhile, and nobody asks for its shard
+            return True  # the name is gone meanwhile, and no client requests its shard
         key = subdir.leaf_key(node.leaf.hex())
         stored = channel.state.get(key)
         if stored is None:
@@ -157,7 +158,7 @@ def _restore_shard(channel: Channel, subdir: Subdir, name: str) -> bool:
             name, leaf.entries, at=leaf.at, rules=catalog.rules(tree)
         ).shard_body
         if body is None or content_digest(body) != node.shard.hex():
-            return False  # an older sluice has rendered it
+            return False  # an older sluice rendered it
         channel.public.put(subdir.shard_key(node.shard.hex()), body, object_headers.SHARD_HEADERS)
         return True
 
@@ -173,11 +174,11 @@ def _recommit_names(
     doubted: Collection[str],
     brake_days: int,
 ) -> None:
-    """Commit names again: ``lost`` from what is published of them, ``recommit`` as they are.
+    """Commit names again: ``lost`` from their published records, ``recommit`` as they are.
 
-    Of ``doubted``, which are keys of packages, nobody is said to have judged them.
-    What was lost is marked to be read again, as everything that is taken over.  Where nothing is
-    published of it either, the name leaves the catalog, and its packages are found by comparing.
+    Entries of packages in ``doubted`` (keys) are marked as not extracted, so that a new verdict
+    replaces them.  Lost entries are marked to be read again, as all that are taken over.  A name
+    without published records leaves the catalog, and a comparison finds its packages.
     """
     versioned = head_object(channel.state, subdir)
 
@@ -205,7 +206,7 @@ def _recommit_names(
             committed_at=max(channel.clock(), parent.at + 1),
             rules=rules,
             public=parent.public,
-            # Only its records: the subdir goes on with the generations that it has.
+            # Only its records: the subdir keeps its own generations.
             existing_index=replace(base, generation=0, info={}, shard_index=None),
             rerender_names=frozenset(name for name in {*lost, *recommit} if name in parent.names),
         )
@@ -218,9 +219,10 @@ def _recommit_names(
 def _read_published(
     channel: Channel, subdir: Subdir, parent: Tree, names: Collection[str], brake_days: int
 ) -> ExistingIndex:
-    """What clients are told of some names: by their shards, or by the whole index without them.
+    """The published records of some names: from their shards, or else from the whole index.
 
-    Raises ``BrokenListing``: a name whose packages are only not listed must not be lost.
+    Raises ``BrokenListing``: a name must not be lost only because a listing leaves out its
+    packages.
     """
     named_nodes = [(name, parent.names[name]) for name in sorted(names) if name in parent.names]
     shards = [_read_shard(channel, subdir, node) for _, node in named_nodes]
@@ -247,7 +249,7 @@ def _read_published(
 
 
 def _read_shard(channel: Channel, subdir: Subdir, node: Node) -> ForeignIndex | None:
-    """A shard as another tool's; ``None`` where it is damaged."""
+    """A shard, parsed as another tool's; ``None`` if it is damaged."""
     if node.shard is None:
         return ForeignIndex()
     key = subdir.shard_key(node.shard.hex())
@@ -258,7 +260,7 @@ def _read_shard(channel: Channel, subdir: Subdir, node: Node) -> ForeignIndex | 
 
 
 def _list_files(channel: Channel, subdir: Subdir, names: Sequence[str]) -> dict[str, ObjectId]:
-    """The objects of some names, and the file that tells of them without the patch."""
+    """The objects of some names, and the index file without the patch."""
     prefixes = [subdir.file_key(FROM_PACKAGES), *(subdir.file_key(f"{name}-") for name in names)]
     listed = chain.from_iterable(channel.public.list(prefix, delimiter="/") for prefix in prefixes)
     return {info.key.removeprefix(subdir.prefix): ObjectId.from_info(info) for info in listed}
@@ -267,7 +269,7 @@ def _list_files(channel: Channel, subdir: Subdir, names: Sequence[str]) -> dict[
 def _rewrite_index_files(
     channel: Channel, subdir: Subdir, files: Collection[str], options: IndexOptions
 ) -> None:
-    """Write files again that carry the right stamp, or whoever's, and not the right bytes."""
+    """Rewrite files with wrong content, whatever their stamp."""
     public, private = UnstampedStore(channel.public, files), UnstampedStore(channel.state, files)
     publisher = Publisher(public, private, channel.owner or "", options.max_age_seconds)
 
@@ -279,9 +281,9 @@ def _rewrite_index_files(
 
 
 def rewrite_channel_files(channel: Channel, files: Collection[str], max_age_seconds: int) -> None:
-    """Publish the files of the whole channel, and some (``files``: keys) no matter who wrote them.
+    """Publish the files of the whole channel, and rewrite some (``files``: keys) of any owner.
 
-    Raises what ``merge_channel`` raises.
+    Raises the errors of ``merge_channel``.
     """
     merger = ChannelMergeContext(
         replace(channel.runtime, channel=UnstampedStore(channel.public, files)),

@@ -1,4 +1,4 @@
-"""One look at one subdir: its catalog, its shards, its index files and its packages."""
+"""One check of one subdir: its catalog, its shards, its index files and its packages."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ _DIFFERENCES = {
 _OTHER_BYTES = "its bytes are not those that its name tells"
 _HASHED_AT_ONCE = 1024
 _STORED_VERDICTS = ReExtractCriteria(now_ms=0, re_extract=False)
-"""Verdicts that would be passed otherwise today are none the less the catalog's."""
+"""Accepts stored verdicts, even if an extractor of today would judge differently."""
 _CATALOG_DAMAGE = frozenset({Defect.LEAF_DAMAGED, Defect.TREE_DAMAGED})
 
 
 class SubdirSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What was looked at in one subdir."""
+    """The numbers of what was checked in one subdir."""
 
     subdir: str
     generation: int
@@ -70,14 +70,14 @@ class SubdirSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class _NameCheck:
-    """What was found about one name."""
+    """The result for one name."""
 
     entries: Entries
     findings: Sequence[tuple[Defect, str, str]]
 
 
 class _ComparingPublisher(Publisher):
-    """Publishes what the head was at the start; ``head_changed`` tells whether it still is."""
+    """Publishes the head from the start of the check; ``head_changed`` shows if it is current."""
 
     def is_newest(self, subdir: Subdir, digest: str) -> bool:  # noqa: ARG002
         """See ``Publisher.is_newest``."""
@@ -85,7 +85,7 @@ class _ComparingPublisher(Publisher):
 
 
 class SubdirVerifier:
-    """One look at one subdir."""
+    """Checks one subdir once."""
 
     def __init__(self, channel: Channel, subdir: Subdir, *, deep: bool, progress: Progress) -> None:
         self._channel = channel
@@ -98,7 +98,7 @@ class SubdirVerifier:
         self.summaries: list[SubdirSummary] = []
 
     def head_changed(self) -> bool:
-        """Tell whether the head has been swapped since it was read; no if nothing is wrong."""
+        """Whether the head was swapped since it was read; ``False`` if there are no findings."""
         if not self.results.findings or self._version is None:
             return False
         return self._channel.state.head(self._subdir.head_key) is not None and (
@@ -106,7 +106,7 @@ class SubdirVerifier:
         )
 
     def run(self) -> None:
-        """Look at everything in the subdir."""
+        """Check everything in the subdir."""
         results, subdir = self.results, self._subdir
         try:
             version = read_head(self._channel.state, subdir)
@@ -144,7 +144,7 @@ class SubdirVerifier:
         )
 
     def _check_unknown_subdir(self) -> None:
-        """A folder that the catalog does not know: either no subdir, or not indexed yet."""
+        """Check a folder that the catalog does not know: no subdir, or not indexed yet."""
         listing = list_subdir(self._channel.public, self._subdir)
         staged = self._staged_files()
         for files in listing.names.values():
@@ -200,7 +200,7 @@ class SubdirVerifier:
         return tree
 
     def _rules(self, catalog: CatalogReader, tree: Tree) -> RenderRules | None:
-        """What, beside the leaves, decides what clients see; ``None`` where that is damaged."""
+        """What decides, besides the leaves, what clients see; ``None`` if that is damaged."""
         patch = tree.inputs.patch if tree.inputs else None
         if patch and patch.instructions:
             key = self._subdir.patches.key(patch.instructions)
@@ -220,7 +220,7 @@ class SubdirVerifier:
         listing: Listing,
         staged: set[str],
     ) -> None:
-        """Look at the leaves, shards and packages of some names."""
+        """Check the leaves, shards and packages of some names."""
         checked = self._channel.executor.map(
             lambda name: self._check_name(name, tree.names.get(name), tree, rules), names
         )
@@ -266,7 +266,7 @@ class SubdirVerifier:
             is_current = inputs is not None and inputs.renderer == nodes.RENDERER_VERSION
             rendered = nodes.render_node(name, entries, at=leaf.at, rules=rules or NO_RULES)
             expected = msgspec.structs.replace(rendered.node, leaf=node.leaf)
-            if rules is None or not is_current:  # made by other rules; reconcile has it made again
+            if rules is None or not is_current:  # other rules; reconcile requests a merge
                 expected = msgspec.structs.replace(expected, shard=node.shard, extras=node.extras)
             if expected != node:
                 wrong = ", ".join(
@@ -290,7 +290,7 @@ class SubdirVerifier:
             yield Defect.SHARD_DAMAGED, key, _OTHER_BYTES
 
     def _check_files(self, version: ObjectVersion[Head], tree: Tree, listing: Listing) -> None:
-        """Make every index file, and hold what is there against it."""
+        """Render every index file, and compare the current one with it."""
         public = ComparingStore(self._channel.public, self.results)
         private = ComparingStore(self._channel.state, self.results, since=tree.rejects_generation)
         publisher = _ComparingPublisher(
@@ -326,7 +326,7 @@ class SubdirVerifier:
     def _check_stamps(
         self, version: ObjectVersion[Head], tree: Tree, public: ComparingStore
     ) -> None:
-        """See at least whose the index files are, where it cannot be told what they should hold."""
+        """Check at least the stamps of the index files, if their content cannot be rendered."""
         ours = Stamp(tree.generation, version.value.tree or "", self._channel.owner or "")
         for file in wanted_outputs(tree, config_of_tree(tree)):
             public.check_stamp(self._subdir.file_key(file), file_stamp(file, tree, ours))
@@ -348,14 +348,14 @@ class SubdirVerifier:
             self._progress.done(Step.HASHED, len(batch))
 
     def _hash_package(self, package: tuple[str, Record]) -> str | None:
-        """What is wrong with a package, if anything."""
+        """The problem of a package, if there is one."""
         filename, entry = package
         hashers = {"sha256": sha256(), "md5": md5(usedforsecurity=False)}
         size = 0
         try:
             with self._channel.public.open(self._subdir.file_key(filename)) as opened:
                 if opened is None:
-                    return None  # removed meanwhile, as LIST did not tell
+                    return None  # removed since the listing
                 for chunk in opened.chunks:
                     size += len(chunk)
                     for hasher in hashers.values():

@@ -1,11 +1,11 @@
-"""Whether a channel is what its catalog says, down to the last byte.
+"""The check of a channel against its catalog, down to the last byte.
 
-Everything immutable is hashed again, everything that follows from something else is made again and
-compared, and every package is held against what its entry knows of it.  Leaves, shards and packages
-are looked at a few names at a time, whatever their number; index files as merge makes them.
+Everything immutable is hashed again.  Everything derived is rendered again and compared.  Every
+package is compared with its entry.  Leaves, shards and packages are checked a few names at a time,
+whatever their number; index files in full, as in a merge.
 
-Merges go on meanwhile.  A subdir whose head has moved by the end is looked at again; what is still
-in its staging log is on its way and no finding.
+Merges continue meanwhile.  A subdir whose head has moved by the end is checked again.  Files in its
+staging log are on their way and are no findings.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from sluice.storage.wrappers.read_only import ReadOnlyStore
 
 
 class VerifyReport(msgspec.Struct, kw_only=True):
-    """What a look at a whole channel came to."""
+    """The result of the check of a whole channel."""
 
     subdirs: list[SubdirSummary] = msgspec.field(default_factory=list)
     findings: list[Finding] = msgspec.field(default_factory=list)
@@ -38,18 +38,17 @@ class VerifyReport(msgspec.Struct, kw_only=True):
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no findings."""
         return not self.findings
 
 
 def verify(
     channel: Channel, *, deep: bool = False, progress: Progress = NO_PROGRESS
 ) -> VerifyReport:
-    """Look at everything; ``deep``: also at every byte of every package.
+    """Check everything; ``deep``: also every byte of every package.
 
-    Writes nothing.  Raises ``Unavailable`` where S3 does not answer, ``TooNew`` where a newer
-    sluice has written what is there, and ``WrongState`` where the catalog belongs to another
-    bucket.
+    Writes nothing.  Raises ``Unavailable`` if S3 does not answer, ``TooNew`` if a newer sluice has
+    written the catalog, and ``WrongState`` if the catalog belongs to another bucket.
 
     >>> report = verify(channel, deep=True)
     >>> report.healthy
@@ -81,7 +80,7 @@ def _find_all_subdirs(channel: Channel) -> list[Subdir]:
 
 
 def _check_channel_files(channel: Channel, results: CheckResults) -> None:
-    """Hold the files of the channel as a whole against what is known of it."""
+    """Compare the files of the whole channel with its state."""
     notes = channel.state.list(state_prefix("notes", channel.name))
     if next(iter(notes), None):
         results.unchecked.append(

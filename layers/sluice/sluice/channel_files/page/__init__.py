@@ -1,9 +1,8 @@
-"""``index.html``: the channel, for people with a browser.  Pure.
+"""``index.html``: the page that shows a channel in a browser.  Pure.
 
-One document for all channels: it finds out by its own address which one it is in, and fetches what
-it shows (``page_data``, and the shards of a package).  The sources lie beside this module as
-browsers and editors know them, and are joined here; nothing is translated.  One is not ours
-(``vendored``).
+One document serves all channels: it derives the channel from its own URL, and fetches its data
+(``page_data``, and the shards of a package).  The sources are in this folder in standard forms, and
+are only joined here, without a build step.  One of them is third-party code (``vendored``).
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ MODULES = (
     "package.js",
     "main.js",
 )
-"""Each after those that it imports from.  They share one scope, so no two may use one name."""
+"""JavaScript modules, each after those that it imports.  They share one scope, so a name may be
+used by one of them only."""
 
 _SOURCES = Path(__file__).parent
-# Every statement of a kind stands at the beginning of a line; an import ends with the first
-# semicolon.
+# Each import and export starts at the beginning of a line; an import ends with the first semicolon.
 _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export ", re.MULTILINE)
 _POLICY = (
@@ -49,7 +48,7 @@ _POLICY = (
 
 @cache
 def render_page() -> bytes:
-    """The document, under a policy that runs its own script and no other."""
+    """The document, with a policy that permits only its own script."""
     script, style = _script(), _source("style.css")
     policy = "; ".join(_POLICY).format(script=_hash(script), style=_hash(style))
     document = _source("page.html")
@@ -60,7 +59,7 @@ def render_page() -> bytes:
 
 @cache
 def page_digest() -> str:
-    """Tells one page from another; hex SHA-256."""
+    """The hex SHA-256 of the page, which tells versions of it apart."""
     return sha256(render_page()).hexdigest()
 
 
@@ -74,7 +73,7 @@ def _module(name: str) -> str:
 
 
 def _vendored() -> str:
-    """The code of others under its licence, in a scope of its own that its other names stay in."""
+    """The third-party code with its license, in a scope of its own."""
     return f"""/* {vendored.PACKAGE} {vendored.VERSION}
 
 {_source(vendored.LICENCE)}
@@ -91,5 +90,5 @@ def _source(name: str) -> str:
 
 
 def _hash(content: str) -> str:
-    """As a policy names what stands between the tags."""
+    """The hash of an inline element's content in the form of a policy."""
     return "sha256-" + b64encode(sha256(content.encode()).digest()).decode()

@@ -1,1 +1,1 @@
-"""Object stores that change a few requests of another one, or answer them themselves."""
+"""Object stores that change a few requests to another store, or answer them themselves."""

@@ -1,4 +1,4 @@
-"""A bucket that passes every request on to another: the base of those that change a few."""
+"""An object store that forwards every request to another: a base class for wrappers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sluice.storage.object_store import (
 
 
 class ForwardingStore:
-    """``ObjectStore`` over another one."""
+    """An ``ObjectStore`` over another one."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store

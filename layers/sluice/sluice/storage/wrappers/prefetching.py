@@ -1,7 +1,7 @@
-"""Requests that are begun before whoever needs them asks, so that one waits for all of them once.
+"""An object store that sends requests ahead of time, so that callers wait for all of them once.
 
-Only for those to whom it does not matter how long ago they looked, as reconcile, which tells
-nothing but hints.
+Prefetched answers may be stale.  Use it only where that does no harm, as in reconcile, which
+produces only hints.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class PrefetchingStore(ForwardingStore):
-    """A bucket of which some things are being looked at already, each for one who asks."""
+    """An object store that answers some requests from prefetched results, each of them once."""
 
     def __init__(self, store: ObjectStore, executor: Executor) -> None:
         super().__init__(store)
@@ -26,19 +26,19 @@ class PrefetchingStore(ForwardingStore):
         self._pending: dict[tuple[str, str], Pending[Any]] = {}
 
     def prefetch_head(self, key: str) -> None:
-        """Begin to look at an object."""
+        """Start a HEAD of an object."""
         self._pending["head", key] = self._executor.submit(partial(self._store.head, key))
 
     def prefetch_get(self, key: str) -> None:
-        """Begin to read an object."""
+        """Start to read an object."""
         self._pending["get", key] = self._executor.submit(partial(self._store.get, key))
 
     def prefetch_list(self, prefix: str) -> None:
-        """Begin to list what begins with ``prefix``, as far as a first object."""
+        """Start to list the keys that begin with ``prefix``, as far as the first object."""
         self._pending["list", prefix] = self._executor.submit(partial(self._first_object, prefix))
 
     def add_prefetched(self, key: str, stored: StoredObject | None) -> None:
-        """Keep what was read already."""
+        """Add the result of an earlier read."""
         self._pending["get", key] = lambda: stored
 
     def head(self, key: str) -> ObjectInfo | None:

@@ -1,4 +1,4 @@
-"""A folder of a bucket, as a bucket of its own."""
+"""An object store that shows one folder of a bucket as a bucket."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sluice.storage.object_store import (
 
 
 class PrefixedStore:
-    """``ObjectStore`` whose keys all begin with a prefix that nobody sees."""
+    """An ``ObjectStore`` that adds a prefix to every key, and hides it from the caller."""
 
     def __init__(self, store: ObjectStore, prefix: str) -> None:
         """``prefix`` ends with a slash."""

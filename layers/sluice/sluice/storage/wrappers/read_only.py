@@ -1,4 +1,4 @@
-"""A bucket in which nothing can be changed, whoever tries."""
+"""An object store that refuses every change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sluice.storage.wrappers.forwarding import ForwardingStore
 
 
 class ReadOnlyStore(ForwardingStore):
-    """Passes reads on.  A write is a mistake of ours, but for deleting nothing."""
+    """Forwards reads.  A write is a bug of the caller, except a deletion of nothing."""
 
     def put(self, key: str, body: bytes, headers: ObjectHeaders) -> None:
         """See ``ObjectStore.put``."""

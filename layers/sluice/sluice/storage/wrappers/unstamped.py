@@ -1,4 +1,4 @@
-"""A bucket in which some files do not carry sluice's stamp, whatever they carry."""
+"""An object store that hides sluice's stamp on some files."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from sluice.storage.wrappers.forwarding import ForwardingStore
 
 
 class UnstampedStore(ForwardingStore):
-    """Has the fence take files that are damaged for another tool's, and write them again.
+    """Makes the fence treat damaged files as another tool's, and so rewrite them.
 
-    Under its ordinary condition: the version that was looked at, and no newer one, is replaced.
+    Answers untruthfully on purpose.  The fence's usual condition still holds: it replaces only the
+    version that it read, and no newer one.
     """
 
     def __init__(self, store: ObjectStore, keys: Collection[str]) -> None:
