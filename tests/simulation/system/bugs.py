@@ -16,6 +16,7 @@ import msgspec
 
 import sluice.admin.changes.commit_edit
 import sluice.merge.merge
+import sluice.merge.plan
 from sluice.admin.changes.rebind_subdir import SubdirRebinder
 from sluice.catalog import brake, entry, node
 from sluice.catalog.brake import BrakeState, MissingFile, RemovalDecision
@@ -227,14 +228,14 @@ def _names_are_not_rendered_again() -> AbstractContextManager[object]:
     def nothing(*_args: Any) -> set[str]:
         return set()
 
-    return mock.patch.object(sluice.merge.merge, "to_render_again", nothing)
+    return mock.patch.object(sluice.merge.plan, "names_changed_by_inputs", nothing)
 
 
 def _files_are_left_that_nobody_asks_for() -> AbstractContextManager[object]:
     def tidy(_files: IndexFiles, _names: list[str]) -> None:
         pass
 
-    return mock.patch.object(IndexFiles, "tidy", tidy)
+    return mock.patch.object(IndexFiles, "delete_unwanted", tidy)
 
 
 def _patches_are_collected_as_soon_as_they_are_old() -> AbstractContextManager[object]:
