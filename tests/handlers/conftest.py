@@ -11,7 +11,7 @@ import pytest
 
 from sluice.storage import sqs_queue
 from testkit.memory_queue import MemoryQueue
-from tests.support.functions import (
+from tests.handlers.functions import (
     BUCKET,
     OWNER,
     RECEIVES_MAX,
@@ -21,8 +21,8 @@ from tests.support.functions import (
     Stack,
     load,
 )
+from tests.handlers.stack_driver import StackDriver
 from tests.support.moto_aws import moto_aws
-from tests.support.story import Story
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def reconcile(stack: Stack) -> ModuleType:
 
 
 @pytest.fixture
-def story(stack: Stack, reconcile: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Story:
+def driver(stack: Stack, reconcile: ModuleType, monkeypatch: pytest.MonkeyPatch) -> StackDriver:
     assert reconcile  # has made the queues
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
-    return Story(stack)
+    return StackDriver(stack)

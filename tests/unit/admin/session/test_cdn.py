@@ -18,10 +18,11 @@ from sluice.admin.session.cdn import Invalidation, invalidate, invalidation_path
 from sluice.admin.session.stack import Stack
 from sluice.errors import Misconfigured
 from sluice.limits import INVALIDATION_PATHS_MAX
+from tests.support.admin_channel import admin_channel
 from tests.support.fake_stack import REGION, stack_of, with_clients
 from tests.support.moto_aws import moto_aws
-from tests.support.operated import opened
-from tests.support.staged import A, B, World
+from tests.support.staging_records import A, B
+from tests.support.subdir_world import World
 
 ID = "EDFDVBD632BHDS5"
 OUTPUTS = {"DistributionArn": f"arn:aws:cloudfront::123456789012:distribution/{ID}"}
@@ -74,7 +75,7 @@ def take_away(world: World, stack: Stack | None, *files: str) -> Removal:
     def pause(_seconds: float) -> None:
         world.deliver()
 
-    return remove(replace(opened(world), stack=stack), world.subdir, files, pause=pause)
+    return remove(replace(admin_channel(world), stack=stack), world.subdir, files, pause=pause)
 
 
 def made(paths: list[str], number: int = 1) -> Invalidation:
@@ -113,7 +114,7 @@ def test_what_was_deleted_before_or_uploaded_again_is_invalidated_too() -> None:
             uploaded.append(B)
             world.add(B, b"better")
 
-    channel = replace(opened(world), stack=behind(cloudfront))
+    channel = replace(admin_channel(world), stack=behind(cloudfront))
     done = remove(channel, world.subdir, [A, B], pause=pause)
     assert (done.gone, done.overwritten) == ([A], [B])
     assert cloudfront.accepted == [(ID, [f"{FOLDER}/{A}", f"{FOLDER}/{B}"])]

@@ -13,9 +13,10 @@ from sluice.admin.session.queue_depth import read_queue_depths
 from sluice.admin.session.stack import Stack
 from sluice.errors import Unavailable
 from sluice.storage.sqs_queue import SqsQueue
+from tests.support.admin_channel import admin_channel
 from tests.support.fake_stack import REGION, make_queues, stack_of
-from tests.support.operated import opened
-from tests.support.staged import A, World
+from tests.support.staging_records import A
+from tests.support.subdir_world import World
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_a_dead_letter_makes_a_status_unhealthy_and_a_waiting_message_does_not(
     world = World()
     world.add(A)
     world.merge()
-    channel = replace(opened(world), stack=stack)
+    channel = replace(admin_channel(world), stack=stack)
     _send(stack, "UploadQueueUrl", "1")
     assert status(channel).healthy
     _send(stack, "UploadDlqUrl", "2")
