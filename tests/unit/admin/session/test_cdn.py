@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -20,7 +20,6 @@ from sluice.errors import Misconfigured
 from sluice.limits import INVALIDATION_PATHS_MAX
 from tests.support.admin_channel import admin_channel
 from tests.support.fake_stack import REGION, stack_of, with_clients
-from tests.support.moto_aws import moto_aws
 from tests.support.staging_records import A, B
 from tests.support.subdir_world import World
 
@@ -214,15 +213,7 @@ def test_the_command_can_be_pasted_into_a_shell() -> None:
     assert "'" in told.command  # quoted: the shell must not look into it
 
 
-@pytest.fixture
-def _moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with moto_aws():
-        yield
-
-
-@pytest.mark.usefixtures("_moto")
+@pytest.mark.usefixtures("moto")
 def test_the_client_of_a_person_makes_the_request_from_any_region() -> None:
     cloudfront = boto3.client("cloudfront", region_name="us-east-1")
     distribution = cloudfront.create_distribution(DistributionConfig=DISTRIBUTION)["Distribution"]

@@ -13,11 +13,10 @@ from botocore.exceptions import ConnectionClosedError
 from sluice.admin.session.conditional_write_probe import Probe
 from sluice.errors import Unavailable, Unsupported
 from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
-from sluice.storage.s3_client import S3Client, Send
+from sluice.storage.s3_client import Endpoint, S3Client, Send, make_s3_client
 from sluice.storage.s3_store import S3Store
 from testkit.s3_server.kinds import KINDS, UNUSABLE, USABLE, client_of, servers, with_request_hook
 from testkit.s3_server.process import S3Server
-from tests.support.moto_aws import moto_aws
 from tests.support.scripted_aws import Answer, error, respond
 
 BUCKET = "trials"
@@ -69,13 +68,11 @@ def test_a_server_without_conditional_writes_is_refused_each_time(
     assert left(client) == []
 
 
+@pytest.mark.usefixtures("moto")
 def test_moto_completes_uploads_whatever_their_condition() -> None:
-    with moto_aws():
-        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=BUCKET)
-        from sluice.storage.s3_client import Endpoint, make_s3_client  # noqa: PLC0415
-
-        client = make_s3_client(Endpoint("us-east-1"))
-        findings = [probe_of(client).probe_all() for _ in range(3)]
+    boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=BUCKET)
+    client = make_s3_client(Endpoint("us-east-1"))
+    findings = [probe_of(client).probe_all() for _ in range(3)]
     assert findings == [ConditionalWrites(completion_is_conditional=False)] * 3
 
 

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from moto import mock_aws
 
 from sluice.admin.changes.redrive import redrive
 from sluice.admin.history.status import status
@@ -20,13 +18,13 @@ from tests.support.subdir_world import World
 
 
 @pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+def stack(moto: None, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    assert moto is None
     monkeypatch.setattr(
         "sluice.admin.changes.redrive._WAIT_SECONDS", 0
     )  # moto's queues are one machine
-    with mock_aws():
-        aws = Aws(region=REGION)
-        yield stack_of(aws, make_queues(aws))
+    aws = Aws(region=REGION)
+    return stack_of(aws, make_queues(aws))
 
 
 def _send(stack: Stack, output: str, *bodies: str) -> None:

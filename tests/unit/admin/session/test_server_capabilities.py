@@ -37,7 +37,6 @@ from testkit.s3_server.kinds import (
     with_request_hook,
 )
 from testkit.s3_server.process import S3Server
-from tests.support.moto_aws import moto_aws
 from tests.support.standalone_channel import package
 
 OTHERS = ETag('"00000000000000000000000000000000"')
@@ -333,12 +332,12 @@ def test_a_snapshot_in_another_bucket_finds_out_about_that_one(place: Place, kin
     assert place.keys("elsewhere") == ["then/k"]
 
 
+@pytest.mark.usefixtures("moto")
 def test_aws_is_not_tried() -> None:
-    with moto_aws():
-        aws = Aws(region="us-east-1")
-        channel = Opener(aws, state="state").channel(Address("bucket", "team"))
-        assert channel.probed is None
-        assert aws.custom_s3_url is None
+    aws = Aws(region="us-east-1")
+    channel = Opener(aws, state="state").channel(Address("bucket", "team"))
+    assert channel.probed is None
+    assert aws.custom_s3_url is None
 
 
 OF_THE_FIRST_VERSION = (
