@@ -40,7 +40,14 @@ from testkit.s3_server.process import S3Server
 from tests.support.standalone_channel import package
 
 OTHERS = ETag('"00000000000000000000000000000000"')
-LARGE = bytes(70 * MIB)
+PARTS = bytes(11 * MIB)
+"""What goes up in three parts under the limits of ``_low_limits``: S3 takes none below 5 MiB."""
+
+
+@pytest.fixture
+def _low_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sluice.storage.s3_conditional_put.SINGLE_PUT_BYTES_MAX", 10 * MIB)
+    monkeypatch.setattr("sluice.storage.s3_conditional_put.PART_BYTES", 5 * MIB)
 
 
 @pytest.fixture(scope="module")
@@ -123,37 +130,53 @@ def content(store: ObjectStore, key: str) -> bytes:
 # --- writes -----------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("_low_limits")
 @pytest.mark.parametrize("kind", USABLE)
+def test_what_goes_up_in_parts_is_written_over_the_right_version_and_over_no_other(
+    place: Place, kind: str
+) -> None:
+    expect_conditions_to_hold(place, kind, PARTS)
+
+
+@pytest.mark.parametrize("kind", ["as-aws"])
 def test_70_mib_are_written_over_the_right_version_and_over_no_other(
     place: Place, kind: str
 ) -> None:
+    expect_conditions_to_hold(place, kind, bytes(70 * MIB))
+
+
+def expect_conditions_to_hold(place: Place, kind: str, body: bytes) -> None:
     channel = place.open()
     headers = PRIVATE_JSON_HEADERS
-    first = channel.public.put_if("k", LARGE, headers, expected=None)
+    first = channel.public.put_if("k", body, headers, expected=None)
     # A server whose completions give no ETag does not come so far: there one PUT is used.
     assert first
-    assert channel.public.put_if("k", LARGE + b"wrong", headers, expected=OTHERS) is None
-    assert channel.public.put_if("k", LARGE + b"again", headers, expected=None) is None
-    assert content(channel.public, "k") == LARGE
-    second = channel.public.put_if("k", LARGE + b"right", headers, expected=first)
+    assert channel.public.put_if("k", body + b"wrong", headers, expected=OTHERS) is None
+    assert channel.public.put_if("k", body + b"again", headers, expected=None) is None
+    assert content(channel.public, "k") == body
+    second = channel.public.put_if("k", body + b"right", headers, expected=first)
     assert second
-    assert channel.public.put_if("k", LARGE + b"stale", headers, expected=first) is None
-    assert content(channel.public, "k") == LARGE + b"right"
+    assert channel.public.put_if("k", body + b"stale", headers, expected=first) is None
+    assert content(channel.public, "k") == body + b"right"
     in_parts = USABLE[kind].expected == replace(
         USABLE[kind].expected or ConditionalWrites(), completion_is_conditional=True
     )
     assert ("-" in second) == in_parts
 
 
+@pytest.mark.usefixtures("_low_limits")
 @pytest.mark.parametrize("kind", ["completion-without-condition"])
-def test_taken_for_aws_such_a_server_overwrites_70_mib(place: Place, kind: str) -> None:
+def test_taken_for_aws_such_a_server_overwrites_what_goes_up_in_parts(
+    place: Place, kind: str
+) -> None:
     """So the test above would see it."""
     place.server.load([place.bucket], [("k", b"old")])
     store = aws_of(place.server).bucket(place.bucket)
-    store.put_if("k", LARGE, PRIVATE_JSON_HEADERS, expected=OTHERS)
-    assert content(store, "k") == LARGE, kind
+    store.put_if("k", PARTS, PRIVATE_JSON_HEADERS, expected=OTHERS)
+    assert content(store, "k") == PARTS, kind
 
 
+@pytest.mark.usefixtures("_low_limits")
 @pytest.mark.parametrize("kind", UNUSABLE)
 def test_nothing_is_written_under_a_condition_where_the_server_cannot_be_used(
     place: Place, kind: str
@@ -163,7 +186,7 @@ def test_nothing_is_written_under_a_condition_where_the_server_cannot_be_used(
         channel = place.open()
         for expected in (OTHERS, None):
             with pytest.raises(Unsupported, match=UNUSABLE[kind].refusal):
-                channel.public.put_if("k", LARGE, PRIVATE_JSON_HEADERS, expected=expected)
+                channel.public.put_if("k", PARTS, PRIVATE_JSON_HEADERS, expected=expected)
     assert content(place.open().public, "k") == b"old"
     assert (place.keys(place.bucket), place.keys(place.state_bucket)) == (["k"], [])
 
