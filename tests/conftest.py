@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -28,3 +30,20 @@ def _dummy_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture(scope="module")
+def _moto_started() -> Iterator[None]:
+    from tests.support.moto_aws import moto_started  # noqa: PLC0415 - most modules do without
+
+    with moto_started():
+        yield
+
+
+@pytest.fixture
+def moto(_moto_started: None) -> Iterator[None]:
+    """An AWS that has nothing, in the place of the real one."""
+    from tests.support.moto_aws import moto_aws  # noqa: PLC0415 - the same
+
+    with moto_aws():
+        yield

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.conformance.indexers import versions
 from tests.conformance.table import PAGE, render, run
-from tests.support.indexers import versions
 
 with TemporaryDirectory() as folder:
     PAGE.write_text(render(run(Path(folder)), versions()))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from rattler import MatchSpec
 
-from tests.support.indexing import MERGED_MS
+from tests.conformance.indexed_channel import MERGED_MS
 
 Path = tuple[str, ...]
 

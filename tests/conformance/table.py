@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.conformance.features import FEATURES, Feature
+from tests.conformance.indexers import INDEXERS, Outcome
 from tests.conformance.published import Published
 from tests.conformance.tasks import TASKS
-from tests.support.indexers import INDEXERS, Outcome
 
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
 Outcomes = Mapping[tuple[str, str], Outcome]

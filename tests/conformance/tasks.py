@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from testkit.channel import conda, patch_package, tar_bz2
-from tests.support.indexers import Task
+from tests.conformance.indexers import Task
 
 
 def index_of(name: str, version: str = "1.0", **more: Any) -> dict[str, Any]:

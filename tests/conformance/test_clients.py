@@ -21,7 +21,7 @@ from testkit.web import Site, served
 from testkit.zstd import one_frame
 from tests.conformance import accepted, corpus
 from tests.conformance.accepted import differences, unexplained
-from tests.support.indexing import (
+from tests.conformance.indexed_channel import (
     MERGED_MS,
     index_with_rattler,
     index_with_sluice,

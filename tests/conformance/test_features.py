@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.conformance.features import FEATURES
+from tests.conformance.indexers import CONDA_INDEX, INDEXERS, Outcome, versions
 from tests.conformance.table import PAGE, holds, render, run
 from tests.conformance.tasks import TASKS
-from tests.support.indexers import CONDA_INDEX, INDEXERS, Outcome, versions
 
 pytestmark = pytest.mark.skipif(
     not CONDA_INDEX.is_dir(), reason="conda-index is not installed: run make conda-index"

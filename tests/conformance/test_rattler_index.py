@@ -13,7 +13,7 @@ import pytest
 from testkit.zstd import one_frame
 from tests.conformance import accepted, corpus
 from tests.conformance.accepted import Accepted, Difference, differences, unexplained
-from tests.support.indexing import index_with_rattler, index_with_sluice
+from tests.conformance.indexed_channel import index_with_rattler, index_with_sluice
 
 Files = Mapping[str, bytes]
 NO_DIFFERENCE: list[Difference] = []

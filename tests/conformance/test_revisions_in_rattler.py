@@ -17,7 +17,7 @@ from sluice.conda.revision import LEGACY, V3, required_revision
 from sluice.errors import BadPackage
 from sluice.layout import PackageKey, Subdir
 from testkit.channel import Package, conda, tar_bz2
-from tests.support.indexing import index_with_rattler
+from tests.conformance.indexed_channel import index_with_rattler
 
 DIGESTS = Digests("a" * 64, None, "read", None)
 

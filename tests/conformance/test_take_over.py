@@ -28,9 +28,9 @@ from testkit.web import served
 from testkit.zstd import one_frame
 from tests.conformance import accepted, corpus
 from tests.conformance.accepted import differences, unexplained
-from tests.support.conda_index import conda_index
-from tests.support.hooks import Death, die, on
-from tests.support.indexing import index_with_rattler, write_channel
+from tests.conformance.conda_index_files import conda_index
+from tests.conformance.indexed_channel import index_with_rattler, write_channel
+from tests.support.request_hooks import ProcessKilled, at_request, kill_process
 
 CHANNEL = "Conda/Default"
 LINUX = Subdir(CHANNEL, "linux-64")
@@ -148,8 +148,8 @@ def test_the_index_that_is_there_serves_clients_until_the_new_one_replaces_it(
     files = index_with_rattler(packages, tmp_path / "channel")
     sluice = existing(packages, files)
     for file in INDEX_FILES:
-        sluice.channel.before = on("PutObject", LINUX.file_key(file), die)
-        with pytest.raises(Death):
+        sluice.channel.before = at_request("PutObject", LINUX.file_key(file), kill_process)
+        with pytest.raises(ProcessKilled):
             add_one(sluice)
         later = INDEX_FILES[INDEX_FILES.index(file) :]
         assert [sluice.body(LINUX, one) for one in later] == [

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.conformance.accepted import MISSING, Accepted, Difference, differences
+from tests.conformance.indexers import CONDA_INDEX, INDEXERS, Task
 from tests.conformance.published import Published
 from tests.conformance.tasks import TASKS
-from tests.support.indexers import CONDA_INDEX, INDEXERS, Task
 
 _NO_DIFFERENCE: list[Difference] = []
 

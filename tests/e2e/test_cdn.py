@@ -32,9 +32,9 @@ from sluice.cli.exits import Exit
 from sluice.cli.main import run
 from testkit.channel import Package, conda
 from testkit.deployed import Channel, Deployed
-from tests.support.cdn import Distribution, distribution_of, resolved
+from tests.e2e.distribution import Distribution, distribution_of, local_url
+from tests.e2e.existing_bucket import switch_eventbridge_on
 from tests.support.cloudfront import seconds_kept
-from tests.support.existing import switch_eventbridge_on
 
 EXISTING = "my-bucket"  # as the docs have it, and the channel, too
 CHANNEL = "team"
@@ -110,7 +110,7 @@ def test_a_client_without_credentials_solves_and_installs_over_https(
             records, tmp_path / "prefix", cache_dir=tmp_path / "packages", show_progress=False
         )
 
-    with resolved(cdn) as url:
+    with local_url(cdn) as url:
         asyncio.run(install(url))
     installed = {path.name for path in (tmp_path / "prefix" / "conda-meta").glob("*.json")}
     assert installed == {"torch-2.1+cpu-h0_0.json", "words-1!1.0-h0_0.json"}

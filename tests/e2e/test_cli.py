@@ -18,8 +18,8 @@ from sluice.layout import REPODATA
 from testkit.channel import Package, conda
 from testkit.deployed import Channel
 from testkit.eventually import SECONDS_MAX, eventually
-from tests.support import s3_events
-from tests.support.installed import Program, Ran
+from tests.e2e import s3_events
+from tests.support.installed_program import Program, ProgramResult
 
 STACK = "sluice"
 
@@ -40,12 +40,12 @@ class Operator:
     program: Program
     channel: Channel
 
-    def call(self, command: str, *arguments: str, path: str = "", code: int = 0) -> Ran:
+    def call(self, command: str, *arguments: str, path: str = "", code: int = 0) -> ProgramResult:
         """Call a command on the channel, or on what lies at ``path`` in it."""
         address = f"{self.channel.url}/{path}" if path else self.channel.url
         return self.call_plain(command, address, *arguments, "--stack", STACK, code=code)
 
-    def call_plain(self, *arguments: str, code: int = 0) -> Ran:
+    def call_plain(self, *arguments: str, code: int = 0) -> ProgramResult:
         """Call the program with just these arguments; it has to exit with ``code``."""
         ran = self.program.run(*arguments, environment=self._environment)
         assert ran.code == code, ran

@@ -11,7 +11,7 @@ import pytest
 
 from testkit.channel import conda, tar_bz2
 from testkit.deployed import Channel
-from tests.support.client import index_with_rattler, install, solve
+from tests.e2e.rattler_client import index_with_rattler, install, solve
 
 
 def index_of(name: str, version: str = "1.0", **more: Any) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import pytest
 
 from testkit.channel import Package, conda
 from testkit.deployed import Channel
-from tests.support import s3_events
-from tests.support.s3_events import Event
+from tests.e2e import s3_events
+from tests.e2e.s3_events import Event
 
 
 def package(name: str, *, payload: bytes = b"") -> Package:

@@ -20,8 +20,8 @@ from local.emulator import Emulator, run_emulator
 from local.stack import deploy
 from testkit.channel import Package, conda
 from testkit.deployed import Channel, Deployed
-from tests.support.client import index_with_rattler, install, solve
-from tests.support.existing import switch_eventbridge_on, versions
+from tests.e2e.existing_bucket import switch_eventbridge_on, versions
+from tests.e2e.rattler_client import index_with_rattler, install, solve
 
 BUCKET = "somebodys-bucket"
 CHANNEL = "Conda/Existing"

@@ -16,8 +16,8 @@ from rattler.networking.middleware import S3Config
 from local.emulator import CREDENTIALS, REGION
 from testkit.channel import Package, conda
 from testkit.deployed import Deployed
-from tests.support.client import index_with_rattler
-from tests.support.installed import Program, Ran
+from tests.e2e.rattler_client import index_with_rattler
+from tests.support.installed_program import Program, ProgramResult
 
 
 def package(name: str, version: str = "1.0", *, depends: tuple[str, ...] = ()) -> Package:
@@ -56,7 +56,7 @@ class Place:
                 Bucket=self.bucket, Key=f"Conda/Team/{one.path}", Body=one.body
             )
 
-    def index(self, *arguments: str, state: str, code: int = 0) -> Ran:
+    def index(self, *arguments: str, state: str, code: int = 0) -> ProgramResult:
         """Call the program."""
         ran = self.program.run(
             *("index", self.url, "--state", state, *arguments),

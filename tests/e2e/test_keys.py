@@ -12,7 +12,7 @@ from rattler import RepoDataRecord
 
 from testkit.channel import Package, conda, tar_bz2
 from testkit.deployed import Channel
-from tests.support.client import gateway
+from tests.e2e.rattler_client import gateway
 
 ASCII = ("", "Conda/Default", "c++/nightly_2", "a&b=c;d@e,f$g!h")
 OTHER = ("Bücher/日本",)

@@ -13,7 +13,7 @@ from sluice.layout import config_key
 from testkit.channel import PATCHES, Package, conda, patch_package
 from testkit.deployed import Channel
 from testkit.eventually import eventually
-from tests.support.client import query, solve
+from tests.e2e.rattler_client import query, solve
 
 BOTH = pytest.mark.parametrize("sharded", [True, False], ids=["shards", "repodata.json"])
 

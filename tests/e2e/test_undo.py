@@ -18,7 +18,7 @@ from sluice.cli.exits import Exit
 from sluice.cli.main import run
 from testkit.channel import Package, conda
 from testkit.deployed import Channel
-from tests.support.client import index_with_rattler, install, query, solve
+from tests.e2e.rattler_client import index_with_rattler, install, query, solve
 
 STACK = "sluice"
 

@@ -17,7 +17,7 @@ from testkit.channel import Package, conda, tar_bz2
 from testkit.deployed import Channel
 from testkit.eventually import eventually
 from testkit.published import Index
-from tests.support.s3_events import notification
+from tests.e2e.s3_events import notification
 
 INDEX: dict[str, Any] = {
     "name": "app",

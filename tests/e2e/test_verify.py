@@ -14,7 +14,7 @@ from sluice.storage.s3_client import make_s3_client
 from sluice.storage.s3_store import S3Store
 from testkit.channel import Package, conda
 from testkit.deployed import Channel
-from tests.support.installed import Program, Ran
+from tests.support.installed_program import Program, ProgramResult
 
 STACK = "sluice"
 
@@ -33,7 +33,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
     return Program.install(tmp_path_factory.mktemp("installed"))
 
 
-def verify(program: Program, channel: Channel, *arguments: str, code: int) -> Ran:
+def verify(program: Program, channel: Channel, *arguments: str, code: int) -> ProgramResult:
     """Call the command; it has to exit with ``code``."""
     ran = program.run(
         *("verify", channel.url, "--stack", STACK, *arguments),

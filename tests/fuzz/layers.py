@@ -28,8 +28,17 @@ from sluice.package.reader import PackageContents, PackageRead, read_package
 from sluice.storage.object_id import ObjectId
 from testkit import memory_store
 from testkit.memory_store import MemoryStore
-from tests.support.packages import CONDA, TAR_BZ2, Entry, index_entry, members, tar, zipped, zst
-from tests.support.packages import conda as conda_of
+from tests.support.package_archives import (
+    CONDA,
+    TAR_BZ2,
+    Entry,
+    index_entry,
+    members,
+    tar,
+    zipped,
+    zst,
+)
+from tests.support.package_archives import conda as conda_of
 
 Layer = Callable[[bytes], None]
 """Raises where the property does not hold for these bytes."""

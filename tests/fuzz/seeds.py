@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from sluice.conda.record_fields import FIELD_RULES
-from tests.support.packages import (
+from tests.support.package_archives import (
     FLAGS,
     HEADER_OFFSET,
     INDEX,

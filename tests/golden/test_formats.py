@@ -32,7 +32,8 @@ from sluice.reconcile.publication_log import Mark, Marks, write_marks
 from sluice.reconcile.reconcile_cache import CachedHead, NoarchPatch, ReconcileCache
 from sluice.storage.object_id import ObjectId
 from testkit.memory_store import MemoryStore
-from tests.support.staged import SUBDIR, unzstd
+from tests.support.staging_records import SUBDIR
+from tests.support.subdir_world import unzstd
 
 FOLDER = Path(__file__).parent / "format1"
 AT = 1_750_000_000_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from types import ModuleType
 
@@ -11,7 +10,7 @@ import pytest
 
 from sluice.storage import sqs_queue
 from testkit.memory_queue import MemoryQueue
-from tests.support.functions import (
+from tests.handlers.functions import (
     BUCKET,
     OWNER,
     RECEIVES_MAX,
@@ -21,42 +20,41 @@ from tests.support.functions import (
     Stack,
     load,
 )
-from tests.support.moto_aws import moto_aws
-from tests.support.story import Story
+from tests.handlers.stack_driver import StackDriver
 
 
 @pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+def stack(moto: None, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    assert moto is None
     # moto forgets deduplication ids once their message is consumed, which SQS does not.
     monkeypatch.setattr("sluice.storage.deduplicating_queue.DEDUPLICATION_MS", 0)
-    with moto_aws():
-        client = boto3.client("s3")
-        for bucket in (BUCKET, STATE):
-            client.create_bucket(Bucket=bucket)
-        url = sqs_queue.make_sqs_client().create_queue(
-            QueueName="merge.fifo", Attributes={"FifoQueue": "true", "VisibilityTimeout": "900"}
-        )["QueueUrl"]
-        environment = {
-            "CHANNEL_BUCKET": BUCKET,
-            "STATE_BUCKET": STATE,
-            "MERGE_QUEUE_URL": url,
-            "DEBOUNCE_SECONDS": "3",
-            "TRUST_UPLOADER_DIGESTS": "true",
-            "UPLOAD_QUEUE_URL": UPLOAD_QUEUE_URL,
-            "UPLOAD_MAX_RECEIVES": str(RECEIVES_MAX),
-            "INDEX_CACHE_MAX_AGE": "60",
-            "DEFAULT_OUTPUTS": "none",
-            "DEFAULT_TIMESTAMPS": "warn",
-            "OWNER": OWNER,
-            "RECONCILE_QUEUE_URL": RECONCILE_QUEUE_URL,
-            "RETENTION_DAYS": "7",
-            "BRAKE_DAYS": "3",
-            "POWERTOOLS_SERVICE_NAME": "function",
-            "POWERTOOLS_METRICS_NAMESPACE": "Sluice",
-        }
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        yield Stack(url)
+    client = boto3.client("s3")
+    for bucket in (BUCKET, STATE):
+        client.create_bucket(Bucket=bucket)
+    url = sqs_queue.make_sqs_client().create_queue(
+        QueueName="merge.fifo", Attributes={"FifoQueue": "true", "VisibilityTimeout": "900"}
+    )["QueueUrl"]
+    environment = {
+        "CHANNEL_BUCKET": BUCKET,
+        "STATE_BUCKET": STATE,
+        "MERGE_QUEUE_URL": url,
+        "DEBOUNCE_SECONDS": "3",
+        "TRUST_UPLOADER_DIGESTS": "true",
+        "UPLOAD_QUEUE_URL": UPLOAD_QUEUE_URL,
+        "UPLOAD_MAX_RECEIVES": str(RECEIVES_MAX),
+        "INDEX_CACHE_MAX_AGE": "60",
+        "DEFAULT_OUTPUTS": "none",
+        "DEFAULT_TIMESTAMPS": "warn",
+        "OWNER": OWNER,
+        "RECONCILE_QUEUE_URL": RECONCILE_QUEUE_URL,
+        "RETENTION_DAYS": "7",
+        "BRAKE_DAYS": "3",
+        "POWERTOOLS_SERVICE_NAME": "function",
+        "POWERTOOLS_METRICS_NAMESPACE": "Sluice",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return Stack(url)
 
 
 @pytest.fixture
@@ -91,7 +89,7 @@ def reconcile(stack: Stack) -> ModuleType:
 
 
 @pytest.fixture
-def story(stack: Stack, reconcile: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Story:
+def driver(stack: Stack, reconcile: ModuleType, monkeypatch: pytest.MonkeyPatch) -> StackDriver:
     assert reconcile  # has made the queues
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
-    return Story(stack)
+    return StackDriver(stack)

@@ -14,7 +14,7 @@ import pytest
 from sluice.layout import Subdir
 from sluice.messages.s3_event import ObjectEvent, upload_message
 from testkit.memory_queue import MemoryQueue
-from tests.support.functions import (
+from tests.handlers.functions import (
     BACK,
     BUCKET,
     DONE,

@@ -21,8 +21,7 @@ from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.limits import ATTEMPTS_MAX
 from testkit.channel import conda
 from testkit.memory_queue import MemoryQueue
-from tests.support.faults import CONNECT_TIMEOUT, READ_TIMEOUT, SLOW_DOWN, failing
-from tests.support.functions import (
+from tests.handlers.functions import (
     BACK,
     BUCKET,
     DONE,
@@ -40,6 +39,7 @@ from tests.support.functions import (
     sqs_record,
     upload,
 )
+from tests.handlers.request_faults import CONNECT_TIMEOUT, READ_TIMEOUT, SLOW_DOWN, failing
 from tests.support.scripted_aws import Answer, error
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")

@@ -1,6 +1,6 @@
 """No role may do less than its function does, and none may do more.
 
-The functions run through a story with everything in it, and each request that they make is held
+``StackDriver`` has the functions do all that they can, and each request that they make is held
 against ``template.yaml``.
 """
 
@@ -19,8 +19,7 @@ from sluice import zstd
 from sluice.layout import channel_binding_key
 from sluice.storage.s3_client import S3Client
 from testkit.channel import PATCHES, Package, conda, patch_package, tar_bz2
-from tests.support.faults import failing
-from tests.support.functions import (
+from tests.handlers.functions import (
     BACK,
     BUCKET,
     INDEX,
@@ -31,10 +30,11 @@ from tests.support.functions import (
     notification,
     sqs_record,
 )
+from tests.handlers.permission_recorder import Permission
+from tests.handlers.request_faults import failing
+from tests.handlers.stack_driver import StackDriver
 from tests.support.scripted_aws import error
-from tests.support.story import Story
 from tests.support.template import statements
-from tests.support.used import Use
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
 
@@ -57,7 +57,7 @@ LOGGING = ("logs:CreateLogStream", "logs:PutLogEvents")
 ENCRYPTION = ("kms:Decrypt", "kms:GenerateDataKey")
 
 
-def not_by_the_code(function: str) -> set[Use]:
+def not_by_the_code(function: str) -> set[Permission]:
     """What others do with a function's role, so that no request of its own shows it."""
     by_lambda = {(action, QUEUES[function]) for action in POLLING}  # its event source mapping
     by_lambda |= {(action, f"{function.capitalize()}Logs") for action in LOGGING}
@@ -107,103 +107,103 @@ def uploads_in_parts_that_fail_once(
         yield
 
 
-def tell(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+def exercise_all(driver: StackDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have everything happen that the functions know how to deal with."""
-    stack = story.stack
+    stack = driver.stack
     linux = {**INDEX, "subdir": "linux-64"}
     kept, other, old = conda(linux), conda({**linux, "name": "other"}), tar_bz2(linux)
 
     # Channels that others have indexed, one of them in shards alone.
     index_as_others_do(stack, "demo/noarch", conda(INDEX), monolithic=True)
     index_as_others_do(stack, "sharded/noarch", conda(INDEX), monolithic=False)
-    story.upload(conda({**INDEX, "version": "2"}))
-    story.upload(conda({**INDEX, "version": "2"}), channel="sharded")
-    story.merge()
+    driver.upload(conda({**INDEX, "version": "2"}))
+    driver.upload(conda({**INDEX, "version": "2"}), channel="sharded")
+    driver.merge()
 
     # Uploads, overwritten, broken and removed ones, and a staging record that nobody can read.
-    story.upload(kept, other, old, Package("linux-64", "broken-1-0.conda", b"broken"))
+    driver.upload(kept, other, old, Package("linux-64", "broken-1-0.conda", b"broken"))
     stack.s3.put_object(Bucket=STATE, Key="staging/demo/linux-64/x-1-0.conda/1.json", Body=b"?")
-    story.merge()
-    story.upload(conda(linux, payload=b"overwritten"))
-    story.remove(other)
-    story.merge()
+    driver.merge()
+    driver.upload(conda(linux, payload=b"overwritten"))
+    driver.remove(other)
+    driver.merge()
 
     # Everything that a configuration can ask for, patches with it; then nothing of it.
-    story.configure(EVERYTHING)
-    story.merge()
-    story.upload(patch_package("1", {"linux-64": {"remove": [kept.filename]}}))
-    story.merge()
+    driver.configure(EVERYTHING)
+    driver.merge()
+    driver.upload(patch_package("1", {"linux-64": {"remove": [kept.filename]}}))
+    driver.merge()
     patched = conda({**linux, "name": "patched"})
-    story.upload(patched)
-    story.merge()
-    story.configure("[index-config]\nwrite-zst = false\nwrite-shards = false\n")
-    story.merge()
-    story.configure(EVERYTHING)
-    story.merge()
+    driver.upload(patched)
+    driver.merge()
+    driver.configure("[index-config]\nwrite-zst = false\nwrite-shards = false\n")
+    driver.merge()
+    driver.configure(EVERYTHING)
+    driver.merge()
 
     # Failures.
     upload = batch(sqs_record(notification(f"demo/{kept.path}")))
-    story.fail(
+    driver.fail(
         "extract",
         upload,
         "s3.GetObject",
-        story.apps["extract"].ctx().extractor.channel._bucket.client,
+        driver.apps["extract"].ctx().extractor.channel._bucket.client,
     )
     request = {"channel": "demo", "subdir": "noarch", "not_before": 0}
-    merge_client = story.apps["merge"].ctx().channel._bucket.client
-    story.fail("merge", batch(sqs_record(request)), "s3.ListObjectsV2", merge_client)
+    merge_client = driver.apps["merge"].ctx().channel._bucket.client
+    driver.fail("merge", batch(sqs_record(request)), "s3.ListObjectsV2", merge_client)
 
     # An index that has become large.
-    story.upload(conda({**linux, "name": "large"}))
+    driver.upload(conda({**linux, "name": "large"}))
     with uploads_in_parts_that_fail_once(monkeypatch, merge_client):
-        story.merge()
+        driver.merge()
 
     # A state of 0.1 does not say which bucket it belongs to: reconcile finds that out.
     stack.s3.delete_object(Bucket=STATE, Key=channel_binding_key("demo"))
-    assert story.reconcile()["counts"]["wrong_state"] == 0
+    assert driver.reconcile()["counts"]["wrong_state"] == 0
 
-    weeks_later(story, monkeypatch, lost=other, gone=[old, patched])
+    weeks_later(driver, monkeypatch, lost=other, gone=[old, patched])
 
 
 def weeks_later(
-    story: Story, monkeypatch: pytest.MonkeyPatch, *, lost: Package, gone: Sequence[Package]
+    driver: StackDriver, monkeypatch: pytest.MonkeyPatch, *, lost: Package, gone: Sequence[Package]
 ) -> None:
     """Have garbage collected and lost events made up for, of an upload and of removals."""
-    stack = story.stack
+    stack = driver.stack
     # What was taken over is just about to be let go.
-    story.age(days=30, bucket=BUCKET)
-    story.age(days=30, bucket=STATE)
-    story.age(days=-22.5, bucket=STATE, prefix="taken-over/sharded")
+    driver.age(days=30, bucket=BUCKET)
+    driver.age(days=30, bucket=STATE)
+    driver.age(days=-22.5, bucket=STATE, prefix="taken-over/sharded")
     # Lost events: an upload, removals.
     stack.s3.put_object(Bucket=BUCKET, Key="demo/linux-64/lost-1-0.conda", Body=lost.body)
     for package in gone:
         stack.s3.delete_object(Bucket=BUCKET, Key=f"demo/{package.path}")
     with monkeypatch.context() as patch:  # one subdir per step
         patch.setattr(Context, "get_remaining_time_in_millis", lambda _self: 0)
-        found = story.reconcile()
+        found = driver.reconcile()
     assert len(found["steps"]) > 1
     assert (found["counts"]["missing"], found["counts"]["gone"]) == (1, 2)
     assert found["counts"]["collected"] > 0
-    story.age(days=30, bucket=STATE, prefix="taken-over/")
-    story.age(days=30, bucket=BUCKET)
-    story.reconcile(re_extract=True, adopt=True)
+    driver.age(days=30, bucket=STATE, prefix="taken-over/")
+    driver.age(days=30, bucket=BUCKET)
+    driver.reconcile(re_extract=True, adopt=True)
     step = batch(sqs_record("not a step"))
-    assert story.invoke("reconcile", step) == BACK
+    assert driver.invoke("reconcile", step) == BACK
 
 
-def covers(grant: Use, use: Use) -> bool:
+def covers(grant: Permission, use: Permission) -> bool:
     """Tell whether a grant allows a use; in IAM as here ``*`` also stands for slashes."""
     return grant[0] == use[0] and fnmatchcase(use[1], grant[1].replace("[", "[[]"))
 
 
 def test_each_role_allows_exactly_what_its_function_does(
-    story: Story, monkeypatch: pytest.MonkeyPatch
+    driver: StackDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tell(story, monkeypatch)
-    missing: dict[str, list[Use]] = {}
-    needless: dict[str, list[Use]] = {}
+    exercise_all(driver, monkeypatch)
+    missing: dict[str, list[Permission]] = {}
+    needless: dict[str, list[Permission]] = {}
     for name, role in ROLES.items():
-        granted, used = set(statements(role)), story.recorder.used[name]
+        granted, used = set(statements(role)), driver.recorder.permissions[name]
         missing[name] = sorted(
             use for use in used if not any(covers(grant, use) for grant in granted)
         )
@@ -212,7 +212,7 @@ def test_each_role_allows_exactly_what_its_function_does(
             for grant in granted - not_by_the_code(name)
             if not any(covers(grant, use) for use in used)
         )
-    nothing: dict[str, list[Use]] = {name: [] for name in ROLES}
+    nothing: dict[str, list[Permission]] = {name: [] for name in ROLES}
     assert (missing, needless) == (nothing, nothing)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from sluice.extract import staging
 from testkit.channel import conda
-from tests.support.functions import (
+from tests.handlers.functions import (
     BACK,
     BUCKET,
     DONE,

@@ -12,7 +12,7 @@ from local.monitoring import alarms, widgets
 from sluice.errors import Unavailable
 from sluice.layout import channel_binding_key
 from testkit.memory_queue import MemoryQueue
-from tests.support.functions import (
+from tests.handlers.functions import (
     BACK,
     KEY,
     STATE,

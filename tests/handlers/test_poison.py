@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from sluice.storage.sqs_queue import SqsQueue
-from tests.support.faults import SLOW_DOWN, failing
-from tests.support.functions import (
+from tests.handlers.functions import (
     BUCKET,
     DONE,
     KEY,
@@ -29,6 +28,7 @@ from tests.support.functions import (
     request,
     upload,
 )
+from tests.handlers.request_faults import SLOW_DOWN, failing
 from tests.support.template import properties
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")

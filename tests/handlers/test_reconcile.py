@@ -13,7 +13,7 @@ from moto.s3.models import s3_backends
 
 from sluice.catalog.brake import filenames_digest
 from sluice.errors import UnknownEvent
-from tests.support.functions import (
+from tests.handlers.functions import (
     BACK,
     BUCKET,
     DONE,
@@ -32,7 +32,7 @@ from tests.support.functions import (
     upload,
     visibility_changes,
 )
-from tests.support.story import ACCOUNT
+from tests.handlers.stack_driver import ACCOUNT
 
 # Said by powertools on standard error after an invocation that has nothing to count.
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from testkit.channel import conda
-from tests.support.functions import BUCKET, INDEX, STATE
-from tests.support.story import Story
+from tests.handlers.functions import BUCKET, INDEX, STATE
+from tests.handlers.stack_driver import StackDriver
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
 
@@ -14,50 +14,52 @@ SUBDIR = "demo/noarch"
 PACKAGES = [conda({**INDEX, "version": version}) for version in ("1", "2", "3")]
 
 
-def records(story: Story) -> dict[str, dict[str, object]]:
-    found: dict[str, dict[str, object]] = story.stack.read(BUCKET, f"{SUBDIR}/repodata.json")[
+def records(driver: StackDriver) -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = driver.stack.read(BUCKET, f"{SUBDIR}/repodata.json")[
         "packages.conda"
     ]
     return found
 
 
-def delete(story: Story, bucket: str, *prefixes: str) -> None:
+def delete(driver: StackDriver, bucket: str, *prefixes: str) -> None:
     for prefix in prefixes:
-        for key in story.stack.keys(bucket, prefix):
+        for key in driver.stack.keys(bucket, prefix):
             if not key.endswith(".conda"):
-                story.stack.s3.delete_object(Bucket=bucket, Key=key)
+                driver.stack.s3.delete_object(Bucket=bucket, Key=key)
 
 
-def test_an_index_is_made_anew_from_the_packages_alone(story: Story) -> None:
-    story.upload(*PACKAGES)
-    story.merge()
-    before = records(story)
-    delete(story, STATE, "heads/", "staging/")
-    delete(story, BUCKET, "")
-    assert story.reconcile()["counts"]["missing"] == len(PACKAGES)
-    after = records(story)
+def test_an_index_is_made_anew_from_the_packages_alone(driver: StackDriver) -> None:
+    driver.upload(*PACKAGES)
+    driver.merge()
+    before = records(driver)
+    delete(driver, STATE, "heads/", "staging/")
+    delete(driver, BUCKET, "")
+    assert driver.reconcile()["counts"]["missing"] == len(PACKAGES)
+    after = records(driver)
     assert after.keys() == before.keys()
     assert [without_time(record) for record in after.values()] == [
         without_time(record) for record in before.values()
     ]
 
 
-def test_an_index_that_can_be_trusted_is_the_base_and_keeps_its_timestamps(story: Story) -> None:
-    story.upload(*PACKAGES)
-    story.merge()
-    before = records(story)
-    delete(story, STATE, "heads/", "staging/")
-    story.reconcile()
-    story.reconcile()
-    assert records(story) == before
+def test_an_index_that_can_be_trusted_is_the_base_and_keeps_its_timestamps(
+    driver: StackDriver,
+) -> None:
+    driver.upload(*PACKAGES)
+    driver.merge()
+    before = records(driver)
+    delete(driver, STATE, "heads/", "staging/")
+    driver.reconcile()
+    driver.reconcile()
+    assert records(driver) == before
 
 
-def test_a_forged_record_is_replaced_by_what_the_package_says(story: Story) -> None:
-    story.upload(*PACKAGES)
-    story.merge()
-    before = records(story)
+def test_a_forged_record_is_replaced_by_what_the_package_says(driver: StackDriver) -> None:
+    driver.upload(*PACKAGES)
+    driver.merge()
+    before = records(driver)
     target = PACKAGES[0].filename
-    found = story.stack.s3.head_object(Bucket=BUCKET, Key=f"{SUBDIR}/{target}")
+    found = driver.stack.s3.head_object(Bucket=BUCKET, Key=f"{SUBDIR}/{target}")
     forged = {
         "verdict": "indexed",
         "filename": target,
@@ -72,13 +74,13 @@ def test_a_forged_record_is_replaced_by_what_the_package_says(story: Story) -> N
         "record": {**before[target], "depends": ["evil"]},
         "digests_from": {},
     }
-    story.stage(f"staging/{SUBDIR}/{target}/1.json", forged)
-    story.merge()
-    assert records(story)[target]["depends"] == ["evil"]
-    delete(story, STATE, "heads/", "staging/")
-    story.reconcile()
-    story.reconcile()
-    assert records(story) == before
+    driver.stage(f"staging/{SUBDIR}/{target}/1.json", forged)
+    driver.merge()
+    assert records(driver)[target]["depends"] == ["evil"]
+    delete(driver, STATE, "heads/", "staging/")
+    driver.reconcile()
+    driver.reconcile()
+    assert records(driver) == before
 
 
 def without_time(record: dict[str, object]) -> dict[str, object]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.installed import SOURCE, Program
+from tests.support.installed_program import SOURCE, Program
 
 REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 OF_FUNCTIONS_ALONE = {"aws-lambda-powertools"}

@@ -21,9 +21,10 @@ from tests.support.garbage import (
     published_at,
     reachable,
 )
-from tests.support.hooks import Death, die, on
-from tests.support.staged import A2, SUBDIR, A, B, C, World, unzstd
-from tests.support.staged import removed as removal
+from tests.support.request_hooks import ProcessKilled, at_request, kill_process
+from tests.support.staging_records import A2, SUBDIR, A, B, C
+from tests.support.staging_records import removed as removal
+from tests.support.subdir_world import World, unzstd
 
 RETENTION_DAYS = 2
 FILES = [A, A2, B, C]
@@ -77,8 +78,8 @@ class History:
 
     def merge_killed(self, request: int, *, after: bool) -> None:
         """A merge ends at some request: it may have written garbage, it may not have published."""
-        self._interrupt(request, die, after=after)
-        with suppress(Death):
+        self._interrupt(request, kill_process, after=after)
+        with suppress(ProcessKilled):
             self.world.merge()
 
     def merge_overtaken(self, filename: str, content: int) -> None:
@@ -89,7 +90,7 @@ class History:
             self.world.merge()
             self.remember()
 
-        self.world.state.before = on("PutObject", SUBDIR.head_key, overtake)
+        self.world.state.before = at_request("PutObject", SUBDIR.head_key, overtake)
         self.world.merge()
 
     def index_elsewise(self) -> None:
@@ -105,8 +106,8 @@ class History:
 
     def collect_killed(self, request: int, *, after: bool) -> None:
         """A collection ends at some request."""
-        self._interrupt(request, die, after=after)
-        with suppress(Death):
+        self._interrupt(request, kill_process, after=after)
+        with suppress(ProcessKilled):
             collect_garbage(self.world, retention_days=RETENTION_DAYS)
 
     def collect_held_up(self, request: int, hours: int, meanwhile: list[Step]) -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from sluice.catalog.entry import Entry, Record, Reject
 from sluice.extract.staging import StagingRecord
 from sluice.storage.object_id import ObjectId
-from tests.support.staged import A2, A, B, C, Records, World, indexed, record_of, rejected, removed
+from tests.support.staging_records import A2, A, B, C, indexed, record_of, rejected, removed
+from tests.support.subdir_world import Records, World
 
 FILES = [A, A2, B, C, "Not A Name.conda"]
 BODIES = [b"one", b"two", b"corrupt"]

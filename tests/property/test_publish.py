@@ -24,15 +24,16 @@ from sluice.publish.outputs import ALL_OUTPUTS
 from sluice.storage.object_store import ObjectHeaders, ObjectInfo
 from testkit.memory_store import MemoryStore
 from tests.property.test_merge import EXTRACTORS, STEPS, Step, play
-from tests.support.configured import (
+from tests.support.staging_records import A2, SUBDIR, A, B, C, identity_of
+from tests.support.subdir_world import World
+from tests.unit.publish.patched_noarch import (
     PATCHED,
-    PLACE,
     RUN_EXPORTS,
+    TEAM_NOARCH,
     patch_name,
     put_package,
     put_patch,
 )
-from tests.support.staged import A2, SUBDIR, A, B, C, World, identity_of
 
 INDEX_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)
 JSON = st.recursive(
@@ -127,7 +128,7 @@ class Death(Exception):
 
 def files_of(store: MemoryStore) -> dict[str, bytes]:
     """All files for clients but shards."""
-    keys = {file: PLACE.file_key(file) for file in ALL_OUTPUTS}
+    keys = {file: TEAM_NOARCH.file_key(file) for file in ALL_OUTPUTS}
     return {file: store.body(key) for file, key in keys.items() if key in store.objects}
 
 
@@ -135,7 +136,7 @@ def from_leaves(world: World) -> dict[str, bytes]:
     """The same head published where no file is."""
     bare = MemoryStore()
     publisher = dataclasses.replace(world.merger.publisher, channel=bare)
-    publisher.publish(PLACE, world.head(), CatalogReader(world.state, PLACE, in_order))
+    publisher.publish(TEAM_NOARCH, world.head(), CatalogReader(world.state, TEAM_NOARCH, in_order))
     return files_of(bare)
 
 
@@ -143,7 +144,7 @@ def die_at(file: str | None) -> Callable[[str, str], None]:
     """Have the function killed before it writes a file, if any."""
 
     def before(operation: str, key: str) -> None:
-        if file and operation == "PutObject" and key == PLACE.file_key(file):
+        if file and operation == "PutObject" and key == TEAM_NOARCH.file_key(file):
             raise Death
 
     return before
@@ -195,10 +196,10 @@ def make(world: World, kind: str, what: Any, how: Any) -> None:
         case "add":
             put_package(world, what, **how)
         case "drop":
-            if PLACE.file_key(what) in world.channel.objects:
+            if TEAM_NOARCH.file_key(what) in world.channel.objects:
                 world.drop(what)
         case "configure":
-            if what is not None or config_key(PLACE.channel) in world.channel.objects:
+            if what is not None or config_key(TEAM_NOARCH.channel) in world.channel.objects:
                 world.configure(what)
         case _:
             put_patch(world, what, how)
@@ -215,7 +216,7 @@ def test_so_it_does_whatever_becomes_of_configuration_and_patch(
     history: list[tuple[list[tuple[str, Any, Any]], str | None]],
 ) -> None:
     """Some merges are killed while they publish, so that the next splices over generations."""
-    world = World(subdir=PLACE)
+    world = World(subdir=TEAM_NOARCH)
     for changes, killed_at in history:
         for change in changes:
             make(world, *change)

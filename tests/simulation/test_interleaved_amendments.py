@@ -18,9 +18,9 @@ from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ETag, ObjectStore
 from testkit.scheduler import Killed, Stage
 from tests.simulation.interleaving import contended, explore
+from tests.simulation.planted_head import Swapped, head_object_with
 from tests.simulation.stories import BY_HAND, GO_BACK, KEPT, ONE, TWO, in_two_generations
 from tests.simulation.world import SUBDIR, World
-from tests.support.heads import Swapped, head_object_with
 
 
 @pytest.mark.parametrize("name", BY_HAND)

@@ -23,6 +23,7 @@ from testkit.scheduler import Loses
 from tests.simulation import test_interleaved_merges as interleaved
 from tests.simulation.faults import disturb_everywhere
 from tests.simulation.interleaving import Story, contended, explore
+from tests.simulation.planted_head import Swapped, head_object_with
 from tests.simulation.stories import (
     FIRST_OVER_FOREIGN,
     REMOVED_AND_BACK,
@@ -30,7 +31,6 @@ from tests.simulation.stories import (
     batch_of_everything,
     first_commit,
 )
-from tests.support.heads import Swapped, head_object_with
 
 
 def interleavings(story: Story) -> None:

@@ -25,7 +25,7 @@ from sluice.reconcile.context import ReconcileContext, ReconcileRequest
 from sluice.reconcile.run import start_run
 from testkit.memory_queue import MemoryQueue
 from testkit.memory_store import ignore
-from tests.support.by_hand import LINUX, OWNER, ByHand, package
+from tests.support.standalone_channel import LINUX, OWNER, StandaloneChannel, package
 
 HOUR = 60 * 60
 DAY = 24 * HOUR
@@ -39,12 +39,12 @@ _REQUESTS_MIN = 8
 _REASONS = ("is no longer kept", "has no generation", "is not pinned")
 """What an operator may be told: what others did meanwhile may make his wish void."""
 
-Work = Callable[[ByHand], object]
+Work = Callable[[StandaloneChannel], object]
 
 
-def with_history() -> ByHand:
+def with_history() -> StandaloneChannel:
     """Two generations, the second published for longer than the first has to be kept."""
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(ALPHA, BETA)
     world.index()
     world.index()  # sees what is published: from here on the collector counts
@@ -55,16 +55,16 @@ def with_history() -> ByHand:
     return world
 
 
-def with_an_upload() -> ByHand:
+def with_an_upload() -> StandaloneChannel:
     """The same, and there is something to index."""
     world = with_history()
     world.upload(GAMMA)
     return world
 
 
-def with_a_pin() -> ByHand:
+def with_a_pin() -> StandaloneChannel:
     """The same, with a file that is kept out."""
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(ALPHA, BETA)
     world.index()
     world.index()
@@ -75,7 +75,7 @@ def with_a_pin() -> ByHand:
     return world
 
 
-def with_damage() -> ByHand:
+def with_damage() -> StandaloneChannel:
     """The same, with a leaf of the head that is lost."""
     world = with_history()
     (finding,) = lose_a_leaf(world)
@@ -83,7 +83,7 @@ def with_damage() -> ByHand:
     return world
 
 
-def lose_a_leaf(world: ByHand) -> list[Defect]:
+def lose_a_leaf(world: StandaloneChannel) -> list[Defect]:
     """Lose a leaf that the head reaches, and say what is found of it."""
     for key in world.state.keys(LINUX.leaves.prefix):
         lost = world.state.objects.pop(key)
@@ -93,24 +93,24 @@ def lose_a_leaf(world: ByHand) -> list[Defect]:
     raise AssertionError("no leaf is reached")
 
 
-def index_it(world: ByHand) -> None:
+def index_it(world: StandaloneChannel) -> None:
     """Run ``sluice index``, and leave the garbage to reconcile."""
     report = world.index(IndexOptions(retention_days=RETENTION_DAYS, collects=False))
     reasons = [one.reason for one in report.failures]
     assert all("the next run compares them again" in reason for reason in reasons), reasons
 
 
-def repair_it(world: ByHand) -> None:
+def repair_it(world: StandaloneChannel) -> None:
     """Repair what is found."""
     repair(
         world.channel,
         verify(world.channel).findings,
         IndexOptions(subdirs_at_once=1),
-        **world.alone(),
+        **world.one_reader(),
     )
 
 
-WORKS: dict[str, tuple[Callable[[], ByHand], Work]] = {
+WORKS: dict[str, tuple[Callable[[], StandaloneChannel], Work]] = {
     "index": (with_an_upload, index_it),
     "rollback": (with_history, lambda world: rollback(world.channel, LINUX, 1)),
     "pin": (
@@ -123,7 +123,7 @@ WORKS: dict[str, tuple[Callable[[], ByHand], Work]] = {
 ALL = [pytest.param(*work, id=name) for name, work in WORKS.items()]
 
 
-def reconcile(world: ByHand) -> None:
+def reconcile(world: StandaloneChannel) -> None:
     """Run the reconcile of a stack on the same state, and nothing of what it asks for."""
     queue = MemoryQueue()
     start_run(
@@ -153,26 +153,26 @@ class Nowhere:
         """See ``UploadQueue.send_all``."""
 
 
-def garbage_is_collected(world: ByHand) -> None:
+def garbage_is_collected(world: StandaloneChannel) -> None:
     """A bit more than a day passes, and the daily reconcile comes."""
     world.tick(27 * HOUR)
     reconcile(world)
 
 
-def others_go_on(world: ByHand) -> None:
+def others_go_on(world: StandaloneChannel) -> None:
     """Somebody else indexes, so often that nothing is left of what there was."""
     for one in (DELTA, package("alpha", timestamp=1), package("beta", timestamp=1)):
         world.upload(one)
         for _ in range(2):
             world.tick()
-            index(world.channel, IndexOptions(subdirs_at_once=1), **world.alone())
+            index(world.channel, IndexOptions(subdirs_at_once=1), **world.one_reader())
     world.tick((RETENTION_DAYS + 2) * DAY)
     reconcile(world)
 
 
 def sleeping_once(
-    begin: Callable[[], ByHand], work: Work, meanwhile: Work
-) -> Iterator[tuple[ByHand, frozenset[str]]]:
+    begin: Callable[[], StandaloneChannel], work: Work, meanwhile: Work
+) -> Iterator[tuple[StandaloneChannel, frozenset[str]]]:
     """As many worlds as the work has requests, and what was collected that is of no generation.
 
     In each, that happens at one of them.
@@ -208,7 +208,7 @@ def sleeping_once(
         yield world, frozenset(collected)
 
 
-def come_to_rest(world: ByHand) -> None:
+def come_to_rest(world: StandaloneChannel) -> None:
     """Index what is there, and hold everything against everything else."""
     for _ in range(2):
         world.index(IndexOptions(retention_days=RETENTION_DAYS))
@@ -217,7 +217,7 @@ def come_to_rest(world: ByHand) -> None:
     assert verify(world.channel, deep=True).findings == []
 
 
-def damaged(world: ByHand) -> list[str]:
+def damaged(world: StandaloneChannel) -> list[str]:
     """What the head names and is not there."""
     kinds = {Defect.COMMIT_DAMAGED, Defect.TREE_DAMAGED, Defect.LEAF_DAMAGED, Defect.SHARD_DAMAGED}
     return [one.object for one in verify(world.channel).findings if one.kind in kinds]
@@ -225,7 +225,7 @@ def damaged(world: ByHand) -> list[str]:
 
 @pytest.mark.parametrize(("begin", "work"), ALL)
 def test_nobody_names_what_was_collected_while_he_slept(
-    begin: Callable[[], ByHand], work: Work
+    begin: Callable[[], StandaloneChannel], work: Work
 ) -> None:
     kinds = set()
     for world, collected in sleeping_once(begin, work, garbage_is_collected):
@@ -237,7 +237,7 @@ def test_nobody_names_what_was_collected_while_he_slept(
 
 @pytest.mark.parametrize(("begin", "work"), ALL)
 def test_nobody_calls_damaged_what_others_have_superseded_while_he_slept(
-    begin: Callable[[], ByHand], work: Work
+    begin: Callable[[], StandaloneChannel], work: Work
 ) -> None:
     for world, _ in sleeping_once(begin, work, others_go_on):
         assert not damaged(world)

@@ -36,7 +36,7 @@ from testkit.memory_queue import MemoryQueue
 from testkit.s3_server.process import S3Server
 from testkit.s3_server.requests import Request
 from testkit.s3_server.server import Server
-from tests.support.by_hand import CHANNEL, LINUX, package
+from tests.support.standalone_channel import CHANNEL, LINUX, package
 
 ASLEEP_SECONDS = 27 * 60 * 60
 STARTS_WITHIN_SECONDS = 60

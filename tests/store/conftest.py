@@ -16,9 +16,8 @@ from sluice.storage.s3_client import make_s3_client, wall_clock_ms
 from sluice.storage.s3_store import S3Store
 from sluice.storage.wrappers.prefixed import PrefixedStore
 from testkit.memory_store import MemoryStore
+from testkit.s3_server.kinds import USABLE
 from testkit.s3_server.process import s3_server
-from tests.support.moto_aws import moto_aws
-from tests.support.other_s3 import USABLE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -197,18 +196,18 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
                 else AWS_CONDITIONAL_WRITES
             )
             monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", str(PAGE_SIZE))
-            with moto_aws():
-                yield S3World(
-                    BUCKET,
-                    gives_checksum_type=False,
-                    writes=writes,
-                    minds_conditions_on_parts=is_probed,
-                )
+            request.getfixturevalue("moto")
+            yield S3World(
+                BUCKET,
+                gives_checksum_type=False,
+                writes=writes,
+                minds_conditions_on_parts=is_probed,
+            )
         case "testkit" | "ceph-like" | "ministack" as name:
             fixture = {"testkit": "testkit_s3", "ceph-like": "ceph_like_s3"}.get(name, name)
             monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue(fixture))
             bucket = f"{BUCKET}-{uuid.uuid4().hex[:8]}"
-            found = USABLE["as-ceph"].finding if name == "ceph-like" else AWS_CONDITIONAL_WRITES
+            found = USABLE["as-ceph"].expected if name == "ceph-like" else AWS_CONDITIONAL_WRITES
             yield S3World(bucket, writes=found or AWS_CONDITIONAL_WRITES)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import repeat
 
 import pytest
 from botocore.exceptions import ConnectionClosedError
-from moto import mock_aws
 
 from sluice.errors import Unavailable
 from sluice.limits import ATTEMPTS_MAX
@@ -31,11 +30,11 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def url() -> Iterator[str]:
-    with mock_aws():
-        yield make_sqs_client().create_queue(
-            QueueName="merge.fifo", Attributes={"FifoQueue": "true", "VisibilityTimeout": "900"}
-        )["QueueUrl"]
+def url(moto: None) -> str:
+    assert moto is None
+    return make_sqs_client().create_queue(
+        QueueName="merge.fifo", Attributes={"FifoQueue": "true", "VisibilityTimeout": "900"}
+    )["QueueUrl"]
 
 
 def receive(url: str) -> list[tuple[str, str, str, str]]:
@@ -109,22 +108,20 @@ def test_the_fake_forgets_a_deduplication_id_after_five_minutes() -> None:
     assert [message.body for message in queue.messages] == ["0.0", "300.0"]
 
 
+@pytest.mark.usefixtures("moto")
 def test_many_messages_are_sent_ten_at_a_time() -> None:
-    with mock_aws():
-        client = make_sqs_client()
-        url = client.create_queue(QueueName="upload")["QueueUrl"]
-        sizes: list[int] = []
-        client.meta.events.register(
-            "provide-client-params.sqs.SendMessageBatch",
-            lambda params, **_: sizes.append(len(params["Entries"])),
-        )
-        bodies = [f"{number} +%20é" for number in range(23)]
-        SqsQueue(lambda: client, url).send_all(bodies)
-        received: list[str] = []
-        while messages := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
-            "Messages"
-        ):
-            received += [message["Body"] for message in messages]
+    client = make_sqs_client()
+    url = client.create_queue(QueueName="upload")["QueueUrl"]
+    sizes: list[int] = []
+    client.meta.events.register(
+        "provide-client-params.sqs.SendMessageBatch",
+        lambda params, **_: sizes.append(len(params["Entries"])),
+    )
+    bodies = [f"{number} +%20é" for number in range(23)]
+    SqsQueue(lambda: client, url).send_all(bodies)
+    received: list[str] = []
+    while messages := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        received += [message["Body"] for message in messages]
     assert sizes == [10, 10, 3]
     assert sorted(received) == sorted(bodies)
 

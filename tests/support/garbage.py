@@ -18,7 +18,8 @@ from sluice.publish.fence import Stamp
 from sluice.reconcile.garbage import CollectedGarbage, GarbageContext, collect_subdir_garbage
 from sluice.reconcile.publication_log import Marks, read_marks
 from testkit.memory_store import MemoryStore
-from tests.support.staged import A, World, foreign_repodata, record_of
+from tests.support.staging_records import A, record_of
+from tests.support.subdir_world import World, foreign_repodata
 
 DAY = 24 * 60 * 60
 RETENTION_DAYS = 7

@@ -1,26 +1,50 @@
-"""moto in the place of AWS, for boto3 and for sluice's own S3 client."""
+"""moto in the place of AWS, for boto3 and for sluice's own S3 client.
+
+To start moto takes longer than most tests, so it is started once per module and reset after each
+test: see the fixture ``moto``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 from unittest import mock
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.httpsession import URLLib3Session
 from moto import mock_aws
 from moto.core.models import botocore_stubber
+from moto.moto_api._internal.models import moto_api_backend
+
+_send_over_network = URLLib3Session.send
+
+
+@contextmanager
+def moto_started() -> Iterator[None]:
+    """Start moto, which answers nothing yet; requests go over the network."""
+    # The fixture of every test sets credentials of its own.
+    with (
+        mock_aws(config={"core": {"mock_credentials": False}}),
+        mock.patch.object(URLLib3Session, "send", _send),
+    ):
+        botocore_stubber.enabled = False
+        yield
 
 
 @contextmanager
 def moto_aws() -> Iterator[None]:
-    """Answer everything that would go to AWS meanwhile."""
-    with mock_aws(), mock.patch.object(URLLib3Session, "send", _send):
+    """Have moto, which was started, answer every request, from an account that has nothing."""
+    botocore_stubber.enabled = True
+    try:
         yield
+    finally:
+        botocore_stubber.enabled = False
+        moto_api_backend.reset()
 
 
-def _send(_session: Any, request: AWSPreparedRequest) -> AWSResponse:
+def _send(session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
+    if not botocore_stubber.enabled:
+        return _send_over_network(session, request)
     if isinstance(request.body, memoryview):  # which the network would take
         request.body = bytes(request.body)
     response = botocore_stubber("before-send", request=request)

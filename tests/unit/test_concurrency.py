@@ -8,11 +8,11 @@ import pytest
 
 from sluice.concurrency import Executor, chunks, in_order, in_threads
 from sluice.errors import Unavailable
-from tests.support.when_asked import when_asked
+from tests.support.deferred_executor import deferred
 
 GATHERS = [in_order, in_threads(4)]
 each_starter = pytest.mark.parametrize(
-    "executor", [*GATHERS, when_asked], ids=["in_order", "in_threads", "when_asked"]
+    "executor", [*GATHERS, deferred], ids=["in_order", "in_threads", "when_asked"]
 )
 
 

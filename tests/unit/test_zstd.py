@@ -12,7 +12,7 @@ import zstandard
 from sluice import zstd
 from sluice.errors import Corrupt
 from sluice.limits import KIB, MIB
-from tests.support.indexes import KINDS
+from tests.unit.sample_indexes import KINDS
 
 
 def noise(size: int) -> bytes:

@@ -41,8 +41,8 @@ from sluice.reconcile.publication_log import StoredMarks
 from sluice.reconcile.reconcile_cache import ReconcileCache
 from sluice.storage.object_store import ETag, ObjectHeaders, ObjectStore
 from sluice.takeover import existing_index
+from tests.simulation.planted_head import Swapped, head_object_with
 from tests.simulation.system.bucket import Bucket
-from tests.support.heads import Swapped, head_object_with
 
 
 def _staging_is_deleted_before_the_commit() -> AbstractContextManager[object]:

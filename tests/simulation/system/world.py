@@ -23,7 +23,7 @@ from tests.simulation.system.opener import Opener
 from tests.simulation.system.operators import Operators
 from tests.simulation.system.people import People
 from tests.simulation.system.queues import Fifo, Queue, StandardQueue
-from tests.support.when_asked import when_asked
+from tests.support.deferred_executor import deferred
 
 RECONCILE_TIMEOUT_MS = 15 * MINUTE
 _TIMEOUT_MS = 5 * MINUTE
@@ -84,7 +84,7 @@ class World:
             retention_days=habits.retention_days,
             brake_days=habits.brake_days,
             brakes=self.brakes,
-            executor=in_order if habits.reads_ahead else when_asked,
+            executor=in_order if habits.reads_ahead else deferred,
             merge_ms=habits.merge_ms,
             step_ms=habits.step_ms,
         )

@@ -12,8 +12,9 @@ import pytest
 
 import sluice
 from sluice.admin.session.channel import Channel
-from tests.support.operated import opened
-from tests.support.staged import A, B, World
+from tests.support.admin_channel import admin_channel
+from tests.support.staging_records import A, B
+from tests.support.subdir_world import World
 
 ROOT = Path(__file__).parents[3]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -26,7 +27,7 @@ def _channel() -> Channel:
         world.add(package)
         world.merge()
     world.deliver()
-    return opened(world)
+    return admin_channel(world)
 
 
 def _examples() -> list[doctest.DocTest]:

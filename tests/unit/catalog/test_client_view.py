@@ -12,7 +12,7 @@ from sluice.catalog.client_view import NO_RULES, ClientView, RenderRules, render
 from sluice.catalog.entry import CarriedRecord, Entry, Pin, Record, Reject
 from sluice.channel_config import DEFAULT_CONFIG, Revision
 from sluice.conda.patch import parse_patch_instructions
-from tests.support.staged import A2, A, identity_of, record_of
+from tests.support.staging_records import A2, A, identity_of, record_of
 
 AT = 1_750_000_000_000
 V3_FIELDS = {"extra_depends": {"gpu": ["cuda"]}}

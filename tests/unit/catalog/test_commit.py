@@ -19,7 +19,7 @@ from sluice.limits import (
 from sluice.storage.versioned_object import LOST, ObjectVersion, read_newest
 from testkit.memory_store import LostAnswer, MemoryStore
 from testkit.scheduler import Loses
-from tests.support.staged import SUBDIR
+from tests.support.staging_records import SUBDIR
 
 DAY = 24 * 60 * 60
 

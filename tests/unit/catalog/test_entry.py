@@ -14,7 +14,8 @@ from sluice.catalog.client_view import ClientView
 from sluice.catalog.entry import Entry, Leaf, Pin, Record, Reject
 from sluice.catalog.tree import Node
 from sluice.errors import TooNew
-from tests.support.staged import A2, A, identity_of, record_of, unzstd
+from tests.support.staging_records import A2, A, identity_of, record_of
+from tests.support.subdir_world import unzstd
 
 AT = 1_750_000_000_000
 

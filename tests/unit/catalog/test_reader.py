@@ -9,7 +9,8 @@ from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import EMPTY_TREE
 from sluice.concurrency import in_order
 from sluice.errors import Corrupt
-from tests.support.staged import SUBDIR, A, B, World
+from tests.support.staging_records import SUBDIR, A, B
+from tests.support.subdir_world import World
 
 MISSING = "0" * 64
 

@@ -10,8 +10,8 @@ from sluice.channel_config import ChannelConfig
 from sluice.channel_files import channeldata
 from sluice.channel_files.contribution import FLAGS, make_contribution
 from sluice.conda.patch import parse_patch_instructions
-from tests.support.noted import entry
-from tests.support.staged import A2, A
+from tests.support.staging_records import A2, A
+from tests.unit.channel_files.channel_system import entry
 
 NO_FLAGS = dict.fromkeys(FLAGS, False)
 NEWER, OLDER = "alpha-2.0-0.conda", "alpha-1.0-0.conda"

@@ -17,15 +17,15 @@ from sluice.channel_files.note import Note, WantedFiles
 from sluice.errors import ForeignOwner
 from sluice.layout import CHANNELDATA, NOTICES, RSS
 from testkit.scheduler import Loses, Stage
-from tests.support.noted import BOTH, CHANNEL, Channel, entries
-from tests.support.staged import A2, A, B
+from tests.support.staging_records import A2, A, B
+from tests.unit.channel_files.channel_system import BOTH, CHANNEL, ChannelSystem, entries
 
 OFF = ChannelConfig()
 
 
-def ready() -> Channel:
+def ready() -> ChannelSystem:
     """A channel that has published before."""
-    world = Channel()
+    world = ChannelSystem()
     world.note(1, {"alpha": entries(A)}, everything=True)
     world.merge()
     world.forget_requests()
@@ -63,7 +63,7 @@ def test_each_further_note_of_a_window_costs_one_request() -> None:
 
 
 def test_a_channel_that_wants_nothing_keeps_nothing() -> None:
-    world = Channel()
+    world = ChannelSystem()
     world.note(1, {"alpha": entries(A)}, config=OFF)
     world.merge()
     assert (world.channel.keys(), world.state.keys()) == ([], [])
@@ -86,7 +86,7 @@ def test_what_changes_is_replaced_and_what_goes_is_gone() -> None:
 def test_in_whatever_order_notes_come_and_how_often_the_newest_generation_counts(
     order: tuple[int, ...],
 ) -> None:
-    world = Channel()
+    world = ChannelSystem()
     notes: list[Callable[[], None]] = [
         lambda: world.note(1, {"alpha": entries(A), "beta": entries(B)}, everything=True),
         lambda: world.note(2, {"alpha": entries(A2)}),
@@ -186,7 +186,7 @@ def test_what_is_switched_off_is_deleted_and_comes_back_whole() -> None:
 
 
 def test_files_of_others_are_not_deleted() -> None:
-    world = Channel()
+    world = ChannelSystem()
     world.channel.upload(f"{CHANNEL}/{RSS}", b"<rss/>")
     world.note(1, {"alpha": entries(A)}, config=ChannelConfig(channeldata=True), everything=True)
     world.merge()
@@ -203,7 +203,7 @@ def test_noarch_says_for_the_whole_channel_which_files_there_are() -> None:
 
 def test_notices_are_what_the_configuration_says_and_stay_where_it_says_nothing() -> None:
     told = ChannelConfig(notices=(Notice(id="1", message="Hello", level="warning"),))
-    world = Channel()
+    world = ChannelSystem()
     world.note(1, {}, config=told)
     world.merge()
     notices = json.loads(world.file(NOTICES))["notices"]
@@ -214,7 +214,7 @@ def test_notices_are_what_the_configuration_says_and_stay_where_it_says_nothing(
 
 
 def test_the_channel_at_the_root_of_the_bucket_has_its_files_there() -> None:
-    world = Channel("")
+    world = ChannelSystem("")
     world.note(1, {"alpha": entries(A)}, everything=True)
     world.merge()
     assert world.channel.keys() == [CHANNELDATA, RSS]

@@ -15,8 +15,8 @@ from sluice.channel_files.merge import merge_channel
 from sluice.errors import ForeignOwner
 from sluice.layout import CHANNELDATA, PAGE, PAGE_DATA, RSS
 from testkit.scheduler import Stage
-from tests.support.noted import CHANNEL, Channel, entries
-from tests.support.staged import A2, A, B
+from tests.support.staging_records import A2, A, B
+from tests.unit.channel_files.channel_system import CHANNEL, ChannelSystem, entries
 
 ON = ChannelConfig(page=True)
 OFF = ChannelConfig()
@@ -24,16 +24,16 @@ ALL = ChannelConfig(page=True, channeldata=True, rss=True)
 HTML, LISTING = f"{CHANNEL}/{PAGE}", f"{CHANNEL}/{PAGE_DATA}"
 
 
-def ready(config: ChannelConfig = ON) -> Channel:
+def ready(config: ChannelConfig = ON) -> ChannelSystem:
     """A channel that has published before."""
-    world = Channel()
+    world = ChannelSystem()
     world.note(1, {"alpha": entries(A)}, config=config, everything=True)
     world.merge()
     world.forget_requests()
     return world
 
 
-def listed(world: Channel) -> dict[str, str]:
+def listed(world: ChannelSystem) -> dict[str, str]:
     document = json.loads(zlib.decompress(world.file(PAGE_DATA), wbits=31))
     return {row[0]: row[1] for row in document["packages"]}
 
@@ -82,7 +82,7 @@ def test_a_sluice_with_another_page_replaces_it_with_the_next_change(
 
 
 def test_a_page_that_somebody_has_written_stays_and_is_told_of() -> None:
-    world = Channel()
+    world = ChannelSystem()
     world.channel.upload(HTML, b"<h1>Our channel")
     for generation in (1, 2):
         world.note(generation, {"alpha": entries(A)}, config=ON, everything=True)
@@ -95,7 +95,7 @@ def test_a_page_that_somebody_has_written_stays_and_is_told_of() -> None:
 
 
 def test_a_page_that_somebody_writes_meanwhile_stays_too() -> None:
-    world = Channel()
+    world = ChannelSystem()
     world.note(1, {"alpha": entries(A)}, config=ON, everything=True)
     with Stage(world.channel, world.state, world.queue) as stage:
         merge = stage.actor(partial(merge_channel, world.merger, CHANNEL))
@@ -106,7 +106,7 @@ def test_a_page_that_somebody_writes_meanwhile_stays_too() -> None:
 
 
 def test_once_theirs_is_gone_ours_takes_the_place() -> None:
-    world = Channel()
+    world = ChannelSystem()
     world.channel.upload(HTML, b"<h1>Our channel")
     world.note(1, {"alpha": entries(A)}, config=ON, everything=True)
     world.merge()
@@ -150,7 +150,7 @@ def test_a_state_that_was_lost_goes_on_above_what_is_published() -> None:
 
 @pytest.mark.parametrize("steps", range(8))
 def test_a_merge_that_is_killed_at_any_request_is_finished_by_the_next(steps: int) -> None:
-    world = Channel()
+    world = ChannelSystem()
     world.note(1, {"alpha": entries(A)}, config=ON, everything=True)
     with Stage(world.channel, world.state, world.queue) as stage:
         merge = stage.actor(partial(merge_channel, world.merger, CHANNEL))

@@ -13,8 +13,8 @@ from sluice.admin.session.address import Address
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.connect import Opener
 from sluice.cli.main import run
-from tests.support.operated import opened
-from tests.support.staged import World
+from tests.support.admin_channel import admin_channel
+from tests.support.subdir_world import World
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def sluice(
     """Call the command line, which finds the world's channel at every address."""
 
     def channel(_opener: Opener, address: Address, *, name: str | None = None) -> Channel:
-        return replace(opened(world), name=address.path if name is None else name)
+        return replace(admin_channel(world), name=address.path if name is None else name)
 
     monkeypatch.setattr(Opener, "channel", channel)
     return caller(monkeypatch, capsys)

@@ -19,11 +19,12 @@ from sluice.cli.exits import Exit
 from sluice.cli.options import Options
 from sluice.reconcile.run import parse_reconcile_request, start_run
 from sluice.storage.object_store import ObjectStore
-from tests.support.by_hand import CHANNEL, LINUX, ByHand, package
+from tests.support.admin_channel import admin_channel
 from tests.support.fake_stack import FakeFunctions, stack_of, with_clients
-from tests.support.operated import opened
-from tests.support.repairs import Repairs
-from tests.support.staged import PLENTY_MS, SUBDIR, A, B, C, World
+from tests.support.reconcile_runs import ReconcileRuns
+from tests.support.staging_records import SUBDIR, A, B, C
+from tests.support.standalone_channel import CHANNEL, LINUX, StandaloneChannel, package
+from tests.support.subdir_world import PLENTY_MS, World
 from tests.unit.cli.conftest import Call, caller
 
 PACKAGES = [package(name) for name in ("alpha", "beta", "delta", "gamma")]
@@ -45,9 +46,9 @@ def four_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def by_hand(monkeypatch: pytest.MonkeyPatch) -> ByHand:
+def standalone(monkeypatch: pytest.MonkeyPatch) -> StandaloneChannel:
     """A channel of four packages, of which three are gone; found at every address."""
-    world = ByHand()
+    world = StandaloneChannel()
 
     def channel(_opener: Opener, _address: Address, *, name: str | None = None) -> Channel:
         del name
@@ -67,10 +68,10 @@ def by_hand(monkeypatch: pytest.MonkeyPatch) -> ByHand:
 
 
 @pytest.fixture
-def with_stack(monkeypatch: pytest.MonkeyPatch) -> Repairs:
+def with_stack(monkeypatch: pytest.MonkeyPatch) -> ReconcileRuns:
     """A channel with a stack, of four packages, of which three are gone."""
     world = World()
-    repairs = Repairs(world)
+    runs = ReconcileRuns(world)
     for filename in (A, B, C, "last-1-0.conda"):
         world.add(filename)
     world.merge()
@@ -81,18 +82,18 @@ def with_stack(monkeypatch: pytest.MonkeyPatch) -> Repairs:
     def function(request: Any) -> Any:
         world.tick()
         report = start_run(
-            repairs.reconciler, parse_reconcile_request(request), time_left_ms=lambda: PLENTY_MS
+            runs.reconciler, parse_reconcile_request(request), time_left_ms=lambda: PLENTY_MS
         )
         return msgspec.to_builtins(report)
 
     aws = with_clients(Aws(region="us-east-1"), functions=FakeFunctions(function))
-    of_stack = replace(opened(world), stack=stack_of(aws))
+    of_stack = replace(admin_channel(world), stack=stack_of(aws))
 
     def found(_opener: Opener, _address: Address) -> tuple[Channel, None]:
         return of_stack, None
 
     monkeypatch.setattr(Opener, "channel_or_subdir", found)
-    return repairs
+    return runs
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def last_lines(out: str, count: int) -> list[str]:
 
 
 def test_index_says_what_waits_and_with_which_command_it_goes(
-    sluice: Call, by_hand: ByHand
+    sluice: Call, standalone: StandaloneChannel
 ) -> None:
     answer = sluice("index", ADDRESS, "--state", "state-bucket")
     assert answer.code == Exit.ISSUES_FOUND
@@ -116,31 +117,33 @@ def test_index_says_what_waits_and_with_which_command_it_goes(
         *WAITS,
         f"  sluice index {ADDRESS} --confirm {DIGEST} --state state-bucket",
     ]
-    assert GONE[0] in by_hand.filenames()
+    assert GONE[0] in standalone.filenames()
 
 
-def test_the_command_that_index_tells_carries_it_out(sluice: Call, by_hand: ByHand) -> None:
+def test_the_command_that_index_tells_carries_it_out(
+    sluice: Call, standalone: StandaloneChannel
+) -> None:
     told = sluice("index", ADDRESS).out
     command = shlex.split(told.rstrip().splitlines()[-1])
     answer = sluice(*command[1:])
     assert answer.code == Exit.OK
-    assert by_hand.filenames() == [PACKAGES[3].filename]
+    assert standalone.filenames() == [PACKAGES[3].filename]
 
 
-def test_index_answers_in_json_as_well(sluice: Call, by_hand: ByHand) -> None:
+def test_index_answers_in_json_as_well(sluice: Call, standalone: StandaloneChannel) -> None:
     (one,) = sluice("index", ADDRESS, "--json").json["subdirs"]
     assert one["waiting"] == {
         "files": 3,
         "packages": 3,
         "of": 4,
         "digest": DIGEST,
-        "since": by_hand.now_ms,
-        "until": by_hand.now_ms + 3 * 86_400_000,
+        "since": standalone.now_ms,
+        "until": standalone.now_ms + 3 * 86_400_000,
     }
 
 
 def test_index_says_that_a_digest_confirms_nothing_and_which_would(
-    sluice: Call, by_hand: ByHand
+    sluice: Call, standalone: StandaloneChannel
 ) -> None:
     answer = sluice("index", ADDRESS, "--confirm", "0123456789ab")
     assert answer.code == Exit.ISSUES_FOUND
@@ -148,36 +151,36 @@ def test_index_says_that_a_digest_confirms_nothing_and_which_would(
     assert last_lines(answer.out, 1) == [
         "No removals wait under 0123456789ab: nothing was confirmed."
     ]
-    assert GONE[0] in by_hand.filenames()
+    assert GONE[0] in standalone.filenames()
 
 
-def test_index_without_a_brake_removes_at_once(sluice: Call, by_hand: ByHand) -> None:
+def test_index_without_a_brake_removes_at_once(sluice: Call, standalone: StandaloneChannel) -> None:
     assert sluice("index", ADDRESS, "--brake-days", "0").code == Exit.OK
-    assert by_hand.filenames() == [PACKAGES[3].filename]
+    assert standalone.filenames() == [PACKAGES[3].filename]
 
 
 @pytest.mark.parametrize("words", [("--brake-days", "-1"), ("--confirm", "yes")])
 def test_index_refuses_days_and_digests_that_are_none(
-    sluice: Call, by_hand: ByHand, words: tuple[str, str]
+    sluice: Call, standalone: StandaloneChannel, words: tuple[str, str]
 ) -> None:
     assert sluice("index", ADDRESS, *words).code == Exit.USAGE_ERROR
-    assert GONE[0] in by_hand.filenames()
+    assert GONE[0] in standalone.filenames()
 
 
 def test_index_exits_with_3_where_something_failed_and_something_waits(
-    sluice: Call, by_hand: ByHand
+    sluice: Call, standalone: StandaloneChannel
 ) -> None:
-    by_hand.upload(package("pure", subdir="noarch"))
-    by_hand.state.upload(by_hand.channel.subdir("noarch").head_key, b"?")
+    standalone.upload(package("pure", subdir="noarch"))
+    standalone.state.upload(standalone.channel.subdir("noarch").head_key, b"?")
     answer = sluice("index", ADDRESS)
     assert answer.code == Exit.FAILED
     assert WAITS[0] in answer.out
 
 
 def test_index_says_what_waits_of_an_index_that_was_taken_over(
-    sluice: Call, by_hand: ByHand
+    sluice: Call, standalone: StandaloneChannel
 ) -> None:
-    by_hand.state.objects.clear()  # the state is lost, and three of four packages are gone
+    standalone.state.objects.clear()  # the state is lost, and three of four packages are gone
     answer = sluice("index", ADDRESS)
     assert answer.code == Exit.ISSUES_FOUND
     assert last_lines(answer.out, 4) == [
@@ -186,14 +189,14 @@ def test_index_says_what_waits_of_an_index_that_was_taken_over(
         WAITS[2],
         f"  sluice index {ADDRESS} --confirm {DIGEST}",
     ]
-    assert GONE[0] in by_hand.filenames()
+    assert GONE[0] in standalone.filenames()
 
 
 # --- sluice reconcile ---------------------------------------------------------------------------
 
 
 def test_reconcile_says_what_waits_and_with_which_command_it_goes(
-    sluice: Call, with_stack: Repairs
+    sluice: Call, with_stack: ReconcileRuns
 ) -> None:
     answer = sluice("reconcile", OF_STACK, "--stack", "my-channels")
     digest = filenames_digest([A, B, C])
@@ -204,16 +207,18 @@ def test_reconcile_says_what_waits_and_with_which_command_it_goes(
     confirmed = sluice(*shlex.split(command)[1:])
     assert confirmed.code == Exit.ISSUES_FOUND  # as for any other difference
     assert "are gone" not in confirmed.out
-    with_stack.carry_out()
+    with_stack.handle_requests()
     assert sorted(with_stack.world.published()) == ["last-1-0.conda"]
 
 
-def test_reconcile_says_that_a_digest_confirms_nothing(sluice: Call, with_stack: Repairs) -> None:
+def test_reconcile_says_that_a_digest_confirms_nothing(
+    sluice: Call, with_stack: ReconcileRuns
+) -> None:
     assert (
         sluice("reconcile", OF_STACK, "--confirm", filenames_digest([A, B, C])).code
         == Exit.ISSUES_FOUND
     )
-    with_stack.carry_out()
+    with_stack.handle_requests()
     with_stack.run()
     answer = sluice("reconcile", OF_STACK, "--confirm", "0123456789ab")
     assert answer.code == Exit.ISSUES_FOUND
@@ -222,7 +227,7 @@ def test_reconcile_says_that_a_digest_confirms_nothing(sluice: Call, with_stack:
     ]
 
 
-def test_reconcile_refuses_a_digest_that_is_none(sluice: Call, with_stack: Repairs) -> None:
+def test_reconcile_refuses_a_digest_that_is_none(sluice: Call, with_stack: ReconcileRuns) -> None:
     assert with_stack
     answer = sluice("reconcile", OF_STACK, "--confirm", "yes")
     assert answer.code == Exit.USAGE_ERROR

@@ -7,10 +7,11 @@ import pytest
 from sluice.admin.history.generations import find_commits
 from sluice.cli.exits import Exit
 from sluice.layout import REPODATA, Subdir
+from tests.support.admin_channel import admin_channel
 from tests.support.garbage import DAY, RETENTION_DAYS, collect_garbage
-from tests.support.hooks import on
-from tests.support.operated import opened
-from tests.support.staged import SUBDIR, A, B, World, rejected
+from tests.support.request_hooks import at_request
+from tests.support.staging_records import SUBDIR, A, B, rejected
+from tests.support.subdir_world import World
 from tests.unit.cli.conftest import Call
 
 CHANNEL = "s3://channels/Conda/Default"
@@ -218,12 +219,12 @@ def test_a_generation_that_is_collected_while_it_is_read_is_no_damage(
         world.merge()
     collect_garbage(world)
     world.tick((RETENTION_DAYS + 1) * DAY)
-    (first,) = find_commits(opened(world), SUBDIR, 1)
+    (first,) = find_commits(admin_channel(world), SUBDIR, 1)
 
     def collect() -> None:
         assert collect_garbage(world).objects
 
-    world.state.after = on("GetObject", SUBDIR.tree_key(first.tree), collect)
+    world.state.after = at_request("GetObject", SUBDIR.tree_key(first.tree), collect)
     answer = sluice("rollback", LINUX, "--to", "1")
     assert (answer.code, answer.out) == (Exit.FAILED, "")
     assert answer.err == (

@@ -17,9 +17,10 @@ from sluice.admin.session.connect import Opener
 from sluice.cli.exits import Exit
 from sluice.cli.main import run
 from testkit.channel import conda
+from tests.support.admin_channel import admin_channel
 from tests.support.fake_stack import stack_of, with_clients
-from tests.support.operated import opened
-from tests.support.staged import A, B, C, World
+from tests.support.staging_records import A, B, C
+from tests.support.subdir_world import World
 
 CHANNEL = "s3://channels/Conda/Default"
 REAL = conda(
@@ -41,7 +42,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world.tick(60)
 
     def channel(_opener: Opener, address: Address, *, name: str | None = None) -> Channel:
-        found = replace(opened(world), merges=None)
+        found = replace(admin_channel(world), merges=None)
         return replace(found, name=address.path if name is None else name)
 
     def elsewhere(_opener: Opener, channel: Channel, address: Address) -> Channel:
@@ -182,7 +183,7 @@ def behind_a_cdn(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[Fak
         stack = stack_of(aws, {"DistributionArn": "arn:aws:cloudfront::1:distribution/EDF"})
 
         def channel(_opener: Opener, _address: Address) -> Channel:
-            return replace(opened(world), merges=None, stack=stack)
+            return replace(admin_channel(world), merges=None, stack=stack)
 
         monkeypatch.setattr(Opener, "channel", channel)
 

@@ -22,7 +22,8 @@ from sluice.messages.merge_request import MergeRequest
 from sluice.storage.object_id import ObjectId
 from testkit.channel import conda, tar_bz2
 from testkit.memory_store import LostAnswer
-from tests.support.staged import DEBOUNCE_SECONDS, START_MS, SUBDIR, World
+from tests.support.staging_records import START_MS, SUBDIR
+from tests.support.subdir_world import DEBOUNCE_SECONDS, World
 
 INDEX = {
     "name": "alpha",

@@ -12,7 +12,8 @@ from sluice.errors import Corrupt, TooNew, Unavailable
 from sluice.extract import staging
 from sluice.extract.staging import StagingBatch, StagingRecord
 from testkit.memory_store import MemoryStore
-from tests.support.staged import SUBDIR, A, B, C, World, identity_of, indexed, rejected, removed
+from tests.support.staging_records import SUBDIR, A, B, C, identity_of, indexed, rejected, removed
+from tests.support.subdir_world import World
 
 FOLDER = "staging/Conda%2FDefault/linux-64"
 EVERY_VERDICT = [indexed(A, b"a"), rejected(B, b"b"), removed(C)]

@@ -15,7 +15,17 @@ from sluice.conda import record as sluice_record
 from sluice.extract.staging import FileVerdict, Indexed, Rejected
 from sluice.merge import apply_staging
 from sluice.merge.apply_staging import CommitChanges
-from tests.support.staged import A2, A, B, C, identity_of, indexed, record_of, rejected, removed
+from tests.support.staging_records import (
+    A2,
+    A,
+    B,
+    C,
+    identity_of,
+    indexed,
+    record_of,
+    rejected,
+    removed,
+)
 
 AT = 1_760_000_000_000
 LATER = AT + 5

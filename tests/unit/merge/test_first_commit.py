@@ -16,21 +16,9 @@ from sluice.merge.apply_staging import CommitChanges
 from sluice.merge.outcome import MergeReport
 from sluice.messages import merge_request
 from sluice.messages.merge_request import MergeRequest
-from tests.support.hooks import Death, die, on
-from tests.support.staged import (
-    DEBOUNCE_SECONDS,
-    NOARCH,
-    SUBDIR,
-    A,
-    B,
-    C,
-    World,
-    foreign_repodata,
-    record_of,
-    rejected,
-    removed,
-    unzstd,
-)
+from tests.support.request_hooks import ProcessKilled, at_request, kill_process
+from tests.support.staging_records import NOARCH, SUBDIR, A, B, C, record_of, rejected, removed
+from tests.support.subdir_world import DEBOUNCE_SECONDS, World, foreign_repodata, unzstd
 
 # --- before the first commit ----------------------------------------------------------------------
 
@@ -282,8 +270,8 @@ def test_what_another_tool_indexed_under_a_sloppier_name_stays_for_clients_of_sh
 def test_the_first_package_of_a_channel_asks_for_noarch_before_its_head_is_swapped() -> None:
     world = World()
     world.add(A)
-    world.state.before = on("PutObject", SUBDIR.head_key, die)
-    with pytest.raises(Death):
+    world.state.before = at_request("PutObject", SUBDIR.head_key, kill_process)
+    with pytest.raises(ProcessKilled):
         world.merge()
     (message,) = world.queue.messages
     window_ms = (DEBOUNCE_SECONDS - 2) * 1000

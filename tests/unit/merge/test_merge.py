@@ -20,18 +20,18 @@ from sluice.merge.merge import merge
 from sluice.merge.outcome import MergeReport
 from sluice.messages.merge_request import MergeRequest
 from sluice.storage.object_id import ObjectId
-from tests.support.staged import (
+from tests.support.staging_records import (
     A2,
     SUBDIR,
     A,
     B,
     C,
-    World,
     identity_of,
     indexed,
     record_of,
     removed,
 )
+from tests.support.subdir_world import World
 
 KEYS = [SUBDIR.file_key(file) for file in (SHARD_INDEX, REPODATA_ZST, REPODATA)]
 
@@ -504,7 +504,7 @@ def test_a_request_from_before_the_last_merge_began_costs_three_requests() -> No
     merge(world.merger, MergeRequest(SUBDIR, not_before=0), time_left_ms=lambda: 900_000)
     # Head and binding; the staging log.
     assert counted(world) == {"GetObject": 2, "ListObjectsV2": 1}
-    world.start_anew()
+    world.replace_execution_environment()
     merge(world.merger, MergeRequest(SUBDIR, not_before=0), time_left_ms=lambda: 900_000)
     assert counted(world).total() > 3
 
@@ -528,7 +528,7 @@ def test_a_warm_merge_does_not_read_the_tree_that_the_one_before_it_wrote() -> N
     world.merge()
     warm = counted(world)
     world.add(B)
-    world.start_anew()
+    world.replace_execution_environment()
     world.merge()
     assert counted(world)["GetObject"] == warm["GetObject"]  # a tree more, and no leaf of B
     assert world.published().keys() == {A, A2, B}

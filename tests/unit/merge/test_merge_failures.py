@@ -16,19 +16,9 @@ from sluice.merge.apply_staging import CommitChanges
 from sluice.merge.merge import merge
 from sluice.messages.merge_request import MergeRequest
 from sluice.publish.fence import Stamp
-from tests.support.hooks import Death, die, on
-from tests.support.staged import (
-    A2,
-    SUBDIR,
-    A,
-    B,
-    C,
-    World,
-    indexed,
-    record_of,
-    removed,
-    unzstd,
-)
+from tests.support.request_hooks import ProcessKilled, at_request, kill_process
+from tests.support.staging_records import A2, SUBDIR, A, B, C, indexed, record_of, removed
+from tests.support.subdir_world import World, unzstd
 
 KEYS = [SUBDIR.file_key(file) for file in (SHARD_INDEX, REPODATA_ZST, REPODATA)]
 
@@ -67,7 +57,7 @@ def test_a_catalog_of_a_newer_sluice_is_refused_without_touching_anything(kind: 
     world.add(A)
     world.merge()
     make_newer(world, kind)
-    world.start_anew()
+    world.replace_execution_environment()
     world.add(A2)
     before = (dict(world.channel.objects), dict(world.state.objects))
     with pytest.raises(TooNew, match="format 2"):
@@ -155,8 +145,8 @@ def test_a_head_that_cannot_be_read_is_not_taken_for_none() -> None:
 def test_what_died_between_commit_and_publish_is_finished_by_the_next_merge() -> None:
     world = World()
     world.add(A)
-    world.channel.before = on("HeadObject", SUBDIR.file_key(SHARD_INDEX), die)
-    with pytest.raises(Death):
+    world.channel.before = at_request("HeadObject", SUBDIR.file_key(SHARD_INDEX), kill_process)
+    with pytest.raises(ProcessKilled):
         world.merge()
     assert world.head().generation == 1
     assert world.index_files().keys().isdisjoint({SHARD_INDEX, REPODATA_ZST, REPODATA})
@@ -190,7 +180,7 @@ def test_exactly_the_records_that_were_read_are_deleted() -> None:
     def stage_more() -> None:
         world.add(B)
 
-    world.channel.before = on("PutObject", SUBDIR.file_key(REPODATA), stage_more)
+    world.channel.before = at_request("PutObject", SUBDIR.file_key(REPODATA), stage_more)
     world.merge()
     assert world.published().keys() == {A}
     assert [key.split("/")[3] for key in world.staged()] == [B]
@@ -207,7 +197,7 @@ def test_a_merge_that_loses_the_head_starts_over_from_what_is_there_now() -> Non
         world.remove(B)
         world.merge()
 
-    world.state.before = on("PutObject", SUBDIR.head_key, another_merge)
+    world.state.before = at_request("PutObject", SUBDIR.head_key, another_merge)
     report = world.merge()
     assert world.published().keys() == {A}
     assert report.difference == CommitChanges()

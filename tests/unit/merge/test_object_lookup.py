@@ -11,15 +11,15 @@ from sluice.errors import Unavailable
 from sluice.merge.object_lookup import ObjectLookup
 from sluice.storage.object_id import ObjectId
 from testkit.memory_store import MemoryStore
-from tests.support.staged import SUBDIR
-from tests.support.when_asked import when_asked
+from tests.support.deferred_executor import deferred
+from tests.support.staging_records import SUBDIR
 
 NAMES = [f"pkg{number}-1-0.conda" for number in range(60)]
 BESIDE = ["pkg-1-0.conda", "pkg5-1-0.conda.sigs", "pkg9", "shards/ab.msgpack.zst", "zzz-1-0.conda"]
 FEW = 60
 """Files in the subdir."""
 MANY = 60_000
-each_gather = pytest.mark.parametrize("executor", [in_order, when_asked], ids=["now", "when asked"])
+each_gather = pytest.mark.parametrize("executor", [in_order, deferred], ids=["now", "when asked"])
 
 
 def bucket() -> MemoryStore:

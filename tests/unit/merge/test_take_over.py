@@ -8,7 +8,8 @@ from typing import Any
 import msgpack
 
 from sluice.layout import FROM_PACKAGES, REPODATA, SHARD_INDEX
-from tests.support.staged import A2, A, B, C, World, foreign_repodata, record_of, unzstd
+from tests.support.staging_records import A2, A, B, C, record_of
+from tests.support.subdir_world import World, foreign_repodata, unzstd
 
 WHEEL: dict[str, Any] = {
     "name": "alpha",

@@ -7,7 +7,7 @@ import pytest
 from sluice.errors import TooNew, UnknownEvent
 from sluice.messages import channel_merge_request, merge_request
 from sluice.messages.channel_merge_request import ChannelMergeRequest
-from tests.support.staged import START_MS, SUBDIR
+from tests.support.staging_records import START_MS, SUBDIR
 
 
 @pytest.mark.parametrize("channel", ["", "team", "Conda/Default", "ünï" * 60])

@@ -13,7 +13,7 @@ from sluice.errors import BadPackage
 from sluice.limits import JSON_DEPTH_MAX
 from sluice.package.reader import PackageContents, read_package
 from testkit.memory_store import MemoryStore
-from tests.support.packages import (
+from tests.support.package_archives import (
     CONDA,
     TAR_BZ2,
     Entry,

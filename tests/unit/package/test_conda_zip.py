@@ -10,7 +10,7 @@ from sluice.errors import BadPackage
 from sluice.limits import CONDA_TAIL_BYTES, INFO_PACKED_BYTES_MAX, MIB, ZIP_MEMBERS_MAX
 from sluice.package import conda_zip as conda_format
 from sluice.package.conda_zip import read_conda_info
-from tests.support.packages import (
+from tests.support.package_archives import (
     CONDA,
     FLAGS,
     HEADER_OFFSET,

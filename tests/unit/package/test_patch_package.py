@@ -14,7 +14,7 @@ from sluice.errors import Archived, BadPackage
 from sluice.package import patch_package
 from sluice.package.patch_package import PatchPackage, read_patch_package
 from testkit.memory_store import MemoryStore
-from tests.support.packages import (
+from tests.support.package_archives import (
     CONDA,
     TAR_BZ2,
     Entry,

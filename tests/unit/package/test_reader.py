@@ -10,7 +10,7 @@ from sluice.errors import BadPackage, Changed, Unavailable
 from sluice.limits import MIB, SMALL_PACKAGE_BYTES_MAX
 from sluice.package.reader import PackageContents, PackageRead, read_package
 from testkit.memory_store import LostAnswer, MemoryStore
-from tests.support.packages import (
+from tests.support.package_archives import (
     CONDA,
     INDEX,
     TAR_BZ2,

@@ -9,7 +9,7 @@ from sluice.errors import BadPackage
 from sluice.limits import MIB
 from sluice.package import tar_bz2 as tarbz2
 from sluice.package.tar_bz2 import TRAILER_BYTES, check_not_truncated, read_tar_bz2_info
-from tests.support.packages import TAR_BZ2, Entry, index_entry, tar, tar_bz2
+from tests.support.package_archives import TAR_BZ2, Entry, index_entry, tar, tar_bz2
 
 INDEX = index_entry()
 FOUND = {"info/index.json": INDEX.data}

@@ -14,7 +14,7 @@ from sluice.limits import (
 )
 from sluice.package import tar_stream
 from sluice.package.tar_stream import read_info_files
-from tests.support.packages import Entry, index_entry, tar
+from tests.support.package_archives import Entry, index_entry, tar
 
 INDEX = index_entry()
 ABOUT = Entry("info/about.json", b"{}")

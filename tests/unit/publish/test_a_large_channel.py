@@ -9,8 +9,8 @@ import pytest
 
 from sluice.publish.outputs import ALL_OUTPUTS
 from testkit.published import read_index
-from tests.support.configured import PATCHED, PLACE, put_package, put_patch
-from tests.support.staged import World
+from tests.support.subdir_world import World
+from tests.unit.publish.patched_noarch import PATCHED, TEAM_NOARCH, put_package, put_patch
 
 PACKAGES, NAMES = 10_000, 2_000
 
@@ -43,7 +43,7 @@ def cost_of_one_more(world: World, name: str) -> int:
 
 @pytest.fixture(scope="module")
 def large() -> World:
-    world = World(subdir=PLACE)
+    world = World(subdir=TEAM_NOARCH)
     for number in range(PACKAGES):
         put_package(world, filename(number), depends=["python >=3.9"])
     while world.merge(create=True).unfinished:

@@ -19,10 +19,11 @@ from sluice.publish.bucket_check import BucketCheck
 from sluice.publish.publisher import Publisher
 from sluice.reconcile.run import ReconcileRequest
 from testkit.memory_store import MemoryStore, Stored
-from tests.support.hooks import on
-from tests.support.operated import opened
-from tests.support.repairs import Repairs
-from tests.support.staged import BUCKET, OWNER, PLENTY_MS, SUBDIR, A, B, World, removed
+from tests.support.admin_channel import admin_channel
+from tests.support.reconcile_runs import ReconcileRuns
+from tests.support.request_hooks import at_request
+from tests.support.staging_records import SUBDIR, A, B, removed
+from tests.support.subdir_world import BUCKET, OWNER, PLENTY_MS, World
 
 CHANNEL = SUBDIR.channel
 OTHER = "another-bucket"
@@ -98,7 +99,7 @@ def test_the_first_commit_binds_the_channel_to_its_bucket(
 def test_a_merge_that_commits_nothing_binds_nothing() -> None:
     world = World()
     world.merge()
-    Repairs(world).run()
+    ReconcileRuns(world).run()
     assert bound_to(world) is None
 
 
@@ -120,7 +121,7 @@ def test_what_is_left_of_a_killed_first_commit_binds_nothing() -> None:
 def test_the_binding_is_there_before_noarch_is_asked_for() -> None:
     world = World()
     world.add(A)
-    world.state.before = on(
+    world.state.before = at_request(
         "PutObject", channel_binding_key(CHANNEL), lambda: sent.append(len(queue))
     )
     queue, sent = world.queue.messages, list[int]()
@@ -153,9 +154,9 @@ WRITERS: dict[str, Callable[[World], object]] = {
     "merge": lambda world: merge(
         world.merger, MergeRequest(SUBDIR, not_before=0), time_left_ms=lambda: PLENTY_MS
     ),
-    "rollback": lambda world: rollback(opened(world), SUBDIR, 1),
-    "pin": lambda world: pin(opened(world), SUBDIR, [A], reason="x"),
-    "repair": lambda world: repair(opened(world), []),
+    "rollback": lambda world: rollback(admin_channel(world), SUBDIR, 1),
+    "pin": lambda world: pin(admin_channel(world), SUBDIR, [A], reason="x"),
+    "repair": lambda world: repair(admin_channel(world), []),
 }
 
 
@@ -167,7 +168,7 @@ def test_who_writes_beside_a_head_is_refused_and_nothing_changes(
     world.drop(A)
     world.merge()
     led_to(world, empty_bucket(world))
-    monkeypatch.setattr("tests.support.operated.BUCKET", OTHER)
+    monkeypatch.setattr("tests.support.admin_channel.BUCKET", OTHER)
     before = everything(world)
     with pytest.raises(WrongState) as refused:
         WRITERS[name](world)
@@ -180,11 +181,11 @@ def test_who_writes_beside_a_head_is_refused_and_nothing_changes(
 def test_reconcile_of_another_bucket_stages_nothing_and_counts_it() -> None:
     world = two_packages()
     led_to(world, empty_bucket(world))
-    repairs = Repairs(world)
-    repairs.reconciler = replace(repairs.reconciler, bucket=OTHER)
+    runs = ReconcileRuns(world)
+    runs.reconciler = replace(runs.reconciler, bucket=OTHER)
     world.queue.messages.clear()
     before = set(world.state.objects)
-    report = repairs.run()
+    report = runs.run()
     assert (report.counts.wrong_state, report.counts.removals) == (1, 0)
     added = world.state.objects.keys() - before
     assert {key.partition("/")[0] for key in added} == {"reconciliations"}
@@ -310,7 +311,7 @@ def test_who_only_reads_sees_the_evidence_and_binds_nothing() -> None:
 
 def test_a_dry_run_of_reconcile_binds_nothing_and_a_run_does() -> None:
     world = as_left_by_0_1(two_packages())
-    assert Repairs(world).run(ReconcileRequest(dry_run=True)).counts.wrong_state == 0
+    assert ReconcileRuns(world).run(ReconcileRequest(dry_run=True)).counts.wrong_state == 0
     assert bound_to(world) is None
-    Repairs(world).run()
+    ReconcileRuns(world).run()
     assert bound_to(world) == BUCKET

@@ -9,10 +9,10 @@ from sluice.concurrency import Executor, in_order
 from sluice.errors import Corrupt, Unavailable
 from sluice.publish.prefetch import Prefetch
 from testkit.memory_store import MemoryStore
-from tests.support.staged import SUBDIR
-from tests.support.when_asked import when_asked
+from tests.support.deferred_executor import deferred
+from tests.support.staging_records import SUBDIR
 
-each_gather = pytest.mark.parametrize("executor", [in_order, when_asked], ids=["now", "when asked"])
+each_gather = pytest.mark.parametrize("executor", [in_order, deferred], ids=["now", "when asked"])
 
 
 def store_with(**files: bytes) -> MemoryStore:

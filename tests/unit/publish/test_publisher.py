@@ -17,8 +17,9 @@ from sluice.publish import splice
 from sluice.publish.fence import Stamp
 from sluice.publish.publication import PublishResult
 from sluice.storage.object_store import ObjectHeaders
-from tests.support.hooks import on
-from tests.support.staged import A2, SUBDIR, A, B, C, World
+from tests.support.request_hooks import at_request
+from tests.support.staging_records import A2, SUBDIR, A, B, C
+from tests.support.subdir_world import World
 
 INDEX_FILES = [SHARD_INDEX, REPODATA_ZST, REPODATA]
 KEYS = [SUBDIR.file_key(file) for file in INDEX_FILES]
@@ -221,7 +222,7 @@ def test_every_shard_index_of_another_tool_is_kept_before_it_is_overwritten(worl
     def index_again() -> None:
         world.channel.upload(KEYS[0], bodies[1])
 
-    world.channel.before = on("PutObject", KEYS[0], index_again)
+    world.channel.before = at_request("PutObject", KEYS[0], index_again)
     assert publish(world) == PublishResult(files_written=1, foreign_overwritten=1)
     kept = world.state.keys(SUBDIR.taken_over_indexes.prefix)
     assert sorted(kept) == sorted(SUBDIR.taken_over_key(content_digest(body)) for body in bodies)

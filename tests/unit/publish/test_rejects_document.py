@@ -11,7 +11,7 @@ from sluice.catalog.tree import InputProblem
 from sluice.channel_config import DEFAULT_CONFIG
 from sluice.publish import rejects_document
 from sluice.publish.fence import Stamp
-from tests.support.staged import A2, SUBDIR, A, B, identity_of
+from tests.support.staging_records import A2, SUBDIR, A, B, identity_of
 
 STAMP = Stamp(3, "ab" * 32, "me")
 

@@ -12,8 +12,9 @@ from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.publish import repodata
-from tests.support.hooks import Death, die, on
-from tests.support.staged import A2, SUBDIR, A, B, C, World
+from tests.support.request_hooks import ProcessKilled, at_request, kill_process
+from tests.support.staging_records import A2, SUBDIR, A, B, C
+from tests.support.subdir_world import World
 
 FILES = [SHARD_INDEX, REPODATA_ZST, REPODATA]
 
@@ -78,8 +79,8 @@ def test_a_lone_merge_renders_before_it_swaps_the_head(world: World, story: list
 def test_nobody_sees_what_was_rendered_before_the_head_is_swapped(world: World) -> None:
     before = {file: world.body(file) for file in FILES}
     world.add(A2)
-    world.state.before = on("PutObject", SUBDIR.head_key, die)
-    with pytest.raises(Death):
+    world.state.before = at_request("PutObject", SUBDIR.head_key, kill_process)
+    with pytest.raises(ProcessKilled):
         world.merge()
     assert {file: world.body(file) for file in FILES} == before
 
@@ -89,12 +90,12 @@ def test_what_was_rendered_for_a_head_that_another_won_is_forgotten(
 ) -> None:
     def another() -> None:
         world.state.before = lambda _operation, _key: None
-        world.start_anew()
+        world.replace_execution_environment()
         world.add(C)
         world.merge()
 
     world.add(A2)
-    world.state.before = on("PutObject", SUBDIR.head_key, another)
+    world.state.before = at_request("PutObject", SUBDIR.head_key, another)
     story.clear()
     world.merge()
     assert set(world.published()) == {A, A2, B, C}
@@ -115,10 +116,10 @@ def test_what_would_have_to_be_read_for_it_is_read_behind_the_swap(
     world: World, story: list[str]
 ) -> None:
     world.add(C)
-    world.channel.before = on("PutObject", SUBDIR.file_key(SHARD_INDEX), die)
-    with pytest.raises(Death):
+    world.channel.before = at_request("PutObject", SUBDIR.file_key(SHARD_INDEX), kill_process)
+    with pytest.raises(ProcessKilled):
         world.merge()
-    world.start_anew()
+    world.replace_execution_environment()
     tell_of_requests(world, story)
     world.add(A2)
     world.merge()  # over files that are two generations old

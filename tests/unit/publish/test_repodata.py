@@ -14,7 +14,7 @@ from sluice.errors import Corrupt
 from sluice.publish import repodata
 from sluice.publish.fence import Stamp
 from sluice.publish.repodata import Records, RepodataContents
-from tests.support.staged import A2, A, B, identity_of
+from tests.support.staging_records import A2, A, B, identity_of
 
 STAMP = Stamp(3, "ab" * 32, "me")
 REJECT = Reject(identity=identity_of(), extractor=1, code="c", sentence="s", at=1)

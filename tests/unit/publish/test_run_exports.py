@@ -12,7 +12,7 @@ from sluice.errors import Corrupt
 from sluice.publish import run_exports
 from sluice.publish.fence import Stamp
 from sluice.publish.run_exports import RunExportsContents
-from tests.support.staged import A2, A, B
+from tests.support.staging_records import A2, A, B
 
 STAMP = Stamp(3, "ab" * 32, "me")
 PIN = Pin(identity=None, extractor=0, at=1, reason="r")

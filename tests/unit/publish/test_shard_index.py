@@ -7,7 +7,7 @@ import msgpack
 from sluice.catalog.tree import Tree
 from sluice.publish import shard_index
 from sluice.publish.fence import Stamp
-from tests.support.staged import unzstd
+from tests.support.subdir_world import unzstd
 from tests.unit.catalog.test_tree import node
 
 STAMP = Stamp(3, "ab" * 32, "me")

@@ -26,10 +26,17 @@ from sluice.layout import (
 from sluice.publish.outputs import ALL_OUTPUTS
 from sluice.publish.publication import PublishResult
 from testkit.channel import patch_package
-from tests.support import configured
-from tests.support.configured import PATCHED, PLACE, patch_name, put_package, put_patch
-from tests.support.hooks import on
-from tests.support.staged import A2, A, B, World, unzstd
+from tests.support.request_hooks import at_request
+from tests.support.staging_records import A2, A, B
+from tests.support.subdir_world import World, unzstd
+from tests.unit.publish import patched_noarch
+from tests.unit.publish.patched_noarch import (
+    PATCHED,
+    TEAM_NOARCH,
+    patch_name,
+    put_package,
+    put_patch,
+)
 
 INSTRUCTIONS: dict[str, Any] = {
     "patch_instructions_version": 1,
@@ -45,7 +52,7 @@ class Death(Exception):
 
 def world_with(config: str | None, *, patched: bool = True) -> World:
     """Three packages, and a patch unless not, under a configuration."""
-    world = World(subdir=PLACE)
+    world = World(subdir=TEAM_NOARCH)
     put_package(world, A, run_exports={"weak": ["alpha"]}, extra_depends={"gpu": ["cuda"]})
     put_package(world, A2)
     put_package(world, B)
@@ -65,7 +72,7 @@ def puts(world: World) -> list[str]:
 
 
 def _file(key: str) -> str:
-    return key.removeprefix(PLACE.prefix)
+    return key.removeprefix(TEAM_NOARCH.prefix)
 
 
 def read(world: World, file: str) -> Any:
@@ -75,8 +82,8 @@ def read(world: World, file: str) -> Any:
 
 def publish(world: World) -> PublishResult:
     """Publish what the head says, with nothing remembered."""
-    catalog = CatalogReader(world.state, PLACE, in_order)
-    return world.merger.publisher.publish(PLACE, world.head(), catalog)
+    catalog = CatalogReader(world.state, TEAM_NOARCH, in_order)
+    return world.merger.publisher.publish(TEAM_NOARCH, world.head(), catalog)
 
 
 def cost_of_one_more(world: World, filename: str = "delta-1-0.conda") -> int:
@@ -90,7 +97,7 @@ def cost_of_one_more(world: World, filename: str = "delta-1-0.conda") -> int:
 
 def there(world: World) -> list[str]:
     """The index files that are there, in the order in which they are written."""
-    return [file for file in ALL_OUTPUTS if PLACE.file_key(file) in world.channel.objects]
+    return [file for file in ALL_OUTPUTS if TEAM_NOARCH.file_key(file) in world.channel.objects]
 
 
 def test_all_of_a_patched_channel_are_written_in_one_merge_after_what_clients_ask_for() -> None:
@@ -138,7 +145,7 @@ def test_compressed_forms_are_of_the_same_bytes_and_type() -> None:
         assert unzstd(world.body(f"{file}.zst")) == world.body(file)
     assert bz2.decompress(world.body(REPODATA_BZ2)) == world.body(REPODATA)
     kinds = {
-        file: world.channel.objects[PLACE.file_key(file)].headers.content_type
+        file: world.channel.objects[TEAM_NOARCH.file_key(file)].headers.content_type
         for file in there(world)
     }
     assert kinds[REPODATA_BZ2] == "application/x-bzip2"
@@ -147,7 +154,7 @@ def test_compressed_forms_are_of_the_same_bytes_and_type() -> None:
 
 
 def test_records_of_revision_3_are_counted_as_each_file_has_them() -> None:
-    world = World(subdir=PLACE)
+    world = World(subdir=TEAM_NOARCH)
     put_package(world, A, extra_depends={"gpu": ["cuda"]})
     put_package(world, B, flags=["fast"])
     put_patch(world, "1", {"patch_instructions_version": 1, "remove": [B]})
@@ -165,7 +172,7 @@ def test_records_of_revision_3_are_counted_as_each_file_has_them() -> None:
 
 def test_an_ordinary_package_costs_three_requests_more_with_run_exports() -> None:
     plain = cost_of_one_more(world_with(None, patched=False))
-    with_run_exports = world_with(configured.RUN_EXPORTS, patched=False)
+    with_run_exports = world_with(patched_noarch.RUN_EXPORTS, patched=False)
     assert cost_of_one_more(with_run_exports) == plain + 3
     assert cost_of_one_more(with_run_exports, "epsilon-1-0.conda") == plain + 3
 
@@ -195,7 +202,7 @@ def test_instructions_are_written_again_only_with_another_patch() -> None:
 
 
 def test_a_patch_that_says_nothing_of_a_subdir_has_empty_instructions_there() -> None:
-    world = World(subdir=PLACE)
+    world = World(subdir=TEAM_NOARCH)
     put_package(world, A)
     package = patch_package("1", {"linux-64": INSTRUCTIONS})
     world.add(package.filename, package.body)
@@ -217,7 +224,7 @@ def test_a_patch_that_says_nothing_of_a_subdir_has_empty_instructions_there() ->
 def test_a_file_that_was_deleted_is_put_back(file: str) -> None:
     world = world_with(EVERYTHING)
     before = world.body(file)
-    world.channel.remove(PLACE.file_key(file))
+    world.channel.remove(TEAM_NOARCH.file_key(file))
     assert publish(world) == PublishResult(1, 0)
     assert world.body(file) == before
     assert publish(world) == PublishResult(0, 0)
@@ -227,15 +234,15 @@ def test_a_file_that_was_deleted_is_put_back(file: str) -> None:
 def test_a_file_that_another_tool_overwrote_is_put_back_and_counted(file: str) -> None:
     world = world_with(EVERYTHING)
     before = world.body(file)
-    world.channel.upload(PLACE.file_key(file), b"{}")
+    world.channel.upload(TEAM_NOARCH.file_key(file), b"{}")
     assert publish(world) == PublishResult(1, 1)
     assert world.body(file) == before
 
 
 @pytest.mark.parametrize("happens", ["deleted", "overwritten"])
 def test_a_companion_that_is_not_as_it_was_remembered_is_looked_at(happens: str) -> None:
-    world = world_with(configured.RUN_EXPORTS)
-    key = PLACE.file_key(RUN_EXPORTS)
+    world = world_with(patched_noarch.RUN_EXPORTS)
+    key = TEAM_NOARCH.file_key(RUN_EXPORTS)
     if happens == "deleted":
         world.channel.remove(key)
     else:
@@ -249,16 +256,16 @@ def test_a_companion_that_is_not_as_it_was_remembered_is_looked_at(happens: str)
 
 
 def test_a_pair_is_left_to_a_newer_generation_that_arrives_in_between() -> None:
-    world = world_with(configured.RUN_EXPORTS)
+    world = world_with(patched_noarch.RUN_EXPORTS)
     put_package(world, "delta-1-0.conda")
-    newer = dict(world.channel.objects[PLACE.file_key(RUN_EXPORTS)].info.metadata)
+    newer = dict(world.channel.objects[TEAM_NOARCH.file_key(RUN_EXPORTS)].info.metadata)
     newer["sluice-generation"] = "99"
 
     def overtake() -> None:
-        world.channel.upload(PLACE.file_key(RUN_EXPORTS), b"newer", metadata=newer)
+        world.channel.upload(TEAM_NOARCH.file_key(RUN_EXPORTS), b"newer", metadata=newer)
 
     compressed = world.body(RUN_EXPORTS_ZST)
-    world.channel.before = on("PutObject", PLACE.file_key(RUN_EXPORTS), overtake)
+    world.channel.before = at_request("PutObject", TEAM_NOARCH.file_key(RUN_EXPORTS), overtake)
     world.merge()
     assert (world.body(RUN_EXPORTS), world.body(RUN_EXPORTS_ZST)) == (b"newer", compressed)
 
@@ -268,7 +275,7 @@ def test_what_is_not_asked_for_any_more_is_deleted_and_another_tools_stays() -> 
     assert there(world) == list(ALL_OUTPUTS)
     theirs = {RUN_EXPORTS: b"{}", REPODATA_BZ2: b"BZ"}
     for file, body in theirs.items():
-        world.channel.upload(PLACE.file_key(file), body)
+        world.channel.upload(TEAM_NOARCH.file_key(file), body)
     world.configure("[index-config]\nwrite-shards = false\nwrite-zst = false\n")
     world.merge()
     assert there(world) == [REPODATA, REPODATA_BZ2, RUN_EXPORTS]
@@ -276,10 +283,10 @@ def test_what_is_not_asked_for_any_more_is_deleted_and_another_tools_stays() -> 
 
 
 def test_another_stacks_leftover_stays_and_stops_nothing_until_the_channel_is_adopted() -> None:
-    world = world_with(configured.RUN_EXPORTS)
+    world = world_with(patched_noarch.RUN_EXPORTS)
     world.merger = world.owned_by("another stack")
     world.merge(adopt=True)
-    key = PLACE.file_key(RUN_EXPORTS)
+    key = TEAM_NOARCH.file_key(RUN_EXPORTS)
     kept = world.channel.objects[key]
     metadata = {**kept.info.metadata, "sluice-owner": "a third"}
     world.channel.upload(key, kept.body, metadata=metadata)
@@ -298,12 +305,12 @@ def test_what_a_crash_left_behind_is_finished(killed_before: str) -> None:
     def die() -> None:
         raise Death
 
-    world.channel.before = on("PutObject", PLACE.file_key(killed_before), die)
+    world.channel.before = at_request("PutObject", TEAM_NOARCH.file_key(killed_before), die)
     with pytest.raises(Death):
         world.merge()
     publish(world)
     files = {file: world.body(file) for file in ALL_OUTPUTS}
     for file in ALL_OUTPUTS:
-        world.channel.remove(PLACE.file_key(file))
+        world.channel.remove(TEAM_NOARCH.file_key(file))
     publish(world)
     assert {file: world.body(file) for file in ALL_OUTPUTS} == files

@@ -21,8 +21,8 @@ from testkit.channel import Package
 from testkit.memory_store import MemoryStore
 from testkit.published import Index, read_index
 from testkit.system import System
-from tests.support.by_hand import CHANNEL as OF_INDEX
-from tests.support.by_hand import LINUX, ByHand, package
+from tests.support.standalone_channel import CHANNEL as OF_INDEX
+from tests.support.standalone_channel import LINUX, StandaloneChannel, package
 
 START_MS = 1_750_000_000_000
 OTHER = "new-bucket"
@@ -101,7 +101,7 @@ class ByCommand:
     channel_name = OF_INDEX
 
     def __init__(self) -> None:
-        self._world = ByHand()
+        self._world = StandaloneChannel()
         self.state = self._world.state
         self.production = self._world.public
 

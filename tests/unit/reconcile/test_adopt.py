@@ -13,8 +13,9 @@ from sluice.messages import merge_request
 from sluice.publish.fence import Stamp
 from sluice.reconcile.report import Counts
 from sluice.reconcile.run import ReconcileRequest
-from tests.support.repairs import Repairs, is_quiet, told
-from tests.support.staged import A2, NOARCH, OWNER, SUBDIR, A, B, C, World
+from tests.support.reconcile_runs import ReconcileRuns, is_quiet, subdir_reports
+from tests.support.staging_records import A2, NOARCH, SUBDIR, A, B, C
+from tests.support.subdir_world import OWNER, World
 
 OTHER = "another-state-bucket"
 ADOPT = ReconcileRequest(adopt=True)
@@ -35,8 +36,8 @@ def world() -> World:
 
 
 @pytest.fixture
-def repairs(world: World) -> Repairs:
-    return Repairs(world)
+def runs(world: World) -> ReconcileRuns:
+    return ReconcileRuns(world)
 
 
 def owners(world: World, subdir: Subdir = SUBDIR) -> list[str]:
@@ -48,40 +49,40 @@ def owners(world: World, subdir: Subdir = SUBDIR) -> list[str]:
     return [stamp.owner for stamp in (Stamp.parse(info.metadata) for info in infos) if stamp]
 
 
-def test_it_is_left_alone_and_told_of(repairs: Repairs) -> None:
-    world = repairs.world
+def test_it_is_left_alone_and_told_of(runs: ReconcileRuns) -> None:
+    world = runs.world
     before = dict(world.channel.objects)
-    report = repairs.run()
+    report = runs.run()
     assert report.counts == Counts(subdirs=1, foreign_owner=1)
-    (one,) = told(report)
+    (one,) = subdir_reports(report)
     assert one.failure
     assert f"is published by {OTHER}, not by" in one.failure
-    assert repairs.fed() == []
+    assert runs.requeued_keys() == []
     assert world.queue.messages == []
     assert world.channel.objects == before
 
 
-def test_one_such_channel_does_not_stop_the_others(repairs: Repairs) -> None:
-    repairs.world.channel.upload(f"a/noarch/{C}", b"")
-    repairs.world.channel.upload(f"z/noarch/{C}", b"")
-    report = repairs.run()
+def test_one_such_channel_does_not_stop_the_others(runs: ReconcileRuns) -> None:
+    runs.world.channel.upload(f"a/noarch/{C}", b"")
+    runs.world.channel.upload(f"z/noarch/{C}", b"")
+    report = runs.run()
     assert (report.counts.foreign_owner, report.counts.fed) == (1, 2)
 
 
-def test_a_state_that_has_begun_is_no_licence_either(repairs: Repairs) -> None:
-    world = repairs.world
+def test_a_state_that_has_begun_is_no_licence_either(runs: ReconcileRuns) -> None:
+    world = runs.world
     world.add(C)
     with pytest.raises(ForeignOwner):
         world.merge()
-    assert repairs.run().counts == Counts(subdirs=1, foreign_owner=1)
+    assert runs.run().counts == Counts(subdirs=1, foreign_owner=1)
     assert owners(world) == [OTHER] * 3
 
 
-def test_it_is_taken_over_with_all_that_it_holds_and_knows(repairs: Repairs) -> None:
-    world = repairs.world
+def test_it_is_taken_over_with_all_that_it_holds_and_knows(runs: ReconcileRuns) -> None:
+    world = runs.world
     before = world.published()
     generation = json.loads(world.body())["sluice"]["generation"]
-    report = repairs.run(ADOPT)
+    report = runs.run(ADOPT)
     # Everything is fed, since our catalog knows nothing of it yet; noarch is asked to follow.
     assert report.counts == Counts(subdirs=1, objects=3, missing=3, fed=3, merges=2)
     asked = [merge_request.parse_merge_request(message.body) for message in world.queue.messages]
@@ -89,22 +90,22 @@ def test_it_is_taken_over_with_all_that_it_holds_and_knows(repairs: Repairs) -> 
         (SUBDIR, True),
         (NOARCH, True),
     ]
-    repairs.carry_out()
+    runs.handle_requests()
     assert world.published() == before
     assert world.tree().generation > generation
     assert owners(world) == owners(world, NOARCH) == [OWNER] * 3
-    assert is_quiet(repairs.run())
-    assert is_quiet(repairs.run(ADOPT))
+    assert is_quiet(runs.run())
+    assert is_quiet(runs.run(ADOPT))
 
 
-def test_it_is_taken_over_before_anything_is_read_again(repairs: Repairs) -> None:
-    world = repairs.world
+def test_it_is_taken_over_before_anything_is_read_again(runs: ReconcileRuns) -> None:
+    world = runs.world
     before = world.published()
-    repairs.run(ADOPT)
+    runs.run(ADOPT)
     world.deliver()
     assert world.published() == before
     assert owners(world) == [OWNER] * 3
-    assert repairs.run().counts.outdated == 3
+    assert runs.run().counts.outdated == 3
 
 
 def test_a_channel_of_ours_that_another_stack_took_over_can_be_taken_back() -> None:
@@ -120,14 +121,14 @@ def test_a_channel_of_ours_that_another_stack_took_over_can_be_taken_back() -> N
     world.state.objects, world.merger = state, ours
     assert owners(world) == [OTHER] * 3
     world.tick(60)
-    repairs = Repairs(world)
-    assert repairs.run().counts.foreign_owner == 1
-    report = repairs.run(ADOPT)
+    runs = ReconcileRuns(world)
+    assert runs.run().counts.foreign_owner == 1
+    report = runs.run(ADOPT)
     assert (report.counts.missing, report.counts.behind) == (1, 3)
-    repairs.carry_out()
+    runs.handle_requests()
     assert set(world.published()) == {A, A2, B}
     assert owners(world) == [OWNER] * 3
-    assert is_quiet(repairs.run())
+    assert is_quiet(runs.run())
 
 
 def test_what_another_stack_has_collected_is_written_anew_when_it_is_taken_back() -> None:
@@ -144,18 +145,18 @@ def test_what_another_stack_has_collected_is_written_anew_when_it_is_taken_back(
     world.channel.delete(shards)  # as the other stack's collection does in time
     world.state.objects, world.merger = state, ours
     world.tick(60)
-    repairs = Repairs(world)
-    repairs.run(ADOPT)
-    repairs.carry_out()
+    runs = ReconcileRuns(world)
+    runs.run(ADOPT)
+    runs.handle_requests()
     assert owners(world) == [OWNER] * 3
     assert set(world.published_in_shards()) == set(world.published()) == {A, A2, B, C}
-    assert is_quiet(repairs.run())
+    assert is_quiet(runs.run())
 
 
-def test_the_other_stack_stops_once_it_has_been_taken_over_from(repairs: Repairs) -> None:
-    world = repairs.world
-    repairs.run(ADOPT)
-    repairs.carry_out()
+def test_the_other_stack_stops_once_it_has_been_taken_over_from(runs: ReconcileRuns) -> None:
+    world = runs.world
+    runs.run(ADOPT)
+    runs.handle_requests()
     world.add(C)
     ours, world.merger = world.merger, world.owned_by(OTHER)
     with pytest.raises(ForeignOwner):
@@ -170,8 +171,8 @@ def test_to_adopt_where_nothing_is_another_stacks_does_nothing() -> None:
     world.add(A)
     world.merge()
     world.deliver()
-    repairs = Repairs(world)
-    assert is_quiet(repairs.run(ADOPT))
+    runs = ReconcileRuns(world)
+    assert is_quiet(runs.run(ADOPT))
     assert world.queue.messages == []
 
 
@@ -206,10 +207,10 @@ def test_a_request_to_adopt_creates_nothing_where_there_is_nothing_to_adopt() ->
     assert world.channel.keys() == [SUBDIR.file_key(A)]
 
 
-def test_a_dry_run_tells_what_would_be_adopted(repairs: Repairs) -> None:
-    world = repairs.world
+def test_a_dry_run_tells_what_would_be_adopted(runs: ReconcileRuns) -> None:
+    world = runs.world
     before = dict(world.channel.objects)
-    report = repairs.run(ReconcileRequest(adopt=True, dry_run=True))
+    report = runs.run(ReconcileRequest(adopt=True, dry_run=True))
     assert report.counts == Counts(subdirs=1, objects=3, missing=3, fed=3, merges=2)
     assert world.queue.messages == []
     assert world.channel.objects == before

@@ -22,7 +22,7 @@ from sluice.reconcile.compare import (
 from sluice.reconcile.listing import Listing
 from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ETag, ObjectInfo
-from tests.support.staged import A2, START_MS, A, B, C, identity_of
+from tests.support.staging_records import A2, START_MS, A, B, C, identity_of
 
 HOUR_MS = 3_600_000
 NOW = ReExtractCriteria(START_MS, re_extract=False)

@@ -23,8 +23,8 @@ from sluice.publish.outputs import ALL_OUTPUTS
 from sluice.reconcile.run import ReconcileRequest
 from testkit.channel import PATCHES, conda, patch_package
 from testkit.system import System
-from tests.support.repairs import Repairs, is_quiet
-from tests.support.staged import World
+from tests.support.reconcile_runs import ReconcileRuns, is_quiet
+from tests.support.subdir_world import World
 
 PACKAGES = 10_000
 VERSIONS_PER_NAME = 4
@@ -60,7 +60,7 @@ def large() -> World:
         name, version = divmod(number, VERSIONS_PER_NAME)
         world.add(f"package{name}-{version}-0.conda")
     world.merge()
-    assert is_quiet(Repairs(world).run())
+    assert is_quiet(ReconcileRuns(world).run())
     return world
 
 
@@ -76,7 +76,7 @@ def requests(world: World) -> tuple[Counter[str], Counter[str]]:
 def test_an_unchanged_subdir_of_10_000_packages_costs_its_pages_and_few_requests() -> None:
     world = large()
     requests(world)
-    assert is_quiet(Repairs(world).run())
+    assert is_quiet(ReconcileRuns(world).run())
     channel, state = requests(world)
     # Ten pages of packages, of which shards in between cut one in two; the configuration.
     pages = channel.pop(LIST)
@@ -90,7 +90,7 @@ def test_an_unchanged_subdir_of_10_000_packages_costs_its_pages_and_few_requests
 def test_one_subdir_asked_for_by_name_costs_no_more() -> None:
     world = large()
     requests(world)
-    assert is_quiet(Repairs(world).run(ReconcileRequest(channel="team", subdir=NOARCH)))
+    assert is_quiet(ReconcileRuns(world).run(ReconcileRequest(channel="team", subdir=NOARCH)))
     channel, state = requests(world)
     assert channel == {LIST: PACKAGES // 1000 + 2}
     assert state == {"HeadObject": 1, "GetObject": 4, "PutObject": 1, LIST: 1}
@@ -193,8 +193,8 @@ def test_of_the_catalog_only_leaves_of_names_that_differ_are_read() -> None:
     world.upload("package7-9-0.conda", b"new")
     world.remove("package9-0-0.conda")
     requests(world)
-    repairs = Repairs(world)
-    report = repairs.run()
+    runs = ReconcileRuns(world)
+    report = runs.run()
     assert (report.counts.missing, report.counts.gone) == (1, 1)
     read = [key for operation, key in world.state.operations() if operation == "GetObject"]
     assert len([key for key in read if key.startswith("leaves/")]) == 2
@@ -203,10 +203,10 @@ def test_of_the_catalog_only_leaves_of_names_that_differ_are_read() -> None:
 
 def test_a_thousand_packages_are_fed_in_little_more_than_a_hundred_requests() -> None:
     world = World()
-    repairs = Repairs(world)
+    runs = ReconcileRuns(world)
     for number in range(1000):
         world.upload(f"package{number}-1-0.conda", b"")
     sent: list[str] = []
-    repairs.uploads.before = lambda operation, _key: sent.append(operation)
-    assert repairs.run().counts.fed == 1000
+    runs.uploads.before = lambda operation, _key: sent.append(operation)
+    assert runs.run().counts.fed == 1000
     assert len(sent) <= 100 + 1000 // NAMES_AT_ONCE

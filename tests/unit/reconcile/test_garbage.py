@@ -22,8 +22,9 @@ from tests.support.garbage import (
     requests,
     two_generations,
 )
-from tests.support.hooks import Death, die, on
-from tests.support.staged import NOARCH, SUBDIR, A, B, C, World, indexed
+from tests.support.request_hooks import ProcessKilled, at_request, kill_process
+from tests.support.staging_records import NOARCH, SUBDIR, A, B, C, indexed
+from tests.support.subdir_world import World
 
 DIGEST = "ab" * 32
 
@@ -65,8 +66,8 @@ def test_a_superseded_generation_stays_while_its_successor_is_not_published() ->
     world.merge()
     collect_garbage(world)
     world.add(A, b"two")
-    world.channel.before = on("PutObject", SUBDIR.file_key(SHARD_INDEX), die)
-    with pytest.raises(Death):
+    world.channel.before = at_request("PutObject", SUBDIR.file_key(SHARD_INDEX), kill_process)
+    with pytest.raises(ProcessKilled):
         world.merge()
     world.tick(2 * RETENTION_DAYS * DAY)
     before = immutable(world)
@@ -126,8 +127,8 @@ def test_what_a_merge_wrote_and_lost_goes_after_a_day_even_if_nothing_else_ever_
     world.tick(2 * RETENTION_DAYS * DAY)
     collect_garbage(world)  # the first sight: from here on it counts
     world.add(B)
-    world.state.before = on("PutObject", SUBDIR.head_key, die)
-    with pytest.raises(Death):
+    world.state.before = at_request("PutObject", SUBDIR.head_key, kill_process)
+    with pytest.raises(ProcessKilled):
         world.merge()
     lost = immutable(world)
     world.merge()
@@ -145,8 +146,8 @@ def test_garbage_of_less_than_a_day_stays_although_the_head_has_been_there_for_l
     collect_garbage(world)
     kept = generation(world)
     world.add(B)
-    world.state.before = on("PutObject", SUBDIR.head_key, die)
-    with pytest.raises(Death):
+    world.state.before = at_request("PutObject", SUBDIR.head_key, kill_process)
+    with pytest.raises(ProcessKilled):
         world.merge()
     for key in world.staged():
         world.state.remove(key)

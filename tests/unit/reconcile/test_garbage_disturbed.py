@@ -31,8 +31,9 @@ from tests.support.garbage import (
     requests,
     two_generations,
 )
-from tests.support.hooks import Death, die, on
-from tests.support.staged import SUBDIR, A, B, World
+from tests.support.request_hooks import ProcessKilled, at_request, kill_process
+from tests.support.staging_records import SUBDIR, A, B
+from tests.support.subdir_world import World
 
 DIGEST = "ab" * 32
 
@@ -93,8 +94,8 @@ def at_each_request(happen: Callable[[World], None], *, after: bool = False) -> 
     number = 0
     while True:
         world = grown()
-        happened = at_request(world, number, partial(happen, world), after=after)
-        with suppress(Death):
+        happened = at_request_number(world, number, partial(happen, world), after=after)
+        with suppress(ProcessKilled):
             collect_garbage(world)
         if not happened:
             break
@@ -103,7 +104,7 @@ def at_each_request(happen: Callable[[World], None], *, after: bool = False) -> 
     assert number > 15
 
 
-def at_request(
+def at_request_number(
     world: World, number: int, happen: Callable[[], None], *, after: bool
 ) -> list[tuple[str, str]]:
     """Let something happen once, at the so many-th request from now on; says when it did."""
@@ -127,7 +128,7 @@ def at_request(
 
 @pytest.mark.parametrize("after", [False, True])
 def test_it_may_be_killed_at_any_request_and_the_next_run_does_the_rest(*, after: bool) -> None:
-    for world in at_each_request(lambda _: die(), after=after):
+    for world in at_each_request(lambda _: kill_process(), after=after):
         live = generation(world)
         assert live <= immutable(world)
         assert world.published().keys() == {A, B}
@@ -250,7 +251,7 @@ def test_whoever_touches_the_head_or_the_marks_meanwhile_has_nothing_deleted(
             world.state.upload(key, b"of somebody else")
 
     operation = "GetObject" if happen == "replaced" and key == SUBDIR.marks_key else "PutObject"
-    world.state.after = on(operation, SUBDIR.marks_key, touch)
+    world.state.after = at_request(operation, SUBDIR.marks_key, touch)
     assert collect_garbage(world) == CollectedGarbage()
     assert immutable(world) == first | second
 
@@ -318,7 +319,7 @@ def test_a_cut_whose_tree_goes_while_it_is_read_is_none() -> None:
         assert head.tree
         key = SUBDIR.tree_key(head.tree)
         before = immutable(world)
-        world.state.before = on(operation, key, partial(world.state.remove, key))
+        world.state.before = at_request(operation, key, partial(world.state.remove, key))
         assert collect_garbage(world) == CollectedGarbage()
         assert immutable(world) == before - {key}
         assert first | second > {key}
@@ -341,7 +342,7 @@ def test_a_deletion_that_s3_refuses_is_said_and_tried_again() -> None:
     def refuse() -> None:
         raise Unavailable("SlowDown")
 
-    world.channel.before = on("DeleteObjects", min(first & {*world.channel.keys()}), refuse)
+    world.channel.before = at_request("DeleteObjects", min(first & {*world.channel.keys()}), refuse)
     with pytest.raises(Unavailable):
         collect_garbage(world)
     collect_garbage(world)

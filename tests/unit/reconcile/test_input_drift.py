@@ -34,7 +34,7 @@ from sluice.reconcile.report import ReconcileReport
 from testkit.channel import PATCHES, conda, patch_package
 from testkit.system import System
 from tests.support.garbage import DAY
-from tests.support.repairs import is_quiet, told
+from tests.support.reconcile_runs import is_quiet, subdir_reports
 
 CHANNEL = "team"
 LINUX, NOARCH = Subdir(CHANNEL, "linux-64"), Subdir(CHANNEL, "noarch")
@@ -89,7 +89,7 @@ def repaired(sluice: System) -> dict[str, list[str]]:
 
 def behind(report: ReconcileReport) -> dict[str, list[str]]:
     """What a run found behind, by subdir."""
-    return {one.subdir: one.examples.get("behind", []) for one in told(report)}
+    return {one.subdir: one.examples.get("behind", []) for one in subdir_reports(report)}
 
 
 def inputs(sluice: System, subdir: Subdir = LINUX) -> Inputs:
@@ -231,7 +231,7 @@ def test_a_file_of_the_whole_channel_that_was_lost_or_overwritten_is_written_ane
     key = channel_file_key(CHANNEL, file)
     before = sluice.channel.body(key)
     sluice.channel.remove(key)
-    assert [one.examples for one in told(sluice.reconcile())] == [{"behind": [file]}]
+    assert [one.examples for one in subdir_reports(sluice.reconcile())] == [{"behind": [file]}]
     assert is_quiet(sluice.reconcile())
     put(sluice, key, b"another tool's", heard=False)
     sluice.reconcile()
@@ -245,7 +245,9 @@ def test_the_page_and_what_it_lists_are_written_anew_where_they_were_lost(sluice
     pages = [channel_file_key(CHANNEL, file) for file in (PAGE_DATA, PAGE)]
     for key in pages:
         sluice.channel.remove(key)
-    assert [one.examples for one in told(sluice.reconcile())] == [{"behind": [PAGE_DATA, PAGE]}]
+    assert [one.examples for one in subdir_reports(sluice.reconcile())] == [
+        {"behind": [PAGE_DATA, PAGE]}
+    ]
     assert set(pages) <= set(sluice.channel.keys())
     assert is_quiet(sluice.reconcile())
 

@@ -13,7 +13,7 @@ from sluice.reconcile.publication_log import Mark, Marks, StoredMarks, read_mark
 from sluice.reconcile.reconcile_cache import CachedHead, NoarchPatch, ReconcileCache
 from sluice.storage.object_id import ObjectId
 from testkit.memory_store import LostAnswer, MemoryStore
-from tests.support.staged import SUBDIR
+from tests.support.staging_records import SUBDIR
 
 MEMORY = ReconcileCache(
     files={

@@ -15,16 +15,17 @@ from sluice.errors import Unavailable
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.reconcile.run import ReconcileRequest, start_run
 from testkit.memory_store import LostAnswer
-from tests.support.hooks import Death
-from tests.support.repairs import CORRUPT, Repairs, is_quiet
-from tests.support.staged import A2, PLENTY_MS, SUBDIR, A, B, C, World
+from tests.support.reconcile_runs import CORRUPT, ReconcileRuns, is_quiet
+from tests.support.request_hooks import ProcessKilled
+from tests.support.staging_records import A2, SUBDIR, A, B, C
+from tests.support.subdir_world import PLENTY_MS, World
 
 D = "delta-1.0-0.conda"
 
-Event = Callable[[Repairs], None]
+Event = Callable[[ReconcileRuns], None]
 
 
-def make() -> Repairs:
+def make() -> ReconcileRuns:
     """A channel with one difference of every kind."""
     world = World()
     for filename in (A, A2, B):
@@ -32,20 +33,20 @@ def make() -> Repairs:
     world.merge()
     world.deliver()
     world.tick(60)
-    assert is_quiet(Repairs(world).run())  # the index files are remembered from here on
+    assert is_quiet(ReconcileRuns(world).run())  # the index files are remembered from here on
     world.tick(60)
     world.upload(C, b"missing")
     world.upload(A, b"changed")
     world.remove(B)
     world.channel.remove(SUBDIR.file_key(REPODATA))
     world.add_corrupt(D)
-    return Repairs(world)
+    return ReconcileRuns(world)
 
 
-def requests(repairs: Repairs, happen: Callable[[], None], *, at: int, after: bool) -> None:
+def requests(runs: ReconcileRuns, happen: Callable[[], None], *, at: int, after: bool) -> None:
     """Let something happen before (or after) the request of that number, once."""
-    world, number = repairs.world, count()
-    stores = (world.channel, world.state, world.queue, repairs.uploads, repairs.continuations)
+    world, number = runs.world, count()
+    stores = (world.channel, world.state, world.queue, runs.uploads, runs.continuations)
     when = "after" if after else "before"
 
     def hook(_operation: str, _key: str) -> None:
@@ -60,35 +61,35 @@ def requests(repairs: Repairs, happen: Callable[[], None], *, at: int, after: bo
 
 def how_many() -> int:
     """How many requests a run makes when nothing comes in between."""
-    repairs = make()
+    runs = make()
     met: list[str] = []
-    requests(repairs, lambda: None, at=-1, after=False)
-    for store in (repairs.world.channel, repairs.world.state):
+    requests(runs, lambda: None, at=-1, after=False)
+    for store in (runs.world.channel, runs.world.state):
         store.requests.clear()
-    repairs.world.queue.before = lambda operation, _key: met.append(operation)
-    repairs.uploads.before = lambda operation, _key: met.append(operation)
-    repairs.run()
-    return len(met) + len(repairs.world.channel.requests) + len(repairs.world.state.requests)
+    runs.world.queue.before = lambda operation, _key: met.append(operation)
+    runs.uploads.before = lambda operation, _key: met.append(operation)
+    runs.run()
+    return len(met) + len(runs.world.channel.requests) + len(runs.world.state.requests)
 
 
 REQUESTS = how_many()
 
 
-def settle(repairs: Repairs) -> None:
+def settle(runs: ReconcileRuns) -> None:
     """Let everything that was asked for be done, and a day later another run as well."""
     for _ in range(2):
-        repairs.carry_out()
-        repairs.world.tick(24 * 3600)
-        repairs.run()
-    repairs.carry_out()
-    repairs.world.tick(24 * 3600)
-    report = repairs.run()
+        runs.handle_requests()
+        runs.world.tick(24 * 3600)
+        runs.run()
+    runs.handle_requests()
+    runs.world.tick(24 * 3600)
+    report = runs.run()
     assert is_quiet(report) or report.counts.collected, report
 
 
-def check(repairs: Repairs) -> None:
+def check(runs: ReconcileRuns) -> None:
     """Hold the index against the bucket."""
-    world = repairs.world
+    world = runs.world
     there = {
         key.removeprefix(SUBDIR.prefix): stored.body
         for key, stored in world.channel.objects.items()
@@ -104,44 +105,44 @@ def check(repairs: Repairs) -> None:
     assert world.staged() == []
 
 
-def upload_and_index(repairs: Repairs) -> None:
+def upload_and_index(runs: ReconcileRuns) -> None:
     """Upload packages whose events come in time."""
-    world = repairs.world
+    world = runs.world
     for filename in (A, C, "epsilon-1.0-0.conda"):
         world.add(filename, b"in between " + filename.encode())
     world.merge()
 
 
-def delete_and_index(repairs: Repairs) -> None:
+def delete_and_index(runs: ReconcileRuns) -> None:
     """Delete packages; the events come in time."""
     for filename in (A, C):
-        repairs.world.drop(filename)
-    repairs.world.merge()
+        runs.world.drop(filename)
+    runs.world.merge()
 
 
-def upload_unheard(repairs: Repairs) -> None:
+def upload_unheard(runs: ReconcileRuns) -> None:
     """Upload packages, the one that is to be removed among them; no event comes."""
     for filename in (A, A2, B, C):
-        repairs.world.upload(filename, b"unheard " + filename.encode())
+        runs.world.upload(filename, b"unheard " + filename.encode())
 
 
-def delete_unheard(repairs: Repairs) -> None:
+def delete_unheard(runs: ReconcileRuns) -> None:
     """Delete everything; no event comes."""
     for filename in (A, A2, C, D):
-        repairs.world.remove(filename)
+        runs.world.remove(filename)
 
 
-def repair(repairs: Repairs) -> None:
+def repair(runs: ReconcileRuns) -> None:
     """Let another run come in between, and all that it asks for be done."""
-    other = Repairs(repairs.world)
+    other = ReconcileRuns(runs.world)
     other.run()
-    other.carry_out()
+    other.handle_requests()
 
 
-def meddle(repairs: Repairs) -> None:
+def meddle(runs: ReconcileRuns) -> None:
     """Let another tool write over one index file, and somebody delete another."""
-    repairs.world.channel.upload(SUBDIR.file_key(REPODATA_ZST), b"of another tool")
-    repairs.world.channel.remove(SUBDIR.file_key(SHARD_INDEX))
+    runs.world.channel.upload(SUBDIR.file_key(REPODATA_ZST), b"of another tool")
+    runs.world.channel.remove(SUBDIR.file_key(SHARD_INDEX))
 
 
 EVENTS: list[Event] = [
@@ -157,25 +158,25 @@ EVENTS: list[Event] = [
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)
 def test_what_comes_in_between_is_never_undone(event: Event) -> None:
     for at in range(REQUESTS):
-        repairs = make()
-        requests(repairs, lambda: event(repairs), at=at, after=False)  # noqa: B023 - called now
-        repairs.run()
-        settle(repairs)
-        check(repairs)
+        runs = make()
+        requests(runs, lambda: event(runs), at=at, after=False)  # noqa: B023 - called now
+        runs.run()
+        settle(runs)
+        check(runs)
 
 
 @pytest.mark.parametrize("after", [False, True])
 def test_a_run_that_dies_leaves_nothing_that_the_next_cannot_repair(*, after: bool) -> None:
     def die() -> None:
-        raise Death
+        raise ProcessKilled
 
     for at in range(REQUESTS):
-        repairs = make()
-        requests(repairs, die, at=at, after=after)
-        with pytest.raises(Death):
-            repairs.run()
-        settle(repairs)
-        check(repairs)
+        runs = make()
+        requests(runs, die, at=at, after=after)
+        with pytest.raises(ProcessKilled):
+            runs.run()
+        settle(runs)
+        check(runs)
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -184,15 +185,13 @@ def test_a_request_without_an_answer_fails_a_subdir_or_the_step(*, after: bool) 
         raise LostAnswer
 
     for at in range(REQUESTS):
-        repairs = make()
-        requests(repairs, lose, at=at, after=after)
+        runs = make()
+        requests(runs, lose, at=at, after=after)
         try:
-            report = start_run(
-                repairs.reconciler, ReconcileRequest(), time_left_ms=lambda: PLENTY_MS
-            )
+            report = start_run(runs.reconciler, ReconcileRequest(), time_left_ms=lambda: PLENTY_MS)
         except Unavailable:
             pass
         else:
             assert report.counts.failed <= 1
-        settle(repairs)
-        check(repairs)
+        settle(runs)
+        check(runs)

@@ -23,9 +23,10 @@ from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectInfo
 from testkit.memory_store import LostAnswer, Stored
 from tests.support.garbage import DAY, RETENTION_DAYS, generation, immutable, marks
-from tests.support.hooks import on
-from tests.support.repairs import Repairs, is_quiet, told
-from tests.support.staged import NOARCH, OWNER, SUBDIR, A, B, World
+from tests.support.reconcile_runs import ReconcileRuns, is_quiet, subdir_reports
+from tests.support.request_hooks import at_request
+from tests.support.staging_records import NOARCH, SUBDIR, A, B
+from tests.support.subdir_world import OWNER, World
 
 THIS = ReconcileRequest(channel=SUBDIR.channel, subdir=SUBDIR.name)
 EVERY_FILE = "[sluice]\nrun-exports = true\nrepodata-bz2 = true\ncurrent-repodata = true\n"
@@ -42,7 +43,7 @@ def world() -> World:
     world.merge()
     world.deliver()
     world.tick(3600)
-    assert is_quiet(Repairs(world).run())
+    assert is_quiet(ReconcileRuns(world).run())
     assert looked_at(world) == []
     return world
 
@@ -50,19 +51,19 @@ def world() -> World:
 def looked_at(world: World) -> list[str]:
     """Reconcile once; the index files that were looked at."""
     world.channel.requests.clear()
-    Repairs(world).run(THIS)
+    ReconcileRuns(world).run(THIS)
     keys = [key for operation, key in world.channel.operations() if operation == "HeadObject"]
     return [file for file in ALL_OUTPUTS if SUBDIR.file_key(file) in keys]
 
 
 def repair(world: World) -> list[str]:
     """Reconcile, do what is asked for and see that this settles it; what was found behind."""
-    repairs = Repairs(world)
-    report = repairs.run(THIS)
-    repairs.carry_out()
-    assert is_quiet(repairs.run(THIS))
+    runs = ReconcileRuns(world)
+    report = runs.run(THIS)
+    runs.handle_requests()
+    assert is_quiet(runs.run(THIS))
     assert looked_at(world) == []
-    return [file for one in told(report) for file in one.examples.get("behind", [])]
+    return [file for one in subdir_reports(report) for file in one.examples.get("behind", [])]
 
 
 def remembered(world: World) -> ReconcileCache:
@@ -150,13 +151,13 @@ def test_files_that_remember_another_state_are_another_stacks_whatever_is_rememb
     world: World,
 ) -> None:
     """As where a state was copied to a bucket of another name."""
-    report = Repairs(world, owner="another").run(THIS)
+    report = ReconcileRuns(world, owner="another").run(THIS)
     assert report.counts == Counts(subdirs=1, foreign_owner=1)
-    repairs = Repairs(world, owner="another")
+    runs = ReconcileRuns(world, owner="another")
     world.merger = world.owned_by("another")
-    repairs.run(ReconcileRequest(adopt=True))
-    repairs.carry_out()
-    assert is_quiet(repairs.run())
+    runs.run(ReconcileRequest(adopt=True))
+    runs.handle_requests()
+    assert is_quiet(runs.run())
     stamp = Stamp.parse(published(world).info.metadata)
     assert stamp
     assert stamp.owner == "another"
@@ -166,20 +167,20 @@ def test_a_head_that_somebody_put_back_is_told_of(world: World) -> None:
     before = world.state.objects[SUBDIR.head_key]
     world.add(A, b"two")
     world.merge()
-    assert is_quiet(Repairs(world).run())
+    assert is_quiet(ReconcileRuns(world).run())
     after, world.state.objects[SUBDIR.head_key] = world.state.objects[SUBDIR.head_key], before
-    (one,) = told(Repairs(world).run(THIS))
+    (one,) = subdir_reports(ReconcileRuns(world).run(THIS))
     assert one.failure
     assert "must have put back" in one.failure
     world.state.objects[SUBDIR.head_key] = after
-    assert is_quiet(Repairs(world).run())
+    assert is_quiet(ReconcileRuns(world).run())
 
 
 def test_an_index_that_goes_while_it_is_believed_to_be_there_is_found_by_the_next_run(
     world: World,
 ) -> None:
-    world.state.after = on("GetObject", SUBDIR.head_key, lambda: delete(world, REPODATA))
-    listed_before = Repairs(world).run()  # the walk lists before the head is read
+    world.state.after = at_request("GetObject", SUBDIR.head_key, lambda: delete(world, REPODATA))
+    listed_before = ReconcileRuns(world).run()  # the walk lists before the head is read
     assert is_quiet(listed_before)
     assert repair(world) == [REPODATA]
 
@@ -189,13 +190,13 @@ def test_a_merge_between_listing_and_head_makes_no_alarm_and_no_false_mark(world
         world.add(A, b"two")
         world.merge()
 
-    world.state.before = on("GetObject", SUBDIR.head_key, merge)
-    repairs = Repairs(world)
-    report = repairs.run()
+    world.state.before = at_request("GetObject", SUBDIR.head_key, merge)
+    runs = ReconcileRuns(world)
+    report = runs.run()
     assert report.counts.behind == 0
     assert marks(world).marks[-1].tree == world.head().tree
-    repairs.carry_out()
-    assert is_quiet(repairs.run())
+    runs.handle_requests()
+    assert is_quiet(runs.run())
 
 
 # --- what is remembered ---------------------------------------------------------------------------
@@ -234,7 +235,7 @@ def test_a_dry_run_remembers_nothing(world: World) -> None:
     world.add(A, b"two")
     world.merge()
     before = remembered(world)
-    Repairs(world).run(ReconcileRequest(dry_run=True))
+    ReconcileRuns(world).run(ReconcileRequest(dry_run=True))
     assert remembered(world) == before
 
 
@@ -248,22 +249,22 @@ def test_what_is_not_there_any_more_is_forgotten(world: World) -> None:
 def test_marks_that_cannot_be_read_stop_no_repair(world: World) -> None:
     world.state.upload(SUBDIR.marks_key, b"not json")
     world.remove(A)
-    repairs = Repairs(world)
-    report = repairs.run(THIS)
-    (one,) = told(report)
+    runs = ReconcileRuns(world)
+    report = runs.run(THIS)
+    (one,) = subdir_reports(report)
     assert one.failure
     assert one.failure.startswith(f"{Corrupt.__name__}: {SUBDIR.marks_key}")
     assert report.counts.gone == 1
-    repairs.carry_out()
+    runs.handle_requests()
     assert set(world.published()) == {B}
 
 
 def test_only_good_news_is_taken_from_a_memory(world: World) -> None:
-    repairs = Repairs(world)
+    runs = ReconcileRuns(world)
     memory = remembered(world)
     sights = {file: structs.replace(sight, stamp=None) for file, sight in memory.files.items()}
     listing = list_subdir(world.channel, SUBDIR)
-    looks = HeadCache(repairs.reconciler, SUBDIR, listing, ReconcileCache(files=sights))
+    looks = HeadCache(runs.reconciler, SUBDIR, listing, ReconcileCache(files=sights))
     world.channel.requests.clear()
     infos = looks.heads([REPODATA], lambda _file, stamp: stamp is not None)
     assert infos == {REPODATA: published(world).info}
@@ -273,7 +274,10 @@ def test_only_good_news_is_taken_from_a_memory(world: World) -> None:
 
 def test_what_is_known_is_described_as_a_look_would(world: World) -> None:
     looks = HeadCache(
-        Repairs(world).reconciler, SUBDIR, list_subdir(world.channel, SUBDIR), remembered(world)
+        ReconcileRuns(world).reconciler,
+        SUBDIR,
+        list_subdir(world.channel, SUBDIR),
+        remembered(world),
     )
     world.channel.requests.clear()
     infos = looks.heads(WRITTEN, lambda _file, _stamp: True)
@@ -294,8 +298,8 @@ def test_a_noarch_of_which_only_a_listing_tells_is_there(world: World) -> None:
     def refuse() -> None:
         raise LostAnswer
 
-    world.channel.before = on("HeadObject", NOARCH.file_key(REPODATA), refuse)
-    assert is_quiet(Repairs(world).run(THIS))
+    world.channel.before = at_request("HeadObject", NOARCH.file_key(REPODATA), refuse)
+    assert is_quiet(ReconcileRuns(world).run(THIS))
 
 
 # --- garbage --------------------------------------------------------------------------------------
@@ -306,18 +310,18 @@ def test_the_days_are_counted_from_the_same_time_with_a_memory_and_without(world
     world.merge()
     youngest = max(published(world, file).info.modified for file in WRITTEN)
     for _ in range(2):  # without, and with
-        assert is_quiet(Repairs(world).run(THIS))
+        assert is_quiet(ReconcileRuns(world).run(THIS))
         assert marks(world).marks[-1].published_at == youngest * 1000
     world.now_ms = (youngest + RETENTION_DAYS * DAY) * 1000 - 2000
-    assert Repairs(world).run(THIS).counts.collected == 0
+    assert ReconcileRuns(world).run(THIS).counts.collected == 0
     world.tick()
-    assert Repairs(world).run(THIS).counts.collected > 0
+    assert ReconcileRuns(world).run(THIS).counts.collected > 0
     assert immutable(world) == generation(world)
 
 
 def test_a_subdir_that_was_swept_is_not_swept_again_because_it_is_remembered(world: World) -> None:
     world.tick(2 * RETENTION_DAYS * DAY)
-    Repairs(world).run(THIS)
+    ReconcileRuns(world).run(THIS)
     settled = marks(world).settled
     assert settled
     assert str(read_head(world.state, SUBDIR).etag) in settled
@@ -326,5 +330,5 @@ def test_a_subdir_that_was_swept_is_not_swept_again_because_it_is_remembered(wor
     world.state.upload(
         SUBDIR.marks_key, msgspec.json.encode(structs.replace(before, memory=ReconcileCache()))
     )
-    Repairs(world).run(THIS)
+    ReconcileRuns(world).run(THIS)
     assert marks(world) == before

@@ -20,19 +20,10 @@ from sluice.reconcile.report import Counts, SubdirReport
 from sluice.reconcile.run import ReconcileRequest
 from testkit.memory_store import ignore
 from tests.support.garbage import DAY, RETENTION_DAYS, immutable, marks, reachable
-from tests.support.hooks import on
-from tests.support.repairs import CORRUPT, Repairs, is_quiet, told
-from tests.support.staged import (
-    A2,
-    NOARCH,
-    SUBDIR,
-    A,
-    B,
-    C,
-    World,
-    identity_of,
-    rejected,
-)
+from tests.support.reconcile_runs import CORRUPT, ReconcileRuns, is_quiet, subdir_reports
+from tests.support.request_hooks import at_request
+from tests.support.staging_records import A2, NOARCH, SUBDIR, A, B, C, identity_of, rejected
+from tests.support.subdir_world import World
 
 HOUR_SECONDS = 3600
 ODD = "odd +%2B%20ü-1.0-0.conda"
@@ -51,31 +42,31 @@ def world() -> World:
 
 
 @pytest.fixture
-def repairs(world: World) -> Repairs:
-    repairs = Repairs(world)
-    assert is_quiet(repairs.run())
-    return repairs
+def runs(world: World) -> ReconcileRuns:
+    runs = ReconcileRuns(world)
+    assert is_quiet(runs.run())
+    return runs
 
 
-def expect_repair(repairs: Repairs, counts: Counts, **examples: list[str]) -> None:
+def expect_repair(runs: ReconcileRuns, counts: Counts, **examples: list[str]) -> None:
     """Reconcile once, hold the report against what is expected, and see that this settles it."""
-    report = repairs.run()
+    report = runs.run()
     expected = SubdirReport(
         channel=SUBDIR.channel,
         subdir=SUBDIR.name,
         counts=structs.replace(counts, subdirs=1),
         examples=examples,
     )
-    assert told(report) == [expected]
-    repairs.carry_out()
-    expect_settled(repairs)
+    assert subdir_reports(report) == [expected]
+    runs.handle_requests()
+    expect_settled(runs)
 
 
-def expect_settled(repairs: Repairs) -> None:
+def expect_settled(runs: ReconcileRuns) -> None:
     """See that nothing is left to be done, and that the index is what the bucket holds."""
-    world = repairs.world
-    assert is_quiet(repairs.run())
-    assert repairs.fed() == []
+    world = runs.world
+    assert is_quiet(runs.run())
+    assert runs.requeued_keys() == []
     assert world.queue.messages == []
     assert world.staged() == []
     there = {
@@ -89,56 +80,62 @@ def expect_settled(repairs: Repairs) -> None:
     }
 
 
-def test_a_package_that_nobody_told_of_is_fed_as_it_is_named_and_indexed(repairs: Repairs) -> None:
-    repairs.world.upload(A2, b"new")
-    repairs.world.upload(C, b"new, too")
-    repairs.run(ReconcileRequest(dry_run=True))
-    assert repairs.fed() == []
+def test_a_package_that_nobody_told_of_is_fed_as_it_is_named_and_indexed(
+    runs: ReconcileRuns,
+) -> None:
+    runs.world.upload(A2, b"new")
+    runs.world.upload(C, b"new, too")
+    runs.run(ReconcileRequest(dry_run=True))
+    assert runs.requeued_keys() == []
     expect_repair(
-        repairs,
+        runs,
         Counts(objects=4, missing=2, fed=2),
         missing=[A2, C],
     )
-    assert set(repairs.world.published()) == {A, A2, B, C}
+    assert set(runs.world.published()) == {A, A2, B, C}
 
 
-def test_keys_that_notifications_would_encode_arrive_as_they_are(repairs: Repairs) -> None:
-    repairs.world.upload(ODD, CORRUPT)
-    repairs.run()
-    assert repairs.fed() == [SUBDIR.file_key(ODD)]
-    repairs.carry_out()
-    assert isinstance(repairs.world.entries()[ODD], Reject)
-    expect_settled(repairs)
+def test_keys_that_notifications_would_encode_arrive_as_they_are(runs: ReconcileRuns) -> None:
+    runs.world.upload(ODD, CORRUPT)
+    runs.run()
+    assert runs.requeued_keys() == [SUBDIR.file_key(ODD)]
+    runs.handle_requests()
+    assert isinstance(runs.world.entries()[ODD], Reject)
+    expect_settled(runs)
 
 
-def test_a_package_that_was_overwritten_unheard_is_indexed_anew(repairs: Repairs) -> None:
-    repairs.world.upload(A, b"rebuilt")
-    expect_repair(repairs, Counts(objects=2, changed=1, fed=1), changed=[A])
+def test_a_package_that_was_overwritten_unheard_is_indexed_anew(runs: ReconcileRuns) -> None:
+    runs.world.upload(A, b"rebuilt")
+    expect_repair(runs, Counts(objects=2, changed=1, fed=1), changed=[A])
 
 
-def test_a_package_that_was_overwritten_unheard_by_a_bad_one_is_rejected(repairs: Repairs) -> None:
-    repairs.world.upload(A, CORRUPT)
-    expect_repair(repairs, Counts(objects=2, changed=1, fed=1), changed=[A])
-    assert set(repairs.world.published()) == {B}
+def test_a_package_that_was_overwritten_unheard_by_a_bad_one_is_rejected(
+    runs: ReconcileRuns,
+) -> None:
+    runs.world.upload(A, CORRUPT)
+    expect_repair(runs, Counts(objects=2, changed=1, fed=1), changed=[A])
+    assert set(runs.world.published()) == {B}
 
 
-def test_a_reject_that_was_replaced_unheard_by_a_good_package_is_indexed(repairs: Repairs) -> None:
-    world = repairs.world
+def test_a_reject_that_was_replaced_unheard_by_a_good_package_is_indexed(
+    runs: ReconcileRuns,
+) -> None:
+    world = runs.world
     world.add_corrupt(C)
     world.merge()
     world.upload(C, b"good")
-    expect_repair(repairs, Counts(objects=3, changed=1, fed=1), changed=[C])
+    expect_repair(runs, Counts(objects=3, changed=1, fed=1), changed=[C])
     assert set(world.published()) == {A, B, C}
 
 
-def test_a_package_that_was_deleted_unheard_leaves_the_index(repairs: Repairs) -> None:
-    repairs.world.remove(A)
-    expect_repair(repairs, Counts(objects=1, gone=1, removals=1, merges=1), gone=[A])
-    assert set(repairs.world.published()) == {B}
+def test_a_package_that_was_deleted_unheard_leaves_the_index(runs: ReconcileRuns) -> None:
+    runs.world.remove(A)
+    expect_repair(runs, Counts(objects=1, gone=1, removals=1, merges=1), gone=[A])
+    assert set(runs.world.published()) == {B}
 
 
-def test_a_removal_is_merged_even_if_nobody_heard_that_it_was_staged(repairs: Repairs) -> None:
-    world = repairs.world
+def test_a_removal_is_merged_even_if_nobody_heard_that_it_was_staged(runs: ReconcileRuns) -> None:
+    world = runs.world
 
     def lose_the_answer(operation: str, key: str) -> None:
         if operation == "PutObject" and key.startswith(SUBDIR.staging_prefix):
@@ -146,58 +143,58 @@ def test_a_removal_is_merged_even_if_nobody_heard_that_it_was_staged(repairs: Re
 
     world.remove(A)
     world.state.after = lose_the_answer
-    assert repairs.run().counts.failed == 1
+    assert runs.run().counts.failed == 1
     world.state.after = ignore
-    repairs.carry_out()
+    runs.handle_requests()
     assert set(world.published()) == {B}
-    expect_settled(repairs)
+    expect_settled(runs)
 
 
-def test_the_last_package_may_go_unheard(repairs: Repairs) -> None:
-    repairs.world.remove(A)
-    repairs.world.remove(B)
-    expect_repair(repairs, Counts(gone=2, removals=2, merges=1), gone=[A, B])
-    assert repairs.world.published() == {}
+def test_the_last_package_may_go_unheard(runs: ReconcileRuns) -> None:
+    runs.world.remove(A)
+    runs.world.remove(B)
+    expect_repair(runs, Counts(gone=2, removals=2, merges=1), gone=[A, B])
+    assert runs.world.published() == {}
 
 
 def test_removals_are_counted_however_many_names_are_looked_at_at_once(
-    repairs: Repairs, monkeypatch: pytest.MonkeyPatch
+    runs: ReconcileRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subdir, "NAMES_AT_ONCE", 1)
-    repairs.world.remove(A)
-    repairs.world.remove(B)
-    expect_repair(repairs, Counts(gone=2, removals=2, merges=1), gone=[A, B])
+    runs.world.remove(A)
+    runs.world.remove(B)
+    expect_repair(runs, Counts(gone=2, removals=2, merges=1), gone=[A, B])
 
 
-def test_a_reject_that_was_deleted_unheard_is_forgotten(repairs: Repairs) -> None:
-    world = repairs.world
+def test_a_reject_that_was_deleted_unheard_is_forgotten(runs: ReconcileRuns) -> None:
+    world = runs.world
     world.add_corrupt(C)
     world.merge()
     world.remove(C)
-    expect_repair(repairs, Counts(objects=2, gone=1, removals=1, merges=1), gone=[C])
+    expect_repair(runs, Counts(objects=2, gone=1, removals=1, merges=1), gone=[C])
     assert world.rejects() == []
 
 
-def test_an_upload_of_the_same_bytes_over_themselves_is_no_difference(repairs: Repairs) -> None:
-    repairs.world.upload(A, A.encode())
-    expect_settled(repairs)
+def test_an_upload_of_the_same_bytes_over_themselves_is_no_difference(runs: ReconcileRuns) -> None:
+    runs.world.upload(A, A.encode())
+    expect_settled(runs)
 
 
 def test_what_an_older_extractor_judged_is_read_again(
-    repairs: Repairs, monkeypatch: pytest.MonkeyPatch
+    runs: ReconcileRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(extract, "EXTRACTOR_VERSION", extract.EXTRACTOR_VERSION + 1)
     monkeypatch.setattr(extract, "RECORDS_SINCE", extract.EXTRACTOR_VERSION)
-    expect_repair(repairs, Counts(objects=2, outdated=2, fed=2), outdated=[A, B])
+    expect_repair(runs, Counts(objects=2, outdated=2, fed=2), outdated=[A, B])
 
 
 def test_of_an_older_extractor_only_rejects_are_read_again_where_its_records_are_still_right(
-    repairs: Repairs, monkeypatch: pytest.MonkeyPatch
+    runs: ReconcileRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    repairs.world.add_corrupt(C)
-    repairs.world.merge()
+    runs.world.add_corrupt(C)
+    runs.world.merge()
     monkeypatch.setattr(extract, "EXTRACTOR_VERSION", extract.EXTRACTOR_VERSION + 1)
-    expect_repair(repairs, Counts(objects=3, outdated=1, fed=1), outdated=[C])
+    expect_repair(runs, Counts(objects=3, outdated=1, fed=1), outdated=[C])
 
 
 def test_an_index_that_was_taken_over_is_read_again_and_keeps_its_dates() -> None:
@@ -207,41 +204,41 @@ def test_an_index_that_was_taken_over_is_read_again_and_keeps_its_dates() -> Non
     world.merge()
     world.deliver()
     before = world.published()
-    repairs = Repairs(world)
-    expect_repair(repairs, Counts(objects=4, outdated=3, fed=3), outdated=[A, A2, B])
+    runs = ReconcileRuns(world)
+    expect_repair(runs, Counts(objects=4, outdated=3, fed=3), outdated=[A, A2, B])
     assert {name: one["indexed_timestamp"] for name, one in world.published().items()} == {
         name: one["indexed_timestamp"] for name, one in before.items()
     }
 
 
-def test_rejects_are_read_again_when_asked(repairs: Repairs) -> None:
-    world = repairs.world
+def test_rejects_are_read_again_when_asked(runs: ReconcileRuns) -> None:
+    world = runs.world
     world.add_corrupt(C)
     world.merge()
-    assert is_quiet(repairs.run())
-    report = repairs.run(ReconcileRequest(re_extract=True))
+    assert is_quiet(runs.run())
+    report = runs.run(ReconcileRequest(re_extract=True))
     assert report.counts == Counts(subdirs=2, objects=3, outdated=1, fed=1)
-    assert repairs.fed() == [SUBDIR.file_key(C)]
+    assert runs.requeued_keys() == [SUBDIR.file_key(C)]
 
 
 def test_a_package_that_could_not_be_read_is_tried_again_a_day_later_and_no_sooner(
-    repairs: Repairs,
+    runs: ReconcileRuns,
 ) -> None:
-    world = repairs.world
+    world = runs.world
     identity = world.upload(C, b"good after all")
     unreadable = rejected(C, identity=identity, at=world.now_ms, extractor=0)
     world.stage(structs.replace(unreadable, code="unreadable"))
     world.merge()
-    assert is_quiet(repairs.run())
+    assert is_quiet(runs.run())
     world.tick(19 * HOUR_SECONDS)
-    assert is_quiet(repairs.run())
+    assert is_quiet(runs.run())
     world.tick(2 * HOUR_SECONDS)
-    expect_repair(repairs, Counts(objects=3, outdated=1, fed=1), outdated=[C])
+    expect_repair(runs, Counts(objects=3, outdated=1, fed=1), outdated=[C])
     assert set(world.published()) == {A, B, C}
 
 
-def test_a_package_that_still_cannot_be_read_waits_for_another_day(repairs: Repairs) -> None:
-    world = repairs.world
+def test_a_package_that_still_cannot_be_read_waits_for_another_day(runs: ReconcileRuns) -> None:
+    world = runs.world
     identity = world.upload(C)
 
     def fail_to_read() -> None:
@@ -252,28 +249,28 @@ def test_a_package_that_still_cannot_be_read_waits_for_another_day(repairs: Repa
     fail_to_read()
     for _day in range(3):
         world.tick(24 * HOUR_SECONDS)
-        assert repairs.run().counts.fed == 1
+        assert runs.run().counts.fed == 1
         fail_to_read()
-        assert repairs.run().counts.fed == 0
+        assert runs.run().counts.fed == 0
 
 
-def test_a_pin_stays_until_another_object_comes(repairs: Repairs) -> None:
-    world = repairs.world
+def test_a_pin_stays_until_another_object_comes(runs: ReconcileRuns) -> None:
+    world = runs.world
     world.upload(C, b"pinned")
     identity = identity_of(b"pinned", modified=world.now_ms // 1000)
     world.commit_entries("gamma_x", {C: Pin(identity=identity, extractor=0, at=1, reason="r")})
     world.merge()
-    assert is_quiet(repairs.run(ReconcileRequest(re_extract=True)))
+    assert is_quiet(runs.run(ReconcileRequest(re_extract=True)))
     world.upload(C, b"another")
-    repairs.run()
-    repairs.carry_out()
+    runs.run()
+    runs.handle_requests()
     assert isinstance(world.entries()[C], Record)
 
 
-def test_what_was_left_in_staging_is_merged(repairs: Repairs) -> None:
-    repairs.world.add(C)
+def test_what_was_left_in_staging_is_merged(runs: ReconcileRuns) -> None:
+    runs.world.add(C)
     expect_repair(
-        repairs,
+        runs,
         Counts(objects=3, missing=1, fed=1, behind=1, merges=1),
         behind=["staging"],
         missing=[C],
@@ -297,46 +294,46 @@ def delete(file: str) -> Callable[[World], None]:
 @pytest.mark.parametrize("file", [SHARD_INDEX, REPODATA_ZST, REPODATA])
 @pytest.mark.parametrize("harm", [overwrite, delete])
 def test_a_published_file_that_is_missing_or_another_tools_is_published_again(
-    repairs: Repairs, file: str, harm: Callable[[str], Callable[[World], None]]
+    runs: ReconcileRuns, file: str, harm: Callable[[str], Callable[[World], None]]
 ) -> None:
-    harm(file)(repairs.world)
-    expect_repair(repairs, Counts(objects=2, behind=1, merges=1), behind=[file])
+    harm(file)(runs.world)
+    expect_repair(runs, Counts(objects=2, behind=1, merges=1), behind=[file])
 
 
-def test_a_head_whose_files_were_never_published_is_published(repairs: Repairs) -> None:
-    world = repairs.world
+def test_a_head_whose_files_were_never_published_is_published(runs: ReconcileRuns) -> None:
+    world = runs.world
     kept = {file: world.channel.objects[SUBDIR.file_key(file)] for file in (SHARD_INDEX, REPODATA)}
     world.add(C)
     world.merge()
     for file, stored in kept.items():
         world.channel.objects[SUBDIR.file_key(file)] = stored
     expect_repair(
-        repairs,
+        runs,
         Counts(objects=3, behind=2, merges=1),
         behind=[SHARD_INDEX, REPODATA],
     )
 
 
-def test_a_document_of_rejects_that_is_missing_is_written_again(repairs: Repairs) -> None:
-    world = repairs.world
+def test_a_document_of_rejects_that_is_missing_is_written_again(runs: ReconcileRuns) -> None:
+    world = runs.world
     world.add_corrupt(C)
     world.merge()
     world.state.remove(SUBDIR.rejects_key)
-    expect_repair(repairs, Counts(objects=3, behind=1, merges=1), behind=["rejects"])
+    expect_repair(runs, Counts(objects=3, behind=1, merges=1), behind=["rejects"])
     assert [reject["filename"] for reject in world.rejects()] == [C]
 
 
-def test_a_channel_without_noarch_gets_one(repairs: Repairs) -> None:
-    world = repairs.world
+def test_a_channel_without_noarch_gets_one(runs: ReconcileRuns) -> None:
+    world = runs.world
     for key in (*world.state.keys(), *world.channel.keys()):
         for store in (world.state, world.channel):
             if "/noarch" in key and key in store.objects:
                 store.remove(key)
-    report = repairs.run()
+    report = runs.run()
     assert report.counts == Counts(subdirs=1, objects=2, behind=1, merges=1)
-    repairs.carry_out()
+    runs.handle_requests()
     assert NOARCH.file_key(REPODATA) in world.channel.objects
-    assert is_quiet(repairs.run())
+    assert is_quiet(runs.run())
 
 
 def test_a_noarch_that_another_tool_left_without_a_plain_index_gets_one() -> None:
@@ -345,18 +342,18 @@ def test_a_noarch_that_another_tool_left_without_a_plain_index_gets_one() -> Non
     world.merge()
     world.queue.messages.clear()  # the request for noarch is lost
     world.channel.upload(NOARCH.file_key(REPODATA_ZST), zstd.compress(b"{}"))
-    report = Repairs(world).run()
-    (told_of,) = told(report)
+    report = ReconcileRuns(world).run()
+    (told_of,) = subdir_reports(report)
     assert told_of.examples == {"behind": [f"{NOARCH.name}/{REPODATA}"]}
 
 
-def test_what_is_asked_of_merge_is_no_more_than_what_is_needed(repairs: Repairs) -> None:
-    world = repairs.world
+def test_what_is_asked_of_merge_is_no_more_than_what_is_needed(runs: ReconcileRuns) -> None:
+    world = runs.world
     world.remove(A)
     for key in (*world.state.keys(NOARCH.head_key), *world.channel.keys(NOARCH.prefix)):
         world.state.objects.pop(key, None)
         world.channel.objects.pop(key, None)
-    repairs.run(ReconcileRequest(SUBDIR.channel, SUBDIR.name))
+    runs.run(ReconcileRequest(SUBDIR.channel, SUBDIR.name))
     asked = [merge_request.parse_merge_request(message.body) for message in world.queue.messages]
     assert [(one.subdir, one.create, one.adopt) for one in asked] == [
         (SUBDIR, False, False),
@@ -366,26 +363,26 @@ def test_what_is_asked_of_merge_is_no_more_than_what_is_needed(repairs: Repairs)
 
 def test_a_noarch_of_rejects_alone_is_made_public_for_its_channels_sake() -> None:
     world = World(subdir=NOARCH)
-    repairs = Repairs(world)
+    runs = ReconcileRuns(world)
     world.add_corrupt("bad-1-0.conda")
     world.merge()
-    assert is_quiet(repairs.run())  # nothing here is a channel
+    assert is_quiet(runs.run())  # nothing here is a channel
     world.subdir = SUBDIR
     world.add(A)
     world.merge()
     world.queue.messages.clear()  # the request for noarch is lost
     world.tick(HOUR_SECONDS)
-    repairs.run()
-    repairs.carry_out()
-    assert is_quiet(repairs.run())
+    runs.run()
+    runs.handle_requests()
+    assert is_quiet(runs.run())
     world.subdir = NOARCH
     assert world.published() == {}
 
 
 def test_an_empty_bucket_has_nothing_to_reconcile() -> None:
     world = World()
-    repairs = Repairs(world)
-    report = repairs.run()
+    runs = ReconcileRuns(world)
+    report = runs.run()
     assert report.counts == Counts()
     assert report.finished_at == world.now_ms
     assert world.channel.keys() == []
@@ -393,42 +390,42 @@ def test_an_empty_bucket_has_nothing_to_reconcile() -> None:
 
 def test_something_that_merely_looks_like_a_subdir_gets_no_index() -> None:
     world = World(subdir=Subdir("", "build-cache"))
-    repairs = Repairs(world)
+    runs = ReconcileRuns(world)
     world.upload("x.conda", CORRUPT)
     for _ in range(2):
-        repairs.run()
-        repairs.carry_out()
+        runs.run()
+        runs.handle_requests()
     assert world.channel.keys() == ["build-cache/x.conda"]
-    assert is_quiet(repairs.run())
+    assert is_quiet(runs.run())
 
 
 def test_the_first_run_over_somebody_elses_channel_takes_it_over_whole() -> None:
     world = World()
     world.index_as_others_do(A, A2, B)
-    repairs = Repairs(world)
-    report = repairs.run()
+    runs = ReconcileRuns(world)
+    report = runs.run()
     assert report.counts == Counts(subdirs=1, objects=3, missing=3, fed=3)
-    repairs.carry_out()
-    expect_settled(repairs)
+    runs.handle_requests()
+    expect_settled(runs)
     assert set(world.published()) == {A, A2, B}
 
 
 # --- garbage --------------------------------------------------------------------------------
 
 
-def test_a_run_tells_what_it_collected_and_a_dry_run_what_it_would(repairs: Repairs) -> None:
-    world = repairs.world
+def test_a_run_tells_what_it_collected_and_a_dry_run_what_it_would(runs: ReconcileRuns) -> None:
+    world = runs.world
     before = {**world.state.objects, **world.channel.objects}
     superseded = immutable(world)
     world.add(A, b"two")
     world.merge()
-    assert is_quiet(repairs.run())
+    assert is_quiet(runs.run())
     world.tick(RETENTION_DAYS * DAY)
     superseded -= live(world)
     assert superseded
-    told_before = repairs.run(ReconcileRequest(dry_run=True)).counts
+    told_before = runs.run(ReconcileRequest(dry_run=True)).counts
     assert superseded <= immutable(world)
-    counts = repairs.run().counts
+    counts = runs.run().counts
     assert (
         counts
         == told_before
@@ -440,34 +437,34 @@ def test_a_run_tells_what_it_collected_and_a_dry_run_what_it_would(repairs: Repa
         )
     )
     assert immutable(world) == live(world)
-    assert is_quiet(repairs.run())
+    assert is_quiet(runs.run())
 
 
-def test_the_days_are_counted_from_the_youngest_of_the_published_files(repairs: Repairs) -> None:
-    world = repairs.world
+def test_the_days_are_counted_from_the_youngest_of_the_published_files(runs: ReconcileRuns) -> None:
+    world = runs.world
     world.add(A, b"two")
     world.merge()
     world.tick(3 * DAY)
     world.channel.remove(SUBDIR.file_key(REPODATA))
     world.merge()
     youngest = world.channel.objects[SUBDIR.file_key(REPODATA)].info.modified
-    assert is_quiet(repairs.run())
+    assert is_quiet(runs.run())
     world.now_ms = (youngest + RETENTION_DAYS * DAY) * 1000 - 1000
-    assert repairs.run().counts.collected == 0
-    assert repairs.run().counts.collected > 0
+    assert runs.run().counts.collected == 0
+    assert runs.run().counts.collected > 0
 
 
 @pytest.mark.parametrize("file", [SHARD_INDEX, REPODATA_ZST, REPODATA])
 @pytest.mark.parametrize("harm", [overwrite, delete])
 def test_while_a_published_file_is_behind_no_generation_counts_as_published(
-    repairs: Repairs, file: str, harm: Callable[[str], Callable[[World], None]]
+    runs: ReconcileRuns, file: str, harm: Callable[[str], Callable[[World], None]]
 ) -> None:
-    world = repairs.world
+    world = runs.world
     before = marks(world)
     world.add(A, b"two")
     world.merge()
     harm(file)(world)
-    repairs.run()
+    runs.run()
     assert marks(world) == before
 
 
@@ -482,14 +479,14 @@ def rejects_alone() -> World:
 
 def test_where_nothing_is_public_the_days_are_counted_from_the_head() -> None:
     world = rejects_alone()
-    repairs = Repairs(world)
+    runs = ReconcileRuns(world)
     head = world.state.objects[world.subdir.head_key].info.modified
     world.tick(3 * DAY)
-    assert is_quiet(repairs.run())
+    assert is_quiet(runs.run())
     assert [mark.published_at for mark in marks(world).marks] == [head * 1000]
     world.now_ms = (head + RETENTION_DAYS * DAY) * 1000 - 1000
-    assert repairs.run().counts.collected == 0
-    assert repairs.run().counts.collected == 3  # commit, tree and leaf
+    assert runs.run().counts.collected == 0
+    assert runs.run().counts.collected == 3  # commit, tree and leaf
     assert immutable(world) == live(world)
 
 
@@ -500,9 +497,11 @@ def test_a_head_that_is_swapped_or_lost_meanwhile_is_not_taken_for_the_one_that_
 
     for meanwhile in (swap, lambda world: world.state.remove(world.subdir.head_key)):
         world = rejects_alone()
-        world.state.before = on("HeadObject", world.subdir.head_key, partial(meanwhile, world))
-        repairs = Repairs(world)
-        report = repairs.run(ReconcileRequest(world.subdir.channel, world.subdir.name))
+        world.state.before = at_request(
+            "HeadObject", world.subdir.head_key, partial(meanwhile, world)
+        )
+        runs = ReconcileRuns(world)
+        report = runs.run(ReconcileRequest(world.subdir.channel, world.subdir.name))
         assert report.counts.failed == 0
         assert marks(world) == Marks()
 

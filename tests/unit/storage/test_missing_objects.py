@@ -13,7 +13,7 @@ from sluice.limits import LISTING_ATTEMPTS_MAX, MISSING_CHECKS_MAX
 from sluice.storage.missing_objects import confirm_listing, head_packages, sample_evenly
 from sluice.storage.object_id import ObjectId
 from testkit.memory_store import LostAnswer, MemoryStore
-from tests.support.staged import SUBDIR, A, B
+from tests.support.staging_records import SUBDIR, A, B
 
 
 @dataclass

@@ -16,17 +16,10 @@ from sluice.merge.apply_staging import overlay_existing
 from sluice.merge.outcome import MergeReport
 from sluice.reconcile.run import ReconcileRequest
 from sluice.storage.object_id import ObjectId
-from tests.support.lying import LyingStore
-from tests.support.repairs import Repairs, told
-from tests.support.staged import (
-    START_MS,
-    SUBDIR,
-    World,
-    foreign_repodata,
-    identity_of,
-    record_of,
-    removed,
-)
+from tests.support.reconcile_runs import ReconcileRuns, subdir_reports
+from tests.support.staging_records import START_MS, SUBDIR, identity_of, record_of, removed
+from tests.support.subdir_world import World, foreign_repodata
+from tests.unit.partial_listing import PartialListingStore
 
 NAMES = [f"package{number:02}-1-0.conda" for number in range(60)]
 NEW = "new-1-0.conda"
@@ -56,7 +49,7 @@ def take_over(world: World) -> MergeReport:
 def hide(world: World, hides: Callable[[str], bool]) -> None:
     """Have listings of the channel bucket leave something out."""
 
-    liar = LyingStore(world.channel)
+    liar = PartialListingStore(world.channel)
     liar.hides = hides
     world.merger = replace(world.merger, channel=liar)
 
@@ -98,16 +91,16 @@ def test_the_next_comparison_brakes_with_the_same_digest_and_lets_go_when_the_da
     world = indexed_by_others(*NAMES[:10])
     taken = take_over(world).waiting
     world.deliver()
-    repairs = Repairs(world)
-    (one,) = told(repairs.run(ONLY))
+    runs = ReconcileRuns(world)
+    (one,) = subdir_reports(runs.run(ONLY))
     assert taken
     assert one.waiting
     assert (one.waiting.digest, one.waiting.packages) == (taken.digest, 50)
-    repairs.carry_out()
+    runs.handle_requests()
     assert sorted(world.published()) == [NEW, *NAMES]
     world.tick(3 * DAY_SECONDS)
-    repairs.run(ONLY)
-    repairs.carry_out()
+    runs.run(ONLY)
+    runs.handle_requests()
     assert sorted(world.published()) == [NEW, *NAMES[:10]]
 
 
@@ -115,9 +108,9 @@ def test_it_can_be_confirmed_by_the_digest_that_was_told() -> None:
     world = indexed_by_others(*NAMES[:10])
     taken = take_over(world).waiting
     assert taken
-    repairs = Repairs(world)
-    assert repairs.run(replace(ONLY, confirm=taken.digest)).counts.removals == 50
-    repairs.carry_out()
+    runs = ReconcileRuns(world)
+    assert runs.run(replace(ONLY, confirm=taken.digest)).counts.removals == 50
+    runs.handle_requests()
     assert sorted(world.published()) == [NEW, *NAMES[:10]]
 
 

@@ -26,16 +26,8 @@ from sluice.publish.fence import Stamp
 from sluice.storage.object_id import ObjectId
 from sluice.takeover.existing_index import ExistingIndex, read_existing_index, with_unpatched
 from sluice.takeover.foreign_formats import BucketRecord
-from tests.support.staged import (
-    A2,
-    START_MS,
-    SUBDIR,
-    A,
-    B,
-    World,
-    foreign_repodata,
-    record_of,
-)
+from tests.support.staging_records import A2, START_MS, SUBDIR, A, B, record_of
+from tests.support.subdir_world import World, foreign_repodata
 
 STAMP = Stamp(41, "ab" * 32, "stack")
 

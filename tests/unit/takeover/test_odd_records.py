@@ -9,8 +9,9 @@ import pytest
 
 from sluice.conda.names import NOARCH
 from sluice.layout import REPODATA, SLUICE_TOML, Subdir
-from tests.support.repairs import Repairs
-from tests.support.staged import A, B, World, foreign_repodata, record_of
+from tests.support.reconcile_runs import ReconcileRuns
+from tests.support.staging_records import A, B, record_of
+from tests.support.subdir_world import World, foreign_repodata
 
 PLACE = Subdir("team", NOARCH)
 NEWER = "alpha-2.0-0.conda"
@@ -42,7 +43,7 @@ def test_an_odd_record_stops_no_merge_and_no_reconcile(change: dict[str, Any]) -
         world.add(filename)
         world.merge()
         world.tick(20)
-    assert Repairs(world).run().counts.failed == 0
+    assert ReconcileRuns(world).run().counts.failed == 0
     world.deliver()
     assert world.staged() == []
     assert {B, NEWER} <= world.published().keys()

@@ -12,9 +12,10 @@ from sluice.catalog.entry import Pin
 from sluice.errors import NotFound, Unavailable
 from sluice.layout import Subdir
 from testkit.channel import Package, conda
-from tests.support.operated import opened
-from tests.support.repairs import Repairs, is_quiet
-from tests.support.staged import SUBDIR, A, B, World
+from tests.support.admin_channel import admin_channel
+from tests.support.reconcile_runs import ReconcileRuns, is_quiet
+from tests.support.staging_records import SUBDIR, A, B
+from tests.support.subdir_world import World
 
 PACKAGE = conda(
     {"name": "real", "version": "1.0", "build": "0", "build_number": 0, "subdir": "linux-64"}
@@ -33,13 +34,13 @@ def with_real(package: Package = PACKAGE) -> World:
 
 def keep_out(world: World, *files: str, reason: str = "Broken.") -> None:
     world.tick()
-    pin(opened(world), world.subdir, files, reason=reason)
+    pin(admin_channel(world), world.subdir, files, reason=reason)
     world.merge()
 
 
 def let_in(world: World, *files: str) -> None:
     world.tick()
-    unpin(opened(world), world.subdir, files)
+    unpin(admin_channel(world), world.subdir, files)
     world.merge()
 
 
@@ -48,7 +49,7 @@ def test_what_is_pinned_leaves_the_index_and_is_listed() -> None:
     keep_out(world, REAL)
     at = world.now_ms - 1000
     assert list(world.published()) == [A]
-    assert pins(opened(world)) == [
+    assert pins(admin_channel(world)) == [
         PinnedFile(subdir="linux-64", file=REAL, since=at, reason="Broken.")
     ]
     amendment = world.commit().amendment
@@ -72,7 +73,7 @@ def test_a_file_that_is_nowhere_cannot_be_pinned() -> None:
     world = with_real()
     head = world.head()
     with pytest.raises(NotFound, match=f"no Conda/Default/linux-64/{B} in channels"):
-        pin(opened(world), SUBDIR, [A, B], reason="Broken.")
+        pin(admin_channel(world), SUBDIR, [A, B], reason="Broken.")
     assert world.head() == head
 
 
@@ -80,7 +81,7 @@ def test_pinning_again_changes_nothing() -> None:
     world = with_real()
     keep_out(world, REAL)
     generation = world.head().generation
-    assert pin(opened(world), SUBDIR, [REAL], reason="Again.").committed is None
+    assert pin(admin_channel(world), SUBDIR, [REAL], reason="Again.").committed is None
     assert world.head().generation == generation
 
 
@@ -92,7 +93,7 @@ def test_what_is_unpinned_is_read_again_and_is_in_the_index_with_the_next_merge(
     after = world.published()[REAL]
     assert after["sha256"] == before["sha256"]
     assert after["depends"] == []
-    assert pins(opened(world)) == []
+    assert pins(admin_channel(world)) == []
     assert json.loads(world.body())["removed"] == []
     assert world.staged() == []
 
@@ -101,7 +102,7 @@ def test_history_tells_what_was_unpinned() -> None:
     world = with_real()
     keep_out(world, REAL)
     world.tick()
-    done = unpin(opened(world), SUBDIR, [REAL])
+    done = unpin(admin_channel(world), SUBDIR, [REAL])
     amendment = world.commit().amendment
     assert amendment is not UNSET
     assert (amendment.unpinned, done.generation) == ([REAL], world.head().generation)
@@ -114,7 +115,7 @@ def test_what_cannot_be_indexed_or_is_gone_is_told_when_it_is_unpinned() -> None
     world.merge()
     keep_out(world, A, B)
     world.remove(B)
-    done = unpin(opened(world), SUBDIR, [A, B])
+    done = unpin(admin_channel(world), SUBDIR, [A, B])
     world.merge()
     assert (done.indexed, done.rejected, done.gone) == ([], [A], [B])
     assert [reject["filename"] for reject in world.rejects()] == [A]
@@ -133,7 +134,7 @@ def test_what_is_not_pinned_cannot_be_unpinned() -> None:
     keep_out(world, REAL)
     head = world.head()
     with pytest.raises(NotFound, match=f"{A} is not pinned"):
-        unpin(opened(world), SUBDIR, [REAL, A])
+        unpin(admin_channel(world), SUBDIR, [REAL, A])
     assert world.head() == head
 
 
@@ -150,7 +151,7 @@ def test_a_merge_that_is_faster_than_the_unpinning_does_not_swallow_the_package(
             world.merge()
 
     world.state.before = merge_first
-    unpin(opened(world), SUBDIR, [REAL])
+    unpin(admin_channel(world), SUBDIR, [REAL])
     world.merge()
     assert merged
     assert REAL in world.published()
@@ -158,30 +159,30 @@ def test_a_merge_that_is_faster_than_the_unpinning_does_not_swallow_the_package(
 
 def test_the_same_bytes_uploaded_again_are_found_without_an_event() -> None:
     world = World()
-    repairs = Repairs(world)
+    runs = ReconcileRuns(world)
     world.add(A)
     world.add(B)
     world.merge()
     keep_out(world, A)
     world.deliver()
-    assert is_quiet(repairs.run())
+    assert is_quiet(runs.run())
     world.upload(A, A.encode())
-    repairs.run()
-    assert repairs.fed() == [world.subdir.file_key(A)]
-    repairs.carry_out()
+    runs.run()
+    assert runs.requeued_keys() == [world.subdir.file_key(A)]
+    runs.handle_requests()
     assert sorted(world.published()) == [A, B]
-    assert is_quiet(repairs.run())
+    assert is_quiet(runs.run())
 
 
 def test_a_pinned_file_that_is_gone_is_found_without_an_event() -> None:
     world = World()
-    repairs = Repairs(world)
+    runs = ReconcileRuns(world)
     world.add(A)
     world.merge()
     keep_out(world, A)
     world.remove(A)
-    repairs.run()
-    repairs.carry_out()
+    runs.run()
+    runs.handle_requests()
     assert world.entries() == {}
 
 
@@ -191,14 +192,14 @@ def test_a_channel_at_the_root_has_pins_too() -> None:
     world.add(A)
     world.merge()
     world.tick()
-    pin(opened(world), root, [A], reason="x")
-    assert [one.file for one in pins(opened(world))] == [A]
+    pin(admin_channel(world), root, [A], reason="x")
+    assert [one.file for one in pins(admin_channel(world))] == [A]
 
 
 def test_without_a_stack_the_pin_is_published_in_this_process() -> None:
     world = with_real()
     world.tick()
-    alone = replace(opened(world), merges=None, owner=None)
+    alone = replace(admin_channel(world), merges=None, owner=None)
     done = pin(alone, SUBDIR, [REAL], reason="x").committed
     assert done
     assert not is_published(alone, SUBDIR, done.generation)
@@ -211,11 +212,11 @@ def test_without_a_stack_the_pin_is_published_in_this_process() -> None:
 def test_what_is_not_published_in_time_is_said_to_be_committed() -> None:
     world = with_real()
     world.tick()
-    done = pin(opened(world), SUBDIR, [REAL], reason="x").committed
+    done = pin(admin_channel(world), SUBDIR, [REAL], reason="x").committed
     assert done
     pauses: list[float] = []
     with pytest.raises(Unavailable, match="is committed, but after 3 seconds not yet published"):
         wait_until_published(
-            opened(world), SUBDIR, done.generation, pause=pauses.append, seconds_max=3
+            admin_channel(world), SUBDIR, done.generation, pause=pauses.append, seconds_max=3
         )
     assert pauses == [1, 1, 1]

@@ -21,19 +21,19 @@ from sluice.layout import CHANNELDATA, PAGE, PAGE_DATA, REPODATA, RSS, Subdir, c
 from sluice.publish.fence import Stamp
 from sluice.storage.object_store import ETag
 from testkit.memory_store import MemoryStore
-from tests.support.by_hand import CHANNEL, LINUX, ByHand, package
-from tests.support.hooks import on
+from tests.support.request_hooks import at_request
+from tests.support.standalone_channel import CHANNEL, LINUX, StandaloneChannel, package
 
 NOARCH = Subdir(CHANNEL, "noarch")
 BUCKET, OTHER = "channel-bucket", "restored-bucket"
 KEPT_OUT = "beta-1.0-0.conda"
 
-Copy = Callable[[ByHand], MemoryStore]
+Copy = Callable[[StandaloneChannel], MemoryStore]
 
 
-def with_history() -> ByHand:
+def with_history() -> StandaloneChannel:
     """Three packages, one of which is pinned out, and a reject."""
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(package("alpha"), package("beta"), package("gamma"))
     world.public.upload(LINUX.file_key("bad-1-0.conda"), b"no package")
     world.index()
@@ -44,17 +44,17 @@ def with_history() -> ByHand:
     return world
 
 
-def plain_copy(world: ByHand) -> MemoryStore:
+def plain_copy(world: StandaloneChannel) -> MemoryStore:
     """Every object copied: the same ETags, written an hour later."""
     return _copied(world, lambda body: f'"{md5(body, usedforsecurity=False).hexdigest()}"')
 
 
-def multipart_copy(world: ByHand) -> MemoryStore:
+def multipart_copy(world: StandaloneChannel) -> MemoryStore:
     """Every object copied in parts, or under another key of KMS: other ETags."""
     return _copied(world, lambda body: f'"{md5(b"x" + body, usedforsecurity=False).hexdigest()}-2"')
 
 
-def packages_alone(world: ByHand) -> MemoryStore:
+def packages_alone(world: StandaloneChannel) -> MemoryStore:
     """Only the packages: neither an index nor shards."""
     copy = plain_copy(world)
     for key in list(copy.objects):
@@ -63,7 +63,7 @@ def packages_alone(world: ByHand) -> MemoryStore:
     return copy
 
 
-def _copied(world: ByHand, etag: Callable[[bytes], str]) -> MemoryStore:
+def _copied(world: StandaloneChannel, etag: Callable[[bytes], str]) -> MemoryStore:
     world.tick(3600)
     copy = MemoryStore(lambda: world.now_ms / 1000)
     for key, stored in world.public.objects.items():
@@ -71,17 +71,17 @@ def _copied(world: ByHand, etag: Callable[[bytes], str]) -> MemoryStore:
     return copy
 
 
-def led_to(world: ByHand, bucket: MemoryStore, name: str = OTHER) -> None:
+def led_to(world: StandaloneChannel, bucket: MemoryStore, name: str = OTHER) -> None:
     world.public = bucket
     world.channel = replace(world.channel, public=bucket, bucket=name)
 
 
-def moved(world: ByHand, **more: str | bool | None) -> Rebinding:
+def moved(world: StandaloneChannel, **more: str | bool | None) -> Rebinding:
     world.tick()
     return rebind(world.channel, max_age_seconds=60, brake_days=7, **more)  # type: ignore[arg-type]
 
 
-def bound_to(world: ByHand) -> str | None:
+def bound_to(world: StandaloneChannel) -> str | None:
     binding = binding_object(world.state, CHANNEL).read().value
     assert binding
     return binding.bucket
@@ -126,7 +126,7 @@ def test_a_pin_does_not_hold_on_another_package_of_the_same_size() -> None:
 
 
 def test_without_a_digest_a_pin_holds_on_the_size_alone() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(package("alpha"), package("beta"))
     pin_before_indexing = LINUX.file_key(KEPT_OUT)
     assert pin_before_indexing in world.public.objects
@@ -226,13 +226,13 @@ def test_it_may_be_repeated_and_goes_back_as_well() -> None:
 
 
 def test_a_state_that_knows_nothing_of_the_channel_says_so() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     with pytest.raises(NotFound, match="no catalog of the channel"):
         moved(world)
 
 
 def test_a_binding_that_a_killed_first_commit_has_left_can_be_moved() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.channel.bucket_check.bind(CHANNEL)
     led_to(world, MemoryStore(lambda: world.now_ms / 1000))
     world.upload(package("alpha"))
@@ -293,7 +293,7 @@ def test_while_it_is_under_way_every_other_writer_is_refused() -> None:
     def index_meanwhile() -> None:
         refused.extend(one.reason for one in world.index().failures)
 
-    world.state.before = on("PutObject", LINUX.head_key, index_meanwhile)
+    world.state.before = at_request("PutObject", LINUX.head_key, index_meanwhile)
     moved(world)
     assert refused
     assert all("is being moved from channel-bucket to the bucket" in one for one in refused)
@@ -308,7 +308,7 @@ def test_of_two_at_once_one_is_told_to_try_again() -> None:
     def rebind_elsewhere() -> None:
         rebind(elsewhere, max_age_seconds=60, brake_days=7)
 
-    world.state.before = on("PutObject", LINUX.head_key, rebind_elsewhere)
+    world.state.before = at_request("PutObject", LINUX.head_key, rebind_elsewhere)
     with pytest.raises(Unavailable, match="another rebind"):
         moved(world)
     assert bound_to(world) == "third-bucket"
@@ -326,7 +326,7 @@ def test_a_merge_of_the_old_bucket_that_has_begun_before_loses_its_head() -> Non
         moved(world)
 
     old.state = world.state
-    world.state.before = on("PutObject", LINUX.head_key, rebind_meanwhile)
+    world.state.before = at_request("PutObject", LINUX.head_key, rebind_meanwhile)
     failures = [one.reason for one in old.index(IndexOptions()).failures]
     assert any("belongs to the bucket" in one for one in failures)
     head = read_head(world.state, LINUX).value

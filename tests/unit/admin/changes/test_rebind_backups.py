@@ -33,8 +33,8 @@ from sluice.layout import (
 from sluice.limits import EVIDENCE_PACKAGES_MAX
 from sluice.publish.fence import Stamp
 from testkit.memory_store import MemoryStore
-from tests.support.by_hand import CHANNEL, LINUX, ByHand, package
-from tests.support.hooks import on
+from tests.support.request_hooks import at_request
+from tests.support.standalone_channel import CHANNEL, LINUX, StandaloneChannel, package
 from tests.unit.admin.changes.test_rebind import (
     BUCKET,
     KEPT_OUT,
@@ -51,9 +51,9 @@ from tests.unit.admin.changes.test_rebind import (
 EXTRA = Subdir(CHANNEL, "osx-arm64")
 
 
-def restored_backup() -> ByHand:
+def restored_backup() -> StandaloneChannel:
     """The state as it was with one package; two are published, the second one for a day."""
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(package("alpha"))
     world.index()
     backup = dict(world.state.objects)
@@ -68,7 +68,7 @@ def restored_backup() -> ByHand:
 
 @pytest.mark.parametrize("copy", [None, plain_copy, multipart_copy])
 def test_what_the_index_knows_and_a_backup_of_the_state_does_not_keeps_its_place_and_its_date(
-    copy: Callable[[ByHand], MemoryStore] | None,
+    copy: Callable[[StandaloneChannel], MemoryStore] | None,
 ) -> None:
     world = restored_backup()
     before = world.published()
@@ -88,7 +88,7 @@ def test_what_the_index_knows_and_a_backup_of_the_state_does_not_keeps_its_place
 
 
 def test_a_package_that_the_backup_knows_as_another_object_keeps_the_date_of_the_new_one() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(package("alpha"))
     world.index()
     backup = dict(world.state.objects)
@@ -107,7 +107,7 @@ def test_a_package_that_the_backup_knows_as_another_object_keeps_the_date_of_the
 
 @pytest.mark.parametrize("stamped", [True, False])
 def test_an_index_of_another_tool_or_of_before_brings_nothing_back(*, stamped: bool) -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(package("alpha"), package("beta"))
     world.index()
     files = [LINUX.file_key(file) for file in (REPODATA, REPODATA_ZST, SHARD_INDEX)]
@@ -124,12 +124,12 @@ def test_an_index_of_another_tool_or_of_before_brings_nothing_back(*, stamped: b
     assert world.filenames() == ["alpha-1.0-0.conda"]
 
 
-def damage(world: ByHand, key: str, body: bytes = b"damaged") -> None:
+def damage(world: StandaloneChannel, key: str, body: bytes = b"damaged") -> None:
     assert key in world.state.objects
     world.state.upload(key, body)
 
 
-def leaf_of(world: ByHand, name: str) -> str:
+def leaf_of(world: StandaloneChannel, name: str) -> str:
     tree = CatalogReader(world.state, LINUX, in_order).tree(
         read_head(world.state, LINUX).value.tree
     )
@@ -151,7 +151,7 @@ def test_a_damaged_leaf_leaves_doubts_and_costs_no_other_pin() -> None:
     assert bound_to(world) == OTHER
     found = verify(world.channel, deep=True).findings
     assert {one.name for one in found if one.kind is Defect.LEAF_DAMAGED} == {"gamma"}
-    repair(world.channel, found, **world.alone())
+    repair(world.channel, found, **world.one_reader())
     assert [one.file for one in pins(world.channel)] == [KEPT_OUT]
     assert world.filenames() == ["alpha-1.0-0.conda", "gamma-1.0-0.conda"]
 
@@ -192,7 +192,7 @@ def test_a_subdir_that_is_born_meanwhile_is_moved_as_well() -> None:
         old.index()
 
     # Just before the binding is marked as moving: the last moment at which it may.
-    world.state.before = on("PutObject", channel_binding_key(CHANNEL), born)
+    world.state.before = at_request("PutObject", channel_binding_key(CHANNEL), born)
     done = moved(world)
     assert [one.subdir for one in done.subdirs] == ["linux-64", "noarch", "osx-arm64"]
     assert bound_to(world) == OTHER
@@ -215,7 +215,7 @@ def test_a_file_that_is_kept_out_and_not_there_yet_needs_a_confirmation() -> Non
 
 
 def test_half_of_a_subdir_is_missing_though_most_of_the_channel_is_there() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(*(package(f"big{number}") for number in range(9)))
     world.upload(package("delta", subdir="osx-arm64"))
     world.index()
@@ -228,13 +228,13 @@ def test_half_of_a_subdir_is_missing_though_most_of_the_channel_is_there() -> No
 
 
 def test_an_empty_catalog_over_a_full_bucket_needs_a_confirmation() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(package("alpha"))
     world.index()
     world.public.remove(f"{CHANNEL}/{package('alpha').path}")
     world.index(IndexOptions(brake_days=0))
     assert world.filenames() == []
-    full = ByHand()
+    full = StandaloneChannel()
     full.upload(package("beta"), package("gamma"))
     led_to(world, full.public)
     refused = moved(world)
@@ -304,7 +304,7 @@ def test_where_the_catalog_is_moved_on_meanwhile_nothing_more_is_published() -> 
 
 
 def test_the_evidence_costs_few_requests_however_many_files_a_name_has() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(*(package("alpha", f"1.{number}") for number in range(3 * EVIDENCE_PACKAGES_MAX)))
     world.index()
     world.state.remove(channel_binding_key(CHANNEL))
@@ -325,7 +325,7 @@ def test_the_status_tells_where_to_a_catalog_is_being_moved() -> None:
         found = status(world.channel)
         seen.append((found.bound_to, found.moving_to, found.healthy))
 
-    world.state.before = on("PutObject", NOARCH.head_key, look)
+    world.state.before = at_request("PutObject", NOARCH.head_key, look)
     moved(world)
     assert seen == [(BUCKET, OTHER, False)]
     found = status(world.channel)

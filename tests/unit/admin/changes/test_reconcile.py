@@ -16,9 +16,9 @@ from sluice.reconcile.cursor import Cursor
 from sluice.reconcile.report import ReconcileReport, StepReport, encode_report
 from sluice.reconcile.run import parse_reconcile_request
 from sluice.storage.object_headers import PRIVATE_JSON_HEADERS
+from tests.support.admin_channel import admin_channel
 from tests.support.fake_stack import FakeFunctions, stack_of, with_clients
-from tests.support.operated import opened
-from tests.support.staged import World
+from tests.support.subdir_world import World
 
 RUN = "2026-11-27T140000Z-01234567"
 
@@ -39,7 +39,7 @@ def _report(world: World, steps: int, *, finished: bool, request: Any = None) ->
 
 def _channel(world: World, function: Callable[[Any], Any]) -> Channel:
     aws = with_clients(Aws(region="us-east-1"), functions=FakeFunctions(function))
-    return replace(opened(world), stack=stack_of(aws))
+    return replace(admin_channel(world), stack=stack_of(aws))
 
 
 def _keep(world: World, report: ReconcileReport) -> None:
@@ -126,4 +126,4 @@ def test_a_run_that_does_not_go_on_is_given_up() -> None:
 
 def test_a_channel_without_a_stack_has_nobody_to_run_it() -> None:
     with pytest.raises(Misused, match="name it"):
-        reconcile_channel(opened(World()), wait=lambda: None)
+        reconcile_channel(admin_channel(World()), wait=lambda: None)

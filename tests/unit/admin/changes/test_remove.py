@@ -9,8 +9,9 @@ from sluice.admin.changes.pins import pins
 from sluice.admin.changes.remove import Removal, locate_packages, remove
 from sluice.errors import Misused, NotFound, Unavailable
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
-from tests.support.operated import opened
-from tests.support.staged import NOARCH, A, B, C, World
+from tests.support.admin_channel import admin_channel
+from tests.support.staging_records import NOARCH, A, B, C
+from tests.support.subdir_world import World
 
 INDEX_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)
 
@@ -30,7 +31,9 @@ def take_away(world: World, *files: str, grace_seconds: float = 60) -> Removal:
         world.tick(int(seconds))
         world.deliver()
 
-    done = remove(opened(world), world.subdir, files, grace_seconds=grace_seconds, pause=pause)
+    done = remove(
+        admin_channel(world), world.subdir, files, grace_seconds=grace_seconds, pause=pause
+    )
     world.deliver()
     return done
 
@@ -74,7 +77,7 @@ def test_it_waits_for_every_file_and_then_for_what_clients_hold() -> None:
         if len(paused) == 3:
             world.deliver()
 
-    remove(opened(world), world.subdir, [A], grace_seconds=60, pause=pause)
+    remove(admin_channel(world), world.subdir, [A], grace_seconds=60, pause=pause)
     assert paused == [(1, [A, B, C]), (1, [A, B, C]), (1, [A, B, C]), (60, [B, C])]
 
 
@@ -82,7 +85,7 @@ def test_what_is_not_published_is_not_deleted() -> None:
     world = indexed()
     world.tick()
     with pytest.raises(Unavailable, match="not yet published"):
-        remove(opened(world), world.subdir, [A], pause=lambda _: None)
+        remove(admin_channel(world), world.subdir, [A], pause=lambda _: None)
     assert world.subdir.file_key(A) in world.channel.objects
     take_away(world, A)
     assert list(world.entries()) == [B, C]
@@ -99,7 +102,7 @@ def test_what_is_uploaded_again_meanwhile_is_left() -> None:
             uploaded.append(A)
             world.add(A, b"better")
 
-    done = remove(opened(world), world.subdir, [A, B], pause=pause)
+    done = remove(admin_channel(world), world.subdir, [A, B], pause=pause)
     world.merge()
     assert (done.deleted, done.overwritten) == ([B], [A])
     assert sorted(world.published()) == [A, C]
@@ -127,13 +130,13 @@ def test_a_package_that_is_nowhere_is_named_before_anything_is_done() -> None:
     with pytest.raises(NotFound, match="alpha-9-0"):
         take_away(world, B, "alpha-9-0.conda")
     assert sorted(world.published()) == [A, B, C]
-    assert pins(opened(world)) == []
+    assert pins(admin_channel(world)) == []
 
 
 def test_without_a_stack_it_is_merged_in_this_process() -> None:
     world = indexed()
     world.tick()
-    alone = replace(opened(world), merges=None)
+    alone = replace(admin_channel(world), merges=None)
     remove(alone, world.subdir, [A], pause=lambda _: None)
     assert list(world.entries()) == [B, C]
     assert sorted(world.published()) == [B, C]
@@ -141,7 +144,7 @@ def test_without_a_stack_it_is_merged_in_this_process() -> None:
 
 def test_packages_are_found_by_subdir_and_file_or_by_the_file_alone() -> None:
     world = indexed()
-    channel = opened(world)
+    channel = admin_channel(world)
     assert locate_packages(channel, [A, f"linux-64/{B}"]) == {world.subdir: [A, B]}
     world.channel.upload(NOARCH.file_key(A), b"")
     other = World(subdir=NOARCH)

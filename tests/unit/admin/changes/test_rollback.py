@@ -11,22 +11,15 @@ from sluice.admin.changes.rollback import Rollback, plan_name_rollback, rollback
 from sluice.admin.history.generations import parse_generation_ref
 from sluice.catalog.entry import Pin, Record, Reject
 from sluice.errors import NotFound
-from tests.support.operated import opened
-from tests.support.staged import (
-    A2,
-    A,
-    B,
-    C,
-    World,
-    identity_of,
-    indexed,
-)
+from tests.support.admin_channel import admin_channel
+from tests.support.staging_records import A2, A, B, C, identity_of, indexed
+from tests.support.subdir_world import World
 
 
 def back(world: World, to: int, **options: Any) -> Rollback:
     """Roll back a minute later, and have the merge done that was asked for."""
     world.tick(60)
-    done = rollback(opened(world), world.subdir, to, **options)
+    done = rollback(admin_channel(world), world.subdir, to, **options)
     world.deliver()
     return done
 
@@ -113,7 +106,7 @@ def test_what_was_deleted_and_uploaded_again_as_it_was_comes_back_with_its_date(
 def test_a_dry_run_tells_the_same_and_changes_nothing() -> None:
     world = two_generations()
     head, asked = world.head(), len(world.queue.messages)
-    told = rollback(opened(world), world.subdir, 1, dry_run=True)
+    told = rollback(admin_channel(world), world.subdir, 1, dry_run=True)
     assert (told.pinned, told.changed, told.generation) == ([B, C], [B], None)
     assert world.head() == head
     assert (world.staged(), len(world.queue.messages)) == ([], asked)
@@ -201,18 +194,18 @@ def test_a_time_names_the_generation_that_was_the_newest() -> None:
     world.add(B)
     world.merge()
     moment = datetime.fromtimestamp(at / 1000 + 30, UTC)
-    done = rollback(opened(world), world.subdir, moment, dry_run=True)
+    done = rollback(admin_channel(world), world.subdir, moment, dry_run=True)
     assert (done.rolled_back_to, done.pinned) == (1, [B])
 
 
 def test_a_generation_that_is_not_kept_is_refused_and_the_oldest_is_named() -> None:
     world = two_generations()
     with pytest.raises(NotFound, match="no generation 7: the newest is 2"):
-        rollback(opened(world), world.subdir, 7)
+        rollback(admin_channel(world), world.subdir, 7)
     with pytest.raises(NotFound, match="no generation 0: the oldest that is kept is 1"):
-        rollback(opened(world), world.subdir, 0)
+        rollback(admin_channel(world), world.subdir, 0)
     with pytest.raises(NotFound, match="of 2020-01-01 00:00:00 UTC or before: the oldest"):
-        rollback(opened(world), world.subdir, datetime(2020, 1, 1, tzinfo=UTC))
+        rollback(admin_channel(world), world.subdir, datetime(2020, 1, 1, tzinfo=UTC))
 
 
 def test_a_tree_that_was_collected_is_refused() -> None:
@@ -222,13 +215,13 @@ def test_a_tree_that_was_collected_is_refused() -> None:
     tree = json.loads(world.state.body(world.subdir.commit_key(parent)))["tree"]
     world.state.remove(world.subdir.tree_key(tree))
     with pytest.raises(NotFound, match="generation 1 of Conda/Default/linux-64/ is no longer kept"):
-        rollback(opened(world), world.subdir, 1)
+        rollback(admin_channel(world), world.subdir, 1)
 
 
 def test_a_subdir_without_a_head_is_refused() -> None:
     world = World()
     with pytest.raises(NotFound, match="knows of no packages"):
-        rollback(opened(world), world.subdir, 1)
+        rollback(admin_channel(world), world.subdir, 1)
 
 
 def test_the_files_of_the_whole_channel_follow() -> None:

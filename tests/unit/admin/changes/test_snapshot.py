@@ -11,15 +11,16 @@ from sluice.admin.changes.pins import pin
 from sluice.admin.changes.snapshot import Snapshot, snapshot
 from sluice.errors import ForeignOwner, Misused, NotFound, Occupied
 from sluice.layout import REPODATA, SHARD_INDEX, Subdir
-from tests.support.operated import opened
-from tests.support.repairs import Repairs, is_quiet
-from tests.support.staged import NOARCH, SUBDIR, A, B, C, World
+from tests.support.admin_channel import admin_channel
+from tests.support.reconcile_runs import ReconcileRuns, is_quiet
+from tests.support.staging_records import NOARCH, SUBDIR, A, B, C
+from tests.support.subdir_world import World
 
 INTO = "Conda/2025-06"
 
 
 def taken(world: World, at: datetime, *, into: str = INTO, **options: Any) -> Snapshot:
-    channel = opened(world)
+    channel = admin_channel(world)
     return snapshot(channel, replace(channel, name=into), at, **options)
 
 
@@ -91,7 +92,7 @@ def test_what_is_gone_or_holds_something_else_is_left_out_and_named() -> None:
 def test_what_was_pinned_then_is_told_to_be_removed() -> None:
     world, _, _ = changed()
     world.tick()
-    pin(opened(world), SUBDIR, [C], reason="x")
+    pin(admin_channel(world), SUBDIR, [C], reason="x")
     world.merge()
     taken(world, moment(world))
     repodata = json.loads(seen(world).body())
@@ -200,15 +201,15 @@ def test_one_that_was_interrupted_is_finished_by_beginning_again() -> None:
 def test_reconcile_leaves_it_alone_and_outlives_collection() -> None:
     world, at, before = changed()
     world.deliver()
-    repairs = Repairs(world)
-    repairs.run()
-    repairs.carry_out()
+    runs = ReconcileRuns(world)
+    runs.run()
+    runs.handle_requests()
     taken(world, at)
     frozen = {key: s for key, s in world.channel.objects.items() if key.startswith(INTO)}
-    assert is_quiet(repairs.run())
+    assert is_quiet(runs.run())
     for _ in range(3):
         world.tick(9 * 86_400)
-        repairs.run()
+        runs.run()
     gone = world.state.keys(f"trees/{SUBDIR.component}/")
     assert len(gone) == 1, "the old generation was collected"
     now = {key: s for key, s in world.channel.objects.items() if key.startswith(INTO)}

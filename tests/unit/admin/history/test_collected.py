@@ -21,11 +21,12 @@ from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.errors import Corrupt, Missing, NotFound, TooNew
 from testkit.channel import patch_package
-from tests.support.by_hand import CHANNEL, LINUX, ByHand, package
+from tests.support.admin_channel import admin_channel
 from tests.support.garbage import DAY, RETENTION_DAYS, collect_garbage, marks
-from tests.support.hooks import on
-from tests.support.operated import opened
-from tests.support.staged import SUBDIR, A, B, C, World
+from tests.support.request_hooks import at_request
+from tests.support.staging_records import SUBDIR, A, B, C
+from tests.support.standalone_channel import CHANNEL, LINUX, StandaloneChannel, package
+from tests.support.subdir_world import World
 
 D, E = "delta-1.0-0.conda", "epsilon-1.0-0.conda"
 SAYS = (
@@ -64,18 +65,18 @@ def four_generations() -> World:
 
 def taken(world: World, generation: int) -> object:
     """A snapshot of a generation."""
-    channel = opened(world)
+    channel = admin_channel(world)
     (commit,) = find_commits(channel, SUBDIR, generation)
     return snapshot(channel, replace(channel, name="then"), commit_time(commit))
 
 
 Read = Callable[[World, int], object]
 READ: dict[str, Read] = {
-    "rollback": lambda world, of: rollback(opened(world), SUBDIR, of),
-    "dry-run": lambda world, of: rollback(opened(world), SUBDIR, of, dry_run=True),
-    "show": lambda world, of: show(opened(world), SUBDIR, of),
-    "diff-from": lambda world, of: diff(opened(world), SUBDIR, of, world.head().generation),
-    "diff-to": lambda world, of: diff(opened(world), SUBDIR, world.head().generation, of),
+    "rollback": lambda world, of: rollback(admin_channel(world), SUBDIR, of),
+    "dry-run": lambda world, of: rollback(admin_channel(world), SUBDIR, of, dry_run=True),
+    "show": lambda world, of: show(admin_channel(world), SUBDIR, of),
+    "diff-from": lambda world, of: diff(admin_channel(world), SUBDIR, of, world.head().generation),
+    "diff-to": lambda world, of: diff(admin_channel(world), SUBDIR, world.head().generation, of),
     "snapshot": taken,
 }
 ALL = [pytest.param(read, id=name) for name, read in READ.items()]
@@ -83,7 +84,7 @@ ALL = [pytest.param(read, id=name) for name, read in READ.items()]
 
 def leaves(world: World, generation: int) -> set[str]:
     """The leaves that a generation reaches."""
-    (commit,) = find_commits(opened(world), SUBDIR, generation)
+    (commit,) = find_commits(admin_channel(world), SUBDIR, generation)
     catalog = world._catalog()
     nodes = catalog.tree(commit.tree).names.values()
     return {SUBDIR.leaf_key(node.leaf.hex()) for node in nodes}
@@ -91,7 +92,7 @@ def leaves(world: World, generation: int) -> set[str]:
 
 def tree_of(world: World, generation: int) -> str:
     """The key of its tree."""
-    (commit,) = find_commits(opened(world), SUBDIR, generation)
+    (commit,) = find_commits(admin_channel(world), SUBDIR, generation)
     return SUBDIR.tree_key(commit.tree)
 
 
@@ -104,7 +105,7 @@ def test_whoever_loses_the_race_against_the_collector_is_told_so(read: Read) -> 
     mine = leaves(world, 1) - leaves(world, 4)
     assert mine
     head = world.head()
-    world.state.after = on(
+    world.state.after = at_request(
         "GetObject", tree_of(world, 1), lambda: assert_deleted(collect_garbage(world).objects)
     )
     with pytest.raises(NotFound, match=SAYS):
@@ -150,26 +151,26 @@ def test_a_commit_that_outlives_its_leaves_is_of_no_generation_that_is_kept(read
     """It is less than a day older than the boundary, and its leaves are more."""
     world = four_generations()
     collect_garbage(world)
-    assert find_commits(opened(world), SUBDIR, 2)
+    assert find_commits(admin_channel(world), SUBDIR, 2)
     with pytest.raises(NotFound, match=r"generation 2 of .* is no longer kept"):
         read(world, 2)
 
 
 def test_what_is_kept_of_it_is_shown() -> None:
     world = four_generations()
-    (commit,) = find_commits(opened(world), SUBDIR, 1)
+    (commit,) = find_commits(admin_channel(world), SUBDIR, 1)
     key = tree_of(world, 1)
 
     def collect() -> None:
         assert_deleted(collect_garbage(world).objects)
 
-    world.state.before = on("GetObject", key, collect)
-    found = show(opened(world), SUBDIR, 1)
+    world.state.before = at_request("GetObject", key, collect)
+    found = show(admin_channel(world), SUBDIR, 1)
     assert (found.commit, found.packages, found.rejects, found.rejected) == (commit, None, None, [])
 
 
 def test_the_instructions_of_a_patch_that_were_collected_are_no_damage() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(package("alpha"), patch("1", "MIT"))
     world.public.upload(f"{CHANNEL}/sluice.toml", b'[sluice]\npatches = "team-repodata-patches"\n')
     for _ in range(3):
@@ -187,7 +188,7 @@ def test_the_instructions_of_a_patch_that_were_collected_are_no_damage() -> None
         world.index()
         assert key not in world.state.objects
 
-    world.state.after = on("GetObject", LINUX.tree_key(first.tree), collect)
+    world.state.after = at_request("GetObject", LINUX.tree_key(first.tree), collect)
     with pytest.raises(NotFound, match=f"generation {first.generation} .* is no longer kept"):
         snapshot(world.channel, replace(world.channel, name="then"), commit_time(first))
 
@@ -203,7 +204,7 @@ def patch(version: str, license_: str) -> Any:
     return patch_package(version, instructions)
 
 
-def patch_key(world: ByHand) -> str:
+def patch_key(world: StandaloneChannel) -> str:
     """The instructions in force."""
     catalog = CatalogReader(world.state, LINUX, in_order)
     tree = catalog.tree(read_head(world.state, LINUX).value.tree)
@@ -228,13 +229,13 @@ def go_on(world: World) -> None:
 
 def overtaken(world: World, key: str) -> World:
     """The same, in which that happens after a key was read."""
-    world.state.after = on("GetObject", key, lambda: go_on(world))
+    world.state.after = at_request("GetObject", key, lambda: go_on(world))
     return world
 
 
 def test_a_history_whose_newest_commit_goes_while_it_is_read_is_read_again() -> None:
     world = overtaken(four_generations(), SUBDIR.head_key)
-    found = log(opened(world), SUBDIR.name)
+    found = log(admin_channel(world), SUBDIR.name)
     assert found.newest == {SUBDIR.name: 6}
     assert [one.commit.generation for one in found.generations] == [6]
     assert found.collected == [SUBDIR.name]
@@ -242,20 +243,20 @@ def test_a_history_whose_newest_commit_goes_while_it_is_read_is_read_again() -> 
 
 def test_who_follows_it_goes_on_with_what_there_is() -> None:
     world = overtaken(four_generations(), SUBDIR.head_key)
-    following = follow(opened(world), SUBDIR.name, after={SUBDIR.name: 3}, wait=lambda: None)
+    following = follow(admin_channel(world), SUBDIR.name, after={SUBDIR.name: 3}, wait=lambda: None)
     assert next(following).commit.generation == 6
 
 
 def test_the_present_is_read_again_where_it_comes_to_be_the_past() -> None:
-    assert pins(opened(overtaken(four_generations(), SUBDIR.head_key))) == []
-    (found,) = status(opened(overtaken(four_generations(), SUBDIR.head_key))).subdirs
+    assert pins(admin_channel(overtaken(four_generations(), SUBDIR.head_key))) == []
+    (found,) = status(admin_channel(overtaken(four_generations(), SUBDIR.head_key))).subdirs
     assert found.generation == 6
 
 
 def test_a_generation_is_found_in_the_history_that_there_is_by_then() -> None:
     world = overtaken(four_generations(), SUBDIR.head_key)
     with pytest.raises(NotFound, match="no generation 4: the oldest that is kept is 6"):
-        show(opened(world), SUBDIR, 4)
+        show(admin_channel(world), SUBDIR, 4)
 
 
 # --- damaged ----------------------------------------------------------------------------------
@@ -341,7 +342,7 @@ def test_a_tree_that_is_kept_and_missing_is_damage(read: Read) -> None:
 
 @pytest.mark.parametrize(
     "read",
-    [*ALL, pytest.param(lambda world, _: log(opened(world)), id="log")],
+    [*ALL, pytest.param(lambda world, _: log(admin_channel(world)), id="log")],
 )
 def test_a_commit_that_the_head_names_and_is_missing_is_damage(
     read: Callable[[World, int], object],
@@ -358,4 +359,4 @@ def test_marks_that_cannot_be_read_leave_it_open() -> None:
     world = collected()
     world.state.upload(SUBDIR.marks_key, b'{"format": 99, "marks": []}')
     with pytest.raises(TooNew):
-        rollback(opened(world), SUBDIR, 2)
+        rollback(admin_channel(world), SUBDIR, 2)

@@ -6,8 +6,9 @@ from sluice.admin.history.diff import Diff, changes_of_name, diff
 from sluice.admin.history.show import show
 from sluice.catalog.entry import CarriedRecord, Entry, Pin, Record, Reject
 from sluice.errors import NotFound
-from tests.support.operated import opened
-from tests.support.staged import SUBDIR, A, B, C, World, identity_of, record_of
+from tests.support.admin_channel import admin_channel
+from tests.support.staging_records import SUBDIR, A, B, C, identity_of, record_of
+from tests.support.subdir_world import World
 
 RECORD = Record(identity=identity_of(b"1"), extractor=1, record=record_of(A, b"1"))
 OTHER = Record(identity=identity_of(b"2"), extractor=1, record=record_of(A, b"2"))
@@ -79,24 +80,24 @@ def _told(found: Diff) -> list[tuple[str, str]]:
 
 
 def test_two_generations_are_compared() -> None:
-    found = diff(opened(_world()), SUBDIR, 1, 2)
+    found = diff(admin_channel(_world()), SUBDIR, 1, 2)
     assert (found.before, found.after) == (1, 2)
     assert _told(found) == [("removed", A), ("added", C)]
     assert not found.empty
 
 
 def test_the_other_way_round_it_is_the_opposite() -> None:
-    assert _told(diff(opened(_world()), SUBDIR, 2, 1)) == [("added", A), ("removed", C)]
+    assert _told(diff(admin_channel(_world()), SUBDIR, 2, 1)) == [("added", A), ("removed", C)]
 
 
 def test_a_generation_does_not_differ_from_itself() -> None:
-    assert diff(opened(_world()), SUBDIR, 2, 2).empty
+    assert diff(admin_channel(_world()), SUBDIR, 2, 2).empty
 
 
 def test_only_leaves_of_names_that_changed_are_read() -> None:
     world = _world()
     before = len(world.state.operations())
-    diff(opened(world), SUBDIR, 1, 2)
+    diff(admin_channel(world), SUBDIR, 1, 2)
     read = [key for _, key in world.state.operations()[before:] if key.startswith("leaves/")]
     assert len(read) == 2, "that of the package that went and that of the one that came"
 
@@ -105,13 +106,13 @@ def test_another_configuration_is_a_difference() -> None:
     world = _world()
     world.configure("[sluice]\nrss = true")
     world.merge()
-    found = diff(opened(world), SUBDIR, 2, 3)
+    found = diff(admin_channel(world), SUBDIR, 2, 3)
     assert found.config_changed
     assert not found.empty
 
 
 def test_a_generation_that_was_collected_cannot_be_compared() -> None:
     world = _world()
-    world.state.remove(SUBDIR.tree_key(show(opened(world), SUBDIR, 1).commit.tree))
+    world.state.remove(SUBDIR.tree_key(show(admin_channel(world), SUBDIR, 1).commit.tree))
     with pytest.raises(NotFound, match="generation 1 of Conda/Default/linux-64/ is no longer kept"):
-        diff(opened(world), SUBDIR, 1, 2)
+        diff(admin_channel(world), SUBDIR, 1, 2)

@@ -11,8 +11,9 @@ from sluice.admin.history.reject_advice import ADVICE, reject_advice
 from sluice.admin.history.rejects import rejects
 from sluice.errors import Corrupt
 from sluice.merge.apply_staging import RULE_REJECT_CODES
-from tests.support.operated import opened
-from tests.support.staged import NOARCH, A, B, World, indexed
+from tests.support.admin_channel import admin_channel
+from tests.support.staging_records import NOARCH, A, B, indexed
+from tests.support.subdir_world import World
 
 SOURCES = Path(sluice.__file__).parent
 REFUSALS = ("BadPackage", "BadConfig", "RecordProblem", "Rejected")
@@ -49,7 +50,7 @@ def test_a_reject_is_told_with_what_to_do() -> None:
     world.add(A)
     world.add_corrupt(B)
     world.merge()
-    (found,) = rejects(opened(world))
+    (found,) = rejects(admin_channel(world))
     assert (found.subdir, found.file, found.kind) == ("linux-64", B, "reject")
     assert (found.code, found.sentence) == ("zip-invalid", f"{B} is no zip file.")
     assert found.at == world.commit().at
@@ -61,7 +62,7 @@ def test_a_configuration_that_cannot_be_used_is_a_problem() -> None:
     world.add(A)
     world.configure("nonsense = 1")
     world.merge()
-    (found,) = rejects(opened(world))
+    (found,) = rejects(admin_channel(world))
     assert (found.kind, found.file, found.code) == ("problem", "sluice.toml", "config-invalid")
     assert found.at is not None
 
@@ -72,7 +73,7 @@ def test_a_warning_is_no_reject() -> None:
     staged.record["timestamp"] = 4_000_000_000_000
     world.stage(staged)
     world.merge()
-    (found,) = rejects(opened(world))
+    (found,) = rejects(admin_channel(world))
     assert (found.kind, found.code) == ("warning", "timestamp-in-future")
 
 
@@ -80,7 +81,7 @@ def test_where_nothing_is_rejected_nothing_is_told() -> None:
     world = World()
     world.add(A)
     world.merge()
-    assert rejects(opened(world)) == []
+    assert rejects(admin_channel(world)) == []
 
 
 @pytest.mark.parametrize("body", [b"no JSON", b'{"format": 99}'])
@@ -90,4 +91,4 @@ def test_a_document_that_cannot_be_read_is_named(body: bytes) -> None:
     world.merge()
     world.state.upload(world.subdir.rejects_key, body)
     with pytest.raises(Corrupt, match=world.subdir.rejects_key):
-        rejects(opened(world))
+        rejects(admin_channel(world))

@@ -2,17 +2,18 @@ from __future__ import annotations
 
 from sluice.admin.history.status import SubdirStatus, status
 from sluice.layout import REPODATA
-from tests.support.operated import opened
-from tests.support.staged import NOARCH, A, B, World
+from tests.support.admin_channel import admin_channel
+from tests.support.staging_records import NOARCH, A, B
+from tests.support.subdir_world import World
 
 
 def _one(world: World) -> SubdirStatus:
-    (found,) = status(opened(world)).subdirs
+    (found,) = status(admin_channel(world)).subdirs
     return found
 
 
 def test_a_channel_that_sluice_does_not_know_has_no_subdirs() -> None:
-    found = status(opened(World()))
+    found = status(admin_channel(World()))
     assert found.subdirs == []
     assert found.queues is None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -18,10 +18,10 @@ from sluice.admin.session.cdn import Invalidation, invalidate, invalidation_path
 from sluice.admin.session.stack import Stack
 from sluice.errors import Misconfigured
 from sluice.limits import INVALIDATION_PATHS_MAX
+from tests.support.admin_channel import admin_channel
 from tests.support.fake_stack import REGION, stack_of, with_clients
-from tests.support.moto_aws import moto_aws
-from tests.support.operated import opened
-from tests.support.staged import A, B, World
+from tests.support.staging_records import A, B
+from tests.support.subdir_world import World
 
 ID = "EDFDVBD632BHDS5"
 OUTPUTS = {"DistributionArn": f"arn:aws:cloudfront::123456789012:distribution/{ID}"}
@@ -74,7 +74,7 @@ def take_away(world: World, stack: Stack | None, *files: str) -> Removal:
     def pause(_seconds: float) -> None:
         world.deliver()
 
-    return remove(replace(opened(world), stack=stack), world.subdir, files, pause=pause)
+    return remove(replace(admin_channel(world), stack=stack), world.subdir, files, pause=pause)
 
 
 def made(paths: list[str], number: int = 1) -> Invalidation:
@@ -113,7 +113,7 @@ def test_what_was_deleted_before_or_uploaded_again_is_invalidated_too() -> None:
             uploaded.append(B)
             world.add(B, b"better")
 
-    channel = replace(opened(world), stack=behind(cloudfront))
+    channel = replace(admin_channel(world), stack=behind(cloudfront))
     done = remove(channel, world.subdir, [A, B], pause=pause)
     assert (done.gone, done.overwritten) == ([A], [B])
     assert cloudfront.accepted == [(ID, [f"{FOLDER}/{A}", f"{FOLDER}/{B}"])]
@@ -213,15 +213,7 @@ def test_the_command_can_be_pasted_into_a_shell() -> None:
     assert "'" in told.command  # quoted: the shell must not look into it
 
 
-@pytest.fixture
-def _moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with moto_aws():
-        yield
-
-
-@pytest.mark.usefixtures("_moto")
+@pytest.mark.usefixtures("moto")
 def test_the_client_of_a_person_makes_the_request_from_any_region() -> None:
     cloudfront = boto3.client("cloudfront", region_name="us-east-1")
     distribution = cloudfront.create_distribution(DistributionConfig=DISTRIBUTION)["Distribution"]

@@ -13,11 +13,10 @@ from botocore.exceptions import ConnectionClosedError
 from sluice.admin.session.conditional_write_probe import ConditionalWriteProbe
 from sluice.errors import Unavailable, Unsupported
 from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
-from sluice.storage.s3_client import S3Client, Send
+from sluice.storage.s3_client import Endpoint, S3Client, Send, make_s3_client
 from sluice.storage.s3_store import S3Store
+from testkit.s3_server.kinds import KINDS, UNUSABLE, USABLE, client_of, servers, with_request_hook
 from testkit.s3_server.process import S3Server
-from tests.support.moto_aws import moto_aws
-from tests.support.other_s3 import KINDS, UNUSABLE, USABLE, client_of, servers, through
 from tests.support.scripted_aws import Answer, error, respond
 
 BUCKET = "trials"
@@ -54,7 +53,7 @@ def test_a_server_is_taken_for_what_it_is_each_time(
     running: Mapping[str, S3Server], kind: str
 ) -> None:
     client = client_of(running[kind])
-    assert [probe_of(client).probe_all() for _ in range(3)] == [USABLE[kind].finding] * 3
+    assert [probe_of(client).probe_all() for _ in range(3)] == [USABLE[kind].expected] * 3
     assert left(client) == []
 
 
@@ -64,20 +63,16 @@ def test_a_server_without_conditional_writes_is_refused_each_time(
 ) -> None:
     client = client_of(running[kind])
     for _ in range(3):
-        with pytest.raises(
-            Unsupported, match=f"^{PLACE} cannot be used: .*{KINDS[kind].complaint}"
-        ):
+        with pytest.raises(Unsupported, match=f"^{PLACE} cannot be used: .*{KINDS[kind].refusal}"):
             probe_of(client).probe_all()
     assert left(client) == []
 
 
+@pytest.mark.usefixtures("moto")
 def test_moto_completes_uploads_whatever_their_condition() -> None:
-    with moto_aws():
-        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=BUCKET)
-        from sluice.storage.s3_client import Endpoint, make_s3_client  # noqa: PLC0415
-
-        client = make_s3_client(Endpoint("us-east-1"))
-        findings = [probe_of(client).probe_all() for _ in range(3)]
+    boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=BUCKET)
+    client = make_s3_client(Endpoint("us-east-1"))
+    findings = [probe_of(client).probe_all() for _ in range(3)]
     assert findings == [ConditionalWrites(completion_is_conditional=False)] * 3
 
 
@@ -115,11 +110,11 @@ def test_one_answer_that_is_lost_changes_no_finding(
     lost = 0
     while True:
         losing = LosingAnswers(range(lost, lost + 1))
-        client = through(client_of(running[kind]), losing)
+        client = with_request_hook(client_of(running[kind]), losing)
         if USABLE.get(kind):
-            assert probe_of(client).probe_all() == USABLE[kind].finding, lost
+            assert probe_of(client).probe_all() == USABLE[kind].expected, lost
         else:
-            with pytest.raises(Unsupported, match=UNUSABLE[kind].complaint):
+            with pytest.raises(Unsupported, match=UNUSABLE[kind].refusal):
                 probe_of(client).probe_all()
         if losing.sent <= lost:
             break
@@ -136,7 +131,7 @@ def test_a_server_that_falls_silent_is_never_misjudged(
     finding, silent_from = None, 0
     while finding is None:
         losing = LosingAnswers(range(silent_from, 10_000))
-        client = through(client_of(running[kind]), losing)
+        client = with_request_hook(client_of(running[kind]), losing)
         try:
             finding = probe_of(client).probe_all()
         except Unavailable as unavailable:
@@ -146,7 +141,7 @@ def test_a_server_that_falls_silent_is_never_misjudged(
             break
         silent_from += 1
         _delete_all(client_of(running[kind]))
-    assert finding == KINDS[kind].finding
+    assert finding == KINDS[kind].expected
 
 
 def _delete_all(client: S3Client) -> None:
@@ -163,7 +158,7 @@ def answering(running: Mapping[str, S3Server], answer: Answer, *, method: str = 
         matches = not method or (request.method or "") == method
         return respond(answer, request) if matches else send(request)
 
-    return through(client_of(running["as-aws"]), hook)
+    return with_request_hook(client_of(running["as-aws"]), hook)
 
 
 def test_missing_rights_are_no_finding_and_are_named(running: Mapping[str, S3Server]) -> None:
@@ -217,7 +212,7 @@ def test_a_server_without_uploads_in_parts_can_be_used(running: Mapping[str, S3S
             return respond(error(501, "NotImplemented"), request)
         return send(request)
 
-    client = through(client_of(running["as-aws"]), hook)
+    client = with_request_hook(client_of(running["as-aws"]), hook)
     assert probe_of(client).probe_all() == ConditionalWrites(completion_is_conditional=False)
 
 
@@ -227,7 +222,7 @@ def test_a_server_that_drops_metadata_is_refused(running: Mapping[str, S3Server]
             del request.headers["x-amz-meta-sluice-probe"]
         return send(request)
 
-    client = through(client_of(running["as-aws"]), hook)
+    client = with_request_hook(client_of(running["as-aws"]), hook)
     with pytest.raises(Unsupported, match="the body or the metadata of an object was not read as"):
         probe_of(client).probe_all()
     assert left(client_of(running["as-aws"])) == []

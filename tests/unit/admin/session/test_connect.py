@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
@@ -21,7 +20,6 @@ from tests.support.fake_stack import (
     outputs_of,
     with_clients,
 )
-from tests.support.moto_aws import moto_aws
 
 TEAM = Address.parse(f"s3://{CHANNEL_BUCKET}/team")
 
@@ -33,12 +31,13 @@ def _no_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def aws() -> Iterator[Aws]:
-    with moto_aws():
-        for bucket in (CHANNEL_BUCKET, STATE_BUCKET):
-            boto3.client("s3", region_name=REGION).create_bucket(Bucket=bucket)
-        outputs = outputs_of({"MergeQueueUrl": "https://sqs/merge.fifo"})
-        yield with_clients(Aws(), cloudformation=FakeCloudFormation("mine", outputs))
+def aws(moto: None) -> Aws:
+    assert moto is None
+    s3 = boto3.client("s3", region_name=REGION)
+    for bucket in (CHANNEL_BUCKET, STATE_BUCKET):
+        s3.create_bucket(Bucket=bucket)
+    outputs = outputs_of({"MergeQueueUrl": "https://sqs/merge.fifo"})
+    return with_clients(Aws(), cloudformation=FakeCloudFormation("mine", outputs))
 
 
 def test_a_channel_is_opened_by_its_state(aws: Aws) -> None:

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from moto import mock_aws
 
 from sluice.admin.changes.redrive import redrive
 from sluice.admin.history.status import status
@@ -13,19 +11,20 @@ from sluice.admin.session.queue_depth import read_queue_depths
 from sluice.admin.session.stack import Stack
 from sluice.errors import Unavailable
 from sluice.storage.sqs_queue import SqsQueue
+from tests.support.admin_channel import admin_channel
 from tests.support.fake_stack import REGION, make_queues, stack_of
-from tests.support.operated import opened
-from tests.support.staged import A, World
+from tests.support.staging_records import A
+from tests.support.subdir_world import World
 
 
 @pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+def stack(moto: None, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    assert moto is None
     monkeypatch.setattr(
         "sluice.admin.changes.redrive._WAIT_SECONDS", 0
     )  # moto's queues are one machine
-    with mock_aws():
-        aws = Aws(region=REGION)
-        yield stack_of(aws, make_queues(aws))
+    aws = Aws(region=REGION)
+    return stack_of(aws, make_queues(aws))
 
 
 def _send(stack: Stack, output: str, *bodies: str) -> None:
@@ -67,7 +66,7 @@ def test_a_dead_letter_makes_a_status_unhealthy_and_a_waiting_message_does_not(
     world = World()
     world.add(A)
     world.merge()
-    channel = replace(opened(world), stack=stack)
+    channel = replace(admin_channel(world), stack=stack)
     _send(stack, "UploadQueueUrl", "1")
     assert status(channel).healthy
     _send(stack, "UploadDlqUrl", "2")

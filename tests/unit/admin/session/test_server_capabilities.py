@@ -27,13 +27,27 @@ from sluice.storage.object_headers import PRIVATE_JSON_HEADERS
 from sluice.storage.object_store import ETag, ObjectStore
 from sluice.storage.s3_client import Send
 from testkit.memory_store import MemoryStore
+from testkit.s3_server.kinds import (
+    KINDS,
+    UNUSABLE,
+    USABLE,
+    aws_of,
+    client_of,
+    servers,
+    with_request_hook,
+)
 from testkit.s3_server.process import S3Server
-from tests.support.by_hand import package
-from tests.support.moto_aws import moto_aws
-from tests.support.other_s3 import KINDS, UNUSABLE, USABLE, aws_of, client_of, servers, through
+from tests.support.standalone_channel import package
 
 OTHERS = ETag('"00000000000000000000000000000000"')
-LARGE = bytes(70 * MIB)
+PARTS = bytes(11 * MIB)
+"""What goes up in three parts under the limits of ``_low_limits``: S3 takes none below 5 MiB."""
+
+
+@pytest.fixture
+def _low_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sluice.storage.s3_conditional_put.SINGLE_PUT_BYTES_MAX", 10 * MIB)
+    monkeypatch.setattr("sluice.storage.s3_conditional_put.PART_BYTES", 5 * MIB)
 
 
 @pytest.fixture(scope="module")
@@ -116,37 +130,53 @@ def content(store: ObjectStore, key: str) -> bytes:
 # --- writes -----------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("_low_limits")
 @pytest.mark.parametrize("kind", USABLE)
+def test_what_goes_up_in_parts_is_written_over_the_right_version_and_over_no_other(
+    place: Place, kind: str
+) -> None:
+    expect_conditions_to_hold(place, kind, PARTS)
+
+
+@pytest.mark.parametrize("kind", ["as-aws"])
 def test_70_mib_are_written_over_the_right_version_and_over_no_other(
     place: Place, kind: str
 ) -> None:
+    expect_conditions_to_hold(place, kind, bytes(70 * MIB))
+
+
+def expect_conditions_to_hold(place: Place, kind: str, body: bytes) -> None:
     channel = place.open()
     headers = PRIVATE_JSON_HEADERS
-    first = channel.public.put_if("k", LARGE, headers, expected=None)
+    first = channel.public.put_if("k", body, headers, expected=None)
     # A server whose completions give no ETag does not come so far: there one PUT is used.
     assert first
-    assert channel.public.put_if("k", LARGE + b"wrong", headers, expected=OTHERS) is None
-    assert channel.public.put_if("k", LARGE + b"again", headers, expected=None) is None
-    assert content(channel.public, "k") == LARGE
-    second = channel.public.put_if("k", LARGE + b"right", headers, expected=first)
+    assert channel.public.put_if("k", body + b"wrong", headers, expected=OTHERS) is None
+    assert channel.public.put_if("k", body + b"again", headers, expected=None) is None
+    assert content(channel.public, "k") == body
+    second = channel.public.put_if("k", body + b"right", headers, expected=first)
     assert second
-    assert channel.public.put_if("k", LARGE + b"stale", headers, expected=first) is None
-    assert content(channel.public, "k") == LARGE + b"right"
-    in_parts = USABLE[kind].finding == replace(
-        USABLE[kind].finding or ConditionalWrites(), completion_is_conditional=True
+    assert channel.public.put_if("k", body + b"stale", headers, expected=first) is None
+    assert content(channel.public, "k") == body + b"right"
+    in_parts = USABLE[kind].expected == replace(
+        USABLE[kind].expected or ConditionalWrites(), completion_is_conditional=True
     )
     assert ("-" in second) == in_parts
 
 
+@pytest.mark.usefixtures("_low_limits")
 @pytest.mark.parametrize("kind", ["completion-without-condition"])
-def test_taken_for_aws_such_a_server_overwrites_70_mib(place: Place, kind: str) -> None:
+def test_taken_for_aws_such_a_server_overwrites_what_goes_up_in_parts(
+    place: Place, kind: str
+) -> None:
     """So the test above would see it."""
     place.server.load([place.bucket], [("k", b"old")])
     store = aws_of(place.server).bucket(place.bucket)
-    store.put_if("k", LARGE, PRIVATE_JSON_HEADERS, expected=OTHERS)
-    assert content(store, "k") == LARGE, kind
+    store.put_if("k", PARTS, PRIVATE_JSON_HEADERS, expected=OTHERS)
+    assert content(store, "k") == PARTS, kind
 
 
+@pytest.mark.usefixtures("_low_limits")
 @pytest.mark.parametrize("kind", UNUSABLE)
 def test_nothing_is_written_under_a_condition_where_the_server_cannot_be_used(
     place: Place, kind: str
@@ -155,8 +185,8 @@ def test_nothing_is_written_under_a_condition_where_the_server_cannot_be_used(
     for _ in range(3):
         channel = place.open()
         for expected in (OTHERS, None):
-            with pytest.raises(Unsupported, match=UNUSABLE[kind].complaint):
-                channel.public.put_if("k", LARGE, PRIVATE_JSON_HEADERS, expected=expected)
+            with pytest.raises(Unsupported, match=UNUSABLE[kind].refusal):
+                channel.public.put_if("k", PARTS, PRIVATE_JSON_HEADERS, expected=expected)
     assert content(place.open().public, "k") == b"old"
     assert (place.keys(place.bucket), place.keys(place.state_bucket)) == (["k"], [])
 
@@ -181,7 +211,7 @@ def test_a_channel_is_indexed_again_and_with_one_more_and_rolled_back(
     assert index(place.open()).failures == []
     assert verify(place.open(), deep=True).findings == []
     for bucket in (place.bucket, place.state_bucket):
-        assert place.record(bucket) == place.expected_record(bucket, USABLE[kind].finding)
+        assert place.record(bucket) == place.expected_record(bucket, USABLE[kind].expected)
     probes = [key for key in place.keys(place.state_bucket) if key.startswith("probes/")]
     assert len(probes) == 2
     assert not [key for key in place.keys(place.bucket) if "probe" in key]
@@ -199,8 +229,8 @@ def test_nothing_is_indexed_on_a_server_that_cannot_be_used(place: Place, kind: 
         return send(request)
 
     for _ in range(3):
-        slow = aws_of(place.server, through(client_of(place.server), delay))
-        with pytest.raises(Unsupported, match=UNUSABLE[kind].complaint):
+        slow = aws_of(place.server, with_request_hook(client_of(place.server), delay))
+        with pytest.raises(Unsupported, match=UNUSABLE[kind].refusal):
             index(place.open(slow))
     assert (place.keys(place.bucket), place.keys(place.state_bucket)) == (packages, [])
 
@@ -218,7 +248,9 @@ def test_a_server_that_stops_honouring_conditions_is_refused_from_then_on(place:
 
     for _ in range(3):
         with pytest.raises(Unsupported, match="If-Match replaced another version"):
-            index(place.open(aws_of(place.server, through(client_of(place.server), ignore))))
+            index(
+                place.open(aws_of(place.server, with_request_hook(client_of(place.server), ignore)))
+            )
     assert (place.keys(place.bucket), place.keys(place.state_bucket)) == before
 
 
@@ -249,7 +281,7 @@ def test_the_first_command_that_writes_tries_the_server_and_the_next_reads_the_r
 ) -> None:
     channel = place.open()
     etag = channel.state.put_if("k", b"1", PRIVATE_JSON_HEADERS, expected=None)
-    finding = USABLE[kind].finding
+    finding = USABLE[kind].expected
     assert place.record(place.state_bucket) == place.expected_record(place.state_bucket, finding)
     assert place.record(place.bucket) is None  # nothing was written there
     place.requests()
@@ -288,7 +320,7 @@ def test_a_record_of_another_server_is_put_right_by_indexing(place: Place, kind:
         place.write_record(bucket)
     assert index(place.open()).failures == []
     for bucket in (place.bucket, place.state_bucket):
-        assert place.record(bucket) == place.expected_record(bucket, USABLE[kind].finding)
+        assert place.record(bucket) == place.expected_record(bucket, USABLE[kind].expected)
 
 
 @pytest.mark.parametrize("changes", [{"if_match": "weak"}, {"probed_at": "now"}, {"format": None}])
@@ -319,16 +351,16 @@ def test_a_snapshot_in_another_bucket_finds_out_about_that_one(place: Place, kin
     into = opener.elsewhere(channel, Address("elsewhere", "then"))
     etag = into.public.put_if("then/k", b"1", PRIVATE_JSON_HEADERS, expected=None)
     assert into.public.put_if("then/k", b"2", PRIVATE_JSON_HEADERS, expected=etag)
-    assert place.record("elsewhere") == place.expected_record("elsewhere", USABLE[kind].finding)
+    assert place.record("elsewhere") == place.expected_record("elsewhere", USABLE[kind].expected)
     assert place.keys("elsewhere") == ["then/k"]
 
 
+@pytest.mark.usefixtures("moto")
 def test_aws_is_not_tried() -> None:
-    with moto_aws():
-        aws = Aws(region="us-east-1")
-        channel = Opener(aws, state="state").channel(Address("bucket", "team"))
-        assert channel.probed is None
-        assert aws.custom_s3_url is None
+    aws = Aws(region="us-east-1")
+    channel = Opener(aws, state="state").channel(Address("bucket", "team"))
+    assert channel.probed is None
+    assert aws.custom_s3_url is None
 
 
 OF_THE_FIRST_VERSION = (

@@ -17,15 +17,16 @@ from sluice.extract import staging
 from sluice.layout import REPODATA, SLUICE_TOML
 from testkit.channel import Package
 from testkit.memory_store import LostAnswer
-from tests.support.by_hand import CHANNEL, LINUX, NOARCH, ByHand, package
-from tests.support.hooks import on
-from tests.support.staged import foreign_repodata, record_of, removed
+from tests.support.request_hooks import at_request
+from tests.support.staging_records import record_of, removed
+from tests.support.standalone_channel import CHANNEL, LINUX, NOARCH, StandaloneChannel, package
+from tests.support.subdir_world import foreign_repodata
 
 A, B, C = package("alpha"), package("beta"), package("gamma", subdir="noarch", noarch="generic")
 
 
 def test_a_first_run_indexes_every_subdir() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(A, B, C)
     report = world.index()
     assert (report.packages, report.read, report.failures) == (3, 3, [])
@@ -35,14 +36,14 @@ def test_a_first_run_indexes_every_subdir() -> None:
 
 
 def test_a_channel_gets_a_noarch_that_has_no_package_for_it() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(A)
     world.index()
     assert world.filenames(NOARCH) == []
 
 
 def test_a_second_run_reads_and_writes_nothing() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(A, B, C)
     world.index()
     world.index()  # notes which generation is published, for the collection of garbage
@@ -58,7 +59,7 @@ def test_a_second_run_reads_and_writes_nothing() -> None:
 
 
 def test_what_comes_changes_and_goes_is_followed() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(A, B)
     world.index()
     other = package("beta", timestamp=1_700_000_000_000)
@@ -72,14 +73,14 @@ def test_what_comes_changes_and_goes_is_followed() -> None:
 
 
 def test_nothing_is_left_in_the_staging_log() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(A, B, C)
     world.index()
     assert world.state.keys("staging/") == []
 
 
 def test_what_functions_have_staged_is_taken_along() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(A, B)
     world.index()
     world.public.remove(f"{CHANNEL}/{A.path}")
@@ -90,7 +91,7 @@ def test_what_functions_have_staged_is_taken_along() -> None:
 
 
 def test_the_head_that_was_compared_with_is_the_one_that_is_swapped() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(A)
     world.index()
     world.upload(B)
@@ -101,7 +102,7 @@ def test_the_head_that_was_compared_with_is_the_one_that_is_swapped() -> None:
 
 
 def test_a_head_that_another_has_swapped_since_is_read_again() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(A)
     world.index()
     other = package("delta")
@@ -111,7 +112,7 @@ def test_a_head_that_another_has_swapped_since_is_read_again() -> None:
         world.index()
 
     world.upload(B)
-    world.public.before = on("GetObject", f"{CHANNEL}/{B.path}", another)
+    world.public.before = at_request("GetObject", f"{CHANNEL}/{B.path}", another)
     report = world.index()
     assert report.failures == []
     assert world.filenames() == [A.filename, B.filename, other.filename]
@@ -119,7 +120,7 @@ def test_a_head_that_another_has_swapped_since_is_read_again() -> None:
 
 
 def test_a_bad_package_is_rejected_and_hurts_nobody() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(A, Package("linux-64", B.filename, b"no zip"))
     report = world.index()
     assert (report.subdirs[0].added, report.subdirs[0].rejected) == (1, 1)
@@ -129,7 +130,7 @@ def test_a_bad_package_is_rejected_and_hurts_nobody() -> None:
 
 
 def test_an_index_that_is_there_is_taken_over() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(A, B)
     old = {**record_of(A.filename, A.body), "indexed_timestamp": 1_600_000_000_000}
     body = json.dumps(foreign_repodata({A.filename: old}, subdir="linux-64")).encode()
@@ -142,7 +143,7 @@ def test_an_index_that_is_there_is_taken_over() -> None:
 
 
 def test_a_configuration_is_followed() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(A, C)
     world.index()
     world.tick()
@@ -157,7 +158,7 @@ def test_a_configuration_is_followed() -> None:
 
 
 def test_an_index_that_somebody_overwrites_is_written_again() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(A)
     world.index()
     world.tick()
@@ -167,7 +168,7 @@ def test_an_index_that_somebody_overwrites_is_written_again() -> None:
 
 
 def test_only_the_subdirs_that_were_asked_for_are_looked_at() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(A, C)
     report = world.index(IndexOptions(subdirs=["noarch"]))
     assert report.packages == 1
@@ -175,14 +176,14 @@ def test_only_the_subdirs_that_were_asked_for_are_looked_at() -> None:
 
 
 def test_rejects_are_read_again_when_that_is_asked_for() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(A, Package("linux-64", B.filename, b"no zip"))
     world.index()
     assert world.index(IndexOptions(re_extract=True)).read == 1
 
 
 def test_what_lies_in_other_folders_is_passed_over() -> None:
-    world = ByHand(page_size=2)
+    world = StandaloneChannel(page_size=2)
     world.upload(A, B)
     for number in range(5):
         world.public.upload(f"{CHANNEL}/docs/{number}.html", b"")
@@ -194,7 +195,7 @@ def test_what_lies_in_other_folders_is_passed_over() -> None:
 
 def test_a_large_subdir_is_listed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "_FILES_PER_PART", 3)
-    world = ByHand(page_size=4)
+    world = StandaloneChannel(page_size=4)
     packages = [package(f"p{number}", version) for number in range(9) for version in "123"]
     world.upload(*packages)
     world.index()
@@ -214,7 +215,7 @@ def test_what_was_read_is_committed_on_the_way_and_published_at_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(index_module, "INDEX_COMMIT_RECORDS_MAX", 4)
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(*(package("p", str(number)) for number in range(10)))
     seen: list[bool] = []
 
@@ -233,7 +234,7 @@ def test_what_was_read_is_committed_on_the_way_and_published_at_the_end(
 
 
 def test_a_package_that_s3_does_not_give_is_told_of_and_tried_again() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(A, B)
 
     def refuse(operation: str, key: str) -> None:
@@ -251,7 +252,7 @@ def test_a_package_that_s3_does_not_give_is_told_of_and_tried_again() -> None:
 
 
 def test_a_subdir_whose_catalog_is_damaged_does_not_stop_the_others() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(A, C)
     world.index()
     world.state.upload(LINUX.head_key, b"{}")
@@ -272,7 +273,7 @@ def test_progress_is_told() -> None:
         def done(self, step: Step, count: int) -> None:
             told["done", step] += count
 
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(A, B)
     world.index(progress=Told())
     assert told["done", Step.LISTED] == 2
@@ -281,10 +282,10 @@ def test_progress_is_told() -> None:
 
 
 def test_two_owners_do_not_fight() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(A)
     world.index()
-    other = ByHand()
+    other = StandaloneChannel()
     other.public = world.public
     other.channel = replace(other.channel, public=world.public, owner="another")
     other.now_ms = world.now_ms

@@ -19,9 +19,10 @@ from sluice.catalog.brake import WaitingRemovals, filenames_digest
 from sluice.errors import BrokenListing, Misused
 from sluice.layout import REPODATA
 from sluice.limits import BRAKE_DAYS
-from tests.support.by_hand import LINUX, ByHand, package
-from tests.support.lying import LyingStore
-from tests.support.staged import foreign_repodata, record_of
+from tests.support.staging_records import record_of
+from tests.support.standalone_channel import LINUX, StandaloneChannel, package
+from tests.support.subdir_world import foreign_repodata
+from tests.unit.partial_listing import PartialListingStore
 
 DAY_SECONDS = 24 * 60 * 60
 PACKAGES = [package(f"package{number:04}") for number in range(1000)]
@@ -30,27 +31,27 @@ GONE, KEPT = NAMES[:900], NAMES[900:]
 
 
 @cache
-def _published() -> ByHand:
-    world = ByHand()
+def _published() -> StandaloneChannel:
+    world = StandaloneChannel()
     world.upload(*PACKAGES)
     world.index()
     world.index()
     return world
 
 
-def published() -> ByHand:
+def published() -> StandaloneChannel:
     """A channel of a thousand packages, indexed and at rest."""
     return _published().copy()
 
 
-def delete(world: ByHand, filenames: list[str]) -> None:
+def delete(world: StandaloneChannel, filenames: list[str]) -> None:
     for filename in filenames:
         world.public.remove(LINUX.file_key(filename))
 
 
-def lie(world: ByHand, hides: Callable[[str], bool]) -> None:
+def lie(world: StandaloneChannel, hides: Callable[[str], bool]) -> None:
     """Have the channel bucket seen through listings that lie."""
-    liar = LyingStore(world.public)
+    liar = PartialListingStore(world.public)
     liar.hides = hides
     world.channel = replace(world.channel, public=liar)
 
@@ -149,9 +150,9 @@ def test_a_stack_says_how_long_and_one_of_before_there_was_a_brake_has_it(
 # --- taking over --------------------------------------------------------------------------------
 
 
-def of_others(there: int) -> ByHand:
+def of_others(there: int) -> StandaloneChannel:
     """An index of 60 packages of which so many are there."""
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(*PACKAGES[:there])
     records = {one.filename: record_of(one.filename, one.body) for one in PACKAGES[:60]}
     body = json.dumps(foreign_repodata(records, subdir="linux-64")).encode()
@@ -194,7 +195,7 @@ def test_a_head_that_is_repaired_keeps_what_was_removed_lately_and_begins_to_wai
     since = waiting(world.index()).since
     brakes = world.state.objects[LINUX.brakes_key]
     world.tick(BRAKE_DAYS * DAY_SECONDS // 2)
-    report = repair(world.channel, damaged(Defect.HEAD_DAMAGED), **world.alone())
+    report = repair(world.channel, damaged(Defect.HEAD_DAMAGED), **world.one_reader())
     assert world.state.objects[LINUX.brakes_key] == brakes
     # Most of the index that is taken over is gone, so it is taken over as it is.
     assert waiting(report).packages == 400
@@ -210,5 +211,5 @@ def test_a_lost_name_is_not_dropped_because_a_listing_leaves_its_package_out() -
     lie(world, lambda key: name in key)
     before = dict(world.state.objects)
     with pytest.raises(BrokenListing, match=NAMES[7]):
-        repair(world.channel, damaged(Defect.LEAF_DAMAGED, name), **world.alone())
+        repair(world.channel, damaged(Defect.LEAF_DAMAGED, name), **world.one_reader())
     assert world.state.objects[LINUX.head_key] == before[LINUX.head_key]

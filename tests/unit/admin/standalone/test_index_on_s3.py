@@ -16,7 +16,7 @@ from sluice.admin.standalone.reader_choice import choose_readers
 from sluice.admin.verify.verify import verify
 from testkit.channel import Package
 from testkit.s3_server.process import S3Server, s3_server
-from tests.support.by_hand import package
+from tests.support.standalone_channel import package
 
 PACKAGES = [package(f"p{number % 7}", f"{number}") for number in range(60)]
 BAD = Package("linux-64", "bad-1.0-0.conda", b"no zip")

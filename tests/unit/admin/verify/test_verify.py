@@ -34,8 +34,8 @@ from sluice.limits import SMALL_PACKAGE_BYTES_MAX
 from sluice.publish.fence import Stamp
 from sluice.storage.object_store import ObjectHeaders
 from testkit.channel import PATCHES, Package, conda, patch_package
-from tests.support.by_hand import CHANNEL, LINUX, NOARCH, ByHand, package
-from tests.support.staged import removed
+from tests.support.staging_records import removed
+from tests.support.standalone_channel import CHANNEL, LINUX, NOARCH, StandaloneChannel, package
 
 A, A2, B = package("alpha"), package("alpha", "2.0"), package("beta")
 PURE = package("pure", subdir="noarch", noarch="generic")
@@ -49,16 +49,16 @@ patches = "team-repodata-patches"
 """
 
 
-def a_channel() -> ByHand:
+def a_channel() -> StandaloneChannel:
     """Indexed, with a reject, and at rest."""
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(A, A2, B, PURE, BAD)
     world.index()
     world.index()
     return world
 
 
-def look(world: ByHand, *, deep: bool = False) -> VerifyReport:
+def look(world: StandaloneChannel, *, deep: bool = False) -> VerifyReport:
     """Verify; whatever is found, nothing is written."""
     before = dict(world.public.objects), dict(world.state.objects)
     report = verify(world.channel, deep=deep)
@@ -71,7 +71,7 @@ def kinds(report: VerifyReport) -> list[tuple[Defect, str]]:
     return [(one.kind, one.object) for one in report.findings]
 
 
-def tree_of(world: ByHand, subdir: Subdir = LINUX) -> Tree:
+def tree_of(world: StandaloneChannel, subdir: Subdir = LINUX) -> Tree:
     """The tree that the head names."""
     name = read_head(world.state, subdir).value.tree
     assert name
@@ -86,71 +86,71 @@ def flip(store: object, key: str) -> None:
     store.objects[key] = replace(stored, body=bytes(body))  # type: ignore[attr-defined]
 
 
-def leaf_key(world: ByHand, name: str) -> str:
+def leaf_key(world: StandaloneChannel, name: str) -> str:
     return LINUX.leaf_key(tree_of(world).names[name].leaf.hex())
 
 
-def shard_key(world: ByHand, name: str) -> str:
+def shard_key(world: StandaloneChannel, name: str) -> str:
     shard = tree_of(world).names[name].shard
     assert shard
     return LINUX.shard_key(shard.hex())
 
 
-def flip_a_leaf(world: ByHand) -> tuple[Defect, str]:
+def flip_a_leaf(world: StandaloneChannel) -> tuple[Defect, str]:
     flip(world.state, key := leaf_key(world, "alpha"))
     return Defect.LEAF_DAMAGED, key
 
 
-def lose_a_leaf(world: ByHand) -> tuple[Defect, str]:
+def lose_a_leaf(world: StandaloneChannel) -> tuple[Defect, str]:
     world.state.remove(key := leaf_key(world, "alpha"))
     return Defect.LEAF_DAMAGED, key
 
 
-def lose_a_shard(world: ByHand) -> tuple[Defect, str]:
+def lose_a_shard(world: StandaloneChannel) -> tuple[Defect, str]:
     world.public.remove(key := shard_key(world, "alpha"))
     return Defect.SHARD_DAMAGED, key
 
 
-def lose_a_shard_of_beta(world: ByHand) -> tuple[Defect, str]:
+def lose_a_shard_of_beta(world: StandaloneChannel) -> tuple[Defect, str]:
     world.public.remove(key := shard_key(world, "beta"))
     return Defect.SHARD_DAMAGED, key
 
 
-def flip_a_shard(world: ByHand) -> tuple[Defect, str]:
+def flip_a_shard(world: StandaloneChannel) -> tuple[Defect, str]:
     flip(world.public, key := shard_key(world, "alpha"))
     return Defect.SHARD_DAMAGED, key
 
 
-def overwrite_repodata(world: ByHand) -> tuple[Defect, str]:
+def overwrite_repodata(world: StandaloneChannel) -> tuple[Defect, str]:
     body = world.public.body(key := LINUX.file_key(REPODATA))
     world.tick()
     world.public.upload(key, body)
     return Defect.FILE_FOREIGN, key
 
 
-def flip_repodata(world: ByHand) -> tuple[Defect, str]:
+def flip_repodata(world: StandaloneChannel) -> tuple[Defect, str]:
     flip(world.public, key := LINUX.file_key(REPODATA))
     return Defect.FILE_WRONG, key
 
 
-def compress_something_else(world: ByHand) -> tuple[Defect, str]:
+def compress_something_else(world: StandaloneChannel) -> tuple[Defect, str]:
     key = LINUX.file_key(REPODATA_ZST)
     stored = world.public.objects[key]
     world.public.objects[key] = replace(stored, body=zstd.compress(b"{}"))
     return Defect.FILE_WRONG, key
 
 
-def flip_the_shard_index(world: ByHand) -> tuple[Defect, str]:
+def flip_the_shard_index(world: StandaloneChannel) -> tuple[Defect, str]:
     flip(world.public, key := LINUX.file_key(SHARD_INDEX))
     return Defect.FILE_WRONG, key
 
 
-def lose_the_shard_index(world: ByHand) -> tuple[Defect, str]:
+def lose_the_shard_index(world: StandaloneChannel) -> tuple[Defect, str]:
     world.public.remove(key := LINUX.file_key(SHARD_INDEX))
     return Defect.FILE_MISSING, key
 
 
-def restore_an_old_file(world: ByHand) -> tuple[Defect, str]:
+def restore_an_old_file(world: StandaloneChannel) -> tuple[Defect, str]:
     key = LINUX.file_key(REPODATA)
     stored = world.public.objects[key]
     stamp = Stamp.parse(stored.info.metadata)
@@ -162,7 +162,7 @@ def restore_an_old_file(world: ByHand) -> tuple[Defect, str]:
     return Defect.FILE_BEHIND, key
 
 
-def leave_a_file(world: ByHand) -> tuple[Defect, str]:
+def leave_a_file(world: StandaloneChannel) -> tuple[Defect, str]:
     stored = world.public.objects[LINUX.file_key(REPODATA)]
     stamp = Stamp.parse(stored.info.metadata)
     assert stamp
@@ -175,42 +175,42 @@ def leave_a_file(world: ByHand) -> tuple[Defect, str]:
     return Defect.FILE_BEHIND, key
 
 
-def change_the_rejects(world: ByHand) -> tuple[Defect, str]:
+def change_the_rejects(world: StandaloneChannel) -> tuple[Defect, str]:
     flip(world.state, key := LINUX.rejects_key)
     return Defect.FILE_WRONG, key
 
 
-def replace_a_package(world: ByHand) -> tuple[Defect, str]:
+def replace_a_package(world: StandaloneChannel) -> tuple[Defect, str]:
     world.upload(other := package("beta", timestamp=1_700_000_000_000))
     return Defect.PACKAGE_CHANGED, f"{CHANNEL}/{other.path}"
 
 
-def add_a_package(world: ByHand) -> tuple[Defect, str]:
+def add_a_package(world: StandaloneChannel) -> tuple[Defect, str]:
     world.upload(new := package("delta"))
     return Defect.PACKAGE_UNKNOWN, f"{CHANNEL}/{new.path}"
 
 
-def remove_a_package(world: ByHand) -> tuple[Defect, str]:
+def remove_a_package(world: StandaloneChannel) -> tuple[Defect, str]:
     world.public.remove(key := f"{CHANNEL}/{B.path}")
     return Defect.PACKAGE_GONE, key
 
 
-def damage_the_tree(world: ByHand) -> tuple[Defect, str]:
+def damage_the_tree(world: StandaloneChannel) -> tuple[Defect, str]:
     flip(world.state, key := LINUX.tree_key(read_head(world.state, LINUX).value.tree or ""))
     return Defect.TREE_DAMAGED, key
 
 
-def lose_the_tree(world: ByHand) -> tuple[Defect, str]:
+def lose_the_tree(world: StandaloneChannel) -> tuple[Defect, str]:
     world.state.remove(key := LINUX.tree_key(read_head(world.state, LINUX).value.tree or ""))
     return Defect.TREE_DAMAGED, key
 
 
-def damage_the_head(world: ByHand) -> tuple[Defect, str]:
+def damage_the_head(world: StandaloneChannel) -> tuple[Defect, str]:
     world.state.upload(key := LINUX.head_key, b"{}")
     return Defect.HEAD_DAMAGED, key
 
 
-def lie_in_the_tree(world: ByHand) -> tuple[Defect, str]:
+def lie_in_the_tree(world: StandaloneChannel) -> tuple[Defect, str]:
     """Say of a name what its leaf does not, and sign that."""
     version, tree = read_head(world.state, LINUX), tree_of(world)
     node = msgspec.structs.replace(tree.names["beta"], newest=1)
@@ -285,7 +285,7 @@ def test_nor_has_one_with_everything_switched_on() -> None:
 
 @pytest.mark.parametrize("damage", ALL)
 def test_each_damage_is_found_as_what_it_is_and_as_nothing_else(
-    damage: Callable[[ByHand], tuple[Defect, str]],
+    damage: Callable[[StandaloneChannel], tuple[Defect, str]],
 ) -> None:
     world = a_channel()
     planted = damage(world)
@@ -296,12 +296,12 @@ def test_each_damage_is_found_as_what_it_is_and_as_nothing_else(
 
 
 @pytest.mark.parametrize("damage", [*ALL, lie_in_the_tree])
-def test_each_damage_is_repaired(damage: Callable[[ByHand], tuple[Defect, str]]) -> None:
+def test_each_damage_is_repaired(damage: Callable[[StandaloneChannel], tuple[Defect, str]]) -> None:
     world = a_channel()
     damage(world)
     world.tick()
     report = look(world)
-    repair(world.channel, report.findings, IndexOptions(subdirs_at_once=1), **world.alone())
+    repair(world.channel, report.findings, IndexOptions(subdirs_at_once=1), **world.one_reader())
     assert kinds(look(world, deep=True)) == []
     expected = sorted(
         key.rpartition("/")[2]
@@ -313,13 +313,15 @@ def test_each_damage_is_repaired(damage: Callable[[ByHand], tuple[Defect, str]])
 
 @pytest.mark.parametrize("damage", [flip_a_leaf, lose_a_leaf, damage_the_tree, damage_the_head])
 def test_what_is_repaired_keeps_the_dates_of_the_packages(
-    damage: Callable[[ByHand], tuple[Defect, str]],
+    damage: Callable[[StandaloneChannel], tuple[Defect, str]],
 ) -> None:
     world = a_channel()
     before = world.published().records
     damage(world)
     world.tick(3600)
-    repair(world.channel, look(world).findings, IndexOptions(subdirs_at_once=1), **world.alone())
+    repair(
+        world.channel, look(world).findings, IndexOptions(subdirs_at_once=1), **world.one_reader()
+    )
     world.index()
     assert world.published().records == before
 
@@ -331,7 +333,9 @@ def test_they_keep_them_also_where_somebody_overwrote_the_index(body: bytes) -> 
     flip_a_leaf(world)
     world.tick(3600)
     world.public.upload(LINUX.file_key(REPODATA), body)
-    repair(world.channel, look(world).findings, IndexOptions(subdirs_at_once=1), **world.alone())
+    repair(
+        world.channel, look(world).findings, IndexOptions(subdirs_at_once=1), **world.one_reader()
+    )
     assert world.published().records == before
 
 
@@ -342,7 +346,9 @@ def test_a_leaf_and_its_shard_may_both_be_lost() -> None:
     lose_a_leaf(world)
     world.public.remove(key)
     world.tick(3600)
-    repair(world.channel, look(world).findings, IndexOptions(subdirs_at_once=1), **world.alone())
+    repair(
+        world.channel, look(world).findings, IndexOptions(subdirs_at_once=1), **world.one_reader()
+    )
     assert kinds(look(world, deep=True)) == []
     assert world.published().records == before
 
@@ -366,12 +372,12 @@ def test_two_damages_in_one_subdir_are_both_found_and_repaired() -> None:
     planted = [lose_a_shard(world), overwrite_repodata(world), add_a_package(world)]
     report = look(world)
     assert sorted(kinds(report), key=str) == sorted(planted, key=str)
-    repair(world.channel, report.findings, IndexOptions(subdirs_at_once=1), **world.alone())
+    repair(world.channel, report.findings, IndexOptions(subdirs_at_once=1), **world.one_reader())
     assert kinds(look(world)) == []
 
 
 def test_a_digest_that_an_uploader_made_up_is_found_by_hashing_and_repaired() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     noise = b"".join(sha256(str(number).encode()).digest() for number in range(150_000))
     index = {"name": "large", "version": "1", "build": "0", "build_number": 0, "depends": []}
     large = conda({**index, "subdir": "linux-64"}, payload=noise)
@@ -384,7 +390,7 @@ def test_a_digest_that_an_uploader_made_up_is_found_by_hashing_and_repaired() ->
     report = look(world, deep=True)
     assert kinds(report) == [(Defect.PACKAGE_WRONG, key)]
     assert "sha256 is" in report.findings[0].reason
-    repair(world.channel, report.findings, IndexOptions(subdirs_at_once=1), **world.alone())
+    repair(world.channel, report.findings, IndexOptions(subdirs_at_once=1), **world.one_reader())
     assert look(world, deep=True).healthy
 
 
@@ -407,12 +413,12 @@ def test_whose_the_files_are_is_told_even_then() -> None:
     planted.append(replace_a_package(world))
     report = look(world)
     assert sorted(kinds(report), key=str) == sorted(planted, key=str)
-    repair(world.channel, report.findings, IndexOptions(subdirs_at_once=1), **world.alone())
+    repair(world.channel, report.findings, IndexOptions(subdirs_at_once=1), **world.one_reader())
     assert kinds(look(world, deep=True)) == []
 
 
 def test_a_folder_that_was_never_indexed_is_told_of() -> None:
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(A)
     report = look(world)
     assert kinds(report) == [
@@ -438,7 +444,7 @@ def test_damage_of_the_channels_files_is_found_and_repaired() -> None:
     flip(world.public, key := f"{CHANNEL}/{CHANNELDATA}")
     report = look(world)
     assert kinds(report) == [(Defect.FILE_WRONG, key)]
-    repair(world.channel, report.findings, IndexOptions(subdirs_at_once=1), **world.alone())
+    repair(world.channel, report.findings, IndexOptions(subdirs_at_once=1), **world.one_reader())
     assert kinds(look(world)) == []
 
 

@@ -1,4 +1,4 @@
-"""Staging records, and a world of one bucket pair in which they are staged, merged and read back.
+"""One subdir in memory, in which packages are staged, merged and read back.
 
 The clock moves with every upload, so that what happens later is later.  What is published is read
 the way clients read it, all three ways, which must agree.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from hashlib import md5, sha256
+from hashlib import sha256
 from typing import Any
 
 import msgpack
@@ -26,7 +26,7 @@ from sluice.catalog.tree import Tree
 from sluice.concurrency import in_order
 from sluice.conda.names import parse_filename
 from sluice.extract import extract, staging
-from sluice.extract.staging import ConfigChanged, Indexed, Rejected, Removed, StagingRecord
+from sluice.extract.staging import ConfigChanged, Indexed, Rejected, StagingRecord
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, SLUICE_TOML, Subdir, config_key
 from sluice.merge.context import MergeContext
 from sluice.merge.handler import carry_out_merge_request, parse_merge_message
@@ -37,88 +37,15 @@ from sluice.messages.merge_request import MergeRequest
 from sluice.storage.object_id import ObjectId
 from sluice.storage.versioned_object import LOST
 from testkit.system import System
+from tests.support.staging_records import START_MS, SUBDIR, indexed, record_of, rejected, removed
 
-START_MS = 1_750_000_000_000
-SUBDIR = Subdir("Conda/Default", "linux-64")
-NOARCH = Subdir("Conda/Default", "noarch")
 OWNER = "arn:aws:cloudformation:eu-west-1:1:stack/sluice/one"
 BUCKET = "channels"
 DEBOUNCE_SECONDS = 10
 PLENTY_MS = 900_000
 
-A = "alpha-1.0-0.conda"
-A2 = "alpha-2.0-0.tar.bz2"
-B = "beta-1.0-py312_0.conda"
-C = "gamma_x-3!1.2+cpu-h1_0.conda"
-
 Records = dict[str, dict[str, Any]]
 """By filename."""
-
-
-def record_of(filename: str, body: bytes, *, subdir: str = SUBDIR.name) -> dict[str, Any]:
-    """The repodata record that extract would make of a good package."""
-    name = parse_filename(filename)
-    assert name
-    return {
-        "build": name.build,
-        "build_number": 0,
-        "constrains": [],
-        "depends": [],
-        "md5": md5(body, usedforsecurity=False).hexdigest(),
-        "name": name.name,
-        "sha256": sha256(body).hexdigest(),
-        "size": len(body),
-        "subdir": subdir,
-        "version": name.version,
-    }
-
-
-def identity_of(body: bytes = b"", *, modified: int = START_MS // 1000) -> ObjectId:
-    """The identity of an upload."""
-    return ObjectId(f'"{md5(body, usedforsecurity=False).hexdigest()}"', modified, len(body))
-
-
-def indexed(
-    filename: str,
-    body: bytes = b"",
-    *,
-    identity: ObjectId | None = None,
-    at: int = START_MS,
-    extractor: int = 1,
-) -> Indexed:
-    """What extract stages for a good package."""
-    return Indexed(
-        filename=filename,
-        extractor=extractor,
-        at=at,
-        identity=identity or identity_of(body),
-        record=record_of(filename, body),
-        digests_from={"sha256": "read", "md5": "read"},
-    )
-
-
-def rejected(
-    filename: str,
-    body: bytes = b"",
-    *,
-    identity: ObjectId | None = None,
-    at: int = START_MS,
-    extractor: int = 1,
-) -> Rejected:
-    """What extract stages for a bad package."""
-    return Rejected(
-        filename=filename,
-        extractor=extractor,
-        at=at,
-        identity=identity or identity_of(body),
-        code="zip-invalid",
-        sentence=f"{filename} is no zip file.",
-    )
-
-
-def removed(filename: str, *, at: int = START_MS, extractor: int = 1) -> Removed:
-    """What extract stages where nothing is."""
-    return Removed(filename=filename, extractor=extractor, at=at)
 
 
 class World:
@@ -237,7 +164,7 @@ class World:
         request = MergeRequest(self.subdir, not_before=now, create=create, adopt=adopt)
         return merge(self.merger, request, time_left_ms=time_left_ms)
 
-    def start_anew(self) -> None:
+    def replace_execution_environment(self) -> None:
         """Have the next merge in another execution environment."""
         self.merger = replace(self.merger, warm_cache=WarmCache())
 

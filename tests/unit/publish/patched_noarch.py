@@ -10,9 +10,10 @@ from msgspec import structs
 from sluice.conda.names import NOARCH
 from sluice.layout import Subdir
 from testkit.channel import PATCHES, patch_package
-from tests.support.staged import World, indexed
+from tests.support.staging_records import indexed
+from tests.support.subdir_world import World
 
-PLACE = Subdir("team", NOARCH)
+TEAM_NOARCH = Subdir("team", NOARCH)
 PATCHED = f'[sluice]\npatches = "{PATCHES}"\n'
 RUN_EXPORTS = "[sluice]\nrun-exports = true\n"
 

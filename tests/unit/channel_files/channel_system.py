@@ -1,4 +1,4 @@
-"""A channel whose subdirs leave notes, and the merges that fold them."""
+"""A channel in memory whose subdirs write notes, and the channel merges that read them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sluice.channel_files.state import ChannelState
 from sluice.layout import CHANNELDATA, RSS, Subdir, channel_file_key
 from sluice.publish.bucket_check import BucketCheck
 from testkit.system import System
-from tests.support.staged import START_MS, identity_of, record_of
+from tests.support.staging_records import START_MS, identity_of, record_of
 
 CHANNEL = "Conda/Default"
 BOTH = ChannelConfig(channeldata=True, rss=True)
@@ -46,7 +46,7 @@ def entries(*filenames: str) -> dict[str, Record]:
     return {filename: entry(filename) for filename in filenames}
 
 
-class Channel:
+class ChannelSystem:
     """Two buckets and a queue in memory, seen from one channel."""
 
     def __init__(self, name: str = CHANNEL) -> None:
@@ -77,7 +77,7 @@ class Channel:
         config: ChannelConfig = BOTH,
         everything: bool = False,
     ) -> None:
-        """Leave a note, a second after everything before."""
+        """Write a note, a second after everything before."""
         self.system.tick()
         self.system.merger.note_writer.write(
             Subdir(self.name, subdir),

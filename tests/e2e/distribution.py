@@ -114,7 +114,7 @@ def distribution_of(stack: Stack) -> Distribution:
 
 
 @contextmanager
-def resolved(distribution: Distribution) -> Iterator[str]:
+def local_url(distribution: Distribution) -> Iterator[str]:
     """Give the distribution an address that clients can reach, and yield its URL."""
     handler = partial(_Handler, distribution)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

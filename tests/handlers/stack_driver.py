@@ -1,4 +1,4 @@
-"""The functions in one process, working on what the ones before left, for weeks if need be."""
+"""Drives the functions of a ``Stack`` from event to event, and records their requests."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any
 from moto.s3.models import s3_backends
 
 from testkit.channel import Package
-from tests.support.faults import SLOW_DOWN, failing
-from tests.support.functions import (
+from tests.handlers.functions import (
     BACK,
     BUCKET,
     DONE,
@@ -26,17 +25,18 @@ from tests.support.functions import (
     request,
     sqs_record,
 )
-from tests.support.used import Recorder
+from tests.handlers.permission_recorder import PermissionRecorder
+from tests.handlers.request_faults import SLOW_DOWN, failing
 
 ACCOUNT = "123456789012"
 
 
-class Story:
-    """What happens to two channels in the course of some weeks."""
+class StackDriver:
+    """Uploads, deletes and reconciles, and lets the functions handle all that follows."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self.recorder = Recorder(
+        self.recorder = PermissionRecorder(
             buckets={BUCKET: "Channel", STATE: "State"},
             queues={
                 UPLOAD_QUEUE_URL: "UploadQueue",

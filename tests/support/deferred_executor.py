@@ -1,4 +1,4 @@
-"""What is started is done when it is asked for: the other end of what threads may do."""
+"""An executor that runs a task when its result is wanted: as late as a thread may run it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sluice.concurrency import Executor, InOrder, Pending
 R = TypeVar("R")
 
 
-class _WhenAsked(InOrder):
+class _Deferred(InOrder):
     def submit(self, function: Callable[[], R], /) -> Pending[R]:
         results: list[R] = []
 
@@ -22,4 +22,4 @@ class _WhenAsked(InOrder):
         return result
 
 
-when_asked: Executor = _WhenAsked()
+deferred: Executor = _Deferred()

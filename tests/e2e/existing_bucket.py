@@ -1,4 +1,4 @@
-"""Buckets that nobody's template has made."""
+"""Buckets that existed before the stack."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from sluice.admin.standalone import index as index_module
 from sluice.layout import REPODATA, Subdir
 from testkit.memory_store import ignore
 from testkit.scheduler import Killed, Stage
-from tests.support.by_hand import CHANNEL, LINUX, NOARCH, ByHand, package
+from tests.support.standalone_channel import CHANNEL, LINUX, NOARCH, StandaloneChannel, package
 
 FIRST = [package(name, version) for name in ("alpha", "beta") for version in ("1", "2")]
 PURE = package("pure", subdir="noarch", noarch="generic")
@@ -20,14 +20,14 @@ CHANGED = package("beta", "2", timestamp=1_700_000_000_000)
 NEW = package("gamma")
 
 
-def a_first_index() -> ByHand:
+def a_first_index() -> StandaloneChannel:
     """Nothing is indexed yet."""
-    world = ByHand()
+    world = StandaloneChannel()
     world.upload(*FIRST, PURE)
     return world
 
 
-def a_change_of_everything() -> ByHand:
+def a_change_of_everything() -> StandaloneChannel:
     """Of what is indexed some has changed, some is gone, and there is more."""
     world = a_first_index()
     world.index()
@@ -36,7 +36,7 @@ def a_change_of_everything() -> ByHand:
     return world
 
 
-def expected(world: ByHand, subdir: Subdir) -> dict[str, str]:
+def expected(world: StandaloneChannel, subdir: Subdir) -> dict[str, str]:
     """The ETags of the packages that are there."""
     return {
         key.removeprefix(subdir.prefix): stored.info.etag.strip('"')
@@ -45,7 +45,7 @@ def expected(world: ByHand, subdir: Subdir) -> dict[str, str]:
     }
 
 
-def check_at_rest(world: ByHand) -> None:
+def check_at_rest(world: StandaloneChannel) -> None:
     """Clients find exactly the packages that are there."""
     for subdir in (LINUX, NOARCH):
         records = world.published(subdir).records
@@ -54,7 +54,7 @@ def check_at_rest(world: ByHand) -> None:
     assert world.state.keys("staging/") == []
 
 
-def killed_everywhere(before: ByHand) -> Iterator[tuple[ByHand, int]]:
+def killed_everywhere(before: StandaloneChannel) -> Iterator[tuple[StandaloneChannel, int]]:
     """The world after a run was killed, once before and once after each of its requests."""
     for landed in (False, True):
         for fatal in count():

@@ -1,4 +1,4 @@
-"""S3 servers that do otherwise than AWS, over HTTP, and what they have to be taken for."""
+"""Kinds of S3 servers, and the result that a probe of each must have."""
 
 from __future__ import annotations
 
@@ -19,46 +19,46 @@ REGION = "us-east-1"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ServerKind:
     """One kind of server."""
 
     deviations: Collection[Deviation]
-    finding: ConditionalWrites | None
-    """What it does; ``None``: it cannot be used."""
-    complaint: str = ""
-    """What is said of one that cannot be used: a regular expression."""
+    expected: ConditionalWrites | None
+    """The result of the probe; ``None``: sluice refuses the server."""
+    refusal: str = ""
+    """A regular expression of the error message, where sluice refuses the server."""
 
 
-USABLE: Mapping[str, Kind] = {
-    "as-aws": Kind([], ConditionalWrites()),
-    "bare-etags-alone": Kind([Deviation.BARE_ETAGS], ConditionalWrites(IfMatchForm.BARE)),
-    "completion-without-condition": Kind(
+USABLE: Mapping[str, ServerKind] = {
+    "as-aws": ServerKind([], ConditionalWrites()),
+    "bare-etags-alone": ServerKind([Deviation.BARE_ETAGS], ConditionalWrites(IfMatchForm.BARE)),
+    "completion-without-condition": ServerKind(
         [Deviation.UNCONDITIONAL_COMPLETION], ConditionalWrites(completion_is_conditional=False)
     ),
-    "as-ceph": Kind(
+    "as-ceph": ServerKind(
         [Deviation.BARE_ETAGS, Deviation.UNCONDITIONAL_COMPLETION],
         ConditionalWrites(IfMatchForm.BARE, completion_is_conditional=False),
     ),
 }
-UNUSABLE: Mapping[str, Kind] = {
-    "if-match-ignored": Kind(
+UNUSABLE: Mapping[str, ServerKind] = {
+    "if-match-ignored": ServerKind(
         [Deviation.IF_MATCH_IGNORED],
         None,
         "If-Match replaced another version than the one that it named",
     ),
-    "if-none-match-ignored": Kind(
+    "if-none-match-ignored": ServerKind(
         [Deviation.IF_NONE_MATCH_IGNORED], None, "If-None-Match replaced an object"
     ),
-    "all-ignored": Kind(
+    "all-ignored": ServerKind(
         [Deviation.IF_MATCH_IGNORED, Deviation.IF_NONE_MATCH_IGNORED],
         None,
         "If-None-Match replaced an object",
     ),
-    "refused": Kind(
+    "refused": ServerKind(
         [Deviation.REFUSED], None, "If-None-Match did not land, .*status 501 NotImplemented"
     ),
 }
-KINDS: Mapping[str, Kind] = {**USABLE, **UNUSABLE}
+KINDS: Mapping[str, ServerKind] = {**USABLE, **UNUSABLE}
 
 
 @contextmanager
@@ -77,14 +77,16 @@ def client_of(server: S3Server) -> S3Client:
 
 
 def aws_of(server: S3Server, client: S3Client | None = None) -> Aws:
-    """What people's settings lead to, where they name a server."""
+    """An ``Aws`` whose settings name this server."""
     aws = Aws(endpoint_url=server.endpoint, region=REGION)
     vars(aws).update(_s3=client or client_of(server), _endpoint=Endpoint(REGION, server.endpoint))
     return aws
 
 
-def through(client: S3Client, hook: Callable[[AWSPreparedRequest, Send], AWSResponse]) -> S3Client:
-    """Have each request of a client pass a hook, which sends it or does not."""
+def with_request_hook(
+    client: S3Client, hook: Callable[[AWSPreparedRequest, Send], AWSResponse]
+) -> S3Client:
+    """Pass each request of a client to ``hook``, which sends it or answers it."""
     send = client.send
     client.send = lambda request: hook(request, send)
     return client

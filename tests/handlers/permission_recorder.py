@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 from sluice.storage import s3_client, sqs_queue
 from sluice.storage.s3_client import S3Client, S3Request, S3Response
 
-Use = tuple[str, str]
+Permission = tuple[str, str]
 """An action, and what it was used on: ``Channel/<key>``, ``State``, ``MergeQueue``."""
 
 # Service Authorization Reference, "Actions, resources, and condition keys" for S3 and for SQS.
@@ -36,14 +36,14 @@ _NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
 
 @dataclass
-class Recorder:
-    """Takes note of what is used, by function."""
+class PermissionRecorder:
+    """Records the permissions that each function uses."""
 
     buckets: Mapping[str, str]
     """Names to logical ids."""
     queues: Mapping[str, str]
     """URLs to logical ids."""
-    used: dict[str, set[Use]] = field(default_factory=dict)
+    permissions: dict[str, set[Permission]] = field(default_factory=dict)
     _function: str = ""
 
     @contextmanager
@@ -65,7 +65,7 @@ class Recorder:
         return mock.patch.object(adapter, name, make_watched)
 
     def _watched(self, client: Any) -> Any:
-        uses = self.used.setdefault(self._function, set())
+        uses = self.permissions.setdefault(self._function, set())
         if isinstance(client, S3Client):
             return self._watched_s3(client, uses)
 
@@ -75,7 +75,7 @@ class Recorder:
         client.meta.events.register("provide-client-params", requested)
         return client
 
-    def _watched_s3(self, client: S3Client, uses: set[Use]) -> S3Client:
+    def _watched_s3(self, client: S3Client, uses: set[Permission]) -> S3Client:
         call = client.call
 
         def watched(request: S3Request, *, not_after_ms: int | None = None) -> S3Response:
@@ -89,7 +89,7 @@ class Recorder:
         client.call = watched  # type: ignore[method-assign]
         return client
 
-    def _uses(self, request: S3Request) -> Iterator[Use]:
+    def _uses(self, request: S3Request) -> Iterator[Permission]:
         bucket = self.buckets[request.bucket]
         if request.operation in _OBJECT_ACTIONS:
             yield _OBJECT_ACTIONS[request.operation], f"{bucket}/{request.key}"

@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[2] / "layers" / "sluice"
 
 
 @dataclass(frozen=True)
-class Ran:
+class ProgramResult:
     """How one call of the program ended."""
 
     code: int
@@ -47,11 +47,11 @@ class Program:
         """Of the program."""
         return self.folder / "bin" / "sluice"
 
-    def run(self, *arguments: str, environment: Mapping[str, str]) -> Ran:
+    def run(self, *arguments: str, environment: Mapping[str, str]) -> ProgramResult:
         """Call it, with nothing in its environment but what is given."""
         with self.start(*arguments, environment=environment) as process:
             out, err = process.communicate()
-        return Ran(process.returncode, out, err)
+        return ProgramResult(process.returncode, out, err)
 
     def start(self, *arguments: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
         """The same, without waiting for its end."""

@@ -1,13 +1,13 @@
-"""The channel of a world in memory, opened as people open one."""
+"""The channel of a ``World``, as the admin API opens it."""
 
 from __future__ import annotations
 
 from sluice.admin.session.channel import Channel
 from sluice.concurrency import in_order
-from tests.support.staged import BUCKET, OWNER, World
+from tests.support.subdir_world import BUCKET, OWNER, World
 
 
-def opened(world: World) -> Channel:
+def admin_channel(world: World) -> Channel:
     """The channel of a world's subdir."""
     return Channel(
         bucket=BUCKET,

@@ -16,20 +16,20 @@ from sluice.cli.exits import Exit
 from sluice.layout import REPODATA
 from sluice.storage.object_store import ObjectStore
 from testkit.memory_store import LostAnswer
-from tests.support.by_hand import CHANNEL, LINUX, ByHand, package
+from tests.support.standalone_channel import CHANNEL, LINUX, StandaloneChannel, package
 from tests.unit.cli.conftest import Call, caller
 
 ADDRESS = f"s3://channel-bucket/{CHANNEL}"
 
 
 @pytest.fixture
-def world() -> ByHand:
-    return ByHand()
+def world() -> StandaloneChannel:
+    return StandaloneChannel()
 
 
 @pytest.fixture
 def sluice(
-    world: ByHand, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    world: StandaloneChannel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Call:
     """Call the command line, which finds the world's channel at every address."""
 
@@ -45,7 +45,7 @@ def sluice(
     return caller(monkeypatch, capsys)
 
 
-def test_index_tells_what_it_did(sluice: Call, world: ByHand) -> None:
+def test_index_tells_what_it_did(sluice: Call, world: StandaloneChannel) -> None:
     world.upload(package("alpha"), package("beta"))
     answer = sluice("index", ADDRESS)
     assert answer.code == Exit.OK
@@ -55,13 +55,13 @@ def test_index_tells_what_it_did(sluice: Call, world: ByHand) -> None:
     assert (again["packages"], again["read"], again["subdirs"]) == (2, 0, [])
 
 
-def test_index_takes_the_subdirs_that_are_named(sluice: Call, world: ByHand) -> None:
+def test_index_takes_the_subdirs_that_are_named(sluice: Call, world: StandaloneChannel) -> None:
     world.upload(package("alpha"), package("pure", subdir="noarch"))
     told = sluice("index", ADDRESS, "--subdir", "linux-64", "--json").json
     assert told["packages"] == 1
 
 
-def test_index_exits_with_3_where_a_part_failed(sluice: Call, world: ByHand) -> None:
+def test_index_exits_with_3_where_a_part_failed(sluice: Call, world: StandaloneChannel) -> None:
     world.upload(package("alpha"), package("beta"))
 
     def refuse(operation: str, key: str) -> None:
@@ -74,20 +74,24 @@ def test_index_exits_with_3_where_a_part_failed(sluice: Call, world: ByHand) -> 
     assert "beta-1.0-0.conda: Unavailable" in answer.out
 
 
-def test_a_state_in_the_channels_bucket_is_pointed_out(sluice: Call, world: ByHand) -> None:
+def test_a_state_in_the_channels_bucket_is_pointed_out(
+    sluice: Call, world: StandaloneChannel
+) -> None:
     world.upload(package("alpha"))
     world.channel = replace(world.channel, owner="channel-bucket/state")
     assert "whoever may read all of it reads the state" in sluice("index", ADDRESS).err
 
 
-def test_verify_finds_nothing_in_a_healthy_channel(sluice: Call, world: ByHand) -> None:
+def test_verify_finds_nothing_in_a_healthy_channel(sluice: Call, world: StandaloneChannel) -> None:
     world.upload(package("alpha"))
     sluice("index", ADDRESS)
     answer = sluice("verify", ADDRESS, "--deep")
     assert (answer.code, "Nothing differs." in answer.out) == (Exit.OK, True)
 
 
-def test_verify_tells_what_differs_and_what_would_repair_it(sluice: Call, world: ByHand) -> None:
+def test_verify_tells_what_differs_and_what_would_repair_it(
+    sluice: Call, world: StandaloneChannel
+) -> None:
     world.upload(package("alpha"))
     sluice("index", ADDRESS)
     world.public.upload(LINUX.file_key(REPODATA), b"{}")
@@ -100,7 +104,7 @@ def test_verify_tells_what_differs_and_what_would_repair_it(sluice: Call, world:
     assert told["left"] is None
 
 
-def test_verify_repairs_and_looks_again(sluice: Call, world: ByHand) -> None:
+def test_verify_repairs_and_looks_again(sluice: Call, world: StandaloneChannel) -> None:
     world.upload(package("alpha"))
     sluice("index", ADDRESS)
     world.public.upload(LINUX.file_key(REPODATA), b"{}")
@@ -111,7 +115,7 @@ def test_verify_repairs_and_looks_again(sluice: Call, world: ByHand) -> None:
 
 
 def test_in_a_bucket_that_the_catalog_does_not_belong_to_each_command_says_so(
-    sluice: Call, world: ByHand
+    sluice: Call, world: StandaloneChannel
 ) -> None:
     world.upload(package("alpha"), package("beta"), package("gamma"))
     sluice("index", ADDRESS)
@@ -147,7 +151,9 @@ def test_in_a_bucket_that_the_catalog_does_not_belong_to_each_command_says_so(
     assert "The catalog belongs to the bucket restored-bucket now." in log.out
 
 
-def test_a_rebind_that_was_interrupted_shows_in_the_status(sluice: Call, world: ByHand) -> None:
+def test_a_rebind_that_was_interrupted_shows_in_the_status(
+    sluice: Call, world: StandaloneChannel
+) -> None:
     world.upload(package("alpha"))
     sluice("index", ADDRESS)
     before = binding_object(world.state, CHANNEL).read()

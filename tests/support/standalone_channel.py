@@ -1,4 +1,4 @@
-"""A channel in memory that is indexed by whoever says so: for ``index`` and ``verify``."""
+"""A channel in memory without a stack: for ``sluice index``, ``verify`` and ``rebind``."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def package(name: str, version: str = "1.0", *, subdir: str = "linux-64", **more
     return conda(index, payload=f"{name} {version}".encode())
 
 
-class ByHand:
-    """Two buckets, and what people do with them."""
+class StandaloneChannel:
+    """Two buckets, and what operators do with them."""
 
     def __init__(self, *, page_size: int = 1000) -> None:
         self.now_ms = START_MS
@@ -57,9 +57,9 @@ class ByHand:
             owner=OWNER,
         )
 
-    def copy(self) -> ByHand:
+    def copy(self) -> StandaloneChannel:
         """Another one that is the same by now."""
-        other = ByHand()
+        other = StandaloneChannel()
         other.now_ms = self.now_ms
         other.public.objects |= self.public.objects
         other.state.objects |= self.state.objects
@@ -83,11 +83,11 @@ class ByHand:
         return index(
             self.channel,
             replace(options or IndexOptions(), subdirs_at_once=1),
-            **self.alone() | more,
+            **self.one_reader() | more,
         )
 
-    def alone(self) -> dict[str, Any]:
-        """How packages are read one after the other."""
+    def one_reader(self) -> dict[str, Any]:
+        """The option that reads packages one after the other."""
         examiner = Examiner(self.public, True, self.channel.clock)  # noqa: FBT003 - as people do
         return {"readers": ThreadReaders(examiner, workers=1)}
 

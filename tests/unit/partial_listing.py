@@ -1,4 +1,4 @@
-"""A bucket whose listings leave out objects that are there."""
+"""A store in memory whose listings leave out objects."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sluice.storage.object_store import ObjectInfo
 from testkit.memory_store import MemoryStore
 
 
-class LyingStore(MemoryStore):
+class PartialListingStore(MemoryStore):
     """The same objects as another store's; ``hides`` tells which keys no listing shows."""
 
     def __init__(self, store: MemoryStore) -> None:

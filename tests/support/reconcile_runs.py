@@ -1,4 +1,4 @@
-"""Reconciling a ``World``, with an extract that does what it is asked to."""
+"""Runs of reconcile over a ``World``, with a stand-in for extract."""
 
 from __future__ import annotations
 
@@ -13,25 +13,17 @@ from sluice.reconcile import report as reports
 from sluice.reconcile.report import Counts, ReconcileReport, SubdirReport
 from sluice.reconcile.run import ReconcileRequest, run_step, start_run
 from sluice.storage.object_id import ObjectId
-from tests.support.staged import (
-    BUCKET,
-    DEBOUNCE_SECONDS,
-    OWNER,
-    PLENTY_MS,
-    World,
-    indexed,
-    rejected,
-    removed,
-)
+from tests.support.staging_records import indexed, rejected, removed
+from tests.support.subdir_world import BUCKET, DEBOUNCE_SECONDS, OWNER, PLENTY_MS, World
 
 CORRUPT = b"corrupt"
-"""How a package begins that extract rejects."""
+"""The first bytes of a package that extract rejects."""
 
 TimeLeft = Callable[[], int]
 
 
-class Repairs:
-    """Runs of reconcile over a world, and what comes of what they ask for."""
+class ReconcileRuns:
+    """Runs of reconcile over a world, and of the functions that it sends messages to."""
 
     def __init__(
         self, world: World, *, owner: str = OWNER, prefixes: Iterable[str] = ("",)
@@ -44,32 +36,32 @@ class Repairs:
     def run(
         self, request: ReconcileRequest | None = None, *, time_left_ms: TimeLeft = lambda: PLENTY_MS
     ) -> ReconcileReport:
-        """Reconcile from the first step to the last, a second later; what is kept of it."""
+        """Reconcile from the first step to the last, a second later; returns its stored report."""
         self.world.tick()
         start_run(self.reconciler, request or ReconcileRequest(), time_left_ms=time_left_ms)
         while self.continuations.messages:
-            self.proceed(self.continuations.messages.pop(0).body, time_left_ms=time_left_ms)
-        return self.kept()[-1]
+            self.run_step(self.continuations.messages.pop(0).body, time_left_ms=time_left_ms)
+        return self.reports()[-1]
 
-    def proceed(self, body: str, *, time_left_ms: TimeLeft = lambda: PLENTY_MS) -> ReconcileReport:
+    def run_step(self, body: str, *, time_left_ms: TimeLeft = lambda: PLENTY_MS) -> ReconcileReport:
         """Take one more step, a second later."""
         self.world.tick()
         return run_step(self.reconciler, body, time_left_ms=time_left_ms)
 
-    def kept(self) -> list[ReconcileReport]:
-        """The reports that are kept, the oldest first."""
+    def reports(self) -> list[ReconcileReport]:
+        """The stored reports, the oldest first."""
         keys = self.world.state.keys("reconciliations/")
         of_runs = [key for key in keys if key.count("/") == 1]
         return [reports.decode_report(self.world.state.body(key), what=key) for key in of_runs]
 
-    def fed(self) -> list[str]:
-        """The keys that extract was asked to look at."""
+    def requeued_keys(self) -> list[str]:
+        """The keys in the events that extract has not handled yet."""
         return [
             one.key for body in self.uploads.bodies for one in s3_event.parse_s3_event_body(body)
         ]
 
-    def carry_out(self) -> None:
-        """Let extract look at all that it was fed, and merge do all that it was asked."""
+    def handle_requests(self) -> None:
+        """Let extract handle its events and merge its requests, until both queues are empty."""
         while self.uploads.bodies:
             (event,) = s3_event.parse_s3_event_body(self.uploads.bodies.pop(0))
             key = route_event(event, bucket=BUCKET)
@@ -102,12 +94,12 @@ class Repairs:
         return record
 
 
-def told(report: ReconcileReport) -> list[SubdirReport]:
-    """Everything that a report tells about subdirs."""
+def subdir_reports(report: ReconcileReport) -> list[SubdirReport]:
+    """The reports about subdirs, of all steps."""
     return [subdir for step in report.steps.values() for subdir in step.subdirs]
 
 
 def is_quiet(report: ReconcileReport) -> bool:
-    """Tell whether a run found nothing amiss and did nothing."""
+    """Tell whether a run found no issue and changed nothing."""
     quiet = Counts(subdirs=report.counts.subdirs, objects=report.counts.objects)
-    return report.counts == quiet and told(report) == []
+    return report.counts == quiet and subdir_reports(report) == []
