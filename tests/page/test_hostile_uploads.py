@@ -6,11 +6,11 @@ too.  The headers are those of ``template.yaml``; ``tests/e2e/test_cdn.py`` sees
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Error, Route
+from playwright.sync_api import Browser, Error, Page, Route
 
 from sluice.conda.names import PACKAGE_SUFFIXES
 from tests.support.cloudfront import headers_of_template
@@ -27,8 +27,16 @@ DOCUMENTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def tab(browser: Browser) -> Iterator[Page]:
+    """One for all tests: a new one starts a process, which takes longer than any of them."""
+    page = browser.new_page()
+    yield page
+    page.close()
+
+
 def open_upload(
-    browser: Browser, path: str, answers: Mapping[str, tuple[str, str]], *, cdn: bool = True
+    tab: Page, path: str, answers: Mapping[str, tuple[str, str]], *, cdn: bool = True
 ) -> tuple[bool, list[str]]:
     """Open a path of a server: whether it became a download, and what was asked for beside it.
 
@@ -44,29 +52,28 @@ def open_upload(
         added = headers_of_template(wanted) if cdn else {}
         route.fulfill(body=body, headers={"content-type": kind, **added})
 
-    context = browser.new_context()
-    page = context.new_page()
-    page.route("**/*", answer)
+    tab.goto("about:blank")
+    tab.unroute_all()
+    tab.route("**/*", answer)
     try:
-        page.goto(f"{HOST}{path}")  # until it has loaded
+        tab.goto(f"{HOST}{path}")  # until it has loaded
         downloaded = False
     except Error as error:
         if "Download is starting" not in error.message:
             raise
         downloaded = True
-    context.close()
     return downloaded, [one for one in asked if one != "/favicon.ico"]
 
 
 @pytest.mark.parametrize("kind", DOCUMENTS)
 @pytest.mark.parametrize("suffix", PACKAGE_SUFFIXES)
 def test_an_upload_that_is_a_document_is_a_download_and_runs_nothing(
-    browser: Browser, suffix: str, kind: str
+    tab: Page, suffix: str, kind: str
 ) -> None:
     path = f"/team/linux-64/evil-1.0-0{suffix}"
     answers = {path: (kind, DOCUMENTS[kind])}
-    assert open_upload(browser, path, answers, cdn=False) == (False, [RAN])
-    assert open_upload(browser, path, answers) == (True, [])
+    assert open_upload(tab, path, answers, cdn=False) == (False, [RAN])
+    assert open_upload(tab, path, answers) == (True, [])
 
 
 @pytest.mark.parametrize("kind", DOCUMENTS)
@@ -74,26 +81,26 @@ def test_an_upload_that_is_a_document_is_a_download_and_runs_nothing(
     "name", ["evil.html", "evil", "evil.zst", "evil.bz2", "evil.gz", "EVIL.CONDA", "rss.xml"]
 )
 def test_what_else_lies_in_the_bucket_is_shown_and_runs_nothing(
-    browser: Browser, name: str, kind: str
+    tab: Page, name: str, kind: str
 ) -> None:
     path = f"/team/{name}"
     answers = {path: (kind, DOCUMENTS[kind])}
-    assert open_upload(browser, path, answers, cdn=False) == (False, [RAN])
-    assert open_upload(browser, path, answers) == (False, [])
+    assert open_upload(tab, path, answers, cdn=False) == (False, [RAN])
+    assert open_upload(tab, path, answers) == (False, [])
 
 
 @pytest.mark.parametrize("path", ["/", "/team/", "/team/index.html"])
-def test_a_page_of_the_owner_loads_no_package_as_a_script(browser: Browser, path: str) -> None:
+def test_a_page_of_the_owner_loads_no_package_as_a_script(tab: Page, path: str) -> None:
     evil = "/team/linux-64/evil-1.0-0.conda"
     answers = {
         path: ("text/html", f'<!doctype html><script src="{evil}"></script>'),
         evil: ("text/javascript", SCRIPT),
     }
-    assert open_upload(browser, path, answers, cdn=False) == (False, [evil, RAN])
-    assert open_upload(browser, path, answers) == (False, [])
+    assert open_upload(tab, path, answers, cdn=False) == (False, [evil, RAN])
+    assert open_upload(tab, path, answers) == (False, [])
 
 
-def test_a_page_of_the_owner_runs_what_is_written_in_it(browser: Browser) -> None:
+def test_a_page_of_the_owner_runs_what_is_written_in_it(tab: Page) -> None:
     path = "/team/index.html"
     answers = {path: ("text/html", DOCUMENTS["text/html"])}
-    assert open_upload(browser, path, answers) == (False, [RAN])
+    assert open_upload(tab, path, answers) == (False, [RAN])
