@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import random
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -78,30 +79,48 @@ def contents(count: int) -> Iterator[bytes]:
     text = b"".join(path.read_bytes() for path in sorted(SOURCES.parents[1].rglob("*.py")))
     yield from (b"", b"a", text, text * 2)
     for _ in range(count):
-        size = int(2 ** choice.uniform(0, 16))
-        begin = choice.randrange(len(text) - size)
-        words = [choice.randbytes(choice.randrange(1, 40)) for _ in range(20)]
-        once = choice.randbytes(size // 2)
-        yield choice.choice(
-            (
-                choice.randbytes(size),
-                bytes([choice.randrange(256)]) * size,
-                text[begin : begin + size],
-                bytes(choice.choices(range(choice.randrange(1, 256)), k=size)),
-                bytes(int(choice.expovariate(1) * 5) % 256 for _ in range(size)),
-                b"".join(choice.choices(words, k=size // 20 + 1)),
-                once + choice.randbytes(choice.randrange(5)) + once,
-            )
-        )
+        yield choice.choice(KINDS)(choice, text, int(2 ** choice.uniform(0, 16)))
+
+
+def _words(choice: random.Random, _text: bytes, size: int) -> bytes:
+    words = [choice.randbytes(choice.randrange(1, 40)) for _ in range(20)]
+    return b"".join(choice.choices(words, k=size // 20 + 1))
+
+
+def _twice(choice: random.Random, _text: bytes, size: int) -> bytes:
+    once = choice.randbytes(size // 2)
+    return once + choice.randbytes(choice.randrange(5)) + once
+
+
+def _excerpt(choice: random.Random, text: bytes, size: int) -> bytes:
+    begin = choice.randrange(len(text) - size)
+    return text[begin : begin + size]
+
+
+KINDS: tuple[Callable[[random.Random, bytes, int], bytes], ...] = (
+    lambda choice, _, size: choice.randbytes(size),
+    lambda choice, _, size: choice.randbytes(1) * size,
+    lambda choice, _, size: bytes(choice.choices(range(choice.randrange(1, 256)), k=size)),
+    lambda choice, _, size: bytes(int(choice.expovariate(1) * 5) % 256 for _ in range(size)),
+    _excerpt,
+    _words,
+    _twice,
+)
+
+
+@cache
+def compressor(level: int, *, checksum: bool) -> zstandard.ZstdCompressor:
+    """Each once: to make the tables of the high levels takes longer than to compress."""
+    return zstandard.ZstdCompressor(level=level, write_checksum=checksum)
 
 
 def compressed(content: bytes, choice: random.Random) -> bytes:
     """One frame, with and without size, checksum and window."""
     level = choice.choice((-5, 1, 3, 6, 12, 19))
-    compressor = zstandard.ZstdCompressor(level=level, write_checksum=choice.random() < 0.5)
+    compresses = compressor(level, checksum=choice.random() < 0.5)
     if choice.random() < 0.7:
-        return compressor.compress(content)
-    stream = compressor.compressobj()
+        return compresses.compress(content)
+    stream = compresses.compressobj()
     return stream.compress(content) + stream.flush()
 
 
@@ -141,8 +160,8 @@ def test_frames_that_tell_only_their_window_look_back_as_far_as_it_goes(
 def test_what_is_damaged_is_refused_and_nothing_worse(sources: Page, tmp_path: Path) -> None:
     choice = random.Random(2)  # noqa: S311 - nothing to guess
     cases = []
-    for content in contents(500):
-        frame = bytearray(compressed(content[:20_000], choice))
+    for one in contents(500):
+        frame = bytearray(compressed(one[:20_000], choice))
         for _ in range(choice.randrange(1, 4)):
             frame[choice.randrange(len(frame))] = choice.randrange(256)
         cases.append(
