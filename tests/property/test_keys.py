@@ -18,6 +18,8 @@ from sluice.layout import (
 )
 from sluice.limits import CHANNEL_COMPONENT_CHARS_MAX
 
+RELATIVE = (".", "..")
+"""No components of a channel: no client could ask for it, for URLs do without them."""
 LOWER = "abcdefghijklmnopqrstuvwxyz0123456789"
 COMPONENT = st.text(
     st.one_of(
@@ -26,7 +28,7 @@ COMPONENT = st.text(
     min_size=1,
     max_size=12,
 ).filter(lambda text: "/" not in text)
-CHANNELS = st.lists(COMPONENT, max_size=4).map("/".join)
+CHANNELS = st.lists(COMPONENT.filter(lambda text: text not in RELATIVE), max_size=4).map("/".join)
 SUBDIR_NAMES = st.one_of(
     st.just("noarch"), st.from_regex(r"[a-z0-9]{1,9}-[a-z0-9]{1,9}", fullmatch=True)
 )
@@ -65,6 +67,14 @@ def test_the_key_of_a_package_is_taken_apart_into_what_it_was_made_of(
     assume(len(subdir.component) <= CHANNEL_COMPONENT_CHARS_MAX)
     key = PackageKey(subdir, filename)
     assert parse_package_key(key.key) == key
+
+
+@given(CHANNELS, st.sampled_from(RELATIVE), CHANNELS, SUBDIR_NAMES, FILENAMES)
+def test_no_package_lies_behind_a_component_that_urls_do_without(
+    before: str, component: str, behind: str, name: str, filename: str
+) -> None:
+    channel = "/".join(part for part in (before, component, behind) if part)
+    assert parse_package_key(PackageKey(Subdir(channel, name), filename).key) is None
 
 
 @given(st.text(max_size=60))

@@ -11,26 +11,32 @@ from sluice.cli.reference import reference
 from tests.unit.admin.test_api import LAYER
 
 
+@pytest.fixture(scope="module")
+def text() -> str:
+    """Made once: the help of every command goes into it."""
+    return reference()
+
+
 @pytest.mark.parametrize("name", [command.__name__ for command in COMMANDS])
-def test_every_command_is_in_it(name: str) -> None:
-    assert f"\n## sluice {name}\n\n```console\nsluice {name} " in reference()
+def test_every_command_is_in_it(text: str, name: str) -> None:
+    assert f"\n## sluice {name}\n\n```console\nsluice {name} " in text
 
 
-def test_options_that_all_commands_have_stand_there_once() -> None:
-    assert reference().count("`--endpoint-url STR`") == 1
-    assert reference().count("`--json`: Answer in JSON.") == 1
+def test_options_that_all_commands_have_stand_there_once(text: str) -> None:
+    assert text.count("`--endpoint-url STR`") == 1
+    assert text.count("`--json`: Answer in JSON.") == 1
 
 
 @pytest.mark.parametrize("code", Exit)
 def test_every_exit_code_is_in_it_and_in_help(
-    code: Exit, capsys: pytest.CaptureFixture[str]
+    text: str, code: Exit, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert f"| {code.value} | {code.meaning} |" in reference()
+    assert f"| {code.value} | {code.meaning} |" in text
     app(["--help"], exit_on_error=False)
     assert f"{code.value}: {code.meaning}" in " ".join(capsys.readouterr().out.split())
 
 
-def test_it_is_printed_as_a_module() -> None:
+def test_it_is_printed_as_a_module(text: str) -> None:
     found = subprocess.run(
         [sys.executable, "-m", "sluice.cli.reference"],
         env={"PYTHONPATH": str(LAYER)},
@@ -38,4 +44,4 @@ def test_it_is_printed_as_a_module() -> None:
         text=True,
         check=True,
     )
-    assert found.stdout == reference()
+    assert found.stdout == text
