@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from hashlib import sha256
 from itertools import count, islice
 
@@ -15,6 +16,7 @@ from sluice.limits import KIB, MIB
 from tests.unit.sample_indexes import KINDS
 
 
+@cache
 def noise(size: int) -> bytes:
     """Bytes that do compress, a little."""
     blocks = (sha256(str(n).encode()).hexdigest().encode() for n in count())
