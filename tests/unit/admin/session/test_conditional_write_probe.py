@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import count
 
 import boto3
@@ -15,7 +15,7 @@ from sluice.errors import Unavailable, Unsupported
 from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
 from sluice.storage.s3_client import Endpoint, S3Client, Send, make_s3_client
 from sluice.storage.s3_store import S3Store
-from testkit.s3_server.kinds import KINDS, UNUSABLE, USABLE, client_of, servers, with_request_hook
+from testkit.s3_server.kinds import KINDS, UNUSABLE, USABLE, client_of, with_request_hook
 from testkit.s3_server.process import S3Server
 from tests.support.scripted_aws import Answer, error, respond
 
@@ -23,12 +23,10 @@ BUCKET = "trials"
 PLACE = f"the bucket {BUCKET} of the S3 at http://s3"
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Mapping[str, S3Server]]:
-    with servers(KINDS) as running:
-        for server in running.values():
-            server.create(BUCKET)
-        yield running
+@pytest.fixture(scope="module", autouse=True)
+def _bucket(running: Mapping[str, S3Server]) -> None:
+    for server in running.values():
+        server.create(BUCKET)
 
 
 @pytest.fixture(autouse=True)

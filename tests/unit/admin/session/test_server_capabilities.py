@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from time import sleep
 from typing import Any
@@ -28,12 +28,10 @@ from sluice.storage.object_store import ETag, ObjectStore
 from sluice.storage.s3_client import Send
 from testkit.memory_store import MemoryStore
 from testkit.s3_server.kinds import (
-    KINDS,
     UNUSABLE,
     USABLE,
     aws_of,
     client_of,
-    servers,
     with_request_hook,
 )
 from testkit.s3_server.process import S3Server
@@ -48,12 +46,6 @@ PARTS = bytes(11 * MIB)
 def _low_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sluice.storage.s3_conditional_put.SINGLE_PUT_BYTES_MAX", 10 * MIB)
     monkeypatch.setattr("sluice.storage.s3_conditional_put.PART_BYTES", 5 * MIB)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Mapping[str, S3Server]]:
-    with servers(KINDS) as running:
-        yield running
 
 
 class Place:
