@@ -10,8 +10,6 @@ from benchmarks.load import measure, problems
 from local.stack import run_stack
 from testkit.deployed import Channel, Deployed
 
-pytestmark = pytest.mark.e2e
-
 DEBOUNCE_SECONDS = 20
 """So long that even a machine that reads one package a second has several of them share a merge:
 else the requests per package would measure the machine."""

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from benchmarks.emulator import cloud
 from benchmarks.measures import MEASURES
 from benchmarks.stage import Bench, stage
-
-pytestmark = pytest.mark.e2e
 
 PACKAGES = 60
 MEASURED = [name for name in MEASURES if name != "burst"]  # takes a while, and does nothing else
