@@ -105,6 +105,10 @@ fuzz: $(FUZZ)/.stamp ## Fuzz the package reader for FUZZ_SECONDS (600); Linux on
 simulate: $(VENV)/.stamp ## Play SEEDS (20000) of the simulated whole system from FIRST (new ones) on, on all cores
 	PYTHONPATH=layers/sluice $(BIN)/python -m tests.simulation --seeds $(SEEDS) $(addprefix --first ,$(FIRST))
 
+.PHONY: hunt
+hunt: $(VENV)/.stamp ## Find the first seed that shows each planted bug, for make test: after changes to the core
+	PYTHONPATH=layers/sluice $(BIN)/python -m tests.simulation --hunt --write
+
 # sam validate translates the template and --lint does not; neither asks AWS anything.
 NO_AWS = AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none \
 	AWS_ENDPOINT_URL=http://127.0.0.1:9

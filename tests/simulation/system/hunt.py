@@ -16,7 +16,7 @@ from tests.simulation.system.seeds import Failure, outcome, players
 
 SEEDS_MAX = 300
 """Within so many seeds each bug must show."""
-HUNT_AGAIN = "PYTHONPATH=layers/sluice .venv/bin/python -m tests.simulation --hunt --write"
+HUNT_AGAIN = "make hunt"
 """The command that makes the table again."""
 _TABLE = Path(__file__).with_name("bug_seeds.json")
 
