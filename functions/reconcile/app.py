@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities import batch
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.messages.delivery import Delivery
-from sluice.reconcile import handler as reconcile
+from sluice.reconcile.handler import ReconcileReport, parse_reconcile_request, run, start_run
 from sluice.reconcile.metrics import reconcile_log_lines, reconcile_metrics, step_retry_fields
 from sluice.settings import ReconcileSettings
 from sluice.telemetry import SHARED
@@ -33,12 +33,9 @@ def handler(event: dict[str, Any], context: Any) -> Any:
     match event:
         case {"Records": [{"eventSource": "aws:sqs"}, *_]}:
             return batch.process_partial_response(event, handle_message, processor, context)
-    request, left_ms = (
-        reconcile.parse_reconcile_request(event),
-        context.get_remaining_time_in_millis,
-    )
+    request, left_ms = parse_reconcile_request(event), context.get_remaining_time_in_millis
     try:
-        report = reconcile.start_run(ctx(), request, time_left_ms=left_ms)
+        report = start_run(ctx(), request, time_left_ms=left_ms)
     except Exception:  # a scheduled run leaves no message for a dead-letter queue
         metrics.add_metric("ReconcileFailures", MetricUnit.Count, 1)
         raise
@@ -50,7 +47,7 @@ def handle_message(record: SQSRecord, lambda_context: Any) -> None:
     """Handle one message of ReconcileQueue; log and count a failure."""
     delivery, left_ms = Delivery.from_record(record), lambda_context.get_remaining_time_in_millis
     try:
-        report = reconcile.run(delivery, ctx(), time_left_ms=left_ms)
+        report = run(delivery, ctx(), time_left_ms=left_ms)
     except Exception:
         logger.exception("the step will be tried again", extra=step_retry_fields(delivery))
         metrics.add_metric("ReconcileFailures", MetricUnit.Count, 1)
@@ -58,7 +55,7 @@ def handle_message(record: SQSRecord, lambda_context: Any) -> None:
     emit_metrics_and_log(report)
 
 
-def emit_metrics_and_log(report: reconcile.ReconcileReport) -> None:
+def emit_metrics_and_log(report: ReconcileReport) -> None:
     """Send the metrics of the last step of a report, and log its result."""
     for name, value, unit in reconcile_metrics(report):
         metrics.add_metric(name, unit, value)

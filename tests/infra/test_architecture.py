@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[2]
 CORE = ROOT / "layers" / "sluice" / "sluice"
 FOLDERS_MAX = 14
 MODULES_MAX = 10
+APP_LINES_MAX = 70
 DRAWERS = {"common", "utils", "util", "misc", "helpers", "shared", "lib"}
 
 
@@ -35,6 +36,13 @@ def test_the_core_is_small_enough_to_be_taken_in_at_a_glance() -> None:
     assert len(_modules()) <= MODULES_MAX
     everything = {part for path in CORE.rglob("*.py") for part in path.relative_to(CORE).parts}
     assert not everything & (DRAWERS | {f"{drawer}.py" for drawer in DRAWERS})
+
+
+def test_the_apps_of_the_functions_only_wire_run_and_emit() -> None:
+    apps = sorted((ROOT / "functions").glob("*/app.py"))
+    lines = {app.parent.name: len(app.read_text(encoding="utf-8").splitlines()) for app in apps}
+    assert len(lines) == 3
+    assert {name: count for name, count in lines.items() if count > APP_LINES_MAX} == {}
 
 
 def test_the_glossary_fits_a_screen() -> None:
