@@ -18,7 +18,7 @@ from sluice.merge.merge import merge
 from sluice.messages.merge_request import MergeRequest
 from sluice.publish.publisher import Publisher
 from sluice.settings import MergeSettings
-from sluice.storage.object_store import ETag, ObjectHeaders
+from sluice.storage.object_store import DeferredPut, ETag, ObjectHeaders, PreparedPut
 from sluice.storage.s3_client import Endpoint, make_s3_client
 from sluice.storage.s3_store import S3Store
 from sluice.storage.sqs_queue import SqsQueue
@@ -62,6 +62,12 @@ class DiesAfter(S3Store):
         if key == self._last and not body.startswith(_EMPTY_HEAD):
             raise Killed
         return etag
+
+    def prepare_put(
+        self, key: str, body: bytes, headers: ObjectHeaders, *, expected: ETag | None
+    ) -> PreparedPut:
+        """Send nothing ahead: all of it goes through ``put_if``."""
+        return DeferredPut(self, key, body, headers, expected)
 
 
 @pytest.mark.parametrize(
