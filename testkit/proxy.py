@@ -5,7 +5,7 @@ is not part of anyone's CPU time; it prints the port that it listens on.  ``GET
 /-/take?latency_ms=15`` is for the proxy itself: it answers with what was counted since the last
 call, forgets it, and sets the latency from now on.
 
-Every request is treated alike, whoever sends it: it is read, the latency passes, and it is handed
+Every request is treated alike: it is read, the latency passes, and it is handed
 on.  Connections to both sides are kept alive.  ``Expect: 100-continue`` (boto3 sends it with each
 PUT) is answered at once, so that a PUT costs one latency like everything else.  Bytes are those of
 bodies; heads are not counted.

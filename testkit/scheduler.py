@@ -51,7 +51,7 @@ def _never(_operation: str, _key: str) -> bool:
 class Stage:
     """Where actors act: the stores and queues whose requests are their steps.
 
-    Leaving its context kills whoever has not finished.
+    Leaving its context kills the actors that have not finished.
     """
 
     def __init__(
@@ -223,7 +223,7 @@ class Actor(Generic[T_co]):
         self._local.actor = self
         try:
             self._outcome.append(self._work())
-        except BaseException as error:  # noqa: BLE001 - handed to whoever calls finish()
+        except BaseException as error:  # noqa: BLE001 - raised again by finish()
             self._error = self._error or error
         self._local.actor = None
         self.next = None

@@ -272,34 +272,34 @@ def test_a_size_beside_the_scenarios_is_told_of_if_all_of_it_was_measured() -> N
 
 def test_a_reconcile_that_was_not_measured_is_left_out_and_said_so() -> None:
     kept = measured(*(scenario.packages for scenario in SCENARIOS), reconciled=False)
-    told = page(kept)
-    assert re.search(r"\| reconcile, daily +\|( not measured +\|){3}\n", told)
-    assert "What was not measured is missing from the sum." in told
+    text = page(kept)
+    assert re.search(r"\| reconcile, daily +\|( not measured +\|){3}\n", text)
+    assert "What was not measured is missing from the sum." in text
 
 
 # --- the page -----------------------------------------------------------------------------
 
 
 def test_the_page_has_each_price_with_its_source() -> None:
-    told = page(all_measured())
+    text = page(all_measured())
     for price in PRICES:
         row = rf"\| {re.escape(price.what)} +\| .+ \| {re.escape(price.source)} +\| {price.read}"
-        assert re.search(row, told)
-    assert "| $0.0000133334 / GB-second " in told
-    assert "| $0.005 / 1,000 requests " in told
-    assert "| $0.40 / 1,000,000 requests " in told
+        assert re.search(row, text)
+    assert "| $0.0000133334 / GB-second " in text
+    assert "| $0.005 / 1,000 requests " in text
+    assert "| $0.40 / 1,000,000 requests " in text
 
 
 def test_dollars_have_as_many_digits_as_tell_something() -> None:
-    told = [usd(amount) for amount in (0, 0.00001, 0.0345, 1, 1234.5)]
-    assert told == ["$0", "< $0.0001", "$0.0345", "$1.00", "$1,234.50"]
+    texts = [usd(amount) for amount in (0, 0.00001, 0.0345, 1, 1234.5)]
+    assert texts == ["$0", "< $0.0001", "$0.0345", "$1.00", "$1,234.50"]
 
 
 def test_the_page_tells_a_thousand_uploads() -> None:
-    told = page(all_measured())
+    text = page(all_measured())
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]]
-        for line in told.splitlines()
+        for line in text.splitlines()
         if line.startswith("| 1,000") and "after each upload" in line
     ]
     assert rows[0] == [

@@ -89,28 +89,28 @@ def judge(filename: str, body: bytes) -> StagingRecord:
     store = MemoryStore()
     key = f"demo/noarch/{filename}"
     store.upload(key, body)
-    found = read_package(store, key, size_hint=len(body), trust_uploader_digests=True)
-    assert found is not None
-    return _verdict(found)
+    package = read_package(store, key, size_hint=len(body), trust_uploader_digests=True)
+    assert package is not None
+    return _verdict(package)
 
 
-def _verdict(found: PackageRead) -> StagingRecord:
-    key = parse_package_key(found.info.key)
+def _verdict(package: PackageRead) -> StagingRecord:
+    key = parse_package_key(package.info.key)
     assert key is not None
     verdict: StagingRecord
     common: dict[str, Any] = {
         "filename": key.filename,
         "extractor": EXTRACTOR_VERSION,
         "at": 0,
-        "identity": ObjectId.from_info(found.info),
+        "identity": ObjectId.from_info(package.info),
     }
     try:
-        contents = _contents(found)
+        contents = _contents(package)
         record = make_record(
             contents.index,
             key.filename,
             key.subdir.name,
-            size=found.info.size,
+            size=package.info.size,
             digests=contents.digests,
         )
     except BadPackage as bad:
@@ -129,12 +129,12 @@ def _verdict(found: PackageRead) -> StagingRecord:
     return verdict
 
 
-def _contents(found: PackageRead) -> PackageContents:
-    if isinstance(found.outcome, BadPackage):
-        raise found.outcome
+def _contents(package: PackageRead) -> PackageContents:
+    if isinstance(package.outcome, BadPackage):
+        raise package.outcome
     # How they were obtained differs between whole and in parts; what they are must not.
-    digests = replace(found.outcome.digests, sha256_from="read", md5_from="read")
-    return replace(found.outcome, digests=digests)
+    digests = replace(package.outcome.digests, sha256_from="read", md5_from="read")
+    return replace(package.outcome, digests=digests)
 
 
 def _must_be_publishable(record: dict[str, Any]) -> None:
