@@ -1,24 +1,20 @@
 """Actors that share the in-memory world and take turns, one request at a time.
 
-An actor is a function in a thread of its own that stops before each request it makes of a
-``MemoryStore`` or ``MemoryQueue`` and goes on when it is told to.  Only one thread ever runs, so
+An actor is a function in a greenlet of its own that stops before each request it makes of a
+``MemoryStore`` or ``MemoryQueue`` and goes on when it is told to.  Only one of them ever runs, so
 a test that says who takes how many steps, in straight-line code, gives the same run each time.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from enum import Enum, auto
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
-from testkit.memory_store import LostAnswer
+import greenlet
 
-_ACTORS_MAX = 8
-# Kept from test to test: starting a thread costs as much as a whole merge in memory.
-_threads = ThreadPoolExecutor(_ACTORS_MAX, thread_name_prefix="actor")
+from testkit.memory_store import LostAnswer
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -66,7 +62,6 @@ class Stage:
         passing.  Nothing is lost where a request commutes with all that others may do.
         """
         self._counts = counts
-        self._local = threading.local()
         self._actors: list[Actor[object]] = []
         self._hooked = hooked
         self._on_step = on_step
@@ -90,24 +85,27 @@ class Stage:
 
     def actor(self, work: Callable[[], T]) -> Actor[T]:
         """Let somebody do ``work``, as far as its first request."""
-        assert sum(not actor.done for actor in self._actors) < _ACTORS_MAX
-        actor = Actor(work, self._local, self._on_step, self._counts)
+        actor = Actor(work, self._on_step, self._counts)
         self._actors.append(actor)
         return actor
 
     def _before(self, operation: str, key: str) -> None:
-        actor = self._acting()
-        if actor:
-            actor.ask(operation, key)
+        turn = greenlet.getcurrent()
+        if isinstance(turn, _Turn):  # else the test itself, which needs no permission
+            turn.actor.ask(operation, key)
 
     def _after(self, _operation: str, _key: str) -> None:
-        actor = self._acting()
-        if actor:
-            actor.answered()
+        turn = greenlet.getcurrent()
+        if isinstance(turn, _Turn):
+            turn.actor.answered()
 
-    def _acting(self) -> Actor[object] | None:
-        actor: Actor[object] | None = getattr(self._local, "actor", None)
-        return actor  # None: the test itself, which needs no permission
+
+class _Turn(greenlet.greenlet):
+    """The call stack of an actor."""
+
+    def __init__(self, actor: Actor[object], live: Callable[[], None]) -> None:
+        super().__init__(live)
+        self.actor = actor
 
 
 class Actor(Generic[T_co]):
@@ -116,7 +114,6 @@ class Actor(Generic[T_co]):
     def __init__(
         self,
         work: Callable[[], T_co],
-        local: threading.local,
         on_step: Callable[[], None],
         counts: Callable[[str, str], bool],
     ) -> None:
@@ -125,7 +122,6 @@ class Actor(Generic[T_co]):
         self.steps = 0
         """How many requests that count it has made."""
         self._work = work
-        self._local = local
         self._on_step = on_step
         self._counts = counts
         self._pauses_at: Callable[[str, str], bool] = lambda _operation, _key: True
@@ -134,12 +130,10 @@ class Actor(Generic[T_co]):
         self._loses: Loses | None = None
         self._outcome: list[T_co] = []
         self._error: BaseException | None = None
-        # Two locks that are held by default: a baton, passed by releasing the other's.
-        self._go, self._paused = threading.Lock(), threading.Lock()
-        self._go.acquire()
-        self._paused.acquire()
-        _threads.submit(self._live)
-        self._paused.acquire()
+        self._turn = _Turn(self, self._live)
+        self._waiting = greenlet.getcurrent()
+        """Who let it run, and goes on when it pauses or ends."""
+        self._turn.switch()
 
     # --- for the test ----------------------------------------------------------------------
 
@@ -189,14 +183,13 @@ class Actor(Generic[T_co]):
         self._loses = loses
         self._resume(lambda _operation, _key: self._loses is None)
 
-    # --- for the hooks, in the actor's thread ----------------------------------------------
+    # --- for the hooks, in the actor's greenlet ----------------------------------------------
 
     def ask(self, operation: str, key: str) -> None:
         """Pause before a request if it is time to, and die if it is time for that."""
         if not self._dead and self._pauses_at(operation, key):
             self.next = operation, key
-            self._paused.release()
-            self._go.acquire()
+            self._waiting.switch()
         if self._dead:  # and so for every further request: a dead process makes none
             raise Killed
         self.steps += self._counts(operation, key)
@@ -220,18 +213,15 @@ class Actor(Generic[T_co]):
             raise LostAnswer
 
     def _live(self) -> None:
-        self._local.actor = self
         try:
             self._outcome.append(self._work())
         except BaseException as error:  # noqa: BLE001 - raised again by finish()
             self._error = self._error or error
-        self._local.actor = None
         self.next = None
-        self._paused.release()
 
     def _resume(self, pauses_at: Callable[[str, str], bool]) -> None:
         if self.done or (not self._dead and self.next and pauses_at(*self.next)):
             return  # it stands there already
         self._pauses_at = pauses_at
-        self._go.release()
-        self._paused.acquire()
+        self._turn.parent = self._waiting = greenlet.getcurrent()
+        self._turn.switch()

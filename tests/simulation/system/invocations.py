@@ -112,7 +112,7 @@ class Invocations:
         )
 
     def do(self, work: Work, *, timeout_ms: int) -> None:
-        """Run a function from beginning to end, with nothing else going on and no thread."""
+        """Run a function from beginning to end, with nothing else going on."""
         stops = self._clock.ms + timeout_ms
         skew = self._rng.randint(-_SKEW_MS, _SKEW_MS)
         self._clock.advance(_TAKES_MS)

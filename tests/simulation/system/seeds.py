@@ -35,7 +35,7 @@ def simulate(seeds: Sequence[int], *, jobs: int) -> Iterator[Failure | None]:
 
 def players(jobs: int) -> multiprocessing.pool.Pool:
     """Processes that play seeds."""
-    # Not forked: a fork does not take the threads along that actors live in.
+    # Not forked: a fork takes along the locks that other threads of pytest hold.
     return multiprocessing.get_context("spawn").Pool(jobs, _play_fast)
 
 
