@@ -23,6 +23,12 @@ def noise(size: int) -> bytes:
     return b"".join(islice(blocks, size // 64 + 1))[:size]
 
 
+@cache
+def packed(size: int) -> bytes:
+    """Such bytes, compressed."""
+    return zstd.compress(noise(size))
+
+
 SMALL, LARGE = 512 * KIB, 17 * MIB  # LARGE is compressed by workers
 WINDOW_LOG_MAX = 23
 """That of level 19: no client needs more memory than for other indexes."""
@@ -36,27 +42,25 @@ def level_19(data: bytes) -> bytes:
 
 @pytest.mark.parametrize("size", [0, 2, SMALL, 16 * MIB])
 def test_a_single_frame_tells_its_size_and_comes_back_whole(size: int) -> None:
-    data = noise(size)
-    packed = zstd.compress(data)
-    parameters = zstandard.get_frame_parameters(packed)
+    data, frame = noise(size), packed(size)
+    parameters = zstandard.get_frame_parameters(frame)
     assert parameters.content_size == len(data)
-    assert zstandard.ZstdDecompressor().decompress(packed) == data
-    assert zstd.decompress(packed) == data
+    assert zstandard.ZstdDecompressor().decompress(frame) == data
+    assert zstd.decompress(frame) == data
 
 
 @pytest.mark.parametrize("size", [SMALL, 16 * MIB - 2, LARGE])
 def test_one_frame_is_all_and_needs_no_larger_window_than_level_19(size: int) -> None:
-    packed = zstd.compress(noise(size))
+    frame = packed(size)
     reader = zstandard.ZstdDecompressor(max_window_size=2**WINDOW_LOG_MAX).decompressobj()
-    assert len(reader.decompress(packed)) == size
+    assert len(reader.decompress(frame)) == size
     assert reader.eof
     assert reader.unused_data == b""
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 def test_the_same_content_gives_the_same_bytes(size: int) -> None:
-    data = noise(size)
-    assert zstd.compress(data) == zstd.compress(bytes(bytearray(data)))
+    assert zstd.compress(bytes(bytearray(noise(size)))) == packed(size)
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])
@@ -68,7 +72,7 @@ def test_bytes_do_not_depend_on_the_number_of_cores(size: int) -> None:
         alone = zstd.compress(data)
     finally:
         os.sched_setaffinity(0, cores)
-    assert zstd.compress(data) == alone
+    assert alone == packed(size)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -76,10 +80,9 @@ def test_bytes_do_not_depend_on_the_number_of_workers(
     workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = noise(LARGE)
-    expected = zstd.compress(data)
     other = zstd._parameters(window_log=20, hash_log=16, threads=workers, job_size=4 * MIB)
     monkeypatch.setattr(zstd, "_LARGE_PARAMETERS", other)
-    assert zstd.compress(data) == expected
+    assert zstd.compress(data) == packed(LARGE)
 
 
 # docs/performance.md has larger ones, which level 19 takes up to minutes for.
@@ -114,4 +117,4 @@ def test_what_is_not_zstd_is_corrupt(data: bytes) -> None:
 @pytest.mark.parametrize("kept", [0, 3, 12, -1])
 def test_a_frame_that_ends_early_is_corrupt(kept: int) -> None:
     with pytest.raises(Corrupt):
-        zstd.decompress(zstd.compress(noise(MIB))[:kept])
+        zstd.decompress(packed(MIB)[:kept])

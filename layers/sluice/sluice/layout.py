@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote, unquote
 
@@ -321,6 +322,7 @@ def reconcile_part_key(run: str, subdir: Subdir) -> str:
     return f"reconciliations/{run}/{subdir.component}.json"
 
 
+@lru_cache
 def _state_channel(channel: str) -> str:
     return quote(channel, safe=_SAFE_IN_STATE) or "%"
 

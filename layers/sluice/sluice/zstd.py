@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 
 import zstandard
@@ -34,6 +35,16 @@ _PARAMETERS_BY_SIZE = ((16 * MIB, _parameters(window_log=23, hash_log=22)),)
 _LARGE_PARAMETERS = _parameters(window_log=20, hash_log=16, threads=2, job_size=4 * MIB)
 
 
+class _PerThread(threading.local):
+    """A decompressor may be used again, not shared; making one takes longer than a leaf."""
+
+    def __init__(self) -> None:
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_per_thread = _PerThread()
+
+
 def compress_private(data: bytes) -> bytes:
     """Compress what no client downloads: mostly digests, on which a high level is wasted."""
     return zstandard.ZstdCompressor(level=_LEVEL_PRIVATE).compress(data)
@@ -62,7 +73,7 @@ def decompress(data: bytes, *, bytes_max: int = STORED_OBJECT_BYTES_MAX) -> byte
         if 0 <= content_size <= bytes_max:
             # In one call, which takes half the time: the result is not joined from pieces.
             with suppress(zstandard.ZstdError):  # there may be more frames; else it is said below
-                return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
+                return _per_thread.decompressor.decompress(data, allow_extra_data=False)
         return _decompress_stream(data, content_size, bytes_max)
     except zstandard.ZstdError as error:
         raise Corrupt(f"not zstd data: {error}") from error
