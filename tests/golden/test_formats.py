@@ -6,6 +6,7 @@ its own beside them, and a reader that still opens the old one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from msgspec import structs
 
 from sluice import zstd
-from sluice.catalog import brake, codec, commit, entry, node, tree
+from sluice.catalog import binding, brake, commit, entry, head, node, tree
 from sluice.catalog.binding import Binding, binding_object
 from sluice.catalog.brake import BrakeState
 from sluice.catalog.codec import unpack_json
@@ -28,6 +29,7 @@ from sluice.extract import staging
 from sluice.extract.staging import Indexed, Rejected, Removed
 from sluice.layout import channel_binding_key
 from sluice.publish.fence import Stamp
+from sluice.reconcile import publication_log
 from sluice.reconcile.publication_log import Mark, Marks, write_marks
 from sluice.reconcile.reconcile_cache import CachedHead, NoarchPatch, ReconcileCache
 from sluice.storage.object_id import ObjectId
@@ -157,28 +159,28 @@ BINDING = Binding(bucket="channel-bucket", endpoint="eu-central-1", created_at=A
 BINDING_MOVING = structs.replace(BINDING, bucket=None, moving_to="restored-bucket")
 
 
-def encode_binding(binding: Binding) -> bytes:
+def encode_binding(bound: Binding) -> bytes:
     """As ``binding_object`` writes it."""
     state = MemoryStore()
-    binding_object(state, SUBDIR.channel).swap(binding, expected=None)
+    binding_object(state, SUBDIR.channel).swap(bound, expected=None)
     return state.body(channel_binding_key(SUBDIR.channel))
 
 
 def decode_binding(body: bytes) -> Binding:
     """As ``binding_object`` reads it."""
-    return unpack_json(body, Binding, what="binding")
+    return unpack_json(body, Binding, newest=binding.FORMAT, what="binding")
 
 
-def encode_head(head: Head) -> bytes:
+def encode_head(stored: Head) -> bytes:
     """As ``head_object`` writes it."""
     state = MemoryStore()
-    head_object(state, SUBDIR).swap(head, expected=None, not_after_ms=None)
+    head_object(state, SUBDIR).swap(stored, expected=None, not_after_ms=None)
     return state.body(SUBDIR.head_key)
 
 
 def decode_head(body: bytes) -> Head:
     """As ``read_head`` reads it."""
-    return unpack_json(body, Head, what="head")
+    return unpack_json(body, Head, newest=head.FORMAT, what="head")
 
 
 def encode_marks(marks: Marks) -> bytes:
@@ -190,7 +192,7 @@ def encode_marks(marks: Marks) -> bytes:
 
 def decode_marks(body: bytes) -> Marks:
     """As ``read_marks`` reads them."""
-    return unpack_json(body, Marks, what="marks")
+    return unpack_json(body, Marks, newest=publication_log.FORMAT, what="marks")
 
 
 Reader = Callable[[bytes], object]
@@ -257,6 +259,24 @@ EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
 }
 
 
+NEWEST = {
+    "staged": staging.FORMAT,
+    "head": head.FORMAT,
+    "binding": binding.FORMAT,
+    "commit": commit.FORMAT,
+    "marks": publication_log.FORMAT,
+    "brakes": brake.FORMAT,
+    "leaf": entry.FORMAT,
+    "tree": tree.FORMAT,
+}
+"""The newest format of each kind, by the first word of the names of its examples."""
+
+
+def kind(name: str) -> str:
+    """The kind of an example."""
+    return re.split(r"[-.]", name)[0]
+
+
 def content(body: bytes) -> object:
     """What stands in the bytes: compression may change, it is not the format."""
     return msgpack.unpackb(unzstd(body)) if body[:1] != b"{" else body
@@ -288,7 +308,7 @@ def test_what_is_written_now_is_format_1(name: str) -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_what_a_newer_sluice_wrote_is_refused_by_name(name: str) -> None:
     _, _, read = EXAMPLES[name]
-    newer = staging.FORMAT + 1 if name.startswith("staged") else codec.FORMAT + 1
+    newer = NEWEST[kind(name)] + 1
     with pytest.raises(TooNew, match=f"format {newer}"):
         read(in_format(newer, (FOLDER / name).read_bytes()))
 

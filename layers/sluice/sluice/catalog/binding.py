@@ -9,11 +9,14 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from sluice.catalog.codec import FORMAT, unpack_json
+from sluice.catalog.codec import unpack_json
 from sluice.layout import channel_binding_key
 from sluice.storage import object_headers
 from sluice.storage.object_store import ObjectStore
 from sluice.storage.versioned_object import ObjectVersion, VersionedObject
+
+FORMAT = 1
+"""The newest format of bindings that this version reads, and the one that it writes."""
 
 
 class Binding(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,4 +53,4 @@ def binding_object(state: ObjectStore, channel: str) -> VersionedObject[Binding 
 
 
 def _decode_binding(body: bytes, *, what: str) -> Binding:
-    return unpack_json(body, Binding, what=what)
+    return unpack_json(body, Binding, newest=FORMAT, what=what)

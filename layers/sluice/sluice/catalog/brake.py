@@ -22,8 +22,11 @@ from hashlib import sha256
 
 import msgspec
 
-from sluice.catalog.codec import FORMAT, unpack_json
+from sluice.catalog.codec import unpack_json
 from sluice.limits import BRAKE_PACKAGES_MIN
+
+FORMAT = 1
+"""The newest format of brake records that this version reads, and the one that it writes."""
 
 DIGEST_CHARS = 12
 DAY_MS = 24 * 60 * 60 * 1000
@@ -95,7 +98,7 @@ class RemovalDecision:
 
 def decode_brake_state(body: bytes, *, what: str) -> BrakeState:
     """Parse the stored state; raises ``Corrupt`` and ``TooNew``, which name ``what``."""
-    return unpack_json(body, BrakeState, what=what)
+    return unpack_json(body, BrakeState, newest=FORMAT, what=what)
 
 
 def encode_brake_state(state: BrakeState) -> bytes:

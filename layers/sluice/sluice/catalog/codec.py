@@ -1,4 +1,8 @@
-"""The encoding of trees and leaves: msgpack in zstd, the same bytes for the same content."""
+"""The encoding of what is stored: the same bytes for the same content, and a format per kind.
+
+Each kind of object counts its own formats.  A new format of one kind leaves all others readable by
+the releases before it, and is written only where the old one cannot say what must be said.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,6 @@ import msgspec
 
 from sluice import zstd
 from sluice.errors import DECODE_ERRORS, Corrupt, TooNew
-
-FORMAT = 1
-"""The format of heads, commits, trees and leaves.  Older ones are read, newer ones are refused."""
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -34,31 +35,37 @@ def pack_plain(content: Any) -> bytes:
     return packed
 
 
-def unpack_struct(body: bytes, expected: type[S], *, what: str) -> S:
-    """Parse the result of ``pack_struct``; raises ``TooNew`` and ``Corrupt``, naming ``what``."""
+def unpack_struct(body: bytes, expected: type[S], *, newest: int, what: str) -> S:
+    """Parse the result of ``pack_struct``; raises ``TooNew`` and ``Corrupt``, naming ``what``.
+
+    ``newest``: the newest format of this kind that is read.
+    """
     try:
         plain = msgpack.unpackb(zstd.decompress(body))
-        check_format(plain, what=what)
+        check_format(plain, newest=newest, what=what)
         return msgspec.convert(plain, expected)
     except (*DECODE_ERRORS, ValueError, msgpack.UnpackException) as error:
         raise Corrupt(f"{what}: {error}") from error
 
 
-def unpack_json(body: bytes, expected: type[S], *, what: str) -> S:
-    """Parse a head or a commit; raises ``TooNew`` and ``Corrupt``, which name ``what``."""
+def unpack_json(body: bytes, expected: type[S], *, newest: int, what: str) -> S:
+    """Parse a JSON document; raises ``TooNew`` and ``Corrupt``, which name ``what``.
+
+    ``newest``: the newest format of this kind that is read.
+    """
     try:
         plain = msgspec.json.decode(body)
-        check_format(plain, what=what)
+        check_format(plain, newest=newest, what=what)
         return msgspec.convert(plain, expected)
     except DECODE_ERRORS as error:
         raise Corrupt(f"{what}: {error}") from error
 
 
-def check_format(plain: Any, *, what: str) -> None:
-    """Raise ``TooNew`` for a newer format."""
+def check_format(plain: Any, *, newest: int, what: str) -> None:
+    """Raise ``TooNew`` for a format above ``newest``, and ``Corrupt`` where none is given."""
     match plain:
-        case {"format": int(version)} if version > FORMAT:
-            raise TooNew(f"{what} has format {version}, this sluice knows up to {FORMAT}")
+        case {"format": int(version)} if version > newest:
+            raise TooNew(f"{what} has format {version}, this sluice knows up to {newest}")
         case {"format": int()}:
             return
     raise Corrupt(f"{what} does not say its format")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from sluice.catalog.codec import FORMAT, unpack_json
+from sluice.catalog.codec import unpack_json
+
+FORMAT = 1
+"""The newest format of commits that this version reads, and the one that it writes."""
 
 
 class Amendment(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,4 +57,4 @@ def encode_commit(commit: Commit) -> bytes:
 
 def decode_commit(body: bytes, *, what: str) -> Commit:
     """Parse a commit; raises ``Corrupt`` and ``TooNew``, which name ``what``."""
-    return unpack_json(body, Commit, what=what)
+    return unpack_json(body, Commit, newest=FORMAT, what=what)

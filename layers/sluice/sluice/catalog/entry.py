@@ -9,8 +9,11 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from sluice.catalog.codec import FORMAT, unpack_struct
+from sluice.catalog.codec import unpack_struct
 from sluice.storage.object_id import ObjectId
+
+FORMAT = 1
+"""The newest format of leaves that this version reads, and the one that it writes."""
 
 NOT_EXTRACTED = 0
 """Extractor version of entries that no extractor judged: records of another tool's index, and
@@ -122,7 +125,7 @@ class ListedFile(NamedTuple):
 
 def decode_leaf(body: bytes, *, what: str) -> Leaf:
     """Parse a stored leaf; raises ``Corrupt`` and ``TooNew``, which name ``what``."""
-    return unpack_struct(body, Leaf, what=what)
+    return unpack_struct(body, Leaf, newest=FORMAT, what=what)
 
 
 def listed_files(entries: Entries) -> Iterator[ListedFile]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from sluice.catalog.codec import FORMAT, unpack_json
+from sluice.catalog.codec import unpack_json
 from sluice.layout import Subdir
 from sluice.storage import object_headers
 from sluice.storage.object_store import ObjectStore
 from sluice.storage.versioned_object import ObjectVersion, VersionedObject
+
+FORMAT = 1
+"""The newest format of heads that this version reads, and the one that it writes."""
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,4 +58,4 @@ def read_head(state: ObjectStore, subdir: Subdir) -> ObjectVersion[Head]:
 
 def decode_head(body: bytes, *, what: str) -> Head:
     """Parse a head; raises ``Corrupt`` and ``TooNew``, which name ``what``."""
-    return unpack_json(body, Head, what=what)
+    return unpack_json(body, Head, newest=FORMAT, what=what)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from sluice.catalog.codec import FORMAT, pack_struct, unpack_struct
+from sluice.catalog.codec import pack_struct, unpack_struct
 from sluice.conda.patch import PatchInstructions
+
+FORMAT = 1
+"""The newest format of patch objects that this version reads, and the one that it writes."""
 
 
 class StoredPatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,4 +29,4 @@ def encode_patch(patch: StoredPatch) -> bytes:
 
 def decode_patch(body: bytes, *, what: str) -> PatchInstructions:
     """Parse stored instructions; raises ``Corrupt`` and ``TooNew``, which name ``what``."""
-    return unpack_struct(body, StoredPatch, what=what).instructions
+    return unpack_struct(body, StoredPatch, newest=FORMAT, what=what).instructions

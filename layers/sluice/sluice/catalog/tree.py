@@ -9,8 +9,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sluice import zstd
-from sluice.catalog.codec import FORMAT, pack_plain, unpack_struct
+from sluice.catalog.codec import pack_plain, unpack_struct
 from sluice.storage.object_id import ObjectId
+
+FORMAT = 1
+"""The newest format of trees that this version reads, and the one that it writes."""
 
 
 class NodeExtras(msgspec.Struct, frozen=True, array_like=True):
@@ -152,7 +155,7 @@ def encode_tree(tree: Tree) -> bytes:
 
 def decode_tree(body: bytes, *, what: str) -> Tree:
     """Parse a stored tree; raises ``Corrupt`` and ``TooNew``, which name ``what``."""
-    return unpack_struct(body, Tree, what=what)
+    return unpack_struct(body, Tree, newest=FORMAT, what=what)
 
 
 def next_tree(  # noqa: PLR0913 - a generation is made of that much

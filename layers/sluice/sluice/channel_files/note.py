@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from sluice.catalog.client_view import RenderRules
-from sluice.catalog.codec import FORMAT, pack_struct, unpack_struct
+from sluice.catalog.codec import pack_struct, unpack_struct
 from sluice.catalog.entry import Entries
 from sluice.channel_config import ChannelConfig, Notice
 from sluice.channel_files.contribution import Contribution, make_contribution
@@ -21,6 +21,9 @@ from sluice.layout import Subdir
 from sluice.messages import channel_merge_request
 from sluice.runtime import Runtime
 from sluice.storage import object_headers
+
+FORMAT = 1
+"""The newest format of notes that this version reads, and the one that it writes."""
 
 
 class WantedFiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,4 +122,4 @@ def needs_channel_note(config: ChannelConfig, *, config_changed: bool) -> bool:
 
 def decode_note(body: bytes, *, what: str) -> Note:
     """Parse a note; raises ``Corrupt`` and ``TooNew``, which name ``what``."""
-    return unpack_struct(body, Note, what=what)
+    return unpack_struct(body, Note, newest=FORMAT, what=what)

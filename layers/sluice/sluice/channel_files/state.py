@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from sluice.catalog.codec import FORMAT, pack_struct, unpack_struct
+from sluice.catalog.codec import pack_struct, unpack_struct
 from sluice.channel_files.contribution import Contribution
 from sluice.channel_files.note import Note, WantedFiles
 from sluice.conda.names import NOARCH
@@ -19,6 +19,9 @@ from sluice.layout import channel_state_key
 from sluice.storage import object_headers
 from sluice.storage.object_store import ObjectStore
 from sluice.storage.versioned_object import VersionedObject
+
+FORMAT = 1
+"""The newest format of channel states that this version reads, and the one that it writes."""
 
 
 class NameState(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +113,7 @@ def fold_notes(state: ChannelState, notes: Iterable[Note], *, at: int, writer: s
 
 
 def _decode_state(body: bytes, *, what: str) -> ChannelState:
-    return unpack_struct(body, ChannelState, what=what)
+    return unpack_struct(body, ChannelState, newest=FORMAT, what=what)
 
 
 def _fold_note(subdir_state: SubdirState | None, note: Note) -> SubdirState:

@@ -14,13 +14,16 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from sluice.catalog.codec import FORMAT, unpack_json
+from sluice.catalog.codec import unpack_json
 from sluice.errors import Unavailable
 from sluice.layout import Subdir
 from sluice.limits import MARKS_MAX, WRITE_ATTEMPTS_MAX
 from sluice.reconcile.reconcile_cache import ReconcileCache
 from sluice.storage import object_headers
 from sluice.storage.object_store import ETag, ObjectStore
+
+FORMAT = 1
+"""The newest format of publication logs that this version reads, and the one that it writes."""
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +105,9 @@ def read_marks(state: ObjectStore, subdir: Subdir) -> StoredMarks:
     stored = state.get(subdir.marks_key)
     if stored is None:
         return StoredMarks(Marks(), None)
-    return StoredMarks(unpack_json(stored.body, Marks, what=subdir.marks_key), stored.info.etag)
+    return StoredMarks(
+        unpack_json(stored.body, Marks, newest=FORMAT, what=subdir.marks_key), stored.info.etag
+    )
 
 
 def write_marks(

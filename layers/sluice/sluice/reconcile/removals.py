@@ -19,7 +19,7 @@ import msgspec
 
 from sluice.catalog import brake
 from sluice.catalog.brake import BrakeState, MissingFile, RemovalDecision
-from sluice.catalog.codec import FORMAT, unpack_json
+from sluice.catalog.codec import unpack_json
 from sluice.catalog.entry import Record
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
@@ -39,6 +39,9 @@ from sluice.reconcile.report import SubdirReport
 from sluice.storage import object_headers
 from sluice.storage.missing_objects import confirm_listing, head_packages
 from sluice.storage.object_id import ObjectId
+
+FORMAT = 1
+"""The newest format of the removals of a step that this version reads, and that it writes."""
 
 Filenames = Collection[str]
 
@@ -98,7 +101,7 @@ class Removals:
         stored = self._ctx.state.get(self._key)
         if stored is None:
             return
-        step_state = unpack_json(stored.body, _StepState, what=self._key)
+        step_state = unpack_json(stored.body, _StepState, newest=FORMAT, what=self._key)
         if resume_from.staged is not None:
             self._to_remove = [file for file in step_state.carry_out if file > resume_from.staged]
         else:

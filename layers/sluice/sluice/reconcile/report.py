@@ -16,6 +16,7 @@ from sluice.reconcile.context import ReconcileRequest
 from sluice.reconcile.cursor import Cursor
 
 FORMAT = 1
+"""The newest format of reports that this version reads, and the one that it writes."""
 
 
 class Counts(msgspec.Struct, kw_only=True):
@@ -144,4 +145,4 @@ def encode_report(report: ReconcileReport) -> bytes:
 
 def decode_report(body: bytes, *, what: str) -> ReconcileReport:
     """Parse a stored report; raises ``Corrupt`` and ``TooNew``, which name ``what``."""
-    return unpack_json(body, ReconcileReport, what=what)
+    return unpack_json(body, ReconcileReport, newest=FORMAT, what=what)
