@@ -229,9 +229,23 @@ REJECT_PROBLEMS_MAX = 8
 """Problems that the sentence of one reject names."""
 PROBLEM_VALUE_CHARS_MAX = 80
 """Characters of a value that the sentence quotes."""
-REJECT_SENTENCE_CHARS_MAX = 4096
-"""Characters of a whole sentence.  A zip may hold names of 64 KiB, and sentences are stored and
-logged."""
+REJECT_SENTENCE_CHARS_MAX = 512
+"""Characters of a whole sentence: room for the longest filename twice.  A zip may hold names of
+64 KiB, and sentences are stored and logged."""
+REJECT_SENTENCES_PER_NAME_MAX = 1000
+"""Rejects of one package name that keep their sentences.  All others keep their codes only, so that
+a leaf of 200,000 rejects is read in a second."""
+REJECTS_PER_SUBDIR_MAX = 250_000
+"""Rejects that the catalog of one subdir keeps.  Anybody who may upload can make as many as they
+like, and each merge reads the tree.  A further file that cannot be indexed is not noted."""
+REQUEUED_BEYOND_REJECTS_MAX = 10_000
+"""Unknown files of a subdir that is full of rejects that one step of reconcile has read."""
+REJECTS_LISTED_MAX = 1000
+"""Rejects, and as many warnings, that the document of one subdir lists.  It counts the others."""
+REJECTS_LISTED_PER_NAME_MAX = 100
+"""Of these, those of one package name, if not all can be listed."""
+REJECTS_LISTED_BYTES_MAX = 900 * KIB
+"""Bytes of all items of that document.  With its head it stays below 1 MiB."""
 
 CURRENT_REPODATA_CHECKS_MAX = 10_000_000
 """Comparisons of a match spec clause with a version for one ``current_repodata.json``: about a

@@ -13,6 +13,7 @@ import pytest
 from sluice.catalog.entry import NOT_EXTRACTED, CarriedRecord, Entry, Pin, Record, Reject
 from sluice.conda import record as sluice_record
 from sluice.extract.staging import FileVerdict, Indexed, Rejected
+from sluice.limits import REJECT_SENTENCES_PER_NAME_MAX
 from sluice.merge import apply_staging
 from sluice.merge.apply_staging import CommitChanges
 from tests.support.staging_records import (
@@ -455,3 +456,38 @@ def test_the_differences_of_one_name_are_told_in_the_order_of_its_files() -> Non
     difference = CommitChanges()
     difference.add_entries({bad: REJECT}, dict.fromkeys(reversed(good), RECORD))
     assert difference == CommitChanges(added=good, rejects_changed=True)
+
+
+def flood(count: int) -> dict[str, apply_staging.Verdict | None]:
+    """So many files of one name that cannot be indexed."""
+    return {
+        name: rejected(name, b"bad") for name in (f"alpha-{n:05}-0.conda" for n in range(count))
+    }
+
+
+def test_a_thousand_rejects_of_one_name_keep_their_sentences_and_the_others_their_codes() -> None:
+    entries = apply_staging.apply_verdicts({}, flood(REJECT_SENTENCES_PER_NAME_MAX), at=AT)
+    assert all(isinstance(one, Reject) and one.sentence for one in entries.values())
+    after = apply_staging.apply_verdicts(entries, flood(3000), at=LATER)
+    kept = [name for name, one in after.items() if isinstance(one, Reject) and one.sentence]
+    assert kept == list(entries)
+    assert {one.code for one in after.values() if isinstance(one, Reject)} == {"zip-invalid"}
+
+
+def test_which_rejects_keep_their_sentences_does_not_depend_on_their_order() -> None:
+    verdicts = flood(1500)
+    backwards = dict(reversed(verdicts.items()))
+    assert apply_staging.apply_verdicts({}, verdicts, at=AT) == apply_staging.apply_verdicts(
+        {}, backwards, at=AT
+    )
+
+
+def test_rejects_of_new_files_beyond_the_room_are_left_out() -> None:
+    before: dict[str, Entry] = {A: record(indexed(A)), B: reject(rejected(B, b"bad"))}
+    verdicts = {A: rejected(A, b"bad"), B: rejected(B, b"worse"), **flood(3)}
+    after = apply_staging.apply_verdicts(before, verdicts, at=LATER)
+    for room, left_out in ((5, 0), (3, 0), (2, 1), (0, 3), (-7, 3)):
+        kept, count = apply_staging.limit_new_rejects(before, after, room=room)
+        assert count == left_out
+        assert list(kept) == list(after)[: len(after) - left_out]
+        assert isinstance(kept[A], Reject), "what was in the index has left it in any case"

@@ -60,6 +60,7 @@ class Reject(_Entry, frozen=True, kw_only=True, tag="reject"):
 
     code: str
     sentence: str
+    """Empty beyond ``REJECT_SENTENCES_PER_NAME_MAX``."""
     at: int
     """Time of the reject's commit, ms since the epoch."""
 

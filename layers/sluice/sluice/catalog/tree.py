@@ -129,6 +129,11 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
         return sum(node.records for node in self.names.values())
 
     @property
+    def rejects(self) -> int:
+        """Number of known files that cannot be indexed."""
+        return sum(node.rejects for node in self.names.values())
+
+    @property
     def files(self) -> int:
         """Number of known files, including rejected ones."""
         return sum(node.records + node.rejects for node in self.names.values())

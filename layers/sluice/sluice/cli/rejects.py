@@ -12,7 +12,7 @@ from sluice.cli.exits import Exit
 from sluice.cli.formatting import format_cell, format_utc
 from sluice.cli.options import DEFAULTS, Options
 
-_STYLES = {"reject": "red", "warning": "yellow", "problem": "red"}
+_STYLES = {"reject": "red", "warning": "yellow", "problem": "red", "omitted": "red"}
 
 
 def rejects(channel: str, /, *, options: Options = DEFAULTS) -> Exit:

@@ -16,7 +16,12 @@ from sluice.conda.names import parse_filename
 from sluice.conda.record_fields import FIELD_RULES, is_unicode, is_version, unpublishable_reason
 from sluice.conda.revision import LEGACY, V3, has_old_condition, required_revision, v3_fields
 from sluice.errors import BadPackage
-from sluice.limits import PROBLEM_VALUE_CHARS_MAX, RECORD_BYTES_MAX, REJECT_PROBLEMS_MAX
+from sluice.limits import (
+    PROBLEM_VALUE_CHARS_MAX,
+    RECORD_BYTES_MAX,
+    REJECT_PROBLEMS_MAX,
+    REJECT_SENTENCE_CHARS_MAX,
+)
 from sluice.text import printable
 
 SLUICE_FIELDS = frozenset({"indexed_timestamp", "md5", "sha256", "size"})
@@ -92,10 +97,15 @@ def _package_fields(index: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rejected(filename: str, problems: list[RecordProblem]) -> BadPackage:
-    clauses = "; ".join(problem.clause for problem in problems[:REJECT_PROBLEMS_MAX])
-    omitted = len(problems) - REJECT_PROBLEMS_MAX
-    ending = f"; and {omitted} more" if omitted > 0 else ""
-    return BadPackage(problems[0].code, f"{filename} cannot be indexed: {clauses}{ending}.")
+    """Name as many problems as the sentence has room for, and count the others."""
+    clauses = [printable(problem.clause) for problem in problems[:REJECT_PROBLEMS_MAX]]
+    while True:
+        omitted = len(problems) - len(clauses)
+        ending = f"; and {omitted} more" if omitted else ""
+        sentence = f"{printable(filename)} cannot be indexed: {'; '.join(clauses)}{ending}."
+        if len(sentence) <= REJECT_SENTENCE_CHARS_MAX or len(clauses) == 1:
+            return BadPackage(problems[0].code, sentence)
+        clauses.pop()
 
 
 def _filename_problems(

@@ -11,6 +11,7 @@ import msgspec
 from sluice.catalog.entry import NOT_EXTRACTED, CarriedRecord, Entries, Entry, Pin, Record, Reject
 from sluice.conda.timestamps import timestamp_warning
 from sluice.extract.staging import FileVerdict, Indexed, Rejected, Removed, encode_staging_record
+from sluice.limits import REJECT_SENTENCES_PER_NAME_MAX
 from sluice.storage.object_id import ObjectId
 
 Verdict = Indexed | Rejected
@@ -75,7 +76,27 @@ def apply_verdicts(entries: Entries, verdicts: Verdicts, *, at: int) -> dict[str
             after.pop(filename, None)
         else:
             after[filename] = _judge(entries.get(filename), verdict, at=at)
+    _drop_excess_sentences(after, verdicts.keys())
     return after
+
+
+def limit_new_rejects(
+    before: Entries, after: Entries, *, room: int
+) -> tuple[Mapping[str, Entry], int]:
+    """Leave out rejects of files that had no entry, beyond ``room``; returns how many, too.
+
+    A file that is in the index leaves it in any case.
+    """
+    new = sorted(
+        filename
+        for filename, entry in after.items()
+        if isinstance(entry, Reject) and filename not in before
+    )
+    left_out = frozenset(new[max(room, 0) :])
+    if not left_out:
+        return after, 0
+    kept = {filename: entry for filename, entry in after.items() if filename not in left_out}
+    return kept, len(left_out)
 
 
 def apply_edits(entries: Entries, edits: EntryEdits) -> dict[str, Entry]:
@@ -145,6 +166,19 @@ class CommitChanges:
             if isinstance(new, Record) and timestamp_warning(new.record):
                 self.warned.append(filename)
             self.rejects_changed |= isinstance(old, Reject) or isinstance(new, Reject)
+
+
+def _drop_excess_sentences(entries: dict[str, Entry], candidates: Iterable[str]) -> None:
+    """Keep the sentences of so many rejects only; ``candidates`` are those that lose theirs."""
+    excess = -REJECT_SENTENCES_PER_NAME_MAX + sum(
+        isinstance(entry, Reject) and entry.sentence != "" for entry in entries.values()
+    )
+    if excess <= 0:
+        return
+    for filename in sorted(candidates, reverse=True)[:excess]:
+        entry = entries.get(filename)
+        if isinstance(entry, Reject):
+            entries[filename] = msgspec.structs.replace(entry, sentence="")
 
 
 def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:

@@ -25,7 +25,7 @@ from sluice.catalog.tree import Node, Tree
 from sluice.concurrency import Pending, chunks
 from sluice.conda.names import package_name
 from sluice.layout import Subdir
-from sluice.limits import NAMES_AT_ONCE, SWAP_SECONDS_MAX
+from sluice.limits import NAMES_AT_ONCE, REJECTS_PER_SUBDIR_MAX, SWAP_SECONDS_MAX
 from sluice.merge import apply_staging
 from sluice.merge.apply_staging import CommitChanges
 from sluice.merge.plan import CommitPlan
@@ -49,6 +49,8 @@ class Draft:
     difference: CommitChanges = field(default_factory=CommitChanges)
     taken_over: int = 0
     """Records from the index that was there before sluice."""
+    rejects_left_out: int = 0
+    """Files that cannot be indexed, beyond the rejects that a subdir keeps."""
     lags_ms: list[int] = field(default_factory=list)
     """Commit time - upload time, for each upload that enters the index."""
     writes: list[Pending[None]] = field(default_factory=list)
@@ -84,6 +86,7 @@ class GenerationWriter:
         names_to_judge = (
             by_name.keys() | plan.edits.keys() | base.names.keys() | plan.rerender_names
         )
+        room = REJECTS_PER_SUBDIR_MAX - parent.rejects
         for names in chunks(sorted(names_to_judge), NAMES_AT_ONCE):
             known = self.catalog.entries([parent.names.get(name) for name in names])
             changed: dict[str, Entries] = {}
@@ -93,7 +96,13 @@ class GenerationWriter:
                     isinstance(entry, Record | CarriedRecord) for entry in taken_over.values()
                 )
                 before = apply_staging.overlay_existing(taken_over, old)
-                judged = apply_staging.apply_verdicts(before, by_name.get(name, {}), at=at)
+                judged, left_out = apply_staging.limit_new_rejects(
+                    before,
+                    apply_staging.apply_verdicts(before, by_name.get(name, {}), at=at),
+                    room=room,
+                )
+                room += len(_rejects(before)) - len(_rejects(judged))
+                draft.rejects_left_out += left_out
                 after = apply_staging.apply_edits(judged, plan.edits.get(name, {}))
                 if after != old or name in plan.rerender_names:
                     changed[name] = after

@@ -45,6 +45,7 @@ def _fields(report: MergeReport, duration_ms: int) -> dict[str, object]:
         "generation": report.generation,
         "staged": report.staged,
         "staged_by_newer_version": report.too_new,
+        "rejects_left_out": report.rejects_left_out,
         "taken_over": report.taken_over,
         "left_out": report.left_out,
         "waiting": report.waiting.files if report.waiting else 0,

@@ -33,6 +33,8 @@ class MergeReport:
     """Records of that index that cannot be published; reconcile requeues their files."""
     waiting: WaitingRemovals | None = None
     """Records that were taken over, but whose files are gone."""
+    rejects_left_out: int = 0
+    """Files that cannot be indexed, beyond the rejects that a subdir keeps."""
     set_aside: int = 0
     too_new: int = 0
     files_written: int = 0
@@ -80,6 +82,7 @@ class Outcome:
         report.difference.extend(draft.difference)
         report.problems += plan.new_problems(parent)
         report.taken_over += draft.taken_over
+        report.rejects_left_out += draft.rejects_left_out
         if plan.existing_index:
             report.left_out += plan.existing_index.record_count - draft.taken_over
         report.waiting = plan.waiting or report.waiting

@@ -7,13 +7,16 @@ run writes the rest.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from sluice.catalog.codec import content_digest
+from sluice.catalog.entry import Entries
 from sluice.catalog.reader import CatalogReader
-from sluice.concurrency import Pending
+from sluice.catalog.tree import Node
+from sluice.concurrency import Pending, chunks
 from sluice.errors import Archived
 from sluice.layout import (
     CURRENT_REPODATA,
@@ -28,7 +31,7 @@ from sluice.layout import (
     RUN_EXPORTS_ZST,
     SHARD_INDEX,
 )
-from sluice.limits import PRERENDER_BYTES_MAX
+from sluice.limits import NAMES_AT_ONCE, PRERENDER_BYTES_MAX
 from sluice.publish import patch_instructions, rejects_document, repodata, run_exports, shard_index
 from sluice.publish.channel_info import V3Summary, channel_info
 from sluice.publish.compressed_variants import CompressedVariants
@@ -38,6 +41,7 @@ from sluice.publish.gc_pause import gc_paused
 from sluice.publish.index_files import IndexFiles
 from sluice.publish.outputs import ALL_OUTPUTS, wanted_outputs
 from sluice.publish.previous_file import PreviousFile
+from sluice.publish.rejects_document import IssueCounts
 from sluice.publish.splice import RepodataSource
 from sluice.storage import object_headers
 from sluice.storage.object_store import ObjectStore
@@ -133,8 +137,9 @@ class Publication:
             if rejects_document.has_rejects_or_warnings(node)
         ]
         body = rejects_document.render_rejects(
-            self._catalog.entries(nodes),
+            self._leaves(nodes),
             self._tree.inputs.problems if self._tree.inputs else [],
+            counts=IssueCounts.of_nodes(nodes, self._rules.config),
             config=self._rules.config,
             subdir=self._subdir,
             stamp=self._stamp,
@@ -142,6 +147,11 @@ class Publication:
         # Only this state writes here: another owner is an earlier name of this state.
         file = PublishedFile(key, body, object_headers.PRIVATE_JSON_HEADERS)
         self._files.add_result(replace_file(self._state, file, self._stamp, info=info, adopt=True))
+
+    def _leaves(self, nodes: Sequence[Node]) -> Iterator[Entries]:
+        """Read leaves, so many at once that the reader of some does not wait for all."""
+        for some in chunks(nodes, NAMES_AT_ONCE):
+            yield from self._catalog.entries(some)
 
     def _publish_shard_index(self) -> None:
         """Write ``repodata_shards.msgpack.zst``, small enough to render in full each time."""

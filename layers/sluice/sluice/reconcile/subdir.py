@@ -18,7 +18,13 @@ from sluice.concurrency import chunks
 from sluice.conda.names import NOARCH
 from sluice.errors import ForeignOwner, SluiceError, Unavailable, WrongState
 from sluice.layout import REPODATA, Subdir
-from sluice.limits import MESSAGES_PER_BATCH_MAX, NAMES_AT_ONCE, RECONCILE_TIME_RESERVE_MS
+from sluice.limits import (
+    MESSAGES_PER_BATCH_MAX,
+    NAMES_AT_ONCE,
+    RECONCILE_TIME_RESERVE_MS,
+    REJECTS_PER_SUBDIR_MAX,
+    REQUEUED_BEYOND_REJECTS_MAX,
+)
 from sluice.messages import merge_request, s3_event
 from sluice.messages.s3_event import ObjectEvent
 from sluice.publish.bucket_check import BucketCheck
@@ -137,6 +143,8 @@ class _SubdirRun:
         self._time_left_ms = time_left_ms
         self._catalog = CatalogReader(ctx.state, resume_from.subdir, ctx.executor)
         self._removals = Removals(ctx, request, run, resume_from.subdir, self._catalog, report)
+        self._requeued_max: int | None = None
+        """Files unknown to the catalog that are requeued at most; ``None``: all."""
         self.collect: Callable[[], None] = noop
         """The rest of the work, after the differences are handled."""
 
@@ -173,6 +181,7 @@ class _SubdirRun:
                 self._request_adoption()
         if is_first_part:
             self._report.counts.objects = listing.package_count
+        self._check_rejects(tree)
         remaining, marks = self._repair(listing, tree, marks)
         if remaining is not None:
             return remaining
@@ -236,6 +245,19 @@ class _SubdirRun:
     def _staging_leftovers(self) -> list[str]:
         staged = self._ctx.state.list(self._subdir.staging_prefix)
         return ["staging"] if next(iter(staged), None) else []
+
+    def _check_rejects(self, tree: Tree) -> None:
+        """Bound what is requeued of a subdir whose rejects are as many as the catalog keeps.
+
+        Its further files that cannot be indexed are unknown to the catalog, and stay so.
+        """
+        if tree.rejects >= REJECTS_PER_SUBDIR_MAX:
+            self._requeued_max = REQUEUED_BEYOND_REJECTS_MAX
+            self._report.counts.failed = 1
+            self._report.failure = (
+                f"{REJECTS_PER_SUBDIR_MAX:,} files or more in {self._subdir.prefix} cannot be "
+                "indexed, and no further ones are noted. Delete them: sluice rejects lists some."
+            )
 
     def _time_is_short(self) -> bool:
         return self._time_left_ms() < RECONCILE_TIME_RESERVE_MS
@@ -301,7 +323,11 @@ class _SubdirRun:
                 kind.value, [d.filename for d in differences if d.kind is kind]
             )
         self._removals.add([d for d in differences if d.kind is DiffKind.GONE])
-        messages = [self._upload_message(d) for d in differences if d.kind is not DiffKind.GONE]
+        known = [d for d in differences if d.kind in (DiffKind.CHANGED, DiffKind.OUTDATED)]
+        unknown = [d for d in differences if d.kind is DiffKind.MISSING]
+        if self._requeued_max is not None:
+            unknown = unknown[: max(self._requeued_max - self._report.counts.fed, 0)]
+        messages = [self._upload_message(d) for d in [*known, *unknown]]
         self._report.counts.fed += len(messages)
         if not self._request.dry_run:
             self._ctx.executor.map(

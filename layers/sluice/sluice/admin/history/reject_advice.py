@@ -54,6 +54,10 @@ ADVICE = {
     "info-member-not-a-file": _REBUILD,
     "info-too-large": _SMALLER,
     "member-too-large": _SMALLER,
+    "not-listed": (
+        "Only so many are listed. Delete files that cannot be indexed, or upload good ones under "
+        "their names: each merge lists the next ones."
+    ),
     "patch-invalid": _PATCH,
     "patch-too-large": _PATCH,
     "record-too-large": (

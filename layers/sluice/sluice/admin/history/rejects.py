@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Literal
 
@@ -15,15 +16,19 @@ from sluice.layout import Subdir
 from sluice.publish.rejects_document import FORMAT
 from sluice.storage.object_id import ObjectId
 
+_OMITTED = "not-listed"
+
 
 class FileIssue(msgspec.Struct, frozen=True, kw_only=True):
     """A problem with one file."""
 
     subdir: str
     file: str
-    kind: Literal["reject", "warning", "problem"]
+    """Empty for *omitted*."""
+    kind: Literal["reject", "warning", "problem", "omitted"]
     """*reject*: the package is not in the index; *warning*: it is in the index; *problem*: a
-    configuration or a patch that is not active."""
+    configuration or a patch that is not active; *omitted*: rejects and warnings of the subdir that
+    are not listed, because there are too many."""
     code: str
     sentence: str
     at: int | None
@@ -40,11 +45,17 @@ class _DocumentEntry(msgspec.Struct):
     at: int | None = None
 
 
+class _Omitted(msgspec.Struct, frozen=True):
+    rejects: int = 0
+    warnings: int = 0
+
+
 class _Document(msgspec.Struct):
     format: int
     rejects: list[_DocumentEntry] = []
     warnings: list[_DocumentEntry] = []
     problems: list[_DocumentEntry] = []
+    omitted: _Omitted = _Omitted()
 
 
 def rejects(channel: Channel) -> list[FileIssue]:
@@ -75,7 +86,7 @@ def _read_issues(channel: Channel, subdir: Subdir) -> list[FileIssue]:
                 file=entry.filename,
                 kind=kind,
                 code=entry.code,
-                sentence=entry.sentence,
+                sentence=entry.sentence or _sentence_not_kept(entry.filename),
                 at=entry.rejected_at if entry.at is None else entry.at,
                 advice=reject_advice(entry.code),
             )
@@ -86,7 +97,31 @@ def _read_issues(channel: Channel, subdir: Subdir) -> list[FileIssue]:
         *issues_of("problem", document.problems),
         *issues_of("reject", document.rejects),
         *issues_of("warning", document.warnings),
+        *_omitted_issues(subdir, document.omitted),
     ]
+
+
+def _sentence_not_kept(filename: str) -> str:
+    return (
+        f"{filename} cannot be indexed. Too many files of this package cannot be, so that only the "
+        "code of the reason was kept."
+    )
+
+
+def _omitted_issues(subdir: Subdir, omitted: _Omitted) -> Iterator[FileIssue]:
+    if omitted.rejects or omitted.warnings:
+        yield FileIssue(
+            subdir=subdir.name,
+            file="",
+            kind="omitted",
+            code=_OMITTED,
+            sentence=(
+                f"{omitted.rejects:,} more rejects and {omitted.warnings:,} more warnings are not "
+                "listed."
+            ),
+            at=None,
+            advice=reject_advice(_OMITTED),
+        )
 
 
 def _decode_document(body: bytes, *, what: str) -> _Document:
