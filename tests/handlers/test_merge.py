@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from sluice.extract import staging
 from testkit.channel import conda
 from tests.handlers.functions import (
     BACK,
@@ -176,7 +175,7 @@ def test_an_overwritten_package_is_counted_as_indexed(stack: Stack, merge: Modul
 def test_a_merge_ends_early_where_lambda_leaves_it_no_time(
     stack: Stack, merge: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "MERGE_BATCH_RECORDS_MAX", 1)
+    monkeypatch.setattr("sluice.merge.merge.MERGE_BATCH_RECORDS_MAX", 1)
     monkeypatch.setattr(Context, "get_remaining_time_in_millis", lambda _self: 0)
     staged_upload(stack, KEY, f"{SUBDIR}/other-1-0.conda")
     assert stack.invoke(merge, batch(sqs_record(request()))) == DONE

@@ -293,7 +293,7 @@ def test_what_is_packed_comes_back(content: Any) -> None:
         format: int = 1
 
     assert codec.unpack_struct(
-        codec.pack_struct(Thing(content)), Thing, newest=1, what="thing"
+        codec.pack_struct(Thing(content), what="thing"), Thing, newest=1, what="thing"
     ) == Thing(content)
 
 

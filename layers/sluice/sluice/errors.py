@@ -91,6 +91,10 @@ class Corrupt(SluiceError):
     """A stored object is not in the form that sluice wrote."""
 
 
+class TooLarge(SluiceError):
+    """An object would be larger than what is read again."""
+
+
 class Missing(Corrupt):
     """An object of the catalog does not exist, although another object refers to it.
 

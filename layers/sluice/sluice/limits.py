@@ -17,6 +17,9 @@ holds the channel, the subdir, a filename and an id."""
 STORED_OBJECT_BYTES_MAX = 1024 * MIB
 """Bytes of one tree, leaf or index file after decompression.  Far above any real one; stops a
 decompression bomb."""
+LEAF_BYTES_MAX = 256 * MIB
+"""Bytes of one leaf before compression.  A leaf of 100,000 usual packages has a third of it; one
+publisher can reach it with a thousand of the largest records."""
 
 # --- merge --------------------------------------------------------------------------------
 MERGE_BATCH_RECORDS_MAX = 1000
@@ -24,6 +27,9 @@ MERGE_BATCH_RECORDS_MAX = 1000
 CHANNEL_NOTES_MAX = 64
 """Notes from subdirs that a merge of their channel applies at once.  One note may name every
 package."""
+UNEXPLAINED_SET_ASIDE_MAX = 10
+"""Staging records that one merge sets aside because it fails with each of them alone, for a reason
+that nobody foresaw.  If there are more, the reason is something else."""
 MERGE_BATCH_BYTES_MAX = 64 * MIB
 """Bytes of staging records in memory at once."""
 KEYS_PER_PAGE = 1000

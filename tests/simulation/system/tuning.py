@@ -11,10 +11,10 @@ from unittest import mock
 
 import zstandard
 
-from sluice import layout, zstd
+from sluice import zstd
 from sluice.catalog import brake
-from sluice.extract import extract, staging
-from sluice.merge import generation_writer, object_lookup
+from sluice.extract import extract
+from sluice.merge import generation_writer, merge, object_lookup
 from sluice.package import reader
 from sluice.publish import index_files, splice
 from sluice.reconcile import discover, garbage, removals, subdir
@@ -23,7 +23,6 @@ from tests.simulation.system.habits import Habits
 # A package is read from its bytes: which requests are made does not depend on what is remembered.
 _read_once = lru_cache(1024)(reader._from_memory)
 _decompress_once = lru_cache(1024)(zstd.decompress)
-_quote_once = lru_cache(1024)(layout._state_channel)
 _compress = zstandard.ZstdCompressor(level=1).compress
 
 
@@ -37,8 +36,7 @@ def tuned(habits: Habits) -> Iterator[None]:
         (zstd, "compress", _compress),
         (zstd, "compress_private", _compress),
         (zstd, "decompress", _decompress_once),
-        (layout, "_state_channel", _quote_once),
-        (staging, "MERGE_BATCH_RECORDS_MAX", habits.batch_records),
+        (merge, "MERGE_BATCH_RECORDS_MAX", habits.batch_records),
         (generation_writer, "NAMES_AT_ONCE", habits.names_at_once),
         (object_lookup, "HEADS_PER_PAGE_MAX", habits.heads_per_page),
         (object_lookup, "LISTINGS_AT_ONCE", 2),

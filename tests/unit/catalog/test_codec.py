@@ -8,7 +8,7 @@ import pytest
 
 from sluice import zstd
 from sluice.catalog import codec
-from sluice.errors import Corrupt, TooNew
+from sluice.errors import Corrupt, TooLarge, TooNew
 
 
 class Thing(msgspec.Struct, kw_only=True):
@@ -31,12 +31,15 @@ def test_a_digest_is_the_sha256_in_hex() -> None:
 
 def test_content_comes_back() -> None:
     thing = Thing(names={"b": b"\xff", "a": b""})
-    assert codec.unpack_struct(codec.pack_struct(thing), Thing, newest=1, what="thing") == thing
+    assert (
+        codec.unpack_struct(codec.pack_struct(thing, what="thing"), Thing, newest=1, what="thing")
+        == thing
+    )
 
 
 def test_the_order_of_insertion_does_not_show() -> None:
     one, other = Thing(names={"a": b"1", "b": b"2"}), Thing(names={"b": b"2", "a": b"1"})
-    assert codec.pack_struct(one) == codec.pack_struct(other)
+    assert codec.pack_struct(one, what="thing") == codec.pack_struct(other, what="thing")
 
 
 def test_unknown_keys_of_the_same_format_are_ignored() -> None:
@@ -49,7 +52,7 @@ def test_unknown_keys_of_the_same_format_are_ignored() -> None:
     [
         b"",
         b"garbage",
-        codec.pack_struct(Thing(names={"a": b"x" * 99}))[:-3],
+        codec.pack_struct(Thing(names={"a": b"x" * 99}), what="thing")[:-3],
         zstd.compress(b""),
         zstd.compress(b"\xc1"),
         zstd.compress(b"\x91" * 5000),
@@ -89,7 +92,14 @@ def test_json_that_cannot_be_read_is_corrupt(body: bytes) -> None:
 
 
 def test_each_kind_of_object_has_formats_of_its_own() -> None:
-    body = codec.pack_struct(Thing(names={}, format=2))
+    body = codec.pack_struct(Thing(names={}, format=2), what="thing")
     assert codec.unpack_struct(body, Thing, newest=2, what="thing") == Thing(names={}, format=2)
     with pytest.raises(TooNew, match="thing has format 2, this sluice knows up to 1"):
         codec.unpack_struct(body, Thing, newest=1, what="thing")
+
+
+def test_nothing_is_written_that_is_larger_than_what_is_read() -> None:
+    thing = Thing(names={"a": bytes(100)})
+    codec.pack_struct(thing, what="thing", bytes_max=200)
+    with pytest.raises(TooLarge, match=r"thing would have \d+ bytes, and at most 100 are"):
+        codec.pack_struct(thing, what="thing", bytes_max=100)

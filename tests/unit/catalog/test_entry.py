@@ -37,7 +37,7 @@ def test_a_leaf_comes_back_with_every_kind_of_entry() -> None:
 
 
 def test_a_leaf_of_a_newer_format_is_refused() -> None:
-    body = codec.pack_struct(Leaf(at=AT, entries={}, format=2))
+    body = codec.pack_struct(Leaf(at=AT, entries={}, format=2), what="thing")
     with pytest.raises(TooNew, match="leaf has format 2"):
         leaf.decode_leaf(body, what="leaf")
 

@@ -261,7 +261,7 @@ def test_a_note_of_a_newer_sluice_is_left_alone_and_stops_no_other() -> None:
     note = Note(
         subdir="linux-64", generation=9, wanted=WantedFiles(), everything=True, names={}, format=99
     )
-    world.state.upload(key, pack_struct(note))
+    world.state.upload(key, pack_struct(note, what="note"))
     world.note(2, {"beta": entries(B)})
     report = world.merge()
     assert (report.notes, report.too_new) == (1, 1)

@@ -10,7 +10,6 @@ import pytest
 from sluice.catalog.entry import NOT_EXTRACTED
 from sluice.catalog.head import BEFORE_FIRST, Head, read_head
 from sluice.errors import Corrupt, ForeignOwner
-from sluice.extract import staging
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.merge.apply_staging import CommitChanges
 from sluice.merge.outcome import MergeReport
@@ -185,7 +184,7 @@ def test_a_merge_tells_how_much_of_an_index_it_took_over_and_how_much_it_had_to_
 def test_a_merge_of_several_batches_tells_what_the_first_of_them_took_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(staging, "MERGE_BATCH_RECORDS_MAX", 1)
+    monkeypatch.setattr("sluice.merge.merge.MERGE_BATCH_RECORDS_MAX", 1)
     world = World()
     records = {A: {"sha256": "no hex"}, B: record_of(B, b"")}
     for filename in records:

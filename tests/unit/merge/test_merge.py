@@ -357,7 +357,7 @@ def test_what_was_taken_over_is_read_again_without_a_lag_and_keeps_its_date() ->
 
 @pytest.fixture
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staging, "MERGE_BATCH_RECORDS_MAX", 2)
+    monkeypatch.setattr("sluice.merge.merge.MERGE_BATCH_RECORDS_MAX", 2)
 
 
 @pytest.mark.usefixtures("_small_batches")

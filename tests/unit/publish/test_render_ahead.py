@@ -158,7 +158,7 @@ def test_what_another_stack_says_of_a_tree_is_not_built_upon(
 def test_a_generation_of_which_more_is_to_come_is_not_rendered(
     world: World, story: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.extract.staging.MERGE_BATCH_RECORDS_MAX", 1)
+    monkeypatch.setattr("sluice.merge.merge.MERGE_BATCH_RECORDS_MAX", 1)
     tell_of_requests(world, story)
     world.add(A2)
     world.add(C)

@@ -7,7 +7,6 @@ import json
 import pytest
 
 from sluice.errors import ForeignOwner
-from sluice.extract import staging
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.messages import merge_request
 from sluice.publish.fence import Stamp
@@ -179,7 +178,7 @@ def test_to_adopt_where_nothing_is_another_stacks_does_nothing() -> None:
 def test_a_channel_is_written_anew_once_however_much_is_staged_when_it_is_taken_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(staging, "MERGE_BATCH_RECORDS_MAX", 1)
+    monkeypatch.setattr("sluice.merge.merge.MERGE_BATCH_RECORDS_MAX", 1)
     world = World()
     for filename in (A, C):
         world.add(filename)

@@ -13,7 +13,8 @@ import msgpack
 import msgspec
 
 from sluice import zstd
-from sluice.errors import DECODE_ERRORS, Corrupt, TooNew
+from sluice.errors import DECODE_ERRORS, Corrupt, TooLarge, TooNew
+from sluice.limits import STORED_OBJECT_BYTES_MAX
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -23,16 +24,30 @@ def content_digest(body: bytes) -> str:
     return sha256(body).hexdigest()
 
 
-def pack_struct(content: msgspec.Struct) -> bytes:
-    """Serialize for storage.  Keys of mappings are sorted."""
+def pack_struct(
+    content: msgspec.Struct, *, what: str, bytes_max: int = STORED_OBJECT_BYTES_MAX
+) -> bytes:
+    """Serialize for storage.  Keys of mappings are sorted.  Raises ``TooLarge``."""
     plain = msgspec.to_builtins(content, builtin_types=(bytes,), order="deterministic")
-    return zstd.compress_private(pack_plain(plain))
+    return compress_packed(pack_plain(plain), what=what, bytes_max=bytes_max)
 
 
 def pack_plain(content: Any) -> bytes:
     """Serialize plain values, which are already in their final order, as msgpack."""
     packed: bytes = msgpack.packb(content)
     return packed
+
+
+def compress_packed(packed: bytes, *, what: str, bytes_max: int = STORED_OBJECT_BYTES_MAX) -> bytes:
+    """Compress for storage; raises ``TooLarge`` for more than ``bytes_max``, naming ``what``.
+
+    Nothing is written that is larger than what is read again.
+    """
+    if len(packed) > bytes_max:
+        raise TooLarge(
+            f"{what} would have {len(packed):,} bytes, and at most {bytes_max:,} are written"
+        )
+    return zstd.compress_private(packed)
 
 
 def unpack_struct(body: bytes, expected: type[S], *, newest: int, what: str) -> S:

@@ -22,6 +22,7 @@ from sluice.catalog.entry import (
 )
 from sluice.catalog.tree import Node, NodeExtras
 from sluice.conda.timestamps import timestamp_warning
+from sluice.limits import LEAF_BYTES_MAX
 
 RENDERER_VERSION = 2
 """Version of the shard format: raised when the same leaf would give another shard.
@@ -43,7 +44,9 @@ def render_node(
     name: str, entries: Entries, *, at: int, rules: RenderRules = NO_RULES
 ) -> RenderedNode:
     """Serialize the entries of one name, which must not be empty, as of the commit at ``at``."""
-    leaf_body = pack_struct(Leaf(at=at, entries=dict(entries)))
+    leaf_body = pack_struct(
+        Leaf(at=at, entries=dict(entries)), what=f"the leaf of {name}", bytes_max=LEAF_BYTES_MAX
+    )
     view = render_view(entries, rules)
     # The files under "" have no parsable name, so no client could request a shard.
     shard_body = shard.encode_shard(view, at=at) if view.count and name else None

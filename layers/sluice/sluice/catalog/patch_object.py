@@ -24,7 +24,7 @@ class StoredPatch(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode_patch(patch: StoredPatch) -> bytes:
     """Serialize."""
-    return pack_struct(patch)
+    return pack_struct(patch, what="a patch")
 
 
 def decode_patch(body: bytes, *, what: str) -> PatchInstructions:

@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from sluice import zstd
-from sluice.catalog.codec import pack_plain, unpack_struct
+from sluice.catalog.codec import compress_packed, pack_plain, unpack_struct
 from sluice.storage.object_id import ObjectId
 
 FORMAT = 1
@@ -155,7 +154,7 @@ def encode_tree(tree: Tree) -> bytes:
     for node in plain["names"].values():
         if node[-1] is None:  # half a million of them stay as short as possible
             node.pop()
-    return zstd.compress_private(pack_plain(plain))
+    return compress_packed(pack_plain(plain), what="the tree")
 
 
 def decode_tree(body: bytes, *, what: str) -> Tree:

@@ -101,7 +101,7 @@ class ChannelNoteWriter:
         )
         self.runtime.state.put(
             subdir.note_key(self.runtime.new_id()),
-            pack_struct(note),
+            pack_struct(note, what="a note"),
             object_headers.PRIVATE_ZSTD_HEADERS,
         )
         # The clock is read after the PUT returned, see ``merge_request``.

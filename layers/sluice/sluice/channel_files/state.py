@@ -8,6 +8,7 @@ notes come, how often, or which of two merges folds them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import msgspec
 
@@ -85,7 +86,7 @@ def state_object(store: ObjectStore, channel: str) -> VersionedObject[ChannelSta
         key=channel_state_key(channel),
         name=f"the state of the channel {channel!r}",
         initial=EMPTY_STATE,
-        encode=pack_struct,
+        encode=partial(pack_struct, what="the channel state"),
         decode=_decode_state,
         headers=object_headers.PRIVATE_ZSTD_HEADERS,
     )

@@ -31,12 +31,13 @@ from sluice.concurrency import Pending, chunks
 from sluice.conda.names import package_name
 from sluice.extract import staging
 from sluice.extract.staging import ConfigChanged, FileVerdict
-from sluice.limits import MERGE_TIME_RESERVE_MS, NAMES_AT_ONCE
+from sluice.limits import MERGE_BATCH_RECORDS_MAX, MERGE_TIME_RESERVE_MS, NAMES_AT_ONCE
 from sluice.merge import apply_staging
 from sluice.merge.apply_staging import Verdicts
 from sluice.merge.context import MergeContext
 from sluice.merge.generation_writer import Draft, GenerationWriter
 from sluice.merge.inputs import InputSelector, SelectedInputs
+from sluice.merge.isolation import Isolation
 from sluice.merge.object_lookup import ObjectLookup
 from sluice.merge.outcome import MergeReport, Outcome
 from sluice.merge.plan import CommitPlan, has_indexed_package, names_to_rerender, patch_may_change
@@ -62,10 +63,13 @@ def merge(
     staged records are then still staged.
     """
     run = _SubdirMerge(ctx, request, publishes=publish)
+    isolation = Isolation(
+        ctx.state, request.subdir, batch_records=ctx.batch_records or MERGE_BATCH_RECORDS_MAX
+    )
     after: str | None = None
     consumed: list[str] = []
     while True:
-        batch = run.merge_batch(after)
+        batch = isolation.merge_batch(after, run.merge_batch)
         consumed += batch.consumed
         after = batch.resume_after
         if after is None:
@@ -74,6 +78,7 @@ def merge(
         if time_left_ms() < MERGE_TIME_RESERVE_MS and consumed:
             run.outcome.report.unfinished = True
             break
+    run.outcome.report.isolated = isolation.set_aside
     if consumed or not run.is_published():
         run.hand_on()
     if consumed:
@@ -98,19 +103,20 @@ class _SubdirMerge:
         self._publishing = Publishing(ctx, request, self._catalog) if publishes else None
         self.outcome = Outcome(began_ms=ctx.clock())
 
-    def merge_batch(self, after: str | None) -> staging.StagingBatch:
+    def merge_batch(self, after: str | None, records_max: int) -> staging.StagingBatch:
         """Commit one batch of the log, however often another merge wins the head.
 
         ``after``: the key after which the batch starts.
         """
-        return commit_loop(self._head, partial(self._attempt, after), read=self._read_head)
+        attempt = partial(self._attempt, after, records_max)
+        return commit_loop(self._head, attempt, read=self._read_head)
 
     def _read_head(self) -> ObjectVersion[Head]:
         warm = self._ctx.warm_cache.pop_head(self._request.subdir)
         return warm or self._head.read()
 
     def _attempt(
-        self, after: str | None, version: ObjectVersion[Head]
+        self, after: str | None, records_max: int, version: ObjectVersion[Head]
     ) -> staging.StagingBatch | Literal[Swap.LOST]:
         """Read a batch and commit it against ``version``."""
         ctx, subdir = self._ctx, self._request.subdir
@@ -123,7 +129,7 @@ class _SubdirMerge:
             subdir,
             executor=ctx.executor,
             after=after,
-            records_max=ctx.batch_records,
+            records_max=records_max,
             on_listed=lambda filenames: self._read_ahead(tree(), lookup, filenames),
         )
         swapped = self._commit_batch(version, tree(), batch, lookup, is_bound=bound())

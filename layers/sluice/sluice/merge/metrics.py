@@ -35,6 +35,10 @@ def _complaints(report: MergeReport) -> list[LogLine]:
         )
         for problem in report.problems
     ]
+    lines += [
+        LogLine("error", "a package cannot be merged and was set aside", {"sentence": sentence})
+        for sentence in report.isolated
+    ]
     if warned := report.difference.warned:
         lines.append(LogLine("warning", "built after they were indexed", {"files": warned}))
     return lines
@@ -71,4 +75,5 @@ def _counts(report: Report) -> dict[str, int]:
         "PackagesRejected": len(changed.rejected) + len(report.problems),
         "TimestampWarnings": len(changed.warned),
         **counts,
+        "StagingSetAside": report.set_aside + len(report.isolated),
     }

@@ -36,6 +36,9 @@ class MergeReport:
     rejects_left_out: int = 0
     """Files that cannot be indexed, beyond the rejects that a subdir keeps."""
     set_aside: int = 0
+    """Staging records that cannot be decoded."""
+    isolated: list[str] = field(default_factory=list)
+    """A sentence for each staging record with which no merge succeeds; they were set aside, too."""
     too_new: int = 0
     files_written: int = 0
     foreign_overwritten: int = 0
