@@ -190,13 +190,17 @@ ZSTD_INPUT_CHUNK_BYTES = 512
 """Compressed bytes per call of zstd.  They may decompress to 16 MiB; usually it is a few KiB."""
 UNPACK_CHUNK_BYTES = 64 * KIB
 """Bytes per call of bzip2, for input and output."""
-BZ2_STREAMS_MAX = 100_000
-"""Streams in one .tar.bz2.  Parallel compressors start one per 900 kB; a million empty ones are an
-attack."""
-TAR_BZ2_UNPACKED_BYTES_MAX = 2048 * MIB
-"""Bytes that are decompressed in search of info/index.json and the other info files, which builders
-put first.  At 22 MB/s on a whole CPU, of which extract has half, a larger archive of something else
-would run into the timeout every day instead of being rejected for good."""
+BZ2_STREAMS_MAX = 10_000
+"""Streams in the part of a .tar.bz2 that is read.  Parallel compressors start one per 900 kB; an
+empty one takes a third of a millisecond."""
+TAR_BZ2_INDEX_BYTES_MAX = 64 * MIB
+"""Bytes of a .tar.bz2 that are decompressed in search of info/index.json, which builders put first:
+3 s of CPU.  A file of 1 MiB can hold a hundred times as much of something else."""
+TAR_BZ2_UNPACKED_BYTES_MAX = 320 * MIB
+"""Bytes that are decompressed for all of info/, as for a .conda."""
+PACKAGE_CPU_SECONDS_MAX = 20
+"""CPU time in which the info files of one package must be unpacked.  Real packages take less than a
+second."""
 TAR_HEADERS_MAX = 250_000
 """Headers of one tar archive that are read: seconds of work."""
 TAR_EXTENDED_HEADERS_BYTES_MAX = 16 * MIB

@@ -80,10 +80,22 @@ def test_what_follows_the_last_stream_counts_the_same_wherever_it_is_cut(garbage
 
 
 def test_a_tar_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tarbz2, "TAR_BZ2_UNPACKED_BYTES_MAX", 4 * MIB)
+    monkeypatch.setattr(tarbz2, "TAR_BZ2_INDEX_BYTES_MAX", 4 * MIB)
     bomb = tar_bz2(Entry("lib/zeros", bytes(8 * MIB)), INDEX)
     assert len(bomb) < 1000
     assert code(bomb) == "info-too-large"
+
+
+def test_info_may_be_larger_than_what_is_unpacked_in_search_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tarbz2, "TAR_BZ2_INDEX_BYTES_MAX", MIB)
+    monkeypatch.setattr(tarbz2, "TAR_BZ2_UNPACKED_BYTES_MAX", 4 * MIB)
+    run_exports = Entry("info/run_exports.json", b"{}")
+    body = tar_bz2(INDEX, Entry("info/test/data", bytes(2 * MIB)), run_exports)
+    assert read_tar_bz2_info([body], TAR_BZ2) == {**FOUND, run_exports.name: b"{}"}
+    body = tar_bz2(INDEX, Entry("info/test/data", bytes(5 * MIB)), run_exports)
+    assert code(body) == "info-too-large"
 
 
 def test_a_bomb_behind_info_is_never_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,7 @@ RULE_REJECT_CODES = frozenset(
         "index-json-too-large",
         "info-too-large",
         "tar-too-many-members",
+        "unpacking-too-slow",
     }
 )
 """Codes of rejects for a package that is intact, but breaks a rule for new packages."""

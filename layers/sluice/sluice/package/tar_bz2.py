@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from sluice.errors import BadPackage
 from sluice.limits import (
     BZ2_STREAMS_MAX,
+    TAR_BZ2_INDEX_BYTES_MAX,
     TAR_BZ2_UNPACKED_BYTES_MAX,
     UNPACK_CHUNK_BYTES,
 )
@@ -27,6 +28,7 @@ def read_tar_bz2_info(packed: Iterable[bytes], file: str) -> dict[str, bytes]:
         unpack_tar_bz2(packed, file),
         file,
         unpacked_bytes_max=TAR_BZ2_UNPACKED_BYTES_MAX,
+        index_bytes_max=TAR_BZ2_INDEX_BYTES_MAX,
         until_payload=True,
     )
 

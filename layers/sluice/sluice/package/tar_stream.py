@@ -20,6 +20,7 @@ from sluice.limits import (
     TAR_EXTENDED_HEADERS_BYTES_MAX,
     TAR_HEADERS_MAX,
 )
+from sluice.package.cpu_budget import within_cpu_budget
 
 INDEX_JSON = "info/index.json"
 ABOUT_JSON = "info/about.json"
@@ -57,16 +58,24 @@ class _Member:
 
 
 def read_info_files(
-    unpacked: Iterable[bytes], file: str, *, unpacked_bytes_max: int, until_payload: bool
+    unpacked: Iterable[bytes],
+    file: str,
+    *,
+    unpacked_bytes_max: int,
+    index_bytes_max: int | None = None,
+    until_payload: bool,
 ) -> dict[str, bytes]:
     """Read ``info/index.json`` and the other wanted files: name to content.
 
     ``file`` is the package's name, for error messages.  An optional file that is larger than its
     bound is left out.  With ``until_payload``, reading ends at the first member outside ``info/``
     after ``info/index.json``: builders write the files of ``info/`` together, and unpacking the
-    payload after them could take minutes.
+    payload after them could take minutes.  ``index_bytes_max``: how many bytes may be unpacked
+    until ``info/index.json`` is complete, if fewer than ``unpacked_bytes_max``.
     """
-    stream = _TarStream(unpacked, unpacked_bytes_max, file)
+    stream = _TarStream(
+        within_cpu_budget(unpacked, file), index_bytes_max or unpacked_bytes_max, file
+    )
     seen: set[str] = set()
     files: dict[str, bytes] = {}
     for member in _members(stream, file):
@@ -78,6 +87,8 @@ def read_info_files(
         seen.add(member.name)
         if member.size <= _BYTES_MAX[member.name]:
             files[member.name] = stream.read(member.size)
+            if member.name == INDEX_JSON:
+                stream.bytes_max = unpacked_bytes_max
         elif member.name == INDEX_JSON:
             raise BadPackage(
                 "index-json-too-large",
@@ -212,8 +223,9 @@ class _TarStream:
     def __init__(self, chunks: Iterable[bytes], bytes_max: int, file: str) -> None:
         self.position = 0
         """Bytes consumed so far."""
+        self.bytes_max = bytes_max
+        """Bytes that may be taken from ``chunks``."""
         self._chunks = iter(chunks)
-        self._bytes_max = bytes_max
         self._file = file
         self._taken = 0
         self._extended = 0
@@ -271,10 +283,10 @@ class _TarStream:
                 return False
             self._chunk, self._at = chunk, 0
             self._taken += len(chunk)
-            if self._taken > self._bytes_max:
+            if self._taken > self.bytes_max:
                 raise BadPackage(
                     "info-too-large",
                     f"{self._file}: its metadata was not complete after unpacking "
-                    f"{self._bytes_max // MIB} MiB. Packages keep info/ small and in front.",
+                    f"{self.bytes_max // MIB} MiB. Packages keep info/ small and in front.",
                 )
         return True

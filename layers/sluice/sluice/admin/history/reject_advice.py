@@ -84,6 +84,7 @@ ADVICE = {
         "Where that does not help, see whether the functions may use the key that it is encrypted "
         "with, and whether ExtractMemorySize is enough for it."
     ),
+    "unpacking-too-slow": _SMALLER,
     "version-invalid": "Give it a version that clients can compare (CEP 33), and build it again.",
     "zip-invalid": _UPLOAD_AGAIN,
     "zip-member-compressed": (
