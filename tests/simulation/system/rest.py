@@ -42,7 +42,7 @@ def check_indexes(
 
 
 def check_that_nothing_waits(state: Bucket) -> None:
-    """Hold the state against a system that is alive: logs are empty, no removal is braked."""
+    """Hold the state against a system that is alive: logs are empty, and nothing is held up."""
     for log in ("staging/", "notes/"):
         assert not (left := state.keys(log)), f"left in the log: {left}"
     for key in state.keys("marks/"):
