@@ -11,6 +11,10 @@ Template = Mapping[str, Any]
 
 METRICS = {
     "StagedRecords": ("extract", "packages, removals and rejects staged"),
+    "MisplacedUploads": (
+        "extract",
+        "uploads that end like packages and are where no package can be",
+    ),
     "ExtractFailures": ("extract", "uploads that will be tried again"),
     "PackagesIndexed": ("merge", "packages that are new in an index, or another file than before"),
     "PackagesRemoved": ("merge", "packages that have left an index"),

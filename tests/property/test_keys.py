@@ -66,7 +66,8 @@ def test_the_key_of_a_package_is_taken_apart_into_what_it_was_made_of(
 ) -> None:
     assume(len(subdir.component) <= CHANNEL_COMPONENT_CHARS_MAX)
     key = PackageKey(subdir, filename)
-    assert parse_package_key(key.key) == key
+    refused = {" ", "%"} & set(key.key)
+    assert parse_package_key(key.key) == (None if refused else key)
 
 
 @given(CHANNELS, st.sampled_from(RELATIVE), CHANNELS, SUBDIR_NAMES, FILENAMES)

@@ -202,18 +202,42 @@ class PackageKey:
 def parse_package_key(key: str) -> PackageKey | None:
     """Parse a key of the channel bucket; ``None`` where no package can be.
 
-    The filename may be invalid: ``parse_filename`` checks it, and the result is a reject.  A key
-    outside any subdir is not sluice's concern.
+    The filename may be invalid: ``parse_filename`` checks it, and the result is a reject.
+    ``extract.misplaced`` explains why a key that ends like a package's is none.
     """
     folder, _, filename = key.rpartition("/")
-    subdir = parse_subdir_folder(folder) if filename.endswith(PACKAGE_SUFFIXES) else None
+    subdir = parse_subdir_folder(folder) if is_package_file(filename) else None
     return PackageKey(subdir, filename) if subdir else None
+
+
+def is_package_file(filename: str) -> bool:
+    """Whether a file directly in a subdir is a package, or a reject, by its name."""
+    return filename.endswith(PACKAGE_SUFFIXES) and is_key_text(filename)
+
+
+def is_key_text(text: str) -> bool:
+    """Whether a part of a key has neither a space nor a ``%``, which sluice refuses in keys.
+
+    CEP 26 allows neither.  S3's notifications encode both in ways that other servers do not, so no
+    event could name such a key for sure.
+    """
+    return " " not in text and "%" not in text
+
+
+def decode_key(text: str) -> str:
+    """The key in an event, a message or an address: percent-decoded once, ``+`` left alone.
+
+    AWS's S3 notifications encode a ``+`` as ``%2B``; Ceph and MiniStack encode nothing; for
+    EventBridge AWS documents neither.  No key that sluice accepts has a space or a ``%``, so this
+    is right for all of them: a key that holds an escape after decoding is refused.
+    """
+    return unquote(text)
 
 
 def parse_subdir_folder(folder: str) -> Subdir | None:
     """The subdir of a folder (without its slash); ``None`` if the folder cannot hold packages."""
     channel, _, name = folder.rpartition("/")
-    if not is_subdir(name) or folder.startswith("/"):
+    if not is_subdir(name) or folder.startswith("/") or not is_key_text(channel):
         return None
     if channel and not {"", ".", ".."}.isdisjoint(channel.split("/")):
         return None  # URLs cannot have such components, so no client could request it

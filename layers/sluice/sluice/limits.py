@@ -70,6 +70,13 @@ REPORT_EXAMPLES_MAX = 20
 """Filenames per subdir and kind of difference in a report."""
 REPORT_SUBDIRS_MAX = 100
 """Subdirs per step in a report.  The counts include all subdirs."""
+MISPLACED_EXAMPLES_MAX = 10
+"""Examples of misplaced files per channel.  The counts include all files."""
+MISPLACED_CHANNELS_MAX = 100
+"""Presumed channels whose misplaced files are counted apart; all others are counted together."""
+MISPLACED_KEY_CHARS_MAX = 300
+"""Characters of a misplaced file's key, and of the reason.  A key may have a KiB, and Lambda limits
+a response to 6 MB."""
 
 # --- the brake on removals ------------------------------------------------------------------
 BRAKE_PACKAGES_MIN = 50

@@ -99,6 +99,8 @@ def lies_in(subdir: Subdir, key: str) -> str | None:
     filename = key.removeprefix(subdir.prefix)
     if filename == key or "/" in filename or not filename.endswith(SUFFIXES):
         return None
+    if " " in key or "%" in key:
+        return None
     return filename
 
 

@@ -234,11 +234,11 @@ def test_a_repaired_or_deleted_package_leaves_the_reject_document() -> None:
 
 def test_a_file_without_a_parsable_name_is_rejected_under_no_name() -> None:
     world = World()
-    world.add_corrupt("Not A Package.conda")
+    world.add_corrupt("NotAPackage.conda")
     world.add(A)
     world.merge()
     assert list(world.tree().names) == ["", "alpha"]
-    assert isinstance(world.entries()["Not A Package.conda"], Reject)
+    assert isinstance(world.entries()["NotAPackage.conda"], Reject)
     assert world.published().keys() == {A}
 
 

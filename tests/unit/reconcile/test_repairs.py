@@ -26,7 +26,7 @@ from tests.support.staging_records import A2, NOARCH, SUBDIR, A, B, C, identity_
 from tests.support.subdir_world import World
 
 HOUR_SECONDS = 3600
-ODD = "odd +%2B%20ü-1.0-0.conda"
+ODD = "odd+!ü-1.0-0.conda"
 
 
 @pytest.fixture
@@ -102,6 +102,28 @@ def test_keys_that_notifications_would_encode_arrive_as_they_are(runs: Reconcile
     runs.handle_requests()
     assert isinstance(runs.world.entries()[ODD], Reject)
     expect_settled(runs)
+
+
+@pytest.mark.parametrize("filename", ["odd -1.0-0.conda", "odd%2B-1.0-0.conda"])
+def test_what_an_earlier_sluice_judged_under_a_refused_key_leaves_the_catalog(
+    runs: ReconcileRuns, filename: str
+) -> None:
+    world = runs.world
+    identity = world.upload(filename, CORRUPT)
+    reject = Reject(
+        identity=identity,
+        extractor=extract.EXTRACTOR_VERSION,
+        code="filename-invalid",
+        sentence="No package has such a name.",
+        at=world.now_ms,
+    )
+    world.commit_entries("", {filename: reject})
+    report = runs.run()
+    assert (report.counts.gone, report.counts.removals, report.counts.failed) == (1, 1, 0)
+    runs.handle_requests()
+    assert filename not in world.entries()
+    assert is_quiet(runs.run())
+    assert runs.requeued_keys() == []
 
 
 def test_a_package_that_was_overwritten_unheard_is_indexed_anew(runs: ReconcileRuns) -> None:

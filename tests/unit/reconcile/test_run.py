@@ -156,6 +156,12 @@ def test_a_request_is_read_as_it_was_meant(payload: object, request_: ReconcileR
     assert parse_reconcile_request(payload) == request_
 
 
+@pytest.mark.parametrize("channel", ["my team", "a%2Fb", "a//b", "a/../b"])
+def test_what_can_be_no_channel_cannot_be_asked_for(channel: str) -> None:
+    with pytest.raises(UnknownEvent, match="cannot be the path of a channel"):
+        parse_reconcile_request({"channel": channel, "subdir": "noarch"})
+
+
 @pytest.mark.parametrize(
     "request_",
     [

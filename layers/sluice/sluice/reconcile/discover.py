@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from sluice.conda.names import PACKAGE_SUFFIXES, is_subdir
+from sluice.conda.names import is_subdir
 from sluice.layout import (
     Subdir,
+    is_package_file,
     key_after_prefix,
+    parse_package_key,
     parse_shard_key,
     parse_state_key,
     parse_subdir_folder,
@@ -104,7 +106,7 @@ class Discovery:
                     yield self._close_folder(open_folders, index_files)
                 if subdir and (subdir in discovered_before or not self._wants(subdir)):
                     subdir = None
-            if subdir and filename.endswith(PACKAGE_SUFFIXES):
+            if subdir and is_package_file(filename):
                 if not open_folders or open_folders[-1][0] != subdir:
                     open_folders.append((subdir, Listing()))
                 open_folders[-1][1].add(filename, info)
@@ -181,9 +183,11 @@ class Discovery:
                 yield DiscoveredSubdir(resume)
 
     def _wants(self, subdir: Subdir) -> bool:
-        return subdir.prefix.startswith(self.prefixes) and self.only_channel in (
-            None,
-            subdir.channel,
+        return (
+            subdir.prefix.startswith(self.prefixes)
+            and self.only_channel in (None, subdir.channel)
+            # The catalog may know a channel that an earlier sluice accepted.
+            and parse_subdir_folder(subdir.prefix[:-1]) is not None
         )
 
     def _is_new(self, subdir: Subdir) -> bool:
@@ -192,7 +196,7 @@ class Discovery:
     def _first_package(self, subdir: Subdir) -> str:
         """The key by which the walk through the channel bucket finds it; empty: it does not."""
         listing = self.channel.list(subdir.prefix, delimiter="/")
-        return next((info.key for info in listing if info.key.endswith(PACKAGE_SUFFIXES)), "")
+        return next((info.key for info in listing if parse_package_key(info.key)), "")
 
 
 def _resume_at(key: str, open_folders: Sequence[tuple[Subdir, Listing]]) -> Cursor:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sluice.catalog.entry import ListedFile
-from sluice.conda.names import PACKAGE_SUFFIXES, package_name
-from sluice.layout import Subdir
+from sluice.conda.names import package_name
+from sluice.layout import Subdir, is_package_file
 from sluice.publish.outputs import ALL_OUTPUTS
 from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectInfo, ObjectStore
@@ -49,7 +49,7 @@ def list_subdir(channel: ObjectStore, subdir: Subdir) -> Listing:
 def add_to_listing(listing: Listing, subdir: Subdir, info: ObjectInfo) -> None:
     """Add an object that is directly in the folder of a subdir."""
     filename = info.key.removeprefix(subdir.prefix)
-    if filename.endswith(PACKAGE_SUFFIXES):
+    if is_package_file(filename):
         listing.add(filename, info)
     elif filename in INDEX_FILES:
         listing.index_files[filename] = ObjectId.from_info(info)

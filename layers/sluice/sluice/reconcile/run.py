@@ -15,9 +15,9 @@ import msgspec
 
 from sluice import layout
 from sluice.catalog.brake import describe_invalid_digest
-from sluice.conda.names import is_subdir
+from sluice.conda.names import NOARCH, is_subdir
 from sluice.errors import DECODE_ERRORS, TooNew, UnknownEvent
-from sluice.layout import Subdir
+from sluice.layout import Subdir, parse_subdir_folder
 from sluice.limits import RECONCILE_TIME_RESERVE_MS
 from sluice.reconcile import report as reports
 from sluice.reconcile.context import ReconcileContext, ReconcileRequest
@@ -76,6 +76,10 @@ def parse_reconcile_request(payload: object) -> ReconcileRequest:
         raise UnknownEvent(f"{parsed.subdir!r} is not the name of a subdir")
     if parsed.channel is not None and parsed.channel != parsed.channel.strip("/"):
         raise UnknownEvent(f"the channel {parsed.channel!r} must not begin or end with a slash")
+    if parsed.channel is not None and not parse_subdir_folder(
+        Subdir(parsed.channel, NOARCH).prefix[:-1]
+    ):
+        raise UnknownEvent(f"{parsed.channel!r} cannot be the path of a channel")
     if error_text := describe_invalid_digest(parsed.confirm):
         raise UnknownEvent(error_text)
     return ReconcileRequest(**msgspec.structs.asdict(parsed))
