@@ -341,6 +341,10 @@ def public_probe_trial_key(channel: str, unique_id: str) -> str:
     return channel_file_key(channel, f".sluice-probe-{unique_id}.json")
 
 
+MISPLACED_RECORD_KEY = "reconciliations/misplaced/by-channel.json"
+"""The key of the record of misplaced files in the channel bucket."""
+
+
 def reconcile_part_key(run: str, subdir: Subdir) -> str:
     """The key of what the steps of a run found missing in a subdir, until the last step uses it."""
     return f"reconciliations/{run}/{subdir.component}.json"

@@ -97,8 +97,8 @@ class MisplacedTally:
         """Number of files."""
         return sum(files.count for files in self._by_channel.values())
 
-    def add_key(self, key: str) -> bool:
-        """Count a key if it is misplaced, and return whether it is."""
+    def add_key(self, key: str) -> Misplacement | None:
+        """Count a key if it is misplaced, and return the reason."""
         misplacement = find_misplacement(key)
         if misplacement:
             files = self._of(misplacement.channel)
@@ -108,7 +108,7 @@ class MisplacedTally:
                 files.examples.append(
                     MisplacedFile(key=cut, reason=_shortened(misplacement.reason))
                 )
-        return misplacement is not None
+        return misplacement
 
     def add(self, other: MisplacedTally) -> None:
         """Add those of another tally."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from sluice.conda.names import is_subdir
+from sluice.conda.names import PACKAGE_SUFFIXES, is_subdir
+from sluice.extract.misplaced import MisplacedTally
 from sluice.layout import (
     Subdir,
     is_package_file,
@@ -49,6 +50,8 @@ class Discovery:
     """Key prefixes of the subdirs to find."""
     only_channel: str | None
     """Only this channel; ``None``: all."""
+    misplaced: MisplacedTally = field(default_factory=MisplacedTally)
+    """The misplaced files that the walk through the channel bucket has passed."""
     _discovered: set[Subdir] = field(default_factory=set)
     """Subdirs found in this step.  It only saves requests: the content of a subdir decides its
     phase."""
@@ -112,10 +115,17 @@ class Discovery:
                 open_folders[-1][1].add(filename, info)
             elif subdir and filename in INDEX_FILES:  # it may come before the first package
                 index_files.setdefault(subdir, {})[filename] = ObjectId.from_info(info)
+            else:
+                self._count_misplaced(info.key)
             if number % KEYS_PER_STOP_CHECK == 0:
                 yield DiscoveredSubdir(_resume_at(info.key, open_folders))
         while open_folders:
             yield self._close_folder(open_folders, index_files)
+
+    def _count_misplaced(self, key: str) -> None:
+        """Count a key, unless it is a package of another subdir or outside of the prefixes."""
+        if key.endswith(PACKAGE_SUFFIXES) and key.startswith(self.prefixes):
+            self.misplaced.add_key(key)
 
     def _close_folder(
         self,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from sluice.catalog.entry import ListedFile
-from sluice.conda.names import package_name
+from sluice.conda.names import PACKAGE_SUFFIXES, package_name
+from sluice.extract.misplaced import MisplacedTally
 from sluice.layout import Subdir, is_package_file
 from sluice.publish.outputs import ALL_OUTPUTS
 from sluice.storage.object_id import ObjectId
@@ -23,6 +24,8 @@ class Listing:
         """Number of packages."""
         self.index_files: dict[str, ObjectId] = {}
         """By filename."""
+        self.misplaced = MisplacedTally()
+        """Files in the folder that end like packages and are none."""
 
     def add(self, filename: str, info: ObjectInfo) -> None:
         """Add one package."""
@@ -51,5 +54,7 @@ def add_to_listing(listing: Listing, subdir: Subdir, info: ObjectInfo) -> None:
     filename = info.key.removeprefix(subdir.prefix)
     if is_package_file(filename):
         listing.add(filename, info)
+    elif filename.endswith(PACKAGE_SUFFIXES):
+        listing.misplaced.add_key(info.key)
     elif filename in INDEX_FILES:
         listing.index_files[filename] = ObjectId.from_info(info)

@@ -15,6 +15,7 @@ from sluice.admin.standalone.index import IndexOptions
 from sluice.catalog.head import read_head
 from sluice.extract import staging
 from sluice.layout import REPODATA, SLUICE_TOML
+from sluice.reconcile.misplaced_record import read_misplaced_record
 from testkit.channel import Package
 from testkit.memory_store import LostAnswer
 from tests.support.request_hooks import at_request
@@ -33,6 +34,44 @@ def test_a_first_run_indexes_every_subdir() -> None:
     assert [(one.subdir, one.added) for one in report.subdirs] == [("linux-64", 2), ("noarch", 1)]
     assert world.filenames(LINUX) == [A.filename, B.filename]
     assert world.filenames(NOARCH) == [C.filename]
+
+
+def test_misplaced_files_are_reported_and_recorded_until_they_are_gone() -> None:
+    world = StandaloneChannel()
+    world.upload(A)
+    keys = [
+        f"{CHANNEL}/linux64/x.conda",
+        f"{CHANNEL}/x.conda",
+        f"{CHANNEL}/linux-64/old/x.conda",
+        f"{CHANNEL}/linux-64/my x.conda",
+    ]
+    for key in [*keys, "elsewhere/x.conda"]:
+        world.public.upload(key, b"")
+    for _ in range(2):  # a first run, and one that lists in parts
+        (files,) = world.index().misplaced
+        assert (files.channel, files.count, files.more) == (CHANNEL, 4, False)
+        assert sorted(example.key for example in files.examples) == sorted(keys)
+        (recorded,) = read_misplaced_record(world.state).channels
+        assert recorded == files
+    for key in keys:
+        world.public.remove(key)
+    assert world.index(IndexOptions(subdirs=["linux-64"])).misplaced == []
+    assert len(read_misplaced_record(world.state).channels) == 1, "it has not looked everywhere"
+    assert world.index().misplaced == []
+    assert read_misplaced_record(world.state).channels == []
+
+
+def test_a_full_folder_is_counted_as_far_as_its_first_page_shows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listing, "KEYS_PER_PAGE", 3)
+    world = StandaloneChannel(page_size=3)
+    world.upload(A)
+    for number in range(9):
+        world.public.upload(f"{CHANNEL}/linux64/x-{number}.conda", b"")
+    (files,) = world.index().misplaced
+    assert files.more
+    assert 1 <= files.count <= 3
 
 
 def test_a_channel_gets_a_noarch_that_has_no_package_for_it() -> None:
