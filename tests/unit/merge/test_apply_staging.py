@@ -455,3 +455,25 @@ def test_the_differences_of_one_name_are_told_in_the_order_of_its_files() -> Non
     difference = CommitChanges()
     difference.add_entries({bad: REJECT}, dict.fromkeys(reversed(good), RECORD))
     assert difference == CommitChanges(added=good, rejects_changed=True)
+
+
+@pytest.mark.parametrize("extractor", [1, 2])
+def test_only_an_archived_object_turns_its_record_into_a_reject_and_only_by_as_new_an_extractor(
+    extractor: int,
+) -> None:
+    good = indexed(A, b"good", extractor=1)
+    for code, is_replaced in (("archived", True), ("zip-invalid", extractor > 1)):
+        verdict = msgspec.structs.replace(
+            rejected(A, identity=good.identity, extractor=extractor), code=code
+        )
+        after = apply_staging.apply_verdicts({A: record(good)}, {A: verdict}, at=LATER)
+        assert isinstance(after[A], Reject) is is_replaced
+        newer = record(msgspec.structs.replace(good, extractor=3))
+        assert apply_staging.apply_verdicts({A: newer}, {A: verdict}, at=LATER) == {A: newer}
+
+
+def test_an_archived_object_that_can_be_read_again_is_indexed_again() -> None:
+    good = indexed(A, b"good")
+    archived = msgspec.structs.replace(rejected(A, identity=good.identity), code="archived")
+    after = apply_staging.apply_verdicts({A: reject(archived)}, {A: good}, at=LATER)
+    assert after == {A: record(good, since=LATER)}

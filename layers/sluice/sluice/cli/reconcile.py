@@ -122,6 +122,10 @@ def _render(report: ReconcileReport, *, bucket: str, options: Options) -> Render
             address = str(Address(bucket, _name(subdir)))
             command = options.command("reconcile", address, "--confirm", subdir.waiting.digest)
             parts += removals_view.render_waiting(_name(subdir), subdir.waiting, command)
+    if counts.archived:
+        count = format_count(counts.archived, "package")
+        text = f"Archived since they were indexed: {count}. Clients get 403, see sluice rejects."
+        parts.append(Text(text, style="yellow"))
     parts += render_misplaced(report.misplaced)
     if report.request.confirm is not None and _confirms_nothing(report):
         parts.append(removals_view.render_nothing_confirmed(report.request.confirm))

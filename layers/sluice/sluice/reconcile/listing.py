@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sluice.catalog.entry import ListedFile
+from sluice.catalog.entry import ListedFile, listed_file
 from sluice.conda.names import PACKAGE_SUFFIXES, package_name
 from sluice.extract.misplaced import MisplacedTally
 from sluice.layout import Subdir, is_package_file
@@ -22,6 +22,8 @@ class Listing:
         """Package name -> filename -> the object."""
         self.package_count = 0
         """Number of packages."""
+        self.archived: set[str] = set()
+        """Packages that are in an archive, and not restored, as far as a LIST shows that."""
         self.index_files: dict[str, ObjectId] = {}
         """By filename."""
         self.misplaced = MisplacedTally()
@@ -31,12 +33,14 @@ class Listing:
         """Add one package."""
         self.names.setdefault(package_name(filename), {})[filename] = ObjectId.from_info(info)
         self.package_count += 1
+        if info.archive:
+            self.archived.add(filename)
 
     def listed_files(self, name: str) -> list[ListedFile]:
         """The files of one package name, in the form whose digest the catalog keeps."""
         files = self.names.get(name, {})
         return [
-            ListedFile(filename, identity.etag, identity.size)
+            listed_file(filename, identity.etag, identity.size, archived=filename in self.archived)
             for filename, identity in files.items()
         ]
 

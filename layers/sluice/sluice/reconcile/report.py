@@ -51,6 +51,9 @@ class Counts(msgspec.Struct, kw_only=True):
     collected: int = 0
     """Garbage objects that were deleted."""
     collected_bytes: int = 0
+    archived: int = 0
+    restored: int = 0
+    """See ``compare.DiffKind``."""
     misplaced: int = 0
     """Objects that end like packages and are where no package is."""
 

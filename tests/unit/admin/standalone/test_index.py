@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from sluice.admin.history.rejects import rejects
 from sluice.admin.session.progress import Step
 from sluice.admin.standalone import index as index_module
 from sluice.admin.standalone import listing
 from sluice.admin.standalone.index import IndexOptions
+from sluice.catalog.entry import ARCHIVED_CODE
 from sluice.catalog.head import read_head
 from sluice.extract import staging
 from sluice.layout import REPODATA, SLUICE_TOML
@@ -34,6 +36,32 @@ def test_a_first_run_indexes_every_subdir() -> None:
     assert [(one.subdir, one.added) for one in report.subdirs] == [("linux-64", 2), ("noarch", 1)]
     assert world.filenames(LINUX) == [A.filename, B.filename]
     assert world.filenames(NOARCH) == [C.filename]
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_package_that_is_archived_is_rejected_with_a_way_out_and_comes_back(
+    copied: bool,  # noqa: FBT001 - the two cases
+) -> None:
+    world = StandaloneChannel()
+    world.upload(A, B)
+    world.index()
+    key = LINUX.file_key(A.filename)
+    world.public.archive(key, "DEEP_ARCHIVE")
+    assert world.index().read == 1
+    assert world.filenames() == [B.filename]
+    (reject,) = rejects(world.channel)
+    assert (reject.file, reject.code) == (A.filename, ARCHIVED_CODE)
+    assert "in the archive DEEP_ARCHIVE, so nobody can read it: clients get 403" in reject.sentence
+    assert "restore-object" in reject.sentence
+    assert world.index().read == 0
+    if copied:
+        world.tick()
+        world.public.upload(key, A.body)
+    else:
+        world.public.restore(key)
+    assert world.index().read == 1
+    assert world.filenames() == [A.filename, B.filename]
+    assert world.index().read == 0
 
 
 def test_misplaced_files_are_reported_and_recorded_until_they_are_gone() -> None:
