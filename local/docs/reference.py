@@ -11,6 +11,10 @@ Template = Mapping[str, Any]
 
 METRICS = {
     "StagedRecords": ("extract", "packages, removals and rejects staged"),
+    "MisplacedUploads": (
+        "extract",
+        "uploads that end like packages and are where no package can be",
+    ),
     "ExtractFailures": ("extract", "uploads that will be tried again"),
     "PackagesIndexed": ("merge", "packages that are new in an index, or another file than before"),
     "PackagesRemoved": ("merge", "packages that have left an index"),
@@ -24,6 +28,10 @@ METRICS = {
     "ReconcileRepairs": ("reconcile", "what was missing and has been asked for"),
     "ReconcileFailures": ("reconcile", "subdirs, or steps, that failed"),
     "WrongState": ("sluice", "merges and subdirs of a catalog that belongs to another bucket"),
+    "MisplacedFiles": (
+        "reconcile",
+        "objects that end like packages and are where no package can be",
+    ),
     "RemovalsWaiting": ("reconcile", "packages that are gone, and wait to leave their index"),
     "GarbageCollected": ("reconcile", "shards and catalog objects deleted"),
 }

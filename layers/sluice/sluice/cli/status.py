@@ -12,6 +12,7 @@ from sluice.admin.history.status import status as look
 from sluice.admin.session.queue_depth import QUEUE_KINDS, QueueDepth
 from sluice.cli.exits import Exit
 from sluice.cli.formatting import format_age, format_cell, format_number, format_size, format_utc
+from sluice.cli.misplaced_view import render_misplaced
 from sluice.cli.options import DEFAULTS, Options
 from sluice.cli.output import table
 
@@ -69,6 +70,7 @@ def _render(report: Status) -> RenderableType:
         for subdir in report.subdirs
         for problem in subdir.problems
     ]
+    parts += render_misplaced(report.misplaced)
     if report.queues:
         rows = [_queue_row(kind, report.queues) for kind in QUEUE_KINDS]
         parts += [Text(), table(*_QUEUE_COLUMNS, rows=rows, right=_QUEUE_COLUMNS[1:])]

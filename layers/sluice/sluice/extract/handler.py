@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sluice.extract.config_broadcast import ConfigBroadcast
 from sluice.extract.extract import ExtractorContext, extract
+from sluice.extract.misplaced import find_misplacement
 from sluice.extract.staging import FileVerdict
 from sluice.layout import PackageKey, Subdir, parse_config_key, parse_package_key
 from sluice.messages import s3_event
@@ -56,13 +57,22 @@ class ChannelNotified:
 
 
 @dataclass(frozen=True, slots=True)
+class UploadMisplaced:
+    """An object that ends like a package was uploaded to where no package can be."""
+
+    key: str
+    reason: str
+    """See ``Misplacement``."""
+
+
+@dataclass(frozen=True, slots=True)
 class EventIgnored:
     """The object is neither a package nor a configuration of this stack."""
 
     key: str
 
 
-Outcome = PackageStaged | ChannelNotified | EventIgnored
+Outcome = PackageStaged | ChannelNotified | UploadMisplaced | EventIgnored
 """The result of one event."""
 
 
@@ -121,4 +131,13 @@ def _handle(event: ObjectEvent, ctx: ExtractContext, receive_count: int) -> Outc
         case PackageKey() as key:
             record = extract(ctx.extractor, key, size_hint=event.size, receive_count=receive_count)
             return PackageStaged(key, record)
-    return EventIgnored(event.key)
+    return _misplaced_upload(event, ctx) or EventIgnored(event.key)
+
+
+def _misplaced_upload(event: ObjectEvent, ctx: ExtractContext) -> UploadMisplaced | None:
+    """The outcome for a misplaced upload; ``None`` for a removal and outside of the prefixes."""
+    is_upload = event.size is not None
+    if not is_upload or event.bucket != ctx.bucket or not event.key.startswith(ctx.prefixes):
+        return None
+    misplacement = find_misplacement(event.key)
+    return UploadMisplaced(event.key, misplacement.reason) if misplacement else None

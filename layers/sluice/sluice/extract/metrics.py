@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from sluice.extract.handler import RETRY, ChannelNotified, EventIgnored, Outcome, PackageStaged
+from sluice.extract.handler import (
+    RETRY,
+    ChannelNotified,
+    EventIgnored,
+    Outcome,
+    PackageStaged,
+    UploadMisplaced,
+)
 from sluice.extract.staging import FileVerdict, Indexed, Rejected, Removed
 from sluice.messages.delivery import Delivery
 from sluice.telemetry import LogLine
@@ -22,6 +29,9 @@ def extract_log_line(outcome: Outcome) -> LogLine:
         case ChannelNotified(channel, subdirs):
             names = [subdir.name for subdir in subdirs]
             return LogLine("info", "configured", {"channel": channel, "subdirs": names})
+        case UploadMisplaced(key, reason):
+            sentence = "ends like a package, but is where no package can be"
+            return LogLine("warning", sentence, {"key": key, "reason": reason})
         case EventIgnored(ignored):
             # An existing bucket may be full of such keys, and logging each would cost money.
             return LogLine("debug", "not a package of this channel bucket", {"key": ignored})
