@@ -70,7 +70,7 @@ class Habits:
     deletes: float
     """Of what people do to a package that is there."""
     odd: float
-    """Files that can be no packages, of what people do."""
+    """Files that can be no packages, or are where no package is, of what people do."""
     others: float
     """Of what people do: another tool, or a hand, in the index."""
     configures: float
@@ -82,6 +82,8 @@ class Habits:
     """Operators, per turn, who pin, unpin and roll back."""
     jump_hours: tuple[int, ...]
     """How much."""
+    archives: float = 0.0
+    """Of what people do: a package is archived or restored, and no event tells, or a late one."""
     pins: float = 0.4
     """Of what operators do: half of the rest is to unpin, and half to roll back."""
     patched: bool = False
