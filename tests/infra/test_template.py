@@ -55,6 +55,7 @@ def test_parameters_have_the_documented_defaults() -> None:
         "RetentionDays": 7,
         "BrakeDays": 3,
         "ExtractConcurrency": 50,
+        "MergeConcurrency": 20,
         "AlarmEmail": "",
         "AlarmTopicArn": "",
         "Cdn": "none",
@@ -226,6 +227,19 @@ def test_one_message_at_a_time_and_failures_are_reported(function: str, queue: s
     assert mapping["Queue"] == {"GetAtt": f"{queue}.Arn"}
     assert mapping["BatchSize"] == 1
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+@pytest.mark.parametrize("function", of_type("AWS::Serverless::Function"))
+def test_no_queue_takes_all_of_the_accounts_concurrency(function: str) -> None:
+    events = properties(function)["Events"].values()
+    (mapping,) = (event["Properties"] for event in events if event["Type"] == "SQS")
+    most = mapping["ScalingConfig"]["MaximumConcurrency"]
+    if isinstance(most, dict):
+        parameter = TEMPLATE["Parameters"][most["Ref"]]
+        # AWS's bounds of MaximumConcurrency.
+        assert (parameter["MinValue"], parameter["MaxValue"]) == (2, 1000)
+        most = parameter["Default"]
+    assert 2 <= most <= 50
 
 
 @pytest.mark.parametrize("function", ["MergeFunction", "ReconcileFunction"])

@@ -1,7 +1,7 @@
 """The grammar of object keys: the only place that parses or builds them.
 
 Public keys (channel bucket) follow the CEPs: ``<channel>/<subdir>/<filename>``, where the channel
-is a prefix of any depth and may be empty.  Private keys (state bucket) begin with the kind and the
+is a prefix of up to ``CHANNEL_DEPTH_MAX`` components and may be empty.  Private keys (state bucket) begin with the kind and the
 channel as one percent-encoded component, so that no channel's keys can nest in another's.  The
 channel at the root of the bucket is ``%``.
 """
@@ -15,7 +15,7 @@ from hashlib import sha256
 from urllib.parse import quote, unquote
 
 from sluice.conda.names import NOARCH, PACKAGE_SUFFIXES, is_subdir
-from sluice.limits import CHANNEL_COMPONENT_CHARS_MAX, FILENAME_CHARS_MAX
+from sluice.limits import CHANNEL_COMPONENT_CHARS_MAX, CHANNEL_DEPTH_MAX, FILENAME_CHARS_MAX
 
 REPODATA = "repodata.json"
 REPODATA_ZST = "repodata.json.zst"
@@ -217,6 +217,8 @@ def parse_subdir_folder(folder: str) -> Subdir | None:
         return None
     if channel and not {"", ".", ".."}.isdisjoint(channel.split("/")):
         return None  # URLs cannot have such components, so no client could request it
+    if channel.count("/") >= CHANNEL_DEPTH_MAX:
+        return None
     if len(_state_channel(channel)) > CHANNEL_COMPONENT_CHARS_MAX:
         return None
     return Subdir(channel, name)

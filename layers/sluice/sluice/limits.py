@@ -13,6 +13,10 @@ CHANNEL_COMPONENT_CHARS_MAX = 400
 """Characters in a channel's path, percent-encoded.  S3 keys end at 1,024 bytes, and a staging key
 holds the channel, the subdir, a filename and an id."""
 
+CHANNEL_DEPTH_MAX = 8
+"""Components of a channel's path.  Real ones have one to three.  Publishers whose policy has a
+wildcard can make up subdirs in deeper folders; each subdir has an index and merges of its own."""
+
 # --- stored objects of ours ---------------------------------------------------------------
 STORED_OBJECT_BYTES_MAX = 1024 * MIB
 """Bytes of one tree, leaf or index file after decompression.  Far above any real one; stops a
