@@ -1,9 +1,9 @@
 """The grammar of object keys: the only place that parses or builds them.
 
 Public keys (channel bucket) follow the CEPs: ``<channel>/<subdir>/<filename>``, where the channel
-is a prefix of up to ``CHANNEL_DEPTH_MAX`` components and may be empty.  Private keys (state bucket) begin with the kind and the
-channel as one percent-encoded component, so that no channel's keys can nest in another's.  The
-channel at the root of the bucket is ``%``.
+is a prefix of at most ``CHANNEL_DEPTH_MAX`` components and may be empty.  Private keys (state
+bucket) begin with the kind and the channel as one percent-encoded component, so that no channel's
+keys can nest in another's.  The channel at the root of the bucket is ``%``.
 """
 
 from __future__ import annotations
@@ -299,6 +299,11 @@ def state_prefix(kind: str, channel: str | None) -> str:
 def reconcile_report_key(run: str) -> str:
     """The key of the report of one reconcile run."""
     return f"reconciliations/{run}.json"
+
+
+def reconcile_claim_key(request_digest: str) -> str:
+    """The key of the claim of the last run for a request; no run is named ``claims``."""
+    return f"reconciliations/claims/{request_digest}.json"
 
 
 def probe_record_key(endpoint: str, bucket: str) -> str:

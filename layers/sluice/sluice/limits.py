@@ -70,6 +70,10 @@ KEYS_PER_STOP_CHECK = 1000
 PROVISIONAL_REJECT_HOURS = 20
 """Age of a provisional reject after which its package is tried again.  Every daily run does so, but
 two runs in a row do not."""
+RECONCILE_STEP_SILENCE_SECONDS_MAX = 2 * 60 * 60
+"""Age of the last step's report after which a run does not go on by itself any more.  A step that
+is killed each time is tried five times, each 16 minutes (ReconcileQueue's visibility timeout) after
+the one before."""
 REPORT_EXAMPLES_MAX = 20
 """Filenames per subdir and kind of difference in a report."""
 REPORT_SUBDIRS_MAX = 100
