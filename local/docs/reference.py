@@ -119,12 +119,12 @@ def _periods(properties: Mapping[str, Any]) -> str:
     minutes = properties["Period"] // 60
     match properties["EvaluationPeriods"]:
         case {"If": [_, {"Ref": parameter}, _]}:
-            return f"each of the last `{parameter}` × {minutes} min"
+            return f"each of the last `{parameter}` periods of {minutes} min"
         case 1:
             return f"{minutes} min"
         case int(number):
             needed = properties.get("DatapointsToAlarm", number)
-            return f"{needed} of {number} × {minutes} min"
+            return f"{needed} of {number} periods of {minutes} min"
     raise ValueError(f"periods that no page knows how to show: {properties}")
 
 

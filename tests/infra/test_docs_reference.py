@@ -44,12 +44,8 @@ def test_the_reference_has_every_metric_that_a_function_sends() -> None:
 
 def test_every_alarm_has_a_section_that_says_what_to_do() -> None:
     page = (REFERENCE / "stack.md").read_text()
-    sections = dict(
-        (name, text)
-        for name, _, text in (
-            section.partition("\n") for section in page.partition("\n## Metrics")[0].split("\n### ")
-        )
-    )
+    parts = page.partition("\n## Metrics")[0].split("\n### ")
+    sections = {name: text for name, _, text in (part.partition("\n") for part in parts)}
     for name in alarms(TEMPLATE):
         described = properties(name)["AlarmDescription"]
         assert described in sections[name]

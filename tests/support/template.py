@@ -42,8 +42,8 @@ def policy_statements(role: str) -> Iterator[Mapping[str, Any]]:
 def statements(role: str) -> Iterator[tuple[str, str]]:
     """Every action that a role's own policies allow, with every resource.
 
-    What they deny is left out (``test_narrow_rights``).  A resource is ``Channel`` or ``State`` with what follows in its ARN, or a logical id, or the
-    name of a parameter.
+    A resource is ``Channel`` or ``State`` with what follows in its ARN, or a logical id, or the
+    name of a parameter.  What the policies deny is left out (``test_narrow_rights``).
     """
     for one in policy_statements(role):
         if one["Effect"] != "Allow":
