@@ -28,7 +28,7 @@ ROLES = ("ExtractRole", "MergeRole", "ReconcileRole")
 ACTIONS = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
 BUCKET = "arn:aws:s3:::my-bucket/"
 STATE = "arn:aws:s3:::my-state/"
-PREFIXES_MAX = 8
+PREFIXES_MAX = 12
 POLICY_CHARS_MAX = 10_240
 """IAM's limit for all inline policies of a role, without white space."""
 
@@ -68,12 +68,12 @@ def _patterns(statement: dict[str, Any]) -> list[str]:
 
 
 @cache
-def rights(role: str, prefixes: str) -> Rights:
-    return Rights(role, prefixes)
+def rights(role: str, prefixes: str, within: str) -> Rights:
+    return Rights(role, prefixes, RightsWithin=within)
 
 
-def may(prefixes: str, role: str, action: str, arn: str) -> bool:
-    return rights(role, prefixes).may(action, arn)
+def may(prefixes: str, role: str, action: str, arn: str, within: str = "folders") -> bool:
+    return rights(role, prefixes, within).may(action, arn)
 
 
 def keys_of(subdir: Subdir) -> list[str]:
@@ -89,12 +89,14 @@ def keys_of(subdir: Subdir) -> list[str]:
     return [*keys, config_key(subdir.channel)]
 
 
-def granted(prefixes: str, role: str, keys: list[str]) -> set[tuple[str, str]]:
+def granted(
+    prefixes: str, role: str, keys: list[str], within: str = "folders"
+) -> set[tuple[str, str]]:
     return {
         (action, key)
         for action in ACTIONS
         for key in keys
-        if may(prefixes, role, action, BUCKET + key)
+        if may(prefixes, role, action, BUCKET + key, within)
     }
 
 
@@ -102,11 +104,16 @@ CHANNELS = ("", "team", "team/sub", "teams", "conda-forge", "Conda/Default", "x/
 SUBDIRS = [
     Subdir(channel, name) for channel in CHANNELS for name in (NOARCH, "linux-64", "osx-arm64")
 ]
-PREFIXES = [
+MANY = ",".join(f"c{number}/" for number in range(PREFIXES_MAX - 1)) + ",team/"
+HOLDING_CHANNELS = [
     "team/",
     "team/,Conda/Default/",
     "conda-forge/",
     "conda-forge/,team/",
+    "x/",
+    MANY,
+]
+WITHIN_CHANNELS = [
     "team/linux-64/",
     "team/linux-",
     "team/noarch/",
@@ -114,20 +121,22 @@ PREFIXES = [
     "te",
     "te,Conda/Default/",
     "team/sub/linux-64/,x/",
-    "linux-64/",
-    "noarch/",
-    "noarch/,linux-64/",
-    "lin",
-    "linux-64/noarch/",
     "x/noarch/noarch/",
-    ",".join(f"c{number}/" for number in range(PREFIXES_MAX - 1)) + ",team/",
 ]
+AT_THE_ROOT = ["linux-64/", "noarch/", "noarch/,linux-64/", "lin", "linux-64/,team/"]
 
 
 @pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("prefixes", PREFIXES)
+@pytest.mark.parametrize(
+    ("within", "prefixes"),
+    [
+        *(("prefixes", one) for one in HOLDING_CHANNELS),
+        *(("folders", one) for one in HOLDING_CHANNELS + WITHIN_CHANNELS),
+        *(("bucket", one) for one in HOLDING_CHANNELS + WITHIN_CHANNELS + AT_THE_ROOT),
+    ],
+)
 def test_a_role_keeps_every_right_that_the_channels_below_the_prefixes_need(
-    prefixes: str, role: str
+    within: str, prefixes: str, role: str
 ) -> None:
     needed = [
         key
@@ -135,23 +144,27 @@ def test_a_role_keeps_every_right_that_the_channels_below_the_prefixes_need(
         if subdir.prefix.startswith(tuple(prefixes.split(",")))
         for key in keys_of(subdir)
     ]
-    assert granted(prefixes, role, needed) == granted("", role, needed)
+    assert needed
+    assert granted(prefixes, role, needed, within) == granted("", role, needed)
 
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(
-    ("prefixes", "elsewhere"),
+    ("within", "prefixes", "elsewhere"),
     [
-        ("team/", ["", "teams", "conda-forge", "Conda/Default", "Conda"]),
-        ("team/,Conda/Default/", ["", "teams", "conda-forge", "Conda", "Conda/Defaults"]),
-        ("conda-forge/", ["team", "teams", "Conda/Default", "conda-forge-2"]),
-        ("team/linux-64/", ["teams", "conda-forge", "Conda/Default"]),
-        ("te", ["conda-forge", "Conda/Default"]),
-        (PREFIXES[-1], ["", "teams", "c9", "Conda/Default"]),
+        ("prefixes", "team/", ["", "teams", "conda-forge", "Conda/Default", "Conda"]),
+        ("prefixes", "team/,Conda/Default/", ["", "teams", "Conda", "Conda/Defaults"]),
+        ("prefixes", MANY, ["", "teams", "c99", "Conda/Default"]),
+        ("folders", "team/", ["", "teams", "conda-forge", "Conda/Default", "Conda"]),
+        ("folders", "team/,Conda/Default/", ["", "teams", "conda-forge"]),
+        ("folders", "conda-forge/", ["", "team", "teams", "Conda/Default", "conda-forge-2"]),
+        ("folders", "team/linux-64/", ["", "teams", "conda-forge", "Conda/Default"]),
+        ("folders", "te", ["", "conda-forge", "Conda/Default"]),
+        ("folders", MANY, ["", "teams", "c99", "Conda/Default"]),
     ],
 )
 def test_a_role_reaches_nothing_of_other_channels(
-    prefixes: str, elsewhere: list[str], role: str
+    within: str, prefixes: str, elsewhere: list[str], role: str
 ) -> None:
     keys = [
         key
@@ -161,7 +174,7 @@ def test_a_role_reaches_nothing_of_other_channels(
     ]
     keys += ["www/index.html", "blog/rss.xml", "docs/a/index.html", "x-index.html"]
     assert granted("", role, keys)
-    assert granted(prefixes, role, keys) == set()
+    assert granted(prefixes, role, keys, within) == set()
 
 
 def test_the_website_of_somebody_else_is_out_of_merges_reach() -> None:
@@ -181,13 +194,14 @@ def test_the_state_is_whole_whatever_the_prefixes(role: str) -> None:
             assert may("team/", role, action, STATE + key) == may("", role, action, STATE + key)
 
 
-@pytest.mark.parametrize("count", [PREFIXES_MAX, PREFIXES_MAX + 1, 40])
-def test_more_prefixes_than_can_be_picked_one_by_one_narrow_nothing(count: int) -> None:
-    prefixes = ",".join(f"c{number}/" for number in range(count))
-    for number in range(count):
-        assert may(prefixes, "MergeRole", "s3:DeleteObject", f"{BUCKET}c{number}/index.html")
-    narrow = not may(prefixes, "MergeRole", "s3:DeleteObject", f"{BUCKET}www/index.html")
-    assert narrow == (count <= PREFIXES_MAX)
+def test_without_prefixes_nothing_is_denied() -> None:
+    for role in ROLES:
+        for within in ("prefixes", "folders", "bucket"):
+            everything = Rights(role, "", RightsWithin=within)
+            effects = {
+                one["Effect"] for policy in everything.policies for one in policy["Statement"]
+            }
+            assert effects == {"Allow"}
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -46,6 +46,7 @@ def test_parameters_have_the_documented_defaults() -> None:
         "ExistingChannelBucketName": "",
         "ExistingStateBucketName": "",
         "ChannelPrefixes": "",
+        "RightsWithin": "folders",
         "KmsKeyArn": "",
         "DebounceSeconds": 10,
         "IndexCacheMaxAge": 60,
@@ -91,6 +92,8 @@ def test_the_debounce_can_be_3_to_300_seconds() -> None:
         ("/team", False),
         ("team/,", False),
         ("a,,b", False),
+        (",".join(f"c{number}/" for number in range(12)), True),
+        (",".join(f"c{number}/" for number in range(13)), False),
     ],
 )
 def test_prefixes_are_separated_by_commas_and_begin_with_no_slash(
