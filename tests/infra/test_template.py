@@ -9,6 +9,7 @@ import pytest
 
 from sluice.conda.names import PACKAGE_SUFFIXES
 from sluice.layout import REPODATA, SLUICE_TOML, PackageKey, Subdir, config_key, reconcile_part_key
+from sluice.limits import RECONCILE_STEP_SILENCE_SECONDS_MAX
 from sluice.publish.outputs import ALL_OUTPUTS
 from sluice.settings import ExtractSettings, MergeSettings, ReconcileSettings
 from tests.support.template import (
@@ -28,6 +29,11 @@ from tests.support.template import (
 DIGEST = "ab" * 32
 SUBDIRS = (Subdir("", "noarch"), Subdir("Conda/Default", "linux-64"))
 SECONDS_OF_14_DAYS = 14 * 24 * 3600
+FED_BY = {
+    "ExtractFunction": "UploadQueue",
+    "MergeFunction": "MergeQueue",
+    "ReconcileFunction": "ReconcileQueue",
+}
 ROLES = ("ExtractRole", "MergeRole", "ReconcileRole")
 
 
@@ -40,6 +46,7 @@ def test_parameters_have_the_documented_defaults() -> None:
         "ExistingChannelBucketName": "",
         "ExistingStateBucketName": "",
         "ChannelPrefixes": "",
+        "RightsWithin": "folders",
         "KmsKeyArn": "",
         "DebounceSeconds": 10,
         "IndexCacheMaxAge": 60,
@@ -52,9 +59,11 @@ def test_parameters_have_the_documented_defaults() -> None:
         "DefaultOutputs": "run-exports",
         "DefaultTimestamps": "warn",
         "ReconcileSchedule": "rate(1 day)",
+        "ReconcileOverdueHours": 36,
         "RetentionDays": 7,
         "BrakeDays": 3,
         "ExtractConcurrency": 50,
+        "MergeConcurrency": 20,
         "AlarmEmail": "",
         "AlarmTopicArn": "",
         "Cdn": "none",
@@ -83,6 +92,8 @@ def test_the_debounce_can_be_3_to_300_seconds() -> None:
         ("/team", False),
         ("team/,", False),
         ("a,,b", False),
+        (",".join(f"c{number}/" for number in range(12)), True),
+        (",".join(f"c{number}/" for number in range(13)), False),
     ],
 )
 def test_prefixes_are_separated_by_commas_and_begin_with_no_slash(
@@ -99,6 +110,7 @@ def test_outputs_name_all_that_one_works_with() -> None:
         "UploadQueueUrl": {"Ref": "UploadQueue"},
         "UploadDlqUrl": {"Ref": "UploadDlq"},
         "UploadDlqArn": {"GetAtt": "UploadDlq.Arn"},
+        "EventDlqUrl": {"Ref": "EventDlq"},
         "MergeQueueUrl": {"Ref": "MergeQueue"},
         "MergeDlqUrl": {"Ref": "MergeDlq"},
         "MergeDlqArn": {"GetAtt": "MergeDlq.Arn"},
@@ -177,12 +189,16 @@ def test_who_publishes_is_told_by_the_state_and_not_by_the_stack(function: str) 
 
 
 def test_a_message_stays_hidden_for_as_long_as_its_function_may_need() -> None:
-    extract = properties("ExtractFunction")["Timeout"]
-    assert properties("UploadQueue")["VisibilityTimeout"] == 6 * extract
-    # On a FIFO queue it is also how long a failure holds up its group.
-    for name in ("Merge", "Reconcile"):
-        timeout = properties(f"{name}Function")["Timeout"]
-        assert timeout < properties(f"{name}Queue")["VisibilityTimeout"] <= timeout + 60
+    # And not much longer: so long a function that died hides it, and its FIFO group with it.
+    for function, queue in FED_BY.items():
+        timeout = properties(function)["Timeout"]
+        assert timeout < properties(queue)["VisibilityTimeout"] <= timeout + 60
+
+
+def test_a_run_counts_as_under_way_while_its_step_may_be_tried_again() -> None:
+    redrive = properties("ReconcileQueue")["RedrivePolicy"]
+    tries_seconds = redrive["maxReceiveCount"] * properties("ReconcileQueue")["VisibilityTimeout"]
+    assert tries_seconds < RECONCILE_STEP_SILENCE_SECONDS_MAX <= 2 * tries_seconds
 
 
 @pytest.mark.parametrize("kind", ["Upload", "Merge", "Reconcile"])
@@ -192,6 +208,20 @@ def test_a_queue_has_a_dead_letter_queue_of_its_own_kind(kind: str) -> None:
     assert redrive["deadLetterTargetArn"] == {"GetAtt": f"{dlq}.Arn"}
     assert properties(queue).get("FifoQueue") == properties(dlq).get("FifoQueue")
     assert properties(dlq)["MessageRetentionPeriod"] == SECONDS_OF_14_DAYS
+
+
+@pytest.mark.parametrize("kind", ["Upload", "Merge", "Reconcile"])
+def test_no_other_queue_may_send_its_dead_letters_there(kind: str) -> None:
+    allow = properties(f"{kind}Dlq")["RedriveAllowPolicy"]
+    assert allow["redrivePermission"] == "byQueue"
+    (source,) = allow["sourceQueueArns"]
+    prefix = "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:"
+    # By name: the queue refers to its dead-letter queue, so that cannot refer to it.
+    assert source == {"Sub": prefix + properties(f"{kind}Queue")["QueueName"]["Sub"]}
+
+
+def test_no_queue_at_all_may_send_its_dead_letters_to_the_rules() -> None:
+    assert properties("EventDlq")["RedriveAllowPolicy"] == {"redrivePermission": "denyAll"}
 
 
 def test_fifo_queues_are_named_so_that_they_are_ones_everywhere() -> None:
@@ -212,20 +242,26 @@ def test_merge_requests_are_delayed_by_the_debounce() -> None:
     assert properties("MergeQueue")["DelaySeconds"] == {"Ref": "DebounceSeconds"}
 
 
-@pytest.mark.parametrize(
-    ("function", "queue"),
-    [
-        ("ExtractFunction", "UploadQueue"),
-        ("MergeFunction", "MergeQueue"),
-        ("ReconcileFunction", "ReconcileQueue"),
-    ],
-)
+@pytest.mark.parametrize(("function", "queue"), FED_BY.items())
 def test_one_message_at_a_time_and_failures_are_reported(function: str, queue: str) -> None:
     events = properties(function)["Events"].values()
     (mapping,) = (event["Properties"] for event in events if event["Type"] == "SQS")
     assert mapping["Queue"] == {"GetAtt": f"{queue}.Arn"}
     assert mapping["BatchSize"] == 1
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+@pytest.mark.parametrize("function", of_type("AWS::Serverless::Function"))
+def test_no_queue_takes_all_of_the_accounts_concurrency(function: str) -> None:
+    events = properties(function)["Events"].values()
+    (mapping,) = (event["Properties"] for event in events if event["Type"] == "SQS")
+    most = mapping["ScalingConfig"]["MaximumConcurrency"]
+    if isinstance(most, dict):
+        parameter = TEMPLATE["Parameters"][most["Ref"]]
+        # AWS's bounds of MaximumConcurrency.
+        assert (parameter["MinValue"], parameter["MaxValue"]) == (2, 1000)
+        most = parameter["Default"]
+    assert 2 <= most <= 50
 
 
 @pytest.mark.parametrize("function", ["MergeFunction", "ReconcileFunction"])
@@ -239,10 +275,22 @@ def test_every_channel_is_reconciled_on_a_schedule_whose_name_is_its_stacks_own(
         "Type": "ScheduleV2",
         "Properties": {
             "OmitName": True,
-            "ScheduleExpression": {"Ref": "ReconcileSchedule"},
+            "ScheduleExpression": {
+                "If": ["OnSchedule", {"Ref": "ReconcileSchedule"}, "rate(1 day)"]
+            },
+            "State": {"If": ["OnSchedule", "ENABLED", "DISABLED"]},
             "Input": "{}",
+            "RoleArn": {"GetAtt": "SchedulerRole.Arn"},
         },
     }
+
+
+def test_only_the_scheduler_of_this_account_starts_a_reconcile_and_nothing_else() -> None:
+    (trust,) = properties("SchedulerRole")["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    assert set(statements("SchedulerRole")) == {("lambda:InvokeFunction", "ReconcileFunction")}
+    assert "ManagedPolicyArns" not in properties("SchedulerRole")
 
 
 # --- notifications ------------------------------------------------------------------------
@@ -289,7 +337,24 @@ def test_eventbridge_hands_on_the_same_packages_events_of_a_bucket_that_exists()
             "object": {"key": [{"suffix": suffix} for suffix in (*PACKAGE_SUFFIXES, SLUICE_TOML)]},
         },
     }
-    assert rule["Targets"] == [{"Id": "UploadQueue", "Arn": {"GetAtt": "UploadQueue.Arn"}}]
+    assert rule["Targets"] == [
+        {
+            "Id": "UploadQueue",
+            "Arn": {"GetAtt": "UploadQueue.Arn"},
+            "DeadLetterConfig": {"Arn": {"GetAtt": "EventDlq.Arn"}},
+        }
+    ]
+
+
+def test_only_the_rule_may_send_to_its_dead_letter_queue() -> None:
+    allow, _ = properties("EventDlqPolicy")["PolicyDocument"]["Statement"]
+    assert (allow["Effect"], allow["Action"]) == ("Allow", "sqs:SendMessage")
+    assert allow["Principal"] == {"Service": "events.amazonaws.com"}
+    assert allow["Condition"] == {
+        "ArnEquals": {"aws:SourceArn": {"GetAtt": "UploadRule.Arn"}},
+        "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
+    }
+    assert properties("EventDlq")["MessageRetentionPeriod"] == SECONDS_OF_14_DAYS
 
 
 def test_only_the_channel_buckets_events_may_be_sent_to_the_upload_queue() -> None:
@@ -528,10 +593,13 @@ def test_reports_are_kept_for_90_days() -> None:
     [
         ("MakeChannelBucket", {"ChannelBucket", "ChannelBucketPolicy"}),
         ("MakeStateBucket", {"StateBucket", "StateBucketPolicy"}),
-        ("UseExistingChannelBucket", {"UploadRule"}),
+        (
+            "UseExistingChannelBucket",
+            {"UploadRule", "EventDlq", "EventDlqPolicy", "EventDlqAlarm", "UploadRuleAlarm"},
+        ),
     ],
 )
-def test_nothing_is_made_for_a_bucket_that_exists_but_a_rule(
+def test_nothing_is_made_for_a_bucket_that_exists_but_a_rule_and_its_dead_letters(
     condition: str, resources: set[str]
 ) -> None:
     found = {name for name, one in RESOURCES.items() if one.get("Condition") == condition}

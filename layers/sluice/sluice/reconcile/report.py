@@ -63,6 +63,11 @@ class Counts(msgspec.Struct, kw_only=True):
         """Number of differences that events should not have left."""
         return self.missing + self.changed + self.gone + self.behind
 
+    @property
+    def repaired(self) -> int:
+        """Number of those that do not wait for days or for a person."""
+        return max(0, self.repairs - self.waiting)
+
     def add(self, other: Counts) -> None:
         """Add other numbers to these."""
         for name in self.__struct_fields__:
@@ -129,6 +134,8 @@ class ReconcileReport(msgspec.Struct, kw_only=True):
     misplaced: list[MisplacedFiles] = msgspec.field(default_factory=list)
     """The misplaced files, with examples, by presumed channel.  A run over one subdir does not look
     for them."""
+    repairs_before: int = 0
+    """What the run before this one, for the same request, repaired."""
     format: int = FORMAT
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from sluice.admin.session.channel import Channel
+from sluice.admin.session.notifications import Notifications, read_notifications
 from sluice.admin.session.queue_depth import QueueDepth, read_queue_depths
 from sluice.admin.session.subdirs import find_subdirs
 from sluice.catalog.binding import binding_object
@@ -73,6 +74,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     queues: dict[str, QueueDepth] | None
     """By name, the queues of the stack, which serve all of its channels; ``None`` without a
     stack."""
+    notifications: Notifications | None
+    """What the bucket sends to the stack; ``None`` without a stack."""
     misplaced: list[MisplacedFiles] = msgspec.field(default_factory=list)
     """Files in the channel's folder that end like packages and are where no package is, as the last
     ``reconcile`` or ``index`` counted them, by presumed channel."""
@@ -84,12 +87,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         """Whether nothing needs a person's attention."""
         if self.moving_to or self.bound_to not in (None, self.bucket):
             return False
+        if self.notifications and self.notifications.missing:
+            return False
         dead = any(queue.messages for queue in (self.queues or {}).values() if queue.dead_letters)
         return all(subdir.healthy for subdir in self.subdirs) and not dead
 
 
 def status(channel: Channel) -> Status:
-    """Check every known subdir of a channel, and the queues of its stack.
+    """Check every known subdir of a channel, and the queues and notifications of its stack.
 
     A few requests per subdir, however many packages it has, and one LIST per 1,000 staged records.
     ``reconcile`` finds packages in the bucket that had no event.
@@ -114,6 +119,7 @@ def status(channel: Channel) -> Status:
         queues=read_queue_depths(channel.stack) if channel.stack else None,
         misplaced=[files for files in misplaced.channels if files.is_within(channel.name)],
         misplaced_at=misplaced.at or None,
+        notifications=read_notifications(channel.stack) if channel.stack else None,
     )
 
 
