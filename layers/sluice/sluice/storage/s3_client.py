@@ -116,12 +116,27 @@ class Endpoint:
     def bucket_url(self, bucket: str) -> str:
         """The URL that the keys of a bucket are appended to."""
         base = self.url or self._aws_url()
-        in_path = self.url is not None if self.path_style is None else self.path_style
-        # A wildcard certificate does not cover a host with further dots in it.
-        if in_path or ("." in bucket and base.startswith("https:")):
+        if self._is_in_path(bucket):
             return f"{base}/{bucket}"
         scheme, _, host = base.partition("//")
         return f"{scheme}//{bucket}.{host}"
+
+    def object_url(self, bucket: str, key: str) -> str:
+        """The URL of a key, or of the bucket if ``key`` is empty.
+
+        A bucket in the path has no slash after it then, as in boto3's requests: there are servers
+        that refuse the signature of ``/bucket/?list-type=2``.
+        """
+        bucket_url = self.bucket_url(bucket)
+        if not key and self._is_in_path(bucket):
+            return bucket_url
+        return f"{bucket_url}/{quote(key, safe='/~')}"
+
+    def _is_in_path(self, bucket: str) -> bool:
+        if self.url is not None if self.path_style is None else self.path_style:
+            return True
+        # A wildcard certificate does not cover a host with further dots in it.
+        return "." in bucket and (self.url or self._aws_url()).startswith("https:")
 
     def _aws_url(self) -> str:
         suffix = _URL_SUFFIXES.get(self.region.partition("-")[0], "amazonaws.com")
@@ -278,7 +293,7 @@ class S3Client:
             self._clock_lag_ms = at_ms - self._clock()
 
     def _sign(self, request: S3Request) -> AWSPreparedRequest:
-        url = f"{self._endpoint.bucket_url(request.bucket)}/{quote(request.key, safe='/~')}"
+        url = self._endpoint.object_url(request.bucket, request.key)
         if request.query:
             url += f"?{urlencode(request.query, quote_via=quote, safe='~')}"
         unsigned = AWSRequest(
