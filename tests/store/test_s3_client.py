@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from hashlib import sha256
 from typing import Any
 
 import boto3
@@ -197,10 +198,34 @@ def test_a_checksum_is_written_as_botocore_writes_it() -> None:
     assert crc32_checksum(b"body") == theirs.b64digest()
 
 
-def test_a_body_has_no_part_in_the_signature() -> None:
-    _, headers = sent(S3Request("PutObject", "PUT", "b", "k", body=b"body"))
-    assert headers["X-Amz-Content-SHA256"] == "UNSIGNED-PAYLOAD"
-    assert headers["Content-Length"] == "4"
+TLS = Endpoint("us-east-1", "https://s3.example.com")
+PLAIN = Endpoint("us-east-1", "http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("body", [b"body", memoryview(b"a body")[2:], b""])
+@pytest.mark.parametrize(
+    ("endpoint", "sign_payload", "is_signed"),
+    [
+        (AWS, False, False),
+        (AWS, True, True),
+        (TLS, False, False),
+        (TLS, True, True),
+        (PLAIN, False, True),
+        (PLAIN, True, True),
+    ],
+)
+def test_a_signature_covers_the_body_over_plain_http_and_where_it_has_to(
+    endpoint: Endpoint,
+    body: bytes | memoryview,
+    *,
+    sign_payload: bool,
+    is_signed: bool,
+) -> None:
+    request = S3Request("PutObject", "PUT", "b", "k", body=body, sign_payload=sign_payload)
+    _, headers = sent(request, endpoint)
+    digest = sha256(body).hexdigest() if is_signed else "UNSIGNED-PAYLOAD"
+    assert headers["X-Amz-Content-SHA256"] == digest
+    assert headers["Content-Length"] == str(len(body))
 
 
 def test_a_small_body_does_not_wait_for_the_acknowledgement_of_its_head(

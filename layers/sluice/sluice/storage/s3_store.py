@@ -38,6 +38,7 @@ from sluice.storage.s3_bucket import (
     METADATA_PREFIX,
     NOT_FOUND,
     S3Bucket,
+    checksums_suffice,
     headers_to_send,
 )
 from sluice.storage.s3_client import (
@@ -74,12 +75,13 @@ class S3Store:
         client: S3Client,
         bucket: str,
         conditional_writes: Callable[[], ConditionalWrites] = aws_conditional_writes,
+        sign_payloads: Callable[[], bool] = checksums_suffice,
     ) -> None:
         """``conditional_writes`` returns how the server implements them; called before each one.
 
-        An error that it raises ends the write.
+        An error that it raises ends the write.  ``sign_payloads``: see ``S3Bucket``.
         """
-        self._bucket = S3Bucket(client, bucket)
+        self._bucket = S3Bucket(client, bucket, sign_payloads)
         self._puts = S3ConditionalPuts(self._bucket, conditional_writes)
         self._bucket_seen = False
 
@@ -191,6 +193,7 @@ class S3Store:
                     query={"delete": ""},
                     headers={"Content-MD5": b64encode(md5).decode()},
                     body=body,
+                    sign_payload=self._bucket.sign_payloads(),
                     expects_document=True,
                 ),
                 of=_abbreviated(chunk),

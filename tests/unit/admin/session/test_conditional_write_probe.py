@@ -55,6 +55,16 @@ def test_a_server_is_taken_for_what_it_is_each_time(
     assert left(client) == []
 
 
+@pytest.mark.parametrize("kind", USABLE)
+def test_whether_a_server_verifies_checksums_is_found_out_each_time(
+    running: Mapping[str, S3Server], kind: str
+) -> None:
+    client = client_of(running[kind])
+    expected = USABLE[kind].verifies_checksums
+    assert [probe_of(client).verifies_checksums() for _ in range(3)] == [expected] * 3
+    assert left(client) == []
+
+
 @pytest.mark.parametrize("kind", UNUSABLE)
 def test_a_server_without_conditional_writes_is_refused_each_time(
     running: Mapping[str, S3Server], kind: str
@@ -119,6 +129,34 @@ def test_one_answer_that_is_lost_changes_no_finding(
         lost += 1
     assert lost >= 3
     assert left(client_of(running[kind])) == []
+
+
+@pytest.mark.parametrize("kind", ["as-aws", "checksums-ignored"])
+@pytest.mark.parametrize("silent_for", [1, 10_000])
+def test_checksums_are_never_misjudged_where_answers_are_lost(
+    running: Mapping[str, S3Server], kind: str, silent_for: int
+) -> None:
+    finding, silent_from = None, 0
+    while finding is None or silent_from < 5:
+        losing = LosingAnswers(range(silent_from, silent_from + silent_for))
+        client = with_request_hook(client_of(running[kind]), losing)
+        try:
+            finding = probe_of(client).verifies_checksums()
+        except Unavailable as unavailable:
+            assert f"in {PLACE}" in str(unavailable)  # noqa: PT017
+        else:
+            assert finding == USABLE[kind].verifies_checksums
+        silent_from += 1
+        _delete_all(client_of(running[kind]))
+
+
+@pytest.mark.parametrize("status", [403, 500, 503])
+def test_an_error_that_has_nothing_to_do_with_checksums_is_no_finding(
+    running: Mapping[str, S3Server], status: int
+) -> None:
+    client = answering(running, error(status, "Other"), method="PUT")
+    with pytest.raises(Unavailable, match=f"PutObject s3://trials/trial-0: status {status} Other"):
+        probe_of(client).verifies_checksums()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,9 +1,10 @@
-"""A probe of a server's conditional writes, by writes that must land and writes that must not.
+"""A probe of what a server refuses to write, by writes that must land and writes that must not.
 
 Sluice depends on conditional writes: with a server that ignores them, two indexers overwrite each
 other's heads and neither notices.  Servers do not document what they do.  So each condition that
 sluice uses is tried on a separate object, under a new key, so that every run gives the same answer.
-The object is deleted afterwards.
+The object is deleted afterwards.  So is one that is written with a wrong checksum: a server that
+accepts it does not notice a body that was damaged on the way.
 
 An ambiguous response is settled by reading back.  If that is impossible, or a request fails for
 another reason (for example, no permission to write), the result is ``Unavailable`` and no finding.
@@ -20,6 +21,7 @@ from sluice.errors import SluiceError, Unavailable, Unsupported
 from sluice.limits import WRITE_ATTEMPTS_MAX
 from sluice.storage.conditional_writes import IF_ABSENT, ConditionalWrites, IfMatchForm
 from sluice.storage.object_store import ETag, ObjectHeaders, StoredObject
+from sluice.storage.s3_client import CHECKSUM_HEADER, crc32_checksum
 from sluice.storage.s3_conditional_put import WriteAttempt
 
 _HEADERS = ObjectHeaders("application/json", metadata={"sluice-probe": "1"})
@@ -30,6 +32,8 @@ _CONFLICT = 409
 _PRECONDITION_FAILED = 412
 _REFUSAL_STATUSES = frozenset({400, 404, 405, _PRECONDITION_FAILED, 501})
 """Statuses with which a server says that it did not carry out the write."""
+
+_WRONG_CHECKSUM = {CHECKSUM_HEADER: crc32_checksum(b"not the body of any trial")}
 
 T = TypeVar("T")
 
@@ -93,6 +97,13 @@ class ConditionalWriteProbe:
         same with one part of 5 MiB.  Raises ``Unavailable``.
         """
         return self._with_trial_object(lambda trial: _try_completion(trial, form))
+
+    def verifies_checksums(self) -> bool:
+        """Write with a wrong checksum, and return whether the server refuses that.
+
+        At most three requests.  Raises ``Unavailable``.
+        """
+        return self._with_trial_object(lambda trial: not trial.lands(_WRONG_CHECKSUM))
 
     def _with_trial_object(self, action: Callable[[_TrialObject], T]) -> T:
         trial = _TrialObject(self.store, self.new_key())
