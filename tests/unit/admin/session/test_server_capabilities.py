@@ -11,16 +11,14 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
-from sluice.admin.changes.rollback import rollback
 from sluice.admin.session.address import Address
 from sluice.admin.session.aws import Aws
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.connect import Opener
 from sluice.admin.session.server_capabilities import ProbeRecords, ServerCapabilities
 from sluice.admin.standalone.index import index
-from sluice.admin.verify.verify import verify
 from sluice.errors import TooNew, Unsupported
-from sluice.layout import Subdir, probe_record_key
+from sluice.layout import probe_record_key
 from sluice.limits import MIB
 from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
 from sluice.storage.object_headers import PRIVATE_JSON_HEADERS
@@ -186,29 +184,6 @@ def test_nothing_is_written_under_a_condition_where_the_server_cannot_be_used(
 
 
 # --- indexing ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", USABLE)
-def test_a_channel_is_indexed_again_and_with_one_more_and_rolled_back(
-    place: Place, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every object but the smallest counts as large."""
-    monkeypatch.setattr("sluice.storage.s3_conditional_put.SINGLE_PUT_BYTES_MAX", 64)
-    place.upload("alpha", "beta")
-    reports = [index(place.open()), index(place.open())]
-    place.upload("gamma")
-    reports.append(index(place.open()))
-    counts = [(one.packages, one.read, one.failures) for one in reports]
-    assert counts == [(2, 2, []), (2, 0, []), (3, 1, [])]
-    gamma = package("gamma").filename
-    assert rollback(place.open(), Subdir("team", "linux-64"), 1).pinned == [gamma]
-    assert index(place.open()).failures == []
-    assert verify(place.open(), deep=True).findings == []
-    for bucket in (place.bucket, place.state_bucket):
-        assert place.record(bucket) == place.expected_record(bucket, kind)
-    probes = [key for key in place.keys(place.state_bucket) if key.startswith("probes/")]
-    assert len(probes) == 2
-    assert not [key for key in place.keys(place.bucket) if "probe" in key]
 
 
 @pytest.mark.parametrize("kind", UNUSABLE)
