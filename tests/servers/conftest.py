@@ -56,13 +56,14 @@ class Server:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """On every server, or on the one that is asked for."""
-    if "server" in metafunc.fixturenames:
-        is_ceph = metafunc.config.getoption("--s3") == "ceph"
-        real = "ceph" if is_ceph else "seaweedfs"
-        cases = [] if is_ceph else [(kind, IN_PARTS) for kind in USABLE]
-        cases += [(real, WHOLE), (real, IN_PARTS)]
+    """On the server of others that is asked for; the story with both sizes, and on testkit's."""
+    real: str = metafunc.config.getoption("--s3")
+    if "sizes" in metafunc.fixturenames:
+        kinds = [] if real == "ceph" else [*USABLE]
+        cases = [*((kind, IN_PARTS) for kind in kinds), (real, WHOLE), (real, IN_PARTS)]
         metafunc.parametrize(("server", "sizes"), cases, indirect=True)
+    elif "server" in metafunc.fixturenames:
+        metafunc.parametrize("server", [real], indirect=True)
 
 
 @pytest.fixture(scope="session")
