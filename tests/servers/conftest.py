@@ -14,6 +14,7 @@ import pytest
 from botocore.config import Config
 
 from sluice.admin.session.server_capabilities import ServerCapabilities
+from sluice.cli.exits import Exit
 from sluice.cli.main import run
 from sluice.layout import probe_record_key
 from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
@@ -114,6 +115,14 @@ class Operator:
         assert exit_code == code, (command, printed)
         return json.loads(printed.out)
 
+    def fail(self, *arguments: str) -> None:
+        """Call a command that cannot be carried out."""
+        assert run(arguments) == Exit.FAILED, self._capsys.readouterr()
+
+    def buckets(self) -> list[str]:
+        """The buckets of the server."""
+        return [bucket["Name"] for bucket in self.server.client.list_buckets()["Buckets"]]
+
     def upload(self, *packages: Package) -> None:
         """Put packages into the channel."""
         for one in packages:
@@ -160,7 +169,6 @@ def sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.fixture
 def operator(
     server: Server,
-    sizes: None,  # noqa: ARG001 - set for the test
     capsys: pytest.CaptureFixture[str],
 ) -> Operator:
     return Operator(server, capsys)

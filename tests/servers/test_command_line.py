@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from time import sleep
 
+import pytest
+
 from sluice.layout import REPODATA
 from testkit.channel import Package
 from tests.servers.conftest import Operator
@@ -14,6 +16,7 @@ LIB_2, LATE = package("lib", "2.0"), package("late")
 CORRUPT = Package("linux-64", "corrupt-1.0-0.conda", b"no zip file")
 
 
+@pytest.mark.usefixtures("sizes")
 def test_a_channel_lives_through_all_that_operators_do(operator: Operator) -> None:
     _index_and_look(operator)
     _pin_and_unpin(operator)
@@ -22,6 +25,18 @@ def test_a_channel_lives_through_all_that_operators_do(operator: Operator) -> No
     _remove(operator)
     _repair(operator)
     _expect_what_was_found_out(operator)
+
+
+def test_a_bucket_that_is_misspelled_is_an_error_each_time_and_is_not_created(
+    operator: Operator,
+) -> None:
+    """SeaweedFS creates a missing bucket with the first write to it."""
+    operator.upload(LIB)
+    before = operator.buckets()
+    for _ in range(2):
+        operator.fail("index", f"s3://{operator.bucket}/team", "--state", f"{operator.state}x")
+        operator.fail("index", f"s3://{operator.bucket}x/team", "--state", operator.state)
+    assert operator.buckets() == before
 
 
 def _index_and_look(operator: Operator) -> None:

@@ -18,7 +18,7 @@ from sluice.storage.s3_store import S3Store
 from testkit.s3_server.kinds import with_request_hook
 from tests.servers.conftest import Server
 
-WRITERS, ROUNDS = 8, 10
+WRITERS, ROUNDS = 8, 5
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 PARTIAL_CONTENT = 206
+FORBIDDEN = 403
 PRECONDITIONFAILED = 412
 
 _KEYS_NAMED_MAX = 5
@@ -88,6 +89,18 @@ class S3Store:
     def now_ms(self) -> int:
         """See ``ObjectStore.now_ms``."""
         return self._bucket.client.now_ms()
+
+    def bucket_exists(self) -> bool:
+        """Whether the bucket exists; ``True`` also if the credentials may not know that.
+
+        Raises ``Unavailable``.
+        """
+        response = self._bucket.send(S3Request("HeadBucket", "HEAD", self._bucket.name))
+        if response.status < FIRST_ERROR_STATUS or response.status == FORBIDDEN:
+            return True
+        if response.status == NOT_FOUND:
+            return False
+        raise self._bucket.unavailable_error("HeadBucket", "", response.error_text)
 
     def head(self, key: str) -> ObjectInfo | None:
         """See ``ObjectStore.head``."""

@@ -84,12 +84,17 @@ def test_moto_completes_uploads_whatever_their_condition() -> None:
     assert findings == [ConditionalWrites(completion_is_conditional=False)] * 3
 
 
-def test_what_is_tried_each_time_takes_seven_requests(running: Mapping[str, S3Server]) -> None:
+def test_what_is_tried_each_time_takes_eight_requests(running: Mapping[str, S3Server]) -> None:
     server = running["as-aws"]
     server.take()
     assert probe_of(client_of(server)).if_match_form() is IfMatchForm.QUOTED
     counts = {name: count.requests for name, count in server.take().counts.items()}
-    assert counts == {"s3:PutObject": 5, "s3:GetObject": 1, "s3:DeleteObjects": 1}
+    assert counts == {
+        "s3:HeadBucket": 1,
+        "s3:PutObject": 5,
+        "s3:GetObject": 1,
+        "s3:DeleteObjects": 1,
+    }
 
 
 # --- answers that are lost --------------------------------------------------------------------
@@ -217,11 +222,14 @@ def test_a_wrong_secret_is_no_finding_and_not_taken_for_missing_rights(
 
 
 def test_a_bucket_that_is_missing_is_no_finding(running: Mapping[str, S3Server]) -> None:
-    client = answering(running, error(404, "NoSuchBucket"))
-    with pytest.raises(
-        Unavailable, match=r"^GetObject s3://trials/trial-0: status 404 NoSuchBucket"
-    ):
-        probe_of(client).probe_all()
+    """And no write is tried that would create it, as SeaweedFS does."""
+    server = running["as-aws"]
+    server.drop(BUCKET)
+    server.take()
+    with pytest.raises(Unavailable, match=f"^HeadBucket of {PLACE}: there is no such bucket"):
+        probe_of(client_of(server)).probe_all()
+    assert server.take().counts.keys() == {"s3:HeadBucket"}
+    server.create(BUCKET)
 
 
 @pytest.mark.parametrize("status", [500, 503])

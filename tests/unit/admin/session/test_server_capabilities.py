@@ -266,7 +266,12 @@ def test_indexing_tries_the_states_bucket_each_time_and_the_channels_once(place:
     assert channel.probed
     place.requests()
     channel.probed.start_check(channel.executor)()
-    assert place.requests() == {"s3:GetObject": 3, "s3:PutObject": 5, "s3:DeleteObjects": 1}
+    assert place.requests() == {
+        "s3:HeadBucket": 1,
+        "s3:GetObject": 3,
+        "s3:PutObject": 5,
+        "s3:DeleteObjects": 1,
+    }
 
 
 def test_one_bucket_for_both_is_tried_and_recorded_once(place: Place) -> None:

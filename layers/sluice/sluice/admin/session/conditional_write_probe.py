@@ -53,6 +53,10 @@ class ProbeStore(Protocol):
         """Write under a condition, and return the server's response."""
         ...
 
+    def bucket_exists(self) -> bool:
+        """Whether the bucket exists: some servers would create it with a write."""
+        ...
+
     def get(self, key: str) -> StoredObject | None:
         """Read an object."""
         ...
@@ -84,8 +88,9 @@ class ConditionalWriteProbe:
     def if_match_form(self) -> IfMatchForm:
         """Try the conditions of PutObject, and find the form of an ETag that the server accepts.
 
-        Seven requests, or nine if that is the bare form.  Raises ``Unsupported`` if the server
-        ignores or refuses a condition, or does not store what was written; ``Unavailable``.
+        Eight requests, or ten if that is the bare form.  Raises ``Unsupported`` if the server
+        ignores or refuses a condition, or does not store what was written; ``Unavailable``, also if
+        there is no such bucket.
         """
         return self._with_trial_object(self._try_puts)
 
@@ -124,6 +129,8 @@ class ConditionalWriteProbe:
         return result
 
     def _try_puts(self, trial: _TrialObject) -> IfMatchForm:
+        if not self.store.bucket_exists():
+            raise Unavailable(f"HeadBucket of {self.place}: there is no such bucket")
         if not trial.lands(IF_ABSENT):
             if trial.answer.status != _PRECONDITION_FAILED:
                 trial.write_plainly()  # raises if the condition was not the reason
