@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities import batch
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.messages.delivery import Delivery
-from sluice.reconcile.handler import ReconcileReport, parse_reconcile_request, run, start_run
+from sluice.reconcile.handler import ReconcileReport, parse_reconcile_request, run, start_once
 from sluice.reconcile.metrics import reconcile_log_lines, reconcile_metrics, step_retry_fields
 from sluice.settings import ReconcileSettings
 from sluice.telemetry import SHARED
@@ -30,17 +30,17 @@ ctx = cache(lambda: reconcile_context(ReconcileSettings.from_env(os.environ)))
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> Any:
     """Accept a batch (of one) from ReconcileQueue, or a request, whose report it returns."""
-    match event:
-        case {"Records": [{"eventSource": "aws:sqs"}, *_]}:
-            return batch.process_partial_response(event, handle_message, processor, context)
-    request, left_ms = parse_reconcile_request(event), context.get_remaining_time_in_millis
+    if "Records" in event:
+        return batch.process_partial_response(event, handle_message, processor, context)
+    request, left = parse_reconcile_request(event), context.get_remaining_time_in_millis
     try:
-        report = start_run(ctx(), request, time_left_ms=left_ms)
+        started = start_once(ctx(), request, invocation=context.aws_request_id, time_left_ms=left)
     except Exception:  # a scheduled run leaves no message for a dead-letter queue
         metrics.add_metric("ReconcileFailures", MetricUnit.Count, 1)
         raise
-    emit_metrics_and_log(report)
-    return msgspec.to_builtins(report)
+    if started.is_new:
+        emit_metrics_and_log(started.report)
+    return msgspec.to_builtins(started.report)
 
 
 def handle_message(record: SQSRecord, lambda_context: Any) -> None:

@@ -98,7 +98,7 @@ def test_a_scheduled_run_that_fails_is_counted(
     def fail(*_: object, **__: object) -> None:
         raise Unavailable("S3 is down")
 
-    monkeypatch.setattr(reconcile, "start_run", fail)
+    monkeypatch.setattr(reconcile, "start_once", fail)
     with pytest.raises(Unavailable):
         stack.invoke(reconcile, {})
     assert stack.metrics == {"ReconcileFailures": [1]}

@@ -147,10 +147,19 @@ def test_a_message_that_nobody_understands_is_given_up_after_bounded_tries_and_w
     assert waits == WAITS[name]
 
 
-@pytest.mark.parametrize("name", QUEUES)
+@pytest.mark.parametrize(
+    "name", [name for name, queue in QUEUES.items() if properties(queue).get("FifoQueue")]
+)
 def test_no_failure_hides_a_message_for_longer_than_a_function_that_died_would(name: str) -> None:
     """Of a FIFO queue a hidden message holds up its whole group."""
     assert max(WAITS[name]) < properties(QUEUES[name])["VisibilityTimeout"]
+
+
+def test_a_failure_hides_an_upload_which_holds_up_no_other_for_a_quarter_of_an_hour_at_most() -> (
+    None
+):
+    assert max(WAITS["extract"]) <= 900
+    assert sum(WAITS["extract"][:-1]) > 20 * 60  # an S3 that is away for so long costs no upload
 
 
 def test_a_poisoned_message_ahead_of_a_good_one_does_not_hold_it_for_ever(

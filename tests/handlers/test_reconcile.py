@@ -74,7 +74,9 @@ def test_a_package_that_no_event_told_of_is_indexed_after_a_run(
 def test_the_report_is_returned_and_kept(stack: Stack, reconcile: ModuleType) -> None:
     upload(stack)
     report = stack.invoke(reconcile, {"channel": "demo", "subdir": "noarch"})
-    assert stack.keys(STATE) == [f"reconciliations/{report['run']}.json"]
+    kept, claim = stack.keys(STATE)
+    assert kept == f"reconciliations/{report['run']}.json"
+    assert stack.read(STATE, claim)["run"] == report["run"]
     assert stack.read(STATE, f"reconciliations/{report['run']}.json") == report
     assert json.loads(json.dumps(report)) == report
 
@@ -205,6 +207,23 @@ def test_a_run_that_lambda_leaves_no_time_goes_on_through_the_queue(
     assert report["finished_at"] is not None
     assert (len(report["steps"]), report["counts"]["subdirs"]) == (steps, 2)
     assert [line["finished"] for line in stack.logs] == [False] * (steps - 1) + [True]
+
+
+def test_a_run_that_is_under_way_is_not_started_again_and_counted_once(
+    stack: Stack, reconcile: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = iter([900_000, 0, 0, 0])
+    monkeypatch.setattr(Context, "get_remaining_time_in_millis", lambda _self: next(left, 900_000))
+    for channel in ("a", "b"):
+        upload(stack, f"{channel}/{PACKAGE.path}")
+    first = stack.invoke(reconcile, {})
+    metrics = dict(stack.metrics)
+    monkeypatch.setattr(Context, "aws_request_id", "another request")
+    monkeypatch.setattr(Context, "__init__", lambda _self: None)
+    again = stack.invoke(reconcile, {})
+    assert (again["run"], again["finished_at"]) == (first["run"], None)
+    assert stack.metrics == metrics
+    assert len(stack.receive(RECONCILE_QUEUE_URL)) == 1
 
 
 def test_a_step_that_fails_comes_back_later_each_time(stack: Stack, reconcile: ModuleType) -> None:

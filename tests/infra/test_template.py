@@ -9,6 +9,7 @@ import pytest
 
 from sluice.conda.names import PACKAGE_SUFFIXES
 from sluice.layout import REPODATA, SLUICE_TOML, PackageKey, Subdir, config_key, reconcile_part_key
+from sluice.limits import RECONCILE_STEP_SILENCE_SECONDS_MAX
 from sluice.publish.outputs import ALL_OUTPUTS
 from sluice.settings import ExtractSettings, MergeSettings, ReconcileSettings
 from tests.support.template import (
@@ -28,6 +29,11 @@ from tests.support.template import (
 DIGEST = "ab" * 32
 SUBDIRS = (Subdir("", "noarch"), Subdir("Conda/Default", "linux-64"))
 SECONDS_OF_14_DAYS = 14 * 24 * 3600
+FED_BY = {
+    "ExtractFunction": "UploadQueue",
+    "MergeFunction": "MergeQueue",
+    "ReconcileFunction": "ReconcileQueue",
+}
 ROLES = ("ExtractRole", "MergeRole", "ReconcileRole")
 
 
@@ -55,6 +61,7 @@ def test_parameters_have_the_documented_defaults() -> None:
         "RetentionDays": 7,
         "BrakeDays": 3,
         "ExtractConcurrency": 50,
+        "MergeConcurrency": 20,
         "AlarmEmail": "",
         "AlarmTopicArn": "",
         "Cdn": "none",
@@ -177,12 +184,16 @@ def test_who_publishes_is_told_by_the_state_and_not_by_the_stack(function: str) 
 
 
 def test_a_message_stays_hidden_for_as_long_as_its_function_may_need() -> None:
-    extract = properties("ExtractFunction")["Timeout"]
-    assert properties("UploadQueue")["VisibilityTimeout"] == 6 * extract
-    # On a FIFO queue it is also how long a failure holds up its group.
-    for name in ("Merge", "Reconcile"):
-        timeout = properties(f"{name}Function")["Timeout"]
-        assert timeout < properties(f"{name}Queue")["VisibilityTimeout"] <= timeout + 60
+    # And not much longer: so long a function that died hides it, and its FIFO group with it.
+    for function, queue in FED_BY.items():
+        timeout = properties(function)["Timeout"]
+        assert timeout < properties(queue)["VisibilityTimeout"] <= timeout + 60
+
+
+def test_a_run_counts_as_under_way_while_its_step_may_be_tried_again() -> None:
+    redrive = properties("ReconcileQueue")["RedrivePolicy"]
+    tries_seconds = redrive["maxReceiveCount"] * properties("ReconcileQueue")["VisibilityTimeout"]
+    assert tries_seconds < RECONCILE_STEP_SILENCE_SECONDS_MAX <= 2 * tries_seconds
 
 
 @pytest.mark.parametrize("kind", ["Upload", "Merge", "Reconcile"])
@@ -212,20 +223,26 @@ def test_merge_requests_are_delayed_by_the_debounce() -> None:
     assert properties("MergeQueue")["DelaySeconds"] == {"Ref": "DebounceSeconds"}
 
 
-@pytest.mark.parametrize(
-    ("function", "queue"),
-    [
-        ("ExtractFunction", "UploadQueue"),
-        ("MergeFunction", "MergeQueue"),
-        ("ReconcileFunction", "ReconcileQueue"),
-    ],
-)
+@pytest.mark.parametrize(("function", "queue"), FED_BY.items())
 def test_one_message_at_a_time_and_failures_are_reported(function: str, queue: str) -> None:
     events = properties(function)["Events"].values()
     (mapping,) = (event["Properties"] for event in events if event["Type"] == "SQS")
     assert mapping["Queue"] == {"GetAtt": f"{queue}.Arn"}
     assert mapping["BatchSize"] == 1
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+@pytest.mark.parametrize("function", of_type("AWS::Serverless::Function"))
+def test_no_queue_takes_all_of_the_accounts_concurrency(function: str) -> None:
+    events = properties(function)["Events"].values()
+    (mapping,) = (event["Properties"] for event in events if event["Type"] == "SQS")
+    most = mapping["ScalingConfig"]["MaximumConcurrency"]
+    if isinstance(most, dict):
+        parameter = TEMPLATE["Parameters"][most["Ref"]]
+        # AWS's bounds of MaximumConcurrency.
+        assert (parameter["MinValue"], parameter["MaxValue"]) == (2, 1000)
+        most = parameter["Default"]
+    assert 2 <= most <= 50
 
 
 @pytest.mark.parametrize("function", ["MergeFunction", "ReconcileFunction"])

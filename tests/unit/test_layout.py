@@ -31,7 +31,7 @@ from sluice.layout import (
     reconcile_report_key,
     state_prefix,
 )
-from sluice.limits import CHANNEL_COMPONENT_CHARS_MAX, FILENAME_CHARS_MAX
+from sluice.limits import CHANNEL_COMPONENT_CHARS_MAX, CHANNEL_DEPTH_MAX, FILENAME_CHARS_MAX
 
 DEEP = Subdir("Conda/Default", "linux-64")
 ROOT = Subdir("", "noarch")
@@ -105,6 +105,7 @@ def test_the_index_files_do_not_pass_the_filter_of_the_notifications() -> None:
         ("c/linux-64/torch-2.1+cpu-0.conda", "c", "linux-64", "torch-2.1+cpu-0.conda"),
         ("c/noarch/noarch/a-1-0.conda", "c/noarch", "noarch", "a-1-0.conda"),
         ("c/noarch/.conda", "c", "noarch", ".conda"),
+        ("1/2/3/4/5/6/7/8/noarch/a-1-0.conda", "1/2/3/4/5/6/7/8", "noarch", "a-1-0.conda"),
         ("c/noarch/Not A Package!.conda", "c", "noarch", "Not A Package!.conda"),
     ],
 )
@@ -131,6 +132,7 @@ def test_a_key_in_a_subdir_is_taken_apart_whatever_its_filename(
         "c/noarch/shards/a-1-0.conda",
         "c/noarch/repodata.json",
         f"{'é' * CHANNEL_COMPONENT_CHARS_MAX}/noarch/a-1-0.conda",
+        f"{'c/' * (CHANNEL_DEPTH_MAX + 1)}noarch/a-1-0.conda",
         "",
     ],
 )
@@ -158,6 +160,7 @@ def test_the_configuration_of_a_channel_lies_beside_its_subdirs(channel: str) ->
         "team/sluice.toml/",
         "team/sluice.toml.bak",
         f"{'é' * CHANNEL_COMPONENT_CHARS_MAX}/sluice.toml",
+        f"{'c/' * (CHANNEL_DEPTH_MAX + 1)}sluice.toml",
         "team/",
         "",
     ],

@@ -1,9 +1,9 @@
 """The grammar of object keys: the only place that parses or builds them.
 
 Public keys (channel bucket) follow the CEPs: ``<channel>/<subdir>/<filename>``, where the channel
-is a prefix of any depth and may be empty.  Private keys (state bucket) begin with the kind and the
-channel as one percent-encoded component, so that no channel's keys can nest in another's.  The
-channel at the root of the bucket is ``%``.
+is a prefix of at most ``CHANNEL_DEPTH_MAX`` components and may be empty.  Private keys (state
+bucket) begin with the kind and the channel as one percent-encoded component, so that no channel's
+keys can nest in another's.  The channel at the root of the bucket is ``%``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hashlib import sha256
 from urllib.parse import quote, unquote
 
 from sluice.conda.names import NOARCH, PACKAGE_SUFFIXES, is_subdir
-from sluice.limits import CHANNEL_COMPONENT_CHARS_MAX, FILENAME_CHARS_MAX
+from sluice.limits import CHANNEL_COMPONENT_CHARS_MAX, CHANNEL_DEPTH_MAX, FILENAME_CHARS_MAX
 
 REPODATA = "repodata.json"
 REPODATA_ZST = "repodata.json.zst"
@@ -217,6 +217,8 @@ def parse_subdir_folder(folder: str) -> Subdir | None:
         return None
     if channel and not {"", ".", ".."}.isdisjoint(channel.split("/")):
         return None  # URLs cannot have such components, so no client could request it
+    if channel.count("/") >= CHANNEL_DEPTH_MAX:
+        return None
     if len(_state_channel(channel)) > CHANNEL_COMPONENT_CHARS_MAX:
         return None
     return Subdir(channel, name)
@@ -297,6 +299,11 @@ def state_prefix(kind: str, channel: str | None) -> str:
 def reconcile_report_key(run: str) -> str:
     """The key of the report of one reconcile run."""
     return f"reconciliations/{run}.json"
+
+
+def reconcile_claim_key(request_digest: str) -> str:
+    """The key of the claim of the last run for a request; no run is named ``claims``."""
+    return f"reconciliations/claims/{request_digest}.json"
 
 
 def probe_record_key(endpoint: str, bucket: str) -> str:

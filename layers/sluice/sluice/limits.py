@@ -13,6 +13,10 @@ CHANNEL_COMPONENT_CHARS_MAX = 400
 """Characters in a channel's path, percent-encoded.  S3 keys end at 1,024 bytes, and a staging key
 holds the channel, the subdir, a filename and an id."""
 
+CHANNEL_DEPTH_MAX = 8
+"""Components of a channel's path.  Real ones have one to three.  Publishers whose policy has a
+wildcard can make up subdirs in deeper folders; each subdir has an index and merges of its own."""
+
 # --- stored objects of ours ---------------------------------------------------------------
 STORED_OBJECT_BYTES_MAX = 1024 * MIB
 """Bytes of one tree, leaf or index file after decompression.  Far above any real one; stops a
@@ -72,6 +76,10 @@ KEYS_PER_STOP_CHECK = 1000
 PROVISIONAL_REJECT_HOURS = 20
 """Age of a provisional reject after which its package is tried again.  Every daily run does so, but
 two runs in a row do not."""
+RECONCILE_STEP_SILENCE_SECONDS_MAX = 2 * 60 * 60
+"""Age of the last step's report after which a run does not go on by itself any more.  A step that
+is killed each time is tried five times, each 16 minutes (ReconcileQueue's visibility timeout) after
+the one before."""
 REPORT_EXAMPLES_MAX = 20
 """Filenames per subdir and kind of difference in a report."""
 REPORT_SUBDIRS_MAX = 100

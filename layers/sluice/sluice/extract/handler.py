@@ -15,7 +15,7 @@ from sluice.messages.s3_event import ObjectEvent
 from sluice.storage.queue import MessageQueue
 
 RETRY = Backoff(first_seconds=15, factor=4, max_seconds=900)
-"""Delays after a failed upload.  UploadQueue's visibility timeout, six times that of the function,
+"""Delays after a failed upload.  UploadQueue's visibility timeout, just above that of the function,
 is for functions that die silently."""
 
 

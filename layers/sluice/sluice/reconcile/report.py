@@ -57,6 +57,11 @@ class Counts(msgspec.Struct, kw_only=True):
         """Number of differences that events should not have left."""
         return self.missing + self.changed + self.gone + self.behind
 
+    @property
+    def repaired(self) -> int:
+        """Number of those that do not wait for days or for a person."""
+        return max(0, self.repairs - self.waiting)
+
     def add(self, other: Counts) -> None:
         """Add other numbers to these."""
         for name in self.__struct_fields__:
@@ -120,6 +125,8 @@ class ReconcileReport(msgspec.Struct, kw_only=True):
     """The sums over all steps."""
     steps: dict[str, StepReport] = msgspec.field(default_factory=dict)
     """By number, from 1."""
+    repairs_before: int = 0
+    """What the run before this one, for the same request, repaired."""
     format: int = FORMAT
 
     @property

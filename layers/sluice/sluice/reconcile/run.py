@@ -1,8 +1,10 @@
 """A run of reconcile: a chain of steps, each one invocation, continued through ReconcileQueue.
 
 A step works while its function has time left.  Then it writes its part of the run's report, and
-then it sends a message for the next step.  The queue has one group, so steps never overlap.  A step
-that is delivered again finds its part in the report, and only sends that message again.
+then it sends a message for the next step.  The queue has one group per requested channel, and one
+for runs over all channels, so steps of a run never overlap, and nobody's run over one channel waits
+for the run over all.  A step that is delivered again finds its part in the report, and only sends
+that message again.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from sluice.conda.names import is_subdir
 from sluice.errors import DECODE_ERRORS, TooNew, UnknownEvent
 from sluice.layout import Subdir
 from sluice.limits import RECONCILE_TIME_RESERVE_MS
+from sluice.messages.merge_request import message_group
 from sluice.reconcile import report as reports
 from sluice.reconcile.context import ReconcileContext, ReconcileRequest
 from sluice.reconcile.cursor import Cursor, Unfinished
@@ -33,6 +36,8 @@ __all__ = [
     "ReconcileContext",
     "ReconcileReport",
     "ReconcileRequest",
+    "check_prefixes",
+    "new_run_name",
     "parse_reconcile_request",
     "run_step",
     "start_run",
@@ -40,6 +45,7 @@ __all__ = [
 
 FORMAT = 1
 GROUP = "reconcile"
+"""The message group of runs over all channels."""
 
 
 class _StepMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,23 +88,32 @@ def parse_reconcile_request(payload: object) -> ReconcileRequest:
 
 
 def start_run(
-    ctx: ReconcileContext, request: ReconcileRequest, *, time_left_ms: Callable[[], int]
+    ctx: ReconcileContext,
+    request: ReconcileRequest,
+    *,
+    time_left_ms: Callable[[], int],
+    name: str | None = None,
+    repairs_before: int = 0,
 ) -> ReconcileReport:
-    """Start a run and return its report so far.
+    """Start a run, whether one is under way or not (see ``run_claim``); returns its report so far.
+
+    ``name``: the run's; ``repairs_before``: what the run before it repaired.
 
     Raises ``UnknownEvent`` for a request outside the prefixes, and ``Unavailable`` if subdirs
     cannot be listed or the report cannot be stored.
     """
-    _check_prefixes(ctx, request)
+    check_prefixes(ctx, request)
     now = ctx.clock()
     run = _StepMessage(
-        run=_run_name(now, ctx.new_id()),
+        run=name or new_run_name(now, ctx.new_id()),
         step=1,
         started_at=now,
         request=request,
         cursor=_first_cursor(request),
     )
-    report = ReconcileReport(run=run.run, started_at=now, request=request)
+    report = ReconcileReport(
+        run=run.run, started_at=now, request=request, repairs_before=repairs_before
+    )
     return _run_once(ctx, run, report, time_left_ms)
 
 
@@ -181,7 +196,7 @@ def _reconcile_subdirs(
     return step
 
 
-def _check_prefixes(ctx: ReconcileContext, request: ReconcileRequest) -> None:
+def check_prefixes(ctx: ReconcileContext, request: ReconcileRequest) -> None:
     """Refuse a request that would match no subdir and look successful; raises ``UnknownEvent``."""
     if request.channel is None:
         return
@@ -206,7 +221,8 @@ def _with_unfinished(cursor: Cursor, *unfinished: Unfinished | None) -> Cursor:
     return msgspec.structs.replace(cursor, unfinished=tuple(filter(None, unfinished)))
 
 
-def _run_name(now_ms: int, unique_id: str) -> str:
+def new_run_name(now_ms: int, unique_id: str) -> str:
+    """The name of a run, which begins with its time."""
     at = datetime.fromtimestamp(now_ms // 1000, UTC)
     return f"{at:%Y-%m-%dT%H%M%SZ}-{sha256(unique_id.encode()).hexdigest()[:8]}"
 
@@ -214,9 +230,15 @@ def _run_name(now_ms: int, unique_id: str) -> str:
 def _send_next(ctx: ReconcileContext, message: _StepMessage) -> None:
     ctx.continuations.send(
         encode_message(message),
-        group=GROUP,
+        group=_message_group(message.request),
         deduplication_id=f"{message.run}|{message.step}",
     )
+
+
+def _message_group(request: ReconcileRequest) -> str:
+    if request.channel is None:
+        return GROUP
+    return message_group(f"{GROUP}/{layout.channel_component(request.channel)}")
 
 
 def _parse_message(body: str) -> _StepMessage:

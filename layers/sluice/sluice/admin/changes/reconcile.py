@@ -54,7 +54,7 @@ def reconcile_channel(  # noqa: PLR0913 - each is a key of the request
     while report.finished_at is None:
         on_progress(report)
         wait()
-        latest = _read_report(channel, report.run)
+        latest = _read_report(channel, report)
         if len(latest.steps) > len(report.steps):
             quiet_since = channel.clock()
         elif channel.clock() - quiet_since > RECONCILE_SILENCE_SECONDS_MAX * 1000:
@@ -88,9 +88,11 @@ def _function_error(name: str, body: bytes) -> Misused | Unavailable:
     return Misused(str(message)) if kind == "UnknownEvent" else Unavailable(f"{name}: {message}")
 
 
-def _read_report(channel: Channel, run: str) -> ReconcileReport:
-    key = layout.reconcile_report_key(run)
+def _read_report(channel: Channel, report: ReconcileReport) -> ReconcileReport:
+    key = layout.reconcile_report_key(report.run)
     stored = channel.state.get(key)
+    if stored is None and not report.steps:
+        return report  # somebody else has started it, and its first step is not over
     if stored is None:
         raise Unavailable(f"the report {key} is gone")
     return reports.decode_report(stored.body, what=key)
