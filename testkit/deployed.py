@@ -117,9 +117,11 @@ class Deployed:
         urls = {
             "ReconcileQueue": self.stack.reconcile_queue_url,
             "UploadQueue": self.stack.upload_queue_url,
+            "SlowUploadQueue": self.stack.slow_upload_queue_url,
             "MergeQueue": self.stack.merge_queue_url,
             "ReconcileDlq": self.stack.reconcile_dlq_url,
             "UploadDlq": self.stack.upload_dlq_url,
+            "SlowUploadDlq": self.stack.slow_upload_dlq_url,
             "MergeDlq": self.stack.merge_dlq_url,
         }
         return {name: self._depth(url) for name, url in urls.items()}

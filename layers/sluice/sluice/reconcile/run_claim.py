@@ -20,7 +20,7 @@ from typing import Literal
 import msgspec
 
 from sluice import layout
-from sluice.catalog.codec import FORMAT, unpack_json
+from sluice.catalog.codec import unpack_json
 from sluice.errors import Corrupt, TooNew, Unavailable
 from sluice.limits import RECONCILE_STEP_SILENCE_SECONDS_MAX
 from sluice.messages.merge_request import CLOCK_SKEW_SECONDS
@@ -36,6 +36,8 @@ from sluice.storage.versioned_object import (
     VersionedObject,
     commit_loop,
 )
+
+FORMAT = 1
 
 
 class RunClaim(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,7 +172,7 @@ def _release(claims: Claims, ours: RunClaim, claimed: Claimed, *, failure: Excep
 
 def _decode_claim(body: bytes, *, what: str) -> RunClaim | None:
     try:
-        return unpack_json(body, RunClaim, what=what)
+        return unpack_json(body, RunClaim, newest=FORMAT, what=what)
     except TooNew:
         raise
     except Corrupt:  # it claims nothing, and is replaced: what repairs must not depend on it
