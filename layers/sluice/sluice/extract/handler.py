@@ -96,7 +96,7 @@ def run(
     lane = ctx.lane_of(delivery)
     try:
         for event in s3_event.parse_s3_event_body(delivery.body):
-            on_outcome(_handle(event, ctx, lane, delivery.receive_count))
+            on_outcome(_handle(event, ctx, lane, receive_count=delivery.receive_count))
     except Exception as failure:
         give_back(delivery, lane.queue, lane.retry, failure=failure)
         raise
@@ -130,7 +130,7 @@ def route_event(
     return key if key and key.subdir.prefix.startswith(prefixes) else None
 
 
-def _handle(event: ObjectEvent, ctx: ExtractContext, lane: Lane, receive_count: int) -> Outcome:
+def _handle(event: ObjectEvent, ctx: ExtractContext, lane: Lane, *, receive_count: int) -> Outcome:
     match route_event(event, bucket=ctx.bucket, prefixes=ctx.prefixes):
         case ConfigChange(channel):
             return ChannelNotified(channel, ConfigBroadcast(ctx.extractor).notify_all(channel))
