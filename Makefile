@@ -22,6 +22,8 @@ BUILD_PARAMETERS = Runtime=$(RUNTIME) Architecture=$(ARCHITECTURE)
 # For make local-up, and PARAMS for make deploy, too: "Key=Value Key=Value".
 LOCAL_PORT ?=
 DEBOUNCE_SECONDS ?=
+# For make bench-flood.
+FLOOD_FILES ?= 200000
 # For make fuzz.
 FUZZ_SECONDS ?= 600
 PARAMS ?=
@@ -157,6 +159,10 @@ coldstart: $(VENV)/.stamp ## Measure how long the functions take to start; fails
 load: $(VENV)/.stamp ## Throw PACKAGES (10000) at once at SUBDIRS (5) of the whole local stack
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.load \
 		--packages $(PACKAGES) --subdirs $(SUBDIRS)
+
+.PHONY: bench-flood
+bench-flood: $(VENV)/.stamp ## Measure an upload after FLOOD_FILES (200000) files of garbage; fails above the bounds
+	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.flood --files $(FLOOD_FILES)
 
 .PHONY: bench-page
 bench-page: $(VENV)/.stamp ## Measure the page of a channel of 30,000 names; fails above the budget; needs Chromium

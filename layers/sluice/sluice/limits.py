@@ -262,11 +262,11 @@ REJECT_SENTENCE_CHARS_MAX = 512
 64 KiB, and sentences are stored and logged."""
 REJECT_SENTENCES_PER_NAME_MAX = 1000
 """Rejects of one package name that keep their sentences.  All others keep their codes only, so that
-a leaf of 200,000 rejects is read in a second."""
-REJECTS_PER_SUBDIR_MAX = 250_000
+a leaf of all the rejects that a subdir keeps is read in half a second."""
+REJECTS_PER_SUBDIR_MAX = 50_000
 """Rejects that the catalog of one subdir keeps.  Anybody who may upload can make as many as they
 like, and each merge reads the tree.  A further file that cannot be indexed is not noted."""
-REQUEUED_BEYOND_REJECTS_MAX = 10_000
+REQUEUED_BEYOND_REJECTS_MAX = 1000
 """Unknown files of a subdir that is full of rejects that one step of reconcile has read."""
 REJECTS_LISTED_MAX = 1000
 """Rejects, and as many warnings, that the document of one subdir lists.  It counts the others."""

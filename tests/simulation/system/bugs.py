@@ -21,13 +21,15 @@ from sluice.admin.changes.rebind_subdir import SubdirRebinder
 from sluice.catalog import brake, entry, node
 from sluice.catalog.brake import BrakeState, MissingFile, RemovalDecision
 from sluice.catalog.client_view import RenderRules
+from sluice.catalog.entry import Entries, Entry
 from sluice.catalog.head import Head, head_object, read_head
+from sluice.errors import Unavailable
 from sluice.extract import handler as extract_handler
 from sluice.extract import lanes, staging
 from sluice.extract.config_broadcast import ConfigBroadcast
 from sluice.extract.staging import Indexed, Rejected, StagingRecord
 from sluice.layout import SHARD_INDEX, Subdir
-from sluice.merge import apply_staging
+from sluice.merge import apply_staging, isolation
 from sluice.merge import handler as merge_handler
 from sluice.messages.s3_event import ObjectEvent
 from sluice.publish import fence, index_files
@@ -43,6 +45,21 @@ from sluice.storage.object_store import ETag, ObjectHeaders, ObjectStore
 from sluice.takeover import existing_index
 from tests.simulation.planted_head import Swapped, head_object_with
 from tests.simulation.system.bucket import Bucket
+
+
+def _a_failed_request_sets_a_package_aside() -> AbstractContextManager[object]:
+    errors = (*isolation._UNEXPLAINED, Unavailable)
+    return mock.patch.object(isolation, "_UNEXPLAINED", errors)
+
+
+def _a_reject_leaves_no_trace() -> AbstractContextManager[object]:
+    plain = apply_staging.limit_new_rejects
+
+    def limit(before: Entries, after: Entries, *, room: int) -> tuple[Mapping[str, Entry], int]:
+        del room
+        return plain(before, after, room=0)
+
+    return mock.patch.object(apply_staging, "limit_new_rejects", limit)
 
 
 def _staging_is_deleted_before_the_commit() -> AbstractContextManager[object]:
@@ -490,5 +507,9 @@ BUGS = {
     "the slow lane is as impatient as the first": Bug(
         _the_slow_lane_is_as_impatient_as_the_first, _WRONG_AT_REST
     ),
+    "a failed request sets a package aside": Bug(
+        _a_failed_request_sets_a_package_aside, "a staging record was unreadable"
+    ),
+    "a reject that leaves no trace": Bug(_a_reject_leaves_no_trace, "rejects of"),
     "extract passes removals over": Bug(_extract_passes_removals_over, "has ghosts"),
 }

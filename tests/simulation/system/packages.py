@@ -27,8 +27,8 @@ FILENAMES = (
 """Two names, of which one has several files."""
 SUFFIXES = (".conda", ".tar.bz2")
 CORRUPT = tuple(f"no package, {number}".encode() for number in range(2))
-ODD = "Not a-1+0%20-0.conda"
-"""Lies where a package lies, but can be none."""
+ODD = ("Not a-1+0%20-0.conda", "package.conda", "alpha-1.0.tar.bz2")
+"""Lie where packages lie, but can be none."""
 
 FIRST_READ = ReadLimits(
     index_bytes_max=2048, cpu_seconds_max=math.inf, whole_read_bytes_max=math.inf
@@ -110,6 +110,10 @@ def lies_in(subdir: Subdir, key: str) -> str | None:
     """The filename, where ``key`` is one of a package directly in that folder."""
     filename = key.removeprefix(subdir.prefix)
     if filename == key or "/" in filename or not filename.endswith(SUFFIXES):
+        return None
+    if " " in key or "%" in key:
+        return None
+    if filename.count("-") < 2:
         return None
     return filename
 

@@ -72,7 +72,7 @@ class People:
             return self._configure(subdir.channel)
         if rng.random() < self._habits.odd:
             self.events_lost = True  # what S3 makes of such a key, nobody can undo
-            place = Place(rng.choice(self._habits.subdirs), ODD)
+            place = Place(rng.choice(self._habits.subdirs), rng.choice(ODD))
         elif rng.random() < self._habits.favourite:
             place = self._places[-1]
         else:
@@ -228,7 +228,7 @@ class People:
         rng, habits = self._rng, self._habits
         slow = habits.slow > 0 and rng.random() < habits.slow
         how = "slow, " * slow
-        if place.filename == ODD or rng.random() < _SPOILT:
+        if place.filename in ODD or rng.random() < _SPOILT:
             if rng.random() < 0.5:
                 return "corrupt", rng.choice(CORRUPT)
             other = rng.choice(self._places)

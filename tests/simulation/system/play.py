@@ -18,7 +18,7 @@ from tests.simulation.system.habits import Habits
 from tests.simulation.system.invocations import Gate, Invocation, Invocations
 from tests.simulation.system.kinds import habits_of
 from tests.simulation.system.laptops import FOREVER_MS
-from tests.simulation.system.rest import check_garbage, check_indexes
+from tests.simulation.system.rest import check_garbage, check_indexes, check_that_nothing_waits
 from tests.simulation.system.tuning import deploy_new_extractor, tuned
 from tests.simulation.system.world import RECONCILE_TIMEOUT_MS, Source, World
 
@@ -255,6 +255,7 @@ class _Play:
             if not self._reconcile_to_the_end():
                 break
         self._check("garbage collection")
+        check_that_nothing_waits(self._world.state)
         for subdir in self._habits.with_noarch:
             reachable = self._invariants.reachable(subdir)
             check_garbage(self._world.channel, self._world.state, subdir, reachable)

@@ -41,6 +41,15 @@ def check_indexes(
     assert not (left := state.keys("staging/")), f"staging is left over: {left}"
 
 
+def check_that_nothing_waits(state: Bucket) -> None:
+    """Hold the state against a system that is alive: logs are empty, and nothing is held up."""
+    for log in ("staging/", "notes/"):
+        assert not (left := state.keys(log)), f"left in the log: {left}"
+    for key in state.keys("marks/"):
+        waiting = reading.document(state.body(key)).get("waiting")
+        assert waiting is None, f"{key}: removals wait in the period {waiting}"
+
+
 def check_garbage(
     channel: Bucket, state: Bucket, subdir: Subdir, reachable: Collection[str]
 ) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgpack
 import pytest
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
+from sluice import zstd
 from sluice.catalog import tree
+from sluice.catalog.entry import Pin, Reject
+from sluice.catalog.node import render_node
 from sluice.catalog.tree import EMPTY_TREE, Node, Tree
 from sluice.errors import Corrupt, TooNew
+from tests.support.staging_records import A2, A, identity_of
 
 
 def node(leaf: bytes, *, records: int = 1, shard: bytes | None = b"s") -> Node:
@@ -121,3 +126,17 @@ def test_changed_names_are_those_with_another_leaf_in_order() -> None:
     assert list(tree.changed_names(grown, TREE)) == ["b", "c", "z"]
     assert list(tree.changed_names(TREE, TREE)) == []
     assert list(tree.changed_names(EMPTY_TREE, TREE)) == ["a", "b"]
+
+
+def test_a_node_of_rejects_alone_says_so_and_any_other_is_as_short_as_before() -> None:
+    reject = Reject(identity=identity_of(b""), extractor=1, code="c", sentence="s", at=1)
+    kept_out = Pin(identity=None, extractor=0, at=1, reason="withdrawn")
+    alone = render_node("alpha", {A: reject}, at=1).node
+    pinned = render_node("alpha", {A: reject, A2: kept_out}, at=1).node
+    assert alone.only_rejects
+    assert not pinned.only_rejects, "clients see the pin"
+    both = structs.replace(EMPTY_TREE, names={"alone": alone, "pinned": pinned})
+    stored = msgpack.unpackb(zstd.decompress(tree.encode_tree(both)))["names"]
+    assert {name: len(node) for name, node in stored.items()} == {"alone": 10, "pinned": 8}
+    assert tree.decode_tree(tree.encode_tree(both), what="tree") == both
+    assert both.shown == {"pinned": pinned}

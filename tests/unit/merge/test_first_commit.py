@@ -24,11 +24,11 @@ from tests.support.subdir_world import DEBOUNCE_SECONDS, World, foreign_repodata
 
 def test_rejects_and_removals_alone_create_nothing_public() -> None:
     world = World(subdir=Subdir("build-cache", "linux-64"))
-    world.add_corrupt("x.conda")
+    world.add_corrupt(B)
     world.stage(removed(A))
     report = world.merge()
-    assert (report.generation, report.difference.rejected) == (1, ["x.conda"])
-    assert world.channel.keys() == [world.subdir.file_key("x.conda")]
+    assert (report.generation, report.difference.rejected) == (1, [B])
+    assert world.channel.keys() == [world.subdir.file_key(B)]
     assert world.queue.messages == []
     assert not world.tree().public
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import msgspec
@@ -232,14 +233,40 @@ def test_a_repaired_or_deleted_package_leaves_the_reject_document() -> None:
     assert world.rejects() == []
 
 
-def test_a_file_without_a_parsable_name_is_rejected_under_no_name() -> None:
+def test_a_file_without_a_parsable_name_is_not_noted() -> None:
     world = World()
     world.add_corrupt("Not A Package.conda")
     world.add(A)
     world.merge()
-    assert list(world.tree().names) == ["", "alpha"]
-    assert isinstance(world.entries()["Not A Package.conda"], Reject)
+    assert list(world.tree().names) == ["alpha"]
     assert world.published().keys() == {A}
+    assert SUBDIR.rejects_key not in world.state.objects
+
+
+def test_what_an_earlier_version_has_noted_of_such_files_is_dropped_by_the_next_commit() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    reject = Reject(identity=identity_of(b""), extractor=1, code="c", sentence="s", at=1)
+    world.commit_entries("", {"Not A Package.conda": reject})
+    world.add(B)
+    world.merge()
+    assert list(world.tree().names) == ["alpha", "beta"]
+    assert world.rejects() == []
+
+
+def test_a_record_of_such_a_file_in_another_tools_index_is_kept() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    reject = Reject(identity=identity_of(b""), extractor=1, code="c", sentence="s", at=1)
+    dated = {**record_of(C, b"x"), "indexed_timestamp": 1}
+    known = Record(identity=identity_of(b"x"), extractor=0, record=dated)
+    world.commit_entries("", {"Not A Package.conda": reject, "odd.conda": known})
+    world.add(B)
+    world.merge()
+    assert world.entries().keys() == {A, B, "odd.conda"}
+    assert json.loads(world.body())["packages.conda"].keys() == {A, B, "odd.conda"}
 
 
 def test_a_pinned_file_stays_out_until_another_object_is_uploaded() -> None:

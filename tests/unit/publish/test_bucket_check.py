@@ -291,7 +291,7 @@ def test_a_catalog_of_rejects_alone_is_bound_where_they_are(
     bucket: Callable[[World], MemoryStore],
 ) -> None:
     world = World()
-    world.add_corrupt("x.conda")
+    world.add_corrupt(B)
     world.merge()
     as_left_by_0_1(world)
     production, other = world.channel, bucket(world)

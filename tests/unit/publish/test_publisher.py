@@ -433,3 +433,19 @@ def test_rejects_in_our_own_state_bucket_are_nobody_elses_whatever_their_stamp_s
     world.merge()
     assert [one["filename"] for one in world.rejects()] == ["bad-1-0.conda", "worse-1-0.conda"]
     assert world.staged() == []
+
+
+def test_no_leaf_is_read_that_holds_nothing_but_rejects() -> None:
+    world = World()
+    world.add(A)
+    for number in range(5):
+        world.add_corrupt(f"bad{number}-1-0.conda")
+    world.merge()
+    for file in (REPODATA, REPODATA_ZST, SHARD_INDEX):
+        world.channel.remove(SUBDIR.file_key(file))
+    world.replace_execution_environment()
+    world.state.requests.clear()
+    world.merge()
+    assert world.published().keys() == {A}
+    leaf = SUBDIR.leaf_key(world.tree().names["alpha"].leaf.hex())
+    assert [key for _, key in world.state.operations() if key.startswith("leaves/")] == [leaf]

@@ -65,18 +65,29 @@ def tree(entries: Mapping[str, Entry]) -> Tree:
 
 
 def test_a_file_is_missing_changed_or_gone() -> None:
-    there = {"new": identity_of(b"n"), "other": identity_of(b"2"), "same": identity_of(b"s")}
+    new, other, same, gone, pinned = (
+        f"{name}-1-0.conda" for name in ("new", "other", "same", "gone", "pinned")
+    )
+    there = {new: identity_of(b"n"), other: identity_of(b"2"), same: identity_of(b"s")}
     known: dict[str, Entry] = {
-        "other": record(b"1"),
-        "same": record(b"s"),
-        "gone": record(),
-        "pinned": pin(),
+        other: record(b"1"),
+        same: record(b"s"),
+        gone: record(),
+        pinned: pin(),
     }
     assert list(compare_files(there, known, NOW)) == [
-        FileDifference(DiffKind.GONE, "gone", None, known["gone"]),
-        FileDifference(DiffKind.MISSING, "new", 1, None),
-        FileDifference(DiffKind.CHANGED, "other", 1, known["other"]),
-        FileDifference(DiffKind.GONE, "pinned", None, known["pinned"]),
+        FileDifference(DiffKind.GONE, gone, None, known[gone]),
+        FileDifference(DiffKind.MISSING, new, 1, None),
+        FileDifference(DiffKind.CHANGED, other, 1, known[other]),
+        FileDifference(DiffKind.GONE, pinned, None, known[pinned]),
+    ]
+
+
+def test_of_files_whose_names_cannot_be_parsed_only_known_ones_that_are_gone_differ() -> None:
+    there = {"new.conda": identity_of(b"n"), "other.conda": identity_of(b"2")}
+    known: dict[str, Entry] = {"other.conda": record(b"1"), "gone.conda": record()}
+    assert list(compare_files(there, known, NOW)) == [
+        FileDifference(DiffKind.GONE, "gone.conda", None, known["gone.conda"])
     ]
 
 

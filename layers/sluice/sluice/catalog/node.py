@@ -69,6 +69,7 @@ def render_node(
         oldest=min(times, default=None),
         newest=max(times, default=None),
         extras=_node_extras(records, view),
+        only_rejects=all(isinstance(entry, Reject) for entry in entries.values()),
     )
     return RenderedNode(node, leaf_body, shard_body)
 

@@ -48,6 +48,9 @@ class Node(msgspec.Struct, frozen=True, array_like=True):
     newest: int | None
     extras: NodeExtras | None = None
     """``None``: all records are shown, none is in revision 3, and there are no warnings."""
+    only_rejects: bool = False
+    """Whether the leaf has nothing but rejects.  No index file shows any of it, so most readers can
+    do without."""
 
     @property
     def visible_records(self) -> int:
@@ -138,6 +141,11 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
         return sum(node.records + node.rejects for node in self.names.values())
 
     @property
+    def shown(self) -> dict[str, Node]:
+        """The names of which index files may show anything: those with more than rejects."""
+        return {name: node for name, node in self.names.items() if not node.only_rejects}
+
+    @property
     def visible_records(self) -> int:
         """Number of records that clients see."""
         return sum(node.visible_records for node in self.names.values())
@@ -152,8 +160,10 @@ def encode_tree(tree: Tree) -> bytes:
     """Serialize, with the names in order."""
     plain = msgspec.to_builtins(tree, builtin_types=(bytes,), order="deterministic")
     for node in plain["names"].values():
-        if node[-1] is None:  # half a million of them stay as short as possible
+        if not node[-1]:  # half a million of them stay as short as possible
             node.pop()
+            if node[-1] is None:
+                node.pop()
     return compress_packed(pack_plain(plain), what="the tree")
 
 

@@ -14,6 +14,8 @@ PACKAGE_SUFFIXES = (".conda", ".tar.bz2")
 """The archive formats of CEP 26.  The bucket's notifications filter by these suffixes."""
 
 NOARCH = "noarch"
+NO_NAME = ""
+"""The catalog's name for files whose names cannot be parsed: records of another tool's index."""
 
 T = TypeVar("T")
 
@@ -90,7 +92,7 @@ def split_by_archive(by_filename: Mapping[str, T]) -> tuple[dict[str, T], dict[s
 
 
 def package_name(filename: str) -> str:
-    """The name under which the catalog keeps a file; ``""`` if there is none.
+    """The name under which the catalog keeps a file; ``NO_NAME`` if it cannot be parsed.
 
     Accepts more than CEP 26: an existing index may hold older or sloppier names, and clients look
     for the shard of each under its name in lower case.
@@ -99,11 +101,11 @@ def package_name(filename: str) -> str:
         stem = filename.removesuffix(suffix)
         if stem != filename and len(parts := stem.rsplit("-", 2)) == 3:
             return catalog_name(parts[0])
-    return ""
+    return NO_NAME
 
 
 @lru_cache(_NAMES_REMEMBERED)
 def catalog_name(name: str) -> str:
-    """A package's name in the catalog, by which clients request its shard; else ``""``."""
+    """A package's name in the catalog, by which clients request its shard; else ``NO_NAME``."""
     name = name.lower()
-    return name if _LOOSE_NAME.fullmatch(name) else ""
+    return name if _LOOSE_NAME.fullmatch(name) else NO_NAME

@@ -17,13 +17,13 @@ from sluice.catalog import tree
 from sluice.catalog.client_view import RenderRules
 from sluice.catalog.codec import content_digest
 from sluice.catalog.commit import Commit, encode_commit
-from sluice.catalog.entry import CarriedRecord, Entries, Record, Reject
+from sluice.catalog.entry import CarriedRecord, Entries, Entry, Record, Reject
 from sluice.catalog.head import Head
 from sluice.catalog.node import RenderedNode
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node, Tree
 from sluice.concurrency import Pending, chunks
-from sluice.conda.names import package_name
+from sluice.conda.names import NO_NAME, package_name
 from sluice.layout import Subdir
 from sluice.limits import NAMES_AT_ONCE, REJECTS_PER_SUBDIR_MAX, SWAP_SECONDS_MAX
 from sluice.merge import apply_staging
@@ -84,7 +84,11 @@ class GenerationWriter:
         at = plan.committed_at
         draft = Draft(at, not_after_ms=self.runtime.state.now_ms() + SWAP_SECONDS_MAX * 1000)
         names_to_judge = (
-            by_name.keys() | plan.edits.keys() | base.names.keys() | plan.rerender_names
+            by_name.keys()
+            | plan.edits.keys()
+            | base.names.keys()
+            | plan.rerender_names
+            | _names_of_former_rejects(parent)
         )
         room = REJECTS_PER_SUBDIR_MAX - parent.rejects
         for names in chunks(sorted(names_to_judge), NAMES_AT_ONCE):
@@ -104,6 +108,8 @@ class GenerationWriter:
                 room += len(_rejects(before)) - len(_rejects(judged))
                 draft.rejects_left_out += left_out
                 after = apply_staging.apply_edits(judged, plan.edits.get(name, {}))
+                if name == NO_NAME:
+                    after = _without_rejects(after)
                 if after != old or name in plan.rerender_names:
                     changed[name] = after
                     draft.difference.add_entries(before, after)
@@ -227,6 +233,16 @@ class GenerationWriter:
 
 def _rejects(entries: Entries) -> dict[str, Reject]:
     return {name: entry for name, entry in entries.items() if isinstance(entry, Reject)}
+
+
+def _without_rejects(entries: Entries) -> dict[str, Entry]:
+    return {name: entry for name, entry in entries.items() if not isinstance(entry, Reject)}
+
+
+def _names_of_former_rejects(parent: Tree) -> set[str]:
+    """The name under which earlier versions kept rejects of files whose names nobody can parse."""
+    unnamed = parent.names.get(NO_NAME)
+    return {NO_NAME} if unnamed and unnamed.rejects else set()
 
 
 def _warns(node: Node | None) -> bool:

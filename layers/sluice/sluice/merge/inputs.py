@@ -218,10 +218,10 @@ def names_changed_by_inputs(parent: Tree, before: RenderRules, chosen: SelectedI
     """The names of a tree that may look different to clients with the chosen inputs."""
     known = parent.inputs
     if not known or known.renderer != chosen.inputs.renderer:
-        return set(parent.names)
+        return set(parent.shown)
     old, new = before.config, chosen.rules.config
     if _view_settings(old) != _view_settings(new):
-        return set(parent.names)
+        return set(parent.shown)
     files = affected_files(before.instructions, chosen.rules.instructions)
     names = {package_name(filename) for filename in files}
     if "" in names:  # files whose names only their records have are in revision 3

@@ -381,7 +381,7 @@ class _SubdirMerge:
         if not tree.public or not (outcome.names or outcome.inputs_were_read):
             return
         if needs_channel_note(rules.config, config_changed=outcome.inputs_were_read):
-            names = tree.names if outcome.all_names else outcome.names
+            names = tree.shown if outcome.all_names else outcome.names
             self._ctx.note_writer.write(
                 self._request.subdir,
                 head.generation,

@@ -99,7 +99,7 @@ class RepodataSource:
             return None
         names = list(changed_names(old_tree, self.tree))
         unread = self.catalog.count_unread(self._changed_nodes(old_tree))
-        if unread > self.catalog.count_unread(self.tree.names.values()):
+        if unread > self.catalog.count_unread(self.tree.shown.values()):
             return None
         try:
             contents = decode(previous.content())
@@ -121,5 +121,5 @@ class RepodataSource:
         return [tree.names.get(name) for tree in (old_tree, self.tree) for name in names]
 
     def _all_entries(self) -> Iterator[Entries]:
-        for nodes in chunks(self.tree.names.values(), NAMES_AT_ONCE):
+        for nodes in chunks(self.tree.shown.values(), NAMES_AT_ONCE):
             yield from self.catalog.entries(nodes)

@@ -20,6 +20,7 @@ from sluice.catalog.entry import (
     listing_digest,
 )
 from sluice.catalog.tree import Tree
+from sluice.conda.names import NO_NAME, package_name
 from sluice.extract import extract
 from sluice.limits import PROVISIONAL_REJECT_HOURS
 from sluice.reconcile.listing import Listing
@@ -86,11 +87,15 @@ def suspect_names(listing: Listing, tree: Tree, criteria: ReExtractCriteria) -> 
 def compare_files(
     objects: Mapping[str, ObjectId], entries: Entries, criteria: ReExtractCriteria
 ) -> Iterator[FileDifference]:
-    """Yield the differences about the files of one package name, in order."""
+    """Yield the differences about the files of one package name, in order.
+
+    Of files without a name only records of another tool's index are known, which may be gone.
+    Others are no packages: they are counted as misplaced, and nobody reads them.
+    """
     for filename in sorted(objects.keys() | entries.keys()):
         identity, entry = objects.get(filename), entries.get(filename)
         kind = _difference_kind(identity, entry, criteria)
-        if kind:
+        if kind and (kind is DiffKind.GONE or package_name(filename) != NO_NAME):
             size = identity.size if identity else None
             yield FileDifference(kind, filename, size, entry)
 
