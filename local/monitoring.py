@@ -56,10 +56,12 @@ class Widget:
 
 def widgets(template: Mapping[str, Any]) -> list[Widget]:
     """Every widget, logical ids standing for what CloudFormation would put there."""
-    body = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Sub"]
+    body, variables = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Sub"]
+    # All that there can be: each variable stands for something that has a condition.
+    values = {name: _text(value["If"][1]) for name, value in variables.items()}
     return [
         Widget(one["type"], one["x"], one["y"], one["width"], one["height"], one["properties"])
-        for one in json.loads(_filled(body))["widgets"]
+        for one in json.loads(_filled(body, values))["widgets"]
     ]
 
 
@@ -95,5 +97,6 @@ def _text(value: str | Mapping[str, str]) -> str:
     return str(value)
 
 
-def _filled(text: str) -> str:
-    return _PLACEHOLDER.sub(lambda found: _PSEUDO.get(found[1], found[1]), text)
+def _filled(text: str, values: Mapping[str, str] = _PSEUDO) -> str:
+    known = {**_PSEUDO, **values}
+    return _PLACEHOLDER.sub(lambda found: known.get(found[1], found[1]), text)

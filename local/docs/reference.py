@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from local.monitoring import alarms
+from local.docs.alarm_advice import ADVICE
+from local.monitoring import Alarm, alarms
 
 Template = Mapping[str, Any]
 
@@ -22,6 +23,8 @@ METRICS = {
     "MergeDuration": ("merge", "milliseconds of one merge"),
     "IndexLag": ("merge", "milliseconds from an upload to the index that has it"),
     "ReconcileRepairs": ("reconcile", "what was missing and has been asked for"),
+    "ReconcileFinished": ("reconcile", "runs over all channels that have ended"),
+    "RepeatedRepairs": ("reconcile", "repairs of such a run, if the one before had some as well"),
     "ReconcileFailures": ("reconcile", "subdirs, or steps, that failed"),
     "WrongState": ("sluice", "merges and subdirs of a catalog that belongs to another bucket"),
     "RemovalsWaiting": ("reconcile", "packages that are gone, and wait to leave their index"),
@@ -41,8 +44,8 @@ is made from [`template.yaml`](../../template.yaml).
 _STACK = f"""\
 # Outputs, alarms, metrics
 {_MADE}
-This page is made from [`template.yaml`](../../template.yaml); what to do about an alarm stands in
-it, and in [operations](../operations.md#alarms-and-dashboard).
+This page is made from [`template.yaml`](../../template.yaml). How alarms reach somebody stands in
+[operations](../operations.md#alarms-and-dashboard).
 """
 _OUTPUTS = """
 ## Outputs
@@ -55,8 +58,7 @@ _OUTPUTS = """
 _ALARMS = """
 ## Alarms
 
-| alarm | metric | above | |
-|---|---|---|---|
+What each watches, what it means, and what to do.
 """
 _METRICS = """
 ## Metrics
@@ -67,7 +69,11 @@ AWS besides.
 | metric | service | |
 |---|---|---|
 """
-_CONDITIONS = {"MakeCdn": "Cdn=cloudfront"}
+_CONDITIONS = {
+    "MakeCdn": "Cdn=cloudfront",
+    "UseExistingChannelBucket": "ExistingChannelBucketName",
+}
+_COMPARISONS = {"GreaterThanThreshold": "above", "LessThanThreshold": "below"}
 
 
 def parameters(template: Template) -> str:
@@ -86,17 +92,45 @@ def stack(template: Template) -> str:
     """Outputs, alarms and metrics."""
     text = _STACK + _OUTPUTS
     for name, one in template["Outputs"].items():
-        only = f" (with `{_CONDITIONS[one['Condition']]}`)" if "Condition" in one else ""
-        text += f"| `{name}` | {_prose(one['Description'])}{only} |\n"
+        text += f"| `{name}` | {_prose(one['Description'])}{_only(one)} |\n"
     text += _ALARMS
     for name, alarm in alarms(template).items():
-        told = _prose(template["Resources"][name]["Properties"]["AlarmDescription"])
-        watched = f"`{alarm.metric.name}` of {alarm.metric.of}, {alarm.metric.stat}"
-        text += f"| {name} | {watched} | {alarm.threshold:,} | {told} |\n"
+        text += _alarm(name, alarm, template["Resources"][name])
     text += _METRICS
     for name, (service, counted) in METRICS.items():
         text += f"| `{name}` | {service} | {counted} |\n"
     return text
+
+
+def _alarm(name: str, alarm: Alarm, resource: Mapping[str, Any]) -> str:
+    """The section about one alarm."""
+    properties = resource["Properties"]
+    compared = _COMPARISONS[properties["ComparisonOperator"]]
+    watched = f"`{alarm.metric.name}` of {alarm.metric.of}, {alarm.metric.stat}"
+    steps = "".join(f"- {step}\n" for step in ADVICE[name])
+    return (
+        f"\n### {name}\n\n"
+        f"{watched} {compared} {alarm.threshold:,}, in {_periods(properties)}{_only(resource)}.\n\n"
+        f"{_prose(properties['AlarmDescription'])}\n\n{steps}"
+    )
+
+
+def _periods(properties: Mapping[str, Any]) -> str:
+    minutes = properties["Period"] // 60
+    match properties["EvaluationPeriods"]:
+        case {"If": [_, {"Ref": parameter}, _]}:
+            return f"each of the last `{parameter}` periods of {minutes} min"
+        case 1:
+            return f"{minutes} min"
+        case int(number):
+            needed = properties.get("DatapointsToAlarm", number)
+            return f"{needed} of {number} periods of {minutes} min"
+    raise ValueError(f"periods that no page knows how to show: {properties}")
+
+
+def _only(described: Mapping[str, Any]) -> str:
+    condition = described.get("Condition")
+    return f" (with `{_CONDITIONS[condition]}`)" if condition else ""
 
 
 def _prose(text: str) -> str:

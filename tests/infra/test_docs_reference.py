@@ -7,9 +7,11 @@ import re
 import pytest
 
 from local.docs.__main__ import REFERENCE, pages
+from local.docs.alarm_advice import ADVICE
 from local.docs.reference import METRICS
+from local.monitoring import alarms
 from sluice.telemetry import SHARED
-from tests.support.template import ROOT, TEMPLATE
+from tests.support.template import ROOT, TEMPLATE, properties
 
 
 @pytest.mark.parametrize("name", pages())
@@ -38,6 +40,19 @@ def test_the_reference_has_every_metric_that_a_function_sends() -> None:
     }
     assert shared
     assert sent | shared == {(name, service) for name, (service, _) in METRICS.items()}
+
+
+def test_every_alarm_has_a_section_that_says_what_to_do() -> None:
+    page = (REFERENCE / "stack.md").read_text()
+    parts = page.partition("\n## Metrics")[0].split("\n### ")
+    sections = {name: text for name, _, text in (part.partition("\n") for part in parts)}
+    for name in alarms(TEMPLATE):
+        described = properties(name)["AlarmDescription"]
+        assert described in sections[name]
+        steps = [line for line in sections[name].splitlines() if line.startswith("- ")]
+        assert steps, f"{name}: what is to be done?"
+        assert all(len(step) > 40 for step in steps)
+    assert set(ADVICE) == set(alarms(TEMPLATE))
 
 
 def test_the_readme_names_every_parameter() -> None:

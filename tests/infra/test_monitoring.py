@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from local.monitoring import Alarm, alarms, widgets
-from tests.support.template import RESOURCES, TEMPLATE, of_type, properties
+from tests.support.template import RESOURCES, ROOT, TEMPLATE, of_type, properties
 
-FREE_ALARMS = 10
 FREE_DASHBOARD_METRICS = 50
 ALARMS = alarms(TEMPLATE)
 WIDGETS = widgets(TEMPLATE)
@@ -39,8 +38,11 @@ def watching(metric: str, of: str) -> list[Alarm]:
 # --- alarms -------------------------------------------------------------------------------
 
 
-def test_no_more_than_five_alarms_cost_anything() -> None:
-    assert 0 < len(ALARMS) <= FREE_ALARMS + 5
+def test_the_docs_say_how_many_alarms_there_are() -> None:
+    always = [name for name in ALARMS if "Condition" not in RESOURCES[name]]
+    assert (len(always), len(ALARMS)) == (21, 23)
+    for page in ("README.md", "docs/operations.md"):
+        assert "21 alarms (23 for a bucket that existed" in (ROOT / page).read_text()
 
 
 @pytest.mark.parametrize("dlq", DLQS)
@@ -61,22 +63,32 @@ def test_a_queue_that_users_wait_for_must_not_stand_still(queue: str) -> None:
     [
         ("MergeFailures", "merge"),
         ("WrongState", "sluice"),
-        ("Errors", "MergeFunction"),
+        *(("Throttles", function) for function in FUNCTIONS),
+        *(("Errors", function) for function in FUNCTIONS),
         ("IndexLag", "merge"),
         ("PackagesRejected", "merge"),
         ("ReconcileFailures", "reconcile"),
         ("RemovalsWaiting", "reconcile"),
-        ("Errors", "ReconcileFunction"),
+        ("ReconcileFinished", "reconcile"),
+        ("RepeatedRepairs", "reconcile"),
+        ("FailedInvocations", "UploadRule"),
     ],
 )
 def test_what_goes_wrong_behind_the_queues_is_an_alarm(metric: str, of: str) -> None:
     assert len(watching(metric, of)) == 1
 
 
-@pytest.mark.parametrize("name", ["MergeFailuresAlarm", "MergeErrorsAlarm"])
-def test_a_merge_that_keeps_failing_shows_in_every_period(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "queue"),
+    [
+        ("MergeFailuresAlarm", "MergeQueue"),
+        ("MergeErrorsAlarm", "MergeQueue"),
+        ("ExtractErrorsAlarm", "UploadQueue"),
+    ],
+)
+def test_a_message_that_keeps_failing_shows_in_every_period(name: str, queue: str) -> None:
     # Tried again after 300 s at most where it failed, and after the visibility where it was killed.
-    assert properties(name)["Period"] >= properties("MergeQueue")["VisibilityTimeout"]
+    assert properties(name)["Period"] >= properties(queue)["VisibilityTimeout"]
     assert properties(name)["EvaluationPeriods"] == 2
 
 
@@ -87,14 +99,22 @@ def test_the_lag_alarm_is_silent_for_as_long_as_a_debounce_may_take() -> None:
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_says_what_to_do_tells_whoever_wants_it_and_is_silent_without_data(
-    name: str,
-) -> None:
+def test_an_alarm_says_what_to_do_and_tells_whoever_wants_it(name: str) -> None:
     found = properties(name)
     assert len(found["AlarmDescription"]) > 60
     assert found["AlarmActions"] == TELL
-    assert found["TreatMissingData"] == "notBreaching"
-    assert found["ComparisonOperator"] == "GreaterThanThreshold"
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_is_silent_without_data_but_for_the_one_that_misses_something(name: str) -> None:
+    found = properties(name)
+    if name == "ReconcileMissingAlarm":
+        only_where_it_should_come = {"If": ["WatchReconcile", "breaching", "notBreaching"]}
+        assert found["TreatMissingData"] == only_where_it_should_come
+        assert found["ComparisonOperator"] == "LessThanThreshold"
+    else:
+        assert found["TreatMissingData"] == "notBreaching"
+        assert found["ComparisonOperator"] == "GreaterThanThreshold"
 
 
 def test_the_end_of_a_state_is_told_and_of_an_event_there_is_none() -> None:
@@ -104,6 +124,8 @@ def test_the_end_of_a_state_is_told_and_of_an_event_there_is_none() -> None:
         "ReconcileFailuresAlarm",
         "ReconcileErrorsAlarm",
         "RemovalsWaitingAlarm",
+        "RepeatedRepairsAlarm",
+        "UploadRuleAlarm",
     }
     assert {json.dumps(properties(name)["OKActions"]) for name in ALARMS if name not in events} == {
         json.dumps(TELL)
@@ -207,6 +229,7 @@ def test_metrics_of_aws_are_those_of_queues_and_functions_of_this_stack() -> Non
     assert found <= {
         *(("AWS/SQS", "QueueName", queue) for queue in QUEUES),
         *(("AWS/Lambda", "FunctionName", function) for function in FUNCTIONS),
+        ("AWS/Events", "RuleName", "UploadRule"),
     }
 
 

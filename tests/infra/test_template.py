@@ -49,6 +49,7 @@ def test_parameters_have_the_documented_defaults() -> None:
         "ExistingChannelBucketName": "",
         "ExistingStateBucketName": "",
         "ChannelPrefixes": "",
+        "RightsWithin": "folders",
         "KmsKeyArn": "",
         "DebounceSeconds": 10,
         "IndexCacheMaxAge": 60,
@@ -61,6 +62,7 @@ def test_parameters_have_the_documented_defaults() -> None:
         "DefaultOutputs": "run-exports",
         "DefaultTimestamps": "warn",
         "ReconcileSchedule": "rate(1 day)",
+        "ReconcileOverdueHours": 36,
         "RetentionDays": 7,
         "BrakeDays": 3,
         "ExtractConcurrency": 50,
@@ -94,6 +96,8 @@ def test_the_debounce_can_be_3_to_300_seconds() -> None:
         ("/team", False),
         ("team/,", False),
         ("a,,b", False),
+        (",".join(f"c{number}/" for number in range(12)), True),
+        (",".join(f"c{number}/" for number in range(13)), False),
     ],
 )
 def test_prefixes_are_separated_by_commas_and_begin_with_no_slash(
@@ -113,6 +117,7 @@ def test_outputs_name_all_that_one_works_with() -> None:
         "SlowUploadQueueUrl": {"Ref": "SlowUploadQueue"},
         "SlowUploadDlqUrl": {"Ref": "SlowUploadDlq"},
         "SlowUploadDlqArn": {"GetAtt": "SlowUploadDlq.Arn"},
+        "EventDlqUrl": {"Ref": "EventDlq"},
         "MergeQueueUrl": {"Ref": "MergeQueue"},
         "MergeDlqUrl": {"Ref": "MergeDlq"},
         "MergeDlqArn": {"GetAtt": "MergeDlq.Arn"},
@@ -213,15 +218,6 @@ def test_a_queue_has_a_dead_letter_queue_of_its_own_kind(kind: str) -> None:
     assert properties(dlq)["MessageRetentionPeriod"] == SECONDS_OF_14_DAYS
 
 
-def test_only_the_slow_lane_may_send_to_its_dead_letter_queue() -> None:
-    name = properties("SlowUploadQueue")["QueueName"]["Sub"]
-    arn = "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:" + name
-    assert properties("SlowUploadDlq")["RedriveAllowPolicy"] == {
-        "redrivePermission": "byQueue",
-        "sourceQueueArns": [{"Sub": arn}],
-    }
-
-
 def test_slow_packages_have_a_share_of_concurrency_that_is_not_that_of_all_uploads() -> None:
     shares = {
         one["Properties"]["Queue"]["GetAtt"]: one["Properties"]["ScalingConfig"]
@@ -236,6 +232,20 @@ def test_slow_packages_have_a_share_of_concurrency_that_is_not_that_of_all_uploa
 def test_a_slow_package_waits_for_as_long_as_a_queue_can_keep_it() -> None:
     # A reconcile asks for what is lost, but it must not be what a flood is handled by.
     assert properties("SlowUploadQueue")["MessageRetentionPeriod"] == SECONDS_OF_14_DAYS
+
+
+@pytest.mark.parametrize("kind", QUEUE_KINDS)
+def test_no_other_queue_may_send_its_dead_letters_there(kind: str) -> None:
+    allow = properties(f"{kind}Dlq")["RedriveAllowPolicy"]
+    assert allow["redrivePermission"] == "byQueue"
+    (source,) = allow["sourceQueueArns"]
+    prefix = "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:"
+    # By name: the queue refers to its dead-letter queue, so that cannot refer to it.
+    assert source == {"Sub": prefix + properties(f"{kind}Queue")["QueueName"]["Sub"]}
+
+
+def test_no_queue_at_all_may_send_its_dead_letters_to_the_rules() -> None:
+    assert properties("EventDlq")["RedriveAllowPolicy"] == {"redrivePermission": "denyAll"}
 
 
 def test_fifo_queues_are_named_so_that_they_are_ones_everywhere() -> None:
@@ -302,10 +312,22 @@ def test_every_channel_is_reconciled_on_a_schedule_whose_name_is_its_stacks_own(
         "Type": "ScheduleV2",
         "Properties": {
             "OmitName": True,
-            "ScheduleExpression": {"Ref": "ReconcileSchedule"},
+            "ScheduleExpression": {
+                "If": ["OnSchedule", {"Ref": "ReconcileSchedule"}, "rate(1 day)"]
+            },
+            "State": {"If": ["OnSchedule", "ENABLED", "DISABLED"]},
             "Input": "{}",
+            "RoleArn": {"GetAtt": "SchedulerRole.Arn"},
         },
     }
+
+
+def test_only_the_scheduler_of_this_account_starts_a_reconcile_and_nothing_else() -> None:
+    (trust,) = properties("SchedulerRole")["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    assert set(statements("SchedulerRole")) == {("lambda:InvokeFunction", "ReconcileFunction")}
+    assert "ManagedPolicyArns" not in properties("SchedulerRole")
 
 
 # --- notifications ------------------------------------------------------------------------
@@ -345,7 +367,24 @@ def test_eventbridge_hands_on_the_same_packages_events_of_a_bucket_that_exists()
             "object": {"key": [{"suffix": suffix} for suffix in (*PACKAGE_SUFFIXES, SLUICE_TOML)]},
         },
     }
-    assert rule["Targets"] == [{"Id": "UploadQueue", "Arn": {"GetAtt": "UploadQueue.Arn"}}]
+    assert rule["Targets"] == [
+        {
+            "Id": "UploadQueue",
+            "Arn": {"GetAtt": "UploadQueue.Arn"},
+            "DeadLetterConfig": {"Arn": {"GetAtt": "EventDlq.Arn"}},
+        }
+    ]
+
+
+def test_only_the_rule_may_send_to_its_dead_letter_queue() -> None:
+    allow, _ = properties("EventDlqPolicy")["PolicyDocument"]["Statement"]
+    assert (allow["Effect"], allow["Action"]) == ("Allow", "sqs:SendMessage")
+    assert allow["Principal"] == {"Service": "events.amazonaws.com"}
+    assert allow["Condition"] == {
+        "ArnEquals": {"aws:SourceArn": {"GetAtt": "UploadRule.Arn"}},
+        "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
+    }
+    assert properties("EventDlq")["MessageRetentionPeriod"] == SECONDS_OF_14_DAYS
 
 
 def test_only_the_channel_buckets_events_may_be_sent_to_the_upload_queue() -> None:
@@ -591,10 +630,13 @@ def test_reports_are_kept_for_90_days() -> None:
     [
         ("MakeChannelBucket", {"ChannelBucket", "ChannelBucketPolicy"}),
         ("MakeStateBucket", {"StateBucket", "StateBucketPolicy"}),
-        ("UseExistingChannelBucket", {"UploadRule"}),
+        (
+            "UseExistingChannelBucket",
+            {"UploadRule", "EventDlq", "EventDlqPolicy", "EventDlqAlarm", "UploadRuleAlarm"},
+        ),
     ],
 )
-def test_nothing_is_made_for_a_bucket_that_exists_but_a_rule(
+def test_nothing_is_made_for_a_bucket_that_exists_but_a_rule_and_its_dead_letters(
     condition: str, resources: set[str]
 ) -> None:
     found = {name for name, one in RESOURCES.items() if one.get("Condition") == condition}

@@ -10,6 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from sluice.admin.session.aws import Aws
+from sluice.admin.session.notifications import EVENTS
 from sluice.admin.session.queue_depth import QUEUE_KINDS
 from sluice.admin.session.stack import Stack
 
@@ -34,6 +35,19 @@ def make_queues(aws: Aws) -> dict[str, str]:
             )
             outputs[f"{kind}{role}Url"] = made["QueueUrl"]
     return outputs
+
+
+def make_channel_bucket(aws: Aws, queues: Mapping[str, str]) -> None:
+    """Make the channel bucket of a stack, which sends its events to UploadQueue."""
+    answer = aws.sqs.get_queue_attributes(
+        QueueUrl=queues["UploadQueueUrl"], AttributeNames=["QueueArn"]
+    )
+    to_queue: Any = {"QueueArn": answer["Attributes"]["QueueArn"], "Events": list(EVENTS)}
+    aws.s3_configuration.create_bucket(Bucket=CHANNEL_BUCKET)
+    aws.s3_configuration.put_bucket_notification_configuration(
+        Bucket=CHANNEL_BUCKET, NotificationConfiguration={"QueueConfigurations": [to_queue]}
+    )
+    aws.sqs.purge_queue(QueueUrl=queues["UploadQueueUrl"])  # of the event that tests it
 
 
 def outputs_of(queues: Mapping[str, str]) -> dict[str, str]:

@@ -43,10 +43,11 @@ def statements(role: str) -> Iterator[tuple[str, str]]:
     """Every action that a role's own policies allow, with every resource.
 
     A resource is ``Channel`` or ``State`` with what follows in its ARN, or a logical id, or the
-    name of a parameter.
+    name of a parameter.  What the policies deny is left out (``test_narrow_rights``).
     """
     for one in policy_statements(role):
-        assert one["Effect"] == "Allow"
+        if one["Effect"] != "Allow":
+            continue
         actions = one["Action"] if isinstance(one["Action"], list) else [one["Action"]]
         resources = one["Resource"] if isinstance(one["Resource"], list) else [one["Resource"]]
         for resource in resources:

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from sluice.admin.history.status import Status, SubdirStatus
 from sluice.admin.history.status import status as look
-from sluice.admin.session.queue_depth import QUEUE_KINDS, QueueDepth
+from sluice.admin.session.notifications import Notifications
+from sluice.admin.session.queue_depth import EVENT_DLQ, QUEUE_KINDS, QueueDepth
 from sluice.cli.exits import Exit
 from sluice.cli.formatting import format_age, format_cell, format_number, format_size, format_utc
 from sluice.cli.options import DEFAULTS, Options
@@ -24,7 +25,7 @@ def status(channel: str, /, *, options: Options = DEFAULTS) -> Exit:
     """Show the status of a channel: its content, its work in progress, and its problems.
 
     Exits with 1 if published files are older than the catalog, the configuration cannot be used,
-    or something is in a dead-letter queue.
+    something is in a dead-letter queue, or the bucket does not send its events to the stack.
 
     Parameters
     ----------
@@ -71,8 +72,40 @@ def _render(report: Status) -> RenderableType:
     ]
     if report.queues:
         rows = [_queue_row(kind, report.queues) for kind in QUEUE_KINDS]
+        if EVENT_DLQ in report.queues:
+            dead = report.queues[EVENT_DLQ].messages
+            rows.append(["EventBridge", "", "", "", _dead_letters(dead)])
         parts += [Text(), table(*_QUEUE_COLUMNS, rows=rows, right=_QUEUE_COLUMNS[1:])]
+    if report.notifications:
+        parts += _render_notifications(report.bucket, report.notifications)
     return Group(*parts)
+
+
+def _render_notifications(bucket: str, notifications: Notifications) -> list[Text]:
+    if notifications.unread is not None:
+        return [
+            Text(
+                format_cell(
+                    f"Could not look whether {bucket} sends its events to the stack, which takes "
+                    f"s3:GetBucketNotification: {notifications.unread}"
+                ),
+                style="yellow",
+            )
+        ]
+    if not notifications.missing:
+        return []
+    if notifications.needed == "eventbridge":
+        sentence = (
+            f"{bucket} does not send its events to EventBridge, so uploads are not indexed before "
+            "the next reconcile. Turn that on, as the README says for a bucket that exists."
+        )
+    else:
+        sentence = (
+            f"{bucket} does not send these events to UploadQueue, so they are not handled before "
+            f"the next reconcile: {', '.join(notifications.missing)}. Deploy the stack again, or "
+            "add them to the bucket's notification configuration."
+        )
+    return [Text(format_cell(sentence), style="red")]
 
 
 def _queue_row(kind: str, queues: Mapping[str, QueueDepth]) -> list[object]:
@@ -82,8 +115,12 @@ def _queue_row(kind: str, queues: Mapping[str, QueueDepth]) -> list[object]:
         format_number(alive.waiting),
         format_number(alive.delayed),
         format_number(alive.handled),
-        Text(format_number(dead), style="red" if dead else ""),
+        _dead_letters(dead),
     ]
+
+
+def _dead_letters(count: int) -> Text:
+    return Text(format_number(count), style="red" if count else "")
 
 
 def _row(subdir: SubdirStatus, *, now: int) -> list[object]:

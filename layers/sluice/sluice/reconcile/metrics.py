@@ -22,7 +22,20 @@ def reconcile_metrics(report: ReconcileReport) -> list[Metric]:
         Metric("GarbageCollected", counts.collected),
     ]
     dry_run = report.request.dry_run
-    return [*([] if dry_run else repairs), Metric("ReconcileFailures", failures)]
+    return [
+        *([] if dry_run else repairs),
+        *_finished_metrics(report),
+        Metric("ReconcileFailures", failures),
+    ]
+
+
+def _finished_metrics(report: ReconcileReport) -> list[Metric]:
+    """What the last step of a run over all channels, as the schedule asks for it, sends besides."""
+    request = report.request
+    if report.finished_at is None or request.channel is not None or request.dry_run:
+        return []
+    repeated = report.counts.repaired if report.repairs_before else 0
+    return [Metric("ReconcileFinished", 1), Metric("RepeatedRepairs", repeated)]
 
 
 def reconcile_log_lines(report: ReconcileReport) -> list[LogLine]:

@@ -12,7 +12,7 @@ from sluice.admin.session.stack import Stack
 from sluice.errors import Unavailable
 from sluice.storage.sqs_queue import SqsQueue
 from tests.support.admin_channel import admin_channel
-from tests.support.fake_stack import REGION, make_queues, stack_of
+from tests.support.fake_stack import REGION, make_channel_bucket, make_queues, stack_of
 from tests.support.staging_records import A
 from tests.support.subdir_world import World
 
@@ -24,7 +24,9 @@ def stack(moto: None, monkeypatch: pytest.MonkeyPatch) -> Stack:
         "sluice.admin.changes.redrive._WAIT_SECONDS", 0
     )  # moto's queues are one machine
     aws = Aws(region=REGION)
-    return stack_of(aws, make_queues(aws))
+    queues = make_queues(aws)
+    make_channel_bucket(aws, queues)
+    return stack_of(aws, queues)
 
 
 def _send(stack: Stack, output: str, *bodies: str) -> None:
@@ -140,3 +142,32 @@ def depths_of(stack: Stack, output: str) -> int:
     return int(answer["ApproximateNumberOfMessages"]) + int(
         answer["ApproximateNumberOfMessagesNotVisible"]
     )
+
+
+def _with_event_dlq(stack: Stack) -> Stack:
+    url = stack.aws.sqs.create_queue(QueueName="EventDlq")["QueueUrl"]
+    return replace(stack, outputs={**stack.outputs, "EventDlqUrl": url})
+
+
+def test_what_eventbridge_could_not_deliver_is_a_dead_letter(stack: Stack) -> None:
+    with_rule = _with_event_dlq(stack)
+    _send(with_rule, "EventDlqUrl", "event")
+    depth = read_queue_depths(with_rule)["EventDlq"]
+    assert (depth.messages, depth.dead_letters) == (1, True)
+
+
+def test_what_eventbridge_could_not_deliver_is_sent_to_the_uploads(stack: Stack) -> None:
+    with_rule = _with_event_dlq(stack)
+    _send(with_rule, "UploadDlqUrl", "1")
+    _send(with_rule, "EventDlqUrl", "2", "3")
+    progress: list[tuple[str, int]] = []
+    moved = redrive(with_rule, on_progress=lambda queue, count: progress.append((queue, count)))
+    assert moved == {
+        "UploadQueue": 3,
+        "SlowUploadQueue": 0,
+        "MergeQueue": 0,
+        "ReconcileQueue": 0,
+    }
+    assert progress == [("UploadQueue", 1), ("UploadQueue", 3)]
+    assert sorted(_bodies(with_rule, "UploadQueueUrl")) == ["1", "2", "3"]
+    assert _bodies(with_rule, "EventDlqUrl") == []

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from sluice.admin.session.aws import AWS_ERRORS
-from sluice.admin.session.queue_depth import QUEUE_KINDS
+from sluice.admin.session.queue_depth import EVENT_DLQ, QUEUE_KINDS
 from sluice.admin.session.stack import Stack
 from sluice.errors import Unavailable
 from sluice.limits import MESSAGES_PER_BATCH_MAX
@@ -32,11 +32,22 @@ def redrive(
     be sent once more, so events and requests may arrive twice.  ``on_progress`` is called with a
     queue and the number of its messages so far.  Raises ``Unavailable``.
     """
-    return {f"{kind}Queue": _redrive_queue(stack, kind, on_progress) for kind in QUEUE_KINDS}
+    moved = {
+        f"{kind}Queue": _redrive_queue(stack, stack.output(f"{kind}DlqUrl"), kind, on_progress)
+        for kind in QUEUE_KINDS
+    }
+    if undelivered := stack.outputs.get(f"{EVENT_DLQ}Url"):
+        moved["UploadQueue"] += _redrive_queue(
+            stack, undelivered, "Upload", on_progress, before=moved["UploadQueue"]
+        )
+    return moved
 
 
-def _redrive_queue(stack: Stack, kind: str, on_progress: Callable[[str, int], None]) -> int:
-    dead, alive = stack.output(f"{kind}DlqUrl"), stack.output(f"{kind}QueueUrl")
+def _redrive_queue(
+    stack: Stack, dead: str, kind: str, on_progress: Callable[[str, int], None], *, before: int = 0
+) -> int:
+    """Move all of the queue ``dead``; ``before``: what others were moved to the same queue."""
+    alive = stack.output(f"{kind}QueueUrl")
     moved = 0
     try:
         while messages := _receive(stack, dead):
@@ -44,7 +55,7 @@ def _redrive_queue(stack: Stack, kind: str, on_progress: Callable[[str, int], No
                 _send(stack, alive, message)
                 stack.aws.sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
                 moved += 1
-            on_progress(f"{kind}Queue", moved)
+            on_progress(f"{kind}Queue", before + moved)
     except AWS_ERRORS as error:
         raise Unavailable(f"redriving {dead} after {moved} messages: {error}") from error
     return moved

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from sluice.admin.session.channel import Channel
+from sluice.admin.session.notifications import Notifications, read_notifications
 from sluice.admin.session.queue_depth import QueueDepth, read_queue_depths
 from sluice.admin.session.subdirs import find_subdirs
 from sluice.catalog.binding import binding_object
@@ -71,18 +72,22 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     queues: dict[str, QueueDepth] | None
     """By name, the queues of the stack, which serve all of its channels; ``None`` without a
     stack."""
+    notifications: Notifications | None
+    """What the bucket sends to the stack; ``None`` without a stack."""
 
     @property
     def healthy(self) -> bool:
         """Whether nothing needs a person's attention."""
         if self.moving_to or self.bound_to not in (None, self.bucket):
             return False
+        if self.notifications and self.notifications.missing:
+            return False
         dead = any(queue.messages for queue in (self.queues or {}).values() if queue.dead_letters)
         return all(subdir.healthy for subdir in self.subdirs) and not dead
 
 
 def status(channel: Channel) -> Status:
-    """Check every known subdir of a channel, and the queues of its stack.
+    """Check every known subdir of a channel, and the queues and notifications of its stack.
 
     A few requests per subdir, however many packages it has, and one LIST per 1,000 staged records.
     ``reconcile`` finds packages in the bucket that had no event.
@@ -104,6 +109,7 @@ def status(channel: Channel) -> Status:
         moving_to=(binding.moving_to or None) if binding else None,
         subdirs=[_subdir_status(channel, subdir) for subdir in find_subdirs(channel)],
         queues=read_queue_depths(channel.stack) if channel.stack else None,
+        notifications=read_notifications(channel.stack) if channel.stack else None,
     )
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from botocore.session import Session
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
 _CREDENTIAL_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -47,6 +48,11 @@ _CONFIG_FILES = (
 """The variable with the path of each file, and the default path."""
 AWS_ERRORS = (BotoCoreError, ClientError)
 """Errors of boto3's clients."""
+
+
+def is_access_denied(error: Exception) -> bool:
+    """Whether an error of S3 is for want of a right."""
+    return isinstance(error, ClientError) and error.response["Error"]["Code"] == "AccessDenied"
 
 
 class CloudFrontClient(Protocol):
@@ -103,6 +109,13 @@ class Aws:
     def cloudfront(self) -> CloudFrontClient:
         """A client for CloudFront."""
         client: CloudFrontClient = self._client("cloudfront")
+        return client
+
+    @cached_property
+    def s3_configuration(self) -> S3Client:
+        """A client for the configuration of buckets; ``bucket`` is for objects."""
+        style = {None: "auto", True: "path", False: "virtual"}[self.path_style]
+        client: S3Client = self._client("s3", s3={"addressing_style": style})
         return client
 
     @cached_property

@@ -10,6 +10,8 @@ from sluice.errors import Unavailable
 
 QUEUE_KINDS = ("Upload", "SlowUpload", "Merge", "Reconcile")
 """Kinds of queues; each has a dead-letter queue."""
+EVENT_DLQ = "EventDlq"
+"""The dead-letter queue of EventBridge's rule, of a stack whose bucket existed before it."""
 
 
 class QueueDepth(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +39,8 @@ def read_queue_depths(stack: Stack) -> dict[str, QueueDepth]:
             stack, stack.output(f"{kind}QueueUrl"), dead_letters=False
         )
         depths[f"{kind}Dlq"] = _read_depth(stack, stack.output(f"{kind}DlqUrl"), dead_letters=True)
+    if url := stack.outputs.get(f"{EVENT_DLQ}Url"):
+        depths[EVENT_DLQ] = _read_depth(stack, url, dead_letters=True)
     return depths
 
 
