@@ -23,6 +23,7 @@ from msgspec import structs
 
 from sluice.errors import Archived, Changed, TooLate, Unavailable
 from sluice.limits import KEYS_PER_DELETE_MAX, STREAM_CHUNK_BYTES
+from sluice.storage.archive import ARCHIVE_CLASSES
 from sluice.storage.object_store import (
     DeferredPut,
     ETag,
@@ -67,7 +68,6 @@ class Stored:
     info: ObjectInfo
     body: bytes
     headers: ObjectHeaders
-    archived: bool = False
 
 
 def ignore(_operation: str, _key: str) -> None:
@@ -113,8 +113,26 @@ class MemoryStore:
         digest = sha256(body).hexdigest() if checksum and parts == 1 else None
         stored = self.objects[key]
         info = structs.replace(stored.info, sha256=digest)
-        self.objects[key] = replace(stored, info=info, archived=archived)
-        return info
+        self.objects[key] = replace(stored, info=info)
+        if archived:
+            self.archive(key)
+        return self.objects[key].info
+
+    def archive(self, key: str, storage_class: str = "GLACIER") -> None:
+        """Archive an object as a lifecycle rule would: its identity stays as it is.
+
+        A tier of Intelligent-Tiering (``ARCHIVE_ACCESS``) does not show in listings.
+        """
+        self._set_archive(key, storage_class)
+
+    def restore(self, key: str) -> None:
+        """Restore an archived object: its identity stays as it is."""
+        self._set_archive(key, None)
+
+    def _set_archive(self, key: str, storage_class: str | None) -> None:
+        stored = self.objects[key]
+        info = structs.replace(stored.info, archive=storage_class)
+        self.objects[key] = replace(stored, info=info)
 
     def remove(self, key: str) -> None:
         """Delete an object as somebody else would."""
@@ -303,7 +321,7 @@ class _Passing:
 def _readable(key: str, stored: Stored | None, if_match: ETag | None) -> bytes:
     if stored is None or (if_match is not None and stored.info.etag != if_match):
         raise Changed(f"GetObject {key}: not {if_match}")
-    if stored.archived:
+    if stored.info.archive:
         raise Archived(f"GetObject {key}: InvalidObjectState")
     return stored.body
 
@@ -320,7 +338,8 @@ def _objects(page: Mapping[str, ObjectInfo | None]) -> Sequence[ObjectInfo]:
 
 
 def _as_listed(info: ObjectInfo) -> ObjectInfo:
-    return ObjectInfo(info.key, info.etag, info.size, info.modified)
+    archive = info.archive if info.archive in ARCHIVE_CLASSES else None
+    return ObjectInfo(info.key, info.etag, info.size, info.modified, archive=archive)
 
 
 def _md5(body: bytes) -> str:

@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities import batch
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.extract import handler as extract
-from sluice.extract.handler import Outcome, PackageStaged
+from sluice.extract.handler import Outcome, PackageStaged, UploadMisplaced
 from sluice.extract.metrics import extract_log_line, upload_retry_fields
 from sluice.messages import s3_event
 from sluice.messages.delivery import Delivery
@@ -58,9 +58,9 @@ def emit_metrics_and_log(outcome: Outcome) -> None:
     """Count what was staged, and log the result of one event."""
     if isinstance(outcome, PackageStaged):
         metrics.add_metric("StagedRecords", MetricUnit.Count, 1)
+    if isinstance(outcome, UploadMisplaced):
+        metrics.add_metric("MisplacedUploads", MetricUnit.Count, 1)
     level, message, fields = extract_log_line(outcome)
-    if "filename" in fields:  # reserved in log records: powertools would take ours for a template
-        fields["filename"] = fields["filename"].replace("%", "%%")
     with logger.append_context_keys(**fields):
         getattr(logger, level)(message)
 

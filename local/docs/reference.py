@@ -12,6 +12,10 @@ Template = Mapping[str, Any]
 
 METRICS = {
     "StagedRecords": ("extract", "packages, removals and rejects staged"),
+    "MisplacedUploads": (
+        "extract",
+        "uploads that end like packages and are where no package can be",
+    ),
     "ExtractFailures": ("extract", "uploads that will be tried again"),
     "PackagesIndexed": ("merge", "packages that are new in an index, or another file than before"),
     "PackagesRemoved": ("merge", "packages that have left an index"),
@@ -27,6 +31,10 @@ METRICS = {
     "RepeatedRepairs": ("reconcile", "repairs of such a run, if the one before had some as well"),
     "ReconcileFailures": ("reconcile", "subdirs, or steps, that failed"),
     "WrongState": ("sluice", "merges and subdirs of a catalog that belongs to another bucket"),
+    "MisplacedFiles": (
+        "reconcile",
+        "objects that end like packages and are where no package can be",
+    ),
     "RemovalsWaiting": ("reconcile", "packages that are gone, and wait to leave their index"),
     "GarbageCollected": ("reconcile", "shards and catalog objects deleted"),
 }

@@ -74,11 +74,11 @@ def test_an_upload_is_staged_whatever_way_its_event_came(
 def test_a_look_at_a_package_is_taken_when_reconcile_asks_for_it(
     stack: Stack, extract: ModuleType
 ) -> None:
-    key = f"{SUBDIR}/odd +%2B 1-0-0.conda"  # as it is, and not as S3's notifications encode it
+    key = f"{SUBDIR}/odd-1!2+é3-0.conda"  # as it is, and not as S3's notifications encode it
     upload(stack, key)
     body = upload_message(ObjectEvent(BUCKET, key, len(PACKAGE.body)))
     assert stack.invoke(extract, batch(sqs_record(body))) == DONE
-    assert [one["filename"] for one in stack.staged()] == ["odd +%2B 1-0-0.conda"]
+    assert [one["filename"] for one in stack.staged()] == ["odd-1!2+é3-0.conda"]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_configuration_that_could_not_be_told_to_all_goes_back(
     "event",
     [
         notification(KEY, bucket="another"),
-        notification("demo/notes.conda", "demo/noarch/repodata.json"),
+        notification("demo/notes.txt", "demo/noarch/repodata.json"),
     ],
     ids=["another-bucket", "no-packages"],
 )
@@ -218,14 +218,39 @@ def test_a_staged_package_is_told_in_one_line_with_its_keys(
 
 
 @pytest.mark.parametrize("directive", ["%(name)s", "%c", "%9s", "100%"])
-def test_a_filename_is_told_as_it_is_even_where_it_looks_like_a_format(
+def test_a_key_is_logged_as_it_is_even_if_it_looks_like_a_format(
     stack: Stack, extract: ModuleType, directive: str
 ) -> None:
-    filename = f"demo-1.0-{directive}.conda"
-    upload(stack, f"demo/noarch/{filename}")
-    stack.invoke(extract, batch(sqs_record(notification(f"demo/noarch/{quote(filename)}"))))
+    key = f"demo/noarch/demo-1.0-{directive}.conda"
+    upload(stack, key)
+    assert stack.invoke(extract, batch(sqs_record(notification(quote(key))))) == DONE
     (line,) = stack.logs
-    assert (line["filename"], line["verdict"]) == (filename, "rejected")
+    assert (line["key"], line["level"]) == (key, "WARNING")
+    assert line["reason"] == "its key has a %, which CEP 26 forbids"
+    assert (stack.staged(), stack.metrics) == ([], {"MisplacedUploads": [1.0]})
+
+
+@pytest.mark.parametrize(
+    ("key", "prefixes", "warned"),
+    [
+        ("demo/linux64/a-1-0.conda", "", 1),
+        ("demo/a-1-0.conda", "demo/", 1),
+        ("other/a-1-0.conda", "demo/", 0),
+        ("other/linux64/a-1-0.conda", "demo/,oth", 1),
+    ],
+)
+def test_a_misplaced_upload_is_counted_and_logged_within_the_prefixes(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, key: str, prefixes: str, warned: int
+) -> None:
+    monkeypatch.setenv("CHANNEL_PREFIXES", prefixes)
+    upload(stack, key)
+    event = batch(
+        sqs_record(notification(key)),
+        sqs_record(notification(key, bucket="somebody-elses"), message_id="n"),
+    )
+    assert stack.invoke(load("extract"), event) == DONE
+    assert [line["key"] for line in stack.logs] == [key] * warned
+    assert stack.metrics == ({"MisplacedUploads": [1.0]} if warned else {})
 
 
 def test_a_corrupt_package_is_a_reject_not_a_retry(stack: Stack, extract: ModuleType) -> None:
@@ -248,7 +273,7 @@ def test_a_removal_is_staged_for_an_object_that_is_not_there(
     "event",
     [
         {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": BUCKET},
-        notification("demo/readme.conda"),
+        notification("demo/readme.txt"),
         notification("demo/noarch/repodata.json"),
         notification(KEY, bucket="somebody-elses"),
     ],

@@ -56,6 +56,7 @@ def emitted(
     bad = batch(sqs_record("neither event nor request"))
     extract = as_deployed("extract", "uploads", monkeypatch)
     stack.invoke(extract, batch(sqs_record(notification(KEY))))
+    stack.invoke(extract, batch(sqs_record(notification("demo/linux64/a-1-0.conda"))))
     assert stack.invoke(extract, bad) == BACK
     merge = as_deployed("merge", "merge_queue", monkeypatch)
     stack.invoke(merge, batch(sqs_record(request())))

@@ -100,6 +100,7 @@ def test_a_run_is_told_in_one_line_and_in_metrics(stack: Stack, reconcile: Modul
         "ReconcileFailures": [0],
         "RemovalsWaiting": [0],
         "GarbageCollected": [0],
+        "MisplacedFiles": [0],
     }
 
 

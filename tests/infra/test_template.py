@@ -347,7 +347,9 @@ def notifications() -> list[tuple[str, str]]:
 def test_whatever_happens_to_a_package_reaches_the_upload_queue() -> None:
     kinds = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*")
     assert sorted(notifications()) == sorted(
-        (kind, suffix) for kind in kinds for suffix in (*PACKAGE_SUFFIXES, SLUICE_TOML)
+        [(kind, suffix) for kind in kinds for suffix in (*PACKAGE_SUFFIXES, SLUICE_TOML)]
+        # A package that was archived comes back when it is restored.
+        + [("s3:ObjectRestore:*", suffix) for suffix in PACKAGE_SUFFIXES]
     )
 
 
@@ -361,7 +363,12 @@ def test_eventbridge_hands_on_the_same_packages_events_of_a_bucket_that_exists()
     assert rule["EventPattern"] == {
         "source": ["aws.s3"],
         "account": [{"Ref": "AWS::AccountId"}],
-        "detail-type": ["Object Created", "Object Deleted"],
+        "detail-type": [
+            "Object Created",
+            "Object Deleted",
+            "Object Restore Completed",
+            "Object Restore Expired",
+        ],
         "detail": {
             "bucket": {"name": [{"Ref": "ExistingChannelBucketName"}]},
             "object": {"key": [{"suffix": suffix} for suffix in (*PACKAGE_SUFFIXES, SLUICE_TOML)]},

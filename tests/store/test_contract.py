@@ -147,10 +147,33 @@ def test_a_stream_may_be_left_unread(store: ObjectStore) -> None:
 def test_an_archived_object_is_described_but_not_read(world: World) -> None:
     world.upload("a", b"body", archived=True)
     assert head(world.store, "a").size == 4
+    assert head(world.store, "a").archive == "GLACIER"
     with pytest.raises(Archived):
         world.store.get("a")
     with pytest.raises(Archived):
         read(world.store, "a", if_match=head(world.store, "a").etag)
+
+
+def test_a_listing_shows_which_objects_are_archived(world: World) -> None:
+    for key, archived in (("a", False), ("b", True), ("c", False), ("d", True)):
+        world.upload(key, b"body", archived=archived)
+    archives = {info.key: info.archive for info in world.store.list("")}
+    assert {key: archives[key] for key in "abcd"} == {
+        "a": None,
+        "b": "GLACIER",
+        "c": None,
+        "d": "GLACIER",
+    }
+
+
+def test_an_object_that_was_copied_out_of_the_archive_is_read_again(world: World) -> None:
+    world.upload("a", b"body", archived=True)
+    archived = head(world.store, "a")
+    world.upload("a", b"body")
+    info = head(world.store, "a")
+    assert (info.archive, info.etag) == (None, archived.etag)
+    assert [listed.archive for listed in world.store.list("a")] == [None]
+    assert read(world.store, "a") == b"body"
 
 
 # --- writing under a condition ----------------------------------------------------------------

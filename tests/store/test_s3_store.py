@@ -607,6 +607,56 @@ def test_pages_are_fetched_as_they_are_consumed() -> None:
     assert "continuation-token=t%252B%2B" in script.requests[1].url
 
 
+@pytest.mark.parametrize("url", [None, "https://s3.example.com"])
+def test_only_aws_is_asked_in_a_listing_what_is_restored(
+    monkeypatch: pytest.MonkeyPatch, url: str | None
+) -> None:
+    if url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    store, script = scripted(page("k", more=False))
+    list(store.list("k"))
+    (request,) = script.requests
+    asked = request.headers.get("x-amz-optional-object-attributes")
+    assert asked == (None if url else "RestoreStatus")
+
+
+@pytest.mark.parametrize(
+    ("headers", "archive"),
+    [
+        ({}, None),
+        ({"x-amz-storage-class": "STANDARD_IA"}, None),
+        ({"x-amz-storage-class": "GLACIER_IR"}, None),
+        ({"x-amz-storage-class": "GLACIER"}, "GLACIER"),
+        ({"x-amz-storage-class": "DEEP_ARCHIVE"}, "DEEP_ARCHIVE"),
+        (
+            {"x-amz-storage-class": "GLACIER", "x-amz-restore": 'ongoing-request="true"'},
+            "GLACIER",
+        ),
+        (
+            {
+                "x-amz-storage-class": "GLACIER",
+                "x-amz-restore": 'ongoing-request="false", expiry-date="Wed, 30 Dec 2026"',
+            },
+            None,
+        ),
+        (
+            {
+                "x-amz-storage-class": "INTELLIGENT_TIERING",
+                "x-amz-archive-status": "DEEP_ARCHIVE_ACCESS",
+            },
+            "DEEP_ARCHIVE_ACCESS",
+        ),
+    ],
+)
+def test_head_tells_whether_an_object_is_archived(
+    headers: dict[str, str], archive: str | None
+) -> None:
+    store, _ = scripted(Answer(headers=FOUND | headers))
+    info = store.head("k")
+    assert info
+    assert info.archive == archive
+
+
 def test_a_page_that_fails_behind_a_good_one_is_unavailable() -> None:
     store, _ = scripted(page("k1", more=True), error(403, "AccessDenied"))
     listing = store.list("k")

@@ -56,6 +56,39 @@ def test_both_ways_read_the_same(body: bytes) -> None:
     assert s3_xml.fast_parse_listing(body) == s3_xml.parse_listing(ET.fromstring(body))  # noqa: S314 - ours
 
 
+RESTORED = (
+    "<RestoreStatus><IsRestoreInProgress>false</IsRestoreInProgress>"
+    "<RestoreExpiryDate>2026-12-30T00:00:00.000Z</RestoreExpiryDate></RestoreStatus>"
+)
+IN_PROGRESS = "<RestoreStatus><IsRestoreInProgress>true</IsRestoreInProgress></RestoreStatus>"
+
+
+@pytest.mark.parametrize(
+    ("storage_class", "status", "archive"),
+    [
+        ("STANDARD", "", None),
+        ("GLACIER_IR", "", None),
+        ("INTELLIGENT_TIERING", "", None),
+        ("GLACIER", "", "GLACIER"),
+        ("DEEP_ARCHIVE", "", "DEEP_ARCHIVE"),
+        ("GLACIER", IN_PROGRESS, "GLACIER"),
+        ("GLACIER", RESTORED, None),
+        ("DEEP_ARCHIVE", RESTORED, None),
+    ],
+)
+def test_both_ways_read_which_objects_are_archived(
+    storage_class: str, status: str, archive: str | None
+) -> None:
+    archived = contents("b").replace(
+        "<StorageClass>STANDARD</StorageClass>",
+        f"<StorageClass>{storage_class}</StorageClass>{status}",
+    )
+    body = document(contents("a"), archived, contents("c"))
+    parsed = s3_xml.parse_listing(ET.fromstring(body))  # noqa: S314 - ours
+    assert [info.archive for info in parsed.objects] == [None, archive, None]
+    assert s3_xml.fast_parse_listing(body) == parsed
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from msgspec import structs
+
+from sluice.catalog.entry import ARCHIVED_CODE
 from sluice.extract import extract, staging
 from sluice.extract.handler import route_event
 from sluice.layout import PackageKey
@@ -87,6 +90,11 @@ class ReconcileRuns:
         if stored is None:
             return removed(key.filename, at=at, extractor=version)
         identity = ObjectId.from_info(stored.info)
+        if stored.info.archive:
+            return structs.replace(
+                rejected(key.filename, identity=identity, at=at, extractor=version),
+                code=ARCHIVED_CODE,
+            )
         if stored.body.startswith(CORRUPT):
             return rejected(key.filename, identity=identity, at=at, extractor=version)
         record = indexed(key.filename, stored.body, identity=identity, at=at, extractor=version)

@@ -104,12 +104,11 @@ def test_the_index_files_do_not_pass_the_filter_of_the_notifications() -> None:
         ("Conda/Default/osx-arm64/a-1-0.conda", "Conda/Default", "osx-arm64", "a-1-0.conda"),
         ("c/linux-64/torch-2.1+cpu-0.conda", "c", "linux-64", "torch-2.1+cpu-0.conda"),
         ("c/noarch/noarch/a-1-0.conda", "c/noarch", "noarch", "a-1-0.conda"),
-        ("c/noarch/.conda", "c", "noarch", ".conda"),
         ("1/2/3/4/5/6/7/8/noarch/a-1-0.conda", "1/2/3/4/5/6/7/8", "noarch", "a-1-0.conda"),
-        ("c/noarch/Not A Package!.conda", "c", "noarch", "Not A Package!.conda"),
+        ("c/noarch/Odd-but+named!-0.conda", "c", "noarch", "Odd-but+named!-0.conda"),
     ],
 )
-def test_a_key_in_a_subdir_is_taken_apart_whatever_its_filename(
+def test_a_key_in_a_subdir_is_taken_apart_if_a_package_is_named_in_it(
     key: str, channel: str, subdir: str, filename: str
 ) -> None:
     found = parse_package_key(key)
@@ -131,6 +130,10 @@ def test_a_key_in_a_subdir_is_taken_apart_whatever_its_filename(
         "c/noarch/a-1-0.conda/",
         "c/noarch/shards/a-1-0.conda",
         "c/noarch/repodata.json",
+        "my team/noarch/a-1-0.conda",
+        "my%20team/noarch/a-1-0.conda",
+        "c/noarch/a -1-0.conda",
+        "c/noarch/a%2B-1-0.conda",
         f"{'é' * CHANNEL_COMPONENT_CHARS_MAX}/noarch/a-1-0.conda",
         f"{'c/' * (CHANNEL_DEPTH_MAX + 1)}noarch/a-1-0.conda",
         "",
@@ -159,6 +162,8 @@ def test_the_configuration_of_a_channel_lies_beside_its_subdirs(channel: str) ->
         "team/Sluice.toml",
         "team/sluice.toml/",
         "team/sluice.toml.bak",
+        "my team/sluice.toml",
+        "my%20team/sluice.toml",
         f"{'é' * CHANNEL_COMPONENT_CHARS_MAX}/sluice.toml",
         f"{'c/' * (CHANNEL_DEPTH_MAX + 1)}sluice.toml",
         "team/",

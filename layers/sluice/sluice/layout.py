@@ -14,7 +14,7 @@ from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote, unquote
 
-from sluice.conda.names import NOARCH, PACKAGE_SUFFIXES, is_subdir
+from sluice.conda.names import NO_NAME, NOARCH, PACKAGE_SUFFIXES, is_subdir, package_name
 from sluice.limits import CHANNEL_COMPONENT_CHARS_MAX, CHANNEL_DEPTH_MAX, FILENAME_CHARS_MAX
 
 REPODATA = "repodata.json"
@@ -202,18 +202,48 @@ class PackageKey:
 def parse_package_key(key: str) -> PackageKey | None:
     """Parse a key of the channel bucket; ``None`` where no package can be.
 
-    The filename may be invalid: ``parse_filename`` checks it, and the result is a reject.  A key
-    outside any subdir is not sluice's concern.
+    The filename may be invalid: ``parse_filename`` checks it, and the result is a reject.  Where it
+    does not even have a package's name in it, nothing could keep that reject.
+    ``extract.misplaced`` explains why a key that ends like a package's is none.
     """
     folder, _, filename = key.rpartition("/")
-    subdir = parse_subdir_folder(folder) if filename.endswith(PACKAGE_SUFFIXES) else None
+    if not is_package_file(filename) or package_name(filename) == NO_NAME:
+        return None
+    subdir = parse_subdir_folder(folder)
     return PackageKey(subdir, filename) if subdir else None
+
+
+def is_package_file(filename: str) -> bool:
+    """Whether a file directly in a subdir may be known to a catalog as a package, by its name.
+
+    Another tool's index may know packages whose filenames have no package's name in them.
+    """
+    return filename.endswith(PACKAGE_SUFFIXES) and is_key_text(filename)
+
+
+def is_key_text(text: str) -> bool:
+    """Whether a part of a key has neither a space nor a ``%``, which sluice refuses in keys.
+
+    CEP 26 allows neither.  S3's notifications encode both in ways that other servers do not, so no
+    event could name such a key for sure.
+    """
+    return " " not in text and "%" not in text
+
+
+def decode_key(text: str) -> str:
+    """The key in an event, a message or an address: percent-decoded once, ``+`` left alone.
+
+    AWS's S3 notifications encode a ``+`` as ``%2B``; Ceph and MiniStack encode nothing; for
+    EventBridge AWS documents neither.  No key that sluice accepts has a space or a ``%``, so this
+    is right for all of them: a key that holds an escape after decoding is refused.
+    """
+    return unquote(text)
 
 
 def parse_subdir_folder(folder: str) -> Subdir | None:
     """The subdir of a folder (without its slash); ``None`` if the folder cannot hold packages."""
     channel, _, name = folder.rpartition("/")
-    if not is_subdir(name) or folder.startswith("/"):
+    if not is_subdir(name) or folder.startswith("/") or not is_key_text(channel):
         return None
     if channel and not {"", ".", ".."}.isdisjoint(channel.split("/")):
         return None  # URLs cannot have such components, so no client could request it
@@ -322,6 +352,10 @@ def public_probe_trial_key(channel: str, unique_id: str) -> str:
     It is in no folder, so it cannot look like a subdir or a package.
     """
     return channel_file_key(channel, f".sluice-probe-{unique_id}.json")
+
+
+MISPLACED_RECORD_KEY = "reconciliations/misplaced/by-channel.json"
+"""The key of the record of misplaced files in the channel bucket."""
 
 
 def reconcile_part_key(run: str, subdir: Subdir) -> str:

@@ -84,6 +84,13 @@ REPORT_EXAMPLES_MAX = 20
 """Filenames per subdir and kind of difference in a report."""
 REPORT_SUBDIRS_MAX = 100
 """Subdirs per step in a report.  The counts include all subdirs."""
+MISPLACED_EXAMPLES_MAX = 10
+"""Examples of misplaced files per channel.  The counts include all files."""
+MISPLACED_CHANNELS_MAX = 100
+"""Presumed channels whose misplaced files are counted apart; all others are counted together."""
+MISPLACED_KEY_CHARS_MAX = 300
+"""Characters of a misplaced file's key, and of the reason.  A key may have a KiB, and Lambda limits
+a response to 6 MB."""
 
 # --- the brake on removals ------------------------------------------------------------------
 BRAKE_PACKAGES_MIN = 50
@@ -266,7 +273,7 @@ a leaf of all the rejects that a subdir keeps is read in half a second."""
 REJECTS_PER_SUBDIR_MAX = 50_000
 """Rejects that the catalog of one subdir keeps.  Anybody who may upload can make as many as they
 like, and each merge reads the tree.  A further file that cannot be indexed is not noted."""
-REQUEUED_BEYOND_REJECTS_MAX = 1000
+REQUEUED_BEYOND_REJECTS_MAX = 200
 """Unknown files of a subdir that is full of rejects that one step of reconcile has read."""
 REJECTS_LISTED_MAX = 1000
 """Rejects, and as many warnings, that the document of one subdir lists.  It counts the others."""

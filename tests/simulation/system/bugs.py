@@ -11,12 +11,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from unittest import mock
+from urllib.parse import unquote_plus
 
 import msgspec
 
 import sluice.admin.changes.commit_edit
 import sluice.merge.merge
 import sluice.merge.plan
+from sluice import layout
 from sluice.admin.changes.rebind_subdir import SubdirRebinder
 from sluice.catalog import brake, entry, node
 from sluice.catalog.brake import BrakeState, MissingFile, RemovalDecision
@@ -29,18 +31,21 @@ from sluice.extract import lanes, staging
 from sluice.extract.config_broadcast import ConfigBroadcast
 from sluice.extract.staging import Indexed, Rejected, StagingRecord
 from sluice.layout import SHARD_INDEX, Subdir
-from sluice.merge import apply_staging, isolation
+from sluice.merge import apply_staging, isolation, object_lookup
 from sluice.merge import handler as merge_handler
+from sluice.messages import s3_event
 from sluice.messages.s3_event import ObjectEvent
 from sluice.publish import fence, index_files
 from sluice.publish.bucket_check import BucketCheck
 from sluice.publish.index_files import IndexFiles
 from sluice.reconcile import compare, garbage, index_file_check, removals, subdir
 from sluice.reconcile.compare import DiffKind
+from sluice.reconcile.discover import Discovery
 from sluice.reconcile.head_cache import HeadCache
 from sluice.reconcile.input_drift import InputDriftCheck
 from sluice.reconcile.publication_log import StoredMarks
 from sluice.reconcile.reconcile_cache import ReconcileCache
+from sluice.storage import missing_objects
 from sluice.storage.object_store import ETag, ObjectHeaders, ObjectStore
 from sluice.takeover import existing_index
 from tests.simulation.planted_head import Swapped, head_object_with
@@ -406,6 +411,61 @@ def _the_slow_lane_is_as_impatient_as_the_first() -> AbstractContextManager[obje
     return mock.patch.object(extract_handler, "_handle", handle)
 
 
+def _a_plus_in_a_key_is_taken_for_a_space() -> AbstractContextManager[object]:
+    return mock.patch.object(s3_event, "decode_key", unquote_plus)
+
+
+@contextmanager
+def _keys_with_spaces_are_indexed() -> Iterator[None]:
+    def is_key_text(_text: str) -> bool:
+        return True
+
+    with (
+        mock.patch.object(layout, "is_key_text", is_key_text),
+        mock.patch.object(object_lookup, "is_key_text", is_key_text),
+        mock.patch.object(missing_objects, "is_key_text", is_key_text),
+    ):
+        yield
+
+
+def _a_removal_from_nowhere_leaves_a_head() -> AbstractContextManager[object]:
+    def never(_batch: Any) -> bool:
+        return False
+
+    return mock.patch.object(sluice.merge.merge, "_has_only_removals", never)
+
+
+def _misplaced_files_are_ignored_in_silence() -> AbstractContextManager[object]:
+    def count(_discovery: Discovery, _key: str) -> None:
+        pass
+
+    return mock.patch.object(Discovery, "_count_misplaced", count)
+
+
+def _reconcile_overlooks_what_was_archived() -> AbstractContextManager[object]:
+    return _without(DiffKind.ARCHIVED)
+
+
+def _reconcile_overlooks_what_was_restored() -> AbstractContextManager[object]:
+    return _without(DiffKind.RESTORED)
+
+
+def _without(kind: DiffKind) -> AbstractContextManager[object]:
+    plain = compare.compare_files
+
+    def differences(*args: Any) -> list[compare.FileDifference]:
+        return [difference for difference in plain(*args) if difference.kind is not kind]
+
+    return mock.patch.object(subdir, "compare_files", differences)
+
+
+def _an_archived_object_keeps_its_record() -> AbstractContextManager[object]:
+    def never(*_args: Any) -> bool:
+        return False
+
+    return mock.patch.object(apply_staging, "_was_archived", never)
+
+
 @dataclass(frozen=True, slots=True)
 class Bug:
     """A bug, and by what it shows."""
@@ -418,6 +478,7 @@ class Bug:
 
 _COLLECTED_TOO_EARLY = "days after an index that names it"
 _REMOVED = "because a comparison did not find them"
+_NOWHERE = "is the head of a subdir that nobody knows"
 _WRONG_AT_REST = "lost|has ghosts|is wrong about|is missing|rejects of"
 BUGS = {
     "staging is deleted before the commit": Bug(
@@ -512,4 +573,23 @@ BUGS = {
     ),
     "a reject that leaves no trace": Bug(_a_reject_leaves_no_trace, "rejects of"),
     "extract passes removals over": Bug(_extract_passes_removals_over, "has ghosts"),
+    "a plus in a key is taken for a space": Bug(
+        _a_plus_in_a_key_is_taken_for_a_space, _WRONG_AT_REST
+    ),
+    "keys with spaces are indexed": Bug(
+        _keys_with_spaces_are_indexed, f"{_NOWHERE}|{_WRONG_AT_REST}"
+    ),
+    "a removal from nowhere leaves a head": Bug(_a_removal_from_nowhere_leaves_a_head, _NOWHERE),
+    "misplaced files are ignored in silence": Bug(
+        _misplaced_files_are_ignored_in_silence, "misplaced files are recorded"
+    ),
+    "reconcile overlooks what was archived": Bug(
+        _reconcile_overlooks_what_was_archived, _WRONG_AT_REST
+    ),
+    "reconcile overlooks what was restored": Bug(
+        _reconcile_overlooks_what_was_restored, _WRONG_AT_REST
+    ),
+    "an archived object keeps its record": Bug(
+        _an_archived_object_keeps_its_record, _WRONG_AT_REST
+    ),
 }

@@ -72,7 +72,7 @@ class Habits:
     slow: float
     """Packages that are slow to read, of what people upload."""
     odd: float
-    """Files that can be no packages, of what people do."""
+    """Files that can be no packages, or are where no package is, of what people do."""
     others: float
     """Of what people do: another tool, or a hand, in the index."""
     configures: float
@@ -84,6 +84,8 @@ class Habits:
     """Operators, per turn, who pin, unpin and roll back."""
     jump_hours: tuple[int, ...]
     """How much."""
+    archives: float = 0.0
+    """Of what people do: a package is archived or restored, and no event tells, or a late one."""
     pins: float = 0.4
     """Of what operators do: half of the rest is to unpin, and half to roll back."""
     patched: bool = False

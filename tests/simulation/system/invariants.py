@@ -232,6 +232,7 @@ class Invariants:
                 self._check_collected(key, before)
         elif kind == "heads/":
             assert after, f"{key} is gone"
+            assert key in self._by_head, f"{key} is the head of a subdir that nobody knows"
             self._check_head(self._by_head[key], after.body)
         elif kind == "brakes/":
             assert after, f"{key} is gone"
@@ -401,7 +402,7 @@ class Invariants:
 
     def _now_there(self, place: Place) -> Record | None:
         stored = self._channel.objects.get(place.key)
-        if stored is None:
+        if stored is None or stored.info.archive:
             return None
         return record_of(place.subdir.name, place.filename, stored.body)
 

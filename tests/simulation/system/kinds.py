@@ -41,6 +41,8 @@ _STALLS_OF_MERGE = (
     ("ListObjectsV2", "staging/"),
 )
 _STALLS_OF_COLLECTION = (("DeleteObjects", "/shards/"), ("DeleteObjects", "leaves/"))
+_ARCHIVES = 0.04
+"""How likely a world is one in which packages are archived and restored."""
 _NAPS = 0.25
 """How likely a wide world has machines that sleep."""
 
@@ -51,6 +53,9 @@ def habits_of(seed: int) -> Habits:
     """Draw the habits of a seed's world."""
     rng = Random(f"habits of {seed}")  # noqa: S311 - to be repeated, not to be secret
     habits = _draw(rng)
+    # By dice of their own: the other worlds are as they were before there were these.
+    if Random(f"archives, {seed}").random() < _ARCHIVES:  # noqa: S311 - to be repeated
+        return narrow_kinds.archived(habits, rng)
     (kind,) = rng.choices([*_WIDE, *_NARROW], [*_WIDE.values(), *_NARROW.values()])
     habits = kind(habits, rng)
     return _with_others(habits, rng) if kind in _WIDE else habits
@@ -96,7 +101,7 @@ def _draw(rng: Random) -> Habits:
         variants=rng.choice((1, 3)),
         deletes=rng.choice((0.2, 0.5, 0.8)),
         slow=0.0,
-        odd=0.0 if lossless else sometimes(0.5, 0.1),
+        odd=sometimes(0.5, 0.1),
         others=0.0 if lossless else sometimes(0.3, 0.2),
         configures=sometimes(0.5, 0.5),
         reconciles=rng.choice((0.0, 0.01, 0.05)),
@@ -104,6 +109,7 @@ def _draw(rng: Random) -> Habits:
         amends=0.0,
         jump_hours=(1, 6, 23, 26, 24 * retention_days + 3),
         switches=0.0,
+        archives=0.0 if lossless else sometimes(0.3, 0.3),
     )
 
 
@@ -129,6 +135,7 @@ def _crowd(habits: Habits, rng: Random) -> Habits:
         places=rng.choice((1, 2)),
         deletes=0.5,
         odd=0.0,
+        archives=0.0,
         others=0.0,
         configures=0.0,
         reconciles=0.0,
@@ -163,6 +170,7 @@ def _age(habits: Habits, rng: Random) -> Habits:
         deletes=0.5,
         variants=1,
         odd=0.0,
+        archives=0.0,
         others=0.0,
         reconciles=0.02,
         jumps=0.1,

@@ -121,6 +121,21 @@ def napping(habits: Habits, rng: Random) -> Habits:
     )
 
 
+def archived(habits: Habits, _rng: Random) -> Habits:
+    """Let packages be archived, restored and copied, in silence, between comparisons."""
+    return _calm(
+        habits,
+        subdirs=(_LINUX, _NOARCH),
+        turns=120,
+        steps=30,
+        acts=0.2,
+        places=2,
+        deletes=0.1,
+        archives=0.5,
+        reconciles=0.05,
+    )
+
+
 def emptied(habits: Habits, rng: Random) -> Habits:
     """Let a subdir be emptied and restored unheard, again and again."""
     return _braked(habits, rng, day_acts=rng.choice((0, 0, 2)))
@@ -155,6 +170,7 @@ def _braked(habits: Habits, rng: Random, **more: Any) -> Habits:
         places=4,
         favourite=0.0,
         deletes=0.1,
+        archives=0.0,
         configures=0.0,
         reconciles=0.05,
         jumps=0.03,
@@ -185,6 +201,7 @@ def _calm(habits: Habits, **more: Any) -> Habits:
         oversleeps=False,
         favourite=0.0,
         odd=0.0,
+        archives=0.0,
         others=0.0,
         configures=0.0,
         reconciles=0.0,

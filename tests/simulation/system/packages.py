@@ -22,13 +22,15 @@ FILENAMES = (
     "alpha-1.0-0.conda",
     "alpha-2.0-0.conda",
     "alpha-2.0-0.tar.bz2",
-    "beta-1.0-py_0.conda",
+    "beta-1.0-py_0+cpu.conda",
 )
-"""Two names, of which one has several files."""
+"""Two names, of which one has several files.  Servers write the plus in different ways."""
 SUFFIXES = (".conda", ".tar.bz2")
 CORRUPT = tuple(f"no package, {number}".encode() for number in range(2))
-ODD = ("Not a-1+0%20-0.conda", "package.conda", "alpha-1.0.tar.bz2")
-"""Lie where packages lie, but can be none."""
+ODD = ("Not_a-1+0!-0.conda", "package.conda", "alpha-1.0.tar.bz2")
+"""Lie where packages lie, but can be none; only the first has a package's name in it."""
+REFUSED = ("alpha 1.0-0.conda", "Not a-1+0%20-0.conda", "beta-1.0-py_0%2Bcpu.conda")
+"""Files that are no packages whatever is in them: keys have no spaces and no percent signs."""
 
 FIRST_READ = ReadLimits(
     index_bytes_max=2048, cpu_seconds_max=math.inf, whole_read_bytes_max=math.inf
@@ -116,6 +118,18 @@ def lies_in(subdir: Subdir, key: str) -> str | None:
     if filename.count("-") < 2:
         return None
     return filename
+
+
+def misplaced_keys(subdir: Subdir, filename: str) -> list[str]:
+    """Keys that somebody might mistake for that of a package."""
+    parent = f"{subdir.channel}/" if subdir.channel else ""
+    return [
+        f"{parent}linux64/{filename}",
+        f"my team/{subdir.name}/{filename}",
+        f"my%2Bteam/{subdir.name}/{filename}",
+        f"{subdir.prefix}old/{filename}",
+        *(subdir.file_key(refused) for refused in REFUSED),
+    ]
 
 
 def full_index(

@@ -8,7 +8,7 @@ from functools import partial
 from hashlib import sha256
 from random import Random
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote, quote_plus
 
 import msgpack
 import zstandard
@@ -71,8 +71,11 @@ class People:
         if rng.random() < self._habits.configures:
             return self._configure(subdir.channel)
         if rng.random() < self._habits.odd:
-            self.events_lost = True  # what S3 makes of such a key, nobody can undo
             place = Place(rng.choice(self._habits.subdirs), rng.choice(ODD))
+            if rng.random() < 0.5:
+                return self._misplace(place.subdir)
+        elif rng.random() < self._habits.archives:
+            return self._archive(rng.choice(self._places))
         elif rng.random() < self._habits.favourite:
             place = self._places[-1]
         else:
@@ -85,6 +88,38 @@ class People:
         what, body = self._something_for(place)
         self._upload(place, body)
         return f"upload {place.key}: {what}"
+
+    def _misplace(self, subdir: Subdir) -> str:
+        """Upload a good package to where no package is, or delete it; tells what."""
+        filename = self._rng.choice(packages.FILENAMES)
+        key = self._rng.choice(packages.misplaced_keys(subdir, filename))
+        if key in self._channel.objects:
+            self._channel.remove(key)
+            self._tell("ObjectRemoved:Delete", key, None)
+            return f"delete {key}"
+        body = packages.good(subdir.name, filename, 0)
+        self._channel.upload(key, body)
+        self._tell("ObjectCreated:Put", key, len(body))
+        return f"misplace {key}"
+
+    def _archive(self, place: Place) -> str:
+        """Archive a package, restore it, or copy it out of the archive; tells what."""
+        stored = self._channel.objects.get(place.key)
+        if stored is None:
+            return f"{place.key} is not there to be archived"
+        if stored.info.archive is None:
+            self._channel.archive(place.key, self._rng.choice(("GLACIER", "DEEP_ARCHIVE")))
+            self.events_lost = True
+            self._invariants.touched(place)
+            return f"archive {place.key}"
+        if self._rng.random() < 0.5:
+            self._upload(place, stored.body)
+            return f"copy {place.key} out of the archive"
+        self._channel.restore(place.key)
+        self._invariants.touched(place)
+        if self._rng.random() < 0.5:
+            self._tell("ObjectRestore:Completed", place.key, len(stored.body))
+        return f"restore {place.key} from the archive"
 
     def refill(self, subdir: Subdir) -> str:
         """Upload again what was deleted from a subdir with much else; tells what."""
@@ -253,11 +288,14 @@ class People:
         return True
 
     def _event(self, name: str, key: str, size: int | None) -> str:
-        described: dict[str, Any] = {"key": quote_plus(key, safe="/")}
+        over_eventbridge = self._rng.random() < 0.2
+        # AWS encodes what S3 sends; other servers do not, and for EventBridge nobody says.
+        encode = partial(quote, safe="/") if over_eventbridge else partial(quote_plus, safe="/")
+        described: dict[str, Any] = {"key": encode(key) if self._rng.random() < 0.5 else key}
         if size is not None:
             described["size"] = size
         about = {"bucket": {"name": self._bucket()}, "object": described}
-        if self._rng.random() < 0.2:
+        if over_eventbridge:
             return json.dumps({"source": "aws.s3", "detail-type": name, "detail": about})
         return json.dumps({"Records": [{"eventSource": "aws:s3", "eventName": name, "s3": about}]})
 

@@ -18,7 +18,12 @@ from tests.simulation.system.habits import Habits
 from tests.simulation.system.invocations import Gate, Invocation, Invocations
 from tests.simulation.system.kinds import habits_of
 from tests.simulation.system.laptops import FOREVER_MS
-from tests.simulation.system.rest import check_garbage, check_indexes, check_that_nothing_waits
+from tests.simulation.system.rest import (
+    check_garbage,
+    check_indexes,
+    check_misplaced,
+    check_that_nothing_waits,
+)
 from tests.simulation.system.tuning import deploy_new_extractor, tuned
 from tests.simulation.system.world import RECONCILE_TIMEOUT_MS, Source, World
 
@@ -235,6 +240,7 @@ class _Play:
         for _ in range(2):
             self._reconcile_to_the_end()
         self._check("reconcile")
+        check_misplaced(self._world.channel, self._world.state, self._habits.with_noarch)
         self._invariants.check_extractors(extract.EXTRACTOR_VERSION)
         self._invariants.check_pins()
         self._check_that_nothing_is_left_to_do()

@@ -8,6 +8,7 @@ from typing import Any
 
 from sluice.conda.names import NOARCH
 from sluice.layout import (
+    MISPLACED_RECORD_KEY,
     PATCH_INSTRUCTIONS,
     REPODATA,
     REPODATA_BZ2,
@@ -21,7 +22,7 @@ from tests.simulation.system import configurations, reading
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.configurations import CURRENT, OPTIONAL, newest
 from tests.simulation.system.invariants import COLLECTABLE, INDEX_FILES, is_of
-from tests.simulation.system.packages import full_index, lies_in
+from tests.simulation.system.packages import SUFFIXES, full_index, lies_in
 from tests.simulation.system.reading import Index, Record, Tree
 
 
@@ -48,6 +49,19 @@ def check_that_nothing_waits(state: Bucket) -> None:
     for key in state.keys("marks/"):
         waiting = reading.document(state.body(key)).get("waiting")
         assert waiting is None, f"{key}: removals wait in the period {waiting}"
+
+
+def check_misplaced(channel: Bucket, state: Bucket, subdirs: Collection[Subdir]) -> None:
+    """Hold the count of misplaced files, which ``sluice status`` shows, against the bucket."""
+    misplaced = [
+        key
+        for key in channel.objects
+        if key.endswith(SUFFIXES) and not any(lies_in(subdir, key) for subdir in subdirs)
+    ]
+    stored = state.objects.get(MISPLACED_RECORD_KEY)
+    channels = reading.document(stored.body)["channels"] if stored else []
+    count = sum(files["count"] for files in channels)
+    assert count == len(misplaced), f"{count} misplaced files are recorded, not {misplaced}"
 
 
 def check_garbage(
@@ -78,12 +92,15 @@ def _without_pins(channel: Bucket, state: Bucket, subdirs: Collection[Subdir]) -
 
 
 def _check_index(channel: Bucket, state: Bucket, subdir: Subdir, *, tidied: bool) -> None:
-    bodies = {
-        filename: stored.body
+    files = {
+        filename: stored
         for key, stored in channel.objects.items()
         if (filename := lies_in(subdir, key))
     }
+    archived = {filename for filename, stored in files.items() if stored.info.archive}
+    bodies = {name: stored.body for name, stored in files.items() if name not in archived}
     expected, rejects = full_index(subdir, bodies)
+    rejects |= archived
     tree = _tree(state, subdir)
     assert (tree and tree.public) or not expected, f"{subdir} is missing"
     if tree and tree.public:

@@ -9,6 +9,7 @@ from sluice.cli.exits import Exit
 from sluice.layout import REPODATA, Subdir
 from tests.support.admin_channel import admin_channel
 from tests.support.garbage import DAY, RETENTION_DAYS, collect_garbage
+from tests.support.reconcile_runs import ReconcileRuns
 from tests.support.request_hooks import at_request
 from tests.support.staging_records import SUBDIR, A, B, rejected
 from tests.support.subdir_world import World
@@ -29,6 +30,26 @@ def test_a_healthy_channel_exits_with_0(sluice: Call, world: World) -> None:
     told = sluice("status", CHANNEL, "--json").json
     assert told["subdirs"][0]["packages"] == 1
     assert told["queues"] is None
+
+
+def test_misplaced_files_are_named_with_the_reason(sluice: Call, world: World) -> None:
+    world.add(A)
+    world.merge()
+    world.deliver()
+    for number in range(12):
+        world.channel.upload(f"Conda/Default/linux64/x-{number:02}.conda", b"")
+    ReconcileRuns(world).run()
+    answer = sluice("status", CHANNEL)
+    assert answer.code == Exit.OK
+    assert "12 objects end like packages and are where no package is:" in answer.out
+    lines = [line for line in answer.out.splitlines() if "linux64" in line]
+    assert lines == [
+        f"  Conda/Default/linux64/x-{number:02}.conda: "
+        "linux64 is not a subdir; did you mean linux-64?"
+        for number in range(10)
+    ]
+    (told,) = sluice("status", CHANNEL, "--json").json["misplaced"]
+    assert (told["channel"], told["count"], len(told["examples"])) == ("Conda/Default", 12, 10)
 
 
 def test_what_is_behind_is_named_and_exits_with_1(sluice: Call, world: World) -> None:
@@ -135,14 +156,14 @@ def test_rejects_come_with_advice_and_exit_with_1(sluice: Call, world: World) ->
 
 
 def test_what_strangers_wrote_obeys_no_terminal(sluice: Call, world: World) -> None:
-    name = "\x1b[2Jalpha [bold]-1.0-0.conda"
+    name = "alpha-\x1b[2J1.0[bold]-0.conda"
     identity = world.upload(name)
     world.stage(rejected(name, identity=identity))
     world.add(A)
     world.merge()
     for command in ("log", "rejects"):
         out = sluice(command, CHANNEL).out
-        assert r"\x1b[2Jalpha [bold]-1.0-0.conda" in out
+        assert r"alpha-\x1b[2J1.0[bold]-0.conda" in out
         assert "\x1b" not in out
 
 

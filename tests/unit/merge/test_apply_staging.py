@@ -491,3 +491,25 @@ def test_rejects_of_new_files_beyond_the_room_are_left_out() -> None:
         assert count == left_out
         assert list(kept) == list(after)[: len(after) - left_out]
         assert isinstance(kept[A], Reject), "what was in the index has left it in any case"
+
+
+@pytest.mark.parametrize("extractor", [1, 2])
+def test_only_an_archived_object_turns_its_record_into_a_reject_and_only_by_as_new_an_extractor(
+    extractor: int,
+) -> None:
+    good = indexed(A, b"good", extractor=1)
+    for code, is_replaced in (("archived", True), ("zip-invalid", extractor > 1)):
+        verdict = msgspec.structs.replace(
+            rejected(A, identity=good.identity, extractor=extractor), code=code
+        )
+        after = apply_staging.apply_verdicts({A: record(good)}, {A: verdict}, at=LATER)
+        assert isinstance(after[A], Reject) is is_replaced
+        newer = record(msgspec.structs.replace(good, extractor=3))
+        assert apply_staging.apply_verdicts({A: newer}, {A: verdict}, at=LATER) == {A: newer}
+
+
+def test_an_archived_object_that_can_be_read_again_is_indexed_again() -> None:
+    good = indexed(A, b"good")
+    archived = msgspec.structs.replace(rejected(A, identity=good.identity), code="archived")
+    after = apply_staging.apply_verdicts({A: reject(archived)}, {A: good}, at=LATER)
+    assert after == {A: record(good, since=LATER)}

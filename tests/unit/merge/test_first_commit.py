@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import msgpack
 import pytest
 
 from sluice.catalog.entry import NOT_EXTRACTED
-from sluice.catalog.head import BEFORE_FIRST, Head, read_head
+from sluice.catalog.head import BEFORE_FIRST, read_head
 from sluice.errors import Corrupt, ForeignOwner
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.merge.apply_staging import CommitChanges
@@ -33,14 +34,28 @@ def test_rejects_and_removals_alone_create_nothing_public() -> None:
     assert not world.tree().public
 
 
-def test_a_removal_alone_is_consumed_without_a_commit() -> None:
+@pytest.mark.parametrize("count", [1, 2])
+def test_removals_from_a_subdir_that_nobody_knows_leave_no_head(count: int) -> None:
     world = World()
-    world.stage(removed(A))
-    assert world.merge() == MergeReport(generation=0, staged=1)
-    head = world.head()
-    assert head == Head(generation=0, epoch=1, commit=None, tree=None, writer=head.writer)
-    assert world.state.keys() == [SUBDIR.head_key]
+    world.stage(*[removed(A) for _ in range(count)])
+    assert world.merge() == MergeReport(generation=0, staged=count)
+    assert world.state.keys() == []
     assert world.channel.objects == {}
+
+
+@pytest.mark.parametrize("batch_records", [1, 1000])
+def test_a_package_that_came_and_went_fences_off_the_merge_that_saw_it(
+    batch_records: int,
+) -> None:
+    world = World()
+    world.merger = replace(world.merger, batch_records=batch_records)
+    world.add(A)
+    world.remove(A)
+    world.stage(removed(A))
+    assert world.merge().staged == 2
+    head = world.head()
+    assert (head.generation, head.commit, head.tree) == (0, None, None)
+    assert world.state.keys() == [SUBDIR.head_key]
 
 
 def test_an_upload_into_an_index_of_somebody_else_adds_to_it() -> None:

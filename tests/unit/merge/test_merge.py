@@ -235,7 +235,7 @@ def test_a_repaired_or_deleted_package_leaves_the_reject_document() -> None:
 
 def test_a_file_without_a_parsable_name_is_not_noted() -> None:
     world = World()
-    world.add_corrupt("Not A Package.conda")
+    world.add_corrupt("NotAPackage.conda")
     world.add(A)
     world.merge()
     assert list(world.tree().names) == ["alpha"]

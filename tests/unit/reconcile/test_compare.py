@@ -178,3 +178,38 @@ def test_of_an_empty_subdir_every_name_is_gone_and_of_an_unknown_one_missing() -
     assert suspect_names(Listing(), known, NOW) == ["alpha", "beta"]
     assert suspect_names(listing({B: b"", A: b""}), EMPTY_TREE, NOW) == ["alpha", "beta"]
     assert suspect_names(Listing(), EMPTY_TREE, NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "archived", "kind"),
+    [
+        (record(), True, DiffKind.ARCHIVED),
+        (record(), False, None),
+        (structs.replace(reject(), code="archived"), True, None),
+        (structs.replace(reject(), code="archived"), False, DiffKind.RESTORED),
+        (reject(), True, None),
+        (pin(), True, None),
+        (record(b"another"), True, DiffKind.CHANGED),
+    ],
+)
+def test_an_object_that_was_archived_or_restored_differs_though_it_is_the_same(
+    entry: Entry,
+    archived: bool,  # noqa: FBT001 - the two cases
+    kind: DiffKind | None,
+) -> None:
+    objects = {A: identity_of()}
+    differences = list(compare_files(objects, {A: entry}, NOW, {A} if archived else ()))
+    assert [difference.kind for difference in differences] == ([kind] if kind else [])
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_a_name_is_suspect_if_one_of_its_files_was_archived_or_restored(
+    archived: bool,  # noqa: FBT001 - the two cases
+) -> None:
+    listed = Listing()
+    one = identity_of()
+    archive = "GLACIER" if archived else None
+    listed.add(A, ObjectInfo(A, ETag(one.etag), one.size, one.modified, archive=archive))
+    rejected = structs.replace(reject(), code="archived")
+    assert suspect_names(listed, tree({A: record()}), NOW) == (["alpha"] if archived else [])
+    assert suspect_names(listed, tree({A: rejected}), NOW) == ([] if archived else ["alpha"])

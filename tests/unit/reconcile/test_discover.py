@@ -328,3 +328,82 @@ def test_a_stop_inside_of_a_subdir_leaves_it_to_be_begun_anew() -> None:
         Subdir("a-b/l-64", "noarch"),
         stop.listing,
     )
+
+
+MISPLACED = (
+    "a/linux-64/my x-1-0.conda",
+    "a/linux-64/old/x-1-0.conda",
+    "a/linux64/x-1-0.conda",
+    "a/linux64/y-1-0.conda",
+    "a/x-1-0.conda",
+    "my team/linux-64/x-1-0.conda",
+    "z.conda",
+)
+
+
+def bucket_with_misplaced_files() -> MemoryStore:
+    return bucket(
+        *MISPLACED,
+        "a/linux-64/b/noarch/x-1-0.conda",
+        "a/linux-64/x-1-0.conda",
+        "a/linux-64/z-1-0.conda",
+        f"a/linux-64/shards/{DIGEST}.msgpack.zst",
+        "a/noarch/x-1-0.conda",
+        "a/readme.md",
+    )
+
+
+def misplaced(one: Discovery) -> list[str]:
+    return sorted(example.key for files in one.misplaced.files for example in files.examples)
+
+
+def test_a_walk_counts_what_ends_like_a_package_and_is_where_none_is() -> None:
+    channel = bucket_with_misplaced_files()
+    one = discovery(channel)
+    found(one)
+    assert misplaced(one) == sorted(MISPLACED)
+    assert one.misplaced.count == len(MISPLACED)
+    assert [operation for operation, _ in channel.operations()] == ["ListObjectsV2"] * 2
+
+
+@pytest.mark.parametrize("stop_check", [1, 2, 3, 1000])
+def test_wherever_a_walk_is_interrupted_each_misplaced_file_is_counted_once(
+    monkeypatch: pytest.MonkeyPatch, stop_check: int
+) -> None:
+    monkeypatch.setattr(discover, "KEYS_PER_STOP_CHECK", stop_check)
+    channel = bucket_with_misplaced_files()
+    whole = [it.resume for it in discovery(channel).walk(Cursor())]
+    for stop in range(len(whole)):
+        first, second = discovery(channel), discovery(channel)
+        walk = first.walk(Cursor())
+        for _ in range(stop + 1):
+            resume = next(walk).resume
+        found(second, resume)
+        assert sorted(misplaced(first) + misplaced(second)) == sorted(MISPLACED), stop
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "only", "counted"),
+    [
+        (("a/",), None, MISPLACED[:5]),
+        (("a/linux64/", "my"), None, (*MISPLACED[2:4], MISPLACED[5])),
+        (("",), "a", MISPLACED[:5]),
+        (("a/linux64/",), "a", MISPLACED[2:4]),
+        (("b/",), None, ()),
+    ],
+)
+def test_nothing_is_said_of_what_is_outside_of_the_prefixes(
+    prefixes: tuple[str, ...], only: str | None, counted: tuple[str, ...]
+) -> None:
+    one = discovery(bucket_with_misplaced_files(), prefixes=prefixes, only=only)
+    found(one)
+    assert misplaced(one) == sorted(counted)
+
+
+def test_a_channel_with_a_space_that_an_earlier_sluice_accepted_is_left_alone() -> None:
+    spaced = Subdir("my team", "linux-64")
+    channel = bucket(spaced.file_key("x-1-0.conda"), "a/noarch/x-1-0.conda")
+    state = bucket(spaced.head_key, spaced.staging_key("x-1-0.conda", "1"))
+    assert found(discovery(channel, state)) == [Subdir("a", "noarch")]
+    channel.remove(spaced.file_key("x-1-0.conda"))
+    assert found(discovery(channel, state)) == [Subdir("a", "noarch")]

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 from msgspec import structs
 
 from sluice import zstd
-from sluice.catalog.entry import Pin, Record, Reject
+from sluice.catalog.entry import ARCHIVED_CODE, Pin, Record, Reject
 from sluice.errors import Unavailable
 from sluice.extract import extract
-from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, PackageKey, Subdir
 from sluice.messages import merge_request
 from sluice.reconcile import subdir
 from sluice.reconcile.publication_log import Marks
 from sluice.reconcile.report import Counts, SubdirReport
 from sluice.reconcile.run import ReconcileRequest
+from sluice.storage.object_id import ObjectId
+from sluice.storage.object_store import ObjectInfo
 from testkit.memory_store import ignore
 from tests.support.garbage import DAY, RETENTION_DAYS, immutable, marks, reachable
 from tests.support.reconcile_runs import CORRUPT, ReconcileRuns, is_quiet, subdir_reports
@@ -26,7 +29,7 @@ from tests.support.staging_records import A2, NOARCH, SUBDIR, A, B, C, identity_
 from tests.support.subdir_world import World
 
 HOUR_SECONDS = 3600
-ODD = "odd +%2B%20ü-1.0-0.conda"
+ODD = "odd-1!0+ü-0.conda"
 
 
 @pytest.fixture
@@ -102,6 +105,29 @@ def test_keys_that_notifications_would_encode_arrive_as_they_are(runs: Reconcile
     runs.handle_requests()
     assert isinstance(runs.world.entries()[ODD], Reject)
     expect_settled(runs)
+
+
+@pytest.mark.parametrize("filename", ["odd -1.0-0.conda", "odd%2B-1.0-0.conda"])
+def test_what_an_earlier_sluice_judged_under_a_refused_key_leaves_the_catalog(
+    runs: ReconcileRuns, filename: str
+) -> None:
+    world = runs.world
+    identity = world.upload(filename, CORRUPT)
+    reject = Reject(
+        identity=identity,
+        extractor=extract.EXTRACTOR_VERSION,
+        code="filename-invalid",
+        sentence="No package has such a name.",
+        at=world.now_ms,
+    )
+    world.commit_entries("", {filename: reject})
+    report = runs.run()
+    assert (report.counts.gone, report.counts.removals, report.counts.failed) == (1, 1, 0)
+    runs.handle_requests()
+    assert filename not in world.entries()
+    report = runs.run()
+    assert (report.counts.repairs, report.counts.misplaced) == (0, 1)
+    assert runs.requeued_keys() == []
 
 
 def test_a_package_that_was_overwritten_unheard_is_indexed_anew(runs: ReconcileRuns) -> None:
@@ -391,11 +417,11 @@ def test_an_empty_bucket_has_nothing_to_reconcile() -> None:
 def test_something_that_merely_looks_like_a_subdir_gets_no_index() -> None:
     world = World(subdir=Subdir("", "build-cache"))
     runs = ReconcileRuns(world)
-    world.upload("x.conda", CORRUPT)
+    world.upload(B, CORRUPT)
     for _ in range(2):
         runs.run()
         runs.handle_requests()
-    assert world.channel.keys() == ["build-cache/x.conda"]
+    assert world.channel.keys() == [f"build-cache/{B}"]
     assert is_quiet(runs.run())
 
 
@@ -511,3 +537,102 @@ def live(world: World) -> set[str]:
     head = world.head()
     assert head.tree
     return reachable(world, tree=head.tree, commit=head.commit)
+
+
+# --- archived objects -------------------------------------------------------------------------
+
+
+def archived_reject(runs: ReconcileRuns) -> bool:
+    entry = runs.world.entries()[A]
+    return isinstance(entry, Reject) and entry.code == ARCHIVED_CODE
+
+
+@pytest.mark.parametrize("storage_class", ["GLACIER", "DEEP_ARCHIVE"])
+def test_a_package_that_is_archived_leaves_the_index_and_comes_back_when_it_is_restored(
+    runs: ReconcileRuns, storage_class: str
+) -> None:
+    world, key = runs.world, SUBDIR.file_key(A)
+    for _ in range(2):
+        world.channel.archive(key, storage_class)
+        report = runs.run()
+        assert (report.counts.archived, report.counts.fed, report.counts.repairs) == (1, 1, 0)
+        runs.handle_requests()
+        assert archived_reject(runs)
+        assert set(world.published()) == {B}
+        assert is_quiet(runs.run()), "what stays archived is not read again"
+        assert runs.requeued_keys() == []
+        world.channel.restore(key)
+        report = runs.run()
+        assert (report.counts.restored, report.counts.fed, report.counts.repairs) == (1, 1, 0)
+        runs.handle_requests()
+        assert set(world.published()) == {A, B}
+        expect_settled(runs)
+
+
+def test_a_package_that_is_copied_out_of_the_archive_unheard_comes_back(
+    runs: ReconcileRuns,
+) -> None:
+    world, key = runs.world, SUBDIR.file_key(A)
+    world.channel.archive(key)
+    runs.run()
+    runs.handle_requests()
+    world.upload(A, world.channel.body(key))
+    assert runs.run().counts.restored == 1
+    runs.handle_requests()
+    assert set(world.published()) == {A, B}
+    expect_settled(runs)
+
+
+def test_a_dry_run_only_reports_what_is_archived(runs: ReconcileRuns) -> None:
+    runs.world.channel.archive(SUBDIR.file_key(A))
+    assert runs.run(ReconcileRequest(dry_run=True)).counts.archived == 1
+    assert runs.requeued_keys() == []
+
+
+def test_what_a_listing_calls_archived_and_can_be_read_is_left_in_the_index(
+    runs: ReconcileRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = runs.world
+    plain = world.channel.list
+
+    def as_archived(*args: Any, **options: Any) -> Iterator[ObjectInfo]:
+        return (structs.replace(info, archive="GLACIER") for info in plain(*args, **options))
+
+    monkeypatch.setattr(world.channel, "list", as_archived)
+    assert is_quiet(runs.run())
+    assert runs.requeued_keys() == []
+    assert set(world.published()) == {A, B}
+
+
+def test_an_archive_tier_that_no_listing_shows_is_tried_again_by_each_run(
+    runs: ReconcileRuns,
+) -> None:
+    world, key = runs.world, SUBDIR.file_key(A)
+    world.channel.archive(key, "ARCHIVE_ACCESS")
+    assert is_quiet(runs.run()), "nobody can see that"
+    runs.extract(PackageKey(SUBDIR, A))
+    runs.handle_requests()
+    assert archived_reject(runs)
+    for _ in range(2):
+        assert runs.run().counts.restored == 1
+        runs.handle_requests()
+        assert archived_reject(runs)
+    world.channel.restore(key)
+    runs.run()
+    runs.handle_requests()
+    expect_settled(runs)
+
+
+def test_a_pinned_or_rejected_package_stays_so_when_it_is_archived(runs: ReconcileRuns) -> None:
+    world = runs.world
+    identity = ObjectId.from_info(world.channel.objects[SUBDIR.file_key(A)].info)
+    pin = Pin(identity=identity, extractor=1, at=1, reason="withdrawn")
+    world.commit_entries("alpha", {A: pin})
+    world.upload(C, CORRUPT)
+    world.deliver()
+    runs.run()
+    runs.handle_requests()
+    for name in (A, C):
+        world.channel.archive(SUBDIR.file_key(name))
+    assert is_quiet(runs.run())
+    assert isinstance(world.entries()[A], Pin)

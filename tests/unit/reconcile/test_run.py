@@ -156,6 +156,12 @@ def test_a_request_is_read_as_it_was_meant(payload: object, request_: ReconcileR
     assert parse_reconcile_request(payload) == request_
 
 
+@pytest.mark.parametrize("channel", ["my team", "a%2Fb", "a//b", "a/../b"])
+def test_what_can_be_no_channel_cannot_be_asked_for(channel: str) -> None:
+    with pytest.raises(UnknownEvent, match="cannot be the path of a channel"):
+        parse_reconcile_request({"channel": channel, "subdir": "noarch"})
+
+
 @pytest.mark.parametrize(
     "request_",
     [
@@ -306,7 +312,7 @@ def test_keys_that_hold_what_sqs_refuses_in_messages_stop_no_run(
     runs: ReconcileRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(discover, "KEYS_PER_STOP_CHECK", 1)
-    keys = [f"a/noarch/\uffff{number}-1-0.conda" for number in range(3)]
+    keys = [f"a/noarch/x{number}-1\uffff-0.conda" for number in range(3)]
     for key in [*keys, "b/\ufffe"]:
         runs.world.channel.upload(key, b"")
     runs.run(time_left_ms=nothing)
@@ -334,7 +340,7 @@ def test_garbage_is_left_to_the_next_step_when_time_is_short(
 
 
 def test_names_in_a_report_are_cut_where_no_package_has_a_longer_one(runs: ReconcileRuns) -> None:
-    runs.world.channel.upload(f"a/noarch/{'x' * 900}.conda", b"")
+    runs.world.channel.upload(f"a/noarch/x-{'1' * 900}-0.conda", b"")
     (one,) = subdir_reports(runs.run())
     (name,) = one.examples["missing"]
     assert len(name) == FILENAME_CHARS_MAX

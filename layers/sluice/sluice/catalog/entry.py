@@ -24,8 +24,14 @@ NEVER_OUTDATED = 2**31 - 1
 """Extractor version of a node that has only pins: nothing is to be read again."""
 
 _LISTING_DIGEST_BYTES = 16
+ARCHIVED_CODE = "archived"
+"""Code of a reject for an object that is in an archive: nobody can read it (403)."""
 _PINNED = "pinned"
 """Marker in place of an ETag; a real ETag has quotes."""
+
+
+_ARCHIVED = "archived "
+"""Marker before the ETag of an archived object."""
 
 
 class _Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -137,8 +143,18 @@ def listed_files(entries: Entries) -> Iterator[ListedFile]:
     """
     for filename, entry in entries.items():
         if entry.identity:
+            archived = isinstance(entry, Reject) and entry.code == ARCHIVED_CODE
             etag = _PINNED if isinstance(entry, Pin) else entry.identity.etag
-            yield ListedFile(filename, etag, entry.identity.size)
+            yield listed_file(filename, etag, entry.identity.size, archived=archived)
+
+
+def listed_file(filename: str, etag: str, size: int, *, archived: bool) -> ListedFile:
+    """A file of a LIST (``size`` in bytes), marked if it is archived.
+
+    The identity of an object stays as it is when it is archived or restored.  The mark makes the
+    digest differ, so that reconcile reads the leaf.
+    """
+    return ListedFile(filename, _ARCHIVED + etag if archived else etag, size)
 
 
 def listing_digest(files: Iterable[ListedFile]) -> bytes:

@@ -20,6 +20,7 @@ from sluice.admin.standalone.report import IndexReport, SubdirIndexed
 from sluice.cli import removals_view
 from sluice.cli.exits import Exit
 from sluice.cli.formatting import format_cell, format_number
+from sluice.cli.misplaced_view import render_misplaced
 from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.cli.output import table
 from sluice.cli.progress_bars import bars
@@ -121,6 +122,7 @@ def render_index_report(
     else:
         parts.append(Text("Nothing to do: the index is up to date." if not report.failures else ""))
     parts += _failures(report)
+    parts += render_misplaced(report.misplaced)
     address = str(Address(channel.bucket, channel.name))
     for subdir in report.waiting:
         if subdir.waiting:

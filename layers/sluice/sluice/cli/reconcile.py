@@ -14,6 +14,7 @@ from sluice.admin.session.address import Address
 from sluice.cli import removals_view
 from sluice.cli.exits import Exit
 from sluice.cli.formatting import format_cell, format_count, format_number
+from sluice.cli.misplaced_view import render_misplaced
 from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.cli.output import table
 from sluice.reconcile.report import Counts, ReconcileReport, SubdirReport
@@ -121,6 +122,11 @@ def _render(report: ReconcileReport, *, bucket: str, options: Options) -> Render
             address = str(Address(bucket, _name(subdir)))
             command = options.command("reconcile", address, "--confirm", subdir.waiting.digest)
             parts += removals_view.render_waiting(_name(subdir), subdir.waiting, command)
+    if counts.archived:
+        count = format_count(counts.archived, "package")
+        text = f"Archived since they were indexed: {count}. Clients get 403, see sluice rejects."
+        parts.append(Text(text, style="yellow"))
+    parts += render_misplaced(report.misplaced)
     if report.request.confirm is not None and _confirms_nothing(report):
         parts.append(removals_view.render_nothing_confirmed(report.request.confirm))
     return Group(*parts)

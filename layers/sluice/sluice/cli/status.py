@@ -13,6 +13,7 @@ from sluice.admin.session.notifications import Notifications
 from sluice.admin.session.queue_depth import EVENT_DLQ, QUEUE_KINDS, QueueDepth
 from sluice.cli.exits import Exit
 from sluice.cli.formatting import format_age, format_cell, format_number, format_size, format_utc
+from sluice.cli.misplaced_view import render_misplaced
 from sluice.cli.options import DEFAULTS, Options
 from sluice.cli.output import table
 
@@ -70,6 +71,7 @@ def _render(report: Status) -> RenderableType:
         for subdir in report.subdirs
         for problem in subdir.problems
     ]
+    parts += render_misplaced(report.misplaced)
     if report.queues:
         rows = [_queue_row(kind, report.queues) for kind in QUEUE_KINDS]
         if EVENT_DLQ in report.queues:

@@ -9,6 +9,7 @@ from sluice.errors import LimitExceeded
 from sluice.extract.config_broadcast import ConfigBroadcast
 from sluice.extract.extract import ExtractorContext
 from sluice.extract.lanes import Lane, first_lane, send_to_slow_lane, slow_lane
+from sluice.extract.misplaced import find_misplacement
 from sluice.extract.staging import FileVerdict
 from sluice.layout import PackageKey, Subdir, parse_config_key, parse_package_key
 from sluice.messages import s3_event
@@ -72,13 +73,22 @@ class ChannelNotified:
 
 
 @dataclass(frozen=True, slots=True)
+class UploadMisplaced:
+    """An object that ends like a package was uploaded to where no package can be."""
+
+    key: str
+    reason: str
+    """See ``Misplacement``."""
+
+
+@dataclass(frozen=True, slots=True)
 class EventIgnored:
     """The object is neither a package nor a configuration of this stack."""
 
     key: str
 
 
-Outcome = PackageStaged | PackageDeferred | ChannelNotified | EventIgnored
+Outcome = PackageStaged | PackageDeferred | ChannelNotified | UploadMisplaced | EventIgnored
 """The result of one event."""
 
 
@@ -142,4 +152,13 @@ def _handle(event: ObjectEvent, ctx: ExtractContext, lane: Lane, *, receive_coun
                 send_to_slow_lane(ctx.slow_uploads, key, event)
                 return PackageDeferred(key, verdict)
             return PackageStaged(key, verdict)
-    return EventIgnored(event.key)
+    return _misplaced_upload(event, ctx) or EventIgnored(event.key)
+
+
+def _misplaced_upload(event: ObjectEvent, ctx: ExtractContext) -> UploadMisplaced | None:
+    """The outcome for a misplaced upload; ``None`` for a removal and outside of the prefixes."""
+    is_upload = event.size is not None
+    if not is_upload or event.bucket != ctx.bucket or not event.key.startswith(ctx.prefixes):
+        return None
+    misplacement = find_misplacement(event.key)
+    return UploadMisplaced(event.key, misplacement.reason) if misplacement else None

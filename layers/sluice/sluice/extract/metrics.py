@@ -8,6 +8,7 @@ from sluice.extract.handler import (
     Outcome,
     PackageDeferred,
     PackageStaged,
+    UploadMisplaced,
 )
 from sluice.extract.lanes import Lane
 from sluice.extract.staging import FileVerdict, Indexed, Rejected, Removed
@@ -27,6 +28,9 @@ def extract_log_line(outcome: Outcome) -> LogLine:
         case ChannelNotified(channel, subdirs):
             names = [subdir.name for subdir in subdirs]
             return LogLine("info", "configured", {"channel": channel, "subdirs": names})
+        case UploadMisplaced(key, reason):
+            sentence = "ends like a package, but is where no package can be"
+            return LogLine("warning", sentence, {"key": key, "reason": reason})
         case EventIgnored(ignored):
             # An existing bucket may be full of such keys, and logging each would cost money.
             return LogLine("debug", "not a package of this channel bucket", {"key": ignored})

@@ -8,7 +8,16 @@ from typing import Any
 
 import msgspec
 
-from sluice.catalog.entry import NOT_EXTRACTED, CarriedRecord, Entries, Entry, Pin, Record, Reject
+from sluice.catalog.entry import (
+    ARCHIVED_CODE,
+    NOT_EXTRACTED,
+    CarriedRecord,
+    Entries,
+    Entry,
+    Pin,
+    Record,
+    Reject,
+)
 from sluice.conda.timestamps import timestamp_warning
 from sluice.extract.staging import FileVerdict, Indexed, Rejected, Removed, encode_staging_record
 from sluice.limits import REJECT_SENTENCES_PER_NAME_MAX
@@ -185,10 +194,12 @@ def _drop_excess_sentences(entries: dict[str, Entry], candidates: Iterable[str])
 def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
     """The entry for the object of ``verdict``, given the previous entry ``old``."""
     if old is not None and old.identity == verdict.identity:
-        # For the same object, a pinned-out file stays out, and a new verdict must be better.
-        if isinstance(old, Pin) or (
-            _rank(old) >= _rank(verdict) and not _was_retried(old, verdict)
-        ):
+        # For the same object, a pinned-out file stays out, and a new verdict must be better, or
+        # the object must be in another state than when it was judged.
+        is_new = (
+            _rank(old) < _rank(verdict) or _was_retried(old, verdict) or _was_archived(old, verdict)
+        )
+        if isinstance(old, Pin) or not is_new:
             return old
         if isinstance(old, Record) and _keeps_taken_over_record(old, verdict):
             return msgspec.structs.replace(old, extractor=verdict.extractor)
@@ -224,6 +235,20 @@ def _was_retried(old: Entry, verdict: Verdict) -> bool:
         and isinstance(verdict, Rejected)
         and old.extractor == verdict.extractor == NOT_EXTRACTED
         and verdict.at > old.at
+    )
+
+
+def _was_archived(old: Entry, verdict: Verdict) -> bool:
+    """Whether an object was archived since it was indexed, so that clients get 403 for it.
+
+    Nothing else makes a later verdict on the same object worse.  If it was restored meanwhile, the
+    next comparison finds that.
+    """
+    return (
+        isinstance(old, Record)
+        and isinstance(verdict, Rejected)
+        and verdict.code == ARCHIVED_CODE
+        and verdict.extractor >= old.extractor
     )
 
 

@@ -30,7 +30,7 @@ from sluice.channel_files.note import needs_channel_note
 from sluice.concurrency import Pending, chunks
 from sluice.conda.names import package_name
 from sluice.extract import staging
-from sluice.extract.staging import ConfigChanged, FileVerdict
+from sluice.extract.staging import ConfigChanged, FileVerdict, Removed
 from sluice.limits import MERGE_BATCH_RECORDS_MAX, MERGE_TIME_RESERVE_MS, NAMES_AT_ONCE
 from sluice.merge import apply_staging
 from sluice.merge.apply_staging import Verdicts
@@ -132,7 +132,9 @@ class _SubdirMerge:
             records_max=records_max,
             on_listed=lambda filenames: self._read_ahead(tree(), lookup, filenames),
         )
-        swapped = self._commit_batch(version, tree(), batch, lookup, is_bound=bound())
+        swapped = self._commit_batch(
+            version, tree(), batch, lookup, is_bound=bound(), is_first=after is None
+        )
         if swapped is LOST:
             return LOST
         self._version = swapped
@@ -163,6 +165,7 @@ class _SubdirMerge:
         lookup: ObjectLookup,
         *,
         is_bound: bool,
+        is_first: bool,
     ) -> ObjectVersion[Head] | Literal[Swap.LOST]:
         """Swap the head to the generation that the batch leads to."""
         records = [record for record in batch.records if not isinstance(record, ConfigChanged)]
@@ -170,10 +173,12 @@ class _SubdirMerge:
         draft = self._writer.draft(parent, plan)
         if plan.changes(parent, draft):
             head = self._write(version.value, parent, plan, draft, batch, is_bound=is_bound)
-        elif batch.records:
-            head = version.value.next_epoch(self._ctx.new_id())
-        else:
+        elif not batch.records:
             return version
+        elif is_first and version.etag is None and _has_only_removals(batch):
+            return self._consume_without_head(version)
+        else:
+            head = version.value.next_epoch(self._ctx.new_id())
         swapped = self._swap(version, head, draft)
         if swapped is not LOST:
             rules = self._catalog.rules(parent)
@@ -188,6 +193,17 @@ class _SubdirMerge:
                 ),
             )
         return swapped
+
+    def _consume_without_head(
+        self, version: ObjectVersion[Head]
+    ) -> ObjectVersion[Head] | Literal[Swap.LOST]:
+        """Consume removals from a subdir that nobody knows, without creating its head.
+
+        A mistyped or wrongly decoded key must not leave one.  No older merge has to be fenced off:
+        if one saw a package, its record is in the log until that merge has swapped the head, so
+        either this log would hold it, or there is a head by now.
+        """
+        return version if self._head.read().etag is None else LOST
 
     def _write(
         self,
@@ -394,3 +410,10 @@ class _SubdirMerge:
         for chunk in chunks(names, NAMES_AT_ONCE):
             entries = self._catalog.entries([tree.names.get(name) for name in chunk])
             yield from zip(chunk, entries, strict=True)
+
+
+def _has_only_removals(batch: staging.StagingBatch) -> bool:
+    """Whether a batch is a whole log, and about nothing but removals."""
+    return batch.resume_after is None and all(
+        isinstance(record, Removed) for record in batch.records
+    )

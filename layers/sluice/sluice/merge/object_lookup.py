@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from functools import partial
 
 from sluice.concurrency import Executor, Pending
-from sluice.layout import Subdir
+from sluice.layout import Subdir, is_key_text
 from sluice.limits import HEADS_PER_PAGE_MAX, KEYS_PER_PAGE, LISTINGS_AT_ONCE
 from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectStore, describe_object
@@ -40,7 +40,10 @@ class ObjectLookup:
             self._started |= dict.fromkeys(names, self._executor.submit(do))
 
     def resolve(self, filenames: Iterable[str]) -> dict[str, ObjectId | None]:
-        """The objects with those names, ``None`` for no object; raises ``Unavailable``."""
+        """The objects with those names, ``None`` for no object; raises ``Unavailable``.
+
+        An object under a key that sluice refuses is no package, so it counts as no object.
+        """
         names = sorted(set(filenames))
         not_prefetched = [name for name in names if name not in self._started]
         seen: ObjectsByName = {}
@@ -50,7 +53,7 @@ class ObjectLookup:
             if name in self._started:
                 objects = self._started[name]()
                 seen |= {name: objects[name]} if name in objects else {}
-        return {name: seen.get(name) for name in names}
+        return {name: seen.get(name) if is_key_text(name) else None for name in names}
 
     def _head(self, filename: str) -> ObjectsByName:
         info = describe_object(self._channel, self._subdir.file_key(filename))

@@ -1,7 +1,8 @@
 """Events about objects, parsed from every form in which they can reach a function.
 
 Events are hints: sluice reads the object, and neither the name of the event nor its sequencer.
-Besides S3's events there is one of sluice's own, ``look``, for objects without an S3 event.
+Besides S3's events there is one of sluice's own, ``look``, for objects without an S3 event.  The
+keys of all forms are decoded by the same rule, ``layout.decode_key``.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 
 from sluice.errors import DECODE_ERRORS, TooNew, UnknownEvent
+from sluice.layout import decode_key
 from sluice.storage.queue import encode_message
 
 LOOK_FORMAT = 1
@@ -30,7 +31,10 @@ class ObjectEvent:
 
 
 def upload_message(event: ObjectEvent) -> str:
-    """Request a check of an object, as the body of a message; its key is not encoded."""
+    """Request a check of an object, as the body of a message.
+
+    The key is one of a package, so it holds no ``%``, and decoding leaves it as it is.
+    """
     message = {
         "format": LOOK_FORMAT,
         "sluice": "look",
@@ -66,7 +70,7 @@ def parse_s3_event(event: Any) -> list[ObjectEvent]:
         case {"sluice": "look", "format": int(version)} if version > LOOK_FORMAT:
             raise TooNew(f"a look of format {version}, this sluice knows {LOOK_FORMAT}")
         case {"sluice": "look", "format": int(), "bucket": str(bucket), "key": str(key)}:
-            return [ObjectEvent(bucket, key, _size(event))]
+            return [ObjectEvent(bucket, decode_key(key), _size(event))]
     raise UnknownEvent(f"not an S3 event: {_abbreviated(event)}")
 
 
@@ -80,10 +84,7 @@ def _from_notification(record: Any) -> ObjectEvent:
 def _object(bucket: str, description: Any) -> ObjectEvent:
     match description:
         case {"key": str(key), **others}:
-            # Notifications form-encode keys; emulators, and perhaps EventBridge, do not.  No conda
-            # channel or filename holds a space or a "%" (CEP 26), but many hold a "+".  So decoding
-            # "%2B" and keeping "+" is right for all of them.
-            return ObjectEvent(bucket, unquote(key), _size(others))
+            return ObjectEvent(bucket, decode_key(key), _size(others))
     raise UnknownEvent(f"an S3 event without an object key: {_abbreviated(description)}")
 
 

@@ -76,12 +76,18 @@ def read_package(
             return None
         return PackageRead(
             info,
-            BadPackage(
-                "archived",
-                f"{_filename(key)} is in an archive storage class and cannot be read. "
-                "Restore it and copy it onto itself in a storage class with instant access.",
-            ),
+            BadPackage("archived", _archived_sentence(_filename(key), info.archive)),
         )
+
+
+def _archived_sentence(file: str, archive: str | None) -> str:
+    """The same at upload and for a package that was archived later."""
+    where = f"in the archive {archive}" if archive else "in an archive storage class"
+    return (
+        f"{file} is {where}, so nobody can read it: clients get 403. Restore it (aws s3api "
+        "restore-object), then copy it onto itself in a storage class with instant access (aws s3 "
+        "cp --storage-class STANDARD), or upload it again."
+    )
 
 
 def _read(

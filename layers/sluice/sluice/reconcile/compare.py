@@ -6,16 +6,18 @@ Only the leaves of the other names are read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from sluice.catalog.entry import (
+    ARCHIVED_CODE,
     NOT_EXTRACTED,
     CarriedRecord,
     Entries,
     Entry,
     Pin,
+    Record,
     Reject,
     listing_digest,
 )
@@ -40,6 +42,11 @@ class DiffKind(Enum):
     """The catalog knows the object, and it does not exist."""
     OUTDATED = "outdated"
     """The judged object exists, but needs a new verdict."""
+    ARCHIVED = "archived"
+    """The indexed object was archived since, so clients cannot read it."""
+    RESTORED = "restored"
+    """The object was rejected because it was archived, and the listing does not show it so.  It may
+    be in an archive tier of Intelligent-Tiering, which no listing shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +67,8 @@ class ReExtractCriteria:
 
     now_ms: int
     re_extract: bool
-    """Whether to judge rejects again, too.  For example, no listing shows that an archived object
-    was restored."""
+    """Whether to judge rejects again, too.  For example, the reader of a package may have had a
+    bug."""
 
     def is_outdated(self, entry: Entry) -> bool:
         """Whether a newer extractor would judge differently, or no extractor has judged at all."""
@@ -85,16 +92,20 @@ def suspect_names(listing: Listing, tree: Tree, criteria: ReExtractCriteria) -> 
 
 
 def compare_files(
-    objects: Mapping[str, ObjectId], entries: Entries, criteria: ReExtractCriteria
+    objects: Mapping[str, ObjectId],
+    entries: Entries,
+    criteria: ReExtractCriteria,
+    archived: Collection[str] = (),
 ) -> Iterator[FileDifference]:
     """Yield the differences about the files of one package name, in order.
 
     Of files without a name only records of another tool's index are known, which may be gone.
-    Others are no packages: they are counted as misplaced, and nobody reads them.
+    Others are no packages: they are counted as misplaced, and nobody reads them.  ``archived``: the
+    filenames of archived objects.
     """
     for filename in sorted(objects.keys() | entries.keys()):
         identity, entry = objects.get(filename), entries.get(filename)
-        kind = _difference_kind(identity, entry, criteria)
+        kind = _difference_kind(identity, entry, criteria, archived=filename in archived)
         if kind and (kind is DiffKind.GONE or package_name(filename) != NO_NAME):
             size = identity.size if identity else None
             yield FileDifference(kind, filename, size, entry)
@@ -113,7 +124,7 @@ def _is_suspect(name: str, listing: Listing, tree: Tree, criteria: ReExtractCrit
 
 
 def _difference_kind(
-    identity: ObjectId | None, entry: Entry | None, criteria: ReExtractCriteria
+    identity: ObjectId | None, entry: Entry | None, criteria: ReExtractCriteria, *, archived: bool
 ) -> DiffKind | None:
     if entry is None:
         return DiffKind.MISSING
@@ -126,4 +137,11 @@ def _difference_kind(
         return DiffKind.CHANGED
     if isinstance(entry, Pin) and judged.modified != identity.modified:
         return DiffKind.CHANGED
-    return DiffKind.OUTDATED if criteria.is_outdated(entry) else None
+    return DiffKind.OUTDATED if criteria.is_outdated(entry) else _archive_kind(entry, archived)
+
+
+def _archive_kind(entry: Entry, archived: bool) -> DiffKind | None:  # noqa: FBT001 - the two cases
+    if archived:
+        return DiffKind.ARCHIVED if isinstance(entry, Record) else None
+    was_archived = isinstance(entry, Reject) and entry.code == ARCHIVED_CODE
+    return DiffKind.RESTORED if was_archived else None

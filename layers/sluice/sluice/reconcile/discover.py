@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sluice.conda.names import PACKAGE_SUFFIXES, is_subdir
+from sluice.extract.misplaced import MisplacedTally
 from sluice.layout import (
     Subdir,
+    is_package_file,
     key_after_prefix,
     parse_shard_key,
     parse_state_key,
@@ -47,6 +49,8 @@ class Discovery:
     """Key prefixes of the subdirs to find."""
     only_channel: str | None
     """Only this channel; ``None``: all."""
+    misplaced: MisplacedTally = field(default_factory=MisplacedTally)
+    """The misplaced files that the walk through the channel bucket has passed."""
     _discovered: set[Subdir] = field(default_factory=set)
     """Subdirs found in this step.  It only saves requests: the content of a subdir decides its
     phase."""
@@ -104,16 +108,24 @@ class Discovery:
                     yield self._close_folder(open_folders, index_files)
                 if subdir and (subdir in discovered_before or not self._wants(subdir)):
                     subdir = None
-            if subdir and filename.endswith(PACKAGE_SUFFIXES):
+            if subdir and is_package_file(filename):
                 if not open_folders or open_folders[-1][0] != subdir:
                     open_folders.append((subdir, Listing()))
                 open_folders[-1][1].add(filename, info)
+                self._count_misplaced(info.key)
             elif subdir and filename in INDEX_FILES:  # it may come before the first package
                 index_files.setdefault(subdir, {})[filename] = ObjectId.from_info(info)
+            else:
+                self._count_misplaced(info.key)
             if number % KEYS_PER_STOP_CHECK == 0:
                 yield DiscoveredSubdir(_resume_at(info.key, open_folders))
         while open_folders:
             yield self._close_folder(open_folders, index_files)
+
+    def _count_misplaced(self, key: str) -> None:
+        """Count a key, unless it is a package of another subdir or outside of the prefixes."""
+        if key.endswith(PACKAGE_SUFFIXES) and key.startswith(self.prefixes):
+            self.misplaced.add_key(key)
 
     def _close_folder(
         self,
@@ -181,9 +193,11 @@ class Discovery:
                 yield DiscoveredSubdir(resume)
 
     def _wants(self, subdir: Subdir) -> bool:
-        return subdir.prefix.startswith(self.prefixes) and self.only_channel in (
-            None,
-            subdir.channel,
+        return (
+            subdir.prefix.startswith(self.prefixes)
+            and self.only_channel in (None, subdir.channel)
+            # The catalog may know a channel that an earlier sluice accepted.
+            and parse_subdir_folder(subdir.prefix[:-1]) is not None
         )
 
     def _is_new(self, subdir: Subdir) -> bool:
@@ -192,7 +206,11 @@ class Discovery:
     def _first_package(self, subdir: Subdir) -> str:
         """The key by which the walk through the channel bucket finds it; empty: it does not."""
         listing = self.channel.list(subdir.prefix, delimiter="/")
-        return next((info.key for info in listing if info.key.endswith(PACKAGE_SUFFIXES)), "")
+        return next((info.key for info in listing if is_package_file(_filename(info.key))), "")
+
+
+def _filename(key: str) -> str:
+    return key.rpartition("/")[2]
 
 
 def _resume_at(key: str, open_folders: Sequence[tuple[Subdir, Listing]]) -> Cursor:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sluice.catalog.entry import ListedFile
+from sluice.catalog.entry import ListedFile, listed_file
 from sluice.conda.names import PACKAGE_SUFFIXES, package_name
-from sluice.layout import Subdir
+from sluice.extract.misplaced import MisplacedTally
+from sluice.layout import Subdir, is_package_file
 from sluice.publish.outputs import ALL_OUTPUTS
 from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectInfo, ObjectStore
@@ -21,19 +22,25 @@ class Listing:
         """Package name -> filename -> the object."""
         self.package_count = 0
         """Number of packages."""
+        self.archived: set[str] = set()
+        """Packages that are in an archive, and not restored, as far as a LIST shows that."""
         self.index_files: dict[str, ObjectId] = {}
         """By filename."""
+        self.misplaced = MisplacedTally()
+        """Files in the folder that end like packages and are none."""
 
     def add(self, filename: str, info: ObjectInfo) -> None:
         """Add one package."""
         self.names.setdefault(package_name(filename), {})[filename] = ObjectId.from_info(info)
         self.package_count += 1
+        if info.archive:
+            self.archived.add(filename)
 
     def listed_files(self, name: str) -> list[ListedFile]:
         """The files of one package name, in the form whose digest the catalog keeps."""
         files = self.names.get(name, {})
         return [
-            ListedFile(filename, identity.etag, identity.size)
+            listed_file(filename, identity.etag, identity.size, archived=filename in self.archived)
             for filename, identity in files.items()
         ]
 
@@ -49,7 +56,9 @@ def list_subdir(channel: ObjectStore, subdir: Subdir) -> Listing:
 def add_to_listing(listing: Listing, subdir: Subdir, info: ObjectInfo) -> None:
     """Add an object that is directly in the folder of a subdir."""
     filename = info.key.removeprefix(subdir.prefix)
-    if filename.endswith(PACKAGE_SUFFIXES):
+    if is_package_file(filename):
         listing.add(filename, info)
+    if filename.endswith(PACKAGE_SUFFIXES):
+        listing.misplaced.add_key(info.key)
     elif filename in INDEX_FILES:
         listing.index_files[filename] = ObjectId.from_info(info)

@@ -20,6 +20,7 @@ def reconcile_metrics(report: ReconcileReport) -> list[Metric]:
         Metric("ReconcileRepairs", counts.repairs),
         Metric("RemovalsWaiting", counts.waiting),
         Metric("GarbageCollected", counts.collected),
+        Metric("MisplacedFiles", counts.misplaced),
     ]
     dry_run = report.request.dry_run
     return [

@@ -11,6 +11,7 @@ import msgspec
 
 from sluice.catalog.brake import WaitingRemovals
 from sluice.catalog.codec import unpack_json
+from sluice.extract.misplaced import MisplacedFiles, MisplacedTally
 from sluice.limits import FILENAME_CHARS_MAX, REPORT_EXAMPLES_MAX, REPORT_SUBDIRS_MAX
 from sluice.reconcile.context import ReconcileRequest
 from sluice.reconcile.cursor import Cursor
@@ -51,6 +52,11 @@ class Counts(msgspec.Struct, kw_only=True):
     collected: int = 0
     """Garbage objects that were deleted."""
     collected_bytes: int = 0
+    archived: int = 0
+    restored: int = 0
+    """See ``compare.DiffKind``."""
+    misplaced: int = 0
+    """Objects that end like packages and are where no package is."""
 
     @property
     def repairs(self) -> int:
@@ -127,6 +133,9 @@ class ReconcileReport(msgspec.Struct, kw_only=True):
     """By number, from 1."""
     repairs_before: int = 0
     """What the run before this one, for the same request, repaired."""
+    misplaced: list[MisplacedFiles] = msgspec.field(default_factory=list)
+    """The misplaced files, with examples, by presumed channel.  A run over one subdir does not look
+    for them."""
     format: int = FORMAT
 
     @property
@@ -135,8 +144,15 @@ class ReconcileReport(msgspec.Struct, kw_only=True):
         number = max(map(int, self.steps))
         return number, self.steps[str(number)]
 
-    def add_step(self, number: int, step: StepReport, *, at: int) -> None:
-        """Add the report on a step."""
+    def add_step(
+        self, number: int, step: StepReport, misplaced: MisplacedTally | None = None, *, at: int
+    ) -> None:
+        """Add the report on a step, and the misplaced files that it has passed."""
+        if misplaced:
+            step.counts.misplaced = misplaced.count
+            sums = MisplacedTally(self.misplaced)
+            sums.add(misplaced)
+            self.misplaced = sums.files
         self.steps[str(number)] = step
         self.counts = Counts()
         for step_report in self.steps.values():

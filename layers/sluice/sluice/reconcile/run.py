@@ -17,9 +17,10 @@ import msgspec
 
 from sluice import layout
 from sluice.catalog.brake import describe_invalid_digest
-from sluice.conda.names import is_subdir
+from sluice.conda.names import NOARCH, is_subdir
 from sluice.errors import DECODE_ERRORS, TooNew, UnknownEvent
-from sluice.layout import Subdir
+from sluice.extract.misplaced import MisplacedTally
+from sluice.layout import Subdir, parse_subdir_folder
 from sluice.limits import RECONCILE_TIME_RESERVE_MS
 from sluice.messages.merge_request import message_group
 from sluice.reconcile import report as reports
@@ -27,6 +28,7 @@ from sluice.reconcile.context import ReconcileContext, ReconcileRequest
 from sluice.reconcile.cursor import Cursor, Unfinished
 from sluice.reconcile.discover import Discovery
 from sluice.reconcile.listing import Listing
+from sluice.reconcile.misplaced_record import write_misplaced_record
 from sluice.reconcile.report import ReconcileReport, StepReport
 from sluice.reconcile.subdir import reconcile_subdir
 from sluice.storage import object_headers
@@ -82,6 +84,10 @@ def parse_reconcile_request(payload: object) -> ReconcileRequest:
         raise UnknownEvent(f"{parsed.subdir!r} is not the name of a subdir")
     if parsed.channel is not None and parsed.channel != parsed.channel.strip("/"):
         raise UnknownEvent(f"the channel {parsed.channel!r} must not begin or end with a slash")
+    if parsed.channel is not None and not parse_subdir_folder(
+        Subdir(parsed.channel, NOARCH).prefix[:-1]
+    ):
+        raise UnknownEvent(f"{parsed.channel!r} cannot be the path of a channel")
     if error_text := describe_invalid_digest(parsed.confirm):
         raise UnknownEvent(error_text)
     return ReconcileRequest(**msgspec.structs.asdict(parsed))
@@ -145,8 +151,10 @@ def _run_once(
 ) -> ReconcileReport:
     step = report.steps.get(str(message.step))
     if step is None:
-        step = _reconcile_subdirs(ctx, message, time_left_ms)
-        report.add_step(message.step, step, at=ctx.clock())
+        step, misplaced = _reconcile_subdirs(ctx, message, time_left_ms)
+        report.add_step(message.step, step, misplaced, at=ctx.clock())
+        if step.next is None:
+            _record_misplaced(ctx, report)
         ctx.state.put(
             layout.reconcile_report_key(report.run),
             reports.encode_report(report),
@@ -159,9 +167,13 @@ def _run_once(
 
 def _reconcile_subdirs(
     ctx: ReconcileContext, message: _StepMessage, time_left_ms: Callable[[], int]
-) -> StepReport:
-    """Reconcile one subdir after the other until time runs short."""
+) -> tuple[StepReport, MisplacedTally]:
+    """Reconcile one subdir after the other until time runs short.
+
+    Returns the report, and the misplaced files that were passed meanwhile.
+    """
     step = StepReport()
+    discovery = Discovery(ctx.channel, ctx.state, ctx.prefixes, message.request.channel)
     cursor = message.cursor
 
     def reconcile_one(resume_from: Unfinished, listing: Listing | None) -> Unfinished | None:
@@ -180,8 +192,7 @@ def _reconcile_subdirs(
         cursor = _with_unfinished(cursor, remaining, *others)
         if remaining or (must_stop() and (others or cursor.phase)):
             step.next = cursor
-            return step
-    discovery = Discovery(ctx.channel, ctx.state, ctx.prefixes, message.request.channel)
+            return step, discovery.misplaced
     for discovered in discovery.walk(cursor):
         remaining = (
             reconcile_one(Unfinished(discovered.subdir), discovered.listing)
@@ -192,8 +203,20 @@ def _reconcile_subdirs(
             step.next = _with_unfinished(
                 discovered.resume, remaining, *discovered.resume.unfinished
             )
-            return step
-    return step
+            break
+    return step, discovery.misplaced
+
+
+def _record_misplaced(ctx: ReconcileContext, report: ReconcileReport) -> None:
+    """Record what a finished run has counted, unless it has walked through no folder."""
+    request = report.request
+    if request.subdir is None and not request.dry_run:
+        write_misplaced_record(
+            ctx.state,
+            MisplacedTally(report.misplaced),
+            channel=request.channel,
+            at=report.finished_at or ctx.clock(),
+        )
 
 
 def check_prefixes(ctx: ReconcileContext, request: ReconcileRequest) -> None:

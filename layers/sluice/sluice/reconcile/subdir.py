@@ -16,7 +16,7 @@ from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import chunks
 from sluice.conda.names import NOARCH
-from sluice.errors import ForeignOwner, SluiceError, Unavailable, WrongState
+from sluice.errors import Archived, Changed, ForeignOwner, SluiceError, Unavailable, WrongState
 from sluice.layout import REPODATA, Subdir
 from sluice.limits import (
     MESSAGES_PER_BATCH_MAX,
@@ -46,7 +46,7 @@ from sluice.reconcile.publication_log import StoredMarks, read_marks
 from sluice.reconcile.reconcile_cache import ReconcileCache
 from sluice.reconcile.removals import Removals
 from sluice.reconcile.report import SubdirReport
-from sluice.storage.object_store import noop
+from sluice.storage.object_store import ETag, noop
 from sluice.storage.versioned_object import ObjectVersion
 
 _FIRST_NAME = ""
@@ -308,13 +308,42 @@ class _SubdirRun:
             differences = [
                 difference
                 for name, known in zip(batch, entries, strict=True)
-                for difference in compare_files(listing.names.get(name, {}), known, criteria)
+                for difference in compare_files(
+                    listing.names.get(name, {}), known, criteria, listing.archived
+                )
             ]
-            self._handle_differences(differences)
+            self._handle_differences(self._without_readable(differences))
             done += len(batch)
             if done < len(names) and self._time_is_short():
                 return batch[-1]
         return None
+
+    def _without_readable(self, differences: Sequence[FileDifference]) -> list[FileDifference]:
+        """Drop archived objects that can be read all the same.
+
+        On AWS that is one that was just restored.  Elsewhere a storage class may have the name of
+        an archive and be none.  One byte of each costs less than reading all of it again each day.
+        """
+        archived = [d for d in differences if d.kind is DiffKind.ARCHIVED]
+        readable = self._ctx.executor.map(self._is_readable, archived)
+        dropped = {
+            d.filename for d, is_readable in zip(archived, readable, strict=True) if is_readable
+        }
+        return [d for d in differences if d.filename not in dropped]
+
+    def _is_readable(self, difference: FileDifference) -> bool:
+        """Whether S3 serves an object; ``True`` also if it was replaced since it was listed."""
+        entry = difference.entry
+        if entry is None or entry.identity is None:
+            return False
+        key, etag = self._subdir.file_key(difference.filename), ETag(entry.identity.etag)
+        try:
+            self._ctx.channel.read_range(key, 0, 1, if_match=etag)
+        except Archived:
+            return False
+        except Changed:
+            return True  # its own event is on the way, or the next run compares it
+        return True
 
     def _handle_differences(self, differences: Sequence[FileDifference]) -> None:
         """Requeue existing files, and collect missing ones, which are decided on together."""
@@ -323,7 +352,7 @@ class _SubdirRun:
                 kind.value, [d.filename for d in differences if d.kind is kind]
             )
         self._removals.add([d for d in differences if d.kind is DiffKind.GONE])
-        known = [d for d in differences if d.kind in (DiffKind.CHANGED, DiffKind.OUTDATED)]
+        known = [d for d in differences if d.kind not in (DiffKind.GONE, DiffKind.MISSING)]
         unknown = [d for d in differences if d.kind is DiffKind.MISSING]
         if self._requeued_max is not None:
             unknown = unknown[: max(self._requeued_max - self._report.counts.fed, 0)]

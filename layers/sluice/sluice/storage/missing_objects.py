@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from sluice.concurrency import Executor
 from sluice.errors import BrokenListing, Unavailable
-from sluice.layout import Subdir
+from sluice.layout import Subdir, is_key_text
 from sluice.limits import LISTING_ATTEMPTS_MAX, MISSING_CHECKS_MAX
 from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectStore
@@ -55,7 +55,11 @@ def confirm_listing(
 def head_packages(
     channel: ObjectStore, subdir: Subdir, executor: Executor, files: Sequence[str]
 ) -> dict[str, ObjectId]:
-    """Find those packages of a subdir that exist, by HEAD; raises ``Unavailable``."""
+    """Find those packages of a subdir that exist, by HEAD; raises ``Unavailable``.
+
+    What lies under a key that sluice refuses is no package, so it does not exist here.
+    """
+    files = [file for file in files if is_key_text(file)]
     infos = executor.map(channel.head, map(subdir.file_key, files))
     return {
         file: ObjectId.from_info(info)

@@ -45,6 +45,9 @@ class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
     """Hex SHA-256 of the whole object, if S3 itself computed it (type FULL_OBJECT)."""
     encryption: str | None = None
     """``x-amz-server-side-encryption``; decides whether the ETag is an MD5."""
+    archive: str | None = None
+    """The storage class, or the tier of Intelligent-Tiering, if S3 does not serve the object until
+    somebody restores it.  LIST does not show the tiers."""
 
 
 @dataclass(frozen=True, slots=True)

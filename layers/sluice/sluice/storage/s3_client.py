@@ -213,6 +213,11 @@ class S3Client:
 
         Raises one of ``TRANSPORT_ERRORS``."""
 
+    @property
+    def is_aws(self) -> bool:
+        """Whether the server is AWS's own."""
+        return self._endpoint.url is None
+
     def now_ms(self) -> int:
         """The time of the clock, or of S3's responses if they are ahead of it.
 

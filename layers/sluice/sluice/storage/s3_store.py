@@ -25,6 +25,7 @@ from sluice.limits import (
     STREAM_CHUNK_BYTES,
 )
 from sluice.storage import s3_xml
+from sluice.storage.archive import RESTORE_STATUS, archive_of_headers
 from sluice.storage.conditional_writes import AWS_CONDITIONAL_WRITES, ConditionalWrites
 from sluice.storage.object_store import (
     ETag,
@@ -221,6 +222,8 @@ class S3Store:
                     "GET",
                     self._bucket.name,
                     query=query,
+                    # Other servers may refuse a header that they do not know.
+                    headers=RESTORE_STATUS if self._bucket.client.is_aws else {},
                     expects_document=True,
                     fast_parse=s3_xml.fast_parse_listing,
                 ),
@@ -341,6 +344,7 @@ def _object_info(key: str, response: S3Response) -> ObjectInfo:
         },
         sha256=b64decode(sha256).hex() if sha256 else None,
         encryption=headers.get("x-amz-server-side-encryption"),
+        archive=archive_of_headers(headers),
     )
 
 

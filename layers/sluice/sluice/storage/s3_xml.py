@@ -11,14 +11,17 @@ from html import unescape
 from urllib.parse import unquote_plus
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from sluice.storage.archive import ARCHIVE_CLASSES, archive_of_listed, archive_of_xml
 from sluice.storage.object_store import ETag, ObjectInfo
 
 _DATES_CACHED_MAX = 1024
 """Cached dates: neighbors in a listing have often been uploaded together."""
-_CONTENTS = re.compile(
+_CONTENTS = (
     r"<Contents>\s*<Key>([^<]*)</Key>\s*<LastModified>([^<]*)</LastModified>"
     r"\s*<ETag>([^<]*)</ETag>(?:\s*<Checksum\w*>[^<]*</Checksum\w*>)*\s*<Size>([0-9]+)</Size>"
 )
+_READABLE = re.compile(_CONTENTS + "()")
+_ANY = re.compile(_CONTENTS + "(.*?)</Contents>", re.DOTALL)
 _NEXT_TOKEN = re.compile(r"<NextContinuationToken>([^<]*)</NextContinuationToken>")
 
 
@@ -67,7 +70,8 @@ def fast_parse_listing(body: bytes) -> ListPage | None:
     encoded = "<EncodingType>url</EncodingType>" in text
     if not encoded or not text.rstrip().endswith("</ListBucketResult>"):
         return None
-    matches = _CONTENTS.findall(text)
+    has_archived = any(f">{archive}<" in text for archive in ARCHIVE_CLASSES)
+    matches = (_ANY if has_archived else _READABLE).findall(text)  # most pages have none
     if len(matches) != text.count("<Contents>"):
         return None
     token = _NEXT_TOKEN.search(text)
@@ -80,8 +84,9 @@ def fast_parse_listing(body: bytes) -> ListPage | None:
             etag=ETag(unescape(etag.replace("&quot;", '"'))),
             size=int(size),
             modified=_parse_time(date),
+            archive=archive_of_xml(others) if others else None,
         )
-        for key, date, etag, size in matches
+        for key, date, etag, size, others in matches
     ]
     return ListPage(objects, unescape(token[1]) if is_truncated and token else None)
 
@@ -121,6 +126,10 @@ def _parse_object(element: Element, *, encoded: bool) -> ObjectInfo:
         etag=ETag(fields["ETag"]),
         size=int(fields["Size"]),
         modified=_parse_time(fields["LastModified"]),
+        archive=archive_of_listed(
+            fields.get("StorageClass"),
+            restoring=element.findtext("RestoreStatus/IsRestoreInProgress"),
+        ),
     )
 
 

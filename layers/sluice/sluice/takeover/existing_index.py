@@ -22,7 +22,15 @@ from sluice.conda import record_fields
 from sluice.conda.names import PACKAGE_SUFFIXES, catalog_name, package_name
 from sluice.conda.revision import V3, required_revision
 from sluice.errors import DECODE_ERRORS, Corrupt, ForeignOwner
-from sluice.layout import FROM_PACKAGES, REPODATA, REPODATA_ZST, RUN_EXPORTS, SHARD_INDEX, Subdir
+from sluice.layout import (
+    FROM_PACKAGES,
+    REPODATA,
+    REPODATA_ZST,
+    RUN_EXPORTS,
+    SHARD_INDEX,
+    Subdir,
+    is_key_text,
+)
 from sluice.limits import REJECT_PROBLEMS_MAX
 from sluice.publish.fence import Stamp
 from sluice.storage.missing_objects import confirm_listing, head_packages
@@ -269,8 +277,9 @@ def _refuse_snapshot(infos: Iterable[ObjectInfo | None]) -> None:
 
 def _list_folder(channel: ObjectStore, subdir: Subdir) -> dict[str, ObjectId]:
     return {
-        info.key.removeprefix(subdir.prefix): ObjectId.from_info(info)
+        filename: ObjectId.from_info(info)
         for info in channel.list(subdir.prefix, delimiter="/")
+        if is_key_text(filename := info.key.removeprefix(subdir.prefix))
     }
 
 

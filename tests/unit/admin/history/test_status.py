@@ -3,6 +3,7 @@ from __future__ import annotations
 from sluice.admin.history.status import SubdirStatus, status
 from sluice.layout import REPODATA
 from tests.support.admin_channel import admin_channel
+from tests.support.reconcile_runs import ReconcileRuns
 from tests.support.staging_records import NOARCH, A, B
 from tests.support.subdir_world import World
 
@@ -31,6 +32,21 @@ def test_it_tells_what_is_published() -> None:
         len(body) for file, body in world.index_files().items() if "/" not in file
     )
     assert (found.staged, found.behind, found.oldest_invisible_at) == (0, [], None)
+    assert found.healthy
+
+
+def test_it_tells_the_misplaced_files_in_the_channel_s_folder_and_stays_healthy() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    for key in (f"{world.subdir.channel}/linux64/{A}", f"other/{A}", A):
+        world.channel.upload(key, b"")
+    ReconcileRuns(world).run()
+    world.deliver()
+    found = status(admin_channel(world))
+    (files,) = found.misplaced
+    assert (files.channel, files.count) == (world.subdir.channel, 1)
+    assert found.misplaced_at is not None
     assert found.healthy
 
 

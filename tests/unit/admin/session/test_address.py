@@ -31,6 +31,16 @@ def test_what_can_be_no_channel_is_refused(text: str) -> None:
         Address.parse(text)
 
 
+@pytest.mark.parametrize("text", ["s3://b/my team", "s3://b/my%20team", "s3://b/a%2525"])
+def test_a_channel_with_a_space_or_a_percent_sign_is_refused_with_the_reason(text: str) -> None:
+    with pytest.raises(Misused, match="has a space or a %, which CEP 26 forbids"):
+        Address.parse(text)
+
+
+def test_an_address_is_decoded_once_and_keeps_its_plus() -> None:
+    assert Address.parse("s3://b/caf%C3%A9/a+b%2Bc") == Address("b", "café/a+b+c")
+
+
 def test_the_last_part_may_name_a_subdir() -> None:
     assert Address.parse("s3://b/team/linux-64").as_subdir() == ChannelSubdir("team", "linux-64")
     assert Address.parse("s3://b/noarch").find_subdir() == ChannelSubdir("", "noarch")

@@ -8,13 +8,16 @@ from dataclasses import replace
 
 import pytest
 
+from sluice.admin.history.rejects import rejects
 from sluice.admin.session.progress import Step
 from sluice.admin.standalone import index as index_module
 from sluice.admin.standalone import listing
 from sluice.admin.standalone.index import IndexOptions
+from sluice.catalog.entry import ARCHIVED_CODE
 from sluice.catalog.head import read_head
 from sluice.extract import staging
 from sluice.layout import REPODATA, SLUICE_TOML
+from sluice.reconcile.misplaced_record import read_misplaced_record
 from testkit.channel import Package
 from testkit.memory_store import LostAnswer
 from tests.support.request_hooks import at_request
@@ -33,6 +36,70 @@ def test_a_first_run_indexes_every_subdir() -> None:
     assert [(one.subdir, one.added) for one in report.subdirs] == [("linux-64", 2), ("noarch", 1)]
     assert world.filenames(LINUX) == [A.filename, B.filename]
     assert world.filenames(NOARCH) == [C.filename]
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_package_that_is_archived_is_rejected_with_a_way_out_and_comes_back(
+    copied: bool,  # noqa: FBT001 - the two cases
+) -> None:
+    world = StandaloneChannel()
+    world.upload(A, B)
+    world.index()
+    key = LINUX.file_key(A.filename)
+    world.public.archive(key, "DEEP_ARCHIVE")
+    assert world.index().read == 1
+    assert world.filenames() == [B.filename]
+    (reject,) = rejects(world.channel)
+    assert (reject.file, reject.code) == (A.filename, ARCHIVED_CODE)
+    assert "in the archive DEEP_ARCHIVE, so nobody can read it: clients get 403" in reject.sentence
+    assert "restore-object" in reject.sentence
+    assert world.index().read == 0
+    if copied:
+        world.tick()
+        world.public.upload(key, A.body)
+    else:
+        world.public.restore(key)
+    assert world.index().read == 1
+    assert world.filenames() == [A.filename, B.filename]
+    assert world.index().read == 0
+
+
+def test_misplaced_files_are_reported_and_recorded_until_they_are_gone() -> None:
+    world = StandaloneChannel()
+    world.upload(A)
+    keys = [
+        f"{CHANNEL}/linux64/x.conda",
+        f"{CHANNEL}/x.conda",
+        f"{CHANNEL}/linux-64/old/x.conda",
+        f"{CHANNEL}/linux-64/my x.conda",
+    ]
+    for key in [*keys, "elsewhere/x.conda"]:
+        world.public.upload(key, b"")
+    for _ in range(2):  # a first run, and one that lists in parts
+        (files,) = world.index().misplaced
+        assert (files.channel, files.count, files.more) == (CHANNEL, 4, False)
+        assert sorted(example.key for example in files.examples) == sorted(keys)
+        (recorded,) = read_misplaced_record(world.state).channels
+        assert recorded == files
+    for key in keys:
+        world.public.remove(key)
+    assert world.index(IndexOptions(subdirs=["linux-64"])).misplaced == []
+    assert len(read_misplaced_record(world.state).channels) == 1, "it has not looked everywhere"
+    assert world.index().misplaced == []
+    assert read_misplaced_record(world.state).channels == []
+
+
+def test_a_full_folder_is_counted_as_far_as_its_first_page_shows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listing, "KEYS_PER_PAGE", 3)
+    world = StandaloneChannel(page_size=3)
+    world.upload(A)
+    for number in range(9):
+        world.public.upload(f"{CHANNEL}/linux64/x-{number}.conda", b"")
+    (files,) = world.index().misplaced
+    assert files.more
+    assert 1 <= files.count <= 3
 
 
 def test_a_channel_gets_a_noarch_that_has_no_package_for_it() -> None:

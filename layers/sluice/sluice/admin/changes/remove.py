@@ -23,11 +23,11 @@ from sluice.admin.session.channel import Channel
 from sluice.admin.session.subdirs import find_subdirs
 from sluice.admin.standalone.merge_in_process import merge_in_process
 from sluice.catalog.head import read_head
-from sluice.conda.names import PACKAGE_SUFFIXES, is_subdir
+from sluice.conda.names import is_subdir
 from sluice.errors import Misused, NotFound
 from sluice.extract import extract, staging
 from sluice.extract.staging import Removed
-from sluice.layout import Subdir
+from sluice.layout import Subdir, is_package_file
 from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import describe_object
 
@@ -60,7 +60,7 @@ def locate_packages(channel: Channel, packages: Iterable[str]) -> dict[Subdir, l
     known: list[Subdir] | None = None
     for package in packages:
         folder, _, file = package.rpartition("/")
-        if not file.endswith(PACKAGE_SUFFIXES) or (folder and not is_subdir(folder)):
+        if not is_package_file(file) or (folder and not is_subdir(folder)):
             raise Misused(f"{package!r} is no package: name it as <subdir>/<file>.conda")
         if folder:
             subdirs = [channel.subdir(folder)]

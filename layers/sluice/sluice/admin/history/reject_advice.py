@@ -30,7 +30,8 @@ _PATCH = (
 ADVICE = {
     "archived": (
         "Restore the object, then copy it onto itself in a storage class with instant access: "
-        "that is an upload, and it is read again."
+        "that is an upload, and it is read again. A lifecycle rule that archives packages takes "
+        "them out of the index."
     ),
     "bz2-invalid": _UPLOAD_AGAIN,
     "conda-member-misnamed": _RENAME,

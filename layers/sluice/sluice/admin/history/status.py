@@ -15,10 +15,12 @@ from sluice.catalog.head import Head, head_object
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.conda.names import NOARCH
+from sluice.extract.misplaced import MisplacedFiles
 from sluice.layout import Subdir
 from sluice.publish import rejects_document
 from sluice.publish.fence import Stamp, file_state
 from sluice.publish.outputs import file_stamp, wanted_outputs
+from sluice.reconcile.misplaced_record import read_misplaced_record
 from sluice.storage.object_store import ObjectInfo
 from sluice.storage.versioned_object import ObjectVersion, read_newest
 
@@ -74,6 +76,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     stack."""
     notifications: Notifications | None
     """What the bucket sends to the stack; ``None`` without a stack."""
+    misplaced: list[MisplacedFiles] = msgspec.field(default_factory=list)
+    """Files in the channel's folder that end like packages and are where no package is, as the last
+    ``reconcile`` or ``index`` counted them, by presumed channel."""
+    misplaced_at: int | None = None
+    """Time of the last such count; ``None`` if no file was misplaced in any."""
 
     @property
     def healthy(self) -> bool:
@@ -101,6 +108,7 @@ def status(channel: Channel) -> Status:
     True
     """
     binding = binding_object(channel.state, channel.name).read().value
+    misplaced = read_misplaced_record(channel.state)
     return Status(
         bucket=channel.bucket,
         channel=channel.name,
@@ -110,6 +118,8 @@ def status(channel: Channel) -> Status:
         subdirs=[_subdir_status(channel, subdir) for subdir in find_subdirs(channel)],
         queues=read_queue_depths(channel.stack) if channel.stack else None,
         notifications=read_notifications(channel.stack) if channel.stack else None,
+        misplaced=[files for files in misplaced.channels if files.is_within(channel.name)],
+        misplaced_at=misplaced.at or None,
     )
 
 

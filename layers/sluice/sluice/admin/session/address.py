@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sluice.conda.names import NOARCH, is_subdir
 from sluice.errors import Misused
-from sluice.layout import Subdir, parse_subdir_folder
+from sluice.layout import Subdir, decode_key, is_key_text, parse_subdir_folder
 
 SCHEME = "s3://"
 
@@ -35,9 +35,14 @@ class Address:
     def parse(cls, text: str) -> Address:
         """Parse ``s3://bucket/path``; raises ``Misused`` if it is no address of a channel."""
         bucket, _, path = text.removeprefix(SCHEME).partition("/")
-        path = path.strip("/")
+        path = decode_key(path).strip("/")
         if not text.startswith(SCHEME) or not bucket:
             raise Misused(f"{text!r} is no address of a channel, like s3://bucket/channel")
+        if not is_key_text(path):
+            raise Misused(
+                f"{path!r} cannot be the path of a channel: it has a space or a %, which CEP 26 "
+                "forbids. Move the packages to a folder without it"
+            )
         if not parse_subdir_folder(Subdir(path, NOARCH).prefix[:-1]):
             raise Misused(f"{path!r} cannot be the path of a channel")
         return cls(bucket, path)

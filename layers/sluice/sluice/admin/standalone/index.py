@@ -40,6 +40,7 @@ from sluice.catalog.brake import describe_invalid_digest
 from sluice.channel_files.merge import ChannelReport
 from sluice.errors import Misused, SluiceError, Unavailable
 from sluice.extract.extract import ExtractorContext, extract
+from sluice.extract.misplaced import MisplacedTally
 from sluice.layout import PackageKey, Subdir, parse_package_key, parse_state_key, state_prefix
 from sluice.limits import (
     BRAKE_DAYS,
@@ -56,6 +57,7 @@ from sluice.messages import merge_request
 from sluice.messages.merge_request import DEBOUNCE_SECONDS_MIN, MergeRequest
 from sluice.publish.publisher import Publisher
 from sluice.reconcile.listing import Listing
+from sluice.reconcile.misplaced_record import write_misplaced_record
 from sluice.reconcile.report import SubdirReport
 from sluice.storage import object_headers
 from sluice.storage.object_store import noop
@@ -185,6 +187,10 @@ class _Run:
         self._report = IndexReport(confirm=options.confirm)
         self._subdirs: dict[str, SubdirIndexed] = {}
         self._lock = Lock()
+        self._misplaced = MisplacedTally()
+        """Those that were seen in search of subdirs."""
+        self._listed_misplaced = MisplacedTally()
+        """Those that were seen in listings of subdirs."""
         self._staged: Counter[Subdir] = Counter()
         """Verdicts that wait for a commit."""
 
@@ -212,7 +218,20 @@ class _Run:
         for part in parts:
             self._add_report(part.report)
         self._report.subdirs = [entry for _, entry in sorted(self._subdirs.items())]
+        self._report_misplaced()
         return self._report
+
+    def _report_misplaced(self) -> None:
+        """Report misplaced files, and record them if all subdirs were listed."""
+        self._misplaced.add(self._listed_misplaced)
+        self._report.misplaced = self._misplaced.files
+        if self._options.subdirs is None:
+            write_misplaced_record(
+                self._channel.state,
+                self._misplaced,
+                channel=self._channel.name,
+                at=self._channel.clock(),
+            )
 
     def _find_subdirs(self) -> Iterator[Subdir]:
         """The subdirs that the catalog knows, which can start at once, then the others."""
@@ -220,7 +239,7 @@ class _Run:
         wanted = self._options.subdirs
         known = [parse_state_key(info.key) for info in self._channel.state.list(heads)]
         seen: set[Subdir] = set()
-        for subdir in chain(known, find_subdir_folders(self._channel)):
+        for subdir in chain(known, find_subdir_folders(self._channel, self._misplaced)):
             if subdir and subdir not in seen and (wanted is None or subdir.name in wanted):
                 seen.add(subdir)
                 yield subdir
@@ -228,6 +247,7 @@ class _Run:
     def _take_listing(self, listing: Listing) -> None:
         with self._lock:
             self._report.packages += listing.package_count
+            self._listed_misplaced.add(listing.misplaced)
             self._progress.done(Step.LISTED, listing.package_count)
 
     def _read_all(self) -> None:

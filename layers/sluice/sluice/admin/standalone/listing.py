@@ -9,6 +9,7 @@ from sluice.admin.session.channel import Channel
 from sluice.catalog.tree import Tree
 from sluice.concurrency import Executor
 from sluice.conda.names import is_subdir
+from sluice.extract.misplaced import MisplacedTally, Misplacement
 from sluice.layout import Subdir, key_after_prefix
 from sluice.limits import KEYS_PER_PAGE
 from sluice.reconcile.listing import Listing, add_to_listing
@@ -19,26 +20,38 @@ _FILES_PER_PART = KEYS_PER_PAGE * 49 // 50
 _PARTS_MAX = 64
 
 
-def find_subdir_folders(channel: Channel) -> Iterator[Subdir]:
+def find_subdir_folders(
+    channel: Channel, misplaced: MisplacedTally | None = None
+) -> Iterator[Subdir]:
     """The subdirs that the channel's folder may have, by the names of folders in it.
 
     One request per folder, whatever is in it, so neither packages nor shards are listed.
+
+    ``misplaced``: counts the misplaced files that were seen meanwhile, at most a page per folder,
+    except those directly in a subdir.
     """
+    tally = MisplacedTally() if misplaced is None else misplaced
     prefix = f"{channel.name}/" if channel.name else ""
     after: str | None = None
     while True:
         seen_in_folder = 0
         folder = ""
+        misplaced_in: Misplacement | None = None
         for info in channel.public.list(prefix, after=after):
-            name, slash, _ = info.key.removeprefix(prefix).partition("/")
+            name, slash, rest = info.key.removeprefix(prefix).partition("/")
             if not slash:
+                tally.add_key(info.key)
                 continue
             if name != folder:
-                folder, seen_in_folder = name, 0
+                folder, seen_in_folder, misplaced_in = name, 0, None
                 if is_subdir(name):
                     yield channel.subdir(name)
             seen_in_folder += 1
+            if not is_subdir(name) or "/" in rest:
+                misplaced_in = tally.add_key(info.key) or misplaced_in
             if seen_in_folder == KEYS_PER_PAGE:  # the rest of this page costs nothing more
+                if misplaced_in:
+                    tally.note_more(misplaced_in.channel)
                 break
         else:
             return

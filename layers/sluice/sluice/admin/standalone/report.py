@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from sluice.catalog.brake import WaitingRemovals
+from sluice.extract.misplaced import MisplacedFiles
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +46,8 @@ class IndexReport(msgspec.Struct, kw_only=True):
     """Subdirs with something to report."""
     channel_files_written: int = 0
     failures: list[Failure] = msgspec.field(default_factory=list)
+    misplaced: list[MisplacedFiles] = msgspec.field(default_factory=list)
+    """Files that end like packages and are where no package is, by presumed channel."""
     confirm: str | None = None
     """The digest of removals to carry out, if one was given."""
     confirmed: int = 0
