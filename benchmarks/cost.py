@@ -287,7 +287,7 @@ def month(scenario: Scenario, of: Size) -> Mapping[str, Bill]:
         "uploads": add(times(alone, of.cold.bill), times(burst, of.burst.bill)),
         "at rest": of.at_rest,
         "reconcile": times(DAYS_A_MONTH, of.reconcile),
-        "polling": {SQS_STANDARD: polls, SQS_FIFO: 2 * polls},
+        "polling": {SQS_STANDARD: 2 * polls, SQS_FIFO: 2 * polls},
     }
     return {
         **ours,

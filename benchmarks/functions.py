@@ -13,6 +13,7 @@ class Queues(NamedTuple):
     """URLs of the queues of a stack."""
 
     upload: str
+    slow_upload: str
     merge: str
     reconcile: str
 
@@ -29,6 +30,7 @@ def variables(name: str, bucket: str, state_bucket: str, queues: Queues) -> dict
         "DEFAULT_TIMESTAMPS": "warn",
         "TRUST_UPLOADER_DIGESTS": "true",
         "UPLOAD_QUEUE_URL": queues.upload,
+        "SLOW_UPLOAD_QUEUE_URL": queues.slow_upload,
         "UPLOAD_MAX_RECEIVES": "5",
         "RECONCILE_QUEUE_URL": queues.reconcile,
         "RETENTION_DAYS": "7",

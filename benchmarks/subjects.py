@@ -142,8 +142,11 @@ class Sluice(Subject):
             queue = f"{self.bucket}-{name}.fifo"
             return sqs.create_queue(QueueName=queue, Attributes={"FifoQueue": "true"})["QueueUrl"]
 
-        upload = sqs.create_queue(QueueName=f"{self.bucket}-upload")["QueueUrl"]
-        return Queues(upload, fifo("merge"), fifo("reconcile"))
+        def standard(name: str) -> str:
+            return sqs.create_queue(QueueName=f"{self.bucket}-{name}")["QueueUrl"]
+
+        upload, slow_upload = standard("upload"), standard("slow-upload")
+        return Queues(upload, slow_upload, fifo("merge"), fifo("reconcile"))
 
     def _index(self, change: Change, extract: Worker, merge: Worker) -> Indexed:
         """Extract everything, wait until the merge requests are due, merge until none is left."""

@@ -51,6 +51,8 @@ class Stack:
     state_bucket: str
     upload_queue_url: str
     upload_dlq_url: str
+    slow_upload_queue_url: str
+    slow_upload_dlq_url: str
     merge_queue_url: str
     merge_dlq_url: str
     reconcile_queue_url: str
@@ -87,6 +89,8 @@ class Stack:
             "STATE_BUCKET": self.state_bucket,
             "UPLOAD_QUEUE_URL": self.upload_queue_url,
             "UPLOAD_DLQ_URL": self.upload_dlq_url,
+            "SLOW_UPLOAD_QUEUE_URL": self.slow_upload_queue_url,
+            "SLOW_UPLOAD_DLQ_URL": self.slow_upload_dlq_url,
             "MERGE_QUEUE_URL": self.merge_queue_url,
             "MERGE_DLQ_URL": self.merge_dlq_url,
             "RECONCILE_QUEUE_URL": self.reconcile_queue_url,
@@ -114,6 +118,8 @@ class Stack:
             state_bucket=values["STATE_BUCKET"],
             upload_queue_url=values["UPLOAD_QUEUE_URL"],
             upload_dlq_url=values["UPLOAD_DLQ_URL"],
+            slow_upload_queue_url=values["SLOW_UPLOAD_QUEUE_URL"],
+            slow_upload_dlq_url=values["SLOW_UPLOAD_DLQ_URL"],
             merge_queue_url=values["MERGE_QUEUE_URL"],
             merge_dlq_url=values["MERGE_DLQ_URL"],
             reconcile_queue_url=values["RECONCILE_QUEUE_URL"],
@@ -291,6 +297,8 @@ def _describe(running: Emulator) -> Stack:
         state_bucket=outputs["StateBucketName"],
         upload_queue_url=outputs["UploadQueueUrl"],
         upload_dlq_url=outputs["UploadDlqUrl"],
+        slow_upload_queue_url=outputs["SlowUploadQueueUrl"],
+        slow_upload_dlq_url=outputs["SlowUploadDlqUrl"],
         merge_queue_url=outputs["MergeQueueUrl"],
         merge_dlq_url=outputs["MergeDlqUrl"],
         reconcile_queue_url=outputs["ReconcileQueueUrl"],

@@ -117,9 +117,11 @@ class Deployed:
         urls = {
             "ReconcileQueue": self.stack.reconcile_queue_url,
             "UploadQueue": self.stack.upload_queue_url,
+            "SlowUploadQueue": self.stack.slow_upload_queue_url,
             "MergeQueue": self.stack.merge_queue_url,
             "ReconcileDlq": self.stack.reconcile_dlq_url,
             "UploadDlq": self.stack.upload_dlq_url,
+            "SlowUploadDlq": self.stack.slow_upload_dlq_url,
             "MergeDlq": self.stack.merge_dlq_url,
         }
         return {name: self._depth(url) for name, url in urls.items()}
@@ -196,14 +198,15 @@ class Deployed:
     def _suspended(self, function: str) -> Iterator[None]:
         """Have nobody poll the queue of a function meanwhile."""
         functions = self.stack.functions
-        (mapping,) = functions.list_event_source_mappings(FunctionName=function)[
-            "EventSourceMappings"
-        ]
-        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+        found = functions.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
+        mappings = [mapping["UUID"] for mapping in found]
+        for mapping in mappings:
+            functions.update_event_source_mapping(UUID=mapping, Enabled=False)
         try:
             yield
         finally:
-            functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+            for mapping in mappings:
+                functions.update_event_source_mapping(UUID=mapping, Enabled=True)
 
     def _report(self, run: str) -> dict[str, Any]:
         body = self.get(self.stack.state_bucket, f"reconciliations/{run}.json")

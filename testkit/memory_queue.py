@@ -71,10 +71,12 @@ class MemoryQueue:
 
 
 class MemoryFeed:
-    """``UploadQueue`` in memory; ``bodies`` may be consumed by the test."""
+    """``UploadQueue`` and ``FairQueue`` in memory; ``bodies`` may be consumed by the test."""
 
     def __init__(self) -> None:
         self.bodies: list[str] = []
+        self.tenants: list[str] = []
+        """Of all messages that were sent for one."""
         self.visibility: list[tuple[str, int]] = []
         self.before: Hook = ignore
         self.after: Hook = ignore
@@ -90,6 +92,17 @@ class MemoryFeed:
                 self.after("SendMessageBatch", "")
             except LostAnswer as error:
                 raise Unavailable("SendMessageBatch: no answer") from error
+
+    def send_for(self, tenant: str, body: str) -> None:
+        """See ``FairQueue.send_for``."""
+        try:
+            self.before("SendMessage", tenant)
+            _check(body)
+            self.bodies.append(body)
+            self.tenants.append(tenant)
+            self.after("SendMessage", tenant)
+        except LostAnswer as error:
+            raise Unavailable(f"SendMessage {tenant}: no answer") from error
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
         """See ``MessageQueue.change_visibility``."""

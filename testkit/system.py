@@ -1,4 +1,4 @@
-"""All of sluice in memory: two buckets, three queues, one clock, and the functions' handlers."""
+"""All of sluice in memory: two buckets, four queues, one clock, and the functions' handlers."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ from testkit.published import Index, read_index
 
 BUCKET = "channel"
 OWNER = "state"
+SLOW_QUEUE = "slow-uploads"
+"""Name of SlowUploadQueue."""
 DEBOUNCE_SECONDS = 10
 _TIME_LEFT_MS = 900_000
 
@@ -54,6 +56,7 @@ class System:
         self.channel = MemoryStore(self._seconds, page_size=self.page_size)
         self.state = MemoryStore(self._seconds, page_size=self.page_size)
         self.uploads = MemoryFeed()
+        self.slow_uploads = MemoryFeed()
         self.merges = MemoryQueue(self._seconds)
         self.steps = MemoryQueue(self._seconds)
         self._ids = 0
@@ -133,15 +136,32 @@ class System:
 
     def extract(self, key: str) -> FileVerdict:
         """Deliver an event about one package, at once; returns what was staged."""
-        (outcome,) = self._extract(self._event(key))
+        (outcome,) = self.deliver_upload(self._event(key))
         assert isinstance(outcome, PackageStaged), outcome
         return outcome.record
 
     def deliver_uploads(self) -> None:
-        """Let extract handle all of UploadQueue."""
-        while self.uploads.bodies:
-            self._extract(self.uploads.bodies[0])
-            del self.uploads.bodies[0]
+        """Let extract handle all of UploadQueue, and then all of SlowUploadQueue."""
+        for name, queue in (("", self.uploads), (SLOW_QUEUE, self.slow_uploads)):
+            while queue.bodies:
+                self.deliver_upload(queue.bodies[0], queue=name)
+                del queue.bodies[0]
+
+    def deliver_upload(
+        self, body: str, *, queue: str = "", receive_count: int = 1
+    ) -> list[Outcome]:
+        """Let extract handle one message, at once; returns what came of its events."""
+        outcomes: list[Outcome] = []
+        delivery = Delivery(body, "receipt", receive_count, queue)
+        extract_handler.run(delivery, self.extract_context(), on_outcome=outcomes.append)
+        return outcomes
+
+    def extract_context(self) -> ExtractContext:
+        """What the extract function is wired to."""
+        # Where a test has rewired merge to another bucket, the function gets that one, too.
+        return ExtractContext(
+            self.extractor, self.uploads, self.slow_uploads, SLOW_QUEUE, self.merger.bucket
+        )
 
     def deliver_steps(self) -> None:
         """Let reconcile handle all of ReconcileQueue."""
@@ -177,7 +197,8 @@ class System:
     @property
     def is_idle(self) -> bool:
         """Whether all queues are empty."""
-        return not (self.uploads.bodies or self.steps.messages or self.merges.messages)
+        uploads = self.uploads.bodies or self.slow_uploads.bodies
+        return not (uploads or self.steps.messages or self.merges.messages)
 
     def body(self, subdir: Subdir, file: str) -> bytes:
         """A file of a subdir's folder."""
@@ -188,13 +209,6 @@ class System:
         return read_index(partial(self.body, subdir))
 
     # --- inside -------------------------------------------------------------------------------
-
-    def _extract(self, body: str) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        # Where a test has rewired merge to another bucket, the function gets that one, too.
-        ctx = ExtractContext(self.extractor, self.uploads, self.merger.bucket)
-        extract_handler.run(_delivery(body), ctx, on_outcome=outcomes.append)
-        return outcomes
 
     def _merge(self, delivery: Delivery) -> merge_handler.Report:
         while True:

@@ -43,12 +43,13 @@ def handler(event: dict[str, Any], context: Any) -> Any:
 
 
 def handle_message(record: SQSRecord) -> None:
-    """Handle one message of UploadQueue; log and count a failure."""
+    """Handle one message of either queue of uploads; log and count a failure."""
     delivery = Delivery.from_record(record)
     try:
         extract.run(delivery, ctx(), on_outcome=emit_metrics_and_log)
     except Exception:
-        logger.exception("the upload will be tried again", extra=upload_retry_fields(delivery))
+        extra = upload_retry_fields(delivery, ctx().lane_of(delivery))
+        logger.exception("the upload will be tried again", extra=extra)
         metrics.add_metric("ExtractFailures", MetricUnit.Count, 1)
         raise
 

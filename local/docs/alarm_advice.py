@@ -14,6 +14,14 @@ ADVICE: dict[str, tuple[str, ...]] = {
             "packages is also among the rejects meanwhile (`sluice rejects`)."
         ),
     ),
+    "SlowUploadDlqAlarm": (
+        (
+            "As for `UploadDlqAlarm`: the log of ExtractFunction names the object and the reason. "
+            "`Task timed out` is a package that is too large to be read whole in five minutes: "
+            "upload it with its digests, as rattler-build does."
+        ),
+        "When the reason is gone: `sluice redrive --stack my-channels`.",
+    ),
     "MergeDlqAlarm": (
         (
             "Look for `the merge will be tried again` in the log of MergeFunction. `Corrupt` is "
@@ -46,6 +54,21 @@ ADVICE: dict[str, tuple[str, ...]] = {
             "If it runs at `ExtractConcurrency` all the time, raise that (and the account's "
             "quota). A first import of a large bucket raises the alarm as well, and ends by "
             "itself."
+        ),
+    ),
+    "SlowUploadAgeAlarm": (
+        (
+            "Look for `to be read in the slow lane` in the log of ExtractFunction: it names the "
+            "channel, the package and the limit that it exceeds. No other package is held up."
+        ),
+        (
+            "`hashing-too-slow`: large packages without digests. Upload them with digests, or "
+            "raise `SlowExtractConcurrency` until they are through."
+        ),
+        (
+            "Anything else in great numbers is a publisher's mistake, or an attack: take their "
+            "right to upload, and delete the packages. A message about one that is gone takes no "
+            "time."
         ),
     ),
     "MergeAgeAlarm": (

@@ -217,7 +217,7 @@ def test_a_month_is_uploads_storage_reconcile_and_polling(size: Size) -> None:
     days = 365 / 12
     reconcile = days * (10 * 0.000005 + 5 * 0.0000004 + 0.0000002 + 2 * GB_OF_MERGE * 0.0000133334)
     polls = 5 * 3 * 60 * 24 * days
-    polling = polls * 0.0000004 + 2 * polls * 0.0000005
+    polling = 2 * polls * 0.0000004 + 2 * polls * 0.0000005
     assert dollars(made["at rest"]) == pytest.approx(1.5 * 0.023)
     assert dollars(made["sluice"]) == pytest.approx(uploads + 1.5 * 0.023 + reconcile + polling)
     assert dollars(made["rattler-index"]) == pytest.approx(2000 * dollars(size.theirs.bill))

@@ -8,7 +8,7 @@ from benchmarks.functions import Queues, variables
 from benchmarks.worker import TIMEOUTS_SECONDS
 from tests.support.template import GLOBAL_VARIABLES, TEMPLATE, properties
 
-QUEUES = Queues("upload", "merge", "reconcile")
+QUEUES = Queues("upload", "slow-upload", "merge", "reconcile")
 
 
 @pytest.mark.parametrize("name", ["extract", "merge", "reconcile"])

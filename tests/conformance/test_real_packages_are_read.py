@@ -20,6 +20,7 @@ from sluice.conda.digests import Digests
 from sluice.conda.record import DROPPED_FIELDS, make_record
 from sluice.errors import BadPackage
 from sluice.layout import parse_package_key
+from sluice.package.read_limits import FIRST_READ
 from sluice.package.reader import PackageContents, PackageRead, read_package
 from testkit.memory_store import MemoryStore
 
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.skipif(
 def read(path: Path, key: str) -> PackageRead:
     store = MemoryStore()
     info = store.upload(key, path.read_bytes())
-    found = read_package(store, key, size_hint=info.size, trust_uploader_digests=True)
+    found = read_package(store, key, FIRST_READ, size_hint=info.size, trust_uploader_digests=True)
     assert found is not None
     assert found.info == info
     return found

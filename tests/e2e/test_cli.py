@@ -118,7 +118,8 @@ def test_status_tells_of_subdirs_and_queues(history: Operator) -> None:
     assert linux["index_bytes"] > index
     assert (noarch["subdir"], noarch["packages"]) == ("noarch", 0)
     assert set(told["queues"]) == {
-        *("UploadQueue", "UploadDlq", "MergeQueue", "MergeDlq"),
+        *("UploadQueue", "UploadDlq", "SlowUploadQueue", "SlowUploadDlq"),
+        *("MergeQueue", "MergeDlq"),
         *("ReconcileQueue", "ReconcileDlq"),
     }
     assert "published" in history.call("status").out
@@ -254,7 +255,12 @@ def test_redrive_has_dead_letters_handled(operator: Operator) -> None:
     stack.sqs.send_message(QueueUrl=stack.upload_dlq_url, MessageBody=json.dumps(event))
     assert operator.call("status", "--json", code=1).json["queues"]["UploadDlq"]["waiting"] == 1
     moved = operator.call_plain("redrive", "--stack", STACK, "--json").json
-    assert moved == {"UploadQueue": 1, "MergeQueue": 0, "ReconcileQueue": 0}
+    assert moved == {
+        "UploadQueue": 1,
+        "SlowUploadQueue": 0,
+        "MergeQueue": 0,
+        "ReconcileQueue": 0,
+    }
     channel.wait_until_it_holds(ALPHA)
     assert "nothing to send" in operator.call_plain("redrive", "--stack", STACK).out
 

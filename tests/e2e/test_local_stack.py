@@ -84,9 +84,13 @@ def test_the_emulator_keeps_what_the_template_says_of_queues(deployed: Deployed)
         return found["Attributes"]["QueueArn"]
 
     upload, merge = attributes(stack.upload_queue_url), attributes(stack.merge_queue_url)
-    reconcile = attributes(stack.reconcile_queue_url)
+    reconcile, slow = attributes(stack.reconcile_queue_url), attributes(stack.slow_upload_queue_url)
     assert json.loads(upload.pop("RedrivePolicy")) == {
         "deadLetterTargetArn": arn(stack.upload_dlq_url),
+        "maxReceiveCount": 5,
+    }
+    assert json.loads(slow.pop("RedrivePolicy")) == {
+        "deadLetterTargetArn": arn(stack.slow_upload_dlq_url),
         "maxReceiveCount": 5,
     }
     assert json.loads(merge.pop("RedrivePolicy")) == {
@@ -97,7 +101,7 @@ def test_the_emulator_keeps_what_the_template_says_of_queues(deployed: Deployed)
         "deadLetterTargetArn": arn(stack.reconcile_dlq_url),
         "maxReceiveCount": 5,
     }
-    assert upload == {"DelaySeconds": "0", "VisibilityTimeout": "1800"}
+    assert upload == slow == {"DelaySeconds": "0", "VisibilityTimeout": "330"}
     assert merge == {"DelaySeconds": "3", "FifoQueue": "true", "VisibilityTimeout": "330"}
     assert reconcile == {"DelaySeconds": "0", "FifoQueue": "true", "VisibilityTimeout": "960"}
 
@@ -113,4 +117,5 @@ def test_the_functions_run_on_this_python_and_machine(deployed: Deployed) -> Non
 def test_concurrency_is_a_number_again(deployed: Deployed) -> None:
     mappings = deployed.stack.functions.list_event_source_mappings()["EventSourceMappings"]
     scaling = [one["ScalingConfig"] for one in mappings if one.get("ScalingConfig")]
-    assert scaling == [{"MaximumConcurrency": 2}]
+    assert len(scaling) == 4
+    assert {type(one["MaximumConcurrency"]) for one in scaling} == {int}

@@ -30,6 +30,7 @@ def cloudwatch(deployed: Deployed) -> Any:  # has no stubs here
 def queues_and_functions(stack: Stack) -> set[str]:
     urls = (
         *(stack.upload_queue_url, stack.upload_dlq_url),
+        *(stack.slow_upload_queue_url, stack.slow_upload_dlq_url),
         *(stack.merge_queue_url, stack.merge_dlq_url),
         *(stack.reconcile_queue_url, stack.reconcile_dlq_url),
     )

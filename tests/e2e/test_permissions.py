@@ -77,6 +77,8 @@ def left_over(stack: Stack) -> dict[str, int]:
     for url in (
         stack.upload_queue_url,
         stack.upload_dlq_url,
+        stack.slow_upload_queue_url,
+        stack.slow_upload_dlq_url,
         stack.merge_queue_url,
         stack.merge_dlq_url,
         stack.reconcile_queue_url,

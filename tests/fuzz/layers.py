@@ -24,6 +24,7 @@ from sluice.extract.staging import Indexed, Rejected, StagingRecord
 from sluice.layout import parse_package_key
 from sluice.limits import KIB, MIB, RECORD_BYTES_MAX, REJECT_SENTENCE_CHARS_MAX
 from sluice.package import conda_zip, reader, tar_bz2, tar_stream
+from sluice.package.read_limits import FULL_READ
 from sluice.package.reader import PackageContents, PackageRead, read_package
 from sluice.storage.object_id import ObjectId
 from testkit import memory_store
@@ -89,7 +90,7 @@ def judge(filename: str, body: bytes) -> StagingRecord:
     store = MemoryStore()
     key = f"demo/noarch/{filename}"
     store.upload(key, body)
-    package = read_package(store, key, size_hint=len(body), trust_uploader_digests=True)
+    package = read_package(store, key, FULL_READ, size_hint=len(body), trust_uploader_digests=True)
     assert package is not None
     return _verdict(package)
 

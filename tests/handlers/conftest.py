@@ -9,12 +9,13 @@ import boto3
 import pytest
 
 from sluice.storage import sqs_queue
-from testkit.memory_queue import MemoryQueue
+from testkit.memory_queue import MemoryFeed, MemoryQueue
 from tests.handlers.functions import (
     BUCKET,
     OWNER,
     RECEIVES_MAX,
     RECONCILE_QUEUE_URL,
+    SLOW_UPLOAD_QUEUE_URL,
     STATE,
     UPLOAD_QUEUE_URL,
     Stack,
@@ -41,6 +42,7 @@ def stack(moto: None, monkeypatch: pytest.MonkeyPatch) -> Stack:
         "DEBOUNCE_SECONDS": "3",
         "TRUST_UPLOADER_DIGESTS": "true",
         "UPLOAD_QUEUE_URL": UPLOAD_QUEUE_URL,
+        "SLOW_UPLOAD_QUEUE_URL": SLOW_UPLOAD_QUEUE_URL,
         "UPLOAD_MAX_RECEIVES": str(RECEIVES_MAX),
         "INDEX_CACHE_MAX_AGE": "60",
         "DEFAULT_OUTPUTS": "none",
@@ -64,11 +66,23 @@ def upload_queue() -> MemoryQueue:
 
 
 @pytest.fixture
-def extract(stack: Stack, upload_queue: MemoryQueue, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def slow_queue() -> MemoryFeed:
+    """SlowUploadQueue."""
+    return MemoryFeed()
+
+
+@pytest.fixture
+def extract(
+    stack: Stack,
+    upload_queue: MemoryQueue,
+    slow_queue: MemoryFeed,
+    monkeypatch: pytest.MonkeyPatch,
+) -> ModuleType:
     assert stack
     module = load("extract")
     assert module.ctx().uploads._url == UPLOAD_QUEUE_URL
-    ctx = replace(module.ctx(), uploads=upload_queue)
+    assert module.ctx().slow_uploads._url == SLOW_UPLOAD_QUEUE_URL
+    ctx = replace(module.ctx(), uploads=upload_queue, slow_uploads=slow_queue)
     monkeypatch.setattr(module, "ctx", lambda: ctx)
     return module
 
@@ -81,7 +95,8 @@ def merge(stack: Stack) -> ModuleType:
 
 @pytest.fixture
 def reconcile(stack: Stack) -> ModuleType:
-    assert stack.sqs.create_queue(QueueName="upload")["QueueUrl"] == UPLOAD_QUEUE_URL
+    for url in (UPLOAD_QUEUE_URL, SLOW_UPLOAD_QUEUE_URL):
+        assert stack.sqs.create_queue(QueueName=url.rpartition("/")[2])["QueueUrl"] == url
     attributes = {"FifoQueue": "true", "VisibilityTimeout": "960"}
     answer = stack.sqs.create_queue(QueueName="reconcile.fifo", Attributes=attributes)
     assert answer["QueueUrl"] == RECONCILE_QUEUE_URL

@@ -19,6 +19,7 @@ from testkit.channel import conda
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"
 UPLOAD_QUEUE_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/upload"
+SLOW_UPLOAD_QUEUE_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/slow-upload"
 RECONCILE_QUEUE_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/reconcile.fifo"
 BUCKET = "sluice-channel-123456789012-us-east-1"  # the one that events/*.json are about
 STATE = "state"
@@ -104,13 +105,14 @@ class Stack:
 
     def receive(self, queue_url: str | None = None) -> list[dict[str, Any]]:
         """Take messages from a queue, merge's by default, as Lambda's records of them."""
+        url = queue_url or self.queue_url
         answer = self.sqs.receive_message(
-            QueueUrl=queue_url or self.queue_url,
+            QueueUrl=url,
             MaxNumberOfMessages=10,
             MessageSystemAttributeNames=["All"],
         )
         return [
-            sqs_record(m["Body"], receipt_handle=m["ReceiptHandle"])
+            sqs_record(m["Body"], receipt_handle=m["ReceiptHandle"], queue=url.rpartition("/")[2])
             for m in answer.get("Messages", [])
         ]
 
@@ -142,7 +144,12 @@ def notification(*keys: str, bucket: str = BUCKET, name: str = "ObjectCreated:Pu
 
 
 def sqs_record(
-    body: Any, *, received: int = 1, receipt_handle: str = "handle", message_id: str = "m"
+    body: Any,
+    *,
+    received: int = 1,
+    receipt_handle: str = "handle",
+    message_id: str = "m",
+    queue: str = "queue",
 ) -> dict[str, Any]:
     """A message as the event source mapping hands it over."""
     return {
@@ -152,7 +159,7 @@ def sqs_record(
         "attributes": {"ApproximateReceiveCount": str(received)},
         "messageAttributes": {},
         "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:queue",
+        "eventSourceARN": f"arn:aws:sqs:us-east-1:123456789012:{queue}",
         "awsRegion": "us-east-1",
     }
 

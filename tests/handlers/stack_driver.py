@@ -16,6 +16,7 @@ from tests.handlers.functions import (
     BUCKET,
     DONE,
     RECONCILE_QUEUE_URL,
+    SLOW_UPLOAD_QUEUE_URL,
     STATE,
     UPLOAD_QUEUE_URL,
     Stack,
@@ -40,6 +41,7 @@ class StackDriver:
             buckets={BUCKET: "Channel", STATE: "State"},
             queues={
                 UPLOAD_QUEUE_URL: "UploadQueue",
+                SLOW_UPLOAD_QUEUE_URL: "SlowUploadQueue",
                 stack.queue_url: "MergeQueue",
                 RECONCILE_QUEUE_URL: "ReconcileQueue",
             },
@@ -88,16 +90,20 @@ class StackDriver:
     def reconcile(self, **asked: Any) -> dict[str, Any]:
         """Run reconcile, and what it asks of itself and of extract."""
         run = self.invoke("reconcile", asked)["run"]
-        for name, url in (("reconcile", RECONCILE_QUEUE_URL), ("extract", UPLOAD_QUEUE_URL)):
-            while records := self.stack.receive(url):
-                for record in records:
-                    assert self.invoke(name, batch(record)) == DONE
-                    handle = record["receiptHandle"]
-                    self.stack.sqs.delete_message(QueueUrl=url, ReceiptHandle=handle)
+        self.handle_all("reconcile", RECONCILE_QUEUE_URL)
+        self.handle_all("extract", UPLOAD_QUEUE_URL)
         self.merge()
         report: dict[str, Any] = self.stack.read(STATE, f"reconciliations/{run}.json")
         assert report["counts"]["failed"] == 0, report
         return report
+
+    def handle_all(self, name: str, url: str) -> None:
+        """Have a function handle all messages of one of its queues."""
+        while records := self.stack.receive(url):
+            for record in records:
+                assert self.invoke(name, batch(record)) == DONE
+                handle = record["receiptHandle"]
+                self.stack.sqs.delete_message(QueueUrl=url, ReceiptHandle=handle)
 
     def fail(self, name: str, event: Mapping[str, Any], operation: str, client: Any) -> None:
         """Have a function fail, and hand its message back."""

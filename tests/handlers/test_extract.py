@@ -12,8 +12,9 @@ from urllib.parse import quote
 import pytest
 
 from sluice.layout import Subdir
+from sluice.limits import FIRST_READ_INDEX_BYTES_MAX
 from sluice.messages.s3_event import ObjectEvent, upload_message
-from testkit.memory_queue import MemoryQueue
+from testkit.memory_queue import MemoryFeed, MemoryQueue
 from tests.handlers.functions import (
     BACK,
     BUCKET,
@@ -22,6 +23,7 @@ from tests.handlers.functions import (
     KEY,
     PACKAGE,
     RECEIVES_MAX,
+    SLOW_UPLOAD_QUEUE_URL,
     STATE,
     SUBDIR,
     Stack,
@@ -31,6 +33,9 @@ from tests.handlers.functions import (
     sqs_record,
     upload,
 )
+from tests.handlers.request_faults import SLOW_DOWN, failing
+from tests.support.package_archives import INDEX as DEMO
+from tests.support.package_archives import TAR_BZ2, Entry, index_entry, tar_bz2
 
 # Said by powertools on standard error after an invocation that has nothing to count.
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
@@ -315,6 +320,32 @@ def test_an_upload_that_fails_comes_back_soon_and_later_each_time(
         event = batch(sqs_record(notification(KEY), received=received))
         assert stack.invoke(extract, event) == BACK
     assert [seconds for _, seconds in upload_queue.visibility] == [15, 60, 240, 900]
+
+
+def test_a_slow_package_is_read_in_the_slow_lane_and_comes_back_to_that(
+    stack: Stack, extract: ModuleType, upload_queue: MemoryQueue, slow_queue: MemoryFeed
+) -> None:
+    key = f"demo/noarch/{TAR_BZ2}"
+    before = Entry("lib/zeros", bytes(FIRST_READ_INDEX_BYTES_MAX))
+    index = index_entry({**DEMO, "subdir": "noarch"})
+    upload(stack, key, tar_bz2(before, index))
+    assert stack.invoke(extract, batch(sqs_record(notification(key), queue="upload"))) == DONE
+    assert (stack.staged(), stack.metrics, slow_queue.tenants) == ([], {}, ["demo"])
+    (line,) = stack.logs
+    assert (line["message"], line["filename"]) == ("to be read in the slow lane", TAR_BZ2)
+
+    (body,) = slow_queue.bodies
+    slow = SLOW_UPLOAD_QUEUE_URL.rpartition("/")[2]
+    with failing(extract.ctx().extractor.channel._bucket.client, "s3.GetObject", SLOW_DOWN):
+        assert stack.invoke(extract, batch(sqs_record(body, queue=slow))) == BACK
+    assert ([seconds for _, seconds in slow_queue.visibility], upload_queue.visibility) == (
+        [60],
+        [],
+    )
+    assert stack.logs[-1]["wait_seconds"] == 60
+
+    assert stack.invoke(extract, batch(sqs_record(body, queue=slow))) == DONE
+    assert [staged["verdict"] for staged in stack.staged()] == ["indexed"]
 
 
 def test_the_last_try_of_a_message_is_known_by_its_receive_count(

@@ -6,6 +6,7 @@ against ``template.yaml``.
 
 from __future__ import annotations
 
+import bz2
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,12 +18,14 @@ import pytest
 
 from sluice import zstd
 from sluice.layout import channel_binding_key
+from sluice.limits import MIB
 from sluice.storage.s3_client import S3Client
 from testkit.channel import PATCHES, Package, conda, patch_package, tar_bz2
 from tests.handlers.functions import (
     BACK,
     BUCKET,
     INDEX,
+    SLOW_UPLOAD_QUEUE_URL,
     STATE,
     Context,
     Stack,
@@ -33,6 +36,7 @@ from tests.handlers.functions import (
 from tests.handlers.permission_recorder import Permission
 from tests.handlers.request_faults import failing
 from tests.handlers.stack_driver import StackDriver
+from tests.support.package_archives import Entry, tar
 from tests.support.scripted_aws import error
 from tests.support.template import statements
 
@@ -51,7 +55,12 @@ rss = true
 page = true
 run-exports = true
 """
-QUEUES = {"extract": "UploadQueue", "merge": "MergeQueue", "reconcile": "ReconcileQueue"}
+QUEUES = {
+    "extract": ("UploadQueue", "SlowUploadQueue"),
+    "merge": ("MergeQueue",),
+    "reconcile": ("ReconcileQueue",),
+}
+BOMB = bz2.compress(tar([Entry("lib/zeros", bytes(3 * MIB))]))
 POLLING = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 LOGGING = ("logs:CreateLogStream", "logs:PutLogEvents")
 ENCRYPTION = ("kms:Decrypt", "kms:GenerateDataKey")
@@ -59,7 +68,8 @@ ENCRYPTION = ("kms:Decrypt", "kms:GenerateDataKey")
 
 def not_by_the_code(function: str) -> set[Permission]:
     """What others do with a function's role, so that no request of its own shows it."""
-    by_lambda = {(action, QUEUES[function]) for action in POLLING}  # its event source mapping
+    # Its event source mappings.
+    by_lambda = {(action, queue) for action in POLLING for queue in QUEUES[function]}
     by_lambda |= {(action, f"{function.capitalize()}Logs") for action in LOGGING}
     by_s3 = {(action, "KmsKeyArn") for action in ENCRYPTION}  # ... only, says the condition
     return by_lambda | by_s3
@@ -123,6 +133,16 @@ def exercise_all(driver: StackDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     # Uploads, overwritten, broken and removed ones, and a staging record that nobody can read.
     driver.upload(kept, other, old, Package("linux-64", "broken-1-0.conda", b"broken"))
     stack.s3.put_object(Bucket=STATE, Key="staging/demo/linux-64/x-1-0.conda/1.json", Body=b"?")
+    driver.merge()
+    # One that takes long to read, in vain at first.
+    driver.upload(Package("linux-64", "slow-1-0.tar.bz2", BOMB))
+    (slow,) = stack.receive(SLOW_UPLOAD_QUEUE_URL)
+    channel_client = driver.apps["extract"].ctx().extractor.channel._bucket.client
+    driver.fail("extract", batch(slow), "s3.GetObject", channel_client)
+    stack.sqs.change_message_visibility(
+        QueueUrl=SLOW_UPLOAD_QUEUE_URL, ReceiptHandle=slow["receiptHandle"], VisibilityTimeout=0
+    )
+    driver.handle_all("extract", SLOW_UPLOAD_QUEUE_URL)
     driver.merge()
     driver.upload(conda(linux, payload=b"overwritten"))
     driver.remove(other)

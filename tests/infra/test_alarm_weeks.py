@@ -77,6 +77,8 @@ def busy() -> MetricWeek:
         burst = day * DAY + 10 * HOUR
         for queue in ("UploadQueue", "MergeQueue"):  # 100,000 at once, at its longest debounce
             week.send_each(AGE, queue, 600, minutes=5, start=burst, end=burst + HOUR)
+        # Among them 500 packages of a minute each.
+        week.send_each(AGE, "SlowUploadQueue", 3000, minutes=5, start=burst, end=burst + HOUR)
         week.send_each("IndexLag", "merge", 550_000, minutes=1, start=burst, end=burst + HOUR)
         # Lambda adds 1,000 environments each ten seconds; a burst may be ahead of it.
         for function in FUNCTIONS:
@@ -175,10 +177,12 @@ EXTRACT_TRIES = properties("UploadQueue")["RedrivePolicy"]["maxReceiveCount"]
 MERGE_TRIES = properties("MergeQueue")["RedrivePolicy"]["maxReceiveCount"]
 BREAKS: dict[str, tuple[Break, int]] = {
     "UploadDlqAlarm": (stays("UploadDlq"), 10),
+    "SlowUploadDlqAlarm": (stays("SlowUploadDlq"), 10),
     "MergeDlqAlarm": (stays("MergeDlq"), 10),
     "ReconcileDlqAlarm": (stays("ReconcileDlq"), 10),
     "EventDlqAlarm": (stays("EventDlq"), 10),
     "UploadAgeAlarm": (gets_older("UploadQueue"), 25),
+    "SlowUploadAgeAlarm": (gets_older("SlowUploadQueue"), 70),
     "MergeAgeAlarm": (gets_older("MergeQueue"), 25),
     "MergeFailuresAlarm": (keeps_failing, 30),
     "WrongStateAlarm": (once("WrongState", "sluice"), 10),

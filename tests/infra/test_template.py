@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sluice.admin.session.queue_depth import QUEUE_KINDS
 from sluice.conda.names import PACKAGE_SUFFIXES
 from sluice.layout import REPODATA, SLUICE_TOML, PackageKey, Subdir, config_key, reconcile_part_key
 from sluice.limits import RECONCILE_STEP_SILENCE_SECONDS_MAX
@@ -29,11 +30,13 @@ from tests.support.template import (
 DIGEST = "ab" * 32
 SUBDIRS = (Subdir("", "noarch"), Subdir("Conda/Default", "linux-64"))
 SECONDS_OF_14_DAYS = 14 * 24 * 3600
-FED_BY = {
-    "ExtractFunction": "UploadQueue",
-    "MergeFunction": "MergeQueue",
-    "ReconcileFunction": "ReconcileQueue",
-}
+FED_BY = [
+    ("ExtractFunction", "UploadQueue"),
+    ("ExtractFunction", "SlowUploadQueue"),
+    ("MergeFunction", "MergeQueue"),
+    ("ReconcileFunction", "ReconcileQueue"),
+]
+UPLOAD_QUEUES = ("UploadQueue", "SlowUploadQueue")
 ROLES = ("ExtractRole", "MergeRole", "ReconcileRole")
 
 
@@ -63,6 +66,7 @@ def test_parameters_have_the_documented_defaults() -> None:
         "RetentionDays": 7,
         "BrakeDays": 3,
         "ExtractConcurrency": 50,
+        "SlowExtractConcurrency": 10,
         "MergeConcurrency": 20,
         "AlarmEmail": "",
         "AlarmTopicArn": "",
@@ -110,6 +114,9 @@ def test_outputs_name_all_that_one_works_with() -> None:
         "UploadQueueUrl": {"Ref": "UploadQueue"},
         "UploadDlqUrl": {"Ref": "UploadDlq"},
         "UploadDlqArn": {"GetAtt": "UploadDlq.Arn"},
+        "SlowUploadQueueUrl": {"Ref": "SlowUploadQueue"},
+        "SlowUploadDlqUrl": {"Ref": "SlowUploadDlq"},
+        "SlowUploadDlqArn": {"GetAtt": "SlowUploadDlq.Arn"},
         "EventDlqUrl": {"Ref": "EventDlq"},
         "MergeQueueUrl": {"Ref": "MergeQueue"},
         "MergeDlqUrl": {"Ref": "MergeDlq"},
@@ -174,9 +181,10 @@ def test_a_function_is_given_exactly_the_variables_that_it_reads(
     }
 
 
-def test_extract_knows_how_often_its_queue_hands_a_message_out() -> None:
+@pytest.mark.parametrize("queue", UPLOAD_QUEUES)
+def test_extract_knows_how_often_its_queues_hand_a_message_out(queue: str) -> None:
     told = properties("ExtractFunction")["Environment"]["Variables"]["UPLOAD_MAX_RECEIVES"]
-    assert int(told) == properties("UploadQueue")["RedrivePolicy"]["maxReceiveCount"]
+    assert int(told) == properties(queue)["RedrivePolicy"]["maxReceiveCount"]
 
 
 @pytest.mark.parametrize("function", ["MergeFunction", "ReconcileFunction"])
@@ -190,7 +198,7 @@ def test_who_publishes_is_told_by_the_state_and_not_by_the_stack(function: str) 
 
 def test_a_message_stays_hidden_for_as_long_as_its_function_may_need() -> None:
     # And not much longer: so long a function that died hides it, and its FIFO group with it.
-    for function, queue in FED_BY.items():
+    for function, queue in FED_BY:
         timeout = properties(function)["Timeout"]
         assert timeout < properties(queue)["VisibilityTimeout"] <= timeout + 60
 
@@ -201,7 +209,7 @@ def test_a_run_counts_as_under_way_while_its_step_may_be_tried_again() -> None:
     assert tries_seconds < RECONCILE_STEP_SILENCE_SECONDS_MAX <= 2 * tries_seconds
 
 
-@pytest.mark.parametrize("kind", ["Upload", "Merge", "Reconcile"])
+@pytest.mark.parametrize("kind", QUEUE_KINDS)
 def test_a_queue_has_a_dead_letter_queue_of_its_own_kind(kind: str) -> None:
     queue, dlq = f"{kind}Queue", f"{kind}Dlq"
     redrive = properties(queue)["RedrivePolicy"]
@@ -210,7 +218,23 @@ def test_a_queue_has_a_dead_letter_queue_of_its_own_kind(kind: str) -> None:
     assert properties(dlq)["MessageRetentionPeriod"] == SECONDS_OF_14_DAYS
 
 
-@pytest.mark.parametrize("kind", ["Upload", "Merge", "Reconcile"])
+def test_slow_packages_have_a_share_of_concurrency_that_is_not_that_of_all_uploads() -> None:
+    shares = {
+        one["Properties"]["Queue"]["GetAtt"]: one["Properties"]["ScalingConfig"]
+        for one in properties("ExtractFunction")["Events"].values()
+    }
+    assert shares == {
+        "UploadQueue.Arn": {"MaximumConcurrency": {"Ref": "ExtractConcurrency"}},
+        "SlowUploadQueue.Arn": {"MaximumConcurrency": {"Ref": "SlowExtractConcurrency"}},
+    }
+
+
+def test_a_slow_package_waits_for_as_long_as_a_queue_can_keep_it() -> None:
+    # A reconcile asks for what is lost, but it must not be what a flood is handled by.
+    assert properties("SlowUploadQueue")["MessageRetentionPeriod"] == SECONDS_OF_14_DAYS
+
+
+@pytest.mark.parametrize("kind", QUEUE_KINDS)
 def test_no_other_queue_may_send_its_dead_letters_there(kind: str) -> None:
     allow = properties(f"{kind}Dlq")["RedriveAllowPolicy"]
     assert allow["redrivePermission"] == "byQueue"
@@ -242,19 +266,32 @@ def test_merge_requests_are_delayed_by_the_debounce() -> None:
     assert properties("MergeQueue")["DelaySeconds"] == {"Ref": "DebounceSeconds"}
 
 
-@pytest.mark.parametrize(("function", "queue"), FED_BY.items())
-def test_one_message_at_a_time_and_failures_are_reported(function: str, queue: str) -> None:
+def mappings(function: str) -> list[dict[str, Any]]:
+    """The event source mappings of a function."""
     events = properties(function)["Events"].values()
-    (mapping,) = (event["Properties"] for event in events if event["Type"] == "SQS")
-    assert mapping["Queue"] == {"GetAtt": f"{queue}.Arn"}
+    return [event["Properties"] for event in events if event["Type"] == "SQS"]
+
+
+@pytest.mark.parametrize("function", of_type("AWS::Serverless::Function"))
+def test_a_function_is_fed_by_its_queues_alone(function: str) -> None:
+    queues = [mapping["Queue"] for mapping in mappings(function)]
+    assert queues == [{"GetAtt": f"{queue}.Arn"} for fed, queue in FED_BY if fed == function]
+
+
+@pytest.mark.parametrize(("function", "queue"), FED_BY)
+def test_one_message_at_a_time_and_failures_are_reported(function: str, queue: str) -> None:
+    of_queue = {"GetAtt": f"{queue}.Arn"}
+    (mapping,) = (one for one in mappings(function) if one["Queue"] == of_queue)
     assert mapping["BatchSize"] == 1
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-@pytest.mark.parametrize("function", of_type("AWS::Serverless::Function"))
-def test_no_queue_takes_all_of_the_accounts_concurrency(function: str) -> None:
-    events = properties(function)["Events"].values()
-    (mapping,) = (event["Properties"] for event in events if event["Type"] == "SQS")
+@pytest.mark.parametrize(
+    "mapping",
+    [one for function in of_type("AWS::Serverless::Function") for one in mappings(function)],
+    ids=lambda mapping: mapping["Queue"]["GetAtt"],
+)
+def test_no_queue_takes_all_of_the_accounts_concurrency(mapping: dict[str, Any]) -> None:
     most = mapping["ScalingConfig"]["MaximumConcurrency"]
     if isinstance(most, dict):
         parameter = TEMPLATE["Parameters"][most["Ref"]]
@@ -521,10 +558,17 @@ def test_the_key_of_an_existing_bucket_is_used_through_s3_alone(role: str) -> No
         (
             "ExtractRole",
             {
-                ("sqs:ReceiveMessage", "UploadQueue"),
-                ("sqs:DeleteMessage", "UploadQueue"),
-                ("sqs:GetQueueAttributes", "UploadQueue"),
-                ("sqs:ChangeMessageVisibility", "UploadQueue"),
+                *(
+                    (f"sqs:{action}", queue)
+                    for queue in UPLOAD_QUEUES
+                    for action in (
+                        "ReceiveMessage",
+                        "DeleteMessage",
+                        "GetQueueAttributes",
+                        "ChangeMessageVisibility",
+                    )
+                ),
+                ("sqs:SendMessage", "SlowUploadQueue"),
                 ("sqs:SendMessage", "MergeQueue"),
             },
         ),

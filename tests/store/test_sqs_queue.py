@@ -19,6 +19,7 @@ from tests.support.scripted_aws import Answer, Script
 URL = "https://sqs.us-east-1.amazonaws.com/1/merge.fifo"
 CALLS: list[tuple[str, Callable[[SqsQueue], object]]] = [
     ("SendMessage", lambda queue: queue.send("b", group="g", deduplication_id="1")),
+    ("SendMessage", lambda queue: queue.send_for("team", "b")),
     ("ChangeMessageVisibility", lambda queue: queue.change_visibility("handle", 3)),
     ("SendMessageBatch", lambda queue: queue.send_all(["b"])),
 ]
@@ -68,6 +69,20 @@ def test_a_message_of_the_same_deduplication_id_is_dropped_by_sqs_and_by_its_fak
     assert [body for body, *_ in receive(url)] == ["one", "three"]
     assert [message.body for message in fake.messages] == ["one", "three"]
     assert fake.dropped == [Message("two", "g", "1")]
+
+
+def test_a_message_for_a_tenant_carries_it_as_its_group_and_is_never_dropped(moto: None) -> None:
+    assert moto is None
+    url = make_sqs_client().create_queue(QueueName="slow")["QueueUrl"]
+    queue = SqsQueue(make_sqs_client, url)
+    queue.send_for("team", "body")
+    queue.send_for("team", "body")
+    answer = make_sqs_client().receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
+    )
+    assert [
+        (message["Body"], message["Attributes"]["MessageGroupId"]) for message in answer["Messages"]
+    ] == [("body", "team")] * 2
 
 
 def test_a_message_is_handed_back_for_the_seconds_asked_for(url: str) -> None:

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from sluice.admin.session.aws import Aws
 from sluice.admin.session.notifications import EVENTS
+from sluice.admin.session.queue_depth import QUEUE_KINDS
 from sluice.admin.session.stack import Stack
 
 CHANNEL_BUCKET, STATE_BUCKET = "channels", "state"
@@ -25,7 +26,8 @@ PARAMETERS = {
 def make_queues(aws: Aws) -> dict[str, str]:
     """Make the queues of a stack, and tell their URLs as its outputs do."""
     outputs = {}
-    for kind, fifo in (("Upload", False), ("Merge", True), ("Reconcile", True)):
+    for kind in QUEUE_KINDS:
+        fifo = "Upload" not in kind
         for role in ("Queue", "Dlq"):
             name = f"{kind}{role}{'.fifo' if fifo else ''}"
             made = aws.sqs.create_queue(

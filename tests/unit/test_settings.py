@@ -19,6 +19,7 @@ COMMON = {
 EXTRACT = {
     **COMMON,
     "UPLOAD_QUEUE_URL": "https://sqs/upload",
+    "SLOW_UPLOAD_QUEUE_URL": "https://sqs/slow-upload",
     "TRUST_UPLOADER_DIGESTS": "true",
     "UPLOAD_MAX_RECEIVES": "5",
 }
@@ -49,6 +50,7 @@ def test_each_function_reads_its_variables() -> None:
     assert ExtractSettings.from_env(EXTRACT) == ExtractSettings(
         SETTINGS,
         upload_queue_url="https://sqs/upload",
+        slow_upload_queue_url="https://sqs/slow-upload",
         trust_uploader_digests=True,
         upload_receives_max=5,
         channel_prefixes=("",),

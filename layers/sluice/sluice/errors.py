@@ -2,6 +2,7 @@
 
 SluiceError
 ├── BadPackage      the package can never be indexed: record a reject, do not retry
+│   └── LimitExceeded   ... with these limits: read it with the full ones, if they are not those
 ├── Changed         the object was overwritten during the read: read it again
 ├── Archived        the object is in an archive storage class: record a reject
 ├── Unavailable     S3 or SQS did not answer properly: let the queue retry
@@ -57,6 +58,10 @@ class InvalidUpload(SluiceError):
 
 class BadPackage(InvalidUpload):
     """A package that can never be indexed as it is, or a patch that cannot be applied."""
+
+
+class LimitExceeded(BadPackage):
+    """A package that cannot be indexed within the ``ReadLimits`` it was read with."""
 
 
 class BadConfig(InvalidUpload):

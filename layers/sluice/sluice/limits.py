@@ -216,6 +216,16 @@ TAR_BZ2_UNPACKED_BYTES_MAX = 320 * MIB
 PACKAGE_CPU_SECONDS_MAX = 20
 """CPU time in which the info files of one package must be unpacked.  Real packages take less than a
 second."""
+FIRST_READ_INDEX_BYTES_MAX = 2 * MIB
+"""Bytes that the first lane unpacks in search of info/index.json.  rattler-build and conda-build
+put it into the first KiB.  Old .conda files have the list of all files in front of it: 30,000 files
+fit here."""
+FIRST_READ_CPU_SECONDS_MAX = 0.25
+"""CPU time in which the first lane must unpack the info files.  Real packages take a hundredth of
+that; bzip2 unpacks some 5 MiB in it."""
+FIRST_READ_WHOLE_BYTES_MAX = 256 * MIB
+"""Size up to which the first lane reads a whole object to hash it: some 3 s of network and CPU.
+Larger packages usually come with digests of the uploader or of S3."""
 TAR_HEADERS_MAX = 250_000
 """Headers of one tar archive that are read: seconds of work."""
 TAR_EXTENDED_HEADERS_BYTES_MAX = 16 * MIB

@@ -46,21 +46,24 @@ class ExtractSettings:
 
     common: Settings
     upload_queue_url: str
+    slow_upload_queue_url: str
     trust_uploader_digests: bool
     upload_receives_max: int
-    """Receives of a message before UploadQueue moves it to the dead-letter queue."""
+    """Receives of a message before either queue of uploads moves it to its dead-letter queue."""
     channel_prefixes: tuple[str, ...]
     """See ``ReconcileSettings``."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> ExtractSettings:
-        """Parse also ``UPLOAD_QUEUE_URL``, ``TRUST_UPLOADER_DIGESTS``, ``UPLOAD_MAX_RECEIVES``.
+        """Parse also ``UPLOAD_QUEUE_URL``, ``SLOW_UPLOAD_QUEUE_URL`` and ``UPLOAD_MAX_RECEIVES``.
 
-        ``CHANNEL_PREFIXES`` may be empty or missing.
+        ``TRUST_UPLOADER_DIGESTS`` is ``true`` or ``false``; ``CHANNEL_PREFIXES`` may be empty or
+        missing.
         """
         return cls(
             common=Settings.from_env(env),
             upload_queue_url=_required(env, "UPLOAD_QUEUE_URL"),
+            slow_upload_queue_url=_required(env, "SLOW_UPLOAD_QUEUE_URL"),
             trust_uploader_digests=_flag(env, "TRUST_UPLOADER_DIGESTS"),
             upload_receives_max=_int(env, "UPLOAD_MAX_RECEIVES", at_least=1),
             channel_prefixes=_prefixes(env),

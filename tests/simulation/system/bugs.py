@@ -27,7 +27,7 @@ from sluice.catalog.entry import Entries, Entry
 from sluice.catalog.head import Head, head_object, read_head
 from sluice.errors import Unavailable
 from sluice.extract import handler as extract_handler
-from sluice.extract import staging
+from sluice.extract import lanes, staging
 from sluice.extract.config_broadcast import ConfigBroadcast
 from sluice.extract.staging import Indexed, Rejected, StagingRecord
 from sluice.layout import SHARD_INDEX, Subdir
@@ -392,6 +392,25 @@ def _extract_passes_removals_over() -> AbstractContextManager[object]:
     return mock.patch.object(extract_handler, "route_event", route)
 
 
+def _neither_lane_reads_what_is_slow() -> AbstractContextManager[object]:
+    def send(*_args: Any) -> None:
+        pass
+
+    return mock.patch.object(extract_handler, "send_to_slow_lane", send)
+
+
+def _the_slow_lane_is_as_impatient_as_the_first() -> AbstractContextManager[object]:
+    plain = extract_handler._handle
+
+    def handle(event: ObjectEvent, ctx: Any, lane: lanes.Lane, *, receive_count: int) -> Any:
+        impatient = dataclasses.replace(lane, extract=lanes.first_lane(lane.queue).extract)
+        if lane.queue is ctx.slow_uploads:
+            ctx = dataclasses.replace(ctx, slow_uploads=mock.Mock())  # and then gives up
+        return plain(event, ctx, impatient, receive_count=receive_count)
+
+    return mock.patch.object(extract_handler, "_handle", handle)
+
+
 def _a_plus_in_a_key_is_taken_for_a_space() -> AbstractContextManager[object]:
     return mock.patch.object(s3_event, "decode_key", unquote_plus)
 
@@ -544,6 +563,10 @@ BUGS = {
     "the window check is left out": Bug(
         _the_window_check_is_left_out,
         f"is not of the head's generation|staging is left over|{_WRONG_AT_REST}",
+    ),
+    "neither lane reads what is slow": Bug(_neither_lane_reads_what_is_slow, _WRONG_AT_REST),
+    "the slow lane is as impatient as the first": Bug(
+        _the_slow_lane_is_as_impatient_as_the_first, _WRONG_AT_REST
     ),
     "a failed request sets a package aside": Bug(
         _a_failed_request_sets_a_package_aside, "a staging record was unreadable"

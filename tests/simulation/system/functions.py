@@ -45,6 +45,7 @@ class Functions:
     """The channel bucket as comparisons see it."""
     state: Bucket
     uploads: StandardQueue
+    slow_uploads: StandardQueue
     merges: Fifo
     environment: DeduplicatingQueue
     """MergeQueue, as one execution environment of extract remembers it; all share it here."""
@@ -63,7 +64,7 @@ class Functions:
     """How long a step of reconcile works before it leaves the rest to the next."""
 
     def extract(self, message: Delivery, skew_ms: int, _time_left_ms: TimeLeft) -> None:
-        """Handle one message of UploadQueue; ``skew_ms`` is how wrong the function's clock is."""
+        """Handle one message of uploads; ``skew_ms`` is how wrong the function's clock is."""
         wired = self.wiring()
         extractor = ExtractorContext(
             channel=wired.channel,
@@ -76,7 +77,9 @@ class Functions:
             trust_uploader_digests=True,
             receives_max=UPLOAD_RECEIVES_MAX,
         )
-        ctx = ExtractContext(extractor, self.uploads, wired.name)
+        ctx = ExtractContext(
+            extractor, self.uploads, self.slow_uploads, self.slow_uploads.name, wired.name
+        )
         extract_handler.run(message, ctx)
 
     def merge(self, message: Delivery, skew_ms: int, time_left_ms: TimeLeft) -> None:

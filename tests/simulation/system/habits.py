@@ -69,6 +69,8 @@ class Habits:
     """Of each package."""
     deletes: float
     """Of what people do to a package that is there."""
+    slow: float
+    """Packages that are slow to read, of what people upload."""
     odd: float
     """Files that can be no packages, or are where no package is, of what people do."""
     others: float

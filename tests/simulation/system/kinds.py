@@ -100,6 +100,7 @@ def _draw(rng: Random) -> Habits:
         favourite=rng.choice((0.0, 0.5)),
         variants=rng.choice((1, 3)),
         deletes=rng.choice((0.2, 0.5, 0.8)),
+        slow=0.0,
         odd=sometimes(0.5, 0.1),
         others=0.0 if lossless else sometimes(0.3, 0.2),
         configures=sometimes(0.5, 0.5),
@@ -208,15 +209,17 @@ def _as_drawn(habits: Habits, _rng: Random) -> Habits:
 
 
 def _with_others(habits: Habits, rng: Random) -> Habits:
-    """The same, in some worlds with operators, administrators and machines that sleep.
+    """The same, some worlds with operators, administrators, machines that sleep, slow packages.
 
-    There, superseded generations are kept for no longer than such a machine sleeps.
+    Where machines sleep, superseded generations are kept for no longer than such a machine sleeps.
     """
     amends = rng.choice((0.0, 0.0, 0.02, 0.1))
     # More often where there are pins to be lost by it.
     never = (0.0,) if amends else (0.0, 0.0, 0.0)
     habits = replace(habits, amends=amends, switches=rng.choice((*never, 0.02, 0.1)))
-    return replace(habits, naps=True, retention_days=1) if rng.random() < _NAPS else habits
+    if rng.random() < _NAPS:
+        habits = replace(habits, naps=True, retention_days=1)
+    return replace(habits, slow=rng.choice((0.0, 0.0, 0.2, 0.8)))
 
 
 _WIDE: Mapping[Kind, int] = {_as_drawn: 14, _crowd: 4, _age: 14, _neglect: 10, _storm: 5}

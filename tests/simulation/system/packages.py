@@ -6,6 +6,7 @@ that it was built with, anything else is rejected.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,7 @@ from typing import Any
 
 from sluice.conda.names import parse_filename
 from sluice.layout import Subdir
+from sluice.package.read_limits import ReadLimits
 from testkit.channel import conda, tar_bz2
 
 FILENAMES = (
@@ -30,6 +32,11 @@ ODD = ("Not_a-1+0!-0.conda", "package.conda", "alpha-1.0.tar.bz2")
 REFUSED = ("alpha 1.0-0.conda", "Not a-1+0%20-0.conda", "beta-1.0-py_0%2Bcpu.conda")
 """Files that are no packages whatever is in them: keys have no spaces and no percent signs."""
 
+FIRST_READ = ReadLimits(
+    index_bytes_max=2048, cpu_seconds_max=math.inf, whole_read_bytes_max=math.inf
+)
+"""In the place of the real one, so that what is slow is small, and always the same."""
+_MANY_DEPENDS = [f"one-of-many-{number}" for number in range(100)]
 _good: dict[bytes, tuple[str, str, dict[str, Any]]] = {}
 """Subdir, filename and metadata of every package that was ever built, by its bytes."""
 
@@ -48,18 +55,23 @@ class Place:
 
 
 @cache
-def misplaced(subdir: str, filename: str) -> bytes:
+def misplaced(subdir: str, filename: str, *, slow: bool = False) -> bytes:
     """Build a good package for that place, to be put elsewhere, and larger than all that are there.
 
     Where another tool's record of a place is at hand, what lies there and only breaks a rule of
     ours is taken for that record's package if it has the same size.
     """
-    return good(subdir, filename, 0, payload=sha512(filename.encode()).digest())
+    return good(subdir, filename, 0, payload=sha512(filename.encode()).digest(), slow=slow)
 
 
 @cache
-def good(subdir: str, filename: str, variant: int, *, payload: bytes = b"") -> bytes:
-    """Build a good package for that place, in a variant of it."""
+def good(
+    subdir: str, filename: str, variant: int, *, payload: bytes = b"", slow: bool = False
+) -> bytes:
+    """Build a good package for that place, in a variant of it.
+
+    ``slow``: it exceeds ``FIRST_READ``, so it is for the slow lane.
+    """
     name = parse_filename(filename)
     assert name
     index = {
@@ -67,7 +79,7 @@ def good(subdir: str, filename: str, variant: int, *, payload: bytes = b"") -> b
         "version": name.version,
         "build": name.build,
         "build_number": 0,
-        "depends": [f"other {variant}"],
+        "depends": [f"other {variant}", *_MANY_DEPENDS * slow],
         "subdir": subdir,
     }
     build = conda if name.suffix == ".conda" else tar_bz2

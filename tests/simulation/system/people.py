@@ -260,14 +260,18 @@ class People:
         self._invariants.indexed_by_others(subdir)
 
     def _something_for(self, place: Place) -> tuple[str, bytes]:
-        rng = self._rng
+        rng, habits = self._rng, self._habits
+        slow = habits.slow > 0 and rng.random() < habits.slow
+        how = "slow, " * slow
         if place.filename in ODD or rng.random() < _SPOILT:
             if rng.random() < 0.5:
                 return "corrupt", rng.choice(CORRUPT)
             other = rng.choice(self._places)
-            return f"meant for {other.key}", packages.misplaced(other.subdir.name, other.filename)
-        variant = rng.randrange(self._habits.variants)
-        return f"variant {variant}", packages.good(place.subdir.name, place.filename, variant)
+            body = packages.misplaced(other.subdir.name, other.filename, slow=slow)
+            return f"{how}meant for {other.key}", body
+        variant = rng.randrange(habits.variants)
+        body = packages.good(place.subdir.name, place.filename, variant, slow=slow)
+        return f"{how}variant {variant}", body
 
     def _tell(self, name: str, key: str, size: int | None) -> bool:
         """Send events: none, one or several, soon or late, in no order; tells whether any."""

@@ -85,7 +85,8 @@ class _Play:
         self._sent: list[str] = []
         world.channel.watch = partial(self._changed, world.invariants.in_channel)
         world.state.watch = partial(self._changed, world.invariants.in_state)
-        world.uploads.sent = world.merges.sent = self._was_sent
+        for queue in (world.uploads, world.slow_uploads, world.merges):
+            queue.sent = self._was_sent
         gate = Gate()
         queues = [source.queue for source in world.sources]
         self._hooked: list[Hooked] = [world.channel, world.state, *queues, gate]

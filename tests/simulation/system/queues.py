@@ -30,7 +30,7 @@ class Message:
 
     body: str
     group: str
-    """Empty in standard queues."""
+    """Or tenant; empty in UploadQueue."""
     visible_at: int
     """ms; until then it is delayed or in flight."""
     received: int = 0
@@ -79,7 +79,7 @@ class Queue:
             message.received += 1
             message.receipt = f"{self.name}-{self._rng.getrandbits(32):08x}"
             message.visible_at = self._clock.ms + self._visibility_ms
-            return Delivery(message.body, message.receipt, message.received)
+            return Delivery(message.body, message.receipt, message.received, self.name)
         return None
 
     def delete(self, receipt: str) -> None:
@@ -121,7 +121,7 @@ class Queue:
 
 
 class StandardQueue(Queue):
-    """UploadQueue."""
+    """UploadQueue, and SlowUploadQueue, which is one without order as well."""
 
     duplicates = 0.0
     """How likely a message stays visible when it is handed out."""
@@ -142,6 +142,11 @@ class StandardQueue(Queue):
                     if self._rng.random() < _SENT_BEFORE_FAILURE:
                         self.put(body)
                 raise
+
+    def send_for(self, tenant: str, body: str) -> None:
+        """See ``FairQueue.send_for``; fairness is left to chance."""
+        with self._request("SendMessage", tenant):
+            self._take(Message(body, tenant, self._clock.ms))
 
     def receive(self) -> Delivery | None:
         """Hand out one message, at least once."""

@@ -56,6 +56,16 @@ def test_a_message_in_flight_is_hidden_until_its_visibility_timeout() -> None:
     assert (delivery.body, delivery.receive_count) == ("a", 2)
 
 
+def test_a_message_for_a_tenant_is_handed_out_like_any_other_and_as_often_as_it_was_sent() -> None:
+    queue = standard(Clock())
+    queue.send_for("team", "a")
+    queue.send_for("team", "a")
+    queue.before = lose
+    with pytest.raises(Unavailable):
+        queue.send_for("team", "b")
+    assert bodies(queue) == ["a", "a"]
+
+
 def test_a_message_that_was_handed_out_too_often_is_dead() -> None:
     clock = Clock()
     queue = standard(clock)

@@ -13,12 +13,13 @@ import zstandard
 
 from sluice import zstd
 from sluice.catalog import brake
-from sluice.extract import extract
+from sluice.extract import extract, lanes
 from sluice.merge import generation_writer, merge, object_lookup
 from sluice.package import reader
 from sluice.publish import index_files, splice
 from sluice.reconcile import discover, garbage, removals, subdir
 from tests.simulation.system.habits import Habits
+from tests.simulation.system.packages import FIRST_READ
 
 # A package is read from its bytes: which requests are made does not depend on what is remembered.
 _read_once = lru_cache(1024)(reader._from_memory)
@@ -32,6 +33,7 @@ def tuned(habits: Habits) -> Iterator[None]:
     settings: list[tuple[ModuleType, str, Any]] = [
         (extract, "EXTRACTOR_VERSION", 1),
         (extract, "RECORDS_SINCE", 1),
+        (lanes, "FIRST_READ", FIRST_READ),
         (reader, "_from_memory", _read_once),
         (zstd, "compress", _compress),
         (zstd, "compress_private", _compress),

@@ -1,4 +1,4 @@
-"""A world: two buckets, three queues, the functions behind them, and people."""
+"""A world: two buckets, four queues, the functions behind them, and people."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ class World:
         self.channel = Bucket(clock, rng, page_size=habits.page_size)
         self.state = Bucket(clock, rng, page_size=habits.page_size)
         self.uploads = StandardQueue(
-            "uploads", clock, rng, visibility_seconds=1800, receives_max=UPLOAD_RECEIVES_MAX
+            "uploads", clock, rng, visibility_seconds=330, receives_max=UPLOAD_RECEIVES_MAX
+        )
+        self.slow_uploads = StandardQueue(
+            "slow uploads", clock, rng, visibility_seconds=330, receives_max=UPLOAD_RECEIVES_MAX
         )
         self.merges = Fifo(
             "merges",
@@ -75,6 +78,7 @@ class World:
             listed=self.listed,
             state=self.state,
             uploads=self.uploads,
+            slow_uploads=self.slow_uploads,
             merges=self.merges,
             environment=DeduplicatingQueue(self.merges, lambda: clock.ms),
             continuations=continuations,
@@ -90,6 +94,7 @@ class World:
         )
         self.sources = [
             Source(self.uploads, self.functions.extract, _TIMEOUT_MS),
+            Source(self.slow_uploads, self.functions.extract, _TIMEOUT_MS),
             Source(self.merges, self.functions.merge, _TIMEOUT_MS),
             Source(continuations, self.functions.proceed_reconcile, RECONCILE_TIMEOUT_MS),
         ]
@@ -141,13 +146,14 @@ class World:
 
     def disturb(self, habits: Habits) -> None:
         """Let services be as unpleasant as they may."""
-        self.uploads.duplicates = habits.duplicated
+        self.uploads.duplicates = self.slow_uploads.duplicates = habits.duplicated
         self.channel.late = self.state.late = habits.late
         self.listed.lies = habits.lies
 
     def leave_in_peace(self) -> None:
         """Let services be as pleasant as can be."""
-        self.uploads.duplicates = self.channel.late = self.state.late = self.listed.lies = 0.0
+        self.uploads.duplicates = self.slow_uploads.duplicates = 0.0
+        self.channel.late = self.state.late = self.listed.lies = 0.0
 
     def next_due(self) -> int | None:
         """When the next thing happens by itself, or could have; ms."""

@@ -11,17 +11,20 @@ import pytest
 
 from sluice.catalog.entry import NOT_EXTRACTED
 from sluice.concurrency import in_order
-from sluice.errors import Unavailable
+from sluice.errors import LimitExceeded, Unavailable
 from sluice.extract import extract, staging
 from sluice.extract.extract import EXTRACTOR_VERSION, ExtractorContext
 from sluice.extract.staging import Indexed, Rejected, Removed, StagingRecord
 from sluice.layout import PackageKey
-from sluice.limits import EXTRACT_ATTEMPTS_MAX
+from sluice.limits import EXTRACT_ATTEMPTS_MAX, MIB
 from sluice.messages import merge_request
 from sluice.messages.merge_request import MergeRequest
+from sluice.package.read_limits import FIRST_READ
 from sluice.storage.object_id import ObjectId
 from testkit.channel import conda, tar_bz2
 from testkit.memory_store import LostAnswer
+from tests.support.package_archives import Entry
+from tests.support.package_archives import tar_bz2 as tar_bz2_of
 from tests.support.staging_records import START_MS, SUBDIR
 from tests.support.subdir_world import DEBOUNCE_SECONDS, World
 
@@ -96,6 +99,39 @@ def test_a_tar_bz2_is_read_as_well() -> None:
     staged = extract.extract(extractor(world), PackageKey(SUBDIR, package.filename))
     assert isinstance(staged, Indexed)
     assert staged.record["name"] == "alpha"
+
+
+SLOW = tar_bz2_of(
+    Entry("lib/zeros", bytes(FIRST_READ.index_bytes_max)),
+    Entry("info/index.json", json.dumps(INDEX).encode()),
+)
+SLOW_KEY = PackageKey(SUBDIR, "alpha-1.0-0.tar.bz2")
+
+
+def test_what_exceeds_the_limits_is_neither_judged_nor_staged() -> None:
+    world = World()
+    world.channel.upload(SLOW_KEY.key, SLOW)
+    outcome = extract.extract_within(extractor(world), SLOW_KEY, limits=FIRST_READ)
+    assert isinstance(outcome, LimitExceeded)
+    assert (world.staged(), world.queue.messages) == ([], [])
+    assert isinstance(extract.extract(extractor(world), SLOW_KEY), Indexed)
+
+
+def test_what_does_not_exceed_the_limits_is_staged_as_ever() -> None:
+    world = World()
+    world.channel.upload(KEY.key, PACKAGE.body)
+    within = extract.extract_within(extractor(world), KEY, limits=FIRST_READ)
+    assert within == run(world)
+    assert log(world) == [within, within]
+
+
+def test_a_bomb_is_a_reject_with_the_full_limits() -> None:
+    world = World()
+    bomb = tar_bz2_of(Entry("lib/zeros", bytes(65 * MIB)))
+    world.channel.upload(SLOW_KEY.key, bomb)
+    staged = extract.extract(extractor(world), SLOW_KEY)
+    assert isinstance(staged, Rejected)
+    assert staged.code == "info-too-large"
 
 
 def test_what_is_not_there_is_a_removal_whatever_the_event_said() -> None:

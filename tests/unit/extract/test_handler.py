@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -14,16 +15,20 @@ from sluice.extract.handler import (
     EventIgnored,
     ExtractContext,
     Outcome,
+    PackageDeferred,
     PackageStaged,
     route_event,
 )
+from sluice.extract.lanes import first_lane, slow_lane
 from sluice.extract.metrics import extract_log_line, upload_retry_fields
-from sluice.extract.staging import Removed
+from sluice.extract.staging import Indexed, Removed, decode_staging_record
 from sluice.layout import PackageKey, Subdir
+from sluice.limits import FIRST_READ_INDEX_BYTES_MAX
 from sluice.messages.delivery import Delivery
-from sluice.messages.s3_event import ObjectEvent, upload_message
+from sluice.messages.s3_event import ObjectEvent, parse_s3_event_body, upload_message
 from testkit.memory_store import LostAnswer
-from testkit.system import BUCKET, System
+from testkit.system import BUCKET, SLOW_QUEUE, System
+from tests.support.package_archives import INDEX, TAR_BZ2, Entry, index_entry, tar_bz2
 
 NOW_MS = 1_750_000_000_000
 LINUX = Subdir("team", "linux-64")
@@ -32,12 +37,14 @@ OTHER = PackageKey(LINUX, "beta-1.0-0.conda")
 
 
 def context(system: System) -> ExtractContext:
-    return ExtractContext(system.extractor, system.uploads, BUCKET)
+    return system.extract_context()
 
 
-def deliver(system: System, body: str, *, receive_count: int = 1) -> list[Outcome]:
+def deliver(
+    system: System, body: str, *, receive_count: int = 1, queue: str = "uploads"
+) -> list[Outcome]:
     outcomes: list[Outcome] = []
-    delivery = Delivery(body, "handle", receive_count)
+    delivery = Delivery(body, "handle", receive_count, queue)
     handler.run(delivery, context(system), on_outcome=outcomes.append)
     return outcomes
 
@@ -133,9 +140,106 @@ def test_the_last_receipt_of_a_message_stages_a_reject_first() -> None:
     assert len(system.state.keys("staging/")) == 3
 
 
+# --- the slow lane ------------------------------------------------------------------------
+
+SLOW = PackageKey(LINUX, TAR_BZ2)
+BEFORE = Entry("info/licenses/long.txt", bytes(FIRST_READ_INDEX_BYTES_MAX))
+SLOW_BODY = tar_bz2(BEFORE, index_entry({**INDEX, "subdir": "linux-64"}))
+
+
+def slow_system() -> System:
+    system = System(NOW_MS)
+    system.upload({SLOW.key: SLOW_BODY, KEY.key: b"corrupt"})
+    return system
+
+
+def test_a_package_that_is_slow_to_read_is_left_to_the_slow_lane() -> None:
+    system = slow_system()
+    event = ObjectEvent(BUCKET, SLOW.key, len(SLOW_BODY))
+    (deferred,) = deliver(system, upload_message(event))
+    assert isinstance(deferred, PackageDeferred)
+    assert (system.state.keys("staging/"), system.merges.messages) == ([], [])
+    assert system.slow_uploads.tenants == ["team"]
+    (body,) = system.slow_uploads.bodies
+    assert parse_s3_event_body(body) == [event]
+    (staged,) = deliver(system, body, queue=SLOW_QUEUE)
+    assert isinstance(staged, PackageStaged)
+    assert isinstance(staged.record, Indexed)
+    assert len(system.merges.messages) == 1
+
+
+def test_it_is_logged_with_the_limit_that_it_exceeds() -> None:
+    (deferred,) = deliver(slow_system(), upload_message(about(SLOW.key)))
+    level, message, fields = extract_log_line(deferred)
+    assert (level, message) == ("info", "to be read in the slow lane")
+    assert (
+        fields.items()
+        >= {
+            "channel": "team",
+            "subdir": "linux-64",
+            "filename": SLOW.filename,
+            "code": "info-too-large",
+        }.items()
+    )
+
+
+def test_nobody_who_shares_a_message_waits_for_a_slow_package() -> None:
+    system = slow_system()
+    records = [
+        {"s3": {"bucket": {"name": BUCKET}, "object": {"key": key}}} for key in (SLOW.key, KEY.key)
+    ]
+    outcomes = deliver(system, json.dumps({"Records": records}))
+    assert [type(outcome) for outcome in outcomes] == [PackageDeferred, PackageStaged]
+    assert len(system.slow_uploads.bodies) == 1
+
+
+def test_an_event_without_a_queue_can_be_about_a_slow_package_too() -> None:
+    system = slow_system()
+    handler.handle_events([about(SLOW.key)], context(system))
+    assert len(system.slow_uploads.bodies) == 1
+
+
+def test_an_upload_comes_again_where_the_slow_lane_did_not_answer() -> None:
+    system = slow_system()
+
+    def lose(_operation: str, _key: str) -> None:
+        raise LostAnswer
+
+    system.slow_uploads.after = lose
+    with pytest.raises(Unavailable):
+        deliver(system, upload_message(about(SLOW.key)))
+    assert (system.uploads.visibility, system.slow_uploads.visibility) == ([("handle", 15)], [])
+
+
+def test_a_failure_in_the_slow_lane_goes_back_to_the_slow_lane() -> None:
+    system = slow_system()
+
+    def lose(operation: str, _key: str) -> None:
+        if operation == "PutObject":
+            raise LostAnswer
+
+    system.state.before = lose
+    for count, seconds in ((1, 60), (2, 240)):
+        with pytest.raises(Unavailable):
+            deliver(system, upload_message(about(SLOW.key)), queue=SLOW_QUEUE, receive_count=count)
+        assert system.slow_uploads.visibility[-1] == ("handle", seconds)
+    assert system.uploads.visibility == []
+
+
+def test_the_last_receipt_in_the_slow_lane_stages_a_reject_first() -> None:
+    system = slow_system()
+    system.extractor = replace(system.extractor, receives_max=2)
+    deliver(system, upload_message(about(SLOW.key)), queue=SLOW_QUEUE, receive_count=2)
+    bodies = [system.state.body(key) for key in system.state.keys("staging/")]
+    assert sorted(type(decode_staging_record(body)) is Indexed for body in bodies) == [False, True]
+
+
 def test_a_failure_is_logged_with_its_message() -> None:
-    assert upload_retry_fields(Delivery("body", "handle", 2)) == {
-        "received": 2,
-        "wait_seconds": 60,
-        "event": "body",
-    }
+    delivery = Delivery("body", "handle", 2)
+    system = System(NOW_MS)
+    for lane, seconds in ((first_lane(system.uploads), 60), (slow_lane(system.slow_uploads), 240)):
+        assert upload_retry_fields(delivery, lane) == {
+            "received": 2,
+            "wait_seconds": seconds,
+            "event": "body",
+        }

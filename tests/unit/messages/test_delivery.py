@@ -9,7 +9,7 @@ from sluice.messages.delivery import Backoff, Delivery, give_back
 from testkit.memory_queue import MemoryQueue
 from testkit.memory_store import LostAnswer
 
-DELIVERY = Delivery("body", "handle", receive_count=3)
+DELIVERY = Delivery("body", "handle", receive_count=3, queue="uploads")
 
 
 def test_a_record_of_lambda_is_read() -> None:
@@ -18,12 +18,18 @@ def test_a_record_of_lambda_is_read() -> None:
         "receiptHandle": "handle",
         "body": "body",
         "attributes": {"ApproximateReceiveCount": "3"},
+        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:uploads",
     }
     assert Delivery.from_record(record) == DELIVERY
 
 
 def test_a_record_that_does_not_count_its_receipts_is_the_first() -> None:
-    record = {"receiptHandle": "handle", "body": "body", "attributes": {}}
+    record = {
+        "receiptHandle": "handle",
+        "body": "body",
+        "attributes": {},
+        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:uploads",
+    }
     assert Delivery.from_record(record).receive_count == 1
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sluice.errors import BadPackage
 from sluice.limits import JSON_DEPTH_MAX
+from sluice.package.read_limits import FULL_READ
 from sluice.package.reader import PackageContents, read_package
 from testkit.memory_store import MemoryStore
 from tests.support.package_archives import (
@@ -45,7 +46,7 @@ def outcome(filename: str, body: bytes) -> PackageContents | BadPackage:
     store = MemoryStore()
     store.upload(f"noarch/{filename}", body)
     found = read_package(
-        store, f"noarch/{filename}", size_hint=len(body), trust_uploader_digests=True
+        store, f"noarch/{filename}", FULL_READ, size_hint=len(body), trust_uploader_digests=True
     )
     assert found is not None
     return found.outcome

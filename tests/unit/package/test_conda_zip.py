@@ -10,6 +10,7 @@ from sluice.errors import BadPackage
 from sluice.limits import CONDA_TAIL_BYTES, INFO_PACKED_BYTES_MAX, MIB, ZIP_MEMBERS_MAX
 from sluice.package import conda_zip as conda_format
 from sluice.package.conda_zip import read_conda_info
+from sluice.package.read_limits import FULL_READ
 from tests.support.package_archives import (
     CONDA,
     FLAGS,
@@ -38,7 +39,9 @@ PKG_MEMBER = f"pkg-{STEM}.tar.zst"
 
 
 def read(body: bytes) -> dict[str, bytes]:
-    return read_conda_info(lambda start, length: body[start : start + length], len(body), CONDA)
+    return read_conda_info(
+        lambda start, length: body[start : start + length], len(body), CONDA, FULL_READ
+    )
 
 
 def refusal(body: bytes) -> BadPackage:
@@ -54,7 +57,7 @@ def fetches(body: bytes) -> list[tuple[int, int]]:
         made.append((start, length))
         return body[start : start + length]
 
-    assert read_conda_info(fetch, len(body), CONDA) == FOUND
+    assert read_conda_info(fetch, len(body), CONDA, FULL_READ) == FOUND
     return made
 
 

@@ -8,6 +8,7 @@ import pytest
 from sluice.conda.digests import Digests
 from sluice.errors import BadPackage, Changed, Unavailable
 from sluice.limits import MIB, SMALL_PACKAGE_BYTES_MAX
+from sluice.package.read_limits import FULL_READ, ReadLimits
 from sluice.package.reader import PackageContents, PackageRead, read_package
 from testkit.memory_store import LostAnswer, MemoryStore
 from tests.support.package_archives import (
@@ -57,9 +58,14 @@ def contents(digests: Digests) -> PackageContents:
 
 
 def read(
-    store: MemoryStore, key: str, *, hint: int | None = None, trust: bool = True
+    store: MemoryStore,
+    key: str,
+    limits: ReadLimits = FULL_READ,
+    *,
+    hint: int | None = None,
+    trust: bool = True,
 ) -> PackageRead | None:
-    return read_package(store, key, size_hint=hint, trust_uploader_digests=trust)
+    return read_package(store, key, limits, size_hint=hint, trust_uploader_digests=trust)
 
 
 def operations(store: MemoryStore) -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 from sluice.errors import BadPackage
 from sluice.limits import MIB
 from sluice.package import tar_bz2 as tarbz2
+from sluice.package.read_limits import FULL_READ
 from sluice.package.tar_bz2 import TRAILER_BYTES, check_not_truncated, read_tar_bz2_info
 from tests.support.package_archives import TAR_BZ2, Entry, index_entry, tar, tar_bz2
 
@@ -19,7 +20,7 @@ GOOD = tar_bz2(INDEX, PAYLOAD)
 
 def code(body: bytes) -> str:
     with pytest.raises(BadPackage) as refused:
-        read_tar_bz2_info([body], TAR_BZ2)
+        read_tar_bz2_info([body], TAR_BZ2, FULL_READ)
     return refused.value.code
 
 
@@ -27,14 +28,14 @@ def code(body: bytes) -> str:
 def test_info_is_found_in_every_chunking(chunk: int) -> None:
     body = tar_bz2(PAYLOAD, INDEX)
     chunks = (body[at : at + chunk] for at in range(0, len(body), chunk))
-    assert read_tar_bz2_info(chunks, TAR_BZ2) == FOUND
+    assert read_tar_bz2_info(chunks, TAR_BZ2, FULL_READ) == FOUND
 
 
 def test_streams_of_a_parallel_compressor_are_read_as_one() -> None:
     body = tar([PAYLOAD, INDEX])
     half = len(body) // 2
     packed = bz2.compress(body[:half]) + bz2.compress(b"") + bz2.compress(body[half:])
-    assert read_tar_bz2_info([packed], TAR_BZ2) == FOUND
+    assert read_tar_bz2_info([packed], TAR_BZ2, FULL_READ) == FOUND
 
 
 def test_nothing_behind_info_is_taken() -> None:
@@ -42,7 +43,7 @@ def test_nothing_behind_info_is_taken() -> None:
         yield GOOD
         raise AssertionError("read on")
 
-    assert read_tar_bz2_info(chunks(), TAR_BZ2) == FOUND
+    assert read_tar_bz2_info(chunks(), TAR_BZ2, FULL_READ) == FOUND
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_what_follows_the_last_stream_counts_the_same_wherever_it_is_cut(garbage
     for chunk in range(1, len(body) + 1):
         chunks = (body[at : at + chunk] for at in range(0, len(body), chunk))
         with pytest.raises(BadPackage) as refused:
-            read_tar_bz2_info(chunks, TAR_BZ2)
+            read_tar_bz2_info(chunks, TAR_BZ2, FULL_READ)
         verdicts.add(refused.value.code)
     begins_a_stream = garbage == b"BZh"
     assert verdicts == {"truncated" if begins_a_stream else "index-json-missing"}
@@ -93,7 +94,7 @@ def test_info_may_be_larger_than_what_is_unpacked_in_search_of_it(
     monkeypatch.setattr(tarbz2, "TAR_BZ2_UNPACKED_BYTES_MAX", 4 * MIB)
     run_exports = Entry("info/run_exports.json", b"{}")
     body = tar_bz2(INDEX, Entry("info/test/data", bytes(2 * MIB)), run_exports)
-    assert read_tar_bz2_info([body], TAR_BZ2) == {**FOUND, run_exports.name: b"{}"}
+    assert read_tar_bz2_info([body], TAR_BZ2, FULL_READ) == {**FOUND, run_exports.name: b"{}"}
     body = tar_bz2(INDEX, Entry("info/test/data", bytes(5 * MIB)), run_exports)
     assert code(body) == "info-too-large"
 
@@ -101,7 +102,7 @@ def test_info_may_be_larger_than_what_is_unpacked_in_search_of_it(
 def test_a_bomb_behind_info_is_never_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tarbz2, "TAR_BZ2_UNPACKED_BYTES_MAX", 4 * MIB)
     body = tar_bz2(INDEX, Entry("lib/zeros", bytes(64 * MIB)))
-    assert read_tar_bz2_info([body], TAR_BZ2) == FOUND
+    assert read_tar_bz2_info([body], TAR_BZ2, FULL_READ) == FOUND
 
 
 def test_endless_empty_streams_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

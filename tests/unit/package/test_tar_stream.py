@@ -13,6 +13,7 @@ from sluice.limits import (
     TAR_EXTENDED_HEADERS_BYTES_MAX,
 )
 from sluice.package import tar_stream
+from sluice.package.read_limits import FULL_READ
 from sluice.package.tar_stream import read_info_files
 from tests.support.package_archives import Entry, index_entry, tar
 
@@ -26,7 +27,9 @@ def read(
     body: bytes | Iterable[bytes], *, until_payload: bool = False, most: int = MIB
 ) -> dict[str, bytes]:
     chunks = [body] if isinstance(body, bytes) else body
-    return read_info_files(chunks, "f", unpacked_bytes_max=most, until_payload=until_payload)
+    return read_info_files(
+        chunks, "f", FULL_READ, unpacked_bytes_max=most, until_payload=until_payload
+    )
 
 
 def code(body: bytes | Iterable[bytes], *, most: int = MIB) -> str:

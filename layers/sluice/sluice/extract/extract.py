@@ -13,12 +13,13 @@ from msgspec import UNSET
 
 from sluice.catalog.entry import NOT_EXTRACTED
 from sluice.conda.record import make_record
-from sluice.errors import BadPackage, Changed, Unavailable
+from sluice.errors import BadPackage, Changed, LimitExceeded, Unavailable
 from sluice.extract import staging
 from sluice.extract.staging import FileVerdict, Indexed, Rejected, Removed
 from sluice.layout import PackageKey
 from sluice.limits import EXTRACT_ATTEMPTS_MAX
 from sluice.messages import merge_request
+from sluice.package.read_limits import FULL_READ, ReadLimits
 from sluice.package.reader import PackageRead, read_package
 from sluice.runtime import Runtime
 from sluice.storage.object_id import ObjectId
@@ -50,13 +51,12 @@ def extract(
     size_hint: int | None = None,
     receive_count: int = 1,
 ) -> FileVerdict:
-    """Read one object, stage the verdict and request a merge; returns the verdict.
+    """Read one object with the full limits, stage the verdict and request a merge.
 
-    ``size_hint`` is the event's size in bytes.  ``receive_count`` is the number of deliveries of
-    its message.  Raises ``Unavailable`` if a retry may help.
+    Returns the verdict.  ``size_hint`` is the event's size in bytes.  ``receive_count`` is the
+    number of deliveries of its message.  Raises ``Unavailable`` if a retry may help.
     """
-    if receive_count >= ctx.receives_max:
-        _stage_provisional_reject(ctx, key, tries=receive_count - 1)
+    _prepare_for_last_try(ctx, key, receive_count)
     record = examine(
         ctx.channel,
         key,
@@ -64,6 +64,24 @@ def extract(
         trust_uploader_digests=ctx.trust_uploader_digests,
         clock=ctx.clock,
     )
+    _stage(ctx, key, record)
+    return record
+
+
+def extract_within(
+    ctx: ExtractorContext,
+    key: PackageKey,
+    *,
+    limits: ReadLimits,
+    size_hint: int | None = None,
+    receive_count: int = 1,
+) -> FileVerdict | LimitExceeded:
+    """Do what ``extract`` does, unless the object exceeds ``limits``: then stage nothing."""
+    _prepare_for_last_try(ctx, key, receive_count)
+    package = _read(ctx.channel, key, limits, size_hint, trust_uploader=ctx.trust_uploader_digests)
+    if package and isinstance(package.outcome, LimitExceeded):
+        return package.outcome
+    record = _judge(key, package, at=ctx.clock())
     _stage(ctx, key, record)
     return record
 
@@ -76,16 +94,19 @@ def examine(
     trust_uploader_digests: bool,
     clock: Callable[[], int],
 ) -> FileVerdict:
-    """Read one object and judge it as ``extract`` does, but stage nothing."""
-    package = _read(channel, key, size_hint, trust_uploader=trust_uploader_digests)
+    """Read one object with the full limits and judge it as ``extract`` does, but stage nothing."""
+    package = _read(channel, key, FULL_READ, size_hint, trust_uploader=trust_uploader_digests)
     return _judge(key, package, at=clock())
 
 
-def _stage_provisional_reject(ctx: ExtractorContext, key: PackageKey, *, tries: int) -> None:
+def _prepare_for_last_try(ctx: ExtractorContext, key: PackageKey, receive_count: int) -> None:
     """Stage a reject before the last try, which may kill this process as earlier tries did.
 
     If the last try succeeds, its verdict takes precedence over this one.
     """
+    if receive_count < ctx.receives_max:
+        return
+    tries = receive_count - 1
     info = describe_object(ctx.channel, key.key)
     if info is None:
         return
@@ -106,12 +127,21 @@ def _stage_provisional_reject(ctx: ExtractorContext, key: PackageKey, *, tries: 
 
 
 def _read(
-    channel: ObjectStore, key: PackageKey, size_hint: int | None, *, trust_uploader: bool
+    channel: ObjectStore,
+    key: PackageKey,
+    limits: ReadLimits,
+    size_hint: int | None,
+    *,
+    trust_uploader: bool,
 ) -> PackageRead | None:
     for _ in range(EXTRACT_ATTEMPTS_MAX):
         try:
             return read_package(
-                channel, key.key, size_hint=size_hint, trust_uploader_digests=trust_uploader
+                channel,
+                key.key,
+                limits,
+                size_hint=size_hint,
+                trust_uploader_digests=trust_uploader,
             )
         except Changed:
             size_hint = None  # it was for the previous version

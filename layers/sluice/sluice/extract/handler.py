@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from sluice.errors import LimitExceeded
 from sluice.extract.config_broadcast import ConfigBroadcast
-from sluice.extract.extract import ExtractorContext, extract
+from sluice.extract.extract import ExtractorContext
+from sluice.extract.lanes import Lane, first_lane, send_to_slow_lane, slow_lane
 from sluice.extract.misplaced import find_misplacement
 from sluice.extract.staging import FileVerdict
 from sluice.layout import PackageKey, Subdir, parse_config_key, parse_package_key
 from sluice.messages import s3_event
-from sluice.messages.delivery import Backoff, Delivery, give_back
+from sluice.messages.delivery import Delivery, give_back
 from sluice.messages.s3_event import ObjectEvent
-from sluice.storage.queue import MessageQueue
-
-RETRY = Backoff(first_seconds=15, factor=4, max_seconds=900)
-"""Delays after a failed upload.  UploadQueue's visibility timeout, just above that of the function,
-is for functions that die silently."""
+from sluice.storage.queue import FairQueue, MessageQueue
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +25,20 @@ class ExtractContext:
     extractor: ExtractorContext
     uploads: MessageQueue
     """UploadQueue."""
+    slow_uploads: FairQueue
+    """SlowUploadQueue."""
+    slow_queue: str
+    """Name of SlowUploadQueue, as deliveries have it."""
     bucket: str
     """Name of the channel bucket."""
     prefixes: tuple[str, ...] = ("",)
     """Key prefixes of the subdirs whose packages are extracted."""
+
+    def lane_of(self, delivery: Delivery) -> Lane:
+        """The lane that a message came from."""
+        if delivery.queue == self.slow_queue:
+            return slow_lane(self.slow_uploads)
+        return first_lane(self.uploads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,14 @@ class PackageStaged:
 
     key: PackageKey
     record: FileVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class PackageDeferred:
+    """A package was sent to the slow lane."""
+
+    key: PackageKey
+    reason: LimitExceeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +88,7 @@ class EventIgnored:
     key: str
 
 
-Outcome = PackageStaged | ChannelNotified | UploadMisplaced | EventIgnored
+Outcome = PackageStaged | PackageDeferred | ChannelNotified | UploadMisplaced | EventIgnored
 """The result of one event."""
 
 
@@ -86,12 +102,13 @@ def run(
     *,
     on_outcome: Callable[[Outcome], None] = ignore_outcome,
 ) -> None:
-    """Handle one message of UploadQueue; on failure, return it to the queue and raise the error."""
+    """Handle one message of either lane; on failure, return it to its queue and raise the error."""
+    lane = ctx.lane_of(delivery)
     try:
-        events = s3_event.parse_s3_event_body(delivery.body)
-        handle_events(events, ctx, receive_count=delivery.receive_count, on_outcome=on_outcome)
+        for event in s3_event.parse_s3_event_body(delivery.body):
+            on_outcome(_handle(event, ctx, lane, receive_count=delivery.receive_count))
     except Exception as failure:
-        give_back(delivery, ctx.uploads, RETRY, failure=failure)
+        give_back(delivery, lane.queue, lane.retry, failure=failure)
         raise
 
 
@@ -99,15 +116,14 @@ def handle_events(
     events: Iterable[ObjectEvent],
     ctx: ExtractContext,
     *,
-    receive_count: int = 1,
     on_outcome: Callable[[Outcome], None] = ignore_outcome,
 ) -> None:
-    """Handle events one by one; if one fails, those before it have taken effect.
+    """Handle events that came without a queue; if one fails, those before it have taken effect.
 
     ``on_outcome`` is called after each of them.
     """
     for event in events:
-        on_outcome(_handle(event, ctx, receive_count))
+        on_outcome(_handle(event, ctx, first_lane(ctx.uploads), receive_count=1))
 
 
 def route_event(
@@ -124,13 +140,18 @@ def route_event(
     return key if key and key.subdir.prefix.startswith(prefixes) else None
 
 
-def _handle(event: ObjectEvent, ctx: ExtractContext, receive_count: int) -> Outcome:
+def _handle(event: ObjectEvent, ctx: ExtractContext, lane: Lane, *, receive_count: int) -> Outcome:
     match route_event(event, bucket=ctx.bucket, prefixes=ctx.prefixes):
         case ConfigChange(channel):
             return ChannelNotified(channel, ConfigBroadcast(ctx.extractor).notify_all(channel))
         case PackageKey() as key:
-            record = extract(ctx.extractor, key, size_hint=event.size, receive_count=receive_count)
-            return PackageStaged(key, record)
+            verdict = lane.extract(
+                ctx.extractor, key, size_hint=event.size, receive_count=receive_count
+            )
+            if isinstance(verdict, LimitExceeded):
+                send_to_slow_lane(ctx.slow_uploads, key, event)
+                return PackageDeferred(key, verdict)
+            return PackageStaged(key, verdict)
     return _misplaced_upload(event, ctx) or EventIgnored(event.key)
 
 

@@ -18,12 +18,15 @@ class Delivery:
     receipt_handle: str
     receive_count: int
     """How often the queue has delivered the message, this time included."""
+    queue: str = ""
+    """Name of the queue; empty where only one delivers to the function."""
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Delivery:
         """Parse an SQS record of Lambda's event source mapping."""
         receive_count = int(record["attributes"].get("ApproximateReceiveCount") or 1)
-        return cls(record["body"], record["receiptHandle"], receive_count)
+        queue = record["eventSourceARN"].rpartition(":")[2]
+        return cls(record["body"], record["receiptHandle"], receive_count, queue)
 
 
 @dataclass(frozen=True, slots=True)

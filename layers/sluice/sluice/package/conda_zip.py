@@ -26,6 +26,7 @@ from sluice.limits import (
     ZSTD_INPUT_CHUNK_BYTES,
     ZSTD_WINDOW_BYTES_MAX,
 )
+from sluice.package.read_limits import ReadLimits
 from sluice.package.tar_stream import read_info_files, truncated_error
 
 Fetch = Callable[[int, int], bytes]
@@ -48,7 +49,7 @@ _ZIP_ERRORS = (
 )
 
 
-def read_conda_info(fetch: Fetch, size: int, file: str) -> dict[str, bytes]:
+def read_conda_info(fetch: Fetch, size: int, file: str, limits: ReadLimits) -> dict[str, bytes]:
     """Read the wanted files of ``info/`` with at most two calls of ``fetch``.
 
     ``size`` is that of the whole object in bytes, ``file`` the package's name.
@@ -57,6 +58,7 @@ def read_conda_info(fetch: Fetch, size: int, file: str) -> dict[str, bytes]:
     return read_info_files(
         _decompress_zstd(packed, file),
         file,
+        limits,
         unpacked_bytes_max=INFO_UNPACKED_BYTES_MAX,
         until_payload=False,
     )
@@ -174,8 +176,7 @@ def _decompress_zstd(packed: bytes, file: str) -> Iterator[bytes]:
             while remaining:
                 if frame.eof:
                     frame = context.decompressobj()
-                if unpacked := frame.decompress(remaining):
-                    yield unpacked
+                yield frame.decompress(remaining)  # perhaps nothing, see ``unpack_tar_bz2``
                 remaining = frame.unused_data
     except zstandard.ZstdError as error:
         raise BadPackage(

@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from sluice.errors import BadPackage
-from sluice.limits import PACKAGE_CPU_SECONDS_MAX
+from sluice.errors import LimitExceeded
 
 
 def within_cpu_budget(
     chunks: Iterable[bytes],
     file: str,
     *,
+    seconds_max: float,
     cpu_seconds: Callable[[], float] = time.thread_time,
-    seconds_max: float = PACKAGE_CPU_SECONDS_MAX,
 ) -> Iterator[bytes]:
-    """Pass ``chunks`` on, of which each takes little time to make; raises ``BadPackage``.
+    """Pass ``chunks`` on, of which each takes little time to make; raises ``LimitExceeded``.
 
     ``cpu_seconds``: the CPU time of the thread that makes the chunks.
     """
@@ -24,7 +23,7 @@ def within_cpu_budget(
     for chunk in chunks:
         yield chunk
         if cpu_seconds() > deadline:
-            raise BadPackage(
+            raise LimitExceeded(
                 "unpacking-too-slow",
                 f"{file}: after {seconds_max:g} s of CPU its metadata was not complete. Packages "
                 "keep info/ small and in front.",

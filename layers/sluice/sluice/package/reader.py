@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluice.conda.digests import Digests
-from sluice.errors import Archived, BadPackage, Changed
-from sluice.limits import SMALL_PACKAGE_BYTES_MAX
+from sluice.errors import Archived, BadPackage, Changed, LimitExceeded
+from sluice.limits import MIB, SMALL_PACKAGE_BYTES_MAX
 from sluice.package import conda_zip, tar_bz2
 from sluice.package.digest_sources import StreamHasher, known_digests
 from sluice.package.info_files import (
@@ -27,6 +27,7 @@ from sluice.package.info_files import (
     parse_index_json,
     parse_run_exports_json,
 )
+from sluice.package.read_limits import ReadLimits
 from sluice.package.tar_stream import ABOUT_JSON, INDEX_JSON, PATHS_JSON, RUN_EXPORTS_JSON
 from sluice.storage.object_store import ObjectInfo, ObjectStore
 
@@ -53,16 +54,22 @@ class PackageRead:
 
 
 def read_package(
-    store: ObjectStore, key: str, *, size_hint: int | None, trust_uploader_digests: bool
+    store: ObjectStore,
+    key: str,
+    limits: ReadLimits,
+    *,
+    size_hint: int | None,
+    trust_uploader_digests: bool,
 ) -> PackageRead | None:
     """Read the package at ``key``; ``None`` if there is no such key.
 
     ``size_hint`` is the event's size in bytes; it only decides how to begin.  A problem of the
-    package is returned, not raised, because a reject needs the object's identity.  Raises
-    ``Changed`` if it is overwritten meanwhile, and ``Unavailable``.
+    package is returned, not raised, because a reject needs the object's identity.  A package that
+    exceeds ``limits`` has ``LimitExceeded``.  Raises ``Changed`` if it is overwritten meanwhile,
+    and ``Unavailable``.
     """
     try:
-        return _read(store, key, size_hint, trust_uploader=trust_uploader_digests)
+        return _read(store, key, limits, size_hint, trust_uploader=trust_uploader_digests)
     except Archived:
         info = store.head(key)  # works on an archived object, unlike GET
         if info is None:
@@ -84,7 +91,12 @@ def _archived_sentence(file: str, archive: str | None) -> str:
 
 
 def _read(
-    store: ObjectStore, key: str, size_hint: int | None, *, trust_uploader: bool
+    store: ObjectStore,
+    key: str,
+    limits: ReadLimits,
+    size_hint: int | None,
+    *,
+    trust_uploader: bool,
 ) -> PackageRead | None:
     body: bytes | None = None
     if size_hint is not None and size_hint <= SMALL_PACKAGE_BYTES_MAX:
@@ -104,36 +116,45 @@ def _read(
                 body = b"".join(chunks)
     try:
         if body is not None:
-            return PackageRead(info, _from_memory(body, _filename(key)))
-        return PackageRead(info, _from_store(store, info, trust_uploader=trust_uploader))
+            return PackageRead(info, _from_memory(body, _filename(key), limits))
+        return PackageRead(info, _from_store(store, info, limits, trust_uploader=trust_uploader))
     except BadPackage as reject:
         # Without the traceback, which would keep the bytes that were read alive.
         return PackageRead(info, reject.with_traceback(None))
 
 
-def _from_memory(body: bytes, file: str) -> PackageContents:
+def _from_memory(body: bytes, file: str, limits: ReadLimits) -> PackageContents:
     if not body:
         raise BadPackage("empty-file", f"{file} has zero bytes. Upload it again.")
     if file.endswith(conda_zip.SUFFIX):
         files = conda_zip.read_conda_info(
-            lambda start, length: body[start : start + length], len(body), file
+            lambda start, length: body[start : start + length], len(body), file, limits
         )
     else:
-        files = tar_bz2.read_tar_bz2_info([body], file)
+        files = tar_bz2.read_tar_bz2_info([body], file, limits)
         tar_bz2.check_not_truncated(body[-tar_bz2.TRAILER_BYTES :], file)
     hasher = StreamHasher()
     _drain(hasher.pass_through([body]))
     return _make_contents(files, hasher.digests(), file)
 
 
-def _from_store(store: ObjectStore, info: ObjectInfo, *, trust_uploader: bool) -> PackageContents:
+def _from_store(
+    store: ObjectStore, info: ObjectInfo, limits: ReadLimits, *, trust_uploader: bool
+) -> PackageContents:
     file = _filename(info.key)
     digests = known_digests(info, trust_uploader=trust_uploader)
+    if digests is None and info.size > limits.whole_read_bytes_max:
+        raise LimitExceeded(
+            "hashing-too-slow",
+            f"{file} has {info.size // MIB} MiB and no SHA-256 that is known without reading all "
+            f"of it. Up to {limits.whole_read_bytes_max / MIB:g} MiB are read for that.",
+        )
     if file.endswith(conda_zip.SUFFIX):
         files = conda_zip.read_conda_info(
             lambda start, length: store.read_range(info.key, start, length, if_match=info.etag),
             info.size,
             file,
+            limits,
         )
         if digests is None:
             hasher = StreamHasher()
@@ -145,7 +166,7 @@ def _from_store(store: ObjectStore, info: ObjectInfo, *, trust_uploader: bool) -
             hasher = StreamHasher()
             tail = _Tail()
             watched = tail.pass_through(hasher.pass_through(chunks)) if digests is None else chunks
-            files = tar_bz2.read_tar_bz2_info(watched, file)
+            files = tar_bz2.read_tar_bz2_info(watched, file, limits)
             if digests is None:
                 _drain(watched)
                 tar_bz2.check_not_truncated(tail.bytes, file)

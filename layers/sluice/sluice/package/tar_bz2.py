@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bz2 import BZ2Decompressor
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from sluice.errors import BadPackage
 from sluice.limits import (
@@ -12,6 +13,7 @@ from sluice.limits import (
     TAR_BZ2_UNPACKED_BYTES_MAX,
     UNPACK_CHUNK_BYTES,
 )
+from sluice.package.read_limits import ReadLimits
 from sluice.package.tar_stream import read_info_files, truncated_error
 
 _STREAM_START = b"BZh"
@@ -22,13 +24,14 @@ _CHECKSUM_BITS = 32
 TRAILER_BYTES = 11
 
 
-def read_tar_bz2_info(packed: Iterable[bytes], file: str) -> dict[str, bytes]:
+def read_tar_bz2_info(packed: Iterable[bytes], file: str, limits: ReadLimits) -> dict[str, bytes]:
     """Read the wanted files of ``info/``; consumes no more of ``packed`` than necessary."""
+    index_bytes_max = min(limits.index_bytes_max, TAR_BZ2_INDEX_BYTES_MAX)
     return read_info_files(
         unpack_tar_bz2(packed, file),
         file,
+        replace(limits, index_bytes_max=index_bytes_max),
         unpacked_bytes_max=TAR_BZ2_UNPACKED_BYTES_MAX,
-        index_bytes_max=TAR_BZ2_INDEX_BYTES_MAX,
         until_payload=True,
     )
 
@@ -45,7 +48,11 @@ def check_not_truncated(tail: bytes, file: str) -> None:
 
 
 def unpack_tar_bz2(packed: Iterable[bytes], file: str) -> Iterator[bytes]:
-    """Decompress stream after stream, as parallel compressors write them, in small chunks."""
+    """Decompress stream after stream, as parallel compressors write them, in small chunks.
+
+    A chunk may be empty: so many streams may follow each other that hold nothing, and whoever
+    bounds the time must be asked in between.
+    """
     streams = 1
     decompressor = BZ2Decompressor()
     carry = b""
@@ -65,8 +72,7 @@ def unpack_tar_bz2(packed: Iterable[bytes], file: str) -> Iterator[bytes]:
             except OSError as error:
                 raise _damaged(file) from error
             remaining = decompressor.unused_data
-            if unpacked:
-                yield unpacked
+            yield unpacked
             if streams > BZ2_STREAMS_MAX:
                 raise _damaged(file)
     if not decompressor.eof:

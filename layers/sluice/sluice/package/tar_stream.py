@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from sluice.errors import BadPackage
+from sluice.errors import BadPackage, LimitExceeded
 from sluice.limits import (
     ABOUT_JSON_BYTES_MAX,
     INDEX_JSON_BYTES_MAX,
@@ -21,6 +21,7 @@ from sluice.limits import (
     TAR_HEADERS_MAX,
 )
 from sluice.package.cpu_budget import within_cpu_budget
+from sluice.package.read_limits import ReadLimits
 
 INDEX_JSON = "info/index.json"
 ABOUT_JSON = "info/about.json"
@@ -60,9 +61,9 @@ class _Member:
 def read_info_files(
     unpacked: Iterable[bytes],
     file: str,
+    limits: ReadLimits,
     *,
     unpacked_bytes_max: int,
-    index_bytes_max: int | None = None,
     until_payload: bool,
 ) -> dict[str, bytes]:
     """Read ``info/index.json`` and the other wanted files: name to content.
@@ -70,12 +71,11 @@ def read_info_files(
     ``file`` is the package's name, for error messages.  An optional file that is larger than its
     bound is left out.  With ``until_payload``, reading ends at the first member outside ``info/``
     after ``info/index.json``: builders write the files of ``info/`` together, and unpacking the
-    payload after them could take minutes.  ``index_bytes_max``: how many bytes may be unpacked
-    until ``info/index.json`` is complete, if fewer than ``unpacked_bytes_max``.
+    payload after them could take minutes.  ``unpacked_bytes_max`` is the bound of the format, for
+    all of ``info/``.
     """
-    stream = _TarStream(
-        within_cpu_budget(unpacked, file), index_bytes_max or unpacked_bytes_max, file
-    )
+    budgeted = within_cpu_budget(unpacked, file, seconds_max=limits.cpu_seconds_max)
+    stream = _TarStream(budgeted, min(limits.index_bytes_max, unpacked_bytes_max), file)
     seen: set[str] = set()
     files: dict[str, bytes] = {}
     for member in _members(stream, file):
@@ -224,10 +224,10 @@ class _TarStream:
         self.position = 0
         """Bytes consumed so far."""
         self.bytes_max = bytes_max
-        """Bytes that may be taken from ``chunks``."""
+        """Bytes that may be consumed.  What a chunk holds beyond them does not count, because zstd
+        makes megabytes of zeros at once, and files behind the wanted ones are nobody's fault."""
         self._chunks = iter(chunks)
         self._file = file
-        self._taken = 0
         self._extended = 0
         self._chunk = b""
         self._at = 0
@@ -273,6 +273,12 @@ class _TarStream:
             self._at += len(piece)
             self.position += len(piece)
             size -= len(piece)
+            if self.position > self.bytes_max:
+                raise LimitExceeded(
+                    "info-too-large",
+                    f"{self._file}: its metadata was not complete after unpacking "
+                    f"{self.bytes_max // MIB} MiB. Packages keep info/ small and in front.",
+                )
             yield piece
 
     def _fill(self) -> bool:
@@ -282,11 +288,4 @@ class _TarStream:
             if chunk is None:
                 return False
             self._chunk, self._at = chunk, 0
-            self._taken += len(chunk)
-            if self._taken > self.bytes_max:
-                raise BadPackage(
-                    "info-too-large",
-                    f"{self._file}: its metadata was not complete after unpacking "
-                    f"{self.bytes_max // MIB} MiB. Packages keep info/ small and in front.",
-                )
         return True

@@ -1,4 +1,4 @@
-"""The interfaces of the queues: two operations of a FIFO queue, one of a standard queue.
+"""The interfaces of the queues: two operations of a FIFO queue, two of a standard queue.
 
 ``sqs_queue.py`` implements them with boto3, ``testkit/memory_queue.py`` in memory.
 
@@ -42,6 +42,22 @@ class FifoQueue(MessageQueue, Protocol):
         The queue silently drops a message if it got the same ``deduplication_id`` within the last
         five minutes, whether or not that message is still in the queue.  That is the debounce.  It
         also makes sending again after a lost response harmless.
+        """
+        ...
+
+
+class FairQueue(MessageQueue, Protocol):
+    """A standard queue that shares its consumers fairly among tenants, as its function sees it.
+
+    SQS calls it a fair queue.  Messages of a tenant of whom many are in flight are delivered after
+    those of others.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html
+    """
+
+    def send_for(self, tenant: str, body: str) -> None:
+        """Send a message; if that fails, it may have been sent.
+
+        ``tenant`` is a message group: up to 128 ASCII letters, digits and punctuation marks.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""``FifoQueue`` and ``UploadQueue`` on SQS, with boto3.
+"""``FifoQueue``, ``FairQueue`` and ``UploadQueue`` on SQS, with boto3.
 
 boto3 takes a quarter of a second to import and to create a client.  Most merges never need it, and
 no cold start should wait for it.  So it is imported when a queue is first used, or by ``connect``.
@@ -43,7 +43,7 @@ def make_sqs_client() -> SQSClient:
 
 
 class SqsQueue:
-    """One SQS queue: FIFO queues use ``send``, standard ones ``send_all``."""
+    """One SQS queue: FIFO queues use ``send``, standard ones the other two."""
 
     def __init__(self, client: Callable[[], SQSClient], url: str) -> None:
         self._make_client = client
@@ -68,6 +68,13 @@ class SqsQueue:
             )
         except _FAILURES as error:
             raise Unavailable(f"SendMessage {self._url} ({group}): {error}") from error
+
+    def send_for(self, tenant: str, body: str) -> None:
+        """See ``FairQueue.send_for``."""
+        try:
+            self._client.send_message(QueueUrl=self._url, MessageBody=body, MessageGroupId=tenant)
+        except _FAILURES as error:
+            raise Unavailable(f"SendMessage {self._url} ({tenant}): {error}") from error
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
         """See ``FifoQueue.change_visibility``."""

@@ -42,6 +42,8 @@ def extract_context(settings: ExtractSettings, *, connect_early: bool = False) -
     return ExtractContext(
         extractor=extractor,
         uploads=SqsQueue(sqs_queue.make_sqs_client, settings.upload_queue_url),
+        slow_uploads=SqsQueue(sqs_queue.make_sqs_client, settings.slow_upload_queue_url),
+        slow_queue=settings.slow_upload_queue_url.rpartition("/")[2],
         bucket=common.channel_bucket,
         prefixes=settings.channel_prefixes,
     )

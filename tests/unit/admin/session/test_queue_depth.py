@@ -34,6 +34,8 @@ def _send(stack: Stack, output: str, *bodies: str) -> None:
     for body in bodies:
         if "Merge" in output:
             queue.send(body, group="c/noarch", deduplication_id=body)
+        elif "Slow" in output:
+            queue.send_for("c", body)
         else:
             queue.send_all([body])
 
@@ -43,6 +45,15 @@ def _bodies(stack: Stack, output: str) -> list[str]:
     return [message["Body"] for message in answer.get("Messages", [])]
 
 
+def _groups(stack: Stack, output: str) -> list[str]:
+    answer = stack.aws.sqs.receive_message(
+        QueueUrl=stack.output(output),
+        MaxNumberOfMessages=10,
+        MessageSystemAttributeNames=["MessageGroupId"],
+    )
+    return [message["Attributes"]["MessageGroupId"] for message in answer["Messages"]]
+
+
 def test_depths_are_told_by_queue(stack: Stack) -> None:
     _send(stack, "UploadQueueUrl", "1", "2")
     _send(stack, "MergeDlqUrl", "3")
@@ -50,6 +61,8 @@ def test_depths_are_told_by_queue(stack: Stack) -> None:
     assert {name: depth.messages for name, depth in found.items()} == {
         "UploadQueue": 2,
         "UploadDlq": 0,
+        "SlowUploadQueue": 0,
+        "SlowUploadDlq": 0,
         "MergeQueue": 0,
         "MergeDlq": 1,
         "ReconcileQueue": 0,
@@ -57,6 +70,7 @@ def test_depths_are_told_by_queue(stack: Stack) -> None:
     }
     assert [name for name, depth in found.items() if depth.dead_letters] == [
         "UploadDlq",
+        "SlowUploadDlq",
         "MergeDlq",
         "ReconcileDlq",
     ]
@@ -84,17 +98,25 @@ def test_a_queue_that_is_gone_is_named(stack: Stack) -> None:
 def test_messages_go_back_to_the_queue_that_they_came_from(stack: Stack) -> None:
     uploads = [str(number) for number in range(25)]
     _send(stack, "UploadDlqUrl", *uploads)
+    _send(stack, "SlowUploadDlqUrl", "s1")
     _send(stack, "MergeDlqUrl", "m1", "m2")
     told: list[tuple[str, int]] = []
     found = redrive(stack, on_progress=lambda queue, moved: told.append((queue, moved)))
-    assert found == {"UploadQueue": 25, "MergeQueue": 2, "ReconcileQueue": 0}
+    assert found == {
+        "UploadQueue": 25,
+        "SlowUploadQueue": 1,
+        "MergeQueue": 2,
+        "ReconcileQueue": 0,
+    }
     assert told[-1] == ("MergeQueue", 2)
     assert {
         name: depth.messages for name, depth in read_queue_depths(stack).items() if depth.messages
     } == {
         "UploadQueue": 25,
+        "SlowUploadQueue": 1,
         "MergeQueue": 2,
     }
+    assert _groups(stack, "SlowUploadQueueUrl") == ["c"]
     assert _bodies(stack, "MergeQueueUrl") == ["m1", "m2"]
 
 
@@ -140,7 +162,12 @@ def test_what_eventbridge_could_not_deliver_is_sent_to_the_uploads(stack: Stack)
     _send(with_rule, "EventDlqUrl", "2", "3")
     progress: list[tuple[str, int]] = []
     moved = redrive(with_rule, on_progress=lambda queue, count: progress.append((queue, count)))
-    assert moved == {"UploadQueue": 3, "MergeQueue": 0, "ReconcileQueue": 0}
+    assert moved == {
+        "UploadQueue": 3,
+        "SlowUploadQueue": 0,
+        "MergeQueue": 0,
+        "ReconcileQueue": 0,
+    }
     assert progress == [("UploadQueue", 1), ("UploadQueue", 3)]
     assert sorted(_bodies(with_rule, "UploadQueueUrl")) == ["1", "2", "3"]
     assert _bodies(with_rule, "EventDlqUrl") == []

@@ -75,7 +75,13 @@ def _send(stack: Stack, url: str, message: MessageTypeDef) -> None:
     group = message.get("Attributes", {}).get("MessageGroupId")
     if group is None:
         stack.aws.sqs.send_message(QueueUrl=url, MessageBody=message["Body"])
-        return
+    elif not url.endswith(".fifo"):
+        stack.aws.sqs.send_message(QueueUrl=url, MessageBody=message["Body"], MessageGroupId=group)
+    else:
+        _send_to_fifo(stack, url, message, group)
+
+
+def _send_to_fifo(stack: Stack, url: str, message: MessageTypeDef, group: str) -> None:
     stack.aws.sqs.send_message(
         QueueUrl=url,
         MessageBody=message["Body"],

@@ -117,9 +117,9 @@ def status(channel: Channel) -> Status:
         moving_to=(binding.moving_to or None) if binding else None,
         subdirs=[_subdir_status(channel, subdir) for subdir in find_subdirs(channel)],
         queues=read_queue_depths(channel.stack) if channel.stack else None,
+        notifications=read_notifications(channel.stack) if channel.stack else None,
         misplaced=[files for files in misplaced.channels if files.is_within(channel.name)],
         misplaced_at=misplaced.at or None,
-        notifications=read_notifications(channel.stack) if channel.stack else None,
     )
 
 

@@ -8,7 +8,7 @@ from sluice.admin.session.aws import AWS_ERRORS
 from sluice.admin.session.stack import Stack
 from sluice.errors import Unavailable
 
-QUEUE_KINDS = ("Upload", "Merge", "Reconcile")
+QUEUE_KINDS = ("Upload", "SlowUpload", "Merge", "Reconcile")
 """Kinds of queues; each has a dead-letter queue."""
 EVENT_DLQ = "EventDlq"
 """The dead-letter queue of EventBridge's rule, of a stack whose bucket existed before it."""
