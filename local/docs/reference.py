@@ -25,6 +25,7 @@ METRICS = {
     "ReconcileFailures": ("reconcile", "subdirs, or steps, that failed"),
     "WrongState": ("sluice", "merges and subdirs of a catalog that belongs to another bucket"),
     "RemovalsWaiting": ("reconcile", "packages that are gone, and wait to leave their index"),
+    "FalseDigests": ("reconcile", "packages rejected because their metadata states false digests"),
     "GarbageCollected": ("reconcile", "shards and catalog objects deleted"),
 }
 """The service that sends each metric, and what it counts."""
