@@ -33,8 +33,16 @@ from sluice.messages.s3_event import ObjectEvent
 from sluice.publish import fence, index_files
 from sluice.publish.bucket_check import BucketCheck
 from sluice.publish.index_files import IndexFiles
-from sluice.reconcile import compare, garbage, index_file_check, removals, subdir
+from sluice.reconcile import (
+    compare,
+    digest_check,
+    garbage,
+    index_file_check,
+    removals,
+    subdir,
+)
 from sluice.reconcile.compare import DiffKind
+from sluice.reconcile.digest_check import DigestCheck
 from sluice.reconcile.head_cache import HeadCache
 from sluice.reconcile.input_drift import InputDriftCheck
 from sluice.reconcile.publication_log import StoredMarks
@@ -370,6 +378,17 @@ def _extract_passes_removals_over() -> AbstractContextManager[object]:
     return mock.patch.object(extract_handler, "route_event", route)
 
 
+def _the_check_believes_the_metadata() -> AbstractContextManager[object]:
+    def stated(_check: DigestCheck, claim: Any) -> Mapping[str, str]:
+        return {kind: claim.record.record[kind] for kind in ("sha256", "md5")}
+
+    return mock.patch.object(DigestCheck, "_hash", stated)
+
+
+def _the_next_extractor_lets_in_what_lies() -> AbstractContextManager[object]:
+    return mock.patch.object(digest_check, "NEVER_OUTDATED", 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Bug:
     """A bug, and by what it shows."""
@@ -466,6 +485,12 @@ BUGS = {
     "the window check is left out": Bug(
         _the_window_check_is_left_out,
         f"is not of the head's generation|staging is left over|{_WRONG_AT_REST}",
+    ),
+    "the check of digests believes the metadata": Bug(
+        _the_check_believes_the_metadata, _WRONG_AT_REST
+    ),
+    "the next extractor lets in what lies about its digest": Bug(
+        _the_next_extractor_lets_in_what_lies, _WRONG_AT_REST
     ),
     "extract passes removals over": Bug(_extract_passes_removals_over, "has ghosts"),
 }

@@ -44,6 +44,9 @@ _STALLS_OF_COLLECTION = (("DeleteObjects", "/shards/"), ("DeleteObjects", "leave
 _NAPS = 0.25
 """How likely a wide world has machines that sleep."""
 
+_MISSTATED = 0.06
+"""How likely a world is one of false digests.  By dice of its own, as other worlds were before."""
+
 Kind = Callable[[Habits, Random], Habits]
 
 
@@ -52,6 +55,8 @@ def habits_of(seed: int) -> Habits:
     rng = Random(f"habits of {seed}")  # noqa: S311 - to be repeated, not to be secret
     habits = _draw(rng)
     (kind,) = rng.choices([*_WIDE, *_NARROW], [*_WIDE.values(), *_NARROW.values()])
+    if Random(f"misstatements of {seed}").random() < _MISSTATED:  # noqa: S311
+        return narrow_kinds.misstated(habits, rng)
     habits = kind(habits, rng)
     return _with_others(habits, rng) if kind in _WIDE else habits
 
