@@ -13,13 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from heapq import nlargest
 
 import msgspec
 
 from sluice.catalog.codec import pack_struct, unpack_struct
-from sluice.catalog.tree import Tree
-from sluice.conda.names import package_name
+from sluice.catalog.tree import Node, Tree
 from sluice.limits import (
     DIGEST_CHECK_BYTES_MAX,
     DIGEST_CHECK_PACKAGES_MAX,
@@ -72,8 +70,13 @@ class Candidate:
     """As the listing shows it."""
     checked: Hash
     """What is remembered once it was hashed."""
-    looked: Hash
-    """What is remembered once its leaf says that there is nothing to check."""
+    leaf: bytes
+    """The digest of its name's leaf; empty if there is none."""
+
+    @property
+    def looked(self) -> Hash:
+        """What is remembered once its leaf says that there is nothing to check."""
+        return _hash(self.checked + self.leaf)
 
 
 def encode_digest_progress(progress: DigestProgress) -> bytes:
@@ -91,14 +94,16 @@ def find_candidates(listing: Listing, tree: Tree) -> list[Candidate]:
 
     Those of smaller packages are never believed: extract reads them in full.
     """
-    large = (
-        (identity.modified, filename, identity)
-        for files in listing.names.values()
+    large = sorted(
+        (identity.modified, filename, name)
+        for name, files in listing.names.items()
         for filename, identity in files.items()
         if identity.size > SMALL_PACKAGE_BYTES_MAX
     )
-    youngest = nlargest(DIGEST_CHECKS_REMEMBERED_MAX, large, key=lambda one: one[:2])
-    return [_candidate(filename, identity, tree) for _, filename, identity in reversed(youngest)]
+    return [
+        _candidate(filename, listing.names[name][filename], tree.names.get(name))
+        for _, filename, name in large[-DIGEST_CHECKS_REMEMBERED_MAX:]
+    ]
 
 
 class DigestBudget:
@@ -147,7 +152,7 @@ class DigestBudget:
     def progress(self, candidates: Sequence[Candidate]) -> DigestProgress:
         """What to store: nothing about packages that are no longer there."""
         known: set[Hash] = {one.checked for one in candidates}
-        looked = {one.looked for one in candidates}
+        looked = {one.looked for one in candidates if one.checked not in self.done}
         after = msgspec.structs.replace(
             self._stored,
             done=_join(self.done & (known | looked)),
@@ -182,10 +187,9 @@ def is_of_uploader(stated_by: Mapping[str, str | None], *kinds: str) -> bool:
     return any(stated_by.get(kind) == "uploader" for kind in kinds or stated_by)
 
 
-def _candidate(filename: str, identity: ObjectId, tree: Tree) -> Candidate:
-    node = tree.names.get(package_name(filename))
+def _candidate(filename: str, identity: ObjectId, node: Node | None) -> Candidate:
     line = f"{filename}\0{identity.etag}\0{identity.modified}\0{identity.size}\n".encode()
-    return Candidate(filename, identity, _hash(line), _hash(line + (node.leaf if node else b"-")))
+    return Candidate(filename, identity, _hash(line), node.leaf if node else b"")
 
 
 def _hash(content: bytes) -> Hash:
