@@ -17,7 +17,7 @@ from tests.support.staging_records import NOARCH, A, B, indexed
 from tests.support.subdir_world import World
 
 SOURCES = Path(sluice.__file__).parent
-REFUSALS = ("BadPackage", "BadConfig", "RecordProblem", "Rejected")
+REFUSALS = ("LimitExceeded", "BadPackage", "BadConfig", "RecordProblem", "Rejected")
 
 
 def _codes(path: Path) -> Iterator[str]:
