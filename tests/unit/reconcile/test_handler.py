@@ -35,9 +35,9 @@ def test_a_step_goes_on_with_its_run() -> None:
         ("ReconcileRepairs", 1, "Count"),
         ("RemovalsWaiting", 0, "Count"),
         ("GarbageCollected", 0, "Count"),
+        ("MisplacedFiles", 0, "Count"),
         ("ReconcileFinished", 1, "Count"),
         ("RepeatedRepairs", 0, "Count"),
-        ("MisplacedFiles", 0, "Count"),
         ("ReconcileFailures", 0, "Count"),
     ]
     (line,) = reconcile_log_lines(report)
