@@ -94,6 +94,11 @@ demo: $(VENV)/.stamp ## Show the whole path, from upload to install, on this mac
 test: $(VENV)/.stamp $(CONDA_INDEX)/.stamp ## Run all tests, the end-to-end ones in a local AWS included
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
+.PHONY: ceph
+ceph: $(VENV)/.stamp ## Run the tests of S3 servers on a Ceph RGW, which takes root and apt-get
+	@PYTHONPATH=layers/sluice $(BIN)/python -m testkit.real_s3.ceph
+	$(BIN)/python -m pytest --s3 ceph tests/store/test_contract.py tests/servers
+
 .PHONY: conformance
 conformance: $(VENV)/.stamp $(CONDA_INDEX)/.stamp ## Compare with rattler-index and conda-index: docs/conformance.md
 	@PYTHONPATH=layers/sluice $(BIN)/python -m tests.conformance

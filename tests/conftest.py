@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from testkit.real_s3.server import RealServer
 
 # The same cases every time, however fast the machine is; more with --hypothesis-profile=thorough.
 settings.register_profile(
@@ -23,6 +27,15 @@ _OBJECTS_PER_COLLECTION = 100_000
 """Of Python's garbage: a tenth of all CPU time goes into looking for it otherwise."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--s3",
+        choices=["seaweedfs", "ceph"],
+        default="seaweedfs",
+        help="the S3 server of others that tests run on; ceph: on that one alone (make ceph)",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     gc.set_threshold(_OBJECTS_PER_COLLECTION)
     settings.load_profile(config.getoption("--hypothesis-profile") or "bounded")
@@ -36,6 +49,17 @@ def _dummy_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture(scope="session")
+def real_s3(request: pytest.FixtureRequest) -> Iterator[RealServer]:
+    """The server of ``--s3``; a test uses buckets of its own."""
+    from testkit.real_s3.ceph import run_ceph  # noqa: PLC0415 - most modules do without
+    from testkit.real_s3.seaweedfs import run_seaweedfs  # noqa: PLC0415 - the same
+
+    run = run_ceph if request.config.getoption("--s3") == "ceph" else run_seaweedfs
+    with run() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ _RANGE = re.compile(r"bytes=(?P<first>\d*)-(?P<last>\d*)")
 
 
 class Deviation(StrEnum):
-    """What other servers do with the conditions of writes, and AWS does not."""
+    """What other servers do with writes, and AWS does not."""
 
     BARE_ETAGS = "bare-etags"
     """``If-Match`` is compared with the ETag without its quotes (Ceph RGW)."""
@@ -23,6 +23,8 @@ class Deviation(StrEnum):
     IF_NONE_MATCH_IGNORED = "if-none-match-ignored"
     REFUSED = "conditions-error"
     """PutObject under a condition is answered with NotImplemented (OpenStack Swift)."""
+    CHECKSUMS_IGNORED = "checksums-ignored"
+    """A body need not match its ``x-amz-checksum-*`` (Ceph RGW)."""
 
 
 def check_write(

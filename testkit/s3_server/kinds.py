@@ -28,6 +28,11 @@ class ServerKind:
     refusal: str = ""
     """A regular expression of the error message, where sluice refuses the server."""
 
+    @property
+    def verifies_checksums(self) -> bool:
+        """Whether it refuses a body that does not match its checksum."""
+        return Deviation.CHECKSUMS_IGNORED not in self.deviations
+
 
 USABLE: Mapping[str, ServerKind] = {
     "as-aws": ServerKind([], ConditionalWrites()),
@@ -35,8 +40,9 @@ USABLE: Mapping[str, ServerKind] = {
     "completion-without-condition": ServerKind(
         [Deviation.UNCONDITIONAL_COMPLETION], ConditionalWrites(completion_is_conditional=False)
     ),
+    "checksums-ignored": ServerKind([Deviation.CHECKSUMS_IGNORED], ConditionalWrites()),
     "as-ceph": ServerKind(
-        [Deviation.BARE_ETAGS, Deviation.UNCONDITIONAL_COMPLETION],
+        [Deviation.BARE_ETAGS, Deviation.UNCONDITIONAL_COMPLETION, Deviation.CHECKSUMS_IGNORED],
         ConditionalWrites(IfMatchForm.BARE, completion_is_conditional=False),
     ),
 }

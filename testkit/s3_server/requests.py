@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from urllib.parse import parse_qsl, unquote, urlsplit
+from zlib import crc32
 
 from testkit.http1 import Head
 from testkit.operations import operation
@@ -18,6 +20,12 @@ _KEPT = (
     *("content-type", "expires", "x-amz-storage-class"),
 )
 _KEPT_PREFIX = "x-amz-meta-"
+_SHA256 = re.compile("[0-9a-f]{64}")
+_DIGESTS: Mapping[str, Callable[[bytes], bytes]] = {
+    "crc32": lambda body: crc32(body).to_bytes(4, "big"),
+    "sha256": lambda body: sha256(body).digest(),
+}
+"""The checksums that are verified, of those that S3 knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +56,27 @@ class Request:
             kept.pop("content-encoding", None)
         return kept
 
-    @property
-    def checksums(self) -> dict[str, str]:
-        """What the client says of the body; raises ``S3Error`` where the SHA-256 is another."""
+    def check_signed_digest(self) -> None:
+        """Raise ``S3Error`` where the body is not the one that was signed.
+
+        Signatures are not looked at, but who damages a body on the way cannot make one.
+        """
+        signed = self.headers.get("x-amz-content-sha256", "")
+        if _SHA256.fullmatch(signed) and signed != sha256(self.body).hexdigest():
+            raise S3Error("XAmzContentSHA256Mismatch")
+
+    def checksums(self, *, verify: bool) -> dict[str, str]:
+        """What the client says of the body; ``verify``: raise ``S3Error`` where it is wrong."""
         checksums = {
             name: value
             for name, value in {**self.headers, **self.trailers}.items()
             if name.startswith(_CHECKSUM)
             and name not in {f"{_CHECKSUM}algorithm", f"{_CHECKSUM}mode", f"{_CHECKSUM}type"}
         }
-        digest = checksums.get(f"{_CHECKSUM}sha256")
-        if digest is not None and digest != b64encode(sha256(self.body).digest()).decode():
-            raise S3Error("BadDigest")
+        for name, digest_of in _DIGESTS.items():
+            expected = checksums.get(f"{_CHECKSUM}{name}")
+            if verify and expected and expected != b64encode(digest_of(self.body)).decode():
+                raise S3Error("BadDigest")
         return checksums
 
 

@@ -12,6 +12,7 @@ _STATUS = {
     "InvalidArgument": 400,
     "InvalidPart": 400,
     "MalformedXML": 400,
+    "XAmzContentSHA256Mismatch": 400,
     "InvalidObjectState": 403,
     "NoSuchBucket": 404,
     "NoSuchKey": 404,

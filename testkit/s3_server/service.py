@@ -30,6 +30,7 @@ class Service:
         self._clock = clock
         self.buckets: dict[str, Bucket] = {}
         self._deviations = deviations
+        self._verifies_checksums = Deviation.CHECKSUMS_IGNORED not in deviations
         self._page_size = page_size
         self._uploads = Uploads()
         self._operations: dict[str, Callable[[Request], Response]] = {
@@ -52,6 +53,7 @@ class Service:
         """Do what is asked; what is error is answered as S3 does."""
         operation = self._operations.get(request.operation, _unknown)
         try:
+            request.check_signed_digest()
             return operation(request)
         except S3Error as error:
             return error.answer(f"/{request.bucket}/{request.key}")
@@ -80,9 +82,8 @@ class Service:
     def _put_object(self, request: Request) -> Response:
         bucket = self._bucket(request.bucket)
         check_write(request.headers, bucket.objects.get(request.key), self._deviations)
-        stored = Object(
-            request.body, etag(request.body), self._clock(), request.kept, request.checksums
-        )
+        checksums = request.checksums(verify=self._verifies_checksums)
+        stored = Object(request.body, etag(request.body), self._clock(), request.kept, checksums)
         bucket.put(request.key, stored)
         return Response(headers={"ETag": stored.etag, **_typed(stored.checksums)})
 
@@ -139,8 +140,9 @@ class Service:
         return document("InitiateMultipartUploadResult", names + element("UploadId", name))
 
     def _upload_part(self, request: Request) -> Response:
+        checksums = request.checksums(verify=self._verifies_checksums)
         part_etag = self._part_of(request).put(int(request.query["partNumber"]), request.body)
-        return Response(headers={"ETag": part_etag, **request.checksums})
+        return Response(headers={"ETag": part_etag, **checksums})
 
     def _upload_part_copy(self, request: Request) -> Response:
         upload = self._part_of(request)

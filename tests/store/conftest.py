@@ -10,6 +10,7 @@ import boto3
 import pytest
 
 from local.emulator import run_emulator
+from sluice.admin.session.conditional_write_probe import ConditionalWriteProbe
 from sluice.storage.conditional_writes import AWS_CONDITIONAL_WRITES, ConditionalWrites
 from sluice.storage.object_store import ObjectStore
 from sluice.storage.s3_client import make_s3_client, wall_clock_ms
@@ -22,6 +23,8 @@ from testkit.s3_server.process import s3_server
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+    from testkit.real_s3.server import RealServer
+
 BUCKET = "channel"
 PAGE_SIZE = 3
 
@@ -31,9 +34,14 @@ class World(Protocol):
 
     store: ObjectStore
     gives_checksum_type: bool
-    """moto never tells the type of a single PUT's checksum, AWS and MiniStack do."""
+    """moto, SeaweedFS and Ceph never tell the type of a single PUT's checksum, AWS and MiniStack
+    do."""
     minds_conditions_on_parts: bool
     """moto completes an upload in parts whatever its condition says, AWS and MiniStack do not."""
+    archives: bool
+    """SeaweedFS and Ceph have nothing that has to be restored before it can be read."""
+    page_size: int
+    """Keys per page of a listing."""
 
     def upload(
         self,
@@ -57,6 +65,8 @@ class MemoryWorld:
 
     gives_checksum_type = True
     minds_conditions_on_parts = True
+    archives = True
+    page_size = PAGE_SIZE
 
     def __init__(self) -> None:
         self._now = 1_700_000_000
@@ -115,6 +125,8 @@ class S3World:
         gives_checksum_type: bool = True,
         writes: ConditionalWrites = AWS_CONDITIONAL_WRITES,
         minds_conditions_on_parts: bool = True,
+        archives: bool = True,
+        page_size: int = PAGE_SIZE,
     ) -> None:
         """``writes``: what the store takes the server for."""
         self._ahead_ms = 0
@@ -122,6 +134,8 @@ class S3World:
         self.store: ObjectStore = S3Store(client, bucket, lambda: writes)
         self.gives_checksum_type = gives_checksum_type
         self.minds_conditions_on_parts = minds_conditions_on_parts
+        self.archives = archives
+        self.page_size = page_size
         self._client: S3Client = boto3.client("s3")
         self._bucket = bucket
         self._client.create_bucket(Bucket=bucket)
@@ -171,17 +185,21 @@ def ceph_like_s3() -> Iterator[str]:
         yield server.endpoint
 
 
-@pytest.fixture(
-    params=[
-        "memory",
-        "prefixed",
-        "moto",
-        "moto-as-probed",
-        "testkit",
-        "ceph-like",
-        pytest.param("ministack", marks=pytest.mark.e2e),
-    ]
-)
+WORLDS = [
+    *("memory", "prefixed", "moto", "moto-as-probed", "testkit", "ceph-like"),
+    pytest.param("ministack", marks=pytest.mark.e2e),
+    "seaweedfs",
+]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """On every store, or on the one server that is asked for."""
+    if "world" in metafunc.fixturenames:
+        is_ceph = metafunc.config.getoption("--s3") == "ceph"
+        metafunc.parametrize("world", ["ceph"] if is_ceph else WORLDS, indirect=True)
+
+
+@pytest.fixture
 def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     match request.param:
         case "memory":
@@ -209,6 +227,27 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
             bucket = f"{BUCKET}-{uuid.uuid4().hex[:8]}"
             found = USABLE["as-ceph"].expected if name == "ceph-like" else AWS_CONDITIONAL_WRITES
             yield S3World(bucket, writes=found or AWS_CONDITIONAL_WRITES)
+        case "seaweedfs" | "ceph":
+            server: RealServer = request.getfixturevalue("real_s3")
+            for variable, value in server.environment.items():
+                monkeypatch.setenv(variable, value)
+            yield S3World(
+                f"{BUCKET}-{uuid.uuid4().hex[:8]}",
+                writes=request.getfixturevalue("real_s3_writes"),
+                gives_checksum_type=False,
+                archives=False,
+                page_size=1000,
+            )
+
+
+@pytest.fixture(scope="session")
+def real_s3_writes(real_s3: RealServer) -> ConditionalWrites:
+    """What a probe takes the server for."""
+    bucket = f"{BUCKET}-probe-{uuid.uuid4().hex[:8]}"
+    real_s3.client.create_bucket(Bucket=bucket)
+    store = S3Store(real_s3.sluice_client, bucket)
+    probe = ConditionalWriteProbe(store, real_s3.name, lambda: uuid.uuid4().hex)
+    return probe.probe_all()
 
 
 @pytest.fixture

@@ -145,6 +145,8 @@ def test_a_stream_may_be_left_unread(store: ObjectStore) -> None:
 
 
 def test_an_archived_object_is_described_but_not_read(world: World) -> None:
+    if not world.archives:
+        return
     world.upload("a", b"body", archived=True)
     assert head(world.store, "a").size == 4
     assert head(world.store, "a").archive == "GLACIER"
@@ -344,11 +346,11 @@ def test_keys_come_as_they_are_and_in_the_order_of_their_bytes(store: ObjectStor
     assert [read(store, key) for key in AWKWARD] == [key.encode() for key in AWKWARD]
 
 
-def test_a_listing_goes_on_over_pages(store: ObjectStore) -> None:
-    expected = [f"p/{number:02}" for number in range(10)]
+def test_a_listing_goes_on_over_pages(world: World) -> None:
+    expected = [f"p/{number:04}" for number in range(3 * world.page_size + 1)]
     for key in expected:
-        store.put(key, b"x", JSON)
-    assert keys(store, "p/") == expected
+        world.store.put(key, b"x", JSON)
+    assert keys(world.store, "p/") == expected
 
 
 def test_a_listing_starts_behind_a_key_whether_that_is_there_or_not(store: ObjectStore) -> None:

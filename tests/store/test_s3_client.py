@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 import socket
+from hashlib import sha256
 from typing import Any
 
+import boto3
 import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.config import Config
 from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
 from botocore.httpchecksum import Crc32Checksum
 from botocore.httpsession import URLLib3Session
 
@@ -20,7 +25,7 @@ from sluice.storage.s3_client import (
     find_credentials,
     make_s3_client,
 )
-from tests.support.scripted_aws import Answer, Script
+from tests.support.scripted_aws import Answer, Script, error, respond
 
 KEYS = Credentials("AKID", "secret", "token")
 
@@ -97,10 +102,13 @@ def test_a_client_of_the_environment_needs_nothing_else() -> None:
     assert isinstance(make_s3_client(), S3Client)
 
 
-def sent(request: S3Request) -> tuple[str, dict[str, str]]:
+AWS = Endpoint("us-east-1")
+
+
+def sent(request: S3Request, endpoint: Endpoint = AWS) -> tuple[str, dict[str, str]]:
     """What one request amounts to on the wire: its URL and its headers."""
     script = Script(Answer())
-    client = S3Client(Endpoint("us-east-1"), lambda: KEYS, lambda _request: pytest.fail("sent"))
+    client = S3Client(endpoint, lambda: KEYS, lambda _request: pytest.fail("sent"))
     script.attach(client)
     client.call(request)
     (one,) = script.requests
@@ -115,6 +123,58 @@ def test_a_key_stands_in_the_url_as_s3_decodes_it() -> None:
 def test_a_blank_in_a_query_is_no_plus_sign() -> None:
     url, _ = sent(S3Request("ListObjectsV2", "GET", "b", query={"prefix": "a b+c", "delete": ""}))
     assert url == "https://b.s3.us-east-1.amazonaws.com/?prefix=a%20b%2Bc&delete="
+
+
+ENDPOINTS = [
+    pytest.param(Endpoint("eu-central-1"), "channel", id="aws"),
+    pytest.param(Endpoint("eu-central-1"), "my.channel", id="aws-dotted"),
+    pytest.param(Endpoint("eu-central-1", path_style=True), "channel", id="aws-path"),
+    pytest.param(Endpoint("us-east-1", "http://127.0.0.1:9"), "channel", id="other"),
+    pytest.param(Endpoint("us-east-1", "http://127.0.0.1:9"), "my.channel", id="other-dotted"),
+    pytest.param(Endpoint("us-east-1", "http://s3", path_style=False), "channel", id="other-host"),
+    pytest.param(Endpoint("us-east-1", "http://s3/below"), "channel", id="other-below-a-path"),
+]
+
+
+def url_of_boto3(endpoint: Endpoint, operation: str, **arguments: Any) -> str:
+    """The URL that boto3 would send an operation to."""
+    urls: list[str] = []
+
+    def stop(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        urls.append(request.url)
+        return respond(error(403, "AccessDenied"), request)
+
+    style = {None: "auto", True: "path", False: "virtual"}[endpoint.path_style]
+    config = Config(s3={"addressing_style": style})  # type: ignore[arg-type] # one of three words
+    client = boto3.client(
+        "s3", endpoint_url=endpoint.url, region_name=endpoint.region, config=config
+    )
+    client.meta.events.register("before-send.s3", stop)  # type: ignore[arg-type] # may answer
+    with pytest.raises(ClientError):
+        getattr(client, operation)(**arguments)
+    return urls[0]
+
+
+@pytest.mark.parametrize(("endpoint", "bucket"), ENDPOINTS)
+def test_a_bucket_stands_in_the_url_as_boto3_writes_it(endpoint: Endpoint, bucket: str) -> None:
+    """One server refuses the signature of ``/bucket/?…``; none that of ``/bucket?…``."""
+    listing = S3Request("ListObjectsV2", "GET", bucket, query={"list-type": "2", "prefix": "a b/"})
+    theirs = url_of_boto3(endpoint, "list_objects_v2", Bucket=bucket, Prefix="a b/")
+    url, _ = sent(listing, endpoint)
+    assert url.partition("?")[0] == theirs.partition("?")[0]
+    deletion = S3Request("DeleteObjects", "POST", bucket, query={"delete": ""})
+    theirs = url_of_boto3(
+        endpoint, "delete_objects", Bucket=bucket, Delete={"Objects": [{"Key": "k"}]}
+    )
+    url, _ = sent(deletion, endpoint)
+    assert url.partition("?")[0] == theirs.partition("?")[0]
+
+
+@pytest.mark.parametrize(("endpoint", "bucket"), ENDPOINTS)
+def test_a_key_stands_in_the_url_as_boto3_writes_it(endpoint: Endpoint, bucket: str) -> None:
+    theirs = url_of_boto3(endpoint, "get_object", Bucket=bucket, Key="a b/+%2F~é!_x")
+    url, _ = sent(S3Request("GetObject", "GET", bucket, "a b/+%2F~é!_x"), endpoint)
+    assert url == theirs
 
 
 def test_a_request_is_signed_with_all_that_it_says() -> None:
@@ -138,10 +198,34 @@ def test_a_checksum_is_written_as_botocore_writes_it() -> None:
     assert crc32_checksum(b"body") == theirs.b64digest()
 
 
-def test_a_body_has_no_part_in_the_signature() -> None:
-    _, headers = sent(S3Request("PutObject", "PUT", "b", "k", body=b"body"))
-    assert headers["X-Amz-Content-SHA256"] == "UNSIGNED-PAYLOAD"
-    assert headers["Content-Length"] == "4"
+TLS = Endpoint("us-east-1", "https://s3.example.com")
+PLAIN = Endpoint("us-east-1", "http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("body", [b"body", memoryview(b"a body")[2:], b""])
+@pytest.mark.parametrize(
+    ("endpoint", "sign_payload", "is_signed"),
+    [
+        (AWS, False, False),
+        (AWS, True, True),
+        (TLS, False, False),
+        (TLS, True, True),
+        (PLAIN, False, True),
+        (PLAIN, True, True),
+    ],
+)
+def test_a_signature_covers_the_body_over_plain_http_and_where_it_has_to(
+    endpoint: Endpoint,
+    body: bytes | memoryview,
+    *,
+    sign_payload: bool,
+    is_signed: bool,
+) -> None:
+    request = S3Request("PutObject", "PUT", "b", "k", body=body, sign_payload=sign_payload)
+    _, headers = sent(request, endpoint)
+    digest = sha256(body).hexdigest() if is_signed else "UNSIGNED-PAYLOAD"
+    assert headers["X-Amz-Content-SHA256"] == digest
+    assert headers["Content-Length"] == str(len(body))
 
 
 def test_a_small_body_does_not_wait_for_the_acknowledgement_of_its_head(

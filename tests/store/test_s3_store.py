@@ -122,6 +122,21 @@ def test_a_garbled_document_is_unavailable(name: str, call: Callable[[S3Store], 
 # --- absence ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("status", "exists"), [(200, True), (404, False), (403, True)])
+def test_a_bucket_is_missing_only_where_s3_says_so(status: int, *, exists: bool) -> None:
+    """Who may not list it, is told 403."""
+    store, _ = scripted(Answer(status))
+    assert store.bucket_exists() == exists
+
+
+@pytest.mark.parametrize("failure", UNANSWERED)
+def test_a_bucket_that_nothing_is_known_of_is_unavailable(failure: Answer | Exception) -> None:
+    store, script = scripted(*repeat(failure, ATTEMPTS_MAX))
+    with pytest.raises(Unavailable, match=r"^HeadBucket s3://channel/: "):
+        store.bucket_exists()
+    assert script.exhausted
+
+
 def test_a_bucket_is_asked_for_only_once() -> None:
     store, script = scripted(Answer(404), error(404, "NoSuchKey"), Answer(404))
     assert store.head("k") is None

@@ -132,9 +132,7 @@ class _SubdirMerge:
             records_max=records_max,
             on_listed=lambda filenames: self._read_ahead(tree(), lookup, filenames),
         )
-        swapped = self._commit_batch(
-            version, tree(), batch, lookup, is_bound=bound(), is_first=after is None
-        )
+        swapped = self._commit_batch(version, tree(), batch, lookup, is_bound=bound())
         if swapped is LOST:
             return LOST
         self._version = swapped
@@ -165,7 +163,6 @@ class _SubdirMerge:
         lookup: ObjectLookup,
         *,
         is_bound: bool,
-        is_first: bool,
     ) -> ObjectVersion[Head] | Literal[Swap.LOST]:
         """Swap the head to the generation that the batch leads to."""
         records = [record for record in batch.records if not isinstance(record, ConfigChanged)]
@@ -175,7 +172,7 @@ class _SubdirMerge:
             head = self._write(version.value, parent, plan, draft, batch, is_bound=is_bound)
         elif not batch.records:
             return version
-        elif is_first and version.etag is None and _has_only_removals(batch):
+        elif version.etag is None and self._rest_is_removals(batch):
             return self._consume_without_head(version)
         else:
             head = version.value.next_epoch(self._ctx.new_id())
@@ -193,6 +190,20 @@ class _SubdirMerge:
                 ),
             )
         return swapped
+
+    def _rest_is_removals(self, batch: staging.StagingBatch) -> bool:
+        """Whether the log, from this batch to its end, is about nothing but removals."""
+        while _has_only_removals(batch):
+            if batch.resume_after is None:
+                return True
+            batch = staging.read_staging_batch(
+                self._ctx.state,
+                self._request.subdir,
+                executor=self._ctx.executor,
+                after=batch.resume_after,
+                records_max=self._ctx.batch_records,
+            )
+        return False
 
     def _consume_without_head(
         self, version: ObjectVersion[Head]
@@ -413,7 +424,6 @@ class _SubdirMerge:
 
 
 def _has_only_removals(batch: staging.StagingBatch) -> bool:
-    """Whether a batch is a whole log, and about nothing but removals."""
-    return batch.resume_after is None and all(
-        isinstance(record, Removed) for record in batch.records
-    )
+    """Whether a batch is about nothing but removals, as far as this sluice can read it."""
+    is_readable = not batch.unreadable and not batch.too_new
+    return is_readable and all(isinstance(record, Removed) for record in batch.records)

@@ -131,11 +131,11 @@ class ReconcileReport(msgspec.Struct, kw_only=True):
     """The sums over all steps."""
     steps: dict[str, StepReport] = msgspec.field(default_factory=dict)
     """By number, from 1."""
-    repairs_before: int = 0
-    """What the run before this one, for the same request, repaired."""
     misplaced: list[MisplacedFiles] = msgspec.field(default_factory=list)
     """The misplaced files, with examples, by presumed channel.  A run over one subdir does not look
     for them."""
+    repairs_before: int = 0
+    """What the run before this one, for the same request, repaired."""
     format: int = FORMAT
 
     @property

@@ -38,6 +38,7 @@ from sluice.storage.versioned_object import (
 )
 
 FORMAT = 1
+"""The newest format of claims that this version reads, and the one that it writes."""
 
 
 class RunClaim(msgspec.Struct, frozen=True, kw_only=True):

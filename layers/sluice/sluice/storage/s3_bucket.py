@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sluice.errors import Unavailable
@@ -26,12 +26,19 @@ FAILED = (*TRANSPORT_ERRORS, MalformedResponse)
 """Errors of a request without a response, or with an unreadable one."""
 
 
+def checksums_suffice() -> bool:
+    """Leave bodies out of signatures: the server verifies their checksums, as AWS does."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class S3Bucket:
     """Sends requests to one bucket."""
 
     client: S3Client
     name: str
+    sign_payloads: Callable[[], bool] = checksums_suffice
+    """Returns whether signatures must cover bodies; called for each body that is sent."""
 
     def send(self, request: S3Request, *, of: str | None = None) -> S3Response:
         """Send a request; ``of`` names the object in errors where the request has no single key."""
@@ -42,9 +49,16 @@ class S3Bucket:
             raise self.unavailable_error(request.operation, name, error) from error
 
     def put_request(self, key: str, body: bytes, headers: Mapping[str, str]) -> S3Request:
-        """A PUT of an entire object, with its checksum."""
-        checked = {**headers, CHECKSUM_HEADER: crc32_checksum(body)}
-        return S3Request("PutObject", "PUT", self.name, key, headers=checked, body=body)
+        """A PUT of an entire object, with its checksum unless ``headers`` has one."""
+        return S3Request(
+            "PutObject",
+            "PUT",
+            self.name,
+            key,
+            headers={CHECKSUM_HEADER: crc32_checksum(body), **headers},
+            body=body,
+            sign_payload=self.sign_payloads(),
+        )
 
     def unavailable_error(self, operation: str, key: str, reason: object) -> Unavailable:
         """The error of a failed operation."""

@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 from xml.etree import ElementTree as ET
 from zlib import crc32
@@ -76,14 +76,17 @@ def wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class _UnsignedPayload:
-    """The client configuration that the signer reads.
+@dataclass(frozen=True, slots=True)
+class _SignerConfig:
+    """The client configuration that the signer reads."""
 
-    S3 checks a body against its checksum.  Hashing the body again for the signature would take
-    longer than anything else about a large file.
-    """
+    s3: Mapping[str, bool]
 
-    s3: ClassVar[Mapping[str, bool]] = {"payload_signing_enabled": False}
+
+_SIGN_PAYLOAD = _SignerConfig({"payload_signing_enabled": True})
+_UNSIGNED_PAYLOAD = _SignerConfig({"payload_signing_enabled": False})
+"""AWS verifies a body's checksum, and TLS protects it on the way.  Hashing the body again for the
+signature would take longer than anything else about a large file."""
 
 
 class MalformedResponse(Exception):
@@ -116,12 +119,27 @@ class Endpoint:
     def bucket_url(self, bucket: str) -> str:
         """The URL that the keys of a bucket are appended to."""
         base = self.url or self._aws_url()
-        in_path = self.url is not None if self.path_style is None else self.path_style
-        # A wildcard certificate does not cover a host with further dots in it.
-        if in_path or ("." in bucket and base.startswith("https:")):
+        if self._is_in_path(bucket):
             return f"{base}/{bucket}"
         scheme, _, host = base.partition("//")
         return f"{scheme}//{bucket}.{host}"
+
+    def object_url(self, bucket: str, key: str) -> str:
+        """The URL of a key, or of the bucket if ``key`` is empty.
+
+        A bucket in the path has no slash after it then, as in boto3's requests: there are servers
+        that refuse the signature of ``/bucket/?list-type=2``.
+        """
+        bucket_url = self.bucket_url(bucket)
+        if not key and self._is_in_path(bucket):
+            return bucket_url
+        return f"{bucket_url}/{quote(key, safe='/~')}"
+
+    def _is_in_path(self, bucket: str) -> bool:
+        if self.url is not None if self.path_style is None else self.path_style:
+            return True
+        # A wildcard certificate does not cover a host with further dots in it.
+        return "." in bucket and (self.url or self._aws_url()).startswith("https:")
 
     def _aws_url(self) -> str:
         suffix = _URL_SUFFIXES.get(self.region.partition("-")[0], "amazonaws.com")
@@ -143,8 +161,10 @@ class S3Request:
     key: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
-    """They should include the body's checksum, because the signature does not cover the body."""
+    """They should include the body's checksum."""
     body: bytes | memoryview = b""
+    sign_payload: bool = False
+    """Whether the signature covers the body over TLS, too; over plain HTTP it always does."""
     stream_body: bool = False
     """Whether the response's body is streamed and not read at once."""
     expects_document: bool = False
@@ -283,7 +303,7 @@ class S3Client:
             self._clock_lag_ms = at_ms - self._clock()
 
     def _sign(self, request: S3Request) -> AWSPreparedRequest:
-        url = f"{self._endpoint.bucket_url(request.bucket)}/{quote(request.key, safe='/~')}"
+        url = self._endpoint.object_url(request.bucket, request.key)
         if request.query:
             url += f"?{urlencode(request.query, quote_via=quote, safe='~')}"
         unsigned = AWSRequest(
@@ -293,7 +313,8 @@ class S3Client:
             data=request.body,
             stream_output=request.stream_body,
         )
-        unsigned.context["client_config"] = _UnsignedPayload()
+        signs_payload = request.sign_payload or not url.startswith("https:")
+        unsigned.context["client_config"] = _SIGN_PAYLOAD if signs_payload else _UNSIGNED_PAYLOAD
         unsigned.context["operation"] = request.operation
         credentials = self._credentials().get_frozen_credentials()
         S3SigV4Auth(credentials, "s3", self._endpoint.region).add_auth(unsigned)

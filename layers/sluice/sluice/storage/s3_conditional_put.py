@@ -88,7 +88,8 @@ class S3ConditionalPuts:
     ) -> WriteAttempt:
         """Write with a raw condition header, and return the server's response.
 
-        For probes of a server: ``put_if`` returns less, because its callers need no more.
+        For probes of a server: ``put_if`` returns less, because its callers need no more.  A
+        checksum in ``condition`` takes the place of the body's.
         ``in_parts``: as a multipart upload, whatever its size.  Raises ``Unavailable`` if there is
         no response.
         """
@@ -145,7 +146,14 @@ class S3ConditionalPuts:
             query = {"partNumber": str(number), "uploadId": upload_id}
             crc = crc32_checksum(part)
             answer = self._bucket.send(
-                upload("UploadPart", "PUT", query=query, headers={CHECKSUM_HEADER: crc}, body=part)
+                upload(
+                    "UploadPart",
+                    "PUT",
+                    query=query,
+                    headers={CHECKSUM_HEADER: crc},
+                    body=part,
+                    sign_payload=self._bucket.sign_payloads(),
+                )
             )
             if answer.status >= FIRST_ERROR_STATUS:
                 raise self._refused("UploadPart", key, answer)
@@ -177,6 +185,7 @@ class S3ConditionalPuts:
                     query={"uploadId": parts.upload_id},
                     headers=condition,
                     body=s3_xml.complete_upload_request(parts.parts),
+                    sign_payload=self._bucket.sign_payloads(),
                     expects_document=True,
                 ),
                 not_after_ms=not_after_ms,

@@ -39,6 +39,7 @@ from sluice.storage.s3_bucket import (
     METADATA_PREFIX,
     NOT_FOUND,
     S3Bucket,
+    checksums_suffice,
     headers_to_send,
 )
 from sluice.storage.s3_client import (
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 PARTIAL_CONTENT = 206
+FORBIDDEN = 403
 PRECONDITIONFAILED = 412
 
 _KEYS_NAMED_MAX = 5
@@ -75,18 +77,31 @@ class S3Store:
         client: S3Client,
         bucket: str,
         conditional_writes: Callable[[], ConditionalWrites] = aws_conditional_writes,
+        sign_payloads: Callable[[], bool] = checksums_suffice,
     ) -> None:
         """``conditional_writes`` returns how the server implements them; called before each one.
 
-        An error that it raises ends the write.
+        An error that it raises ends the write.  ``sign_payloads``: see ``S3Bucket``.
         """
-        self._bucket = S3Bucket(client, bucket)
+        self._bucket = S3Bucket(client, bucket, sign_payloads)
         self._puts = S3ConditionalPuts(self._bucket, conditional_writes)
         self._bucket_seen = False
 
     def now_ms(self) -> int:
         """See ``ObjectStore.now_ms``."""
         return self._bucket.client.now_ms()
+
+    def bucket_exists(self) -> bool:
+        """Whether the bucket exists; ``True`` also if the credentials may not know that.
+
+        Raises ``Unavailable``.
+        """
+        response = self._bucket.send(S3Request("HeadBucket", "HEAD", self._bucket.name))
+        if response.status < FIRST_ERROR_STATUS or response.status == FORBIDDEN:
+            return True
+        if response.status == NOT_FOUND:
+            return False
+        raise self._bucket.unavailable_error("HeadBucket", "", response.error_text)
 
     def head(self, key: str) -> ObjectInfo | None:
         """See ``ObjectStore.head``."""
@@ -192,6 +207,7 @@ class S3Store:
                     query={"delete": ""},
                     headers={"Content-MD5": b64encode(md5).decode()},
                     body=body,
+                    sign_payload=self._bucket.sign_payloads(),
                     expects_document=True,
                 ),
                 of=_abbreviated(chunk),

@@ -55,6 +55,16 @@ def test_a_server_is_taken_for_what_it_is_each_time(
     assert left(client) == []
 
 
+@pytest.mark.parametrize("kind", USABLE)
+def test_whether_a_server_verifies_checksums_is_found_out_each_time(
+    running: Mapping[str, S3Server], kind: str
+) -> None:
+    client = client_of(running[kind])
+    expected = USABLE[kind].verifies_checksums
+    assert [probe_of(client).verifies_checksums() for _ in range(3)] == [expected] * 3
+    assert left(client) == []
+
+
 @pytest.mark.parametrize("kind", UNUSABLE)
 def test_a_server_without_conditional_writes_is_refused_each_time(
     running: Mapping[str, S3Server], kind: str
@@ -74,12 +84,17 @@ def test_moto_completes_uploads_whatever_their_condition() -> None:
     assert findings == [ConditionalWrites(completion_is_conditional=False)] * 3
 
 
-def test_what_is_tried_each_time_takes_seven_requests(running: Mapping[str, S3Server]) -> None:
+def test_what_is_tried_each_time_takes_eight_requests(running: Mapping[str, S3Server]) -> None:
     server = running["as-aws"]
     server.take()
     assert probe_of(client_of(server)).if_match_form() is IfMatchForm.QUOTED
     counts = {name: count.requests for name, count in server.take().counts.items()}
-    assert counts == {"s3:PutObject": 5, "s3:GetObject": 1, "s3:DeleteObjects": 1}
+    assert counts == {
+        "s3:HeadBucket": 1,
+        "s3:PutObject": 5,
+        "s3:GetObject": 1,
+        "s3:DeleteObjects": 1,
+    }
 
 
 # --- answers that are lost --------------------------------------------------------------------
@@ -119,6 +134,34 @@ def test_one_answer_that_is_lost_changes_no_finding(
         lost += 1
     assert lost >= 3
     assert left(client_of(running[kind])) == []
+
+
+@pytest.mark.parametrize("kind", ["as-aws", "checksums-ignored"])
+@pytest.mark.parametrize("silent_for", [1, 10_000])
+def test_checksums_are_never_misjudged_where_answers_are_lost(
+    running: Mapping[str, S3Server], kind: str, silent_for: int
+) -> None:
+    finding, silent_from = None, 0
+    while finding is None or silent_from < 5:
+        losing = LosingAnswers(range(silent_from, silent_from + silent_for))
+        client = with_request_hook(client_of(running[kind]), losing)
+        try:
+            finding = probe_of(client).verifies_checksums()
+        except Unavailable as unavailable:
+            assert f"in {PLACE}" in str(unavailable)  # noqa: PT017
+        else:
+            assert finding == USABLE[kind].verifies_checksums
+        silent_from += 1
+        _delete_all(client_of(running[kind]))
+
+
+@pytest.mark.parametrize("status", [403, 500, 503])
+def test_an_error_that_has_nothing_to_do_with_checksums_is_no_finding(
+    running: Mapping[str, S3Server], status: int
+) -> None:
+    client = answering(running, error(status, "Other"), method="PUT")
+    with pytest.raises(Unavailable, match=f"PutObject s3://trials/trial-0: status {status} Other"):
+        probe_of(client).verifies_checksums()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -179,11 +222,14 @@ def test_a_wrong_secret_is_no_finding_and_not_taken_for_missing_rights(
 
 
 def test_a_bucket_that_is_missing_is_no_finding(running: Mapping[str, S3Server]) -> None:
-    client = answering(running, error(404, "NoSuchBucket"))
-    with pytest.raises(
-        Unavailable, match=r"^GetObject s3://trials/trial-0: status 404 NoSuchBucket"
-    ):
-        probe_of(client).probe_all()
+    """And no write is tried that would create it, as SeaweedFS does."""
+    server = running["as-aws"]
+    server.drop(BUCKET)
+    server.take()
+    with pytest.raises(Unavailable, match=f"^HeadBucket of {PLACE}: there is no such bucket"):
+        probe_of(client_of(server)).probe_all()
+    assert server.take().counts.keys() == {"s3:HeadBucket"}
+    server.create(BUCKET)
 
 
 @pytest.mark.parametrize("status", [500, 503])

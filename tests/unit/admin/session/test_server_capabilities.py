@@ -11,16 +11,14 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
-from sluice.admin.changes.rollback import rollback
 from sluice.admin.session.address import Address
 from sluice.admin.session.aws import Aws
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.connect import Opener
-from sluice.admin.session.server_capabilities import ProbeRecords
+from sluice.admin.session.server_capabilities import ProbeRecords, ServerCapabilities
 from sluice.admin.standalone.index import index
-from sluice.admin.verify.verify import verify
 from sluice.errors import TooNew, Unsupported
-from sluice.layout import Subdir, probe_record_key
+from sluice.layout import probe_record_key
 from sluice.limits import MIB
 from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
 from sluice.storage.object_headers import PRIVATE_JSON_HEADERS
@@ -81,8 +79,9 @@ class Place:
         assert isinstance(found.pop("probed_at"), int)
         return found
 
-    def expected_record(self, bucket: str, writes: ConditionalWrites | None) -> dict[str, Any]:
+    def expected_record(self, bucket: str, kind: str = "as-aws") -> dict[str, Any]:
         """What it should say."""
+        writes = USABLE[kind].expected
         assert writes
         return {
             "format": 1,
@@ -90,11 +89,12 @@ class Place:
             "bucket": bucket,
             "if_match": writes.if_match.value,
             "completion_is_conditional": writes.completion_is_conditional,
+            "verifies_checksums": USABLE[kind].verifies_checksums,
         }
 
     def write_record(self, bucket: str, **changes: object) -> None:
         """Have the state say something."""
-        body = json.dumps({**self.expected_record(bucket, ConditionalWrites()), **changes})
+        body = json.dumps({**self.expected_record(bucket), **changes})
         key = probe_record_key(self.server.endpoint, bucket)
         store = aws_of(self.server).bucket(self.state_bucket)
         store.put(key, body.encode(), PRIVATE_JSON_HEADERS)
@@ -186,29 +186,6 @@ def test_nothing_is_written_under_a_condition_where_the_server_cannot_be_used(
 # --- indexing ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", USABLE)
-def test_a_channel_is_indexed_again_and_with_one_more_and_rolled_back(
-    place: Place, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every object but the smallest counts as large."""
-    monkeypatch.setattr("sluice.storage.s3_conditional_put.SINGLE_PUT_BYTES_MAX", 64)
-    place.upload("alpha", "beta")
-    reports = [index(place.open()), index(place.open())]
-    place.upload("gamma")
-    reports.append(index(place.open()))
-    counts = [(one.packages, one.read, one.failures) for one in reports]
-    assert counts == [(2, 2, []), (2, 0, []), (3, 1, [])]
-    gamma = package("gamma").filename
-    assert rollback(place.open(), Subdir("team", "linux-64"), 1).pinned == [gamma]
-    assert index(place.open()).failures == []
-    assert verify(place.open(), deep=True).findings == []
-    for bucket in (place.bucket, place.state_bucket):
-        assert place.record(bucket) == place.expected_record(bucket, USABLE[kind].expected)
-    probes = [key for key in place.keys(place.state_bucket) if key.startswith("probes/")]
-    assert len(probes) == 2
-    assert not [key for key in place.keys(place.bucket) if "probe" in key]
-
-
 @pytest.mark.parametrize("kind", UNUSABLE)
 def test_nothing_is_indexed_on_a_server_that_cannot_be_used(place: Place, kind: str) -> None:
     place.upload("alpha")
@@ -273,8 +250,7 @@ def test_the_first_command_that_writes_tries_the_server_and_the_next_reads_the_r
 ) -> None:
     channel = place.open()
     etag = channel.state.put_if("k", b"1", PRIVATE_JSON_HEADERS, expected=None)
-    finding = USABLE[kind].expected
-    assert place.record(place.state_bucket) == place.expected_record(place.state_bucket, finding)
+    assert place.record(place.state_bucket) == place.expected_record(place.state_bucket, kind)
     assert place.record(place.bucket) is None  # nothing was written there
     place.requests()
     channel = place.open()
@@ -290,7 +266,12 @@ def test_indexing_tries_the_states_bucket_each_time_and_the_channels_once(place:
     assert channel.probed
     place.requests()
     channel.probed.start_check(channel.executor)()
-    assert place.requests() == {"s3:GetObject": 3, "s3:PutObject": 5, "s3:DeleteObjects": 1}
+    assert place.requests() == {
+        "s3:HeadBucket": 1,
+        "s3:GetObject": 3,
+        "s3:PutObject": 5,
+        "s3:DeleteObjects": 1,
+    }
 
 
 def test_one_bucket_for_both_is_tried_and_recorded_once(place: Place) -> None:
@@ -312,7 +293,7 @@ def test_a_record_of_another_server_is_put_right_by_indexing(place: Place, kind:
         place.write_record(bucket)
     assert index(place.open()).failures == []
     for bucket in (place.bucket, place.state_bucket):
-        assert place.record(bucket) == place.expected_record(bucket, USABLE[kind].expected)
+        assert place.record(bucket) == place.expected_record(bucket, kind)
 
 
 @pytest.mark.parametrize("changes", [{"if_match": "weak"}, {"probed_at": "now"}, {"format": None}])
@@ -321,7 +302,7 @@ def test_a_damaged_record_is_found_out_and_written_again(
 ) -> None:
     place.write_record(place.state_bucket, **changes)
     place.open().state.put_if("k", b"1", PRIVATE_JSON_HEADERS, expected=None)
-    expected = place.expected_record(place.state_bucket, ConditionalWrites())
+    expected = place.expected_record(place.state_bucket)
     assert place.record(place.state_bucket) == expected
 
 
@@ -343,7 +324,7 @@ def test_a_snapshot_in_another_bucket_finds_out_about_that_one(place: Place, kin
     into = opener.elsewhere(channel, Address("elsewhere", "then"))
     etag = into.public.put_if("then/k", b"1", PRIVATE_JSON_HEADERS, expected=None)
     assert into.public.put_if("then/k", b"2", PRIVATE_JSON_HEADERS, expected=etag)
-    assert place.record("elsewhere") == place.expected_record("elsewhere", USABLE[kind].expected)
+    assert place.record("elsewhere") == place.expected_record("elsewhere", kind)
     assert place.keys("elsewhere") == ["then/k"]
 
 
@@ -355,18 +336,43 @@ def test_aws_is_not_tried() -> None:
     assert aws.custom_s3_url is None
 
 
+BARE = ConditionalWrites(IfMatchForm.BARE, completion_is_conditional=False)
 OF_THE_FIRST_VERSION = (
     b'{"format":1,"endpoint":"http://s3","bucket":"b","if_match":"bare",'
     b'"completion_is_conditional":false,"probed_at":1796023257502}'
 )
+OF_TODAY = OF_THE_FIRST_VERSION[:-1] + b',"verifies_checksums":true}'
+KEY = "probes/8c7690ee912e2a7255c83b73d538c82f74ce78273ba961b38fb3b4a29f61b7f8.json"
 
 
-def test_a_record_of_the_first_version_is_read_where_it_was_written() -> None:
+def records_in(state: MemoryStore) -> ProbeRecords:
+    return ProbeRecords(state, "http://s3", "b", lambda: 1_796_023_257_502)
+
+
+def test_a_record_is_written_where_the_first_version_wrote_it() -> None:
     state = MemoryStore()
-    records = ProbeRecords(state, "http://s3", "b", lambda: 1_796_023_257_502)
-    records.write(ConditionalWrites(IfMatchForm.BARE, completion_is_conditional=False))
-    key = "probes/8c7690ee912e2a7255c83b73d538c82f74ce78273ba961b38fb3b4a29f61b7f8.json"
-    assert {name: stored.body for name, stored in state.objects.items()} == {
-        key: OF_THE_FIRST_VERSION
-    }
-    assert records.read() == ConditionalWrites(IfMatchForm.BARE, completion_is_conditional=False)
+    capabilities = ServerCapabilities(BARE, verifies_checksums=True)
+    records_in(state).write(capabilities)
+    assert {name: stored.body for name, stored in state.objects.items()} == {KEY: OF_TODAY}
+    assert records_in(state).read() == capabilities
+
+
+def test_a_record_of_the_first_version_is_read() -> None:
+    state = MemoryStore()
+    state.upload(KEY, OF_THE_FIRST_VERSION)
+    assert records_in(state).read() == ServerCapabilities(BARE, verifies_checksums=None)
+
+
+@pytest.mark.parametrize("kind", ["as-aws", "checksums-ignored"])
+def test_what_a_record_of_the_first_version_lacks_is_tried_and_added(
+    place: Place, kind: str
+) -> None:
+    place.upload("alpha")
+    for bucket in (place.bucket, place.state_bucket):
+        place.write_record(bucket, verifies_checksums=None)
+    assert index(place.open()).failures == []
+    for bucket in (place.bucket, place.state_bucket):
+        assert place.record(bucket) == place.expected_record(bucket, kind)
+    place.write_record(place.state_bucket, verifies_checksums=None)
+    place.open().state.put_if("k", b"1", PRIVATE_JSON_HEADERS, expected=None)
+    assert place.record(place.state_bucket) == place.expected_record(place.state_bucket, kind)

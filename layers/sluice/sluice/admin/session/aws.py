@@ -80,19 +80,31 @@ class Aws:
     """The setting of ``s3_client.Endpoint``."""
 
     def bucket(
-        self, name: str, conditional_writes: Callable[[], ConditionalWrites] | None = None
+        self,
+        name: str,
+        conditional_writes: Callable[[], ConditionalWrites] | None = None,
+        sign_payloads: Callable[[], bool] | None = None,
     ) -> S3Store:
         """A bucket; raises ``Misconfigured`` if there is no region or there are no credentials.
 
         ``conditional_writes``: how its server implements them, see ``S3Store``; ``None``: as AWS
-        does.
+        does.  ``sign_payloads``: whether signatures cover bodies; ``None``: on any S3 but AWS's,
+        because others may ignore checksums.
         """
-        return S3Store(self._s3, name, conditional_writes or aws_conditional_writes)
+        return S3Store(
+            self._s3,
+            name,
+            conditional_writes or aws_conditional_writes,
+            sign_payloads or self._is_not_aws,
+        )
 
     @property
     def custom_s3_url(self) -> str | None:
         """URL of an S3 that is not AWS's; ``None`` on AWS."""
         return self._endpoint.url
+
+    def _is_not_aws(self) -> bool:
+        return self.custom_s3_url is not None
 
     @property
     def endpoint_or_region(self) -> str:

@@ -1,9 +1,10 @@
-"""A probe of a server's conditional writes, by writes that must land and writes that must not.
+"""A probe of what a server refuses to write, by writes that must land and writes that must not.
 
 Sluice depends on conditional writes: with a server that ignores them, two indexers overwrite each
 other's heads and neither notices.  Servers do not document what they do.  So each condition that
 sluice uses is tried on a separate object, under a new key, so that every run gives the same answer.
-The object is deleted afterwards.
+The object is deleted afterwards.  So is one that is written with a wrong checksum: a server that
+accepts it does not notice a body that was damaged on the way.
 
 An ambiguous response is settled by reading back.  If that is impossible, or a request fails for
 another reason (for example, no permission to write), the result is ``Unavailable`` and no finding.
@@ -20,6 +21,7 @@ from sluice.errors import SluiceError, Unavailable, Unsupported
 from sluice.limits import WRITE_ATTEMPTS_MAX
 from sluice.storage.conditional_writes import IF_ABSENT, ConditionalWrites, IfMatchForm
 from sluice.storage.object_store import ETag, ObjectHeaders, StoredObject
+from sluice.storage.s3_client import CHECKSUM_HEADER, crc32_checksum
 from sluice.storage.s3_conditional_put import WriteAttempt
 
 _HEADERS = ObjectHeaders("application/json", metadata={"sluice-probe": "1"})
@@ -30,6 +32,8 @@ _CONFLICT = 409
 _PRECONDITION_FAILED = 412
 _REFUSAL_STATUSES = frozenset({400, 404, 405, _PRECONDITION_FAILED, 501})
 """Statuses with which a server says that it did not carry out the write."""
+
+_WRONG_CHECKSUM = {CHECKSUM_HEADER: crc32_checksum(b"not the body of any trial")}
 
 T = TypeVar("T")
 
@@ -47,6 +51,10 @@ class ProbeStore(Protocol):
         in_parts: bool = False,
     ) -> WriteAttempt:
         """Write under a condition, and return the server's response."""
+        ...
+
+    def bucket_exists(self) -> bool:
+        """Whether the bucket exists: some servers would create it with a write."""
         ...
 
     def get(self, key: str) -> StoredObject | None:
@@ -80,8 +88,9 @@ class ConditionalWriteProbe:
     def if_match_form(self) -> IfMatchForm:
         """Try the conditions of PutObject, and find the form of an ETag that the server accepts.
 
-        Seven requests, or nine if that is the bare form.  Raises ``Unsupported`` if the server
-        ignores or refuses a condition, or does not store what was written; ``Unavailable``.
+        Eight requests, or ten if that is the bare form.  Raises ``Unsupported`` if the server
+        ignores or refuses a condition, or does not store what was written; ``Unavailable``, also if
+        there is no such bucket.
         """
         return self._with_trial_object(self._try_puts)
 
@@ -93,6 +102,13 @@ class ConditionalWriteProbe:
         same with one part of 5 MiB.  Raises ``Unavailable``.
         """
         return self._with_trial_object(lambda trial: _try_completion(trial, form))
+
+    def verifies_checksums(self) -> bool:
+        """Write with a wrong checksum, and return whether the server refuses that.
+
+        At most three requests.  Raises ``Unavailable``.
+        """
+        return self._with_trial_object(lambda trial: not trial.lands(_WRONG_CHECKSUM))
 
     def _with_trial_object(self, action: Callable[[_TrialObject], T]) -> T:
         trial = _TrialObject(self.store, self.new_key())
@@ -113,6 +129,8 @@ class ConditionalWriteProbe:
         return result
 
     def _try_puts(self, trial: _TrialObject) -> IfMatchForm:
+        if not self.store.bucket_exists():
+            raise Unavailable(f"HeadBucket of {self.place}: there is no such bucket")
         if not trial.lands(IF_ABSENT):
             if trial.answer.status != _PRECONDITION_FAILED:
                 trial.write_plainly()  # raises if the condition was not the reason

@@ -133,7 +133,9 @@ class Opener:
         return Stack.describe(self.aws, name) if name else None
 
     def _bucket(self, name: str, probed: ProbedBucket | None) -> S3Store:
-        return self.aws.bucket(name, probed.conditional_writes if probed else None)
+        if probed is None:
+            return self.aws.bucket(name)
+        return self.aws.bucket(name, probed.conditional_writes, probed.sign_payloads)
 
     def _state_store(self, state: str, probed: ProbedBucket | None = None) -> ObjectStore:
         bucket, _, prefix = state.partition("/")

@@ -1,4 +1,4 @@
-"""How servers implement conditional writes, probed once and recorded in the state.
+"""How servers implement the writes that sluice needs, probed once and recorded in the state.
 
 There is one record per server and bucket.  It is written just before the first conditional write
 that matters.  So a command that changes nothing writes nothing, especially in a bucket that was
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
 
@@ -27,8 +27,17 @@ FORMAT = 1
 """The format of a record."""
 
 
+@dataclass(frozen=True, slots=True)
+class ServerCapabilities:
+    """The result of a probe."""
+
+    writes: ConditionalWrites
+    verifies_checksums: bool | None
+    """Whether the server refuses a body that does not match its checksum; ``None``: not probed."""
+
+
 class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """How one server implements conditional writes to one bucket."""
+    """How one server implements writes to one bucket."""
 
     format: int
     endpoint: str
@@ -38,11 +47,14 @@ class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True):
     completion_is_conditional: bool
     probed_at: int
     """Time of the probe, ms since the epoch."""
+    verifies_checksums: bool | None = None
+    """Absent from the records of sluice versions that did not probe it."""
 
     @property
-    def writes(self) -> ConditionalWrites:
+    def capabilities(self) -> ServerCapabilities:
         """The result of the probe."""
-        return ConditionalWrites(self.if_match, self.completion_is_conditional)
+        writes = ConditionalWrites(self.if_match, self.completion_is_conditional)
+        return ServerCapabilities(writes, self.verifies_checksums)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +67,7 @@ class ProbeRecords:
     clock: Callable[[], int]
     """The current time, ms since the epoch."""
 
-    def read(self) -> ConditionalWrites | None:
+    def read(self) -> ServerCapabilities | None:
         """The recorded result; ``None`` if there is none, or the record is damaged.
 
         Raises ``TooNew``.
@@ -70,12 +82,13 @@ class ProbeRecords:
                         f"{self._key} has format {version}, this sluice knows up to {FORMAT}"
                     )
                 case document:
-                    return msgspec.convert(document, ProbeRecord).writes
+                    return msgspec.convert(document, ProbeRecord).capabilities
         except DECODE_ERRORS:
             return None
 
-    def write(self, writes: ConditionalWrites) -> None:
+    def write(self, capabilities: ServerCapabilities) -> None:
         """Record a result.  A concurrent writer has the same result."""
+        writes = capabilities.writes
         record = ProbeRecord(
             format=FORMAT,
             endpoint=self.endpoint,
@@ -83,6 +96,7 @@ class ProbeRecords:
             if_match=writes.if_match,
             completion_is_conditional=writes.completion_is_conditional,
             probed_at=self.clock(),
+            verifies_checksums=capabilities.verifies_checksums,
         )
         self.state.put(self._key, msgspec.json.encode(record), object_headers.PRIVATE_JSON_HEADERS)
 
@@ -92,21 +106,21 @@ class ProbeRecords:
 
 
 @dataclass(frozen=True, slots=True)
-class _Capabilities:
+class _Known:
     """The known capabilities of a server."""
 
-    writes: ConditionalWrites
+    capabilities: ServerCapabilities
     is_recorded: bool
     """Whether the state has a record of them."""
 
 
 class ProbedBucket:
-    """Finds out, once, how the server of one bucket handles conditional writes.  Thread-safe."""
+    """Finds out, once, how the server of one bucket handles writes.  Thread-safe."""
 
     def __init__(self, probe: ConditionalWriteProbe, records: ProbeRecords) -> None:
         self._probe = probe
         self._records = records
-        self._known: _Capabilities | None = None
+        self._known: _Known | None = None
         self._lock = Lock()
 
     def conditional_writes(self) -> ConditionalWrites:
@@ -119,9 +133,17 @@ class ProbedBucket:
             with self._lock:
                 known = self._load_or_probe()
                 if not known.is_recorded:
-                    self._records.write(known.writes)
-                    known = self._known = _Capabilities(known.writes, is_recorded=True)
-        return known.writes
+                    self._records.write(known.capabilities)
+                    known = self._known = replace(known, is_recorded=True)
+        return known.capabilities.writes
+
+    def sign_payloads(self) -> bool:
+        """Whether signatures must cover bodies, because nothing else is known to protect them.
+
+        Makes no request.
+        """
+        known = self._known
+        return known is None or not known.capabilities.verifies_checksums
 
     def load_or_probe(self) -> None:
         """Load the record of the server, or probe the server if there is none.
@@ -131,11 +153,11 @@ class ProbedBucket:
         with self._lock:
             self._load_or_probe()
 
-    def read_record(self) -> ConditionalWrites | None:
+    def read_record(self) -> ServerCapabilities | None:
         """The recorded result; raises ``Unavailable`` and ``TooNew``."""
         return self._records.read()
 
-    def check(self, record: Pending[ConditionalWrites | None]) -> bool:
+    def check(self, record: Pending[ServerCapabilities | None]) -> bool:
         """Probe PutObject, and everything if the result differs from the record, or there is none.
 
         Returns whether there was a record, and it was wrong.  Raises the errors of
@@ -144,24 +166,36 @@ class ProbedBucket:
         with self._lock:
             form = self._probe.if_match_form()
             recorded = record()
-            if recorded and recorded.if_match is form:
-                self._known = _Capabilities(recorded, is_recorded=True)
+            if recorded and recorded.writes.if_match is form:
+                self._known = self._complete(recorded)
                 return False
             conditional = self._probe.completion_is_conditional(form)
-            self._known = _Capabilities(ConditionalWrites(form, conditional), is_recorded=False)
+            self._known = self._probed(ConditionalWrites(form, conditional))
             return recorded is not None
 
     def probe_again(self) -> None:
         """Probe everything again; raises ``Unsupported`` and ``Unavailable``."""
         with self._lock:
-            self._known = _Capabilities(self._probe.probe_all(), is_recorded=False)
+            self._known = self._probed(self._probe.probe_all())
 
-    def _load_or_probe(self) -> _Capabilities:
+    def _load_or_probe(self) -> _Known:
         if self._known is None:
             recorded = self._records.read()
-            writes = recorded or self._probe.probe_all()
-            self._known = _Capabilities(writes, is_recorded=recorded is not None)
+            self._known = (
+                self._complete(recorded) if recorded else self._probed(self._probe.probe_all())
+            )
         return self._known
+
+    def _complete(self, recorded: ServerCapabilities) -> _Known:
+        """Probe what an older sluice did not."""
+        if recorded.verifies_checksums is not None:
+            return _Known(recorded, is_recorded=True)
+        return self._probed(recorded.writes)
+
+    def _probed(self, writes: ConditionalWrites) -> _Known:
+        """Probe the rest, once it is known how the server implements conditional writes."""
+        capabilities = ServerCapabilities(writes, self._probe.verifies_checksums())
+        return _Known(capabilities, is_recorded=False)
 
 
 @dataclass(frozen=True, slots=True)
