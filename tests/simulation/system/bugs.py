@@ -572,7 +572,7 @@ BUGS = {
         _a_failed_request_sets_a_package_aside, "a staging record was unreadable"
     ),
     "a reject that leaves no trace": Bug(_a_reject_leaves_no_trace, "rejects of"),
-    "extract passes removals over": Bug(_extract_passes_removals_over, "has ghosts"),
+    "extract passes removals over": Bug(_extract_passes_removals_over, "has ghosts|rejects of"),
     "a plus in a key is taken for a space": Bug(
         _a_plus_in_a_key_is_taken_for_a_space, _WRONG_AT_REST
     ),
