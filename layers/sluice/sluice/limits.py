@@ -243,7 +243,7 @@ FIRST_READ_CPU_SECONDS_MAX = 0.25
 """CPU time in which the first lane must unpack the info files.  Real packages take a hundredth of
 that; bzip2 unpacks some 5 MiB in it."""
 FIRST_READ_WHOLE_BYTES_MAX = 256 * MIB
-"""Size up to which the first lane reads a whole object to hash it: some 3 s of network and CPU.
+"""Size up to which the first lane reads a whole object to hash it: half a second of CPU.
 Larger packages usually come with digests of the uploader or of S3."""
 TAR_HEADERS_MAX = 250_000
 """Headers of one tar archive that are read: seconds of work."""

@@ -597,7 +597,7 @@ BUGS = {
     "the next extractor lets in what lies about its digest": Bug(
         _the_next_extractor_lets_in_what_lies, _WRONG_AT_REST
     ),
-    "extract passes removals over": Bug(_extract_passes_removals_over, "has ghosts"),
+    "extract passes removals over": Bug(_extract_passes_removals_over, "has ghosts|rejects of"),
     "a plus in a key is taken for a space": Bug(
         _a_plus_in_a_key_is_taken_for_a_space, _WRONG_AT_REST
     ),
