@@ -50,8 +50,8 @@ ADVICE = {
     ),
     "filename-mismatch": _RENAME,
     "hashing-too-slow": (
-        "Upload it with its SHA-256: rattler-build upload s3 states it, and so does the AWS CLI with "
-        "--checksum-algorithm SHA256 for a file in one part."
+        "Upload it with its SHA-256: rattler-build upload s3 states it, and so does the AWS CLI "
+        "with --checksum-algorithm SHA256 for a file in one part."
     ),
     "index-json-incomplete": _REBUILD,
     "index-json-invalid": _REBUILD,
