@@ -95,6 +95,7 @@ class System:
             debounce_seconds=self.debounce_seconds,
             owner=self.owner,
             retention_days=7,
+            checks_digests=True,
         )
 
     # --- what happens around the functions ----------------------------------------------------

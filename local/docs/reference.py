@@ -36,6 +36,7 @@ METRICS = {
         "objects that end like packages and are where no package can be",
     ),
     "RemovalsWaiting": ("reconcile", "packages that are gone, and wait to leave their index"),
+    "FalseDigests": ("reconcile", "packages rejected because their metadata states false digests"),
     "GarbageCollected": ("reconcile", "shards and catalog objects deleted"),
 }
 """The service that sends each metric, and what it counts."""

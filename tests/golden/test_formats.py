@@ -29,7 +29,8 @@ from sluice.extract import staging
 from sluice.extract.staging import Indexed, Rejected, Removed
 from sluice.layout import channel_binding_key
 from sluice.publish.fence import Stamp
-from sluice.reconcile import publication_log
+from sluice.reconcile import digest_progress, publication_log
+from sluice.reconcile.digest_progress import DigestProgress
 from sluice.reconcile.publication_log import Mark, Marks, write_marks
 from sluice.reconcile.reconcile_cache import CachedHead, NoarchPatch, ReconcileCache
 from sluice.storage.object_id import ObjectId
@@ -153,7 +154,13 @@ MARKS_WHILE_WAITING = structs.replace(MARKS, waiting="0a" * 16)
 BRAKES = BrakeState(
     removed={"beta-1-0.conda": AT}, pending={FILE: AT - 1}, confirmed={FILE: AT}, waiting="0a" * 16
 )
-
+DIGESTS = DigestProgress(
+    day=20_254,
+    packages_begun=3,
+    bytes_begun=5 * 2**20,
+    done=b"01234567abcdefgh",
+    deferred=b"ABCDEFGH",
+)
 
 BINDING = Binding(bucket="channel-bucket", endpoint="eu-central-1", created_at=AT, writer="w" * 32)
 BINDING_MOVING = structs.replace(BINDING, bucket=None, moving_to="restored-bucket")
@@ -236,6 +243,11 @@ EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
         BRAKES,
         lambda body: brake.decode_brake_state(body, what="brakes"),
     ),
+    "digests.msgpack.zst": (
+        digest_progress.encode_digest_progress(DIGESTS),
+        DIGESTS,
+        lambda body: digest_progress.decode_digest_progress(body, what="digests"),
+    ),
     "leaf.msgpack.zst": (
         node.render_node("alpha", LEAF.entries, at=AT).leaf_body,
         LEAF,
@@ -266,6 +278,7 @@ NEWEST = {
     "commit": commit.FORMAT,
     "marks": publication_log.FORMAT,
     "brakes": brake.FORMAT,
+    "digests": digest_progress.FORMAT,
     "leaf": entry.FORMAT,
     "tree": tree.FORMAT,
 }

@@ -54,11 +54,18 @@ class StackDriver:
         with self.recorder.acting(name):
             return self.stack.invoke(app, dict(event))
 
-    def upload(self, *packages: Package, channel: str = "demo") -> None:
+    def upload(
+        self,
+        *packages: Package,
+        channel: str = "demo",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         """Upload packages, each with its event."""
         for package in packages:
             key = f"{channel}/{package.path}"
-            self.stack.s3.put_object(Bucket=BUCKET, Key=key, Body=package.body)
+            self.stack.s3.put_object(
+                Bucket=BUCKET, Key=key, Body=package.body, Metadata=dict(metadata or {})
+            )
             self.invoke("extract", batch(sqs_record(notification(key))))
 
     def configure(self, text: str) -> None:

@@ -184,6 +184,15 @@ def exercise_all(driver: StackDriver, monkeypatch: pytest.MonkeyPatch) -> None:
 
     weeks_later(driver, monkeypatch, lost=other, gone=[old, patched])
 
+    # Digests that an uploader states, and that are false.
+    with monkeypatch.context() as patch:
+        for module in ("package.reader", "reconcile.digest_progress"):
+            patch.setattr(f"sluice.{module}.SMALL_PACKAGE_BYTES_MAX", 0)
+        liar = conda({**linux, "name": "liar"})
+        driver.upload(liar, metadata={"package-sha256": "0" * 64})
+        driver.merge()
+        assert driver.reconcile()["counts"]["digests_false"] == 1
+
 
 def weeks_later(
     driver: StackDriver, monkeypatch: pytest.MonkeyPatch, *, lost: Package, gone: Sequence[Package]

@@ -39,6 +39,7 @@ RECONCILE = {
     "OWNER": "state",
     "RETENTION_DAYS": "7",
     "BRAKE_DAYS": "3",
+    "TRUST_UPLOADER_DIGESTS": "true",
     **DEFAULTS,
 }
 AnySettings = ExtractSettings | MergeSettings | ReconcileSettings
@@ -67,6 +68,7 @@ def test_each_function_reads_its_variables() -> None:
         brake_days=3,
         channel_defaults=STRICT,
         channel_prefixes=("",),
+        trust_uploader_digests=True,
     )
 
 
@@ -92,8 +94,9 @@ def test_a_prefix_that_no_key_can_have_is_refused() -> None:
 
 
 def test_trust_in_uploaders_can_be_withdrawn() -> None:
-    env = {**EXTRACT, "TRUST_UPLOADER_DIGESTS": "false"}
-    assert ExtractSettings.from_env(env).trust_uploader_digests is False
+    distrusts = {"TRUST_UPLOADER_DIGESTS": "false"}
+    assert ExtractSettings.from_env(EXTRACT | distrusts).trust_uploader_digests is False
+    assert ReconcileSettings.from_env(RECONCILE | distrusts).trust_uploader_digests is False
 
 
 def test_channels_may_have_nothing_but_repodata_and_shards_by_default() -> None:

@@ -154,6 +154,11 @@ class Subdir:
         return f"brakes/{self.component}.json"
 
     @property
+    def digest_checks_key(self) -> str:
+        """The key of the record of the packages whose digests were checked."""
+        return f"digests/{self.component}.msgpack.zst"
+
+    @property
     def staging_prefix(self) -> str:
         """The folder of the staging records, with a slash at its end."""
         return f"staging/{self.component}/"

@@ -92,6 +92,25 @@ MISPLACED_KEY_CHARS_MAX = 300
 """Characters of a misplaced file's key, and of the reason.  A key may have a KiB, and Lambda limits
 a response to 6 MB."""
 
+# --- the check of digests that uploaders state ----------------------------------------------
+DIGEST_CHECK_PACKAGES_MAX = 100
+"""Packages of one subdir that reconcile hashes per day (UTC): 100 GET requests, $0.00004."""
+DIGEST_CHECK_BYTES_MAX = 1024 * MIB
+"""Bytes of one subdir that reconcile hashes per day.  At the 75 MB/s of one connection they take 14
+s of a function of 1,769 MB, $0.0004.  A thousand subdirs of which much is unchecked then take four
+hours of the day until the next run.  Only the day's first package may be larger."""
+DIGEST_CHECK_PACKAGE_BYTES_MAX = 4 * DIGEST_CHECK_BYTES_MAX
+"""Size above which a package is not checked.  In a time of ``RECONCILE_TIME_RESERVE_MS`` it can be
+read at 15 MB/s.  A hash cannot be continued by the next step."""
+DIGEST_CHECKS_AT_ONCE = 10
+"""Packages that are hashed together, each in chunks of ``STREAM_CHUNK_BYTES``.  If the process is
+killed, these are hashed again."""
+DIGEST_LOOKS_MAX = 1000
+"""Packages of one subdir whose leaves one run reads to tell which of them must be hashed."""
+DIGEST_CHECKS_REMEMBERED_MAX = 500_000
+"""Packages of one subdir that are checked, the youngest: eight bytes are remembered of each, 4 MB.
+Older ones beyond that are not checked."""
+
 # --- the brake on removals ------------------------------------------------------------------
 BRAKE_PACKAGES_MIN = 50
 """Packages in an index from which on a comparison may not remove more than half of them at once.  A

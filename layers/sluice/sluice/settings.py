@@ -115,12 +115,15 @@ class ReconcileSettings:
     """See ``MergeSettings``."""
     channel_prefixes: tuple[str, ...]
     """Key prefixes of the subdirs to check; ``("",)``: all."""
+    trust_uploader_digests: bool
+    """See ``ExtractSettings``; a sample of what is trusted is checked."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> ReconcileSettings:
         """Parse also ``UPLOAD_QUEUE_URL``, ``RECONCILE_QUEUE_URL``, ``OWNER``, ``RETENTION_DAYS``.
 
-        ``BRAKE_DAYS`` and the channels' defaults are those of merge.  ``CHANNEL_PREFIXES`` may be
+        ``TRUST_UPLOADER_DIGESTS`` is that of extract.  ``BRAKE_DAYS`` and the channels' defaults
+        are those of merge.  ``CHANNEL_PREFIXES`` may be
         empty or missing.
         """
         return cls(
@@ -132,6 +135,7 @@ class ReconcileSettings:
             brake_days=_brake_days(env),
             channel_defaults=channel_defaults(env),
             channel_prefixes=_prefixes(env),
+            trust_uploader_digests=_flag(env, "TRUST_UPLOADER_DIGESTS"),
         )
 
 

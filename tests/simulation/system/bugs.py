@@ -38,8 +38,16 @@ from sluice.messages.s3_event import ObjectEvent
 from sluice.publish import fence, index_files
 from sluice.publish.bucket_check import BucketCheck
 from sluice.publish.index_files import IndexFiles
-from sluice.reconcile import compare, garbage, index_file_check, removals, subdir
+from sluice.reconcile import (
+    compare,
+    digest_check,
+    garbage,
+    index_file_check,
+    removals,
+    subdir,
+)
 from sluice.reconcile.compare import DiffKind
+from sluice.reconcile.digest_check import DigestCheck
 from sluice.reconcile.discover import Discovery
 from sluice.reconcile.head_cache import HeadCache
 from sluice.reconcile.input_drift import InputDriftCheck
@@ -466,6 +474,17 @@ def _an_archived_object_keeps_its_record() -> AbstractContextManager[object]:
     return mock.patch.object(apply_staging, "_was_archived", never)
 
 
+def _the_check_believes_the_metadata() -> AbstractContextManager[object]:
+    def stated(_check: DigestCheck, claim: Any) -> Mapping[str, str]:
+        return {kind: claim.record.record[kind] for kind in ("sha256", "md5")}
+
+    return mock.patch.object(DigestCheck, "_hash", stated)
+
+
+def _the_next_extractor_lets_in_what_lies() -> AbstractContextManager[object]:
+    return mock.patch.object(digest_check, "NEVER_OUTDATED", 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Bug:
     """A bug, and by what it shows."""
@@ -572,6 +591,12 @@ BUGS = {
         _a_failed_request_sets_a_package_aside, "a staging record was unreadable"
     ),
     "a reject that leaves no trace": Bug(_a_reject_leaves_no_trace, "rejects of"),
+    "the check of digests believes the metadata": Bug(
+        _the_check_believes_the_metadata, _WRONG_AT_REST
+    ),
+    "the next extractor lets in what lies about its digest": Bug(
+        _the_next_extractor_lets_in_what_lies, _WRONG_AT_REST
+    ),
     "extract passes removals over": Bug(_extract_passes_removals_over, "has ghosts|rejects of"),
     "a plus in a key is taken for a space": Bug(
         _a_plus_in_a_key_is_taken_for_a_space, _WRONG_AT_REST

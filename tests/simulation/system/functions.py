@@ -147,6 +147,7 @@ class Functions:
             owner=OWNER,
             retention_days=self.retention_days,
             brake_days=self.brake_days,
+            checks_digests=True,
         )
 
     def _shortened(self, time_left_ms: TimeLeft) -> TimeLeft:

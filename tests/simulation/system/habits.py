@@ -112,6 +112,11 @@ class Habits:
     """On each of these days but the first: what people do at most."""
     refills: float = 0.0
     """On each of these days, before that: what was deleted is uploaded again."""
+    misstates: float = 0.0
+    """Of uploads: a digest in the metadata that is another's.  Where there are any, packages of any
+    size are believed."""
+    digests_a_day: int = 100
+    """Packages that reconcile hashes of a subdir."""
     confirms: float = 0.0
     """Of what people ask of reconcile: what an earlier report said that waits."""
 

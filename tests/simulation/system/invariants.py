@@ -23,7 +23,7 @@ from tests.simulation.system.brakes import Brakes
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import DAY, SECOND, Clock
 from tests.simulation.system.configurations import OPTIONAL
-from tests.simulation.system.packages import SUFFIXES, Place, record_of
+from tests.simulation.system.packages import SUFFIXES, Place, record_of, stated_digest
 from tests.simulation.system.reading import Index, Record
 
 INDEX_FILES: Mapping[str, Callable[[bytes], Index]] = {
@@ -105,6 +105,9 @@ class Invariants:
         record = self._now_there(place)
         if record:
             self._uploaded.add((place, record["sha256"]))
+            stated = stated_digest(self._channel.objects[place.key].info)
+            if stated:  # which is believed until it is checked
+                self._uploaded.add((place, stated))
         for settled in self._known[place.subdir].settled.values():
             settled.pop(place.filename, None)
         self._pinned.pop(place, None)
@@ -176,7 +179,9 @@ class Invariants:
             other = [
                 name
                 for name, one in known.entries.items()
-                if one["extractor"] != version and one["kind"] != "pin"
+                if one["extractor"] != version
+                and one["kind"] != "pin"
+                and one.get("code") != "digests-false"
             ]
             assert not other, f"{subdir} has verdicts of another extractor on {other}"
 

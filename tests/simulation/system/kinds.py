@@ -46,6 +46,9 @@ _ARCHIVES = 0.04
 _NAPS = 0.25
 """How likely a wide world has machines that sleep."""
 
+_MISSTATED = 0.06
+"""How likely a world is one of false digests.  By dice of its own, as other worlds were before."""
+
 Kind = Callable[[Habits, Random], Habits]
 
 
@@ -57,6 +60,8 @@ def habits_of(seed: int) -> Habits:
     if Random(f"archives, {seed}").random() < _ARCHIVES:  # noqa: S311 - to be repeated
         return narrow_kinds.archived(habits, rng)
     (kind,) = rng.choices([*_WIDE, *_NARROW], [*_WIDE.values(), *_NARROW.values()])
+    if Random(f"misstatements of {seed}").random() < _MISSTATED:  # noqa: S311
+        return narrow_kinds.misstated(habits, rng)
     habits = kind(habits, rng)
     return _with_others(habits, rng) if kind in _WIDE else habits
 

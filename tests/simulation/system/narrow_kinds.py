@@ -16,6 +16,8 @@ _LINUX, _NOARCH, _MAC = (Subdir("team", name) for name in ("linux-64", "noarch",
 _MORE = tuple(Subdir("team", name) for name in ("win-64", "linux-aarch64", "osx-64"))
 _STALL_AT_HEADS = ("PutObject", "heads/")
 _STALL_AT_COMMITS = ("PutObject", "commits/")
+_STALL_AT_DIGESTS = ("PutObject", "digests/")
+_STALL_AT_STAGING = ("PutObject", "staging/")
 _STALL_AT_INDEXES = ("PutObject", "/repodata")
 
 
@@ -155,6 +157,34 @@ def lied_to(habits: Habits, rng: Random) -> Habits:
         dropped=rng.choice((0.0, 0.3)),
         indexed_before=rng.choice((0.0, 0.5)),
         confirms=rng.choice((0.0, 0.6)),
+    )
+
+
+def misstated(habits: Habits, rng: Random) -> Habits:
+    """Let uploaders state false digests, and what is known of that be disturbed in every way."""
+    new_extractor = rng.random() < 0.5
+    return _calm(
+        habits,
+        subdirs=(_LINUX,),
+        turns=160,
+        new_extractor=new_extractor,
+        dropped=rng.choice((0.0, 0.3)),
+        duplicated=0.3,
+        delayed=0.3,
+        killed=rng.choice((0.0, 0.05)),
+        unanswered=rng.choice((0.0, 0.1)),
+        stalls=rng.choice(((), (_STALL_AT_DIGESTS,), (_STALL_AT_STAGING,))),
+        steps=10,
+        acts=0.1,
+        places=4,
+        deletes=0.1,
+        reconciles=0.05,
+        jumps=0.03,
+        jump_hours=(1, 13, 25),
+        # What is unpinned is read whole, and a new extractor would believe its metadata again.
+        amends=0.0 if new_extractor else 0.03,
+        misstates=rng.choice((0.2, 0.5)),
+        digests_a_day=rng.choice((1, 2, 100)),
     )
 
 

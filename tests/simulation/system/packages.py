@@ -16,6 +16,7 @@ from typing import Any
 from sluice.conda.names import parse_filename
 from sluice.layout import Subdir
 from sluice.package.read_limits import ReadLimits
+from sluice.storage.object_store import ObjectInfo
 from testkit.channel import conda, tar_bz2
 
 FILENAMES = (
@@ -91,6 +92,16 @@ def good(
 def register(subdir: str, filename: str, body: bytes, index: dict[str, Any]) -> None:
     """Take note of a good package that was built elsewhere for that place."""
     _good[body] = subdir, filename, index
+
+
+def stated_digest(info: ObjectInfo) -> str | None:
+    """The SHA-256 that the uploader of an object says it has."""
+    return info.metadata.get("package-sha256")
+
+
+def misstates(info: ObjectInfo, body: bytes) -> bool:
+    """Whether an object has another SHA-256 than its uploader says."""
+    return stated_digest(info) not in (None, sha256(body).hexdigest())
 
 
 @cache

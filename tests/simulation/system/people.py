@@ -171,9 +171,23 @@ class People:
         return f"ask for patches: {keys}"
 
     def _upload(self, place: Place, body: bytes) -> None:
-        self._channel.upload(place.key, body)
+        self._channel.upload(place.key, body, metadata=self._metadata(place, body))
         self._invariants.touched(place)
         self._tell("ObjectCreated:Put", place.key, len(body))
+
+    def _metadata(self, place: Place, body: bytes) -> dict[str, str]:
+        """What an uploader says of a package: its digest, or that of another for its place.
+
+        The same bytes within one second are one object to sluice, so they say the same.
+        """
+        if not self._habits.misstates:
+            return {}
+        rng = Random(f"{place.key} {sha256(body).hexdigest()} {self._clock.ms // SECOND}")  # noqa: S311
+        if rng.random() < self._habits.misstates:
+            self.events_lost = True  # no event tells that it is false
+            variant = rng.randrange(self._habits.variants + 1)
+            body = packages.good(place.subdir.name, place.filename, variant)
+        return {"package-sha256": sha256(body).hexdigest()}
 
     def settle_configurations(self) -> None:
         """Have no configuration left that cannot be used: which one then is in force is chance."""

@@ -18,6 +18,7 @@ from tests.simulation.system.habits import Habits
 from tests.simulation.system.invocations import Gate, Invocation, Invocations
 from tests.simulation.system.kinds import habits_of
 from tests.simulation.system.laptops import FOREVER_MS
+from tests.simulation.system.packages import FILENAMES
 from tests.simulation.system.rest import (
     check_garbage,
     check_indexes,
@@ -48,6 +49,7 @@ _OPERATOR_MS = 10 * MINUTE
 _DRAIN_TURNS_MAX = 20_000
 _COLLECTIONS_MAX = 50
 _MUCH = 1000
+_DAYS_OF_CHECKS = len(FILENAMES) + 2
 _TOLD = ("put reconciliations/", "put marks/")
 """What a run tells of itself, and since when it has seen what: no changes."""
 _EVERYTHING = ReconcileRequest()
@@ -239,6 +241,7 @@ class _Play:
             self._pass_hours(24 * self._habits.brake_days + 1)
         for _ in range(2):
             self._reconcile_to_the_end()
+        self._check_digests()
         self._check("reconcile")
         check_misplaced(self._world.channel, self._world.state, self._habits.with_noarch)
         self._invariants.check_extractors(extract.EXTRACTOR_VERSION)
@@ -265,6 +268,13 @@ class _Play:
         for subdir in self._habits.with_noarch:
             reachable = self._invariants.reachable(subdir)
             check_garbage(self._world.channel, self._world.state, subdir, reachable)
+
+    def _check_digests(self) -> None:
+        """Let all digests be checked, some on each day."""
+        if self._habits.misstates:
+            for _ in range(_DAYS_OF_CHECKS):
+                self._pass_hours(25)
+                self._reconcile_to_the_end()
 
     def _check_that_nothing_is_left_to_do(self) -> None:
         self._sent.clear()

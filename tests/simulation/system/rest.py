@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from copy import copy
 from typing import Any
 
@@ -22,7 +22,7 @@ from tests.simulation.system import configurations, reading
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.configurations import CURRENT, OPTIONAL, newest
 from tests.simulation.system.invariants import COLLECTABLE, INDEX_FILES, is_of
-from tests.simulation.system.packages import SUFFIXES, full_index, lies_in
+from tests.simulation.system.packages import SUFFIXES, full_index, lies_in, misstates
 from tests.simulation.system.reading import Index, Record, Tree
 
 
@@ -102,11 +102,33 @@ def _check_index(channel: Bucket, state: Bucket, subdir: Subdir, *, tidied: bool
     expected, rejects = full_index(subdir, bodies)
     rejects |= archived
     tree = _tree(state, subdir)
+    for filename in _misstated(channel, state, subdir, tree):
+        expected.pop(filename, None)
+        rejects.add(filename)
     assert (tree and tree.public) or not expected, f"{subdir} is missing"
     if tree and tree.public:
         _check_files(channel, subdir, tree.generation, expected, tidied=tidied)
     found = _rejects(state, subdir)
     assert found == rejects, f"rejects of {subdir} are {sorted(found)}, not {sorted(rejects)}"
+
+
+def _misstated(channel: Bucket, state: Bucket, subdir: Subdir, tree: Tree | None) -> Iterator[str]:
+    """The packages of which the metadata states another digest, but not those that were read.
+
+    Who unpins a package has it read whole, and its metadata does not count.
+    """
+    leaves = [leaf for leaf, _ in tree.names.values()] if tree else []
+    entries = {
+        filename: entry
+        for leaf in leaves
+        for filename, entry in reading.leaf(state.body(subdir.leaf_key(leaf))).items()
+    }
+    for key, stored in channel.objects.items():
+        filename = lies_in(subdir, key)
+        if filename and misstates(stored.info, stored.body):
+            entry = entries.get(filename, {})
+            if entry.get("digests_from", {}).get("sha256") != "read":
+                yield filename
 
 
 def _check_files(

@@ -17,7 +17,14 @@ from sluice.extract import extract, lanes
 from sluice.merge import generation_writer, merge, object_lookup
 from sluice.package import reader
 from sluice.publish import index_files, splice
-from sluice.reconcile import discover, garbage, removals, subdir
+from sluice.reconcile import (
+    digest_check,
+    digest_progress,
+    discover,
+    garbage,
+    removals,
+    subdir,
+)
 from tests.simulation.system.habits import Habits
 from tests.simulation.system.packages import FIRST_READ
 
@@ -50,6 +57,13 @@ def tuned(habits: Habits) -> Iterator[None]:
         (discover, "KEYS_PER_STOP_CHECK", habits.names_at_once),
         (garbage, "GARBAGE_AT_ONCE_MAX", habits.garbage_at_once),
     ]
+    if habits.misstates:
+        settings += [
+            (reader, "SMALL_PACKAGE_BYTES_MAX", 0),
+            (digest_progress, "SMALL_PACKAGE_BYTES_MAX", 0),
+            (digest_progress, "DIGEST_CHECK_PACKAGES_MAX", habits.digests_a_day),
+            (digest_check, "DIGEST_CHECKS_AT_ONCE", habits.names_at_once),
+        ]
     with ExitStack() as patches:
         for module, name, value in settings:
             patches.enter_context(mock.patch.object(module, name, value))

@@ -9,7 +9,13 @@ from sluice.messages.delivery import Delivery
 from sluice.reconcile import handler
 from sluice.reconcile.context import ReconcileRequest
 from sluice.reconcile.metrics import reconcile_log_lines, reconcile_metrics, step_retry_fields
-from sluice.reconcile.report import Counts, ReconcileReport, StepReport, decode_report
+from sluice.reconcile.report import (
+    Counts,
+    ReconcileReport,
+    StepReport,
+    SubdirReport,
+    decode_report,
+)
 from testkit.system import System
 
 NOW_MS = 1_750_000_000_000
@@ -43,6 +49,20 @@ def test_a_step_goes_on_with_its_run() -> None:
     (line,) = reconcile_log_lines(report)
     assert (line.level, line.message) == ("info", "reconciled")
     assert (line.fields["step"], line.fields["finished"]) == (2, True)
+
+
+def test_false_digests_are_counted_and_told_where_there_are_any() -> None:
+    counts = Counts(digests_checked=3, digests_false=2)
+    found = SubdirReport(
+        channel="team", subdir="noarch", counts=counts, examples={"digests_false": ["a", "b"]}
+    )
+    report = ReconcileReport(run="run", started_at=NOW_MS, request=ReconcileRequest())
+    step = StepReport()
+    step.add_subdir(found)
+    report.add_step(1, step, at=NOW_MS)
+    assert ("FalseDigests", 2, "Count") in [tuple(value) for value in reconcile_metrics(report)]
+    warning, _ = reconcile_log_lines(report)
+    assert (warning.level, warning.fields["files"]) == ("warning", ["a", "b"])
 
 
 def test_a_step_that_fails_is_given_back_for_longer_each_time() -> None:

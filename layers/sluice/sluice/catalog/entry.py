@@ -21,7 +21,15 @@ rejects for files that could not be read.  They count until an extractor judges 
 reads those packages again."""
 
 NEVER_OUTDATED = 2**31 - 1
-"""Extractor version of a node that has only pins: nothing is to be read again."""
+"""Extractor version above those of all extractors: nothing is to be read again.  Nodes that have
+only pins have it, and rejects with ``DIGESTS_FALSE``."""
+
+DIGESTS_FALSE = "digests-false"
+"""Code of the reject of a package that does not have the digests that its metadata states.
+
+To extract, which believes the metadata, it looks like a good package.  So its verdict has the
+extractor version ``NEVER_OUTDATED``, and no extractor revises it: the object stays out until
+another is uploaded under its name."""
 
 _LISTING_DIGEST_BYTES = 16
 ARCHIVED_CODE = "archived"
@@ -102,6 +110,11 @@ class CarriedRecord(_Entry, frozen=True, kw_only=True, tag="kept"):
 Entry = Record | Reject | Pin | CarriedRecord
 Entries = Mapping[str, Entry]
 """Entries by filename."""
+
+
+def has_false_digests(entry: Entry | None) -> bool:
+    """Whether the file is rejected because its metadata states other digests than it has."""
+    return isinstance(entry, Reject) and entry.code == DIGESTS_FALSE
 
 
 def known_sha256(entry: Entry | None, identity: ObjectId) -> str | UnsetType:

@@ -80,6 +80,7 @@ def reconcile(
         or counts.failed
         or counts.foreign_owner
         or counts.wrong_state
+        or counts.digests_false
         or _confirms_nothing(report)
     )
     return Exit.ISSUES_FOUND if has_issues else Exit.OK
@@ -108,6 +109,18 @@ def _render(report: ReconcileReport, *, bucket: str, options: Options) -> Render
             f"{format_count(counts.repairs, 'difference')}, "
             f"{format_count(counts.collected, 'object')} collected"
         )
+    ]
+    if counts.digests_checked:
+        parts.append(
+            Text(
+                f"{format_count(counts.digests_checked, 'package')} hashed, "
+                f"{format_number(counts.digests_false)} with false digests"
+            )
+        )
+    parts += [
+        Text(f"{_name(subdir)}: {format_cell(filename)} has false digests", style="red")
+        for subdir in subdirs
+        for filename in subdir.examples.get("digests_false", [])
     ]
     if subdirs:
         rows = ([_name(subdir), *_numbers(subdir.counts)] for subdir in subdirs)

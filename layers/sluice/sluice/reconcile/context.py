@@ -29,6 +29,8 @@ class ReconcileContext(Runtime):
     """Key prefixes of the subdirs to check."""
     brake_days: int = BRAKE_DAYS
     """Days that the removal of most of an index waits (``brake``); 0: no wait."""
+    checks_digests: bool = False
+    """Whether to hash a sample of the packages whose digests are what their uploaders say."""
 
     @property
     def config_broadcast(self) -> ConfigBroadcast:

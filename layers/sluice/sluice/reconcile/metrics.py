@@ -22,6 +22,8 @@ def reconcile_metrics(report: ReconcileReport) -> list[Metric]:
         Metric("GarbageCollected", counts.collected),
         Metric("MisplacedFiles", counts.misplaced),
     ]
+    if counts.digests_false:  # hardly ever: a metric without values costs nothing
+        repairs.append(Metric("FalseDigests", counts.digests_false))
     dry_run = report.request.dry_run
     return [
         *([] if dry_run else repairs),
@@ -68,6 +70,9 @@ def _complaints(report: SubdirReport) -> list[LogLine]:
     if report.failure is not None:
         fields = {**keys, "reason": report.failure}
         lines.append(LogLine("error", "a subdir could not be reconciled", fields))
+    if report.counts.digests_false:
+        files = {**keys, "files": report.examples["digests_false"]}
+        lines.append(LogLine("warning", "packages have other digests than their metadata", files))
     if report.waiting is not None:
         waiting = {**keys, "waiting": msgspec.to_builtins(report.waiting)}
         lines.append(LogLine("warning", "removals wait", waiting))

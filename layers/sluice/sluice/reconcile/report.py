@@ -57,6 +57,12 @@ class Counts(msgspec.Struct, kw_only=True):
     """See ``compare.DiffKind``."""
     misplaced: int = 0
     """Objects that end like packages and are where no package is."""
+    digests_checked: int = 0
+    """Packages that were hashed whole, because their digests are what their uploaders say."""
+    digests_false: int = 0
+    """Those that have other digests, and are rejected."""
+    digests_unchecked: int = 0
+    """Packages that are too large to be hashed, or that S3 did not return."""
 
     @property
     def repairs(self) -> int:
@@ -100,7 +106,11 @@ class SubdirReport(msgspec.Struct, kw_only=True):
     @property
     def has_changes(self) -> bool:
         """Whether anything was wrong or changed."""
-        quiet = Counts(subdirs=self.counts.subdirs, objects=self.counts.objects)
+        quiet = Counts(
+            subdirs=self.counts.subdirs,
+            objects=self.counts.objects,
+            digests_checked=self.counts.digests_checked,
+        )
         return self.failure is not None or self.counts != quiet
 
 

@@ -37,6 +37,7 @@ from sluice.reconcile.compare import (
 )
 from sluice.reconcile.context import ReconcileContext, ReconcileRequest
 from sluice.reconcile.cursor import Unfinished
+from sluice.reconcile.digest_check import DigestCheck
 from sluice.reconcile.garbage import GarbageContext, PriorMarks, collect_subdir_garbage
 from sluice.reconcile.head_cache import HeadCache
 from sluice.reconcile.index_file_check import IndexFileCheck, IndexFilesStatus
@@ -147,6 +148,8 @@ class _SubdirRun:
         """Files unknown to the catalog that are requeued at most; ``None``: all."""
         self.collect: Callable[[], None] = noop
         """The rest of the work, after the differences are handled."""
+        self._check_digests: Callable[[], None] = noop
+        """The end of the rest."""
 
     def run(self, listing: Listing | None) -> Unfinished | None:
         """Do the work that there is time for, and return the rest.
@@ -189,6 +192,7 @@ class _SubdirRun:
             self._check_noarch(head_cache)
         prior = PriorMarks(marks, head_cache.cache) if marks else None
         self.collect = partial(self._collect, version, files.published_at, prior)
+        self._check_digests = partial(self._run_digest_check, version, listing, tree)
         return None
 
     def _verify_bucket(self) -> bool:
@@ -356,16 +360,18 @@ class _SubdirRun:
         unknown = [d for d in differences if d.kind is DiffKind.MISSING]
         if self._requeued_max is not None:
             unknown = unknown[: max(self._requeued_max - self._report.counts.fed, 0)]
-        messages = [self._upload_message(d) for d in [*known, *unknown]]
+        self._send_uploads([self._upload_message(d.filename, d.size) for d in [*known, *unknown]])
+
+    def _send_uploads(self, messages: Sequence[str]) -> None:
         self._report.counts.fed += len(messages)
         if not self._request.dry_run:
             self._ctx.executor.map(
                 self._ctx.uploads.send_all, chunks(messages, MESSAGES_PER_BATCH_MAX)
             )
 
-    def _upload_message(self, difference: FileDifference) -> str:
-        key = self._subdir.file_key(difference.filename)
-        return s3_event.upload_message(ObjectEvent(self._ctx.bucket, key, difference.size))
+    def _upload_message(self, filename: str, size: int | None) -> str:
+        key = self._subdir.file_key(filename)
+        return s3_event.upload_message(ObjectEvent(self._ctx.bucket, key, size))
 
     def _check_noarch(self, head_cache: HeadCache) -> None:
         """Request a ``noarch/repodata.json``, without which this is not a channel (CEP 26)."""
@@ -398,6 +404,21 @@ class _SubdirRun:
         settings = config_of_tree(self._catalog.tree(version.value.tree))
         return settings.retention_days or self._ctx.retention_days
 
+    def _run_digest_check(self, version: ObjectVersion[Head], listing: Listing, tree: Tree) -> None:
+        """Check some digests, and request what follows from that, also if the check fails."""
+        if not self._ctx.checks_digests or self._request.dry_run:
+            return
+        check = DigestCheck(
+            self._ctx, self._subdir, tree, self._catalog, self._report, self._time_left_ms
+        )
+        try:
+            with head_object(self._ctx.state, self._subdir).unless_superseded(version):
+                check.run(listing)
+        finally:
+            if check.rejects:
+                self._request_merge(self._subdir)
+            self._send_uploads([self._upload_message(file, None) for file in check.read_again])
+
     def _collect(
         self, version: ObjectVersion[Head], published_at: int | None, prior: PriorMarks | None
     ) -> None:
@@ -413,3 +434,4 @@ class _SubdirRun:
         )
         self._report.counts.collected += collected.objects
         self._report.counts.collected_bytes += collected.bytes
+        self._check_digests()

@@ -35,4 +35,5 @@ def reconcile_context(settings: ReconcileSettings) -> ReconcileContext:
         defaults=settings.channel_defaults,
         prefixes=settings.channel_prefixes,
         brake_days=settings.brake_days,
+        checks_digests=settings.trust_uploader_digests,
     )

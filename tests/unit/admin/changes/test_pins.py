@@ -2,19 +2,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from sluice.admin.changes.pins import PinnedFile, pin, pins, unpin
 from sluice.admin.changes.wait_published import is_published, wait_until_published
-from sluice.catalog.entry import Pin
+from sluice.catalog.entry import DIGESTS_FALSE, NEVER_OUTDATED, Pin
 from sluice.errors import NotFound, Unavailable
 from sluice.layout import Subdir
+from sluice.storage.object_id import ObjectId
 from testkit.channel import Package, conda
 from tests.support.admin_channel import admin_channel
 from tests.support.reconcile_runs import ReconcileRuns, is_quiet
-from tests.support.staging_records import SUBDIR, A, B
+from tests.support.staging_records import SUBDIR, A, B, rejected
 from tests.support.subdir_world import World
 
 PACKAGE = conda(
@@ -96,6 +98,18 @@ def test_what_is_unpinned_is_read_again_and_is_in_the_index_with_the_next_merge(
     assert pins(admin_channel(world)) == []
     assert json.loads(world.body())["removed"] == []
     assert world.staged() == []
+
+
+def test_what_was_rejected_for_false_digests_comes_back_with_those_that_it_has() -> None:
+    world = with_real()
+    identity = ObjectId.from_info(world.channel.objects[SUBDIR.file_key(REAL)].info)
+    reject = rejected(REAL, identity=identity, at=world.now_ms, extractor=NEVER_OUTDATED)
+    world.stage(structs.replace(reject, code=DIGESTS_FALSE))
+    world.merge()
+    assert list(world.published()) == [A]
+    keep_out(world, REAL)
+    let_in(world, REAL)
+    assert world.published()[REAL]["sha256"] == sha256(PACKAGE.body).hexdigest()
 
 
 def test_history_tells_what_was_unpinned() -> None:

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from sluice.admin.changes.rollback import Rollback, plan_name_rollback, rollback
 from sluice.admin.history.generations import parse_generation_ref
-from sluice.catalog.entry import Pin, Record, Reject
+from sluice.catalog.entry import DIGESTS_FALSE, NEVER_OUTDATED, Pin, Record, Reject
 from sluice.errors import NotFound
 from tests.support.admin_channel import admin_channel
 from tests.support.staging_records import A2, A, B, C, identity_of, indexed
@@ -252,6 +252,24 @@ def test_other_parts_of_the_same_content_are_the_same() -> None:
     turn = plan_name_rollback({A: old}, {A: new}, {A: in_parts}, at=5, reason="why")
     assert turn.restored == [A]
     assert turn.edits == {A: Record(identity=in_parts, extractor=1, record=old.record)}
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_a_record_with_false_digests_does_not_come_back(seconds: int) -> None:
+    false = identity_of(b"false")
+    copied = structs.replace(false, modified=false.modified + seconds)
+    old = Record(identity=false, extractor=1, record={"sha256": "s"})
+    reject = Reject(
+        identity=false, extractor=NEVER_OUTDATED, code=DIGESTS_FALSE, sentence="No.", at=1
+    )
+    turn = plan_name_rollback({A: old}, {A: reject}, {A: copied}, at=5, reason="why")
+    assert (turn.edits, turn.restored) == ({}, [])
+    corrupt = structs.replace(reject, extractor=1, code="zip-invalid")
+    turn = plan_name_rollback({A: old}, {A: corrupt}, {A: false}, at=5, reason="why")
+    assert turn.restored == [A]
+    other = identity_of(b"another")
+    turn = plan_name_rollback({A: old}, {A: reject}, {A: other}, at=5, reason="why")
+    assert (turn.edits, turn.changed) == ({}, [A])
 
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)

@@ -9,6 +9,7 @@ import pytest
 import sluice
 from sluice.admin.history.reject_advice import ADVICE, reject_advice
 from sluice.admin.history.rejects import rejects
+from sluice.catalog.entry import DIGESTS_FALSE
 from sluice.errors import Corrupt
 from sluice.merge.apply_staging import RULE_REJECT_CODES
 from tests.support.admin_channel import admin_channel
@@ -16,7 +17,7 @@ from tests.support.staging_records import NOARCH, A, B, indexed
 from tests.support.subdir_world import World
 
 SOURCES = Path(sluice.__file__).parent
-REFUSALS = ("BadPackage", "BadConfig", "RecordProblem", "Rejected")
+REFUSALS = ("LimitExceeded", "BadPackage", "BadConfig", "RecordProblem", "Rejected")
 
 
 def _codes(path: Path) -> Iterator[str]:
@@ -34,7 +35,7 @@ def test_there_is_advice_for_every_code_and_for_no_other() -> None:
     assert len(found) > 30
     assert found >= RULE_REJECT_CODES
     # Of the document itself: records whose timestamp the configuration rejects.
-    assert ADVICE.keys() == found | {"timestamp-in-future", "not-listed"}
+    assert ADVICE.keys() == found | {DIGESTS_FALSE, "timestamp-in-future", "not-listed"}
 
 
 def test_advice_is_a_sentence() -> None:

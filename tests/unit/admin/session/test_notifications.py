@@ -12,13 +12,14 @@ from botocore.exceptions import ClientError
 from sluice.admin.history.status import status
 from sluice.admin.session.aws import Aws
 from sluice.admin.session.notifications import (
-    EVENTS,
-    SUFFIXES,
+    NEEDED,
     missing_notifications,
     read_notifications,
 )
 from sluice.admin.session.stack import Stack
+from sluice.conda.names import PACKAGE_SUFFIXES
 from sluice.errors import Unavailable
+from sluice.layout import SLUICE_TOML
 from tests.support.admin_channel import admin_channel
 from tests.support.fake_stack import CHANNEL_BUCKET, PARAMETERS, REGION, make_queues, stack_of
 from tests.support.subdir_world import World
@@ -26,7 +27,7 @@ from tests.support.template import properties
 
 QUEUE_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/sluice-upload"
 QUEUE_ARN = "arn:aws:sqs:us-east-1:123456789012:sluice-upload"
-EVERYTHING = [f"{event} {suffix}" for event in EVENTS for suffix in SUFFIXES]
+EVERYTHING = [f"{event} {suffix}" for event, suffix in NEEDED]
 
 
 def to_queue(
@@ -43,7 +44,7 @@ def to_queue(
 
 
 def complete() -> list[dict[str, Any]]:
-    return [to_queue(event, suffix=suffix) for event in EVENTS for suffix in SUFFIXES]
+    return [to_queue(event, suffix=suffix) for event, suffix in NEEDED]
 
 
 def missing(*configured: Mapping[str, Any], prefixes: tuple[str, ...] = ("",)) -> list[str]:
@@ -69,7 +70,9 @@ def test_nothing_configured_is_all_missing() -> None:
 
 def test_each_event_and_each_kind_of_key_is_named_that_is_missing() -> None:
     without = [one for one in complete() if one["Events"] != ["s3:ObjectRemoved:*"]]
-    assert missing(*without) == [f"s3:ObjectRemoved:* {suffix}" for suffix in SUFFIXES]
+    assert missing(*without) == [
+        f"s3:ObjectRemoved:* {suffix}" for suffix in (*PACKAGE_SUFFIXES, SLUICE_TOML)
+    ]
 
 
 def test_events_that_go_to_another_queue_do_not_count() -> None:

@@ -40,6 +40,7 @@ from sluice.catalog.entry import (
     Entry,
     Pin,
     Record,
+    has_false_digests,
     known_sha256,
 )
 from sluice.catalog.tree import changed_names
@@ -125,6 +126,8 @@ def plan_name_rollback(
             plan.set_entry(filename, old if isinstance(old, CarriedRecord) else None, known=new)
             continue
         current = objects[filename]
+        if current and has_false_digests(new) and _has_content(new, current):
+            continue  # its old record states digests that it does not have
         if isinstance(old, Record) and current and _is_same_object(old, new, current):
             restored = msgspec.structs.replace(old, identity=current)
             plan.restored += [filename] if restored != new else []
@@ -151,9 +154,15 @@ def _differing_files(then: Entries, now: Entries) -> list[str]:
     return [filename for filename in files if then.get(filename) != now.get(filename)]
 
 
+def _has_content(entry: Entry | None, current: ObjectId) -> bool:
+    """Whether the current object has the content that an entry is about, by its ETag and size."""
+    known = entry.identity if entry else None
+    return known is not None and (known.etag, known.size) == (current.etag, current.size)
+
+
 def _is_same_object(old: Record, new: Entry | None, current: ObjectId) -> bool:
     """Whether the current object is the one of an old record."""
-    if old.identity and (old.identity.etag, old.identity.size) == (current.etag, current.size):
+    if _has_content(old, current):
         return True
     # Other parts of an upload give another ETag for the same content.
     if not isinstance(new, Record) or new.identity != current:

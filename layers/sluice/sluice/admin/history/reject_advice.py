@@ -38,6 +38,11 @@ ADVICE = {
     "conda-member-missing": _RENAME,
     "condition-outdated": 'Write the condition of the dependency as [when="..."] and rebuild.',
     "config-invalid": _EDIT,
+    "digests-false": (
+        "Compare its SHA-256 with that of the file that was built. If the file in the bucket is "
+        "right, upload it again, with true metadata or with none; reading it again as it is "
+        "changes nothing. If not, somebody has changed it."
+    ),
     "empty-file": _UPLOAD_AGAIN,
     "filename-invalid": (
         "Name it <name>-<version>-<build>.conda in the characters of CEP 26, which means to build "

@@ -17,10 +17,13 @@ from sluice.conda.names import PACKAGE_SUFFIXES
 from sluice.errors import Unavailable
 from sluice.layout import SLUICE_TOML
 
-EVENTS = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*")
-"""The events that UploadQueue gets from a bucket that the stack has made."""
-SUFFIXES = (*PACKAGE_SUFFIXES, SLUICE_TOML)
-"""How the keys of the objects end whose events it gets."""
+_CHANGES = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*")
+NEEDED = (
+    *((event, suffix) for event in _CHANGES for suffix in (*PACKAGE_SUFFIXES, SLUICE_TOML)),
+    *(("s3:ObjectRestore:*", suffix) for suffix in PACKAGE_SUFFIXES),
+)
+"""The events that UploadQueue gets from a bucket that the stack has made, each with how the keys of
+its objects end."""
 
 
 class Notifications(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,8 +75,7 @@ def missing_notifications(
     sent = list(_sent_to(queue_url, configuration.get("QueueConfigurations", ())))
     return [
         f"{event} {suffix}"
-        for event in EVENTS
-        for suffix in SUFFIXES
+        for event, suffix in NEEDED
         if not all(
             any(_covers(rule, event=event, prefix=prefix, suffix=suffix) for rule in sent)
             for prefix in prefixes
