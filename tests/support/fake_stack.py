@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from sluice.admin.session.aws import Aws
-from sluice.admin.session.notifications import EVENTS
+from sluice.admin.session.notifications import NEEDED
 from sluice.admin.session.queue_depth import QUEUE_KINDS
 from sluice.admin.session.stack import Stack
 
@@ -42,7 +42,10 @@ def make_channel_bucket(aws: Aws, queues: Mapping[str, str]) -> None:
     answer = aws.sqs.get_queue_attributes(
         QueueUrl=queues["UploadQueueUrl"], AttributeNames=["QueueArn"]
     )
-    to_queue: Any = {"QueueArn": answer["Attributes"]["QueueArn"], "Events": list(EVENTS)}
+    to_queue: Any = {
+        "QueueArn": answer["Attributes"]["QueueArn"],
+        "Events": sorted({event for event, _ in NEEDED}),
+    }
     aws.s3_configuration.create_bucket(Bucket=CHANNEL_BUCKET)
     aws.s3_configuration.put_bucket_notification_configuration(
         Bucket=CHANNEL_BUCKET, NotificationConfiguration={"QueueConfigurations": [to_queue]}

@@ -111,7 +111,11 @@ class Functions:
     def start_reconcile(
         self, request: ReconcileRequest, skew_ms: int, time_left_ms: TimeLeft
     ) -> ReconcileReport:
-        """Handle a direct invocation: the schedule's, or somebody's."""
+        """Handle a direct invocation: the schedule's, or somebody's.
+
+        Whether a run is under way is not asked: that two at once do no harm is to be shown.  How
+        one is kept from starting twice is shown by ``test_interleaved_starts``.
+        """
         ctx = self._reconciler(skew_ms, since=self.clock.ms)
         time_left_ms = self._shortened(time_left_ms)
         return self._checked(reconcile_handler.start_run(ctx, request, time_left_ms=time_left_ms))
