@@ -133,7 +133,7 @@ def archived(habits: Habits, _rng: Random) -> Habits:
         acts=0.2,
         places=2,
         deletes=0.1,
-        archives=0.5,
+        archives=0.7,
         reconciles=0.05,
     )
 

@@ -27,6 +27,10 @@ from tests.simulation.system.packages import CORRUPT, ODD, Place
 _SPOILT = 0.15
 _RESTORES = 0.5
 """How likely much is restored, and not deleted."""
+_COPIES = 0.2
+"""How likely an archived package is copied out of the archive, and not restored."""
+_RESTORES_HEARD = 0.2
+"""How likely an event tells of a restore."""
 _FORMS = ((True, False), (True, True), (False, True))
 """Of another tool's index: whether in one file, and whether in shards."""
 
@@ -112,12 +116,12 @@ class People:
             self.events_lost = True
             self._invariants.touched(place)
             return f"archive {place.key}"
-        if self._rng.random() < 0.5:
+        if self._rng.random() < _COPIES:
             self._upload(place, stored.body)
             return f"copy {place.key} out of the archive"
         self._channel.restore(place.key)
         self._invariants.touched(place)
-        if self._rng.random() < 0.5:
+        if self._rng.random() < _RESTORES_HEARD:
             self._tell("ObjectRestore:Completed", place.key, len(stored.body))
         return f"restore {place.key} from the archive"
 
