@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from tests.simulation.__main__ import unplayed
 from tests.simulation.system.hunt import SEEDS_MAX
+from tests.simulation.system.play import play
 from tests.simulation.system.seeds import simulate
 
 SEEDS = 800  # make simulate plays more
@@ -56,3 +57,18 @@ def test_seeds_replay_to_the_letter_in_another_process() -> None:
     }
     assert len(told) == 1
     assert b"PutObject" in told.pop()
+
+
+def test_a_seed_replays_to_the_letter_whatever_was_played_before_it() -> None:
+    asleep = 12  # there, somebody indexes on a laptop
+
+    def told() -> list[str]:
+        lines: list[str] = []
+        play(asleep, lines.append)
+        return lines
+
+    first = told()
+    for other in (11, 5):
+        play(other)
+        assert told() == first
+    assert any("on a laptop" in line for line in first)

@@ -166,15 +166,18 @@ def _read_as_completed(
     """
     size = min(PACKAGES_PER_TASK_MAX * at_once, -(-len(packages) // (workers * _TASKS_PER_WORKER)))
     parts = chunks(packages.items(), max(size, 1))
-    under_way: set[Future[list[Verdict]]] = set()
+    under_way: list[Future[list[Verdict]]] = []
     try:
         while True:
             wanted = 2 * workers - len(under_way)
-            under_way |= {pool.submit(read, part) for part in islice(parts, wanted)}
+            under_way += [pool.submit(read, part) for part in islice(parts, wanted)]
             if not under_way:
                 return
-            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-            for future in done:
+            done = wait(under_way, return_when=FIRST_COMPLETED).done
+            # In the order in which they were submitted: that of a set differs from run to run.
+            completed = [future for future in under_way if future in done]
+            under_way = [future for future in under_way if future not in done]
+            for future in completed:
                 yield future.result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
