@@ -103,10 +103,12 @@ def compare_files(
     Others are no packages: they are counted as misplaced, and nobody reads them.  ``archived``: the
     filenames of archived objects.
     """
-    for filename in sorted(objects.keys() | entries.keys()):
+    filenames = sorted(objects.keys() | entries.keys())
+    is_named = any(package_name(filename) != NO_NAME for filename in filenames[:1])
+    for filename in filenames:
         identity, entry = objects.get(filename), entries.get(filename)
         kind = _difference_kind(identity, entry, criteria, archived=filename in archived)
-        if kind and (kind is DiffKind.GONE or package_name(filename) != NO_NAME):
+        if kind and (is_named or kind is DiffKind.GONE):
             size = identity.size if identity else None
             yield FileDifference(kind, filename, size, entry)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from sluice.conda.names import PACKAGE_SUFFIXES, is_subdir
+from sluice.conda.names import NO_NAME, PACKAGE_SUFFIXES, is_subdir
 from sluice.extract.misplaced import MisplacedTally
 from sluice.layout import (
     Subdir,
@@ -111,8 +111,7 @@ class Discovery:
             if subdir and is_package_file(filename):
                 if not open_folders or open_folders[-1][0] != subdir:
                     open_folders.append((subdir, Listing()))
-                open_folders[-1][1].add(filename, info)
-                self._count_misplaced(info.key)
+                self._add_package(open_folders[-1][1], filename, info)
             elif subdir and filename in INDEX_FILES:  # it may come before the first package
                 index_files.setdefault(subdir, {})[filename] = ObjectId.from_info(info)
             else:
@@ -121,6 +120,11 @@ class Discovery:
                 yield DiscoveredSubdir(_resume_at(info.key, open_folders))
         while open_folders:
             yield self._close_folder(open_folders, index_files)
+
+    def _add_package(self, listing: Listing, filename: str, info: ObjectInfo) -> None:
+        """Add a package, which another tool's index may know even if it has no package's name."""
+        if listing.add(filename, info) == NO_NAME:
+            self._count_misplaced(info.key)
 
     def _count_misplaced(self, key: str) -> None:
         """Count a key, unless it is a package of another subdir or outside of the prefixes."""

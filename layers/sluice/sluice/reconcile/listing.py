@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sluice.catalog.entry import ListedFile, listed_file
-from sluice.conda.names import PACKAGE_SUFFIXES, package_name
+from sluice.conda.names import NO_NAME, PACKAGE_SUFFIXES, package_name
 from sluice.extract.misplaced import MisplacedTally
 from sluice.layout import Subdir, is_package_file
 from sluice.publish.outputs import ALL_OUTPUTS
@@ -29,12 +29,14 @@ class Listing:
         self.misplaced = MisplacedTally()
         """Files in the folder that end like packages and are none."""
 
-    def add(self, filename: str, info: ObjectInfo) -> None:
-        """Add one package."""
-        self.names.setdefault(package_name(filename), {})[filename] = ObjectId.from_info(info)
+    def add(self, filename: str, info: ObjectInfo) -> str:
+        """Add one package; returns its name."""
+        name = package_name(filename)
+        self.names.setdefault(name, {})[filename] = ObjectId.from_info(info)
         self.package_count += 1
         if info.archive:
             self.archived.add(filename)
+        return name
 
     def listed_files(self, name: str) -> list[ListedFile]:
         """The files of one package name, in the form whose digest the catalog keeps."""
@@ -57,8 +59,9 @@ def add_to_listing(listing: Listing, subdir: Subdir, info: ObjectInfo) -> None:
     """Add an object that is directly in the folder of a subdir."""
     filename = info.key.removeprefix(subdir.prefix)
     if is_package_file(filename):
-        listing.add(filename, info)
-    if filename.endswith(PACKAGE_SUFFIXES):
+        if listing.add(filename, info) == NO_NAME:
+            listing.misplaced.add_key(info.key)
+    elif filename.endswith(PACKAGE_SUFFIXES):
         listing.misplaced.add_key(info.key)
     elif filename in INDEX_FILES:
         listing.index_files[filename] = ObjectId.from_info(info)
