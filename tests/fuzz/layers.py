@@ -20,6 +20,7 @@ from sluice.conda.record import make_record
 from sluice.errors import BadPackage
 from sluice.extract import staging
 from sluice.extract.extract import EXTRACTOR_VERSION
+from sluice.extract.misplaced import find_misplacement
 from sluice.extract.staging import Indexed, Rejected, StagingRecord
 from sluice.layout import parse_package_key
 from sluice.limits import KIB, MIB, RECORD_BYTES_MAX, REJECT_SENTENCE_CHARS_MAX
@@ -178,7 +179,13 @@ def _filename(data: bytes) -> None:
         (f"{name}.conda", zipped(members(zst(tar([index_entry()])), stem=name[:200]))),
         (f"{name}.tar.bz2", bz2.compress(tar([index_entry()]), 1)),
     ):
-        judge(filename, body)
+        key = f"demo/noarch/{filename}"
+        if parse_package_key(key):
+            judge(filename, body)
+        else:
+            misplacement = find_misplacement(key)
+            assert misplacement
+            assert misplacement.reason.isprintable()
 
 
 LAYERS: Mapping[str, Layer] = {
