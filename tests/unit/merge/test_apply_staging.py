@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -513,3 +514,23 @@ def test_an_archived_object_that_can_be_read_again_is_indexed_again() -> None:
     archived = msgspec.structs.replace(rejected(A, identity=good.identity), code="archived")
     after = apply_staging.apply_verdicts({A: reject(archived)}, {A: good}, at=LATER)
     assert after == {A: record(good, since=LATER)}
+
+
+def test_a_verdict_on_an_archived_object_does_not_outlive_the_restore() -> None:
+    archived = msgspec.structs.replace(rejected(A, b"good"), code="archived")
+    still = msgspec.structs.replace(rejected(B, b"good"), code="archived")
+    verdicts = {A: archived, B: still, C: rejected(C, b"bad"), A2: None}
+    asked: list[str] = []
+
+    def restored(filenames: Iterable[str]) -> frozenset[str]:
+        asked.extend(filenames)
+        return frozenset({A})
+
+    after = apply_staging.without_restored(verdicts, restored)
+    assert after == {B: still, C: verdicts[C], A2: None}
+    assert asked == [A, B], "nobody asks about other verdicts"
+
+
+def test_where_nothing_is_archived_nothing_is_asked() -> None:
+    verdicts = {A: rejected(A, b"bad"), B: None}
+    assert apply_staging.without_restored(verdicts, lambda _files: frozenset("never")) is verdicts

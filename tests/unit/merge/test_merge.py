@@ -7,6 +7,7 @@ from collections import Counter
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from sluice.catalog.commit import Commit
 from sluice.catalog.entry import Pin, Record, Reject
@@ -30,6 +31,7 @@ from tests.support.staging_records import (
     identity_of,
     indexed,
     record_of,
+    rejected,
     removed,
 )
 from tests.support.subdir_world import World
@@ -559,3 +561,19 @@ def test_a_warm_merge_does_not_read_the_tree_that_the_one_before_it_wrote() -> N
     world.merge()
     assert counted(world)["GetObject"] == warm["GetObject"]  # a tree more, and no leaf of B
     assert world.published().keys() == {A, A2, B}
+
+
+def test_a_package_that_was_restored_before_its_merge_stays_in_the_index() -> None:
+    world = World()
+    good = world.add(A)
+    world.merge()
+    world.channel.archive(SUBDIR.file_key(A), "GLACIER")
+    archived = structs.replace(rejected(A, identity=good.identity), code="archived")
+    world.stage(archived)
+    world.channel.restore(SUBDIR.file_key(A))
+    world.merge()
+    assert world.published().keys() == {A}
+    world.channel.archive(SUBDIR.file_key(A), "GLACIER")
+    world.stage(archived)
+    world.merge()
+    assert world.published() == {}

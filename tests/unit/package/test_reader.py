@@ -273,3 +273,20 @@ def test_a_large_package_is_streamed_with_a_few_chunks_in_memory() -> None:
     assert isinstance(found.outcome, PackageContents)
     assert store.moved > 64 * MIB
     assert peak < 16 * MIB
+
+
+def test_a_package_that_is_restored_while_it_is_read_is_read_again() -> None:
+    store = MemoryStore()
+    key = "demo/noarch/" + CONDA
+    body = conda(index_entry())
+    store.upload(key, body)
+    store.archive(key, "GLACIER")
+
+    def restore(operation: str, _key: str) -> None:
+        if operation == "HeadObject":
+            store.restore(key)
+
+    store.before = restore
+    read = read_package(store, key, FULL_READ, size_hint=len(body), trust_uploader_digests=True)
+    assert read
+    assert isinstance(read.outcome, PackageContents)

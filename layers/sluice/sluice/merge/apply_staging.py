@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +76,25 @@ def resolve_verdicts(
         if best is None or _precedence(record) > _precedence(best):
             verdicts[record.filename] = record
     return verdicts
+
+
+def without_restored(
+    verdicts: Verdicts, restored: Callable[[Iterable[str]], Collection[str]]
+) -> Verdicts:
+    """The verdicts without those on archived objects that are ``restored`` by now.
+
+    A restored object has the identity of the archived one, so a verdict that waited in the log
+    would take it out of the index again.
+    """
+    archived = [
+        filename
+        for filename, verdict in verdicts.items()
+        if isinstance(verdict, Rejected) and verdict.code == ARCHIVED_CODE
+    ]
+    if not archived:
+        return verdicts
+    outdated = restored(archived)
+    return {file: verdict for file, verdict in verdicts.items() if file not in outdated}
 
 
 def apply_verdicts(entries: Entries, verdicts: Verdicts, *, at: int) -> dict[str, Entry]:
@@ -241,8 +260,8 @@ def _was_retried(old: Entry, verdict: Verdict) -> bool:
 def _was_archived(old: Entry, verdict: Verdict) -> bool:
     """Whether an object was archived since it was indexed, so that clients get 403 for it.
 
-    Nothing else makes a later verdict on the same object worse.  If it was restored meanwhile, the
-    next comparison finds that.
+    Nothing else makes a later verdict on the same object worse.  ``without_restored`` has left out
+    the verdicts on objects that were restored meanwhile.
     """
     return (
         isinstance(old, Record)

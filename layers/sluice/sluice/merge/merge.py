@@ -283,6 +283,7 @@ class _SubdirMerge:
         verdicts = apply_staging.resolve_verdicts(
             records, lookup.resolve(record.filename for record in records)
         )
+        verdicts = apply_staging.without_restored(verdicts, lookup.restored)
         existing_index = self._find_existing_index(parent, verdicts, is_bound=is_bound)
         becomes_public = existing_index is not None
         committed_at = max(self._ctx.clock(), parent.at + 1)

@@ -55,6 +55,19 @@ class ObjectLookup:
                 seen |= {name: objects[name]} if name in objects else {}
         return {name: seen.get(name) if is_key_text(name) else None for name in names}
 
+    def restored(self, filenames: Iterable[str]) -> frozenset[str]:
+        """Those of the files that are in no archive now; raises ``Unavailable``.
+
+        By HEAD, for a LIST does not show all archives (Intelligent-Tiering).
+        """
+        names = sorted(filenames)
+        infos = self._executor.map(
+            lambda name: describe_object(self._channel, self._subdir.file_key(name)), names
+        )
+        return frozenset(
+            name for name, info in zip(names, infos, strict=True) if info and info.archive is None
+        )
+
     def _head(self, filename: str) -> ObjectsByName:
         info = describe_object(self._channel, self._subdir.file_key(filename))
         return {filename: ObjectId.from_info(info)} if info else {}

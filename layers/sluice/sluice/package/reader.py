@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,9 @@ def read_package(
         info = store.head(key)  # works on an archived object, unlike GET
         if info is None:
             return None
+        if info.archive is None:  # restored meanwhile, or the server does not say
+            with suppress(Archived):
+                return _read(store, key, limits, size_hint, trust_uploader=trust_uploader_digests)
         return PackageRead(
             info,
             BadPackage("archived", _archived_sentence(_filename(key), info.archive)),
