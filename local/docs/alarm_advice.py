@@ -109,7 +109,7 @@ ADVICE: dict[str, tuple[str, ...]] = {
     ),
     "PackagesRejectedAlarm": (
         "`sluice rejects s3://bucket/channel` lists them, each with its reason and advice.",
-        "Tell whoever uploaded them. Nothing else is affected.",
+        "Tell the publisher. Nothing else is affected.",
     ),
     "ReconcileFailuresAlarm": (
         (

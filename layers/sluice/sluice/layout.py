@@ -236,7 +236,7 @@ def is_key_text(text: str) -> bool:
 
 
 def decode_key(text: str) -> str:
-    """The key in an event, a message or an address: percent-decoded once, ``+`` left alone.
+    """The key in an event, a message or an address: percent-decoded once; ``+`` stays.
 
     AWS's S3 notifications encode a ``+`` as ``%2B``; Ceph and MiniStack encode nothing; for
     EventBridge AWS documents neither.  No key that sluice accepts has a space or a ``%``, so this

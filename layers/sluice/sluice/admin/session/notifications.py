@@ -1,7 +1,7 @@
 """The notifications of a stack's channel bucket, compared with those that the stack needs.
 
-A bucket has one notification configuration, which S3 replaces as a whole: whoever writes another
-one may take sluice's out, and then no event arrives.  Reconcile makes up for that, a day late.
+A bucket has one notification configuration, which S3 replaces as a whole: a new one
+may leave sluice's entries out, and then no event arrives.  Reconcile makes up for that, a day late.
 """
 
 from __future__ import annotations
