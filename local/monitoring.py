@@ -99,4 +99,4 @@ def _text(value: str | Mapping[str, str]) -> str:
 
 def _filled(text: str, values: Mapping[str, str] = _PSEUDO) -> str:
     known = {**_PSEUDO, **values}
-    return _PLACEHOLDER.sub(lambda found: known.get(found[1], found[1]), text)
+    return _PLACEHOLDER.sub(lambda match: known.get(match[1], match[1]), text)

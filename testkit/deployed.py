@@ -198,8 +198,10 @@ class Deployed:
     def _suspended(self, function: str) -> Iterator[None]:
         """Have nobody poll the queue of a function meanwhile."""
         functions = self.stack.functions
-        found = functions.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
-        mappings = [mapping["UUID"] for mapping in found]
+        described = functions.list_event_source_mappings(FunctionName=function)[
+            "EventSourceMappings"
+        ]
+        mappings = [mapping["UUID"] for mapping in described]
         for mapping in mappings:
             functions.update_event_source_mapping(UUID=mapping, Enabled=False)
         try:

@@ -35,10 +35,10 @@ pytestmark = pytest.mark.skipif(
 def read(path: Path, key: str) -> PackageRead:
     store = MemoryStore()
     info = store.upload(key, path.read_bytes())
-    found = read_package(store, key, FIRST_READ, size_hint=info.size, trust_uploader_digests=True)
-    assert found is not None
-    assert found.info == info
-    return found
+    package = read_package(store, key, FIRST_READ, size_hint=info.size, trust_uploader_digests=True)
+    assert package is not None
+    assert package.info == info
+    return package
 
 
 def index_json(path: Path) -> dict[str, Any]:

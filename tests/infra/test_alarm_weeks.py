@@ -242,8 +242,8 @@ def test_an_alarm_is_raised_in_the_week_that_it_is_for(
     breaks, within = BREAKS[name]
     broken = week()
     breaks(broken)
-    found = states(name, broken, **WITH_ALL)
-    raised = [at for at, state in found if state is State.ALARM and at > BEFORE_THE_WEEK]
+    alarm_states = states(name, broken, **WITH_ALL)
+    raised = [at for at, state in alarm_states if state is State.ALARM and at > BEFORE_THE_WEEK]
     assert raised, "it was never raised"
     assert BROKEN_FROM < raised[0] <= BROKEN_FROM + within + rule_of(name).period_seconds // 60
 
@@ -262,8 +262,10 @@ def every(hours: int, *, until: int = MINUTES) -> MetricWeek:
 def test_a_missing_reconcile_is_an_alarm_once_it_is_overdue_for_any_schedule(
     every_hours: int, overdue: int
 ) -> None:
-    found = states("ReconcileMissingAlarm", every(every_hours), ReconcileOverdueHours=overdue)
-    assert {state for at, state in found if at > BEFORE_THE_WEEK} == {State.OK}
+    alarm_states = states(
+        "ReconcileMissingAlarm", every(every_hours), ReconcileOverdueHours=overdue
+    )
+    assert {state for at, state in alarm_states if at > BEFORE_THE_WEEK} == {State.OK}
     last = 3 * DAY
     broken = every(every_hours, until=last)
     raised = [
@@ -282,8 +284,8 @@ def test_a_missing_reconcile_is_an_alarm_once_it_is_overdue_for_any_schedule(
 def test_nobody_waits_for_a_reconcile_that_is_not_to_come(
     parameters: dict[str, str | float],
 ) -> None:
-    found = states("ReconcileMissingAlarm", MetricWeek(), **parameters)
-    assert {state for _, state in found} == {State.OK}
+    alarm_states = states("ReconcileMissingAlarm", MetricWeek(), **parameters)
+    assert {state for _, state in alarm_states} == {State.OK}
 
 
 def test_the_longest_wait_is_one_that_cloudwatch_takes() -> None:
@@ -302,8 +304,8 @@ def test_the_longest_wait_is_one_that_cloudwatch_takes() -> None:
 )
 def test_a_schedule_can_be_turned_off(schedule: str, expression: str, state: str) -> None:
     function = Deployment(ReconcileSchedule=schedule).properties("ReconcileFunction")
-    found = function["Events"]["Schedule"]["Properties"]
-    assert (found["ScheduleExpression"], found["State"]) == (expression, state)
+    event = function["Events"]["Schedule"]["Properties"]
+    assert (event["ScheduleExpression"], event["State"]) == (expression, state)
 
 
 @pytest.mark.parametrize("name", ["EventDlqAlarm", "UploadRuleAlarm", "EventDlq", "EventDlqPolicy"])

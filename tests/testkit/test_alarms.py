@@ -55,8 +55,13 @@ def test_missing_data_is_treated_as_in_the_tables_of_aws(
     for treatment, state in zip(TREATMENTS, expected, strict=True):
         # What is older than the evaluation range brings the alarm into each state before.
         for past in ("0 0 0 0 0", "X X X X X"):
-            found = states(f"{past} {points}", DatapointsToAlarm=m, TreatMissingData=treatment)
-            assert found[-1] == (found[-2] if state is RETAINED else state), (treatment, past)
+            alarm_states = states(
+                f"{past} {points}", DatapointsToAlarm=m, TreatMissingData=treatment
+            )
+            assert alarm_states[-1] == (alarm_states[-2] if state is RETAINED else state), (
+                treatment,
+                past,
+            )
 
 
 @pytest.mark.parametrize("points", ["- - - - X", "- - - X -", "- - - X 0", "- - X - 0"])
@@ -65,9 +70,9 @@ def test_no_alarm_is_raised_too_soon(points: str) -> None:
 
 
 def test_the_last_point_keeps_an_alarm_silent_for_as_long_as_it_is_in_the_range() -> None:
-    found = states("0 - - - - - -", TreatMissingData="breaching")
+    alarm_states = states("0 - - - - - -", TreatMissingData="breaching")
     # AWS, on "0 - - - -": the next time this alarm is evaluated it will go to ALARM.
-    assert found == [OK, OK, OK, OK, OK, ALARM, ALARM]
+    assert alarm_states == [OK, OK, OK, OK, OK, ALARM, ALARM]
 
 
 @pytest.mark.parametrize(
