@@ -187,11 +187,15 @@ class System:
     def reconcile(self, request: ReconcileRequest | None = None) -> ReconcileReport:
         """Run reconcile, over everything by default, and let the functions do what it asks for."""
         self.tick(self.debounce_seconds)
-        report = reconcile_handler.start_run(
-            self.reconciler, request or ReconcileRequest(), time_left_ms=_time_left_ms
-        )
+        report = self.start_reconcile(request)
         self.run_until_idle()
         return report
+
+    def start_reconcile(self, request: ReconcileRequest | None = None) -> ReconcileReport:
+        """Run reconcile, over everything by default, and leave what it asks for in the queues."""
+        return reconcile_handler.start_run(
+            self.reconciler, request or ReconcileRequest(), time_left_ms=_time_left_ms
+        )
 
     # --- what can be seen ---------------------------------------------------------------------
 

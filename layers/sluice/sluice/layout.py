@@ -42,6 +42,7 @@ SLUICE_TOML = "sluice.toml"
 _SAFE_IN_STATE = "+!"
 _HASHED = "~"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_FOLDERS_REMEMBERED = 1024  # in a listing, the files of one folder follow each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +246,7 @@ def decode_key(text: str) -> str:
     return unquote(text)
 
 
+@lru_cache(_FOLDERS_REMEMBERED)
 def parse_subdir_folder(folder: str) -> Subdir | None:
     """The subdir of a folder (without its slash); ``None`` if the folder cannot hold packages."""
     channel, _, name = folder.rpartition("/")

@@ -103,9 +103,9 @@ def compare_files(
     Others are no packages: they are counted as misplaced, and nobody reads them.  ``archived``: the
     filenames of archived objects.
     """
-    filenames = sorted(objects.keys() | entries.keys())
-    is_named = any(package_name(filename) != NO_NAME for filename in filenames[:1])
-    for filename in filenames:
+    example = next(iter(objects), None) or next(iter(entries), "")
+    is_named = package_name(example) != NO_NAME
+    for filename in sorted(objects.keys() | entries.keys() if is_named else entries):
         identity, entry = objects.get(filename), entries.get(filename)
         kind = _difference_kind(identity, entry, criteria, archived=filename in archived)
         if kind and (is_named or kind is DiffKind.GONE):
@@ -115,9 +115,10 @@ def compare_files(
 
 def _is_suspect(name: str, listing: Listing, tree: Tree, criteria: ReExtractCriteria) -> bool:
     node = tree.names.get(name)
+    if node is None:
+        return name != NO_NAME
     return (
-        node is None
-        or node.extractor < extract.RECORDS_SINCE
+        node.extractor < extract.RECORDS_SINCE
         or (
             node.rejects > 0 and (criteria.re_extract or node.extractor < extract.EXTRACTOR_VERSION)
         )

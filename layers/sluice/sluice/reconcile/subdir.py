@@ -6,11 +6,12 @@ when it is used.  That is why it only ever leads to a hint for extract and merge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from sluice.catalog.entry import Entries
 from sluice.catalog.head import Head, head_object, read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
@@ -28,6 +29,7 @@ from sluice.limits import (
 from sluice.messages import merge_request, s3_event
 from sluice.messages.s3_event import ObjectEvent
 from sluice.publish.bucket_check import BucketCheck
+from sluice.publish.gc_pause import gc_paused
 from sluice.reconcile.compare import (
     DiffKind,
     FileDifference,
@@ -47,6 +49,8 @@ from sluice.reconcile.publication_log import StoredMarks, read_marks
 from sluice.reconcile.reconcile_cache import ReconcileCache
 from sluice.reconcile.removals import Removals
 from sluice.reconcile.report import SubdirReport
+from sluice.reconcile.unknown_files import NewestUnknownFiles
+from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ETag, noop
 from sluice.storage.versioned_object import ObjectVersion
 
@@ -144,8 +148,8 @@ class _SubdirRun:
         self._time_left_ms = time_left_ms
         self._catalog = CatalogReader(ctx.state, resume_from.subdir, ctx.executor)
         self._removals = Removals(ctx, request, run, resume_from.subdir, self._catalog, report)
-        self._requeued_max: int | None = None
-        """Files unknown to the catalog that are requeued at most; ``None``: all."""
+        self._newest_unknown: NewestUnknownFiles | None = None
+        """The files to requeue of those that the catalog does not know; ``None``: all of them."""
         self.collect: Callable[[], None] = noop
         """The rest of the work, after the differences are handled."""
         self._check_digests: Callable[[], None] = noop
@@ -184,7 +188,7 @@ class _SubdirRun:
                 self._request_adoption()
         if is_first_part:
             self._report.counts.objects = listing.package_count
-        self._check_rejects(tree)
+        self._check_rejects(listing, tree)
         remaining, marks = self._repair(listing, tree, marks)
         if remaining is not None:
             return remaining
@@ -250,13 +254,13 @@ class _SubdirRun:
         staged = self._ctx.state.list(self._subdir.staging_prefix)
         return ["staging"] if next(iter(staged), None) else []
 
-    def _check_rejects(self, tree: Tree) -> None:
+    def _check_rejects(self, listing: Listing, tree: Tree) -> None:
         """Bound what is requeued of a subdir whose rejects are as many as the catalog keeps.
 
         Its further files that cannot be indexed are unknown to the catalog, and stay so.
         """
         if tree.rejects >= REJECTS_PER_SUBDIR_MAX:
-            self._requeued_max = REQUEUED_BEYOND_REJECTS_MAX
+            self._newest_unknown = NewestUnknownFiles(listing, REQUEUED_BEYOND_REJECTS_MAX)
             self._report.counts.failed = 1
             self._report.failure = (
                 f"{REJECTS_PER_SUBDIR_MAX:,} files or more in {self._subdir.prefix} cannot be "
@@ -272,12 +276,13 @@ class _SubdirRun:
         """Request the repair of the differences; returns the part without time, and the marks."""
         resume_from, removals = self._resume_from, self._removals
         criteria = ReExtractCriteria(self._ctx.clock(), self._request.re_extract)
-        names = [] if resume_from.compared else suspect_names(listing, tree, criteria)
         if resume_from.name is not None:
-            names = [name for name in names if name > resume_from.name]
             removals.resume(resume_from)
         try:
-            last = self._compare(names, listing, tree, criteria)
+            with gc_paused():  # a comparison makes no cycles, and the listing is large
+                names = [] if resume_from.compared else self._suspect_names(listing, tree, criteria)
+                last = self._compare(names, listing, tree, criteria)
+            self._requeue_newest_unknown()
             if last is None:
                 if not resume_from.compared:
                     marks = removals.decide(tree, listing, marks)
@@ -302,6 +307,17 @@ class _SubdirRun:
         collects_later = has_worked and tree.generation > 0 and self._time_is_short()
         return (remaining if collects_later else None), marks
 
+    def _suspect_names(
+        self, listing: Listing, tree: Tree, criteria: ReExtractCriteria
+    ) -> list[str]:
+        """The names that are left to compare, in order."""
+        names, after = suspect_names(listing, tree, criteria), self._resume_from.name
+        if self._newest_unknown is not None:
+            if after is None:  # all in the first step, and none again in a later one
+                self._newest_unknown.add_names(name for name in names if name not in tree.names)
+            names = [name for name in names if name in tree.names]
+        return names if after is None else [name for name in names if name > after]
+
     def _compare(
         self, names: Sequence[str], listing: Listing, tree: Tree, criteria: ReExtractCriteria
     ) -> str | None:
@@ -313,7 +329,10 @@ class _SubdirRun:
                 difference
                 for name, known in zip(batch, entries, strict=True)
                 for difference in compare_files(
-                    listing.names.get(name, {}), known, criteria, listing.archived
+                    self._objects_to_compare(name, listing, known),
+                    known,
+                    criteria,
+                    listing.archived,
                 )
             ]
             self._handle_differences(self._without_readable(differences))
@@ -321,6 +340,23 @@ class _SubdirRun:
             if done < len(names) and self._time_is_short():
                 return batch[-1]
         return None
+
+    def _objects_to_compare(
+        self, name: str, listing: Listing, known: Entries
+    ) -> Mapping[str, ObjectId]:
+        if self._newest_unknown is None:
+            return listing.names.get(name, {})
+        return self._newest_unknown.add_others_of(name, known)
+
+    def _requeue_newest_unknown(self) -> None:
+        """Requeue as many of the unknown files as one step may, if that is bounded."""
+        unknown = self._newest_unknown
+        if unknown is None:
+            return
+        newest = unknown.newest
+        self._report.add_example(DiffKind.MISSING.value, [file.filename for file in newest])
+        self._report.counts.missing += unknown.count - len(newest)
+        self._send_uploads([self._upload_message(file.filename, file.size) for file in newest])
 
     def _without_readable(self, differences: Sequence[FileDifference]) -> list[FileDifference]:
         """Drop archived objects that can be read all the same.
@@ -356,11 +392,13 @@ class _SubdirRun:
                 kind.value, [d.filename for d in differences if d.kind is kind]
             )
         self._removals.add([d for d in differences if d.kind is DiffKind.GONE])
-        known = [d for d in differences if d.kind not in (DiffKind.GONE, DiffKind.MISSING)]
-        unknown = [d for d in differences if d.kind is DiffKind.MISSING]
-        if self._requeued_max is not None:
-            unknown = unknown[: max(self._requeued_max - self._report.counts.fed, 0)]
-        self._send_uploads([self._upload_message(d.filename, d.size) for d in [*known, *unknown]])
+        self._send_uploads(
+            [
+                self._upload_message(d.filename, d.size)
+                for d in differences
+                if d.kind is not DiffKind.GONE
+            ]
+        )
 
     def _send_uploads(self, messages: Sequence[str]) -> None:
         self._report.counts.fed += len(messages)
