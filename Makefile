@@ -169,6 +169,10 @@ load: $(VENV)/.stamp ## Throw PACKAGES (10000) at once at SUBDIRS (5) of the who
 bench-flood: $(VENV)/.stamp ## Measure an upload after FLOOD_FILES (200000) files of garbage; fails above the bounds
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.flood --files $(FLOOD_FILES)
 
+.PHONY: bench-slow-flood
+bench-slow-flood: $(VENV)/.stamp ## Measure uploads while another channel gets 200 bombs, on the local stack
+	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.slow_flood
+
 .PHONY: bench-page
 bench-page: $(VENV)/.stamp ## Measure the page of a channel of 30,000 names; fails above the budget; needs Chromium
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.page

@@ -6,7 +6,6 @@ gives them, and a fixed time for their requests.  What comes into a queue waits 
 
 from __future__ import annotations
 
-import bz2
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from random import Random
 from time import thread_time
 from typing import Any
 from unittest import mock
@@ -23,13 +21,12 @@ import pytest
 
 from sluice.errors import BadPackage
 from sluice.extract import lanes
-from sluice.limits import MIB
 from sluice.package import reader
 from sluice.package.read_limits import FULL_READ, ReadLimits
+from testkit.bombs import bz2_bomb
 from testkit.channel import conda
 from testkit.memory_queue import Message
 from testkit.system import SLOW_QUEUE, System
-from tests.support.package_archives import Entry, tar
 from tests.support.template import TEMPLATE
 
 START_MS = 1_750_000_000_000
@@ -39,11 +36,7 @@ CPU_SHARE: float = TEMPLATE["Parameters"]["ExtractMemorySize"]["Default"] / 1769
 BOMBS = 200
 UPLOADS = 20
 UPLOAD_INTERVAL_MS = 2000
-_BLOCK = (Random(0).randbytes(5000) * 180)[:899_000]  # noqa: S311 - to be repeated
-_BLOCKS = 80 * MIB // len(_BLOCK)
-_HEADER = tar([Entry("lib/data", bytes(_BLOCKS * len(_BLOCK)))])[:512]
-BOMB = bz2.compress(_HEADER) + bz2.compress(_BLOCK) * _BLOCKS
-"""1.2 MiB without an info/index.json, which take some 2 s of CPU until they are rejected."""
+BOMB = bz2_bomb()
 
 
 @dataclass
