@@ -169,6 +169,10 @@ load: $(VENV)/.stamp ## Throw PACKAGES (10000) at once at SUBDIRS (5) of the who
 bench-flood: $(VENV)/.stamp ## Measure an upload after FLOOD_FILES (200000) files of garbage; fails above the bounds
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.flood --files $(FLOOD_FILES)
 
+.PHONY: bench-take-over
+bench-take-over: $(VENV)/.stamp ## Measure the steps of taking over 500,000 packages on one core; fails above time or memory
+	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.take_over
+
 .PHONY: bench-page
 bench-page: $(VENV)/.stamp ## Measure the page of a channel of 30,000 names; fails above the budget; needs Chromium
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.page
