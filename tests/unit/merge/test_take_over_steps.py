@@ -13,7 +13,7 @@ import pytest
 
 from sluice import zstd
 from sluice.errors import TooNew
-from sluice.layout import REPODATA, Subdir
+from sluice.layout import REPODATA, REPODATA_ZST, RUN_EXPORTS, Subdir
 from sluice.limits import MERGE_TIME_RESERVE_MS, SWAP_SECONDS_MAX
 from sluice.merge import generation_writer, take_over_steps
 from sluice.merge.merge import merge
@@ -91,18 +91,73 @@ def immutable(world: World) -> dict[str, bytes]:
     return state | world.index_files()
 
 
-def test_the_result_of_many_steps_is_that_of_one_merge_byte_for_byte() -> None:
-    one, many = world_of_others(), world_of_others()
+def world_of_everything() -> World:
+    """An index with all that an index can have: see ``test_take_over``."""
+    world = World()
+    records = world.index_as_others_do(*THEIRS, "removed-1.0-0.conda")
+    del records["removed-1.0-0.conda"]
+    world.upload("nodashes.conda")
+    records["nodashes.conda"] = {}  # cannot be published
+    records["gone-1.0-0.conda"] = record_of("gone-1.0-0.conda", b"")  # has no file
+    records[B]["run_exports"] = {"weak": ["beta >=1"]}
+    # Built after it was indexed, so that there is a warning.
+    records[D] |= {"timestamp": 9_000_000_000_000, "indexed_timestamp": 1}
+    flagged = {**records.pop(C), "flags": ["cuda"]}
+    index: dict[str, object] = foreign_repodata(records, subdir=SUBDIR.name)
+    wheel = {"name": "alpha", "url": "https://pypi.example/a.whl"}
+    index |= {
+        "removed": ["removed-1.0-0.conda"],
+        "v3": {"conda": {C.removesuffix(".conda"): flagged}, "whl": {"alpha-1.0": wheel}},
+        "info": {"subdir": SUBDIR.name, "base_url": "", "message": "hello"},
+    }
+    world.channel.upload(SUBDIR.file_key(REPODATA), json.dumps(index).encode())
+    world.channel.upload(
+        SUBDIR.file_key(RUN_EXPORTS),
+        json.dumps({"packages.conda": {A: {"run_exports": {"strong": ["alpha"]}}}}).encode(),
+    )
+    world.add(NEW)
+    return world
+
+
+def world_of_shards() -> World:
+    """An index in shards alone: sluice's own, of a state that was lost."""
+    world = World()
+    for filename in THEIRS:
+        world.add(filename)
+    world.merge()
+    world.queue.messages.clear()
+    world.state.objects.clear()
+    for file in (REPODATA, REPODATA_ZST):
+        world.channel.remove(SUBDIR.file_key(file))
+    world.replace_execution_environment()
+    world.add(NEW)
+    return world
+
+
+@pytest.mark.parametrize("begin", [world_of_others, world_of_everything, world_of_shards])
+def test_the_result_of_many_steps_is_that_of_one_merge_byte_for_byte(
+    begin: Callable[[], World],
+) -> None:
+    one, many = begin(), begin()
     for world in (one, many):
         freeze_commit_time(world)
-    assert not one.merge().unfinished
-    reports = steps(many)
-    assert [report.unfinished for report in reports] == [True, True, True, False]
+    first = one.merge()
+    assert not first.unfinished
+    *before, last = steps(many)
+    assert len(before) >= 3
     assert immutable(many) == immutable(one)
     assert many.head().tree == one.head().tree
     assert many.head().commit == one.head().commit
-    assert (reports[-1].taken_over, reports[-1].left_out) == (4, 0)
-    assert reports[-1].difference.added == [NEW]
+    assert last == replace(first, files_written=last.files_written)
+    assert last.difference.added == [NEW]
+
+
+def test_what_steps_count_is_what_one_merge_counts() -> None:
+    *_, last = steps(world_of_everything())
+    one = world_of_everything().merge()
+    assert (one.taken_over, one.left_out) == (last.taken_over, last.left_out) == (5, 1)
+    assert one.difference.rejects_changed
+    assert last.difference.rejects_changed
 
 
 def test_a_report_says_how_many_names_are_left() -> None:
