@@ -85,7 +85,7 @@ def merge(
             run.outcome.report.unfinished = True
             break
     run.outcome.report.isolated = isolation.set_aside
-    if consumed or not (run.is_suspended or run.is_published()):
+    if consumed or not run.is_published():
         run.hand_on()
     done = [*consumed, *run.finished_progress()]
     if done:
