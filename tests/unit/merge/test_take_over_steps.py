@@ -6,14 +6,14 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import count
+from itertools import chain, count, repeat
 
 import msgspec
 import pytest
 
 from sluice import zstd
 from sluice.errors import TooNew
-from sluice.layout import REPODATA, REPODATA_ZST, RUN_EXPORTS, Subdir
+from sluice.layout import REPODATA, REPODATA_ZST, RUN_EXPORTS, SHARD_INDEX, Subdir
 from sluice.limits import MERGE_TIME_RESERVE_MS, SWAP_SECONDS_MAX
 from sluice.merge import generation_writer, take_over_steps
 from sluice.merge.merge import merge
@@ -25,7 +25,7 @@ from testkit.memory_store import MemoryStore
 from tests.support.garbage import DAY, RETENTION_DAYS, collect_garbage
 from tests.support.request_hooks import ProcessKilled, at_request
 from tests.support.staging_records import SUBDIR, A, B, C, record_of
-from tests.support.subdir_world import PLENTY_MS, World, foreign_repodata
+from tests.support.subdir_world import OWNER, PLENTY_MS, World, foreign_repodata
 
 D = "delta-1.0-0.conda"
 THEIRS = (A, B, C, D)
@@ -518,6 +518,10 @@ def world_of_another_stack() -> World:
     world.merge()
     other = replace(world.owned_by("other"))
     merge(other, MergeRequest(SUBDIR, 0, adopt=True), time_left_ms=lambda: PLENTY_MS)
+    for number in range(3):  # this state is ahead of what is published
+        world.add(f"alpha-1.{number}-0.conda")
+        request = MergeRequest(SUBDIR, 0)
+        merge(world.merger, request, time_left_ms=lambda: PLENTY_MS, publish=False)
     world.queue.messages.clear()
     world.replace_execution_environment()
     return world
@@ -535,8 +539,36 @@ def test_a_channel_of_another_stack_is_adopted_in_steps_and_stays_as_it_is_until
         assert parse_merge_request(message.body).adopt
         report = world.merge(adopt=True, time_left_ms=lambda: 0)
     assert public_files(world) != public
-    assert world.published().keys() == {*THEIRS}
+    assert world.published().keys() > {*THEIRS}
     assert world.head().generation > head.generation
+
+
+def test_a_stack_that_publishes_between_two_batches_is_not_overwritten_by_less() -> None:
+    world = World()
+    for filename in THEIRS:
+        world.add(filename)
+    world.merge()
+    world.queue.messages.clear()
+    world.add("alpha-1.1-0.conda")
+    world.add("beta-1.1-0.conda")
+    world.merger = replace(world.merger, batch_records=1)
+    files = [SUBDIR.file_key(file) for file in (REPODATA, REPODATA_ZST, SHARD_INDEX)]
+
+    def publish_elsewhere() -> None:
+        """Let another stack publish an index that has a package more."""
+        for key in files:
+            stored = world.channel.objects[key]
+            stamp = {name: "other" if value == OWNER else value for name, value in
+                     stored.info.metadata.items()}  # fmt: skip
+            world.channel.upload(key, stored.body, metadata=stamp)
+
+    world.state.after = at_request("PutObject", SUBDIR.head_key, publish_elsewhere)
+    times = chain([MERGE_TIME_RESERVE_MS], repeat(0))  # enough for one more batch to begin
+    report = world.merge(adopt=True, time_left_ms=lambda: next(times))
+    assert report.unfinished
+    assert report.staged == 1
+    owners = {world.channel.objects[key].info.metadata["sluice-owner"] for key in files}
+    assert owners == {"other"}
 
 
 # --- kills, and two at once -----------------------------------------------------------------------
