@@ -172,6 +172,9 @@ bench-flood: $(VENV)/.stamp ## Measure an upload after FLOOD_FILES (200000) file
 .PHONY: bench-slow-flood
 bench-slow-flood: $(VENV)/.stamp ## Measure uploads while another channel gets 200 bombs, on the local stack
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.slow_flood
+.PHONY: bench-take-over
+bench-take-over: $(VENV)/.stamp ## Measure the steps of taking over 500,000 packages on one core; fails above time or memory
+	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.take_over
 
 .PHONY: bench-page
 bench-page: $(VENV)/.stamp ## Measure the page of a channel of 30,000 names; fails above the budget; needs Chromium

@@ -34,6 +34,8 @@ from sluice.reconcile.digest_progress import DigestProgress
 from sluice.reconcile.publication_log import Mark, Marks, write_marks
 from sluice.reconcile.reconcile_cache import CachedHead, NoarchPatch, ReconcileCache
 from sluice.storage.object_id import ObjectId
+from sluice.takeover import progress
+from sluice.takeover.progress import FinishedName, TakeOverProgress
 from testkit.memory_store import MemoryStore
 from tests.support.staging_records import SUBDIR
 from tests.support.subdir_world import unzstd
@@ -162,6 +164,17 @@ DIGESTS = DigestProgress(
     deferred=b"ABCDEFGH",
 )
 
+PROGRESS = TakeOverProgress(
+    made_for="f0" * 32,
+    not_after_ms=AT,
+    names={
+        "alpha": FinishedName(
+            digest=b"\7" * 32, node=TREE.names["alpha"], taken_over=2, rejects_changed=True
+        ),
+        "beta": FinishedName(digest=b"\6" * 32, node=None, taken_over=0, rejects_changed=False),
+    },
+)
+
 BINDING = Binding(bucket="channel-bucket", endpoint="eu-central-1", created_at=AT, writer="w" * 32)
 BINDING_MOVING = structs.replace(BINDING, bucket=None, moving_to="restored-bucket")
 
@@ -248,6 +261,11 @@ EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
         DIGESTS,
         lambda body: digest_progress.decode_digest_progress(body, what="digests"),
     ),
+    "takeover.msgpack.zst": (
+        progress.encode_progress(PROGRESS),
+        PROGRESS,
+        lambda body: progress.decode_progress(body, what="progress"),
+    ),
     "leaf.msgpack.zst": (
         node.render_node("alpha", LEAF.entries, at=AT).leaf_body,
         LEAF,
@@ -280,6 +298,7 @@ NEWEST = {
     "brakes": brake.FORMAT,
     "digests": digest_progress.FORMAT,
     "leaf": entry.FORMAT,
+    "takeover": progress.FORMAT,
     "tree": tree.FORMAT,
 }
 """The newest format of each kind, by the first word of the names of its examples."""
@@ -461,5 +480,22 @@ def test_a_leaf_is_this_mapping() -> None:
                 "at": AT,
                 "reason": "withdrawn",
             },
+        },
+    }
+
+
+def test_the_progress_of_a_take_over_is_this_mapping() -> None:
+    assert msgpack.unpackb(unzstd((FOLDER / "takeover.msgpack.zst").read_bytes())) == {
+        "format": 1,
+        "made_for": "f0" * 32,
+        "not_after_ms": AT,
+        "names": {
+            "alpha": [
+                b"\7" * 32,
+                [b"\3" * 32, b"\4" * 32, b"\5" * 16, 1, 1, 0, AT - 1, AT, None, False],
+                2,
+                True,
+            ],
+            "beta": [b"\6" * 32, None, 0, False],
         },
     }

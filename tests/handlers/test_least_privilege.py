@@ -194,6 +194,20 @@ def exercise_all(driver: StackDriver, monkeypatch: pytest.MonkeyPatch) -> None:
         assert driver.reconcile()["counts"]["digests_false"] == 1
 
 
+def take_over_in_steps(driver: StackDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have an index taken over by several merges, and another take-over be given up."""
+    packages = [conda({**INDEX, "name": name}) for name in ("one", "two")]
+    index_as_others_do(driver.stack, "stepwise/noarch", *packages, monolithic=True)
+    driver.upload(conda({**INDEX, "version": "2"}), channel="stepwise")
+    with monkeypatch.context() as patch:
+        patch.setattr(Context, "get_remaining_time_in_millis", lambda _self: 0)
+        patch.setattr("sluice.merge.take_over_steps.TAKE_OVER_IN_STEPS_RECORDS_MIN", 0)
+        patch.setattr("sluice.merge.generation_writer.NAMES_AT_ONCE", 1)
+        driver.merge()
+    assert sum(bool(line.get("names_left")) for line in driver.stack.logs) > 0
+    driver.stack.s3.put_object(Bucket=STATE, Key="takeovers/demo/noarch.msgpack.zst", Body=b"?")
+
+
 def weeks_later(
     driver: StackDriver, monkeypatch: pytest.MonkeyPatch, *, lost: Package, gone: Sequence[Package]
 ) -> None:
@@ -228,6 +242,7 @@ def covers(grant: Permission, use: Permission) -> bool:
 def test_each_role_allows_exactly_what_its_function_does(
     driver: StackDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    take_over_in_steps(driver, monkeypatch)
     exercise_all(driver, monkeypatch)
     missing: dict[str, list[Permission]] = {}
     needless: dict[str, list[Permission]] = {}

@@ -160,6 +160,11 @@ class Subdir:
         return f"digests/{self.component}.msgpack.zst"
 
     @property
+    def take_over_key(self) -> str:
+        """The key of the progress of a take-over that takes several merges."""
+        return f"takeovers/{self.component}.msgpack.zst"
+
+    @property
     def staging_prefix(self) -> str:
         """The folder of the staging records, with a slash at its end."""
         return f"staging/{self.component}/"

@@ -59,6 +59,13 @@ EXTRACT_ATTEMPTS_MAX = 3
 MERGE_TIME_RESERVE_MS = 60_000
 """Time that must be left before its function is stopped for a merge to start a further batch.  The
 rest is for publishing."""
+TAKE_OVER_IN_STEPS_RECORDS_MIN = 20_000
+"""Records of an existing index from which on it is taken over in steps, if time runs short.  A
+smaller one takes seconds: ten where each package has a name of its own."""
+PUBLISHED_NAMES_PER_SECOND = 400
+"""Package names of which the first publication reads and renders at least so many per second."""
+PUBLISH_TIME_RESERVE_MS_MAX = 120_000
+"""Time that is kept for that beside ``MERGE_TIME_RESERVE_MS``, at most: the rest is for merging."""
 CONCURRENT_REQUESTS_MAX = 32
 """Concurrent requests of one function."""
 

@@ -33,6 +33,7 @@ from sluice.extract.staging import Indexed, Rejected, StagingRecord
 from sluice.layout import SHARD_INDEX, Subdir
 from sluice.merge import apply_staging, isolation, object_lookup
 from sluice.merge import handler as merge_handler
+from sluice.merge.take_over_steps import TakeOverStep
 from sluice.messages import s3_event
 from sluice.messages.s3_event import ObjectEvent
 from sluice.publish import fence, index_files
@@ -384,6 +385,13 @@ def _days_go_on_for_another_object() -> AbstractContextManager[object]:
     return mock.patch.object(brake, "_still_missing", still)
 
 
+def _a_take_over_goes_on_with_what_an_index_said_before() -> AbstractContextManager[object]:
+    def digest(_step: TakeOverStep, name: str) -> bytes:
+        return name.encode()
+
+    return mock.patch.object(TakeOverStep, "_digest", digest)
+
+
 def _the_window_check_is_left_out() -> AbstractContextManager[object]:
     def check_window(*_args: Any) -> None:
         pass
@@ -578,6 +586,10 @@ BUGS = {
     "reconcile believes what it remembers of another version": Bug(
         _reconcile_believes_what_it_remembers_of_another_version,
         f"is not of the head's generation|is not there|{_WRONG_AT_REST}|{_COLLECTED_TOO_EARLY}",
+    ),
+    "a take-over goes on with what an index said before": Bug(
+        _a_take_over_goes_on_with_what_an_index_said_before,
+        f"nobody touched|redated|{_WRONG_AT_REST}",
     ),
     "the window check is left out": Bug(
         _the_window_check_is_left_out,

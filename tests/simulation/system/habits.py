@@ -117,8 +117,18 @@ class Habits:
     size are believed."""
     digests_a_day: int = 100
     """Packages that reconcile hashes of a subdir."""
+    reindexes: float = 0.0
+    """Another tool, per turn between two steps of a take-over: it indexes again."""
     confirms: float = 0.0
     """Of what people ask of reconcile: what an earlier report said that waits."""
+
+    @property
+    def steps_over(self) -> bool:
+        """Whether the indexes of other tools are taken over in steps, one for each name.
+
+        Where merges have plenty of time, or hold all names at once, there are none.
+        """
+        return self.names_at_once == 1 and not self.merge_ms
 
     @property
     def brakes(self) -> bool:

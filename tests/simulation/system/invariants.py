@@ -149,6 +149,7 @@ class Invariants:
     def indexed_by_others(self, subdir: Subdir) -> None:
         """What another tool has indexed that sluice does not know yet: nothing may be lost."""
         known = self._known[subdir]
+        known.settled.clear()  # of an index of before
         for file in INDEX_FILES:
             for filename, record in self._records(subdir, file).items():
                 self._uploaded.add((Place(subdir, filename), record["sha256"]))
@@ -246,7 +247,9 @@ class Invariants:
             assert after, f"{key} is gone"
             self.brakes.reported(key, after)
         else:
-            goes = kind in ("staging/", "notes/") or (kind == "marks/" and self._is_moving(key))
+            goes = kind in ("staging/", "notes/", "takeovers/") or (
+                kind == "marks/" and self._is_moving(key)
+            )
             assert after or goes, f"{key} was deleted"
         assert kind != "unreadable/", "a staging record was unreadable"
 

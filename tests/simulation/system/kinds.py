@@ -43,6 +43,8 @@ _STALLS_OF_MERGE = (
 _STALLS_OF_COLLECTION = (("DeleteObjects", "/shards/"), ("DeleteObjects", "leaves/"))
 _ARCHIVES = 0.04
 """How likely a world is one in which packages are archived and restored."""
+_STEPS = 0.05
+"""How likely a world is one in which other tools' indexes are taken over in steps."""
 _NAPS = 0.25
 """How likely a wide world has machines that sleep."""
 
@@ -59,6 +61,8 @@ def habits_of(seed: int) -> Habits:
     # By dice of their own: the other worlds are as they were before there were these.
     if Random(f"archives, {seed}").random() < _ARCHIVES:  # noqa: S311 - to be repeated
         return narrow_kinds.archived(habits, rng)
+    if Random(f"steps, {seed}").random() < _STEPS:  # noqa: S311 - to be repeated
+        return narrow_kinds.taken_over(habits, rng)
     (kind,) = rng.choices([*_WIDE, *_NARROW], [*_WIDE.values(), *_NARROW.values()])
     if Random(f"misstatements of {seed}").random() < _MISSTATED:  # noqa: S311
         return narrow_kinds.misstated(habits, rng)

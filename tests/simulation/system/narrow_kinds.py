@@ -138,6 +138,30 @@ def archived(habits: Habits, _rng: Random) -> Habits:
     )
 
 
+def taken_over(habits: Habits, rng: Random) -> Habits:
+    """Let merges have no time for an index of another tool, which goes on writing it."""
+    return _calm(
+        habits,
+        subdirs=rng.choice(((_LINUX,), (_LINUX, _MAC, *_MORE))),
+        turns=120,
+        batch_records=rng.choice((1, 1000)),
+        names_at_once=1,
+        merge_ms=0,
+        indexed_before=1.0,
+        killed=rng.choice((0.0, 0.05)),
+        unanswered=rng.choice((0.0, 0.1)),
+        steps=rng.choice((10, 30)),
+        throttled=rng.choice((0.0, 0.2)),
+        acts=0.1,
+        places=4,
+        favourite=0.8,  # the last, so that it is not the first name that is judged
+        deletes=0.2,
+        jumps=rng.choice((0.0, 0.02)),
+        jump_hours=(1, 2, 25),
+        reindexes=rng.choice((0.0, 0.5, 0.5)),
+    )
+
+
 def emptied(habits: Habits, rng: Random) -> Habits:
     """Let a subdir be emptied and restored unheard, again and again."""
     return _braked(habits, rng, day_acts=rng.choice((0, 0, 2)))

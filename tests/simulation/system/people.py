@@ -242,13 +242,7 @@ class People:
                 if key in self._channel.objects:
                     self._channel.remove(key)
                 return f"delete {key}"
-            records = {
-                name: dict(record)
-                for name in packages.FILENAMES
-                if (stored := self._channel.objects.get(subdir.file_key(name)))
-                and (record := packages.record_of(subdir.name, name, stored.body))
-            }
-            self._write_index(subdir, records, *self._rng.choice(_FORMS[:2]))
+            self._write_index(subdir, self._records_there(subdir), *self._rng.choice(_FORMS[:2]))
         return f"index {subdir} with another tool"
 
     def index_as_others_do(self, subdir: Subdir) -> None:
@@ -276,6 +270,24 @@ class People:
         with self._invariants.by_others():
             self._write_index(subdir, records, *rng.choice(_FORMS))
         self._invariants.indexed_by_others(subdir)
+
+    def index_again(self, subdir: Subdir) -> str:
+        """Let another tool index a subdir again that sluice is about to take over; tells what."""
+        if self._invariants.is_published(subdir):
+            return f"{subdir} is left to sluice"
+        with self._invariants.by_others():
+            self._write_index(subdir, self._records_there(subdir), True, True)  # noqa: FBT003
+        self._invariants.indexed_by_others(subdir)
+        return f"index {subdir} again with another tool"
+
+    def _records_there(self, subdir: Subdir) -> dict[str, dict[str, Any]]:
+        """The records of all good packages in a subdir."""
+        return {
+            name: dict(record)
+            for name in packages.FILENAMES
+            if (stored := self._channel.objects.get(subdir.file_key(name)))
+            and (record := packages.record_of(subdir.name, name, stored.body))
+        }
 
     def _something_for(self, place: Place) -> tuple[str, bytes]:
         rng, habits = self._rng, self._habits

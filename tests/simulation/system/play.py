@@ -124,7 +124,7 @@ class _Play:
         self._invocations.stop_overdue()
         if habits.switches and rng.random() < habits.switches and self._administer():
             return
-        if habits.naps and self._on_laptops():
+        if (habits.naps and self._on_laptops()) or self._index_again():
             return
         if habits.amends and rng.random() < habits.amends and self._may_amend():
             self._amend()
@@ -217,6 +217,21 @@ class _Play:
     def _may_jump(self) -> bool:
         # More often than not when all is quiet, or hardly anything would ever come to its end.
         return not self._invocations.running or self._rng.random() < _JUMPS_AHEAD
+
+    def _index_again(self) -> bool:
+        """Let another tool index a subdir again between two steps of its take-over.
+
+        Tells whether it does.  No function may be running: one that has read the index of before
+        may replace this one.
+        """
+        if not self._habits.reindexes or self._invocations.running:
+            return False
+        stored = self._world.state.objects
+        under_way = [one for one in self._habits.subdirs if one.take_over_key in stored]
+        if not under_way or self._rng.random() >= self._habits.reindexes:
+            return False
+        self._note(self._people.index_again(self._rng.choice(under_way)))
+        return True
 
     @property
     def _has_room(self) -> bool:

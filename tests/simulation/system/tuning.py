@@ -14,7 +14,7 @@ import zstandard
 from sluice import zstd
 from sluice.catalog import brake
 from sluice.extract import extract, lanes
-from sluice.merge import generation_writer, merge, object_lookup
+from sluice.merge import generation_writer, merge, object_lookup, take_over_steps
 from sluice.package import reader
 from sluice.publish import index_files, splice
 from sluice.reconcile import (
@@ -28,6 +28,8 @@ from sluice.reconcile import (
 from tests.simulation.system.habits import Habits
 from tests.simulation.system.packages import FIRST_READ
 
+_NEVER = 1_000_000
+"""More records than any index has here."""
 # A package is read from its bytes: which requests are made does not depend on what is remembered.
 _read_once = lru_cache(1024)(reader._from_memory)
 _decompress_once = lru_cache(1024)(zstd.decompress)
@@ -47,6 +49,8 @@ def tuned(habits: Habits) -> Iterator[None]:
         (zstd, "decompress", _decompress_once),
         (merge, "MERGE_BATCH_RECORDS_MAX", habits.batch_records),
         (generation_writer, "NAMES_AT_ONCE", habits.names_at_once),
+        (take_over_steps, "NAMES_AT_ONCE", 0),  # a step that writes anything commits nothing
+        (take_over_steps, "TAKE_OVER_IN_STEPS_RECORDS_MIN", 1 if habits.steps_over else _NEVER),
         (object_lookup, "HEADS_PER_PAGE_MAX", habits.heads_per_page),
         (object_lookup, "LISTINGS_AT_ONCE", 2),
         (index_files, "CONCURRENT_COMPRESS_BYTES_MIN", habits.together_from_bytes),

@@ -34,10 +34,17 @@ class FollowUps:
             # configuration of a public subdir reports its notices.
             ConfigBroadcast(self.runtime).notify(self.subdir)
 
-    def request_continuation(self) -> None:
-        """Request a merge of the rest, under a deduplication id of its own."""
+    def request_continuation(self, *, create: bool = False, adopt: bool = False) -> None:
+        """Request a merge of the rest, under a deduplication id of its own.
+
+        ``create``, ``adopt``: if that is still to be done.
+        """
         merge_request.unique_merge_message(
-            self.subdir, now_ms=self.runtime.clock(), unique_id=self.runtime.new_id()
+            self.subdir,
+            now_ms=self.runtime.clock(),
+            unique_id=self.runtime.new_id(),
+            create=create,
+            adopt=adopt,
         ).send_to(self.runtime.merge_queue)
 
     def _request_noarch(self) -> None:

@@ -29,9 +29,11 @@ from sluice.limits import NAMES_AT_ONCE, REJECTS_PER_SUBDIR_MAX, SWAP_SECONDS_MA
 from sluice.merge import apply_staging
 from sluice.merge.apply_staging import CommitChanges
 from sluice.merge.plan import CommitPlan
+from sluice.merge.take_over_steps import TakeOverStep
 from sluice.runtime import Runtime
 from sluice.storage import object_headers
 from sluice.takeover.existing_index import ExistingIndex
+from sluice.takeover.progress import FinishedName
 
 
 @dataclass(slots=True)
@@ -53,6 +55,8 @@ class Draft:
     """Files that cannot be indexed, beyond the rejects that a subdir keeps."""
     lags_ms: list[int] = field(default_factory=list)
     """Commit time - upload time, for each upload that enters the index."""
+    names_left: int = 0
+    """Names that a later step of the take-over drafts."""
     writes: list[Pending[None]] = field(default_factory=list)
     """Writes of leaves and shards that may still be in progress."""
 
@@ -60,6 +64,71 @@ class Draft:
         """Wait for all writes to finish; raises ``Unavailable``."""
         while self.writes:
             self.writes.pop()()
+
+    def add_finished(self, names: Mapping[str, FinishedName]) -> None:
+        """Add names that earlier steps of a take-over have written."""
+        for name, finished in names.items():
+            if finished.node:
+                self.nodes[name] = finished.node
+            self.taken_over += finished.taken_over
+            self.difference.rejects_changed |= finished.rejects_changed
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """One name, as it will be."""
+
+    after: Entries
+    is_changed: bool
+    taken_over: int
+    """Records from the index that was there before sluice."""
+    rejects_changed: bool
+
+
+class _Judge:
+    """Decides on the entries of each name that a plan is about.  Pure, but for the draft's sums."""
+
+    def __init__(self, plan: CommitPlan, base: ExistingIndex, draft: Draft, *, room: int) -> None:
+        """``room``: how many more rejects the subdir may keep."""
+        self._plan = plan
+        self._base = base
+        self._draft = draft
+        self._room = room
+        self._by_name: dict[str, dict[str, apply_staging.Verdict | None]] = {}
+        for filename, verdict in plan.verdicts.items():
+            self._by_name.setdefault(package_name(filename), {})[filename] = verdict
+
+    @property
+    def names(self) -> set[str]:
+        """The names that may change."""
+        plan = self._plan
+        return {*self._by_name, *plan.edits, *self._base.names, *plan.rerender_names}
+
+    def judge(self, name: str, old: Entries) -> _Judged:
+        """Decide on one name, which has the entries ``old`` in the parent."""
+        plan, draft, at = self._plan, self._draft, self._plan.committed_at
+        taken_over = self._base.entries(name, at=at)
+        before = apply_staging.overlay_existing(taken_over, old)
+        judged, left_out = apply_staging.limit_new_rejects(
+            before,
+            apply_staging.apply_verdicts(before, self._by_name.get(name, {}), at=at),
+            room=self._room,
+        )
+        self._room += len(_rejects(before)) - len(_rejects(judged))
+        after = apply_staging.apply_edits(judged, plan.edits.get(name, {}))
+        if name == NO_NAME:
+            after = _without_rejects(after)
+        count = sum(isinstance(entry, Record | CarriedRecord) for entry in taken_over.values())
+        draft.taken_over += count
+        draft.rejects_left_out += left_out
+        is_changed = after != old or name in plan.rerender_names
+        rejects_changed = False
+        if is_changed:
+            draft.difference.add_entries(before, after)
+            # A record there may have hidden a reject of ours that is now gone.
+            rejects_changed = _rejects(old) != _rejects(after)
+            draft.lags_ms += _lags(before, after, at=at)
+        return _Judged(after, is_changed, count, rejects_changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,53 +144,50 @@ class GenerationWriter:
         names = sorted({package_name(filename) for filename in filenames})
         self.catalog.prefetch(parent.names.get(name) for name in names[:NAMES_AT_ONCE])
 
-    def draft(self, parent: Tree, plan: CommitPlan) -> Draft:
-        """Write the leaves and shards of the names that ``plan`` changes in ``parent``."""
+    def draft(self, parent: Tree, plan: CommitPlan, step: TakeOverStep | None = None) -> Draft:
+        """Write the leaves and shards of the names that ``plan`` changes in ``parent``.
+
+        ``step``: of a take-over.  If its time ends, the draft has ``names_left``, and cannot be
+        committed.
+        """
         base = plan.existing_index or ExistingIndex()
-        by_name: dict[str, dict[str, apply_staging.Verdict | None]] = {}
-        for filename, verdict in plan.verdicts.items():
-            by_name.setdefault(package_name(filename), {})[filename] = verdict
-        at = plan.committed_at
-        draft = Draft(at, not_after_ms=self.runtime.state.now_ms() + SWAP_SECONDS_MAX * 1000)
-        names_to_judge = (
-            by_name.keys()
-            | plan.edits.keys()
-            | base.names.keys()
-            | plan.rerender_names
-            | _names_of_former_rejects(parent)
+        draft = Draft(
+            plan.committed_at,
+            not_after_ms=step.not_after_ms
+            if step
+            else self.runtime.state.now_ms() + SWAP_SECONDS_MAX * 1000,
         )
-        room = REJECTS_PER_SUBDIR_MAX - parent.rejects
+        judge = _Judge(plan, base, draft, room=REJECTS_PER_SUBDIR_MAX - parent.rejects)
+        names_to_judge = judge.names | _names_of_former_rejects(parent)
+        if step:
+            finished = step.finished(names_to_judge)
+            draft.add_finished(finished)
+            names_to_judge -= finished.keys()
+        draft.names_left = len(names_to_judge)
         for names in chunks(sorted(names_to_judge), NAMES_AT_ONCE):
+            if step and step.is_over():
+                break
             known = self.catalog.entries([parent.names.get(name) for name in names])
-            changed: dict[str, Entries] = {}
-            for name, old in zip(names, known, strict=True):
-                taken_over = base.entries(name, at=at)
-                draft.taken_over += sum(
-                    isinstance(entry, Record | CarriedRecord) for entry in taken_over.values()
-                )
-                before = apply_staging.overlay_existing(taken_over, old)
-                judged, left_out = apply_staging.limit_new_rejects(
-                    before,
-                    apply_staging.apply_verdicts(before, by_name.get(name, {}), at=at),
-                    room=room,
-                )
-                room += len(_rejects(before)) - len(_rejects(judged))
-                draft.rejects_left_out += left_out
-                after = apply_staging.apply_edits(judged, plan.edits.get(name, {}))
-                if name == NO_NAME:
-                    after = _without_rejects(after)
-                if after != old or name in plan.rerender_names:
-                    changed[name] = after
-                    draft.difference.add_entries(before, after)
-                    # A record there may have hidden a reject of ours that is now gone.
-                    draft.difference.rejects_changed |= _rejects(old) != _rejects(after)
-                    draft.lags_ms += _lags(before, after, at=at)
+            judged = {name: judge.judge(name, old) for name, old in zip(names, known, strict=True)}
             draft.wait_written()  # bodies are held in memory until then: of two rounds at most
+            if step:
+                step.confirm()
+            changed = {name: one.after for name, one in judged.items() if one.is_changed}
             nodes = self._write_leaves(draft, changed, rules=plan.rules)
             draft.nodes.update(nodes)
-            draft.difference.rejects_changed |= any(
-                _warns(parent.names.get(name)) or _warns(node) for name, node in nodes.items()
-            )
+            draft.names_left -= len(names)
+            for name, one in judged.items():
+                rejects_changed = one.rejects_changed or (
+                    name in nodes and (_warns(parent.names.get(name)) or _warns(nodes[name]))
+                )
+                draft.difference.rejects_changed |= rejects_changed
+                if step:
+                    step.add(
+                        name,
+                        nodes.get(name),
+                        taken_over=one.taken_over,
+                        rejects_changed=rejects_changed,
+                    )
         draft.difference.rejects_changed |= plan.problems_changed(parent)
         return draft
 

@@ -31,7 +31,7 @@ from sluice.concurrency import Pending, chunks
 from sluice.conda.names import package_name
 from sluice.extract import staging
 from sluice.extract.staging import ConfigChanged, FileVerdict, Removed
-from sluice.limits import MERGE_BATCH_RECORDS_MAX, MERGE_TIME_RESERVE_MS, NAMES_AT_ONCE
+from sluice.limits import MERGE_BATCH_RECORDS_MAX, NAMES_AT_ONCE
 from sluice.merge import apply_staging
 from sluice.merge.apply_staging import Verdicts
 from sluice.merge.context import MergeContext
@@ -42,9 +42,15 @@ from sluice.merge.object_lookup import ObjectLookup
 from sluice.merge.outcome import MergeReport, Outcome
 from sluice.merge.plan import CommitPlan, has_indexed_package, names_to_rerender, patch_may_change
 from sluice.merge.publishing import Publishing
+from sluice.merge.take_over_steps import TakeOverStep, TakeOverSteps, publish_reserve_ms
 from sluice.messages.merge_request import MergeRequest
 from sluice.storage.versioned_object import LOST, ObjectVersion, Swap, commit_loop, read_newest
 from sluice.takeover.existing_index import ExistingIndex, read_existing_index, with_unpatched
+
+NOTHING_READ = staging.StagingBatch(
+    records=[], consumed=[], unreadable=[], too_new=0, resume_after=None
+)
+"""The batch of a merge that leaves all of the log to another."""
 
 
 def merge(
@@ -62,7 +68,7 @@ def merge(
     Raises ``Unavailable``, ``Corrupt``, ``TooNew``, ``ForeignOwner`` and ``WrongState``.  All
     staged records are then still staged.
     """
-    run = _SubdirMerge(ctx, request, publishes=publish)
+    run = _SubdirMerge(ctx, request, time_left_ms=time_left_ms, publishes=publish)
     isolation = Isolation(
         ctx.state, request.subdir, batch_records=ctx.batch_records or MERGE_BATCH_RECORDS_MAX
     )
@@ -75,24 +81,34 @@ def merge(
         if after is None:
             break
         # Without progress, the next merge would get no further, and request another, forever.
-        if time_left_ms() < MERGE_TIME_RESERVE_MS and consumed:
+        if time_left_ms() < publish_reserve_ms(run.names) and consumed:
             run.outcome.report.unfinished = True
             break
     run.outcome.report.isolated = isolation.set_aside
     if consumed or not run.is_published():
         run.hand_on()
-    if consumed:
-        ctx.state.delete(consumed)
+    done = [*consumed, *run.finished_progress()]
+    if done:
+        ctx.state.delete(done)
     if run.outcome.report.unfinished:
         # Last: a merge that fails before this returns by itself, and must not multiply.
-        ctx.follow_ups(request.subdir).request_continuation()
+        ctx.follow_ups(request.subdir).request_continuation(
+            create=run.is_suspended and request.create, adopt=run.is_suspended and request.adopt
+        )
     return run.outcome.report
 
 
 class _SubdirMerge:
     """One merge of one subdir."""
 
-    def __init__(self, ctx: MergeContext, request: MergeRequest, *, publishes: bool) -> None:
+    def __init__(
+        self,
+        ctx: MergeContext,
+        request: MergeRequest,
+        *,
+        time_left_ms: Callable[[], int],
+        publishes: bool,
+    ) -> None:
         self._ctx = ctx
         self._request = request
         self._catalog = CatalogReader(ctx.state, request.subdir, ctx.executor)
@@ -101,6 +117,9 @@ class _SubdirMerge:
         self._version = BEFORE_FIRST
         """The newest version that this merge has committed or read."""
         self._publishing = Publishing(ctx, request, self._catalog) if publishes else None
+        self._steps = TakeOverSteps(ctx.state, request.subdir, ctx.bucket, time_left_ms)
+        self.is_suspended = False
+        """Whether a later merge goes on with a take-over."""
         self.outcome = Outcome(began_ms=ctx.clock())
 
     def merge_batch(self, after: str | None, records_max: int) -> staging.StagingBatch:
@@ -110,6 +129,16 @@ class _SubdirMerge:
         """
         attempt = partial(self._attempt, after, records_max)
         return commit_loop(self._head, attempt, read=self._read_head)
+
+    @property
+    def names(self) -> int:
+        """Number of package names in the newest generation; raises ``Unavailable``."""
+        return len(self._catalog.tree(self._version.value.tree).names)
+
+    def finished_progress(self) -> list[str]:
+        """The key of the progress of a take-over that is committed, if there is one."""
+        is_over = self._steps.is_stored and self.outcome.adopted
+        return [self._request.subdir.take_over_key] if is_over else []
 
     def _read_head(self) -> ObjectVersion[Head]:
         warm = self._ctx.warm_cache.pop_head(self._request.subdir)
@@ -135,6 +164,8 @@ class _SubdirMerge:
         swapped = self._commit_batch(version, tree(), batch, lookup, is_bound=bound())
         if swapped is LOST:
             return LOST
+        if swapped is None:
+            return NOTHING_READ
         self._version = swapped
         staging.set_aside_unreadable(ctx.state, subdir, batch.unreadable)
         self.outcome.add_batch(batch, generation=swapped.value.generation)
@@ -163,11 +194,18 @@ class _SubdirMerge:
         lookup: ObjectLookup,
         *,
         is_bound: bool,
-    ) -> ObjectVersion[Head] | Literal[Swap.LOST]:
-        """Swap the head to the generation that the batch leads to."""
+    ) -> ObjectVersion[Head] | Literal[Swap.LOST] | None:
+        """Swap the head to the generation that the batch leads to.
+
+        ``None``: a take-over takes longer, and the batch is left to a later step of it.
+        """
         records = [record for record in batch.records if not isinstance(record, ConfigChanged)]
         plan = self._plan(parent, batch, records, lookup, is_bound=is_bound)
-        draft = self._writer.draft(parent, plan)
+        step = self._steps.begin(parent, plan)
+        draft = self._writer.draft(parent, plan, step)
+        if step and not step.may_commit(draft):
+            self._suspend(parent, step, draft)
+            return None
         if plan.changes(parent, draft):
             head = self._write(version.value, parent, plan, draft, batch, is_bound=is_bound)
         elif not batch.records:
@@ -190,6 +228,17 @@ class _SubdirMerge:
                 ),
             )
         return swapped
+
+    def _suspend(self, parent: Tree, step: TakeOverStep, draft: Draft) -> None:
+        """Leave the take-over to a later merge, which goes on from here."""
+        draft.wait_written()
+        step.confirm()
+        self._steps.store()
+        self.is_suspended = True
+        self.outcome.report.unfinished = True
+        self.outcome.report.names_left = draft.names_left
+        if parent.public:
+            self._publishing = None  # what is there knows more than the parent, and stays
 
     def _rest_is_removals(self, batch: staging.StagingBatch) -> bool:
         """Whether the log, from this batch to its end, is about nothing but removals."""

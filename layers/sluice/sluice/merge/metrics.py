@@ -55,6 +55,7 @@ def _fields(report: MergeReport, duration_ms: int) -> dict[str, object]:
         "waiting": report.waiting.files if report.waiting else 0,
         "files_written": report.files_written,
         "unfinished": report.unfinished,
+        "names_left": report.names_left,
         "duration_ms": duration_ms,
         **_counts(report),
     }

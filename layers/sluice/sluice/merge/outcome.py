@@ -44,6 +44,8 @@ class MergeReport:
     foreign_overwritten: int = 0
     unfinished: bool = False
     """Time ran short, and another merge was requested."""
+    names_left: int = 0
+    """Package names of that index that a later merge takes over."""
 
 
 @dataclass(slots=True)

@@ -110,11 +110,14 @@ def message_group(component: str) -> str:
     return "sha256:" + sha256(component.encode()).hexdigest()
 
 
-def unique_merge_message(subdir: Subdir, *, now_ms: int, unique_id: str) -> QueueMessage:
+def unique_merge_message(
+    subdir: Subdir, *, now_ms: int, unique_id: str, create: bool = False, adopt: bool = False
+) -> QueueMessage:
     """Request a further merge for the rest of a merge's work; never deduplicated."""
     # Hashed, because only the whole id is unique: any part of it may recur.
     suffix = sha256(unique_id.encode()).hexdigest()[:_UNIQUE_CHARS]
-    return _message(MergeRequest(subdir, not_before=now_ms), suffix=suffix)
+    request = MergeRequest(subdir, not_before=now_ms, create=create, adopt=adopt)
+    return _message(request, suffix=suffix)
 
 
 def parse_merge_request(body: str) -> MergeRequest:

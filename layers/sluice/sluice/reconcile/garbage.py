@@ -224,11 +224,24 @@ class _Collection:
                 younger |= len(garbage) < len(unreachable)
                 if objects >= GARBAGE_AT_ONCE_MAX:
                     return _SweepResult(CollectedGarbage(objects, size), complete=False)
+        progress = self._outdated_progress(now)
+        if progress and delete:
+            self.ctx.state.delete([progress.key])
+        objects += progress is not None
+        size += progress.size if progress else 0
         # Objects younger than a boundary that is not the head belong to later generations, or wait
         # for a later boundary.
         return _SweepResult(
             CollectedGarbage(objects, size), complete=not (younger and self._is_head(boundary))
         )
+
+    def _outdated_progress(self, now: int) -> ObjectInfo | None:
+        """What a take-over has left that was killed after its commit, or was given up.
+
+        It is of no use an hour after its first write (``TakeOverProgress``).
+        """
+        listed = self.ctx.state.list(self.subdir.take_over_key)  # reconcile may not read it
+        return next((info for info in listed if info.modified < now - GARBAGE_AGE_SECONDS), None)
 
     def _kinds(
         self, boundary: Mark, boundary_tree: Tree, now: int, delete_before: int

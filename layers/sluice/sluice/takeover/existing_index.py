@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -85,6 +86,24 @@ class ExistingIndex:
             for filename, raw in self.names.get(name, {}).items()
         }
         return {filename: entry for filename, entry in entries.items() if entry}
+
+    def digest(self, name: str) -> bytes:
+        """A digest of everything that the entries of a name are made of, except their time."""
+        digest = sha256()
+        for filename, raw in sorted(self.names.get(name, {}).items()):
+            bucket, record = raw if isinstance(raw, BucketRecord) else (None, raw)
+            made_of = (
+                filename,
+                raw is None,  # told from a record that is null
+                bucket,
+                record,
+                filename in self.v3,
+                self.listing.get(filename),
+                self.run_exports.get(filename),
+                self.unpatched.get(filename),
+            )
+            digest.update(msgspec.json.encode(made_of))
+        return digest.digest()
 
     def _entry(
         self, filename: str, raw: msgspec.Raw | BucketRecord | None, at: int
