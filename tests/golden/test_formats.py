@@ -492,7 +492,7 @@ def test_the_progress_of_a_take_over_is_this_mapping() -> None:
         "names": {
             "alpha": [
                 b"\7" * 32,
-                [b"\3" * 32, b"\4" * 32, b"\5" * 16, 1, 1, 0, AT - 1, AT, None, False],
+                [b"\3" * 32, b"\4" * 32, b"\5" * 16, 1, 1, 0, AT - 1, AT, None, False, 0],
                 2,
                 True,
             ],

@@ -286,6 +286,11 @@ PATCH_UNPACKED_BYTES_MAX = 1024 * MIB
 # --- records ------------------------------------------------------------------------------
 RECORD_BYTES_MAX = 256 * KIB
 """Bytes of one record as JSON.  Every client downloads every record."""
+LARGE_RECORD_BYTES_MIN = 4 * KIB
+"""Bytes of a record as JSON from which it is large.  Usual ones have 600."""
+LARGE_RECORDS_BYTES_MAX = 64 * MIB
+"""Bytes of all large records of one subdir.  Without this bound 4,000 uploads could make an index
+of 1 GiB, which neither merge nor a client can hold."""
 REJECT_PROBLEMS_MAX = 8
 """Problems that the sentence of one reject names."""
 PROBLEM_VALUE_CHARS_MAX = 80

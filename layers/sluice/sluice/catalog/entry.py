@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sluice.catalog.codec import unpack_struct
+from sluice.limits import LARGE_RECORD_BYTES_MIN
 from sluice.storage.object_id import ObjectId
 
 FORMAT = 1
@@ -123,6 +124,14 @@ def known_sha256(entry: Entry | None, identity: ObjectId) -> str | UnsetType:
         digest = entry.record.get("sha256")
         return digest if isinstance(digest, str) else UNSET
     return UNSET
+
+
+def large_record_bytes(entry: Entry | None) -> int:
+    """Bytes of a record as JSON, if it is a large one; otherwise 0."""
+    if not isinstance(entry, Record):
+        return 0
+    length = len(msgspec.json.encode(entry.record))
+    return length if length >= LARGE_RECORD_BYTES_MIN else 0
 
 
 class Leaf(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from sluice.catalog.entry import (
     Pin,
     Record,
     Reject,
+    large_record_bytes,
     listed_files,
     listing_digest,
 )
@@ -70,6 +71,7 @@ def render_node(
         newest=max(times, default=None),
         extras=_node_extras(records, view),
         only_rejects=all(isinstance(entry, Reject) for entry in entries.values()),
+        large_bytes=sum(map(large_record_bytes, entries.values())),
     )
     return RenderedNode(node, leaf_body, shard_body)
 

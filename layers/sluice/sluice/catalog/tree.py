@@ -51,6 +51,9 @@ class Node(msgspec.Struct, frozen=True, array_like=True):
     only_rejects: bool = False
     """Whether the leaf has nothing but rejects.  No index file shows any of it, so most readers can
     do without."""
+    large_bytes: int = 0
+    """Bytes of its large records (``entry.large_record_bytes``).  0 in nodes from before there was
+    this field."""
 
     @property
     def visible_records(self) -> int:
@@ -136,6 +139,11 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
         return sum(node.rejects for node in self.names.values())
 
     @property
+    def large_bytes(self) -> int:
+        """Bytes of all large records, as far as they are counted."""
+        return sum(node.large_bytes for node in self.names.values())
+
+    @property
     def files(self) -> int:
         """Number of known files, including rejected ones."""
         return sum(node.records + node.rejects for node in self.names.values())
@@ -151,6 +159,8 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
         return sum(node.visible_records for node in self.names.values())
 
 
+_NODE_FIELDS_MIN = sum(field.required for field in msgspec.structs.fields(Node))
+"""Fields of a node that are always stored."""
 NO_INFO: Mapping[str, Any] = {}
 EMPTY_TREE = Tree(generation=0, at=0, public=False, rejects_generation=0, names={})
 """The tree of a subdir before its first commit."""
@@ -160,10 +170,8 @@ def encode_tree(tree: Tree) -> bytes:
     """Serialize, with the names in order."""
     plain = msgspec.to_builtins(tree, builtin_types=(bytes,), order="deterministic")
     for node in plain["names"].values():
-        if not node[-1]:  # half a million of them stay as short as possible
-            node.pop()
-            if node[-1] is None:
-                node.pop()
+        while len(node) > _NODE_FIELDS_MIN and not node[-1]:
+            node.pop()  # half a million of them stay as short as possible
     return compress_packed(pack_plain(plain), what="the tree")
 
 

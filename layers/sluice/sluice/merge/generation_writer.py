@@ -25,9 +25,15 @@ from sluice.catalog.tree import Node, Tree
 from sluice.concurrency import Pending, chunks
 from sluice.conda.names import NO_NAME, package_name
 from sluice.layout import Subdir
-from sluice.limits import NAMES_AT_ONCE, REJECTS_PER_SUBDIR_MAX, SWAP_SECONDS_MAX
+from sluice.limits import (
+    LARGE_RECORDS_BYTES_MAX,
+    NAMES_AT_ONCE,
+    REJECTS_PER_SUBDIR_MAX,
+    SWAP_SECONDS_MAX,
+)
 from sluice.merge import apply_staging
 from sluice.merge.apply_staging import CommitChanges
+from sluice.merge.large_records import limit_large_records
 from sluice.merge.plan import CommitPlan
 from sluice.merge.take_over_steps import TakeOverStep
 from sluice.runtime import Runtime
@@ -88,12 +94,14 @@ class _Judged:
 class _Judge:
     """Decides on the entries of each name that a plan is about.  Pure, but for the draft's sums."""
 
-    def __init__(self, plan: CommitPlan, base: ExistingIndex, draft: Draft, *, room: int) -> None:
-        """``room``: how many more rejects the subdir may keep."""
+    def __init__(self, plan: CommitPlan, base: ExistingIndex, draft: Draft, parent: Tree) -> None:
         self._plan = plan
         self._base = base
         self._draft = draft
-        self._room = room
+        self._room = REJECTS_PER_SUBDIR_MAX - parent.rejects
+        """How many more rejects the subdir may keep."""
+        self._large_room = LARGE_RECORDS_BYTES_MAX - parent.large_bytes
+        """How many more bytes of large records it may have."""
         self._by_name: dict[str, dict[str, apply_staging.Verdict | None]] = {}
         for filename, verdict in plan.verdicts.items():
             self._by_name.setdefault(package_name(filename), {})[filename] = verdict
@@ -109,11 +117,13 @@ class _Judge:
         plan, draft, at = self._plan, self._draft, self._plan.committed_at
         taken_over = self._base.entries(name, at=at)
         before = apply_staging.overlay_existing(taken_over, old)
-        judged, left_out = apply_staging.limit_new_rejects(
+        limited, self._large_room = limit_large_records(
             before,
             apply_staging.apply_verdicts(before, self._by_name.get(name, {}), at=at),
-            room=self._room,
+            room=self._large_room,
+            at=at,
         )
+        judged, left_out = apply_staging.limit_new_rejects(before, limited, room=self._room)
         self._room += len(_rejects(before)) - len(_rejects(judged))
         after = apply_staging.apply_edits(judged, plan.edits.get(name, {}))
         if name == NO_NAME:
@@ -157,7 +167,7 @@ class GenerationWriter:
             if step
             else self.runtime.state.now_ms() + SWAP_SECONDS_MAX * 1000,
         )
-        judge = _Judge(plan, base, draft, room=REJECTS_PER_SUBDIR_MAX - parent.rejects)
+        judge = _Judge(plan, base, draft, parent)
         names_to_judge = judge.names | _names_of_former_rejects(parent)
         if step:
             finished = step.finished(names_to_judge)

@@ -12,6 +12,7 @@ from sluice.admin.history.rejects import rejects
 from sluice.catalog.entry import DIGESTS_FALSE
 from sluice.errors import Corrupt
 from sluice.merge.apply_staging import RULE_REJECT_CODES
+from sluice.merge.large_records import CODE as LARGE_RECORDS_FULL
 from tests.support.admin_channel import admin_channel
 from tests.support.staging_records import NOARCH, A, B, indexed
 from tests.support.subdir_world import World
@@ -34,8 +35,9 @@ def test_there_is_advice_for_every_code_and_for_no_other() -> None:
     found = {code for path in SOURCES.rglob("*.py") for code in _codes(path)}
     assert len(found) > 30
     assert found >= RULE_REJECT_CODES
-    # Of the document itself: records whose timestamp the configuration rejects.
-    assert ADVICE.keys() == found | {DIGESTS_FALSE, "timestamp-in-future", "not-listed"}
+    of_merges_and_reconcile = {DIGESTS_FALSE, LARGE_RECORDS_FULL}
+    of_the_document = {"timestamp-in-future", "not-listed"}
+    assert ADVICE.keys() == found | of_merges_and_reconcile | of_the_document
 
 
 def test_advice_is_a_sentence() -> None:

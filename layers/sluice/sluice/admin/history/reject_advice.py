@@ -63,6 +63,11 @@ ADVICE = {
     "info-member-duplicate": _REBUILD,
     "info-member-not-a-file": _REBUILD,
     "info-too-large": _SMALLER,
+    "large-records-full": (
+        "Have the recipe say less, or delete other packages with long lists of dependencies or "
+        "constraints. It is tried again once a day by itself, and at once with sluice reconcile "
+        "--re-extract."
+    ),
     "member-too-large": _SMALLER,
     "not-listed": (
         "Only so many are listed. Delete files that cannot be indexed, or upload good ones under "
