@@ -71,10 +71,16 @@ class Step:
     files_written: int
 
 
-def channel_files(size: int) -> Iterator[tuple[str, bytes]]:
-    """The packages of a channel, each of one byte, and the index of another tool."""
+def channel_files(size: int, names: int | None = None) -> Iterator[tuple[str, bytes]]:
+    """The packages of a channel, each of one byte, and the index of another tool.
+
+    ``names``: how many package names there are; ``None``: as many as in a usual channel.
+    """
     records: list[bytes] = []
-    for index in indexes(size):
+    for number, usual in enumerate(indexes(size)):
+        index = usual
+        if names:
+            index = {**usual, "name": f"nightly-{number % names}", "version": f"1.{number}"}
         filename = f"{index['name']}-{index['version']}-{index['build']}.conda"
         yield TEAM.file_key(filename), b"x"
         record = {
@@ -167,6 +173,8 @@ def main() -> None:
     """Print a table, and exit with 1 if a bound does not hold."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--packages", type=int, default=500_000)
+    few = "package names in the channel: few in one of nightly builds; a usual one by default"
+    parser.add_argument("--names", type=int, help=few)
     parser.add_argument("--latency-ms", type=float, nargs="*", default=[0, 15])
     parser.add_argument("--timeout-seconds", type=float, default=TIMEOUT_SECONDS)
     parser.add_argument("--merge", action="store_true", help=argparse.SUPPRESS)
@@ -178,7 +186,7 @@ def main() -> None:
     leave_in_order_when_terminated()
     failed = False
     for latency_ms in arguments.latency_ms:
-        steps = _measure(arguments.packages, latency_ms, arguments.timeout_seconds)
+        steps = _measure(arguments, latency_ms)
         print(f"\n{arguments.packages:,} packages, {latency_ms:g} ms per request\n")
         print(table([_COLUMNS, *([str(n), *_cells(one)] for n, one in enumerate(steps, 1))]))
         failed |= any(
@@ -198,18 +206,19 @@ def _cells(step: Step) -> list[str]:
     ]
 
 
-def _measure(packages: int, latency_ms: float, timeout_seconds: float) -> list[Step]:
+def _measure(arguments: argparse.Namespace, latency_ms: float) -> list[Step]:
+    packages: int = arguments.packages
     say = progress()
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[1:] or cores)
     steps: list[Step] = []
     with s3_server() as s3:
         s3.create(STATE_BUCKET)
-        s3.load([CHANNEL_BUCKET], channel_files(packages))
+        s3.load([CHANNEL_BUCKET], channel_files(packages, arguments.names))
         say(f"{packages:,} packages are there")
         s3.take(latency_ms=latency_ms)
         command = [sys.executable, "-m", "benchmarks.take_over", "--merge"]
-        command += ["--timeout-seconds", str(timeout_seconds)]
+        command += ["--timeout-seconds", str(arguments.timeout_seconds)]
         path = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "sluice")])
         variables = {**_CREDENTIALS, "AWS_ENDPOINT_URL_S3": s3.endpoint, "PYTHONPATH": path}
         with child_process(command, variables, stdout=subprocess.PIPE) as merger:

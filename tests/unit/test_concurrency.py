@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from sluice.concurrency import Executor, chunks, in_order, in_threads
+from sluice.concurrency import Executor, chunks, in_order, in_threads, weighted_chunks
 from sluice.errors import Unavailable
 from tests.support.deferred_executor import deferred
 
@@ -95,3 +95,22 @@ def test_chunks_are_of_at_most_the_size_and_leave_nothing_out() -> None:
     assert list(chunks(iter(range(7)), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
     assert list(chunks(range(6), 3)) == [[0, 1, 2], [3, 4, 5]]
     assert list(chunks([], 3)) == []
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ([], []),
+        ([0, 0, 0, 0], [[0, 0, 0], [0]]),
+        ([4, 6, 1], [[4, 6], [1]]),
+        ([5, 6, 4], [[5], [6, 4]]),
+        ([99, 1, 99], [[99], [1], [99]]),
+        ([0, 99, 0], [[0], [99], [0]]),
+        ([1, 1, 1, 1, 1, 1, 1], [[1, 1, 1], [1, 1, 1], [1]]),
+    ],
+)
+def test_weighted_chunks_are_no_heavier_than_allowed_unless_one_item_is(
+    weights: list[int], expected: list[list[int]]
+) -> None:
+    chunked = weighted_chunks(iter(weights), 3, weight=lambda one: one, weight_max=10)
+    assert list(chunked) == expected

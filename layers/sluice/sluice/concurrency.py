@@ -91,6 +91,26 @@ def in_threads(workers: int) -> Executor:
     return _Threads(workers)
 
 
+def weighted_chunks(
+    items: Iterable[T], size: int, *, weight: Callable[[T], int], weight_max: int
+) -> Iterator[list[T]]:
+    """Split into lists of at most ``size`` items that weigh at most ``weight_max`` together.
+
+    An item that is heavier by itself has a list of its own.
+    """
+    chunk: list[T] = []
+    total = 0
+    for item in items:
+        weighs = weight(item)
+        if chunk and (len(chunk) >= size or total + weighs > weight_max):
+            yield chunk
+            chunk, total = [], 0
+        chunk.append(item)
+        total += weighs
+    if chunk:
+        yield chunk
+
+
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Split into lists of at most ``size``, so that not all results are in memory at once."""
     remaining = iter(items)

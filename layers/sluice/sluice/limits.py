@@ -45,10 +45,14 @@ LISTINGS_AT_ONCE = 8
 """Concurrent listings of one folder, each of a part of it."""
 NAMES_AT_ONCE = 256
 """Package names whose leaves are in memory together while they are read or written."""
+FILES_AT_ONCE = 10_000
+"""Files of these names together, unless one name has more: some 30 MB, and seconds of CPU."""
 TREES_CACHED_MAX = 4
 """Trees that a merge environment caches: some 10 MB each, in subdirs of half a million packages."""
 LEAVES_CACHED_MAX = 4096
 """Leaves that one merge caches."""
+FILES_CACHED_MAX = 100_000
+"""Files in these leaves: some 300 MB."""
 MERGE_ATTEMPTS_MAX = 10
 """Attempts to read or to swap a head (or another versioned object) that other writers change each
 time."""
@@ -62,8 +66,10 @@ rest is for publishing."""
 TAKE_OVER_IN_STEPS_RECORDS_MIN = 20_000
 """Records of an existing index from which on it is taken over in steps, if time runs short.  A
 smaller one takes seconds: ten where each package has a name of its own."""
-PUBLISHED_NAMES_PER_SECOND = 400
-"""Package names of which the first publication reads and renders at least so many per second."""
+PUBLISHED_NAMES_PER_SECOND = 500
+"""Leaves that the first publication of a subdir reads in a second, at least."""
+PUBLISHED_FILES_PER_SECOND = 20_000
+"""Records that it renders in a second, at least."""
 PUBLISH_TIME_RESERVE_MS_MAX = 120_000
 """Time that is kept for that beside ``MERGE_TIME_RESERVE_MS``, at most: the rest is for merging."""
 CONCURRENT_REQUESTS_MAX = 32

@@ -49,7 +49,7 @@ def tuned(habits: Habits) -> Iterator[None]:
         (zstd, "decompress", _decompress_once),
         (merge, "MERGE_BATCH_RECORDS_MAX", habits.batch_records),
         (generation_writer, "NAMES_AT_ONCE", habits.names_at_once),
-        (take_over_steps, "NAMES_AT_ONCE", 0),  # a step that writes anything commits nothing
+        (take_over_steps, "_ROUNDS_BESIDE_COMMIT", 0),
         (take_over_steps, "TAKE_OVER_IN_STEPS_RECORDS_MIN", 1 if habits.steps_over else _NEVER),
         (object_lookup, "HEADS_PER_PAGE_MAX", habits.heads_per_page),
         (object_lookup, "LISTINGS_AT_ONCE", 2),

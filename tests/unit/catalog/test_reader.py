@@ -62,8 +62,11 @@ def test_a_missing_leaf_is_corrupt(world: World) -> None:
         catalog(world).entries([node])
 
 
-def test_only_so_many_leaves_are_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "LEAVES_CACHED_MAX", 1)
+@pytest.mark.parametrize("limit", ["LEAVES_CACHED_MAX", "FILES_CACHED_MAX"])
+def test_only_so_many_leaves_are_kept(
+    limit: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, limit, 1)
     one, nodes = catalog(world), list(world.tree().names.values())
     world.state.requests.clear()
     assert one.entries(nodes) == one.entries(nodes)

@@ -39,7 +39,6 @@ IMMUTABLE = ("leaves/", "trees/", "commits/")
 @pytest.fixture(autouse=True)
 def _one_name_per_round(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generation_writer, "NAMES_AT_ONCE", 1)
-    monkeypatch.setattr(take_over_steps, "NAMES_AT_ONCE", 1)
     monkeypatch.setattr(take_over_steps, "TAKE_OVER_IN_STEPS_RECORDS_MIN", 2)
 
 
@@ -256,7 +255,7 @@ def _publishing_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_publishing_takes_long")
 def test_what_is_written_is_committed_only_where_there_is_time_to_publish_it() -> None:
     world = world_of_others()
-    needed = publish_reserve_ms(len(THEIRS) + 1)
+    needed = publish_reserve_ms(len(THEIRS) + 1, len(THEIRS) + 1)
     assert world.merge(time_left_ms=lambda: needed - 1).unfinished
     assert len(progress(world).names) == len(THEIRS)
     assert not world.merge(time_left_ms=lambda: needed).unfinished
@@ -265,14 +264,17 @@ def test_what_is_written_is_committed_only_where_there_is_time_to_publish_it() -
 @pytest.mark.usefixtures("_publishing_takes_long")
 def test_a_step_that_finds_everything_written_commits_however_late_it_is() -> None:
     world = world_of_others()
-    assert world.merge(time_left_ms=lambda: publish_reserve_ms(5) - 1).unfinished
+    assert world.merge(time_left_ms=lambda: publish_reserve_ms(5, 5) - 1).unfinished
     assert not world.merge(time_left_ms=lambda: 0).unfinished
 
 
 @pytest.mark.parametrize("names", [0, 1000, 27_000, 1_000_000])
-def test_publishing_more_names_takes_longer_but_leaves_half_of_the_time(names: int) -> None:
-    assert MERGE_TIME_RESERVE_MS <= publish_reserve_ms(names) <= 200_000
-    assert publish_reserve_ms(names) <= publish_reserve_ms(2 * names)
+@pytest.mark.parametrize("files", [0, 1000, 500_000, 10_000_000])
+def test_publishing_more_takes_longer_but_leaves_some_of_the_time(names: int, files: int) -> None:
+    reserve_ms = publish_reserve_ms(names, files)
+    assert MERGE_TIME_RESERVE_MS <= reserve_ms <= 200_000
+    assert reserve_ms <= publish_reserve_ms(2 * names, files)
+    assert reserve_ms <= publish_reserve_ms(names, 2 * files)
 
 
 def test_progress_that_is_too_old_is_not_used() -> None:
@@ -317,6 +319,16 @@ def test_a_swap_behind_the_deadline_begins_again_and_refers_to_nothing_old() -> 
     world.merge()
     assert world.published().keys() == {*THEIRS, NEW}
     assert not old & {node.leaf.hex() for node in world.tree().names.values()}
+
+
+def test_names_with_many_files_are_not_all_written_in_one_round(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Time is looked at between rounds, and a round is in memory as a whole."""
+    monkeypatch.setattr(generation_writer, "NAMES_AT_ONCE", 256)
+    assert not step(world_of_others()).unfinished
+    monkeypatch.setattr(generation_writer, "FILES_AT_ONCE", 1)
+    assert step(world_of_others()).unfinished
 
 
 # --- what happens between two steps ---------------------------------------------------------------

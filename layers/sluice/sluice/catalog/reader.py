@@ -16,7 +16,7 @@ from sluice.concurrency import Executor, Pending
 from sluice.conda.patch import PatchInstructions
 from sluice.errors import Missing
 from sluice.layout import Subdir
-from sluice.limits import LEAVES_CACHED_MAX
+from sluice.limits import FILES_CACHED_MAX, LEAVES_CACHED_MAX
 from sluice.storage.object_store import ObjectStore
 
 
@@ -29,6 +29,8 @@ class CatalogReader:
         self._executor = executor
         self._trees: dict[str, Tree] = {}
         self._leaves: dict[bytes, Entries] = {}
+        self._files_cached = 0
+        """Files in these leaves."""
         self._pending: dict[bytes, Pending[Entries]] = {}
         self._patches: dict[str, PatchInstructions] = {}
 
@@ -109,7 +111,10 @@ class CatalogReader:
 
     def cache_entries(self, node: Node, entries: Entries) -> None:
         """Cache the entries of a leaf, up to a limit."""
-        if len(self._leaves) < LEAVES_CACHED_MAX:
+        files = self._files_cached + len(entries)
+        if len(self._leaves) < LEAVES_CACHED_MAX and files <= FILES_CACHED_MAX:
+            if node.leaf not in self._leaves:
+                self._files_cached = files
             self._leaves[node.leaf] = entries
 
     def _node_entries(self, node: Node | None) -> Entries:

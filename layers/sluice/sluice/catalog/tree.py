@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from sluice.catalog.codec import compress_packed, pack_plain, unpack_struct
+from sluice.concurrency import weighted_chunks
+from sluice.limits import FILES_AT_ONCE
 from sluice.storage.object_id import ObjectId
 
 FORMAT = 1
@@ -59,6 +61,18 @@ class Node(msgspec.Struct, frozen=True, array_like=True):
     def visible_records(self) -> int:
         """Number of records that clients see."""
         return self.extras.visible_records if self.extras else self.records
+
+    @property
+    def files(self) -> int:
+        """Number of known files, including rejected ones."""
+        return self.records + self.rejects
+
+
+def node_chunks(nodes: Iterable[Node | None], size: int) -> Iterator[list[Node | None]]:
+    """Split nodes so that the leaves of each list fit into memory together."""
+    return weighted_chunks(
+        nodes, size, weight=lambda node: node.files if node else 0, weight_max=FILES_AT_ONCE
+    )
 
 
 class ActiveConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,7 +160,7 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def files(self) -> int:
         """Number of known files, including rejected ones."""
-        return sum(node.records + node.rejects for node in self.names.values())
+        return sum(node.files for node in self.names.values())
 
     @property
     def shown(self) -> dict[str, Node]:

@@ -22,10 +22,11 @@ from sluice.catalog.head import Head
 from sluice.catalog.node import RenderedNode
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node, Tree
-from sluice.concurrency import Pending, chunks
+from sluice.concurrency import Pending, weighted_chunks
 from sluice.conda.names import NO_NAME, package_name
 from sluice.layout import Subdir
 from sluice.limits import (
+    FILES_AT_ONCE,
     LARGE_RECORDS_BYTES_MAX,
     NAMES_AT_ONCE,
     REJECTS_PER_SUBDIR_MAX,
@@ -35,7 +36,7 @@ from sluice.merge import apply_staging
 from sluice.merge.apply_staging import CommitChanges
 from sluice.merge.large_records import limit_large_records
 from sluice.merge.plan import CommitPlan
-from sluice.merge.take_over_steps import TakeOverStep
+from sluice.merge.take_over_steps import TakeOverStep, WrittenName
 from sluice.runtime import Runtime
 from sluice.storage import object_headers
 from sluice.takeover.existing_index import ExistingIndex
@@ -174,7 +175,14 @@ class GenerationWriter:
             draft.add_finished(finished)
             names_to_judge -= finished.keys()
         draft.names_left = len(names_to_judge)
-        for names in chunks(sorted(names_to_judge), NAMES_AT_ONCE):
+
+        def files(name: str) -> int:
+            node = parent.names.get(name)
+            return len(base.names.get(name, ())) + (node.files if node else 0)
+
+        for names in weighted_chunks(
+            sorted(names_to_judge), NAMES_AT_ONCE, weight=files, weight_max=FILES_AT_ONCE
+        ):
             if step and step.is_over():
                 break
             known = self.catalog.entries([parent.names.get(name) for name in names])
@@ -186,18 +194,19 @@ class GenerationWriter:
             nodes = self._write_leaves(draft, changed, rules=plan.rules)
             draft.nodes.update(nodes)
             draft.names_left -= len(names)
-            for name, one in judged.items():
-                rejects_changed = one.rejects_changed or (
-                    name in nodes and (_warns(parent.names.get(name)) or _warns(nodes[name]))
+            written = [
+                WrittenName(
+                    name,
+                    nodes.get(name),
+                    taken_over=one.taken_over,
+                    rejects_changed=one.rejects_changed
+                    or (name in nodes and (_warns(parent.names.get(name)) or _warns(nodes[name]))),
                 )
-                draft.difference.rejects_changed |= rejects_changed
-                if step:
-                    step.add(
-                        name,
-                        nodes.get(name),
-                        taken_over=one.taken_over,
-                        rejects_changed=rejects_changed,
-                    )
+                for name, one in judged.items()
+            ]
+            draft.difference.rejects_changed |= any(name.rejects_changed for name in written)
+            if step:
+                step.add(written)
         draft.difference.rejects_changed |= plan.problems_changed(parent)
         return draft
 

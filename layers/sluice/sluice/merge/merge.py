@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import Literal
 
 import msgspec
@@ -25,9 +26,9 @@ from sluice.catalog.client_view import RenderRules
 from sluice.catalog.entry import Entries
 from sluice.catalog.head import BEFORE_FIRST, Head, head_object
 from sluice.catalog.reader import CatalogReader
-from sluice.catalog.tree import Tree
+from sluice.catalog.tree import Tree, node_chunks
 from sluice.channel_files.note import needs_channel_note
-from sluice.concurrency import Pending, chunks
+from sluice.concurrency import Pending
 from sluice.conda.names import package_name
 from sluice.extract import staging
 from sluice.extract.staging import ConfigChanged, FileVerdict, Removed
@@ -81,7 +82,7 @@ def merge(
         if after is None:
             break
         # Without progress, the next merge would get no further, and request another, forever.
-        if time_left_ms() < publish_reserve_ms(run.names) and consumed:
+        if time_left_ms() < run.publish_reserve_ms and consumed:
             run.outcome.report.unfinished = True
             break
     run.outcome.report.isolated = isolation.set_aside
@@ -131,9 +132,10 @@ class _SubdirMerge:
         return commit_loop(self._head, attempt, read=self._read_head)
 
     @property
-    def names(self) -> int:
-        """Number of package names in the newest generation; raises ``Unavailable``."""
-        return len(self._catalog.tree(self._version.value.tree).names)
+    def publish_reserve_ms(self) -> int:
+        """Time that must be left for publishing; raises ``Unavailable``."""
+        tree = self._catalog.tree(self._version.value.tree)
+        return publish_reserve_ms(len(tree.names), tree.files)
 
     def finished_progress(self) -> list[str]:
         """The key of the progress of a take-over that is committed, if there is one."""
@@ -468,9 +470,9 @@ class _SubdirMerge:
             )
 
     def _entries_by_name(self, tree: Tree, names: Sequence[str]) -> Iterator[tuple[str, Entries]]:
-        for chunk in chunks(names, NAMES_AT_ONCE):
-            entries = self._catalog.entries([tree.names.get(name) for name in chunk])
-            yield from zip(chunk, entries, strict=True)
+        remaining = iter(names)
+        for nodes in node_chunks(map(tree.names.get, names), NAMES_AT_ONCE):
+            yield from zip(islice(remaining, len(nodes)), self._catalog.entries(nodes), strict=True)
 
 
 def _has_only_removals(batch: staging.StagingBatch) -> bool:

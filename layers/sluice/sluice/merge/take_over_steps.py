@@ -10,17 +10,17 @@ stays, and the head is swapped once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sluice.catalog.tree import Node, Tree
 from sluice.conda.names import NO_NAME, package_name
 from sluice.layout import Subdir
 from sluice.limits import (
     MERGE_TIME_RESERVE_MS,
-    NAMES_AT_ONCE,
     PUBLISH_TIME_RESERVE_MS_MAX,
+    PUBLISHED_FILES_PER_SECOND,
     PUBLISHED_NAMES_PER_SECOND,
     SWAP_SECONDS_MAX,
     TAKE_OVER_IN_STEPS_RECORDS_MIN,
@@ -42,14 +42,25 @@ if TYPE_CHECKING:
     from sluice.merge.generation_writer import Draft
 
 
-def publish_reserve_ms(names: int) -> int:
-    """Time that must be left for the first publication of a subdir of so many names.
+_ROUNDS_BESIDE_COMMIT = 1
+"""Rounds of writing that a step may have and still commit without time to publish."""
 
-    That reads the leaf of each.
-    """
-    return MERGE_TIME_RESERVE_MS + min(
-        names // PUBLISHED_NAMES_PER_SECOND * 1000, PUBLISH_TIME_RESERVE_MS_MAX
-    )
+
+class WrittenName(NamedTuple):
+    """One name that a step has drafted."""
+
+    name: str
+    node: Node | None
+    """``None``: nothing is written for it."""
+    taken_over: int
+    """Records from the index."""
+    rejects_changed: bool
+
+
+def publish_reserve_ms(names: int, files: int) -> int:
+    """Time that must be left for the first publication of a subdir, which reads every leaf."""
+    seconds = names // PUBLISHED_NAMES_PER_SECOND + files // PUBLISHED_FILES_PER_SECOND
+    return MERGE_TIME_RESERVE_MS + min(seconds * 1000, PUBLISH_TIME_RESERVE_MS_MAX)
 
 
 class TakeOverSteps:
@@ -128,7 +139,7 @@ class TakeOverStep:
         self._digests: dict[str, bytes] = {}
         self._drafted: dict[str, FinishedName] = {}
         """Names whose objects may still be on their way."""
-        self._drafted_count = 0
+        self._rounds = 0
         self.not_after_ms = progress.not_after_ms
         """Deadline for swapping a head to a draft that has names of earlier steps."""
 
@@ -142,16 +153,20 @@ class TakeOverStep:
         }
 
     def is_over(self) -> bool:
-        """Whether there is no time for further names.  Each step drafts some."""
-        return self._drafted_count > 0 and self._time_left_ms() < MERGE_TIME_RESERVE_MS
+        """Whether there is no time for another round.  Each step has one."""
+        return self._rounds > 0 and self._time_left_ms() < MERGE_TIME_RESERVE_MS
 
-    def add(self, name: str, node: Node | None, *, taken_over: int, rejects_changed: bool) -> None:
-        """Note what is being written for a name; ``None``: nothing."""
-        if name not in self._judged:
-            self._drafted_count += 1
-            self._drafted[name] = FinishedName(
-                self._digest(name), node, taken_over, rejects_changed
+    def add(self, names: Iterable[WrittenName]) -> None:
+        """Note what is being written in one round."""
+        added = {
+            one.name: FinishedName(
+                self._digest(one.name), one.node, one.taken_over, one.rejects_changed
             )
+            for one in names
+            if one.name not in self._judged
+        }
+        self._rounds += bool(added)
+        self._drafted |= added
 
     def confirm(self) -> None:
         """Take the names that were added for finished: all their objects are written."""
@@ -166,8 +181,9 @@ class TakeOverStep:
         if draft.names_left:
             return False
         names = len(self._parent.names.keys() | draft.nodes.keys())
-        return self._drafted_count <= NAMES_AT_ONCE or self._time_left_ms() >= publish_reserve_ms(
-            names
+        files = self._parent.files + draft.taken_over
+        return self._rounds <= _ROUNDS_BESIDE_COMMIT or self._time_left_ms() >= publish_reserve_ms(
+            names, files
         )
 
     def _digest(self, name: str) -> bytes:

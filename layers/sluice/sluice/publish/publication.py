@@ -15,8 +15,8 @@ from functools import partial
 from sluice.catalog.codec import content_digest
 from sluice.catalog.entry import Entries
 from sluice.catalog.reader import CatalogReader
-from sluice.catalog.tree import Node
-from sluice.concurrency import Pending, chunks
+from sluice.catalog.tree import Node, node_chunks
+from sluice.concurrency import Pending
 from sluice.errors import Archived
 from sluice.layout import (
     CURRENT_REPODATA,
@@ -150,7 +150,7 @@ class Publication:
 
     def _leaves(self, nodes: Sequence[Node]) -> Iterator[Entries]:
         """Read leaves, so many at once that the reader of some does not wait for all."""
-        for some in chunks(nodes, NAMES_AT_ONCE):
+        for some in node_chunks(nodes, NAMES_AT_ONCE):
             yield from self._catalog.entries(some)
 
     def _publish_shard_index(self) -> None:

@@ -9,8 +9,7 @@ from typing import Protocol, TypeVar
 from sluice.catalog.client_view import ClientView, RenderRules, render_view
 from sluice.catalog.entry import Entries
 from sluice.catalog.reader import CatalogReader
-from sluice.catalog.tree import Node, Tree, changed_names
-from sluice.concurrency import chunks
+from sluice.catalog.tree import Node, Tree, changed_names, node_chunks
 from sluice.errors import Corrupt
 from sluice.limits import NAMES_AT_ONCE
 from sluice.publish.fence import Stamp
@@ -103,15 +102,14 @@ class RepodataSource:
             return None
         try:
             contents = decode(previous.content())
-            for batch in chunks(names, NAMES_AT_ONCE):
-                old = self.catalog.entries([old_tree.names.get(name) for name in batch])
-                for entries in old:
+            for nodes in node_chunks(map(old_tree.names.get, names), NAMES_AT_ONCE):
+                for entries in self.catalog.entries(nodes):
                     contents.drop(entries)
         except Corrupt:
             # Other bytes under our metadata, or leaves that were collected: this is only a cache.
             return None
-        for batch in chunks(names, NAMES_AT_ONCE):
-            for entries in self.catalog.entries([self.tree.names.get(name) for name in batch]):
+        for nodes in node_chunks(map(self.tree.names.get, names), NAMES_AT_ONCE):
+            for entries in self.catalog.entries(nodes):
                 contents.add(render_view(entries, self.rules))
         return contents
 
@@ -121,5 +119,5 @@ class RepodataSource:
         return [tree.names.get(name) for tree in (old_tree, self.tree) for name in names]
 
     def _all_entries(self) -> Iterator[Entries]:
-        for nodes in chunks(self.tree.shown.values(), NAMES_AT_ONCE):
+        for nodes in node_chunks(self.tree.shown.values(), NAMES_AT_ONCE):
             yield from self.catalog.entries(nodes)
