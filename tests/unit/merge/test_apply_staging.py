@@ -516,6 +516,23 @@ def test_an_archived_object_that_can_be_read_again_is_indexed_again() -> None:
     assert after == {A: record(good, since=LATER)}
 
 
+@pytest.mark.parametrize(("extractor", "is_believed"), [(1, False), (2, True), (3, True)])
+def test_an_archived_object_that_turns_out_to_be_bad_has_the_reason_for_that(
+    extractor: int,
+    is_believed: bool,  # noqa: FBT001 - the two cases
+) -> None:
+    archived = msgspec.structs.replace(rejected(A, b"bad", extractor=2), code="archived")
+    bad = msgspec.structs.replace(rejected(A, b"bad", extractor=extractor), code="zip-invalid")
+    after = apply_staging.apply_verdicts({A: reject(archived)}, {A: bad}, at=LATER)
+    assert after == {A: reject(bad, at=LATER) if is_believed else reject(archived)}
+
+
+def test_an_archived_object_that_is_judged_archived_again_changes_nothing() -> None:
+    archived = msgspec.structs.replace(rejected(A, b"bad"), code="archived")
+    known = {A: reject(archived)}
+    assert apply_staging.apply_verdicts(known, {A: archived}, at=LATER) == known
+
+
 def test_a_verdict_on_an_archived_object_does_not_outlive_the_restore() -> None:
     archived = msgspec.structs.replace(rejected(A, b"good"), code="archived")
     still = msgspec.structs.replace(rejected(B, b"good"), code="archived")

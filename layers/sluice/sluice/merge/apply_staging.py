@@ -216,7 +216,10 @@ def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
         # For the same object, a pinned-out file stays out, and a new verdict must be better, or
         # the object must be in another state than when it was judged.
         is_new = (
-            _rank(old) < _rank(verdict) or _was_retried(old, verdict) or _was_archived(old, verdict)
+            _rank(old) < _rank(verdict)
+            or _was_retried(old, verdict)
+            or _was_archived(old, verdict)
+            or _was_restored(old, verdict)
         )
         if isinstance(old, Pin) or not is_new:
             return old
@@ -267,6 +270,20 @@ def _was_archived(old: Entry, verdict: Verdict) -> bool:
         isinstance(old, Record)
         and isinstance(verdict, Rejected)
         and verdict.code == ARCHIVED_CODE
+        and verdict.extractor >= old.extractor
+    )
+
+
+def _was_restored(old: Entry, verdict: Verdict) -> bool:
+    """Whether an archived object was restored since, and turns out to be bad.
+
+    As long as its reject says that it is archived, every comparison has it read again.
+    """
+    return (
+        isinstance(old, Reject)
+        and old.code == ARCHIVED_CODE
+        and isinstance(verdict, Rejected)
+        and verdict.code != ARCHIVED_CODE
         and verdict.extractor >= old.extractor
     )
 
