@@ -475,6 +475,23 @@ def test_a_thousand_rejects_of_one_name_keep_their_sentences_and_the_others_thei
     assert {one.code for one in after.values() if isinstance(one, Reject)} == {"zip-invalid"}
 
 
+@pytest.mark.parametrize("other", ["alpha-00000-1.conda", "alpha-99999-0.conda"])
+@pytest.mark.parametrize("kind", ["indexed", "gone", "without a sentence"])
+def test_what_else_a_merge_judges_lets_no_further_sentence_in(other: str, kind: str) -> None:
+    limit = REJECT_SENTENCES_PER_NAME_MAX
+    full = apply_staging.apply_verdicts({}, flood(limit), at=AT)
+    before = full | {other: reject(msgspec.structs.replace(rejected(other), sentence=""))}
+    if kind != "without a sentence":
+        del before[other]
+    verdicts: dict[str, apply_staging.Verdict | None] = {
+        "alpha-50000-0.conda": rejected("alpha-50000-0.conda", b"bad"),
+        other: {"indexed": indexed(other), "gone": None}.get(kind, rejected(other)),
+    }
+    after = apply_staging.apply_verdicts(before, verdicts, at=LATER)
+    assert sum(isinstance(one, Reject) and one.sentence != "" for one in after.values()) == limit
+    assert (other in after) is (kind != "gone")
+
+
 def test_which_rejects_keep_their_sentences_does_not_depend_on_their_order() -> None:
     verdicts = flood(1500)
     backwards = dict(reversed(verdicts.items()))

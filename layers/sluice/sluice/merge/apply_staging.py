@@ -197,17 +197,18 @@ class CommitChanges:
             self.rejects_changed |= isinstance(old, Reject) or isinstance(new, Reject)
 
 
-def _drop_excess_sentences(entries: dict[str, Entry], candidates: Iterable[str]) -> None:
-    """Keep the sentences of so many rejects only; ``candidates`` are those that lose theirs."""
-    excess = -REJECT_SENTENCES_PER_NAME_MAX + sum(
-        isinstance(entry, Reject) and entry.sentence != "" for entry in entries.values()
-    )
+def _drop_excess_sentences(entries: dict[str, Entry], candidates: Collection[str]) -> None:
+    """Keep the sentences of so many rejects only; ``candidates`` are those that may lose theirs."""
+    told = {
+        filename: entry
+        for filename, entry in entries.items()
+        if isinstance(entry, Reject) and entry.sentence
+    }
+    excess = len(told) - REJECT_SENTENCES_PER_NAME_MAX
     if excess <= 0:
         return
-    for filename in sorted(candidates, reverse=True)[:excess]:
-        entry = entries.get(filename)
-        if isinstance(entry, Reject):
-            entries[filename] = msgspec.structs.replace(entry, sentence="")
+    for filename in sorted(told.keys() & candidates, reverse=True)[:excess]:
+        entries[filename] = msgspec.structs.replace(told[filename], sentence="")
 
 
 def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
