@@ -46,6 +46,8 @@ _ARCHIVES = 0.04
 _NAPS = 0.25
 """How likely a wide world has machines that sleep."""
 
+_FLOODS = 0.1
+"""How likely a world is one of floods of files that cannot be indexed.  By dice of its own, too."""
 _MISSTATED = 0.06
 """How likely a world is one of false digests.  By dice of its own, as other worlds were before."""
 
@@ -59,6 +61,8 @@ def habits_of(seed: int) -> Habits:
     # By dice of their own: the other worlds are as they were before there were these.
     if Random(f"archives, {seed}").random() < _ARCHIVES:  # noqa: S311 - to be repeated
         return narrow_kinds.archived(habits, rng)
+    if Random(f"floods of {seed}").random() < _FLOODS:  # noqa: S311 - to be repeated
+        return narrow_kinds.flooded(habits, rng)
     (kind,) = rng.choices([*_WIDE, *_NARROW], [*_WIDE.values(), *_NARROW.values()])
     if Random(f"misstatements of {seed}").random() < _MISSTATED:  # noqa: S311
         return narrow_kinds.misstated(habits, rng)
