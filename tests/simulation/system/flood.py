@@ -24,7 +24,7 @@ _BODIES = 3
 """Contents of each file."""
 _AT_ONCE = 6
 """Files that are uploaded in a row, at most."""
-_DELETED = 0.2
+_DELETED = 0.15
 """How likely people delete, and the publisher does not upload."""
 _ALL_DELETED = 0.3
 """How likely they then delete all that there is."""
@@ -57,11 +57,11 @@ class Flood:
             if rng.random() >= _ALL_DELETED:
                 there = rng.sample(there, len(there) // 2)
             return self._delete_all(there)
-        filenames = rng.sample(_FILENAMES, rng.randrange(1, _AT_ONCE + 1))
-        for filename in filenames:
-            body = f"flood, {rng.randrange(_BODIES)}".encode()
-            self._upload(Place(subdir, filename), body)
-        return f"flood {subdir.prefix}: {filenames}"
+        return self._upload_all(subdir, rng.sample(_FILENAMES, rng.randrange(1, _AT_ONCE + 1)))
+
+    def fill(self, subdir: Subdir) -> str:
+        """Upload most of these files at once; tells what."""
+        return self._upload_all(subdir, self._rng.sample(_FILENAMES, len(_FILENAMES) - 3))
 
     def end(self) -> str:
         """Delete all of these files; tells what."""
@@ -72,6 +72,12 @@ class Flood:
     def _there(self, subdir: Subdir) -> list[Place]:
         places = [Place(subdir, filename) for filename in _FILENAMES]
         return [place for place in places if place.key in self._channel.objects]
+
+    def _upload_all(self, subdir: Subdir, filenames: list[str]) -> str:
+        for filename in filenames:
+            body = f"flood, {self._rng.randrange(_BODIES)}".encode()
+            self._upload(Place(subdir, filename), body)
+        return f"flood {subdir.prefix}: {filenames}"
 
     def _delete_all(self, places: list[Place]) -> str:
         for place in places:

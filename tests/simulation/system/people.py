@@ -131,6 +131,10 @@ class People:
             self._tell("ObjectRestore:Completed", place.key, len(stored.body))
         return f"restore {place.key} from the archive"
 
+    def flood(self, subdir: Subdir) -> str:
+        """Upload more that cannot be indexed than a subdir keeps of it; tells what."""
+        return self._flood.fill(subdir)
+
     def end_flood(self) -> str:
         """Delete what was uploaded that cannot be indexed, except under the honest names."""
         return self._flood.end()

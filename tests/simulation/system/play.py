@@ -7,6 +7,7 @@ from functools import partial
 from random import Random
 
 from sluice.extract import extract
+from sluice.layout import Subdir
 from sluice.messages.delivery import Delivery
 from sluice.reconcile.context import ReconcileRequest
 from testkit.memory_store import Hook, Stored
@@ -50,6 +51,8 @@ _OPERATOR_MS = 10 * MINUTE
 _DRAIN_TURNS_MAX = 20_000
 _COLLECTIONS_MAX = 50
 _MUCH = 1000
+_FILLED = 0.7
+"""How likely a flood is at its height when everything comes to rest."""
 _DAYS_OF_CHECKS = len(FILENAMES) + 2
 _TOLD = ("put reconciliations/", "put marks/")
 """What a run tells of itself, and since when it has seen what: no changes."""
@@ -116,6 +119,8 @@ class _Play:
                 self._turn()
             for day in range(habits.days):
                 self._day(busy=day == 0)
+            if habits.floods and self._rng.random() < _FILLED:
+                self._fill(self._rng.choice(habits.subdirs))
             self._people.settle_configurations()
             self._world.leave_in_peace()
             self._come_to_rest()
@@ -278,6 +283,13 @@ class _Play:
                 tidied=not self._habits.oversleeps,
                 unnoted=self._unnoted(compared=False),
             )
+
+    def _fill(self, subdir: Subdir) -> None:
+        """Flood a subdir, and let people do something with it being full."""
+        self._note(self._people.flood(subdir))
+        self._drain()
+        for _ in range(2 * self._habits.places):
+            self._note(self._people.act())
 
     def _let_flood_end(self) -> None:
         """Hold the system to what it does while a flood is on, and then have it deleted."""
