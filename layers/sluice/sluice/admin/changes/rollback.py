@@ -3,7 +3,8 @@
 Files that are in the index now, and were not then, are pinned out until they are uploaded again or
 unpinned.  Files that were in it then come back if the very same object still exists.  A file that
 was deleted or overwritten cannot come back; its new content is pinned out, like all other new
-files.  A file that is in neither index stays as it is: rejects stay rejects and pins stay pins.
+files.  A file that is in neither index stays as it is: rejects stay rejects and pins stay pins.  A
+file of which another digest was stated since, with the same bytes, stays as it is now.
 
 Only S3 knows which objects exist, so the rollback reads all files in question.  It pins out the
 object that exists at that time, even if no merge has seen it yet.  So an upload that was repeated
