@@ -25,13 +25,14 @@ from sluice.catalog.brake import BrakeState, MissingFile, RemovalDecision
 from sluice.catalog.client_view import RenderRules
 from sluice.catalog.entry import Entries, Entry
 from sluice.catalog.head import Head, head_object, read_head
+from sluice.catalog.tree import Tree
 from sluice.errors import Unavailable
 from sluice.extract import handler as extract_handler
 from sluice.extract import lanes, staging
 from sluice.extract.config_broadcast import ConfigBroadcast
 from sluice.extract.staging import Indexed, Rejected, StagingRecord
 from sluice.layout import SHARD_INDEX, Subdir
-from sluice.merge import apply_staging, isolation, object_lookup
+from sluice.merge import apply_staging, generation_writer, isolation, object_lookup
 from sluice.merge import handler as merge_handler
 from sluice.merge.take_over_steps import TakeOverStep
 from sluice.messages import s3_event
@@ -52,6 +53,7 @@ from sluice.reconcile.digest_check import DigestCheck
 from sluice.reconcile.discover import Discovery
 from sluice.reconcile.head_cache import HeadCache
 from sluice.reconcile.input_drift import InputDriftCheck
+from sluice.reconcile.listing import Listing
 from sluice.reconcile.publication_log import StoredMarks
 from sluice.reconcile.reconcile_cache import ReconcileCache
 from sluice.storage import missing_objects
@@ -482,6 +484,61 @@ def _an_archived_object_keeps_its_record() -> AbstractContextManager[object]:
     return mock.patch.object(apply_staging, "_was_archived", never)
 
 
+def _rejects_kept() -> int:
+    """Of one subdir, at most, in this world."""
+    kept: int = vars(generation_writer)["REJECTS_PER_SUBDIR_MAX"]
+    return kept
+
+
+def _each_name_has_room_for_all_rejects() -> AbstractContextManager[object]:
+    plain = apply_staging.limit_new_rejects
+
+    def limit(before: Entries, after: Entries, *, room: int) -> tuple[Mapping[str, Entry], int]:
+        del room
+        return plain(before, after, room=_rejects_kept())
+
+    return mock.patch.object(apply_staging, "limit_new_rejects", limit)
+
+
+def _a_full_subdir_takes_in_nothing_new() -> AbstractContextManager[object]:
+    plain = apply_staging.limit_new_rejects
+
+    def limit(before: Entries, after: Entries, *, room: int) -> tuple[Mapping[str, Entry], int]:
+        if room <= 0:
+            after = {filename: entry for filename, entry in after.items() if filename in before}
+        return plain(before, after, room=room)
+
+    return mock.patch.object(apply_staging, "limit_new_rejects", limit)
+
+
+def _what_leaves_the_index_of_a_full_subdir_leaves_no_trace() -> AbstractContextManager[object]:
+    plain = apply_staging.limit_new_rejects
+
+    def limit(before: Entries, after: Entries, *, room: int) -> tuple[Mapping[str, Entry], int]:
+        rejects = {file: one for file, one in before.items() if isinstance(one, entry.Reject)}
+        return plain(rejects, after, room=room)
+
+    return mock.patch.object(apply_staging, "limit_new_rejects", limit)
+
+
+def _every_reject_keeps_its_sentence() -> AbstractContextManager[object]:
+    def keep(*_args: Any) -> None:
+        pass
+
+    return mock.patch.object(apply_staging, "_drop_excess_sentences", keep)
+
+
+def _reconcile_passes_over_a_full_subdir() -> AbstractContextManager[object]:
+    plain = compare.suspect_names
+
+    def suspect(listing: Listing, tree: Tree, criteria: compare.ReExtractCriteria) -> list[str]:
+        if tree.rejects >= _rejects_kept():
+            return []
+        return plain(listing, tree, criteria)
+
+    return mock.patch.object(subdir, "suspect_names", suspect)
+
+
 def _the_check_believes_the_metadata() -> AbstractContextManager[object]:
     def stated(_check: DigestCheck, claim: Any) -> Mapping[str, str]:
         return {kind: claim.record.record[kind] for kind in ("sha256", "md5")}
@@ -603,6 +660,19 @@ BUGS = {
         _a_failed_request_sets_a_package_aside, "a staging record was unreadable"
     ),
     "a reject that leaves no trace": Bug(_a_reject_leaves_no_trace, "rejects of"),
+    "each package name has room for all rejects of a subdir": Bug(
+        _each_name_has_room_for_all_rejects, "keeps .* rejects, of which"
+    ),
+    "a subdir full of rejects takes in nothing new": Bug(
+        _a_full_subdir_takes_in_nothing_new, _WRONG_AT_REST
+    ),
+    "what leaves the index of a subdir full of rejects leaves no trace": Bug(
+        _what_leaves_the_index_of_a_full_subdir_leaves_no_trace, "forgets .*, which are there"
+    ),
+    "every reject keeps its sentence": Bug(_every_reject_keeps_its_sentence, "has sentences of"),
+    "reconcile passes over a subdir full of rejects": Bug(
+        _reconcile_passes_over_a_full_subdir, _WRONG_AT_REST
+    ),
     "the check of digests believes the metadata": Bug(
         _the_check_believes_the_metadata, _WRONG_AT_REST
     ),

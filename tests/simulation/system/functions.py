@@ -62,6 +62,8 @@ class Functions:
     """How long a merge works before it leaves the rest to another."""
     step_ms: int
     """How long a step of reconcile works before it leaves the rest to the next."""
+    rejects_kept: int
+    """Of one subdir, at most; with as many a comparison of it fails, once it has done its work."""
 
     def extract(self, message: Delivery, skew_ms: int, _time_left_ms: TimeLeft) -> None:
         """Handle one message of uploads; ``skew_ms`` is how wrong the function's clock is."""
@@ -159,8 +161,9 @@ class Functions:
         return lambda: min(time_left_ms(), until - self.clock.ms + RECONCILE_TIME_RESERVE_MS)
 
     def _checked(self, report: ReconcileReport) -> ReconcileReport:
-        """Let no failure pass that is not for want of an answer, or for a listing that lies."""
-        expected = ("Unavailable", *["BrokenListing"] * self.listed.has_lied)
+        """Let no failure pass but for want of an answer, false listings, or too many rejects."""
+        flooded = f"{self.rejects_kept:,} files or more in "
+        expected = ("Unavailable", flooded, *["BrokenListing"] * self.listed.has_lied)
         for step in report.steps.values():
             for subdir in step.subdirs:
                 failure = subdir.failure or ""

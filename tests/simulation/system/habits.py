@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sluice.conda.names import NOARCH
 from sluice.layout import Subdir
 from tests.simulation.system.packages import FILENAMES
+
+
+@dataclass(frozen=True, slots=True)
+class RejectLimits:
+    """The bounds on what is kept of files that cannot be indexed."""
+
+    kept: int = 50_000
+    """Rejects of one subdir."""
+    requeued: int = 200
+    """Unknown files of a subdir with as many, that a step of reconcile has read."""
+    sentences: int = 1000
+    """Of one package name."""
+    listed: int = 1000
+    """In the document for people."""
+    listed_of_name: int = 100
+    """Of these, of one package name, if not all can be listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +137,11 @@ class Habits:
     """Another tool, per turn between two steps of a take-over: it indexes again."""
     confirms: float = 0.0
     """Of what people ask of reconcile: what an earlier report said that waits."""
+    # Not in the text of habits, of which the administrators' dice are made.
+    floods: float = field(default=0.0, repr=False)
+    """Of what people do: somebody uploads what cannot be indexed, or others delete that."""
+    reject_limits: RejectLimits = field(default=RejectLimits(), repr=False)
+    """Small enough to be reached, where there are floods."""
 
     @property
     def steps_over(self) -> bool:

@@ -23,8 +23,10 @@ from tests.simulation.system.brakes import Brakes
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import DAY, SECOND, Clock
 from tests.simulation.system.configurations import OPTIONAL
+from tests.simulation.system.habits import RejectLimits
 from tests.simulation.system.packages import SUFFIXES, Place, record_of, stated_digest
 from tests.simulation.system.reading import Index, Record
+from tests.simulation.system.rejects import check_swap
 
 INDEX_FILES: Mapping[str, Callable[[bytes], Index]] = {
     SHARD_INDEX: reading.shard_index,
@@ -77,19 +79,25 @@ class Invariants:
         days: int,
         frozen: Sequence[Bucket],
         brakes: Brakes,
+        reject_limits: RejectLimits,
     ) -> None:
         """``days``: for how long a superseded index can be read; ``frozen``: what was restored."""
+        self.unheard: set[Place] = set()
+        """What was uploaded last without an event that tells of it."""
         self.brakes = brakes
         self._channel = channel
         self._state = state
         self._clock = clock
         self._frozen = frozen
         self._retention_ms = days * DAY
+        self._reject_limits = reject_limits
         self._subdirs = {subdir.prefix: subdir for subdir in subdirs}
         self._by_head = {subdir.head_key: subdir for subdir in subdirs}
         self._known = {subdir: _Known() for subdir in subdirs}
         self._uploaded: set[tuple[Place, str]] = set()
         self._touched: dict[Place, int] = {}
+        self._there_since: dict[Place, int] = {}
+        """Since when something has been there without a break."""
         self._pinned: dict[Place, int] = {}
         """What operators have pinned out as it is there, with the generation that does so."""
         self._moment = 0
@@ -102,6 +110,11 @@ class Invariants:
         self._moment += 1
         self.brakes.touched(place, heard=heard)
         self._touched[place] = self._moment
+        self.unheard.discard(place)
+        if place.key in self._channel.objects:
+            self._there_since.setdefault(place, self._moment)
+        else:
+            self._there_since.pop(place, None)
         record = self._now_there(place)
         if record:
             self._uploaded.add((place, record["sha256"]))
@@ -111,6 +124,10 @@ class Invariants:
         for settled in self._known[place.subdir].settled.values():
             settled.pop(place.filename, None)
         self._pinned.pop(place, None)
+
+    def uploaded_unheard(self, place: Place) -> None:
+        """No event tells of what somebody has just put there."""
+        self.unheard.add(place)
 
     def pinned(self, place: Place, identity: ObjectId, generation: int) -> None:
         """An operator was told that this object is kept out from a generation on."""
@@ -265,6 +282,7 @@ class Invariants:
         head = reading.document(body)
         found = head["generation"], head["epoch"]
         assert found > known.head, f"the head of {subdir} went from {known.head} to {found}"
+        swapped_before = known.swapped
         known.head, known.swapped = found, self._moment
         if head["tree"] is None:
             return
@@ -289,11 +307,21 @@ class Invariants:
         ):
             self._amended(subdir)
         known.reachable = frozenset([*in_state, *in_channel])
+        before = known.entries
         known.entries = {
             filename: entry
             for key in leaves
             for filename, entry in reading.leaf(state[key].body).items()
         }
+        check_swap(subdir, before, known.entries, self._reject_limits)
+        forgotten = [
+            filename
+            for filename in before.keys() - known.entries.keys()
+            if before[filename]["kind"] != "pin"  # somebody may let it in again
+            and Place(subdir, filename).key in channel
+            and self._there_since.get(Place(subdir, filename), self._moment) < swapped_before
+        ]
+        assert not forgotten, f"the head of {subdir} forgets {forgotten}, which are there"
         self.brakes.swapped(subdir, known.entries)
         self._settle(subdir)
 

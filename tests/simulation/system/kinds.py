@@ -48,6 +48,8 @@ _STEPS = 0.05
 _NAPS = 0.25
 """How likely a wide world has machines that sleep."""
 
+_FLOODS = 0.1
+"""How likely a world is one of floods of files that cannot be indexed.  By dice of its own, too."""
 _MISSTATED = 0.06
 """How likely a world is one of false digests.  By dice of its own, as other worlds were before."""
 
@@ -63,6 +65,8 @@ def habits_of(seed: int) -> Habits:
         return narrow_kinds.archived(habits, rng)
     if Random(f"steps, {seed}").random() < _STEPS:  # noqa: S311 - to be repeated
         return narrow_kinds.taken_over(habits, rng)
+    if Random(f"floods of {seed}").random() < _FLOODS:  # noqa: S311 - to be repeated
+        return narrow_kinds.flooded(habits, rng)
     (kind,) = rng.choices([*_WIDE, *_NARROW], [*_WIDE.values(), *_NARROW.values()])
     if Random(f"misstatements of {seed}").random() < _MISSTATED:  # noqa: S311
         return narrow_kinds.misstated(habits, rng)

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from sluice.layout import Subdir
-from tests.simulation.system.habits import Habits
+from tests.simulation.system.habits import Habits, RejectLimits
 
 _LINUX, _NOARCH, _MAC = (Subdir("team", name) for name in ("linux-64", "noarch", "osx-arm64"))
 _MORE = tuple(Subdir("team", name) for name in ("win-64", "linux-aarch64", "osx-64"))
@@ -209,6 +209,33 @@ def misstated(habits: Habits, rng: Random) -> Habits:
         amends=0.0 if new_extractor else 0.03,
         misstates=rng.choice((0.2, 0.5)),
         digests_a_day=rng.choice((1, 2, 100)),
+    )
+
+
+def flooded(habits: Habits, rng: Random) -> Habits:
+    """Let somebody upload more that cannot be indexed than a subdir keeps of it.
+
+    All else goes wrong there as it does elsewhere.  What is archived, or odd, would be rejects that
+    outlast the flood.
+    """
+    return replace(
+        habits,
+        turns=rng.choice((120, 240)),
+        indexed_before=0.0,
+        dropped=rng.choice((0.0, 0.3, 0.6)),
+        acts=0.2,
+        places=4,
+        odd=0.0,
+        archives=0.0,
+        configures=0.0,
+        floods=rng.choice((0.2, 0.5)),
+        reject_limits=RejectLimits(
+            kept=rng.choice((5, 7, 10)),
+            requeued=2,
+            sentences=3,
+            listed=4,
+            listed_of_name=2,
+        ),
     )
 
 

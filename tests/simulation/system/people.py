@@ -20,6 +20,7 @@ from tests.simulation.system import packages
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import DAY, MINUTE, SECOND, Clock
 from tests.simulation.system.configurations import GOOD, INVALID, PATCH_PACKAGES
+from tests.simulation.system.flood import Flood
 from tests.simulation.system.habits import Habits
 from tests.simulation.system.invariants import Invariants
 from tests.simulation.system.packages import CORRUPT, ODD, Place
@@ -58,17 +59,21 @@ class People:
         self._invariants = invariants
         self._notify = notify
         self._bucket = bucket
+        self._flood = Flood(habits, channel, rng, self._upload, self._delete)
         self._deleted: dict[Place, Stored] = {}
         """What was deleted last with much else."""
-        self._places = [
+        self.places = [
             Place(subdir, name)
             for subdir in habits.subdirs
             for name in packages.FILENAMES[: habits.places]
         ]
+        """Where honest people put packages."""
 
     def act(self) -> str:
         """Do something with some package; tells what."""
         rng = self._rng
+        if self._habits.floods and rng.random() < self._habits.floods:
+            return self._flood.act()
         subdir = rng.choice(self._habits.subdirs)
         if rng.random() < self._habits.others and self._invariants.is_published(subdir):
             return self.meddle(subdir)
@@ -79,15 +84,16 @@ class People:
             if rng.random() < 0.5:
                 return self._misplace(place.subdir)
         elif rng.random() < self._habits.archives:
-            return self._archive(rng.choice(self._places))
+            return self._archive(rng.choice(self.places))
         elif rng.random() < self._habits.favourite:
-            place = self._places[-1]
+            place = self.places[-1]
         else:
-            place = rng.choice(self._places)
-        if place.key in self._channel.objects and rng.random() < self._habits.deletes:
-            self._channel.remove(place.key)
-            heard = self._tell("ObjectRemoved:Delete", place.key, None)
-            self._invariants.touched(place, heard=heard)
+            place = rng.choice(self.places)
+        return self._delete_or_upload(place)
+
+    def _delete_or_upload(self, place: Place) -> str:
+        if place.key in self._channel.objects and self._rng.random() < self._habits.deletes:
+            self._delete(place)
             return f"delete {place.key}"
         what, body = self._something_for(place)
         self._upload(place, body)
@@ -125,6 +131,14 @@ class People:
             self._tell("ObjectRestore:Completed", place.key, len(stored.body))
         return f"restore {place.key} from the archive"
 
+    def flood(self, subdir: Subdir) -> str:
+        """Upload more that cannot be indexed than a subdir keeps of it; tells what."""
+        return self._flood.fill(subdir)
+
+    def end_flood(self) -> str:
+        """Delete what was uploaded that cannot be indexed, except under the honest names."""
+        return self._flood.end()
+
     def refill(self, subdir: Subdir) -> str:
         """Upload again what was deleted from a subdir with much else; tells what."""
         gone = [place for place in self._deleted if place.subdir == subdir]
@@ -142,7 +156,7 @@ class People:
 
     def _empty(self, subdir: Subdir) -> str:
         """Delete most packages of a subdir; the events of it are lost."""
-        there = [place for place in self._places if place.subdir == subdir]
+        there = [place for place in self.places if place.subdir == subdir]
         gone = [
             one for one in there if one.key in self._channel.objects and self._rng.random() < 0.8
         ]
@@ -177,7 +191,13 @@ class People:
     def _upload(self, place: Place, body: bytes) -> None:
         self._channel.upload(place.key, body, metadata=self._metadata(place, body))
         self._invariants.touched(place)
-        self._tell("ObjectCreated:Put", place.key, len(body))
+        if not self._tell("ObjectCreated:Put", place.key, len(body)):
+            self._invariants.uploaded_unheard(place)
+
+    def _delete(self, place: Place) -> None:
+        self._channel.remove(place.key)
+        heard = self._tell("ObjectRemoved:Delete", place.key, None)
+        self._invariants.touched(place, heard=heard)
 
     def _metadata(self, place: Place, body: bytes) -> dict[str, str]:
         """What an uploader says of a package: its digest, or that of another for its place.
@@ -296,7 +316,7 @@ class People:
         if place.filename in ODD or rng.random() < _SPOILT:
             if rng.random() < 0.5:
                 return "corrupt", rng.choice(CORRUPT)
-            other = rng.choice(self._places)
+            other = rng.choice(self.places)
             body = packages.misplaced(other.subdir.name, other.filename, slow=slow)
             return f"{how}meant for {other.key}", body
         variant = rng.randrange(habits.variants)

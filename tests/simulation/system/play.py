@@ -7,6 +7,7 @@ from functools import partial
 from random import Random
 
 from sluice.extract import extract
+from sluice.layout import Subdir
 from sluice.messages.delivery import Delivery
 from sluice.reconcile.context import ReconcileRequest
 from testkit.memory_store import Hook, Stored
@@ -19,6 +20,7 @@ from tests.simulation.system.invocations import Gate, Invocation, Invocations
 from tests.simulation.system.kinds import habits_of
 from tests.simulation.system.laptops import FOREVER_MS
 from tests.simulation.system.packages import FILENAMES
+from tests.simulation.system.rejects import Unnoted
 from tests.simulation.system.rest import (
     check_garbage,
     check_indexes,
@@ -49,6 +51,8 @@ _OPERATOR_MS = 10 * MINUTE
 _DRAIN_TURNS_MAX = 20_000
 _COLLECTIONS_MAX = 50
 _MUCH = 1000
+_FILLED = 0.7
+"""How likely a flood is at its height when everything comes to rest."""
 _DAYS_OF_CHECKS = len(FILENAMES) + 2
 _TOLD = ("put reconciliations/", "put marks/")
 """What a run tells of itself, and since when it has seen what: no changes."""
@@ -115,6 +119,8 @@ class _Play:
                 self._turn()
             for day in range(habits.days):
                 self._day(busy=day == 0)
+            if habits.floods and self._rng.random() < _FILLED:
+                self._fill(self._rng.choice(habits.subdirs))
             self._people.settle_configurations()
             self._world.leave_in_peace()
             self._come_to_rest()
@@ -246,9 +252,9 @@ class _Play:
     def _come_to_rest(self) -> None:
         self._settle_parameters()
         self._drain()
-        if not self._world.events_lost and not self._habits.late:
-            # A merge that overslept may have written again what a newer one has tidied away.
-            self._check("events alone", tidied=not self._habits.oversleeps)
+        self._check_events_alone()
+        if self._habits.floods:
+            self._let_flood_end()
         # Rejects for what could not be read are tried again after most of a day.
         self._pass_hours(25)
         if self._habits.brakes:  # what waits, and what is found to be missing only now
@@ -284,6 +290,41 @@ class _Play:
             reachable = self._invariants.reachable(subdir)
             check_garbage(self._world.channel, self._world.state, subdir, reachable)
 
+    def _check_events_alone(self) -> None:
+        if not self._world.events_lost and not self._habits.late:
+            # A merge that overslept may have written again what a newer one has tidied away.
+            self._check(
+                "events alone",
+                tidied=not self._habits.oversleeps,
+                unnoted=self._unnoted(compared=False),
+            )
+
+    def _fill(self, subdir: Subdir) -> None:
+        """Flood a subdir, and let people do something with it being full."""
+        self._note(self._people.flood(subdir))
+        self._drain()
+        for _ in range(2 * self._habits.places):
+            self._note(self._people.act())
+
+    def _let_flood_end(self) -> None:
+        """Hold the system to what it does while a flood is on, and then have it deleted."""
+        self._pass_hours(25)
+        for _ in range(2):
+            self._reconcile_to_the_end()
+        self._check("reconcile in a flood", unnoted=self._unnoted(compared=True))
+        check_that_nothing_waits(self._world.state)
+        self._note(self._people.end_flood())
+        self._drain()
+
+    def _unnoted(self, *, compared: bool) -> Unnoted | None:
+        """What the catalog need not know at this time."""
+        if not self._habits.floods:
+            return None
+        # An event that ended in a dead-letter queue is as good as none.
+        dead = any(source.queue.dead for source in self._world.sources)
+        unheard = self._people.places if dead else self._invariants.unheard
+        return Unnoted(self._habits.reject_limits.kept, compared, frozenset(unheard))
+
     def _check_digests(self) -> None:
         """Let all digests be checked, some on each day."""
         if self._habits.misstates:
@@ -299,10 +340,15 @@ class _Play:
         assert not done, f"a further reconcile did something: {done}"
         assert not self._sent, f"a further reconcile asked for something: {self._sent}"
 
-    def _check(self, after: str, *, tidied: bool = True) -> None:
+    def _check(self, after: str, *, tidied: bool = True, unnoted: Unnoted | None = None) -> None:
         self._note(f"at rest after {after}")
         check_indexes(
-            self._world.channel, self._world.state, self._habits.with_noarch, tidied=tidied
+            self._world.channel,
+            self._world.state,
+            self._habits.with_noarch,
+            tidied=tidied,
+            limits=self._habits.reject_limits,
+            unnoted=unnoted,
         )
 
     def _drain(self) -> None:

@@ -21,21 +21,30 @@ from sluice.layout import (
 from tests.simulation.system import configurations, reading
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.configurations import CURRENT, OPTIONAL, newest
+from tests.simulation.system.habits import RejectLimits
 from tests.simulation.system.invariants import COLLECTABLE, INDEX_FILES, is_of
 from tests.simulation.system.packages import SUFFIXES, full_index, lies_in, misstates
 from tests.simulation.system.reading import Index, Record, Tree
+from tests.simulation.system.rejects import Entries, Unnoted, check_document, rejected
 
 
 def check_indexes(
-    channel: Bucket, state: Bucket, subdirs: Collection[Subdir], *, tidied: bool
+    channel: Bucket,
+    state: Bucket,
+    subdirs: Collection[Subdir],
+    *,
+    tidied: bool,
+    limits: RejectLimits,
+    unnoted: Unnoted | None = None,
 ) -> None:
     """Hold published files and rejects against what a full index of the bucket would give.
 
-    ``tidied``: that nothing is left over of earlier configurations as well.
+    ``tidied``: that nothing is left over of earlier configurations as well.  ``limits``: of what is
+    kept of rejects.  ``unnoted``: what need not be known in a flood; ``None``: nothing.
     """
     channel = _without_pins(channel, state, subdirs)
     for subdir in subdirs:
-        _check_index(channel, state, subdir, tidied=tidied)
+        _check_index(channel, state, subdir, tidied=tidied, limits=limits, unnoted=unnoted)
     for name in {subdir.channel for subdir in subdirs if _is_public(state, subdir)}:
         key = Subdir(name, NOARCH).file_key(REPODATA)
         assert key in channel.objects, f"{key} is missing, without which {name!r} is no channel"
@@ -80,18 +89,24 @@ def _without_pins(channel: Bucket, state: Bucket, subdirs: Collection[Subdir]) -
     """The bucket as an index has it: without the objects that are pinned out."""
     kept_out = set()
     for subdir in subdirs:
-        tree = _tree(state, subdir)
-        for leaf, _ in tree.names.values() if tree else ():
-            for filename, entry in reading.leaf(state.body(subdir.leaf_key(leaf))).items():
-                stored = channel.objects.get(subdir.file_key(filename))
-                if entry["kind"] == "pin" and stored and is_of(entry["identity"], stored):
-                    kept_out.add(subdir.file_key(filename))
+        for filename, entry in _entries(state, subdir, _tree(state, subdir)).items():
+            stored = channel.objects.get(subdir.file_key(filename))
+            if entry["kind"] == "pin" and stored and is_of(entry["identity"], stored):
+                kept_out.add(subdir.file_key(filename))
     there = copy(channel)
     there.objects = {key: one for key, one in channel.objects.items() if key not in kept_out}
     return there
 
 
-def _check_index(channel: Bucket, state: Bucket, subdir: Subdir, *, tidied: bool) -> None:
+def _check_index(
+    channel: Bucket,
+    state: Bucket,
+    subdir: Subdir,
+    *,
+    tidied: bool,
+    limits: RejectLimits,
+    unnoted: Unnoted | None,
+) -> None:
     files = {
         filename: stored
         for key, stored in channel.objects.items()
@@ -102,27 +117,32 @@ def _check_index(channel: Bucket, state: Bucket, subdir: Subdir, *, tidied: bool
     expected, rejects = full_index(subdir, bodies)
     rejects |= archived
     tree = _tree(state, subdir)
-    for filename in _misstated(channel, state, subdir, tree):
+    entries = _entries(state, subdir, tree)
+    for filename in _misstated(channel, subdir, entries):
         expected.pop(filename, None)
         rejects.add(filename)
+    if unnoted:
+        rejects -= unnoted.rejects(entries, rejects)
+        for filename in unnoted.packages(subdir, entries, expected):
+            del expected[filename]
     assert (tree and tree.public) or not expected, f"{subdir} is missing"
     if tree and tree.public:
         _check_files(channel, subdir, tree.generation, expected, tidied=tidied)
-    found = _rejects(state, subdir)
+    found = rejected(entries)
     assert found == rejects, f"rejects of {subdir} are {sorted(found)}, not {sorted(rejects)}"
+    check_document(state, subdir, entries, limits)
+    leaves = {name: leaf for name, (leaf, _) in tree.names.items()} if tree else {}
+    empty = [
+        name for name, leaf in leaves.items() if not reading.leaf(state.body(subdir.leaf_key(leaf)))
+    ]
+    assert not empty, f"{subdir} knows names of which it knows no file: {empty}"
 
 
-def _misstated(channel: Bucket, state: Bucket, subdir: Subdir, tree: Tree | None) -> Iterator[str]:
+def _misstated(channel: Bucket, subdir: Subdir, entries: Entries) -> Iterator[str]:
     """The packages of which the metadata states another digest, but not those that were read.
 
     Who unpins a package has it read whole, and its metadata does not count.
     """
-    leaves = [leaf for leaf, _ in tree.names.values()] if tree else []
-    entries = {
-        filename: entry
-        for leaf in leaves
-        for filename, entry in reading.leaf(state.body(subdir.leaf_key(leaf))).items()
-    }
     for key, stored in channel.objects.items():
         filename = lies_in(subdir, key)
         if filename and misstates(stored.info, stored.body):
@@ -186,11 +206,12 @@ def _records_of_shards(channel: Bucket, subdir: Subdir, index: Index) -> dict[st
     return records
 
 
-def _rejects(state: Bucket, subdir: Subdir) -> set[str]:
-    stored = state.objects.get(subdir.rejects_key)
-    if stored is None:
-        return set()
-    return {reject["filename"] for reject in reading.document(stored.body)["rejects"]}
+def _entries(state: Bucket, subdir: Subdir, tree: Tree | None) -> Entries:
+    return {
+        filename: entry
+        for leaf, _ in (tree.names.values() if tree else ())
+        for filename, entry in reading.leaf(state.body(subdir.leaf_key(leaf))).items()
+    }
 
 
 def _tree(state: Bucket, subdir: Subdir) -> Tree | None:

@@ -14,9 +14,15 @@ import zstandard
 from sluice import zstd
 from sluice.catalog import brake
 from sluice.extract import extract, lanes
-from sluice.merge import generation_writer, merge, object_lookup, take_over_steps
+from sluice.merge import (
+    apply_staging,
+    generation_writer,
+    merge,
+    object_lookup,
+    take_over_steps,
+)
 from sluice.package import reader
-from sluice.publish import index_files, splice
+from sluice.publish import index_files, rejects_document, splice
 from sluice.reconcile import (
     digest_check,
     digest_progress,
@@ -67,6 +73,16 @@ def tuned(habits: Habits) -> Iterator[None]:
             (digest_progress, "SMALL_PACKAGE_BYTES_MAX", 0),
             (digest_progress, "DIGEST_CHECK_PACKAGES_MAX", habits.digests_a_day),
             (digest_check, "DIGEST_CHECKS_AT_ONCE", habits.names_at_once),
+        ]
+    if habits.floods:
+        limits = habits.reject_limits
+        settings += [
+            (generation_writer, "REJECTS_PER_SUBDIR_MAX", limits.kept),
+            (subdir, "REJECTS_PER_SUBDIR_MAX", limits.kept),
+            (subdir, "REQUEUED_BEYOND_REJECTS_MAX", limits.requeued),
+            (apply_staging, "REJECT_SENTENCES_PER_NAME_MAX", limits.sentences),
+            (rejects_document, "REJECTS_LISTED_MAX", limits.listed),
+            (rejects_document, "REJECTS_LISTED_PER_NAME_MAX", limits.listed_of_name),
         ]
     with ExitStack() as patches:
         for module, name, value in settings:

@@ -91,6 +91,7 @@ class World:
             executor=in_order if habits.reads_ahead else deferred,
             merge_ms=habits.merge_ms,
             step_ms=habits.step_ms,
+            rejects_kept=habits.reject_limits.kept,
         )
         self.sources = [
             Source(self.uploads, self.functions.extract, _TIMEOUT_MS),
@@ -106,6 +107,7 @@ class World:
             days=habits.retention_days,
             frozen=buckets.frozen,
             brakes=self.brakes,
+            reject_limits=habits.reject_limits,
         )
         opener = Opener(
             lambda: buckets.wired,

@@ -475,6 +475,23 @@ def test_a_thousand_rejects_of_one_name_keep_their_sentences_and_the_others_thei
     assert {one.code for one in after.values() if isinstance(one, Reject)} == {"zip-invalid"}
 
 
+@pytest.mark.parametrize("other", ["alpha-00000-1.conda", "alpha-99999-0.conda"])
+@pytest.mark.parametrize("kind", ["indexed", "gone", "without a sentence"])
+def test_what_else_a_merge_judges_lets_no_further_sentence_in(other: str, kind: str) -> None:
+    limit = REJECT_SENTENCES_PER_NAME_MAX
+    full = apply_staging.apply_verdicts({}, flood(limit), at=AT)
+    before = full | {other: reject(msgspec.structs.replace(rejected(other), sentence=""))}
+    if kind != "without a sentence":
+        del before[other]
+    verdicts: dict[str, apply_staging.Verdict | None] = {
+        "alpha-50000-0.conda": rejected("alpha-50000-0.conda", b"bad"),
+        other: {"indexed": indexed(other), "gone": None}.get(kind, rejected(other)),
+    }
+    after = apply_staging.apply_verdicts(before, verdicts, at=LATER)
+    assert sum(isinstance(one, Reject) and one.sentence != "" for one in after.values()) == limit
+    assert (other in after) is (kind != "gone")
+
+
 def test_which_rejects_keep_their_sentences_does_not_depend_on_their_order() -> None:
     verdicts = flood(1500)
     backwards = dict(reversed(verdicts.items()))
@@ -514,6 +531,23 @@ def test_an_archived_object_that_can_be_read_again_is_indexed_again() -> None:
     archived = msgspec.structs.replace(rejected(A, identity=good.identity), code="archived")
     after = apply_staging.apply_verdicts({A: reject(archived)}, {A: good}, at=LATER)
     assert after == {A: record(good, since=LATER)}
+
+
+@pytest.mark.parametrize(("extractor", "is_believed"), [(1, False), (2, True), (3, True)])
+def test_an_archived_object_that_turns_out_to_be_bad_has_the_reason_for_that(
+    extractor: int,
+    is_believed: bool,  # noqa: FBT001 - the two cases
+) -> None:
+    archived = msgspec.structs.replace(rejected(A, b"bad", extractor=2), code="archived")
+    bad = msgspec.structs.replace(rejected(A, b"bad", extractor=extractor), code="zip-invalid")
+    after = apply_staging.apply_verdicts({A: reject(archived)}, {A: bad}, at=LATER)
+    assert after == {A: reject(bad, at=LATER) if is_believed else reject(archived)}
+
+
+def test_an_archived_object_that_is_judged_archived_again_changes_nothing() -> None:
+    archived = msgspec.structs.replace(rejected(A, b"bad"), code="archived")
+    known = {A: reject(archived)}
+    assert apply_staging.apply_verdicts(known, {A: archived}, at=LATER) == known
 
 
 def test_a_verdict_on_an_archived_object_does_not_outlive_the_restore() -> None:

@@ -569,6 +569,24 @@ def test_a_package_that_is_archived_leaves_the_index_and_comes_back_when_it_is_r
         expect_settled(runs)
 
 
+def test_a_package_that_is_restored_and_bad_is_read_once_and_says_why_it_is_rejected(
+    runs: ReconcileRuns,
+) -> None:
+    world, key = runs.world, SUBDIR.file_key(A)
+    world.upload(A, CORRUPT)
+    world.channel.archive(key)
+    runs.run()
+    runs.handle_requests()
+    assert archived_reject(runs)
+    world.channel.restore(key)
+    assert runs.run().counts.restored == 1
+    runs.handle_requests()
+    entry = world.entries()[A]
+    assert isinstance(entry, Reject)
+    assert "archive" not in entry.sentence
+    expect_settled(runs)
+
+
 def test_a_package_that_is_copied_out_of_the_archive_unheard_comes_back(
     runs: ReconcileRuns,
 ) -> None:

@@ -197,17 +197,18 @@ class CommitChanges:
             self.rejects_changed |= isinstance(old, Reject) or isinstance(new, Reject)
 
 
-def _drop_excess_sentences(entries: dict[str, Entry], candidates: Iterable[str]) -> None:
-    """Keep the sentences of so many rejects only; ``candidates`` are those that lose theirs."""
-    excess = -REJECT_SENTENCES_PER_NAME_MAX + sum(
-        isinstance(entry, Reject) and entry.sentence != "" for entry in entries.values()
-    )
+def _drop_excess_sentences(entries: dict[str, Entry], candidates: Collection[str]) -> None:
+    """Keep the sentences of so many rejects only; ``candidates`` are those that may lose theirs."""
+    told = {
+        filename: entry
+        for filename, entry in entries.items()
+        if isinstance(entry, Reject) and entry.sentence
+    }
+    excess = len(told) - REJECT_SENTENCES_PER_NAME_MAX
     if excess <= 0:
         return
-    for filename in sorted(candidates, reverse=True)[:excess]:
-        entry = entries.get(filename)
-        if isinstance(entry, Reject):
-            entries[filename] = msgspec.structs.replace(entry, sentence="")
+    for filename in sorted(told.keys() & candidates, reverse=True)[:excess]:
+        entries[filename] = msgspec.structs.replace(told[filename], sentence="")
 
 
 def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
@@ -216,7 +217,10 @@ def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
         # For the same object, a pinned-out file stays out, and a new verdict must be better, or
         # the object must be in another state than when it was judged.
         is_new = (
-            _rank(old) < _rank(verdict) or _was_retried(old, verdict) or _was_archived(old, verdict)
+            _rank(old) < _rank(verdict)
+            or _was_retried(old, verdict)
+            or _was_archived(old, verdict)
+            or _was_restored(old, verdict)
         )
         if isinstance(old, Pin) or not is_new:
             return old
@@ -267,6 +271,20 @@ def _was_archived(old: Entry, verdict: Verdict) -> bool:
         isinstance(old, Record)
         and isinstance(verdict, Rejected)
         and verdict.code == ARCHIVED_CODE
+        and verdict.extractor >= old.extractor
+    )
+
+
+def _was_restored(old: Entry, verdict: Verdict) -> bool:
+    """Whether an archived object was restored since, and turns out to be bad.
+
+    As long as its reject says that it is archived, every comparison has it read again.
+    """
+    return (
+        isinstance(old, Reject)
+        and old.code == ARCHIVED_CODE
+        and isinstance(verdict, Rejected)
+        and verdict.code != ARCHIVED_CODE
         and verdict.extractor >= old.extractor
     )
 

@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from msgspec import UNSET, structs
+from msgspec import UNSET, UnsetType, structs
 
 from sluice.admin.changes.rollback import Rollback, plan_name_rollback, rollback
 from sluice.admin.history.generations import parse_generation_ref
-from sluice.catalog.entry import DIGESTS_FALSE, NEVER_OUTDATED, Pin, Record, Reject
+from sluice.catalog.entry import DIGESTS_FALSE, NEVER_OUTDATED, Entry, Pin, Record, Reject
 from sluice.errors import NotFound
+from sluice.storage.object_id import ObjectId
 from tests.support.admin_channel import admin_channel
 from tests.support.staging_records import A2, A, B, C, identity_of, indexed
 from tests.support.subdir_world import World
@@ -252,6 +253,54 @@ def test_other_parts_of_the_same_content_are_the_same() -> None:
     turn = plan_name_rollback({A: old}, {A: new}, {A: in_parts}, at=5, reason="why")
     assert turn.restored == [A]
     assert turn.edits == {A: Record(identity=in_parts, extractor=1, record=old.record)}
+
+
+def _stated(sha256: str, identity: ObjectId, by: str = "uploader") -> Record:
+    """The record of a package of which somebody has stated the digest."""
+    return Record(
+        identity=identity,
+        extractor=1,
+        record={"sha256": sha256},
+        digests_from={"sha256": by, "md5": "etag"},
+    )
+
+
+FIRST = identity_of(b"content")
+AGAIN = structs.replace(FIRST, modified=FIRST.modified + 1)
+BEFORE = structs.replace(FIRST, modified=FIRST.modified - 1)
+
+
+def _pin(identity: ObjectId, sha256: str | UnsetType) -> Pin:
+    return Pin(identity=identity, extractor=NEVER_OUTDATED, at=1, reason="", sha256=sha256)
+
+
+@pytest.mark.parametrize(
+    "now", [_stated("b", AGAIN), _stated("b", AGAIN, "read"), _pin(AGAIN, "b")]
+)
+def test_no_digest_comes_back_where_another_is_known_of_the_same_content(now: Record | Pin) -> None:
+    turn = plan_name_rollback({A: _stated("a", FIRST)}, {A: now}, {A: AGAIN}, at=5, reason="why")
+    assert (turn.edits, turn.restored, turn.pinned) == ({}, [], [])
+    read = _stated("a", FIRST, "read")
+    turn = plan_name_rollback({A: read}, {A: now}, {A: AGAIN}, at=5, reason="why")
+    assert turn.edits == {A: _stated("a", AGAIN, "read")}, "nobody need check that one"
+
+
+@pytest.mark.parametrize("now", [_stated("a", AGAIN, "read"), _pin(AGAIN, "a")])
+def test_a_digest_comes_back_as_that_of_the_object_that_is_known_to_have_it(
+    now: Record | Pin,
+) -> None:
+    turn = plan_name_rollback({A: _stated("a", FIRST)}, {A: now}, {A: AGAIN}, at=5, reason="why")
+    assert turn.edits == {A: _stated("a", AGAIN)}
+
+
+@pytest.mark.parametrize("now", [None, _stated("b", BEFORE), _pin(BEFORE, "b"), _pin(AGAIN, UNSET)])
+def test_a_digest_comes_back_as_that_of_the_earlier_object_while_nobody_knows_the_current_one(
+    now: Record | Pin | None,
+) -> None:
+    entries: dict[str, Entry] = {A: now} if now else {}
+    turn = plan_name_rollback({A: _stated("a", FIRST)}, entries, {A: AGAIN}, at=5, reason="why")
+    assert turn.edits == {A: _stated("a", FIRST)}
+    assert turn.restored == [A]
 
 
 @pytest.mark.parametrize("seconds", [0, 60])

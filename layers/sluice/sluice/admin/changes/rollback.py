@@ -3,7 +3,8 @@
 Files that are in the index now, and were not then, are pinned out until they are uploaded again or
 unpinned.  Files that were in it then come back if the very same object still exists.  A file that
 was deleted or overwritten cannot come back; its new content is pinned out, like all other new
-files.  A file that is in neither index stays as it is: rejects stay rejects and pins stay pins.
+files.  A file that is in neither index stays as it is: rejects stay rejects and pins stay pins.  A
+file of which another digest was stated since, with the same bytes, stays as it is now.
 
 Only S3 knows which objects exist, so the rollback reads all files in question.  It pins out the
 object that exists at that time, even if no merge has seen it yet.  So an upload that was repeated
@@ -17,6 +18,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from sluice.admin.changes.commit_edit import (
     CommitEdit,
@@ -47,6 +49,7 @@ from sluice.catalog.tree import changed_names
 from sluice.conda.names import PACKAGE_SUFFIXES, package_name
 from sluice.layout import Subdir
 from sluice.merge.object_lookup import ObjectLookup
+from sluice.reconcile.digest_progress import is_of_uploader
 from sluice.storage.object_id import ObjectId
 
 
@@ -129,7 +132,9 @@ def plan_name_rollback(
         if current and has_false_digests(new) and _has_content(new, current):
             continue  # its old record states digests that it does not have
         if isinstance(old, Record) and current and _is_same_object(old, new, current):
-            restored = msgspec.structs.replace(old, identity=current)
+            restored = _restored(old, new, current)
+            if restored is None:
+                continue
             plan.restored += [filename] if restored != new else []
             plan.set_entry(filename, restored, known=new)
             continue
@@ -169,6 +174,31 @@ def _is_same_object(old: Record, new: Entry | None, current: ObjectId) -> bool:
         return False
     sha256 = old.record.get("sha256")
     return sha256 is not None and new.record.get("sha256") == sha256
+
+
+def _restored(old: Record, new: Entry | None, current: ObjectId) -> Record | None:
+    """The old record, about the current object; ``None`` to leave what the catalog has of that.
+
+    The same content may have been uploaded again, with a statement of another digest.  Reconcile
+    hashes each upload once, so no false digest may come under the identity of an upload that was
+    checked.  Of two statements one is false, and that of the current object counts.  Where nothing
+    is known of it, the record stays one of the earlier object, and reconcile has the current one
+    read.
+    """
+    if is_of_uploader(old.digests_from, "sha256") and _has_content(old, current):
+        sha256 = _digest_of(new, current)
+        if sha256 is UNSET:
+            return old
+        if sha256 != old.record.get("sha256"):
+            return None
+    return msgspec.structs.replace(old, identity=current)
+
+
+def _digest_of(entry: Entry | None, current: ObjectId) -> str | UnsetType:
+    """What the catalog knows of the digest of the current object."""
+    if isinstance(entry, Pin) and entry.identity == current:
+        return entry.sha256
+    return known_sha256(entry, current)
 
 
 class _RollbackPlan:
