@@ -173,6 +173,7 @@ PROGRESS = TakeOverProgress(
         ),
         "beta": FinishedName(digest=b"\6" * 32, node=None, taken_over=0, rejects_changed=False),
     },
+    attempt=2,
 )
 
 BINDING = Binding(bucket="channel-bucket", endpoint="eu-central-1", created_at=AT, writer="w" * 32)
@@ -487,6 +488,7 @@ def test_a_leaf_is_this_mapping() -> None:
 def test_the_progress_of_a_take_over_is_this_mapping() -> None:
     assert msgpack.unpackb(unzstd((FOLDER / "takeover.msgpack.zst").read_bytes())) == {
         "format": 1,
+        "attempt": 2,
         "made_for": "f0" * 32,
         "not_after_ms": AT,
         "names": {
