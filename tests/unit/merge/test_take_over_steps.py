@@ -304,7 +304,7 @@ def test_a_take_over_that_never_ends_is_given_up_and_tried_again_a_day_later() -
     world = world_of_others()
     for attempt in range(1, TAKE_OVER_ATTEMPTS_MAX + 1):
         assert one_step_an_hour(world).unfinished
-        assert progress(world).attempt == attempt
+        assert (progress(world).attempt or 1) == attempt
     public, stored = public_files(world), world.state.body(KEY)
     for _ in range(3):
         world.queue.messages.clear()
@@ -316,7 +316,7 @@ def test_a_take_over_that_never_ends_is_given_up_and_tried_again_a_day_later() -
     assert world.staged()
     world.tick(DAY)
     assert step(world).unfinished
-    assert progress(world).attempt == 1
+    assert not progress(world).attempt
     steps(world)
     assert world.published().keys() == {*THEIRS, NEW}
 
@@ -327,7 +327,7 @@ def test_attempts_are_counted_anew_for_other_rules() -> None:
         one_step_an_hour(world)
     configure(world)
     one_step_an_hour(world)
-    assert progress(world).attempt == 1
+    assert not progress(world).attempt
 
 
 def test_who_deletes_the_progress_need_not_wait() -> None:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import UNSET
+
 from sluice.catalog.tree import Node, Tree
 from sluice.conda.names import NO_NAME, package_name
 from sluice.errors import Unavailable
@@ -103,7 +105,10 @@ class TakeOverSteps:
                 raise self._given_up()
             not_after_ms = now_ms + SWAP_SECONDS_MAX * 1000
             progress = TakeOverProgress(
-                made_for=purpose, not_after_ms=not_after_ms, names={}, attempt=attempt
+                made_for=purpose,
+                not_after_ms=not_after_ms,
+                names={},
+                attempt=attempt if attempt > 1 else UNSET,
             )
         self._progress = progress
         return TakeOverStep(parent, plan, index, progress, self._time_left_ms)
