@@ -14,7 +14,12 @@ import pytest
 from sluice import zstd
 from sluice.errors import TooNew, Unavailable
 from sluice.layout import REPODATA, REPODATA_ZST, RUN_EXPORTS, SHARD_INDEX, Subdir
-from sluice.limits import MERGE_TIME_RESERVE_MS, SWAP_SECONDS_MAX, TAKE_OVER_ATTEMPTS_MAX
+from sluice.limits import (
+    INDEX_TIME_LEFT_MS,
+    MERGE_TIME_RESERVE_MS,
+    SWAP_SECONDS_MAX,
+    TAKE_OVER_ATTEMPTS_MAX,
+)
 from sluice.merge import generation_writer, take_over_steps
 from sluice.merge.merge import merge
 from sluice.merge.outcome import MergeReport
@@ -328,6 +333,16 @@ def test_attempts_are_counted_anew_for_other_rules() -> None:
     configure(world)
     one_step_an_hour(world)
     assert not progress(world).attempt
+
+
+def test_a_process_that_nobody_stops_takes_over_what_functions_have_given_up() -> None:
+    world = world_of_others()
+    for _ in range(TAKE_OVER_ATTEMPTS_MAX):
+        one_step_an_hour(world)
+    world.tick(SWAP_SECONDS_MAX)
+    assert not world.merge(time_left_ms=lambda: INDEX_TIME_LEFT_MS).unfinished
+    assert world.published().keys() == {*THEIRS, NEW}
+    assert KEY not in world.state.objects
 
 
 def test_who_deletes_the_progress_need_not_wait() -> None:

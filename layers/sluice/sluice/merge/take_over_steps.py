@@ -101,9 +101,11 @@ class TakeOverSteps:
         progress = self._progress or self._read()
         if progress is None or not progress.is_usable(purpose, now_ms=now_ms):
             attempt = progress.next_attempt(purpose, now_ms=now_ms) if progress else 1
-            if attempt > TAKE_OVER_ATTEMPTS_MAX:
+            attempt_ms = SWAP_SECONDS_MAX * 1000
+            # Outside Lambda one merge has the time of a whole attempt.
+            if attempt > TAKE_OVER_ATTEMPTS_MAX and self._time_left_ms() < attempt_ms:
                 raise self._given_up()
-            not_after_ms = now_ms + SWAP_SECONDS_MAX * 1000
+            not_after_ms = now_ms + attempt_ms
             progress = TakeOverProgress(
                 made_for=purpose,
                 not_after_ms=not_after_ms,
