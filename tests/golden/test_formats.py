@@ -175,6 +175,8 @@ PROGRESS = TakeOverProgress(
     },
 )
 
+PROGRESS_AGAIN = structs.replace(PROGRESS, names={"beta": PROGRESS.names["beta"]}, attempt=2)
+
 BINDING = Binding(bucket="channel-bucket", endpoint="eu-central-1", created_at=AT, writer="w" * 32)
 BINDING_MOVING = structs.replace(BINDING, bucket=None, moving_to="restored-bucket")
 
@@ -264,6 +266,11 @@ EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
     "takeover.msgpack.zst": (
         progress.encode_progress(PROGRESS),
         PROGRESS,
+        lambda body: progress.decode_progress(body, what="progress"),
+    ),
+    "takeover-again.msgpack.zst": (
+        progress.encode_progress(PROGRESS_AGAIN),
+        PROGRESS_AGAIN,
         lambda body: progress.decode_progress(body, what="progress"),
     ),
     "leaf.msgpack.zst": (
@@ -498,4 +505,14 @@ def test_the_progress_of_a_take_over_is_this_mapping() -> None:
             ],
             "beta": [b"\6" * 32, None, 0, False],
         },
+    }
+
+
+def test_an_attempt_after_the_first_is_one_more_key_of_a_progress() -> None:
+    assert msgpack.unpackb(unzstd((FOLDER / "takeover-again.msgpack.zst").read_bytes())) == {
+        "format": 1,
+        "made_for": "f0" * 32,
+        "not_after_ms": AT,
+        "names": {"beta": [b"\6" * 32, None, 0, False]},
+        "attempt": 2,
     }

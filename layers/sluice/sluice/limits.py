@@ -62,10 +62,13 @@ EXTRACT_ATTEMPTS_MAX = 3
 """Attempts to read a package that is overwritten during the read."""
 MERGE_TIME_RESERVE_MS = 60_000
 """Time that must be left before its function is stopped for a merge to start a further batch.  The
-rest is for publishing."""
+rest is for publishing; a large subdir is given more (``take_over_steps.publish_reserve_ms``)."""
 TAKE_OVER_IN_STEPS_RECORDS_MIN = 20_000
 """Records of an existing index from which on it is taken over in steps, if time runs short.  A
 smaller one takes seconds: ten where each package has a name of its own."""
+TAKE_OVER_ATTEMPTS_MAX = 3
+"""Attempts at one take-over, of ``SWAP_SECONDS_MAX`` each.  Then its merges fail until a day later:
+a function that is too slow must not work on it for ever."""
 PUBLISHED_NAMES_PER_SECOND = 500
 """Leaves that the first publication of a subdir reads in a second, at least."""
 PUBLISHED_FILES_PER_SECOND = 20_000

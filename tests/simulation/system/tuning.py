@@ -35,7 +35,7 @@ from tests.simulation.system.habits import Habits
 from tests.simulation.system.packages import FIRST_READ
 
 _NEVER = 1_000_000
-"""More records than any index has here."""
+"""More records than any index has here, and more attempts than anybody makes."""
 # A package is read from its bytes: which requests are made does not depend on what is remembered.
 _read_once = lru_cache(1024)(reader._from_memory)
 _decompress_once = lru_cache(1024)(zstd.decompress)
@@ -56,6 +56,8 @@ def tuned(habits: Habits) -> Iterator[None]:
         (merge, "MERGE_BATCH_RECORDS_MAX", habits.batch_records),
         (generation_writer, "NAMES_AT_ONCE", habits.names_at_once),
         (take_over_steps, "_ROUNDS_BESIDE_COMMIT", 0),
+        # Hours that pass at once do not make a function slow.
+        (take_over_steps, "TAKE_OVER_ATTEMPTS_MAX", _NEVER),
         (take_over_steps, "TAKE_OVER_IN_STEPS_RECORDS_MIN", 1 if habits.steps_over else _NEVER),
         (object_lookup, "HEADS_PER_PAGE_MAX", habits.heads_per_page),
         (object_lookup, "LISTINGS_AT_ONCE", 2),

@@ -12,9 +12,14 @@ import msgspec
 import pytest
 
 from sluice import zstd
-from sluice.errors import TooNew
+from sluice.errors import TooNew, Unavailable
 from sluice.layout import REPODATA, REPODATA_ZST, RUN_EXPORTS, SHARD_INDEX, Subdir
-from sluice.limits import MERGE_TIME_RESERVE_MS, SWAP_SECONDS_MAX
+from sluice.limits import (
+    INDEX_TIME_LEFT_MS,
+    MERGE_TIME_RESERVE_MS,
+    SWAP_SECONDS_MAX,
+    TAKE_OVER_ATTEMPTS_MAX,
+)
 from sluice.merge import generation_writer, take_over_steps
 from sluice.merge.merge import merge
 from sluice.merge.outcome import MergeReport
@@ -294,6 +299,62 @@ def test_progress_that_is_too_old_is_not_used() -> None:
     assert world.published().keys() == {*THEIRS, NEW}
 
 
+def one_step_an_hour(world: World) -> MergeReport:
+    """A step of a function that is much too slow."""
+    world.tick(SWAP_SECONDS_MAX)
+    return step(world)
+
+
+def test_a_take_over_that_never_ends_is_given_up_and_tried_again_a_day_later() -> None:
+    world = world_of_others()
+    for attempt in range(1, TAKE_OVER_ATTEMPTS_MAX + 1):
+        assert one_step_an_hour(world).unfinished
+        assert (progress(world).attempt or 1) == attempt
+    public, stored = public_files(world), world.state.body(KEY)
+    for _ in range(3):
+        world.queue.messages.clear()
+        with pytest.raises(Unavailable, match="MergeMemorySize"):
+            one_step_an_hour(world)
+        assert world.queue.messages == []  # the chain ends
+    assert public_files(world) == public
+    assert world.state.body(KEY) == stored
+    assert world.staged()
+    world.tick(DAY)
+    assert step(world).unfinished
+    assert not progress(world).attempt
+    steps(world)
+    assert world.published().keys() == {*THEIRS, NEW}
+
+
+def test_attempts_are_counted_anew_for_other_rules() -> None:
+    world = world_of_others()
+    for _ in range(TAKE_OVER_ATTEMPTS_MAX):
+        one_step_an_hour(world)
+    configure(world)
+    one_step_an_hour(world)
+    assert not progress(world).attempt
+
+
+def test_a_process_that_nobody_stops_takes_over_what_functions_have_given_up() -> None:
+    world = world_of_others()
+    for _ in range(TAKE_OVER_ATTEMPTS_MAX):
+        one_step_an_hour(world)
+    world.tick(SWAP_SECONDS_MAX)
+    assert not world.merge(time_left_ms=lambda: INDEX_TIME_LEFT_MS).unfinished
+    assert world.published().keys() == {*THEIRS, NEW}
+    assert KEY not in world.state.objects
+
+
+def test_who_deletes_the_progress_need_not_wait() -> None:
+    world = world_of_others()
+    for _ in range(TAKE_OVER_ATTEMPTS_MAX):
+        one_step_an_hour(world)
+    world.tick(SWAP_SECONDS_MAX)
+    lose_progress(world)
+    steps(world)
+    assert world.published().keys() == {*THEIRS, NEW}
+
+
 def test_the_deadline_counts_from_the_first_write_of_the_first_step() -> None:
     world = world_of_others()
     step(world)
@@ -378,7 +439,8 @@ def reject_heard(world: World) -> None:
 
 def configure(world: World) -> None:
     """The channel gets rules under which its shards look different."""
-    world.configure('[index-config]\ntimestamps = "reject"\n[sluice]\nrun-exports = true\n')
+    world.configure('[sluice]\ntimestamps = "reject"\n')
+    assert world.merger.defaults.timestamps != "reject"
 
 
 def damage_progress(world: World) -> None:
@@ -410,6 +472,17 @@ EVENTS = [
     lose_progress,
     wait_too_long,
 ]
+
+
+def test_new_rules_count_for_names_that_are_written_already() -> None:
+    world = world_of_everything()  # one of its packages was built after it was indexed
+    step(world)
+    step(world)
+    step(world)
+    assert "delta" in progress(world).names
+    configure(world)
+    steps(world)
+    assert D not in world.published()
 
 
 def seen(world: World) -> object:

@@ -14,8 +14,11 @@ from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import UNSET
+
 from sluice.catalog.tree import Node, Tree
 from sluice.conda.names import NO_NAME, package_name
+from sluice.errors import Unavailable
 from sluice.layout import Subdir
 from sluice.limits import (
     MERGE_TIME_RESERVE_MS,
@@ -23,6 +26,7 @@ from sluice.limits import (
     PUBLISHED_FILES_PER_SECOND,
     PUBLISHED_NAMES_PER_SECOND,
     SWAP_SECONDS_MAX,
+    TAKE_OVER_ATTEMPTS_MAX,
     TAKE_OVER_IN_STEPS_RECORDS_MIN,
 )
 from sluice.merge.plan import CommitPlan
@@ -82,8 +86,8 @@ class TakeOverSteps:
     def begin(self, parent: Tree, plan: CommitPlan) -> TakeOverStep | None:
         """Begin a step; ``None`` if the plan takes over nothing for which time may run short.
 
-        Makes one request for a large index, and none for any other.  Raises ``Unavailable`` and
-        ``TooNew``.
+        Makes one request for a large index, and none for any other.  Raises ``Unavailable``, also
+        for a take-over that never ends, and ``TooNew``.
         """
         index = plan.existing_index
         if (
@@ -96,8 +100,18 @@ class TakeOverSteps:
         purpose = purpose_digest(self._bucket, plan.inputs.inputs)
         progress = self._progress or self._read()
         if progress is None or not progress.is_usable(purpose, now_ms=now_ms):
-            not_after_ms = now_ms + SWAP_SECONDS_MAX * 1000
-            progress = TakeOverProgress(made_for=purpose, not_after_ms=not_after_ms, names={})
+            attempt = progress.next_attempt(purpose, now_ms=now_ms) if progress else 1
+            attempt_ms = SWAP_SECONDS_MAX * 1000
+            # Outside Lambda one merge has the time of a whole attempt.
+            if attempt > TAKE_OVER_ATTEMPTS_MAX and self._time_left_ms() < attempt_ms:
+                raise self._given_up()
+            not_after_ms = now_ms + attempt_ms
+            progress = TakeOverProgress(
+                made_for=purpose,
+                not_after_ms=not_after_ms,
+                names={},
+                attempt=attempt if attempt > 1 else UNSET,
+            )
         self._progress = progress
         return TakeOverStep(parent, plan, index, progress, self._time_left_ms)
 
@@ -110,6 +124,15 @@ class TakeOverSteps:
                 encode_progress(self._progress),
                 object_headers.PRIVATE_ZSTD_HEADERS,
             )
+
+    def _given_up(self) -> Unavailable:
+        minutes = SWAP_SECONDS_MAX // 60
+        return Unavailable(
+            f"the index in {self._subdir.prefix} was not taken over within {minutes} minutes, "
+            f"{TAKE_OVER_ATTEMPTS_MAX} times: give MergeFunction more memory (MergeMemorySize), "
+            f"which makes it faster, and delete {self._subdir.take_over_key} in the state bucket; "
+            "otherwise it is tried again a day later"
+        )
 
     def _read(self) -> TakeOverProgress | None:
         key = self._subdir.take_over_key

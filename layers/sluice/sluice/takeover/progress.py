@@ -13,10 +13,12 @@ from __future__ import annotations
 from hashlib import sha256
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from sluice.catalog.codec import pack_struct, unpack_struct
 from sluice.catalog.tree import Inputs, Node
 from sluice.errors import Corrupt, TooNew
+from sluice.limits import GARBAGE_AGE_SECONDS
 
 FORMAT = 1
 """The newest format of progress that this version reads, and the one that it writes."""
@@ -46,7 +48,15 @@ class TakeOverProgress(msgspec.Struct, frozen=True, kw_only=True):
     """Deadline for the commit, by the clock of the state's store, see ``Draft``.  It counts from
     before the first write of the first step, because garbage collection counts from there, too."""
     names: dict[str, FinishedName]
+    attempt: int | UnsetType = UNSET
+    """How often the take-over has begun in a row, each time because the deadline had passed; absent
+    in the first attempt."""
     format: int = FORMAT
+
+    def next_attempt(self, purpose: str, *, now_ms: int) -> int:
+        """The number of the attempt that begins now, because this one is not usable."""
+        is_recent = now_ms < self.not_after_ms + GARBAGE_AGE_SECONDS * 1000
+        return (self.attempt or 1) + 1 if is_recent and self.made_for == purpose else 1
 
     def is_usable(self, purpose: str, *, now_ms: int) -> bool:
         """Whether a take-over can go on from here; ``now_ms``: by the clock of the store."""
