@@ -26,10 +26,11 @@ from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectStore, describe_object
 from sluice.text import printable
 
-EXTRACTOR_VERSION = 2
+EXTRACTOR_VERSION = 3
 """Version of the extractor: raised when it would judge packages differently than before.
 
-2: packages that need revision 3 of repodata (CEP 48) are indexed."""
+2: packages that need revision 3 of repodata (CEP 48) are indexed.  3: packages with sparse members
+are indexed."""
 RECORDS_SINCE = 1
 """The first version that makes the same records as this one; its rejects may differ."""
 

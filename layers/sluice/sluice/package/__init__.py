@@ -1,7 +1,7 @@
 """Reads conda packages in a bucket, without downloading them whole if possible.
 
 ``reader.py`` decides which requests to make; ``conda_zip.py`` and ``tar_bz2.py`` read the two
-archive formats (CEP 35), ``tar_stream.py`` the tar stream inside both, and ``info_files.py`` the
+archive formats (CEP 35), ``tar_stream.py`` the tar stream inside both (``tar_sparse.py``: sparse members), and ``info_files.py`` the
 JSON of ``info/`` (CEP 34).  ``digest_sources.py`` finds the checksums.  ``patch_package.py`` reads
 packages with repodata patches.
 
