@@ -277,6 +277,9 @@ PATCH_UNPACKED_BYTES_MAX = 1024 * MIB
 """Bytes of a whole patch package after decompression."""
 
 # --- records ------------------------------------------------------------------------------
+SHARD_BYTES_WARNED = 64 * MIB
+"""Bytes of one shard without compression above which there is a warning: conda refuses it.
+https://github.com/conda/conda (``ZSTD_MAX_SHARD_SIZE``)"""
 RECORD_BYTES_MAX = 256 * KIB
 """Bytes of one record as JSON.  Every client downloads every record."""
 REJECT_PROBLEMS_MAX = 8

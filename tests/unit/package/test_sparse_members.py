@@ -17,7 +17,7 @@ from sluice.errors import BadPackage
 from sluice.limits import ABOUT_JSON_BYTES_MAX, MIB
 from sluice.package.read_limits import FULL_READ
 from sluice.package.reader import PackageContents, read_package
-from sluice.package.tar_stream import read_info_files
+from sluice.package.tar_stream import InfoFiles, read_info_files
 from testkit.memory_store import MemoryStore
 from tests.support.package_archives import CONDA, INDEX, TAR_BZ2, members, zipped, zst
 from tests.support.sparse_archives import (
@@ -33,7 +33,7 @@ WANTED = ["info/index.json", "info/about.json", "info/paths.json", "info/run_exp
 INDEX_JSON = json.dumps(INDEX).encode()
 
 
-def read(archive: bytes) -> dict[str, bytes]:
+def read(archive: bytes) -> InfoFiles:
     return read_info_files(
         [archive], "f", FULL_READ, unpacked_bytes_max=64 * MIB, until_payload=False
     )

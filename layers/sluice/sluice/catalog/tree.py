@@ -28,6 +28,10 @@ class NodeExtras(msgspec.Struct, frozen=True, array_like=True):
     v3_newest: int | None
     warnings: int
     """Records with an impossible ``timestamp`` (CEP 47)."""
+    other_warnings: int = 0
+    """All other warnings about files of the name."""
+    shard_bytes: int = 0
+    """Size of the shard without compression, if it is more than conda reads; else 0."""
 
 
 class Node(msgspec.Struct, frozen=True, array_like=True):
@@ -56,6 +60,10 @@ class Node(msgspec.Struct, frozen=True, array_like=True):
     def visible_records(self) -> int:
         """Number of records that clients see."""
         return self.extras.visible_records if self.extras else self.records
+
+
+_EXTRAS = Node.__struct_fields__.index("extras")
+_EXTRAS_FIELDS_MIN = NodeExtras.__struct_fields__.index("other_warnings")
 
 
 class ActiveConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +112,9 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     """Problems of the channel; only ``noarch`` lists them."""
     renderer: int
     """Version of the renderer of its shards."""
+    warnings: list[InputProblem] | UnsetType = UNSET
+    """Problems of a configuration that is active all the same; only ``noarch`` lists them, if there
+    are any."""
 
 
 class Tree(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,6 +175,9 @@ def encode_tree(tree: Tree) -> bytes:
             node.pop()
             if node[-1] is None:
                 node.pop()
+        extras = node[_EXTRAS] if len(node) > _EXTRAS else None
+        while extras and len(extras) > _EXTRAS_FIELDS_MIN and not extras[-1]:
+            extras.pop()
     return compress_packed(pack_plain(plain), what="the tree")
 
 

@@ -17,6 +17,8 @@ from sluice.catalog.entry import (
     Pin,
     Record,
     Reject,
+    is_left_out,
+    is_rejected,
 )
 from sluice.conda.timestamps import timestamp_warning
 from sluice.extract.staging import FileVerdict, Indexed, Rejected, Removed, encode_staging_record
@@ -166,6 +168,8 @@ class CommitChanges:
     warned: list[str] = field(default_factory=list)
     """Added or replaced files that were built after they were indexed, by their own dates (CEP
     47)."""
+    noted: list[str] = field(default_factory=list)
+    """Files with another warning that is new."""
     rejects_changed: bool = False
 
     def extend(self, later: CommitChanges) -> None:
@@ -175,6 +179,7 @@ class CommitChanges:
         self.removed += later.removed
         self.rejected += later.rejected
         self.warned += later.warned
+        self.noted += later.noted
         self.rejects_changed |= later.rejects_changed
 
     def add_entries(self, before: Entries, after: Entries) -> None:
@@ -190,10 +195,12 @@ class CommitChanges:
                     self.added.append(filename)
                 case Record(), _:
                     self.removed.append(filename)
-            if isinstance(new, Reject):
+            if is_rejected(new):
                 self.rejected.append(filename)
             if isinstance(new, Record) and timestamp_warning(new.record):
                 self.warned.append(filename)
+            if is_left_out(new) or (isinstance(new, Record) and new.warnings):
+                self.noted.append(filename)
             self.rejects_changed |= isinstance(old, Reject) or isinstance(new, Reject)
 
 
@@ -241,6 +248,7 @@ def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
         digests_from=verdict.digests_from,
         run_exports=verdict.run_exports,
         channeldata=verdict.channeldata,
+        warnings=verdict.warnings,
     )
 
 

@@ -29,6 +29,11 @@ INDEX_JSON = "info/index.json"
 ABOUT_JSON = "info/about.json"
 PATHS_JSON = "info/paths.json"
 RUN_EXPORTS_JSON = "info/run_exports.json"
+OTHER_RUN_EXPORTS = ("info/run_exports.yaml", "info/run_exports")
+"""Files in which old versions of conda-build wrote run exports."""
+
+InfoFiles = dict[str, bytes | None]
+"""Files of ``info/`` by name; ``None``: run exports that were not read."""
 
 _BYTES_MAX: Mapping[str, int] = {
     INDEX_JSON: INDEX_JSON_BYTES_MAX,
@@ -74,20 +79,23 @@ def read_info_files(
     *,
     unpacked_bytes_max: int,
     until_payload: bool,
-) -> dict[str, bytes]:
+) -> InfoFiles:
     """Read ``info/index.json`` and the other wanted files: name to content.
 
     ``file`` is the package's name, for error messages.  An optional file that is larger than its
-    bound is left out.  With ``until_payload``, reading ends at the first member outside ``info/``
-    after ``info/index.json``: builders write the files of ``info/`` together, and unpacking the
-    payload after them could take minutes.  ``unpacked_bytes_max`` is the bound of the format, for
-    all of ``info/``.
+    bound is left out; of run exports ``None`` says that they are there.  With ``until_payload``,
+    reading ends at the first member outside ``info/`` after ``info/index.json``: builders write the
+    files of ``info/`` together, and unpacking the payload after them could take minutes.
+    ``unpacked_bytes_max`` is the bound of the format, for all of ``info/``.
     """
     budgeted = within_cpu_budget(unpacked, file, seconds_max=limits.cpu_seconds_max)
     stream = _TarStream(budgeted, min(limits.index_bytes_max, unpacked_bytes_max), file)
     seen: set[str] = set()
-    files: dict[str, bytes] = {}
+    files: InfoFiles = {}
     for member in _members(stream, file):
+        if member.name in OTHER_RUN_EXPORTS:
+            files[member.name] = None
+            continue
         if member.name not in _BYTES_MAX:
             if until_payload and INDEX_JSON in seen and not _in_info(member.name):
                 break
@@ -104,6 +112,8 @@ def read_info_files(
                 f"{file}: info/index.json has {member.size} bytes; "
                 f"the most that is read is {INDEX_JSON_BYTES_MAX}.",
             )
+        elif member.name == RUN_EXPORTS_JSON:
+            files[member.name] = None
     if INDEX_JSON not in files:
         raise BadPackage(
             "index-json-missing",
