@@ -15,6 +15,7 @@ from sluice.channel_config import DEFAULT_CONFIG, ChannelConfig
 from sluice.conda.match_spec import with_bracketed_specs
 from sluice.conda.names import split_extension
 from sluice.conda.patch import PatchInstructions, apply_patch
+from sluice.conda.record_fields import with_feature_string
 from sluice.conda.revision import LEGACY, V3, required_revision
 from sluice.conda.timestamps import timestamp_warning
 
@@ -116,6 +117,8 @@ def _apply_patch(
     """The record (``None`` if it is removed) and its run exports."""
     plain = {key: value for key, value in record.items() if key not in _INDEXER_ONLY_FIELDS}
     if instructions is None:
-        return plain, run_exports
+        return with_feature_string(plain), run_exports
     patched = apply_patch(instructions, filename, plain, run_exports, bucket=bucket)
-    return (patched.record, patched.run_exports) if patched else (None, run_exports)
+    if patched is None:
+        return None, run_exports
+    return with_feature_string(patched.record), patched.run_exports

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeGuard
 from urllib.parse import unquote_to_bytes
 
 from sluice.limits import JSON_DEPTH_MAX
@@ -36,6 +37,7 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 _RUN_EXPORTS_GROUPS = ("noarch", "strong", "strong_constrains", "weak", "weak_constrains")
 _GROUP = re.compile(r"[a-z0-9_.+-]{1,64}")
 _FLAG = re.compile(r"[a-z0-9_]+(?::[a-z0-9_]+)?")
+_TRACK_FEATURES = "track_features"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -48,9 +50,23 @@ class FieldRule:
     """For the sentence: "... instead of <description>"."""
 
 
-def is_string_list(value: object) -> bool:
+def is_string_list(value: object) -> TypeGuard[list[str]]:
     """Whether this is a list of strings."""
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def with_feature_string(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record with ``track_features`` as a string (CEP 34), which some builders make a list.
+
+    Consumers other than clients cannot read a list.  An empty one is left out.
+    """
+    features = record.get(_TRACK_FEATURES)
+    if not is_string_list(features):
+        return record
+    joined = " ".join(filter(None, features))
+    if joined:
+        return {**record, _TRACK_FEATURES: joined}
+    return {key: value for key, value in record.items() if key != _TRACK_FEATURES}
 
 
 def is_version(version: str) -> bool:
