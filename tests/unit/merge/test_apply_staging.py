@@ -11,7 +11,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from sluice.catalog.entry import NOT_EXTRACTED, CarriedRecord, Entry, Pin, Record, Reject
+from sluice.catalog.entry import (
+    NOT_EXTRACTED,
+    CarriedRecord,
+    Entry,
+    Pin,
+    Record,
+    Reject,
+    stored_warnings,
+)
+from sluice.catalog.file_warnings import RECORD_KEPT
 from sluice.conda import record as sluice_record
 from sluice.extract.staging import FileVerdict, Indexed, Rejected
 from sluice.limits import REJECT_SENTENCES_PER_NAME_MAX
@@ -235,9 +244,14 @@ def test_a_record_that_was_taken_over_stays_where_its_package_only_breaks_a_rule
     """It stays as it is, and is not read again before there is another extractor."""
     verdict = msgspec.structs.replace(rejected(A), code=code)
     kept = apply(taken_over(license="theirs"), verdict)
-    assert kept == msgspec.structs.replace(taken_over(license="theirs"), extractor=1)
+    (warning,) = stored_warnings(kept)
+    assert warning.code == RECORD_KEPT
+    assert A in warning.sentence
+    assert code in warning.sentence
+    stays = msgspec.structs.replace(taken_over(license="theirs"), warnings=(warning,))
+    assert kept == msgspec.structs.replace(stays, extractor=1)
     newer = msgspec.structs.replace(verdict, extractor=2)
-    assert apply(kept, newer) == msgspec.structs.replace(taken_over(license="theirs"), extractor=2)
+    assert apply(kept, newer) == msgspec.structs.replace(stays, extractor=2)
     assert apply(kept, verdict) is kept
 
 

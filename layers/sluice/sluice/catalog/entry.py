@@ -107,6 +107,8 @@ class CarriedRecord(_Entry, frozen=True, kw_only=True, tag="kept"):
     bucket: str
     """``whl``, or a bucket that is not known yet."""
     record: dict[str, Any]
+    warnings: tuple[FileWarning, ...] | UnsetType = UNSET
+    """Problems that leave the record in the index; absent if there are none."""
 
     def stem(self, filename: str) -> str:
         """The name in the bucket."""
@@ -135,6 +137,13 @@ def is_left_out(entry: Entry | None) -> bool:
 def is_rejected(entry: Entry | None) -> bool:
     """Whether the file was judged, and cannot be indexed."""
     return isinstance(entry, Reject) and not is_left_out(entry)
+
+
+def stored_warnings(entry: Entry | None) -> tuple[FileWarning, ...]:
+    """The warnings about a file that are stored with it."""
+    if isinstance(entry, Reject) and is_left_out(entry):
+        return (FileWarning(code=entry.code, sentence=entry.sentence),)
+    return (entry.warnings or ()) if isinstance(entry, Record | CarriedRecord) else ()
 
 
 def known_sha256(entry: Entry | None, identity: ObjectId) -> str | UnsetType:

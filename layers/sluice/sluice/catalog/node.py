@@ -18,10 +18,10 @@ from sluice.catalog.entry import (
     Pin,
     Record,
     Reject,
-    is_left_out,
     is_rejected,
     listed_files,
     listing_digest,
+    stored_warnings,
 )
 from sluice.catalog.tree import Node, NodeExtras
 from sluice.conda.timestamps import timestamp_warning
@@ -81,8 +81,7 @@ def render_node(
 def _node_extras(entries: Entries, view: ClientView, shard_body: bytes | None) -> NodeExtras | None:
     records = [entry for entry in entries.values() if isinstance(entry, Record)]
     warnings = sum(timestamp_warning(entry.record) is not None for entry in records)
-    other_warnings = sum(len(entry.warnings or ()) for entry in records)
-    other_warnings += sum(map(is_left_out, entries.values()))
+    other_warnings = sum(len(stored_warnings(entry)) for entry in entries.values())
     shard_bytes = zstd.content_size(shard_body) if shard_body else 0
     too_large = shard_bytes if shard_bytes > SHARD_BYTES_WARNED else 0
     plain = not view.v3 and view.count == len(records)

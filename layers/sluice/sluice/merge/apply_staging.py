@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec import UnsetType
 
 from sluice.catalog.entry import (
     ARCHIVED_CODE,
@@ -17,9 +18,10 @@ from sluice.catalog.entry import (
     Pin,
     Record,
     Reject,
-    is_left_out,
     is_rejected,
+    stored_warnings,
 )
+from sluice.catalog.file_warnings import RECORD_KEPT, FileWarning, make_file_warning
 from sluice.conda.timestamps import timestamp_warning
 from sluice.extract.staging import FileVerdict, Indexed, Rejected, Removed, encode_staging_record
 from sluice.limits import REJECT_SENTENCES_PER_NAME_MAX
@@ -199,7 +201,7 @@ class CommitChanges:
                 self.rejected.append(filename)
             if isinstance(new, Record) and timestamp_warning(new.record):
                 self.warned.append(filename)
-            if is_left_out(new) or (isinstance(new, Record) and new.warnings):
+            if set(stored_warnings(new)) - set(stored_warnings(old)):
                 self.noted.append(filename)
             self.rejects_changed |= isinstance(old, Reject) or isinstance(new, Reject)
 
@@ -228,7 +230,8 @@ def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
         if isinstance(old, Pin) or not is_new:
             return old
         if isinstance(old, Record) and _keeps_taken_over_record(old, verdict):
-            return msgspec.structs.replace(old, extractor=verdict.extractor)
+            warnings = _warnings_of_kept(old, verdict)
+            return msgspec.structs.replace(old, extractor=verdict.extractor, warnings=warnings)
     if isinstance(verdict, Rejected):
         return Reject(
             identity=verdict.identity,
@@ -293,6 +296,19 @@ def _keeps_taken_over_record(old: Record, verdict: Verdict) -> bool:
             not known or not read_sha256 or known == read_sha256
         )
     return bool(old.record.get("revoked")) and _same_artifact(old, verdict)
+
+
+def _warnings_of_kept(old: Record, verdict: Verdict) -> tuple[FileWarning, ...] | UnsetType:
+    """The warnings about a record that was taken over and stays after its package was read."""
+    if not isinstance(verdict, Rejected):
+        return old.warnings
+    sentence = (
+        f"{verdict.filename} stays in the index with the record that the index before sluice had. "
+        f"sluice would not index it anew, because it breaks a rule for new packages "
+        f"({verdict.code})."
+    )
+    others = [warning for warning in old.warnings or () if warning.code != RECORD_KEPT]
+    return (*others, make_file_warning(RECORD_KEPT, sentence))
 
 
 def _attestations(old: Entry | None, verdict: Indexed) -> dict[str, Any]:

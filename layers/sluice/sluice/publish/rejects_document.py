@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from sluice.catalog.client_view import is_hidden
-from sluice.catalog.entry import Entries, Entry, Record, Reject, is_left_out
+from sluice.catalog.entry import Entries, Entry, Record, Reject, is_left_out, stored_warnings
 from sluice.catalog.file_warnings import (
     SHARD_TOO_LARGE,
     TIMESTAMP_IN_FUTURE,
@@ -131,14 +131,11 @@ def render_rejects(  # noqa: PLR0913 - the document is made of that much
     return msgspec.json.format(msgspec.json.encode(document), indent=2)
 
 
-def _warnings(filename: str, entry: Entry, config: ChannelConfig) -> Iterator[FileWarning | Reject]:
+def _warnings(filename: str, entry: Entry, config: ChannelConfig) -> Iterator[FileWarning]:
     """The warnings about one file, as far as they are no rejects by the configuration."""
-    if isinstance(entry, Reject) and is_left_out(entry):
-        yield entry
-    elif isinstance(entry, Record):
-        if not is_hidden(entry.record, config):
-            yield from _timestamp_warnings(filename, entry)
-        yield from entry.warnings or ()
+    if isinstance(entry, Record) and not is_hidden(entry.record, config):
+        yield from _timestamp_warnings(filename, entry)
+    yield from stored_warnings(entry)
 
 
 def _timestamp_warnings(filename: str, entry: Record) -> list[FileWarning]:
