@@ -17,6 +17,8 @@ RECORD_LEFT_OUT = "record-left-out"
 """A record of another tool's index cannot be read by clients, and its package was not read yet."""
 RECORD_KEPT = "record-kept"
 """A record of another tool's index stays although its package breaks a rule for new packages."""
+CONFIG_KEY_UNKNOWN = "config-key-unknown"
+"""``sluice.toml`` has a key in ``[index-config]`` that this version does not know."""
 SHARD_TOO_LARGE = "shard-too-large"
 """conda refuses the shard of a package name."""
 

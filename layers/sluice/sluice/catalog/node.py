@@ -8,7 +8,13 @@ from typing import Any
 
 from sluice import zstd
 from sluice.catalog import shard
-from sluice.catalog.client_view import NO_RULES, ClientView, RenderRules, render_view
+from sluice.catalog.client_view import (
+    NO_RULES,
+    ClientView,
+    RenderRules,
+    is_rejected_by_revision,
+    render_view,
+)
 from sluice.catalog.codec import content_digest, pack_struct
 from sluice.catalog.entry import (
     NEVER_OUTDATED,
@@ -72,20 +78,23 @@ def render_node(
         ),
         oldest=min(times, default=None),
         newest=max(times, default=None),
-        extras=_node_extras(entries, view, shard_body),
+        extras=_node_extras(entries, view, shard_body, rules),
         only_rejects=all(isinstance(entry, Reject) for entry in entries.values()),
     )
     return RenderedNode(node, leaf_body, shard_body)
 
 
-def _node_extras(entries: Entries, view: ClientView, shard_body: bytes | None) -> NodeExtras | None:
+def _node_extras(
+    entries: Entries, view: ClientView, shard_body: bytes | None, rules: RenderRules
+) -> NodeExtras | None:
     records = [entry for entry in entries.values() if isinstance(entry, Record)]
     warnings = sum(timestamp_warning(entry.record) is not None for entry in records)
     other_warnings = sum(len(stored_warnings(entry)) for entry in entries.values())
     shard_bytes = zstd.content_size(shard_body) if shard_body else 0
     too_large = shard_bytes if shard_bytes > SHARD_BYTES_WARNED else 0
+    hidden = sum(is_rejected_by_revision(entry, rules.config) for entry in entries.values())
     plain = not view.v3 and view.count == len(records)
-    if plain and not (warnings or other_warnings or too_large):
+    if plain and not (warnings or other_warnings or too_large or hidden):
         return None
     v3 = list(_records_of(view.v3))
     times = [record["indexed_timestamp"] for record in v3 if "indexed_timestamp" in record]
@@ -97,6 +106,7 @@ def _node_extras(entries: Entries, view: ClientView, shard_body: bytes | None) -
         warnings=warnings,
         other_warnings=other_warnings,
         shard_bytes=too_large,
+        hidden_by_revision=hidden,
     )
 
 

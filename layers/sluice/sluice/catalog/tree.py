@@ -32,6 +32,8 @@ class NodeExtras(msgspec.Struct, frozen=True, array_like=True):
     """All other warnings about files of the name."""
     shard_bytes: int = 0
     """Size of the shard without compression, if it is more than conda reads; else 0."""
+    hidden_by_revision: int = 0
+    """Records that the configuration rejects because they need revision 3 (CEP 48)."""
 
 
 class Node(msgspec.Struct, frozen=True, array_like=True):

@@ -1,4 +1,4 @@
-"""The channel's part of ``info`` in index files (CEP 15, 36, 42, 48)."""
+"""The channel's part of ``info`` in index files (CEP 15, 36, 42, 48, conda/ceps#192)."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ def channel_info(tree: Tree, config: ChannelConfig, v3: V3Summary) -> dict[str, 
         info["base_url"] = config.base_url
     if config.relations:
         info["channel_relations"] = config.relations
+    if config.virtual_package_detectors:
+        info["virtual_package_detectors"] = config.virtual_package_detectors
     revisions = _revisions(info.pop(_REVISIONS, {}), config, v3)
     return {**info, _REVISIONS: revisions} if revisions else info
 
@@ -50,8 +52,15 @@ def channel_info(tree: Tree, config: ChannelConfig, v3: V3Summary) -> dict[str, 
 def _revisions(
     previous: dict[str, dict[str, Any]], config: ChannelConfig, v3: V3Summary
 ) -> dict[str, dict[str, Any]]:
-    """The revisions that are configured, were listed before, or have records."""
+    """The revisions that are configured, have records, or had a message before.
+
+    Clients from before CEP 48 cannot read an index that mentions any, so none is without need.
+    """
+    if config.package_revisions == "legacy":
+        return {}
     revisions = {name: dict(summary) for name, summary in previous.items()}
+    if not revisions.get(_V3, True):
+        del revisions[_V3]
     for revision in config.repodata_revisions:
         summary = revisions.setdefault(revision.revision, {})
         if revision.message is not None:

@@ -9,8 +9,16 @@ from typing import Any
 
 import msgspec
 
-from sluice.catalog.client_view import is_hidden
-from sluice.catalog.entry import Entries, Entry, Record, Reject, is_left_out, stored_warnings
+from sluice.catalog.client_view import is_hidden_by_timestamp, is_rejected_by_revision
+from sluice.catalog.entry import (
+    CarriedRecord,
+    Entries,
+    Entry,
+    Record,
+    Reject,
+    is_left_out,
+    stored_warnings,
+)
 from sluice.catalog.file_warnings import (
     SHARD_TOO_LARGE,
     TIMESTAMP_IN_FUTURE,
@@ -32,6 +40,8 @@ from sluice.publish.fence import Stamp
 from sluice.storage.object_store import ObjectInfo
 
 FORMAT = 1
+REVISION_NOT_ALLOWED = "repodata-revision-not-allowed"
+"""Code of a reject for a package that needs revision 3, by the channel's configuration."""
 NO_NODES: Mapping[str, Node] = {}
 _INDENT_BYTES = 64
 """By which an item is larger inside the document: ten lines are four spaces further in."""
@@ -49,10 +59,10 @@ def has_rejects_or_warnings(node: Node) -> bool:
 
 
 def has_warnings(node: Node | None) -> bool:
-    """Whether there is any warning about a name."""
+    """Whether there is any warning about a name, or a reject by the configuration."""
     extras = node.extras if node else None
     return extras is not None and bool(
-        extras.warnings or extras.other_warnings or extras.shard_bytes
+        extras.warnings or extras.other_warnings or extras.shard_bytes or extras.hidden_by_revision
     )
 
 
@@ -70,6 +80,7 @@ class IssueCounts:
         for node in nodes:
             rejects += node.rejects
             if node.extras:
+                rejects += node.extras.hidden_by_revision
                 timestamps += node.extras.warnings
                 others += node.extras.other_warnings
                 others += config.write_shards and node.extras.shard_bytes > 0
@@ -109,11 +120,8 @@ def render_rejects(  # noqa: PLR0913 - the document is made of that much
         rejects.begin_name()
         warnings.begin_name()
         for filename, entry in entries.items():
-            if isinstance(entry, Reject) and not is_left_out(entry):
-                rejects.add({**_item(filename, entry, entry), "rejected_at": entry.at})
-            elif isinstance(entry, Record) and is_hidden(entry.record, config):
-                hidden = _item(filename, entry, *_timestamp_warnings(filename, entry))
-                rejects.add({**hidden, "rejected_at": entry.record["indexed_timestamp"]})
+            if reject := _reject_item(filename, entry, config):
+                rejects.add(reject)
             for warning in _warnings(filename, entry, config):
                 warnings.add(_item(filename, entry, warning))
         if rejects.is_complete and warnings.is_complete:
@@ -133,7 +141,7 @@ def render_rejects(  # noqa: PLR0913 - the document is made of that much
 
 def _warnings(filename: str, entry: Entry, config: ChannelConfig) -> Iterator[FileWarning]:
     """The warnings about one file, as far as they are no rejects by the configuration."""
-    if isinstance(entry, Record) and not is_hidden(entry.record, config):
+    if isinstance(entry, Record) and not is_hidden_by_timestamp(entry.record, config):
         yield from _timestamp_warnings(filename, entry)
     yield from stored_warnings(entry)
 
@@ -142,6 +150,30 @@ def _timestamp_warnings(filename: str, entry: Record) -> list[FileWarning]:
     reason = timestamp_warning(entry.record)
     sentence = f"{filename}: {reason} (CEP 47)."
     return [FileWarning(code=TIMESTAMP_IN_FUTURE, sentence=sentence)] if reason else []
+
+
+def _reject_item(filename: str, entry: Entry, config: ChannelConfig) -> dict[str, Any] | None:
+    """The reject of a file, by its verdict or by the configuration; ``None`` if there is none."""
+    if isinstance(entry, Reject):
+        if is_left_out(entry):
+            return None
+        return {**_item(filename, entry, entry), "rejected_at": entry.at}
+    if not isinstance(entry, Record | CarriedRecord):
+        return None
+    if is_rejected_by_revision(entry, config):
+        reject = FileWarning(
+            code=REVISION_NOT_ALLOWED,
+            sentence=(
+                f"{filename} needs revision 3 of repodata (CEP 48), and the channel's sluice.toml "
+                'has package-revisions = "legacy".'
+            ),
+        )
+    elif isinstance(entry, Record) and is_hidden_by_timestamp(entry.record, config):
+        (reject,) = _timestamp_warnings(filename, entry)
+    else:
+        return None
+    at = entry.record.get("indexed_timestamp")
+    return {**_item(filename, entry, reject), "rejected_at": at}
 
 
 def _item(filename: str, entry: Entry, reason: FileWarning | Reject) -> dict[str, Any]:

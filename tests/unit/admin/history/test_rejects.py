@@ -13,6 +13,7 @@ from sluice.catalog import file_warnings
 from sluice.catalog.entry import DIGESTS_FALSE
 from sluice.errors import Corrupt
 from sluice.merge.apply_staging import RULE_REJECT_CODES
+from sluice.publish.rejects_document import REVISION_NOT_ALLOWED
 from tests.support.admin_channel import admin_channel
 from tests.support.staging_records import NOARCH, A, B, indexed
 from tests.support.subdir_world import World
@@ -41,7 +42,7 @@ def test_there_is_advice_for_every_code_and_for_no_other() -> None:
     found = {code for path in SOURCES.rglob("*.py") for code in _codes(path)}
     assert len(found) > 30
     assert found >= RULE_REJECT_CODES
-    assert ADVICE.keys() == found | WARNINGS | {DIGESTS_FALSE, "not-listed"}
+    assert ADVICE.keys() == found | WARNINGS | {DIGESTS_FALSE, REVISION_NOT_ALLOWED, "not-listed"}
 
 
 def test_a_warning_and_its_advice_never_call_it_a_reject() -> None:

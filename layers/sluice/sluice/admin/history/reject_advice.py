@@ -38,6 +38,10 @@ ADVICE = {
     "conda-member-missing": _RENAME,
     "condition-outdated": 'Write the condition of the dependency as [when="..."] and rebuild.',
     "config-invalid": _EDIT,
+    "config-key-unknown": (
+        "Correct the key if it is misspelt. If a newer rattler-index has it, leave it, and deploy "
+        "a version of sluice that knows it."
+    ),
     "digests-false": (
         "Compare its SHA-256 with that of the file that was built. If the file in the bucket is "
         "right, upload it again, with true metadata or with none; reading it again as it is "
@@ -88,6 +92,10 @@ ADVICE = {
         "or constraints make it large."
     ),
     "repodata-revision-contradicted": "Build it with repodata_revision 3, or without that key.",
+    "repodata-revision-not-allowed": (
+        "Build it without what needs revision 3, or let such packages in with package-revisions = "
+        '"all" in sluice.toml.'
+    ),
     "repodata-revision-unsupported": (
         "Deploy a version of sluice that knows the revision, then have the rejects read again with "
         "sluice reconcile --re-extract; or build the package for an older one."
