@@ -117,16 +117,35 @@ def test_records_of_an_index_that_was_taken_over_are_hidden_too() -> None:
     assert hidden == {A, "wheel-1.0-py3.whl"}
 
 
-def test_an_empty_subdir_that_was_taken_over_does_not_mention_revision_3() -> None:
+def test_an_empty_subdir_does_not_mention_revision_3_only_because_another_tool_did() -> None:
     world = World()
     index = foreign_repodata({}, subdir="linux-64")
     index |= {"v3": {}, "info": {"repodata_revisions": {"v3": {"n_packages": 0}}}}
     world.channel.upload(world.subdir.file_key(REPODATA), json.dumps(index).encode())
+    world.merge(create=True)
+    for name in (REPODATA, None):
+        body = world.body(name) if name else unzstd(world.body(SHARD_INDEX))
+        info = (json.loads if name else msgpack.unpackb)(body)["info"]
+        assert "repodata_revisions" not in info
+    assert "v3" not in json.loads(world.body())
     world.add(B)
     world.merge()
-    ours = json.loads(world.body())
-    assert "v3" not in ours
-    assert "repodata_revisions" not in ours["info"]
+    revisions = json.loads(world.body())["info"]["repodata_revisions"]
+    assert revisions == {"v3": {"n_packages": 0}}
+
+
+def test_a_channel_mentions_revision_3_where_it_is_and_nowhere_else() -> None:
+    system = System(START_MS)
+    upload(system, OLD, NEW[0])
+    assert published(system)[0]["info"]["repodata_revisions"]["v3"]["n_packages"] == 1
+    for info in (one["info"] for one in published(system, Subdir(SUBDIR.channel, "noarch"))):
+        assert "repodata_revisions" not in info
+    key = f"{SUBDIR.channel}/{NEW[0].path}"
+    system.remove(key)
+    system.notify(key)
+    system.run_until_idle()
+    for info in (one["info"] for one in published(system)):
+        assert "repodata_revisions" not in info
 
 
 # --- sluice.toml ----------------------------------------------------------------------------------

@@ -37,7 +37,10 @@ class V3Summary:
 
 
 def channel_info(tree: Tree, config: ChannelConfig, v3: V3Summary) -> dict[str, Any]:
-    """All but ``subdir``: the configuration, over the fields of an index from before sluice."""
+    """All but ``subdir``: the configuration, over the fields of an index from before sluice.
+
+    An empty subdir does not mention revision 3 only because that index did.
+    """
     info: dict[str, Any] = dict(tree.info or {})
     if config.base_url:
         info["base_url"] = config.base_url
@@ -45,22 +48,23 @@ def channel_info(tree: Tree, config: ChannelConfig, v3: V3Summary) -> dict[str, 
         info["channel_relations"] = config.relations
     if config.virtual_package_detectors:
         info["virtual_package_detectors"] = config.virtual_package_detectors
-    revisions = _revisions(info.pop(_REVISIONS, {}), config, v3)
+    before = info.pop(_REVISIONS, {})
+    if not tree.visible_records and not before.get(_V3, True):
+        before = {name: summary for name, summary in before.items() if name != _V3}
+    revisions = _revisions(before, config, v3)
     return {**info, _REVISIONS: revisions} if revisions else info
 
 
 def _revisions(
     previous: dict[str, dict[str, Any]], config: ChannelConfig, v3: V3Summary
 ) -> dict[str, dict[str, Any]]:
-    """The revisions that are configured, have records, or had a message before.
+    """The revisions that are configured, were listed before, or have records.
 
-    Clients from before CEP 48 cannot read an index that mentions any, so none is without need.
+    Clients from before CEP 48 cannot read an index that mentions any.
     """
     if config.package_revisions == "legacy":
         return {}
     revisions = {name: dict(summary) for name, summary in previous.items()}
-    if not revisions.get(_V3, True):
-        del revisions[_V3]
     for revision in config.repodata_revisions:
         summary = revisions.setdefault(revision.revision, {})
         if revision.message is not None:
