@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from msgspec import UnsetType
 
 from sluice.catalog.entry import (
     ARCHIVED_CODE,
@@ -26,6 +25,7 @@ from sluice.conda.timestamps import timestamp_warning
 from sluice.extract.staging import FileVerdict, Indexed, Rejected, Removed, encode_staging_record
 from sluice.limits import REJECT_SENTENCES_PER_NAME_MAX
 from sluice.storage.object_id import ObjectId
+from sluice.takeover.normalize import change_warnings, normalize_record
 
 Verdict = Indexed | Rejected
 _ATTESTATIONS = "attestations_sha256"
@@ -230,8 +230,9 @@ def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
         if isinstance(old, Pin) or not is_new:
             return old
         if isinstance(old, Record) and _keeps_taken_over_record(old, verdict):
-            warnings = _warnings_of_kept(old, verdict)
-            return msgspec.structs.replace(old, extractor=verdict.extractor, warnings=warnings)
+            kept = _kept_record(old, verdict)
+            if kept is not None:
+                return kept
     if isinstance(verdict, Rejected):
         return Reject(
             identity=verdict.identity,
@@ -298,17 +299,36 @@ def _keeps_taken_over_record(old: Record, verdict: Verdict) -> bool:
     return bool(old.record.get("revoked")) and _same_artifact(old, verdict)
 
 
-def _warnings_of_kept(old: Record, verdict: Verdict) -> tuple[FileWarning, ...] | UnsetType:
-    """The warnings about a record that was taken over and stays after its package was read."""
+def _kept_record(old: Record, verdict: Verdict) -> Record | None:
+    """The record that was taken over, after its package was read.
+
+    ``None`` if clients cannot read it: earlier releases took such records over.
+    """
     if not isinstance(verdict, Rejected):
-        return old.warnings
+        return msgspec.structs.replace(old, extractor=verdict.extractor)
+    normalized = normalize_record(msgspec.json.encode(old.record), filename=verdict.filename)
+    if normalized.record is None:
+        return None
+    others = [warning for warning in old.warnings or () if warning.code != RECORD_KEPT]
+    return msgspec.structs.replace(
+        old,
+        extractor=verdict.extractor,
+        record=normalized.record,
+        warnings=(
+            *others,
+            *change_warnings(verdict.filename, normalized),
+            _warning_of_kept(verdict),
+        ),
+    )
+
+
+def _warning_of_kept(verdict: Rejected) -> FileWarning:
     sentence = (
         f"{verdict.filename} stays in the index with the record that the index before sluice had. "
         f"sluice would not index it anew, because it breaks a rule for new packages "
         f"({verdict.code})."
     )
-    others = [warning for warning in old.warnings or () if warning.code != RECORD_KEPT]
-    return (*others, make_file_warning(RECORD_KEPT, sentence))
+    return make_file_warning(RECORD_KEPT, sentence)
 
 
 def _attestations(old: Entry | None, verdict: Indexed) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from sluice.channel_config import ChannelConfig
 
 _REVISIONS = "repodata_revisions"
 _V3 = "v3"
+_DETECTORS = "virtual_package_detectors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,10 @@ def channel_info(tree: Tree, config: ChannelConfig, v3: V3Summary) -> dict[str, 
         info["base_url"] = config.base_url
     if config.relations:
         info["channel_relations"] = config.relations
+    if config.virtual_package_detectors is not None:
+        info.pop(_DETECTORS, None)
     if config.virtual_package_detectors:
-        info["virtual_package_detectors"] = config.virtual_package_detectors
+        info[_DETECTORS] = config.virtual_package_detectors
     before = info.pop(_REVISIONS, {})
     if not tree.visible_records and not before.get(_V3, True):
         before = {name: summary for name, summary in before.items() if name != _V3}

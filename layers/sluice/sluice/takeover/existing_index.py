@@ -19,7 +19,6 @@ from sluice.catalog.brake import exceeds_removal_limit
 from sluice.catalog.entry import NOT_EXTRACTED, CarriedRecord, Entry, Pin, Record, Reject
 from sluice.catalog.file_warnings import (
     RECORD_LEFT_OUT,
-    RECORD_NORMALIZED,
     RUN_EXPORTS_UNREADABLE,
     FileWarning,
     make_file_warning,
@@ -46,7 +45,7 @@ from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectInfo, ObjectStore
 from sluice.takeover import foreign_formats
 from sluice.takeover.foreign_formats import BucketRecord, ForeignIndex
-from sluice.takeover.normalize import NormalizedRecord, normalize_record
+from sluice.takeover.normalize import NormalizedRecord, change_warnings, normalize_record
 
 _DASHES_MIN = 2
 _WHEELS = "whl"
@@ -114,7 +113,7 @@ class ExistingIndex:
             identity = self.listing.get(filename)
             return _left_out(filename, identity, published, at) if identity else None
         normalized = self._unpatched_record(filename, published)
-        record, warnings = normalized.record or {}, _change_warnings(filename, normalized)
+        record, warnings = normalized.record or {}, change_warnings(filename, normalized)
         identity = self.listing.get(filename) or ObjectId.placeholder(
             at=at, size=record.get("size") or 0
         )
@@ -357,7 +356,7 @@ def _carried_record(
         extractor=NOT_EXTRACTED,
         bucket=bucket_record.bucket,
         record=record,
-        warnings=tuple(_change_warnings(filename, normalized)) or UNSET,
+        warnings=tuple(change_warnings(filename, normalized)) or UNSET,
     )
 
 
@@ -377,16 +376,6 @@ def _left_out(
         sentence=warning.sentence,
         at=at,
     )
-
-
-def _change_warnings(filename: str, normalized: NormalizedRecord) -> list[FileWarning]:
-    if not normalized.changes:
-        return []
-    sentence = (
-        f"{filename}: its record in the index that was there before sluice was changed so that "
-        f"clients can read it: {'; '.join(normalized.changes)}."
-    )
-    return [make_file_warning(RECORD_NORMALIZED, sentence)]
 
 
 def _run_exports_warning(filename: str, problem: str) -> FileWarning:

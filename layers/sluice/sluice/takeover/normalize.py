@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from sluice.catalog.file_warnings import RECORD_NORMALIZED, FileWarning, make_file_warning
 from sluice.conda.names import PACKAGE_SUFFIXES
 from sluice.conda.record import REQUIRED_FIELDS
 from sluice.conda.record_fields import FIELD_RULES, FieldRule, unpublishable_reason
@@ -117,6 +118,17 @@ def normalize_record(
     if reason := unpublishable_reason(record):
         return NormalizedRecord(None, problem=f"it {reason}")
     return NormalizedRecord(record, tuple(changes))
+
+
+def change_warnings(filename: str, normalized: NormalizedRecord) -> list[FileWarning]:
+    """The warning about what was changed in the record of a file, if anything was."""
+    if not normalized.changes:
+        return []
+    sentence = (
+        f"{filename}: its record in the index that was there before sluice was changed so that "
+        f"clients can read it: {'; '.join(normalized.changes)}."
+    )
+    return [make_file_warning(RECORD_NORMALIZED, sentence)]
 
 
 def _is_version(value: object) -> bool:
