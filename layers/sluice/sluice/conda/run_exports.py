@@ -29,7 +29,7 @@ class RunExports:
 NO_RUN_EXPORTS = RunExports()
 
 
-def parse_run_exports(value: object) -> RunExports:
+def interpret_run_exports(value: object) -> RunExports:
     """Read parsed JSON.  A bare list means ``weak``, and ``null`` that a group is absent (CEP 34).
 
     Keys that no client knows are left out.

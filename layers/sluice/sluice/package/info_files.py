@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from sluice.conda.run_exports import NO_RUN_EXPORTS, RunExports, parse_run_exports
+from sluice.conda.run_exports import NO_RUN_EXPORTS, RunExports, interpret_run_exports
 from sluice.errors import DECODE_ERRORS, BadPackage
 from sluice.limits import (
     CHANNELDATA_FIELD_BYTES_MAX,
@@ -78,7 +78,7 @@ def parse_run_exports_files(files: Mapping[str, bytes | None]) -> RunExports:
         return RunExports(problem="info/run_exports.json is not JSON")
     if value is None:
         return NO_RUN_EXPORTS
-    return parse_run_exports(value)
+    return interpret_run_exports(value)
 
 
 def parse_channeldata_fields(about_json: bytes | None, paths_json: bytes | None) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from sluice.concurrency import Executor
 from sluice.conda import record_fields
 from sluice.conda.names import PACKAGE_SUFFIXES, catalog_name, package_name
 from sluice.conda.revision import V3, required_revision
-from sluice.conda.run_exports import NO_RUN_EXPORTS, parse_run_exports
+from sluice.conda.run_exports import NO_RUN_EXPORTS, interpret_run_exports
 from sluice.errors import DECODE_ERRORS, Corrupt, ForeignOwner
 from sluice.layout import (
     FROM_PACKAGES,
@@ -127,7 +127,7 @@ class ExistingIndex:
         run_exports = record.pop("run_exports", None)
         if run_exports is None:
             run_exports = self.run_exports.get(filename)
-        exported = NO_RUN_EXPORTS if run_exports is None else parse_run_exports(run_exports)
+        exported = NO_RUN_EXPORTS if run_exports is None else interpret_run_exports(run_exports)
         if exported.problem:
             warnings.append(_run_exports_warning(filename, exported.problem))
         return Record(
