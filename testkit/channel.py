@@ -51,11 +51,12 @@ def conda(
     payload: bytes = b"",
     files: Mapping[str, bytes] | None = None,
     run_exports: Mapping[str, Any] | None = None,
+    info: Mapping[str, bytes] | None = None,
 ) -> Package:
     """A ``.conda``: a zip of stored members, of which two are zstd-compressed tars.
 
     ``subdir`` says where it lies if ``index`` does not, ``payload`` is the file it installs;
-    ``files`` are installed in its place.
+    ``files`` are installed in its place.  ``info`` are more files of ``info/``, as they are.
     """
     stem = _stem(index)
     body = io.BytesIO()
@@ -63,7 +64,10 @@ def conda(
         for name, data in (
             ("metadata.json", b'{"conda_pkg_format_version": 2}'),
             (f"pkg-{stem}.tar.zst", _zstd(_tar(files or _payload(index, payload)))),
-            (f"info-{stem}.tar.zst", _zstd(_tar(_info(index, payload, run_exports)))),
+            (
+                f"info-{stem}.tar.zst",
+                _zstd(_tar({**_info(index, payload, run_exports), **(info or {})})),
+            ),
         ):
             archive.writestr(zipfile.ZipInfo(name, _ZIP_DATE), data)
     return Package(subdir or index["subdir"], f"{stem}.conda", body.getvalue())
@@ -94,10 +98,14 @@ def patch_package(
 
 
 def tar_bz2(
-    index: Mapping[str, Any], *, subdir: str | None = None, payload: bytes = b""
+    index: Mapping[str, Any],
+    *,
+    subdir: str | None = None,
+    payload: bytes = b"",
+    info: Mapping[str, bytes] | None = None,
 ) -> Package:
-    """A ``.tar.bz2``: everything in one tar, ``info/`` first."""
-    files = {**_info(index, payload), **_payload(index, payload)}
+    """A ``.tar.bz2``: everything in one tar, ``info/`` first; ``info`` as for ``conda``."""
+    files = {**_info(index, payload), **(info or {}), **_payload(index, payload)}
     body = bz2.compress(_tar(files))
     return Package(subdir or index["subdir"], f"{_stem(index)}.tar.bz2", body)
 

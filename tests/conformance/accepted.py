@@ -81,10 +81,6 @@ def _same_specs(ours: Any, theirs: Any) -> bool:
     return [str(MatchSpec(spec)) for spec in ours] == [str(MatchSpec(spec)) for spec in theirs]
 
 
-def _list_of_it(ours: Any, theirs: Any) -> bool:
-    return bool(ours == [theirs])
-
-
 def _folder_for_unknown(ours: Any, theirs: Any) -> bool:
     return bool(ours in ("linux-64", "osx-64")) and theirs == "unknown"
 
@@ -115,11 +111,6 @@ RECORD = (
         ("depends",),
         _same_specs,
         "rattler-index rewrites match specs in its own canonical form; we publish the package's",
-    ),
-    Accepted(
-        ("track_features",),
-        _list_of_it,
-        "rattler-index rewrites the list as the older form, a string; we publish the package's",
     ),
     Accepted(("date",), _only_ours, "rattler-index drops keys that it does not know; we keep them"),
     Accepted(("preferred_env",), _only_ours, "the same"),

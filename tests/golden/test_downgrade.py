@@ -13,11 +13,13 @@ import pytest
 
 from sluice import zstd
 from sluice.catalog.codec import pack_struct, unpack_json, unpack_struct
-from sluice.catalog.entry import Leaf, Reject
+from sluice.catalog.entry import Leaf, Record, Reject, decode_leaf
+from sluice.catalog.file_warnings import RUN_EXPORTS_UNREADABLE, make_file_warning
 from sluice.catalog.head import Head
 from sluice.catalog.node import render_node
-from sluice.catalog.tree import EMPTY_TREE, Tree, encode_tree
+from sluice.catalog.tree import EMPTY_TREE, Tree, decode_tree, encode_tree
 from sluice.errors import TooNew
+from sluice.storage.object_id import ObjectId
 from tests.support.staging_records import A, identity_of
 
 NEWEST_OF_0_1 = 1
@@ -77,6 +79,69 @@ def test_a_reject_without_its_sentence_is_a_reject_to_0_1() -> None:
         "sentence": "",
         "at": 1,
     }
+
+
+class NodeExtras01(msgspec.Struct, frozen=True, array_like=True):
+    """What is unusual about a name, as 0.1 knows it."""
+
+    visible_records: int
+    v3: int
+    v3_oldest: int | None
+    v3_newest: int | None
+    warnings: int
+
+
+class Record01(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="record"):
+    """A record as 0.1 knows it."""
+
+    identity: ObjectId | None
+    extractor: int
+    record: dict[str, Any]
+    digests_from: dict[str, str | None] = msgspec.field(default_factory=dict)
+    run_exports: Any = None
+    channeldata: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+WARNING = make_file_warning(RUN_EXPORTS_UNREADABLE, "Nobody can read its run exports.")
+WARNED = Record(
+    identity=identity_of(b""),
+    extractor=3,
+    record={"indexed_timestamp": 1},
+    digests_from={"sha256": "read"},
+    warnings=(WARNING,),
+)
+
+
+def test_a_record_with_a_warning_is_a_record_to_0_1() -> None:
+    rendered = render_node("alpha", {A: WARNED}, at=1)
+    entry = msgpack.unpackb(zstd.decompress(rendered.leaf_body))["entries"][A]
+    read = msgspec.convert(entry, Record01)
+    assert (read.record, read.run_exports, read.extractor) == ({"indexed_timestamp": 1}, None, 3)
+    assert decode_leaf(rendered.leaf_body, what="leaf").entries[A] == WARNED
+
+
+def test_other_warnings_of_a_name_are_passed_over_by_0_1() -> None:
+    node = render_node("alpha", {A: WARNED}, at=1).node
+    assert node.extras
+    assert node.extras.other_warnings == 1
+    tree = msgspec.structs.replace(EMPTY_TREE, names={"alpha": node})
+    read = unpack_struct(encode_tree(tree), Tree01, newest=NEWEST_OF_0_1, what="tree")
+    assert msgspec.convert(read.names["alpha"].extras, NodeExtras01) == NodeExtras01(
+        visible_records=1, v3=0, v3_oldest=None, v3_newest=None, warnings=0
+    )
+    assert decode_tree(encode_tree(tree), what="tree") == tree
+
+
+def test_a_name_without_them_is_stored_as_0_1_stores_it() -> None:
+    future = {"timestamp": 4_000_000_000_000, "indexed_timestamp": 1}
+    node = render_node("alpha", {A: msgspec.structs.replace(WARNED, record=future)}, at=1).node
+    assert node.extras
+    extras = msgspec.structs.replace(node.extras, other_warnings=0)
+    tree = msgspec.structs.replace(
+        EMPTY_TREE, names={"alpha": msgspec.structs.replace(node, extras=extras)}
+    )
+    stored = msgpack.unpackb(zstd.decompress(encode_tree(tree)))["names"]["alpha"]
+    assert stored[-1] == [1, 0, None, None, 1]
 
 
 @pytest.mark.parametrize(

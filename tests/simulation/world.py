@@ -378,6 +378,7 @@ def record_of(filename: str, body: bytes) -> dict[str, Any]:
     assert name is not None
     return {
         "build": name.build,
+        "build_number": 0,
         "constrains": [],
         "depends": [],
         "md5": md5(body, usedforsecurity=False).hexdigest(),

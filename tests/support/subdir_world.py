@@ -105,7 +105,13 @@ class World:
     def add(self, filename: str, body: bytes | None = None) -> Indexed:
         """Upload a good package and stage it."""
         body = filename.encode() if body is None else body
-        record = indexed(filename, body, identity=self.upload(filename, body), at=self.now_ms)
+        record = indexed(
+            filename,
+            body,
+            identity=self.upload(filename, body),
+            at=self.now_ms,
+            extractor=extract.EXTRACTOR_VERSION,
+        )
         record.record["subdir"] = self.subdir.name
         self.stage(record)
         return record

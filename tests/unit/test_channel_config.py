@@ -19,6 +19,7 @@ from sluice.channel_config import (
     config_fingerprint,
     config_from_dict,
     config_to_dict,
+    config_warnings,
     parse_channel_config,
 )
 from sluice.errors import BadConfig, Corrupt
@@ -35,6 +36,9 @@ base-url = "../packages/"
 [index-config.channel-relations]
 base = "../conda-forge"
 overrides = "../.."
+
+[index-config.virtual-package-detectors]
+mpi-detect = ["__ch_openmpi"]
 
 [[index-config.notices]]
 id = "security-1"
@@ -54,6 +58,7 @@ repodata-bz2 = true
 patches = "demo-repodata-patches"
 retention-days = 30
 timestamps = "reject"
+package-revisions = "legacy"
 """
 
 ALL_SET = ChannelConfig(
@@ -82,6 +87,8 @@ ALL_SET = ChannelConfig(
     patches="demo-repodata-patches",
     retention_days=30,
     timestamps="reject",
+    package_revisions="legacy",
+    virtual_package_detectors={"mpi-detect": ("__ch_openmpi",)},
 )
 
 
@@ -314,3 +321,79 @@ def test_the_documented_example_and_every_documented_key_can_be_used() -> None:
     example_file, _, _ = rest.partition("```")
     assert parsed(example_file) != DEFAULT_CONFIG
     assert [key for key in config_to_dict(DEFAULT_CONFIG) if f"| `{key}` |" not in page] == []
+
+
+# --- keys of other releases -----------------------------------------------------------------------
+
+DETECTORS = (
+    '[index-config.virtual-package-detectors]\nmpi-detect = ["__ch_openmpi", "__ch_mpich"]\n'
+)
+
+
+def test_detectors_of_virtual_packages_are_read() -> None:
+    assert parsed(DETECTORS).virtual_package_detectors == {
+        "mpi-detect": ("__ch_openmpi", "__ch_mpich")
+    }
+    assert parsed("").virtual_package_detectors is None
+    assert parsed(f"{INDEX}virtual-package-detectors = {{}}").virtual_package_detectors == {}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '["a"]',
+        '{ a = "__b" }',
+        "{ a = [1] }",
+        "{ a = [] }",
+        '{ "__a" = ["__b"] }',
+        '{ "a b" = ["__b"] }',
+        '{ a = ["b"] }',
+        '{ a = ["__b", "__B"] }',
+        '{ a = ["__b"], c = ["__b"] }',
+        f"{{ a = {[f'__n{number}' for number in range(17)]} }}",
+        "{" + ", ".join(f'n{number} = ["__n{number}"]' for number in range(65)) + "}",
+    ],
+)
+def test_detectors_that_every_client_would_ignore_are_refused(value: str) -> None:
+    assert "virtual-package-detectors" in refusal(f"{INDEX}virtual-package-detectors = {value}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (f"{INDEX}sign-repodata = true", "sign-repodata"),
+        (f"{INDEX}write-shards-v2 = true", "write-shards-v2"),
+        (f"{INDEX}attestations = {{ url = 'x', keys = [1] }}", "attestations"),
+        (f"{INDEX}[[index-config.mirrors]]\nurl = 'x'", "mirrors"),
+        (f"{NOTICE}title = 'x'", "title"),
+    ],
+)
+def test_a_key_of_tomorrow_is_a_warning_and_changes_nothing(text: str, key: str) -> None:
+    (warning,) = config_warnings(text.encode())
+    assert f"'{key}'" in warning
+    assert warning.startswith("sluice.toml: ")
+    known = "\n".join(line for line in text.splitlines() if not line.startswith("title"))
+    assert parsed(text) == (parsed(known) if key == "title" else DEFAULT_CONFIG)
+    with_more = f"{text}\n[sluice]\npage = true\n"
+    assert parsed(with_more).page
+
+
+def test_a_file_of_known_keys_has_no_warnings() -> None:
+    assert config_warnings(EVERYTHING.encode()) == []
+    assert config_warnings(DETECTORS.encode()) == []
+    assert len(config_warnings((INDEX + "".join(f"k{n} = 1\n" for n in range(99))).encode())) == 20
+
+
+def test_keys_that_the_release_before_does_not_know_are_stored_only_where_they_say_something() -> (
+    None
+):
+    new = {"package-revisions", "virtual-package-detectors"}
+    assert config_to_dict(DEFAULT_CONFIG).keys().isdisjoint(new)
+    assert config_to_dict(ALL_SET).keys() >= new
+    # As release 0.1 has it.
+    assert config_fingerprint(DEFAULT_CONFIG) == "68dfda11d1024ce6"
+
+
+def test_only_known_revisions_of_packages_can_be_asked_for() -> None:
+    assert parsed(f'{OURS}package-revisions = "legacy"').package_revisions == "legacy"
+    assert "package-revisions" in refusal(f'{OURS}package-revisions = "v3"')

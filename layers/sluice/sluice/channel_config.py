@@ -1,7 +1,8 @@
 """The configuration of a channel: ``sluice.toml`` in its folder.  Pure.
 
 ``[index-config]`` has the keys and the meaning of rattler-index's table of that name, so a table
-written for rattler-index works unchanged.  ``[sluice]`` has the settings that only sluice has.
+written for rattler-index works unchanged, also one for a newer rattler-index: a key that nobody
+knows yet is a warning.  ``[sluice]`` has the settings that only sluice has.
 """
 
 from __future__ import annotations
@@ -17,7 +18,15 @@ import msgspec
 from sluice.conda.names import is_package_name
 from sluice.errors import BadConfig, Corrupt
 from sluice.layout import SLUICE_TOML
-from sluice.limits import CONFIG_BYTES_MAX, CONFIG_DOTS_MAX, REVISION_MESSAGE_BYTES_MAX
+from sluice.limits import (
+    CONFIG_BYTES_MAX,
+    CONFIG_DOTS_MAX,
+    CONFIG_WARNINGS_MAX,
+    DETECTED_PACKAGES_MAX,
+    DETECTORS_MAX,
+    REVISION_MESSAGE_BYTES_MAX,
+)
+from sluice.text import printable
 
 _FINGERPRINT_CHARS = 16
 _INDEX_CONFIG, _SLUICE = "index-config", "sluice"
@@ -86,6 +95,11 @@ class ChannelConfig(
     """How long superseded files are kept.  ``None``: as long as the stack's setting says."""
     timestamps: Literal["warn", "reject"] = "warn"
     """What happens to packages that were built after they were indexed (CEP 47)."""
+    package_revisions: Literal["all", "legacy"] = "all"
+    """``legacy``: packages that need revision 3 of repodata are rejected, and no other is assigned
+    to it, for clients that cannot read an index that mentions it (CEP 48)."""
+    virtual_package_detectors: dict[str, tuple[str, ...]] | None = None
+    """Packages that detect virtual packages, and which (draft: conda/ceps#192)."""
 
     @property
     def relations(self) -> dict[str, str]:
@@ -105,24 +119,34 @@ _RATTLER_KEYS = frozenset(
         "notices",
         "package-revision-assignment",
         "repodata-revisions",
+        "virtual-package-detectors",
         "write-shards",
         "write-zst",
     }
 )
 _KEYS = frozenset(field.encode_name for field in msgspec.structs.fields(ChannelConfig))
+_KEYS_SINCE_0_2 = frozenset({"package-revisions", "virtual-package-detectors"})
+"""Keys that the release before refuses to read, and that are stored only where they say anything:
+so it reads every other configuration, and those have the fingerprints that they had."""
+_NOTICE_KEYS = frozenset(field.encode_name for field in msgspec.structs.fields(Notice))
 
 
 def parse_channel_config(body: bytes, *, defaults: ChannelConfig) -> ChannelConfig:
-    """Parse a ``sluice.toml``.  Raises ``BadConfig`` with the key and the problem."""
+    """Parse a ``sluice.toml``.  Raises ``BadConfig`` with the key and the problem.
+
+    What ``config_warnings`` warns of has no effect.
+    """
     settings = config_to_dict(defaults)
     for table, values in _tables(body):
         known_keys = _RATTLER_KEYS if table == _INDEX_CONFIG else _KEYS - _RATTLER_KEYS
         for key, value in values.items():
+            if key not in known_keys and _may_be_of_tomorrow(table, key):
+                continue
             if key not in known_keys:
                 raise _invalid(
                     f"[{table}] has no key {key!r}; it has {', '.join(sorted(known_keys))}"
                 )
-            settings[key] = _normalized_revisions(value) if key == "repodata-revisions" else value
+            settings[key] = _known_parts(key, value)
     try:
         config = msgspec.convert(settings, ChannelConfig)
     except msgspec.ValidationError as error:
@@ -132,16 +156,41 @@ def parse_channel_config(body: bytes, *, defaults: ChannelConfig) -> ChannelConf
     return config
 
 
+def config_warnings(body: bytes) -> list[str]:
+    """Sentences about keys of ``[index-config]`` that nobody knows yet, and that have no effect.
+
+    ``body`` is one that ``parse_channel_config`` accepts.
+    """
+    warnings: list[str] = []
+    for table, values in _tables(body):
+        unknown = values.keys() - _KEYS if table == _INDEX_CONFIG else ()
+        warnings += [
+            f"{SLUICE_TOML}: this version of sluice does not know the key {key!r} of [{table}], "
+            "which has no effect."
+            for key in sorted(unknown)
+        ]
+        for notice in _notices(values.get("notices")):
+            warnings += [
+                f"{SLUICE_TOML}: this version of sluice does not know the key {key!r} of a notice, "
+                "which has no effect."
+                for key in sorted(notice.keys() - _NOTICE_KEYS)
+            ]
+    return [printable(warning) for warning in dict.fromkeys(warnings)][:CONFIG_WARNINGS_MAX]
+
+
 def config_to_dict(config: ChannelConfig) -> dict[str, Any]:
     """Convert to plain values, for storage."""
     # Through JSON: a config that was read back has lists, not tuples, and is compared with this.
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(config))
+    for key in _KEYS_SINCE_0_2:
+        if getattr(config, key.replace("-", "_")) == getattr(DEFAULT_CONFIG, key.replace("-", "_")):
+            del plain[key]
     return plain
 
 
 def config_fingerprint(config: ChannelConfig) -> str:
     """A short hash that differs where settings differ."""
-    return sha256(msgspec.json.encode(config)).hexdigest()[:_FINGERPRINT_CHARS]
+    return sha256(msgspec.json.encode(config_to_dict(config))).hexdigest()[:_FINGERPRINT_CHARS]
 
 
 def config_from_dict(plain: Mapping[str, Any]) -> ChannelConfig:
@@ -173,6 +222,35 @@ def _tables(body: bytes) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield table, values
 
 
+def _may_be_of_tomorrow(table: str, key: str) -> bool:
+    """Whether a key may be one that a newer rattler-index has.
+
+    It is not if it is a misspelt one of today, one of the other table, or the name of a channel:
+    rattler-index has a table for each, and this file is about one.
+    """
+    is_misspelt = key.replace("_", "-").lower() in _KEYS
+    return table == _INDEX_CONFIG and not is_misspelt and "/" not in key
+
+
+def _known_parts(key: str, value: Any) -> Any:
+    if key == "notices":  # of which rattler-index passes over keys that it does not know
+        return (
+            value
+            if not _notices(value)
+            else [
+                {part: one for part, one in notice.items() if part in _NOTICE_KEYS}
+                for notice in _notices(value)
+            ]
+        )
+    return _normalized_revisions(value) if key == "repodata-revisions" else value
+
+
+def _notices(value: Any) -> list[dict[str, Any]]:
+    """The notices, if they are a list of tables."""
+    is_list = isinstance(value, list) and all(isinstance(notice, dict) for notice in value)
+    return value if is_list else []
+
+
 def _normalized_revisions(revisions: Any) -> Any:
     """Convert rattler-index's revisions, which are only names."""
     if not isinstance(revisions, list):
@@ -186,6 +264,7 @@ def _problems(config: ChannelConfig) -> Iterator[str]:
     """Problems that the types cannot express."""
     yield from _revision_problems(config.repodata_revisions)
     yield from _relation_problems(config.relations)
+    yield from _detector_problems(config.virtual_package_detectors or {})
     if config.base_url == "":
         yield "base-url is empty; leave it out for packages that lie beside the index"
     if config.patches is not None and not is_package_name(config.patches):
@@ -206,6 +285,27 @@ def _relation_problems(relations: Mapping[str, str]) -> Iterator[str]:
             yield f"channel-relations.{name} is no path that begins with ../ (CEP 42)"
     if len(relations) > len({reference.rstrip("/") for reference in relations.values()}):
         yield "channel-relations.base and .overrides are the same channel (CEP 42)"
+
+
+def _detector_problems(detectors: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Problems for which a client would ignore all detectors of the channel."""
+    owners: dict[str, str] = {}
+    if len(detectors) > DETECTORS_MAX:
+        yield f"virtual-package-detectors names more than {DETECTORS_MAX} packages"
+    for package, names in detectors.items():
+        if not is_package_name(package.lower()) or package.startswith("__"):
+            yield f"virtual-package-detectors names no package: {package!r}"
+        if not 1 <= len(names) <= DETECTED_PACKAGES_MAX:
+            yield (
+                f"virtual-package-detectors.{package} names {len(names)} virtual packages instead "
+                f"of 1 to {DETECTED_PACKAGES_MAX}"
+            )
+        for name in names:
+            if not name.startswith("__"):
+                yield f"virtual-package-detectors.{package} names no virtual package: {name!r}"
+            if name.lower() in owners:
+                yield f"virtual-package-detectors names {name} more than once"
+            owners[name.lower()] = package
 
 
 def _invalid(reason: str) -> BadConfig:

@@ -282,6 +282,13 @@ CONFIG_BYTES_MAX = 64 * KIB
 """Bytes of one sluice.toml."""
 CONFIG_DOTS_MAX = 256
 """Dots in one line of sluice.toml: for a key of n parts, tomllib's time and memory grow with n²."""
+CONFIG_WARNINGS_MAX = 20
+"""Warnings about one sluice.toml."""
+DETECTORS_MAX = 64
+"""Packages that detect virtual packages in one channel (conda/ceps#192): with more, clients use
+none."""
+DETECTED_PACKAGES_MAX = 16
+"""Virtual packages that one of these reports (conda/ceps#192)."""
 REVISION_MESSAGE_BYTES_MAX = 8192
 """Bytes of a revision's message (CEP 48)."""
 
@@ -293,6 +300,9 @@ PATCH_UNPACKED_BYTES_MAX = 1024 * MIB
 """Bytes of a whole patch package after decompression."""
 
 # --- records ------------------------------------------------------------------------------
+SHARD_BYTES_WARNED = 64 * MIB
+"""Bytes of one shard without compression above which there is a warning: conda refuses it.
+https://github.com/conda/conda (``ZSTD_MAX_SHARD_SIZE``)"""
 RECORD_BYTES_MAX = 256 * KIB
 """Bytes of one record as JSON.  Every client downloads every record."""
 LARGE_RECORD_BYTES_MIN = 4 * KIB

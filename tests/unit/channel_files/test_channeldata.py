@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from sluice.catalog.client_view import NO_RULES, RenderRules
 from sluice.catalog.entry import Entries, Pin, Reject
 from sluice.channel_config import ChannelConfig
 from sluice.channel_files import channeldata
-from sluice.channel_files.contribution import FLAGS, make_contribution
+from sluice.channel_files.contribution import FIELDS, FLAGS, make_contribution
 from sluice.conda.patch import parse_patch_instructions
+from sluice.package.info_files import parse_channeldata_fields
 from tests.support.staging_records import A2, A
 from tests.unit.channel_files.channel_system import entry
 
@@ -123,3 +125,9 @@ def test_what_a_patch_removes_is_not_told_and_what_it_changes_is() -> None:
     rules = RenderRules(ChannelConfig(), parse_patch_instructions(body, source="patch"))
     found = package(rules, linux_64={OLDER: entry(OLDER, license="MIT"), NEWER: entry(NEWER)})
     assert (found["version"], found["license"]) == ("1.0", "Apache-2.0")
+
+
+def test_every_field_can_be_set_by_a_package() -> None:
+    stated = {name: f"the {name}" for name in FIELDS}
+    about = parse_channeldata_fields(json.dumps(stated).encode(), None)
+    assert {*about, "icon_hash"} == set(FIELDS)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from sluice.admin.history.generations import find_commits
+from sluice.catalog.file_warnings import RUN_EXPORTS_UNREADABLE, make_file_warning
 from sluice.cli.exits import Exit
 from sluice.layout import REPODATA, Subdir
 from tests.support.admin_channel import admin_channel
 from tests.support.garbage import DAY, RETENTION_DAYS, collect_garbage
 from tests.support.reconcile_runs import ReconcileRuns
 from tests.support.request_hooks import at_request
-from tests.support.staging_records import SUBDIR, A, B, rejected
+from tests.support.staging_records import SUBDIR, A, B, indexed, rejected
 from tests.support.subdir_world import World
 from tests.unit.cli.conftest import Call
 
@@ -153,6 +155,50 @@ def test_rejects_come_with_advice_and_exit_with_1(sluice: Call, world: World) ->
     assert f"linux-64/{B}" in answer.out
     assert "→ The file is damaged." in answer.out
     assert sluice("rejects", CHANNEL, "--json").json[0]["code"] == "zip-invalid"
+
+
+def warned(world: World) -> None:
+    """Two files in the index, of which one has unreadable run exports."""
+    good = indexed(A, identity=world.upload(A), at=world.now_ms)
+    warning = make_file_warning(RUN_EXPORTS_UNREADABLE, f"{A} has run exports that nobody reads.")
+    world.stage(structs.replace(good, warnings=(warning,)))
+    world.add(B)
+    world.merge()
+
+
+def test_a_warning_is_told_apart_from_a_reject_and_exits_with_0(sluice: Call, world: World) -> None:
+    warned(world)
+    answer = sluice("rejects", CHANNEL)
+    assert answer.code == Exit.OK
+    assert f"linux-64/{A}" in answer.out
+    assert "warning: run-exports-unreadable" in answer.out
+    assert "Listed: 0 problems, 0 rejects, 1 warning." in answer.out
+    (told,) = sluice("rejects", CHANNEL, "--json").json
+    assert (told["kind"], told["code"]) == ("warning", "run-exports-unreadable")
+    for text in (told["sentence"], told["advice"]):
+        assert "reject" not in text
+    world.add_corrupt(B)
+    world.merge()
+    answer = sluice("rejects", CHANNEL)
+    assert answer.code == Exit.ISSUES_FOUND
+    assert "Listed: 0 problems, 1 reject, 1 warning." in answer.out
+    kinds = {told["file"]: told["kind"] for told in sluice("rejects", CHANNEL, "--json").json}
+    assert kinds == {A: "warning", B: "reject"}
+
+
+def test_status_counts_warnings_and_rejects_apart(sluice: Call, world: World) -> None:
+    warned(world)
+    (told,) = sluice("status", CHANNEL, "--json").json["subdirs"]
+    assert (told["packages"], told["rejects"], told["warnings"]) == (2, 0, 1)
+    answer = sluice("status", CHANNEL)
+    assert answer.code == Exit.OK
+    header, line = (
+        line.split("  ") for line in answer.out.splitlines() if line.startswith(("subdir", "linux"))
+    )
+    columns = [cell.strip() for cell in header if cell.strip()]
+    cells = [cell.strip() for cell in line if cell.strip()]
+    by_column = dict(zip(columns, cells, strict=False))  # "oldest pending" is empty
+    assert (by_column["rejects"], by_column["warnings"]) == ("0", "1")
 
 
 def test_what_strangers_wrote_obeys_no_terminal(sluice: Call, world: World) -> None:

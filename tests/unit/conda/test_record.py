@@ -68,6 +68,7 @@ def test_known_and_unknown_keys_are_kept() -> None:
 
 def test_deprecated_keys_and_those_of_clients_are_dropped() -> None:
     dropped = {
+        "attestations_sha256": "no digest",
         "arch": "x86_64",
         "platform": None,
         "url": "https://evil.example/x.conda",

@@ -11,7 +11,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from sluice.catalog.entry import NOT_EXTRACTED, CarriedRecord, Entry, Pin, Record, Reject
+from sluice.catalog.entry import (
+    NOT_EXTRACTED,
+    CarriedRecord,
+    Entry,
+    Pin,
+    Record,
+    Reject,
+    stored_warnings,
+)
+from sluice.catalog.file_warnings import RECORD_KEPT, RECORD_NORMALIZED
 from sluice.conda import record as sluice_record
 from sluice.extract.staging import FileVerdict, Indexed, Rejected
 from sluice.limits import REJECT_SENTENCES_PER_NAME_MAX
@@ -235,10 +244,31 @@ def test_a_record_that_was_taken_over_stays_where_its_package_only_breaks_a_rule
     """It stays as it is, and is not read again before there is another extractor."""
     verdict = msgspec.structs.replace(rejected(A), code=code)
     kept = apply(taken_over(license="theirs"), verdict)
-    assert kept == msgspec.structs.replace(taken_over(license="theirs"), extractor=1)
+    (warning,) = stored_warnings(kept)
+    assert warning.code == RECORD_KEPT
+    assert A in warning.sentence
+    assert code in warning.sentence
+    stays = msgspec.structs.replace(taken_over(license="theirs"), warnings=(warning,))
+    assert kept == msgspec.structs.replace(stays, extractor=1)
     newer = msgspec.structs.replace(verdict, extractor=2)
-    assert apply(kept, newer) == msgspec.structs.replace(taken_over(license="theirs"), extractor=2)
+    assert apply(kept, newer) == msgspec.structs.replace(stays, extractor=2)
     assert apply(kept, verdict) is kept
+
+
+def test_what_earlier_releases_took_over_is_put_right_when_its_package_breaks_a_rule() -> None:
+    verdict = msgspec.structs.replace(rejected(A), code="index-json-wrong-type")
+    kept = apply(taken_over(timestamp=1719972900.0, depends="python"), verdict)
+    assert isinstance(kept, Record)
+    assert (kept.record["timestamp"], kept.record["depends"]) == (1719972900, ["python"])
+    assert kept.record["indexed_timestamp"] == AT
+    assert [warning.code for warning in stored_warnings(kept)] == [RECORD_NORMALIZED, RECORD_KEPT]
+    again = apply(kept, msgspec.structs.replace(verdict, extractor=2))
+    assert [warning.code for warning in stored_warnings(again)] == [RECORD_NORMALIZED, RECORD_KEPT]
+
+
+def test_what_earlier_releases_took_over_and_no_client_reads_becomes_a_reject_with_it() -> None:
+    verdict = msgspec.structs.replace(rejected(A), code="index-json-wrong-type")
+    assert isinstance(apply(taken_over(depends=5), verdict), Reject)
 
 
 def test_a_package_that_breaks_a_rule_does_not_stay_as_another_object_than_was_taken_over() -> None:

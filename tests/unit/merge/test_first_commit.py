@@ -11,6 +11,7 @@ import pytest
 from sluice.catalog.entry import NOT_EXTRACTED
 from sluice.catalog.head import BEFORE_FIRST, read_head
 from sluice.errors import Corrupt, ForeignOwner
+from sluice.extract.extract import EXTRACTOR_VERSION
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.merge.apply_staging import CommitChanges
 from sluice.merge.outcome import MergeReport
@@ -88,7 +89,7 @@ def test_dates_that_the_taken_over_index_has_are_kept_also_for_what_is_read_agai
     world.add(A, body)
     world.merge()
     assert world.published() == {A: dated}
-    assert world.entries()[A].extractor == 1
+    assert world.entries()[A].extractor == EXTRACTOR_VERSION
 
 
 def test_dates_are_kept_too_where_a_package_could_not_be_read_before_the_take_over() -> None:
@@ -104,7 +105,7 @@ def test_dates_are_kept_too_where_a_package_could_not_be_read_before_the_take_ov
     world.add(A, body)
     world.merge()
     assert world.published() == {A: dated}
-    assert world.entries()[A].extractor == 1
+    assert world.entries()[A].extractor == EXTRACTOR_VERSION
 
 
 def test_a_reject_that_a_record_there_makes_void_is_told_no_more() -> None:

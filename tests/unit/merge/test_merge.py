@@ -14,6 +14,7 @@ from sluice.catalog.entry import Pin, Record, Reject
 from sluice.catalog.head import Head
 from sluice.errors import ForeignOwner
 from sluice.extract import staging
+from sluice.extract.extract import EXTRACTOR_VERSION
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.limits import MERGE_TIME_RESERVE_MS
 from sluice.merge import generation_writer
@@ -58,7 +59,7 @@ def test_one_upload_becomes_one_commit_and_one_index() -> None:
     assert world.entries() == {
         A: Record(
             identity=staged.identity,
-            extractor=1,
+            extractor=EXTRACTOR_VERSION,
             record=expected,
             digests_from={"sha256": "read", "md5": "read"},
         )
@@ -361,10 +362,10 @@ def test_a_package_that_a_newer_extractor_reads_again_has_not_been_waiting_since
     staged = world.add(A)
     world.merge()
     world.tick(1_000_000)
-    world.stage(msgspec.structs.replace(staged, extractor=2))
+    world.stage(msgspec.structs.replace(staged, extractor=EXTRACTOR_VERSION + 1))
     report = world.merge()
     assert (report.difference, report.lags_ms) == (CommitChanges(replaced=[A]), [])
-    assert world.entries()[A].extractor == 2
+    assert world.entries()[A].extractor == EXTRACTOR_VERSION + 1
 
 
 def test_what_was_taken_over_is_read_again_without_a_lag_and_keeps_its_date() -> None:
@@ -568,7 +569,9 @@ def test_a_package_that_was_restored_before_its_merge_stays_in_the_index() -> No
     good = world.add(A)
     world.merge()
     world.channel.archive(SUBDIR.file_key(A), "GLACIER")
-    archived = structs.replace(rejected(A, identity=good.identity), code="archived")
+    archived = structs.replace(
+        rejected(A, identity=good.identity, extractor=EXTRACTOR_VERSION), code="archived"
+    )
     world.stage(archived)
     world.channel.restore(SUBDIR.file_key(A))
     world.merge()

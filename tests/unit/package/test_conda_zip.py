@@ -11,6 +11,7 @@ from sluice.limits import CONDA_TAIL_BYTES, INFO_PACKED_BYTES_MAX, MIB, ZIP_MEMB
 from sluice.package import conda_zip as conda_format
 from sluice.package.conda_zip import read_conda_info
 from sluice.package.read_limits import FULL_READ
+from sluice.package.tar_stream import InfoFiles
 from tests.support.package_archives import (
     CONDA,
     FLAGS,
@@ -38,7 +39,7 @@ INFO_MEMBER = f"info-{STEM}.tar.zst"
 PKG_MEMBER = f"pkg-{STEM}.tar.zst"
 
 
-def read(body: bytes) -> dict[str, bytes]:
+def read(body: bytes) -> InfoFiles:
     return read_conda_info(
         lambda start, length: body[start : start + length], len(body), CONDA, FULL_READ
     )

@@ -4,13 +4,15 @@ import json
 
 import pytest
 
+from sluice.conda.run_exports import RunExports
 from sluice.errors import BadPackage
 from sluice.limits import CHANNELDATA_FIELD_BYTES_MAX, JSON_DEPTH_MAX
 from sluice.package.info_files import (
     parse_channeldata_fields,
     parse_index_json,
-    parse_run_exports_json,
+    parse_run_exports_files,
 )
+from sluice.package.tar_stream import RUN_EXPORTS_JSON
 
 NO_FLAGS = {
     "activate.d": False,
@@ -73,21 +75,73 @@ def test_a_reasonably_deep_index_json_is_read() -> None:
     assert parse_index_json(nested(JSON_DEPTH_MAX), "f") == json.loads(nested(JSON_DEPTH_MAX))
 
 
+def run_exports(body: bytes | None) -> RunExports:
+    return parse_run_exports_files({RUN_EXPORTS_JSON: body})
+
+
 def test_run_exports_keep_the_groups_that_clients_know() -> None:
     body = b'{"weak": ["a >=1"], "strong": [], "new": ["b"], "schema_version": 2}'
-    assert parse_run_exports_json(body) == {"weak": ["a >=1"], "strong": [], "schema_version": 2}
-
-
-def test_a_bare_list_of_run_exports_is_weak() -> None:
-    assert parse_run_exports_json(b'["a"]') == {"weak": ["a"]}
+    assert run_exports(body).groups == {"weak": ["a >=1"], "strong": [], "schema_version": 2}
 
 
 @pytest.mark.parametrize(
-    "body",
-    [None, b"", b"null", b"1", b'{"weak": "a"}', b"[1]", b'{"weak": ["\\ud800"]}', b"[" * 100_000],
+    ("body", "groups"),
+    [
+        (b'["a"]', {"weak": ["a"]}),
+        (b'{"weak": ["x >=1"], "strong": null}', {"weak": ["x >=1"]}),
+        (b'{"weak": null, "schema_version": null}', {}),
+        (b'\xef\xbb\xbf{"weak": ["a"]}', {"weak": ["a"]}),  # a byte order mark
+        (b"{}", {}),
+        (b"[]", {"weak": []}),
+        (b"null", None),
+    ],
 )
-def test_malformed_run_exports_are_left_out(body: bytes | None) -> None:
-    assert parse_run_exports_json(body) is None
+def test_run_exports_whose_meaning_is_plain_are_read(
+    body: bytes, groups: dict[str, list[str]] | None
+) -> None:
+    assert run_exports(body) == RunExports(groups)
+
+
+UNREADABLE = [
+    b"",
+    b"1",
+    b'"a"',
+    b'{"weak": "a"}',
+    b'{"weak": {"a": 1}}',
+    b'{"weak": ["a"], "strong": ["b", null]}',
+    b"[1]",
+    b"[null]",
+    b'{"weak": ["\\ud800"]}',
+    b"[" * 100_000,
+    b'{"weak": ["a"], "schema_version": 0}',
+    b'{"weak": ["a"], "schema_version": 300}',
+    b'{"weak": ["a"], "schema_version": true}',
+    b'{"weak": ["a"], "schema_version": "2"}',
+    b'\xff\xfe[\0"\0a\0"\0]\0',
+]
+
+
+@pytest.mark.parametrize("body", UNREADABLE)
+def test_run_exports_that_cannot_be_read_are_not_known_instead_of_none(body: bytes) -> None:
+    read = run_exports(body)
+    assert read.groups is None
+    assert read.problem
+
+
+@pytest.mark.parametrize(
+    ("files", "problem"),
+    [
+        ({RUN_EXPORTS_JSON: None}, "info/run_exports.json is larger than 256 KiB"),
+        ({"info/run_exports.yaml": None}, "they are in info/run_exports.yaml"),
+        ({"info/run_exports": None}, "they are in info/run_exports"),
+        ({"info/run_exports.yaml": None, RUN_EXPORTS_JSON: b"{}"}, None),
+        ({}, None),
+    ],
+)
+def test_run_exports_in_a_file_that_is_not_read_are_not_known(
+    files: dict[str, bytes | None], problem: str | None
+) -> None:
+    assert parse_run_exports_files(files).problem == problem
 
 
 def test_channeldata_keeps_text_of_about_json_and_nothing_else() -> None:

@@ -10,11 +10,12 @@ from sluice.limits import (
     ABOUT_JSON_BYTES_MAX,
     INDEX_JSON_BYTES_MAX,
     MIB,
+    RUN_EXPORTS_JSON_BYTES_MAX,
     TAR_EXTENDED_HEADERS_BYTES_MAX,
 )
 from sluice.package import tar_stream
 from sluice.package.read_limits import FULL_READ
-from sluice.package.tar_stream import read_info_files
+from sluice.package.tar_stream import InfoFiles, read_info_files
 from tests.support.package_archives import Entry, index_entry, tar
 
 INDEX = index_entry()
@@ -25,7 +26,7 @@ FOUND = {"info/index.json": INDEX.data}
 
 def read(
     body: bytes | Iterable[bytes], *, until_payload: bool = False, most: int = MIB
-) -> dict[str, bytes]:
+) -> InfoFiles:
     chunks = [body] if isinstance(body, bytes) else body
     return read_info_files(
         chunks, "f", FULL_READ, unpacked_bytes_max=most, until_payload=until_payload
@@ -199,3 +200,14 @@ def test_payload_in_front_of_index_json_does_not_end_the_reading() -> None:
     assert read(tar([PAYLOAD, ABOUT, PAYLOAD, INDEX]), until_payload=True) == FOUND | {
         "info/about.json": b"{}"
     }
+
+
+@pytest.mark.parametrize("name", ["info/run_exports.yaml", "info/run_exports"])
+def test_run_exports_of_old_builders_are_seen_and_not_read(name: str) -> None:
+    body = tar([Entry(name, b"x" * 100), INDEX, Entry(name, b"y")])
+    assert read(body) == {**FOUND, name: None}
+
+
+def test_run_exports_beyond_their_limit_are_seen_and_not_read() -> None:
+    large = Entry("info/run_exports.json", b" " * (RUN_EXPORTS_JSON_BYTES_MAX + 1))
+    assert read(tar([large, INDEX])) == {**FOUND, large.name: None}

@@ -74,3 +74,13 @@ def test_a_tree_is_summarised_by_what_its_nodes_say() -> None:
         "d": node(NodeExtras(visible_records=1, v3=1, v3_oldest=4, v3_newest=4, warnings=0)),
     }
     assert V3Summary.from_tree(structs.replace(EMPTY_TREE, names=names)) == V3Summary(4, 4, 9)
+
+
+def test_detectors_of_before_stay_until_they_are_configured() -> None:
+    before = {"virtual_package_detectors": {"old-detect": ["__old"]}}
+    tree = structs.replace(EMPTY_TREE, info=before)
+    assert channel_info(tree, DEFAULT_CONFIG, NONE) == before
+    assert channel_info(tree, ChannelConfig(virtual_package_detectors={}), NONE) == {}
+    detectors: dict[str, tuple[str, ...]] = {"new-detect": ("__new",)}
+    told = channel_info(tree, ChannelConfig(virtual_package_detectors=detectors), NONE)
+    assert told == {"virtual_package_detectors": detectors}

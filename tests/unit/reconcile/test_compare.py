@@ -167,8 +167,11 @@ def test_a_name_with_one_outdated_verdict_is_looked_at() -> None:
     assert suspect_names(listing({A: b"", A2: b""}), tree(known), NOW) == ["alpha"]
 
 
-def test_of_an_older_extractors_names_those_with_rejects_are_looked_at() -> None:
-    older = extract.EXTRACTOR_VERSION - 1
+def test_of_an_older_extractors_names_those_with_rejects_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    older = extract.EXTRACTOR_VERSION
+    monkeypatch.setattr(extract, "EXTRACTOR_VERSION", older + 1)
     known: dict[str, Entry] = {A: record(extractor=older), B: reject(extractor=older)}
     assert suspect_names(listing({A: b"", B: b""}), tree(known), NOW) == ["beta"]
 

@@ -151,7 +151,7 @@ def test_without_a_brake_everything_that_is_gone_is_left_out() -> None:
 def test_a_record_that_could_not_be_published_is_not_among_them() -> None:
     world = indexed_by_others(NAMES[0])
     index = json.loads(world.body())
-    index["packages.conda"][NAMES[5]]["md5"] = "none"
+    index["packages.conda"][NAMES[5]]["sha256"] = "none"
     world.channel.upload(SUBDIR.file_key(REPODATA), json.dumps(index).encode())
     report = take_over(world)
     assert report.waiting

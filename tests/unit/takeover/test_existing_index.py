@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
@@ -19,6 +20,7 @@ from sluice.catalog import node
 from sluice.catalog.client_view import NO_RULES, render_view
 from sluice.catalog.entry import NOT_EXTRACTED, CarriedRecord, Entry, Pin, Record
 from sluice.concurrency import in_order
+from sluice.conda.names import parse_filename
 from sluice.errors import Corrupt
 from sluice.layout import FROM_PACKAGES, REPODATA, REPODATA_ZST, RUN_EXPORTS, SHARD_INDEX
 from sluice.limits import BRAKE_DAYS, REJECT_PROBLEMS_MAX
@@ -74,6 +76,19 @@ def in_a_shard(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, **binary}
 
 
+def least(filename: str, **fields: Any) -> dict[str, Any]:
+    """A record with what every client needs, and these fields."""
+    parts = parse_filename(filename)
+    assert parts
+    named = {"name": parts.name, "version": parts.version, "build": parts.build}
+    return {**named, "build_number": 0, **fields}
+
+
+def left_out_in(entries: dict[str, Entry]) -> list[str]:
+    """The files whose records clients could not read."""
+    return [file for file, entry in entries.items() if leaf.is_left_out(entry)]
+
+
 def put_index(world: World, repodata: dict[str, Any] | bytes, **metadata: str) -> None:
     """Have somebody's index there."""
     body = repodata if isinstance(repodata, bytes) else json.dumps(repodata).encode()
@@ -105,22 +120,22 @@ def test_records_come_with_the_identity_of_their_file_and_are_to_be_read_again()
 def test_a_date_that_is_there_is_kept() -> None:
     world = World()
     world.upload(A)
-    put_index(world, foreign_repodata({A: {"name": "alpha", "indexed_timestamp": 7}}, subdir="x"))
-    assert record_in(world) == {"name": "alpha", "indexed_timestamp": 7}
+    put_index(world, foreign_repodata({A: least(A, indexed_timestamp=7)}, subdir="x"))
+    assert record_in(world) == least(A, indexed_timestamp=7)
 
 
 @pytest.mark.parametrize("date", [None, "yesterday", 1.5, True, -1, 2**63, 253_402_207_200_001])
 def test_what_is_no_date_counts_as_none(date: object) -> None:
     world = World()
     uploaded = world.upload(A)
-    put_index(world, {"packages.conda": {A: {"indexed_timestamp": date, "md5": None}}})
-    assert record_in(world) == {"indexed_timestamp": uploaded.modified * 1000, "md5": None}
+    put_index(world, {"packages.conda": {A: least(A, indexed_timestamp=date, md5=None)}})
+    assert record_in(world) == least(A, indexed_timestamp=uploaded.modified * 1000, md5=None)
 
 
 def test_digests_are_told_in_lower_case() -> None:
     world = World()
     world.upload(A)
-    put_index(world, {"packages.conda": {A: {"md5": "AB" * 16, "sha256": "CD" * 32}}})
+    put_index(world, {"packages.conda": {A: least(A, md5="AB" * 16, sha256="CD" * 32)}})
     record = record_in(world)
     assert (record["md5"], record["sha256"]) == ("ab" * 16, "cd" * 32)
 
@@ -220,15 +235,16 @@ def test_shards_lie_beside_an_index_that_does_not_say_where_they_lie() -> None:
 def test_of_a_record_in_a_shard_only_digests_are_told_in_hex() -> None:
     world = World()
     uploaded = world.upload(A)
-    told = {"md5": "ab" * 16, "sha256": b"\xcd" * 32, "signature": b"\x01"}
+    told = least(A, md5="ab" * 16, sha256=b"\xcd" * 32, signature=b"\x01")
     body = shard_index_of(put_shards(world, alpha={"packages.conda": {A: told}}))
     world.channel.upload(SUBDIR.file_key(SHARD_INDEX), body)
-    assert record_in(world) == {
-        "indexed_timestamp": uploaded.modified * 1000,
-        "md5": "ab" * 16,
-        "sha256": "cd" * 32,
-        "signature": "AQ==",
-    }
+    assert record_in(world) == least(
+        A,
+        indexed_timestamp=uploaded.modified * 1000,
+        md5="ab" * 16,
+        sha256="cd" * 32,
+        signature="AQ==",
+    )
 
 
 def test_a_shard_that_is_missing_was_of_no_use_to_anybody() -> None:
@@ -249,8 +265,9 @@ def test_a_shard_that_is_missing_was_of_no_use_to_anybody() -> None:
         shard_index_of({"alpha": b""}, shards_base_url="https://cdn/shards/"),
         shard_index_of({}, shards_base_url="../shards/"),
         shard_index_of({}, shards_base_url="/shards/"),
-        shard_index_of({}, shards_base_url=None),
         shard_index_of({}, base_url=7),
+        zstd.compress(msgpack.packb({"info": {}, "shards": {"alpha": [256]}})),
+        zstd.compress(msgpack.packb({"info": {}, "shards": {"alpha": None}})),
     ],
 )
 def test_shards_alone_that_cannot_be_taken_over_are_left_as_they_are(body: bytes) -> None:
@@ -300,12 +317,55 @@ def test_keys_that_an_index_may_lack_may_be_missing() -> None:
     assert base_of(world).record_count == 1
 
 
+NOTHING_SAID: list[dict[str, Any]] = [
+    {},
+    {"removed": {}},
+    {"info": None, "packages": None, "removed": None, "v3": None, "v4": None},
+    {"v3": {"conda": None, "tar.bz2": {}, "whl": None}},
+    {"info": {"base_url": None, "repodata_revisions": None}},
+]
+
+
+@pytest.mark.parametrize("extra", NOTHING_SAID)
+def test_an_index_says_nothing_in_many_ways(extra: dict[str, Any]) -> None:
+    world = World()
+    world.upload(A)
+    put_index(world, {**extra, "packages.conda": {A: least(A)}})
+    assert base_of(world).record_count == 1
+    put_index(world, b"\xef\xbb\xbf" + json.dumps({"packages.conda": {A: least(A)}}).encode())
+    assert base_of(world).record_count == 1
+
+
+@pytest.mark.parametrize("info", [None, {}, {"base_url": None, "shards_base_url": None}])
+@pytest.mark.parametrize("extra", NOTHING_SAID)
+@pytest.mark.parametrize("written", [bytes, list, bytes.hex, lambda digest: digest.hex().upper()])
+def test_shards_say_nothing_in_many_ways_and_have_digests_in_many_forms(
+    info: dict[str, Any] | None, extra: dict[str, Any], written: Callable[[bytes], object]
+) -> None:
+    world = World()
+    world.upload(A)
+    digests = {"legacy_bz2_md5": b"\x01" * 16, "md5": b"\xab" * 16, "sha256": b"\xcd" * 32}
+    record = least(A, **{key: written(digest) for key, digest in digests.items()})
+    shard = {key: value for key, value in extra.items() if key != "info"}
+    shards = put_shards(world, alpha={**shard, "packages.conda": {A: record}})
+    index = {"info": info, "shards": {"alpha": list(shards["alpha"])}}
+    world.channel.upload(SUBDIR.file_key(SHARD_INDEX), zstd.compress(msgpack.packb(index)))
+    entry = entries_of(world)[A]
+    assert isinstance(entry, Record)
+    assert {key: entry.record[key] for key in digests} == {
+        key: digest.hex() for key, digest in digests.items()
+    }
+    assert leaf.stored_warnings(entry) == ()
+
+
 @pytest.mark.parametrize(
     "index",
     [
         b"{",
         b"[]",
         b'{"packages": []}',
+        b'{"removed": {"a-1-0.conda": 1}}',
+        b'{"removed": "a-1-0.conda"}',
         b"<html>403 Forbidden</html>",
         b'{"packages": {"a-1-0.tar.bz2": \xff}}',
         {"info": {"base_url": 7}},
@@ -334,9 +394,13 @@ def test_an_index_that_cannot_be_taken_over_whole_is_left_as_it_is(
         {"sha256": 7},
         {"sha256": "no hex"},
         {"md5": ["x"]},
-        {"md5": ""},
         {"md5": "ab" * 32},
-        {"size": 2**70},
+        {"version": ".post"},
+        {"depends": 5},
+        {"depends": ["python", None]},
+        {"build_number": "x"},
+        {"noarch": "java"},
+        {"odd": 2**70},
         {"nested": json.loads("[" * 40 + "]" * 40)},
     ],
 )
@@ -346,9 +410,11 @@ def test_a_record_that_could_not_be_published_is_left_out_to_be_read_from_its_fi
     world = World()
     world.upload(A)
     world.upload(A2)
-    put_index(world, {"packages.conda": {A: record}, "packages": {A2: {}}})
+    put_index(world, {"packages.conda": {A: record}, "packages": {A2: least(A2)}})
     assert base_of(world).record_count == 2
-    assert list(entries_of(world)) == [A2]
+    entries = entries_of(world)
+    assert (sorted(entries), left_out_in(entries)) == ([A, A2], [A])
+    assert isinstance(entries[A2], Record)
 
 
 @pytest.mark.parametrize("filename", ["odd.conda", "odd-1.conda", "odd-1-0.zip"])
@@ -359,7 +425,8 @@ def test_a_filename_that_makes_the_index_unreadable_for_some_clients_is_left_out
     world.upload(filename)
     put_index(world, {"packages.conda": {filename: {}}})
     base = base_of(world)
-    assert (base.record_count, base.entries("", at=AT)) == (1, {})
+    assert base.record_count == 1
+    assert left_out_in(base.entries("", at=AT)) == [filename]
 
 
 def test_what_was_removed_is_kept_out_whether_its_file_is_there_or_not() -> None:
@@ -455,14 +522,14 @@ def test_records_of_revision_3_are_taken_over_as_those_of_their_files() -> None:
     world = World()
     dates = {filename: world.upload(filename).modified * 1000 for filename in (A, A2)}
     v3 = {
-        "conda": {stem(A): {"flags": ["cuda"]}, "gone-1-0": {}},
-        "tar.bz2": {stem(A2): {"indexed_timestamp": 7, "depends": ["x[when=y]"]}},
+        "conda": {stem(A): least(A, flags=["cuda"]), "gone-1-0": {}},
+        "tar.bz2": {stem(A2): least(A2, indexed_timestamp=7, depends=["x[when=y]"])},
     }
     put_index(world, {"v3": v3})
     entries = entries_of(world)
     assert {name: entry.record for name, entry in entries.items() if isinstance(entry, Record)} == {
-        A: {"flags": ["cuda"], "indexed_timestamp": dates[A]},
-        A2: {"indexed_timestamp": 7, "depends": ["x[when=y]"]},
+        A: least(A, flags=["cuda"], indexed_timestamp=dates[A]),
+        A2: least(A2, indexed_timestamp=7, depends=["x[when=y]"]),
     }
     assert base_of(world).record_count == 2
 
@@ -470,14 +537,14 @@ def test_records_of_revision_3_are_taken_over_as_those_of_their_files() -> None:
 def test_a_record_stays_in_revision_3_though_nothing_in_it_needs_that() -> None:
     world = World()
     world.upload(A)
-    put_index(world, {"v3": {"conda": {stem(A): {"indexed_timestamp": 7}}}})
-    assert record_in(world) == {"indexed_timestamp": 7, "repodata_revision": 3}
+    put_index(world, {"v3": {"conda": {stem(A): least(A, indexed_timestamp=7)}}})
+    assert record_in(world) == least(A, indexed_timestamp=7, repodata_revision=3)
 
 
 def test_of_a_record_that_stands_in_both_revisions_that_of_older_clients_is_taken() -> None:
     world = World()
     world.upload(A)
-    legacy, new = {"indexed_timestamp": 7}, {"indexed_timestamp": 8, "flags": ["cuda"]}
+    legacy, new = least(A, indexed_timestamp=7), least(A, indexed_timestamp=8, flags=["cuda"])
     put_index(world, {"packages.conda": {A: legacy}, "v3": {"conda": {stem(A): new}}})
     assert record_in(world) == legacy
 
@@ -498,7 +565,7 @@ def test_records_of_other_buckets_are_kept_as_they_are_wherever_their_files_lie(
     assert base_of(world).record_count == 2
 
 
-@pytest.mark.parametrize("record", [{}, {"name": 7}, {"name": "a b"}])
+@pytest.mark.parametrize("record", [{}, {"name": ""}, {"name": "a b"}])
 def test_a_kept_record_without_a_name_to_ask_for_is_kept_beside_those_without_one(
     record: dict[str, Any],
 ) -> None:
@@ -509,21 +576,36 @@ def test_a_kept_record_without_a_name_to_ask_for_is_kept_beside_those_without_on
     assert (entry.record, entry.stem("x.whl")) == (record, "x")
 
 
-@pytest.mark.parametrize("record", [7, {"sha256": "no hex"}, {"size": 2**70}])
-def test_a_kept_record_that_could_not_be_published_is_left_out(record: object) -> None:
+@pytest.mark.parametrize(
+    ("bucket", "record"),
+    [
+        ("whl", 7),
+        ("whl", {**WHEEL, "name": 7}),
+        ("whl", {**WHEEL, "url": 7}),
+        ("whl", {**WHEEL, "depends": [None]}),
+        ("whl", {**WHEEL, "sha256": "no hex"}),
+        ("whl", {**WHEEL, "odd": 2**70}),
+        ("zip", {"odd": 2**70}),
+        ("zip", []),
+    ],
+)
+def test_a_kept_record_that_could_not_be_published_is_left_out(bucket: str, record: object) -> None:
     world = World()
-    put_index(world, {"v3": {"whl": {"x": record}}})
-    assert (base_of(world).record_count, entries_of(world, "")) == (1, {})
+    put_index(world, {"v3": {bucket: {"x": record}}})
+    entries = entries_of(world, "")
+    assert base_of(world).record_count == 1
+    assert (list(entries), left_out_in(entries)) == ([f"x.{bucket}"], [f"x.{bucket}"])
 
 
 def test_shards_are_taken_over_with_their_revision_3() -> None:
     world = World()
     world.upload(A)
     binary = {**WHEEL, "sha256": b"\xab" * 32}
-    v3 = {"conda": {stem(A): {"indexed_timestamp": 7, "flags": ["x"]}}, "whl": {"a-1-py3": binary}}
+    dated = least(A, indexed_timestamp=7, flags=["x"])
+    v3 = {"conda": {stem(A): dated}, "whl": {"a-1-py3": binary}}
     body = shard_index_of(put_shards(world, alpha={"v3": v3}))
     world.channel.upload(SUBDIR.file_key(SHARD_INDEX), body)
-    assert record_in(world) == {"indexed_timestamp": 7, "flags": ["x"]}
+    assert record_in(world) == dated
     kept = CarriedRecord(identity=None, extractor=NOT_EXTRACTED, bucket="whl", record=WHEEL)
     assert entries_of(world)["a-1-py3.whl"] == kept
 
@@ -564,7 +646,7 @@ def test_run_exports_are_taken_over_from_records_and_from_their_file() -> None:
     assert "run_exports" not in record_in(world)
 
 
-@pytest.mark.parametrize("told", [{A: {}}, {A: {"run_exports": ["x"]}}, {A: 7}, b"{"])
+@pytest.mark.parametrize("told", [{A: {}}, {A: {"run_exports": {"weak": "x"}}}, {A: 7}, b"{"])
 def test_run_exports_that_clients_could_not_read_are_not_known(
     told: dict[str, Any] | bytes,
 ) -> None:

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sluice.catalog.entry import CarriedRecord, Entries, Pin, Record
+from sluice.catalog.entry import CarriedRecord, Entries, Entry, Pin, Record
 from sluice.channel_config import DEFAULT_CONFIG, ChannelConfig
 from sluice.conda.match_spec import with_bracketed_specs
 from sluice.conda.names import split_extension
 from sluice.conda.patch import PatchInstructions, apply_patch
+from sluice.conda.record_fields import with_feature_string
 from sluice.conda.revision import LEGACY, V3, required_revision
 from sluice.conda.timestamps import timestamp_warning
 
@@ -37,6 +38,7 @@ class RenderRules:
 
 
 NO_RULES = RenderRules()
+LEGACY_ONLY = "legacy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def render_view(entries: Entries, rules: RenderRules) -> ClientView:
         match entry:
             case Pin():
                 removed.append(filename)
-            case CarriedRecord():
+            case CarriedRecord() if rules.config.package_revisions != LEGACY_ONLY:
                 carried = _apply_patch(
                     filename, entry.record, None, rules.instructions, entry.bucket
                 )[0]
@@ -96,13 +98,38 @@ def render_view(entries: Entries, rules: RenderRules) -> ClientView:
 
 
 def is_hidden(record: Mapping[str, Any], config: ChannelConfig) -> bool:
+    """Whether the configuration rejects a record."""
+    return is_hidden_by_timestamp(record, config) or is_hidden_by_revision(record, config)
+
+
+def is_hidden_by_timestamp(record: Mapping[str, Any], config: ChannelConfig) -> bool:
     """Whether the configuration rejects a record for its ``timestamp`` (CEP 47)."""
     return config.timestamps == "reject" and timestamp_warning(record) is not None
 
 
+def is_rejected_by_revision(entry: Entry, config: ChannelConfig) -> bool:
+    """Whether the configuration rejects a file because it needs revision 3, and nothing else."""
+    if isinstance(entry, CarriedRecord):
+        return config.package_revisions == LEGACY_ONLY
+    return (
+        isinstance(entry, Record)
+        and is_hidden_by_revision(entry.record, config)
+        and not is_hidden_by_timestamp(entry.record, config)
+    )
+
+
+def is_hidden_by_revision(record: Mapping[str, Any], config: ChannelConfig) -> bool:
+    """Whether the configuration rejects a record because it needs revision 3 (CEP 48)."""
+    return config.package_revisions == LEGACY_ONLY and required_revision(record) > LEGACY
+
+
 def _revision(record: Mapping[str, Any], config: ChannelConfig) -> int:
     # "latest" never moves records down that need revision 3: old clients would misread them.
-    latest = config.package_revision_assignment == "latest" and bool(config.repodata_revisions)
+    latest = (
+        config.package_revision_assignment == "latest"
+        and bool(config.repodata_revisions)
+        and config.package_revisions != LEGACY_ONLY
+    )
     return max(required_revision(record), V3 if latest else LEGACY)
 
 
@@ -116,6 +143,8 @@ def _apply_patch(
     """The record (``None`` if it is removed) and its run exports."""
     plain = {key: value for key, value in record.items() if key not in _INDEXER_ONLY_FIELDS}
     if instructions is None:
-        return plain, run_exports
+        return with_feature_string(plain), run_exports
     patched = apply_patch(instructions, filename, plain, run_exports, bucket=bucket)
-    return (patched.record, patched.run_exports) if patched else (None, run_exports)
+    if patched is None:
+        return None, run_exports
+    return with_feature_string(patched.record), patched.run_exports

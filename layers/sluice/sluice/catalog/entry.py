@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sluice.catalog.codec import unpack_struct
+from sluice.catalog.file_warnings import RECORD_LEFT_OUT, RUN_EXPORTS_UNREADABLE, FileWarning
 from sluice.limits import LARGE_RECORD_BYTES_MIN
 from sluice.storage.object_id import ObjectId
 
@@ -58,6 +59,8 @@ class Record(_Entry, frozen=True, kw_only=True, tag="record"):
     digests_from: dict[str, str | None] = msgspec.field(default_factory=dict)
     run_exports: Any = None
     channeldata: dict[str, Any] = msgspec.field(default_factory=dict)
+    warnings: tuple[FileWarning, ...] | UnsetType = UNSET
+    """Problems that leave the file in the index; absent if there are none."""
 
     @property
     def taken_over(self) -> bool:
@@ -66,12 +69,15 @@ class Record(_Entry, frozen=True, kw_only=True, tag="record"):
 
     @property
     def known_run_exports(self) -> Any:
-        """The run exports, ``{}`` if it has none; ``None`` if they were never read (CEP 21)."""
-        return self.run_exports if self.taken_over else self.run_exports or {}
+        """The run exports, ``{}`` if it has none; ``None`` if they are not known (CEP 21)."""
+        unknown = self.taken_over or any(
+            warning.code == RUN_EXPORTS_UNREADABLE for warning in self.warnings or ()
+        )
+        return self.run_exports if unknown else self.run_exports or {}
 
 
 class Reject(_Entry, frozen=True, kw_only=True, tag="reject"):
-    """The file cannot be indexed."""
+    """The file cannot be indexed, or (``is_left_out``) its package was not read yet."""
 
     code: str
     sentence: str
@@ -102,6 +108,8 @@ class CarriedRecord(_Entry, frozen=True, kw_only=True, tag="kept"):
     bucket: str
     """``whl``, or a bucket that is not known yet."""
     record: dict[str, Any]
+    warnings: tuple[FileWarning, ...] | UnsetType = UNSET
+    """Problems that leave the record in the index; absent if there are none."""
 
     def stem(self, filename: str) -> str:
         """The name in the bucket."""
@@ -116,6 +124,27 @@ Entries = Mapping[str, Entry]
 def has_false_digests(entry: Entry | None) -> bool:
     """Whether the file is rejected because its metadata states other digests than it has."""
     return isinstance(entry, Reject) and entry.code == DIGESTS_FALSE
+
+
+def is_left_out(entry: Entry | None) -> bool:
+    """Whether an index before sluice had a record for the file that no client could read.
+
+    It is stored as a reject, which releases before this kind of warning can read.  People see it as
+    a warning.  Any verdict on the package replaces it.
+    """
+    return isinstance(entry, Reject) and entry.code == RECORD_LEFT_OUT
+
+
+def is_rejected(entry: Entry | None) -> bool:
+    """Whether the file was judged, and cannot be indexed."""
+    return isinstance(entry, Reject) and not is_left_out(entry)
+
+
+def stored_warnings(entry: Entry | None) -> tuple[FileWarning, ...]:
+    """The warnings about a file that are stored with it."""
+    if isinstance(entry, Reject) and is_left_out(entry):
+        return (FileWarning(code=entry.code, sentence=entry.sentence),)
+    return (entry.warnings or ()) if isinstance(entry, Record | CarriedRecord) else ()
 
 
 def known_sha256(entry: Entry | None, identity: ObjectId) -> str | UnsetType:

@@ -6,8 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sluice import zstd
 from sluice.catalog import shard
-from sluice.catalog.client_view import NO_RULES, ClientView, RenderRules, render_view
+from sluice.catalog.client_view import (
+    NO_RULES,
+    ClientView,
+    RenderRules,
+    is_rejected_by_revision,
+    render_view,
+)
 from sluice.catalog.codec import content_digest, pack_struct
 from sluice.catalog.entry import (
     NEVER_OUTDATED,
@@ -17,18 +24,21 @@ from sluice.catalog.entry import (
     Pin,
     Record,
     Reject,
+    is_rejected,
     large_record_bytes,
     listed_files,
     listing_digest,
+    stored_warnings,
 )
 from sluice.catalog.tree import Node, NodeExtras
 from sluice.conda.timestamps import timestamp_warning
-from sluice.limits import LEAF_BYTES_MAX
+from sluice.limits import LEAF_BYTES_MAX, SHARD_BYTES_WARNED
 
-RENDERER_VERSION = 2
+RENDERER_VERSION = 3
 """Version of the shard format: raised when the same leaf would give another shard.
 
-2: with run exports, and match specs of revision 3 in brackets."""
+2: with run exports, and match specs of revision 3 in brackets.  3: ``track_features`` as a string
+(CEP 34)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,7 @@ def render_node(
         shard=bytes.fromhex(content_digest(shard_body)) if shard_body else None,
         listing=listing_digest(listed_files(entries)),
         records=len(records),
-        rejects=sum(isinstance(entry, Reject) for entry in entries.values()),
+        rejects=sum(map(is_rejected, entries.values())),
         extractor=min(
             (
                 entry.extractor
@@ -69,16 +79,24 @@ def render_node(
         ),
         oldest=min(times, default=None),
         newest=max(times, default=None),
-        extras=_node_extras(records, view),
+        extras=_node_extras(entries, view, shard_body, rules),
         only_rejects=all(isinstance(entry, Reject) for entry in entries.values()),
         large_bytes=sum(map(large_record_bytes, entries.values())),
     )
     return RenderedNode(node, leaf_body, shard_body)
 
 
-def _node_extras(records: list[dict[str, Any]], view: ClientView) -> NodeExtras | None:
-    warnings = sum(timestamp_warning(record) is not None for record in records)
-    if not warnings and not view.v3 and view.count == len(records):
+def _node_extras(
+    entries: Entries, view: ClientView, shard_body: bytes | None, rules: RenderRules
+) -> NodeExtras | None:
+    records = [entry for entry in entries.values() if isinstance(entry, Record)]
+    warnings = sum(timestamp_warning(entry.record) is not None for entry in records)
+    other_warnings = sum(len(stored_warnings(entry)) for entry in entries.values())
+    shard_bytes = zstd.content_size(shard_body) if shard_body else 0
+    too_large = shard_bytes if shard_bytes > SHARD_BYTES_WARNED else 0
+    hidden = sum(is_rejected_by_revision(entry, rules.config) for entry in entries.values())
+    plain = not view.v3 and view.count == len(records)
+    if plain and not (warnings or other_warnings or too_large or hidden):
         return None
     v3 = list(_records_of(view.v3))
     times = [record["indexed_timestamp"] for record in v3 if "indexed_timestamp" in record]
@@ -88,6 +106,9 @@ def _node_extras(records: list[dict[str, Any]], view: ClientView) -> NodeExtras 
         v3_oldest=min(times, default=None),
         v3_newest=max(times, default=None),
         warnings=warnings,
+        other_warnings=other_warnings,
+        shard_bytes=too_large,
+        hidden_by_revision=hidden,
     )
 
 

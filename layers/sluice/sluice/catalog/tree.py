@@ -30,6 +30,12 @@ class NodeExtras(msgspec.Struct, frozen=True, array_like=True):
     v3_newest: int | None
     warnings: int
     """Records with an impossible ``timestamp`` (CEP 47)."""
+    other_warnings: int = 0
+    """All other warnings about files of the name."""
+    shard_bytes: int = 0
+    """Size of the shard without compression, if it is more than conda reads; else 0."""
+    hidden_by_revision: int = 0
+    """Records that the configuration rejects because they need revision 3 (CEP 48)."""
 
 
 class Node(msgspec.Struct, frozen=True, array_like=True):
@@ -73,6 +79,10 @@ def node_chunks(nodes: Iterable[Node | None], size: int) -> Iterator[list[Node |
     return weighted_chunks(
         nodes, size, weight=lambda node: node.files if node else 0, weight_max=FILES_AT_ONCE
     )
+
+
+_EXTRAS = Node.__struct_fields__.index("extras")
+_EXTRAS_FIELDS_MIN = NodeExtras.__struct_fields__.index("other_warnings")
 
 
 class ActiveConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +131,9 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     """Problems of the channel; only ``noarch`` lists them."""
     renderer: int
     """Version of the renderer of its shards."""
+    warnings: list[InputProblem] | UnsetType = UNSET
+    """Problems of a configuration that is active all the same; only ``noarch`` lists them, if there
+    are any."""
 
 
 class Tree(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,6 +199,9 @@ def encode_tree(tree: Tree) -> bytes:
     for node in plain["names"].values():
         while len(node) > _NODE_FIELDS_MIN and not node[-1]:
             node.pop()  # half a million of them stay as short as possible
+        extras = node[_EXTRAS] if len(node) > _EXTRAS else None
+        while extras and len(extras) > _EXTRAS_FIELDS_MIN and not extras[-1]:
+            extras.pop()
     return compress_packed(pack_plain(plain), what="the tree")
 
 

@@ -30,12 +30,14 @@ FIELDS = (
     "keywords",
     "license",
     "recipe_origin",
-    "source_git_url",
     "source_url",
     "summary",
     "tags",
 )
-"""Fields that come from the newest version that has them."""
+"""Fields that come from the newest version that has them.
+
+All are fields of ``about.json``, but for ``icon_hash``, which is in ``index.json``.  conda-index
+also has ``source_git_url``, from ``meta.yaml``, which is not read."""
 
 FLAGS = (
     "activate.d",

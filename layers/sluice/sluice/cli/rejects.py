@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
@@ -18,8 +20,9 @@ _STYLES = {"reject": "red", "warning": "yellow", "problem": "red", "omitted": "r
 def rejects(channel: str, /, *, options: Options = DEFAULTS) -> Exit:
     """Show which files are not in the index, why, and what to do about it.
 
-    Also which configuration or patch is not in force. Exits with 1 if there is any of these;
-    warnings alone leave 0.
+    Also which configuration or patch is not in force, and warnings: about files that are in the
+    index, or wait to be read. Exits with 1 if there is a reject or a problem; warnings alone leave
+    0.
 
     Parameters
     ----------
@@ -35,7 +38,17 @@ def rejects(channel: str, /, *, options: Options = DEFAULTS) -> Exit:
 def _render(issues: list[FileIssue]) -> RenderableType:
     if not issues:
         return Text("Nothing is rejected.")
-    return Group(*(part for issue in issues for part in _parts(issue)))
+    return Group(*(part for issue in issues for part in _parts(issue)), Text(_summary(issues)))
+
+
+def _summary(issues: list[FileIssue]) -> str:
+    """How many there are of each kind, so that nobody has to count them."""
+    counts = Counter(issue.kind for issue in issues)
+    parts = [
+        f"{counts[kind]} {kind}{'' if counts[kind] == 1 else 's'}"
+        for kind in ("problem", "reject", "warning")
+    ]
+    return f"Listed: {', '.join(parts)}."
 
 
 def _parts(issue: FileIssue) -> list[RenderableType]:

@@ -17,7 +17,16 @@ from sluice.cli.misplaced_view import render_misplaced
 from sluice.cli.options import DEFAULTS, Options
 from sluice.cli.output import table
 
-_NUMBERS = ("generation", "committed", "packages", "index", "rejects", "staged", "oldest pending")
+_NUMBERS = (
+    "generation",
+    "committed",
+    "packages",
+    "index",
+    "rejects",
+    "warnings",
+    "staged",
+    "oldest pending",
+)
 _COLUMNS = ("subdir", *_NUMBERS, "state")
 _QUEUE_COLUMNS = ("queue", "waiting", "delayed", "handled", "dead letters")
 
@@ -70,6 +79,11 @@ def _render(report: Status) -> RenderableType:
         Text(format_cell(problem), style="red")
         for subdir in report.subdirs
         for problem in subdir.problems
+    ]
+    parts += [
+        Text(format_cell(warning), style="yellow")
+        for subdir in report.subdirs
+        for warning in subdir.channel_warnings
     ]
     parts += render_misplaced(report.misplaced)
     if report.queues:
@@ -133,6 +147,7 @@ def _row(subdir: SubdirStatus, *, now: int) -> list[object]:
         format_number(subdir.packages),
         format_size(subdir.index_bytes),
         format_number(subdir.rejects),
+        format_number(subdir.warnings),
         format_number(subdir.staged),
         format_age(subdir.oldest_invisible_at, now=now),
         _state(subdir),

@@ -39,6 +39,8 @@ DROPPED_FIELDS = frozenset(
         "package_type",
         "schannel",
         "url",
+        # about a separate file, of which a package cannot know
+        "attestations_sha256",
         # published from info/run_exports.json
         "run_exports",
     }

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeGuard
 from urllib.parse import unquote_to_bytes
 
 from sluice.limits import JSON_DEPTH_MAX
@@ -33,9 +34,11 @@ _PURL = re.compile(
     r"(?:@[^/@?#\s]+)?(?:\?[a-z][a-z0-9._-]*=[^#&\s]+)?(?:#[^#\s]+)?"  # version, qualifier, path
 )
 _MD5 = re.compile(r"[0-9a-f]{32}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _RUN_EXPORTS_GROUPS = ("noarch", "strong", "strong_constrains", "weak", "weak_constrains")
 _GROUP = re.compile(r"[a-z0-9_.+-]{1,64}")
 _FLAG = re.compile(r"[a-z0-9_]+(?::[a-z0-9_]+)?")
+_TRACK_FEATURES = "track_features"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -48,9 +51,23 @@ class FieldRule:
     """For the sentence: "... instead of <description>"."""
 
 
-def is_string_list(value: object) -> bool:
+def is_string_list(value: object) -> TypeGuard[list[str]]:
     """Whether this is a list of strings."""
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def with_feature_string(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record with ``track_features`` as a string (CEP 34), which some builders make a list.
+
+    Consumers other than clients cannot read a list.  An empty one is left out.
+    """
+    features = record.get(_TRACK_FEATURES)
+    if not is_string_list(features):
+        return record
+    joined = " ".join(filter(None, features))
+    if joined:
+        return {**record, _TRACK_FEATURES: joined}
+    return {key: value for key, value in record.items() if key != _TRACK_FEATURES}
 
 
 def is_version(version: str) -> bool:
@@ -140,6 +157,10 @@ def _is_md5(value: object) -> bool:
     return isinstance(value, str) and _MD5.fullmatch(value) is not None
 
 
+def _is_sha256(value: object) -> bool:
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+
+
 def _is_run_exports(value: object) -> bool:
     return isinstance(value, dict) and all(
         is_string_list(value[group]) for group in _RUN_EXPORTS_GROUPS if group in value
@@ -156,6 +177,8 @@ FIELD_RULES: Mapping[str, FieldRule] = {
     "build": _STRING,
     "build_number": _COUNT,
     "subdir": _STRING,
+    "arch": _STRING,
+    "attestations_sha256": FieldRule(_is_sha256, "a SHA-256 in hex"),
     "depends": _STRING_LIST,
     "constrains": _STRING_LIST,
     "date": _STRING,
@@ -169,6 +192,7 @@ FIELD_RULES: Mapping[str, FieldRule] = {
     "license": _STRING,
     "license_family": _STRING,
     "noarch": FieldRule(_is_noarch, '"python", "generic" or a boolean'),
+    "platform": _STRING,
     "preferred_env": _STRING,
     "purls": FieldRule(_is_purls, "a list of package URLs (pkg:type/name)"),
     "python_site_packages_path": _STRING,

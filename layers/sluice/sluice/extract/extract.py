@@ -9,9 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from sluice.catalog.entry import NOT_EXTRACTED
+from sluice.catalog.file_warnings import (
+    RUN_EXPORTS_UNREADABLE,
+    FileWarning,
+    make_file_warning,
+)
 from sluice.conda.record import make_record
 from sluice.errors import BadPackage, Changed, LimitExceeded, Unavailable
 from sluice.extract import staging
@@ -20,17 +25,18 @@ from sluice.layout import PackageKey
 from sluice.limits import EXTRACT_ATTEMPTS_MAX
 from sluice.messages import merge_request
 from sluice.package.read_limits import FULL_READ, ReadLimits
-from sluice.package.reader import PackageRead, read_package
+from sluice.package.reader import PackageContents, PackageRead, read_package
 from sluice.runtime import Runtime
 from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectStore, describe_object
 from sluice.text import printable
 
-EXTRACTOR_VERSION = 2
+EXTRACTOR_VERSION = 3
 """Version of the extractor: raised when it would judge packages differently than before.
 
-2: packages that need revision 3 of repodata (CEP 48) are indexed."""
-RECORDS_SINCE = 1
+2: packages that need revision 3 of repodata (CEP 48) are indexed.  3: packages with sparse members
+are indexed, and run exports that cannot be read are unknown instead of none."""
+RECORDS_SINCE = 3
 """The first version that makes the same records as this one; its rejects may differ."""
 
 
@@ -174,6 +180,7 @@ def _judge(key: PackageKey, package: PackageRead | None, *, at: int) -> FileVerd
             },
             run_exports=contents.run_exports,
             channeldata=contents.channeldata,
+            warnings=_warnings(key, contents),
         )
     except BadPackage as bad:
         return Rejected(
@@ -185,6 +192,16 @@ def _judge(key: PackageKey, package: PackageRead | None, *, at: int) -> FileVerd
             sentence=bad.sentence,
             sha256=UNSET if isinstance(contents, BadPackage) else contents.digests.sha256,
         )
+
+
+def _warnings(key: PackageKey, contents: PackageContents) -> tuple[FileWarning, ...] | UnsetType:
+    if contents.run_exports_problem is None:
+        return UNSET
+    sentence = (
+        f"{key.filename} has run exports that cannot be read: {contents.run_exports_problem}. The "
+        "index does not say which it has (CEP 21)."
+    )
+    return (make_file_warning(RUN_EXPORTS_UNREADABLE, sentence),)
 
 
 def _stage(ctx: ExtractorContext, key: PackageKey, record: FileVerdict) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from sluice.catalog.file_warnings import FileWarning
 from sluice.concurrency import Executor
 from sluice.errors import DECODE_ERRORS, Corrupt, TooNew
 from sluice.layout import Subdir
@@ -48,6 +49,8 @@ class Indexed(_StagingBase, frozen=True, kw_only=True, tag="indexed"):
     """``info/run_exports.json`` unchanged (CEP 12), for ``run_exports.json``."""
     channeldata: dict[str, Any] = msgspec.field(default_factory=dict)
     """The fields of ``about.json`` and ``paths.json`` that ``channeldata.json`` (CEP 38) needs."""
+    warnings: tuple[FileWarning, ...] | UnsetType = UNSET
+    """Problems that leave the package in the index; absent if there are none."""
 
     def __post_init__(self) -> None:
         """Refuse what the catalog could not use; msgspec turns this into a decoding error."""

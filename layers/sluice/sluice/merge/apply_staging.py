@@ -17,11 +17,15 @@ from sluice.catalog.entry import (
     Pin,
     Record,
     Reject,
+    is_rejected,
+    stored_warnings,
 )
+from sluice.catalog.file_warnings import RECORD_KEPT, FileWarning, make_file_warning
 from sluice.conda.timestamps import timestamp_warning
 from sluice.extract.staging import FileVerdict, Indexed, Rejected, Removed, encode_staging_record
 from sluice.limits import REJECT_SENTENCES_PER_NAME_MAX
 from sluice.storage.object_id import ObjectId
+from sluice.takeover.normalize import change_warnings, normalize_record
 
 Verdict = Indexed | Rejected
 _ATTESTATIONS = "attestations_sha256"
@@ -166,6 +170,8 @@ class CommitChanges:
     warned: list[str] = field(default_factory=list)
     """Added or replaced files that were built after they were indexed, by their own dates (CEP
     47)."""
+    noted: list[str] = field(default_factory=list)
+    """Files with another warning that is new."""
     rejects_changed: bool = False
 
     def extend(self, later: CommitChanges) -> None:
@@ -175,6 +181,7 @@ class CommitChanges:
         self.removed += later.removed
         self.rejected += later.rejected
         self.warned += later.warned
+        self.noted += later.noted
         self.rejects_changed |= later.rejects_changed
 
     def add_entries(self, before: Entries, after: Entries) -> None:
@@ -190,10 +197,12 @@ class CommitChanges:
                     self.added.append(filename)
                 case Record(), _:
                     self.removed.append(filename)
-            if isinstance(new, Reject):
+            if is_rejected(new):
                 self.rejected.append(filename)
             if isinstance(new, Record) and timestamp_warning(new.record):
                 self.warned.append(filename)
+            if set(stored_warnings(new)) - set(stored_warnings(old)):
+                self.noted.append(filename)
             self.rejects_changed |= isinstance(old, Reject) or isinstance(new, Reject)
 
 
@@ -225,7 +234,9 @@ def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
         if isinstance(old, Pin) or not is_new:
             return old
         if isinstance(old, Record) and _keeps_taken_over_record(old, verdict):
-            return msgspec.structs.replace(old, extractor=verdict.extractor)
+            kept = _kept_record(old, verdict)
+            if kept is not None:
+                return kept
     if isinstance(verdict, Rejected):
         return Reject(
             identity=verdict.identity,
@@ -245,6 +256,7 @@ def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
         digests_from=verdict.digests_from,
         run_exports=verdict.run_exports,
         channeldata=verdict.channeldata,
+        warnings=verdict.warnings,
     )
 
 
@@ -303,6 +315,38 @@ def _keeps_taken_over_record(old: Record, verdict: Verdict) -> bool:
             not known or not read_sha256 or known == read_sha256
         )
     return bool(old.record.get("revoked")) and _same_artifact(old, verdict)
+
+
+def _kept_record(old: Record, verdict: Verdict) -> Record | None:
+    """The record that was taken over, after its package was read.
+
+    ``None`` if clients cannot read it: earlier releases took such records over.
+    """
+    if not isinstance(verdict, Rejected):
+        return msgspec.structs.replace(old, extractor=verdict.extractor)
+    normalized = normalize_record(msgspec.json.encode(old.record), filename=verdict.filename)
+    if normalized.record is None:
+        return None
+    others = [warning for warning in old.warnings or () if warning.code != RECORD_KEPT]
+    return msgspec.structs.replace(
+        old,
+        extractor=verdict.extractor,
+        record=normalized.record,
+        warnings=(
+            *others,
+            *change_warnings(verdict.filename, normalized),
+            _warning_of_kept(verdict),
+        ),
+    )
+
+
+def _warning_of_kept(verdict: Rejected) -> FileWarning:
+    sentence = (
+        f"{verdict.filename} stays in the index with the record that the index before sluice had. "
+        f"sluice would not index it anew, because it breaks a rule for new packages "
+        f"({verdict.code})."
+    )
+    return make_file_warning(RECORD_KEPT, sentence)
 
 
 def _attestations(old: Entry | None, verdict: Indexed) -> dict[str, Any]:

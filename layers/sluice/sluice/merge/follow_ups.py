@@ -20,17 +20,24 @@ class FollowUps:
     runtime: Runtime
     subdir: Subdir
 
-    def request_after_first_publish(self, config: ChannelConfig, *, with_names: bool) -> None:
-        """Request what follows from a first publication; ``with_names``: of an existing index.
+    def request_after_first_publish(
+        self, config: ChannelConfig, *, with_names: bool, is_empty: bool
+    ) -> None:
+        """Request what follows from a first publication.
+
+        ``with_names``: it has those of an existing index; ``is_empty``: it has no name at all.
 
         Call this before the head is swapped: if the merge dies right after the swap, no later merge
         sends these requests.
         """
         if self.subdir.name != NOARCH:
             self._request_noarch()
-        all_are_new = with_names and needs_channel_note(config, config_changed=False)
-        if all_are_new or config.notices is not None:
-            # Only this merge knows that all of these names are new, and only a merge that reads the
+        changes_channel = (with_names or is_empty) and needs_channel_note(
+            config, config_changed=False
+        )
+        if changes_channel or config.notices is not None:
+            # Only this merge knows that all of these names are new, or that there is a subdir
+            # without any, which channeldata lists as well (CEP 38).  Only a merge that reads the
             # configuration of a public subdir reports its notices.
             ConfigBroadcast(self.runtime).notify(self.subdir)
 

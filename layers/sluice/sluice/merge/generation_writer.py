@@ -17,7 +17,7 @@ from sluice.catalog import tree
 from sluice.catalog.client_view import RenderRules
 from sluice.catalog.codec import content_digest
 from sluice.catalog.commit import Commit, encode_commit
-from sluice.catalog.entry import CarriedRecord, Entries, Entry, Record, Reject
+from sluice.catalog.entry import CarriedRecord, Entries, Entry, Record, Reject, is_rejected
 from sluice.catalog.head import Head
 from sluice.catalog.node import RenderedNode
 from sluice.catalog.reader import CatalogReader
@@ -37,6 +37,7 @@ from sluice.merge.apply_staging import CommitChanges
 from sluice.merge.large_records import limit_large_records
 from sluice.merge.plan import CommitPlan
 from sluice.merge.take_over_steps import TakeOverStep, WrittenName
+from sluice.publish.rejects_document import has_warnings
 from sluice.runtime import Runtime
 from sluice.storage import object_headers
 from sluice.takeover.existing_index import ExistingIndex
@@ -200,14 +201,17 @@ class GenerationWriter:
                     nodes.get(name),
                     taken_over=one.taken_over,
                     rejects_changed=one.rejects_changed
-                    or (name in nodes and (_warns(parent.names.get(name)) or _warns(nodes[name]))),
+                    or (
+                        name in nodes
+                        and (has_warnings(parent.names.get(name)) or has_warnings(nodes[name]))
+                    ),
                 )
                 for name, one in judged.items()
             ]
             draft.difference.rejects_changed |= any(name.rejects_changed for name in written)
             if step:
                 step.add(written)
-        draft.difference.rejects_changed |= plan.problems_changed(parent)
+        draft.difference.rejects_changed |= plan.document_changed(parent)
         return draft
 
     def commit(
@@ -321,17 +325,14 @@ def _rejects(entries: Entries) -> dict[str, Reject]:
 
 
 def _without_rejects(entries: Entries) -> dict[str, Entry]:
-    return {name: entry for name, entry in entries.items() if not isinstance(entry, Reject)}
+    """What has no parsable name, without rejects: anybody can upload such files."""
+    return {name: entry for name, entry in entries.items() if not is_rejected(entry)}
 
 
 def _names_of_former_rejects(parent: Tree) -> set[str]:
     """The name under which earlier versions kept rejects of files whose names nobody can parse."""
     unnamed = parent.names.get(NO_NAME)
     return {NO_NAME} if unnamed and unnamed.rejects else set()
-
-
-def _warns(node: Node | None) -> bool:
-    return node is not None and node.extras is not None and node.extras.warnings > 0
 
 
 def _patch_digest(tree: Tree) -> str | None:

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import NamedTuple, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from sluice import channel_config
 from sluice.catalog import node as render
@@ -20,6 +21,7 @@ from sluice.catalog import patch_object
 from sluice.catalog.client_view import RenderRules
 from sluice.catalog.codec import content_digest
 from sluice.catalog.entry import Entries, Record
+from sluice.catalog.file_warnings import CONFIG_KEY_UNKNOWN
 from sluice.catalog.head import Head, head_object
 from sluice.catalog.patch_object import StoredPatch
 from sluice.catalog.reader import CatalogReader
@@ -83,7 +85,7 @@ class InputSelector:
         ``of_noarch`` returns the entries of a package name, for the merge of ``noarch``, which may
         be about to change them.  Raises ``Unavailable`` and ``Corrupt``.
         """
-        in_force, problems = self._config(parent, at=at)
+        in_force, problems, warnings = self._config(parent, at=at)
         settings = channel_config.config_from_dict(in_force.settings)
         patch = None
         if settings.patches:
@@ -95,24 +97,39 @@ class InputSelector:
             patch=None,
             problems=_with_known_dates(problems, parent) if self.subdir.name == NOARCH else [],
             renderer=render.RENDERER_VERSION,
+            warnings=(_with_known_dates(warnings, parent) or UNSET)
+            if self.subdir.name == NOARCH
+            else UNSET,
         )
         return self._select(inputs, settings, patch, parent, at=at)
 
-    def _config(self, parent: Tree, *, at: int) -> tuple[ActiveConfig, list[InputProblem]]:
-        """The configuration to use, and the problems of the current file."""
+    def _config(
+        self, parent: Tree, *, at: int
+    ) -> tuple[ActiveConfig, list[InputProblem], list[InputProblem]]:
+        """The configuration to use, the problems of the current file, and warnings about it."""
         key = config_key(self.subdir.channel)
         try:
             with self.channel.open(key) as opened:
                 if opened is None:
-                    return self._active_config(None, None, self.defaults), []
+                    return self._active_config(None, None, self.defaults), [], []
                 identity = ObjectId.from_info(opened.info)
                 body = _read_bounded(opened)
             parsed = channel_config.parse_channel_config(body, defaults=self.defaults)
-            return self._active_config(identity, sha256(body).hexdigest(), parsed), []
+            warnings = [
+                InputProblem(
+                    filename=SLUICE_TOML,
+                    identity=identity,
+                    code=CONFIG_KEY_UNKNOWN,
+                    sentence=sentence,
+                    at=at,
+                )
+                for sentence in channel_config.config_warnings(body)
+            ]
+            return self._active_config(identity, sha256(body).hexdigest(), parsed), [], warnings
         except Archived as error:
             info = describe_object(self.channel, key)
             if info is None:
-                return self._active_config(None, None, self.defaults), []
+                return self._active_config(None, None, self.defaults), [], []
             identity, code, sentence = ObjectId.from_info(info), "archived", str(error)
         except BadConfig as error:
             code, sentence = error.code, error.sentence
@@ -124,7 +141,7 @@ class InputSelector:
             seen=identity,
             defaults=channel_config.config_fingerprint(self.defaults),
         )
-        return in_force, [problem]
+        return in_force, [problem], []
 
     def _active_config(
         self, seen: ObjectId | None, digest: str | None, settings: ChannelConfig
@@ -234,6 +251,7 @@ def _view_settings(settings: ChannelConfig) -> tuple[object, ...]:
         settings.package_revision_assignment,
         bool(settings.repodata_revisions),
         settings.timestamps,
+        settings.package_revisions,
     )
 
 
@@ -278,7 +296,8 @@ def _with_known_dates(problems: list[InputProblem], parent: Tree) -> list[InputP
 
 
 def _problems(tree: Tree) -> list[InputProblem]:
-    return tree.inputs.problems if tree.inputs else []
+    """The problems and warnings of a tree."""
+    return [*tree.inputs.problems, *(tree.inputs.warnings or ())] if tree.inputs else []
 
 
 def _without_date(problem: InputProblem) -> InputProblem:

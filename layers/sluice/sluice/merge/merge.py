@@ -285,7 +285,9 @@ class _SubdirMerge:
         if plan.existing_index is not None:
             # Before the swap: if this merge dies right after it, no later merge sends these.
             ctx.follow_ups(subdir).request_after_first_publish(
-                plan.rules.config, with_names=bool(plan.existing_index.names)
+                plan.rules.config,
+                with_names=bool(plan.existing_index.names),
+                is_empty=not any(draft.nodes.values()),
             )
         # If more batches follow, this generation will not be published.
         is_last = batch.resume_after is None

@@ -9,6 +9,9 @@ from sluice.merge.handler import Report
 from sluice.merge.outcome import MergeReport
 from sluice.telemetry import LogLine, Metric
 
+_FILES_LOGGED = 100
+"""Files that one log line names: a taken-over index may have half a million."""
+
 
 def merge_metrics(report: Report, *, duration_ms: int) -> list[Metric]:
     """The metrics for CloudWatch; a repeated metric has several values."""
@@ -41,6 +44,8 @@ def _complaints(report: MergeReport) -> list[LogLine]:
     ]
     if warned := report.difference.warned:
         lines.append(LogLine("warning", "built after they were indexed", {"files": warned}))
+    if noted := report.difference.noted:
+        lines.append(LogLine("warning", "indexed with a warning", {"files": noted[:_FILES_LOGGED]}))
     return lines
 
 

@@ -13,6 +13,7 @@ from sluice.catalog.brake import WaitingRemovals, filenames_digest
 from sluice.catalog.client_view import NO_RULES, RenderRules
 from sluice.catalog.commit import Amendment
 from sluice.catalog.tree import InputProblem, Inputs, Tree
+from sluice.channel_config import config_from_dict
 from sluice.conda.names import NOARCH, package_name
 from sluice.extract.staging import FileVerdict, Indexed
 from sluice.layout import Subdir
@@ -62,9 +63,23 @@ class CommitPlan:
         known = _problems(parent.inputs)
         return [problem for problem in self.inputs.inputs.problems if problem not in known]
 
-    def problems_changed(self, parent: Tree) -> bool:
-        """Whether the problems of configuration and patches differ from the parent's."""
-        return self.inputs is not None and self.inputs.inputs.problems != _problems(parent.inputs)
+    def document_changed(self, parent: Tree) -> bool:
+        """Whether the reject document differs from the parent's because of the inputs.
+
+        It lists the problems and warnings of configuration and patches, and warns of large shards
+        only where these are published.
+        """
+        if self.inputs is None:
+            return False
+        now, before = self.inputs.inputs, parent.inputs
+        return (
+            now.problems != _problems(before)
+            or (now.warnings or []) != ((before.warnings or []) if before else [])
+            or (
+                _has_large_shards(parent)
+                and self.rules.config.write_shards != _writes_shards(before)
+            )
+        )
 
     @property
     def waiting(self) -> WaitingRemovals | None:
@@ -109,6 +124,14 @@ def patch_may_change(subdir: Subdir, records: Iterable[FileVerdict], rules: Rend
 def has_indexed_package(verdicts: Verdicts) -> bool:
     """Whether any verdict adds a package to the index."""
     return any(isinstance(verdict, Indexed) for verdict in verdicts.values())
+
+
+def _has_large_shards(tree: Tree) -> bool:
+    return any(node.extras and node.extras.shard_bytes for node in tree.names.values())
+
+
+def _writes_shards(inputs: Inputs | UnsetType) -> bool:
+    return config_from_dict(inputs.config.settings).write_shards if inputs else True
 
 
 def _problems(inputs: Inputs | UnsetType) -> list[InputProblem]:

@@ -1,9 +1,9 @@
 """Reads conda packages in a bucket, without downloading them whole if possible.
 
 ``reader.py`` decides which requests to make; ``conda_zip.py`` and ``tar_bz2.py`` read the two
-archive formats (CEP 35), ``tar_stream.py`` the tar stream inside both, and ``info_files.py`` the
-JSON of ``info/`` (CEP 34).  ``digest_sources.py`` finds the checksums.  ``patch_package.py`` reads
-packages with repodata patches.
+archive formats (CEP 35), ``tar_stream.py`` the tar stream inside both, ``tar_sparse.py`` its sparse
+members, and ``info_files.py`` the JSON of ``info/`` (CEP 34).  ``digest_sources.py`` finds the
+checksums.  ``patch_package.py`` reads packages with repodata patches.
 
 The input is hostile until proven otherwise.  Member names are only compared, nothing is ever
 written to disk, and every loop and buffer has a bound in ``limits.py``.  Every problem of a

@@ -27,7 +27,7 @@ from sluice.limits import (
     ZSTD_WINDOW_BYTES_MAX,
 )
 from sluice.package.read_limits import ReadLimits
-from sluice.package.tar_stream import read_info_files, truncated_error
+from sluice.package.tar_stream import InfoFiles, read_info_files, truncated_error
 
 Fetch = Callable[[int, int], bytes]
 """Reads ``(start, length)`` of the object."""
@@ -49,7 +49,7 @@ _ZIP_ERRORS = (
 )
 
 
-def read_conda_info(fetch: Fetch, size: int, file: str, limits: ReadLimits) -> dict[str, bytes]:
+def read_conda_info(fetch: Fetch, size: int, file: str, limits: ReadLimits) -> InfoFiles:
     """Read the wanted files of ``info/`` with at most two calls of ``fetch``.
 
     ``size`` is that of the whole object in bytes, ``file`` the package's name.

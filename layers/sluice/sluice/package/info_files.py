@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
-from collections.abc import Iterable
-from typing import Annotated, Any, NoReturn
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
 
 import msgspec
 
-from sluice.errors import BadPackage
-from sluice.limits import CHANNELDATA_FIELD_BYTES_MAX, JSON_DEPTH_MAX
+from sluice.conda.run_exports import NO_RUN_EXPORTS, RunExports, interpret_run_exports
+from sluice.errors import DECODE_ERRORS, BadPackage
+from sluice.limits import (
+    CHANNELDATA_FIELD_BYTES_MAX,
+    JSON_DEPTH_MAX,
+    KIB,
+    RUN_EXPORTS_JSON_BYTES_MAX,
+)
+from sluice.package.tar_stream import OTHER_RUN_EXPORTS, RUN_EXPORTS_JSON
 
 _LINK_ACTION = re.compile(r"-(pre-link|post-link|pre-unlink)\.")
 
@@ -51,16 +59,26 @@ def parse_index_json(body: bytes, file: str) -> dict[str, Any]:
     return index
 
 
-def parse_run_exports_json(body: bytes | None) -> dict[str, Any] | None:
-    """Parse ``info/run_exports.json``; ``None`` if it is missing or malformed.
+def parse_run_exports_files(files: Mapping[str, bytes | None]) -> RunExports:
+    """Parse ``info/run_exports.json`` from ``files``, by name; ``None``: a file that was not read.
 
-    A bare list means ``weak`` (CEP 34).  Keys that no client knows are left out.
+    Builders once wrote other formats, which are not read: a package with one of them alone has run
+    exports that are not known.
     """
-    parsed = _parse_optional(body, _RunExports | list[str])
-    if isinstance(parsed, list):
-        return {"weak": parsed}
-    groups: dict[str, Any] | None = None if parsed is None else msgspec.to_builtins(parsed)
-    return groups
+    if RUN_EXPORTS_JSON not in files:
+        others = [name for name in OTHER_RUN_EXPORTS if name in files]
+        return RunExports(problem=f"they are in {others[0]}") if others else NO_RUN_EXPORTS
+    body = files[RUN_EXPORTS_JSON]
+    if body is None:
+        limit = RUN_EXPORTS_JSON_BYTES_MAX // KIB
+        return RunExports(problem=f"info/run_exports.json is larger than {limit} KiB")
+    try:
+        value = msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8))
+    except DECODE_ERRORS:
+        return RunExports(problem="info/run_exports.json is not JSON")
+    if value is None:
+        return NO_RUN_EXPORTS
+    return interpret_run_exports(value)
 
 
 def parse_channeldata_fields(about_json: bytes | None, paths_json: bytes | None) -> dict[str, Any]:
@@ -69,17 +87,6 @@ def parse_channeldata_fields(about_json: bytes | None, paths_json: bytes | None)
     Missing, malformed and too large fields are left out.  The flags are left out only together.
     """
     return _about_fields(about_json) | _channeldata_flags(paths_json)
-
-
-class _RunExports(msgspec.Struct):
-    """Groups of match specs; absent ones stay absent."""
-
-    noarch: list[str] | msgspec.UnsetType = msgspec.UNSET
-    schema_version: Annotated[int, msgspec.Meta(ge=1, le=255)] | msgspec.UnsetType = msgspec.UNSET
-    strong: list[str] | msgspec.UnsetType = msgspec.UNSET
-    strong_constrains: list[str] | msgspec.UnsetType = msgspec.UNSET
-    weak: list[str] | msgspec.UnsetType = msgspec.UNSET
-    weak_constrains: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _About(msgspec.Struct):

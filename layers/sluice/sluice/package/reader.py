@@ -25,10 +25,10 @@ from sluice.package.digest_sources import StreamHasher, known_digests
 from sluice.package.info_files import (
     parse_channeldata_fields,
     parse_index_json,
-    parse_run_exports_json,
+    parse_run_exports_files,
 )
 from sluice.package.read_limits import ReadLimits
-from sluice.package.tar_stream import ABOUT_JSON, INDEX_JSON, PATHS_JSON, RUN_EXPORTS_JSON
+from sluice.package.tar_stream import ABOUT_JSON, INDEX_JSON, PATHS_JSON, InfoFiles
 from sluice.storage.object_store import ObjectInfo, ObjectStore
 
 
@@ -39,10 +39,14 @@ class PackageContents:
     index: dict[str, Any]
     """``info/index.json``, well-formed but not validated."""
     run_exports: dict[str, Any] | None
-    """``info/run_exports.json``, with a bare list converted to ``{"weak": list}``."""
+    """``info/run_exports.json``, with a bare list converted to ``{"weak": list}``.
+
+    ``None`` if there is none, or it cannot be read."""
     channeldata: dict[str, Any]
     """Fields for ``channeldata.json`` (CEP 38); empty if the package has none."""
     digests: Digests
+    run_exports_problem: str | None = None
+    """Why the run exports cannot be read, as the end of a clause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +181,14 @@ def _from_store(
     return _make_contents(files, digests, file)
 
 
-def _make_contents(files: dict[str, bytes], digests: Digests, file: str) -> PackageContents:
+def _make_contents(files: InfoFiles, digests: Digests, file: str) -> PackageContents:
+    index_json = files[INDEX_JSON]
+    assert index_json is not None, "only run exports are listed without being read"
+    run_exports = parse_run_exports_files(files)
     return PackageContents(
-        index=parse_index_json(files[INDEX_JSON], file),
-        run_exports=parse_run_exports_json(files.get(RUN_EXPORTS_JSON)),
+        index=parse_index_json(index_json, file),
+        run_exports=run_exports.groups,
+        run_exports_problem=run_exports.problem,
         channeldata=parse_channeldata_fields(files.get(ABOUT_JSON), files.get(PATHS_JSON)),
         digests=digests,
     )

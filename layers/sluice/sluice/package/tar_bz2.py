@@ -14,7 +14,7 @@ from sluice.limits import (
     UNPACK_CHUNK_BYTES,
 )
 from sluice.package.read_limits import ReadLimits
-from sluice.package.tar_stream import read_info_files, truncated_error
+from sluice.package.tar_stream import InfoFiles, read_info_files, truncated_error
 
 _STREAM_START = b"BZh"
 # A bzip2 stream ends in this 48-bit mark, a 32-bit checksum and up to 7 bits of padding.
@@ -24,7 +24,7 @@ _CHECKSUM_BITS = 32
 TRAILER_BYTES = 11
 
 
-def read_tar_bz2_info(packed: Iterable[bytes], file: str, limits: ReadLimits) -> dict[str, bytes]:
+def read_tar_bz2_info(packed: Iterable[bytes], file: str, limits: ReadLimits) -> InfoFiles:
     """Read the wanted files of ``info/``; consumes no more of ``packed`` than necessary."""
     index_bytes_max = min(limits.index_bytes_max, TAR_BZ2_INDEX_BYTES_MAX)
     return read_info_files(

@@ -7,8 +7,8 @@ headers of any size, recurses over chains of them and remembers every member.
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sluice.errors import BadPackage, LimitExceeded
 from sluice.limits import (
@@ -20,13 +20,20 @@ from sluice.limits import (
     TAR_EXTENDED_HEADERS_BYTES_MAX,
     TAR_HEADERS_MAX,
 )
+from sluice.package import tar_sparse
 from sluice.package.cpu_budget import within_cpu_budget
 from sluice.package.read_limits import ReadLimits
+from sluice.package.tar_sparse import Extent, PaxSparse
 
 INDEX_JSON = "info/index.json"
 ABOUT_JSON = "info/about.json"
 PATHS_JSON = "info/paths.json"
 RUN_EXPORTS_JSON = "info/run_exports.json"
+OTHER_RUN_EXPORTS = ("info/run_exports.yaml", "info/run_exports")
+"""Files in which old versions of conda-build wrote run exports."""
+
+InfoFiles = dict[str, bytes | None]
+"""Files of ``info/`` by name; ``None``: run exports that were not read."""
 
 _BYTES_MAX: Mapping[str, int] = {
     INDEX_JSON: INDEX_JSON_BYTES_MAX,
@@ -44,9 +51,10 @@ _WITHOUT_DATA = (
     tarfile.DIRTYPE,
     tarfile.FIFOTYPE,
 )
-_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
+_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE, tarfile.GNUTYPE_SPARSE)
 _PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
 _LENGTH_DIGITS_MAX = 20
+_PAX_SPARSE = b"GNU.sparse."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,13 @@ class _Member:
     """Normalized: ``./info//index.json`` is ``info/index.json``."""
     kind: bytes
     size: int
-    """Size of the data in bytes."""
+    """Size of the file in bytes, as it is unpacked."""
+    stored: int
+    """Size of its data in the archive in bytes."""
+    extents: Sequence[Extent] | None = None
+    """Which parts of a sparse file these are."""
+    map_in_data: bool = False
+    """Whether the data of a sparse file begins with these ``extents``."""
 
 
 def read_info_files(
@@ -65,20 +79,23 @@ def read_info_files(
     *,
     unpacked_bytes_max: int,
     until_payload: bool,
-) -> dict[str, bytes]:
+) -> InfoFiles:
     """Read ``info/index.json`` and the other wanted files: name to content.
 
     ``file`` is the package's name, for error messages.  An optional file that is larger than its
-    bound is left out.  With ``until_payload``, reading ends at the first member outside ``info/``
-    after ``info/index.json``: builders write the files of ``info/`` together, and unpacking the
-    payload after them could take minutes.  ``unpacked_bytes_max`` is the bound of the format, for
-    all of ``info/``.
+    bound is left out; of run exports ``None`` says that they are there.  With ``until_payload``,
+    reading ends at the first member outside ``info/`` after ``info/index.json``: builders write the
+    files of ``info/`` together, and unpacking the payload after them could take minutes.
+    ``unpacked_bytes_max`` is the bound of the format, for all of ``info/``.
     """
     budgeted = within_cpu_budget(unpacked, file, seconds_max=limits.cpu_seconds_max)
     stream = _TarStream(budgeted, min(limits.index_bytes_max, unpacked_bytes_max), file)
     seen: set[str] = set()
-    files: dict[str, bytes] = {}
+    files: InfoFiles = {}
     for member in _members(stream, file):
+        if member.name in OTHER_RUN_EXPORTS:
+            files[member.name] = None
+            continue
         if member.name not in _BYTES_MAX:
             if until_payload and INDEX_JSON in seen and not _in_info(member.name):
                 break
@@ -86,7 +103,7 @@ def read_info_files(
         _check_unique_file(member, seen, file)
         seen.add(member.name)
         if member.size <= _BYTES_MAX[member.name]:
-            files[member.name] = stream.read(member.size)
+            files[member.name] = _content(stream, member, file)
             if member.name == INDEX_JSON:
                 stream.bytes_max = unpacked_bytes_max
         elif member.name == INDEX_JSON:
@@ -95,6 +112,8 @@ def read_info_files(
                 f"{file}: info/index.json has {member.size} bytes; "
                 f"the most that is read is {INDEX_JSON_BYTES_MAX}.",
             )
+        elif member.name == RUN_EXPORTS_JSON:
+            files[member.name] = None
     if INDEX_JSON not in files:
         raise BadPackage(
             "index-json-missing",
@@ -125,7 +144,7 @@ def read_matching_members(
                 f"{file}: {member.name} has {member.size} bytes; "
                 f"the most that is read is {bytes_max}.",
             )
-        yield member.name, stream.read(member.size)
+        yield member.name, _content(stream, member, file)
 
 
 def truncated_error(file: str) -> BadPackage:
@@ -154,28 +173,53 @@ def _in_info(name: str) -> bool:
     return name in ("", "info") or name.startswith("info/")
 
 
-def _members(stream: _TarStream, file: str) -> Iterator[_Member]:
-    """Yield each member with the stream at its data; skip data that the caller does not read."""
+def _content(stream: _TarStream, member: _Member, file: str) -> bytes:
+    """Read the file that a member unpacks to."""
+    if member.extents is None:
+        return stream.read(member.stored)
+    if member.stored > member.size + TAR_EXTENDED_HEADERS_BYTES_MAX:
+        raise _damaged(file)
+    data, extents = stream.read(member.stored), member.extents
+    try:
+        if member.map_in_data:
+            extents, data = tar_sparse.split_map(data)
+        return tar_sparse.expand(data, extents, member.size)
+    except ValueError as error:
+        raise _damaged(file) from error
+
+
+@dataclass(slots=True)
+class _Overrides:
+    """What extended headers say about the next member."""
+
     name: str | None = None
     size: int | None = None
+    """Bytes of its data in the archive."""
+    sparse: PaxSparse = field(default_factory=PaxSparse)
+
+
+def _members(stream: _TarStream, file: str) -> Iterator[_Member]:
+    """Yield each member with the stream at its data; skip data that the caller does not read."""
+    overrides = _Overrides()
     for _ in range(TAR_HEADERS_MAX):
-        header = stream.read_header()
-        if header is None:
+        block = stream.read_header_block()
+        if block is None:
             return
+        header = _header(block, file)
         kind = header.type
         if kind == tarfile.GNUTYPE_LONGNAME:
-            name = stream.read_extended(header.size).split(b"\0", 1)[0].decode("utf-8", "replace")
+            long_name = stream.read_extended(header.size).split(b"\0", 1)[0]
+            overrides.name = long_name.decode("utf-8", "replace")
         elif kind in _PAX:
-            name, size = _pax_overrides(stream.read_extended(header.size), name, size, file)
+            _read_pax(stream.read_extended(header.size), overrides, file)
         elif kind in (tarfile.GNUTYPE_LONGLINK, tarfile.XGLTYPE):
             stream.read_extended(header.size)
         else:
-            length = header.size if size is None else size
-            length = 0 if kind in _WITHOUT_DATA else length
-            end = stream.position + _padded(length)
-            yield _Member(_normalised(header.name if name is None else name), kind, length)
+            member = _member(stream, block, header, overrides, file)
+            end = stream.position + _padded(member.stored)
+            yield member
             stream.skip(end - stream.position)
-            name = size = None
+            overrides = _Overrides()
     raise BadPackage(
         "tar-too-many-members",
         f"{file} contains more than {TAR_HEADERS_MAX} members in front of its info/index.json "
@@ -183,10 +227,56 @@ def _members(stream: _TarStream, file: str) -> Iterator[_Member]:
     )
 
 
-def _pax_overrides(
-    data: bytes, name: str | None, size: int | None, file: str
-) -> tuple[str | None, int | None]:
-    """Parse ``path`` and ``size`` from records ``<length> <key>=<value>`` and a line feed."""
+def _header(block: bytes, file: str) -> tarfile.TarInfo:
+    try:
+        header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError as error:
+        raise _damaged(file) from error
+    if header.size < 0:
+        raise _damaged(file)
+    return header
+
+
+def _member(
+    stream: _TarStream, block: bytes, header: tarfile.TarInfo, overrides: _Overrides, file: str
+) -> _Member:
+    """Describe a member, and read the blocks between its header and its data."""
+    kind, sparse = header.type, overrides.sparse
+    name = header.name if overrides.name is None else overrides.name
+    stored = header.size if overrides.size is None else overrides.size
+    stored = 0 if kind in _WITHOUT_DATA else stored
+    try:
+        if kind == tarfile.GNUTYPE_SPARSE:
+            extents = tar_sparse.header_extents(block, _read_extensions(stream, block))
+            return _Member(_normalised(name), kind, tar_sparse.real_size(block), stored, extents)
+        if not sparse.is_set or kind in _WITHOUT_DATA:
+            return _Member(_normalised(name), kind, stored, stored)
+        if sparse.name is not None:
+            name = sparse.name.decode("utf-8", "replace")
+        return _Member(
+            _normalised(name),
+            kind,
+            sparse.real_size or 0,
+            stored,
+            sparse.extents,
+            map_in_data=sparse.map_in_data,
+        )
+    except ValueError as error:
+        raise _damaged(file) from error
+
+
+def _read_extensions(stream: _TarStream, header: bytes) -> list[bytes]:
+    """Read the extension blocks of a header of the typeflag ``S``."""
+    extensions: list[bytes] = []
+    follows = tar_sparse.is_extended(header)
+    while follows:
+        extensions.append(stream.read_extended(tarfile.BLOCKSIZE))
+        follows = tar_sparse.extension_is_extended(extensions[-1])
+    return extensions
+
+
+def _read_pax(data: bytes, overrides: _Overrides, file: str) -> None:
+    """Take what matters from records ``<length> <key>=<value>`` and a line feed."""
     at = 0
     while at < len(data) and data[at] != 0:
         space = data.find(b" ", at, at + _LENGTH_DIGITS_MAX)
@@ -195,14 +285,16 @@ def _pax_overrides(
         if not space < end <= len(data) or data[end - 1 : end] != b"\n":
             raise _damaged(file)
         key, _, value = data[space + 1 : end - 1].partition(b"=")
-        if key == b"path":
-            name = value.decode("utf-8", "replace")
-        elif key == b"size":
-            if not value.isdigit() or len(value) > _LENGTH_DIGITS_MAX:
-                raise _damaged(file)
-            size = int(value)
+        try:
+            if key == b"path":
+                overrides.name = value.decode("utf-8", "replace")
+            elif key == b"size":
+                overrides.size = tar_sparse.decimal(value)
+            elif key.startswith(_PAX_SPARSE):
+                overrides.sparse.add(key.removeprefix(_PAX_SPARSE), value)
+        except ValueError as error:
+            raise _damaged(file) from error
         at = end
-    return name, size
 
 
 def _normalised(name: str) -> str:
@@ -232,20 +324,12 @@ class _TarStream:
         self._chunk = b""
         self._at = 0
 
-    def read_header(self) -> tarfile.TarInfo | None:
-        """Read the next header; ``None`` at the end of the archive."""
+    def read_header_block(self) -> bytes | None:
+        """Read the block of the next header; ``None`` at the end of the archive."""
         if not self._fill():
             return None  # as lenient as tarfile and tar-rs: the closing zeros may be missing
         block = self.read(tarfile.BLOCKSIZE)
-        if not any(block):
-            return None
-        try:
-            header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-        except tarfile.HeaderError as error:
-            raise _damaged(self._file) from error
-        if header.size < 0:
-            raise _damaged(self._file)
-        return header
+        return block if any(block) else None
 
     def read_extended(self, size: int) -> bytes:
         """Read the data of an extended header."""

@@ -1,4 +1,4 @@
-"""The channel's part of ``info`` in index files (CEP 15, 36, 42, 48)."""
+"""The channel's part of ``info`` in index files (CEP 15, 36, 42, 48, conda/ceps#192)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sluice.channel_config import ChannelConfig
 
 _REVISIONS = "repodata_revisions"
 _V3 = "v3"
+_DETECTORS = "virtual_package_detectors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +38,35 @@ class V3Summary:
 
 
 def channel_info(tree: Tree, config: ChannelConfig, v3: V3Summary) -> dict[str, Any]:
-    """All but ``subdir``: the configuration, over the fields of an index from before sluice."""
+    """All but ``subdir``: the configuration, over the fields of an index from before sluice.
+
+    An empty subdir does not mention revision 3 only because that index did.
+    """
     info: dict[str, Any] = dict(tree.info or {})
     if config.base_url:
         info["base_url"] = config.base_url
     if config.relations:
         info["channel_relations"] = config.relations
-    revisions = _revisions(info.pop(_REVISIONS, {}), config, v3)
+    if config.virtual_package_detectors is not None:
+        info.pop(_DETECTORS, None)
+    if config.virtual_package_detectors:
+        info[_DETECTORS] = config.virtual_package_detectors
+    before = info.pop(_REVISIONS, {})
+    if not tree.visible_records and not before.get(_V3, True):
+        before = {name: summary for name, summary in before.items() if name != _V3}
+    revisions = _revisions(before, config, v3)
     return {**info, _REVISIONS: revisions} if revisions else info
 
 
 def _revisions(
     previous: dict[str, dict[str, Any]], config: ChannelConfig, v3: V3Summary
 ) -> dict[str, dict[str, Any]]:
-    """The revisions that are configured, were listed before, or have records."""
+    """The revisions that are configured, were listed before, or have records.
+
+    Clients from before CEP 48 cannot read an index that mentions any.
+    """
+    if config.package_revisions == "legacy":
+        return {}
     revisions = {name: dict(summary) for name, summary in previous.items()}
     for revision in config.repodata_revisions:
         summary = revisions.setdefault(revision.revision, {})

@@ -131,14 +131,18 @@ class Publication:
         info = self._state.head(key)
         if not rejects_document.rejects_outdated(info, self._tree, owner=self._stamp.owner):
             return
-        nodes = [
-            node
-            for node in self._tree.names.values()
+        by_name = {
+            name: node
+            for name, node in self._tree.names.items()
             if rejects_document.has_rejects_or_warnings(node)
-        ]
+        }
+        nodes = list(by_name.values())
+        inputs = self._tree.inputs
         body = rejects_document.render_rejects(
             self._leaves(nodes),
-            self._tree.inputs.problems if self._tree.inputs else [],
+            inputs.problems if inputs else [],
+            channel_warnings=(inputs.warnings or []) if inputs else [],
+            shards=by_name,
             counts=IssueCounts.of_nodes(nodes, self._rules.config),
             config=self._rules.config,
             subdir=self._subdir,

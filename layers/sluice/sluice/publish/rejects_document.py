@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
 import msgspec
 
-from sluice.catalog.client_view import is_hidden
-from sluice.catalog.entry import Entries, Record, Reject
+from sluice.catalog.client_view import is_hidden_by_timestamp, is_rejected_by_revision
+from sluice.catalog.entry import (
+    CarriedRecord,
+    Entries,
+    Entry,
+    Record,
+    Reject,
+    is_left_out,
+    stored_warnings,
+)
+from sluice.catalog.file_warnings import (
+    SHARD_TOO_LARGE,
+    TIMESTAMP_IN_FUTURE,
+    FileWarning,
+    make_file_warning,
+)
 from sluice.catalog.tree import InputProblem, Node, Tree
 from sluice.channel_config import ChannelConfig
 from sluice.conda.timestamps import timestamp_warning
 from sluice.layout import Subdir
 from sluice.limits import (
+    MIB,
     REJECTS_LISTED_BYTES_MAX,
     REJECTS_LISTED_MAX,
     REJECTS_LISTED_PER_NAME_MAX,
+    SHARD_BYTES_WARNED,
 )
 from sluice.publish.fence import Stamp
 from sluice.storage.object_store import ObjectInfo
 
 FORMAT = 1
-_TIMESTAMP = "timestamp-in-future"
+REVISION_NOT_ALLOWED = "repodata-revision-not-allowed"
+"""Code of a reject for a package that needs revision 3, by the channel's configuration."""
+NO_NODES: Mapping[str, Node] = {}
 _INDENT_BYTES = 64
 """By which an item is larger inside the document: ten lines are four spaces further in."""
 
@@ -37,7 +55,15 @@ def rejects_outdated(info: ObjectInfo | None, tree: Tree, *, owner: str) -> bool
 
 def has_rejects_or_warnings(node: Node) -> bool:
     """Whether the document may have an item for a name."""
-    return node.rejects > 0 or _warnings(node) > 0
+    return node.rejects > 0 or has_warnings(node)
+
+
+def has_warnings(node: Node | None) -> bool:
+    """Whether there is any warning about a name, or a reject by the configuration."""
+    extras = node.extras if node else None
+    return extras is not None and bool(
+        extras.warnings or extras.other_warnings or extras.shard_bytes or extras.hidden_by_revision
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +76,25 @@ class IssueCounts:
     @classmethod
     def of_nodes(cls, nodes: Iterable[Node], config: ChannelConfig) -> IssueCounts:
         """Count those of the nodes of a tree."""
-        counted = [(node.rejects, _warnings(node)) for node in nodes]
-        rejects, warnings = sum(one for one, _ in counted), sum(one for _, one in counted)
+        rejects = timestamps = others = 0
+        for node in nodes:
+            rejects += node.rejects
+            if node.extras:
+                rejects += node.extras.hidden_by_revision
+                timestamps += node.extras.warnings
+                others += node.extras.other_warnings
+                others += config.write_shards and node.extras.shard_bytes > 0
         if config.timestamps == "reject":
-            return cls(rejects + warnings, 0)
-        return cls(rejects, warnings)
+            return cls(rejects + timestamps, others)
+        return cls(rejects, timestamps + others)
 
 
-def render_rejects(
+def render_rejects(  # noqa: PLR0913 - the document is made of that much
     leaves: Iterable[Entries],
     problems: Iterable[InputProblem] = (),
     *,
+    channel_warnings: Sequence[InputProblem] = (),
+    shards: Mapping[str, Node] = NO_NODES,
     counts: IssueCounts,
     config: ChannelConfig,
     subdir: Subdir,
@@ -68,36 +102,28 @@ def render_rejects(
 ) -> bytes:
     """Serialize the rejects and warnings among the entries, by filename, and the problems.
 
-    ``counts`` are those of all ``leaves``, which are read only as far as there is room for more.
-    The document has at most ``REJECTS_LISTED_MAX`` of each, and less than 1 MiB.
+    ``channel_warnings`` are about a configuration that is active all the same; ``shards`` are the
+    nodes by name.  ``counts`` are those of all ``leaves`` and shards; ``leaves`` are read only as
+    far as there is room for more.  The document has at most ``REJECTS_LISTED_MAX`` of each, and
+    less than 1 MiB.
     """
     budget = _Budget(REJECTS_LISTED_BYTES_MAX)
-    rejects, warnings = _Items(counts.rejects, budget), _Items(counts.warnings, budget)
+    rejects = _Items(counts.rejects, budget)
+    warnings = _Items(counts.warnings + len(channel_warnings), budget)
+    for problem in channel_warnings:
+        warnings.add(msgspec.to_builtins(problem))
+    for name, node in shards.items() if config.write_shards else ():
+        warnings.begin_name()
+        if item := _shard_warning(subdir, name, node):
+            warnings.add(item)
     for entries in leaves:
         rejects.begin_name()
         warnings.begin_name()
         for filename, entry in entries.items():
-            if isinstance(entry, Reject):
-                rejects.add(
-                    {
-                        "filename": filename,
-                        "code": entry.code,
-                        "sentence": entry.sentence,
-                        "identity": entry.identity,
-                        "rejected_at": entry.at,
-                    }
-                )
-            elif isinstance(entry, Record) and (reason := timestamp_warning(entry.record)):
-                warning = {
-                    "filename": filename,
-                    "code": _TIMESTAMP,
-                    "sentence": f"{filename}: {reason} (CEP 47).",
-                    "identity": entry.identity,
-                }
-                if is_hidden(entry.record, config):
-                    rejects.add({**warning, "rejected_at": entry.record["indexed_timestamp"]})
-                else:
-                    warnings.add(warning)
+            if reject := _reject_item(filename, entry, config):
+                rejects.add(reject)
+            for warning in _warnings(filename, entry, config):
+                warnings.add(_item(filename, entry, warning))
         if rejects.is_complete and warnings.is_complete:
             break
     document = {
@@ -111,6 +137,68 @@ def render_rejects(
         "problems": list(problems),
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2)
+
+
+def _warnings(filename: str, entry: Entry, config: ChannelConfig) -> Iterator[FileWarning]:
+    """The warnings about one file, as far as they are no rejects by the configuration."""
+    if isinstance(entry, Record) and not is_hidden_by_timestamp(entry.record, config):
+        yield from _timestamp_warnings(filename, entry)
+    yield from stored_warnings(entry)
+
+
+def _timestamp_warnings(filename: str, entry: Record) -> list[FileWarning]:
+    reason = timestamp_warning(entry.record)
+    sentence = f"{filename}: {reason} (CEP 47)."
+    return [FileWarning(code=TIMESTAMP_IN_FUTURE, sentence=sentence)] if reason else []
+
+
+def _reject_item(filename: str, entry: Entry, config: ChannelConfig) -> dict[str, Any] | None:
+    """The reject of a file, by its verdict or by the configuration; ``None`` if there is none."""
+    if isinstance(entry, Reject):
+        if is_left_out(entry):
+            return None
+        return {**_item(filename, entry, entry), "rejected_at": entry.at}
+    if not isinstance(entry, Record | CarriedRecord):
+        return None
+    if is_rejected_by_revision(entry, config):
+        reject = FileWarning(
+            code=REVISION_NOT_ALLOWED,
+            sentence=(
+                f"{filename} needs revision 3 of repodata (CEP 48), and the channel's sluice.toml "
+                'has package-revisions = "legacy".'
+            ),
+        )
+    elif isinstance(entry, Record) and is_hidden_by_timestamp(entry.record, config):
+        (reject,) = _timestamp_warnings(filename, entry)
+    else:
+        return None
+    at = entry.record.get("indexed_timestamp")
+    return {**_item(filename, entry, reject), "rejected_at": at}
+
+
+def _item(filename: str, entry: Entry, reason: FileWarning | Reject) -> dict[str, Any]:
+    return {
+        "filename": filename,
+        "code": reason.code,
+        "sentence": reason.sentence,
+        "identity": entry.identity,
+    }
+
+
+def _shard_warning(subdir: Subdir, name: str, node: Node) -> dict[str, Any] | None:
+    if not node.extras or not node.extras.shard_bytes or not node.shard:
+        return None
+    warning = make_file_warning(
+        SHARD_TOO_LARGE,
+        f"The shard of {name} has {node.extras.shard_bytes // MIB} MiB without compression, and "
+        f"conda reads none of more than {SHARD_BYTES_WARNED // MIB} MiB.",
+    )
+    return {
+        "filename": subdir.shard_key(node.shard.hex()).removeprefix(subdir.prefix),
+        "code": warning.code,
+        "sentence": warning.sentence,
+        "identity": None,
+    }
 
 
 class _Budget:
@@ -165,7 +253,3 @@ class _Items:
     def in_order(self) -> list[dict[str, Any]]:
         """The items by filename."""
         return sorted(self._items, key=itemgetter("filename"))
-
-
-def _warnings(node: Node) -> int:
-    return node.extras.warnings if node.extras else 0

@@ -14,7 +14,7 @@ import msgspec
 
 from sluice.catalog.client_view import ClientView
 from sluice.catalog.entry import CarriedRecord, Entries
-from sluice.conda.names import split_by_archive, split_extension
+from sluice.conda.names import PACKAGE_SUFFIXES, split_by_archive, split_extension
 from sluice.errors import DECODE_ERRORS, Corrupt
 from sluice.publish.channel_info import V3Summary
 from sluice.publish.fence import Stamp
@@ -63,6 +63,8 @@ class RepodataContents:
             self.removed.discard(filename)
             if isinstance(entry, CarriedRecord):
                 stem, bucket = entry.stem(filename), entry.bucket
+            elif not filename.endswith(PACKAGE_SUFFIXES):
+                continue  # a record that was left out when the index was taken over
             else:
                 stem, bucket = split_extension(filename)
             if of_bucket := self.v3.get(bucket):

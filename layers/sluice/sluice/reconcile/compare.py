@@ -19,6 +19,7 @@ from sluice.catalog.entry import (
     Pin,
     Record,
     Reject,
+    is_left_out,
     listing_digest,
 )
 from sluice.catalog.tree import Tree
@@ -74,6 +75,8 @@ class ReExtractCriteria:
         """Whether a newer extractor would judge differently, or no extractor has judged at all."""
         if isinstance(entry, Pin | CarriedRecord):
             return False  # it stays, whatever a newer extractor says about the package
+        if is_left_out(entry):
+            return True  # an index before sluice knew nothing of use about it
         if isinstance(entry, Reject) and entry.extractor == NOT_EXTRACTED:
             age_ms = self.now_ms - entry.at
             return self.re_extract or age_ms > PROVISIONAL_REJECT_HOURS * _HOUR_MS

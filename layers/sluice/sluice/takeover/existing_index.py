@@ -6,7 +6,6 @@ that another tool has indexed must not publish an index of one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,14 +13,22 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from sluice import zstd
 from sluice.catalog.brake import exceeds_removal_limit
-from sluice.catalog.entry import NOT_EXTRACTED, CarriedRecord, Entry, Pin, Record
+from sluice.catalog.entry import NOT_EXTRACTED, CarriedRecord, Entry, Pin, Record, Reject
+from sluice.catalog.file_warnings import (
+    RECORD_LEFT_OUT,
+    RUN_EXPORTS_UNREADABLE,
+    FileWarning,
+    make_file_warning,
+)
 from sluice.concurrency import Executor
 from sluice.conda import record_fields
 from sluice.conda.names import PACKAGE_SUFFIXES, catalog_name, package_name
 from sluice.conda.revision import V3, required_revision
+from sluice.conda.run_exports import NO_RUN_EXPORTS, interpret_run_exports
 from sluice.errors import DECODE_ERRORS, Corrupt, ForeignOwner
 from sluice.layout import (
     FROM_PACKAGES,
@@ -39,9 +46,10 @@ from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectInfo, ObjectStore
 from sluice.takeover import foreign_formats
 from sluice.takeover.foreign_formats import BucketRecord, ForeignIndex
+from sluice.takeover.normalize import NormalizedRecord, change_warnings, normalize_record
 
-_DIGESTS = {"md5": re.compile("[0-9a-f]{32}"), "sha256": re.compile("[0-9a-f]{64}")}
 _DASHES_MIN = 2
+_WHEELS = "whl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +86,8 @@ class ExistingIndex:
     def entries(self, name: str, *, at: int) -> dict[str, Entry]:
         """The files of one name as entries of a commit at ``at`` (ms).
 
-        Records are marked to be read again.  A record that could not be published is left out, so
-        that its file is read as if no index had it.
+        Records are marked to be read again.  A record that clients could not read is left out, with
+        a warning, and its file is read as if no index had it.
         """
         entries = {
             filename: self._entry(filename, raw, at)
@@ -110,7 +118,7 @@ class ExistingIndex:
     ) -> Entry | None:
         match raw:
             case BucketRecord():
-                return _carried_record(raw)
+                return _carried_record(filename, raw, at)
             case None if filename not in self.unpatched or filename not in self.listing:
                 return self._pin(filename, at)
             case None:  # the patch removed it, and will do so again
@@ -118,11 +126,13 @@ class ExistingIndex:
             case _:
                 return self._record(filename, raw, at)
 
-    def _record(self, filename: str, raw: msgspec.Raw, at: int) -> Record | None:
-        published = _decode_publishable(filename, raw)
-        if published is None:
-            return None
-        record = self._unpatched_record(filename, published)
+    def _record(self, filename: str, raw: msgspec.Raw, at: int) -> Record | Reject | None:
+        published = _normalize(filename, raw)
+        if published.record is None:
+            identity = self.listing.get(filename)
+            return _left_out(filename, identity, published, at) if identity else None
+        normalized = self._unpatched_record(filename, published)
+        record, warnings = normalized.record or {}, change_warnings(filename, normalized)
         identity = self.listing.get(filename) or ObjectId.placeholder(
             at=at, size=record.get("size") or 0
         )
@@ -136,22 +146,31 @@ class ExistingIndex:
         run_exports = record.pop("run_exports", None)
         if run_exports is None:
             run_exports = self.run_exports.get(filename)
+        exported = NO_RUN_EXPORTS if run_exports is None else interpret_run_exports(run_exports)
+        if exported.problem:
+            warnings.append(_run_exports_warning(filename, exported.problem))
         return Record(
             identity=identity,
             extractor=NOT_EXTRACTED,
             record=record,
-            run_exports=run_exports
-            if record_fields.RUN_EXPORTS_RULE.accepts(run_exports)
-            else None,
+            run_exports=exported.groups,
+            warnings=tuple(warnings) or UNSET,
         )
 
-    def _unpatched_record(self, filename: str, published: dict[str, Any]) -> dict[str, Any]:
+    def _unpatched_record(self, filename: str, published: NormalizedRecord) -> NormalizedRecord:
         raw = self.unpatched.get(filename)
-        record = _decode(raw) if raw else None
-        if record is None or record.get("sha256") != published.get("sha256"):
+        unpatched = _normalize(filename, raw) if raw else None
+        of_published = published.record or {}
+        if (
+            unpatched is None
+            or unpatched.record is None
+            or unpatched.record.get("sha256") != of_published.get("sha256")
+        ):
             return published  # that file is another tool's as well, and may be older
-        date = published.get("indexed_timestamp")
-        return {**record, "indexed_timestamp": date} if _is_timestamp(date) else record
+        date = of_published.get("indexed_timestamp")
+        if not _is_timestamp(date):
+            return unpatched
+        return unpatched._replace(record={**unpatched.record, "indexed_timestamp": date})
 
     def _pin(self, filename: str, at: int) -> Pin:
         # Its file may still exist (CEP 36), and must not come back when it is listed.
@@ -233,7 +252,7 @@ def build_existing_index(
     absent: frozenset[str] = frozenset()
     if brake_days and exceeds_removal_limit(len(missing), len(foreign.records)):
         absent = frozenset(
-            file for file in missing if _decode_publishable(file, foreign.records[file]) is not None
+            file for file in missing if _normalize(file, foreign.records[file]).record is not None
         )
     return ExistingIndex(
         names=_group_by_name(foreign, {*listed, *absent}),
@@ -337,19 +356,52 @@ def _group_by_name(
 
 
 def _bucket_record_name(bucket_record: BucketRecord) -> str:
-    record = _decode(bucket_record.record) or {}
+    record = _normalize_bucket_record(bucket_record).record or {}
     name = record.get("name")
     return catalog_name(name) if isinstance(name, str) else ""
 
 
-def _carried_record(bucket_record: BucketRecord) -> CarriedRecord | None:
-    record = _decode(bucket_record.record)
+def _carried_record(
+    filename: str, bucket_record: BucketRecord, at: int
+) -> CarriedRecord | Reject | None:
+    normalized = _normalize_bucket_record(bucket_record)
+    record = normalized.record
     if record is None:
-        return None
+        return _left_out(filename, None, normalized, at)
     if not _is_timestamp(record.get("indexed_timestamp")):
         record.pop("indexed_timestamp", None)
     return CarriedRecord(
-        identity=None, extractor=NOT_EXTRACTED, bucket=bucket_record.bucket, record=record
+        identity=None,
+        extractor=NOT_EXTRACTED,
+        bucket=bucket_record.bucket,
+        record=record,
+        warnings=tuple(change_warnings(filename, normalized)) or UNSET,
+    )
+
+
+def _left_out(
+    filename: str, identity: ObjectId | None, normalized: NormalizedRecord, at: int
+) -> Reject:
+    """The note that a record could not be taken over; any verdict on its package replaces it."""
+    warning = make_file_warning(
+        RECORD_LEFT_OUT,
+        f"{filename}: its record in the index that was there before sluice is left out, because "
+        f"clients cannot read it: {normalized.problem}.",
+    )
+    return Reject(
+        identity=identity,
+        extractor=NOT_EXTRACTED,
+        code=warning.code,
+        sentence=warning.sentence,
+        at=at,
+    )
+
+
+def _run_exports_warning(filename: str, problem: str) -> FileWarning:
+    return make_file_warning(
+        RUN_EXPORTS_UNREADABLE,
+        f"{filename}: the index that was there before sluice has run exports of it that cannot be "
+        f"read: {problem}. They are left out until the package is read.",
     )
 
 
@@ -362,24 +414,25 @@ def _is_splittable(filename: str) -> bool:
     return filename.endswith(PACKAGE_SUFFIXES) and filename.count("-") >= _DASHES_MIN
 
 
-def _decode_publishable(filename: str, raw: msgspec.Raw) -> dict[str, Any] | None:
-    return _decode(raw) if _is_splittable(filename) else None
+def _normalize(filename: str, raw: msgspec.Raw) -> NormalizedRecord:
+    if not _is_splittable(filename):
+        return NormalizedRecord(None, problem="its file name is none of a package")
+    return normalize_record(raw, filename=filename)
 
 
-def _decode(raw: msgspec.Raw) -> dict[str, Any] | None:
-    """Decode a record, with digests in lower case; ``None`` if it could not be published."""
+def _normalize_bucket_record(bucket_record: BucketRecord) -> NormalizedRecord:
+    """Of buckets that no client reads yet, nobody knows what a record may have.
+
+    Nor does any CEP say which keys that of a wheel must have.
+    """
+    if bucket_record.bucket == _WHEELS:
+        return normalize_record(bucket_record.record, filename=None, required=())
     try:
-        record = msgspec.json.decode(raw, type=dict[str, Any])
+        record = msgspec.json.decode(bucket_record.record, type=dict[str, Any])
     except DECODE_ERRORS:
-        return None
-    for key, pattern in _DIGESTS.items():
-        digest = record.get(key)
-        if digest is None:
-            continue
-        if not isinstance(digest, str) or not pattern.fullmatch(digest.lower()):
-            return None
-        record[key] = digest.lower()
-    return None if record_fields.unpublishable_reason(record) else record
+        return NormalizedRecord(None, problem="it is no object")
+    reason = record_fields.unpublishable_reason(record)
+    return NormalizedRecord(None if reason else record, problem=f"it {reason}" if reason else None)
 
 
 def _highest_generation(infos: Iterable[ObjectInfo | None]) -> int:

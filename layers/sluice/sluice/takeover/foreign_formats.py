@@ -1,16 +1,18 @@
 """The formats of other tools' indexes: ``repodata.json`` (CEP 36, 48) and shards (CEP 16).  Pure.
 
 Records stay raw JSON; ``existing_index`` decides whether a single one can be published.
-``Corrupt`` is for an index that could only be taken over in part.
+``Corrupt`` is for an index that could only be taken over in part.  Where other
+tools have nothing to say, they leave the key out or write ``null``, and ``{}`` for an empty list.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgpack
 import msgspec
@@ -26,6 +28,9 @@ _FILE_INFO_KEYS = frozenset(
 _SHARD_SUFFIX = ".msgpack.zst"
 _ARCHIVES = frozenset(suffix[1:] for suffix in PACKAGE_SUFFIXES)
 _REVISION = re.compile("[vV][0-9]+")
+_EMPTY_JSON = (b"{}", b"null")
+_DIGEST_KEYS = ("attestations_sha256", "legacy_bz2_md5", "md5", "sha256")
+_BYTE_MAX = 0xFF
 
 T = TypeVar("T")
 
@@ -68,27 +73,31 @@ class ForeignShards:
     """Path of each shard within the subdir's folder."""
 
 
+_Removed = list[Any] | Annotated[dict[str, Any], msgspec.Meta(max_length=0)] | None
+_RawRecords = dict[str, msgspec.Raw] | None
+
+
 class _Repodata(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
-    info: dict[str, Any] = msgspec.field(default_factory=dict)
-    packages: dict[str, msgspec.Raw] = msgspec.field(default_factory=dict)
-    packages_conda: dict[str, msgspec.Raw] = msgspec.field(default_factory=dict)
-    removed: list[Any] = msgspec.field(default_factory=list)
-    v3: dict[str, dict[str, msgspec.Raw]] = msgspec.field(default_factory=dict)
+    info: dict[str, Any] | None = None
+    packages: _RawRecords = None
+    packages_conda: _RawRecords = None
+    removed: _Removed = None
+    v3: dict[str, _RawRecords] | None = None
 
 
-_Records = dict[str, dict[str, Any]]
+_Records = dict[str, dict[str, Any] | None] | None
 
 
 class _Shard(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
-    packages: _Records = msgspec.field(default_factory=dict)
-    packages_conda: _Records = msgspec.field(default_factory=dict)
-    removed: list[Any] = msgspec.field(default_factory=list)
-    v3: dict[str, _Records] = msgspec.field(default_factory=dict)
+    packages: _Records = None
+    packages_conda: _Records = None
+    removed: _Removed = None
+    v3: dict[str, _Records] | None = None
 
 
 class _ShardIndex(msgspec.Struct):
-    info: dict[str, Any]
-    shards: dict[str, bytes]
+    shards: dict[str, Any]
+    info: dict[str, Any] | None = None
 
 
 class _PackageRunExports(msgspec.Struct):
@@ -96,52 +105,60 @@ class _PackageRunExports(msgspec.Struct):
 
 
 class _RunExports(msgspec.Struct, rename={"packages_conda": "packages.conda"}):
-    packages: dict[str, _PackageRunExports] = msgspec.field(default_factory=dict)
-    packages_conda: dict[str, _PackageRunExports] = msgspec.field(default_factory=dict)
+    packages: dict[str, _PackageRunExports] | None = None
+    packages_conda: dict[str, _PackageRunExports] | None = None
 
 
 def parse_repodata(body: bytes, *, source: str) -> ForeignIndex:
     """Parse a ``repodata.json``; raises ``Corrupt``, which names ``source``."""
     if not body:  # CEP 36: an empty file is an empty index
         return ForeignIndex()
+    text = body.removeprefix(codecs.BOM_UTF8)
     try:
-        repodata = msgspec.json.decode(body, type=_Repodata)
-        document = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        repodata = msgspec.json.decode(text, type=_Repodata)
+        document = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
     except DECODE_ERRORS as error:
         raise Corrupt(f"the index that is there cannot be read, {source}: {error}") from error
-    _refuse_unknown_revisions({key for key, raw in document.items() if bytes(raw) != b"{}"}, source)
+    _refuse_unknown_revisions(
+        {key for key, raw in document.items() if bytes(raw).strip() not in _EMPTY_JSON}, source
+    )
     return _foreign_index(
-        {**repodata.packages, **repodata.packages_conda},
-        repodata.v3,
-        removed=repodata.removed,
-        info=_channel_info(repodata.info, source),
+        {**(repodata.packages or {}), **(repodata.packages_conda or {})},
+        {bucket: records or {} for bucket, records in (repodata.v3 or {}).items()},
+        removed=repodata.removed or (),
+        info=_channel_info(repodata.info or {}, source),
     )
 
 
 def parse_run_exports(body: bytes, *, source: str) -> dict[str, Any]:
     """Parse a ``run_exports.json`` (CEP 12), by filename; raises ``Corrupt``, naming ``source``."""
     try:
-        document = msgspec.json.decode(body, type=_RunExports)
+        document = msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8), type=_RunExports)
     except DECODE_ERRORS as error:
         raise Corrupt(
             f"the run exports that are there cannot be read, {source}: {error}"
         ) from error
-    packages = chain(document.packages.items(), document.packages_conda.items())
+    packages = chain((document.packages or {}).items(), (document.packages_conda or {}).items())
     return {filename: package.run_exports for filename, package in packages}
 
 
 def parse_shard_index(body: bytes, *, source: str) -> ForeignShards:
     """Parse a ``repodata_shards.msgpack.zst``; raises ``Corrupt``, which names ``source``."""
     index = _decode_msgpack(body, _ShardIndex, source)
-    base_url = index.info.get("shards_base_url", "")
+    info = index.info or {}
+    base_url = info.get("shards_base_url")
+    base_url = "" if base_url is None else base_url
     folder = base_url.removeprefix("./").removesuffix("/") if isinstance(base_url, str) else ":"
     if folder.startswith((".", "/")) or ":" in folder:
         raise Corrupt(f"the shards of the index that is there lie elsewhere ({base_url}): {source}")
+    digests = [_hex_digest(digest) for _, digest in sorted(index.shards.items())]
+    if None in digests:
+        raise Corrupt(f"the index of shards that is there has what is no digest in it: {source}")
     return ForeignShards(
-        info=_channel_info(index.info, source),
+        info=_channel_info(info, source),
         shards=tuple(
-            f"{folder}/{digest.hex()}{_SHARD_SUFFIX}" if folder else digest.hex() + _SHARD_SUFFIX
-            for _, digest in sorted(index.shards.items())
+            f"{folder}/{digest}{_SHARD_SUFFIX}" if folder else f"{digest}{_SHARD_SUFFIX}"
+            for digest in digests
         ),
     )
 
@@ -151,9 +168,9 @@ def parse_shard(body: bytes, *, source: str) -> ForeignIndex:
     shard = _decode_msgpack(body, _Shard, source)
     try:
         return _foreign_index(
-            _as_json({**shard.packages, **shard.packages_conda}),
-            {bucket: _as_json(records) for bucket, records in shard.v3.items()},
-            removed=shard.removed,
+            _as_json({**(shard.packages or {}), **(shard.packages_conda or {})}),
+            {bucket: _as_json(records or {}) for bucket, records in (shard.v3 or {}).items()},
+            removed=shard.removed or (),
         )
     except (*DECODE_ERRORS, TypeError) as error:  # msgpack can hold what JSON cannot
         raise Corrupt(f"a shard that is there cannot be read, {source}: {error}") from error
@@ -255,15 +272,29 @@ def _without_counts(revision_info: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in revision_info.items() if key == "message"}
 
 
-def _as_json(records: _Records) -> dict[str, msgspec.Raw]:
+def _as_json(records: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
     return {
         filename: msgspec.Raw(msgspec.json.encode(_with_hex_digests(record)))
         for filename, record in records.items()
     }
 
 
-def _with_hex_digests(record: Mapping[str, Any]) -> dict[str, Any]:
+def _with_hex_digests(record: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if record is None:
+        return None
     return {
-        key: value.hex() if key in ("md5", "sha256") and isinstance(value, bytes) else value
+        key: (_hex_digest(value) or value) if key in _DIGEST_KEYS else value
         for key, value in record.items()
     }
+
+
+def _hex_digest(value: Any) -> str | None:
+    """A digest in hex, from what tools write into shards: bytes, as such or as numbers, or hex."""
+    match value:
+        case bytes():
+            return value.hex()
+        case str():
+            return value
+        case list() if all(isinstance(item, int) and 0 <= item <= _BYTE_MAX for item in value):
+            return bytes(value).hex()
+    return None

@@ -9,15 +9,23 @@ import pytest
 import sluice
 from sluice.admin.history.reject_advice import ADVICE, reject_advice
 from sluice.admin.history.rejects import rejects
+from sluice.catalog import file_warnings
 from sluice.catalog.entry import DIGESTS_FALSE
 from sluice.errors import Corrupt
 from sluice.merge.apply_staging import RULE_REJECT_CODES
 from sluice.merge.large_records import CODE as LARGE_RECORDS_FULL
+from sluice.publish.rejects_document import REVISION_NOT_ALLOWED
 from tests.support.admin_channel import admin_channel
 from tests.support.staging_records import NOARCH, A, B, indexed
 from tests.support.subdir_world import World
 
 SOURCES = Path(sluice.__file__).parent
+WARNINGS = {
+    value
+    for name, value in vars(file_warnings).items()
+    if name.isupper() and isinstance(value, str)
+}
+assert len(WARNINGS) > 3
 REFUSALS = ("LimitExceeded", "BadPackage", "BadConfig", "RecordProblem", "Rejected")
 
 
@@ -36,8 +44,15 @@ def test_there_is_advice_for_every_code_and_for_no_other() -> None:
     assert len(found) > 30
     assert found >= RULE_REJECT_CODES
     of_merges_and_reconcile = {DIGESTS_FALSE, LARGE_RECORDS_FULL}
-    of_the_document = {"timestamp-in-future", "not-listed"}
-    assert ADVICE.keys() == found | of_merges_and_reconcile | of_the_document
+    of_the_document = {REVISION_NOT_ALLOWED, "not-listed"}
+    assert ADVICE.keys() == found | WARNINGS | of_merges_and_reconcile | of_the_document
+
+
+def test_a_warning_and_its_advice_never_call_it_a_reject() -> None:
+    unknown = reject_advice("invented-later", is_warning=True)
+    assert "newer sluice" in unknown
+    for advice in [unknown, *(ADVICE[code] for code in WARNINGS)]:
+        assert "reject" not in advice
 
 
 def test_advice_is_a_sentence() -> None:

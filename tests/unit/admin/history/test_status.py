@@ -4,7 +4,7 @@ from sluice.admin.history.status import SubdirStatus, status
 from sluice.layout import REPODATA
 from tests.support.admin_channel import admin_channel
 from tests.support.reconcile_runs import ReconcileRuns
-from tests.support.staging_records import NOARCH, A, B
+from tests.support.staging_records import NOARCH, A, B, indexed
 from tests.support.subdir_world import World
 
 
@@ -116,3 +116,30 @@ def test_a_configuration_that_cannot_be_used_is_told_in_noarch() -> None:
     found = _one(world)
     assert not found.healthy
     assert "sluice.toml cannot be used" in found.problems[0]
+
+
+def test_a_key_of_the_configuration_that_nobody_knows_is_a_warning_and_healthy() -> None:
+    world = World(subdir=NOARCH)
+    world.add(A)
+    world.configure("[index-config]\nsign-repodata = true\n")
+    world.merge()
+    report = status(admin_channel(world))
+    (subdir,) = report.subdirs
+    (warning,) = subdir.channel_warnings
+    assert "'sign-repodata'" in warning
+    assert (subdir.rejects, subdir.warnings, subdir.problems) == (0, 1, [])
+    assert subdir.healthy
+
+
+def test_what_the_configuration_rejects_is_counted_as_rejected() -> None:
+    world = World()
+    staged = indexed(A, identity=world.upload(A), at=world.now_ms)
+    staged.record["flags"] = ["cuda"]
+    world.stage(staged)
+    world.merge()
+    (subdir,) = status(admin_channel(world)).subdirs
+    assert (subdir.packages, subdir.rejects, subdir.warnings) == (1, 0, 0)
+    world.configure('[sluice]\npackage-revisions = "legacy"\n')
+    world.merge()
+    (subdir,) = status(admin_channel(world)).subdirs
+    assert (subdir.packages, subdir.rejects, subdir.warnings) == (0, 1, 0)

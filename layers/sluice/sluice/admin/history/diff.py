@@ -12,7 +12,7 @@ import msgspec
 
 from sluice.admin.history.generations import GenerationRef, OldGeneration, find_commits
 from sluice.admin.session.channel import Channel
-from sluice.catalog.entry import CarriedRecord, Entries, Entry, Pin, Record, Reject
+from sluice.catalog.entry import CarriedRecord, Entries, Entry, Pin, Record, Reject, is_left_out
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import chunks
@@ -122,7 +122,7 @@ def _change_kind(old: Entry | None, new: Entry | None, fields: list[str]) -> Cha
         return None
     match new:
         case Reject():
-            return "rejected"
+            return None if is_left_out(new) else "rejected"
         case Pin():
             return "pinned"
     return "forgotten"

@@ -1,4 +1,4 @@
-"""Advice about rejects, by their codes."""
+"""Advice about rejects and warnings, by their codes."""
 
 from __future__ import annotations
 
@@ -38,6 +38,10 @@ ADVICE = {
     "conda-member-missing": _RENAME,
     "condition-outdated": 'Write the condition of the dependency as [when="..."] and rebuild.',
     "config-invalid": _EDIT,
+    "config-key-unknown": (
+        "Correct the key if it is misspelt. If a newer rattler-index has it, leave it, and deploy "
+        "a version of sluice that knows it."
+    ),
     "digests-false": (
         "Compare its SHA-256 with that of the file that was built. If the file in the bucket is "
         "right, upload it again, with true metadata or with none; reading it again as it is "
@@ -75,14 +79,39 @@ ADVICE = {
     ),
     "patch-invalid": _PATCH,
     "patch-too-large": _PATCH,
+    "record-kept": (
+        "Build the package again under another build number, so that it keeps the rules. Until "
+        "then clients see what the index before sluice said."
+    ),
+    "record-left-out": (
+        "Nothing has to be done: the package is read at the latest with the next reconcile, and "
+        "its record is made of what it says."
+    ),
+    "record-normalized": (
+        "Nothing has to be done: the record is replaced when the package is read, at the latest "
+        "with the next reconcile. For a file that is no conda package, correct what writes its "
+        "record."
+    ),
     "record-too-large": (
         "Have the recipe say less: a record goes to every client, and long lists of dependencies "
         "or constraints make it large."
     ),
     "repodata-revision-contradicted": "Build it with repodata_revision 3, or without that key.",
+    "repodata-revision-not-allowed": (
+        "Build it without what needs revision 3, or let such packages in with package-revisions = "
+        '"all" in sluice.toml.'
+    ),
     "repodata-revision-unsupported": (
         "Deploy a version of sluice that knows the revision, then have the rejects read again with "
         "sluice reconcile --re-extract; or build the package for an older one."
+    ),
+    "run-exports-unreadable": (
+        "Builders ask the package itself, where they find the same. Build it again, with the run "
+        "exports in info/run_exports.json as CEP 34 has them."
+    ),
+    "shard-too-large": (
+        "Delete builds that nobody needs, or move them into another channel. Until then conda "
+        "finds this package only where it does not use sharded repodata."
     ),
     "subdir-mismatch": (
         "Upload it to the folder of the subdir that it was built for, and delete it here."
@@ -117,8 +146,9 @@ ADVICE = {
 """Advice for every code of this version of sluice."""
 
 _UNKNOWN = "A newer sluice has rejected it: its own command line knows what to do."
+_UNKNOWN_WARNING = "A newer sluice warns of it: its own command line knows what to do."
 
 
-def reject_advice(code: str) -> str:
-    """The advice for people about a reject with this code."""
-    return ADVICE.get(code, _UNKNOWN)
+def reject_advice(code: str, *, is_warning: bool = False) -> str:
+    """The advice for people about a reject or a warning with this code."""
+    return ADVICE.get(code, _UNKNOWN_WARNING if is_warning else _UNKNOWN)

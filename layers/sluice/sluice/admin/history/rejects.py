@@ -1,4 +1,7 @@
-"""The files of a channel that are not in its index, the reasons, and what to do about them."""
+"""The files of a channel that are not in its index, the reasons, and what to do about them.
+
+Also warnings about files that are in it.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +29,10 @@ class FileIssue(msgspec.Struct, frozen=True, kw_only=True):
     file: str
     """Empty for *omitted*."""
     kind: Literal["reject", "warning", "problem", "omitted"]
-    """*reject*: the package is not in the index; *warning*: it is in the index; *problem*: a
-    configuration or a patch that is not active; *omitted*: rejects and warnings of the subdir that
-    are not listed, because there are too many."""
+    """*reject*: the package was judged, and is not in the index; *warning*: something is odd about
+    it, and it is in the index or waits to be read; *problem*: a configuration or a patch that is
+    not active; *omitted*: rejects and warnings of the subdir that are not listed, because there are
+    too many."""
     code: str
     sentence: str
     at: int | None
@@ -88,7 +92,7 @@ def _read_issues(channel: Channel, subdir: Subdir) -> list[FileIssue]:
                 code=entry.code,
                 sentence=entry.sentence or _sentence_not_kept(entry.filename),
                 at=entry.rejected_at if entry.at is None else entry.at,
-                advice=reject_advice(entry.code),
+                advice=reject_advice(entry.code, is_warning=kind == "warning"),
             )
             for entry in entries
         ]

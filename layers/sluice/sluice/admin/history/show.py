@@ -7,7 +7,7 @@ import msgspec
 from sluice.admin.history.generations import GenerationRef, OldGeneration, find_commits
 from sluice.admin.session.channel import Channel
 from sluice.catalog.commit import Commit
-from sluice.catalog.entry import Reject
+from sluice.catalog.entry import Reject, is_left_out
 from sluice.catalog.reader import CatalogReader
 from sluice.conda.names import package_name
 from sluice.errors import NotFound
@@ -70,5 +70,5 @@ def _rejected_files(generation: OldGeneration) -> list[RejectedFile]:
     return [
         RejectedFile(file=file, code=entry.code, sentence=entry.sentence)
         for file, entry in entries.items()
-        if isinstance(entry, Reject)
+        if isinstance(entry, Reject) and not is_left_out(entry)
     ]

@@ -14,12 +14,14 @@ from sluice.catalog.binding import binding_object
 from sluice.catalog.head import Head, head_object
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
+from sluice.channel_config import ChannelConfig
 from sluice.conda.names import NOARCH
 from sluice.extract.misplaced import MisplacedFiles
 from sluice.layout import Subdir
 from sluice.publish import rejects_document
 from sluice.publish.fence import Stamp, file_state
 from sluice.publish.outputs import file_stamp, wanted_outputs
+from sluice.publish.rejects_document import IssueCounts
 from sluice.reconcile.misplaced_record import read_misplaced_record
 from sluice.storage.object_store import ObjectInfo
 from sluice.storage.versioned_object import ObjectVersion, read_newest
@@ -35,6 +37,9 @@ class SubdirStatus(msgspec.Struct, frozen=True, kw_only=True):
     packages: int
     """Packages that clients see."""
     rejects: int
+    warnings: int
+    """Warnings about files that are in the index or wait to be read, and about the
+    configuration."""
     index_bytes: int
     """Bytes of all published files except the shards."""
     staged: int
@@ -52,6 +57,8 @@ class SubdirStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Another stack that publishes here; ``None`` if there is none."""
     problems: list[str]
     """Problems of the channel's configuration or patch, which ``noarch`` lists."""
+    channel_warnings: list[str] = msgspec.field(default_factory=list)
+    """Warnings about the channel's configuration, which ``noarch`` lists."""
 
     @property
     def healthy(self) -> bool:
@@ -127,12 +134,14 @@ def _subdir_status(channel: Channel, subdir: Subdir) -> SubdirStatus:
     # Before the head: a record that is merged meanwhile then counts twice, instead of not at all.
     staged = [info.modified * 1000 for info in channel.state.list(subdir.staging_prefix)]
 
-    def read(version: ObjectVersion[Head]) -> tuple[Head, Tree, list[str]]:
+    def read(version: ObjectVersion[Head]) -> tuple[Head, Tree, ChannelConfig]:
         catalog = CatalogReader(channel.state, subdir, channel.executor)
         tree = catalog.tree(version.value.tree)
-        return version.value, tree, wanted_outputs(tree, catalog.rules(tree).config)
+        return version.value, tree, catalog.rules(tree).config
 
-    head, tree, files = read_newest(head_object(channel.state, subdir), read)
+    head, tree, config = read_newest(head_object(channel.state, subdir), read)
+    files = wanted_outputs(tree, config)
+    issues = IssueCounts.of_nodes(tree.names.values(), config)
     file_infos = channel.executor.map(
         channel.public.head, [subdir.file_key(file) for file in files]
     )
@@ -146,7 +155,8 @@ def _subdir_status(channel: Channel, subdir: Subdir) -> SubdirStatus:
         generation=head.generation,
         committed_at=tree.at or None,
         packages=tree.visible_records,
-        rejects=sum(node.rejects for node in tree.names.values()),
+        rejects=issues.rejects,
+        warnings=issues.warnings + len(_warnings(subdir, tree)),
         index_bytes=sum(info.size for info in file_infos if info),
         staged=len(staged),
         behind=stale,
@@ -155,6 +165,7 @@ def _subdir_status(channel: Channel, subdir: Subdir) -> SubdirStatus:
         newest_invisible_at=max(pending_since, default=None),
         foreign_owner=foreign_owners[0] if foreign_owners else None,
         problems=_problems(subdir, tree),
+        channel_warnings=_warnings(subdir, tree),
     )
 
 
@@ -177,6 +188,11 @@ def _stale_files(
         if rejects_document.rejects_outdated(rejects_info, tree, owner=ours.owner):
             stale.append("rejects")
     return stale
+
+
+def _warnings(subdir: Subdir, tree: Tree) -> list[str]:
+    warnings = tree.inputs.warnings if tree.inputs and subdir.name == NOARCH else []
+    return [warning.sentence for warning in warnings or []]
 
 
 def _problems(subdir: Subdir, tree: Tree) -> list[str]:
