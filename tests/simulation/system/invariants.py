@@ -15,6 +15,7 @@ from sluice.layout import (
     SHARD_INDEX,
     SLUICE_TOML,
     Subdir,
+    channel_binding_key,
 )
 from sluice.storage.object_id import ObjectId
 from testkit.memory_store import Stored
@@ -78,10 +79,12 @@ class Invariants:
         *,
         days: int,
         frozen: Sequence[Bucket],
+        bucket_name: Callable[[], str],
         brakes: Brakes,
         reject_limits: RejectLimits,
     ) -> None:
-        """``days``: for how long a superseded index can be read; ``frozen``: what was restored."""
+        """``days``: for how long a superseded index can be read; ``frozen``: what was restored;
+        ``bucket_name``: of the current bucket."""
         self.unheard: set[Place] = set()
         """What was uploaded last without an event that tells of it."""
         self.brakes = brakes
@@ -89,6 +92,7 @@ class Invariants:
         self._state = state
         self._clock = clock
         self._frozen = frozen
+        self._bucket_name = bucket_name
         self._retention_ms = days * DAY
         self._reject_limits = reject_limits
         self._subdirs = {subdir.prefix: subdir for subdir in subdirs}
@@ -167,10 +171,14 @@ class Invariants:
         """What another tool has indexed that sluice does not know yet: nothing may be lost."""
         known = self._known[subdir]
         known.settled.clear()  # of an index of before
+        committed = {name for name, one in known.entries.items() if one["kind"] == "record"}
         for file in INDEX_FILES:
             for filename, record in self._records(subdir, file).items():
                 self._uploaded.add((Place(subdir, filename), record["sha256"]))
-                there = self._now_there(Place(subdir, filename))
+                place = Place(subdir, filename)
+                there = self._now_there(place)
+                if filename in committed and self._touched.get(place, 0) > known.swapped:
+                    continue  # the head is published over this index, and hears of the file later
                 if there and there["sha256"] == record["sha256"]:
                     told = record["sha256"], record.get("indexed_timestamp")
                     known.settled.setdefault(file, {})[filename] = told
@@ -272,6 +280,15 @@ class Invariants:
 
     # --- inside ----------------------------------------------------------------------------
 
+    def _is_bound_here(self, subdir: Subdir) -> bool:
+        """Whether the catalog of a channel belongs to the current bucket, not to one before it."""
+        binding = self._state.objects.get(channel_binding_key(subdir.channel))
+        return not self._frozen or (
+            binding is not None
+            and reading.document(binding.body)["bucket"] == self._bucket_name()
+            and not self._is_moving(subdir.head_key)
+        )
+
     def _is_moving(self, key: str) -> bool:
         """Whether the catalog that a key is of is being bound to another bucket."""
         binding = self._state.objects.get(f"bindings/{key.split('/')[1]}.json")
@@ -319,6 +336,7 @@ class Invariants:
             for filename in before.keys() - known.entries.keys()
             if before[filename]["kind"] != "pin"  # somebody may let it in again
             and Place(subdir, filename).key in channel
+            and self._is_bound_here(subdir)  # or it was compared with another bucket
             and self._there_since.get(Place(subdir, filename), self._moment) < swapped_before
         ]
         assert not forgotten, f"the head of {subdir} forgets {forgotten}, which are there"

@@ -106,6 +106,7 @@ class World:
             habits.with_noarch,
             days=habits.retention_days,
             frozen=buckets.frozen,
+            bucket_name=lambda: buckets.name,
             brakes=self.brakes,
             reject_limits=habits.reject_limits,
         )

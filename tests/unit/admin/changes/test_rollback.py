@@ -303,6 +303,23 @@ def test_a_digest_comes_back_as_that_of_the_earlier_object_while_nobody_knows_th
     assert turn.restored == [A]
 
 
+@pytest.mark.parametrize(
+    ("md5_then", "md5_now", "is_same"),
+    [("1", "1", True), (None, "1", True), ("1", None, True), ("2", "1", False)],
+)
+def test_other_content_of_which_the_same_sha256_was_stated_does_not_come_back(
+    md5_then: str | None, md5_now: str | None, *, is_same: bool
+) -> None:
+    """The SHA-256 of a package that the uploader of another one stated is not its own."""
+    then, now = (
+        Record(identity=identity, extractor=1, record={"sha256": "s", "md5": md5, "at": at})
+        for at, identity, md5 in ((1, FIRST, md5_then), (2, identity_of(b"another"), md5_now))
+    )
+    turn = plan_name_rollback({A: then}, {A: now}, {A: now.identity}, at=5, reason="why")
+    assert turn.restored == [A] * is_same
+    assert turn.pinned == [A] * (not is_same)
+
+
 @pytest.mark.parametrize("seconds", [0, 60])
 def test_a_record_with_false_digests_does_not_come_back(seconds: int) -> None:
     false = identity_of(b"false")

@@ -172,8 +172,12 @@ def _is_same_object(old: Record, new: Entry | None, current: ObjectId) -> bool:
     # Other parts of an upload give another ETag for the same content.
     if not isinstance(new, Record) or new.identity != current:
         return False
-    sha256 = old.record.get("sha256")
-    return sha256 is not None and new.record.get("sha256") == sha256
+    then, now = old.record, new.record
+    # The uploader of other content may have stated this SHA-256.  Its MD5 is usually an ETag.
+    md5_differs = then.get("md5") and now.get("md5") and then["md5"] != now["md5"]
+    return (
+        then.get("sha256") is not None and then["sha256"] == now.get("sha256") and not md5_differs
+    )
 
 
 def _restored(old: Record, new: Entry | None, current: ObjectId) -> Record | None:
