@@ -301,6 +301,11 @@ REJECTS_LISTED_PER_NAME_MAX = 100
 REJECTS_LISTED_BYTES_MAX = 900 * KIB
 """Bytes of all items of that document.  With its head it stays below 1 MiB."""
 
+SUGGESTION_HEADS_MAX = 5_000
+"""Heads of a state that are listed to suggest a channel instead of one that it does not know."""
+SUGGESTIONS_LISTED_MAX = 8
+"""Channels or subdirs that such a sentence lists."""
+
 CURRENT_REPODATA_CHECKS_MAX = 10_000_000
 """Comparisons of a match spec clause with a version for one ``current_repodata.json``: about a
 minute of CPU."""

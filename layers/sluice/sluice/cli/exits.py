@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from sluice.errors import Misconfigured, Misused, SluiceError, UnknownEvent
+from sluice.errors import Misconfigured, Misused, SluiceError, UnknownChannel, UnknownEvent
 
 
 class Exit(IntEnum):
@@ -33,5 +33,7 @@ _MEANINGS = {
 
 def exit_for_error(error: SluiceError) -> Exit:
     """The exit code for an error."""
+    if isinstance(error, UnknownChannel):
+        return Exit.ISSUES_FOUND
     is_usage_error = isinstance(error, Misused | Misconfigured | UnknownEvent)
     return Exit.USAGE_ERROR if is_usage_error else Exit.FAILED

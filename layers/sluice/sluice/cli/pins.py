@@ -9,6 +9,7 @@ from rich.text import Text
 from sluice.admin.changes import pins as of_channel
 from sluice.admin.changes.pins import PinnedFile, Unpinned
 from sluice.admin.changes.remove import locate_packages
+from sluice.admin.session.known_channels import require_known
 from sluice.cli.exits import Exit
 from sluice.cli.formatting import format_cell, format_utc
 from sluice.cli.options import DEFAULTS, Options
@@ -33,7 +34,11 @@ def pins(channel: str, /, *, options: Options = DEFAULTS) -> None:
     channel
         Its address, s3://bucket/channel.
     """
-    options.output.print_result(of_channel.pins(options.channel(channel)), _render_pins)
+    opened = options.channel(channel)
+    pinned_files = of_channel.pins(opened)
+    if not pinned_files:
+        require_known(opened)
+    options.output.print_result(pinned_files, _render_pins)
 
 
 def pin(channel: str, /, *packages: str, reason: str, options: Options = DEFAULTS) -> None:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from sluice.admin.changes.reconcile import reconcile_channel
 from sluice.admin.session.address import Address
+from sluice.admin.session.known_channels import require_known
 from sluice.cli import removals_view
 from sluice.cli.exits import Exit
 from sluice.cli.formatting import format_cell, format_count, format_number
@@ -75,6 +76,8 @@ def reconcile(
         )
     options.output.print_result(report, partial(_render, bucket=opened.bucket, options=options))
     counts = report.counts
+    if not counts.subdirs and not counts.failed:
+        require_known(opened)
     has_issues = (
         counts.repairs
         or counts.failed

@@ -25,8 +25,9 @@ _QUEUE_COLUMNS = ("queue", "waiting", "delayed", "handled", "dead letters")
 def status(channel: str, /, *, options: Options = DEFAULTS) -> Exit:
     """Show the status of a channel: its content, its work in progress, and its problems.
 
-    Exits with 1 if published files are older than the catalog, the configuration cannot be used,
-    something is in a dead-letter queue, or the bucket does not send its events to the stack.
+    Exits with 1 if sluice does not know the channel, published files are older than the catalog,
+    the configuration cannot be used, something is in a dead-letter queue, or the bucket does not
+    send its events to the stack.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def _render(report: Status) -> RenderableType:
         )
     ]
     if not report.subdirs:
-        parts = [Text("sluice knows no subdir of this channel.")]
+        parts = [Text(format_cell(report.unknown), style="red")]
     if report.moving_to:
         parts.append(
             Text(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from sluice.admin.session.channel import Channel
+from sluice.admin.session.known_channels import unknown_channel_error
 from sluice.admin.session.notifications import Notifications, read_notifications
 from sluice.admin.session.queue_depth import QueueDepth, read_queue_depths
 from sluice.admin.session.subdirs import find_subdirs
@@ -76,6 +77,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     stack."""
     notifications: Notifications | None
     """What the bucket sends to the stack; ``None`` without a stack."""
+    unknown: str | None = None
+    """What is likely meant, if sluice does not know the channel."""
     misplaced: list[MisplacedFiles] = msgspec.field(default_factory=list)
     """Files in the channel's folder that end like packages and are where no package is, as the last
     ``reconcile`` or ``index`` counted them, by presumed channel."""
@@ -85,6 +88,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def healthy(self) -> bool:
         """Whether nothing needs a person's attention."""
+        if self.unknown is not None:
+            return False
         if self.moving_to or self.bound_to not in (None, self.bucket):
             return False
         if self.notifications and self.notifications.missing:
@@ -109,13 +114,15 @@ def status(channel: Channel) -> Status:
     """
     binding = binding_object(channel.state, channel.name).read().value
     misplaced = read_misplaced_record(channel.state)
+    subdirs = [_subdir_status(channel, subdir) for subdir in find_subdirs(channel)]
     return Status(
         bucket=channel.bucket,
         channel=channel.name,
         at=channel.clock(),
         bound_to=binding.bucket if binding else None,
         moving_to=(binding.moving_to or None) if binding else None,
-        subdirs=[_subdir_status(channel, subdir) for subdir in find_subdirs(channel)],
+        subdirs=subdirs,
+        unknown=None if subdirs else str(unknown_channel_error(channel)),
         queues=read_queue_depths(channel.stack) if channel.stack else None,
         notifications=read_notifications(channel.stack) if channel.stack else None,
         misplaced=[files for files in misplaced.channels if files.is_within(channel.name)],

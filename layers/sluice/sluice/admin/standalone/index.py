@@ -19,8 +19,13 @@ from itertools import chain
 from threading import Lock
 
 from sluice.admin.session.channel import Channel
+from sluice.admin.session.known_channels import (
+    explain_nothing_to_index,
+    explain_unknown_subdir,
+)
 from sluice.admin.session.progress import NO_PROGRESS, Progress, Step
 from sluice.admin.session.stack import Stack
+from sluice.admin.session.subdirs import find_subdirs
 from sluice.admin.standalone.compare import SubdirComparer, unlimited_time_left_ms
 from sluice.admin.standalone.in_process_queues import (
     InProcessMergeQueue,
@@ -38,6 +43,7 @@ from sluice.admin.standalone.package_pool import (
 from sluice.admin.standalone.report import Failure, IndexReport, SubdirIndexed
 from sluice.catalog.brake import describe_invalid_digest
 from sluice.channel_files.merge import ChannelReport
+from sluice.conda.names import NOARCH, is_subdir
 from sluice.errors import Misused, SluiceError, Unavailable
 from sluice.extract.extract import ExtractorContext, extract
 from sluice.extract.misplaced import MisplacedTally
@@ -88,6 +94,8 @@ class IndexOptions:
     """Days that the removal of most of an index waits (``brake``); 0: no wait."""
     confirm: str | None = None
     """The digest of waiting removals that are to be carried out now."""
+    create: bool = False
+    """Publish the empty ``noarch`` of a channel (CEP 26) where there is nothing yet."""
     collects: bool = True
     """Whether to delete garbage."""
     subdirs_at_once: int = INDEX_SUBDIRS_AT_ONCE
@@ -123,7 +131,7 @@ def index(
     again, also while it still runs.  Errors about one package or one subdir are in the report.
     Raises ``Unsupported`` if the S3 cannot be used, ``Unavailable`` if it does not answer,
     ``Corrupt`` and ``TooNew`` if the catalog cannot be read, and ``Misused`` if ``confirm`` is not
-    a digest.
+    a digest, or if one of ``subdirs`` does not exist.
 
     >>> report = index(channel)
     >>> report.packages, report.read, report.failures
@@ -187,6 +195,8 @@ class _Run:
         self._report = IndexReport(confirm=options.confirm)
         self._subdirs: dict[str, SubdirIndexed] = {}
         self._lock = Lock()
+        self._knows_any = False
+        """Whether the catalog has any subdir."""
         self._misplaced = MisplacedTally()
         """Those that were seen in search of subdirs."""
         self._listed_misplaced = MisplacedTally()
@@ -196,6 +206,8 @@ class _Run:
 
     def run(self) -> IndexReport:
         """Run it."""
+        for name in self._options.subdirs or ():
+            self._require_subdir(name)
         probed = self._channel.probed
         wait_for_probe = probed.start_check(self._channel.executor) if probed else noop
         with make_thread_pool(self._options.subdirs_at_once, "sluice-subdir") as pool:
@@ -206,6 +218,7 @@ class _Run:
             # Until now, only these were written: the probe, the start of waiting periods, and the
             # binding of a catalog of 0.1.  No head depends on them.
             wait_for_probe()
+            self._begin_channel()
             collecting = [
                 pool.submit(part.collect_later)
                 for part in parts
@@ -220,6 +233,41 @@ class _Run:
         self._report.subdirs = [entry for _, entry in sorted(self._subdirs.items())]
         self._report_misplaced()
         return self._report
+
+    def _require_subdir(self, name: str) -> None:
+        """Raise ``Misused`` if a subdir has neither a head nor anything in the bucket."""
+        channel = self._channel
+        subdir = channel.subdir(name)
+        if is_subdir(name) and (
+            channel.state.head(subdir.head_key)
+            or next(iter(channel.state.list(subdir.staging_prefix)), None)
+            or next(iter(channel.public.list(subdir.prefix)), None)
+        ):
+            return
+        subdirs = {known.name for known in find_subdirs(channel)}
+        subdirs |= {folder.name for folder in find_subdir_folders(channel)}
+        raise Misused(explain_unknown_subdir(channel, name, subdirs))
+
+    def _begin_channel(self) -> None:
+        """If there are neither packages nor a catalog, report that, or create the channel."""
+        if self._knows_any or self._report.packages:
+            return
+        if self._options.create:
+            self._create()
+        else:
+            self._report.empty = explain_nothing_to_index(self._channel)
+
+    def _create(self) -> None:
+        """Request the empty ``noarch``, without which no folder is a channel (CEP 26)."""
+        channel = self._channel
+        if not channel.bucket_check.ensure_bound(channel.name):
+            channel.bucket_check.bind(channel.name)
+        merge_request.merge_message(
+            channel.subdir(NOARCH),
+            now_ms=channel.clock(),
+            debounce_seconds=self._debounce_seconds,
+            create=True,
+        ).send_to(self._merges)
 
     def _report_misplaced(self) -> None:
         """Report misplaced files, and record them if all subdirs were listed."""
@@ -238,6 +286,7 @@ class _Run:
         heads = state_prefix("heads", self._channel.name)
         wanted = self._options.subdirs
         known = [parse_state_key(info.key) for info in self._channel.state.list(heads)]
+        self._knows_any = any(known)
         seen: set[Subdir] = set()
         for subdir in chain(known, find_subdir_folders(self._channel, self._misplaced)):
             if subdir and subdir not in seen and (wanted is None or subdir.name in wanted):
