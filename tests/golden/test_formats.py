@@ -20,7 +20,7 @@ from sluice.catalog import binding, brake, commit, entry, head, node, tree
 from sluice.catalog.binding import Binding, binding_object
 from sluice.catalog.brake import BrakeState
 from sluice.catalog.codec import unpack_json
-from sluice.catalog.commit import Amendment, Commit
+from sluice.catalog.commit import Amendment, Commit, InputChanges
 from sluice.catalog.entry import Leaf, Pin, Record, Reject
 from sluice.catalog.head import Head, head_object
 from sluice.catalog.tree import ActivePatch, Node, Tree
@@ -86,6 +86,15 @@ COMMIT_OF_A_PERSON = structs.replace(
         rolled_back_to=5,
         pinned=["gamma-1-0.conda"],
         unpinned=["beta-1-0.conda"],
+    ),
+)
+COMMIT_WITH_INPUTS = structs.replace(
+    COMMIT,
+    inputs=InputChanges(
+        config="changed",
+        settings=["page"],
+        patch="channel-patches-2-0.conda",
+        refused=["sluice.toml cannot be used."],
     ),
 )
 LEAF = Leaf(
@@ -232,6 +241,11 @@ EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
         COMMIT_OF_A_PERSON,
         lambda body: commit.decode_commit(body, what="commit"),
     ),
+    "commit-with-inputs.json": (
+        commit.encode_commit(COMMIT_WITH_INPUTS),
+        COMMIT_WITH_INPUTS,
+        lambda body: commit.decode_commit(body, what="commit"),
+    ),
     "marks.json": (encode_marks(MARKS), MARKS, decode_marks),
     "marks-while-waiting.json": (
         encode_marks(MARKS_WHILE_WAITING),
@@ -376,6 +390,17 @@ def test_what_a_person_decided_is_one_more_key_of_a_commit() -> None:
         ',"format":1}',
         ',"amendment":{"reason":"Built with the wrong compiler.","rolled_back_to":5,'
         '"pinned":["gamma-1-0.conda"],"unpinned":["beta-1-0.conda"]},"format":1}',
+    )
+
+
+def test_what_changed_of_configuration_and_patch_is_one_more_key_of_a_commit() -> None:
+    plain, with_inputs = (
+        (FOLDER / name).read_text() for name in ("commit.json", "commit-with-inputs.json")
+    )
+    assert with_inputs == plain.replace(
+        ',"format":1}',
+        ',"inputs":{"config":"changed","settings":["page"],"patch":"channel-patches-2-0.conda",'
+        '"patch_removed":false,"refused":["sluice.toml cannot be used."]},"format":1}',
     )
 
 

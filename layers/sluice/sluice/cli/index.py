@@ -44,7 +44,8 @@ def index(  # noqa: PLR0913 - each is an option of the command line
 
     For every S3 that does conditional writes. May be interrupted and called again, and may run
     beside a stack on the same state, or twice. Exits with 3 if a part of it failed, and with 1 if
-    removals wait, or if there are no packages and no catalog.
+    removals wait, the configuration or a patch cannot be used, or there are neither packages nor a
+    catalog.
 
     Parameters
     ----------
@@ -98,8 +99,13 @@ def index(  # noqa: PLR0913 - each is an option of the command line
     )
     if report.failures:
         return Exit.FAILED
-    has_issues = report.waiting or report.empty is not None or _confirms_nothing(report)
-    return Exit.ISSUES_FOUND if has_issues else Exit.OK
+    return Exit.ISSUES_FOUND if _has_issues(report) else Exit.OK
+
+
+def _has_issues(report: IndexReport) -> bool:
+    return bool(
+        report.waiting or report.problems or report.empty is not None or _confirms_nothing(report)
+    )
 
 
 def _confirms_nothing(report: IndexReport) -> bool:
@@ -129,6 +135,7 @@ def render_index_report(
     else:
         parts.append(Text("Nothing to do: the index is up to date." if not report.failures else ""))
     parts += _failures(report)
+    parts += [Text(format_cell(problem), style="red") for problem in report.problems]
     parts += render_misplaced(report.misplaced)
     address = str(Address(channel.bucket, channel.name))
     for subdir in report.waiting:

@@ -143,8 +143,16 @@ def _row(subdir: SubdirStatus, *, now: int) -> list[object]:
 def _state(subdir: SubdirStatus) -> Text:
     if subdir.foreign_owner is not None:
         return Text(format_cell(f"published by {subdir.foreign_owner}"), style="red")
-    if subdir.behind:
-        return Text(f"behind: {', '.join(subdir.behind)}", style="red")
+    stale = [file for file in subdir.behind if file not in subdir.missing]
+    amiss = [
+        f"{what}: {', '.join(files)}"
+        for what, files in (("missing", subdir.missing), ("behind", stale))
+        if files
+    ]
+    if amiss:
+        return Text("; ".join(amiss), style="red")
     if subdir.staged:
         return Text("merging", style="yellow")
+    if not subdir.public:
+        return Text("not published: no package yet", style="yellow")
     return Text("problems", style="red") if subdir.problems else Text("published", style="green")

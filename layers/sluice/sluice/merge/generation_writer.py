@@ -172,6 +172,7 @@ class GenerationWriter:
                 config=grown.inputs.config.digest if grown.inputs else None,
                 patch=patch,
                 amendment=plan.amendment,
+                inputs=plan.input_changes(parent),
             )
         )
         commit_digest = content_digest(commit_body)

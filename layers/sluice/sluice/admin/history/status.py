@@ -43,6 +43,10 @@ class SubdirStatus(msgspec.Struct, frozen=True, kw_only=True):
     behind: list[str]
     """Published files that are missing, older than the head or another publisher's; ``rejects`` is
     the document about rejects."""
+    missing: list[str]
+    """Those of them that do not exist."""
+    public: bool
+    """Whether clients see the subdir: it has had a package, so it has index files."""
     published_generation: int | None
     """The oldest generation among the published files of ours; ``None`` if there are none."""
     oldest_invisible_at: int | None
@@ -157,6 +161,8 @@ def _subdir_status(channel: Channel, subdir: Subdir) -> SubdirStatus:
         index_bytes=sum(info.size for info in file_infos if info),
         staged=len(staged),
         behind=stale,
+        missing=[file for file in stale if file in info_by_file and not info_by_file[file]],
+        public=tree.public,
         published_generation=min((published.generation for published in stamps), default=None),
         oldest_invisible_at=min(pending_since, default=None),
         newest_invisible_at=max(pending_since, default=None),

@@ -42,6 +42,9 @@ from sluice.admin.standalone.package_pool import (
 )
 from sluice.admin.standalone.report import Failure, IndexReport, SubdirIndexed
 from sluice.catalog.brake import describe_invalid_digest
+from sluice.catalog.head import Head, head_object
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Tree
 from sluice.channel_files.merge import ChannelReport
 from sluice.conda.names import NOARCH, is_subdir
 from sluice.errors import Misused, SluiceError, Unavailable
@@ -67,6 +70,7 @@ from sluice.reconcile.misplaced_record import write_misplaced_record
 from sluice.reconcile.report import SubdirReport
 from sluice.storage import object_headers
 from sluice.storage.object_store import noop
+from sluice.storage.versioned_object import ObjectVersion, read_newest
 
 _TRIES = 3
 """Tries to read a package that S3 does not return; before the last one it is rejected."""
@@ -232,6 +236,7 @@ class _Run:
             self._add_report(part.report)
         self._report.subdirs = [entry for _, entry in sorted(self._subdirs.items())]
         self._report_misplaced()
+        self._report.problems = self._input_problems()
         return self._report
 
     def _require_subdir(self, name: str) -> None:
@@ -268,6 +273,22 @@ class _Run:
             debounce_seconds=self._debounce_seconds,
             create=True,
         ).send_to(self._merges)
+
+    def _input_problems(self) -> list[str]:
+        """The problems of configuration and patches, which ``noarch`` lists."""
+        noarch = self._channel.subdir(NOARCH)
+        try:
+            tree = self._merger.warm_cache.latest_tree(noarch) or read_newest(
+                head_object(self._channel.state, noarch), self._read_noarch
+            )
+        except SluiceError:  # the report says so already
+            return []
+        return [problem.sentence for problem in tree.inputs.problems] if tree.inputs else []
+
+    def _read_noarch(self, version: ObjectVersion[Head]) -> Tree:
+        channel = self._channel
+        catalog = CatalogReader(channel.state, channel.subdir(NOARCH), channel.executor)
+        return catalog.tree(version.value.tree)
 
     def _report_misplaced(self) -> None:
         """Report misplaced files, and record them if all subdirs were listed."""
