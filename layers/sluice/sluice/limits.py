@@ -169,6 +169,12 @@ ATTEMPTS_MAX = 4
 RETRY_WAIT_SECONDS_MAX = 20
 """Wait between two attempts of one request, at most."""
 CONNECT_TIMEOUT_SECONDS = 5
+CONNECT_TIMEOUT_ELSEWHERE_SECONDS = 2
+"""The same for an S3 that is not AWS's: whoever mistypes its address waits for this."""
+UNREACHABLE_ATTEMPTS_MAX = 2
+"""Attempts of a request if there is no connection to a server that has not answered before."""
+SNIFF_SECONDS = 0.5
+"""Wait for an answer in plain HTTP of a server that does not answer a TLS handshake."""
 READ_TIMEOUT_SECONDS = 20
 """Wait for the next piece of a response, not for all of it."""
 INVOCATION_SECONDS_MAX = 910
