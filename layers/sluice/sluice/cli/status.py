@@ -15,10 +15,10 @@ from sluice.cli.exits import Exit
 from sluice.cli.formatting import format_age, format_cell, format_number, format_size, format_utc
 from sluice.cli.misplaced_view import render_misplaced
 from sluice.cli.options import DEFAULTS, Options
-from sluice.cli.output import table
+from sluice.cli.output import STATE, table
 
 _NUMBERS = ("generation", "committed", "packages", "index", "rejects", "staged", "oldest pending")
-_COLUMNS = ("subdir", *_NUMBERS, "state")
+_COLUMNS = ("subdir", *_NUMBERS, STATE)
 _QUEUE_COLUMNS = ("queue", "waiting", "delayed", "handled", "dead letters")
 
 

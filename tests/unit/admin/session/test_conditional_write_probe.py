@@ -208,7 +208,8 @@ def test_missing_rights_are_no_finding_and_are_named(running: Mapping[str, S3Ser
         probe_of(client).probe_all()
     assert str(raised.value) == (
         "PutObject s3://trials/trial-0: status 403 AccessDenied Forbidden; the credentials need "
-        f"the right s3:PutObject (endpoint {client.url}) (the object is written, read and deleted). "
+        f"the right s3:PutObject (endpoint {client.url}) (the object is written, read and "
+        "deleted). "
         f"This was a trial of conditional writes in {PLACE}; nothing of the channel was changed"
     )
 
