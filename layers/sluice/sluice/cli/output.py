@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from rich import box
@@ -18,9 +17,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from sluice.cli.console import make_console
+from sluice.cli.json_document import encode_json
+
 T = TypeVar("T")
 
-_PIPED_COLUMNS = 2000
+_ANY_WIDTH = 2000
+"""The columns in which a table is measured."""
 
 
 @dataclass(frozen=True)
@@ -32,18 +35,18 @@ class Output:
     def print_result(self, result: T, render: Callable[[T], RenderableType]) -> None:
         """Print a result: as JSON, or in the form of ``render``."""
         if self.json:
-            body = msgspec.json.format(msgspec.json.encode(result, enc_hook=_to_plain), indent=2)
+            body = msgspec.json.format(encode_json(result), indent=2)
             sys.stdout.write(body.decode() + "\n")
         else:
-            self.console.print(render(result))
+            self.console.print(render(result), crop=False)
 
     def print_line(self, result: T, render: Callable[[T], RenderableType]) -> None:
         """Print one of many results as a line: with ``--json``, a line of JSON."""
         if self.json:
-            sys.stdout.write(msgspec.json.encode(result, enc_hook=_to_plain).decode() + "\n")
+            sys.stdout.write(encode_json(result).decode() + "\n")
             sys.stdout.flush()
         else:
-            self.console.print(render(result))
+            self.console.print(render(result), crop=False)
 
     def note(self, text: str) -> None:
         """Print a message that is no part of the result."""
@@ -58,12 +61,12 @@ class Output:
     @property
     def console(self) -> Console:
         """The terminal, or the file, for results."""
-        return Console(highlight=False, width=_width())
+        return make_console(wraps=False)
 
     @cached_property
     def errors(self) -> Console:
         """The console for errors, notes and progress bars."""
-        return Console(stderr=True, highlight=False)
+        return make_console(stderr=True)
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class FittingTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render as a table or as lines, see rich."""
         whole = self._as_table()
-        unlimited = options.update(width=_PIPED_COLUMNS)
+        unlimited = options.update(width=_ANY_WIDTH)
         if console.measure(whole, options=unlimited).maximum <= options.max_width:
             yield whole
         else:
@@ -123,15 +126,3 @@ def table(
     """A plain table.  Cells have no markup; the columns in ``right`` are right-aligned numbers."""
     cells = [[cell if isinstance(cell, Text) else Text(str(cell)) for cell in row] for row in rows]
     return FittingTable(columns, cells, frozenset(right))
-
-
-def _width() -> int | None:
-    """``None`` for the terminal's own width; lines to other destinations are not wrapped."""
-    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPED_COLUMNS
-
-
-def _to_plain(value: Any) -> Any:
-    """Convert values that msgspec does not: mappings that are no ``dict``, and the like."""
-    if isinstance(value, Iterable):
-        return list(value)
-    raise NotImplementedError(f"{type(value).__name__} has no form in JSON")

@@ -74,10 +74,10 @@ def reconcile(
             wait=partial(time.sleep, _POLL_SECONDS),
             on_progress=lambda so_far: update(_progress(so_far)),
         )
+    if not report.counts.subdirs and not report.counts.failed and not report.misplaced:
+        require_known(opened)
     options.output.print_result(report, partial(_render, bucket=opened.bucket, options=options))
     counts = report.counts
-    if not counts.subdirs and not counts.failed:
-        require_known(opened)
     has_issues = (
         counts.repairs
         or counts.failed

@@ -27,7 +27,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 from xml.etree import ElementTree as ET
 from zlib import crc32
 
@@ -111,6 +111,11 @@ class Endpoint:
     path_style: bool | None = None
     """Whether the bucket is in the path, and not in the host's name.  ``None``: in the host's name
     on AWS, in the path elsewhere, because another S3 may lack such host names."""
+
+    def __post_init__(self) -> None:
+        """Raise ``Misconfigured`` for what is no URL of a server."""
+        if self.url is not None:
+            check_server_url(self.url)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Endpoint:
@@ -391,6 +396,20 @@ def make_s3_client(
     )
     resolved = credentials or find_credentials()
     return S3Client(endpoint, lambda: resolved, session.send, clock)
+
+
+def check_server_url(url: str) -> None:
+    """Raise ``Misconfigured`` unless this is ``http://`` or ``https://`` with a host."""
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # of the port, or of an IPv6 address
+        is_usable = False
+    if not is_usable:
+        raise Misconfigured(
+            f"{url!r} is no URL of an S3: one is like http://127.0.0.1:9000. It comes from "
+            "--endpoint-url, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile"
+        )
 
 
 def check_ca_file(path: str, url: str) -> None:

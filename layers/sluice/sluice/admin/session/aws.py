@@ -141,7 +141,7 @@ class Aws:
     @cached_property
     def s3_configuration(self) -> S3Client:
         """A client for the configuration of buckets; ``bucket`` is for objects."""
-        style = {None: "auto", True: "path", False: "virtual"}[self.path_style]
+        style = {None: "auto", True: "path", False: "virtual"}[self._path_style]
         client: S3Client = self._client("s3", s3={"addressing_style": style})
         return client
 
@@ -169,7 +169,16 @@ class Aws:
     @cached_property
     def _endpoint(self) -> Endpoint:
         url = self._s3_url_from_env if self._is_configured_by_env else self._s3_url
-        return Endpoint(self._region, url, self.path_style)
+        return Endpoint(self._region, url, self._path_style)
+
+    @property
+    def _path_style(self) -> bool | None:
+        """The setting, or that of the profile: ``s3.addressing_style`` of the AWS CLI's files."""
+        if self.path_style is not None or self._is_configured_by_env:
+            return self.path_style
+        s3 = self._session.get_scoped_config().get("s3")
+        style = s3.get("addressing_style") if isinstance(s3, dict) else None
+        return {"path": True, "virtual": False}.get(style or "auto")
 
     @property
     def _is_configured_by_env(self) -> bool:
@@ -254,6 +263,8 @@ class Aws:
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "read_timeout": READ_TIMEOUT_SECONDS,
         }
+        if self.endpoint_url:
+            s3_client.check_server_url(self.endpoint_url)
         try:
             client = self._session.create_client(
                 service,
