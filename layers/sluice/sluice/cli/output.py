@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TypeVar
 
 import msgspec
@@ -63,7 +62,7 @@ class Output:
         """The terminal, or the file, for results."""
         return make_console(wraps=False)
 
-    @cached_property
+    @property
     def errors(self) -> Console:
         """The console for errors, notes and progress bars."""
         return make_console(stderr=True)
