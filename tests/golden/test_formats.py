@@ -140,6 +140,7 @@ TREE = Tree(
     },
 )
 
+TREE_WITH_PINS = structs.replace(TREE, pinned=["alpha"])
 TREE_WITH_INFO = structs.replace(
     TREE, info={"base_url": "../files/", "channel_relations": {"base": "../conda-forge"}}
 )
@@ -280,6 +281,11 @@ EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
     "tree-with-info.msgpack.zst": (
         tree.encode_tree(TREE_WITH_INFO),
         TREE_WITH_INFO,
+        lambda body: tree.decode_tree(body, what="tree"),
+    ),
+    "tree-with-pins.msgpack.zst": (
+        tree.encode_tree(TREE_WITH_PINS),
+        TREE_WITH_PINS,
         lambda body: tree.decode_tree(body, what="tree"),
     ),
 }
@@ -445,6 +451,14 @@ def test_a_tree_is_this_mapping() -> None:
             "alpha": [b"\3" * 32, b"\4" * 32, b"\5" * 16, 1, 1, 0, AT - 1, AT],
         },
     }
+
+
+def test_which_names_have_pins_is_one_more_key_of_a_tree() -> None:
+    plain, with_pins = (
+        msgpack.unpackb(unzstd((FOLDER / name).read_bytes()))
+        for name in ("tree.msgpack.zst", "tree-with-pins.msgpack.zst")
+    )
+    assert with_pins == {**plain, "pinned": ["alpha"]}
 
 
 def test_what_a_taken_over_index_said_of_the_channel_is_one_more_key_of_a_tree() -> None:

@@ -17,7 +17,7 @@ from sluice.catalog import tree
 from sluice.catalog.client_view import RenderRules
 from sluice.catalog.codec import content_digest
 from sluice.catalog.commit import Commit, encode_commit
-from sluice.catalog.entry import CarriedRecord, Entries, Entry, Record, Reject
+from sluice.catalog.entry import CarriedRecord, Entries, Entry, Pin, Record, Reject
 from sluice.catalog.head import Head
 from sluice.catalog.node import RenderedNode
 from sluice.catalog.reader import CatalogReader
@@ -46,6 +46,8 @@ class Draft:
     It counts from before the first write, and not from ``at``, which can be in the future."""
     nodes: dict[str, Node | None] = field(default_factory=dict)
     """``None``: the name has no entries any more."""
+    pinned: set[str] = field(default_factory=set)
+    """Those of these names that have pins."""
     difference: CommitChanges = field(default_factory=CommitChanges)
     taken_over: int = 0
     """Records from the index that was there before sluice."""
@@ -119,6 +121,7 @@ class GenerationWriter:
             draft.wait_written()  # bodies are held in memory until then: of two rounds at most
             nodes = self._write_leaves(draft, changed, rules=plan.rules)
             draft.nodes.update(nodes)
+            draft.pinned |= {name for name, entries in changed.items() if _has_pins(entries)}
             draft.difference.rejects_changed |= any(
                 _warns(parent.names.get(name)) or _warns(node) for name, node in nodes.items()
             )
@@ -152,6 +155,7 @@ class GenerationWriter:
             rejects_changed=draft.difference.rejects_changed,
             info=base.info,
             inputs=plan.inputs.inputs if plan.inputs else UNSET,
+            pinned=draft.pinned,
         )
         tree_body = tree.encode_tree(grown)
         tree_digest = content_digest(tree_body)
@@ -234,6 +238,10 @@ class GenerationWriter:
 
 def _rejects(entries: Entries) -> dict[str, Reject]:
     return {name: entry for name, entry in entries.items() if isinstance(entry, Reject)}
+
+
+def _has_pins(entries: Entries) -> bool:
+    return any(isinstance(entry, Pin) for entry in entries.values())
 
 
 def _without_rejects(entries: Entries) -> dict[str, Entry]:
