@@ -307,6 +307,8 @@ REJECTS_LISTED_PER_NAME_MAX = 100
 REJECTS_LISTED_BYTES_MAX = 900 * KIB
 """Bytes of all items of that document.  With its head it stays below 1 MiB."""
 
+RETIRE_EXAMPLES_MAX = 3
+"""Packages that the sentence names about a channel that cannot be retired because of them."""
 SUGGESTION_HEADS_MAX = 5_000
 """Heads of a state that are listed to suggest a channel instead of one that it does not know."""
 SUGGESTIONS_LISTED_MAX = 8

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "remove": "Delete packages, each out of the index first, so that no client meets a 404.",
     "snapshot": "Publish a channel as it was as another channel, without copying a package.",
     "rebind": "Bind the catalog of a channel to another bucket, or to one that was restored.",
+    "retire": "Delete the index files and the catalog of a channel that has no packages any more.",
     "reconcile": "Have the stack compare a channel with its catalog and repair what differs; wait "
     "for the end.",
     "redrive": "Send what is in the dead-letter queues of the stack once more.",

@@ -49,7 +49,13 @@ def _render(report: Status) -> RenderableType:
     ]
     if not report.subdirs:
         parts = [Text(format_cell(report.unknown), style="red")]
-    if report.moving_to:
+    if report.retiring:
+        text = (
+            "The channel is being retired, and sluice changes nothing until that has ended. If it "
+            f"was interrupted: sluice retire s3://{report.bucket}/{report.channel}"
+        )
+        parts.append(Text(text, style="red"))
+    elif report.moving_to:
         parts.append(
             Text(
                 f"The catalog is being moved to the bucket {report.moving_to}, and sluice changes "

@@ -11,8 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sluice.admin.session.channel import Channel
-from sluice.admin.session.known_channels import unknown_channel_error
-from sluice.admin.session.subdirs import find_subdirs
+from sluice.admin.session.known_channels import has_live_subdir, unknown_channel_error
 from sluice.admin.standalone import index as indexing
 from sluice.admin.standalone.reader_choice import choose_readers
 from sluice.admin.standalone.report import IndexReport
@@ -62,7 +61,7 @@ def verify(
     opened = options.channel(channel)
     with bars(options.output) as progress:
         report = verification.verify(opened, deep=deep, progress=progress)
-        if not report.subdirs and not find_subdirs(opened):
+        if not report.subdirs and not has_live_subdir(opened):
             unknown = unknown_channel_error(opened)
             if not report.findings:
                 raise unknown

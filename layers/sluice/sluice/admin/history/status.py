@@ -75,6 +75,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The bucket that the catalog belongs to; ``None`` if there is no binding."""
     moving_to: str | None
     """The target bucket of a ``rebind`` that is running or was interrupted."""
+    retiring: bool
+    """Whether ``sluice retire`` is removing the channel, or was interrupted."""
     subdirs: list[SubdirStatus]
     queues: dict[str, QueueDepth] | None
     """By name, the queues of the stack, which serve all of its channels; ``None`` without a
@@ -118,12 +120,14 @@ def status(channel: Channel) -> Status:
     """
     binding = binding_object(channel.state, channel.name).read().value
     misplaced = read_misplaced_record(channel.state)
-    subdirs = [_subdir_status(channel, subdir) for subdir in find_subdirs(channel)]
+    statuses = (_subdir_status(channel, subdir) for subdir in find_subdirs(channel))
+    subdirs = [subdir for subdir in statuses if subdir is not None]
     return Status(
         bucket=channel.bucket,
         channel=channel.name,
         at=channel.clock(),
         bound_to=binding.bucket if binding else None,
+        retiring=binding is not None and binding.is_retiring,
         moving_to=(binding.moving_to or None) if binding else None,
         subdirs=subdirs,
         unknown=None if subdirs else str(unknown_channel_error(channel)),
@@ -134,7 +138,8 @@ def status(channel: Channel) -> Status:
     )
 
 
-def _subdir_status(channel: Channel, subdir: Subdir) -> SubdirStatus:
+def _subdir_status(channel: Channel, subdir: Subdir) -> SubdirStatus | None:
+    """The status of a subdir; ``None`` if it was retired, and nothing has come since."""
     # Before the head: a record that is merged meanwhile then counts twice, instead of not at all.
     staged = [info.modified * 1000 for info in channel.state.list(subdir.staging_prefix)]
 
@@ -149,6 +154,8 @@ def _subdir_status(channel: Channel, subdir: Subdir) -> SubdirStatus:
     )
     info_by_file = dict(zip(files, file_infos, strict=True))
     stamps = [stamp for info in file_infos if info and (stamp := Stamp.parse(info.metadata))]
+    if head.is_tombstone and not staged:
+        return None
     foreign_owners = sorted({stamp.owner for stamp in stamps} - {channel.owner})
     stale = _stale_files(channel, subdir, head, tree, info_by_file)
     pending_since = staged + ([tree.at] if stale else [])

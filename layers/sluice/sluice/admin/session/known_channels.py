@@ -14,6 +14,7 @@ from itertools import islice
 from sluice.admin.session.address import Address
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.subdirs import find_subdirs
+from sluice.catalog.head import read_head
 from sluice.conda.names import NOARCH, is_subdir
 from sluice.errors import UnknownChannel
 from sluice.layout import REPODATA, Subdir, is_package_file, parse_state_key, state_prefix
@@ -36,9 +37,18 @@ def unknown_channel_error(channel: Channel) -> UnknownChannel:
     )
 
 
+def has_live_subdir(channel: Channel) -> bool:
+    """Whether the state has a head or staging of a channel that was not retired since."""
+    return any(
+        not read_head(channel.state, subdir).value.is_tombstone
+        or next(iter(channel.state.list(subdir.staging_prefix)), None) is not None
+        for subdir in find_subdirs(channel)
+    )
+
+
 def require_known(channel: Channel) -> None:
-    """Raise ``UnknownChannel`` if the state has neither a head nor staging of a channel."""
-    if not find_subdirs(channel):
+    """Raise ``UnknownChannel`` if the state has no live subdir of a channel."""
+    if not has_live_subdir(channel):
         raise unknown_channel_error(channel)
 
 
@@ -65,6 +75,8 @@ def explain_unknown_subdir(channel: Channel, name: str, known: Iterable[str]) ->
 
 def _likely_meaning(channel: Channel, known: Mapping[str, Collection[str]]) -> str | None:
     """What is likely meant by the address of a channel that is not among the known ones."""
+    if channel.name in known:
+        return "it was retired. An upload starts it anew"
     parent, _, name = channel.name.rpartition("/")
     if is_subdir(name) and (parent in known or _has_packages(channel)):
         of_channel = _address(channel, parent)

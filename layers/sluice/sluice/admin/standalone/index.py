@@ -12,7 +12,7 @@ rest by comparing the bucket with the catalog.  Clients see nothing of it before
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -42,7 +42,7 @@ from sluice.admin.standalone.package_pool import (
 )
 from sluice.admin.standalone.report import Failure, IndexReport, SubdirIndexed
 from sluice.catalog.brake import describe_invalid_digest
-from sluice.catalog.head import Head, head_object
+from sluice.catalog.head import Head, head_object, read_head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.channel_files.merge import ChannelReport
@@ -199,8 +199,8 @@ class _Run:
         self._report = IndexReport(confirm=options.confirm)
         self._subdirs: dict[str, SubdirIndexed] = {}
         self._lock = Lock()
-        self._knows_any = False
-        """Whether the catalog has any subdir."""
+        self._known: Sequence[Subdir] = ()
+        """The subdirs that the catalog knew at the start."""
         self._misplaced = MisplacedTally()
         """Those that were seen in search of subdirs."""
         self._listed_misplaced = MisplacedTally()
@@ -255,12 +255,17 @@ class _Run:
 
     def _begin_channel(self) -> None:
         """If there are neither packages nor a catalog, report that, or create the channel."""
-        if self._knows_any or self._report.packages:
+        if self._report.packages or not all(map(self._is_unknown, self._known)):
             return
         if self._options.create:
             self._create()
         else:
             self._report.empty = explain_nothing_to_index(self._channel)
+
+    def _is_unknown(self, subdir: Subdir) -> bool:
+        """Whether a subdir was retired, and nothing has come since."""
+        version = read_head(self._channel.state, subdir)
+        return version.etag is None or version.value.is_tombstone
 
     def _create(self) -> None:
         """Request the empty ``noarch``, without which no folder is a channel (CEP 26)."""
@@ -307,7 +312,7 @@ class _Run:
         heads = state_prefix("heads", self._channel.name)
         wanted = self._options.subdirs
         known = [parse_state_key(info.key) for info in self._channel.state.list(heads)]
-        self._knows_any = any(known)
+        self._known = [subdir for subdir in known if subdir]
         seen: set[Subdir] = set()
         for subdir in chain(known, find_subdir_folders(self._channel, self._misplaced)):
             if subdir and subdir not in seen and (wanted is None or subdir.name in wanted):
