@@ -436,3 +436,75 @@ def test_an_upload_into_a_retired_channel_of_a_stack_starts_anew() -> None:
     assert world.head().generation > generation
     assert world.channel.body(Subdir(SUBDIR.channel, "noarch").file_key(REPODATA))
     assert is_quiet(ReconcileRuns(world).run())
+
+
+# --- channels that were moved away ----------------------------------------------------------------
+
+
+def moved_away(world: StandaloneChannel) -> None:
+    """Move all that is in the channel's folder, as aws s3 mv --recursive does."""
+    for key in list(world.public.objects):
+        if key.startswith(f"{CHANNEL}/"):
+            world.public.objects[f"crew/{key.removeprefix(f'{CHANNEL}/')}"] = (
+                world.public.objects.pop(key)
+            )
+
+
+def test_a_channel_that_was_moved_away_does_not_come_back() -> None:
+    world = StandaloneChannel()
+    world.upload(ALPHA, package("pure", subdir="noarch"))
+    world.index()
+    moved_away(world)
+    for _ in range(3):
+        world.tick(86_400)
+        report = world.index()
+        assert report.failures == []
+        assert [key for key in public_keys(world) if key.startswith(f"{CHANNEL}/")] == []
+    assert status(world.channel).healthy
+    assert verify(world.channel, deep=True).healthy
+    retire(world.channel)
+    assert_starts_anew(world, after=1)
+
+
+def test_a_channel_that_was_moved_away_comes_back_with_its_next_package() -> None:
+    world = StandaloneChannel()
+    world.upload(ALPHA, package("pure", subdir="noarch"))
+    world.index()
+    moved_away(world)
+    world.index()
+    assert_starts_anew(world, after=1)
+
+
+def test_an_index_that_is_deleted_beside_packages_of_another_subdir_is_written_again() -> None:
+    world = StandaloneChannel()
+    world.upload(ALPHA, package("pure", subdir="noarch"))
+    world.index()
+    world.public.remove(f"{CHANNEL}/noarch/pure-1.0-0.conda")
+    world.index()
+    for key in public_keys(world):
+        if key.startswith(NOARCH.prefix):
+            world.public.remove(key)
+    world.index()
+    assert world.filenames(NOARCH) == []
+    assert status(world.channel).healthy
+
+
+def test_a_channel_of_a_stack_that_was_moved_away_does_not_come_back() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    world.deliver()
+    world.channel.objects.clear()
+    world.stage(removed(A, at=world.now_ms))
+    world.tick(60)
+    world.merge()
+    world.deliver()
+    runs = ReconcileRuns(world)
+    for _ in range(3):
+        world.tick(86_400)
+        report = runs.run()
+        runs.handle_requests()
+        world.deliver()
+        assert (report.counts.repairs, report.counts.failed) == (0, 0)
+        assert world.channel.objects == {}
+    assert status(admin_channel(world)).healthy
