@@ -397,9 +397,7 @@ class _SubdirMerge:
         if digest is None:
             return
         if self._publishing:
-            published = self._publishing.publish(
-                digest, tidy=self.outcome.inputs_were_read, is_first=self.outcome.adopted
-            )
+            published = self._publishing.publish(digest, tidy=self.outcome.inputs_were_read)
             self.outcome.add_published(published)
         ctx.warm_cache.put_tree(subdir, digest, tree)
         if self._publishing:

@@ -38,15 +38,11 @@ class Publishing:
             self._publication = self._begin(digest)
             self._publication.prerender()
 
-    def publish(self, digest: str, *, tidy: bool, is_first: bool) -> PublishResult:
-        """Update the published files to a tree; see ``Publication.publish``.
-
-        ``is_first``: this merge has made the subdir public, or has taken its index over.
-        """
+    def publish(self, digest: str, *, tidy: bool) -> PublishResult:
+        """Update the published files to a tree; see ``Publication.publish``."""
         if self._publication is None or self._publication.digest != digest:
             self._publication = self._begin(digest)
-        revives = is_first or self._request.is_create_or_adopt
-        return self._publication.publish(tidy=tidy, revives=revives)
+        return self._publication.publish(tidy=tidy)
 
     def _begin(self, digest: str) -> Publication:
         publisher = replace(self._ctx.publisher, adopt=self._request.adopt)

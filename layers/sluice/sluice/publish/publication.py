@@ -33,7 +33,6 @@ from sluice.layout import (
 )
 from sluice.limits import NAMES_AT_ONCE, PRERENDER_BYTES_MAX
 from sluice.publish import patch_instructions, rejects_document, repodata, run_exports, shard_index
-from sluice.publish.abandoned import is_abandoned
 from sluice.publish.channel_info import V3Summary, channel_info
 from sluice.publish.compressed_variants import CompressedVariants
 from sluice.publish.current_repodata import select_current
@@ -96,22 +95,19 @@ class Publication:
         if pending:
             self._prerendered = self._files.executor.submit(partial(self._prerender, pending))
 
-    def publish(self, *, tidy: bool, revives: bool = True) -> PublishResult:
+    def publish(self, *, tidy: bool) -> PublishResult:
         """Update every file that is older than this generation.
 
-        ``revives``: also those of an abandoned channel, see ``is_abandoned``.  ``tidy``: delete
-        files that should no longer exist.  Raises ``ForeignOwner`` if another stack publishes this
-        channel, ``Unavailable``, and ``Corrupt`` if the catalog cannot be read.
+        ``tidy``: delete files that should no longer exist.  Raises ``ForeignOwner`` if another
+        stack publishes this channel, ``Unavailable``, and ``Corrupt`` if the catalog cannot be
+        read.
         """
         with gc_paused():
-            if self._tree.public and (revives or not self._is_abandoned()):
+            if self._tree.public:
                 self._publish_public(tidy=tidy or self._files.adopt)
             if self._tree.rejects_generation:
                 self._publish_rejects()
         return PublishResult(self._files.written, self._files.foreign)
-
-    def _is_abandoned(self) -> bool:
-        return is_abandoned(self._files.store, self._state, self._subdir, self._tree)
 
     def _publish_public(self, *, tidy: bool) -> None:
         """Write the files that clients read, and delete those that should not exist."""

@@ -10,7 +10,6 @@ from sluice.catalog.tree import Tree
 from sluice.errors import Corrupt
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.publish import rejects_document
-from sluice.publish.abandoned import is_abandoned
 from sluice.publish.fence import FileState, Stamp, file_state
 from sluice.publish.outputs import file_stamp, wanted_outputs
 from sluice.reconcile.context import ReconcileContext
@@ -73,7 +72,7 @@ class IndexFileCheck:
 
     def _stale_files(self, states: Mapping[str, FileState]) -> list[str]:
         stale: list[str] = []
-        if self.tree.public and not self._is_abandoned(states):
+        if self.tree.public:
             if FileState.NEWER in states.values():
                 self._check_head_moved()
             stale += [file for file, state in states.items() if state.needs_write]
@@ -82,12 +81,6 @@ class IndexFileCheck:
             if rejects_document.rejects_outdated(info, self.tree, owner=self.ctx.owner):
                 stale.append("rejects")
         return stale
-
-    def _is_abandoned(self, states: Mapping[str, FileState]) -> bool:
-        are_missing = all(state is FileState.MISSING for state in states.values())
-        return are_missing and is_abandoned(
-            self.ctx.channel, self.ctx.state, self.subdir, self.tree
-        )
 
     def _leftover_files(self, unwanted: list[str]) -> list[str]:
         infos = self.head_cache.heads(

@@ -188,7 +188,7 @@ class _SubdirRun:
         remaining, marks = self._repair(listing, tree, marks)
         if remaining is not None:
             return remaining
-        if tree.public and listing.package_count and self._subdir.name != NOARCH:
+        if tree.public and self._subdir.name != NOARCH:
             self._check_noarch(head_cache)
         prior = PriorMarks(marks, head_cache.cache) if marks else None
         self.collect = partial(self._collect, version, files.published_at, prior)

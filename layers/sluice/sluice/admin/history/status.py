@@ -19,7 +19,6 @@ from sluice.conda.names import NOARCH
 from sluice.extract.misplaced import MisplacedFiles
 from sluice.layout import Subdir
 from sluice.publish import rejects_document
-from sluice.publish.abandoned import is_abandoned
 from sluice.publish.fence import Stamp, file_state
 from sluice.publish.outputs import file_stamp, wanted_outputs
 from sluice.reconcile.misplaced_record import read_misplaced_record
@@ -47,7 +46,7 @@ class SubdirStatus(msgspec.Struct, frozen=True, kw_only=True):
     missing: list[str]
     """Those of them that do not exist."""
     public: bool
-    """Whether clients see the subdir: it has had a package, so it has index files, or should."""
+    """Whether clients see the subdir: it has had a package, so it has index files."""
     published_generation: int | None
     """The oldest generation among the published files of ours; ``None`` if there are none."""
     oldest_invisible_at: int | None
@@ -159,9 +158,6 @@ def _subdir_status(channel: Channel, subdir: Subdir) -> SubdirStatus | None:
         return None
     foreign_owners = sorted({stamp.owner for stamp in stamps} - {channel.owner})
     stale = _stale_files(channel, subdir, head, tree, info_by_file)
-    are_missing = not any(file_infos)
-    if are_missing and is_abandoned(channel.public, channel.state, subdir, tree):
-        stale = [file for file in stale if file not in info_by_file]
     pending_since = staged + ([tree.at] if stale else [])
     return SubdirStatus(
         subdir=subdir.name,
@@ -173,7 +169,7 @@ def _subdir_status(channel: Channel, subdir: Subdir) -> SubdirStatus | None:
         staged=len(staged),
         behind=stale,
         missing=[file for file in stale if file in info_by_file and not info_by_file[file]],
-        public=tree.public and (not are_missing or bool(stale)),
+        public=tree.public,
         published_generation=min((published.generation for published in stamps), default=None),
         oldest_invisible_at=min(pending_since, default=None),
         newest_invisible_at=max(pending_since, default=None),

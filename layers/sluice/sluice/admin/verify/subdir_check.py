@@ -28,7 +28,6 @@ from sluice.conda.names import NOARCH, package_name
 from sluice.errors import Archived, Changed, Corrupt, TooNew
 from sluice.layout import REPODATA, Subdir
 from sluice.limits import NAMES_AT_ONCE
-from sluice.publish.abandoned import is_abandoned
 from sluice.publish.fence import Stamp
 from sluice.publish.outputs import file_stamp, wanted_outputs
 from sluice.publish.publisher import Publisher
@@ -292,8 +291,6 @@ class SubdirVerifier:
 
     def _check_files(self, version: ObjectVersion[Head], tree: Tree, listing: Listing) -> None:
         """Render every index file, and compare the current one with it."""
-        if is_abandoned(self._channel.public, self._channel.state, self._subdir, tree):
-            return  # nothing writes them again
         public = ComparingStore(self._channel.public, self.results)
         private = ComparingStore(self._channel.state, self.results, since=tree.rejects_generation)
         publisher = _ComparingPublisher(
