@@ -11,8 +11,8 @@ CHECKOV := .venv-checkov
 FUZZ := .venv-fuzz
 CONDA_INDEX := .venv-conda-index
 DOCS := .venv-docs
-# Wheels are pinned, so nothing is resolved; bytecode is made where it is needed.
-INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes
+# Makes an environment unless it is current, by a digest of its requirements; clears nothing outside of this clone.
+ENVIRONMENT = $(PYTHON) requirements/environment.py
 
 # For make build and make deploy.  Defaults: the template's.
 RUNTIME ?= python3.13
@@ -50,70 +50,57 @@ help: ## List what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: venv
-venv: $(VENV)/.stamp ## Create the virtual environment for everything below
+venv: $(VENV)/.current ## Create the virtual environment for everything below
 
-$(VENV)/.stamp: requirements/dev.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Python 3.11 or newer is needed: make PYTHON=python3.x ..." >&2; exit 1; }
-	@echo "Creating $(VENV), about a minute ..."
-	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python $(INSTALL) -r requirements/dev.txt
-	@touch $@
+.PHONY: always
+always:
 
-$(CHECKOV)/.stamp: requirements/checkov.txt
-	@echo "Creating $(CHECKOV), about a minute ..."
-	@$(PYTHON) -m venv --clear $(CHECKOV)
-	@$(CHECKOV)/bin/python $(INSTALL) -r requirements/checkov.txt
-	@touch $@
+$(VENV)/.current: always
+	@$(ENVIRONMENT) $(VENV) requirements/dev.txt
 
-$(DOCS)/.stamp: requirements/docs.txt
-	@echo "Creating $(DOCS) ..."
-	@$(PYTHON) -m venv --clear $(DOCS)
-	@$(DOCS)/bin/python $(INSTALL) -r requirements/docs.txt
-	@touch $@
+$(CHECKOV)/.current: always
+	@$(ENVIRONMENT) $(CHECKOV) requirements/checkov.txt
 
-$(FUZZ)/.stamp: requirements/fuzz.txt
-	@echo "Creating $(FUZZ) ..."
-	@$(PYTHON) -m venv --clear $(FUZZ)
-	@$(FUZZ)/bin/python $(INSTALL) --only-binary :all: -r requirements/fuzz.txt
-	@touch $@
+$(DOCS)/.current: always
+	@$(ENVIRONMENT) $(DOCS) requirements/docs.txt
+
+$(FUZZ)/.current: always
+	@$(ENVIRONMENT) $(FUZZ) requirements/fuzz.txt --only-binary :all:
 
 .PHONY: conda-index
-conda-index: $(CONDA_INDEX)/.stamp ## Create the environment of conda-index, which we are compared with
+conda-index: $(CONDA_INDEX)/.current ## Create the environment of conda-index, which we are compared with
 
-$(CONDA_INDEX)/.stamp: requirements/conda-index.txt
-	@$(PYTHON) -m venv --clear $(CONDA_INDEX)
-	@$(CONDA_INDEX)/bin/python $(INSTALL) -r requirements/conda-index.txt
-	@touch $@
+$(CONDA_INDEX)/.current: always
+	@$(ENVIRONMENT) $(CONDA_INDEX) requirements/conda-index.txt
 
 .PHONY: demo
-demo: $(VENV)/.stamp ## Show the whole path, from upload to install, on this machine
+demo: $(VENV)/.current ## Show the whole path, from upload to install, on this machine
 	@$(BIN)/python -m local demo
 
 .PHONY: test
-test: $(VENV)/.stamp $(CONDA_INDEX)/.stamp ## Run all tests, the end-to-end ones in a local AWS included
+test: $(VENV)/.current $(CONDA_INDEX)/.current ## Run all tests, the end-to-end ones in a local AWS included
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: ceph
-ceph: $(VENV)/.stamp ## Run the tests of S3 servers on a Ceph RGW, which takes root and apt-get
+ceph: $(VENV)/.current ## Run the tests of S3 servers on a Ceph RGW, which takes root and apt-get
 	@PYTHONPATH=layers/sluice $(BIN)/python -m testkit.real_s3.ceph
 	$(BIN)/python -m pytest --s3 ceph tests/store/test_contract.py tests/servers
 
 .PHONY: conformance
-conformance: $(VENV)/.stamp $(CONDA_INDEX)/.stamp ## Compare with rattler-index and conda-index: docs/conformance.md
+conformance: $(VENV)/.current $(CONDA_INDEX)/.current ## Compare with rattler-index and conda-index: docs/conformance.md
 	@PYTHONPATH=layers/sluice $(BIN)/python -m tests.conformance
 
 .PHONY: fuzz
-fuzz: $(FUZZ)/.stamp ## Fuzz the package reader for FUZZ_SECONDS (600); Linux on x86_64 only
+fuzz: $(FUZZ)/.current ## Fuzz the package reader for FUZZ_SECONDS (600); Linux on x86_64 only
 	@PYTHONPATH=layers/sluice $(FUZZ)/bin/python -m tests.fuzz
 
 # make test plays 800, this as many as one has time for: 20000 take about ten minutes on two cores.
 .PHONY: simulate
-simulate: $(VENV)/.stamp ## Play SEEDS (20000) of the simulated whole system from FIRST (new ones) on, on all cores
+simulate: $(VENV)/.current ## Play SEEDS (20000) of the simulated whole system from FIRST (new ones) on, on all cores
 	PYTHONPATH=layers/sluice $(BIN)/python -m tests.simulation --seeds $(SEEDS) $(addprefix --first ,$(FIRST))
 
 .PHONY: hunt
-hunt: $(VENV)/.stamp ## Find the first seed that shows each planted bug, for make test: after changes to the core
+hunt: $(VENV)/.current ## Find the first seed that shows each planted bug, for make test: after changes to the core
 	PYTHONPATH=layers/sluice $(BIN)/python -m tests.simulation --hunt --write
 
 # sam validate translates the template and --lint does not; neither asks AWS anything.
@@ -121,16 +108,16 @@ NO_AWS = AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_K
 	AWS_ENDPOINT_URL=http://127.0.0.1:9
 
 .PHONY: docs
-docs: $(DOCS)/.stamp ## The documentation as a site in .site/; fails where a link leads nowhere
+docs: $(DOCS)/.current ## The documentation as a site in .site/; fails where a link leads nowhere
 	PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --clean
 	@echo "file://$(CURDIR)/.site/index.html"
 
 .PHONY: reference
-reference: $(VENV)/.stamp ## Write the pages of docs/reference/ anew that are made from the source
+reference: $(VENV)/.current ## Write the pages of docs/reference/ anew that are made from the source
 	@PYTHONPATH=layers/sluice $(BIN)/python -m local.docs
 
 .PHONY: lint
-lint: $(VENV)/.stamp $(CHECKOV)/.stamp docs ## Check everything that needs no running; changes no file
+lint: $(VENV)/.current $(CHECKOV)/.current docs ## Check everything that needs no running; changes no file
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -142,31 +129,31 @@ lint: $(VENV)/.stamp $(CHECKOV)/.stamp docs ## Check everything that needs no ru
 		--quiet --compact --skip-download
 
 .PHONY: fix
-fix: $(VENV)/.stamp ## Format, and repair what can be repaired
+fix: $(VENV)/.current ## Format, and repair what can be repaired
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 .PHONY: bench
-bench: $(VENV)/.stamp ## Measure channels of SIZES (1000 10000), RUNS (3) times, beside rattler-index
+bench: $(VENV)/.current ## Measure channels of SIZES (1000 10000), RUNS (3) times, beside rattler-index
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks \
 		--packages $(SIZES) --runs $(RUNS) $(BENCH)
 
 .PHONY: bench-report
-bench-report: $(VENV)/.stamp ## Tables, plots and costs of what was measured: benchmarks/results.md, docs
+bench-report: $(VENV)/.current ## Tables, plots and costs of what was measured: benchmarks/results.md, docs
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.report
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.cost
 
 .PHONY: coldstart
-coldstart: $(VENV)/.stamp ## Measure how long the functions take to start; fails above the budget
+coldstart: $(VENV)/.current ## Measure how long the functions take to start; fails above the budget
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.coldstart
 
 .PHONY: load
-load: $(VENV)/.stamp ## Throw PACKAGES (10000) at once at SUBDIRS (5) of the whole local stack
+load: $(VENV)/.current ## Throw PACKAGES (10000) at once at SUBDIRS (5) of the whole local stack
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.load \
 		--packages $(PACKAGES) --subdirs $(SUBDIRS)
 
 .PHONY: bench-flood
-bench-flood: $(VENV)/.stamp ## Measure an upload after FLOOD_FILES (200000) files of garbage; fails above the bounds
+bench-flood: $(VENV)/.current ## Measure an upload after FLOOD_FILES (200000) files of garbage; fails above the bounds
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.flood --files $(FLOOD_FILES)
 
 .PHONY: bench-slow-flood
@@ -177,15 +164,15 @@ bench-take-over: $(VENV)/.stamp ## Measure the steps of taking over 500,000 pack
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.take_over
 
 .PHONY: bench-page
-bench-page: $(VENV)/.stamp ## Measure the page of a channel of 30,000 names; fails above the budget; needs Chromium
+bench-page: $(VENV)/.current ## Measure the page of a channel of 30,000 names; fails above the budget; needs Chromium
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.page
 
 .PHONY: page-pictures
-page-pictures: $(VENV)/.stamp ## Take the pictures of docs/page/ anew; needs Chromium
+page-pictures: $(VENV)/.current ## Take the pictures of docs/page/ anew; needs Chromium
 	@PYTHONPATH=layers/sluice $(BIN)/python -m tests.page
 
 .PHONY: build
-build: $(VENV)/.stamp ## sam build, for RUNTIME (python3.13) and ARCHITECTURE (arm64)
+build: $(VENV)/.current ## sam build, for RUNTIME (python3.13) and ARCHITECTURE (arm64)
 	SLUICE_RUNTIME=$(RUNTIME) SLUICE_ARCHITECTURE=$(ARCHITECTURE) \
 		SLUICE_PYTHON=$(CURDIR)/$(BIN)/python \
 		$(BIN)/sam build --parameter-overrides $(BUILD_PARAMETERS)
@@ -195,23 +182,23 @@ deploy: build ## sam deploy to the AWS account of your credentials; STACK, PARAM
 	$(BIN)/sam deploy --stack-name $(STACK) --parameter-overrides $(BUILD_PARAMETERS) $(PARAMS)
 
 .PHONY: local-up
-local-up: $(VENV)/.stamp ## Start the stack in a local AWS: LOCAL_PORT, DEBOUNCE_SECONDS, PARAMS
+local-up: $(VENV)/.current ## Start the stack in a local AWS: LOCAL_PORT, DEBOUNCE_SECONDS, PARAMS
 	@$(BIN)/python -m local up
 
 .PHONY: local-down
-local-down: $(VENV)/.stamp ## Stop it
+local-down: $(VENV)/.current ## Stop it
 	@$(BIN)/python -m local down
 
 .PHONY: invoke-extract
-invoke-extract: $(VENV)/.stamp ## sam local invoke with events/extract-*.json, or EVENT=; needs Docker
+invoke-extract: $(VENV)/.current ## sam local invoke with events/extract-*.json, or EVENT=; needs Docker
 	@$(BIN)/python -m local invoke extract $(EVENT)
 
 .PHONY: invoke-merge
-invoke-merge: $(VENV)/.stamp ## sam local invoke with events/merge-*.json, or EVENT=; needs Docker
+invoke-merge: $(VENV)/.current ## sam local invoke with events/merge-*.json, or EVENT=; needs Docker
 	@$(BIN)/python -m local invoke merge $(EVENT)
 
 .PHONY: invoke-reconcile
-invoke-reconcile: $(VENV)/.stamp ## sam local invoke with events/reconcile-*.json, or EVENT=; needs Docker
+invoke-reconcile: $(VENV)/.current ## sam local invoke with events/reconcile-*.json, or EVENT=; needs Docker
 	@$(BIN)/python -m local invoke reconcile $(EVENT)
 
 .PHONY: lock

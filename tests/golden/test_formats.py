@@ -20,7 +20,7 @@ from sluice.catalog import binding, brake, commit, entry, head, node, tree
 from sluice.catalog.binding import Binding, binding_object
 from sluice.catalog.brake import BrakeState
 from sluice.catalog.codec import unpack_json
-from sluice.catalog.commit import Amendment, Commit
+from sluice.catalog.commit import Amendment, Commit, InputChanges
 from sluice.catalog.entry import Leaf, Pin, Record, Reject
 from sluice.catalog.head import Head, head_object
 from sluice.catalog.tree import ActivePatch, Node, Tree
@@ -90,6 +90,15 @@ COMMIT_OF_A_PERSON = structs.replace(
         unpinned=["beta-1-0.conda"],
     ),
 )
+COMMIT_WITH_INPUTS = structs.replace(
+    COMMIT,
+    inputs=InputChanges(
+        config="changed",
+        settings=["page"],
+        patch="channel-patches-2-0.conda",
+        refused=["sluice.toml cannot be used."],
+    ),
+)
 LEAF = Leaf(
     at=AT,
     entries={
@@ -133,6 +142,7 @@ TREE = Tree(
     },
 )
 
+TREE_WITH_PINS = structs.replace(TREE, pinned=["alpha"])
 TREE_WITH_INFO = structs.replace(
     TREE, info={"base_url": "../files/", "channel_relations": {"base": "../conda-forge"}}
 )
@@ -169,9 +179,15 @@ PROGRESS = TakeOverProgress(
     not_after_ms=AT,
     names={
         "alpha": FinishedName(
-            digest=b"\7" * 32, node=TREE.names["alpha"], taken_over=2, rejects_changed=True
+            digest=b"\7" * 32,
+            node=TREE.names["alpha"],
+            taken_over=2,
+            rejects_changed=True,
+            has_pins=True,
         ),
-        "beta": FinishedName(digest=b"\6" * 32, node=None, taken_over=0, rejects_changed=False),
+        "beta": FinishedName(
+            digest=b"\6" * 32, node=None, taken_over=0, rejects_changed=False, has_pins=False
+        ),
     },
 )
 
@@ -247,6 +263,11 @@ EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
         COMMIT_OF_A_PERSON,
         lambda body: commit.decode_commit(body, what="commit"),
     ),
+    "commit-with-inputs.json": (
+        commit.encode_commit(COMMIT_WITH_INPUTS),
+        COMMIT_WITH_INPUTS,
+        lambda body: commit.decode_commit(body, what="commit"),
+    ),
     "marks.json": (encode_marks(MARKS), MARKS, decode_marks),
     "marks-while-waiting.json": (
         encode_marks(MARKS_WHILE_WAITING),
@@ -291,6 +312,11 @@ EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
     "tree-with-info.msgpack.zst": (
         tree.encode_tree(TREE_WITH_INFO),
         TREE_WITH_INFO,
+        lambda body: tree.decode_tree(body, what="tree"),
+    ),
+    "tree-with-pins.msgpack.zst": (
+        tree.encode_tree(TREE_WITH_PINS),
+        TREE_WITH_PINS,
         lambda body: tree.decode_tree(body, what="tree"),
     ),
 }
@@ -405,6 +431,17 @@ def test_what_a_person_decided_is_one_more_key_of_a_commit() -> None:
     )
 
 
+def test_what_changed_of_configuration_and_patch_is_one_more_key_of_a_commit() -> None:
+    plain, with_inputs = (
+        (FOLDER / name).read_text() for name in ("commit.json", "commit-with-inputs.json")
+    )
+    assert with_inputs == plain.replace(
+        ',"format":1}',
+        ',"inputs":{"config":"changed","settings":["page"],"patch":"channel-patches-2-0.conda",'
+        '"patch_removed":false,"refused":["sluice.toml cannot be used."]},"format":1}',
+    )
+
+
 def test_marks_are_this_document() -> None:
     identity = '{"etag":"\\"900150983cd24fb0d6963f7d28e17f72\\"","modified":1750000000,"size":3}'
     assert (FOLDER / "marks.json").read_text() == (
@@ -446,6 +483,14 @@ def test_a_tree_is_this_mapping() -> None:
             "alpha": [b"\3" * 32, b"\4" * 32, b"\5" * 16, 1, 1, 0, AT - 1, AT],
         },
     }
+
+
+def test_which_names_have_pins_is_one_more_key_of_a_tree() -> None:
+    plain, with_pins = (
+        msgpack.unpackb(unzstd((FOLDER / name).read_bytes()))
+        for name in ("tree.msgpack.zst", "tree-with-pins.msgpack.zst")
+    )
+    assert with_pins == {**plain, "pinned": ["alpha"]}
 
 
 def test_what_a_taken_over_index_said_of_the_channel_is_one_more_key_of_a_tree() -> None:
@@ -502,8 +547,9 @@ def test_the_progress_of_a_take_over_is_this_mapping() -> None:
                 [b"\3" * 32, b"\4" * 32, b"\5" * 16, 1, 1, 0, AT - 1, AT, None, False, 0],
                 2,
                 True,
+                True,
             ],
-            "beta": [b"\6" * 32, None, 0, False],
+            "beta": [b"\6" * 32, None, 0, False, False],
         },
     }
 
@@ -513,6 +559,6 @@ def test_an_attempt_after_the_first_is_one_more_key_of_a_progress() -> None:
         "format": 1,
         "made_for": "f0" * 32,
         "not_after_ms": AT,
-        "names": {"beta": [b"\6" * 32, None, 0, False]},
+        "names": {"beta": [b"\6" * 32, None, 0, False, False]},
         "attempt": 2,
     }

@@ -216,7 +216,7 @@ NOTICE = '[[index-config.notices]]\nid = "n"\nmessage = "m"\n'
         (f'{INDEX}package-revision-assignment = "oldest"', "package-revision-assignment"),
         (f'{INDEX}channel-relations.base = "https://host/a"', "channel-relations.base"),
         (f'{INDEX}channel-relations.overrides = ".."', "channel-relations.overrides"),
-        (f'{INDEX}channel-relations.over = "../a"', "`over` - at `$.channel-relations`"),
+        (f'{INDEX}channel-relations.over = "../a"', "channel-relations has no key 'over'"),
         (f'{INDEX}channel-relations = {{ base = "../a", overrides = "../a/" }}', "same channel"),
         (f"{INDEX}notices = {{}}", "notices"),
         (f"{INDEX}notices.{'a.' * 250}a = 1", "notices"),
@@ -243,6 +243,33 @@ def test_what_cannot_be_used_is_refused_with_a_sentence_that_names_it(
     assert named in sentence
     assert sentence.startswith("sluice.toml cannot be used: ")
     assert sentence.endswith("The last good one stays in force.")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (f'{OURS}page = "yes"', "page must be true or false, and is a string"),
+        (f"{INDEX}write-zst = 1", "write-zst must be true or false, and is a whole number"),
+        (f"{OURS}retention-days = 7.5", "retention-days must be a whole number, and is a number "),
+        (f"{OURS}retention-days = 0", "retention-days must be at least 1"),
+        (f"{OURS}retention-days = 4000", "retention-days must be at most 3650"),
+        (f"{INDEX}base-url = 2026-01-01", "base-url must be a string, and is a date without"),
+        (f'{OURS}timestamps = "x"', 'timestamps must be "warn" or "reject", and is \'x\''),
+        (f'{INDEX}repodata-revisions = ["v4"]', 'repodata-revisions[0].revision must be "v3"'),
+        (f"{INDEX}repodata-revisions = [3]", "repodata-revisions[0] must be a table, and is a"),
+        (f"{INDEX}notices = 3", "notices must be an array, and is a whole number"),
+        (f"{NOTICE}extra = 3", "notices[0] has no key 'extra'"),
+        ('[[index-config.notices]]\nid = "n"', "notices[0] lacks the key 'message'"),
+        (f'{NOTICE}level = "z"', 'notices[0].level must be "info", "warning" or "critical"'),
+        (f'{NOTICE}created_at = "x"', "notices[0].created_at must be a date with a time and"),
+        (f"{NOTICE}created_at = 2026-01-01T00:00:00", "created_at must have a time zone"),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_said_in_words_of_toml(text: str, reason: str) -> None:
+    sentence = refusal(text)
+    assert reason in sentence
+    assert "`" not in sentence
+    assert "$" not in sentence
 
 
 def test_a_message_about_a_revision_may_be_as_long_as_cep_48_has_it() -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sluice.admin.changes.reconcile import reconcile_channel as reconcile_channel
     from sluice.admin.changes.redrive import redrive as redrive
     from sluice.admin.changes.remove import remove as remove
+    from sluice.admin.changes.retire import retire as retire
     from sluice.admin.changes.rollback import rollback as rollback
     from sluice.admin.changes.snapshot import snapshot as snapshot
     from sluice.admin.history.diff import diff as diff
@@ -45,6 +46,7 @@ _MODULES = {
     "redrive": "sluice.admin.changes.redrive",
     "rejects": "sluice.admin.history.rejects",
     "remove": "sluice.admin.changes.remove",
+    "retire": "sluice.admin.changes.retire",
     "rollback": "sluice.admin.changes.rollback",
     "repair": "sluice.admin.verify.repair",
     "show": "sluice.admin.history.show",

@@ -7,8 +7,9 @@ knows yet is a warning.  ``[sluice]`` has the settings that only sluice has.
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Annotated, Any, Literal
@@ -150,7 +151,7 @@ def parse_channel_config(body: bytes, *, defaults: ChannelConfig) -> ChannelConf
     try:
         config = msgspec.convert(settings, ChannelConfig)
     except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from error
+        raise _invalid(_plain_sentence(str(error))) from error
     for problem in _problems(config):
         raise _invalid(problem)
     return config
@@ -258,6 +259,78 @@ def _normalized_revisions(revisions: Any) -> Any:
     return [
         {"revision": revision} if isinstance(revision, str) else revision for revision in revisions
     ]
+
+
+_PLACE = re.compile(r"(?P<problem>.*) - at `\$\.(?P<key>.*)`")
+_TYPES = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number with a fraction",
+    "str": "a string",
+    "array": "an array",
+    "object": "a table",
+    "datetime": "a date with a time",
+    "date": "a date without a time",
+    "time": "a time without a date",
+}
+"""TOML's types in words, by msgspec's names."""
+_BOUNDS = {">=": "at least", "<=": "at most"}
+_CHOICES = {
+    "timestamps": '"warn" or "reject"',
+    "package-revision-assignment": '"from-index-json" or "latest"',
+    "revision": '"v3"',
+    "level": '"info", "warning" or "critical"',
+}
+"""What may be chosen, by the last part of the key."""
+
+
+def _wrong_type(key: str, match: re.Match[str]) -> str | None:
+    wanted, got = _TYPES.get(match[1].removesuffix(" | null")), _TYPES.get(match[2])
+    return f"{key} must be {wanted}, and is {got}" if wanted and got else None
+
+
+def _wrong_choice(key: str, match: re.Match[str]) -> str | None:
+    choices = _CHOICES.get(key.rpartition(".")[2])
+    return f"{key} must be {choices}, and is {match[1]}" if choices else None
+
+
+_EXAMPLE_TIME = "like 2026-11-27T14:00:00Z"
+_SENTENCES: Sequence[tuple[str, Callable[[str, re.Match[str]], str | None]]] = (
+    (r"Expected `(.*)`, got `(.*)`", _wrong_type),
+    (r"Invalid enum value (.*)", _wrong_choice),
+    (
+        r"Expected `int` ([<>]=) (-?\d+)",
+        lambda key, match: f"{key} must be {_BOUNDS[match[1]]} {match[2]}",
+    ),
+    (
+        r"Object contains unknown field `(.*)`",
+        lambda key, match: f"{key} has no key {match[1]!r}",
+    ),
+    (
+        r"Object missing required field `(.*)`",
+        lambda key, match: f"{key} lacks the key {match[1]!r}",
+    ),
+    (
+        r"Invalid RFC3339 .*",
+        lambda key, _: f"{key} must be a date with a time and a time zone, {_EXAMPLE_TIME}",
+    ),
+    (
+        r"Expected `datetime` with a timezone component",
+        lambda key, _: f"{key} must have a time zone, {_EXAMPLE_TIME}",
+    ),
+)
+"""By msgspec's messages: the same in TOML's words.  ``None``: its own message."""
+
+
+def _plain_sentence(message: str) -> str:
+    """Say in TOML's words what msgspec found; its own message if that is of an unknown form."""
+    place = _PLACE.fullmatch(message)
+    if place is None:
+        return message
+    for pattern, sentence in _SENTENCES:
+        if match := re.fullmatch(pattern, place["problem"]):
+            return sentence(place["key"], match) or message
+    return message
 
 
 def _problems(config: ChannelConfig) -> Iterator[str]:

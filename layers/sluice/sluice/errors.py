@@ -19,6 +19,7 @@ SluiceError
 ├── Misconfigured   the environment of the function is wrong: fail at once
 ├── Misused         a person made an invalid request: say what a valid one is
 ├── NotFound        what a person named does not exist: say so
+│   └── UnknownChannel   ... and it is a whole channel: say which ones there are
 └── Occupied        the request of a person would overwrite something else: say so
 """
 
@@ -146,6 +147,10 @@ class Misused(SluiceError):
 
 class NotFound(SluiceError):
     """A stack, a subdir or a generation that a person named does not exist."""
+
+
+class UnknownChannel(NotFound):
+    """A channel that a person named has no catalog in the state."""
 
 
 class Occupied(SluiceError):

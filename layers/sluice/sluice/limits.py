@@ -185,6 +185,12 @@ ATTEMPTS_MAX = 4
 RETRY_WAIT_SECONDS_MAX = 20
 """Wait between two attempts of one request, at most."""
 CONNECT_TIMEOUT_SECONDS = 5
+CONNECT_TIMEOUT_ELSEWHERE_SECONDS = 2
+"""The same for an S3 that is not AWS's: whoever mistypes its address waits for this."""
+UNREACHABLE_ATTEMPTS_MAX = 2
+"""Attempts of a request if there is no connection to a server that has not answered before."""
+SNIFF_SECONDS = 0.5
+"""Wait for an answer in plain HTTP of a server that does not answer a TLS handshake."""
 READ_TIMEOUT_SECONDS = 20
 """Wait for the next piece of a response, not for all of it."""
 INVOCATION_SECONDS_MAX = 910
@@ -331,6 +337,13 @@ REJECTS_LISTED_PER_NAME_MAX = 100
 """Of these, those of one package name, if not all can be listed."""
 REJECTS_LISTED_BYTES_MAX = 900 * KIB
 """Bytes of all items of that document.  With its head it stays below 1 MiB."""
+
+RETIRE_EXAMPLES_MAX = 3
+"""Packages that the sentence names about a channel that cannot be retired because of them."""
+SUGGESTION_HEADS_MAX = 5_000
+"""Heads of a state that are listed to suggest a channel instead of one that it does not know."""
+SUGGESTIONS_LISTED_MAX = 8
+"""Channels or subdirs that such a sentence lists."""
 
 CURRENT_REPODATA_CHECKS_MAX = 10_000_000
 """Comparisons of a match spec clause with a version for one ``current_repodata.json``: about a

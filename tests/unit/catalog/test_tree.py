@@ -6,7 +6,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from msgspec import UNSET, structs
+from msgspec import UNSET, UnsetType, structs
 
 from sluice import zstd
 from sluice.catalog import tree
@@ -84,6 +84,7 @@ def test_growing_replaces_adds_and_drops_names_and_leaves_the_parent_alone() -> 
         public=True,
         rejects_generation=2,
         names={"a": node(b"9"), "c": node(b"3")},
+        pinned=[],
     )
     assert tree.encode_tree(TREE) == before
 
@@ -140,3 +141,34 @@ def test_a_node_of_rejects_alone_says_so_and_any_other_is_as_short_as_before() -
     assert {name: len(node) for name, node in stored.items()} == {"alone": 10, "pinned": 8}
     assert tree.decode_tree(tree.encode_tree(both), what="tree") == both
     assert both.shown == {"pinned": pinned}
+
+
+@pytest.mark.parametrize(
+    ("known", "changed", "with_pins", "expected"),
+    [
+        ([], {"a"}, set(), []),
+        ([], {"a"}, {"a"}, ["a"]),
+        (["a", "b"], {"a"}, set(), ["b"]),
+        (["b"], {"a", "c"}, {"c", "a"}, ["a", "b", "c"]),
+        (UNSET, {"a"}, {"a"}, UNSET),
+        (UNSET, {"a", "b"}, {"a"}, ["a"]),
+    ],
+)
+def test_a_tree_knows_which_names_have_pins_as_far_as_its_parent_did(
+    known: list[str] | UnsetType,
+    changed: set[str],
+    with_pins: set[str],
+    expected: list[str] | UnsetType,
+) -> None:
+    parent = structs.replace(TREE, pinned=known)
+    grown = tree.next_tree(
+        parent,
+        dict.fromkeys(changed, node(b"3")),
+        generation=2,
+        at=2,
+        public=True,
+        rejects_changed=False,
+        pinned=with_pins,
+    )
+    assert grown.pinned == expected
+    assert tree.decode_tree(tree.encode_tree(grown), what="tree").pinned == expected

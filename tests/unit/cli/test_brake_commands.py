@@ -138,7 +138,9 @@ def test_index_answers_in_json_as_well(sluice: Call, standalone: StandaloneChann
         "of": 4,
         "digest": DIGEST,
         "since": standalone.now_ms,
+        "since_iso": "2025-06-15T15:06:43.000Z",
         "until": standalone.now_ms + 3 * 86_400_000,
+        "until_iso": "2025-06-18T15:06:43.000Z",
     }
 
 

@@ -8,7 +8,7 @@ from msgspec import structs
 from sluice.admin.history.generations import find_commits
 from sluice.catalog.file_warnings import RUN_EXPORTS_UNREADABLE, make_file_warning
 from sluice.cli.exits import Exit
-from sluice.layout import REPODATA, Subdir
+from sluice.layout import REPODATA, REPODATA_ZST, Subdir
 from tests.support.admin_channel import admin_channel
 from tests.support.garbage import DAY, RETENTION_DAYS, collect_garbage
 from tests.support.reconcile_runs import ReconcileRuns
@@ -54,13 +54,17 @@ def test_misplaced_files_are_named_with_the_reason(sluice: Call, world: World) -
     assert (told["channel"], told["count"], len(told["examples"])) == ("Conda/Default", 12, 10)
 
 
-def test_what_is_behind_is_named_and_exits_with_1(sluice: Call, world: World) -> None:
+def test_what_is_missing_or_behind_is_named_and_exits_with_1(sluice: Call, world: World) -> None:
     world.add(A)
     world.merge()
     world.channel.remove(SUBDIR.file_key(REPODATA))
+    world.channel.upload(SUBDIR.file_key(REPODATA_ZST), b"another tool's")
     answer = sluice("status", CHANNEL)
     assert answer.code == Exit.ISSUES_FOUND
-    assert "behind: repodata.json" in answer.out
+    assert "missing: repodata.json; behind: repodata.json.zst" in answer.out
+    (subdir,) = sluice("status", CHANNEL, "--json").json["subdirs"]
+    assert subdir["missing"] == [REPODATA]
+    assert subdir["behind"] == [REPODATA_ZST, REPODATA]
 
 
 def test_log_tells_of_files_by_kind(sluice: Call, world: World) -> None:

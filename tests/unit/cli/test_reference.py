@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from sluice.cli.app import COMMANDS, make_app
 from sluice.cli.exits import Exit
-from sluice.cli.main import COMMANDS, app
 from sluice.cli.reference import reference
 from tests.unit.admin.test_api import LAYER
 
@@ -17,7 +17,7 @@ def text() -> str:
     return reference()
 
 
-@pytest.mark.parametrize("name", [command.__name__ for command in COMMANDS])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_in_it(text: str, name: str) -> None:
     assert f"\n## sluice {name}\n\n```console\nsluice {name} " in text
 
@@ -32,7 +32,7 @@ def test_every_exit_code_is_in_it_and_in_help(
     text: str, code: Exit, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert f"| {code.value} | {code.meaning} |" in text
-    app(["--help"], exit_on_error=False)
+    make_app()(["--help"], exit_on_error=False)
     assert f"{code.value}: {code.meaning}" in " ".join(capsys.readouterr().out.split())
 
 

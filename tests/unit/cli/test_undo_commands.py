@@ -113,6 +113,7 @@ def test_json_has_the_same(world: World, told: Told) -> None:
         "rolled_back_from": 2,
         "rolled_back_to": 1,
         "to_committed_at": 1750000003000,
+        "to_committed_at_iso": "2025-06-15T15:06:43.000Z",
         "generation": 3,
         "restored": [],
         "pinned": [B, C],

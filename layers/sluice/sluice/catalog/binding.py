@@ -27,6 +27,9 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
     moving_to: str | UnsetType = UNSET
     """The bucket that ``sluice rebind`` is moving the catalog to.  Until it has moved every head,
     nobody else may write."""
+    retiring: bool | UnsetType = UNSET
+    """Whether ``sluice retire`` removes the catalog.  Then ``moving_to`` is the same bucket: an
+    older sluice, which does not know this, refuses the catalog all the same."""
     endpoint: str | None = None
     """URL of that bucket's S3 server when it was bound.  For people; no decision depends on it."""
     created_at: int
@@ -34,6 +37,11 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
     writer: str
     """Unique to one attempt to write the binding, as in a head."""
     format: int = FORMAT
+
+    @property
+    def is_retiring(self) -> bool:
+        """Whether the channel is being retired."""
+        return self.retiring is True
 
 
 UNBOUND: ObjectVersion[Binding | None] = ObjectVersion(None, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -20,6 +22,21 @@ class Amendment(msgspec.Struct, frozen=True, kw_only=True):
     pinned: list[str] = []
     """Files that are pinned out from this generation on."""
     unpinned: list[str] = []
+
+
+class InputChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What a generation changes besides packages: the channel's configuration and its patch."""
+
+    config: Literal["added", "changed", "removed"] | None = None
+    """What happened to ``sluice.toml``, valid or not; ``None``: it is the object of before."""
+    settings: list[str] = []
+    """The settings with another value, by their keys in ``sluice.toml``."""
+    patch: str | None = None
+    """The package whose patch is active from now on."""
+    patch_removed: bool = False
+    """Whether no patch is active any more."""
+    refused: list[str] = []
+    """A sentence for each configuration or patch that cannot be used.  ``noarch`` lists them."""
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +64,8 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the active patch instructions."""
     amendment: Amendment | UnsetType = UNSET
     """Absent in the commits of merges."""
+    inputs: InputChanges | UnsetType = UNSET
+    """Absent if configuration and patch stay as they were, and in the commits of sluice 0.1."""
     format: int = FORMAT
 
 

@@ -29,6 +29,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     one."""
     format: int = FORMAT
 
+    @property
+    def is_tombstone(self) -> bool:
+        """Whether the subdir was retired: it has no content, and its generations go on counting."""
+        return self.tree is None and self.generation > 0
+
     def next_epoch(self, writer: str) -> Head:
         """The same content in the next epoch."""
         return msgspec.structs.replace(self, epoch=self.epoch + 1, writer=writer)

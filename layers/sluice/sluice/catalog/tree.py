@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import msgspec
@@ -153,7 +154,15 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
     none."""
     inputs: Inputs | UnsetType = UNSET
     """Absent until the subdir is public, and in trees from before there was a configuration."""
+    pinned: list[str] | UnsetType = UNSET
+    """The names that have pins, in order.  Absent if that is not known, as in a tree that descends
+    from one of sluice 0.1."""
     format: int = FORMAT
+
+    @property
+    def names_with_pins(self) -> Collection[str]:
+        """The names that have pins, or all names if it is not known which."""
+        return self.names if self.pinned is UNSET else self.pinned
 
     @property
     def records(self) -> int:
@@ -220,10 +229,12 @@ def next_tree(  # noqa: PLR0913 - a generation is made of that much
     rejects_changed: bool,
     info: Mapping[str, Any] = NO_INFO,
     inputs: Inputs | UnsetType = UNSET,
+    pinned: AbstractSet[str] = frozenset(),
 ) -> Tree:
     """The next generation: ``nodes`` replace those of their names, ``None`` drops the name.
 
-    ``info`` and ``inputs``, if given, replace the parent's.
+    ``pinned``: those of the names in ``nodes`` that have pins.  ``info`` and ``inputs``, if given,
+    replace the parent's.
     """
     names = {name: node for name, node in parent.names.items() if name not in nodes}
     names.update((name, node) for name, node in nodes.items() if node)
@@ -235,7 +246,17 @@ def next_tree(  # noqa: PLR0913 - a generation is made of that much
         names=names,
         info=dict(info) if info else parent.info,
         inputs=inputs or parent.inputs,
+        pinned=_pinned_names(parent, nodes.keys(), pinned),
     )
+
+
+def _pinned_names(
+    parent: Tree, changed: AbstractSet[str], pinned: AbstractSet[str]
+) -> list[str] | UnsetType:
+    kept = parent.names.keys() - changed
+    if parent.pinned is UNSET:
+        return UNSET if kept else sorted(pinned)
+    return sorted(kept.intersection(parent.pinned) | pinned)
 
 
 def changed_names(old: Tree, new: Tree) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from sluice.catalog.commit import Amendment, Commit
+from sluice.catalog.commit import Amendment, Commit, InputChanges
 from sluice.cli.formatting import format_cell, format_number, format_utc
 
 _FILES_SHOWN_MAX = 5
@@ -27,6 +27,8 @@ def render_commit(subdir: str, commit: Commit, *, all_files: bool) -> Text:
     lines = [_title(subdir, commit)]
     if commit.amendment:
         lines.append(_amendment_line(commit.amendment))
+    if commit.inputs:
+        lines += _input_lines(commit.inputs)
     for kind, files in _files_by_kind(commit):
         lines += _file_lines(kind, files, all_files=all_files)
     return Text("\n").join(lines)
@@ -49,8 +51,34 @@ def _title(subdir: str, commit: Commit) -> Text:
     return Text.assemble(
         (f"{format_cell(subdir)} {commit.generation}", "bold"),
         f"  {format_utc(commit.at)}  ",
-        ", ".join(counts) or "no package changed",
+        ", ".join(counts) or _without_packages(commit),
     )
+
+
+def _without_packages(commit: Commit) -> str:
+    """The summary of a generation that changes no package."""
+    if not commit.inputs:
+        return "no package changed"
+    if commit.inputs.refused:
+        return "configuration or patch refused"
+    if commit.inputs.settings:
+        return "configuration changed"
+    return "configuration read again" if commit.inputs.config else "patch changed"
+
+
+def _input_lines(changes: InputChanges) -> Iterator[Text]:
+    """The lines about configuration and patch."""
+    if changes.config or changes.settings:
+        what = f"sluice.toml {changes.config}" if changes.config else "configuration"
+        settings = ", ".join(map(format_cell, changes.settings))
+        different = f"other values of {settings}" if settings else "the settings stay as they were"
+        yield Text(f"  {what}: {different}", style="cyan")
+    if changes.patch:
+        yield Text(f"  patch: {format_cell(changes.patch)}", style="cyan")
+    if changes.patch_removed:
+        yield Text("  patch: none any more", style="cyan")
+    for sentence in changes.refused:
+        yield Text(f"  ! {format_cell(sentence)}", style="red")
 
 
 def _amendment_line(amendment: Amendment) -> Text:

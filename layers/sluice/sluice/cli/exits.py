@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from sluice.errors import Misconfigured, Misused, SluiceError, UnknownEvent
-
 
 class Exit(IntEnum):
     """The exit codes of all commands."""
@@ -29,9 +27,3 @@ _MEANINGS = {
     Exit.FAILED: "it could not be done: something is not there, or a service did not answer",
     Exit.INTERRUPTED: "interrupted by Ctrl-C",
 }
-
-
-def exit_for_error(error: SluiceError) -> Exit:
-    """The exit code for an error."""
-    is_usage_error = isinstance(error, Misused | Misconfigured | UnknownEvent)
-    return Exit.USAGE_ERROR if is_usage_error else Exit.FAILED

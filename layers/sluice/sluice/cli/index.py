@@ -33,6 +33,7 @@ def index(  # noqa: PLR0913 - each is an option of the command line
     subdir: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = (),
     re_extract: Annotated[bool, FLAG] = False,
     adopt: Annotated[bool, FLAG] = False,
+    create: Annotated[bool, FLAG] = False,
     distrust_uploaders: Annotated[bool, FLAG] = False,
     confirm: str | None = None,
     brake_days: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
@@ -43,18 +44,21 @@ def index(  # noqa: PLR0913 - each is an option of the command line
 
     For every S3 that does conditional writes. May be interrupted and called again, and may run
     beside a stack on the same state, or twice. Exits with 3 if a part of it failed, and with 1 if
-    removals wait.
+    removals wait, the configuration or a patch cannot be used, or there are neither packages nor a
+    catalog.
 
     Parameters
     ----------
     channel
         Its address, s3://bucket/channel.
     subdir
-        Only this one; may be given more than once.
+        Only this one; may be given more than once. Exits with 2 if there is no such subdir.
     re_extract
         Read every reject again, too.
     adopt
         Take over what is published from another state.
+    create
+        Publish the empty noarch of a new channel where there are no packages yet.
     distrust_uploaders
         Read packages whole instead of believing the digests that rattler-build stores with them.
     confirm
@@ -75,6 +79,7 @@ def index(  # noqa: PLR0913 - each is an option of the command line
         subdirs=subdir or None,
         re_extract=re_extract,
         adopt=adopt,
+        create=create,
         confirm=confirm,
     )
     if brake_days is not None:
@@ -94,7 +99,13 @@ def index(  # noqa: PLR0913 - each is an option of the command line
     )
     if report.failures:
         return Exit.FAILED
-    return Exit.ISSUES_FOUND if report.waiting or _confirms_nothing(report) else Exit.OK
+    return Exit.ISSUES_FOUND if _has_issues(report) else Exit.OK
+
+
+def _has_issues(report: IndexReport) -> bool:
+    return bool(
+        report.waiting or report.problems or report.empty is not None or _confirms_nothing(report)
+    )
 
 
 def _confirms_nothing(report: IndexReport) -> bool:
@@ -119,9 +130,12 @@ def render_index_report(
                 right=_NUMBERS,
             )
         )
+    elif report.empty is not None:
+        parts = [Text(format_cell(report.empty), style="red")]
     else:
         parts.append(Text("Nothing to do: the index is up to date." if not report.failures else ""))
     parts += _failures(report)
+    parts += [Text(format_cell(problem), style="red") for problem in report.problems]
     parts += render_misplaced(report.misplaced)
     address = str(Address(channel.bucket, channel.name))
     for subdir in report.waiting:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from sluice.admin.history import log as history
 from sluice.admin.history.log import Generation, Log
+from sluice.admin.session.known_channels import unknown_channel_error
 from sluice.cli.commit_view import render_commit
 from sluice.cli.options import DEFAULTS, FLAG, Options
 
@@ -30,6 +31,8 @@ def log(
 ) -> None:
     """Show what happened to a channel: its generations, newest first, as long as they are kept.
 
+    Exits with 1 if sluice does not know the channel or the subdir.
+
     Parameters
     ----------
     channel
@@ -44,6 +47,8 @@ def log(
     opened, subdir = options.channel_or_subdir(channel)
     only = subdir.name if subdir else None
     page = history.log(opened, only, limit=limit)
+    if not page.newest:
+        raise unknown_channel_error(opened)
     if not follow:
         options.output.print_result(page, partial(_render, all_files=all_files))
         return

@@ -16,6 +16,8 @@ from sluice.admin.session.connect import Opener
 from sluice.cli.output import Output
 from sluice.layout import Subdir
 
+Packages = Annotated[str, Parameter(required=True)]
+"""The packages of a command, of which at least one must be named."""
 FLAG = Parameter(negative=(), show_default=False)
 """The parameter of a boolean option without a negative form."""
 
@@ -71,7 +73,8 @@ class Options:
         Parameter(
             group=_WHERE,
             help="Have the bucket in the path of URLs and not in the name of the host. Left out: "
-            "in the path where the endpoint is not AWS's.",
+            "as s3.addressing_style of the profile says, else in the path where the endpoint is "
+            "not AWS's.",
         ),
     ] = None
     json: Annotated[bool, FLAG, Parameter(group=_HOW, help="Answer in JSON.")] = False

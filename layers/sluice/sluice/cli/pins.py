@@ -9,9 +9,10 @@ from rich.text import Text
 from sluice.admin.changes import pins as of_channel
 from sluice.admin.changes.pins import PinnedFile, Unpinned
 from sluice.admin.changes.remove import locate_packages
+from sluice.admin.session.known_channels import require_known
 from sluice.cli.exits import Exit
 from sluice.cli.formatting import format_cell, format_utc
-from sluice.cli.options import DEFAULTS, Options
+from sluice.cli.options import DEFAULTS, Options, Packages
 from sluice.cli.output import table
 from sluice.cli.waiting import wait_for_publication
 
@@ -33,10 +34,14 @@ def pins(channel: str, /, *, options: Options = DEFAULTS) -> None:
     channel
         Its address, s3://bucket/channel.
     """
-    options.output.print_result(of_channel.pins(options.channel(channel)), _render_pins)
+    opened = options.channel(channel)
+    pinned_files = of_channel.pins(opened)
+    if not pinned_files:
+        require_known(opened)
+    options.output.print_result(pinned_files, _render_pins)
 
 
-def pin(channel: str, /, *packages: str, reason: str, options: Options = DEFAULTS) -> None:
+def pin(channel: str, /, *packages: Packages, reason: str, options: Options = DEFAULTS) -> None:
     """Keep packages out of a channel, until they are uploaded again or unpinned.
 
     The files stay where they are. Returns when clients see it.
@@ -60,7 +65,9 @@ def pin(channel: str, /, *packages: str, reason: str, options: Options = DEFAULT
     options.output.print_result(pinned, _render_pinned)
 
 
-def unpin(channel: str, /, *packages: str, reason: str = "", options: Options = DEFAULTS) -> Exit:
+def unpin(
+    channel: str, /, *packages: Packages, reason: str = "", options: Options = DEFAULTS
+) -> Exit:
     """Let packages into a channel again that are pinned out of it.
 
     Each is read again. Returns when clients see it; exits with 1 if one cannot be indexed.

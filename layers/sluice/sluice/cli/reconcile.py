@@ -11,6 +11,7 @@ from rich.text import Text
 
 from sluice.admin.changes.reconcile import reconcile_channel
 from sluice.admin.session.address import Address
+from sluice.admin.session.known_channels import require_known
 from sluice.cli import removals_view
 from sluice.cli.exits import Exit
 from sluice.cli.formatting import format_cell, format_count, format_number
@@ -73,6 +74,8 @@ def reconcile(
             wait=partial(time.sleep, _POLL_SECONDS),
             on_progress=lambda so_far: update(_progress(so_far)),
         )
+    if not report.counts.subdirs and not report.counts.failed and not report.misplaced:
+        require_known(opened)
     options.output.print_result(report, partial(_render, bucket=opened.bucket, options=options))
     counts = report.counts
     has_issues = (

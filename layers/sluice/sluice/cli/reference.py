@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sluice.cli.app import COMMANDS, make_app
 from sluice.cli.exits import Exit
-from sluice.cli.main import app
 
 _INTRODUCTION = (
     "Installed with `pip install './layers/sluice[cli]'`. Every command takes the options "
@@ -22,7 +22,7 @@ _SHARED = re.compile(r"\n\*\*Where\*\*:\n\n(.*?)\n\n\*\*Output\*\*:\n\n(.*?)\n(?
 def reference() -> str:
     """All commands with their options, then the shared options, and the exit codes."""
     with _as_the_program():
-        markdown = app.generate_docs(usage_name="sluice", heading_level=1)
+        markdown = make_app(*COMMANDS).generate_docs(usage_name="sluice", heading_level=1)
     commands = markdown[markdown.index("\n## sluice ") :]
     shared = {f"{where}\n{output}" for where, output in _SHARED.findall(commands)}
     (options,) = shared  # they are declared once

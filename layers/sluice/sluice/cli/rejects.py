@@ -10,6 +10,7 @@ from rich.text import Text
 
 from sluice.admin.history.rejects import FileIssue
 from sluice.admin.history.rejects import rejects as read
+from sluice.admin.session.known_channels import require_known
 from sluice.cli.exits import Exit
 from sluice.cli.formatting import format_cell, format_utc
 from sluice.cli.options import DEFAULTS, Options
@@ -29,7 +30,10 @@ def rejects(channel: str, /, *, options: Options = DEFAULTS) -> Exit:
     channel
         Its address, s3://bucket/channel.
     """
-    issues = read(options.channel(channel))
+    opened = options.channel(channel)
+    issues = read(opened)
+    if not issues:
+        require_known(opened)
     options.output.print_result(issues, _render)
     has_errors = any(issue.kind != "warning" for issue in issues)
     return Exit.ISSUES_FOUND if has_errors else Exit.OK

@@ -10,13 +10,13 @@ from sluice.admin.changes.remove import remove as take_away
 from sluice.admin.session.cdn import Invalidation
 from sluice.cli.exits import Exit
 from sluice.cli.formatting import format_cell, format_count
-from sluice.cli.options import DEFAULTS, Options
+from sluice.cli.options import DEFAULTS, Options, Packages
 
 
 def remove(
     channel: str,
     /,
-    *packages: str,
+    *packages: Packages,
     reason: str = REASON,
     grace_seconds: int = GRACE_SECONDS,
     options: Options = DEFAULTS,
@@ -43,7 +43,7 @@ def remove(
     for subdir, files in locate_packages(opened, packages).items():
         options.output.note(
             f"Out of the index of {subdir.name}: {', '.join(sorted(files))}. To be deleted "
-            f"{grace_seconds} seconds after that is published."
+            f"{format_count(grace_seconds, 'second')} after that is published."
         )
         removals.append(
             take_away(opened, subdir, files, reason=reason, grace_seconds=grace_seconds)

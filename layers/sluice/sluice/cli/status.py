@@ -15,7 +15,7 @@ from sluice.cli.exits import Exit
 from sluice.cli.formatting import format_age, format_cell, format_number, format_size, format_utc
 from sluice.cli.misplaced_view import render_misplaced
 from sluice.cli.options import DEFAULTS, Options
-from sluice.cli.output import table
+from sluice.cli.output import STATE, table
 
 _NUMBERS = (
     "generation",
@@ -27,15 +27,16 @@ _NUMBERS = (
     "staged",
     "oldest pending",
 )
-_COLUMNS = ("subdir", *_NUMBERS, "state")
+_COLUMNS = ("subdir", *_NUMBERS, STATE)
 _QUEUE_COLUMNS = ("queue", "waiting", "delayed", "handled", "dead letters")
 
 
 def status(channel: str, /, *, options: Options = DEFAULTS) -> Exit:
     """Show the status of a channel: its content, its work in progress, and its problems.
 
-    Exits with 1 if published files are older than the catalog, the configuration cannot be used,
-    something is in a dead-letter queue, or the bucket does not send its events to the stack.
+    Exits with 1 if sluice does not know the channel, published files are older than the catalog,
+    the configuration cannot be used, something is in a dead-letter queue, or the bucket does not
+    send its events to the stack.
 
     Parameters
     ----------
@@ -56,8 +57,14 @@ def _render(report: Status) -> RenderableType:
         )
     ]
     if not report.subdirs:
-        parts = [Text("sluice knows no subdir of this channel.")]
-    if report.moving_to:
+        parts = [Text(format_cell(report.unknown), style="red")]
+    if report.retiring:
+        text = (
+            "The channel is being retired, and sluice changes nothing until that has ended. If it "
+            f"was interrupted: sluice retire s3://{report.bucket}/{report.channel}"
+        )
+        parts.append(Text(text, style="red"))
+    elif report.moving_to:
         parts.append(
             Text(
                 f"The catalog is being moved to the bucket {report.moving_to}, and sluice changes "
@@ -157,8 +164,16 @@ def _row(subdir: SubdirStatus, *, now: int) -> list[object]:
 def _state(subdir: SubdirStatus) -> Text:
     if subdir.foreign_owner is not None:
         return Text(format_cell(f"published by {subdir.foreign_owner}"), style="red")
-    if subdir.behind:
-        return Text(f"behind: {', '.join(subdir.behind)}", style="red")
+    stale = [file for file in subdir.behind if file not in subdir.missing]
+    amiss = [
+        f"{what}: {', '.join(files)}"
+        for what, files in (("missing", subdir.missing), ("behind", stale))
+        if files
+    ]
+    if amiss:
+        return Text("; ".join(amiss), style="red")
     if subdir.staged:
         return Text("merging", style="yellow")
+    if not subdir.public:
+        return Text("not published: no package yet", style="yellow")
     return Text("problems", style="red") if subdir.problems else Text("published", style="green")

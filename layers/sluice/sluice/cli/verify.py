@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sluice.admin.session.channel import Channel
+from sluice.admin.session.known_channels import has_live_subdir, unknown_channel_error
 from sluice.admin.standalone import index as indexing
 from sluice.admin.standalone.reader_choice import choose_readers
 from sluice.admin.standalone.report import IndexReport
@@ -46,7 +47,7 @@ def verify(
     """Check a channel against its catalog: every head, tree, leaf, shard, index file and package.
 
     What is immutable is hashed again, what follows from it is made again and compared. Exits with 1
-    if anything differs, repaired or not.
+    if anything differs, repaired or not, or if sluice does not know the channel.
 
     Parameters
     ----------
@@ -60,6 +61,11 @@ def verify(
     opened = options.channel(channel)
     with bars(options.output) as progress:
         report = verification.verify(opened, deep=deep, progress=progress)
+        if not report.subdirs and not has_live_subdir(opened):
+            unknown = unknown_channel_error(opened)
+            if not report.findings:
+                raise unknown
+            report.unchecked.append(str(unknown))  # packages that nobody has indexed here
         repaired = after = None
         if repair and report.findings:
             settings = indexing.options_from_stack(opened.stack)

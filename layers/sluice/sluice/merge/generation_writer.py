@@ -17,7 +17,7 @@ from sluice.catalog import tree
 from sluice.catalog.client_view import RenderRules
 from sluice.catalog.codec import content_digest
 from sluice.catalog.commit import Commit, encode_commit
-from sluice.catalog.entry import CarriedRecord, Entries, Entry, Record, Reject, is_rejected
+from sluice.catalog.entry import CarriedRecord, Entries, Entry, Pin, Record, Reject, is_rejected
 from sluice.catalog.head import Head
 from sluice.catalog.node import RenderedNode
 from sluice.catalog.reader import CatalogReader
@@ -56,6 +56,8 @@ class Draft:
     It counts from before the first write, and not from ``at``, which can be in the future."""
     nodes: dict[str, Node | None] = field(default_factory=dict)
     """``None``: the name has no entries any more."""
+    pinned: set[str] = field(default_factory=set)
+    """Those of these names that have pins."""
     difference: CommitChanges = field(default_factory=CommitChanges)
     taken_over: int = 0
     """Records from the index that was there before sluice."""
@@ -80,6 +82,7 @@ class Draft:
                 self.nodes[name] = finished.node
             self.taken_over += finished.taken_over
             self.difference.rejects_changed |= finished.rejects_changed
+            self.pinned |= {name} if finished.has_pins else set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +198,8 @@ class GenerationWriter:
             nodes = self._write_leaves(draft, changed, rules=plan.rules)
             draft.nodes.update(nodes)
             draft.names_left -= len(names)
+            pinned = {name for name, entries in changed.items() if _has_pins(entries)}
+            draft.pinned |= pinned
             written = [
                 WrittenName(
                     name,
@@ -205,6 +210,7 @@ class GenerationWriter:
                         name in nodes
                         and (has_warnings(parent.names.get(name)) or has_warnings(nodes[name]))
                     ),
+                    has_pins=name in pinned,
                 )
                 for name, one in judged.items()
             ]
@@ -241,6 +247,7 @@ class GenerationWriter:
             rejects_changed=draft.difference.rejects_changed,
             info=base.info,
             inputs=plan.inputs.inputs if plan.inputs else UNSET,
+            pinned=draft.pinned,
         )
         tree_body = tree.encode_tree(grown)
         tree_digest = content_digest(tree_body)
@@ -261,6 +268,7 @@ class GenerationWriter:
                 config=grown.inputs.config.digest if grown.inputs else None,
                 patch=patch,
                 amendment=plan.amendment,
+                inputs=plan.input_changes(parent),
             )
         )
         commit_digest = content_digest(commit_body)
@@ -322,6 +330,10 @@ class GenerationWriter:
 
 def _rejects(entries: Entries) -> dict[str, Reject]:
     return {name: entry for name, entry in entries.items() if isinstance(entry, Reject)}
+
+
+def _has_pins(entries: Entries) -> bool:
+    return any(isinstance(entry, Pin) for entry in entries.values())
 
 
 def _without_rejects(entries: Entries) -> dict[str, Entry]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import UNSET, UnsetType
 
 from sluice.catalog.brake import WaitingRemovals, filenames_digest
 from sluice.catalog.client_view import NO_RULES, RenderRules
-from sluice.catalog.commit import Amendment
+from sluice.catalog.commit import Amendment, InputChanges
 from sluice.catalog.tree import InputProblem, Inputs, Tree
 from sluice.channel_config import config_from_dict
 from sluice.conda.names import NOARCH, package_name
@@ -19,6 +19,7 @@ from sluice.extract.staging import FileVerdict, Indexed
 from sluice.layout import Subdir
 from sluice.merge.apply_staging import EntryEdits, Verdicts
 from sluice.merge.inputs import SelectedInputs, names_changed_by_inputs
+from sluice.storage.object_id import ObjectId
 from sluice.takeover.existing_index import ExistingIndex
 
 if TYPE_CHECKING:
@@ -81,6 +82,21 @@ class CommitPlan:
             )
         )
 
+    def input_changes(self, parent: Tree) -> InputChanges | UnsetType:
+        """The changes of configuration and patch; ``UNSET`` if there are none."""
+        if self.inputs is None:
+            return UNSET
+        before, after = parent.inputs or None, self.inputs.inputs
+        old_patch = before.patch if before else None
+        changes = InputChanges(
+            config=_config_change(before.config.seen if before else None, after.config.seen),
+            settings=_changed_settings(before, after),
+            patch=after.patch.package if after.patch and after.patch != old_patch else None,
+            patch_removed=old_patch is not None and after.patch is None,
+            refused=[problem.sentence for problem in self.new_problems(parent)],
+        )
+        return changes if changes != InputChanges() else UNSET
+
     @property
     def waiting(self) -> WaitingRemovals | None:
         """Records that were taken over, but whose files are gone."""
@@ -132,6 +148,24 @@ def _has_large_shards(tree: Tree) -> bool:
 
 def _writes_shards(inputs: Inputs | UnsetType) -> bool:
     return config_from_dict(inputs.config.settings).write_shards if inputs else True
+
+
+def _config_change(
+    before: ObjectId | None, after: ObjectId | None
+) -> Literal["added", "changed", "removed"] | None:
+    if before == after:
+        return None
+    if before is None:
+        return "added"
+    return "changed" if after else "removed"
+
+
+def _changed_settings(before: Inputs | None, after: Inputs) -> list[str]:
+    """The keys of the settings that differ; none before there were inputs to compare with."""
+    if before is None:
+        return []
+    old, new = before.config.settings, after.config.settings
+    return sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
 
 
 def _problems(inputs: Inputs | UnsetType) -> list[InputProblem]:

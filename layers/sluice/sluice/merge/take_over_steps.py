@@ -59,6 +59,7 @@ class WrittenName(NamedTuple):
     taken_over: int
     """Records from the index."""
     rejects_changed: bool
+    has_pins: bool
 
 
 def publish_reserve_ms(names: int, files: int) -> int:
@@ -183,7 +184,7 @@ class TakeOverStep:
         """Note what is being written in one round."""
         added = {
             one.name: FinishedName(
-                self._digest(one.name), one.node, one.taken_over, one.rejects_changed
+                self._digest(one.name), one.node, one.taken_over, one.rejects_changed, one.has_pins
             )
             for one in names
             if one.name not in self._judged

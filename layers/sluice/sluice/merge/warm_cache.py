@@ -26,6 +26,10 @@ class WarmCache:
         known, tree = self._trees.get(subdir, ("", None))
         return tree if known == digest else None
 
+    def latest_tree(self, subdir: Subdir) -> Tree | None:
+        """The cached tree of a subdir, whichever it is."""
+        return self._trees.get(subdir, ("", None))[1]
+
     def put_tree(self, subdir: Subdir, digest: str, tree: Tree) -> None:
         """Cache the latest tree of a subdir, and evict the least recently used."""
         self._trees.pop(subdir, None)

@@ -104,6 +104,11 @@ class BucketCheck:
             raise Corrupt(f"{error}. To write it again: {self._rebind_hint(channel)}") from error
         if binding is None:
             return False
+        if binding.is_retiring:
+            raise WrongState(
+                f"{_label(channel)} is being retired; nothing was changed. Try again when that has "
+                f"ended. If it was interrupted: sluice retire s3://{self.bucket}/{channel}"
+            )
         if binding.moving_to:
             came_from = f" from {binding.bucket}" if binding.bucket else ""
             raise WrongState(

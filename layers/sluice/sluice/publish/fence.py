@@ -115,7 +115,9 @@ def file_state(info: ObjectInfo | None, ours: Stamp, *, adopt: bool = False) -> 
         if adopt:
             return FileState.FOREIGN
         raise ForeignOwner(
-            f"{info.key} is published by {current.owner}, not by this stack ({ours.owner})"
+            f"{info.key} is published by {current.owner}, not by this state ({ours.owner}); "
+            f"nothing was changed. If {current.owner} is the right state, use that (--state or "
+            "--stack). To publish from this one: sluice index --adopt, or sluice reconcile --adopt"
         )
     if current.generation > ours.generation:
         return FileState.NEWER

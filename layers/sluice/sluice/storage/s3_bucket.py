@@ -16,11 +16,13 @@ from sluice.storage.s3_client import (
     S3Response,
     crc32_checksum,
 )
+from sluice.storage.s3_failures import advise, explain_failure, explain_foreign_response
 
 NOT_FOUND = 404
 CONFLICT = 409
 PRECONDITION_FAILED = 412
 SERVER_ERROR = 500
+NOT_IMPLEMENTED = 501
 METADATA_PREFIX = "x-amz-meta-"
 FAILED = (*TRANSPORT_ERRORS, MalformedResponse)
 """Errors of a request without a response, or with an unreadable one."""
@@ -61,8 +63,27 @@ class S3Bucket:
         )
 
     def unavailable_error(self, operation: str, key: str, reason: object) -> Unavailable:
-        """The error of a failed operation."""
-        return Unavailable(f"{operation} {self.object_url(key)}: {reason}")
+        """The error of a failed operation.
+
+        ``reason``: a sentence, an error of a request without a response, or a response.
+        """
+        return Unavailable(f"{operation} {self.object_url(key)}: {self.explain(operation, reason)}")
+
+    def explain(self, operation: str, reason: object) -> str:
+        """The reason of a failure, with the endpoint and what to change, as far as is known."""
+        client = self.client
+        if isinstance(reason, S3Response):
+            if reason.is_foreign:
+                content_type = reason.headers.get("Content-Type")
+                return explain_foreign_response(reason.status, client.url, content_type)
+            advice = advise(operation, reason.status, reason.error_code)
+            text = f"{reason.error_text}; {advice}" if advice else reason.error_text
+        elif isinstance(reason, TRANSPORT_ERRORS):
+            return explain_failure(reason, client.url, is_aws=client.is_aws)
+        else:
+            text = str(reason)
+        has_endpoint = client.is_aws or client.url in text
+        return text if has_endpoint else f"{text} (endpoint {client.url})"
 
     def object_url(self, key: str) -> str:
         """The object's URL, for people."""

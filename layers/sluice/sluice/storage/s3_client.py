@@ -25,8 +25,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 from xml.etree import ElementTree as ET
 from zlib import crc32
 
@@ -42,10 +43,13 @@ from sluice.errors import Misconfigured, TooLate
 from sluice.limits import (
     ATTEMPTS_MAX,
     CONCURRENT_REQUESTS_MAX,
+    CONNECT_TIMEOUT_ELSEWHERE_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
     READ_TIMEOUT_SECONDS,
     RETRY_WAIT_SECONDS_MAX,
+    UNREACHABLE_ATTEMPTS_MAX,
 )
+from sluice.storage.s3_failures import classify, explain_foreign_response
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -93,6 +97,10 @@ class MalformedResponse(Exception):
     """A response document that cannot be parsed: as good as no response."""
 
 
+class ForeignResponse(MalformedResponse):
+    """A response that no S3 gives, for example a page of HTML: the endpoint is another server."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """The location of an S3 server, and how it addresses buckets."""
@@ -103,6 +111,11 @@ class Endpoint:
     path_style: bool | None = None
     """Whether the bucket is in the path, and not in the host's name.  ``None``: in the host's name
     on AWS, in the path elsewhere, because another S3 may lack such host names."""
+
+    def __post_init__(self) -> None:
+        """Raise ``Misconfigured`` for what is no URL of a server."""
+        if self.url is not None:
+            check_server_url(self.url)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Endpoint:
@@ -115,6 +128,11 @@ class Endpoint:
             raise Misconfigured("neither AWS_REGION nor AWS_DEFAULT_REGION is set")
         url = env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL")
         return cls(region, url.rstrip("/") if url else None)
+
+    @property
+    def server_url(self) -> str:
+        """The URL of the server, without a bucket."""
+        return self.url or self._aws_url()
 
     def bucket_url(self, bucket: str) -> str:
         """The URL that the keys of a bucket are appended to."""
@@ -197,6 +215,12 @@ class S3Response:
         return (self.document.findtext("Code") or "") if self.document is not None else ""
 
     @property
+    def is_foreign(self) -> bool:
+        """Whether this is an error that no S3 sends: it has a body, which says nothing of S3."""
+        is_server_error = self.status in _TRANSIENT_STATUSES
+        return not (self.error_code or is_server_error) and self.content_length > 0
+
+    @property
     def error_text(self) -> str:
         """A description of the error, for people."""
         message = self.document.findtext("Message") if self.document is not None else None
@@ -226,6 +250,8 @@ class S3Client:
         self._endpoint = endpoint
         self._credentials = credentials
         self._clock = clock
+        self._has_answered = False
+        """Whether the server has ever answered."""
         self._clock_lag_ms = 0
         """How far the clock was behind the ``Date`` of the latest response."""
         self.send = send
@@ -237,6 +263,11 @@ class S3Client:
     def is_aws(self) -> bool:
         """Whether the server is AWS's own."""
         return self._endpoint.url is None
+
+    @property
+    def url(self) -> str:
+        """URL of the server, for messages."""
+        return self._endpoint.server_url
 
     def now_ms(self) -> int:
         """The time of the clock, or of S3's responses if they are ahead of it.
@@ -258,10 +289,13 @@ class S3Client:
             is_last = attempt == ATTEMPTS_MAX
             try:
                 response = self._attempt(request, not_after_ms)
-            except (*TRANSPORT_ERRORS, MalformedResponse):
-                if is_last:
+            except ForeignResponse:
+                raise
+            except (*TRANSPORT_ERRORS, MalformedResponse) as error:
+                if is_last or self._is_hopeless(error, attempt):
                     raise
             else:
+                self._has_answered = True
                 transient = (
                     response.status in _TRANSIENT_STATUSES
                     or response.error_code in _TRANSIENT_CODES
@@ -271,6 +305,12 @@ class S3Client:
             # The backoff of botocore's standard mode.
             time.sleep(random.random() * min(2 ** (attempt - 1), RETRY_WAIT_SECONDS_MAX))  # noqa: S311
         raise AssertionError("a loop that returns or raises")
+
+    def _is_hopeless(self, error: Exception, attempt: int) -> bool:
+        """Whether a person should read the error now, and not after further attempts."""
+        cause = classify(error, self.url, is_first=not self._has_answered)
+        is_unreachable = cause.is_unreachable and not self._has_answered
+        return cause.is_final or (is_unreachable and attempt >= UNREACHABLE_ATTEMPTS_MAX)
 
     def _attempt(self, request: S3Request, not_after_ms: int | None) -> S3Response:
         signed = self._sign(request)
@@ -290,6 +330,11 @@ class S3Client:
             document = ET.fromstring(body.replace(_NAMESPACE, b"", 1)) if body else None  # noqa: S314 - S3's, over TLS
         except ET.ParseError as error:
             if status < FIRST_ERROR_STATUS:
+                content_type = response.headers.get("Content-Type")
+                if content_type and "xml" not in content_type:
+                    raise ForeignResponse(
+                        explain_foreign_response(status, self.url, content_type)
+                    ) from error
                 raise MalformedResponse(f"a document that cannot be read: {error}") from error
             document = None  # something in front of S3, for example a proxy, refused
         if document is not None:
@@ -335,16 +380,51 @@ def make_s3_client(
     credentials from botocore, so expiring ones can be renewed.  Raises ``Misconfigured``.
     """
     endpoint = endpoint or Endpoint.from_env(os.environ)
+    ca_file = ca_bundle or os.environ.get("AWS_CA_BUNDLE")
+    connect_timeout = (
+        CONNECT_TIMEOUT_SECONDS if endpoint.url is None else CONNECT_TIMEOUT_ELSEWHERE_SECONDS
+    )
+    if ca_file:
+        check_ca_file(ca_file, endpoint.server_url)
     session = URLLib3Session(
-        verify=ca_bundle or os.environ.get("AWS_CA_BUNDLE") or True,  # type: ignore[arg-type] # a path, too
+        verify=ca_file or True,  # type: ignore[arg-type] # a path, too
         proxies=get_environ_proxies(endpoint.bucket_url("bucket")),
-        timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),  # type: ignore[arg-type] # or both
+        timeout=(connect_timeout, READ_TIMEOUT_SECONDS),  # type: ignore[arg-type] # or both
         max_pool_connections=CONCURRENT_REQUESTS_MAX,
         # Head and body are sent one after the other: else the body waits 40 ms for the head's ACK.
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # type: ignore[list-item]
     )
     resolved = credentials or find_credentials()
     return S3Client(endpoint, lambda: resolved, session.send, clock)
+
+
+def check_server_url(url: str) -> None:
+    """Raise ``Misconfigured`` unless this is ``http://`` or ``https://`` with a host."""
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # of the port, or of an IPv6 address
+        is_usable = False
+    if not is_usable:
+        raise Misconfigured(
+            f"{url!r} is no URL of an S3: one is like http://127.0.0.1:9000. It comes from "
+            "--endpoint-url, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile"
+        )
+
+
+def check_ca_file(path: str, url: str) -> None:
+    """Raise ``Misconfigured`` if an HTTPS server would be checked against a file that is not there.
+
+    botocore says of that neither which file it is nor where its name comes from.
+    """
+    if not url.startswith("https:") or Path(path).is_file():
+        return
+    is_from_env = os.environ.get("AWS_CA_BUNDLE") == path
+    setting = "the variable AWS_CA_BUNDLE" if is_from_env else "ca_bundle of the profile"
+    raise Misconfigured(
+        f"there is no file {path}, which {setting} names for the certificates to trust of {url}: "
+        "correct it"
+    )
 
 
 def find_credentials() -> Credentials:

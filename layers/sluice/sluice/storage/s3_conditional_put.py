@@ -17,6 +17,7 @@ from sluice.storage.s3_bucket import (
     CONFLICT,
     FAILED,
     NOT_FOUND,
+    NOT_IMPLEMENTED,
     PRECONDITION_FAILED,
     SERVER_ERROR,
     S3Bucket,
@@ -107,7 +108,8 @@ class S3ConditionalPuts:
             )
         except FAILED as error:
             raise self._bucket.unavailable_error(operation, key, error) from error
-        summary = f"{operation} {self._bucket.object_url(key)}: {answer.error_text}"
+        reason = self._bucket.explain(operation, answer)
+        summary = f"{operation} {self._bucket.object_url(key)}: {reason}"
         return WriteAttempt(answer.status, answer.error_code, summary, ETag(etag) if etag else None)
 
     def put_conditionally(
@@ -214,15 +216,16 @@ class S3ConditionalPuts:
             return ETag(etag)
         vanished = status == NOT_FOUND and answer.error_code in ("NoSuchKey", "NoSuchUpload")
         # A completion that fails while S3 works on it reports the error in the body of a 200.
-        unsettled = status < FIRST_ERROR_STATUS or status >= SERVER_ERROR
+        unsettled = status < FIRST_ERROR_STATUS or (
+            status >= SERVER_ERROR and status != NOT_IMPLEMENTED
+        )
         if vanished or unsettled or status in (CONFLICT, PRECONDITION_FAILED):
             return None
-        raise self._bucket.unavailable_error(operation, key, answer.error_text)
+        raise self._bucket.unavailable_error(operation, key, answer)
 
     def _refused(self, operation: str, key: str, answer: S3Response) -> _PartsRefused:
-        return _PartsRefused(
-            f"{operation} {self._bucket.object_url(key)}: {answer.error_text}", answer
-        )
+        reason = self._bucket.explain(operation, answer)
+        return _PartsRefused(f"{operation} {self._bucket.object_url(key)}: {reason}", answer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ from sluice.storage.s3_client import (
     S3Response,
 )
 from sluice.storage.s3_conditional_put import S3ConditionalPuts, WriteAttempt
+from sluice.storage.s3_failures import advise, explain_foreign_response
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -101,7 +102,7 @@ class S3Store:
             return True
         if response.status == NOT_FOUND:
             return False
-        raise self._bucket.unavailable_error("HeadBucket", "", response.error_text)
+        raise self._bucket.unavailable_error("HeadBucket", "", response)
 
     def head(self, key: str) -> ObjectInfo | None:
         """See ``ObjectStore.head``."""
@@ -109,9 +110,9 @@ class S3Store:
             S3Request("HeadObject", "HEAD", self._bucket.name, key, headers=_CHECKSUM_MODE)
         )
         if response.status < FIRST_ERROR_STATUS:
-            return _object_info(key, response)
+            return self._info("HeadObject", key, response)
         if response.status != NOT_FOUND:
-            raise self._bucket.unavailable_error("HeadObject", key, response.error_text)
+            raise self._bucket.unavailable_error("HeadObject", key, response)
         if self._bucket_seen:
             return None
         # The response to a HEAD has no body that could say whether the key or the bucket is
@@ -133,7 +134,8 @@ class S3Store:
             yield None
             return
         try:
-            yield OpenObject(_object_info(key, response), self._verified_chunks(key, response))
+            info = self._info("GetObject", key, response)
+            yield OpenObject(info, self._verified_chunks(key, response))
         finally:
             response.close()
 
@@ -159,7 +161,7 @@ class S3Store:
         """See ``ObjectStore.put``."""
         response = self._bucket.send(self._bucket.put_request(key, body, headers_to_send(headers)))
         if response.status >= FIRST_ERROR_STATUS:
-            raise self._bucket.unavailable_error("PutObject", key, response.error_text)
+            raise self._bucket.unavailable_error("PutObject", key, response)
 
     def put_if(
         self,
@@ -213,13 +215,14 @@ class S3Store:
                 of=_abbreviated(chunk),
             )
             if response.document is None or response.status >= FIRST_ERROR_STATUS:
-                raise self._bucket.unavailable_error(
-                    "DeleteObjects", _abbreviated(chunk), response.error_text
-                )
-            if failures := s3_xml.parse_delete_failures(response.document):
+                raise self._bucket.unavailable_error("DeleteObjects", _abbreviated(chunk), response)
+            if failures := self._delete_failures(chunk, response.document):
                 codes = ", ".join(sorted({failure.code for failure in failures}))
+                advice = advise("DeleteObjects", response.status, failures[0].code)
                 raise self._bucket.unavailable_error(
-                    "DeleteObjects", _abbreviated([failure.key for failure in failures]), codes
+                    "DeleteObjects",
+                    _abbreviated([failure.key for failure in failures]),
+                    f"{codes}; {advice}" if advice else codes,
                 )
 
     def list(
@@ -248,13 +251,23 @@ class S3Store:
             if isinstance(response.fast_result, s3_xml.ListPage):
                 page = response.fast_result
             elif response.document is None or response.status >= FIRST_ERROR_STATUS:
-                raise self._bucket.unavailable_error("ListObjectsV2", prefix, response.error_text)
+                raise self._bucket.unavailable_error("ListObjectsV2", prefix, response)
             else:
                 page = self._page(prefix, response.document)
             yield from page.objects
             if page.next_token is None:
                 return
             query["continuation-token"] = page.next_token
+
+    def _delete_failures(
+        self, keys: Sequence[str], document: Element
+    ) -> Sequence[s3_xml.DeleteFailure]:
+        try:
+            return s3_xml.parse_delete_failures(document)
+        except ValueError as error:
+            raise self._bucket.unavailable_error(
+                "DeleteObjects", _abbreviated(keys), error
+            ) from error
 
     def _page(self, prefix: str, document: Element) -> s3_xml.ListPage:
         try:
@@ -263,6 +276,15 @@ class S3Store:
             raise self._bucket.unavailable_error(
                 "ListObjectsV2", prefix, f"no listing: {error}"
             ) from error
+
+    def _info(self, operation: str, key: str, response: S3Response) -> ObjectInfo:
+        try:
+            return _object_info(key, response)
+        except (KeyError, ValueError) as error:  # no S3 leaves out an ETag or a date
+            reason = explain_foreign_response(
+                response.status, self._bucket.client.url, response.headers.get("Content-Type")
+            )
+            raise self._bucket.unavailable_error(operation, key, reason) from error
 
     def _get(
         self, key: str, headers: Mapping[str, str], if_match: ETag | None
@@ -287,7 +309,7 @@ class S3Store:
             return None
         if response.error_code == "NoSuchKey" or response.status == PRECONDITIONFAILED:
             raise Changed(f"GetObject {self._bucket.object_url(key)}: {response.error_text}")
-        raise self._bucket.unavailable_error("GetObject", key, response.error_text)
+        raise self._bucket.unavailable_error("GetObject", key, response)
 
     def _verified_chunks(self, key: str, response: S3Response) -> Iterator[bytes]:
         """Yield the body of a whole object, and verify it against S3's checksum."""

@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from sluice.storage.archive import ARCHIVE_CLASSES, archive_of_listed, archive_of_xml
 from sluice.storage.object_store import ETag, ObjectInfo
+from sluice.text import printable
 
 _DATES_CACHED_MAX = 1024
 """Cached dates: neighbors in a listing have often been uploaded together."""
@@ -52,7 +53,12 @@ class UploadedPart:
 
 
 def parse_listing(document: Element) -> ListPage:
-    """Parse a ListBucketResult, whose keys are URL-encoded if it says so."""
+    """Parse a ListBucketResult, whose keys are URL-encoded if it says so.
+
+    Raises ``KeyError`` and ``ValueError`` for any other document, which must not look like an empty
+    listing.
+    """
+    _require_root(document, "ListBucketResult")
     encoded = document.findtext("EncodingType") == "url"
     objects = [_parse_object(element, encoded=encoded) for element in document.iterfind("Contents")]
     is_truncated = document.findtext("IsTruncated") == "true"
@@ -101,11 +107,17 @@ def delete_request(keys: Sequence[str]) -> bytes:
 
 
 def parse_delete_failures(document: Element) -> list[DeleteFailure]:
-    """Parse a DeleteResult."""
+    """Parse a DeleteResult; raises ``ValueError`` for any other document."""
+    _require_root(document, "DeleteResult")
     return [
         DeleteFailure(error.findtext("Key") or "?", error.findtext("Code") or "?")
         for error in document.iterfind("Error")
     ]
+
+
+def _require_root(document: Element, name: str) -> None:
+    if document.tag != name:
+        raise ValueError(f"a document <{printable(document.tag)}> is no {name}")
 
 
 def complete_upload_request(parts: Sequence[UploadedPart]) -> bytes:

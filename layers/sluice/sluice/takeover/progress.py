@@ -34,6 +34,7 @@ class FinishedName(msgspec.Struct, frozen=True, array_like=True):
     taken_over: int
     """Records from the index."""
     rejects_changed: bool
+    has_pins: bool
 
 
 class TakeOverProgress(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,10 @@ from msgspec import UNSET, structs
 
 from sluice.admin.changes.pins import PinnedFile, pin, pins, unpin
 from sluice.admin.changes.wait_published import is_published, wait_until_published
+from sluice.catalog.codec import content_digest
 from sluice.catalog.entry import DIGESTS_FALSE, NEVER_OUTDATED, Pin
+from sluice.catalog.head import head_object, read_head
+from sluice.catalog.tree import decode_tree, encode_tree
 from sluice.errors import NotFound, Unavailable
 from sluice.layout import Subdir
 from sluice.storage.object_id import ObjectId
@@ -234,3 +237,64 @@ def test_what_is_not_published_in_time_is_said_to_be_committed() -> None:
             admin_channel(world), SUBDIR, done.generation, pause=pauses.append, seconds_max=3
         )
     assert pauses == [1, 1, 1]
+
+
+def leaves_read(world: World) -> int:
+    """How many leaves a listing of the pins reads."""
+    read: list[str] = []
+
+    def note(operation: str, key: str) -> None:
+        if operation == "GetObject" and key.startswith("leaves/"):
+            read.append(key)
+
+    before, world.state.before = world.state.before, note
+    try:
+        pins(admin_channel(world))
+    finally:
+        world.state.before = before
+    return len(read)
+
+
+def test_only_names_that_have_pins_are_read() -> None:
+    world = World()
+    for number in range(20):
+        world.add(f"name{number}-1.0-0.conda")
+    world.add(A)
+    world.merge()
+    assert leaves_read(world) == 0
+    keep_out(world, A)
+    assert leaves_read(world) == 1
+    world.add(B)
+    world.merge()
+    assert leaves_read(world) == 1
+    assert [pinned.file for pinned in pins(admin_channel(world))] == [A]
+    world.add(A)  # another object, which the pin is not about
+    world.merge()
+    assert (leaves_read(world), pins(admin_channel(world))) == (0, [])
+
+
+def test_where_it_is_not_known_which_names_have_pins_all_are_read() -> None:
+    world = World()
+    world.add(A)
+    world.add(B)
+    world.merge()
+    keep_out(world, A)
+    forget_pinned(world)
+    assert leaves_read(world) == 2
+    assert [pinned.file for pinned in pins(admin_channel(world))] == [A]
+    world.add(B)
+    world.merge()
+    assert leaves_read(world) == 2
+    assert [pinned.file for pinned in pins(admin_channel(world))] == [A]
+
+
+def forget_pinned(world: World) -> None:
+    """Make the tree one that an older sluice has written."""
+    head = read_head(world.state, SUBDIR)
+    key = SUBDIR.tree_key(head.value.tree or "")
+    tree = decode_tree(world.state.body(key) or b"", what=key)
+    assert tree.pinned == ["alpha"]
+    body = encode_tree(structs.replace(tree, pinned=UNSET))
+    older = structs.replace(head.value, tree=content_digest(body), writer="older")
+    world.state.upload(SUBDIR.tree_key(content_digest(body)), body)
+    head_object(world.state, SUBDIR).swap(older, expected=head.etag)

@@ -194,3 +194,72 @@ def test_an_endpoint_is_that_of_all_services() -> None:
     aws = Aws(endpoint_url="http://127.0.0.1:5")
     clients = (aws.sqs, aws.cloudformation, aws.functions)
     assert {client.meta.endpoint_url for client in clients} == {"http://127.0.0.1:5"}
+
+
+@pytest.mark.parametrize(
+    ("style", "given", "url"),
+    [
+        ("path", None, "https://s3.eu-west-1.amazonaws.com/b"),
+        ("virtual", None, "https://b.s3.eu-west-1.amazonaws.com"),
+        ("auto", None, "https://b.s3.eu-west-1.amazonaws.com"),
+        ("path", False, "https://b.s3.eu-west-1.amazonaws.com"),
+        ("virtual", True, "https://s3.eu-west-1.amazonaws.com/b"),
+    ],
+)
+def test_a_profile_says_where_the_bucket_stands_unless_that_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    style: str,
+    given: bool | None,  # noqa: FBT001 - a parameter of the test
+    url: str,
+) -> None:
+    config = tmp_path / "styles"
+    config.write_text(
+        f"[profile styled]\nregion = eu-west-1\ns3 =\n  addressing_style = {style}\n"
+        "aws_access_key_id = a\naws_secret_access_key = b\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    assert (
+        Aws(profile="styled", region="eu-west-1", path_style=given)._endpoint.bucket_url("b") == url
+    )
+
+
+def test_a_profile_may_have_the_bucket_in_the_host_of_another_s3(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "styles"
+    config.write_text(
+        "[default]\nregion = r\nendpoint_url = http://s3.test\ns3 =\n  addressing_style = virtual\n"
+        "aws_access_key_id = a\naws_secret_access_key = b\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    assert Aws()._endpoint.bucket_url("b") == "http://b.s3.test"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:4691",
+        "localhost",
+        "ftp://x",
+        "http://",
+        "http://x:port",
+        "https:/x",
+        "http://[::1",
+    ],
+)
+@pytest.mark.parametrize("variable", [None, "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_what_is_no_url_is_refused_with_the_settings_that_it_may_come_from(
+    monkeypatch: pytest.MonkeyPatch, url: str, variable: str | None
+) -> None:
+    if variable:
+        monkeypatch.setenv(variable, url)
+    aws = Aws(profile="plain", endpoint_url=None if variable else url)
+    with pytest.raises(
+        Misconfigured, match=r"is no URL of an S3: one is like http://127\.0\.0\.1:9000"
+    ):
+        aws.bucket("b")
+    if variable is None:
+        with pytest.raises(Misconfigured, match="is no URL of an S3"):
+            _ = aws.cloudformation

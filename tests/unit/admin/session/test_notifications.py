@@ -22,6 +22,7 @@ from sluice.errors import Unavailable
 from sluice.layout import SLUICE_TOML
 from tests.support.admin_channel import admin_channel
 from tests.support.fake_stack import CHANNEL_BUCKET, PARAMETERS, REGION, make_queues, stack_of
+from tests.support.staging_records import A
 from tests.support.subdir_world import World
 from tests.support.template import properties
 
@@ -188,7 +189,10 @@ def test_an_s3_that_does_not_answer_is_no_want_of_rights(
 def test_a_status_is_healthy_where_nothing_is_missing_or_nobody_could_look(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    existing = replace(admin_channel(World()), stack=of_existing_bucket(stack))
+    world = World()
+    world.add(A)
+    world.merge()
+    existing = replace(admin_channel(world), stack=of_existing_bucket(stack))
     assert not status(existing).healthy
     turn_eventbridge_on(stack, monkeypatch)
     assert status(existing).healthy
@@ -197,4 +201,4 @@ def test_a_status_is_healthy_where_nothing_is_missing_or_nobody_could_look(
     assert report.healthy
     assert report.notifications
     assert report.notifications.unread
-    assert status(admin_channel(World())).notifications is None
+    assert status(admin_channel(world)).notifications is None

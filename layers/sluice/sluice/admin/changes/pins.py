@@ -72,7 +72,8 @@ class PinResult:
 def pins(channel: Channel) -> list[PinnedFile]:
     """Every pin of a channel, by subdir and file.
 
-    One request per package name: only its leaf shows whether it has any.
+    One request per package name that has any.  The catalog of sluice 0.1 does not say which do:
+    then it is one per name, until all its names have changed.
     """
     pinned_files: list[PinnedFile] = []
     for subdir in find_subdirs(channel):
@@ -194,7 +195,7 @@ def _list_pins(snapshot: HeadSnapshot) -> list[tuple[str, Pin]]:
     """The pins of one subdir by filename, in order."""
     return sorted(
         (filename, entry)
-        for _, entries in snapshot.entries(*snapshot.tree.names)
+        for _, entries in snapshot.entries(*snapshot.tree.names_with_pins)
         for filename, entry in entries.items()
         if isinstance(entry, Pin)
     )

@@ -72,7 +72,7 @@ def _start_run(stack: Stack, request: dict[str, Any]) -> ReconcileReport:
         response = stack.aws.functions.invoke(FunctionName=name, Payload=json.dumps(request))
         body = response["Payload"].read()
     except AWS_ERRORS as error:
-        raise Unavailable(f"Invoke {name}: {error}") from error
+        raise Unavailable(f"Invoke {name}: {stack.aws.explain(error)}") from error
     if "FunctionError" in response:
         raise _function_error(name, body)
     return reports.decode_report(body, what=f"the answer of {name}")

@@ -52,7 +52,9 @@ def log(channel: Channel, subdir: str | None = None, *, limit: int | None = None
     )
     return Log(
         generations=list(islice(ordered, limit)),
-        newest={history.subdir.name: history.newest for history in histories},
+        newest={
+            history.subdir.name: history.newest for history in histories if not history.is_retired
+        },
         collected=[history.subdir.name for history in histories if history.has_collected_ancestors],
     )
 
@@ -102,12 +104,14 @@ class _SubdirHistory:
         self.subdir = subdir
         self._channel = channel
         self.newest = 0
+        self.is_retired = False
         self._commits: Iterator[Commit] = iter(())
         self._next = read_newest(head_object(channel.state, subdir), self._begin)
         self.has_collected_ancestors = False
 
     def _begin(self, version: ObjectVersion[Head]) -> Commit | None:
         self.newest = version.value.generation
+        self.is_retired = version.value.is_tombstone
         self._commits = iter_commits(self._channel, self.subdir, version.value)
         return next(self._commits, None)
 

@@ -19,8 +19,8 @@ _SMALLER = (
     "itself do not belong there."
 )
 _EDIT = (
-    "Correct the sentence's key and upload sluice.toml again; until then the last one that could "
-    "be used is in force."
+    "Correct what the sentence names, and upload sluice.toml again; until then the last one that "
+    "could be used is in force."
 )
 _PATCH = (
     "Upload a higher version of the patch package that is in order, or delete this one; until then "

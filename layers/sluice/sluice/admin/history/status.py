@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from sluice.admin.session.channel import Channel
+from sluice.admin.session.known_channels import unknown_channel_error
 from sluice.admin.session.notifications import Notifications, read_notifications
 from sluice.admin.session.queue_depth import QueueDepth, read_queue_depths
 from sluice.admin.session.subdirs import find_subdirs
@@ -47,6 +48,10 @@ class SubdirStatus(msgspec.Struct, frozen=True, kw_only=True):
     behind: list[str]
     """Published files that are missing, older than the head or another publisher's; ``rejects`` is
     the document about rejects."""
+    missing: list[str]
+    """Those of them that do not exist."""
+    public: bool
+    """Whether clients see the subdir: it has had a package, so it has index files."""
     published_generation: int | None
     """The oldest generation among the published files of ours; ``None`` if there are none."""
     oldest_invisible_at: int | None
@@ -77,12 +82,16 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The bucket that the catalog belongs to; ``None`` if there is no binding."""
     moving_to: str | None
     """The target bucket of a ``rebind`` that is running or was interrupted."""
+    retiring: bool
+    """Whether ``sluice retire`` is removing the channel, or was interrupted."""
     subdirs: list[SubdirStatus]
     queues: dict[str, QueueDepth] | None
     """By name, the queues of the stack, which serve all of its channels; ``None`` without a
     stack."""
     notifications: Notifications | None
     """What the bucket sends to the stack; ``None`` without a stack."""
+    unknown: str | None = None
+    """What is likely meant, if sluice does not know the channel."""
     misplaced: list[MisplacedFiles] = msgspec.field(default_factory=list)
     """Files in the channel's folder that end like packages and are where no package is, as the last
     ``reconcile`` or ``index`` counted them, by presumed channel."""
@@ -92,6 +101,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def healthy(self) -> bool:
         """Whether nothing needs a person's attention."""
+        if self.unknown is not None:
+            return False
         if self.moving_to or self.bound_to not in (None, self.bucket):
             return False
         if self.notifications and self.notifications.missing:
@@ -116,13 +127,17 @@ def status(channel: Channel) -> Status:
     """
     binding = binding_object(channel.state, channel.name).read().value
     misplaced = read_misplaced_record(channel.state)
+    statuses = (_subdir_status(channel, subdir) for subdir in find_subdirs(channel))
+    subdirs = [subdir for subdir in statuses if subdir is not None]
     return Status(
         bucket=channel.bucket,
         channel=channel.name,
         at=channel.clock(),
         bound_to=binding.bucket if binding else None,
+        retiring=binding is not None and binding.is_retiring,
         moving_to=(binding.moving_to or None) if binding else None,
-        subdirs=[_subdir_status(channel, subdir) for subdir in find_subdirs(channel)],
+        subdirs=subdirs,
+        unknown=None if subdirs else str(unknown_channel_error(channel)),
         queues=read_queue_depths(channel.stack) if channel.stack else None,
         notifications=read_notifications(channel.stack) if channel.stack else None,
         misplaced=[files for files in misplaced.channels if files.is_within(channel.name)],
@@ -130,7 +145,8 @@ def status(channel: Channel) -> Status:
     )
 
 
-def _subdir_status(channel: Channel, subdir: Subdir) -> SubdirStatus:
+def _subdir_status(channel: Channel, subdir: Subdir) -> SubdirStatus | None:
+    """The status of a subdir; ``None`` if it was retired, and nothing has come since."""
     # Before the head: a record that is merged meanwhile then counts twice, instead of not at all.
     staged = [info.modified * 1000 for info in channel.state.list(subdir.staging_prefix)]
 
@@ -147,6 +163,8 @@ def _subdir_status(channel: Channel, subdir: Subdir) -> SubdirStatus:
     )
     info_by_file = dict(zip(files, file_infos, strict=True))
     stamps = [stamp for info in file_infos if info and (stamp := Stamp.parse(info.metadata))]
+    if head.is_tombstone and not staged:
+        return None
     foreign_owners = sorted({stamp.owner for stamp in stamps} - {channel.owner})
     stale = _stale_files(channel, subdir, head, tree, info_by_file)
     pending_since = staged + ([tree.at] if stale else [])
@@ -160,6 +178,8 @@ def _subdir_status(channel: Channel, subdir: Subdir) -> SubdirStatus:
         index_bytes=sum(info.size for info in file_infos if info),
         staged=len(staged),
         behind=stale,
+        missing=[file for file in stale if file in info_by_file and not info_by_file[file]],
+        public=tree.public,
         published_generation=min((published.generation for published in stamps), default=None),
         oldest_invisible_at=min(pending_since, default=None),
         newest_invisible_at=max(pending_since, default=None),

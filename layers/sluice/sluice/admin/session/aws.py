@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from sluice.errors import Misconfigured
 from sluice.limits import (
@@ -21,10 +23,12 @@ from sluice.limits import (
     CONNECT_TIMEOUT_SECONDS,
     INVOCATION_SECONDS_MAX,
     READ_TIMEOUT_SECONDS,
+    UNREACHABLE_ATTEMPTS_MAX,
 )
 from sluice.storage import s3_client
 from sluice.storage.conditional_writes import ConditionalWrites
 from sluice.storage.s3_client import Endpoint
+from sluice.storage.s3_failures import classify, explain_failure
 from sluice.storage.s3_store import S3Store, aws_conditional_writes
 
 if TYPE_CHECKING:
@@ -46,7 +50,7 @@ _CONFIG_FILES = (
     ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
 )
 """The variable with the path of each file, and the default path."""
-AWS_ERRORS = (BotoCoreError, ClientError)
+AWS_ERRORS = (BotoCoreError, ClientError, ResponseParserError)
 """Errors of boto3's clients."""
 
 
@@ -111,6 +115,17 @@ class Aws:
         """The account's location, for messages."""
         return self.endpoint_url or self._region
 
+    def explain(self, error: Exception) -> str:
+        """The reason of one of ``AWS_ERRORS``, with the endpoint and what to change."""
+        url: str = getattr(error, "kwargs", {}).get("endpoint_url") or self.endpoint_url or ""
+        if isinstance(error, ClientError) or not url:
+            return str(error)
+        parts = urlsplit(url)
+        server = f"{parts.scheme}://{parts.netloc}"
+        if isinstance(error, ResponseParserError):
+            return f"{server} does not answer as AWS does. Check the endpoint (--endpoint-url)"
+        return explain_failure(error, server, is_aws=not self.endpoint_url)
+
     @cached_property
     def cloudformation(self) -> CloudFormationClient:
         """A client for stacks."""
@@ -126,7 +141,7 @@ class Aws:
     @cached_property
     def s3_configuration(self) -> S3Client:
         """A client for the configuration of buckets; ``bucket`` is for objects."""
-        style = {None: "auto", True: "path", False: "virtual"}[self.path_style]
+        style = {None: "auto", True: "path", False: "virtual"}[self._path_style]
         client: S3Client = self._client("s3", s3={"addressing_style": style})
         return client
 
@@ -154,7 +169,16 @@ class Aws:
     @cached_property
     def _endpoint(self) -> Endpoint:
         url = self._s3_url_from_env if self._is_configured_by_env else self._s3_url
-        return Endpoint(self._region, url, self.path_style)
+        return Endpoint(self._region, url, self._path_style)
+
+    @property
+    def _path_style(self) -> bool | None:
+        """The setting, or that of the profile: ``s3.addressing_style`` of the AWS CLI's files."""
+        if self.path_style is not None or self._is_configured_by_env:
+            return self.path_style
+        s3 = self._session.get_scoped_config().get("s3")
+        style = s3.get("addressing_style") if isinstance(s3, dict) else None
+        return {"path": True, "virtual": False}.get(style or "auto")
 
     @property
     def _is_configured_by_env(self) -> bool:
@@ -239,8 +263,10 @@ class Aws:
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "read_timeout": READ_TIMEOUT_SECONDS,
         }
+        if self.endpoint_url:
+            s3_client.check_server_url(self.endpoint_url)
         try:
-            return self._session.create_client(
+            client = self._session.create_client(
                 service,
                 region_name=self._region,
                 endpoint_url=self.endpoint_url,
@@ -248,6 +274,23 @@ class Aws:
             )
         except BotoCoreError as error:
             raise Misconfigured(str(error)) from error
+        if ca_file := self._session.get_config_variable("ca_bundle"):
+            s3_client.check_ca_file(ca_file, client.meta.endpoint_url)
+        client.meta.events.register_first(
+            f"needs-retry.{service}", partial(_give_up, client.meta.endpoint_url)
+        )
+        return client
+
+
+def _give_up(
+    url: str, *, caught_exception: Exception | None, attempts: int, **_event: object
+) -> None:
+    """Raise an error of boto3 that no further attempt cures, instead of retrying for a while."""
+    if caught_exception is None:
+        return
+    cause = classify(caught_exception, url)
+    if cause.is_final or (cause.is_unreachable and attempts >= UNREACHABLE_ATTEMPTS_MAX):
+        raise caught_exception
 
 
 def _expand_user(path: str) -> str:

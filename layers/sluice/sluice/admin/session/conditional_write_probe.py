@@ -27,7 +27,7 @@ from sluice.storage.s3_conditional_put import WriteAttempt
 _HEADERS = ObjectHeaders("application/json", metadata={"sluice-probe": "1"})
 _FIRST_ERROR_STATUS = 300
 _ACCESS_DENIED_STATUSES = frozenset({401, 403})
-_ACCESS_HINT = "the credentials need the right to read, write and delete it"
+_ACCESS_HINT = "the object is written, read and deleted"
 _CONFLICT = 409
 _PRECONDITION_FAILED = 412
 _REFUSAL_STATUSES = frozenset({400, 404, 405, _PRECONDITION_FAILED, 501})

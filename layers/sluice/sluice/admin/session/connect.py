@@ -14,8 +14,10 @@ from sluice.admin.session.address import SCHEME, Address
 from sluice.admin.session.aws import Aws
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.conditional_write_probe import ConditionalWriteProbe
+from sluice.admin.session.known_channels import explain_unknown_subdir, unknown_channel_error
 from sluice.admin.session.server_capabilities import ProbedBucket, ProbedBuckets, ProbeRecords
 from sluice.admin.session.stack import Stack
+from sluice.admin.session.subdirs import find_subdirs
 from sluice.channel_config import DEFAULT_CONFIG
 from sluice.concurrency import in_threads
 from sluice.errors import Misused, NotFound
@@ -112,7 +114,13 @@ class Opener:
         channel = self.channel(address, name=named.channel)
         subdir = channel.subdir(named.subdir)
         if channel.state.head(subdir.head_key) is None:
-            raise NotFound(f"{address} is no subdir that sluice has indexed")
+            known = [each.name for each in find_subdirs(channel)]
+            reason = (
+                explain_unknown_subdir(channel, subdir.name, known)
+                if known
+                else str(unknown_channel_error(channel))
+            )
+            raise NotFound(f"{address} is no subdir that sluice has indexed: {reason}")
         return channel, subdir
 
     def channel_or_subdir(self, address: Address) -> tuple[Channel, Subdir | None]:

@@ -53,7 +53,9 @@ def read_notifications(stack: Stack) -> Notifications:
     except AWS_ERRORS as error:
         if is_access_denied(error):
             return Notifications(needed=needed, missing=[], unread=str(error))
-        raise Unavailable(f"GetBucketNotificationConfiguration {bucket}: {error}") from error
+        raise Unavailable(
+            f"GetBucketNotificationConfiguration {bucket}: {stack.aws.explain(error)}"
+        ) from error
     missing = missing_notifications(
         configuration,
         queue_url=None if uses_eventbridge else stack.output("UploadQueueUrl"),

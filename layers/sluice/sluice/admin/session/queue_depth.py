@@ -55,7 +55,7 @@ def _read_depth(stack: Stack, url: str, *, dead_letters: bool) -> QueueDepth:
             ],
         )
     except AWS_ERRORS as error:
-        raise Unavailable(f"GetQueueAttributes {url}: {error}") from error
+        raise Unavailable(f"GetQueueAttributes {url}: {stack.aws.explain(error)}") from error
     attributes = response["Attributes"]
     return QueueDepth(
         waiting=int(attributes["ApproximateNumberOfMessages"]),

@@ -30,7 +30,7 @@ class Stack:
         except AWS_ERRORS as error:
             if "does not exist" in str(error):  # a ValidationError, like many others
                 raise NotFound(f"there is no stack {name!r} in {aws.endpoint_or_region}") from error
-            raise Unavailable(f"DescribeStacks {name}: {error}") from error
+            raise Unavailable(f"DescribeStacks {name}: {aws.explain(error)}") from error
         description = response["Stacks"][0]
         return cls(
             aws=aws,

@@ -12,15 +12,20 @@ rest by comparing the bucket with the catalog.  Clients see nothing of it before
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from threading import Lock
 
 from sluice.admin.session.channel import Channel
+from sluice.admin.session.known_channels import (
+    explain_nothing_to_index,
+    explain_unknown_subdir,
+)
 from sluice.admin.session.progress import NO_PROGRESS, Progress, Step
 from sluice.admin.session.stack import Stack
+from sluice.admin.session.subdirs import find_subdirs
 from sluice.admin.standalone.compare import SubdirComparer, unlimited_time_left_ms
 from sluice.admin.standalone.in_process_queues import (
     InProcessMergeQueue,
@@ -37,7 +42,11 @@ from sluice.admin.standalone.package_pool import (
 )
 from sluice.admin.standalone.report import Failure, IndexReport, SubdirIndexed
 from sluice.catalog.brake import describe_invalid_digest
+from sluice.catalog.head import Head, head_object, read_head
+from sluice.catalog.reader import CatalogReader
+from sluice.catalog.tree import Tree
 from sluice.channel_files.merge import ChannelReport
+from sluice.conda.names import NOARCH, is_subdir
 from sluice.errors import Misused, SluiceError, Unavailable
 from sluice.extract.extract import ExtractorContext, extract
 from sluice.extract.misplaced import MisplacedTally
@@ -61,6 +70,7 @@ from sluice.reconcile.misplaced_record import write_misplaced_record
 from sluice.reconcile.report import SubdirReport
 from sluice.storage import object_headers
 from sluice.storage.object_store import noop
+from sluice.storage.versioned_object import ObjectVersion, read_newest
 
 _TRIES = 3
 """Tries to read a package that S3 does not return; before the last one it is rejected."""
@@ -88,6 +98,8 @@ class IndexOptions:
     """Days that the removal of most of an index waits (``brake``); 0: no wait."""
     confirm: str | None = None
     """The digest of waiting removals that are to be carried out now."""
+    create: bool = False
+    """Publish the empty ``noarch`` of a channel (CEP 26) where there is nothing yet."""
     collects: bool = True
     """Whether to delete garbage."""
     subdirs_at_once: int = INDEX_SUBDIRS_AT_ONCE
@@ -123,7 +135,7 @@ def index(
     again, also while it still runs.  Errors about one package or one subdir are in the report.
     Raises ``Unsupported`` if the S3 cannot be used, ``Unavailable`` if it does not answer,
     ``Corrupt`` and ``TooNew`` if the catalog cannot be read, and ``Misused`` if ``confirm`` is not
-    a digest.
+    a digest, or if one of ``subdirs`` does not exist.
 
     >>> report = index(channel)
     >>> report.packages, report.read, report.failures
@@ -187,6 +199,8 @@ class _Run:
         self._report = IndexReport(confirm=options.confirm)
         self._subdirs: dict[str, SubdirIndexed] = {}
         self._lock = Lock()
+        self._known: Sequence[Subdir] = ()
+        """The subdirs that the catalog knew at the start."""
         self._misplaced = MisplacedTally()
         """Those that were seen in search of subdirs."""
         self._listed_misplaced = MisplacedTally()
@@ -196,6 +210,8 @@ class _Run:
 
     def run(self) -> IndexReport:
         """Run it."""
+        for name in self._options.subdirs or ():
+            self._require_subdir(name)
         probed = self._channel.probed
         wait_for_probe = probed.start_check(self._channel.executor) if probed else noop
         with make_thread_pool(self._options.subdirs_at_once, "sluice-subdir") as pool:
@@ -206,6 +222,7 @@ class _Run:
             # Until now, only these were written: the probe, the start of waiting periods, and the
             # binding of a catalog of 0.1.  No head depends on them.
             wait_for_probe()
+            self._begin_channel()
             collecting = [
                 pool.submit(part.collect_later)
                 for part in parts
@@ -219,7 +236,64 @@ class _Run:
             self._add_report(part.report)
         self._report.subdirs = [entry for _, entry in sorted(self._subdirs.items())]
         self._report_misplaced()
+        self._report.problems = self._input_problems()
         return self._report
+
+    def _require_subdir(self, name: str) -> None:
+        """Raise ``Misused`` if a subdir has neither a head nor anything in the bucket."""
+        channel = self._channel
+        subdir = channel.subdir(name)
+        if is_subdir(name) and (
+            channel.state.head(subdir.head_key)
+            or next(iter(channel.state.list(subdir.staging_prefix)), None)
+            or next(iter(channel.public.list(subdir.prefix)), None)
+        ):
+            return
+        subdirs = {known.name for known in find_subdirs(channel)}
+        subdirs |= {folder.name for folder in find_subdir_folders(channel)}
+        raise Misused(explain_unknown_subdir(channel, name, subdirs))
+
+    def _begin_channel(self) -> None:
+        """If there are neither packages nor a catalog, report that, or create the channel."""
+        if self._report.packages or not all(map(self._is_unknown, self._known)):
+            return
+        if self._options.create:
+            self._create()
+        else:
+            self._report.empty = explain_nothing_to_index(self._channel)
+
+    def _is_unknown(self, subdir: Subdir) -> bool:
+        """Whether a subdir was retired, and nothing has come since."""
+        version = read_head(self._channel.state, subdir)
+        return version.etag is None or version.value.is_tombstone
+
+    def _create(self) -> None:
+        """Request the empty ``noarch``, without which no folder is a channel (CEP 26)."""
+        channel = self._channel
+        if not channel.bucket_check.ensure_bound(channel.name):
+            channel.bucket_check.bind(channel.name)
+        merge_request.merge_message(
+            channel.subdir(NOARCH),
+            now_ms=channel.clock(),
+            debounce_seconds=self._debounce_seconds,
+            create=True,
+        ).send_to(self._merges)
+
+    def _input_problems(self) -> list[str]:
+        """The problems of configuration and patches, which ``noarch`` lists."""
+        noarch = self._channel.subdir(NOARCH)
+        try:
+            tree = self._merger.warm_cache.latest_tree(noarch) or read_newest(
+                head_object(self._channel.state, noarch), self._read_noarch
+            )
+        except SluiceError:  # the report says so already
+            return []
+        return [problem.sentence for problem in tree.inputs.problems] if tree.inputs else []
+
+    def _read_noarch(self, version: ObjectVersion[Head]) -> Tree:
+        channel = self._channel
+        catalog = CatalogReader(channel.state, channel.subdir(NOARCH), channel.executor)
+        return catalog.tree(version.value.tree)
 
     def _report_misplaced(self) -> None:
         """Report misplaced files, and record them if all subdirs were listed."""
@@ -238,6 +312,7 @@ class _Run:
         heads = state_prefix("heads", self._channel.name)
         wanted = self._options.subdirs
         known = [parse_state_key(info.key) for info in self._channel.state.list(heads)]
+        self._known = [subdir for subdir in known if subdir]
         seen: set[Subdir] = set()
         for subdir in chain(known, find_subdir_folders(self._channel, self._misplaced)):
             if subdir and subdir not in seen and (wanted is None or subdir.name in wanted):

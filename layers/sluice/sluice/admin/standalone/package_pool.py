@@ -7,6 +7,7 @@ busy, for which processes are needed.
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
@@ -137,6 +138,8 @@ class _Worker:
     @classmethod
     def begin(cls, open_channel: Callable[[], ObjectStore], threads: int, trust: bool) -> None:  # noqa: FBT001 - passed on by the pool
         """Open the bucket to read from."""
+        # Ctrl-C ends this process in silence, and the one that started it says so.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         examiner = Examiner(open_channel(), trust, lambda: time.time_ns() // 1_000_000)
         pool = ThreadPoolExecutor(threads)
 

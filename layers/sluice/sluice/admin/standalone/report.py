@@ -48,6 +48,10 @@ class IndexReport(msgspec.Struct, kw_only=True):
     failures: list[Failure] = msgspec.field(default_factory=list)
     misplaced: list[MisplacedFiles] = msgspec.field(default_factory=list)
     """Files that end like packages and are where no package is, by presumed channel."""
+    problems: list[str] = msgspec.field(default_factory=list)
+    """Sentences about a configuration or patch that cannot be used; the last good one stays."""
+    empty: str | None = None
+    """What is likely meant, if there are neither packages nor a catalog, so nothing was done."""
     confirm: str | None = None
     """The digest of removals to carry out, if one was given."""
     confirmed: int = 0

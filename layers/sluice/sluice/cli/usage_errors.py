@@ -1,0 +1,70 @@
+"""Sentences about command lines that cannot be understood, also about other tools' flags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cyclopts import CycloptsError, UnknownCommandError, UnknownOptionError
+
+_CREDENTIALS = "sluice takes credentials as the AWS CLI does, not on the command line: "
+_CONFIG = "this is a setting of the channel: "
+_FOREIGN_FLAGS: Mapping[str, str] = {
+    # rattler-index
+    "--target-platform": "to index one subdir alone: --subdir",
+    "--force": "sluice reads again what has changed. To read every reject again: --re-extract; to "
+    "write every file again that differs: sluice verify --repair",
+    "-f": "see --re-extract, or sluice verify --repair",
+    "--max-parallel": "sluice chooses how many requests are sent at once. To limit the processes "
+    "that read packages: --processes",
+    "--access-key-id": _CREDENTIALS + "set AWS_ACCESS_KEY_ID, or name a --profile",
+    "--secret-access-key": _CREDENTIALS + "set AWS_SECRET_ACCESS_KEY, or name a --profile",
+    "--session-token": _CREDENTIALS + "set AWS_SESSION_TOKEN, or name a --profile",
+    "--force-path-style": "say --path-style, or leave it out: an S3 that is not AWS's gets it",
+    "--addressing-style": "say --path-style or --no-path-style",
+    "--repodata-patch": _CONFIG + 'upload the patch package, and set patches = "NAME" under '
+    "[sluice] in sluice.toml",
+    "--write-zst": _CONFIG + "set write-zst = true under [index-config] in sluice.toml",
+    "--no-write-zst": _CONFIG + "set write-zst = false under [index-config] in sluice.toml",
+    "--write-shards": _CONFIG + "set write-shards = true under [index-config] in sluice.toml",
+    "--no-write-shards": _CONFIG + "set write-shards = false under [index-config] in sluice.toml",
+    "--verbose": "sluice prints what it did anyway. For all details: --json",
+    "-v": "sluice prints what it did anyway. For all details: --json",
+    "--quiet": "send the output to /dev/null: the exit code says whether all is well",
+    "--config": "settings of AWS are in the files of the AWS CLI; those of the channel in its "
+    "sluice.toml",
+    "--precondition-checks": "sluice always makes its writes conditional",
+    "--disable-precondition-checks": "sluice always makes its writes conditional",
+    # conda-index
+    "--channeldata": _CONFIG + "set channeldata = true under [sluice] in sluice.toml",
+    "--no-channeldata": _CONFIG + "set channeldata = false under [sluice] in sluice.toml",
+    "--rss": _CONFIG + "set rss = true under [sluice] in sluice.toml",
+    "--no-rss": _CONFIG + "set rss = false under [sluice] in sluice.toml",
+    "--bz2": _CONFIG + "set repodata-bz2 = true under [sluice] in sluice.toml",
+    "--no-bz2": _CONFIG + "set repodata-bz2 = false under [sluice] in sluice.toml",
+    "--zst": _CONFIG + "set write-zst = true under [index-config] in sluice.toml",
+    "--no-zst": _CONFIG + "set write-zst = false under [index-config] in sluice.toml",
+    "--run-exports": _CONFIG + "set run-exports = true under [sluice] in sluice.toml",
+    "--no-run-exports": _CONFIG + "set run-exports = false under [sluice] in sluice.toml",
+    "--current-repodata": _CONFIG + "set current-repodata = true under [sluice] in sluice.toml",
+    "--no-current-repodata": _CONFIG + "set current-repodata = false under [sluice] in sluice.toml",
+    "--base-url": _CONFIG + 'set base-url = "URL" under [index-config] in sluice.toml',
+    "--patch-generator": _CONFIG + 'upload the patch package, and set patches = "NAME" under '
+    "[sluice] in sluice.toml",
+    "--channel-name": "a channel has the name of its folder",
+    "--output": "the index is written beside the packages. For a copy: sluice snapshot",
+    "--threads": "to limit the processes that read packages: --processes",
+    "--update-cache": "there is no cache to update: the catalog is in the state",
+    "--cache-dir": "there is no cache: the catalog is in the state (--state)",
+}
+"""By the flags of rattler-index and conda-index, which people type who come from there."""
+
+
+def describe_usage_error(error: CycloptsError, words: Sequence[str]) -> str:
+    """A sentence about a command line that cannot be understood."""
+    if isinstance(error, UnknownOptionError):
+        flag = (error.token.keyword or error.token.value).partition("=")[0]
+        if flag in _FOREIGN_FLAGS:
+            return f"there is no {flag}: {_FOREIGN_FLAGS[flag]}"
+    command = [] if isinstance(error, UnknownCommandError) else list(words[:1])
+    more = " ".join(["sluice", *command, "--help"])
+    return f"{' '.join(str(error).split())} See {more}"
