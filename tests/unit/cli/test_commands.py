@@ -62,7 +62,8 @@ def test_what_is_missing_or_behind_is_named_and_exits_with_1(sluice: Call, world
     answer = sluice("status", CHANNEL)
     assert answer.code == Exit.ISSUES_FOUND
     assert "missing: repodata.json; behind: repodata.json.zst" in answer.out
-    (subdir,) = sluice("status", CHANNEL, "--json").json["subdirs"]
+    (subdir, noarch) = sluice("status", CHANNEL, "--json").json["subdirs"]
+    assert noarch["missing"] == []
     assert subdir["missing"] == [REPODATA]
     assert subdir["behind"] == [REPODATA_ZST, REPODATA]
 
@@ -78,6 +79,7 @@ def test_log_tells_of_files_by_kind(sluice: Call, world: World) -> None:
     assert [line.split("  ")[0] for line in answer.out.splitlines() if line[0] != " "] == [
         "linux-64 2",
         "linux-64 1",
+        "noarch 1",
     ]
     assert f"  - {A}" in answer.out
     assert f"  + {A}" in answer.out
@@ -192,7 +194,7 @@ def test_a_warning_is_told_apart_from_a_reject_and_exits_with_0(sluice: Call, wo
 
 def test_status_counts_warnings_and_rejects_apart(sluice: Call, world: World) -> None:
     warned(world)
-    (told,) = sluice("status", CHANNEL, "--json").json["subdirs"]
+    (told, _noarch) = sluice("status", CHANNEL, "--json").json["subdirs"]
     assert (told["packages"], told["rejects"], told["warnings"]) == (2, 0, 1)
     answer = sluice("status", CHANNEL)
     assert answer.code == Exit.OK

@@ -77,7 +77,7 @@ def test_the_log_shows_a_configuration_that_changes_and_one_that_is_refused(
     log = sluice("log", ADDRESS, "-n", "2").out
     assert sorted(entries(log)) == [
         "linux-64 2 configuration changed",
-        "noarch 2 configuration changed",
+        "noarch 3 configuration changed",
     ]
     assert "  sluice.toml added: other values of rss, run-exports" in log
 
@@ -86,7 +86,7 @@ def test_the_log_shows_a_configuration_that_changes_and_one_that_is_refused(
     log = sluice("log", ADDRESS, "-n", "2").out
     assert sorted(entries(log)) == [
         "linux-64 3 configuration read again",
-        "noarch 3 configuration or patch refused",
+        "noarch 4 configuration or patch refused",
     ]
     assert f"  ! {UNUSABLE}" in log
     assert "  sluice.toml changed: the settings stay as they were" in log

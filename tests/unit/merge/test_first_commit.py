@@ -10,7 +10,7 @@ import pytest
 
 from sluice.catalog.entry import NOT_EXTRACTED
 from sluice.catalog.head import BEFORE_FIRST, read_head
-from sluice.errors import Corrupt, ForeignOwner
+from sluice.errors import Corrupt, ForeignOwner, Unavailable
 from sluice.extract.extract import EXTRACTOR_VERSION
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.merge.apply_staging import CommitChanges
@@ -326,6 +326,56 @@ def test_only_the_first_package_of_a_subdir_asks_for_noarch() -> None:
     world.drop(A)
     world.merge()
     assert world.queue.messages == []
+
+
+def test_noarch_is_there_no_later_than_the_first_index_wherever_the_merge_is_killed() -> None:
+    ours, noarch = SUBDIR.file_key(REPODATA), NOARCH.file_key(REPODATA)
+    for number in range(1000):
+        world, left = World(), [number]
+        world.add(A)
+
+        def before_each_request(
+            _operation: str, _key: str, world: World = world, left: list[int] = left
+        ) -> None:
+            objects = world.channel.objects
+            assert ours not in objects or noarch in objects
+            if not left[0]:
+                raise ProcessKilled
+            left[0] -= 1
+
+        world.channel.before = world.state.before = before_each_request
+        try:
+            world.merge()
+        except ProcessKilled:
+            continue
+        break
+    assert number > 20
+    assert {ours, noarch} <= world.channel.objects.keys()
+
+
+def test_an_index_is_published_also_if_its_noarch_cannot_be() -> None:
+    world = World()
+
+    def fails() -> None:
+        raise Unavailable("S3 is down")
+
+    world.state.before = at_request("GetObject", NOARCH.head_key, fails)
+    world.add(A)
+    world.merge()
+    assert NOARCH.file_key(REPODATA) not in world.channel.objects
+    assert world.published().keys() == {A}
+    world.tick(DEBOUNCE_SECONDS)
+    world.deliver()
+    assert NOARCH.file_key(REPODATA) in world.channel.objects, "by the request"
+
+
+def test_a_noarch_that_is_there_is_left_as_it_is() -> None:
+    world = World()
+    theirs = b"{}"
+    world.channel.upload(NOARCH.file_key(REPODATA), theirs)
+    world.add(A)
+    world.merge()
+    assert world.channel.body(NOARCH.file_key(REPODATA)) == theirs
 
 
 def test_noarch_does_not_ask_for_itself() -> None:

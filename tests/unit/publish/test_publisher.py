@@ -85,7 +85,7 @@ def puts(world: World) -> list[str]:
     return [
         key.removeprefix(SUBDIR.prefix)
         for operation, key in world.channel.operations()
-        if operation == "PutObject"
+        if operation == "PutObject" and key.startswith(SUBDIR.prefix)
     ]
 
 

@@ -16,6 +16,7 @@ what it saw before, cannot commit after that staging is gone;
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import Literal
@@ -29,9 +30,11 @@ from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree, node_chunks
 from sluice.channel_files.note import needs_channel_note
 from sluice.concurrency import Pending
-from sluice.conda.names import package_name
+from sluice.conda.names import NOARCH, package_name
+from sluice.errors import SluiceError
 from sluice.extract import staging
 from sluice.extract.staging import ConfigChanged, FileVerdict, Removed
+from sluice.layout import REPODATA, Subdir
 from sluice.limits import MERGE_BATCH_RECORDS_MAX, NAMES_AT_ONCE
 from sluice.merge import apply_staging
 from sluice.merge.apply_staging import Verdicts
@@ -60,16 +63,24 @@ def merge(
     *,
     time_left_ms: Callable[[], int],
     publish: bool = True,
+    read_staging: bool = True,
 ) -> MergeReport:
     """Merge everything staged for a subdir into its catalog and publish the result.
 
     Without ``publish``, the files stay older than the head until another merge updates them.  The
-    caller knows that more is to come, and makes sure of that merge.
+    caller knows that more is to come, and makes sure of that merge.  Without ``read_staging``, all
+    that is staged is left to another merge.
 
     Raises ``Unavailable``, ``Corrupt``, ``TooNew``, ``ForeignOwner`` and ``WrongState``.  All
     staged records are then still staged.
     """
-    run = _SubdirMerge(ctx, request, time_left_ms=time_left_ms, publishes=publish)
+    run = _SubdirMerge(
+        ctx,
+        request,
+        time_left_ms=time_left_ms,
+        publishes=publish,
+        reads_staging=read_staging,
+    )
     isolation = Isolation(
         ctx.state, request.subdir, batch_records=ctx.batch_records or MERGE_BATCH_RECORDS_MAX
     )
@@ -109,6 +120,7 @@ class _SubdirMerge:
         *,
         time_left_ms: Callable[[], int],
         publishes: bool,
+        reads_staging: bool,
     ) -> None:
         self._ctx = ctx
         self._request = request
@@ -118,6 +130,8 @@ class _SubdirMerge:
         self._version = BEFORE_FIRST
         """The newest version that this merge has committed or read."""
         self._publishing = Publishing(ctx, request, self._catalog) if publishes else None
+        self._time_left_ms = time_left_ms
+        self._reads_staging = reads_staging
         self._steps = TakeOverSteps(ctx.state, request.subdir, ctx.bucket, time_left_ms)
         self.is_suspended = False
         """Whether a later merge goes on with a take-over."""
@@ -155,14 +169,16 @@ class _SubdirMerge:
         tree = self._begin_tree(version.value.tree)
         # In each attempt, objects are read after the head.
         lookup = ObjectLookup(ctx.channel, subdir, ctx.executor)
-        batch = staging.read_staging_batch(
-            ctx.state,
-            subdir,
-            executor=ctx.executor,
-            after=after,
-            records_max=records_max,
-            on_listed=lambda filenames: self._read_ahead(tree(), lookup, filenames),
-        )
+        batch = NOTHING_READ
+        if self._reads_staging:
+            batch = staging.read_staging_batch(
+                ctx.state,
+                subdir,
+                executor=ctx.executor,
+                after=after,
+                records_max=records_max,
+                on_listed=lambda filenames: self._read_ahead(tree(), lookup, filenames),
+            )
         swapped = self._commit_batch(version, tree(), batch, lookup, is_bound=bound())
         if swapped is LOST:
             return LOST
@@ -450,11 +466,26 @@ class _SubdirMerge:
         if digest is None:
             return
         if self._publishing:
+            if self.outcome.adopted and tree.public and subdir.name != NOARCH:
+                self._create_noarch()
             published = self._publishing.publish(digest, tidy=self.outcome.inputs_were_read)
             self.outcome.add_published(published)
         ctx.warm_cache.put_tree(subdir, digest, tree)
         if self._publishing:
             ctx.warm_cache.mark_published(subdir, digest, began_ms=self.outcome.began_ms)
+
+    def _create_noarch(self) -> None:
+        """Publish a ``noarch/repodata.json`` before the first index, if the channel has none.
+
+        Without it clients fail, because CEP 26 demands it.  What is staged for it, this merge could
+        not report.  The merge that was requested before the swap may run at the same time.  It does
+        the same if this process dies, or if this fails.
+        """
+        noarch = Subdir(self._request.subdir.channel, NOARCH)
+        if self._ctx.channel.head(noarch.file_key(REPODATA)) is None:
+            with suppress(SluiceError):
+                request = MergeRequest(noarch, not_before=0, create=True)
+                merge(self._ctx, request, time_left_ms=self._time_left_ms, read_staging=False)
 
     def _write_channel_note(self, head: Head, tree: Tree, rules: RenderRules) -> None:
         """Notify the channel's own merge of the changes, if any of its files show them."""

@@ -63,7 +63,7 @@ def test_it_is_the_index_as_it_was_with_packages_where_they_are() -> None:
     assert (done.url, done.of) == ("s3://channels/Conda/2025-06", "s3://channels/Conda/Default")
     (linux, noarch) = done.subdirs
     assert (linux.subdir, linux.generation, linux.packages) == ("linux-64", 1, 2)
-    assert (noarch.subdir, noarch.generation, noarch.packages) == ("noarch", 0, 0)
+    assert (noarch.subdir, noarch.generation, noarch.packages) == ("noarch", 1, 0)
     assert seen(world, "noarch").published() == {}
 
 

@@ -9,7 +9,9 @@ from tests.support.subdir_world import World
 
 
 def _one(world: World) -> SubdirStatus:
-    (found,) = status(admin_channel(world)).subdirs
+    """The status of the world's subdir; there may be an empty noarch beside it."""
+    subdirs = status(admin_channel(world)).subdirs
+    (found,) = [one for one in subdirs if one.subdir == world.subdir.name]
     return found
 
 
@@ -137,9 +139,9 @@ def test_what_the_configuration_rejects_is_counted_as_rejected() -> None:
     staged.record["flags"] = ["cuda"]
     world.stage(staged)
     world.merge()
-    (subdir,) = status(admin_channel(world)).subdirs
+    subdir = _one(world)
     assert (subdir.packages, subdir.rejects, subdir.warnings) == (1, 0, 0)
     world.configure('[sluice]\npackage-revisions = "legacy"\n')
     world.merge()
-    (subdir,) = status(admin_channel(world)).subdirs
+    subdir = _one(world)
     assert (subdir.packages, subdir.rejects, subdir.warnings) == (0, 1, 0)

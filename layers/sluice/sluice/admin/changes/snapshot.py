@@ -88,7 +88,7 @@ def snapshot(
     >>> first = generation_time(channel, channel.subdir("linux-64"), 1)
     >>> copy = snapshot(channel, replace(channel, name="then"), first)
     >>> [(subdir.subdir, subdir.generation, subdir.packages) for subdir in copy.subdirs]
-    [('linux-64', 1, 1), ('noarch', 0, 0)]
+    [('linux-64', 1, 1), ('noarch', 1, 0)]
     """
     job = _SnapshotJob(channel, into, at, base_url or f"s3://{channel.bucket}/{channel.name}")
     return job.run()
