@@ -258,7 +258,6 @@ def test_what_cannot_be_used_is_refused_with_a_sentence_that_names_it(
         (f'{INDEX}repodata-revisions = ["v4"]', 'repodata-revisions[0].revision must be "v3"'),
         (f"{INDEX}repodata-revisions = [3]", "repodata-revisions[0] must be a table, and is a"),
         (f"{INDEX}notices = 3", "notices must be an array, and is a whole number"),
-        (f"{NOTICE}extra = 3", "notices[0] has no key 'extra'"),
         ('[[index-config.notices]]\nid = "n"', "notices[0] lacks the key 'message'"),
         (f'{NOTICE}level = "z"', 'notices[0].level must be "info", "warning" or "critical"'),
         (f'{NOTICE}created_at = "x"', "notices[0].created_at must be a date with a time and"),

@@ -208,16 +208,16 @@ class CommitChanges:
 
 def _drop_excess_sentences(entries: dict[str, Entry], candidates: Collection[str]) -> None:
     """Keep the sentences of so many rejects only; ``candidates`` are those that may lose theirs."""
-    told = {
+    with_sentence = {
         filename: entry
         for filename, entry in entries.items()
         if isinstance(entry, Reject) and entry.sentence
     }
-    excess = len(told) - REJECT_SENTENCES_PER_NAME_MAX
+    excess = len(with_sentence) - REJECT_SENTENCES_PER_NAME_MAX
     if excess <= 0:
         return
-    for filename in sorted(told.keys() & candidates, reverse=True)[:excess]:
-        entries[filename] = msgspec.structs.replace(told[filename], sentence="")
+    for filename in sorted(with_sentence.keys() & candidates, reverse=True)[:excess]:
+        entries[filename] = msgspec.structs.replace(with_sentence[filename], sentence="")
 
 
 def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
