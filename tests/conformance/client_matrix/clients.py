@@ -246,7 +246,7 @@ ALL: Mapping[str, Callable[[], Iterator[Client]]] = {
 }
 """The clients by the name that ``CLIENTS`` has for them."""
 NOT_HAD = {
-    "pixi": "no registry of Python's or Node's packages has it",
-    "mamba, micromamba": "no registry of Python's or Node's packages has them",
+    "pixi": "none of PyPI, npm and Debian has it (PyPI's `pixi` is another one)",
+    "mamba, micromamba": "none of PyPI, npm and Debian has them (PyPI's `mamba` is another one)",
 }
 """Clients that are never run here, and why."""

@@ -61,8 +61,8 @@ _NOTES = """
 ## Notes
 
 - conda is run from a checkout of its source, because registries have only versions of long ago. It
-  has boto3 beside it, which it needs for `s3://`. Its own solver (classic) reads no shards; its
-  default, conda-libmamba-solver, is in no registry and was not run.
+  has boto3 beside it, which it needs for `s3://`. Its own solver (classic) reads no shards. Its
+  default, conda-libmamba-solver, is not on PyPI and was not run.
 - conda-lock has that conda solve and install, so it reads what that conda reads.
 - `@conda-org/rattler` is WebAssembly: it solves and installs nothing. It sees no files, and sends
   requests with `fetch`, which knows no `s3://`. Its ticks are for solves alone.
