@@ -6,6 +6,7 @@ import fcntl
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import IO
@@ -229,6 +230,19 @@ def test_without_a_log_the_copies_tell_from_which_a_client_installs() -> None:
     client = Client("fake", "1", "nowhere", "none", commands)
     cell = cell_of(client, places_of([], {"shards": "file:///by-shards", "json": "file:///json"}))
     assert cell == Cell(Verdict.INSTALLED, ["json"])
+
+
+def test_what_a_server_refuses_that_checks_signatures_has_failed() -> None:
+    unsigned = (
+        "import os, sys;"
+        "sys.exit('forbidden' if os.environ['AWS_ENDPOINT_URL'] == 'http://signed' else 0)"
+    )
+    client = client_of([unsigned], [_INSTALL, "PREFIX", *_ALL])
+    places = places_of([])
+    checking = replace(places.by_transport["s3"], signed_endpoint="http://signed")
+    assert cell_of(client, places).verdict == Verdict.INSTALLED
+    cell = cell_of(client, replace(places, by_transport={"s3": checking}))
+    assert cell == Cell(Verdict.FAILED, line="forbidden")
 
 
 @pytest.mark.parametrize(

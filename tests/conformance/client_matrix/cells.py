@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -59,6 +60,11 @@ def _cell(client: Client, places: Places, transport: str, wanted: str) -> Cell:
     cell = _once(client, places, place.urls[wanted])
     if cell.verdict == Verdict.FAILED:
         return cell
+    if place.signed_endpoint is not None:
+        signed = replace(places, endpoint=place.signed_endpoint)
+        again = _once(client, signed, place.urls[wanted])
+        if again.verdict == Verdict.FAILED:
+            return again
     if place.proofs:
         proofs = place.proofs[wanted].items()
         return cell._replace(

@@ -23,6 +23,8 @@ from botocore.config import Config
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, SLUICE_TOML
 from testkit.channel import conda, tar_bz2
 from testkit.http1 import LOOPBACK
+from testkit.real_s3.seaweedfs import run_seaweedfs
+from testkit.real_s3.server import ACCESS_KEY, SECRET_KEY
 from testkit.s3_server.requests import Request
 from testkit.s3_server.server import Server
 from testkit.tls import make_authority
@@ -39,7 +41,7 @@ FORMATS: Mapping[str, str] = {
 TRANSPORTS = ("s3", "https", "file")
 BUCKET, _STATE = "client-matrix", "client-matrix-state"
 REGION = "us-east-1"
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secretsecret"}
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
 SPEC = "app"
 """What clients are asked for."""
 
@@ -80,6 +82,8 @@ class Place:
     """
     take: Callable[[], list[str]]
     """Which files of the channel were read since the last call."""
+    signed_endpoint: str | None = None
+    """Of an S3 that has the same and checks signatures, which the one with a log does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,9 @@ def published(folder: Path) -> Iterator[Places]:
     """Index the channel in every format, and serve it while in the context."""
     with ExitStack() as stack:
         endpoint, take = stack.enter_context(_s3())
-        for name, settings in FORMATS.items():
-            _index_channel(endpoint, name, settings)
+        seaweedfs = stack.enter_context(run_seaweedfs())
+        for one in (endpoint, seaweedfs.endpoint):
+            _index_channels(one)
         site = folder / "site"
         _download(endpoint, site)
         proofs = _proofs(site, folder / "proofs")
@@ -111,7 +116,12 @@ def published(folder: Path) -> Iterator[Places]:
         https, take_https = stack.enter_context(_https(site, authority.context))
         yield Places(
             {
-                "s3": Place({name: f"s3://{BUCKET}/{name}" for name in FORMATS}, {}, take_s3),
+                "s3": Place(
+                    {name: f"s3://{BUCKET}/{name}" for name in FORMATS},
+                    {},
+                    take_s3,
+                    seaweedfs.endpoint,
+                ),
                 "https": Place({name: f"{https}/{name}" for name in FORMATS}, {}, take_https),
                 "file": Place({name: (site / name).as_uri() for name in FORMATS}, proofs, list),
             },
@@ -175,10 +185,15 @@ def _client(endpoint: str) -> Any:
     )
 
 
-def _index_channel(endpoint: str, name: str, settings: str) -> None:
+def _index_channels(endpoint: str) -> None:
     s3 = _client(endpoint)
     for bucket in (BUCKET, _STATE):
         s3.create_bucket(Bucket=bucket)
+    for name, settings in FORMATS.items():
+        _index_channel(s3, endpoint, name, settings)
+
+
+def _index_channel(s3: Any, endpoint: str, name: str, settings: str) -> None:
     s3.put_object(
         Bucket=BUCKET, Key=f"{name}/{SLUICE_TOML}", Body=f"[index-config]\n{settings}".encode()
     )

@@ -33,7 +33,8 @@ Which clients read what sluice publishes, over which transport, from which forma
 generated: `make clients` has `sluice index` index one channel in three forms, serves them from the
 S3 server of `testkit`, over HTTPS with a certificate authority of its own and as a folder, and runs
 every client in every cell. A cell is one solve and one install from empty caches, in a process of
-its own, with the client's own defaults. Last run on {date}, on {system}, with Python {python}.
+its own, with the client's own defaults. What succeeds over s3 is run again on SeaweedFS, which
+checks signatures. Last run on {date}, on {system}, with Python {python}.
 
 The forms are those of [`sluice.toml`](../configuration.md): with everything (*shards*), with
 `write-shards = false` (*zst*), and with `write-zst = false`, too (*json*). Clients choose the
