@@ -24,6 +24,9 @@ LOCAL_PORT ?=
 DEBOUNCE_SECONDS ?=
 # For make bench-flood.
 FLOOD_FILES ?= 200000
+# For make clients: empty for all of them, and a checkout of conda's source.
+CLIENTS ?=
+CONDA_SOURCE ?=
 # For make fuzz.
 FUZZ_SECONDS ?= 600
 PARAMS ?=
@@ -43,7 +46,7 @@ FIRST ?=
 EVENT ?=
 
 export SAM_CLI_TELEMETRY = 0
-export RUNTIME LOCAL_PORT DEBOUNCE_SECONDS PARAMS FUZZ_SECONDS
+export RUNTIME LOCAL_PORT DEBOUNCE_SECONDS PARAMS FUZZ_SECONDS CONDA_SOURCE
 
 .PHONY: help
 help: ## List what there is to do
@@ -89,6 +92,10 @@ ceph: $(VENV)/.current ## Run the tests of S3 servers on a Ceph RGW, which takes
 .PHONY: conformance
 conformance: $(VENV)/.current $(CONDA_INDEX)/.current ## Compare with rattler-index and conda-index: docs/conformance.md
 	@PYTHONPATH=layers/sluice $(BIN)/python -m tests.conformance
+
+.PHONY: clients
+clients: $(VENV)/.stamp ## Run CLIENTS (all) for docs/reference/clients.md; CONDA_SOURCE=<clone>; needs npm and a C compiler
+	@PYTHONPATH=layers/sluice $(BIN)/python -m tests.conformance.client_matrix $(CLIENTS)
 
 .PHONY: fuzz
 fuzz: $(FUZZ)/.current ## Fuzz the package reader for FUZZ_SECONDS (600); Linux on x86_64 only
@@ -213,6 +220,16 @@ lock: ## Resolve the requirements anew, for every supported Python and platform
 		--output-file requirements/conda-index.txt
 	$(LOCK) requirements/fuzz.in --constraint requirements/dev.txt \
 		--output-file requirements/fuzz.txt
+	for one in requirements/clients/py-rattler-*.in; do \
+		$(LOCK) $$one --output-file $${one%.in}.txt || exit 1; \
+	done
+	$(LOCK) requirements/clients/conda.in --constraint requirements/dev.txt \
+		--output-file requirements/clients/conda.txt
+	for one in conda-rattler-solver conda-lock; do \
+		$(LOCK) requirements/clients/$$one.in --constraint requirements/clients/conda.txt \
+			--output-file requirements/clients/$$one.txt || exit 1; \
+	done
+	cd requirements/clients && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
 
 LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links

@@ -50,7 +50,8 @@ def main(folder: str, options: str) -> None:
         folder, None, threads=1, write_zst=True, write_shards=True, **{**defaults, **settings}
     )
     index.index(patch_generator=patch)
-    index.update_channeldata(rss=True)
+    if settings.get("write_monolithic", True):  # channeldata.json is made of repodata.json
+        index.update_channeldata(rss=True)
 
 
 if __name__ == "__main__":

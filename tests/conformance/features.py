@@ -9,6 +9,7 @@ from __future__ import annotations
 import bz2
 import json
 from collections.abc import Callable
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
@@ -90,6 +91,24 @@ def _(published: Published) -> None:
 @feature("the shard index says its `version`", "CEP 16", "plain")
 def _(published: Published) -> None:
     assert published.shard_index()["version"] == 1
+
+
+@feature("the shard index says when it was made, in `created_at`", "CEP 16", "plain")
+def _(published: Published) -> None:
+    made_at = datetime.fromisoformat(published.shard_index()["info"]["created_at"])
+    assert made_at.tzinfo is not None
+
+
+@feature("shards alone, without a `repodata.json`", "", "shards alone")
+def _(published: Published) -> None:
+    assert published.sharded_records().keys() == {tasks.APP.filename}
+    assert "linux-64/repodata.json" not in published.files
+
+
+@feature("`repodata.json` on many lines, for people", "", "readable")
+def _(published: Published) -> None:
+    assert published.records().keys() == {tasks.APP.filename}
+    assert b'{\n  "' in published.files["linux-64/repodata.json"]
 
 
 @feature("`indexed_timestamp` in every record", "CEP 47", "plain")
@@ -210,6 +229,23 @@ def _(published: Published) -> None:
     assert one_frame(body) == published.files["linux-64/repodata_from_packages.json"]
 
 
+@feature("`repodata_shards_from_packages.msgpack.zst`: the same in shards", "conda", "patched")
+def _(published: Published) -> None:
+    index = published.shard_index(file="repodata_shards_from_packages.msgpack.zst")
+    assert index["shards"].keys() == {
+        package.filename.rsplit("-", 2)[0]
+        for package in tasks.PACKAGES
+        if package is not tasks.HELPER
+    }
+
+
+@feature("`repodata_from_packages.json.bz2`, `run_exports.json.bz2`", "conda", "patched")
+def _(published: Published) -> None:
+    for file in ("repodata_from_packages.json", "run_exports.json"):
+        body = published.files[f"linux-64/{file}.bz2"]
+        assert bz2.decompress(body) == published.files[f"linux-64/{file}"]
+
+
 @feature("`patch_instructions.json`", "conda", "patched")
 def _(published: Published) -> None:
     assert published.json("linux-64/patch_instructions.json")["remove"] == [tasks.YANKED.filename]
@@ -252,6 +288,13 @@ def _(published: Published) -> None:
 @feature("all others stay where every client looks", "CEP 48", "modern")
 def _(published: Published) -> None:
     assert published.records().keys() == {tasks.APP.filename}
+
+
+@feature("or all of them in `v3`, if the channel is configured so", "CEP 48", "latest")
+def _(published: Published) -> None:
+    assert published.records() == {}
+    assert published.repodata()["v3"]["conda"].keys() == {_stem(tasks.APP)}
+    assert published.repodata("noarch")["v3"]["conda"].keys() == {_stem(tasks.HELPER)}
 
 
 @feature("`v3` in shards", "CEP 48", "modern")
@@ -320,10 +363,21 @@ def _(published: Published) -> None:
     assert published.shard_index()["info"]["channel_relations"] == told
 
 
+@feature("`virtual_package_detectors`, in both", "conda/ceps#192, a draft", "detected")
+def _(published: Published) -> None:
+    for info in (published.info(), published.shard_index()["info"]):
+        assert info["virtual_package_detectors"] == tasks.DETECTORS
+
+
 @feature("`notices.json`", "CEP 6", "related")
 def _(published: Published) -> None:
     (notice,) = published.json("notices.json")["notices"]
     assert (notice["id"], notice["message"], notice["level"]) == ("one", "We move", "warning")
+
+
+@feature("a `notices.json` that somebody else put there is left alone", "CEP 6", "taken over")
+def _(published: Published) -> None:
+    assert published.files["notices.json"] == tasks.NOTICES
 
 
 @feature("`channeldata.json`", "CEP 38", "plain")
@@ -349,7 +403,9 @@ def _(published: Published) -> None:
     assert "lib 2.0 [linux-64]" in titles
 
 
-@feature("records name the attestations that lie beside a package", "conda/ceps#142", "attested")
+@feature(
+    "records name the attestations that lie beside a package", "conda/ceps#142, a draft", "attested"
+)
 def _(published: Published) -> None:
     record = published.records()[tasks.APP.filename]
     assert record["attestations_sha256"] == sha256(tasks.SIGS).hexdigest()
@@ -363,6 +419,13 @@ def _(published: Published) -> None:
 @feature("`index.html` of each subdir: every file", "conda", "plain")
 def _(published: Published) -> None:
     assert tasks.LIB.filename in published.files["linux-64/index.html"].decode()
+
+
+@feature("and what each package depends on", "conda", "readable")
+def _(published: Published) -> None:
+    page = published.files["linux-64/index.html"].decode()
+    (row,) = (one for one in page.split("<tr") if tasks.APP.filename in one)
+    assert "lib" in row.replace(tasks.APP.filename, "")
 
 
 def _expect_patched(records: dict[str, dict[str, Any]]) -> None:

@@ -35,8 +35,10 @@ class Published:
     def records(self, file: str = "repodata.json", subdir: str = "linux-64") -> Records:
         return records_of(self.json(f"{subdir}/{file}"))
 
-    def shard_index(self, subdir: str = "linux-64") -> dict[str, Any]:
-        body = self.files[f"{subdir}/repodata_shards.msgpack.zst"]
+    def shard_index(
+        self, subdir: str = "linux-64", file: str = "repodata_shards.msgpack.zst"
+    ) -> dict[str, Any]:
+        body = self.files[f"{subdir}/{file}"]
         index: dict[str, Any] = msgpack.unpackb(one_frame(body))
         return index
 

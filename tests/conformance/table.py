@@ -30,7 +30,12 @@ write.
 
 conda-index needs conda, which PyPI has only in versions of long ago. What it needs of it is stood
 in for (the names of the subdirs, an order of versions), but for conda's solver: so
-`current_repodata.json`, which conda-index writes where conda is installed, has no tick here.
+`current_repodata.json`, which conda-index writes where conda is installed, has no tick here, and
+its list of versions to keep in there (`--current-index-versions-file`) has no row.
+
+Nor have things that no published file shows: rattler-index's warnings of times of building that lie
+in the future (CEP 47), its headers for caches on S3 and its `--force`; conda-index's PostgreSQL,
+its `--update-only` and its stages for packages that lie elsewhere.
 """
 
 

@@ -93,10 +93,18 @@ MODERN = Task(
     index_config=f'repodata-revisions = [{{ revision = "v3", message = "{MESSAGE}" }}]',
     conda_index={"repodata_v3": True},
 )
+LATEST = Task(
+    (HELPER, APP),
+    index_config='repodata-revisions = ["v3"]\npackage-revision-assignment = "latest"',
+    conda_index={"repodata_v3": True},
+)
 OPTIONAL = Task((HELPER, EXTRAS, FLAGGED), conda_index={"repodata_v3": True})
+NOTICES = b'{"notices": [{"id": "old", "message": "Welcome", "level": "info"}]}'
+"""What somebody else has put there."""
 TAKEN_OVER = Task(
     (HELPER,),
     before={
+        "notices.json": NOTICES,
         "noarch/wheel-1.0-0.whl": b"a wheel",
         "noarch/repodata.json": json.dumps(
             {
@@ -119,6 +127,18 @@ RELATED = Task(
     index_config='channel-relations = { base = "../base", overrides = "../overrides" }\n'
     'notices = [{ id = "one", message = "We move", level = "warning" }]',
 )
+DETECTORS = {"helper": ["__team_gpu"]}
+DETECTED = Task(
+    (HELPER, APP), index_config='virtual-package-detectors = { helper = ["__team_gpu"] }'
+)
+READABLE = Task(
+    (HELPER, APP),
+    sluice=EVERYTHING,
+    conda_index={"compact_json": False, "html_dependencies": True},
+)
+SHARDS_ALONE = Task(
+    (HELPER, APP), conda_index={"write_monolithic": False, "write_run_exports": False}
+)
 SIGS = b'[{"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json"}]'
 """A sidecar as uploaders write it, of a bundle that nobody verifies here."""
 ATTESTED = Task(
@@ -133,10 +153,14 @@ TASKS: Mapping[str, Task] = {
     "patched by version 2": PATCHED_2,
     "patched in v3": PATCHED_V3,
     "modern": MODERN,
+    "latest": LATEST,
     "optional": OPTIONAL,
     "taken over": TAKEN_OVER,
     "elsewhere": ELSEWHERE,
     "related": RELATED,
+    "detected": DETECTED,
+    "readable": READABLE,
+    "shards alone": SHARDS_ALONE,
     "attested": ATTESTED,
     "broken": BROKEN,
 }

@@ -14,8 +14,13 @@ pytestmark = pytest.mark.skipif(
 )
 
 NOT_OURS = [
+    "shards alone, without a `repodata.json`",
+    "`repodata.json` on many lines, for people",
+    "`repodata_shards_from_packages.msgpack.zst`: the same in shards",
+    "`repodata_from_packages.json.bz2`, `run_exports.json.bz2`",
     "records name the attestations that lie beside a package",
     "`index.html` of each subdir: every file",
+    "and what each package depends on",
 ]
 """What sluice leaves to others."""
 GIVE_UP = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,15 @@ from tests.support.staging_records import A, B, record_of
 from tests.support.subdir_world import World, foreign_repodata
 
 LEAST: dict[str, Any] = {"name": "alpha", "version": "1.0", "build": "0", "build_number": 0}
-MISSING: Any = object()
+
+
+class Missing(Enum):
+    """For keys that are not there: shown alike in every process, since names of tests show it."""
+
+    MISSING = auto()
+
+
+MISSING: Any = Missing.MISSING
 
 PLAIN: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"timestamp": 1719972900.0}, {"timestamp": 1719972900}),
