@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.conda.match_spec import parse_match_spec
-from sluice.conda.match_spec_eval import spec_matcher
-from sluice.conda.version import Version
+from sluice.conda.match_spec_eval import Match
+from tests.support.candidate import MadeUpCandidate, match_of
 
 
 def matches(spec: str, version: str, build: str = "h0_0") -> bool:
-    read = parse_match_spec(spec)
-    assert read
-    return spec_matcher(read)(Version(version), build)
+    return match_of(spec, MadeUpCandidate(version, build)) is not Match.NO
 
 
 @pytest.mark.parametrize(
