@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 CHECKOV := .venv-checkov
 FUZZ := .venv-fuzz
 CONDA_INDEX := .venv-conda-index
+CONDA := .venv-conda
 DOCS := .venv-docs
 # Wheels are pinned, so nothing is resolved; bytecode is made where it is needed.
 INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes
@@ -22,6 +23,9 @@ BUILD_PARAMETERS = Runtime=$(RUNTIME) Architecture=$(ARCHITECTURE)
 # For make local-up, and PARAMS for make deploy, too: "Key=Value Key=Value".
 LOCAL_PORT ?=
 DEBOUNCE_SECONDS ?=
+# For make conda-conformance: a folder with a clone of conda.  Other numbers write no page.
+CONDA_SOURCE ?=
+CHANNELS ?= 2000
 # For make bench-flood.
 FLOOD_FILES ?= 200000
 # For make fuzz.
@@ -36,14 +40,15 @@ PACKAGES ?= 10000
 SUBDIRS ?= 5
 # For make test.  End-to-end tests mostly wait, so one more than most laptops have cores to spare.
 WORKERS ?= 3
-# For make simulate.  FIRST: empty for seeds that nobody has played before.
+# For make simulate.  FIRST: empty for seeds that nobody has played before.  It is the first channel
+# of make conda-conformance, too.
 SEEDS ?= 20000
 FIRST ?=
 # For make invoke-extract, invoke-merge and invoke-reconcile; empty: all that fit.
 EVENT ?=
 
 export SAM_CLI_TELEMETRY = 0
-export RUNTIME LOCAL_PORT DEBOUNCE_SECONDS PARAMS FUZZ_SECONDS
+export RUNTIME LOCAL_PORT DEBOUNCE_SECONDS PARAMS FUZZ_SECONDS CONDA_SOURCE
 
 .PHONY: help
 help: ## List what there is to do
@@ -86,6 +91,11 @@ $(CONDA_INDEX)/.stamp: requirements/conda-index.txt
 	@$(CONDA_INDEX)/bin/python $(INSTALL) -r requirements/conda-index.txt
 	@touch $@
 
+$(CONDA)/.stamp: requirements/conda.txt
+	@$(PYTHON) -m venv --clear $(CONDA)
+	@$(CONDA)/bin/python $(INSTALL) -r requirements/conda.txt
+	@touch $@
+
 .PHONY: demo
 demo: $(VENV)/.stamp ## Show the whole path, from upload to install, on this machine
 	@$(BIN)/python -m local demo
@@ -102,6 +112,11 @@ ceph: $(VENV)/.stamp ## Run the tests of S3 servers on a Ceph RGW, which takes r
 .PHONY: conformance
 conformance: $(VENV)/.stamp $(CONDA_INDEX)/.stamp ## Compare with rattler-index and conda-index: docs/conformance.md
 	@PYTHONPATH=layers/sluice $(BIN)/python -m tests.conformance
+
+.PHONY: conda-conformance
+conda-conformance: $(VENV)/.stamp $(CONDA)/.stamp ## Compare current_repodata.json with the conda in CONDA_SOURCE
+	PYTHONPATH=layers/sluice $(BIN)/python -m tests.conformance.current_repodata \
+		--channels $(CHANNELS) --first $(or $(FIRST),0)
 
 .PHONY: fuzz
 fuzz: $(FUZZ)/.stamp ## Fuzz the package reader for FUZZ_SECONDS (600); Linux on x86_64 only
@@ -217,6 +232,8 @@ lock: ## Resolve the requirements anew, for every supported Python and platform
 	$(LOCK) requirements/docs.in --output-file requirements/docs.txt
 	$(LOCK) requirements/conda-index.in --constraint requirements/dev.txt \
 		--output-file requirements/conda-index.txt
+	$(LOCK) requirements/conda.in --constraint requirements/conda-index.txt \
+		--output-file requirements/conda.txt
 	$(LOCK) requirements/fuzz.in --constraint requirements/dev.txt \
 		--output-file requirements/fuzz.txt
 

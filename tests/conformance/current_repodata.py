@@ -15,6 +15,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ class Cause:
 
 
 def _names_other_channel(spec: str) -> bool:
-    named = re.match(r"([^\[#]*):[^\[#:]*:", spec) or re.search(r"channel=['\"]?([^,'\" ]*)", spec)
+    by_keyword = re.search(r"channel=['\"]?([^,'\" \]]*)", spec)
+    named = by_keyword or re.match(r"([^\[#]*):[^\[#:]*:", spec)
     return named is not None and not named[1].startswith(CHANNELS[0])
 
 
@@ -154,6 +156,10 @@ def has_cause(spec: str) -> bool:
     return any(cause.applies(spec) for cause in CAUSES)
 
 
+def _has_other_cause(cause: Cause, spec: str) -> bool:
+    return has_cause(spec) and not cause.applies(spec)
+
+
 def compare(numbers: Sequence[int], source: CondaSource, *, solver: str) -> Comparison:
     """Compare the choices of both, and look for the cause of each difference."""
     made = {number: channel(number) for number in numbers}
@@ -163,9 +169,7 @@ def compare(numbers: Sequence[int], source: CondaSource, *, solver: str) -> Comp
     differing = {each.number: made[each.number] for each in result.differences}
     for cause in CAUSES:
         only = {
-            number: without_specs(
-                each, lambda spec, cause=cause: has_cause(spec) and not cause.applies(spec)
-            )
+            number: without_specs(each, partial(_has_other_cause, cause))
             for number, each in differing.items()
         }
         seen = _differences(only, _choose(only.values(), source, solver))

@@ -31,7 +31,7 @@ _CLAUSE = re.compile(
 _FUZZY_WITH_BUILD = re.compile(r"\s+=\s*(?P<literal>[^\s=*,|]+)\s")
 _LOOSE_CLAUSE = re.compile(r"(?:[=!<>~]=|[=<>])?[\w.+!*-]+", re.ASCII)
 """A clause that conda may accept, although the CEP does not have it: ``1.*.2``, ``>=1.``."""
-_LOOSE_BUILD = re.compile(r"[^\s=,|<>~]+")
+_LOOSE_BUILD = re.compile(r"[^\s=,|<>~()]+")
 _INSIGNIFICANT_SPACE = re.compile(r"(?<!\s)\s+(?=[,|])|(?<=[,|=<>])\s+")
 """Whitespace that separates nothing.  A match begins at the start of a run, so the time is linear
 for any input."""
@@ -238,7 +238,7 @@ def _loose_version_and_build(constraint: str) -> _Positional | None:
     version, *builds = compact.split()
     if not builds:
         before, _, after = version.rpartition("=")
-        if before and before[-1] not in "=!|,<>~" and after:
+        if before and before[-1] not in "=!|,<>~(" and _LOOSE_BUILD.fullmatch(after):
             version, builds = before, [after]
     build = builds[0].removeprefix("=") if builds else None
     if len(builds) > 1 or (build is not None and not _LOOSE_BUILD.fullmatch(build)):
