@@ -297,9 +297,9 @@ def _keyword_values(keywords: str) -> Iterator[tuple[str, str]]:
 def _normalised_version(version: str) -> str | None:
     """A version spec without whitespace, each clause as in ``MatchSpec.version``.
 
-    ``None`` if it is not valid; a regular expression stays as it is.
+    ``None`` if it is not valid; one with a regular expression stays as it is.
     """
-    if version.startswith("^") and version.endswith("$"):
+    if "^" in version:
         return version
     parts = [part for part in _AND_OR_PARENTHESES.split(version) if part]
     clauses = [part if part in ",|()" else _loose_clause(part) for part in parts]

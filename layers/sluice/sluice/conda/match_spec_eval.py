@@ -47,6 +47,8 @@ _VersionMatch = Callable[[Version], Match]
 
 _NESTING_MAX = 16
 """Parentheses in parentheses that are evaluated."""
+_STARS_MAX = 16
+"""Asterisks of a glob that is evaluated: each one makes every comparison longer."""
 _NO_GLOB = re.compile(r"[\[?]")
 """Special characters of ``fnmatch`` that match specs use literally."""
 _CLAUSE = re.compile(r"(?P<operator>[=!<>~]=|[=<>]|)(?P<version>[^*]*)(?P<glob>\*?)")
@@ -111,7 +113,7 @@ def _version_test(text: str) -> _Test:
     for part in parts:
         depth += {"(": 1, ")": -1}.get(part, 0)
         deepest = max(deepest, depth)
-    if text.startswith("^") or deepest > _NESTING_MAX:
+    if "^" in text or deepest > _NESTING_MAX:
         return _maybe
     clauses = sum(part not in {",", "|", "(", ")"} for part in parts)
     return _alternatives(iter(parts), alone=clauses == 1)
@@ -206,7 +208,7 @@ _COMPARE_SERIES: dict[str, _Compare] = {
 
 def _text_match(expression: str) -> Callable[[str], Match]:
     """The match of a string (CEP 29); one that differs in case may match, for conda's does not."""
-    if expression.startswith("^"):
+    if expression.startswith("^") or expression.count("*") > _STARS_MAX:
         return lambda _text: Match.MAYBE
     pattern = translate(_NO_GLOB.sub(r"[\g<0>]", expression))
     exact, folded = re.compile(pattern).match, re.compile(pattern, re.IGNORECASE).match
