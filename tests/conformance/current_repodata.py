@@ -202,7 +202,8 @@ conda-conformance CONDA_SOURCE=<folder of a clone>` makes channels up
 (`tests/conformance/made_up_channels.py`), whose packages depend on each other in every way in which
 a match spec can be written, and has both choose: sluice, and conda-index with conda's `MatchSpec`.
 It fails where they differ without one of the causes below: without the match specs of that kind
-they must be equal.
+they must be equal. What conda chose of the first channels is recorded for `make test`
+(`tests/golden/conda_choices.json`).
 
 | | |
 |---|---|

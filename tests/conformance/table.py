@@ -31,6 +31,7 @@ write.
 conda-index needs conda, which PyPI has only in versions of long ago. What it needs of it is stood
 in for (the names of the subdirs, an order of versions), but for conda's solver: so
 `current_repodata.json`, which conda-index writes where conda is installed, has no tick here.
+[conformance-conda.md](conformance-conda.md) compares it with conda's own choice.
 """
 
 

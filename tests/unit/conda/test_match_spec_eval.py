@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sluice.conda.match_spec_eval import Match
@@ -102,6 +104,10 @@ def test_a_version_that_cannot_be_read_asks_for_any(spec: str) -> None:
     ],
 )
 def test_every_field_that_a_spec_names_is_compared(spec: str, match: Match) -> None:
-    fields = {"build_number": 3, "license": "BSD-3-Clause", "track_features": ["x", "y"]}
+    fields: dict[str, Any] = {
+        "build_number": 3,
+        "license": "BSD-3-Clause",
+        "track_features": ["x", "y"],
+    }
     package = MadeUpCandidate("1.2", fn="a-1.2-h0_0.conda", **fields)
     assert match_of(spec, package) is match

@@ -75,9 +75,11 @@ def spec_matcher(spec: MatchSpec, *, strict: bool = False) -> Matcher:
 def _all_of(tests: list[_Test], candidate: Candidate) -> Match:
     result = Match.YES
     for test in tests:
-        result = min(result, test(candidate))
-        if result is Match.NO:
-            break
+        match = test(candidate)
+        if match is Match.NO:
+            return match
+        if match is Match.MAYBE:
+            result = match
     return result
 
 
@@ -214,9 +216,9 @@ def _text_match(expression: str) -> Callable[[str], Match]:
     exact, folded = re.compile(pattern).match, re.compile(pattern, re.IGNORECASE).match
 
     def match(text: str) -> Match:
-        if exact(text):
-            return Match.YES
-        return Match.MAYBE if folded(text) else Match.NO
+        if not folded(text):  # most do not match
+            return Match.NO
+        return Match.YES if exact(text) else Match.MAYBE
 
     return match
 
