@@ -26,7 +26,7 @@ class Match(IntEnum):
     YES = 2
 
 
-class Candidate(Protocol):
+class MatchCandidate(Protocol):
     """A package that a match spec may ask for."""
 
     @property
@@ -41,7 +41,7 @@ class Candidate(Protocol):
         """The value of any field of its record, and its filename as ``fn``; ``None`` if absent."""
 
 
-Matcher = Callable[[Candidate], Match]
+Matcher = Callable[[MatchCandidate], Match]
 _Test = Matcher
 _VersionMatch = Callable[[Version], Match]
 
@@ -72,7 +72,7 @@ def spec_matcher(spec: MatchSpec, *, strict: bool = False) -> Matcher:
     return partial(_all_of, tests)
 
 
-def _all_of(tests: list[_Test], candidate: Candidate) -> Match:
+def _all_of(tests: list[_Test], candidate: MatchCandidate) -> Match:
     result = Match.YES
     for test in tests:
         match = test(candidate)
@@ -83,15 +83,15 @@ def _all_of(tests: list[_Test], candidate: Candidate) -> Match:
     return result
 
 
-def _any_of(tests: list[_Test], candidate: Candidate) -> Match:
+def _any_of(tests: list[_Test], candidate: MatchCandidate) -> Match:
     return max(test(candidate) for test in tests)
 
 
-def _maybe(_candidate: Candidate) -> Match:
+def _maybe(_candidate: MatchCandidate) -> Match:
     return Match.MAYBE
 
 
-def _yes(_candidate: Candidate) -> Match:
+def _yes(_candidate: MatchCandidate) -> Match:
     return Match.YES
 
 
@@ -150,7 +150,7 @@ def _glob_clause(text: str) -> _Test:
     return _maybe if text[0] in "=!<>~" else partial(_matches_text, "version", _text_match(text))
 
 
-def _matches_version(matches: _VersionMatch, candidate: Candidate) -> Match:
+def _matches_version(matches: _VersionMatch, candidate: MatchCandidate) -> Match:
     return matches(candidate.version)
 
 
@@ -228,7 +228,7 @@ def _build_test(expression: str) -> _Test:
     return lambda candidate: match(candidate.build)
 
 
-def _matches_text(key: str, match: Callable[[str], Match], candidate: Candidate) -> Match:
+def _matches_text(key: str, match: Callable[[str], Match], candidate: MatchCandidate) -> Match:
     value = candidate.field(key)
     return match(value) if isinstance(value, str) else Match.NO
 
@@ -237,7 +237,7 @@ def _build_number_test(expression: str) -> _Test:
     clause = "".join(expression.split())
     match = _version_match(clause, alone=True) if clause != "*" else lambda _version: Match.YES
 
-    def matches(candidate: Candidate) -> Match:
+    def matches(candidate: MatchCandidate) -> Match:
         number = candidate.field("build_number")
         return match(Version(str(number if isinstance(number, int) else 0)))
 
@@ -250,11 +250,11 @@ def _features(value: Any) -> list[str]:
     return value.replace(",", " ").split() if isinstance(value, str) else []
 
 
-def _has_features(key: str, features: frozenset[str], candidate: Candidate) -> Match:
+def _has_features(key: str, features: frozenset[str], candidate: MatchCandidate) -> Match:
     return _certain(frozenset(_features(candidate.field(key))) == features)
 
 
-def _has_filename_of(url: str, candidate: Candidate) -> Match:
+def _has_filename_of(url: str, candidate: MatchCandidate) -> Match:
     if "*" in url or url.startswith("^"):
         return Match.MAYBE
     return _certain(url.rpartition("/")[2] == candidate.field("fn"))
