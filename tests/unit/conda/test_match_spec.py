@@ -92,6 +92,7 @@ def test_keywords_stay_behind_what_was_said_by_position(spec: str, expected: str
         "a >=1 (optional)",
         "a >=1 # comment",
         "a >=1[build=b] # comment",
+        "a[build=b] # comment [x]",
         "a >=1 if b",
         "a[build=b] >=1",
         "space:a >=1",

@@ -177,7 +177,7 @@ def _has_plain_form(spec: str) -> bool:
     return (
         _UNAMBIGUOUS_HEAD.fullmatch(head.rstrip()) is not None
         and _CONDITION not in head
-        and (not bracket or keys.endswith("]"))
+        and (not bracket or (keys.endswith("]") and "#" not in strip_quoted(keys)))
     )
 
 
