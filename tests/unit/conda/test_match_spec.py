@@ -69,6 +69,8 @@ def test_keywords_stay_behind_what_was_said_by_position(spec: str, expected: str
         "a[version='>=1']",
         "a >=1[version='>=2']",
         "a 1.0 b[build=c]",
+        "a 1.0 b[license=d build=c]",
+        "a 1.0 b[license='d' version='c']",
         "a=1.0 b",
         "a 1.0=b",
         "a==1.0.*=b",

@@ -38,7 +38,7 @@ for any input."""
 _SPACE_IN_PARENTHESES = re.compile(r"(?<!\s)\s+(?=\))|(?<=\()\s+")
 _AND_OR = re.compile(r"([,|])")
 _AND_OR_PARENTHESES = re.compile(r"([,|()])")
-_REPEATED_KEY = re.compile(r"(?:^|,)\s*(?:version|build)\s*=")
+_REPEATED_KEY = re.compile(r"(?:^|[,\s])(?:version|build)\s*=")
 # An unclosed quote ends with the text; else each quote would be searched to the end again.
 _QUOTED = re.compile(
     r"""
