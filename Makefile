@@ -113,14 +113,14 @@ ceph: $(VENV)/.stamp ## Run the tests of S3 servers on a Ceph RGW, which takes r
 conformance: $(VENV)/.stamp $(CONDA_INDEX)/.stamp ## Compare with rattler-index and conda-index: docs/conformance.md
 	@PYTHONPATH=layers/sluice $(BIN)/python -m tests.conformance
 
+.PHONY: fuzz
+fuzz: $(FUZZ)/.stamp ## Fuzz the package reader for FUZZ_SECONDS (600); Linux on x86_64 only
+	@PYTHONPATH=layers/sluice $(FUZZ)/bin/python -m tests.fuzz
+
 .PHONY: conda-conformance
 conda-conformance: $(VENV)/.stamp $(CONDA)/.stamp ## Compare current_repodata.json with the conda in CONDA_SOURCE
 	PYTHONPATH=layers/sluice $(BIN)/python -m tests.conformance.current_repodata \
 		--channels $(CHANNELS) --first $(or $(FIRST),0)
-
-.PHONY: fuzz
-fuzz: $(FUZZ)/.stamp ## Fuzz the package reader for FUZZ_SECONDS (600); Linux on x86_64 only
-	@PYTHONPATH=layers/sluice $(FUZZ)/bin/python -m tests.fuzz
 
 # make test plays 800, this as many as one has time for: 20000 take about ten minutes on two cores.
 .PHONY: simulate

@@ -22,6 +22,9 @@ runs all three over the channels of `tests/conformance/tasks.py` and looks for e
 files that they wrote (`tests/conformance/features.py`). There is a tick only where that check
 passed, and `make test` fails where the page says something else than was seen.
 
+What sluice and conda choose for `current_repodata.json` is compared on a page of its own:
+[conformance-conda.md](conformance-conda.md).
+
 | feature | source | """
 _FOOT = """
 Seen with rattler-index as it is in py-rattler {rattler}, through `rattler.index.index_fs` with an
@@ -31,7 +34,6 @@ write.
 conda-index needs conda, which PyPI has only in versions of long ago. What it needs of it is stood
 in for (the names of the subdirs, an order of versions), but for conda's solver: so
 `current_repodata.json`, which conda-index writes where conda is installed, has no tick here.
-[conformance-conda.md](conformance-conda.md) compares it with conda's own choice.
 """
 
 
