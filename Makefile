@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 CHECKOV := .venv-checkov
 FUZZ := .venv-fuzz
 CONDA_INDEX := .venv-conda-index
+CONDA := .venv-conda
 DOCS := .venv-docs
 # Makes an environment unless it is current, by a digest of its requirements; clears nothing outside of this clone.
 ENVIRONMENT = $(PYTHON) requirements/environment.py
@@ -22,6 +23,9 @@ BUILD_PARAMETERS = Runtime=$(RUNTIME) Architecture=$(ARCHITECTURE)
 # For make local-up, and PARAMS for make deploy, too: "Key=Value Key=Value".
 LOCAL_PORT ?=
 DEBOUNCE_SECONDS ?=
+# For make conda-conformance: a folder with a clone of conda.  Other numbers write no page.
+CONDA_SOURCE ?=
+CHANNELS ?= 2000
 # For make bench-flood.
 FLOOD_FILES ?= 200000
 # For make clients: empty for all of them, and a checkout of conda's source.
@@ -39,7 +43,8 @@ PACKAGES ?= 10000
 SUBDIRS ?= 5
 # For make test.  End-to-end tests mostly wait, so one more than most laptops have cores to spare.
 WORKERS ?= 3
-# For make simulate.  FIRST: empty for seeds that nobody has played before.
+# For make simulate.  FIRST: empty for seeds that nobody has played before.  It is the first channel
+# of make conda-conformance, too.
 SEEDS ?= 20000
 FIRST ?=
 # For make invoke-extract, invoke-merge and invoke-reconcile; empty: all that fit.
@@ -76,6 +81,11 @@ conda-index: $(CONDA_INDEX)/.current ## Create the environment of conda-index, w
 $(CONDA_INDEX)/.current: always
 	@$(ENVIRONMENT) $(CONDA_INDEX) requirements/conda-index.txt
 
+$(CONDA)/.stamp: requirements/conda.txt
+	@$(PYTHON) -m venv --clear $(CONDA)
+	@$(CONDA)/bin/python $(INSTALL) -r requirements/conda.txt
+	@touch $@
+
 .PHONY: demo
 demo: $(VENV)/.current ## Show the whole path, from upload to install, on this machine
 	@$(BIN)/python -m local demo
@@ -100,6 +110,11 @@ clients: $(VENV)/.stamp ## Run CLIENTS (all) for docs/reference/clients.md; COND
 .PHONY: fuzz
 fuzz: $(FUZZ)/.current ## Fuzz the package reader for FUZZ_SECONDS (600); Linux on x86_64 only
 	@PYTHONPATH=layers/sluice $(FUZZ)/bin/python -m tests.fuzz
+
+.PHONY: conda-conformance
+conda-conformance: $(VENV)/.stamp $(CONDA)/.stamp ## Compare current_repodata.json with the conda in CONDA_SOURCE
+	PYTHONPATH=layers/sluice $(BIN)/python -m tests.conformance.current_repodata \
+		--channels $(CHANNELS) --first $(or $(FIRST),0)
 
 # make test plays 800, this as many as one has time for: 20000 take about ten minutes on two cores.
 .PHONY: simulate
@@ -218,6 +233,8 @@ lock: ## Resolve the requirements anew, for every supported Python and platform
 	$(LOCK) requirements/docs.in --output-file requirements/docs.txt
 	$(LOCK) requirements/conda-index.in --constraint requirements/dev.txt \
 		--output-file requirements/conda-index.txt
+	$(LOCK) requirements/conda.in --constraint requirements/conda-index.txt \
+		--output-file requirements/conda.txt
 	$(LOCK) requirements/fuzz.in --constraint requirements/dev.txt \
 		--output-file requirements/fuzz.txt
 	for one in requirements/clients/py-rattler-*.in; do \

@@ -22,6 +22,9 @@ runs all three over the channels of `tests/conformance/tasks.py` and looks for e
 files that they wrote (`tests/conformance/features.py`). There is a tick only where that check
 passed, and `make test` fails where the page says something else than was seen.
 
+What sluice and conda choose for `current_repodata.json` is compared on a page of its own:
+[conformance-conda.md](conformance-conda.md).
+
 | feature | source | """
 _FOOT = """
 Seen with rattler-index as it is in py-rattler {rattler}, through `rattler.index.index_fs` with an

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 
-from sluice.conda.match_spec import bracketed_spec, with_bracketed_specs
+from sluice.conda.match_spec import (
+    UNREADABLE,
+    bracketed_spec,
+    parse_match_spec,
+    with_bracketed_specs,
+)
+from sluice.conda.match_spec_eval import spec_matcher
 
 
 @pytest.mark.parametrize(
@@ -61,6 +69,8 @@ def test_keywords_stay_behind_what_was_said_by_position(spec: str, expected: str
         "a[version='>=1']",
         "a >=1[version='>=2']",
         "a 1.0 b[build=c]",
+        "a 1.0 b[license=d build=c]",
+        "a 1.0 b[license='d' version='c']",
         "a=1.0 b",
         "a 1.0=b",
         "a==1.0.*=b",
@@ -81,6 +91,15 @@ def test_keywords_stay_behind_what_was_said_by_position(spec: str, expected: str
         "a ,>=1",
         "a >=1,,<2",
         "a (>=1,<2)|3",
+        "a >=1 (optional)",
+        "a >=1 # comment",
+        "a >=1[build=b] # comment",
+        "a[build=b] # comment [x]",
+        "a >=1 if b",
+        "a[build=b] >=1",
+        "space:a >=1",
+        "a 1.*.2 b",
+        "a >=1=b",
     ],
 )
 def test_what_cannot_be_said_otherwise_without_doubt_stays_as_it_is(spec: str) -> None:
@@ -106,3 +125,66 @@ def test_every_list_of_a_record_is_rewritten_and_nothing_else() -> None:
         "depends": None,
         "extra_depends": [],
     }
+
+
+@pytest.mark.parametrize(
+    ("spec", "fields"),
+    [
+        ("a", {}),
+        ("a 1.0 b", {"version": "==1.0", "build": "b"}),
+        ("a >=2[version='<1']", {"version": "<1"}),
+        ("a 1.0 b[build=c]", {"version": "==1.0", "build": "c"}),
+        ("a[build=c] 1.0", {"version": "==1.0", "build": "c"}),
+        ("a[name=b,channel=c,optional=1,when='x y']", {}),
+        ("c::a 1.0", {"version": "==1.0"}),
+        ("c/my-label::a", {}),
+        ("c/linux-64::a", {"subdir": "linux-64"}),
+        ("c/linux-64::a[subdir=noarch]", {"subdir": "noarch"}),
+        ("c/linux-64::a[channel=d]", {"subdir": "linux-64"}),
+        ("a[channel=d/noarch]", {"subdir": "noarch"}),
+        ("a[version='( >= 1 | =0.5 ),!=2']", {"version": "(>=1|0.5.*),!=2"}),
+        ("a (1|2) b", {"version": "(==1|==2)", "build": "b"}),
+        (r"a[license='it\'s, \"so\"']", {"license": 'it\'s, "so"'}),
+        ("a[flags=[x, y], build=b]", {"flags": "[x, y]", "build": "b"}),
+        ("a[license='x # y'] # z", {"license": "x # y"}),
+        ("a <1 # [version='2']", {"version": "<1"}),
+        ("a[build=b and more]", {"build": "b", UNREADABLE: "and more"}),
+        ("a[build='b]", {UNREADABLE: "build='b"}),
+        ("a ^1.*$ b", {"version": "^1.*$", "build": "b"}),
+    ],
+)
+def test_what_a_spec_asks_of_a_package_is_known_by_field(spec: str, fields: dict[str, str]) -> None:
+    parsed = parse_match_spec(spec)
+    assert parsed
+    assert parsed.name == "a"
+    assert parsed.fields == fields
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        *("", "[version=1]", "c::", "a[version='<1'", "a 1 b c", "a <>1", "a ~~1", "a 1,", "a |1"),
+        *("a (1", "a 1)", "a ()", "a (1)(2)", "a[version='1 |']", "a 1/2", "mkl@"),
+    ],
+)
+def test_what_no_client_reads_is_no_spec(spec: str) -> None:
+    assert parse_match_spec(spec) is None
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        *("a " + 100_000 * part for part in ("(", " ", "= ", "1|", "1,(", "'", "#", " if ", ":")),
+        *("a[" + 100_000 * part + "]" for part in ("[", "'", '"', "b=", "b=c ", " ", "\\", "x='")),
+        *("a " + 100_000 * part for part in ("(optional", "=1", "1 ", "*", "1.*", "[", "]")),
+        "a " + "(" * 100_000 + "1" + ")" * 100_000,
+        "a[" + "b='c', " * 100_000 + "]",
+    ],
+    ids=range(26),
+)
+def test_a_long_spec_is_read_in_one_go(spec: str) -> None:
+    started = process_time()
+    parsed = parse_match_spec(spec)
+    if parsed:
+        spec_matcher(parsed)
+    assert process_time() - started < 2

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from sluice.conda.match_spec import parse_match_spec
-from sluice.conda.match_spec_eval import spec_matcher
-from sluice.conda.version import Version
+from sluice.conda.match_spec_eval import Match
+from tests.support.candidate import MadeUpCandidate, match_of
 
 
 def matches(spec: str, version: str, build: str = "h0_0") -> bool:
-    read = parse_match_spec(spec)
-    assert read
-    return spec_matcher(read)(Version(version), build)
+    return match_of(spec, MadeUpCandidate(version, build)) is not Match.NO
 
 
 @pytest.mark.parametrize(
@@ -61,3 +60,54 @@ def test_builds_are_asked_for_by_name_or_glob(build: str, those: str, not_those:
 @pytest.mark.parametrize("spec", ["a >=" + "9" * 5000, "a ~=1_x"])
 def test_a_version_that_cannot_be_read_asks_for_any(spec: str) -> None:
     assert matches(spec, "7")
+
+
+@pytest.mark.parametrize(
+    ("spec", "match"),
+    [
+        ("a 1.2 h0_0", Match.YES),
+        ("a 1.2 H0_0", Match.MAYBE),  # conda compares case
+        ("a 1.2 g*", Match.NO),
+        ("a (1.2|3),<2", Match.YES),
+        ("a (1.3|3),<2", Match.NO),
+        ("a 1.2|^3$", Match.MAYBE),
+        ("a 1.3[build='^h.*$']", Match.NO),
+        ("a[build='^h.*$']", Match.MAYBE),
+        ("a 1.*.3", Match.NO),
+        ("a 1*2", Match.YES),
+        ("a >=1,==1.2.*", Match.MAYBE),  # exact in conda
+        ("a <1.2*", Match.MAYBE),
+        ("a 1.0.0.*", Match.NO),
+        ("a 1.2.0.0.*", Match.YES),
+        ("a =1-2", Match.YES),
+        ("a =1-3", Match.NO),
+        ("a ^(1|2)$|3", Match.MAYBE),
+        ("a " + "1*" * 17, Match.MAYBE),
+        ("a * " + "h*" * 17, Match.MAYBE),
+        ("a[build_number=3]", Match.YES),
+        ("a[build_number='>3']", Match.NO),
+        ("a[build_number='*']", Match.YES),
+        ("a[license='bsd*']", Match.MAYBE),
+        ("a[license=MIT]", Match.NO),
+        ("a[md5=ab]", Match.NO),
+        ("a[track_features='y x']", Match.YES),
+        ("a[track_features=x]", Match.NO),
+        ("a[features=x]", Match.NO),
+        ("a[fn=a-1.2-h0_0.conda]", Match.YES),
+        ("a[url='https://example.com/a-1.2-h0_0.conda']", Match.YES),
+        ("a[url='https://example.com/a-1.3-h0_0.conda']", Match.NO),
+        ("a[url='https://*']", Match.MAYBE),
+        ("a[nobody=knows]", Match.MAYBE),
+        ("a 7[nobody=knows]", Match.NO),
+        ("a " + "(" * 17 + "1.2" + ")" * 17, Match.MAYBE),
+        ("a " + "(" * 16 + "1.2" + ")" * 16, Match.YES),
+    ],
+)
+def test_every_field_that_a_spec_names_is_compared(spec: str, match: Match) -> None:
+    fields: dict[str, Any] = {
+        "build_number": 3,
+        "license": "BSD-3-Clause",
+        "track_features": ["x", "y"],
+    }
+    package = MadeUpCandidate("1.2", fn="a-1.2-h0_0.conda", **fields)
+    assert match_of(spec, package) is match

@@ -76,6 +76,116 @@ def test_what_the_newest_depend_on_is_there_too(spec: str, expected: set[str]) -
     assert chosen(*files, a={"depends": [spec]}) == {"a-1-0.conda", *expected}
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "lib[version='<1']",
+        'lib[version="<1"]',
+        "lib[version=<1]",
+        "lib [ version = '<1' ]",
+        "lib >=2[version='<1']",
+        "lib 2.0 h0_0[version='<1',build=h0_0]",
+        "lib[build=h0_0, version='<1']",
+        "lib[build=h0_0 version='<1']",
+        "lib[version='(<0.4|0.4.1),<3']",
+        "lib[version='0.4.*']",
+        "conda-forge::lib <1",
+        "conda-forge/linux-64::lib[version='<1']",
+        "*/linux-64::lib<1",
+        "https://example.com:8080/team::lib <1",
+        "conda-forge:space:lib <1",
+        "space:lib <1",
+        "lib 0.4.1=h0_0",
+        "lib=0.4.1=h0_0",
+        "lib==0.4.1=h0_0",
+        "lib=0.4.1 h0_0",
+        "lib =0.4.1 h0_0",
+        "lib =0.4 h0_0",
+        "lib <1=h0_0",
+        "lib (<1)",
+        "lib ( < 1 ) | (>5)",
+        "lib (<1) h0_0",
+        "lib <1 (optional=True)",
+        "lib <1 # what older ones need",
+        "lib[version='<1'] # [linux]",
+        "lib 0.*.1",
+        "lib * H0_0[version='<1']",
+        "lib[build_number='>=7']",
+        "lib[build_number=7]",
+        "lib[md5=0123]",
+        "lib[fn=lib-0.4.1-h0_0.conda]",
+        "lib[url='https://example.com/c/linux-64/lib-0.4.1-h0_0.conda']",
+        "lib[license=mit*]",
+        "lib[track_features='b a']",
+        "lib[name=app,version='<1']",
+    ],
+)
+def test_a_dependency_is_read_in_every_way_in_which_clients_read_it(spec: str) -> None:
+    """conda would take app 1.0 else, without an error, although the channel has what 2.0 needs."""
+    made = contents("app-1.0-0.conda", "lib-0.3-0.conda", "lib-2.0-h0_0.conda")
+    app = {"name": "app", "version": "2.0", "build": "0", "depends": [spec]}
+    needed = {"name": "lib", "version": "0.4.1", "build": "h0_0", "build_number": 7}
+    needed |= {"md5": "0123", "license": "MIT", "track_features": "a b", "subdir": "linux-64"}
+    made.records["app-2.0-0.conda"] = msgspec.Raw(msgspec.json.encode(app))
+    made.records["lib-0.4.1-h0_0.conda"] = msgspec.Raw(msgspec.json.encode(needed))
+    assert set(select_current(made).records) == {
+        "app-2.0-0.conda",
+        "lib-0.4.1-h0_0.conda",
+        "lib-2.0-h0_0.conda",
+    }
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "lib[version='<1',subdir=win-64]",
+        "*/win-64::lib <1",
+        "lib[version='>=2']",
+        "lib <1[version='>=2']",
+        "lib[version='~~1']",
+        "lib[version='<1'",
+        "lib <1,",
+        "lib (<1",
+        "lib 0.4.1 h0_0 h0_1",
+        "lib[fn=lib-0.4.1-h0_0.tar.bz2]",
+        "lib <1 h0-0",
+    ],
+)
+def test_what_no_package_of_the_subdir_satisfies_adds_none(spec: str) -> None:
+    made = contents("lib-0.4.1-h0_0.conda", "lib-2.0-h0_0.conda", lib={"subdir": "linux-64"})
+    app = {"name": "app", "version": "2.0", "build": "0", "depends": [spec]}
+    made.records["app-2.0-0.conda"] = msgspec.Raw(msgspec.json.encode(app))
+    assert set(select_current(made).records) == {"app-2.0-0.conda", "lib-2.0-h0_0.conda"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("b ^1.*$", {"b-2-h_0.conda", "b-1.5-g_0.conda", "b-1-h_0.conda"}),
+        ("b[version='^1.*$',build='h*']", {"b-2-h_0.conda", "b-1-h_0.conda"}),
+        ("b[version='<2',flavour=x]", {"b-1.5-g_0.conda", "b-1-h_0.conda"}),
+        ("b[version='<2',build='^g.*$']", {"b-1.5-g_0.conda", "b-1-h_0.conda"}),
+        ("b[version='<2' and more]", {"b-1.5-g_0.conda", "b-1-h_0.conda"}),
+        ("b <2 G_0", {"b-1.5-g_0.conda"}),
+    ],
+)
+def test_where_a_spec_cannot_be_evaluated_all_that_may_satisfy_it_is_there(
+    spec: str, expected: set[str]
+) -> None:
+    files = ("b-3-h_0.conda", "b-2-h_0.conda", "b-1.5-g_0.conda", "b-1-h_0.conda")
+    chosen_ones = chosen("a-1-0.conda", *files, a={"depends": [spec]})
+    assert chosen_ones == {"a-1-0.conda", "b-3-h_0.conda", *expected}
+
+
+def test_where_conda_and_the_cep_disagree_the_stricter_reading_comes_first() -> None:
+    """conda and rattler take ``=1 h`` for ``==1 h``, the CEP for ``1.* h``."""
+    depends = {"depends": ["b =1 h"]}
+    both = chosen("a-1-0.conda", "b-3-h.conda", "b-1.5-h.conda", "b-1-h.conda", a=depends)
+    assert both == {"a-1-0.conda", "b-3-h.conda", "b-1-h.conda", "b-1.5-h.conda"}
+    other = chosen("a-1-0.conda", "b-3-h.conda", "b-1.5-h.conda", "b-1.2-h.conda", a=depends)
+    assert other == {"a-1-0.conda", "b-3-h.conda", "b-1.5-h.conda"}
+
+
 def test_a_dependency_that_takes_too_long_to_tell_is_left_out_and_no_other() -> None:
     olds = [f"b-{number}-0.conda" for number in range(1, 12)]
     depends = ["b 7", "c 1", "b " + "|".join(["5"] * (CURRENT_REPODATA_CHECKS_MAX // 20))]

@@ -14,6 +14,15 @@ PACKAGE_SUFFIXES = (".conda", ".tar.bz2")
 """The archive formats of CEP 26.  The bucket's notifications filter by these suffixes."""
 
 NOARCH = "noarch"
+KNOWN_SUBDIRS = (
+    NOARCH,
+    *("linux-32", "linux-64", "linux-aarch64", "linux-armv6l", "linux-armv7l", "linux-ppc64"),
+    *("linux-ppc64le", "linux-riscv32", "linux-riscv64", "linux-s390x", "linux-loongarch64"),
+    *("osx-64", "osx-arm64", "win-32", "win-64", "win-arm64"),
+    *("emscripten-wasm32", "wasi-wasm32", "freebsd-64", "zos-z"),
+)
+"""Subdirs that exist (CEP 26 allows many more): for suggestions, and to tell a subdir from the last
+part of a channel's name (CEP 29)."""
 NO_NAME = ""
 """The catalog's name for files whose names cannot be parsed: records of another tool's index."""
 

@@ -44,7 +44,9 @@ class Version:
         if self.epoch != prefix.epoch:
             return False
         if prefix.local:
-            return self.main == prefix.main and _starts_with(self.local, prefix.local)
+            return _compare_segments(self.main, prefix.main) == 0 and _starts_with(
+                self.local, prefix.local
+            )
         return _starts_with(self.main, prefix.main)
 
     def __hash__(self) -> int:
@@ -69,11 +71,11 @@ def _compare_segments(first: _Segments, second: _Segments) -> int:
 
 def _starts_with(segments: _Segments, prefix: _Segments) -> bool:
     *before, last = prefix
-    if segments[: len(before)] != before:
+    if _compare_segments(segments[: len(before)], before):  # 1 is in 1.0.0.*
         return False
     segment = segments[len(before)] if len(segments) > len(before) else []
     *earlier, final = last
-    if segment[: len(earlier)] != earlier:
+    if _compare_segments([segment[: len(earlier)]], [earlier]):
         return False
     rank, _, text = component = segment[len(earlier)] if len(segment) > len(earlier) else _ZERO
     if final[0] == rank == _TEXT:

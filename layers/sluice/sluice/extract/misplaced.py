@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from sluice.conda.names import PACKAGE_SUFFIXES, is_subdir
+from sluice.conda.names import KNOWN_SUBDIRS, PACKAGE_SUFFIXES, is_subdir
 from sluice.layout import Subdir, is_key_text, parse_package_key, parse_subdir_folder
 from sluice.limits import (
     MISPLACED_CHANNELS_MAX,
@@ -22,14 +22,6 @@ from sluice.limits import (
 )
 from sluice.text import printable
 
-_KNOWN_SUBDIRS = (
-    "noarch",
-    *("linux-32", "linux-64", "linux-aarch64", "linux-armv6l", "linux-armv7l", "linux-ppc64"),
-    *("linux-ppc64le", "linux-riscv32", "linux-riscv64", "linux-s390x", "linux-loongarch64"),
-    *("osx-64", "osx-arm64", "win-32", "win-64", "win-arm64"),
-    *("emscripten-wasm32", "wasi-wasm32", "freebsd-64", "zos-z"),
-)
-"""Subdirs that exist (CEP 26 allows many more): only suggestions come from this list."""
 _OTHER_WORDS = {"linux": "linux-64", "osx": "osx-64", "win": "win-64", "windows": "win-64"}
 
 
@@ -153,7 +145,7 @@ def _wrong_folder(folder: str) -> Misplacement:
         return Misplacement(channel, sentence)
     parts = folder.split("/")
     for depth in range(len(parts) - 2, -1, -1):
-        if parts[depth] in _KNOWN_SUBDIRS:
+        if parts[depth] in KNOWN_SUBDIRS:
             reason = f"it is in a folder of {parts[depth]}, and packages are directly in a subdir"
             return Misplacement("/".join(parts[:depth]), reason)
     place = printable(Subdir(folder, "linux-64").prefix)
@@ -164,7 +156,7 @@ def _squash(name: str) -> str:
     return re.sub("[-_. ]", "", name.lower())
 
 
-_SUGGESTIONS = {**{_squash(subdir): subdir for subdir in _KNOWN_SUBDIRS}, **_OTHER_WORDS}
+_SUGGESTIONS = {**{_squash(subdir): subdir for subdir in KNOWN_SUBDIRS}, **_OTHER_WORDS}
 """Subdirs by their letters and digits.  A bucket may hold a million other folders, so this has to
 be cheap."""
 
