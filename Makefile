@@ -23,14 +23,14 @@ BUILD_PARAMETERS = Runtime=$(RUNTIME) Architecture=$(ARCHITECTURE)
 # For make local-up, and PARAMS for make deploy, too: "Key=Value Key=Value".
 LOCAL_PORT ?=
 DEBOUNCE_SECONDS ?=
-# For make conda-conformance: a folder with a clone of conda.  Other numbers write no page.
+# For make conda-conformance and make clients: a folder with a clone of conda.
 CONDA_SOURCE ?=
+# For make conda-conformance.  Other numbers write no page.
 CHANNELS ?= 2000
 # For make bench-flood.
 FLOOD_FILES ?= 200000
-# For make clients: empty for all of them, and a checkout of conda's source.
+# For make clients: empty for all of them.
 CLIENTS ?=
-CONDA_SOURCE ?=
 # For make fuzz.
 FUZZ_SECONDS ?= 600
 PARAMS ?=
@@ -81,10 +81,8 @@ conda-index: $(CONDA_INDEX)/.current ## Create the environment of conda-index, w
 $(CONDA_INDEX)/.current: always
 	@$(ENVIRONMENT) $(CONDA_INDEX) requirements/conda-index.txt
 
-$(CONDA)/.stamp: requirements/conda.txt
-	@$(PYTHON) -m venv --clear $(CONDA)
-	@$(CONDA)/bin/python $(INSTALL) -r requirements/conda.txt
-	@touch $@
+$(CONDA)/.current: always
+	@$(ENVIRONMENT) $(CONDA) requirements/conda.txt
 
 .PHONY: demo
 demo: $(VENV)/.current ## Show the whole path, from upload to install, on this machine
@@ -104,7 +102,7 @@ conformance: $(VENV)/.current $(CONDA_INDEX)/.current ## Compare with rattler-in
 	@PYTHONPATH=layers/sluice $(BIN)/python -m tests.conformance
 
 .PHONY: clients
-clients: $(VENV)/.stamp ## Run CLIENTS (all) for docs/reference/clients.md; CONDA_SOURCE=<clone>; needs npm and a C compiler
+clients: $(VENV)/.current ## Run CLIENTS (all) for docs/reference/clients.md; CONDA_SOURCE=<clone>; needs npm and a C compiler
 	@PYTHONPATH=layers/sluice $(BIN)/python -m tests.conformance.client_matrix $(CLIENTS)
 
 .PHONY: fuzz
@@ -112,7 +110,7 @@ fuzz: $(FUZZ)/.current ## Fuzz the package reader for FUZZ_SECONDS (600); Linux 
 	@PYTHONPATH=layers/sluice $(FUZZ)/bin/python -m tests.fuzz
 
 .PHONY: conda-conformance
-conda-conformance: $(VENV)/.stamp $(CONDA)/.stamp ## Compare current_repodata.json with the conda in CONDA_SOURCE
+conda-conformance: $(VENV)/.current $(CONDA)/.current ## Compare current_repodata.json with the conda in CONDA_SOURCE
 	PYTHONPATH=layers/sluice $(BIN)/python -m tests.conformance.current_repodata \
 		--channels $(CHANNELS) --first $(or $(FIRST),0)
 
@@ -179,10 +177,11 @@ bench-flood: $(VENV)/.current ## Measure an upload after FLOOD_FILES (200000) fi
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.flood --files $(FLOOD_FILES)
 
 .PHONY: bench-slow-flood
-bench-slow-flood: $(VENV)/.stamp ## Measure uploads while another channel gets 200 bombs, on the local stack
+bench-slow-flood: $(VENV)/.current ## Measure uploads while another channel gets 200 bombs, on the local stack
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.slow_flood
+
 .PHONY: bench-take-over
-bench-take-over: $(VENV)/.stamp ## Measure the steps of taking over 500,000 packages on one core; fails above time or memory
+bench-take-over: $(VENV)/.current ## Measure the steps of taking over 500,000 packages on one core; fails above time or memory
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.take_over
 
 .PHONY: bench-page
