@@ -17,6 +17,8 @@ from sluice.channel_files import page, page_data
 from sluice.layout import PAGE, PAGE_DATA, REPODATA, SHARD_INDEX
 from sluice.publish.fence import Stamp
 
+S3_URL = "s3://my-bucket/team"
+"""The channel's, as its page says."""
 _STAMP = Stamp(1, page.page_digest(), "state")
 _SECONDS = 1_750_000_000
 _DAY = 86_400
@@ -126,7 +128,9 @@ def write_listing(
         if one.subdir not in package["subdirs"]:
             package["subdirs"].append(one.subdir)
     subdirs = sorted({subdir for package in shown.values() for subdir in package["subdirs"]})
-    body = page_data.render_page_data(dict(sorted(shown.items())), subdirs=subdirs, stamp=_STAMP)
+    body = page_data.render_page_data(
+        dict(sorted(shown.items())), subdirs=subdirs, stamp=_STAMP, s3_url=S3_URL
+    )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PAGE).write_bytes(page.render_page())
     (folder / PAGE_DATA).write_bytes(body)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import zlib
 from pathlib import Path
+from typing import Any
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from sluice.layout import PAGE_DATA, SHARD_INDEX
-from testkit.people import Build, many, summaries, write, write_listing, write_repodata
+from testkit.people import S3_URL, Build, many, summaries, write, write_listing, write_repodata
 from testkit.web import Site
 from tests.page.conftest import Open
 from tests.page.sample import ABOUT, BUILDS
@@ -171,11 +173,52 @@ def test_the_commands_are_copied_with_the_address_of_the_channel(
     for client, command in (
         ("pixi", f"pixi workspace channel add {channel} && pixi add alpha"),
         ("conda", f"conda install -c {channel} alpha"),
+        ("mamba", f"mamba install -c {channel} alpha"),
+        ("rattler-build", f"rattler-build build -c {channel} -r recipe.yaml"),
     ):
         page.get_by_role("button", name=f"Copy the {client} command").click()
         expect(page.get_by_text("Copied")).to_be_visible()
         assert page.evaluate("navigator.clipboard.readText()") == command
         expect(page.get_by_text("Copied")).to_be_hidden()
+
+
+def test_the_commands_are_for_the_url_that_is_chosen(
+    folder: Path, open_page: Open, site: Site
+) -> None:
+    write(folder / "team", [Build("alpha")])
+    page = open_page("/team/#/package/alpha").page
+    commands = page.locator(".command code")
+    expect(commands).to_have_count(4)
+    expect(commands.nth(1)).to_have_text(f"conda install -c {site.url}/team alpha")
+    page.get_by_role("radio", name=S3_URL).check()
+    expect(commands).to_have_text(
+        [
+            f"pixi workspace channel add {S3_URL} && pixi add alpha",
+            f"conda install -c {S3_URL} alpha",
+            f"rattler-build build -c {S3_URL} -r recipe.yaml",  # mamba reads no s3://
+        ]
+    )
+
+
+@pytest.mark.parametrize("options", [{}, PHONE])
+def test_the_channels_own_name_comes_first_and_whole(
+    folder: Path, open_page: Open, options: dict[str, Any]
+) -> None:
+    own = "a-channel-with-a-long-name"
+    write(folder / ("above" * 12) / own, [Build("alpha")])
+    page = open_page(f"/{'above' * 12}/{own}/", **options).page
+    assert page.title() == own
+    name = page.locator("#channel .own")
+    expect(name).to_have_text(own)
+    assert name.evaluate("(span) => span.scrollWidth <= span.clientWidth || !span.clientWidth")
+    expect(name).to_be_in_viewport(ratio=1)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_package_without_a_summary_says_so(folder: Path, open_page: Open) -> None:
+    write(folder / "team", [Build("alpha")])
+    page = open_page().page
+    expect(page.get_by_role("option", name="alpha").locator(".summary")).to_have_text("No summary")
 
 
 def test_the_channel_at_the_root_is_called_by_its_server(
@@ -229,6 +272,33 @@ def test_a_package_that_there_is_not_is_named(folder: Path, open_page: Open) -> 
     page = open_page("/team/#/package/%E0%A4%A").page
     expect(page.get_by_role("heading", level=1)).to_have_text("%E0%A4%A")
     expect(page.get_by_text("There is no such package in this channel.")).to_be_visible()
+    page.get_by_role("link", name="All packages").click()
+    assert names(page) == ["alpha"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "nearest"),
+    [
+        ("numpi", ["numpy"]),
+        ("unmpy", ["numpy"]),
+        ("arow", ["arrow"]),
+        ("numpy2", ["numpy"]),
+        ("x", []),
+        ("completely-different", []),
+    ],
+)
+def test_instead_of_a_package_that_there_is_not_those_with_like_names_are_offered(
+    folder: Path, open_page: Open, wanted: str, nearest: list[str]
+) -> None:
+    write(folder / "team", [Build(one) for one in ("numpy", "numpydoc", "arrow", "pyarrow")])
+    page = open_page(f"/team/#/package/{wanted}").page
+    links = page.locator(".problem a")
+    expect(page.get_by_role("heading", level=1)).to_have_text(wanted)
+    assert links.all_inner_texts()[: len(nearest) or None] == nearest
+    page.goto(page.url.partition("#")[0] + f"#/?q={wanted}")
+    if nearest and not names(page):
+        page.locator("#nothing a").first.click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(nearest[0]))
 
 
 def test_a_listing_that_is_missing_or_damaged_is_told(folder: Path, open_page: Open) -> None:
@@ -316,6 +386,13 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(folder: Path, open_page: Op
         if "package" in path:
             page.locator(".build > summary").first.click()
         assert page.evaluate("document.documentElement.scrollWidth") == 360, path
+
+
+def test_on_a_phone_the_search_box_waits_to_be_touched(folder: Path, open_page: Open) -> None:
+    write(folder / "team", [Build("alpha")])
+    page = open_page(**PHONE).page
+    expect(page.get_by_role("status")).to_have_text("1 package")
+    expect(page.locator("#query")).not_to_be_focused()
 
 
 def test_rows_stand_one_below_the_other_however_the_phone_is_turned(

@@ -263,7 +263,10 @@ class _ChannelFiles:
             self._replace(page_file, self._stamp(0, tree=ours.tree), self._head(PAGE))
         if current_state.needs_write:
             body = page_data.render_page_data(
-                self._packages, subdirs=sorted(self._channel_state.subdirs), stamp=ours
+                self._packages,
+                subdirs=sorted(self._channel_state.subdirs),
+                stamp=ours,
+                s3_url=f"s3://{self._ctx.bucket_check.bucket}/{self._channel}".rstrip("/"),
             )
             self._replace(self._published_file(PAGE_DATA, body), ours, info)
 

@@ -24,9 +24,11 @@ _LEVEL = 6
 
 
 def render_page_data(
-    packages: Mapping[str, Mapping[str, Any]], *, subdirs: list[str], stamp: Stamp
+    packages: Mapping[str, Mapping[str, Any]], *, subdirs: list[str], stamp: Stamp, s3_url: str
 ) -> bytes:
     """Serialize the document; ``packages`` is the result of ``channeldata_packages``.
+
+    ``s3_url``: of the channel.  The page itself only knows the URL that it was opened with.
 
     Each package is a row of name, newest version, seconds since the epoch of its newest build, the
     indexes in ``subdirs`` of its subdirs, summary, license and links.  Empty values at the end are
@@ -36,6 +38,7 @@ def render_page_data(
     document = {
         "format": FORMAT,
         "packages": [_row(name, package, places) for name, package in packages.items()],
+        "s3": s3_url,
         "sluice": stamp.body,
         "subdirs": subdirs,
     }

@@ -17,13 +17,14 @@ export function folderOf(location) {
   return new URL(".", url).href;
 }
 
-/** What people call a channel: its last folders, or the server for one at the root. */
+/** The channel's own name, and the folders above it; at the root it is named after the server. */
 export function nameOf(folder) {
   const url = new URL(folder);
-  return decodeURIComponent(url.pathname).replace(/^\/|\/$/g, "") || url.host;
+  const folders = decodeURIComponent(url.pathname).split("/").filter(Boolean);
+  return { own: folders.pop() || url.host, above: folders.join("/") };
 }
 
-/** All packages by name: `{packages, subdirs}`. */
+/** All packages by name, and the channel's s3:// URL, if it is known: `{packages, subdirs, s3}`. */
 export async function fetchListing(folder) {
   const response = await get(new URL("page.json.gz", folder));
   if (!response) throw new Unavailable("The list of packages is not published.");
@@ -38,7 +39,8 @@ export async function fetchListing(folder) {
       return { name, version, timestamp, subdirs, summary, license, home, dev, doc, source };
     },
   );
-  return { packages, subdirs: document.subdirs };
+  const s3 = typeof document.s3 === "string" && document.s3.startsWith("s3://") ? document.s3 : "";
+  return { packages, subdirs: document.subdirs, s3 };
 }
 
 /** The builds of a package in one subdir: `[{subdir, filename, address, record}]`. */

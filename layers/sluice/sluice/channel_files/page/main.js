@@ -17,6 +17,7 @@ const listView = find("list-view");
 const packageView = find("package-view");
 const folder = folderOf(location.href);
 const channel = nameOf(folder);
+let urls = [folder.replace(/\/$/, "")]; // of the channel, for its clients
 
 let search = null;
 let byName = new Map();
@@ -42,7 +43,8 @@ const rows = new Rows(list, {
     name.textContent = one.name;
     version.textContent = one.version;
     time.textContent = asDate(one.timestamp);
-    summary.textContent = one.summary;
+    summary.textContent = one.summary || "No summary";
+    summary.classList.toggle("none", !one.summary);
     subdirs.textContent = one.subdirs.join(" ");
   },
   onActive: (id) => {
@@ -80,7 +82,7 @@ function showRoute() {
 }
 
 function showList(words, newest) {
-  document.title = channel;
+  document.title = channel.own;
   lastList = location.hash || "#/";
   if (query.value.trim() !== words.trim()) query.value = words;
   const back = shown !== null;
@@ -92,13 +94,26 @@ function showList(words, newest) {
   list.hidden = !places.length;
   rows.show(places);
   find("nothing").hidden = places.length > 0;
-  find("nothing").textContent = search.packages.length
-    ? `No package has “${words.trim()}” in its name or summary.`
-    : "There is no package in this channel yet.";
+  find("nothing").replaceChildren(
+    search.packages.length
+      ? `No package has “${words.trim()}” in its name or summary.`
+      : "There is no package in this channel yet.",
+    ...(places.length ? [] : suggestions(words)),
+  );
   const all = inNumber(search.packages.length, "package");
   status.textContent = words.trim() ? `${places.length.toLocaleString("en")} of ${all}` : all;
   scrollTo(0, back ? scrolledTo : 0);
   rows.draw();
+}
+
+/** Links to packages whose names are like one that there is not. */
+function suggestions(name) {
+  const links = search
+    .nearest(name)
+    .map((place) => search.packages[place].name)
+    .map((other) => element("a", { href: addressOf(other) }, other));
+  if (!links.length) return [];
+  return [" Did you mean ", ...links.flatMap((link, i) => (i ? [", ", link] : [link])), "?"];
 }
 
 function showPackage(name) {
@@ -108,17 +123,22 @@ function showPackage(name) {
   packageView.hidden = false;
   status.textContent = "";
   const one = byName.get(name);
-  document.title = `${name} · ${channel}`;
+  document.title = `${name} · ${channel.own}`;
   scrollTo(0, 0);
   if (!one) {
     const heading = element("h1", { tabindex: "-1" }, name);
     const why = "There is no such package in this channel.";
-    packageView.replaceChildren(heading, element("p", { class: "problem" }, why));
+    const all = element("a", { href: "#/" }, "All packages");
+    packageView.replaceChildren(
+      heading,
+      element("p", { class: "problem" }, why, ...suggestions(name)),
+      element("p", {}, all),
+    );
     heading.focus();
     return;
   }
   const waiting = element("p", { class: "waiting" }, "Loading its builds …");
-  packageView.replaceChildren(packageHead(one, folder), waiting);
+  packageView.replaceChildren(packageHead(one, urls), waiting);
   packageView.querySelector("h1").focus({ preventScroll: true });
   packageBuilds(one, folder, (other) => byName.has(other)).then(
     (parts) => waiting.replaceWith(...parts),
@@ -161,11 +181,14 @@ function onKey(event) {
 
 async function start() {
   find("loading").hidden = false;
-  document.title = channel;
-  find("channel").textContent = channel;
-  find("address").append(copyable(folder.replace(/\/$/, ""), "the channel's address"));
+  document.title = channel.own;
+  find("channel").replaceChildren(
+    element("span", { class: "own" }, channel.own),
+    element("span", { class: "above-it" }, channel.above),
+  );
   try {
-    const { packages } = await fetchListing(folder);
+    const { packages, s3 } = await fetchListing(folder);
+    if (s3) urls.push(s3);
     search = new Search(packages);
     byName = new Map(packages.map((one) => [one.name, one]));
   } catch (error) {
@@ -174,6 +197,7 @@ async function start() {
     return;
   }
   find("loading").remove();
+  find("address").append(...urls.map((url) => copyable(url, url.replace(/:.*/, " address"))));
   query.disabled = false;
   query.addEventListener("input", () => searchFor(query.value));
   find("search").addEventListener("submit", (event) => event.preventDefault());
@@ -184,7 +208,7 @@ async function start() {
   });
   addEventListener("hashchange", showRoute);
   showRoute();
-  if (route().name === null && matchMedia("(hover: hover)").matches) query.focus();
+  if (route().name === null && matchMedia("(hover: hover) and (pointer: fine)").matches) query.focus();
 }
 
 start();

@@ -7,7 +7,7 @@ import { compareVersions } from "./version.js";
 const NAME = /^[a-z0-9_][a-z0-9._-]*$/i;
 
 /** What stands above the builds, which takes no fetching. */
-export function packageHead(one, folder) {
+export function packageHead(one, channelUrls) {
   const facts = [one.license, one.subdirs.join(", "), asDate(one.timestamp)];
   const links = [
     [one.home, "Home"],
@@ -32,17 +32,35 @@ export function packageHead(one, folder) {
       ...facts.filter(Boolean).map((fact) => element("span", {}, fact)),
       ...links.map(([address, label]) => element("span", {}, webLink(address, label))),
     ),
-    ...commands(one.name, folder),
+    NAME.test(one.name) ? installation(one.name, channelUrls) : null,
   );
 }
 
-function commands(name, folder) {
-  if (!NAME.test(name)) return []; // no client could ask for it, and a shell might do anything
-  const channel = shellWord(folder.replace(/\/$/, ""));
-  return [
+/** The commands of each client, for the URL that is chosen. */
+function installation(name, channelUrls) {
+  const list = element("div", { class: "commands" }, ...commands(name, channelUrls[0]));
+  if (channelUrls.length === 1) return list;
+  const choices = channelUrls.map((url, i) => {
+    const input = element("input", { type: "radio", name: "channel-url" });
+    input.checked = i === 0;
+    input.addEventListener("change", () => list.replaceChildren(...commands(name, url)));
+    return element("label", {}, input, url);
+  });
+  const legend = element("legend", {}, "Read the channel from");
+  return element("div", {}, element("fieldset", { class: "urls" }, legend, ...choices), list);
+}
+
+function commands(name, url) {
+  const channel = shellWord(url);
+  const found = [
     ["pixi", `pixi workspace channel add ${channel} && pixi add ${name}`],
     ["conda", `conda install -c ${channel} ${name}`],
-  ].map(([client, command]) =>
+    ["mamba", `mamba install -c ${channel} ${name}`],
+    ["rattler-build", `rattler-build build -c ${channel} -r recipe.yaml`],
+  ];
+  // mamba reads no s3://.
+  const able = found.filter(([client]) => client !== "mamba" || !url.startsWith("s3://"));
+  return able.map(([client, command]) =>
     element(
       "div",
       { class: "command" },
