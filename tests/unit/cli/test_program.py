@@ -264,6 +264,14 @@ def test_a_flag_of_another_indexer_is_answered_with_sluices_way(
     assert flag in answer.err
 
 
+def test_an_argument_too_many_is_named(sluice: Call) -> None:
+    answer = sluice("log", "s3://bucket/team", "linux-46", "more")
+    assert answer.code == Exit.USAGE_ERROR
+    assert answer.err == (
+        "sluice: there is nothing to do with 'linux-46 more'. See sluice log --help\n"
+    )
+
+
 def test_the_region_of_rattler_index_is_an_option_here_too(sluice: Call) -> None:
     assert sluice("log", "s3://channels/x", "--region", "eu-west-1").code == Exit.ISSUES_FOUND
 

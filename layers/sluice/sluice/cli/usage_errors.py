@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cyclopts import CycloptsError, UnknownCommandError, UnknownOptionError
+from cyclopts import CycloptsError, UnknownCommandError, UnknownOptionError, UnusedCliTokensError
 
 _CREDENTIALS = "sluice takes credentials as the AWS CLI does, not on the command line: "
 _CONFIG = "this is a setting of the channel: "
@@ -65,6 +65,9 @@ def describe_usage_error(error: CycloptsError, words: Sequence[str]) -> str:
         flag = (error.token.keyword or error.token.value).partition("=")[0]
         if flag in _FOREIGN_FLAGS:
             return f"there is no {flag}: {_FOREIGN_FLAGS[flag]}"
+    if isinstance(error, UnusedCliTokensError):
+        extra = " ".join(error.unused_tokens or ())
+        return f"there is nothing to do with {extra!r}. See sluice {words[0]} --help"
     command = [] if isinstance(error, UnknownCommandError) else list(words[:1])
     more = " ".join(["sluice", *command, "--help"])
     return f"{' '.join(str(error).split())} See {more}"
