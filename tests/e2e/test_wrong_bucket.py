@@ -9,6 +9,7 @@ import pytest
 
 from testkit.channel import Package, conda
 from testkit.deployed import Channel, Deployed
+from testkit.eventually import eventually
 
 OTHER = "sluice-e2e-mistaken"
 
@@ -71,8 +72,12 @@ def test_no_package_leaves_the_index_and_nothing_is_published_elsewhere(
         deployed.wait_until_quiet()
         assert deployed.keys(OTHER, "") == []
         assert (channel.indexes(), channel.files()) == (before, files)
-        refused = deployed.lines(deployed.stack.reconcile_function, channel=channel.name)
-        assert any("belongs to the bucket" in str(line) for line in refused)
+        eventually(  # a function's log comes a moment after its response
+            lambda: deployed.lines(deployed.stack.reconcile_function, channel=channel.name),
+            lambda lines: any("belongs to the bucket" in str(line) for line in lines),
+            what="the refusal is logged",
+            explain=deployed.describe,
+        )
 
     report = deployed.reconcile(channel=channel.name)
     counts = {name: count for name, count in report["counts"].items() if count}
