@@ -375,7 +375,7 @@ def _(published: Published) -> None:
     assert (notice["id"], notice["message"], notice["level"]) == ("one", "We move", "warning")
 
 
-@feature("a `notices.json` that somebody else put there is left alone", "CEP 6", "taken over")
+@feature("a `notices.json` of another tool is left alone", "CEP 6", "taken over")
 def _(published: Published) -> None:
     assert published.files["notices.json"] == tasks.NOTICES
 

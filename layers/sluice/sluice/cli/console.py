@@ -8,7 +8,7 @@ import sys
 from rich.console import Console
 
 _PIPED_COLUMNS = 2000
-"""The width of what is no terminal, so that lines are not wrapped."""
+"""Width of the output if it is not a terminal: so wide that no line is wrapped."""
 
 
 def make_console(*, stderr: bool = False, wraps: bool = True) -> Console:

@@ -265,8 +265,8 @@ def _bury_head(channel: Channel, subdir: Subdir) -> None:
     def attempt(version: ObjectVersion[Head]) -> bool | Literal[Swap.LOST]:
         if version.value.is_tombstone or version.etag is None:
             return True
-        # After the head was read: whoever has indexed a package by then is seen here, and whoever
-        # does so later swaps the head first, or loses.
+        # After the head was read.  A package that was indexed before that is found here.  A later
+        # commit either swaps the head first, so that the swap below fails, or fails itself.
         _require_no_packages_in(channel, subdir)
         tombstone = Head(
             generation=max(version.value.generation, 1),

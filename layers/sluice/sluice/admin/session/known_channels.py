@@ -1,7 +1,7 @@
 """What a state knows, for the sentence about an address that it does not know.
 
-A mistyped channel looks like an empty one.  So whoever finds nothing at an address says so, and
-names what there is that resembles it.
+A mistyped channel looks like an empty one.  So a command that finds nothing at an address says so,
+and suggests channels and subdirs with similar names.
 """
 
 from __future__ import annotations
