@@ -44,6 +44,19 @@ class Package:
         path.write_bytes(self.body)
 
 
+def index_of(name: str, version: str = "1.0", **more: Any) -> dict[str, Any]:
+    """An ``index.json`` of a package without dependencies, or with what ``more`` says."""
+    return {
+        "name": name,
+        "version": version,
+        "build": "h0_0",
+        "build_number": 0,
+        "depends": [],
+        "subdir": "linux-64",
+        **more,
+    }
+
+
 def conda(
     index: Mapping[str, Any],
     *,

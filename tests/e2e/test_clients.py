@@ -5,26 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from testkit.channel import conda, tar_bz2
+from testkit.channel import conda, index_of, tar_bz2
 from testkit.deployed import Channel
 from tests.e2e.rattler_client import index_with_rattler, install, solve
-
-
-def index_of(name: str, version: str = "1.0", **more: Any) -> dict[str, Any]:
-    return {
-        "name": name,
-        "version": version,
-        "build": "h0_0",
-        "build_number": 0,
-        "depends": [],
-        "subdir": "linux-64",
-        **more,
-    }
-
 
 HELPER = conda(index_of("helper", subdir="noarch", noarch="generic"), payload=b"helper 1.0")
 LIB = tar_bz2(index_of("lib", depends=["helper"]), payload=b"lib 1.0")

@@ -93,7 +93,7 @@ def _once(client: Client, places: Places, url: str) -> Cell:
 def _call(
     command: Sequence[str], folder: Path, environment: Mapping[str, str]
 ) -> tuple[int | None, str]:
-    """The exit code, ``None`` if it took too long, and what was said."""
+    """The exit code, ``None`` if it took too long, and the output."""
     with subprocess.Popen(
         command,
         cwd=folder,
@@ -114,9 +114,9 @@ def _call(
 
 
 def _installed(task: Task) -> Cell:
-    found = {path.parent.name: path.read_bytes() for path in task.prefix.glob("share/*/data")}
-    if found != INSTALLED:
-        return Cell(Verdict.FAILED, line=f"installed {sorted(found)}, said nothing")
+    installed = {path.parent.name: path.read_bytes() for path in task.prefix.glob("share/*/data")}
+    if installed != INSTALLED:
+        return Cell(Verdict.FAILED, line=f"installed {sorted(installed)}, said nothing")
     recorded = {path.stem for path in (task.prefix / "conda-meta").glob("*.json")}
     wanted = {name.removesuffix(".conda").removesuffix(".tar.bz2") for name in SOLUTION}
     if recorded != wanted:
@@ -125,19 +125,19 @@ def _installed(task: Task) -> Cell:
 
 
 def _solved(output: str) -> Cell:
-    found = set(output.split())
-    if found != SOLUTION:
-        return Cell(Verdict.FAILED, line=f"solved {sorted(found)}")
+    filenames = set(output.split())
+    if filenames != SOLUTION:
+        return Cell(Verdict.FAILED, line=f"solved {sorted(filenames)}")
     return Cell(Verdict.SOLVED)
 
 
 def last_line(output: str, home: Path, url: str) -> str:
     """The last line that says something, without what is of this machine and of this run."""
     lines = [line.strip() for line in output.splitlines() if re.search(r"\w", line)]
-    said = lines[-1] if lines else "no output"
-    said = (
-        said.replace(url, "<channel>").replace(str(home), "<home>").replace(str(ROOT), "<sluice>")
+    last = lines[-1] if lines else "no output"
+    last = (
+        last.replace(url, "<channel>").replace(str(home), "<home>").replace(str(ROOT), "<sluice>")
     )
-    said = re.sub(r"\b(localhost|127\.0\.0\.1):\d+", r"\1", said)
-    said = re.sub(r"/\S*/(?=site-packages/)", "", said)
-    return said if len(said) <= _LINE_MAX else said[:_LINE_MAX] + " …"
+    last = re.sub(r"\b(localhost|127\.0\.0\.1):\d+", r"\1", last)
+    last = re.sub(r"/\S*/(?=site-packages/)", "", last)
+    return last if len(last) <= _LINE_MAX else last[:_LINE_MAX] + " …"

@@ -21,7 +21,7 @@ import zstandard
 from botocore.config import Config
 
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, SLUICE_TOML
-from testkit.channel import conda, tar_bz2
+from testkit.channel import conda, index_of, tar_bz2
 from testkit.http1 import LOOPBACK
 from testkit.real_s3.seaweedfs import run_seaweedfs
 from testkit.real_s3.server import ACCESS_KEY, SECRET_KEY
@@ -46,22 +46,10 @@ SPEC = "app"
 """What clients are asked for."""
 
 
-def _index(name: str, version: str = "1.0", **more: Any) -> dict[str, Any]:
-    return {
-        "name": name,
-        "version": version,
-        "build": "h0_0",
-        "build_number": 0,
-        "depends": [],
-        "subdir": "linux-64",
-        **more,
-    }
-
-
-_HELPER = conda(_index("helper", subdir="noarch", noarch="generic"), payload=b"helper 1.0")
-_LIB = tar_bz2(_index("lib", depends=["helper"]), payload=b"lib 1.0")
-_OLD_LIB = conda(_index("lib", "0.9"), payload=b"lib 0.9")
-_APP = conda(_index("app", depends=["lib >=1.0"]), payload=b"app 1.0")
+_HELPER = conda(index_of("helper", subdir="noarch", noarch="generic"), payload=b"helper 1.0")
+_LIB = tar_bz2(index_of("lib", depends=["helper"]), payload=b"lib 1.0")
+_OLD_LIB = conda(index_of("lib", "0.9"), payload=b"lib 0.9")
+_APP = conda(index_of("app", depends=["lib >=1.0"]), payload=b"app 1.0")
 _PACKAGES = (_HELPER, _LIB, _OLD_LIB, _APP)
 SOLUTION = frozenset(package.filename for package in (_APP, _LIB, _HELPER))
 """The filenames of what is to be solved."""

@@ -88,8 +88,8 @@ def render(rows: Sequence[Row], today: date) -> str:
         aligned="|".join([":-:"] * len(keys)),
     )
     for row in rows:
-        said = " | ".join(_said(row.cells[key], key, failures) for key in keys)
-        page += f"| {row.name} | {row.version} | {row.from_where} | {said} |\n"
+        cells = " | ".join(_cell_text(row.cells[key], key, failures) for key in keys)
+        page += f"| {row.name} | {row.version} | {row.from_where} | {cells} |\n"
     if failures:
         page += _FAILURES
         page += "".join(f"{number}. `{line}`\n" for line, number in failures.items())
@@ -106,7 +106,7 @@ def _failures(rows: Sequence[Row]) -> dict[str, int]:
     return numbers
 
 
-def _said(cell: Cell, key: Key, failures: Mapping[str, int]) -> str:
+def _cell_text(cell: Cell, key: Key, failures: Mapping[str, int]) -> str:
     if cell.verdict == Verdict.FAILED:
         return f"✗ [{failures[cell.line]}](#what-failed-and-why)"
     tick = "✓" if cell.verdict == Verdict.INSTALLED else "✓ (solve)"
