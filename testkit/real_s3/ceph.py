@@ -123,8 +123,9 @@ def run_ceph() -> Iterator[RealServer]:
         osd = cluster.add_osd()
         run("ceph-osd", "-i", osd)
         wait_until(cluster.is_osd_up, "its OSD", running)
-        run("radosgw", "-n", _GATEWAY)
         cluster.add_user()
+        cluster.create_storage_class()
+        run("radosgw", "-n", _GATEWAY)  # reads its storage classes once, as it starts
         server.wait_until_ready(running)
         yield server
 
@@ -187,7 +188,17 @@ class _Cluster:
         """Create the user of the S3 gateway."""
         keys = (f"--access-key={ACCESS_KEY}", f"--secret-key={SECRET_KEY}")
         user = ("--uid=sluice", "--display-name=sluice", *keys)
-        _run("radosgw-admin", *self.options, "-n", _GATEWAY, "user", "create", *user)
+        self._radosgw_admin("user", "create", *user)
+
+    def create_storage_class(self) -> None:
+        """Create the storage class GLACIER, which is only a name here: reads go on."""
+        placement = ("--placement-id=default-placement", "--storage-class=GLACIER")
+        pool = "--data-pool=default.rgw.buckets.data"
+        self._radosgw_admin("zonegroup", "placement", "add", "--rgw-zonegroup=default", *placement)
+        self._radosgw_admin("zone", "placement", "add", "--rgw-zone=default", *placement, pool)
+
+    def _radosgw_admin(self, *arguments: str) -> None:
+        _run("radosgw-admin", *self.options, "-n", _GATEWAY, *arguments)
 
     def _ceph(self, *arguments: str) -> str:
         return _run("ceph", *self.options, "--connect-timeout", "60", *arguments)
