@@ -23,6 +23,7 @@ from sluice.catalog.tree import Tree
 from sluice.extract import staging
 from sluice.layout import (
     CHANNELDATA,
+    NOTICES,
     REPODATA,
     REPODATA_ZST,
     RUN_EXPORTS,
@@ -446,6 +447,54 @@ def test_damage_of_the_channels_files_is_found_and_repaired() -> None:
     assert kinds(report) == [(Defect.FILE_WRONG, key)]
     repair(world.channel, report.findings, IndexOptions(subdirs_at_once=1), **world.one_reader())
     assert kinds(look(world)) == []
+
+
+NOTICE = b'[[index-config.notices]]\nid = "1"\nmessage = "Hello"\n'
+
+
+@pytest.mark.parametrize("notices", [b"[index-config]\nnotices = []\n", NOTICE])
+@pytest.mark.parametrize("file", [None, "channeldata", "rss", "page", "run-exports"])
+def test_no_change_of_a_healthy_channel_puts_a_file_behind(
+    file: str | None, notices: bytes
+) -> None:
+    """Notices are published when the configuration is read, the others when packages change."""
+    world = StandaloneChannel()
+    world.upload(A, PURE)
+    sluice = f"[sluice]\n{file} = true\n".encode() if file else b""
+    world.public.upload(f"{CHANNEL}/{SLUICE_TOML}", notices + sluice)
+    changes: list[Callable[[], object]] = [
+        lambda: None,
+        lambda: world.upload(B),
+        lambda: world.public.remove(f"{CHANNEL}/{B.path}"),
+        lambda: world.upload(BAD),
+        lambda: world.public.upload(f"{CHANNEL}/{SLUICE_TOML}", NOTICE.lower() + sluice),
+        lambda: world.upload(package("other", subdir="osx-64")),
+        lambda: world.public.upload(f"{CHANNEL}/{SLUICE_TOML}", sluice),
+    ]
+    for change in changes:
+        world.tick()
+        change()
+        world.index()
+        report = look(world)
+        assert (kinds(report), report.unchecked) == ([], [])
+
+
+def test_notices_that_stand_since_an_older_generation_are_compared_all_the_same() -> None:
+    world = a_channel()
+    toml = NOTICE + b"[sluice]\nchanneldata = true\n"
+    world.public.upload(f"{CHANNEL}/{SLUICE_TOML}", toml)
+    world.index()
+    world.upload(package("other"))
+    world.index()
+    key = f"{CHANNEL}/{NOTICES}"
+    stored = world.public.objects[key]
+    said = stored.body.replace(b"Hello", b"HELLO")
+    world.public.objects[key] = replace(stored, body=said)
+    report = look(world)
+    assert kinds(report) == [(Defect.FILE_WRONG, key)]
+    repair(world.channel, report.findings, IndexOptions(subdirs_at_once=1), **world.one_reader())
+    assert kinds(look(world)) == []
+    assert b"Hello" in world.public.body(key)
 
 
 def test_progress_is_told() -> None:

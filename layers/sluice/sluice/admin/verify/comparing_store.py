@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -34,11 +35,16 @@ class ComparingStore:
     """
 
     def __init__(
-        self, store: ObjectStore, results: CheckResults, *, since: int | None = None
+        self,
+        store: ObjectStore,
+        results: CheckResults,
+        *,
+        since: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """``since``: the generation that last changed the published content, if not this one.
+        """``since``: by key, the first generation of a file that may stand for a later one.
 
-        A file of any generation between the two has the same content, except for its stamp.
+        Such a file is not written again while its content stays, so the content decides: a file of
+        any generation between the two has to be the same, except for its stamp.
         """
         self._store = store
         self._results = results
@@ -121,7 +127,7 @@ class ComparingStore:
                     self._results.add_finding(Defect.FILE_MISSING, key, "it is not there")
                     return
                 current = Stamp.parse(opened.info.metadata)
-                if current and ours and self._may_be_older(current, ours):
+                if current and ours and self._may_be_older(key, current, ours):
                     self._compare_content(key, body)
                 elif mismatch := _stamp_mismatch(current, ours):
                     self._results.add_finding(mismatch[0], key, mismatch[1])
@@ -130,11 +136,12 @@ class ComparingStore:
         except Archived:
             self._results.add_finding(Defect.FILE_FOREIGN, key, "it is in an archive storage class")
 
-    def _may_be_older(self, current: Stamp, ours: Stamp) -> bool:
+    def _may_be_older(self, key: str, current: Stamp, ours: Stamp) -> bool:
+        since = self._since.get(key)
         return (
-            self._since is not None
+            since is not None
             and current.owner == ours.owner
-            and self._since <= current.generation < ours.generation
+            and since <= current.generation < ours.generation
         )
 
     def _compare_content(self, key: str, body: bytes) -> None:
@@ -154,7 +161,7 @@ class ComparingStore:
     def _canonical(self, key: str, body: bytes) -> object:
         if key.endswith(_ZST):
             return zstd.decompress(body)
-        if self._since is None:
+        if key not in self._since:
             return body
         return {**msgspec.json.decode(body, type=dict[str, Any]), "sluice": None}
 

@@ -292,7 +292,11 @@ class SubdirVerifier:
     def _check_files(self, version: ObjectVersion[Head], tree: Tree, listing: Listing) -> None:
         """Render every index file, and compare the current one with it."""
         public = ComparingStore(self._channel.public, self.results)
-        private = ComparingStore(self._channel.state, self.results, since=tree.rejects_generation)
+        private = ComparingStore(
+            self._channel.state,
+            self.results,
+            since={self._subdir.rejects_key: tree.rejects_generation},
+        )
         publisher = _ComparingPublisher(
             public, private, self._channel.owner or "", max_age_seconds=0
         )
