@@ -85,6 +85,26 @@ def test_a_small_package_is_one_get(key: str, body: bytes) -> None:
     assert operations(store) == ["GetObject"]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "info/recipe/meta.yaml",
+        "info/recipe/meta.yaml.rendered",
+        "info/meta.yaml",
+        "info/recipe/recipe.yaml",
+        "info/recipe/rendered_recipe.yaml",
+    ],
+)
+def test_a_recipe_is_not_read(path: str) -> None:
+    """It may name what only the builder has, and its YAML costs more than all of the rest."""
+    recipe = Entry(path, b"source:\n  url: /home/me/src.tar.gz\nabout:\n  home: https://other\n")
+    bodies = {CONDA_KEY: conda(*INFO, recipe), TAR_BZ2_KEY: tar_bz2(*INFO, recipe)}
+    for key, body in bodies.items():
+        store = MemoryStore()
+        info = store.upload(key, body)
+        assert read(store, key) == PackageRead(info, contents(read_digests(body)))
+
+
 @pytest.mark.parametrize(("key", "body"), [(CONDA_KEY, SMALL_CONDA), (TAR_BZ2_KEY, SMALL_TAR_BZ2)])
 def test_a_small_package_of_unknown_size_is_head_and_get(key: str, body: bytes) -> None:
     store = MemoryStore()

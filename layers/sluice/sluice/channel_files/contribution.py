@@ -37,7 +37,7 @@ FIELDS = (
 """Fields that come from the newest version that has them.
 
 All are fields of ``about.json``, but for ``icon_hash``, which is in ``index.json``.  conda-index
-also has ``source_git_url``, from ``meta.yaml``, which is not read."""
+also has ``source_git_url``, and takes ``source_url`` from recipes, which are not read here."""
 
 FLAGS = (
     "activate.d",
