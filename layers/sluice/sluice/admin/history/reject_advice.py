@@ -88,9 +88,9 @@ ADVICE = {
         "its record is made of what it says."
     ),
     "record-normalized": (
-        "Nothing has to be done: the record is replaced when the package is read, at the latest "
-        "with the next reconcile. For a file that is no conda package, correct what writes its "
-        "record."
+        "The record is replaced when the package is read, at the latest with the next reconcile. "
+        "If it stays because the package breaks a rule (record-kept), build that again. For a file "
+        "that is no conda package, correct what writes its record."
     ),
     "record-too-large": (
         "Have the recipe say less: a record goes to every client, and long lists of dependencies "
