@@ -306,9 +306,11 @@ PATCH_UNPACKED_BYTES_MAX = 1024 * MIB
 """Bytes of a whole patch package after decompression."""
 
 # --- records ------------------------------------------------------------------------------
-SHARD_BYTES_WARNED = 64 * MIB
+SHARD_BYTES_WARNED = 16 * MIB
 """Bytes of one shard without compression above which there is a warning: conda refuses it.
-https://github.com/conda/conda (``ZSTD_MAX_SHARD_SIZE``)"""
+``ZSTD_MAX_SHARD_SIZE`` in ``conda/_private/shards/shards.py`` of https://github.com/conda/conda,
+read at 26.7.1 and 0f64223fb8.  conda 26.5.3 has the same number, but the length in the header of a
+zstd frame, which shards have, takes precedence there."""
 RECORD_BYTES_MAX = 256 * KIB
 """Bytes of one record as JSON.  Every client downloads every record."""
 LARGE_RECORD_BYTES_MIN = 4 * KIB

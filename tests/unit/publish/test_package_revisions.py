@@ -9,11 +9,14 @@ from typing import Any
 import msgpack
 import pytest
 
+from sluice.catalog.node import RenderedNode, render_node
 from sluice.layout import REPODATA, SHARD_INDEX, SLUICE_TOML, Subdir
+from sluice.zstd import content_size
 from testkit.channel import Package, conda
 from testkit.system import System
 from tests.support.staging_records import A2, NOARCH, START_MS, A, B
 from tests.support.subdir_world import World, foreign_repodata, unzstd
+from tests.unit.channel_files.channel_system import entry
 
 SUBDIR = Subdir("team", "linux-64")
 LEGACY = '[sluice]\npackage-revisions = "legacy"\n'
@@ -189,6 +192,24 @@ def test_a_key_of_tomorrow_is_warned_of_while_the_rest_is_in_force() -> None:
 
 
 # --- large shards ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("more", "warned"), [(0, False), (1, True)])
+def test_the_largest_shard_that_conda_reads_is_not_warned_of(*, more: int, warned: bool) -> None:
+    conda_reads = 2**20 * 16  # ZSTD_MAX_SHARD_SIZE of conda 26.7.1
+    name = "alpha-1.0-0.conda"
+
+    def render(padding: int) -> RenderedNode:
+        return render_node(
+            "alpha", {name: entry(name, indexed_timestamp=1, license="x" * padding)}, at=1
+        )
+
+    shard = render(conda_reads // 2).shard_body
+    assert shard
+    rendered = render(conda_reads + conda_reads // 2 - content_size(shard) + more)
+    assert rendered.shard_body
+    assert content_size(rendered.shard_body) == conda_reads + more
+    assert bool(rendered.node.extras and rendered.node.extras.shard_bytes) is warned
 
 
 def test_a_shard_that_conda_refuses_is_warned_of_where_shards_are_published(

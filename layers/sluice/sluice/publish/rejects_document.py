@@ -190,8 +190,8 @@ def _shard_warning(subdir: Subdir, name: str, node: Node) -> dict[str, Any] | No
         return None
     warning = make_file_warning(
         SHARD_TOO_LARGE,
-        f"The shard of {name} has {node.extras.shard_bytes // MIB} MiB without compression, and "
-        f"conda reads none of more than {SHARD_BYTES_WARNED // MIB} MiB.",
+        f"The shard of {name} has {node.extras.shard_bytes / MIB:.1f} MiB without compression, "
+        f"and conda reads none of more than {SHARD_BYTES_WARNED // MIB} MiB.",
     )
     return {
         "filename": subdir.shard_key(node.shard.hex()).removeprefix(subdir.prefix),
