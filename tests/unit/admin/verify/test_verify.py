@@ -24,6 +24,8 @@ from sluice.extract import staging
 from sluice.layout import (
     CHANNELDATA,
     NOTICES,
+    PAGE,
+    PAGE_DATA,
     REPODATA,
     REPODATA_ZST,
     RUN_EXPORTS,
@@ -495,6 +497,38 @@ def test_notices_that_stand_since_an_older_generation_are_compared_all_the_same(
     repair(world.channel, report.findings, IndexOptions(subdirs_at_once=1), **world.one_reader())
     assert kinds(look(world)) == []
     assert b"Hello" in world.public.body(key)
+
+
+def test_a_page_that_somebody_wrote_by_hand_stays_and_is_no_finding() -> None:
+    world = a_channel()
+    key, page = f"{CHANNEL}/{PAGE}", b"<html>mine</html>"
+    world.public.upload(key, page)
+    world.public.upload(f"{CHANNEL}/{SLUICE_TOML}", b"[sluice]\npage = true\n")
+    world.index()
+    assert kinds(look(world)) == []
+    flip(world.public, data := f"{CHANNEL}/{PAGE_DATA}")
+    report = look(world)
+    assert kinds(report) == [(Defect.FILE_WRONG, data)]
+    repair(world.channel, report.findings, IndexOptions(subdirs_at_once=1), **world.one_reader())
+    assert (kinds(look(world)), world.public.body(key)) == ([], page)
+
+
+def test_a_page_of_sluice_that_is_damaged_or_missing_is_found_and_repaired() -> None:
+    world = a_channel()
+    world.public.upload(f"{CHANNEL}/{SLUICE_TOML}", b"[sluice]\npage = true\n")
+    world.index()
+    key = f"{CHANNEL}/{PAGE}"
+    damages: list[tuple[Callable[[], object], Defect]] = [
+        (lambda: flip(world.public, key), Defect.FILE_WRONG),
+        (lambda: world.public.remove(key), Defect.FILE_MISSING),
+    ]
+    for damage, kind in damages:
+        damage()
+        report = look(world)
+        assert kinds(report) == [(kind, key)]
+        options = IndexOptions(subdirs_at_once=1)
+        repair(world.channel, report.findings, options, **world.one_reader())
+        assert kinds(look(world)) == []
 
 
 def test_progress_is_told() -> None:

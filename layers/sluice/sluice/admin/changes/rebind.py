@@ -274,7 +274,4 @@ def _publish_channel_files(channel: Channel, max_age_seconds: int) -> None:
         stamp = Stamp.parse(info.metadata) if info else None
         if stamp and (file != PAGE or stamp.owner != channel.owner):
             stamped.append(channel_file_key(channel.name, file))
-    page = channel_file_key(channel.name, PAGE)
-    if page in stamped:  # otherwise the page would be kept as somebody's own
-        channel.public.delete([page])
     rewrite_channel_files(channel, stamped, max_age_seconds)

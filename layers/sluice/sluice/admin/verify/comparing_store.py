@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
@@ -40,15 +40,18 @@ class ComparingStore:
         results: CheckResults,
         *,
         since: Mapping[str, int] = MappingProxyType({}),
+        foreign_may_stay: Collection[str] = (),
     ) -> None:
         """``since``: by key, the first generation of a file that may stand for a later one.
 
         Such a file is not written again while its content stays, so the content decides: a file of
         any generation between the two has to be the same, except for its stamp.
+        ``foreign_may_stay``: keys where publishers keep a file that is not sluice's.
         """
         self._store = store
         self._results = results
         self._since = since
+        self._foreign_may_stay = foreign_may_stay
         self.seen: set[str] = set()
         """Keys that were compared."""
 
@@ -56,9 +59,10 @@ class ComparingStore:
         """See ``ObjectStore.now_ms``."""
         return self._store.now_ms()
 
-    def head(self, key: str) -> ObjectInfo | None:  # noqa: ARG002
+    def head(self, key: str) -> ObjectInfo | None:
         """See ``ObjectStore.head``."""
-        return None
+        info = self._store.head(key) if key in self._foreign_may_stay else None
+        return info if info and Stamp.parse(info.metadata) is None else None
 
     def get(self, key: str) -> StoredObject | None:  # noqa: ARG002
         """See ``ObjectStore.get``."""

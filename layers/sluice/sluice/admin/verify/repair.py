@@ -32,9 +32,10 @@ from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node, Tree
 from sluice.channel_files.merge import ChannelMergeContext, merge_channel
 from sluice.errors import BrokenListing, Corrupt
-from sluice.layout import FROM_PACKAGES, Subdir
+from sluice.layout import FROM_PACKAGES, PAGE, Subdir, channel_file_key
 from sluice.merge.generation_writer import GenerationWriter
 from sluice.merge.plan import CommitPlan
+from sluice.publish.fence import Stamp
 from sluice.publish.publisher import Publisher
 from sluice.storage import object_headers
 from sluice.storage.missing_objects import head_packages
@@ -285,6 +286,10 @@ def rewrite_channel_files(channel: Channel, files: Collection[str], max_age_seco
 
     Raises the errors of ``merge_channel``.
     """
+    page = channel_file_key(channel.name, PAGE)
+    info = channel.public.head(page) if page in files else None
+    if info and Stamp.parse(info.metadata):  # without it the page would be kept as somebody's own
+        channel.public.delete([page])
     merger = ChannelMergeContext(
         replace(channel.runtime, channel=UnstampedStore(channel.public, files)),
         bucket_check=channel.bucket_check,

@@ -23,7 +23,7 @@ from sluice.admin.verify.subdir_check import SubdirSummary, SubdirVerifier
 from sluice.channel_files.merge import ChannelMergeContext, merge_channel
 from sluice.conda.names import NOARCH
 from sluice.errors import Corrupt, TooNew, WrongState
-from sluice.layout import NOTICES, Subdir, channel_file_key, parse_state_key, state_prefix
+from sluice.layout import NOTICES, PAGE, Subdir, channel_file_key, parse_state_key, state_prefix
 from sluice.limits import VERIFY_ATTEMPTS_MAX
 from sluice.storage.wrappers.read_only import ReadOnlyStore
 
@@ -90,9 +90,12 @@ def _check_channel_files(channel: Channel, results: CheckResults) -> None:
     merger = ChannelMergeContext(
         replace(
             channel.runtime,
-            # The notices are written when the configuration was read, not when packages changed.
             channel=ComparingStore(
-                channel.public, results, since={channel_file_key(channel.name, NOTICES): 0}
+                channel.public,
+                results,
+                # They are written when the configuration was read, not when packages changed.
+                since={channel_file_key(channel.name, NOTICES): 0},
+                foreign_may_stay={channel_file_key(channel.name, PAGE)},
             ),
             state=ReadOnlyStore(channel.state),
         ),
