@@ -180,6 +180,10 @@ bench-flood: $(VENV)/.current ## Measure an upload after FLOOD_FILES (200000) fi
 bench-slow-flood: $(VENV)/.current ## Measure uploads while another channel gets 200 bombs, on the local stack
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.slow_flood
 
+.PHONY: bench-installable
+bench-installable: $(VENV)/.current ## Measure the time from upload to index on the local stack: benchmarks/results-installable.md
+	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.installable
+
 .PHONY: bench-take-over
 bench-take-over: $(VENV)/.current ## Measure the steps of taking over 500,000 packages on one core; fails above time or memory
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.take_over

@@ -1,8 +1,12 @@
-"""What Lambda gives to the functions: variables and events.  Pure, but for the ids of messages."""
+"""What Lambda gives to the functions: variables and events.
+
+Pure, but for the ids and times of messages.
+"""
 
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from typing import Any, NamedTuple
 
@@ -63,13 +67,18 @@ def _s3_event(name: str, bucket: str, s3_object: dict[str, Any]) -> dict[str, An
     return sqs_event(body, receipt_handle="none")
 
 
-def sqs_event(body: str, receipt_handle: str) -> dict[str, Any]:
-    """The event with which Lambda hands on one message."""
+def sqs_event(body: str, receipt_handle: str, *, receive_count: int = 1) -> dict[str, Any]:
+    """The event with which Lambda hands on one message, which it received without delay."""
+    now = str(int(time.time() * 1000))
     message = {
         "messageId": str(uuid.uuid4()),
         "receiptHandle": receipt_handle,
         "body": body,
-        "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "0"},
+        "attributes": {
+            "ApproximateReceiveCount": str(receive_count),
+            "SentTimestamp": now,
+            "ApproximateFirstReceiveTimestamp": now,
+        },
         "messageAttributes": {},
         "eventSource": "aws:sqs",
         "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:queue",
