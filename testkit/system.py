@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from urllib.parse import quote_plus
 
 from sluice.concurrency import in_order
-from sluice.errors import TooEarly
 from sluice.extract import handler as extract_handler
 from sluice.extract.extract import ExtractorContext
 from sluice.extract.handler import ExtractContext, Outcome, PackageStaged
@@ -96,6 +95,7 @@ class System:
             owner=self.owner,
             retention_days=7,
             checks_digests=True,
+            leaves_young_staging=True,
         )
 
     # --- what happens around the functions ----------------------------------------------------
@@ -171,10 +171,14 @@ class System:
 
     def deliver_merges(self) -> None:
         """Let merge handle all of MergeQueue, and wait where a window has not closed."""
-        for delivery in _deliveries(self.merges):
-            report = self._merge(delivery)
-            if isinstance(report, MergeReport):
-                self.reports.append(report)
+        while self.merges.messages:
+            message = self.merges.messages[0]
+            delivery = _delivery(message.body)
+            while self._merge(delivery).is_early:
+                _, seconds = self.merges.visibility.pop()
+                self.tick(seconds)
+                delivery = replace(delivery, receive_count=delivery.receive_count + 1)
+            self.merges.messages.remove(message)
 
     def run_until_idle(self) -> None:
         """Let the functions work until all queues are empty."""
@@ -215,13 +219,11 @@ class System:
 
     # --- inside -------------------------------------------------------------------------------
 
-    def _merge(self, delivery: Delivery) -> merge_handler.Report:
-        while True:
-            try:
-                return merge_handler.run(delivery, self.merger, time_left_ms=_time_left_ms)
-            except TooEarly:
-                _, seconds = self.merges.visibility.pop()
-                self.tick(seconds)
+    def _merge(self, delivery: Delivery) -> merge_handler.Handled:
+        handled = merge_handler.run(delivery, self.merger, time_left_ms=_time_left_ms)
+        if isinstance(handled.report, MergeReport):
+            self.reports.append(handled.report)
+        return handled
 
     def _event(self, key: str) -> str:
         described = {"key": quote_plus(key, safe="/")}

@@ -42,11 +42,9 @@ def handle_message(record: SQSRecord, lambda_context: Any) -> None:
     delivery, started = Delivery.from_record(record), ctx().clock()
     time_left_ms = lambda_context.get_remaining_time_in_millis
     try:
-        report = merge.run(
+        handled = merge.run(
             delivery, ctx(), time_left_ms=time_left_ms, add_log_keys=logger.append_keys
         )
-    except TooEarly:
-        raise
     except Exception as error:
         logger.exception("the merge will be tried again")
         metrics.add_metric("MergeFailures", MetricUnit.Count, 1)
@@ -54,7 +52,10 @@ def handle_message(record: SQSRecord, lambda_context: Any) -> None:
             with single_metric("WrongState", MetricUnit.Count, 1, default_dimensions=SHARED):
                 pass
         raise
-    emit_metrics_and_log(report, duration_ms=ctx().clock() - started)
+    if handled.report is not None:
+        emit_metrics_and_log(handled.report, duration_ms=ctx().clock() - started)
+    if handled.is_early:
+        raise TooEarly("handed back until it is due")  # so that Lambda does not delete it
 
 
 def emit_metrics_and_log(report: merge.Report, *, duration_ms: int) -> None:

@@ -167,7 +167,7 @@ def test_status_tells_of_what_no_merge_has_taken(operator: Operator) -> None:
         (linux,) = told["subdirs"]
         assert (linux["generation"], linux["staged"]) == (0, 1)
         assert told["at"] >= linux["oldest_invisible_at"] > 0
-        assert told["queues"]["MergeQueue"]["waiting"] + told["queues"]["MergeQueue"]["delayed"]
+        assert told["queues"]["MergeQueue"]["waiting"]
     channel.wait_until_it_holds(ALPHA)
 
 

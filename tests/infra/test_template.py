@@ -262,8 +262,8 @@ def test_fifo_queues_are_named_so_that_they_are_ones_everywhere() -> None:
     }
 
 
-def test_merge_requests_are_delayed_by_the_debounce() -> None:
-    assert properties("MergeQueue")["DelaySeconds"] == {"Ref": "DebounceSeconds"}
+def test_merge_requests_are_delivered_at_once() -> None:
+    assert properties("MergeQueue")["DelaySeconds"] == 0
 
 
 def mappings(function: str) -> list[dict[str, Any]]:

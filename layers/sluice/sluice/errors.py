@@ -6,7 +6,7 @@ SluiceError
 ├── Changed         the object was overwritten during the read: read it again
 ├── Archived        the object is in an archive storage class: record a reject
 ├── Unavailable     S3 or SQS did not answer properly: let the queue retry
-├── TooEarly        a merge request came before its window closed: it went back to the queue
+├── TooEarly        a merge request is not due: it went back to the queue
 ├── TooLate         a conditional write was not sent because its deadline had passed: begin again
 ├── Corrupt         a stored object cannot be decoded: stop, change nothing, raise an alarm
 │   ├── Missing     ... because it does not exist: check whether its referrer is still kept
@@ -82,7 +82,7 @@ class Unavailable(SluiceError):
 
 
 class TooEarly(SluiceError):
-    """A merge request arrived before its window closed, and went back to the queue."""
+    """A merge request is not due, and went back to the queue."""
 
 
 class TooLate(SluiceError):

@@ -209,6 +209,16 @@ PRERENDER_BYTES_MAX = 4 * MIB
 """Size of the last ``.zst`` up to which the next one is made before its generation is committed.
 That is 40,000 records or more, which Python reads and renders in less than a tenth of a second.
 All other threads stop for that long."""
+LEADING_EDGE_WAIT_MS_MAX = 2000
+"""Time from the send of a merge request to its first receipt up to which it is merged early.  A
+request that waits longer waited for another merge of its subdir, or for a function."""
+PUBLISHING_SECONDS_MAX = 15 * 60
+"""Time for which staging records may wait for their merge without anything being wrong: a debounce
+of five minutes, and a merge that is killed once."""
+LEADING_INDEX_BYTES_MAX = 16 * MIB
+"""Size of ``repodata.json`` up to which an early merge publishes all files, some 20,000 records.
+From a larger index it publishes the shards alone, and leaves seconds of work to the merge that is
+due."""
 PARTS_AT_ONCE = 4
 """Parts of one upload sent at once.  One connection to S3 is slower than a function's network."""
 KEYS_PER_DELETE_MAX = 1000

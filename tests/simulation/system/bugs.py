@@ -32,10 +32,14 @@ from sluice.extract import lanes, staging
 from sluice.extract.config_broadcast import ConfigBroadcast
 from sluice.extract.staging import Indexed, Rejected, StagingRecord
 from sluice.layout import SHARD_INDEX, Subdir
-from sluice.merge import apply_staging, generation_writer, isolation, object_lookup
+from sluice.merge import apply_staging, edges, generation_writer, isolation, object_lookup
 from sluice.merge import handler as merge_handler
+from sluice.merge.context import MergeContext
+from sluice.merge.publishing import Scope
 from sluice.merge.take_over_steps import TakeOverStep
 from sluice.messages import s3_event
+from sluice.messages.delivery import Delivery
+from sluice.messages.merge_request import MergeRequest
 from sluice.messages.s3_event import ObjectEvent
 from sluice.publish import fence, index_files
 from sluice.publish.bucket_check import BucketCheck
@@ -395,10 +399,50 @@ def _a_take_over_goes_on_with_what_an_index_said_before() -> AbstractContextMana
 
 
 def _the_window_check_is_left_out() -> AbstractContextManager[object]:
-    def check_window(*_args: Any) -> None:
-        pass
+    def is_due(*_args: Any) -> bool:
+        return True
 
-    return mock.patch.object(merge_handler, "_check_window", check_window)
+    return mock.patch.object(merge_handler, "_is_due", is_due)
+
+
+def _an_early_merge_is_not_handed_back() -> AbstractContextManager[object]:
+    plain = merge_handler.Handled
+
+    def handled(report: merge_handler.Report | None, *, is_early: bool = False) -> Any:
+        return plain(report, is_early=is_early and report is None)
+
+    return mock.patch.object(merge_handler, "Handled", handled)
+
+
+def _an_early_merge_consumes_staging() -> AbstractContextManager[object]:
+    plain = edges.leading_edge
+
+    def leading_edge(*args: Any) -> Scope | None:
+        scope = plain(*args)
+        return Scope.NOTHING if scope is Scope.SHARDS else scope
+
+    return mock.patch.object(merge_handler, "leading_edge", leading_edge)
+
+
+def _a_young_head_counts_as_published() -> AbstractContextManager[object]:
+    plain = merge_handler._is_fulfilled
+
+    def is_fulfilled(request: Any, delivery: Delivery, ctx: MergeContext) -> bool:
+        if isinstance(request, MergeRequest) and request.not_before == 0:  # a person's
+            modified = head_object(ctx.state, request.subdir).read().modified
+            return modified is not None and ctx.clock() < (modified + ctx.debounce_seconds) * 1000
+        return plain(request, delivery, ctx)
+
+    return mock.patch.object(merge_handler, "_is_fulfilled", is_fulfilled)
+
+
+def _an_empty_log_fulfils_requests_about_files() -> AbstractContextManager[object]:
+    def is_fulfilled(request: Any, _delivery: Delivery, ctx: MergeContext) -> bool:
+        return isinstance(request, MergeRequest) and not list(
+            ctx.state.list(request.subdir.staging_prefix)
+        )
+
+    return mock.patch.object(merge_handler, "_is_fulfilled", is_fulfilled)
 
 
 def _extract_passes_removals_over() -> AbstractContextManager[object]:
@@ -650,6 +694,22 @@ BUGS = {
     ),
     "the window check is left out": Bug(
         _the_window_check_is_left_out,
+        f"is not of the head's generation|staging is left over|{_WRONG_AT_REST}",
+    ),
+    "an early merge is not handed back": Bug(
+        _an_early_merge_is_not_handed_back,
+        f"is not of the head's generation|staging is left over|{_WRONG_AT_REST}",
+    ),
+    "an early merge consumes staging": Bug(
+        _an_early_merge_consumes_staging,
+        f"is not of the head's generation|staging is left over|{_WRONG_AT_REST}",
+    ),
+    "a young head counts as published": Bug(
+        _a_young_head_counts_as_published,
+        f"is not of the head's generation|staging is left over|{_WRONG_AT_REST}",
+    ),
+    "an empty log fulfils requests about files": Bug(
+        _an_empty_log_fulfils_requests_about_files,
         f"is not of the head's generation|staging is left over|{_WRONG_AT_REST}",
     ),
     "neither lane reads what is slow": Bug(_neither_lane_reads_what_is_slow, _WRONG_AT_REST),

@@ -102,13 +102,15 @@ class Functions:
         )
         until = self.clock.ms + self.merge_ms + MERGE_TIME_RESERVE_MS
         try:
-            merge_handler.run(
+            handled = merge_handler.run(
                 message, ctx, time_left_ms=lambda: min(time_left_ms(), until - self.clock.ms)
             )
         except BrokenListing as error:
             if self.listed.has_lied:  # which may well be found out
                 raise Unavailable(str(error)) from error
             raise
+        if handled.is_early:
+            raise TooEarly
 
     def start_reconcile(
         self, request: ReconcileRequest, skew_ms: int, time_left_ms: TimeLeft
@@ -154,6 +156,7 @@ class Functions:
             retention_days=self.retention_days,
             brake_days=self.brake_days,
             checks_digests=True,
+            leaves_young_staging=True,
         )
 
     def _shortened(self, time_left_ms: TimeLeft) -> TimeLeft:

@@ -33,8 +33,8 @@ class Habits:
     turns: int
     """How often somebody may act before everything comes to rest."""
     debounce_seconds: int
-    queue_delays: bool
-    """Whether MergeQueue delays messages; an emulator's may not."""
+    shards_first: bool
+    """Whether every index counts as large, so that early merges publish its shards alone."""
     page_size: int
     batch_records: int
     """Of staging, per commit of a merge."""

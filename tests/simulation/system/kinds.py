@@ -84,7 +84,7 @@ def _draw(rng: Random) -> Habits:
         subdirs=rng.choice(_CHANNELS),
         turns=rng.choice((60, 120, 240)),
         debounce_seconds=rng.choice((3, 5, 10)),
-        queue_delays=rng.random() < 0.8,
+        shards_first=rng.random() < 0.5,
         page_size=rng.choice((2, 5, 1000)),
         batch_records=rng.choice((1, 3, 1000)),
         names_at_once=rng.choice((1, 256)),

@@ -1,9 +1,9 @@
 """SQS as its developer guide describes it, by the simulated clock.
 
 Standard queues hand out any message that is visible, sometimes one twice.  FIFO queues hand out
-the first of a group, unless one of the group is in flight or delayed, and drop what was sent
-under the same deduplication id within five minutes.  Both count how often they handed a message
-out, and move it to the dead-letter queue instead of handing it out once too often.
+the first of a group, unless one of the group is in flight, and drop what was sent under the same
+deduplication id within five minutes.  Both count how often they handed a message out, and move it
+to the dead-letter queue instead of handing it out once too often.
 """
 
 from __future__ import annotations
@@ -31,8 +31,12 @@ class Message:
     body: str
     group: str
     """Or tenant; empty in UploadQueue."""
+    sent_at: int
+    """ms."""
     visible_at: int
-    """ms; until then it is delayed or in flight."""
+    """ms; until then it is in flight."""
+    waited_ms: int | None = None
+    """Until it was handed out for the first time."""
     received: int = 0
     receipt: str = ""
     """Of the last time it was handed out."""
@@ -77,9 +81,13 @@ class Queue:
                 self.dead.append(message)
                 continue
             message.received += 1
+            if message.waited_ms is None:
+                message.waited_ms = self._clock.ms - message.sent_at
             message.receipt = f"{self.name}-{self._rng.getrandbits(32):08x}"
             message.visible_at = self._clock.ms + self._visibility_ms
-            return Delivery(message.body, message.receipt, message.received, self.name)
+            return Delivery(
+                message.body, message.receipt, message.received, self.name, message.waited_ms
+            )
         return None
 
     def delete(self, receipt: str) -> None:
@@ -106,9 +114,10 @@ class Queue:
             None,
         )
 
-    def _take(self, message: Message) -> None:
-        self.messages.append(message)
-        self.sent(self.name, message.body)
+    def _take(self, body: str, group: str) -> None:
+        now = self._clock.ms
+        self.messages.append(Message(body, group, sent_at=now, visible_at=now))
+        self.sent(self.name, body)
 
     @contextmanager
     def _request(self, operation: str, key: str) -> Iterator[None]:
@@ -128,7 +137,7 @@ class StandardQueue(Queue):
 
     def put(self, body: str) -> None:
         """Take in what S3 sends, which is no request of any function."""
-        self._take(Message(body, "", self._clock.ms))
+        self._take(body, "")
 
     def send_all(self, bodies: Sequence[str]) -> None:
         """See ``UploadQueue.send_all``; of a batch that fails, some may have been sent."""
@@ -146,7 +155,7 @@ class StandardQueue(Queue):
     def send_for(self, tenant: str, body: str) -> None:
         """See ``FairQueue.send_for``; fairness is left to chance."""
         with self._request("SendMessage", tenant):
-            self._take(Message(body, tenant, self._clock.ms))
+            self._take(body, tenant)
 
     def receive(self) -> Delivery | None:
         """Hand out one message, at least once."""
@@ -162,19 +171,11 @@ class Fifo(Queue):
     """MergeQueue and ReconcileQueue."""
 
     def __init__(
-        self,
-        name: str,
-        clock: Clock,
-        rng: Random,
-        *,
-        visibility_seconds: int,
-        receives_max: int,
-        delay_seconds: int = 0,
+        self, name: str, clock: Clock, rng: Random, *, visibility_seconds: int, receives_max: int
     ) -> None:
         super().__init__(
             name, clock, rng, visibility_seconds=visibility_seconds, receives_max=receives_max
         )
-        self._delay_ms = delay_seconds * SECOND
         self._sent_at: dict[str, int] = {}
 
     def send(self, body: str, *, group: str, deduplication_id: str) -> None:
@@ -184,7 +185,7 @@ class Fifo(Queue):
             now = self._clock.ms
             if sent_at is None or now - sent_at >= DEDUPLICATION_SECONDS * SECOND:
                 self._sent_at[deduplication_id] = now
-                self._take(Message(body, group, now + self._delay_ms))
+                self._take(body, group)
 
     def _next(self) -> Collection[Message]:
         first: dict[str, Message] = {}

@@ -20,15 +20,8 @@ def standard(clock: Clock) -> StandardQueue:
     return StandardQueue("q", clock, Random(1), visibility_seconds=30, receives_max=2)  # noqa: S311
 
 
-def fifo(clock: Clock, *, delay_seconds: int = 0) -> Fifo:
-    return Fifo(
-        "q",
-        clock,
-        Random(1),  # noqa: S311
-        visibility_seconds=30,
-        receives_max=20,
-        delay_seconds=delay_seconds,
-    )
+def fifo(clock: Clock) -> Fifo:
+    return Fifo("q", clock, Random(1), visibility_seconds=30, receives_max=20)  # noqa: S311
 
 
 def bucket(clock: Clock) -> Bucket:
@@ -120,14 +113,18 @@ def test_an_id_is_remembered_for_five_minutes_even_when_its_message_is_gone() ->
     assert bodies(queue) == ["c"]
 
 
-def test_a_delayed_message_comes_after_its_delay() -> None:
+def test_a_message_says_how_long_it_waited_until_it_was_handed_out_first() -> None:
     clock = Clock()
-    queue = fifo(clock, delay_seconds=10)
+    queue = fifo(clock)
     queue.send("a", group="g", deduplication_id="1")
-    clock.advance(10 * SECOND - 1)
-    assert bodies(queue) == []
-    clock.advance(1)
-    assert bodies(queue) == ["a"]
+    clock.advance(7)
+    waited = []
+    for _ in range(2):
+        delivery = queue.receive()
+        assert delivery
+        waited.append((delivery.receive_count, delivery.waited_ms))
+        clock.advance(30 * SECOND)
+    assert waited == [(1, 7), (2, 7)]
 
 
 def test_a_write_without_an_answer_may_land_later_but_only_where_its_condition_holds() -> None:

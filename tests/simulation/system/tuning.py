@@ -16,6 +16,7 @@ from sluice.catalog import brake
 from sluice.extract import extract, lanes
 from sluice.merge import (
     apply_staging,
+    edges,
     generation_writer,
     merge,
     object_lookup,
@@ -61,6 +62,7 @@ def tuned(habits: Habits) -> Iterator[None]:
         (take_over_steps, "TAKE_OVER_IN_STEPS_RECORDS_MIN", 1 if habits.steps_over else _NEVER),
         (object_lookup, "HEADS_PER_PAGE_MAX", habits.heads_per_page),
         (object_lookup, "LISTINGS_AT_ONCE", 2),
+        (edges, "LEADING_INDEX_BYTES_MAX", 0 if habits.shards_first else 1 << 40),
         (index_files, "CONCURRENT_COMPRESS_BYTES_MIN", habits.together_from_bytes),
         (splice, "NAMES_AT_ONCE", habits.names_at_once),
         (subdir, "NAMES_AT_ONCE", habits.names_at_once),

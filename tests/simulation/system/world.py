@@ -54,14 +54,7 @@ class World:
         self.slow_uploads = StandardQueue(
             "slow uploads", clock, rng, visibility_seconds=330, receives_max=UPLOAD_RECEIVES_MAX
         )
-        self.merges = Fifo(
-            "merges",
-            clock,
-            rng,
-            visibility_seconds=330,
-            receives_max=20,
-            delay_seconds=habits.debounce_seconds if habits.queue_delays else 0,
-        )
+        self.merges = Fifo("merges", clock, rng, visibility_seconds=330, receives_max=20)
         continuations = Fifo("continuations", clock, rng, visibility_seconds=960, receives_max=5)
         self.listed = LyingListings(self.channel, lies, habits.with_noarch)
         self.brakes = Brakes(

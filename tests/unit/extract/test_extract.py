@@ -179,7 +179,7 @@ def test_the_merge_is_asked_for_in_the_window_in_which_the_staging_put_ended() -
     run(world)
     (message,) = world.queue.messages
     assert merge_request.parse_merge_request(message.body) == MergeRequest(
-        SUBDIR, not_before=11 * WINDOW_MS + 1000
+        SUBDIR, not_before=11 * WINDOW_MS + 2000
     )
 
 

@@ -290,7 +290,7 @@ def test_the_first_package_of_a_channel_asks_for_noarch_before_its_head_is_swapp
         world.merge()
     (message,) = world.queue.messages
     window_ms = (DEBOUNCE_SECONDS - 2) * 1000
-    not_before = (world.now_ms // window_ms + 1) * window_ms + 1000
+    not_before = (world.now_ms // window_ms + 1) * window_ms + 2000
     assert merge_request.parse_merge_request(message.body) == MergeRequest(
         NOARCH, not_before, create=True
     )

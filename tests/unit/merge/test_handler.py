@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sluice.channel_files.merge import ChannelReport
-from sluice.errors import Corrupt, TooEarly, Unavailable, UnknownEvent
+from sluice.errors import Corrupt, Unavailable, UnknownEvent
 from sluice.layout import Subdir
 from sluice.merge import handler
 from sluice.merge.metrics import merge_log_lines, merge_metrics
@@ -33,7 +33,9 @@ def of_channel() -> str:
     ).body
 
 
-def deliver(system: System, body: str, *, receive_count: int = 1, **options: Any) -> handler.Report:
+def deliver(
+    system: System, body: str, *, receive_count: int = 1, **options: Any
+) -> handler.Handled:
     delivery = Delivery(body, "handle", receive_count)
     return handler.run(delivery, system.merger, time_left_ms=lambda: 900_000, **options)
 
@@ -44,19 +46,18 @@ def test_a_message_that_is_early_is_given_back_until_its_window_has_closed(
     body: str, early_ms: int, seconds: int
 ) -> None:
     system = System(DUE_MS - early_ms)
-    with pytest.raises(TooEarly):
-        deliver(system, body)
+    assert deliver(system, body) == handler.Handled(None, is_early=True)
     assert system.merges.visibility == [("handle", seconds)]
     assert system.state.requests == []
     system.now_ms = DUE_MS
-    deliver(system, body)
+    assert not deliver(system, body).is_early
 
 
 def test_a_subdir_is_merged_and_named_in_the_log() -> None:
     system, keys = System(DUE_MS), dict[str, str]()
     system.upload({KEY: b"corrupt"})
     system.extract(KEY)
-    report = deliver(system, of_subdir(), add_log_keys=keys.update)
+    report = deliver(system, of_subdir(), add_log_keys=keys.update).report
     assert keys == {"channel": "team", "subdir": "linux-64"}
     assert isinstance(report, MergeReport)
     values = merge_metrics(report, duration_ms=7)
@@ -69,7 +70,7 @@ def test_a_subdir_is_merged_and_named_in_the_log() -> None:
 
 def test_a_channel_is_merged_and_named_in_the_log() -> None:
     system, keys = System(DUE_MS), dict[str, str]()
-    report = deliver(system, of_channel(), add_log_keys=keys.update)
+    report = deliver(system, of_channel(), add_log_keys=keys.update).report
     assert keys == {"channel": "team"}
     assert isinstance(report, ChannelReport)
     assert [one.name for one in merge_metrics(report, duration_ms=7)] == [
@@ -83,6 +84,8 @@ def test_a_channel_is_merged_and_named_in_the_log() -> None:
 
 def test_a_merge_that_fails_is_given_back_for_longer_each_time() -> None:
     system = System(DUE_MS)
+    system.upload({KEY: b"corrupt"})
+    system.extract(KEY)
     system.state.upload(LINUX.head_key, b"broken")
     for receive_count in (1, 3, 99):
         with pytest.raises(Corrupt):

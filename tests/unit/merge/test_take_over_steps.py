@@ -23,6 +23,7 @@ from sluice.limits import (
 from sluice.merge import generation_writer, take_over_steps
 from sluice.merge.merge import merge
 from sluice.merge.outcome import MergeReport
+from sluice.merge.publishing import Scope
 from sluice.merge.take_over_steps import publish_reserve_ms
 from sluice.messages.merge_request import MergeRequest, parse_merge_request
 from sluice.takeover.progress import TakeOverProgress, decode_progress, encode_progress
@@ -606,7 +607,7 @@ def world_of_another_stack() -> World:
     for number in range(3):  # this state is ahead of what is published
         world.add(f"alpha-1.{number}-0.conda")
         request = MergeRequest(SUBDIR, 0)
-        merge(world.merger, request, time_left_ms=lambda: PLENTY_MS, publish=False)
+        merge(world.merger, request, time_left_ms=lambda: PLENTY_MS, scope=Scope.NOTHING)
     world.queue.messages.clear()
     world.replace_execution_environment()
     return world

@@ -16,7 +16,7 @@ def test_a_request_says_which_channel_and_from_when(channel: str) -> None:
         channel, now_ms=START_MS, debounce_seconds=10
     )
     assert channel_merge_request.parse_channel_merge_request(message.body) == ChannelMergeRequest(
-        channel, START_MS + 8000 + 1000
+        channel, START_MS + 8000 + 2000
     )
     assert message.body.isascii()
     assert len(message.deduplication_id) <= 128

@@ -23,6 +23,20 @@ def test_a_record_of_lambda_is_read() -> None:
     assert Delivery.from_record(record) == DELIVERY
 
 
+def test_a_record_says_how_long_it_waited_for_its_first_receipt() -> None:
+    record = {
+        "receiptHandle": "handle",
+        "body": "body",
+        "attributes": {
+            "ApproximateReceiveCount": "1",
+            "SentTimestamp": "1764500000100",
+            "ApproximateFirstReceiveTimestamp": "1764500001350",
+        },
+        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:merge.fifo",
+    }
+    assert Delivery.from_record(record).waited_ms == 1250
+
+
 def test_a_record_that_does_not_count_its_receipts_is_the_first() -> None:
     record = {
         "receiptHandle": "handle",

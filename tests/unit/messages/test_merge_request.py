@@ -15,12 +15,12 @@ LONG = Subdir("c/" * 190 + "c", "linux-64")
 SQS_ID_CHARS_MAX = 128
 
 
-def test_a_request_is_for_the_end_of_the_window_of_eight_seconds_and_one_more() -> None:
+def test_a_request_is_due_two_seconds_after_the_end_of_its_window_of_eight_seconds() -> None:
     assert merge_request.merge_message(
         SUBDIR, now_ms=1_000_007_999, debounce_seconds=10
     ) == QueueMessage(
-        body='{"channel":"Conda/Default","subdir":"linux-64","not_before":1000009000,'
-        '"create":false,"adopt":false,"format":1}',
+        body='{"channel":"Conda/Default","subdir":"linux-64","not_before":1000010000,'
+        '"create":false,"adopt":false,"check_files":false,"format":1}',
         group="Conda%2FDefault/linux-64",
         deduplication_id="Conda%2FDefault/linux-64|125000",
     )
@@ -28,9 +28,9 @@ def test_a_request_is_for_the_end_of_the_window_of_eight_seconds_and_one_more() 
 
 @pytest.mark.parametrize(
     ("debounce_seconds", "now_ms", "window", "not_before"),
-    [(3, 1999, 1, 3000), (3, 2000, 2, 4000), (300, 0, 0, 299_000), (300, 298_000, 1, 597_000)],
+    [(3, 1999, 1, 4000), (3, 2000, 2, 5000), (300, 0, 0, 300_000), (300, 298_000, 1, 598_000)],
 )
-def test_a_window_is_two_seconds_shorter_than_the_queue_delays(
+def test_a_window_is_two_seconds_shorter_than_the_debounce(
     debounce_seconds: int, now_ms: int, window: int, not_before: int
 ) -> None:
     message = merge_request.merge_message(SUBDIR, now_ms=now_ms, debounce_seconds=debounce_seconds)
@@ -62,6 +62,32 @@ def test_a_request_to_create_is_not_swallowed_by_one_that_only_merges() -> None:
     assert queue.messages[1].group == queue.messages[0].group
 
 
+def test_a_request_about_files_is_not_swallowed_by_one_about_staging() -> None:
+    queue = MemoryQueue()
+    for check_files in (False, True, True):
+        merge_request.merge_message(
+            SUBDIR, now_ms=0, debounce_seconds=10, check_files=check_files
+        ).send_to(queue)
+    requests = [merge_request.parse_merge_request(message.body) for message in queue.messages]
+    assert [request.check_files for request in requests] == [False, True]
+    assert queue.messages[1].group == queue.messages[0].group
+
+
+@pytest.mark.parametrize(
+    ("purposes", "is_about_staging"),
+    [
+        ({}, True),
+        ({"create": True}, False),
+        ({"adopt": True}, False),
+        ({"check_files": True}, False),
+    ],
+)
+def test_only_a_request_without_another_purpose_is_about_staging(
+    purposes: dict[str, bool], *, is_about_staging: bool
+) -> None:
+    assert MergeRequest(SUBDIR, 0, **purposes).is_about_staging == is_about_staging
+
+
 def test_a_request_to_adopt_is_one_of_its_own_as_well() -> None:
     queue = MemoryQueue()
     for create, adopt in ((False, False), (False, True), (True, True), (False, True)):
@@ -69,7 +95,7 @@ def test_a_request_to_adopt_is_one_of_its_own_as_well() -> None:
             SUBDIR, now_ms=0, debounce_seconds=10, create=create, adopt=adopt
         ).send_to(queue)
     assert [merge_request.parse_merge_request(message.body) for message in queue.messages] == [
-        MergeRequest(SUBDIR, 9000, create=create, adopt=adopt)
+        MergeRequest(SUBDIR, 10_000, create=create, adopt=adopt)
         for create, adopt in ((False, False), (False, True), (True, True))
     ]
 
@@ -81,13 +107,15 @@ def test_a_request_of_an_older_sluice_adopts_nothing() -> None:
     )
 
 
-def test_a_request_for_a_further_merge_has_an_id_of_its_own_and_is_due_at_once() -> None:
+def test_a_request_for_a_further_merge_has_its_own_id_is_due_at_once_and_checks_files() -> None:
     uniques = [f"the same for a long time {n}" for n in range(2)]
     messages = [
         merge_request.unique_merge_message(SUBDIR, now_ms=5, unique_id=unique) for unique in uniques
     ]
     assert len({message.deduplication_id for message in messages}) == 2
-    assert merge_request.parse_merge_request(messages[0].body) == MergeRequest(SUBDIR, not_before=5)
+    assert merge_request.parse_merge_request(messages[0].body) == MergeRequest(
+        SUBDIR, not_before=5, check_files=True
+    )
 
 
 def test_a_group_too_long_for_sqs_is_hashed_and_the_body_still_names_the_subdir() -> None:

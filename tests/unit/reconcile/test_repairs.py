@@ -15,6 +15,7 @@ from sluice.catalog.entry import ARCHIVED_CODE, Pin, Record, Reject
 from sluice.errors import Unavailable
 from sluice.extract import extract
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, PackageKey, Subdir
+from sluice.limits import PUBLISHING_SECONDS_MAX
 from sluice.messages import merge_request
 from sluice.reconcile import subdir
 from sluice.reconcile.publication_log import Marks
@@ -296,12 +297,25 @@ def test_a_pin_stays_until_another_object_comes(runs: ReconcileRuns) -> None:
 
 def test_what_was_left_in_staging_is_merged(runs: ReconcileRuns) -> None:
     runs.world.add(C)
+    runs.world.tick(PUBLISHING_SECONDS_MAX)
     expect_repair(
         runs,
         Counts(objects=3, missing=1, fed=1, behind=1, merges=1),
         behind=["staging"],
         missing=[C],
     )
+
+
+def test_what_was_staged_within_15_minutes_is_left_to_its_merge(runs: ReconcileRuns) -> None:
+    runs.world.add(C)
+    runs.world.channel.remove(SUBDIR.file_key(REPODATA))  # that merge publishes it again
+    runs.world.tick(PUBLISHING_SECONDS_MAX - 2)  # reconcile starts a second later
+    (report,) = subdir_reports(runs.run())
+    assert (report.counts.behind, report.counts.merges) == (0, 0)
+    runs.world.tick(1)
+    (report,) = subdir_reports(runs.run())
+    assert report.examples["behind"] == [REPODATA, "staging"]
+    assert report.counts.merges == 1
 
 
 def overwrite(file: str) -> Callable[[World], None]:

@@ -28,13 +28,13 @@ _NUMBERS = (
     "oldest pending",
 )
 _COLUMNS = ("subdir", *_NUMBERS, STATE)
-_QUEUE_COLUMNS = ("queue", "waiting", "delayed", "handled", "dead letters")
+_QUEUE_COLUMNS = ("queue", "waiting", "in flight", "dead letters")
 
 
 def status(channel: str, /, *, options: Options = DEFAULTS) -> Exit:
     """Show the status of a channel: its content, its work in progress, and its problems.
 
-    Exits with 1 if sluice does not know the channel, published files are older than the catalog,
+    Exits with 1 if sluice does not know the channel, changes are not published within 15 minutes,
     the configuration cannot be used, something is in a dead-letter queue, or the bucket does not
     send its events to the stack.
 
@@ -97,7 +97,7 @@ def _render(report: Status) -> RenderableType:
         rows = [_queue_row(kind, report.queues) for kind in QUEUE_KINDS]
         if EVENT_DLQ in report.queues:
             dead = report.queues[EVENT_DLQ].messages
-            rows.append(["EventBridge", "", "", "", _dead_letters(dead)])
+            rows.append(["EventBridge", "", "", _dead_letters(dead)])
         parts += [Text(), table(*_QUEUE_COLUMNS, rows=rows, right=_QUEUE_COLUMNS[1:])]
     if report.notifications:
         parts += _render_notifications(report.bucket, report.notifications)
@@ -135,8 +135,7 @@ def _queue_row(kind: str, queues: Mapping[str, QueueDepth]) -> list[object]:
     alive, dead = queues[f"{kind}Queue"], queues[f"{kind}Dlq"].messages
     return [
         f"{kind}Queue",
-        format_number(alive.waiting),
-        format_number(alive.delayed),
+        format_number(alive.waiting + alive.delayed),
         format_number(alive.handled),
         _dead_letters(dead),
     ]
@@ -164,6 +163,8 @@ def _row(subdir: SubdirStatus, *, now: int) -> list[object]:
 def _state(subdir: SubdirStatus) -> Text:
     if subdir.foreign_owner is not None:
         return Text(format_cell(f"published by {subdir.foreign_owner}"), style="red")
+    if subdir.publishing:
+        return Text("publishing", style="yellow")
     stale = [file for file in subdir.behind if file not in subdir.missing]
     amiss = [
         f"{what}: {', '.join(files)}"
@@ -173,7 +174,7 @@ def _state(subdir: SubdirStatus) -> Text:
     if amiss:
         return Text("; ".join(amiss), style="red")
     if subdir.staged:
-        return Text("merging", style="yellow")
+        return Text("not merged for 15 minutes", style="red")
     if not subdir.public:
         return Text("not published: no package yet", style="yellow")
     return Text("problems", style="red") if subdir.problems else Text("published", style="green")

@@ -6,8 +6,9 @@ record is a claim about one version of an object, not an order: merge checks the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -17,7 +18,12 @@ from sluice.catalog.file_warnings import FileWarning
 from sluice.concurrency import Executor
 from sluice.errors import DECODE_ERRORS, Corrupt, TooNew
 from sluice.layout import Subdir
-from sluice.limits import MERGE_BATCH_BYTES_MAX, MERGE_BATCH_RECORDS_MAX
+from sluice.limits import (
+    KEYS_PER_PAGE,
+    MERGE_BATCH_BYTES_MAX,
+    MERGE_BATCH_RECORDS_MAX,
+    PUBLISHING_SECONDS_MAX,
+)
 from sluice.storage import object_headers
 from sluice.storage.object_id import ObjectId
 from sluice.storage.object_store import ObjectInfo, ObjectStore
@@ -134,6 +140,17 @@ class StagingBatch:
     """Number of records that a newer sluice wrote; they stay in the log."""
     resume_after: str | None
     """The key after which the next batch starts; ``None`` on the last batch."""
+
+
+def is_being_merged(staged: Iterable[ObjectInfo], *, now_ms: int) -> bool:
+    """Whether records are staged, and none for longer than a merge may take to come.
+
+    Their merge was requested, and publishes everything.  ``staged``: the records as listed; only
+    the first page of them counts.
+    """
+    first_page = islice(staged, KEYS_PER_PAGE)
+    oldest = min((info.modified for info in first_page), default=None)
+    return oldest is not None and now_ms - oldest * 1000 < PUBLISHING_SECONDS_MAX * 1000
 
 
 def read_staging_batch(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from sluice.channel_files.merge import ChannelReport, merge_channel
-from sluice.errors import TooEarly
 from sluice.merge.context import MergeContext
+from sluice.merge.edges import is_fulfilled, leading_edge
 from sluice.merge.merge import merge
 from sluice.merge.outcome import MergeReport
 from sluice.messages import channel_merge_request, merge_request
@@ -22,6 +23,16 @@ Request = MergeRequest | ChannelMergeRequest
 Report = MergeReport | ChannelReport
 
 
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """What came of one receipt of a message."""
+
+    report: Report | None
+    """``None``: nothing was merged."""
+    is_early: bool = False
+    """Whether the message was handed back to the queue until it is due."""
+
+
 def ignore_log_keys(**_keys: str) -> None:
     """Do nothing."""
 
@@ -32,20 +43,23 @@ def run(
     *,
     time_left_ms: Callable[[], int],
     add_log_keys: Callable[..., object] = ignore_log_keys,
-) -> Report:
-    """Handle one message of MergeQueue.
+) -> Handled:
+    """Handle one message of MergeQueue, at one or both edges of its window (``merge.edges``).
 
-    Returns the message to the queue and raises ``TooEarly`` if its window has not closed, and any
-    other error after a failure.  ``add_log_keys`` is called with names and values that describe the
-    request, as soon as they are known.
+    A message that is not due is handed back to the queue, and so is one that failed, before the
+    error is raised.  ``add_log_keys`` is called with names and values that describe the request, as
+    soon as they are known.
     """
     try:
         request = parse_merge_message(delivery.body)
         add_log_keys(**_log_keys(request))
-        _check_window(request, delivery, ctx)
-        return carry_out_merge_request(request, ctx, time_left_ms=time_left_ms)
-    except TooEarly:
-        raise
+        if not _is_due(request, ctx):
+            report = _merge_early(request, delivery, ctx, time_left_ms=time_left_ms)
+            _hand_back(request, delivery, ctx)
+            return Handled(report, is_early=True)
+        if _is_fulfilled(request, delivery, ctx):
+            return Handled(None)
+        return Handled(carry_out_merge_request(request, ctx, time_left_ms=time_left_ms))
     except Exception as failure:
         give_back(delivery, ctx.merge_queue, RETRY, failure=failure)
         raise
@@ -73,9 +87,27 @@ def _log_keys(request: Request) -> dict[str, str]:
     return {"channel": request.subdir.channel, "subdir": request.subdir.name}
 
 
-def _check_window(request: Request, delivery: Delivery, ctx: MergeContext) -> None:
-    """Return a message to the queue if its window has not closed; raises ``TooEarly``."""
-    early_ms = request.not_before - ctx.clock()
-    if early_ms > 0:
-        ctx.merge_queue.change_visibility(delivery.receipt_handle, -(-early_ms // 1000))
-        raise TooEarly(f"{early_ms} ms before the window closes")
+def _is_due(request: Request, ctx: MergeContext) -> bool:
+    return ctx.clock() >= request.not_before
+
+
+def _merge_early(
+    request: Request, delivery: Delivery, ctx: MergeContext, *, time_left_ms: Callable[[], int]
+) -> MergeReport | None:
+    """Merge before the request is due, if the window has a leading edge."""
+    if isinstance(request, ChannelMergeRequest):
+        return None
+    scope = leading_edge(request, delivery, ctx)
+    return merge(ctx, request, time_left_ms=time_left_ms, scope=scope) if scope else None
+
+
+def _hand_back(request: Request, delivery: Delivery, ctx: MergeContext) -> None:
+    """Have the queue deliver a message again when it is due."""
+    early_ms = max(0, request.not_before - ctx.clock())
+    ctx.merge_queue.change_visibility(delivery.receipt_handle, -(-early_ms // 1000))
+
+
+def _is_fulfilled(request: Request, delivery: Delivery, ctx: MergeContext) -> bool:
+    """Whether an earlier receipt of the message, or another merge, has left nothing to do."""
+    is_first = delivery.receive_count == 1  # the log is hardly ever empty then
+    return not is_first and isinstance(request, MergeRequest) and is_fulfilled(request, ctx)

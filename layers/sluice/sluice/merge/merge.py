@@ -45,7 +45,7 @@ from sluice.merge.isolation import Isolation
 from sluice.merge.object_lookup import ObjectLookup
 from sluice.merge.outcome import MergeReport, Outcome
 from sluice.merge.plan import CommitPlan, has_indexed_package, names_to_rerender, patch_may_change
-from sluice.merge.publishing import Publishing
+from sluice.merge.publishing import Publishing, Scope
 from sluice.merge.take_over_steps import TakeOverStep, TakeOverSteps, publish_reserve_ms
 from sluice.messages.merge_request import MergeRequest
 from sluice.storage.versioned_object import LOST, ObjectVersion, Swap, commit_loop, read_newest
@@ -62,14 +62,14 @@ def merge(
     request: MergeRequest,
     *,
     time_left_ms: Callable[[], int],
-    publish: bool = True,
+    scope: Scope = Scope.ALL,
     read_staging: bool = True,
 ) -> MergeReport:
     """Merge everything staged for a subdir into its catalog and publish the result.
 
-    Without ``publish``, the files stay older than the head until another merge updates them.  The
-    caller knows that more is to come, and makes sure of that merge.  Without ``read_staging``, all
-    that is staged is left to another merge.
+    ``scope``: what to publish.  If that is not all, the other files stay older than the head until
+    another merge updates them.  Without ``read_staging``, all that is staged is left to another
+    merge.
 
     Raises ``Unavailable``, ``Corrupt``, ``TooNew``, ``ForeignOwner`` and ``WrongState``.  All
     staged records are then still staged.
@@ -78,7 +78,7 @@ def merge(
         ctx,
         request,
         time_left_ms=time_left_ms,
-        publishes=publish,
+        scope=scope,
         reads_staging=read_staging,
     )
     isolation = Isolation(
@@ -97,6 +97,9 @@ def merge(
             run.outcome.report.unfinished = True
             break
     run.outcome.report.isolated = isolation.set_aside
+    if scope is Scope.SHARDS:
+        run.publish_shards()
+        return run.outcome.report
     if consumed or not run.is_published():
         run.hand_on()
     done = [*consumed, *run.finished_progress()]
@@ -119,7 +122,7 @@ class _SubdirMerge:
         request: MergeRequest,
         *,
         time_left_ms: Callable[[], int],
-        publishes: bool,
+        scope: Scope,
         reads_staging: bool,
     ) -> None:
         self._ctx = ctx
@@ -129,7 +132,9 @@ class _SubdirMerge:
         self._head = head_object(ctx.state, request.subdir)
         self._version = BEFORE_FIRST
         """The newest version that this merge has committed or read."""
-        self._publishing = Publishing(ctx, request, self._catalog) if publishes else None
+        self._publishing = (
+            None if scope is Scope.NOTHING else Publishing(ctx, request, self._catalog, scope)
+        )
         self._time_left_ms = time_left_ms
         self._reads_staging = reads_staging
         self._steps = TakeOverSteps(ctx.state, request.subdir, ctx.bucket, time_left_ms)
@@ -448,6 +453,17 @@ class _SubdirMerge:
                 self._request.subdir, digest, since_ms=self._request.requested_before_ms
             )
         )
+
+    def publish_shards(self) -> None:
+        """Publish the shard index of the commit, or of a later one that has superseded it."""
+        read_newest(self._head, self._publish_shards, first=self._version)
+
+    def _publish_shards(self, version: ObjectVersion[Head]) -> None:
+        digest = version.value.tree
+        if digest is None or self._publishing is None:
+            return
+        self.outcome.add_published(self._publishing.publish(digest, tidy=False))
+        self._ctx.warm_cache.put_tree(self._request.subdir, digest, self._catalog.tree(digest))
 
     def hand_on(self) -> None:
         """Notify others of the commit, and publish it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from enum import Enum
 
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
@@ -12,13 +13,32 @@ from sluice.publish.prefetch import Prefetch
 from sluice.publish.publication import Publication, PublishResult
 
 
+class Scope(Enum):
+    """What a merge publishes."""
+
+    ALL = "all"
+    """All files.  What was staged is then deleted."""
+    SHARDS = "shards"
+    """The shard index, and nothing else.
+
+    All that is staged stays, so the next merge of the subdir publishes the rest, and does all else
+    that follows from a merge.
+    """
+    NOTHING = "nothing"
+    """Nothing.  What was staged is deleted, so the caller makes sure of another merge."""
+
+
 class Publishing:
     """Publishes the last generation of one merge."""
 
-    def __init__(self, ctx: MergeContext, request: MergeRequest, catalog: CatalogReader) -> None:
+    def __init__(
+        self, ctx: MergeContext, request: MergeRequest, catalog: CatalogReader, scope: Scope
+    ) -> None:
+        """``scope``: ``ALL`` or ``SHARDS``."""
         self._ctx = ctx
         self._request = request
         self._catalog = catalog
+        self._scope = scope
         self._prefetch: Prefetch | None = None
         """First HEADs of the published files."""
         self._publication: Publication | None = None
@@ -26,7 +46,7 @@ class Publishing:
 
     def prefetch(self, parent: Tree) -> None:
         """Start the first HEADs of the published files of ``parent``."""
-        if self._prefetch is None:
+        if self._prefetch is None and self._scope is Scope.ALL:
             config = self._catalog.rules(parent).config
             self._prefetch = self._ctx.publisher.prefetch(
                 self._request.subdir, parent, config, self._ctx.executor
@@ -42,6 +62,8 @@ class Publishing:
         """Update the published files to a tree; see ``Publication.publish``."""
         if self._publication is None or self._publication.digest != digest:
             self._publication = self._begin(digest)
+        if self._scope is Scope.SHARDS:
+            return self._publication.publish_shard_index()
         return self._publication.publish(tidy=tidy)
 
     def _begin(self, digest: str) -> Publication:

@@ -20,7 +20,7 @@ class ChannelMergeRequest:
 
     channel: str
     not_before: int
-    """End of the request's window plus one second, ms since the epoch."""
+    """When the request is due, ms since the epoch: two seconds after the end of its window."""
 
 
 class _Body(msgspec.Struct, kw_only=True):
@@ -31,7 +31,7 @@ class _Body(msgspec.Struct, kw_only=True):
 
 
 def channel_merge_message(channel: str, *, now_ms: int, debounce_seconds: int) -> QueueMessage:
-    """Request a merge of the channel at the end of the window that contains ``now_ms``."""
+    """Request a merge of the channel after the window that contains ``now_ms``."""
     window, not_before = debounce_window(now_ms, debounce_seconds)
     # No subdir can have this name: subdir names have a dash, or are "noarch".
     group = message_group(f"{channel_component(channel)}/channelwide")

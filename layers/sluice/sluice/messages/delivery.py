@@ -20,13 +20,20 @@ class Delivery:
     """How often the queue has delivered the message, this time included."""
     queue: str = ""
     """Name of the queue; empty where only one delivers to the function."""
+    waited_ms: int | None = None
+    """Time from the send to the first receipt, by the queue's clock; ``None``: unknown."""
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Delivery:
         """Parse an SQS record of Lambda's event source mapping."""
-        receive_count = int(record["attributes"].get("ApproximateReceiveCount") or 1)
+        attributes = record["attributes"]
+        receive_count = int(attributes.get("ApproximateReceiveCount") or 1)
         queue = record["eventSourceARN"].rpartition(":")[2]
-        return cls(record["body"], record["receiptHandle"], receive_count, queue)
+        sent, received = (
+            attributes.get(name) for name in ("SentTimestamp", "ApproximateFirstReceiveTimestamp")
+        )
+        waited_ms = int(received) - int(sent) if sent and received else None
+        return cls(record["body"], record["receiptHandle"], receive_count, queue, waited_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
 """Turning a burst of uploads into a handful of merges, with nothing but a FIFO queue.
 
-MergeQueue delays every message by ``DebounceSeconds``.  A request's deduplication id is its group
-and the window (of ``DebounceSeconds`` - 2 s) in which it is sent, so one request per subdir and
-window gets through, and it is delivered after its window has closed.  LIST is strongly
-consistent: that merge sees every record staged in the window, *provided that the window is read
-off the clock after the staging PUT returned*.  SQS remembers an id for five minutes even after
-its message was consumed, which is why the window is part of the id.  The two seconds are for
-clocks that disagree.
+A request's deduplication id is its group and the window (of ``DebounceSeconds`` - 2 s) in which it
+is sent, so one request per subdir and window gets through.  It says when it is due: two seconds
+after the end of its window, because clocks may disagree by that much.  Merge may receive it at
+once, and then hands it back until it is due (``merge.edges``).  LIST is strongly consistent: the
+merge that is due sees every record staged in the window, *provided that the window is read off the
+clock after the staging PUT returned*.  SQS remembers an id for five minutes even after its message
+was consumed, which is why the window is part of the id.
 """
 
 from __future__ import annotations
@@ -36,16 +36,26 @@ class MergeRequest:
 
     subdir: Subdir
     not_before: int
-    """End of the request's window plus one second, ms since the epoch."""
+    """When the request is due, ms since the epoch: two seconds after the end of its window."""
     create: bool = False
     """Commit and publish an empty index if there is none (CEP 26: noarch must exist)."""
     adopt: bool = False
     """Take over an index that another stack publishes."""
+    check_files: bool = False
+    """Check all published files, also if nothing is staged."""
 
     @property
     def is_create_or_adopt(self) -> bool:
         """Whether the request is for more than a merge and its publication."""
         return self.create or self.adopt
+
+    @property
+    def is_about_staging(self) -> bool:
+        """Whether the request is fulfilled as soon as nothing is staged.
+
+        Staging records are deleted only after all that follows from them is published.
+        """
+        return not (self.create or self.adopt or self.check_files)
 
     @property
     def requested_before_ms(self) -> int:
@@ -75,6 +85,7 @@ class _Body(msgspec.Struct, kw_only=True):
     not_before: int
     create: bool = False
     adopt: bool = False
+    check_files: bool = False
     format: int = FORMAT
 
 
@@ -85,22 +96,26 @@ def merge_message(
     debounce_seconds: int,
     create: bool = False,
     adopt: bool = False,
+    check_files: bool = False,
 ) -> QueueMessage:
-    """Request a merge at the end of the window that contains ``now_ms``.
+    """Request a merge for what was staged in the window that contains ``now_ms``.
 
-    A request to create or to adopt has its own deduplication ids, so that a plain merge request
-    cannot suppress it.
+    A request to create, to adopt or to check files has its own deduplication ids, so that a plain
+    merge request cannot suppress it.
     """
     window, not_before = debounce_window(now_ms, debounce_seconds)
-    request = MergeRequest(subdir, not_before=not_before, create=create, adopt=adopt)
-    return _message(request, suffix=f"{'create|' * create}{'adopt|' * adopt}{window}")
+    request = MergeRequest(
+        subdir, not_before=not_before, create=create, adopt=adopt, check_files=check_files
+    )
+    purposes = f"{'create|' * create}{'adopt|' * adopt}{'files|' * check_files}"
+    return _message(request, suffix=f"{purposes}{window}")
 
 
 def debounce_window(now_ms: int, debounce_seconds: int) -> tuple[int, int]:
-    """The number of the window that contains ``now_ms``, and the delivery time of its requests."""
+    """The number of the window that contains ``now_ms``, and the time its requests are due."""
     window_ms = (debounce_seconds - CLOCK_SKEW_SECONDS) * 1000
     window = now_ms // window_ms
-    return window, (window + 1) * window_ms + 1000
+    return window, (window + 1) * window_ms + CLOCK_SKEW_SECONDS * 1000
 
 
 def message_group(component: str) -> str:
@@ -113,10 +128,13 @@ def message_group(component: str) -> str:
 def unique_merge_message(
     subdir: Subdir, *, now_ms: int, unique_id: str, create: bool = False, adopt: bool = False
 ) -> QueueMessage:
-    """Request a further merge for the rest of a merge's work; never deduplicated."""
+    """Request a merge and a check of all files at once; never deduplicated.
+
+    For the rest of a merge's work, and for heads that people have swapped.
+    """
     # Hashed, because only the whole id is unique: any part of it may recur.
     suffix = sha256(unique_id.encode()).hexdigest()[:_UNIQUE_CHARS]
-    request = MergeRequest(subdir, not_before=now_ms, create=create, adopt=adopt)
+    request = MergeRequest(subdir, not_before=now_ms, create=create, adopt=adopt, check_files=True)
     return _message(request, suffix=suffix)
 
 
@@ -135,6 +153,7 @@ def parse_merge_request(body: str) -> MergeRequest:
         request.not_before,
         create=request.create,
         adopt=request.adopt,
+        check_files=request.check_files,
     )
 
 
@@ -146,6 +165,7 @@ def _message(request: MergeRequest, *, suffix: str) -> QueueMessage:
         not_before=request.not_before,
         create=request.create,
         adopt=request.adopt,
+        check_files=request.check_files,
     )
     return QueueMessage(
         body=encode_message(body),

@@ -109,6 +109,16 @@ class Publication:
                 self._publish_rejects()
         return PublishResult(self._files.written, self._files.foreign)
 
+    def publish_shard_index(self) -> PublishResult:
+        """Update the shard index alone, if there is to be one.
+
+        Raises ``ForeignOwner``, ``Unavailable`` and ``Corrupt``, as ``publish`` does.
+        """
+        if SHARD_INDEX in wanted_outputs(self._tree, self._rules.config):
+            with gc_paused():
+                self._publish_shard_index()
+        return PublishResult(self._files.written, self._files.foreign)
+
     def _publish_public(self, *, tidy: bool) -> None:
         """Write the files that clients read, and delete those that should not exist."""
         wanted = wanted_outputs(self._tree, self._rules.config)

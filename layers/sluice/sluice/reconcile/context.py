@@ -31,6 +31,9 @@ class ReconcileContext(Runtime):
     """Days that the removal of most of an index waits (``brake``); 0: no wait."""
     checks_digests: bool = False
     """Whether to hash a sample of the packages whose digests are what their uploaders say."""
+    leaves_young_staging: bool = False
+    """Whether what was staged within 15 minutes is left to the merge that its writer requested.
+    For functions: a person who indexes does not wait for that merge."""
 
     @property
     def config_broadcast(self) -> ConfigBroadcast:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 from sluice.catalog.entry import Entries
 from sluice.catalog.head import Head, head_object, read_head
@@ -18,8 +19,10 @@ from sluice.catalog.tree import Tree
 from sluice.concurrency import chunks
 from sluice.conda.names import NOARCH
 from sluice.errors import Archived, Changed, ForeignOwner, SluiceError, Unavailable, WrongState
+from sluice.extract import staging
 from sluice.layout import REPODATA, Subdir
 from sluice.limits import (
+    KEYS_PER_PAGE,
     MESSAGES_PER_BATCH_MAX,
     NAMES_AT_ONCE,
     RECONCILE_TIME_RESERVE_MS,
@@ -181,7 +184,7 @@ class _SubdirRun:
         )
         files = self._check_index_files(version, tree, listing, head_cache)
         if is_first_part:
-            stale = [*files.stale, *self._staging_leftovers()]  # before anything is staged here
+            stale = self._unpublished(files.stale)  # before anything is staged here
             outdated = self._check_inputs(tree, head_cache, files.leftover)
             self._report.add_example("behind", [*stale, *outdated])
             if files.adopted:
@@ -250,9 +253,16 @@ class _SubdirRun:
                 self._ctx.config_broadcast.notify(self._subdir)
         return outdated + channel_files
 
-    def _staging_leftovers(self) -> list[str]:
-        staged = self._ctx.state.list(self._subdir.staging_prefix)
-        return ["staging"] if next(iter(staged), None) else []
+    def _unpublished(self, stale_files: list[str]) -> list[str]:
+        """What no merge is working on: files older than the head, and staging records.
+
+        While all records are young, their merge has been requested, and will publish all files.
+        """
+        staged = list(islice(self._ctx.state.list(self._subdir.staging_prefix), KEYS_PER_PAGE))
+        is_being_merged = staging.is_being_merged(staged, now_ms=self._ctx.clock())
+        if is_being_merged and self._ctx.leaves_young_staging:
+            return []
+        return [*stale_files, "staging"] if staged else stale_files
 
     def _check_rejects(self, listing: Listing, tree: Tree) -> None:
         """Bound what is requeued of a subdir whose rejects are as many as the catalog keeps.
@@ -436,6 +446,7 @@ class _SubdirRun:
                 debounce_seconds=self._ctx.debounce_seconds,
                 create=create,
                 adopt=adopt,
+                check_files=True,
             ).send_to(self._ctx.merge_queue)
 
     def _retention_days(self, version: ObjectVersion[Head]) -> int:

@@ -46,6 +46,8 @@ class ObjectVersion(Generic[T]):
     value: T
     etag: ETag | None
     """``None`` if there is no object yet."""
+    modified: int | None = None
+    """Seconds since the epoch, if the object was read from the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ class VersionedObject(Generic[T]):
         stored = self.store.get(self.key)
         if stored is None:
             return ObjectVersion(self.initial, None)
-        return ObjectVersion(self.decode(stored.body, what=self.key), stored.info.etag)
+        value = self.decode(stored.body, what=self.key)
+        return ObjectVersion(value, stored.info.etag, stored.info.modified)
 
     def swap(
         self, value: T, *, expected: ETag | None, not_after_ms: int | None = None

@@ -36,4 +36,5 @@ def reconcile_context(settings: ReconcileSettings) -> ReconcileContext:
         prefixes=settings.channel_prefixes,
         brake_days=settings.brake_days,
         checks_digests=settings.trust_uploader_digests,
+        leaves_young_staging=True,
     )

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import pytest
+
 from sluice.admin.history.status import SubdirStatus, status
 from sluice.layout import REPODATA
+from sluice.limits import PUBLISHING_SECONDS_MAX
+from sluice.merge.merge import merge
+from sluice.merge.publishing import Scope
+from sluice.messages.merge_request import MergeRequest
 from tests.support.admin_channel import admin_channel
 from tests.support.reconcile_runs import ReconcileRuns
 from tests.support.staging_records import NOARCH, A, B, indexed
-from tests.support.subdir_world import World
+from tests.support.subdir_world import PLENTY_MS, World
 
 
 def _one(world: World) -> SubdirStatus:
@@ -145,3 +151,41 @@ def test_what_the_configuration_rejects_is_counted_as_rejected() -> None:
     world.merge()
     subdir = _one(world)
     assert (subdir.packages, subdir.rejects, subdir.warnings) == (0, 1, 0)
+
+
+def test_files_behind_are_being_published_while_their_merge_is_under_way() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    world.add(B)
+    request = MergeRequest(world.subdir, not_before=world.now_ms)
+    merge(world.merger, request, time_left_ms=lambda: PLENTY_MS, scope=Scope.SHARDS)
+    world.tick(PUBLISHING_SECONDS_MAX - 1)
+    found = _one(world)
+    assert REPODATA in found.behind
+    assert found.publishing
+    assert found.healthy
+
+
+@pytest.mark.parametrize("scope", [None, Scope.SHARDS], ids=["staged", "merged early"])
+def test_what_is_not_published_within_15_minutes_needs_attention(scope: Scope | None) -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    world.add(B)
+    if scope:
+        request = MergeRequest(world.subdir, not_before=world.now_ms)
+        merge(world.merger, request, time_left_ms=lambda: PLENTY_MS, scope=scope)
+    world.tick(PUBLISHING_SECONDS_MAX)
+    found = _one(world)
+    assert not found.publishing
+    assert not found.healthy
+
+
+def test_files_behind_without_anything_staged_need_attention_at_once() -> None:
+    world = World()
+    world.add(A)
+    world.merge()
+    world.channel.remove(world.subdir.file_key(REPODATA))
+    found = _one(world)
+    assert (found.publishing, found.healthy) == (False, False)

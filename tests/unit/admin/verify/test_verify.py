@@ -33,7 +33,7 @@ from sluice.layout import (
     SLUICE_TOML,
     Subdir,
 )
-from sluice.limits import SMALL_PACKAGE_BYTES_MAX
+from sluice.limits import PUBLISHING_SECONDS_MAX, SMALL_PACKAGE_BYTES_MAX
 from sluice.publish.fence import Stamp
 from sluice.storage.object_store import ObjectHeaders
 from testkit.channel import PATCHES, Package, conda, patch_package
@@ -402,6 +402,20 @@ def test_what_is_staged_is_on_its_way_and_no_finding() -> None:
     world.public.remove(f"{CHANNEL}/{B.path}")
     staging.write_staging_record(world.state, LINUX, removed(B.filename), unique_id="x")
     assert kinds(look(world)) == []
+
+
+def test_index_files_that_are_behind_are_no_finding_while_their_merge_is_under_way() -> None:
+    world = a_channel()
+    behind, key = restore_an_old_file(world)
+    assert kinds(look(world)) == [(behind, key)]
+    staging.write_staging_record(world.state, LINUX, removed("gamma-1-0.conda"), unique_id="x")
+    report = look(world)
+    assert kinds(report) == []
+    assert report.unchecked == [
+        f"the index files of {LINUX.prefix}: the last changes are being published"
+    ]
+    world.tick(PUBLISHING_SECONDS_MAX)
+    assert kinds(look(world)) == [(behind, key)]
 
 
 def test_a_damaged_catalog_is_told_to_keep_files_from_being_checked() -> None:

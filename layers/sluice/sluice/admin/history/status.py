@@ -17,6 +17,7 @@ from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.channel_config import ChannelConfig
 from sluice.conda.names import NOARCH
+from sluice.extract import staging
 from sluice.extract.misplaced import MisplacedFiles
 from sluice.layout import Subdir
 from sluice.publish import rejects_document
@@ -50,6 +51,9 @@ class SubdirStatus(msgspec.Struct, frozen=True, kw_only=True):
     the document about rejects."""
     missing: list[str]
     """Those of them that do not exist."""
+    publishing: bool
+    """Whether merges are working off what clients do not see yet: something is staged, and nothing
+    for longer than 15 minutes."""
     public: bool
     """Whether clients see the subdir: it has had a package, so it has index files."""
     published_generation: int | None
@@ -67,8 +71,10 @@ class SubdirStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def healthy(self) -> bool:
-        """Whether clients see all that was committed, and the configuration and patch are valid."""
-        return not self.behind and not self.problems and self.foreign_owner is None
+        """Whether clients see all changes or will soon, and configuration and patch are valid."""
+        is_pending = bool(self.behind or self.staged)
+        is_stuck = is_pending and not self.publishing
+        return not is_stuck and not self.problems and self.foreign_owner is None
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,7 +154,8 @@ def status(channel: Channel) -> Status:
 def _subdir_status(channel: Channel, subdir: Subdir) -> SubdirStatus | None:
     """The status of a subdir; ``None`` if it was retired, and nothing has come since."""
     # Before the head: a record that is merged meanwhile then counts twice, instead of not at all.
-    staged = [info.modified * 1000 for info in channel.state.list(subdir.staging_prefix)]
+    staged_infos = list(channel.state.list(subdir.staging_prefix))
+    staged = [info.modified * 1000 for info in staged_infos]
 
     def read(version: ObjectVersion[Head]) -> tuple[Head, Tree, ChannelConfig]:
         catalog = CatalogReader(channel.state, subdir, channel.executor)
@@ -179,6 +186,7 @@ def _subdir_status(channel: Channel, subdir: Subdir) -> SubdirStatus | None:
         staged=len(staged),
         behind=stale,
         missing=[file for file in stale if file in info_by_file and not info_by_file[file]],
+        publishing=staging.is_being_merged(staged_infos, now_ms=channel.clock()),
         public=tree.public,
         published_generation=min((published.generation for published in stamps), default=None),
         oldest_invisible_at=min(pending_since, default=None),

@@ -19,9 +19,9 @@ class QueueDepth(msgspec.Struct, frozen=True, kw_only=True):
 
     waiting: int
     delayed: int
-    """Messages that wait until their window closes."""
+    """Messages that the queue delays; none of this version."""
     handled: int
-    """Messages that are being handled."""
+    """Messages in flight: they are being handled, or were handed back until they are due."""
     dead_letters: bool
     """Whether this is a dead-letter queue."""
 

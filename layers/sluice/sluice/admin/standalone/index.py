@@ -62,6 +62,7 @@ from sluice.merge.context import MergeContext
 from sluice.merge.handler import carry_out_merge_request, parse_merge_message
 from sluice.merge.merge import merge
 from sluice.merge.outcome import MergeReport
+from sluice.merge.publishing import Scope
 from sluice.messages import merge_request
 from sluice.messages.merge_request import DEBOUNCE_SECONDS_MIN, MergeRequest
 from sluice.publish.publisher import Publisher
@@ -390,7 +391,11 @@ class _Run:
             for subdir in sorted(self._staged):
                 request = MergeRequest(subdir, not_before=self._channel.clock())
                 commit = partial(
-                    merge, self._merger, request, time_left_ms=unlimited_time_left_ms, publish=False
+                    merge,
+                    self._merger,
+                    request,
+                    time_left_ms=unlimited_time_left_ms,
+                    scope=Scope.NOTHING,
                 )
                 self._merge(subdir.name, commit)
         finally:

@@ -26,6 +26,7 @@ from sluice.catalog.tree import Node, Tree
 from sluice.concurrency import chunks
 from sluice.conda.names import NOARCH, package_name
 from sluice.errors import Archived, Changed, Corrupt, TooNew
+from sluice.extract import staging
 from sluice.layout import REPODATA, Subdir
 from sluice.limits import NAMES_AT_ONCE
 from sluice.publish.fence import Stamp
@@ -133,6 +134,7 @@ class SubdirVerifier:
             self._check_names(batch, tree, rules, listing, staged)
             self._progress.done(Step.NAMES, len(batch))
         self._check_files(version, tree, listing)
+        self._set_aside_unpublished()
         self.summaries.append(
             SubdirSummary(
                 subdir=subdir.name,
@@ -165,6 +167,17 @@ class SubdirVerifier:
         """Files that are on their way into the index."""
         listed = self._channel.state.list(self._subdir.staging_prefix)
         return {self._subdir.staged_filename(info.key) or "" for info in listed}
+
+    def _set_aside_unpublished(self) -> None:
+        """Accept index files that are behind while a merge that was requested publishes them."""
+        behind = [one for one in self.results.findings if one.kind is Defect.FILE_BEHIND]
+        staged = self._channel.state.list(self._subdir.staging_prefix)
+        if behind and staging.is_being_merged(staged, now_ms=self._channel.clock()):
+            for finding in behind:
+                self.results.findings.remove(finding)
+            self.results.unchecked.append(
+                f"the index files of {self._subdir.prefix}: the last changes are being published"
+            )
 
     def _check_commit(self, version: ObjectVersion[Head]) -> None:
         head = version.value
