@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from sluice import zstd
+from sluice.catalog.binding import Binding
 from sluice.catalog.codec import pack_struct, unpack_json, unpack_struct
 from sluice.catalog.entry import Leaf, Record, Reject, decode_leaf
 from sluice.catalog.file_warnings import RUN_EXPORTS_UNREADABLE, make_file_warning
@@ -161,3 +162,22 @@ def test_a_newer_head_is_refused_by_0_1_and_not_misread() -> None:
     head = Head(generation=1, epoch=0, commit=None, tree=None, writer="", format=2)
     with pytest.raises(TooNew, match="format 2"):
         unpack_json(msgspec.json.encode(head), Head, newest=NEWEST_OF_0_1, what="head")
+
+
+class Binding01(msgspec.Struct, frozen=True, kw_only=True):
+    """A binding as a sluice knows it that cannot retire a channel."""
+
+    bucket: str | None
+    moving_to: str | None = None
+    endpoint: str | None = None
+    created_at: int
+    writer: str
+    format: int
+
+
+def test_a_channel_that_is_being_retired_is_one_that_is_moved_to_an_older_sluice() -> None:
+    """It refuses to swap any head of such a channel."""
+    retiring = Binding(bucket="b", moving_to="b", retiring=True, created_at=1, writer="w")
+    body = msgspec.json.encode(retiring)
+    read = unpack_json(body, Binding01, newest=NEWEST_OF_0_1, what="binding")
+    assert read.moving_to == "b"

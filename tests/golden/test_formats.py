@@ -195,6 +195,7 @@ PROGRESS_AGAIN = structs.replace(PROGRESS, names={"beta": PROGRESS.names["beta"]
 
 BINDING = Binding(bucket="channel-bucket", endpoint="eu-central-1", created_at=AT, writer="w" * 32)
 BINDING_MOVING = structs.replace(BINDING, bucket=None, moving_to="restored-bucket")
+BINDING_RETIRING = structs.replace(BINDING, moving_to="channel-bucket", retiring=True)
 
 
 def encode_binding(bound: Binding) -> bytes:
@@ -253,6 +254,7 @@ EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
     "head.json": (encode_head(HEAD), HEAD, decode_head),
     "binding.json": (encode_binding(BINDING), BINDING, decode_binding),
     "binding-moving.json": (encode_binding(BINDING_MOVING), BINDING_MOVING, decode_binding),
+    "binding-retiring.json": (encode_binding(BINDING_RETIRING), BINDING_RETIRING, decode_binding),
     "commit.json": (
         commit.encode_commit(COMMIT),
         COMMIT,
@@ -408,6 +410,10 @@ def test_a_binding_is_this_document() -> None:
     assert (FOLDER / "binding-moving.json").read_text() == (
         '{"bucket":null,"moving_to":"restored-bucket","endpoint":"eu-central-1",'
         f'"created_at":1750000000000,"writer":"{"w" * 32}","format":1}}'
+    )
+    assert (FOLDER / "binding-retiring.json").read_text() == (
+        '{"bucket":"channel-bucket","moving_to":"channel-bucket","retiring":true,'
+        f'"endpoint":"eu-central-1","created_at":1750000000000,"writer":"{"w" * 32}","format":1}}'
     )
 
 
