@@ -170,6 +170,11 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
         return sum(node.records for node in self.names.values())
 
     @property
+    def has_records(self) -> bool:
+        """Whether there is any file in the index, also if a patch hides it from clients."""
+        return any(node.records for node in self.names.values())
+
+    @property
     def rejects(self) -> int:
         """Number of known files that cannot be indexed."""
         return sum(node.rejects for node in self.names.values())

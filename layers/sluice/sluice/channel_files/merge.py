@@ -26,13 +26,16 @@ from sluice.channel_files import channeldata, notices, page, page_data, rss, sta
 from sluice.channel_files import note as notes
 from sluice.channel_files.note import Note
 from sluice.channel_files.state import EMPTY_STATE, ChannelState
+from sluice.conda.names import NOARCH
 from sluice.errors import Corrupt, TooNew
 from sluice.layout import (
     CHANNELDATA,
     NOTICES,
     PAGE,
     PAGE_DATA,
+    REPODATA,
     RSS,
+    Subdir,
     channel_file_key,
     state_prefix,
     unreadable_note_key,
@@ -52,6 +55,8 @@ from sluice.runtime import Runtime
 from sluice.storage import object_headers
 from sluice.storage.object_store import ETag, ObjectInfo
 from sluice.storage.versioned_object import LOST, ObjectVersion, Swap, commit_loop
+
+_FILES = (CHANNELDATA, RSS, NOTICES, PAGE, PAGE_DATA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +136,8 @@ def _merge_batch(
             return after  # no configuration ever wanted any
         if after is not before.value and versioned.swap(after, expected=before.etag) is LOST:
             return LOST
-        _ChannelFiles(ctx, channel, after, report).publish(tidy=batch.tidy)
+        if not _is_moved_away(ctx, channel, before.value, after):
+            _ChannelFiles(ctx, channel, after, report).publish(tidy=batch.tidy)
         return after
 
     after = commit_loop(versioned, attempt)
@@ -173,6 +179,21 @@ def _initial_state(ctx: ChannelMergeContext, channel: str, notes: Sequence[Note]
     stamps = [Stamp.parse(info.metadata) for info in infos if info]
     ours = [stamp.generation for stamp in stamps if stamp and stamp.owner == ctx.owner]
     return msgspec.structs.replace(EMPTY_STATE, generation=max(ours)) if ours else EMPTY_STATE
+
+
+def _is_moved_away(
+    ctx: ChannelMergeContext, channel: str, before: ChannelState, after: ChannelState
+) -> bool:
+    """Whether the channel was moved away, as subdirs are (``publish.moved_away``).
+
+    Then it has no packages, none of its files, and no ``noarch/repodata.json``.  A first merge may
+    come before that index.
+    """
+    if after.packages or not before.subdirs:
+        return False
+    keys = [channel_file_key(channel, file) for file in _FILES]
+    keys.append(Subdir(channel, NOARCH).file_key(REPODATA))
+    return not any(map(ctx.runtime.channel.head, keys))
 
 
 def _wants_anything(channel_state_key: ChannelState) -> bool:

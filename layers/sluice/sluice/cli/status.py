@@ -175,6 +175,8 @@ def _state(subdir: SubdirStatus) -> Text:
         return Text("; ".join(amiss), style="red")
     if subdir.staged:
         return Text("not merged for 15 minutes", style="red")
+    if subdir.moved_away:
+        return Text("moved away: no packages, no index files", style="yellow")
     if not subdir.public:
         return Text("not published: no package yet", style="yellow")
     return Text("problems", style="red") if subdir.problems else Text("published", style="green")

@@ -31,7 +31,7 @@ class FollowUps:
         sends these requests.
         """
         if self.subdir.name != NOARCH:
-            self._request_noarch()
+            self.request_noarch()
         changes_channel = (with_names or is_empty) and needs_channel_note(
             config, config_changed=False
         )
@@ -40,6 +40,15 @@ class FollowUps:
             # without any, which channeldata lists as well (CEP 38).  Only a merge that reads the
             # configuration of a public subdir reports its notices.
             ConfigBroadcast(self.runtime).notify(self.subdir)
+
+    def request_noarch(self) -> None:
+        """Request a ``noarch/repodata.json``, without which this is not a channel (CEP 26)."""
+        merge_request.merge_message(
+            Subdir(self.subdir.channel, NOARCH),
+            now_ms=self.runtime.clock(),
+            debounce_seconds=self.runtime.debounce_seconds,
+            create=True,
+        ).send_to(self.runtime.merge_queue)
 
     def request_continuation(self, *, create: bool = False, adopt: bool = False) -> None:
         """Request a merge of the rest, under a deduplication id of its own.
@@ -52,13 +61,4 @@ class FollowUps:
             unique_id=self.runtime.new_id(),
             create=create,
             adopt=adopt,
-        ).send_to(self.runtime.merge_queue)
-
-    def _request_noarch(self) -> None:
-        """Request a ``noarch/repodata.json``, without which this is not a channel (CEP 26)."""
-        merge_request.merge_message(
-            Subdir(self.subdir.channel, NOARCH),
-            now_ms=self.runtime.clock(),
-            debounce_seconds=self.runtime.debounce_seconds,
-            create=True,
         ).send_to(self.runtime.merge_queue)

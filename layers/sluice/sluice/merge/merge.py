@@ -462,7 +462,7 @@ class _SubdirMerge:
         digest = version.value.tree
         if digest is None or self._publishing is None:
             return
-        self.outcome.add_published(self._publishing.publish(digest, tidy=False))
+        self.outcome.add_published(self._publishing.publish_shard_index(digest))
         self._ctx.warm_cache.put_tree(self._request.subdir, digest, self._catalog.tree(digest))
 
     def hand_on(self) -> None:
@@ -482,23 +482,32 @@ class _SubdirMerge:
         if digest is None:
             return
         if self._publishing:
-            if self.outcome.adopted and tree.public and subdir.name != NOARCH:
-                self._create_noarch()
-            published = self._publishing.publish(digest, tidy=self.outcome.inputs_were_read)
+            is_first = self.outcome.adopted
+            if is_first or (tree.has_records and self._publishing.is_missing(digest)):
+                self._create_noarch(tree)
+            published = self._publishing.publish(
+                digest,
+                tidy=self.outcome.inputs_were_read,
+                revives=is_first or self._request.is_create_or_adopt,
+            )
             self.outcome.add_published(published)
         ctx.warm_cache.put_tree(subdir, digest, tree)
         if self._publishing:
             ctx.warm_cache.mark_published(subdir, digest, began_ms=self.outcome.began_ms)
 
-    def _create_noarch(self) -> None:
+    def _create_noarch(self, tree: Tree) -> None:
         """Publish a ``noarch/repodata.json`` before the first index, if the channel has none.
 
         Without it clients fail, because CEP 26 demands it.  What is staged for it, this merge could
-        not report.  The merge that was requested before the swap may run at the same time.  It does
-        the same if this process dies, or if this fails.
+        not report.  The merge that was requested may run at the same time.  It does the same if
+        this process dies, or if this fails.
         """
         noarch = Subdir(self._request.subdir.channel, NOARCH)
+        if not tree.public or noarch == self._request.subdir:
+            return
         if self._ctx.channel.head(noarch.file_key(REPODATA)) is None:
+            if not self.outcome.adopted:  # else it was requested before the swap
+                self._ctx.follow_ups(self._request.subdir).request_noarch()
             with suppress(SluiceError):
                 request = MergeRequest(noarch, not_before=0, create=True)
                 merge(self._ctx, request, time_left_ms=self._time_left_ms, read_staging=False)

@@ -58,13 +58,22 @@ class Publishing:
             self._publication = self._begin(digest)
             self._publication.prerender()
 
-    def publish(self, digest: str, *, tidy: bool) -> PublishResult:
+    def is_missing(self, digest: str) -> bool:
+        """Whether none of the index files exists that a tree has; raises ``Unavailable``."""
+        return self._publication_of(digest).is_missing()
+
+    def publish(self, digest: str, *, tidy: bool, revives: bool) -> PublishResult:
         """Update the published files to a tree; see ``Publication.publish``."""
+        return self._publication_of(digest).publish(tidy=tidy, revives=revives)
+
+    def publish_shard_index(self, digest: str) -> PublishResult:
+        """Update the shard index alone; see ``Publication.publish_shard_index``."""
+        return self._publication_of(digest).publish_shard_index()
+
+    def _publication_of(self, digest: str) -> Publication:
         if self._publication is None or self._publication.digest != digest:
             self._publication = self._begin(digest)
-        if self._scope is Scope.SHARDS:
-            return self._publication.publish_shard_index()
-        return self._publication.publish(tidy=tidy)
+        return self._publication
 
     def _begin(self, digest: str) -> Publication:
         publisher = replace(self._ctx.publisher, adopt=self._request.adopt)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from sluice.concurrency import Executor, Pending
+from sluice.concurrency import Executor, Pending, in_order
 from sluice.layout import Subdir
 from sluice.publish.previous_file import PreviousFile
 from sluice.storage.object_store import ObjectInfo, ObjectStore
@@ -37,6 +37,17 @@ class Prefetch:
         """The prefetched HEAD, or the result of a HEAD now."""
         pending = self._heads.pop(file, None)
         return pending() if pending else self._store.head(self._subdir.file_key(file))
+
+    def exists(self, file: str) -> bool:
+        """Whether a file existed when it was first looked at; ``head`` then sends no HEAD."""
+        body = self._bodies.get(file)
+        if body is not None:
+            return body() is not None
+        if file not in self._heads:
+            self._heads[file] = in_order.submit(
+                partial(self._store.head, self._subdir.file_key(file))
+            )
+        return self._heads[file]() is not None
 
     def pending(self, file: str) -> Pending[PreviousFile | None] | None:
         """The pending result of ``open``, if a read of the file was started."""

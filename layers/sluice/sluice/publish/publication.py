@@ -39,6 +39,7 @@ from sluice.publish.current_repodata import select_current
 from sluice.publish.fence import FileState, PublishedFile, replace_file
 from sluice.publish.gc_pause import gc_paused
 from sluice.publish.index_files import IndexFiles
+from sluice.publish.moved_away import is_moved_away
 from sluice.publish.outputs import ALL_OUTPUTS, wanted_outputs
 from sluice.publish.previous_file import PreviousFile
 from sluice.publish.rejects_document import IssueCounts
@@ -95,15 +96,21 @@ class Publication:
         if pending:
             self._prerendered = self._files.executor.submit(partial(self._prerender, pending))
 
-    def publish(self, *, tidy: bool) -> PublishResult:
+    def is_missing(self) -> bool:
+        """Whether none of the index files exists; raises ``Unavailable``."""
+        return not any(self._existing_files())
+
+    def publish(self, *, tidy: bool, revives: bool = True) -> PublishResult:
         """Update every file that is older than this generation.
 
-        ``tidy``: delete files that should no longer exist.  Raises ``ForeignOwner`` if another
-        stack publishes this channel, ``Unavailable``, and ``Corrupt`` if the catalog cannot be
-        read.
+        ``tidy``: delete files that should no longer exist.  ``revives``: also of a subdir that was
+        moved away, see ``is_moved_away``.  Raises ``ForeignOwner`` if another stack publishes this
+        channel, ``Unavailable``, and ``Corrupt`` if the catalog cannot be read.
         """
         with gc_paused():
-            if self._tree.public:
+            if self._tree.public and (
+                revives or not is_moved_away(self._tree, self._existing_files())
+            ):
                 self._publish_public(tidy=tidy or self._files.adopt)
             if self._tree.rejects_generation:
                 self._publish_rejects()
@@ -118,6 +125,12 @@ class Publication:
             with gc_paused():
                 self._publish_shard_index()
         return PublishResult(self._files.written, self._files.foreign)
+
+    def _existing_files(self) -> Iterator[bool]:
+        """Whether each of the files exists that this generation has, or another one had."""
+        wanted = wanted_outputs(self._tree, self._rules.config)
+        others = [file for file in ALL_OUTPUTS if file not in wanted]
+        return map(self._files.prefetch.exists, [*wanted, *others])
 
     def _publish_public(self, *, tidy: bool) -> None:
         """Write the files that clients read, and delete those that should not exist."""

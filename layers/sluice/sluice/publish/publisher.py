@@ -101,9 +101,11 @@ class Publisher:
         catalog: CatalogReader,
         *,
         tidy: bool = False,
+        revives: bool = True,
         executor: Executor = in_order,
     ) -> PublishResult:
         """Update all files that are older than ``head``, see ``Publication.publish``."""
         if head.tree is None:
             return NOTHING_PUBLISHED
-        return self.prepare(subdir, head.tree, catalog, executor=executor).publish(tidy=tidy)
+        publication = self.prepare(subdir, head.tree, catalog, executor=executor)
+        return publication.publish(tidy=tidy, revives=revives)

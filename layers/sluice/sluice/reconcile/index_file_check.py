@@ -11,6 +11,7 @@ from sluice.errors import Corrupt
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.publish import rejects_document
 from sluice.publish.fence import FileState, Stamp, file_state
+from sluice.publish.moved_away import is_moved_away
 from sluice.publish.outputs import file_stamp, wanted_outputs
 from sluice.reconcile.context import ReconcileContext
 from sluice.reconcile.head_cache import HeadCache
@@ -33,6 +34,8 @@ class IndexFilesStatus:
     """Whether some files belong to another stack, and are to be taken over."""
     published_at: int | None
     """See ``collect_subdir_garbage``."""
+    moved_away: bool
+    """See ``is_moved_away``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,15 @@ class IndexFileCheck:
             for file, info in infos.items()
         }
         stamps = [Stamp.parse(info.metadata) for info in infos.values() if info]
+        moved_away = is_moved_away(
+            self.tree, [*self.listing.index_files, *filter(None, infos.values())]
+        )
         return IndexFilesStatus(
-            stale=self._stale_files(states),
+            stale=[*([] if moved_away else self._stale_files(states)), *self._stale_rejects()],
             leftover=self._leftover_files(unwanted) if self.tree.public else [],
             adopted=any(stamp and stamp.owner != self.ctx.owner for stamp in stamps),
             published_at=self._published_at(states, infos),
+            moved_away=moved_away,
         )
 
     def _is_up_to_date(self, file: str, stamp: Stamp | None) -> bool:
@@ -71,16 +78,18 @@ class IndexFileCheck:
         return stamp == (self._stamp_of(file) if self.tree.public else None)
 
     def _stale_files(self, states: Mapping[str, FileState]) -> list[str]:
-        stale: list[str] = []
-        if self.tree.public:
-            if FileState.NEWER in states.values():
-                self._check_head_moved()
-            stale += [file for file, state in states.items() if state.needs_write]
-        if self.tree.rejects_generation:
-            info = self.ctx.state.head(self.subdir.rejects_key)
-            if rejects_document.rejects_outdated(info, self.tree, owner=self.ctx.owner):
-                stale.append("rejects")
-        return stale
+        if not self.tree.public:
+            return []
+        if FileState.NEWER in states.values():
+            self._check_head_moved()
+        return [file for file, state in states.items() if state.needs_write]
+
+    def _stale_rejects(self) -> list[str]:
+        if not self.tree.rejects_generation:
+            return []
+        info = self.ctx.state.head(self.subdir.rejects_key)
+        is_stale = rejects_document.rejects_outdated(info, self.tree, owner=self.ctx.owner)
+        return ["rejects"] if is_stale else []
 
     def _leftover_files(self, unwanted: list[str]) -> list[str]:
         infos = self.head_cache.heads(

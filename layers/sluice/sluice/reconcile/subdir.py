@@ -185,7 +185,7 @@ class _SubdirRun:
         files = self._check_index_files(version, tree, listing, head_cache)
         if is_first_part:
             stale = self._unpublished(files.stale)  # before anything is staged here
-            outdated = self._check_inputs(tree, head_cache, files.leftover)
+            outdated = self._check_inputs(tree, head_cache, files)
             self._report.add_example("behind", [*stale, *outdated])
             if files.adopted:
                 self._request_adoption()
@@ -195,8 +195,8 @@ class _SubdirRun:
         remaining, marks = self._repair(listing, tree, marks)
         if remaining is not None:
             return remaining
-        if tree.public and self._subdir.name != NOARCH:
-            self._check_noarch(head_cache)
+        if tree.public and not files.moved_away:
+            self._check_noarch(head_cache, listing)
         prior = PriorMarks(marks, head_cache.cache) if marks else None
         self.collect = partial(self._collect, version, files.published_at, prior)
         self._check_digests = partial(self._run_digest_check, version, listing, tree)
@@ -238,14 +238,16 @@ class _SubdirRun:
             adopt=self._request.adopt,
         ).check()
 
-    def _check_inputs(self, tree: Tree, head_cache: HeadCache, leftover: list[str]) -> list[str]:
+    def _check_inputs(
+        self, tree: Tree, head_cache: HeadCache, files: IndexFilesStatus
+    ) -> list[str]:
         """Request a new read of configuration and patch if they differ from the tree's.
 
         Also if a file of an earlier configuration is left, because that read deletes it.
         """
         check = InputDriftCheck(self._ctx, self._subdir, tree, self._catalog, head_cache)
-        outdated = check.outdated_inputs() + leftover
-        channel_files = check.stale_channel_files()
+        outdated = check.outdated_inputs() + files.leftover
+        channel_files = [] if files.moved_away else check.stale_channel_files()
         if not self._request.dry_run:
             if channel_files:  # the merge after that notifies the channel of everything
                 self._ctx.config_broadcast.notify_all(self._subdir.channel)
@@ -421,8 +423,14 @@ class _SubdirRun:
         key = self._subdir.file_key(filename)
         return s3_event.upload_message(ObjectEvent(self._ctx.bucket, key, size))
 
-    def _check_noarch(self, head_cache: HeadCache) -> None:
-        """Request a ``noarch/repodata.json``, without which this is not a channel (CEP 26)."""
+    def _check_noarch(self, head_cache: HeadCache, listing: Listing) -> None:
+        """Request a ``noarch/repodata.json``, without which this is not a channel (CEP 26).
+
+        Not if neither packages nor an index are here: if their removals are not merged yet, the
+        subdir will have been moved away.  Otherwise the merge that writes the index requests it.
+        """
+        if self._subdir.name == NOARCH or not (listing.index_files or listing.package_count):
+            return
         if head_cache.noarch_index() is None:
             self._report.add_example("behind", [f"{NOARCH}/{REPODATA}"])
             self._request_merge(Subdir(self._subdir.channel, NOARCH), create=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 
 import msgspec
 
@@ -10,7 +11,7 @@ from sluice.admin.session.channel import Channel
 from sluice.admin.session.known_channels import unknown_channel_error
 from sluice.admin.session.notifications import Notifications, read_notifications
 from sluice.admin.session.queue_depth import QueueDepth, read_queue_depths
-from sluice.admin.session.subdirs import find_subdirs
+from sluice.admin.session.subdirs import find_subdirs, indexes_that_need
 from sluice.catalog.binding import binding_object
 from sluice.catalog.head import Head, head_object
 from sluice.catalog.reader import CatalogReader
@@ -22,6 +23,7 @@ from sluice.extract.misplaced import MisplacedFiles
 from sluice.layout import Subdir
 from sluice.publish import rejects_document
 from sluice.publish.fence import Stamp, file_state
+from sluice.publish.moved_away import is_moved_away
 from sluice.publish.outputs import file_stamp, wanted_outputs
 from sluice.publish.rejects_document import IssueCounts
 from sluice.reconcile.misplaced_record import read_misplaced_record
@@ -55,7 +57,11 @@ class SubdirStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Whether merges are working off what clients do not see yet: something is staged, and nothing
     for longer than 15 minutes."""
     public: bool
-    """Whether clients see the subdir: it has had a package, so it has index files."""
+    """Whether clients see the subdir: it has had a package, so it has index files, unless somebody
+    has moved them away with the packages."""
+    moved_away: bool
+    """Whether the subdir had index files and has neither those nor packages.  Nothing writes them
+    again before there is a package."""
     published_generation: int | None
     """The oldest generation among the published files of ours; ``None`` if there are none."""
     oldest_invisible_at: int | None
@@ -173,7 +179,9 @@ def _subdir_status(channel: Channel, subdir: Subdir) -> SubdirStatus | None:
     if head.is_tombstone and not staged:
         return None
     foreign_owners = sorted({stamp.owner for stamp in stamps} - {channel.owner})
-    stale = _stale_files(channel, subdir, head, tree, info_by_file)
+    others = indexes_that_need(channel, subdir)
+    moved_away = is_moved_away(tree, chain(filter(None, file_infos), others))
+    stale = _stale_files(channel, subdir, head, tree, {} if moved_away else info_by_file)
     pending_since = staged + ([tree.at] if stale else [])
     return SubdirStatus(
         subdir=subdir.name,
@@ -187,7 +195,8 @@ def _subdir_status(channel: Channel, subdir: Subdir) -> SubdirStatus | None:
         behind=stale,
         missing=[file for file in stale if file in info_by_file and not info_by_file[file]],
         publishing=staging.is_being_merged(staged_infos, now_ms=channel.clock()),
-        public=tree.public,
+        public=tree.public and not moved_away,
+        moved_away=moved_away,
         published_generation=min((published.generation for published in stamps), default=None),
         oldest_invisible_at=min(pending_since, default=None),
         newest_invisible_at=max(pending_since, default=None),

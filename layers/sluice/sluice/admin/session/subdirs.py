@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from sluice.admin.session.channel import Channel
-from sluice.layout import Subdir, key_after_prefix, parse_state_key, state_prefix
+from sluice.conda.names import NOARCH
+from sluice.layout import REPODATA, Subdir, key_after_prefix, parse_state_key, state_prefix
+from sluice.storage.object_store import ObjectInfo
 
 
 def find_subdirs(channel: Channel) -> list[Subdir]:
@@ -21,3 +25,16 @@ def find_subdirs(channel: Channel) -> list[Subdir]:
             return sorted(filter(None, subdirs))
         subdirs.add(subdir)
         after = key_after_prefix(subdir.staging_prefix)
+
+
+def indexes_that_need(channel: Channel, subdir: Subdir) -> Iterator[ObjectInfo]:
+    """The indexes of other subdirs without which a subdir's own may be missing.
+
+    Each of a channel needs that of ``noarch`` (CEP 26), and no other.  Looked at one by one.
+    """
+    if subdir.name != NOARCH:
+        return
+    for other in find_subdirs(channel):
+        info = channel.public.head(other.file_key(REPODATA)) if other != subdir else None
+        if info:
+            yield info

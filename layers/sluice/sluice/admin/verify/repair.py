@@ -273,10 +273,18 @@ def _rewrite_index_files(
     """Rewrite files with wrong content, whatever their stamp."""
     public, private = UnstampedStore(channel.public, files), UnstampedStore(channel.state, files)
     publisher = Publisher(public, private, channel.owner or "", options.max_age_seconds)
+    is_public = any(file.startswith(subdir.prefix) for file in files)
 
     def publish(version: ObjectVersion[Head]) -> None:
         catalog = CatalogReader(channel.state, subdir, channel.executor)
-        publisher.publish(subdir, version.value, catalog, tidy=True, executor=channel.executor)
+        publisher.publish(
+            subdir,
+            version.value,
+            catalog,
+            tidy=True,
+            revives=is_public,
+            executor=channel.executor,
+        )
 
     read_newest(head_object(channel.state, subdir), publish)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import md5, sha256
+from itertools import chain
 
 import msgspec
 
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.progress import Progress, Step
+from sluice.admin.session.subdirs import indexes_that_need
 from sluice.admin.standalone.listing import list_subdir_in_parts
 from sluice.admin.verify.comparing_store import ComparingStore
 from sluice.admin.verify.findings import CheckResults, Defect
@@ -30,6 +32,7 @@ from sluice.extract import staging
 from sluice.layout import REPODATA, Subdir
 from sluice.limits import NAMES_AT_ONCE
 from sluice.publish.fence import Stamp
+from sluice.publish.moved_away import is_moved_away
 from sluice.publish.outputs import file_stamp, wanted_outputs
 from sluice.publish.publisher import Publisher
 from sluice.reconcile import compare as comparing
@@ -314,12 +317,18 @@ class SubdirVerifier:
             public, private, self._channel.owner or "", max_age_seconds=0
         )
         catalog = CatalogReader(self._channel.state, self._subdir, self._channel.executor)
+        others = indexes_that_need(self._channel, self._subdir)
+        moved_away = is_moved_away(tree, chain(listing.index_files, others))
         try:
             if not any(finding.kind in _CATALOG_DAMAGE for finding in self.results.findings):
                 publisher.publish(
-                    self._subdir, version.value, catalog, executor=self._channel.executor
+                    self._subdir,
+                    version.value,
+                    catalog,
+                    revives=not moved_away,
+                    executor=self._channel.executor,
                 )
-            elif tree.public:
+            elif tree.public and not moved_away:
                 self._check_stamps(version, tree, public)
         except Corrupt as error:
             self.results.unchecked.append(f"the index files of {self._subdir.prefix}: {error}")
