@@ -327,7 +327,8 @@ class _SubdirMerge:
         """Swap the head.
 
         If there is no head yet, an empty one is created first, and the bucket is checked once more.
-        Otherwise a first commit could slip past ``sluice rebind``, which moves all existing heads.
+        Otherwise a first commit could slip past ``sluice rebind``, which moves all existing heads,
+        or past ``sluice retire``, which takes the binding away that was read or made before.
         """
         expected = version.etag
         if head.tree == version.value.tree:  # it refers to nothing that the previous head does not
@@ -337,7 +338,8 @@ class _SubdirMerge:
             created = self._head.swap(empty, expected=None)
             if created is LOST:
                 return LOST
-            self._ctx.bucket_check.ensure_bound(self._request.subdir.channel)
+            if not self._ctx.bucket_check.ensure_bound(self._request.subdir.channel):
+                self._ctx.bucket_check.bind(self._request.subdir.channel)
             expected = created.etag
         return self._head.swap(head, expected=expected, not_after_ms=draft.not_after_ms)
 

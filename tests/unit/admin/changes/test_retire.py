@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -362,6 +363,49 @@ def test_two_retirements_at_once_end_retired() -> None:
             pass  # the other one has taken over, or is done
         assert is_retired(world), number
     pytest.fail("it never ends")
+
+
+@pytest.mark.parametrize("was_retired", [True, False])
+def test_retired_between_any_two_requests_of_a_first_commit_the_next_upload_starts_anew(
+    was_retired: bool,  # noqa: FBT001
+) -> None:
+    """The commit may have bound the channel, and must not go on without that binding."""
+    whole = emptied() if was_retired else StandaloneChannel()
+    if was_retired:
+        retire(whole.channel)
+    whole.upload(BETA)
+    for number in each_request():
+        world = whole.copy()
+
+        def beside(world: StandaloneChannel = world) -> None:
+            world.public.remove(f"{CHANNEL}/{BETA.path}")
+            with suppress(UnknownChannel):
+                retire(world.channel)
+
+        if not with_action_before(world, number, beside):
+            assert number > 20
+            return
+        world.tick()
+        assert_starts_anew(world, after=0)
+    pytest.fail("it never ends")
+
+
+def with_action_before(world: StandaloneChannel, number: int, action: Callable[[], None]) -> bool:
+    """Index, with an action before one of its requests; whether there were so many."""
+    seen = 0
+
+    def hook(_operation: str, _key: str) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == number:
+            action()
+
+    for store in (world.public, world.state):
+        store.before = hook
+    world.index()
+    for store in (world.public, world.state):
+        store.before = lambda _operation, _key: None
+    return seen >= number
 
 
 def test_a_channel_at_the_root_can_be_retired() -> None:

@@ -259,11 +259,15 @@ def _unmark(channel: Channel, marked: ObjectVersion[Binding | None], *, bucket: 
 
 
 def _bury_head(channel: Channel, subdir: Subdir) -> None:
-    """Swap a head to a tombstone; raises ``Occupied`` if there are packages."""
+    """Swap a head to a tombstone; raises ``Occupied`` if there are packages.
+
+    Also a tombstone, to another one.  A merge that starts the channel anew may have read that, and
+    have bound the channel; without its binding it must not commit.
+    """
     versioned = head_object(channel.state, subdir)
 
     def attempt(version: ObjectVersion[Head]) -> bool | Literal[Swap.LOST]:
-        if version.value.is_tombstone or version.etag is None:
+        if version.etag is None:
             return True
         # After the head was read.  A package that was indexed before that is found here.  A later
         # commit either swaps the head first, so that the swap below fails, or fails itself.
