@@ -244,7 +244,8 @@ class GenerationWriter:
             generation=generation,
             at=draft.at,
             public=plan.public,
-            rejects_changed=draft.difference.rejects_changed,
+            # A retirement that was given up leaves the document of the generations before it.
+            rejects_changed=draft.difference.rejects_changed or head.is_tombstone,
             info=base.info,
             inputs=plan.inputs.inputs if plan.inputs else UNSET,
             pinned=draft.pinned,

@@ -11,6 +11,7 @@ import pytest
 from sluice.admin.changes.rebind import rebind
 from sluice.admin.changes.retire import plan_retirement, retire
 from sluice.admin.history.log import log
+from sluice.admin.history.rejects import rejects
 from sluice.admin.history.status import status
 from sluice.admin.verify.verify import verify
 from sluice.catalog.binding import binding_object
@@ -480,3 +481,40 @@ def test_an_upload_into_a_retired_channel_of_a_stack_starts_anew() -> None:
     assert world.head().generation > generation
     assert world.channel.body(Subdir(SUBDIR.channel, "noarch").file_key(REPODATA))
     assert is_quiet(ReconcileRuns(world).run())
+
+
+def test_a_retirement_that_is_given_up_leaves_no_rejects_of_before() -> None:
+    """Heads are tombstones then, and the catalog of before is gone for all who read it."""
+    world = StandaloneChannel()
+    corrupt = f"{CHANNEL}/linux-64/corrupt-1-0.conda"
+    world.public.upload(corrupt, b"no package")
+    world.upload(ALPHA)
+    world.index()
+    assert [one.file for one in rejects(world.channel)] == ["corrupt-1-0.conda"]
+    for key in (corrupt, f"{CHANNEL}/{ALPHA.path}"):
+        world.public.remove(key)
+    world.state.before = kill_behind_first_head
+    with pytest.raises(ProcessKilled):
+        retire(world.channel)
+    world.state.before = lambda _operation, _key: None
+    assert read_head(world.state, LINUX).value.is_tombstone
+    world.upload(BETA)
+    with pytest.raises(Occupied):
+        retire(world.channel)
+    world.index()
+    assert world.filenames() == [BETA.filename]
+    assert rejects(world.channel) == []
+    assert verify(world.channel, deep=True).healthy
+
+
+def kill_behind_first_head(operation: str, key: str) -> None:
+    if operation == "PutObject" and key == NOARCH.head_key:
+        kill_process()
+
+
+def test_a_binding_without_a_catalog_goes_as_well() -> None:
+    world = emptied()
+    retire(world.channel)
+    world.channel.bucket_check.bind(CHANNEL)  # by a first commit that was killed, say
+    assert retire(world.channel).done
+    assert is_retired(world)

@@ -19,7 +19,8 @@ which is then swapped against the new head, or loses.
 
 A process that is killed leaves the mark.  Running it again completes the rest.  An upload that
 comes meanwhile waits in its queue, and starts anew afterwards.  One that comes before its subdir
-has a tombstone ends the retirement, and the channel goes on with it.
+has a tombstone, or before an interrupted retirement is run again, ends the retirement, and the
+channel goes on with it.  Subdirs that have a tombstone by then begin anew.
 
 A process may sleep while another one completes its work, and an upload starts the channel anew.
 So what is deleted is listed first, then the mark is looked at, and then it is deleted: names of
@@ -41,6 +42,7 @@ from sluice.catalog.binding import Binding, binding_object
 from sluice.catalog.head import Head, head_object, read_head
 from sluice.channel_files.state import EMPTY_STATE, ChannelState, state_object
 from sluice.concurrency import chunks
+from sluice.conda.names import NOARCH
 from sluice.errors import Occupied, Unavailable
 from sluice.layout import (
     CHANNELDATA,
@@ -55,6 +57,7 @@ from sluice.layout import (
     state_prefix,
 )
 from sluice.limits import KEYS_PER_DELETE_MAX, RETIRE_EXAMPLES_MAX, WRITE_ATTEMPTS_MAX
+from sluice.messages import merge_request
 from sluice.publish.fence import Stamp
 from sluice.publish.outputs import ALL_OUTPUTS
 from sluice.storage.object_store import ObjectStore
@@ -93,6 +96,7 @@ def plan_retirement(channel: Channel) -> Retirement:
     ``WrongState``, ``Corrupt`` and ``Unavailable``.
     """
     binding = binding_object(channel.state, channel.name).read().value
+    is_bound = binding is not None  # also if a retirement was given up, and no commit came
     is_interrupted = binding is not None and binding.is_retiring
     if not is_interrupted:
         channel.bucket_check.check_binding(channel.name)
@@ -100,7 +104,7 @@ def plan_retirement(channel: Channel) -> Retirement:
     subdirs = [_survey(channel, subdir) for subdir in _subdirs(channel)]
     files = _our_files(channel, [channel_file_key(channel.name, file) for file in _CHANNEL_FILES])
     has_content = any(subdir.files or subdir.shards or subdir.catalog_objects for subdir in subdirs)
-    if not (has_content or files or is_interrupted or has_live_subdir(channel)):
+    if not (has_content or files or is_bound or has_live_subdir(channel)):
         raise unknown_channel_error(channel)
     return Retirement(
         bucket=channel.bucket, channel=channel.name, done=False, subdirs=subdirs, files=files
@@ -122,12 +126,12 @@ def retire(channel: Channel) -> Retirement:
         for subdir in _subdirs(channel):
             _bury_head(channel, subdir)
     except Occupied:
+        _delete_buried(channel, marked)
         _unmark(channel, marked, bucket=channel.bucket)
+        _request_noarch(channel)
         raise
     _empty_channel_state(channel)
-    for subdir in _subdirs(channel):
-        _delete_public(channel, subdir, marked)
-        _delete(channel, channel.state, _catalog_keys(channel, subdir), marked)
+    _delete_buried(channel, marked)
     keys = [channel_file_key(channel.name, file) for file in _CHANNEL_FILES]
     _delete(channel, channel.public, _our_files(channel, keys), marked)
     _unmark(channel, marked, bucket=None)
@@ -180,6 +184,7 @@ def _catalog_keys(channel: Channel, subdir: Subdir) -> Iterator[str]:
         subdir.brakes_key,
         subdir.digest_checks_key,
         subdir.rejects_key,
+        subdir.take_over_key,
     }
     for folder in folders:
         for info in channel.state.list(folder):
@@ -302,6 +307,28 @@ def _empty_channel_state(channel: Channel) -> None:
         return LOST if versioned.swap(emptied, expected=version.etag) is LOST else True
 
     commit_loop(versioned, attempt)
+
+
+def _delete_buried(channel: Channel, marked: ObjectVersion[Binding | None]) -> None:
+    """Delete index files and catalog of each subdir whose head is a tombstone.
+
+    Also if a package ends the retirement: nobody else updates or deletes these any more.
+    """
+    for subdir in _subdirs(channel):
+        if read_head(channel.state, subdir).value.is_tombstone:
+            _delete_public(channel, subdir, marked)
+            _delete(channel, channel.state, _catalog_keys(channel, subdir), marked)
+
+
+def _request_noarch(channel: Channel) -> None:
+    """Request a ``noarch/repodata.json``, which a retirement that has ended may have deleted.
+
+    Without a stack, the next ``sluice index`` finds that.
+    """
+    if channel.merges:
+        merge_request.unique_merge_message(
+            Subdir(channel.name, NOARCH), now_ms=0, unique_id=channel.new_id(), create=True
+        ).send_to(channel.merges)
 
 
 def _delete_public(channel: Channel, subdir: Subdir, marked: ObjectVersion[Binding | None]) -> None:
