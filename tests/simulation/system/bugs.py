@@ -6,7 +6,7 @@ Each is a way in which somebody might well have written the core.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,9 @@ import sluice.admin.changes.commit_edit
 import sluice.merge.merge
 import sluice.merge.plan
 from sluice import layout
+from sluice.admin.changes import retire
 from sluice.admin.changes.rebind_subdir import SubdirRebinder
+from sluice.admin.session.channel import Channel
 from sluice.catalog import brake, entry, node
 from sluice.catalog.brake import BrakeState, MissingFile, RemovalDecision
 from sluice.catalog.client_view import RenderRules
@@ -41,7 +43,7 @@ from sluice.messages import s3_event
 from sluice.messages.delivery import Delivery
 from sluice.messages.merge_request import MergeRequest
 from sluice.messages.s3_event import ObjectEvent
-from sluice.publish import fence, index_files
+from sluice.publish import fence, index_files, publication
 from sluice.publish.bucket_check import BucketCheck
 from sluice.publish.index_files import IndexFiles
 from sluice.reconcile import (
@@ -594,6 +596,58 @@ def _the_next_extractor_lets_in_what_lies() -> AbstractContextManager[object]:
     return mock.patch.object(digest_check, "NEVER_OUTDATED", 2)
 
 
+@contextmanager
+def _a_subdir_with_packages_is_taken_for_one_that_was_moved_away() -> Iterator[None]:
+    def moved_away(tree: Tree, files: Iterable[object]) -> bool:
+        return tree.public and not any(files)
+
+    with (
+        mock.patch.object(publication, "is_moved_away", moved_away),
+        mock.patch.object(index_file_check, "is_moved_away", moved_away),
+    ):
+        yield
+
+
+def _a_retirement_goes_by_the_heads_of_before() -> AbstractContextManager[object]:
+    def swap(
+        state: ObjectStore,
+        subdir: Subdir,
+        head: Head,
+        *,
+        expected: ETag | None,
+        not_after_ms: int | None,
+    ) -> Swapped:
+        del expected
+        before = read_head(state, subdir)
+        later = msgspec.structs.replace(
+            head,
+            generation=max(head.generation, before.value.generation),
+            epoch=before.value.epoch + 1,
+        )
+        return head_object(state, subdir).swap(
+            later, expected=before.etag, not_after_ms=not_after_ms
+        )
+
+    return mock.patch.object(retire, "head_object", head_object_with(swap))
+
+
+def _a_retirement_leaves_its_mark() -> AbstractContextManager[object]:
+    def leave(*_args: Any, **_options: Any) -> None:
+        pass
+
+    return mock.patch.object(retire, "_unmark", leave)
+
+
+def _a_retirement_leaves_a_tombstone_as_it_is() -> AbstractContextManager[object]:
+    plain = retire._bury_head
+
+    def bury(channel: Channel, subdir: Subdir) -> None:
+        if not read_head(channel.state, subdir).value.is_tombstone:
+            plain(channel, subdir)
+
+    return mock.patch.object(retire, "_bury_head", bury)
+
+
 @dataclass(frozen=True, slots=True)
 class Bug:
     """A bug, and by what it shows."""
@@ -758,5 +812,15 @@ BUGS = {
     ),
     "an archived object keeps its record": Bug(
         _an_archived_object_keeps_its_record, _WRONG_AT_REST
+    ),
+    "a subdir with packages is taken for one that was moved away": Bug(
+        _a_subdir_with_packages_is_taken_for_one_that_was_moved_away, "is missing"
+    ),
+    "a retirement goes by the heads of before": Bug(
+        _a_retirement_goes_by_the_heads_of_before, f"the tombstone of .* forgets|{_WRONG_AT_REST}"
+    ),
+    "a retirement leaves its mark": Bug(_a_retirement_leaves_its_mark, "is still being retired"),
+    "a retirement leaves a tombstone as it is": Bug(
+        _a_retirement_leaves_a_tombstone_as_it_is, _WRONG_AT_REST
     ),
 }

@@ -142,6 +142,10 @@ class Habits:
     """Of what people do: somebody uploads what cannot be indexed, or others delete that."""
     reject_limits: RejectLimits = field(default=RejectLimits(), repr=False)
     """Small enough to be reached, where there are floods."""
+    moves: float = field(default=0.0, repr=False)
+    """Of what people do: packages or the index of a subdir, or all of a channel, are moved away."""
+    retires: float = field(default=0.0, repr=False)
+    """People, per turn, who retire a channel."""
 
     @property
     def steps_over(self) -> bool:

@@ -65,6 +65,9 @@ class _Known:
     """By index file and filename: digest and ``indexed_timestamp`` of what nobody has touched
     since the index has had it; ``None``: it is gone from bucket and index alike."""
     readers: list[_Reader] = field(default_factory=list)
+    buried: int = -1
+    """The generation of the last tombstone.  Whatever is published of it or before it is of a
+    catalog that is gone."""
 
 
 class Invariants:
@@ -106,6 +109,7 @@ class Invariants:
         """What operators have pinned out as it is there, with the generation that does so."""
         self._moment = 0
         self._by_others = False
+        self._by_retirement = False
 
     # --- people ----------------------------------------------------------------------------
 
@@ -128,6 +132,11 @@ class Invariants:
         for settled in self._known[place.subdir].settled.values():
             settled.pop(place.filename, None)
         self._pinned.pop(place, None)
+
+    def moved_away(self, subdir: Subdir, file: str) -> None:
+        """Somebody has taken an index file away; nothing shows any more which one it was."""
+        self._known[subdir].files.pop(file, None)
+        self._known[subdir].optional.pop(file, None)
 
     def uploaded_unheard(self, place: Place) -> None:
         """No event tells of what somebody has just put there."""
@@ -166,6 +175,15 @@ class Invariants:
         self._by_others = True
         yield
         self._by_others = False
+
+    @contextmanager
+    def by_retirement(self) -> Iterator[None]:
+        """What changes in here is done by somebody who retires a channel."""
+        was, self._by_retirement = self._by_retirement, True
+        try:
+            yield
+        finally:
+            self._by_retirement = was
 
     def indexed_by_others(self, subdir: Subdir) -> None:
         """What another tool has indexed that sluice does not know yet: nothing may be lost."""
@@ -230,9 +248,13 @@ class Invariants:
         elif file in INDEX_FILES:
             if after:
                 self._take(subdir, file)
+            elif self._by_retirement:
+                self._known[subdir].files.pop(file, None)
+                return
             if not self._by_others:
                 assert after, f"{key} is gone"
-                self._check_file(subdir, file)
+                if self._known[subdir].files[file].generation > self._known[subdir].buried:
+                    self._check_file(subdir, file)
         elif file in OPTIONAL and not self._by_others:
             self._check_optional(subdir, file, after)
 
@@ -266,8 +288,9 @@ class Invariants:
             assert key in self._by_head, f"{key} is the head of a subdir that nobody knows"
             self._check_head(self._by_head[key], after.body)
         elif kind == "brakes/":
-            assert after, f"{key} is gone"
-            self.brakes.in_state(key, after)
+            assert after or self._by_retirement, f"{key} is gone"
+            if after:
+                self.brakes.in_state(key, after)
         elif kind == "reconciliations/":
             assert after, f"{key} is gone"
             self.brakes.reported(key, after)
@@ -275,6 +298,7 @@ class Invariants:
             goes = kind in ("staging/", "notes/", "takeovers/") or (
                 kind == "marks/" and self._is_moving(key)
             )
+            goes |= self._by_retirement and kind in ("marks/", "digests/", "rejects/", "bindings/")
             assert after or goes, f"{key} was deleted"
         assert kind != "unreadable/", "a staging record was unreadable"
 
@@ -302,6 +326,7 @@ class Invariants:
         swapped_before = known.swapped
         known.head, known.swapped = found, self._moment
         if head["tree"] is None:
+            self._check_tombstone(subdir, head["generation"], swapped_before)
             return
         state, channel = self._state.objects, self._channel.objects
         stored = state.get(subdir.tree_key(head["tree"]))
@@ -343,6 +368,27 @@ class Invariants:
         self.brakes.swapped(subdir, known.entries)
         self._settle(subdir)
 
+    def _check_tombstone(self, subdir: Subdir, generation: int, swapped_before: int) -> None:
+        """Hold a head without a catalog to there being nothing to forget."""
+        known = self._known[subdir]
+        if generation in (0, known.buried):  # of a first commit, or consumed staging
+            return
+        assert self._by_retirement, f"the head of {subdir} has lost its catalog"
+        forgotten = [
+            filename
+            for filename in known.entries
+            if Place(subdir, filename).key in self._channel.objects
+            and self._there_since.get(Place(subdir, filename), self._moment) < swapped_before
+        ]
+        assert not forgotten, f"the tombstone of {subdir} forgets {forgotten}, which are there"
+        known.buried = generation
+        known.entries, known.reachable = {}, frozenset()
+        known.files.clear()
+        known.optional.clear()
+        known.settled.clear()
+        known.readers.clear()
+        self.brakes.swapped(subdir, known.entries)
+
     def _amended(self, subdir: Subdir) -> None:
         """An operator has changed what is in the index, or when it came there."""
         self._known[subdir].settled.clear()
@@ -355,7 +401,7 @@ class Invariants:
         if old and not self._by_others:
             assert new.generation >= old.generation, f"{key} was replaced by an older one"
         known.files[file] = new
-        if file == SHARD_INDEX:
+        if file == SHARD_INDEX and (self._by_others or new.generation > known.buried):
             self._hand_out(subdir, new)
 
     def _check_file(self, subdir: Subdir, file: str) -> None:
@@ -433,7 +479,8 @@ class Invariants:
 
     def _check_collected(self, key: str, stored: Stored) -> None:
         now = self._clock.ms
-        assert now - stored.info.modified * SECOND > DAY, f"{key} was collected too young"
+        young = now - stored.info.modified * SECOND <= DAY
+        assert self._by_retirement or not young, f"{key} was collected too young"
         for subdir, known in self._known.items():
             assert key not in known.reachable, f"{key} was collected, but {subdir} needs it"
             for reader in known.readers:

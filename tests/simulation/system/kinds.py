@@ -50,6 +50,8 @@ _NAPS = 0.25
 
 _FLOODS = 0.1
 """How likely a world is one of floods of files that cannot be indexed.  By dice of its own, too."""
+_RETIREMENTS = 0.06
+"""How likely a world is one in which channels are moved away and retired.  By dice of its own."""
 _MISSTATED = 0.06
 """How likely a world is one of false digests.  By dice of its own, as other worlds were before."""
 
@@ -67,6 +69,8 @@ def habits_of(seed: int) -> Habits:
         return narrow_kinds.taken_over(habits, rng)
     if Random(f"floods of {seed}").random() < _FLOODS:  # noqa: S311 - to be repeated
         return narrow_kinds.flooded(habits, rng)
+    if Random(f"retirements of {seed}").random() < _RETIREMENTS:  # noqa: S311
+        return narrow_kinds.retired(habits, rng)
     (kind,) = rng.choices([*_WIDE, *_NARROW], [*_WIDE.values(), *_NARROW.values()])
     if Random(f"misstatements of {seed}").random() < _MISSTATED:  # noqa: S311
         return narrow_kinds.misstated(habits, rng)

@@ -19,6 +19,7 @@ _STALL_AT_COMMITS = ("PutObject", "commits/")
 _STALL_AT_DIGESTS = ("PutObject", "digests/")
 _STALL_AT_STAGING = ("PutObject", "staging/")
 _STALL_AT_INDEXES = ("PutObject", "/repodata")
+_STALLS_OF_RETIREMENT = (("PutObject", "bindings/"), ("DeleteObjects", ""))
 
 
 def races(habits: Habits, _rng: Random) -> Habits:
@@ -236,6 +237,23 @@ def flooded(habits: Habits, rng: Random) -> Habits:
             listed=4,
             listed_of_name=2,
         ),
+    )
+
+
+def retired(habits: Habits, rng: Random) -> Habits:
+    """Let channels be moved away, with or without their index, retired, and started anew."""
+    return replace(
+        habits,
+        subdirs=rng.choice((habits.subdirs, (_LINUX, _NOARCH), (_LINUX, _MAC))),
+        turns=rng.choice((120, 240)),
+        indexed_before=0.0,
+        dropped=rng.choice((0.0, 0.0, 0.3)),
+        stalls=rng.choice(((), (_STALL_AT_HEADS,), (_STALL_AT_INDEXES,), _STALLS_OF_RETIREMENT)),
+        acts=0.2,
+        places=rng.choice((1, 2)),
+        archives=0.0,
+        moves=rng.choice((0.2, 0.5)),
+        retires=rng.choice((0.03, 0.1)),
     )
 
 

@@ -19,10 +19,10 @@ from testkit.memory_store import Stored
 from tests.simulation.system import packages
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.clock import DAY, MINUTE, SECOND, Clock
-from tests.simulation.system.configurations import GOOD, INVALID, PATCH_PACKAGES
+from tests.simulation.system.configurations import GOOD, INVALID, OPTIONAL, PATCH_PACKAGES
 from tests.simulation.system.flood import Flood
 from tests.simulation.system.habits import Habits
-from tests.simulation.system.invariants import Invariants
+from tests.simulation.system.invariants import INDEX_FILES, Invariants
 from tests.simulation.system.packages import CORRUPT, ODD, Place
 
 _SPOILT = 0.15
@@ -32,6 +32,14 @@ _COPIES = 0.2
 """How likely an archived package is copied out of the archive, and not restored."""
 _RESTORES_HEARD = 0.2
 """How likely an event tells of a restore."""
+_MOVES = (
+    (True, True, True),
+    (True, True, True),
+    (False, True, True),
+    (False, True, False),
+    (False, False, True),
+)
+"""Whether a whole channel is moved away, its packages, and its index files."""
 _FORMS = ((True, False), (True, True), (False, True))
 """Of another tool's index: whether in one file, and whether in shards."""
 
@@ -72,8 +80,9 @@ class People:
     def act(self) -> str:
         """Do something with some package; tells what."""
         rng = self._rng
-        if self._habits.floods and rng.random() < self._habits.floods:
-            return self._flood.act()
+        done = self._act_on_much()
+        if done:
+            return done
         subdir = rng.choice(self._habits.subdirs)
         if rng.random() < self._habits.others and self._invariants.is_published(subdir):
             return self.meddle(subdir)
@@ -90,6 +99,15 @@ class People:
         else:
             place = rng.choice(self.places)
         return self._delete_or_upload(place)
+
+    def _act_on_much(self) -> str | None:
+        """Do something with many packages at once, where people do that; tells what."""
+        rng, habits = self._rng, self._habits
+        if habits.floods and rng.random() < habits.floods:
+            return self._flood.act()
+        if habits.moves and rng.random() < habits.moves:
+            return self._move_away(rng.choice(habits.with_noarch))
+        return None
 
     def _delete_or_upload(self, place: Place) -> str:
         if place.key in self._channel.objects and self._rng.random() < self._habits.deletes:
@@ -111,6 +129,45 @@ class People:
         self._channel.upload(key, body)
         self._tell("ObjectCreated:Put", key, len(body))
         return f"misplace {key}"
+
+    def _move_away(self, subdir: Subdir) -> str:
+        """Move a subdir away, its packages or its index alone, or the whole channel; tells what.
+
+        Its shards stay: those who publish, and readers, could find them gone at any time.
+        """
+        whole, packages_go, index_goes = self._rng.choice(_MOVES)
+        subdirs = [
+            one
+            for one in self._habits.with_noarch
+            if one == subdir or (whole and one.channel == subdir.channel)
+        ]
+        for one in subdirs:
+            if packages_go:
+                self.delete_packages(one)
+            if index_goes:
+                self.events_lost = True
+                for file in (*INDEX_FILES, *OPTIONAL):
+                    if one.file_key(file) in self._channel.objects:
+                        self._channel.remove(one.file_key(file))
+                        self._invariants.moved_away(one, file)
+        key = config_key(subdir.channel)
+        if whole and key in self._channel.objects:
+            self._put(key, None)
+        what = " and ".join(["packages"] * packages_go + ["index"] * index_goes)
+        return f"move away {what} of {[one.prefix for one in subdirs]}"
+
+    def delete_packages(self, subdir: Subdir) -> None:
+        """Delete all packages of a subdir, and what lies there and can be none."""
+        for key in self._channel.keys(subdir.prefix):
+            filename = key.removeprefix(subdir.prefix)
+            if filename.endswith(packages.SUFFIXES) and "/" not in filename:
+                self._delete(Place(subdir, filename))
+
+    def upload_everywhere(self, channel: str) -> None:
+        """Upload a good package into each subdir of a channel."""
+        for place in self.places:
+            if place.subdir.channel == channel:
+                self._upload(place, packages.good(place.subdir.name, place.filename, 0))
 
     def _archive(self, place: Place) -> str:
         """Archive a package, restore it, or copy it out of the archive; tells what."""

@@ -12,6 +12,7 @@ from sluice.messages.delivery import Delivery
 from sluice.reconcile.context import ReconcileRequest
 from testkit.memory_store import Hook, Stored
 from testkit.scheduler import Hooked, Stage
+from tests.simulation.system import retirements
 from tests.simulation.system.brakes import newest_waiting
 from tests.simulation.system.clock import HOUR, MINUTE, SECOND
 from tests.simulation.system.functions import EXPECTED
@@ -130,7 +131,7 @@ class _Play:
         self._invocations.stop_overdue()
         if habits.switches and rng.random() < habits.switches and self._administer():
             return
-        if (habits.naps and self._on_laptops()) or self._index_again():
+        if (habits.naps and self._on_laptops()) or self._index_again() or self._retire():
             return
         if habits.amends and rng.random() < habits.amends and self._may_amend():
             self._amend()
@@ -197,6 +198,16 @@ class _Play:
                 self._reconcile(_EVERYTHING)
         return hours is not None
 
+    def _retire(self) -> bool:
+        """Have somebody retire a channel; tells whether somebody does."""
+        retires = self._habits.retires
+        if not retires or self._rng.random() >= retires or not self._has_room:
+            return False
+        what, work = self._world.retirements.choose()
+        self._note(what)
+        self._invocations.begin(retirements.NAME, work, timeout_ms=_OPERATOR_MS)
+        return True
+
     def _day(self, *, busy: bool) -> None:
         """Let people do something, all of it be done, and comparisons find what was not heard."""
         rng, habits = self._rng, self._habits
@@ -249,8 +260,38 @@ class _Play:
             self._note("every parameter is right, every channel bound")
             self._world.administrators.settle()
 
+    def _settle_retirements(self) -> None:
+        if self._habits.retires:
+            self._drain()  # what is refused meanwhile ends in a dead-letter queue
+            self._note("every retirement is completed")
+            with self._invariants.by_retirement():
+                self._world.retirements.settle()
+
+    def _end_channels(self) -> None:
+        """Retire each channel for good, and then start it anew."""
+        if not self._habits.retires:
+            return
+        for name in sorted({subdir.channel for subdir in self._habits.subdirs}):
+            for subdir in self._habits.with_noarch:
+                if subdir.channel == name:
+                    self._people.delete_packages(subdir)
+            self._drain()
+            self._reconcile_to_the_end()
+            self._note(f"retire {name!r} for good")
+            with self._invariants.by_retirement():
+                self._world.retirements.end(name)
+        self._check("retirement")
+        self._check_that_nothing_is_left_to_do()
+        for name in sorted({subdir.channel for subdir in self._habits.subdirs}):
+            self._people.upload_everywhere(name)
+        self._drain()
+        for _ in range(2):
+            self._reconcile_to_the_end()
+        self._check("a new beginning")
+
     def _come_to_rest(self) -> None:
         self._settle_parameters()
+        self._settle_retirements()
         self._drain()
         self._check_events_alone()
         if self._habits.floods:
@@ -291,6 +332,7 @@ class _Play:
         for subdir in self._habits.with_noarch:
             reachable = self._invariants.reachable(subdir)
             check_garbage(self._world.channel, self._world.state, subdir, reachable)
+        self._end_channels()
 
     def _check_events_alone(self) -> None:
         if not self._world.events_lost and not self._habits.late:
@@ -475,7 +517,11 @@ class _Play:
         after: Stored | None,
         sender: object,
     ) -> None:
-        check(key, before, after)
+        if isinstance(sender, Invocation) and sender.name.startswith(retirements.NAME):
+            with self._invariants.by_retirement():
+                check(key, before, after)
+        else:
+            check(key, before, after)
         self._changes.append(f"{'put' if after else 'delete'} {key}")
         if isinstance(sender, Invocation) and sender.is_dry_run:
             assert key.startswith("reconciliations/"), f"a dry run changed {key}"

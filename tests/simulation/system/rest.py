@@ -45,7 +45,8 @@ def check_indexes(
     channel = _without_pins(channel, state, subdirs)
     for subdir in subdirs:
         _check_index(channel, state, subdir, tidied=tidied, limits=limits, unnoted=unnoted)
-    for name in {subdir.channel for subdir in subdirs if _is_public(state, subdir)}:
+    seen = [subdir for subdir in subdirs if subdir.file_key(REPODATA) in channel.objects]
+    for name in {subdir.channel for subdir in seen if _is_public(state, subdir)}:
         key = Subdir(name, NOARCH).file_key(REPODATA)
         assert key in channel.objects, f"{key} is missing, without which {name!r} is no channel"
     assert not (left := state.keys("staging/")), f"staging is left over: {left}"
@@ -76,8 +77,12 @@ def check_misplaced(channel: Bucket, state: Bucket, subdirs: Collection[Subdir])
 def check_garbage(
     channel: Bucket, state: Bucket, subdir: Subdir, reachable: Collection[str]
 ) -> None:
-    """Hold what is stored of one subdir against what its head refers to."""
-    if not _is_public(state, subdir):
+    """Hold what is stored of one subdir against what its head refers to.
+
+    Nobody can say since when what was moved away is of no use to anybody.  So it stays until there
+    is an index again, or the channel is retired.
+    """
+    if not _is_public(state, subdir) or not _has_index_files(channel, subdir):
         return
     stored = [key for kind in COLLECTABLE for key in state.keys(f"{kind}{subdir.component}/")]
     stored += channel.keys(subdir.prefix + SHARDS_FOLDER)
@@ -126,7 +131,7 @@ def _check_index(
         for filename in unnoted.packages(subdir, entries, expected):
             del expected[filename]
     assert (tree and tree.public) or not expected, f"{subdir} is missing"
-    if tree and tree.public:
+    if tree and tree.public and (expected or _has_index_files(channel, subdir)):
         _check_files(channel, subdir, tree.generation, expected, tidied=tidied)
     found = rejected(entries)
     assert found == rejects, f"rejects of {subdir} are {sorted(found)}, not {sorted(rejects)}"
@@ -223,6 +228,16 @@ def _tree(state: Bucket, subdir: Subdir) -> Tree | None:
 def _is_public(state: Bucket, subdir: Subdir) -> bool:
     tree = _tree(state, subdir)
     return tree is not None and tree.public
+
+
+def _has_index_files(channel: Bucket, subdir: Subdir) -> bool:
+    """Whether any file of an index is there.
+
+    A subdir without packages may have none at all, where somebody has deleted them, or where the
+    publication of its first package was interrupted and that package is gone.  Sluice never deletes
+    them (``Invariants``), unless the channel is retired.
+    """
+    return any(subdir.file_key(file) in channel.objects for file in (*INDEX_FILES, *OPTIONAL))
 
 
 def _undated(record: Record) -> dict[str, Any]:

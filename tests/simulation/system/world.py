@@ -23,6 +23,7 @@ from tests.simulation.system.opener import Opener
 from tests.simulation.system.operators import Operators
 from tests.simulation.system.people import People
 from tests.simulation.system.queues import Fifo, Queue, StandardQueue
+from tests.simulation.system.retirements import Retirements
 from tests.support.deferred_executor import deferred
 
 RECONCILE_TIMEOUT_MS = 15 * MINUTE
@@ -126,6 +127,13 @@ class World:
         self.administrators = Administrators(
             habits, buckets, opener, clock, self._dice, self.invariants
         )
+        self.retirements = Retirements(
+            habits,
+            opener,
+            self.channel,
+            self.state,
+            Random(f"retirements, {naps_rng.random()}" if habits.retires else 0),  # noqa: S311
+        )
         self._habits = habits
         self.laptops = Laptops(habits, opener, self.operators, naps_rng)
         self._rng = rng
@@ -137,6 +145,7 @@ class World:
         # An operator who died comes back no more, and the merge that was asked for may be missing.
         unfinished = self.operators.done < self.operators.begun
         dead = any(source.queue.dead for source in self.sources)
+        unfinished |= self.retirements.done < self.retirements.begun
         acted = self.administrators.acted or self.laptops.indexed
         return self.people.events_lost or unfinished or dead or acted
 
