@@ -608,27 +608,17 @@ def _a_subdir_with_packages_is_taken_for_one_that_was_moved_away() -> Iterator[N
         yield
 
 
-def _a_retirement_goes_by_the_heads_of_before() -> AbstractContextManager[object]:
-    def swap(
-        state: ObjectStore,
-        subdir: Subdir,
-        head: Head,
-        *,
-        expected: ETag | None,
-        not_after_ms: int | None,
-    ) -> Swapped:
-        del expected
-        before = read_head(state, subdir)
-        later = msgspec.structs.replace(
-            head,
-            generation=max(head.generation, before.value.generation),
-            epoch=before.value.epoch + 1,
-        )
-        return head_object(state, subdir).swap(
-            later, expected=before.etag, not_after_ms=not_after_ms
-        )
+def _a_retirement_looks_for_packages_before_its_mark_alone() -> AbstractContextManager[object]:
+    plain = retire._require_no_packages_in
 
-    return mock.patch.object(retire, "head_object", head_object_with(swap))
+    def at_first(channel: Channel) -> None:
+        for known in retire._subdirs(channel):
+            plain(channel, known)
+
+    def later(_channel: Channel, _subdir: Subdir) -> None:
+        pass
+
+    return mock.patch.multiple(retire, _require_no_packages=at_first, _require_no_packages_in=later)
 
 
 def _a_retirement_leaves_its_mark() -> AbstractContextManager[object]:
@@ -636,16 +626,6 @@ def _a_retirement_leaves_its_mark() -> AbstractContextManager[object]:
         pass
 
     return mock.patch.object(retire, "_unmark", leave)
-
-
-def _a_retirement_leaves_a_tombstone_as_it_is() -> AbstractContextManager[object]:
-    plain = retire._bury_head
-
-    def bury(channel: Channel, subdir: Subdir) -> None:
-        if not read_head(channel.state, subdir).value.is_tombstone:
-            plain(channel, subdir)
-
-    return mock.patch.object(retire, "_bury_head", bury)
 
 
 @dataclass(frozen=True, slots=True)
@@ -816,11 +796,9 @@ BUGS = {
     "a subdir with packages is taken for one that was moved away": Bug(
         _a_subdir_with_packages_is_taken_for_one_that_was_moved_away, "is missing"
     ),
-    "a retirement goes by the heads of before": Bug(
-        _a_retirement_goes_by_the_heads_of_before, f"the tombstone of .* forgets|{_WRONG_AT_REST}"
+    "a retirement looks for packages before its mark alone": Bug(
+        _a_retirement_looks_for_packages_before_its_mark_alone,
+        f"the tombstone of .* forgets|{_WRONG_AT_REST}",
     ),
     "a retirement leaves its mark": Bug(_a_retirement_leaves_its_mark, "is still being retired"),
-    "a retirement leaves a tombstone as it is": Bug(
-        _a_retirement_leaves_a_tombstone_as_it_is, _WRONG_AT_REST
-    ),
 }

@@ -249,11 +249,13 @@ def retired(habits: Habits, rng: Random) -> Habits:
         indexed_before=0.0,
         dropped=rng.choice((0.0, 0.0, 0.3)),
         stalls=rng.choice(((), (_STALL_AT_HEADS,), (_STALL_AT_INDEXES,), _STALLS_OF_RETIREMENT)),
-        acts=0.2,
+        acts=rng.choice((0.05, 0.2)),
         places=rng.choice((1, 2)),
         archives=0.0,
-        moves=rng.choice((0.2, 0.5)),
-        retires=rng.choice((0.03, 0.1)),
+        moves=rng.choice((0.1, 0.3)),
+        retires=rng.choice((0.02, 0.1)),
+        days=rng.choice((2, 5)),
+        day_acts=rng.choice((2, 6)),
     )
 
 

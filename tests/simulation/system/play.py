@@ -52,6 +52,8 @@ _OPERATOR_MS = 10 * MINUTE
 _DRAIN_TURNS_MAX = 20_000
 _COLLECTIONS_MAX = 50
 _MUCH = 1000
+_RETIRES_ON_A_DAY = 0.5
+"""How likely somebody retires a channel on a day, where anybody does."""
 _FILLED = 0.7
 """How likely a flood is at its height when everything comes to rest."""
 _DAYS_OF_CHECKS = len(FILENAMES) + 2
@@ -198,10 +200,13 @@ class _Play:
                 self._reconcile(_EVERYTHING)
         return hours is not None
 
-    def _retire(self) -> bool:
-        """Have somebody retire a channel; tells whether somebody does."""
-        retires = self._habits.retires
-        if not retires or self._rng.random() >= retires or not self._has_room:
+    def _retire(self, *, more: float = 0.0) -> bool:
+        """Have somebody retire a channel, in a world where anybody does; tells whether they do.
+
+        ``more``: how likely that is, if more than in each turn.
+        """
+        likely = max(self._habits.retires, more) if self._habits.retires else 0.0
+        if not likely or self._rng.random() >= likely or not self._has_room:
             return False
         what, work = self._world.retirements.choose()
         self._note(what)
@@ -213,6 +218,7 @@ class _Play:
         rng, habits = self._rng, self._habits
         for _ in range(3 * habits.places if busy else rng.randint(0, habits.day_acts)):
             self._note(self._people.act())
+        self._retire(more=_RETIRES_ON_A_DAY)
         subdir = rng.choice(habits.subdirs)
         if rng.random() < habits.refills:
             self._note(self._people.refill(subdir))
