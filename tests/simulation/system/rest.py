@@ -18,6 +18,7 @@ from sluice.layout import (
     SHARDS_FOLDER,
     Subdir,
 )
+from sluice.publish.fence import Stamp
 from tests.simulation.system import configurations, reading
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.configurations import CURRENT, OPTIONAL, newest
@@ -131,6 +132,9 @@ def _check_index(
         for filename in unnoted.packages(subdir, entries, expected):
             del expected[filename]
     assert (tree and tree.public) or not expected, f"{subdir} is missing"
+    if tree is None:
+        left = _files_of_ours(channel, subdir)
+        assert not left, f"{left} are left of {subdir}, which has no catalog"
     if tree and tree.public and (expected or _has_index_files(channel, subdir)):
         _check_files(channel, subdir, tree.generation, expected, tidied=tidied)
     found = rejected(entries)
@@ -228,6 +232,13 @@ def _tree(state: Bucket, subdir: Subdir) -> Tree | None:
 def _is_public(state: Bucket, subdir: Subdir) -> bool:
     tree = _tree(state, subdir)
     return tree is not None and tree.public
+
+
+def _files_of_ours(channel: Bucket, subdir: Subdir) -> list[str]:
+    """The index files that sluice has published."""
+    keys = [subdir.file_key(file) for file in (*INDEX_FILES, *OPTIONAL)]
+    stored = [channel.objects[key] for key in keys if key in channel.objects]
+    return [one.info.key for one in stored if Stamp.parse(one.info.metadata)]
 
 
 def _has_index_files(channel: Bucket, subdir: Subdir) -> bool:
