@@ -485,7 +485,8 @@ class _SubdirMerge:
             return
         if self._publishing:
             is_first = self.outcome.adopted
-            if is_first or (tree.has_records and self._publishing.is_missing(digest)):
+            over_nothing = is_first or (tree.has_records and self._publishing.is_missing(digest))
+            if over_nothing:
                 self._create_noarch(tree)
             published = self._publishing.publish(
                 digest,
@@ -493,9 +494,22 @@ class _SubdirMerge:
                 revives=is_first or self._request.is_create_or_adopt,
             )
             self.outcome.add_published(published)
+            if over_nothing and published.files_written:
+                self._follow_newer(digest)
         ctx.warm_cache.put_tree(subdir, digest, tree)
         if self._publishing:
             ctx.warm_cache.mark_published(subdir, digest, began_ms=self.outcome.began_ms)
+
+    def _follow_newer(self, digest: str) -> None:
+        """Publish the head as well, if it moved on while files were written where none were.
+
+        The merge of a newer head may have seen none, and have taken the subdir for moved away.
+        """
+        newer = self._head.read()
+        if self._publishing and newer.value.tree not in (None, digest):
+            self._publishing.publish(
+                str(newer.value.tree), tidy=self.outcome.inputs_were_read, revives=True
+            )
 
     def _create_noarch(self, tree: Tree) -> None:
         """Publish a ``noarch/repodata.json`` before the first index, if the channel has none.
