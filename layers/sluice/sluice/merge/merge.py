@@ -48,6 +48,7 @@ from sluice.merge.plan import CommitPlan, has_indexed_package, names_to_rerender
 from sluice.merge.publishing import Publishing, Scope
 from sluice.merge.take_over_steps import TakeOverStep, TakeOverSteps, publish_reserve_ms
 from sluice.messages.merge_request import MergeRequest
+from sluice.publish.outputs import wanted_outputs
 from sluice.storage.versioned_object import LOST, ObjectVersion, Swap, commit_loop, read_newest
 from sluice.takeover.existing_index import ExistingIndex, read_existing_index, with_unpatched
 
@@ -494,16 +495,17 @@ class _SubdirMerge:
                 revives=is_first or self._request.is_create_or_adopt,
             )
             self.outcome.add_published(published)
-            if over_nothing and published.files_written:
+            wanted = wanted_outputs(tree, self._catalog.rules(tree).config)
+            if over_nothing and 0 < published.files_written < len(wanted):
                 self._follow_newer(digest)
         ctx.warm_cache.put_tree(subdir, digest, tree)
         if self._publishing:
             ctx.warm_cache.mark_published(subdir, digest, began_ms=self.outcome.began_ms)
 
     def _follow_newer(self, digest: str) -> None:
-        """Publish the head as well, if it moved on while files were written where none were.
+        """Publish the head, after it has moved on while files were written where none were.
 
-        The merge of a newer head may have seen none, and have taken the subdir for moved away.
+        Then this publication stopped behind the first of them.  The merge of a newer head may have seen none, and have taken the subdir for moved away.
         """
         newer = self._head.read()
         if self._publishing and newer.value.tree not in (None, digest):
