@@ -505,7 +505,8 @@ class _SubdirMerge:
     def _follow_newer(self, digest: str) -> None:
         """Publish the head, after it has moved on while files were written where none were.
 
-        Then this publication stopped behind the first of them.  The merge of a newer head may have seen none, and have taken the subdir for moved away.
+        Then this publication stopped behind the first of them.  The merge of a newer head may have
+        seen none, and have taken the subdir for moved away.
         """
         newer = self._head.read()
         if self._publishing and newer.value.tree not in (None, digest):
