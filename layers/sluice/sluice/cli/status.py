@@ -161,22 +161,21 @@ def _row(subdir: SubdirStatus, *, now: int) -> list[object]:
 
 
 def _state(subdir: SubdirStatus) -> Text:
-    if subdir.foreign_owner is not None:
-        return Text(format_cell(f"published by {subdir.foreign_owner}"), style="red")
-    if subdir.publishing:
-        return Text("publishing", style="yellow")
     stale = [file for file in subdir.behind if file not in subdir.missing]
     amiss = [
         f"{what}: {', '.join(files)}"
         for what, files in (("missing", subdir.missing), ("behind", stale))
         if files
     ]
-    if amiss:
-        return Text("; ".join(amiss), style="red")
-    if subdir.staged:
-        return Text("not merged for 15 minutes", style="red")
-    if subdir.moved_away:
-        return Text("moved away: no packages, no index files", style="yellow")
-    if not subdir.public:
-        return Text("not published: no package yet", style="yellow")
-    return Text("problems", style="red") if subdir.problems else Text("published", style="green")
+    foreign = subdir.foreign_owner
+    states = (
+        (foreign is not None, format_cell(f"published by {foreign}"), "red"),
+        (subdir.publishing, "publishing", "yellow"),
+        (bool(amiss), "; ".join(amiss), "red"),
+        (subdir.staged > 0, "not merged for 15 minutes", "red"),
+        (subdir.moved_away, "moved away: no packages, no index files", "yellow"),
+        (not subdir.public, "not published: no package yet", "yellow"),
+        (bool(subdir.problems), "problems", "red"),
+    )
+    applying = ((text, style) for applies, text, style in states if applies)
+    return Text(*next(applying, ("published", "green")))
