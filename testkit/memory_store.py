@@ -194,6 +194,16 @@ class MemoryStore:
         request.received += length
         return part
 
+    def get_range(self, key: str, start: int, length: int) -> bytes | None:
+        """See ``ObjectStore.get_range``."""
+        with self._request("GetObject", key) as request:
+            stored = self.objects.get(key)
+        if stored is None:
+            return None
+        part = _readable(key, stored, None)[start : start + length]
+        request.received += len(part)
+        return part
+
     def put(self, key: str, body: bytes, headers: ObjectHeaders) -> None:
         """See ``ObjectStore.put``."""
         with self._request("PutObject", key, sent=len(body)):

@@ -110,6 +110,11 @@ class Subdir:
         return ContentAddressedFolder(f"leaves/{self.component}/", ".msgpack.zst")
 
     @property
+    def packs(self) -> ContentAddressedFolder:
+        """The packs: many leaves of one commit in one object."""
+        return ContentAddressedFolder(f"packs/{self.component}/", "")
+
+    @property
     def taken_over_indexes(self) -> ContentAddressedFolder:
         """The shard indexes that were in the subdir before sluice."""
         return ContentAddressedFolder(f"taken-over/{self.component}/", ".msgpack.zst")
@@ -134,6 +139,10 @@ class Subdir:
     def leaf_key(self, digest: str) -> str:
         """The key of a leaf."""
         return self.leaves.key(digest)
+
+    def pack_key(self, digest: str) -> str:
+        """The key of a pack of leaves."""
+        return self.packs.key(digest)
 
     def taken_over_key(self, digest: str) -> str:
         """The key of a shard index that was in the subdir before sluice."""

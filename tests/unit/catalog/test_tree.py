@@ -12,7 +12,7 @@ from sluice import zstd
 from sluice.catalog import tree
 from sluice.catalog.entry import Pin, Reject
 from sluice.catalog.node import render_node
-from sluice.catalog.tree import EMPTY_TREE, Node, Tree
+from sluice.catalog.tree import EMPTY_TREE, FORMAT, Node, Tree
 from sluice.errors import Corrupt, TooNew
 from tests.support.staging_records import A2, A, identity_of
 
@@ -61,8 +61,8 @@ def test_the_same_names_in_another_generation_or_at_another_time_are_another_tre
 
 
 def test_a_tree_of_a_newer_format_or_of_none_is_refused() -> None:
-    newer = Tree(generation=1, at=1, public=True, rejects_generation=0, names={}, format=2)
-    with pytest.raises(TooNew, match="tree has format 2"):
+    newer = Tree(generation=1, at=1, public=True, rejects_generation=0, names={}, format=FORMAT + 1)
+    with pytest.raises(TooNew, match=f"tree has format {FORMAT + 1}"):
         tree.decode_tree(tree.encode_tree(newer), what="tree")
     with pytest.raises(Corrupt):
         tree.decode_tree(b"garbage", what="tree")

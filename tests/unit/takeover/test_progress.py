@@ -16,6 +16,7 @@ from sluice.errors import TooNew
 from sluice.takeover.existing_index import ExistingIndex
 from sluice.takeover.foreign_formats import BucketRecord
 from sluice.takeover.progress import (
+    FORMAT,
     TakeOverProgress,
     decode_progress,
     encode_progress,
@@ -178,6 +179,6 @@ def test_damaged_progress_is_none(damage: Callable[[bytes], bytes]) -> None:
 
 
 def test_progress_of_a_newer_sluice_is_refused_by_name() -> None:
-    newer = zstd.compress(msgspec.msgpack.encode({"format": 2}))
-    with pytest.raises(TooNew, match="takeovers/x has format 2"):
+    newer = zstd.compress(msgspec.msgpack.encode({"format": FORMAT + 1}))
+    with pytest.raises(TooNew, match=f"takeovers/x has format {FORMAT + 1}"):
         decode_progress(newer, what="takeovers/x")

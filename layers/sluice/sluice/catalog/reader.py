@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from sluice import channel_config
@@ -11,13 +11,17 @@ from sluice.catalog import patch_object
 from sluice.catalog import tree as trees
 from sluice.catalog.client_view import NO_RULES, RenderRules
 from sluice.catalog.entry import Entries
+from sluice.catalog.leaf_reader import LeafReader, is_intact, stored_key
 from sluice.catalog.tree import EMPTY_TREE, Node, Tree
 from sluice.concurrency import Executor, Pending
 from sluice.conda.patch import PatchInstructions
-from sluice.errors import Missing
+from sluice.errors import Corrupt, Missing
 from sluice.layout import Subdir
 from sluice.limits import FILES_CACHED_MAX, LEAVES_CACHED_MAX
 from sluice.storage.object_store import ObjectStore
+
+_ReadLeaves = dict[bytes, Entries | Corrupt]
+"""The entries of leaves that were read, or what is wrong with them, by digest."""
 
 
 class CatalogReader:
@@ -31,7 +35,8 @@ class CatalogReader:
         self._leaves: dict[bytes, Entries] = {}
         self._files_cached = 0
         """Files in these leaves."""
-        self._pending: dict[bytes, Pending[Entries]] = {}
+        self._leaf_reader = LeafReader(state, subdir)
+        self._pending: dict[bytes, Pending[_ReadLeaves]] = {}
         self._patches: dict[str, PatchInstructions] = {}
 
     def tree(self, digest: str | None) -> Tree:
@@ -59,9 +64,10 @@ class CatalogReader:
 
     def prefetch(self, nodes: Iterable[Node | None]) -> None:
         """Start to read leaves that will be needed."""
-        for node in nodes:
-            if node and node.leaf not in self._leaves and node.leaf not in self._pending:
-                self._pending[node.leaf] = self._executor.submit(partial(self._read_leaf, node))
+        unread = self._unread(node for node in nodes if node and node.leaf not in self._pending)
+        for group in self._leaf_reader.plan_reads(unread):
+            pending = self._executor.submit(partial(self._read_group, group))
+            self._pending |= {node.leaf: pending for node in group}
 
     def count_unread(self, nodes: Iterable[Node | None]) -> int:
         """Number of leaves that are not cached, among those of these nodes."""
@@ -70,12 +76,16 @@ class CatalogReader:
     def entries(self, nodes: Iterable[Node | None]) -> list[Entries]:
         """The entries of each node's leaf, empty for ``None``; raises ``Missing``, ``Corrupt``."""
         requested = list(nodes)
+        read: _ReadLeaves = {}
         for node in requested:
             if node and (pending := self._pending.pop(node.leaf, None)):
-                self.cache_entries(node, pending())
-        if not self.count_unread(requested):
-            return [self._node_entries(node) for node in requested]
-        return self._executor.map(self._node_entries, requested)
+                read[node.leaf] = pending()[node.leaf]
+        unread = [node for node in self._unread(requested) if node.leaf not in read]
+        for leaves_of_group in self._executor.map(
+            self._read_group, self._leaf_reader.plan_reads(unread)
+        ):
+            read |= leaves_of_group
+        return [self._take_entries(node, read) for node in requested]
 
     def rules(self, tree: Tree) -> RenderRules:
         """What decides, besides its leaves, what clients see of a tree.
@@ -117,19 +127,44 @@ class CatalogReader:
                 self._files_cached = files
             self._leaves[node.leaf] = entries
 
-    def _node_entries(self, node: Node | None) -> Entries:
+    def _unread(self, nodes: Iterable[Node | None]) -> list[Node]:
+        """The nodes whose leaves are not cached, each leaf once."""
+        return list(
+            {node.leaf: node for node in nodes if node and node.leaf not in self._leaves}.values()
+        )
+
+    def _take_entries(self, node: Node | None, read: _ReadLeaves) -> Entries:
+        """The entries of a node whose leaf is cached or was just read."""
         if node is None:
             return {}
-        cached = self._leaves.get(node.leaf)
-        if cached is not None:
-            return cached
-        entries = self._read_leaf(node)
+        entries = read.get(node.leaf)
+        if isinstance(entries, Corrupt):
+            raise entries
+        if entries is None:
+            return self._leaves[node.leaf]
         self.cache_entries(node, entries)
         return entries
 
-    def _read_leaf(self, node: Node) -> Entries:
-        key = self._subdir.leaf_key(node.leaf.hex())
-        stored = self._state.get(key)
-        if stored is None:
-            raise Missing(key, kind="leaf", referrer="a tree")
-        return leaves.decode_leaf(stored.body, what=key).entries
+    def _read_group(self, group: Sequence[Node]) -> _ReadLeaves:
+        """Read the leaves of one group of ``LeafReader.plan_reads``.
+
+        A damaged leaf damages no other: its error is in the result.
+        """
+        read: _ReadLeaves = {}
+        for node, body in zip(group, self._leaf_reader.read_group(group), strict=True):
+            try:
+                read[node.leaf] = self._decode_leaf(node, body)
+            except Corrupt as error:
+                read[node.leaf] = error
+        return read
+
+    def _decode_leaf(self, node: Node, body: bytes | None) -> Entries:
+        key = stored_key(self._subdir, node)
+        if body is None:
+            raise Missing(key, kind="pack" if node.place else "leaf", referrer="a tree")
+        if node.place is None:
+            return leaves.decode_leaf(body, what=key).entries
+        what = f"{key}, from byte {node.place.offset} on"
+        if not is_intact(body, node):
+            raise Corrupt(f"{what}: it does not have the bytes of leaf {node.leaf.hex()}")
+        return leaves.decode_leaf(body, what=what).entries

@@ -10,12 +10,18 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sluice.catalog.codec import compress_packed, pack_plain, unpack_struct
+from sluice.catalog.pack import LeafPlace
 from sluice.concurrency import weighted_chunks
 from sluice.limits import FILES_AT_ONCE
 from sluice.storage.object_id import ObjectId
 
-FORMAT = 1
-"""The newest format of trees that this version reads, and the one that it writes."""
+FORMAT = 2
+"""The newest format of trees that this version reads.
+
+Written is the oldest that can say what must be said (``format_of``).  1: each leaf is an object of
+its own.  2: leaves may be in packs."""
+
+_OLDEST_FORMAT = 1
 
 
 class NodeExtras(msgspec.Struct, frozen=True, array_like=True):
@@ -63,6 +69,8 @@ class Node(msgspec.Struct, frozen=True, array_like=True):
     large_bytes: int = 0
     """Bytes of its large records (``entry.large_record_bytes``).  0 in nodes from before there was
     this field."""
+    place: LeafPlace | None = None
+    """Where the leaf is in a pack; ``None``: the leaf is an object of its own."""
 
     @property
     def visible_records(self) -> int:
@@ -80,6 +88,11 @@ def node_chunks(nodes: Iterable[Node | None], size: int) -> Iterator[list[Node |
     return weighted_chunks(
         nodes, size, weight=lambda node: node.files if node else 0, weight_max=FILES_AT_ONCE
     )
+
+
+def format_of(nodes: Iterable[Node | None]) -> int:
+    """The oldest format that can store some nodes."""
+    return FORMAT if any(node and node.place for node in nodes) else _OLDEST_FORMAT
 
 
 _EXTRAS = Node.__struct_fields__.index("extras")
@@ -157,7 +170,8 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
     pinned: list[str] | UnsetType = UNSET
     """The names that have pins, in order.  Absent if that is not known, as in a tree that descends
     from one of sluice 0.1."""
-    format: int = FORMAT
+    format: int = _OLDEST_FORMAT
+    """``format_of`` its nodes."""
 
     @property
     def names_with_pins(self) -> Collection[str]:
@@ -210,6 +224,7 @@ EMPTY_TREE = Tree(generation=0, at=0, public=False, rejects_generation=0, names=
 def encode_tree(tree: Tree) -> bytes:
     """Serialize, with the names in order."""
     plain = msgspec.to_builtins(tree, builtin_types=(bytes,), order="deterministic")
+    plain["format"] = max(tree.format, format_of(tree.names.values()))
     for node in plain["names"].values():
         while len(node) > _NODE_FIELDS_MIN and not node[-1]:
             node.pop()  # half a million of them stay as short as possible
@@ -221,7 +236,18 @@ def encode_tree(tree: Tree) -> bytes:
 
 def decode_tree(body: bytes, *, what: str) -> Tree:
     """Parse a stored tree; raises ``Corrupt`` and ``TooNew``, which name ``what``."""
-    return unpack_struct(body, Tree, newest=FORMAT, what=what)
+    tree = unpack_struct(body, Tree, newest=FORMAT, what=what)
+    share_pack_digests(tree.names.values())
+    return tree
+
+
+def share_pack_digests(nodes: Iterable[Node | None]) -> None:
+    """Have places in the same pack share its digest in memory."""
+    digests: dict[bytes, bytes] = {}
+    for node in nodes:
+        if node and node.place:
+            digest = digests.setdefault(node.place.pack, node.place.pack)
+            msgspec.structs.force_setattr(node.place, "pack", digest)
 
 
 def next_tree(  # noqa: PLR0913 - a generation is made of that much
@@ -252,6 +278,7 @@ def next_tree(  # noqa: PLR0913 - a generation is made of that much
         info=dict(info) if info else parent.info,
         inputs=inputs or parent.inputs,
         pinned=_pinned_names(parent, nodes.keys(), pinned),
+        format=format_of(names.values()),
     )
 
 

@@ -35,6 +35,7 @@ from sluice.limits import (
 from sluice.merge import apply_staging
 from sluice.merge.apply_staging import CommitChanges
 from sluice.merge.large_records import limit_large_records
+from sluice.merge.leaf_writer import LeafWriter
 from sluice.merge.plan import CommitPlan
 from sluice.merge.take_over_steps import TakeOverStep, WrittenName
 from sluice.publish.rejects_document import has_warnings
@@ -179,6 +180,9 @@ class GenerationWriter:
             draft.add_finished(finished)
             names_to_judge -= finished.keys()
         draft.names_left = len(names_to_judge)
+        leaf_writer = LeafWriter(
+            self.runtime, self.subdir, draft.writes, leaves_max=len(names_to_judge)
+        )
 
         def files(name: str) -> int:
             node = parent.names.get(name)
@@ -193,9 +197,9 @@ class GenerationWriter:
             judged = {name: judge.judge(name, old) for name, old in zip(names, known, strict=True)}
             draft.wait_written()  # bodies are held in memory until then: of two rounds at most
             if step:
-                step.confirm()
+                step.confirm(leaf_writer.waiting_names)
             changed = {name: one.after for name, one in judged.items() if one.is_changed}
-            nodes = self._write_leaves(draft, changed, rules=plan.rules)
+            nodes = self._write_names(draft, leaf_writer, changed, rules=plan.rules)
             draft.nodes.update(nodes)
             draft.names_left -= len(names)
             pinned = {name for name, entries in changed.items() if _has_pins(entries)}
@@ -217,6 +221,9 @@ class GenerationWriter:
             draft.difference.rejects_changed |= any(name.rejects_changed for name in written)
             if step:
                 step.add(written)
+            _settle_nodes(draft, leaf_writer, step)
+        leaf_writer.finish()
+        _settle_nodes(draft, leaf_writer, step)
         draft.difference.rejects_changed |= plan.document_changed(parent)
         return draft
 
@@ -299,34 +306,47 @@ class GenerationWriter:
             writer=writer,
         )
 
-    def _write_leaves(
-        self, draft: Draft, changed: Mapping[str, Entries], *, rules: RenderRules
+    def _write_names(
+        self,
+        draft: Draft,
+        leaf_writer: LeafWriter,
+        changed: Mapping[str, Entries],
+        *,
+        rules: RenderRules,
     ) -> dict[str, Node | None]:
-        rendered = {
-            name: render.render_node(name, entries, at=draft.at, rules=rules)
-            for name, entries in changed.items()
-            if entries
-        }
-        draft.writes += map(self.runtime.executor.submit, self._puts(rendered.values()))
-        for name, node in rendered.items():
-            self.catalog.cache_entries(node.node, changed[name])
-        return {name: rendered[name].node if name in rendered else None for name in changed}
+        """Begin to write the leaves and shards of some names.
 
-    def _puts(self, rendered: Iterable[RenderedNode]) -> Iterator[partial[None]]:
-        for node in rendered:
-            yield partial(
-                self.runtime.state.put,
-                self.subdir.leaf_key(node.node.leaf.hex()),
-                node.leaf_body,
-                object_headers.PRIVATE_ZSTD_HEADERS,
+        Their nodes do not say yet which leaves are in packs, see ``_settle_nodes``.
+        """
+        nodes: dict[str, Node | None] = {}
+        for name, entries in changed.items():
+            if not entries:
+                nodes[name] = None
+                continue
+            rendered = render.render_node(name, entries, at=draft.at, rules=rules)
+            leaf_writer.add(name, rendered.node, rendered.leaf_body)
+            self._write_shard(draft, rendered)
+            self.catalog.cache_entries(rendered.node, entries)
+            nodes[name] = rendered.node
+        return nodes
+
+    def _write_shard(self, draft: Draft, rendered: RenderedNode) -> None:
+        if rendered.node.shard and rendered.shard_body:
+            put = partial(
+                self.runtime.channel.put,
+                self.subdir.shard_key(rendered.node.shard.hex()),
+                rendered.shard_body,
+                object_headers.SHARD_HEADERS,
             )
-            if node.node.shard and node.shard_body:
-                yield partial(
-                    self.runtime.channel.put,
-                    self.subdir.shard_key(node.node.shard.hex()),
-                    node.shard_body,
-                    object_headers.SHARD_HEADERS,
-                )
+            draft.writes.append(self.runtime.executor.submit(put))
+
+
+def _settle_nodes(draft: Draft, leaf_writer: LeafWriter, step: TakeOverStep | None) -> None:
+    """Have nodes say where their leaves are, as soon as that is known."""
+    settled = leaf_writer.take_settled()
+    draft.nodes |= settled
+    if step:
+        step.settle(settled)
 
 
 def _rejects(entries: Entries) -> dict[str, Reject]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 from msgspec import UNSET
 
 from sluice.catalog.tree import Node, Tree
@@ -192,10 +193,21 @@ class TakeOverStep:
         self._rounds += bool(added)
         self._drafted |= added
 
-    def confirm(self) -> None:
-        """Take the names that were added for finished: all their objects are written."""
-        self._progress.names.update(self._drafted)
-        self._drafted.clear()
+    def settle(self, nodes: Mapping[str, Node]) -> None:
+        """Note the final nodes of names that were added."""
+        for name in nodes.keys() & self._drafted.keys():
+            self._drafted[name] = msgspec.structs.replace(self._drafted[name], node=nodes[name])
+
+    def confirm(self, unwritten: AbstractSet[str] = frozenset()) -> None:
+        """Take the names that were added for finished: all their objects are written.
+
+        ``unwritten``: names of which this is not so yet.
+        """
+        drafted = self._drafted
+        self._drafted = {name: drafted[name] for name in drafted.keys() & unwritten}
+        self._progress.names.update(
+            {name: finished for name, finished in drafted.items() if name not in unwritten}
+        )
 
     def may_commit(self, draft: Draft) -> bool:
         """Whether a draft is whole, and there is time to publish it.

@@ -31,13 +31,13 @@ never refer to old ones again.  And if you put an old head back by hand: delete 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from sluice.catalog.head import Head
 from sluice.catalog.reader import CatalogReader
-from sluice.catalog.tree import Tree
+from sluice.catalog.tree import Node, Tree
 from sluice.concurrency import chunks
 from sluice.errors import Corrupt
 from sluice.layout import ContentAddressedFolder, Subdir
@@ -254,7 +254,8 @@ class _Collection:
             state, subdir.commits, _digest_set(boundary.commit, head.commit), delete_before
         )
         yield _ObjectKind(state, subdir.trees, _digest_set(boundary.tree, head.tree), delete_before)
-        yield _ObjectKind(state, subdir.leaves, {node.leaf for node in nodes}, delete_before)
+        yield _ObjectKind(state, subdir.leaves, live_leaves(nodes), delete_before)
+        yield _ObjectKind(state, subdir.packs, live_packs(nodes), delete_before)
         live = _digest_set(_patch(boundary_tree), _patch(head_tree))
         yield _ObjectKind(state, subdir.patches, live, delete_before)
         if not boundary_tree.public:
@@ -288,6 +289,16 @@ class _Collection:
 
     def _retained_since(self, now: int) -> int:
         return now - self.ctx.retention_days * DAY_SECONDS
+
+
+def live_leaves(nodes: Iterable[Node]) -> AbstractSet[bytes]:
+    """The digests of leaves that are objects of their own."""
+    return {node.leaf for node in nodes if node.place is None}
+
+
+def live_packs(nodes: Iterable[Node]) -> AbstractSet[bytes]:
+    """The digests of packs that hold the leaf of any node."""
+    return {node.place.pack for node in nodes if node.place}
 
 
 def _patch(tree: Tree) -> str | None:

@@ -126,6 +126,14 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def get_range(self, key: str, start: int, length: int) -> bytes | None:
+        """Read ``length`` bytes from offset ``start`` of an object that never changes.
+
+        ``None`` if there is no such key.  The result is shorter where the object ends before, and
+        empty if the server ignores ranges.  The caller verifies it: a part has no checksum.
+        """
+        ...
+
     def put(self, key: str, body: bytes, headers: ObjectHeaders) -> None:
         """Write without a condition: for keys that are unique or content-addressed."""
         ...

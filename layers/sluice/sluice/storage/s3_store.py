@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 PARTIAL_CONTENT = 206
 FORBIDDEN = 403
 PRECONDITIONFAILED = 412
+RANGE_NOT_SATISFIABLE = 416
 
 _KEYS_NAMED_MAX = 5
 _DATES_CACHED_MAX = 1024
@@ -141,8 +142,7 @@ class S3Store:
 
     def read_range(self, key: str, start: int, length: int, *, if_match: ETag) -> bytes:
         """See ``ObjectStore.read_range``."""
-        range_header = {"Range": f"bytes={start}-{start + length - 1}"}
-        response = self._get(key, range_header, if_match)
+        response = self._get(key, _range_header(start, length), if_match)
         if response is None:  # never under If-Match
             raise Changed(f"GetObject {self._bucket.object_url(key)}: it is gone")
         try:
@@ -153,6 +153,23 @@ class S3Store:
                     f"GetObject {self._bucket.object_url(key)}: asked for {length} bytes from "
                     f"{start}, was offered {response.content_length} (status {response.status})"
                 )
+            return b"".join(self._chunks(key, response))
+        finally:
+            response.close()
+
+    def get_range(self, key: str, start: int, length: int) -> bytes | None:
+        """See ``ObjectStore.get_range``."""
+        response = self._send_get(key, _range_header(start, length))
+        if response.error_code == "NoSuchKey":
+            return None
+        if response.status == RANGE_NOT_SATISFIABLE:
+            return b""
+        if response.status >= FIRST_ERROR_STATUS:
+            raise self._get_error(key, response)
+        try:
+            # A server may ignore the range (200).  Check before reading a large object in full.
+            if response.status != PARTIAL_CONTENT or response.content_length > length:
+                return b""
             return b"".join(self._chunks(key, response))
         finally:
             response.close()
@@ -291,25 +308,24 @@ class S3Store:
     ) -> S3Response | None:
         """Start a GET; ``None`` if there is no such key and no condition."""
         condition = {} if if_match is None else {"If-Match": if_match}
-        response = self._bucket.send(
-            S3Request(
-                "GetObject",
-                "GET",
-                self._bucket.name,
-                key,
-                headers={**headers, **condition},
-                stream_body=True,
-            )
-        )
+        response = self._send_get(key, {**headers, **condition})
         if response.status < FIRST_ERROR_STATUS:
             return response
-        if response.error_code == "InvalidObjectState":
-            raise Archived(f"GetObject {self._bucket.object_url(key)}: {response.error_text}")
         if response.error_code == "NoSuchKey" and if_match is None:
             return None
         if response.error_code == "NoSuchKey" or response.status == PRECONDITIONFAILED:
             raise Changed(f"GetObject {self._bucket.object_url(key)}: {response.error_text}")
-        raise self._bucket.unavailable_error("GetObject", key, response)
+        raise self._get_error(key, response)
+
+    def _send_get(self, key: str, headers: Mapping[str, str]) -> S3Response:
+        return self._bucket.send(
+            S3Request("GetObject", "GET", self._bucket.name, key, headers=headers, stream_body=True)
+        )
+
+    def _get_error(self, key: str, response: S3Response) -> Archived | Unavailable:
+        if response.error_code == "InvalidObjectState":
+            return Archived(f"GetObject {self._bucket.object_url(key)}: {response.error_text}")
+        return self._bucket.unavailable_error("GetObject", key, response)
 
     def _verified_chunks(self, key: str, response: S3Response) -> Iterator[bytes]:
         """Yield the body of a whole object, and verify it against S3's checksum."""
@@ -335,6 +351,10 @@ class S3Store:
             raise self._bucket.unavailable_error(
                 "GetObject", key, f"the body ends {remaining} bytes early"
             )
+
+
+def _range_header(start: int, length: int) -> Mapping[str, str]:
+    return {"Range": f"bytes={start}-{start + length - 1}"}
 
 
 class _Checksum(Protocol):

@@ -15,13 +15,14 @@ from hashlib import sha256
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from sluice.catalog.codec import pack_struct, unpack_struct
-from sluice.catalog.tree import Inputs, Node
+from sluice.catalog.codec import compress_packed, pack_plain, unpack_struct
+from sluice.catalog.tree import Inputs, Node, format_of, share_pack_digests
 from sluice.errors import Corrupt, TooNew
 from sluice.limits import GARBAGE_AGE_SECONDS
 
-FORMAT = 1
-"""The newest format of progress that this version reads, and the one that it writes."""
+FORMAT = 2
+"""The newest format of progress that this version reads.  Written is that of a tree with the same
+nodes (``tree.format_of``)."""
 
 
 class FinishedName(msgspec.Struct, frozen=True, array_like=True):
@@ -52,7 +53,8 @@ class TakeOverProgress(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int | UnsetType = UNSET
     """How often the take-over has begun in a row, each time because the deadline had passed; absent
     in the first attempt."""
-    format: int = FORMAT
+    format: int = 1
+    """``tree.format_of`` its nodes."""
 
     def next_attempt(self, purpose: str, *, now_ms: int) -> int:
         """The number of the attempt that begins now, because this one is not usable."""
@@ -64,9 +66,21 @@ class TakeOverProgress(msgspec.Struct, frozen=True, kw_only=True):
         return self.made_for == purpose and now_ms < self.not_after_ms
 
 
+_NODE = FinishedName.__struct_fields__.index("node")
+_PLACE = Node.__struct_fields__.index("place")
+
+
 def encode_progress(progress: TakeOverProgress) -> bytes:
     """Serialize; raises ``TooLarge``."""
-    return pack_struct(progress, what="the progress of a take-over")
+    what = "the progress of a take-over"
+    plain = msgspec.to_builtins(progress, builtin_types=(bytes,), order="deterministic")
+    nodes = (finished.node for finished in progress.names.values())
+    plain["format"] = max(progress.format, format_of(nodes))
+    for finished in plain["names"].values():
+        node = finished[_NODE]
+        if node and node[_PLACE] is None:  # as it was before there were packs
+            del node[_PLACE]
+    return compress_packed(pack_plain(plain), what=what)
 
 
 def decode_progress(body: bytes, *, what: str) -> TakeOverProgress | None:
@@ -75,11 +89,13 @@ def decode_progress(body: bytes, *, what: str) -> TakeOverProgress | None:
     Raises ``TooNew``, which names ``what``.
     """
     try:
-        return unpack_struct(body, TakeOverProgress, newest=FORMAT, what=what)
+        progress = unpack_struct(body, TakeOverProgress, newest=FORMAT, what=what)
     except TooNew:
         raise
     except Corrupt:
         return None
+    share_pack_digests(finished.node for finished in progress.names.values())
+    return progress
 
 
 def purpose_digest(bucket: str, inputs: Inputs) -> str:

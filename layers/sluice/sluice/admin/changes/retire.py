@@ -175,6 +175,7 @@ def _catalog_keys(channel: Channel, subdir: Subdir) -> Iterator[str]:
         subdir.commits.prefix,
         subdir.trees.prefix,
         subdir.leaves.prefix,
+        subdir.packs.prefix,
         subdir.patches.prefix,
         subdir.taken_over_indexes.prefix,
         subdir.notes_prefix,

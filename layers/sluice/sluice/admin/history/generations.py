@@ -19,6 +19,7 @@ from sluice.catalog.client_view import RenderRules
 from sluice.catalog.commit import Commit, decode_commit
 from sluice.catalog.entry import Entries
 from sluice.catalog.head import Head, head_object
+from sluice.catalog.leaf_reader import stored_key
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import chunks
@@ -170,7 +171,7 @@ class OldGeneration:
     def _referenced_keys(self, tree: Tree) -> Iterator[str]:
         """The keys of all objects in the state that a tree refers to."""
         for node in tree.names.values():
-            yield self.subdir.leaf_key(node.leaf.hex())
+            yield stored_key(self.subdir, node)
         if tree.inputs and tree.inputs.patch and tree.inputs.patch.instructions:
             yield self.subdir.patches.key(tree.inputs.patch.instructions)
 

@@ -77,6 +77,10 @@ class ComparingStore:
         """See ``ObjectStore.read_range``; publishers read no ranges."""
         raise NotImplementedError
 
+    def get_range(self, key: str, start: int, length: int) -> bytes | None:
+        """See ``ObjectStore.get_range``; publishers read no ranges."""
+        raise NotImplementedError
+
     def put(self, key: str, body: bytes, headers: ObjectHeaders) -> None:
         """See ``ObjectStore.put``; publishers write under a condition."""
         raise NotImplementedError

@@ -16,7 +16,8 @@ class Defect(Enum):
     TREE_DAMAGED = "tree-damaged"
     COMMIT_DAMAGED = "commit-damaged"
     LEAF_DAMAGED = "leaf-damaged"
-    """A leaf is missing, or its bytes do not match its digest."""
+    """A leaf is missing, or its bytes do not match its digest.  If it is in a pack, the object is
+    that."""
     NODE_WRONG = "node-wrong"
     """The tree's data about a name differ from its leaf."""
     SHARD_DAMAGED = "shard-damaged"

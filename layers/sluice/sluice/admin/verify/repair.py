@@ -28,6 +28,7 @@ from sluice.catalog import node as nodes
 from sluice.catalog.codec import content_digest
 from sluice.catalog.entry import NOT_EXTRACTED
 from sluice.catalog.head import Head, head_object
+from sluice.catalog.leaf_reader import LeafReader, stored_key
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node, Tree
 from sluice.channel_files.merge import ChannelMergeContext, merge_channel
@@ -150,11 +151,10 @@ def _restore_shard(channel: Channel, subdir: Subdir, name: str) -> bool:
         node = tree.names.get(name)
         if node is None or node.shard is None:
             return True  # the name is gone meanwhile, and no client requests its shard
-        key = subdir.leaf_key(node.leaf.hex())
-        stored = channel.state.get(key)
-        if stored is None:
+        leaf_body = LeafReader(channel.state, subdir).read(node)
+        if leaf_body is None:
             return False
-        leaf = leaves.decode_leaf(stored.body, what=key)
+        leaf = leaves.decode_leaf(leaf_body, what=stored_key(subdir, node))
         body = nodes.render_node(
             name, leaf.entries, at=leaf.at, rules=catalog.rules(tree)
         ).shard_body

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import md5, sha256
 from itertools import chain
@@ -23,6 +23,7 @@ from sluice.catalog.codec import content_digest
 from sluice.catalog.commit import decode_commit
 from sluice.catalog.entry import Entries, Record
 from sluice.catalog.head import Head, read_head
+from sluice.catalog.leaf_reader import LeafReader, is_intact, stored_key
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node, Tree
 from sluice.concurrency import chunks
@@ -88,6 +89,15 @@ class _ComparingPublisher(Publisher):
         return True
 
 
+def _wrong_bytes(node: Node) -> str:
+    if node.place is None:
+        return _OTHER_BYTES
+    return (
+        f"its {node.place.length} bytes from {node.place.offset} on are not those of leaf "
+        f"{node.leaf.hex()}"
+    )
+
+
 class SubdirVerifier:
     """Checks one subdir once."""
 
@@ -131,10 +141,12 @@ class SubdirVerifier:
         listing = list_subdir_in_parts(self._channel.public, subdir, tree, self._channel.executor)
         catalog = CatalogReader(self._channel.state, subdir, self._channel.executor)
         rules = self._rules(catalog, tree)
+        leaf_reader = LeafReader(self._channel.state, subdir)
         names = sorted(tree.names.keys() | listing.names.keys())
         self._progress.expect(Step.NAMES, len(names))
         for batch in chunks(names, NAMES_AT_ONCE):
-            self._check_names(batch, tree, rules, listing, staged)
+            bodies = self._read_leaves(leaf_reader, filter(None, map(tree.names.get, batch)))
+            self._check_names(batch, tree, bodies, rules, listing, staged)
             self._progress.done(Step.NAMES, len(batch))
         self._check_files(version, tree, listing)
         self._set_aside_unpublished()
@@ -228,17 +240,30 @@ class SubdirVerifier:
                 return None
         return catalog.rules(tree)
 
+    def _read_leaves(
+        self, leaf_reader: LeafReader, nodes: Iterable[Node]
+    ) -> dict[bytes, bytes | None]:
+        """The bytes of some leaves, by digest, whether they are damaged or not."""
+        groups = leaf_reader.plan_reads(list(nodes))
+        read = self._channel.executor.map(leaf_reader.read_group, groups)
+        return {
+            node.leaf: body
+            for group, bodies in zip(groups, read, strict=True)
+            for node, body in zip(group, bodies, strict=True)
+        }
+
     def _check_names(
         self,
         names: Sequence[str],
         tree: Tree,
+        bodies: Mapping[bytes, bytes | None],
         rules: RenderRules | None,
         listing: Listing,
         staged: set[str],
     ) -> None:
         """Check the leaves, shards and packages of some names."""
         checked = self._channel.executor.map(
-            lambda name: self._check_name(name, tree.names.get(name), tree, rules), names
+            lambda name: self._check_name(name, tree, bodies, rules), names
         )
         to_hash: list[tuple[str, Record]] = []
         for name, check in zip(names, checked, strict=True):
@@ -263,25 +288,30 @@ class SubdirVerifier:
             self._hash_packages(to_hash)
 
     def _check_name(
-        self, name: str, node: Node | None, tree: Tree, rules: RenderRules | None
+        self,
+        name: str,
+        tree: Tree,
+        bodies: Mapping[bytes, bytes | None],
+        rules: RenderRules | None,
     ) -> _NameCheck:
+        node = tree.names.get(name)
         if node is None:
             return _NameCheck({}, ())
         findings: list[tuple[Defect, str, str]] = []
         entries: Entries = {}
-        key = self._subdir.leaf_key(node.leaf.hex())
-        stored = self._channel.state.get(key)
-        if stored is None:
+        key = stored_key(self._subdir, node)
+        body = bodies[node.leaf]
+        if body is None:
             findings.append((Defect.LEAF_DAMAGED, key, "it is not there"))
-        elif sha256(stored.body).digest() != node.leaf:
-            findings.append((Defect.LEAF_DAMAGED, key, _OTHER_BYTES))
+        elif not is_intact(body, node):
+            findings.append((Defect.LEAF_DAMAGED, key, _wrong_bytes(node)))
         else:
-            leaf = leaves.decode_leaf(stored.body, what=key)
+            leaf = leaves.decode_leaf(body, what=key)
             entries = leaf.entries
             inputs = tree.inputs or None
             is_current = inputs is not None and inputs.renderer == nodes.RENDERER_VERSION
             rendered = nodes.render_node(name, entries, at=leaf.at, rules=rules or NO_RULES)
-            expected = msgspec.structs.replace(rendered.node, leaf=node.leaf)
+            expected = msgspec.structs.replace(rendered.node, leaf=node.leaf, place=node.place)
             if rules is None or not is_current:  # other rules; reconcile requests a merge
                 expected = msgspec.structs.replace(expected, shard=node.shard, extras=node.extras)
             if expected != node:

@@ -52,6 +52,10 @@ class PrefixedStore:
         """See ``ObjectStore.read_range``."""
         return self._store.read_range(self._prefix + key, start, length, if_match=if_match)
 
+    def get_range(self, key: str, start: int, length: int) -> bytes | None:
+        """See ``ObjectStore.get_range``."""
+        return self._store.get_range(self._prefix + key, start, length)
+
     def put(self, key: str, body: bytes, headers: ObjectHeaders) -> None:
         """See ``ObjectStore.put``."""
         self._store.put(self._prefix + key, body, headers)
