@@ -451,6 +451,7 @@ def state_keys(*kinds: str) -> list[str]:
             "commit": subdir.commit_key(DIGEST),
             "tree": subdir.tree_key(DIGEST),
             "leaf": subdir.leaf_key(DIGEST),
+            "pack": subdir.pack_key(DIGEST),
             "rejects": subdir.rejects_key,
             "staged": staged,
             "set aside": subdir.unreadable_staging_key(staged),
@@ -490,10 +491,11 @@ def test_merge_writes_index_files_and_the_catalog_and_deletes_only_what_it_may_t
     assert allowed(role, "s3:PutObject", "Channel", everything) == index_keys()
     assert set(package_keys()) <= set(allowed(role, "s3:GetObject", "Channel", everything))
     written = state_keys(
-        "head", "commit", "tree", "leaf", "rejects", "set aside", "taken over", "patch", "staged"
+        *("head", "commit", "tree", "leaf", "pack", "rejects"),
+        *("set aside", "taken over", "patch", "staged"),
     )
     assert sorted(allowed(role, "s3:PutObject", "State", everything)) == sorted(written)
-    assert set(state_keys("head", "tree", "leaf", "staged")) <= set(
+    assert set(state_keys("head", "tree", "leaf", "pack", "staged")) <= set(
         allowed(role, "s3:GetObject", "State", everything)
     )
     deleted = state_keys("staged")
@@ -518,9 +520,9 @@ def test_reconcile_looks_stages_and_collects_and_writes_nothing_public() -> None
     assert allowed(role, "s3:DeleteObject", "Channel", everything) == shards
     written = state_keys("staged", "marks", "brakes")
     assert sorted(allowed(role, "s3:PutObject", "State", everything)) == sorted(written)
-    read = state_keys("head", "tree", "leaf", "rejects", "taken over", "marks", "brakes")
+    read = state_keys("head", "tree", "leaf", "pack", "rejects", "taken over", "marks", "brakes")
     assert sorted(allowed(role, "s3:GetObject", "State", everything)) == sorted(read)
-    collected = state_keys("commit", "tree", "leaf", "taken over", "patch")
+    collected = state_keys("commit", "tree", "leaf", "pack", "taken over", "patch")
     assert sorted(allowed(role, "s3:DeleteObject", "State", everything)) == sorted(collected)
     report = "reconciliations/2026-11-23T084023Z-1f2e3d4c.json"
     assert may(role, "s3:PutObject", "State", report)

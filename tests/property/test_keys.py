@@ -58,6 +58,7 @@ def state_keys(subdir: Subdir, filename: str, unique_id: str) -> list[str]:
         subdir.commit_key(digest),
         subdir.tree_key(digest),
         subdir.leaf_key(digest),
+        subdir.pack_key(digest),
         subdir.rejects_key,
         subdir.taken_over_key(digest),
         subdir.marks_key,

@@ -35,6 +35,7 @@ def keys(store: ObjectStore, prefix: str, **options: str) -> list[str]:
 def test_a_key_that_is_not_there_is_none(store: ObjectStore) -> None:
     assert store.head("a") is None
     assert store.get("a") is None
+    assert store.get_range("a", 0, 1) is None
     assert read(store, "a") is None
     assert keys(store, "a") == []
 
@@ -106,6 +107,12 @@ def test_a_range_is_exactly_those_bytes(store: ObjectStore) -> None:
     assert store.read_range("a", 0, 1, if_match=etag) == b"0"
     assert store.read_range("a", 3, 4, if_match=etag) == b"3456"
     assert store.read_range("a", 9, 1, if_match=etag) == b"9"
+
+
+def test_a_range_of_an_immutable_object_ends_where_the_object_does(store: ObjectStore) -> None:
+    store.put("a", b"0123456789", JSON)
+    ranges = {(0, 1): b"0", (3, 4): b"3456", (0, 10): b"0123456789", (8, 3): b"89", (10, 1): b""}
+    assert {at: store.get_range("a", *at) for at in ranges} == ranges
 
 
 @pytest.mark.parametrize(("start", "length"), [(8, 3), (10, 1), (20, 5)])

@@ -62,11 +62,12 @@ OPERATIONS: list[tuple[str, Callable[[S3Store], object]]] = [
     ("HeadObject", lambda store: store.head("k")),
     ("GetObject", lambda store: store.get("k")),
     ("GetObject", lambda store: store.read_range("k", 0, 1, if_match=ETAG)),
+    ("GetObject", lambda store: store.get_range("k", 0, 1)),
     ("PutObject", lambda store: store.put("k", b"x", JSON)),
     ("DeleteObjects", lambda store: store.delete(["k"])),
     ("ListObjectsV2", lambda store: list(store.list("k"))),
 ]
-READS = OPERATIONS[1:3]
+READS = OPERATIONS[1:4]
 each_operation = pytest.mark.parametrize(("name", "call"), OPERATIONS)
 
 
@@ -111,7 +112,7 @@ def test_one_lost_answer_is_made_up_for(name: str, call: Callable[[S3Store], obj
     assert script.exhausted
 
 
-@pytest.mark.parametrize(("name", "call"), [OPERATIONS[4], OPERATIONS[5]])
+@pytest.mark.parametrize(("name", "call"), OPERATIONS[-2:])
 def test_a_garbled_document_is_unavailable(name: str, call: Callable[[S3Store], object]) -> None:
     store, script = scripted(*repeat(Answer(body=b"<ListBucketResult><Conte"), ATTEMPTS_MAX))
     with pytest.raises(Unavailable, match=f"{name} s3://channel/k: "):
@@ -219,6 +220,9 @@ def test_a_stream_that_ends_early_is_unavailable(answer: Answer) -> None:
         store.get("k")
     with pytest.raises(Unavailable, match="GetObject s3://channel/k: "):
         store.read_range("k", 0, int(answer.headers.get("Content-Length", 3)), if_match=ETAG)
+    store, _ = scripted(answer)
+    with pytest.raises(Unavailable, match="GetObject s3://channel/k: "):
+        store.get_range("k", 0, 9)
 
 
 def test_an_error_of_the_reader_is_not_taken_for_one_of_s3() -> None:
@@ -231,6 +235,28 @@ def test_a_server_that_ignores_the_range_is_not_read() -> None:
     store, _ = scripted(Answer(200, FOUND, b"the whole object", breaks=AssertionError("read")))
     with pytest.raises(Unavailable, match="asked for 3 bytes from 4, was offered 16"):
         store.read_range("k", 4, 3, if_match=ETAG)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(200, FOUND, b"the whole object", breaks=AssertionError("read")),
+        Answer(206, FOUND, b"more than that", breaks=AssertionError("read")),
+        error(416, "InvalidRange"),
+    ],
+    ids=["ignored", "longer", "behind the end"],
+)
+def test_a_range_of_an_immutable_object_that_is_not_served_is_empty(answer: Answer) -> None:
+    store, _ = scripted(answer)
+    assert store.get_range("k", 4, 3) == b""
+
+
+def test_a_range_of_an_immutable_object_is_asked_for_once_and_without_condition() -> None:
+    store, script = scripted(Answer(206, FOUND, b"456"))
+    assert store.get_range("k", 4, 3) == b"456"
+    (request,) = script.requests
+    assert request.headers["Range"] == "bytes=4-6"
+    assert "If-Match" not in request.headers
 
 
 def test_a_range_is_asked_for_once_and_under_the_condition() -> None:

@@ -9,6 +9,7 @@ import msgspec
 import zstandard
 
 from sluice.catalog.head import Head, read_head
+from sluice.catalog.leaf_reader import stored_key
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree, decode_tree
 from sluice.concurrency import in_order
@@ -99,7 +100,7 @@ def reachable(world: World, *, tree: str, commit: str | None) -> set[str]:
     return {
         subdir.tree_key(tree),
         *([subdir.commit_key(commit)] if commit else []),
-        *(subdir.leaf_key(node.leaf.hex()) for node in nodes),
+        *(stored_key(subdir, node) for node in nodes),
         *(subdir.shard_key(node.shard.hex()) for node in nodes if node.shard),
     }
 
@@ -111,6 +112,7 @@ def immutable(world: World) -> set[str]:
         subdir.commits,
         subdir.trees,
         subdir.leaves,
+        subdir.packs,
         subdir.taken_over_indexes,
         subdir.shards,
     )

@@ -47,6 +47,7 @@ def test_public_keys_follow_the_ceps_and_private_ones_start_with_kind_and_channe
         "commit": DEEP.commit_key(DIGEST),
         "tree": DEEP.tree_key(DIGEST),
         "leaf": DEEP.leaf_key(DIGEST),
+        "pack": DEEP.pack_key(DIGEST),
         "staged": DEEP.staging_key("a-1!2+cpu-0.conda", "7"),
         "rejects": DEEP.rejects_key,
     } == {
@@ -56,6 +57,7 @@ def test_public_keys_follow_the_ceps_and_private_ones_start_with_kind_and_channe
         "commit": f"commits/Conda%2FDefault/linux-64/{DIGEST}.json",
         "tree": f"trees/Conda%2FDefault/linux-64/{DIGEST}.msgpack.zst",
         "leaf": f"leaves/Conda%2FDefault/linux-64/{DIGEST}.msgpack.zst",
+        "pack": f"packs/Conda%2FDefault/linux-64/{DIGEST}",
         "staged": "staging/Conda%2FDefault/linux-64/a-1!2+cpu-0.conda/7.json",
         "rejects": "rejects/Conda%2FDefault/linux-64.json",
     }
@@ -297,7 +299,7 @@ def test_the_catalog_keeps_a_file_under_a_name_wherever_one_can_be_told(
     "folder",
     [
         *(DEEP.leaves, DEEP.trees, DEEP.commits, DEEP.patches),
-        *(DEEP.taken_over_indexes, DEEP.shards),
+        *(DEEP.taken_over_indexes, DEEP.shards, DEEP.packs),
     ],
 )
 def test_only_a_key_that_sluice_would_give_is_taken_for_one_of_its_objects(
@@ -308,6 +310,7 @@ def test_only_a_key_that_sluice_would_give_is_taken_for_one_of_its_objects(
     others = [
         *(
             ROOT.leaf_key(DIGEST),
+            ROOT.pack_key(DIGEST),
             ROOT.tree_key(DIGEST),
             ROOT.commit_key(DIGEST),
             ROOT.shard_key(DIGEST),
@@ -315,10 +318,10 @@ def test_only_a_key_that_sluice_would_give_is_taken_for_one_of_its_objects(
         *(DEEP.head_key, DEEP.marks_key, DEEP.brakes_key, DEEP.rejects_key),
         *(DEEP.file_key(REPODATA), DEEP.file_key("a-1-0.conda")),
         *(folder.prefix, folder.suffix, DIGEST, "", f"{key}\n", f"{key}/", f"/{key}"),
-        *(f"{folder.prefix}{key}", f"{key}{folder.suffix}", f"{folder.prefix}x/{DIGEST}"),
+        *(f"{folder.prefix}{key}", f"{key}{folder.suffix or '.zst'}", f"{folder.prefix}x/{DIGEST}"),
         *(folder.key(DIGEST.upper()), folder.key(DIGEST[1:]), folder.key(f"{DIGEST}0")),
         *(folder.key("x" * 64), folder.key("\u0661" * 64), folder.key("")),
-        key.removesuffix(folder.suffix),
+        *([key.removesuffix(folder.suffix)] if folder.suffix else []),
         key.removeprefix(folder.prefix),
     ]
     assert [folder.digest_of(other) for other in others] == [None] * len(others)

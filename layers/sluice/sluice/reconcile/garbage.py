@@ -24,9 +24,11 @@ own has been there for ``RetentionDays``; after that those stay which an index n
 replaced in that time (``publisher`` keeps a copy of each).  One race is left: a tool that goes on
 running beside sluice, finds an old shard there and names it while it is being deleted.
 
+A pack is live while any node of these two trees refers to it, whichever of its leaves that is.
+
 A rule for those who add to sluice: to go back to an old generation, write new leaves and shards,
-never refer to old ones again.  And if you put an old head back by hand: delete the subdir's
-``marks/`` as well.
+never refer to old ones again, neither to a leaf nor to a part of a pack.  And if you put an old
+head back by hand: delete the subdir's ``marks/`` as well.
 """
 
 from __future__ import annotations
