@@ -18,10 +18,12 @@ from sluice.catalog.entry import Leaf, Record, Reject, decode_leaf
 from sluice.catalog.file_warnings import RUN_EXPORTS_UNREADABLE, make_file_warning
 from sluice.catalog.head import Head
 from sluice.catalog.node import render_node
-from sluice.catalog.tree import EMPTY_TREE, Tree, decode_tree, encode_tree
+from sluice.catalog.pack import LeafPlace
+from sluice.catalog.tree import EMPTY_TREE, Tree, decode_tree, encode_tree, next_tree
 from sluice.errors import TooNew
 from sluice.storage.object_id import ObjectId
-from tests.support.staging_records import A, identity_of
+from sluice.takeover.progress import FinishedName, TakeOverProgress, encode_progress
+from tests.support.staging_records import SUBDIR, A, identity_of
 
 NEWEST_OF_0_1 = 1
 """Of heads, commits, trees, leaves, marks, bindings and brake records alike."""
@@ -181,3 +183,60 @@ def test_a_channel_that_is_being_retired_is_one_that_is_moved_to_an_older_sluice
     body = msgspec.json.encode(retiring)
     read = unpack_json(body, Binding01, newest=NEWEST_OF_0_1, what="binding")
     assert read.moving_to == "b"
+
+
+def packed_tree() -> Tree:
+    """A tree with one leaf in a pack, and one that is an object of its own."""
+    reject = Reject(identity=identity_of(b""), extractor=1, code="c", sentence="", at=1)
+    node = render_node("alpha", {A: reject}, at=1).node
+    place = LeafPlace(pack=b"\1" * 32, offset=7, length=9)
+    nodes = {"alpha": msgspec.structs.replace(node, place=place), "beta": node}
+    return next_tree(EMPTY_TREE, nodes, generation=1, at=1, public=True, rejects_changed=True)
+
+
+def test_a_tree_that_refers_to_packs_is_refused_by_0_1() -> None:
+    """It would look for the leaf under ``leaves/``, and take the catalog for damaged."""
+    with pytest.raises(TooNew, match="tree has format 2, this sluice knows up to 1"):
+        unpack_struct(encode_tree(packed_tree()), Tree01, newest=NEWEST_OF_0_1, what="tree")
+
+
+def test_a_tree_whose_last_packed_name_changed_is_read_by_0_1_again() -> None:
+    packed = packed_tree()
+    tree = next_tree(
+        packed,
+        {"alpha": packed.names["beta"]},
+        generation=2,
+        at=2,
+        public=True,
+        rejects_changed=False,
+    )
+    read = unpack_struct(encode_tree(tree), Tree01, newest=NEWEST_OF_0_1, what="tree")
+    assert read.format == 1
+    assert read.names["alpha"] == read.names["beta"]
+
+
+def test_the_format_of_a_tree_follows_from_its_nodes_whatever_it_says() -> None:
+    lying = msgspec.structs.replace(packed_tree(), format=1)
+    assert decode_tree(encode_tree(lying), what="tree") == packed_tree()
+
+
+def test_the_progress_of_a_take_over_with_packs_is_refused_by_0_1() -> None:
+    names = {
+        name: FinishedName(b"d", node, taken_over=0, rejects_changed=False, has_pins=False)
+        for name, node in packed_tree().names.items()
+    }
+    for known, format_written in ((names, 2), ({"beta": names["beta"]}, 1)):
+        progress = TakeOverProgress(made_for="", not_after_ms=1, names=known)
+        plain = msgpack.unpackb(zstd.decompress(encode_progress(progress)))
+        assert plain["format"] == format_written
+    body = encode_progress(TakeOverProgress(made_for="", not_after_ms=1, names=names))
+    with pytest.raises(TooNew, match="progress has format 2"):
+        unpack_struct(body, TakeOverProgress, newest=NEWEST_OF_0_1, what="progress")
+
+
+def test_the_collector_of_0_1_deletes_no_pack() -> None:
+    """It knows the folders that it collects, and packs have one of their own."""
+    folders = [SUBDIR.commits, SUBDIR.trees, SUBDIR.leaves, SUBDIR.patches]
+    key = SUBDIR.pack_key("ab" * 32)
+    assert not any(folder.digest_of(key) for folder in [*folders, SUBDIR.taken_over_indexes])
+    assert not any(key.startswith(folder.prefix) for folder in folders)

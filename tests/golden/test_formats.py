@@ -1,13 +1,14 @@
 """Every format that was ever shipped still opens, and what is written now is that format.
 
-The files in ``format1/`` were written once and are never rewritten.  A new format gets a folder of
-its own beside them, and a reader that still opens the old one.
+The files in ``format1/`` and ``format2/`` were written once and are never rewritten.  A new format
+gets a folder of its own beside them, and a reader that still opens the old one.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,11 @@ from sluice.catalog.codec import unpack_json
 from sluice.catalog.commit import Amendment, Commit, InputChanges
 from sluice.catalog.entry import Leaf, Pin, Record, Reject
 from sluice.catalog.head import Head, head_object
+from sluice.catalog.leaf_reader import LeafReader
+from sluice.catalog.pack import LeafPlace, join_leaves
+from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import ActivePatch, Node, Tree
+from sluice.concurrency import in_order
 from sluice.errors import TooNew
 from sluice.extract import staging
 from sluice.extract.staging import Indexed, Rejected, Removed
@@ -41,6 +46,10 @@ from tests.support.staging_records import SUBDIR
 from tests.support.subdir_world import unzstd
 
 FOLDER = Path(__file__).parent / "format1"
+FOLDER_2 = Path(__file__).parent / "format2"
+"""For what format 1 cannot say."""
+
+
 AT = 1_750_000_000_000
 IDENTITY = ObjectId('"900150983cd24fb0d6963f7d28e17f72"', 1_750_000_000, 3)
 RECORD = {
@@ -193,6 +202,38 @@ PROGRESS = TakeOverProgress(
 
 PROGRESS_AGAIN = structs.replace(PROGRESS, names={"beta": PROGRESS.names["beta"]}, attempt=2)
 
+PACK = (FOLDER_2 / "pack").read_bytes()
+PLACE, PLACE_WITH_DIGESTS = (
+    LeafPlace(sha256(PACK).digest(), *part) for part in ((0, 520), (520, 191))
+)
+TREE_WITH_PACKS = structs.replace(
+    TREE,
+    names={
+        "": TREE.names[""],
+        "alpha": structs.replace(
+            TREE.names["alpha"],
+            leaf=sha256(PLACE.cut(PACK)).digest(),
+            place=PLACE,
+        ),
+        "beta": structs.replace(
+            TREE.names["alpha"],
+            leaf=sha256(PLACE_WITH_DIGESTS.cut(PACK)).digest(),
+            only_rejects=True,
+            large_bytes=5,
+            place=PLACE_WITH_DIGESTS,
+        ),
+    },
+    format=2,
+)
+PROGRESS_WITH_PACKS = structs.replace(
+    PROGRESS,
+    names={
+        **PROGRESS.names,
+        "gamma": structs.replace(PROGRESS.names["alpha"], node=TREE_WITH_PACKS.names["alpha"]),
+    },
+    format=2,
+)
+
 BINDING = Binding(bucket="channel-bucket", endpoint="eu-central-1", created_at=AT, writer="w" * 32)
 BINDING_MOVING = structs.replace(BINDING, bucket=None, moving_to="restored-bucket")
 BINDING_RETIRING = structs.replace(BINDING, moving_to="channel-bucket", retiring=True)
@@ -235,7 +276,8 @@ def decode_marks(body: bytes) -> Marks:
 
 
 Reader = Callable[[bytes], object]
-EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
+Example = tuple[bytes, object, Reader]
+EXAMPLES: Mapping[str, Example] = {
     "staged-indexed.json": (
         staging.encode_staging_record(INDEXED),
         INDEXED,
@@ -324,6 +366,21 @@ EXAMPLES: Mapping[str, tuple[bytes, object, Reader]] = {
 }
 
 
+EXAMPLES_2: Mapping[str, Example] = {
+    "pack": (join_leaves([PLACE.cut(PACK), PLACE_WITH_DIGESTS.cut(PACK)])[0], PACK, bytes),
+    "tree-with-packs.msgpack.zst": (
+        tree.encode_tree(TREE_WITH_PACKS),
+        TREE_WITH_PACKS,
+        lambda body: tree.decode_tree(body, what="tree"),
+    ),
+    "takeover-with-packs.msgpack.zst": (
+        progress.encode_progress(PROGRESS_WITH_PACKS),
+        PROGRESS_WITH_PACKS,
+        lambda body: progress.decode_progress(body, what="progress"),
+    ),
+}
+
+
 NEWEST = {
     "staged": staging.FORMAT,
     "head": head.FORMAT,
@@ -356,28 +413,58 @@ def in_format(newer: int, body: bytes) -> bytes:
     return zstd.compress(msgpack.packb({**msgpack.unpackb(unzstd(body)), "format": newer}))
 
 
+def golden(name: str) -> bytes:
+    """What was written once."""
+    return ((FOLDER if name in EXAMPLES else FOLDER_2) / name).read_bytes()
+
+
+EVERYTHING = {**EXAMPLES, **EXAMPLES_2}
+DOCUMENTS = [name for name in EVERYTHING if name != "pack"]
+"""What says its format: the leaves of a pack say it, each for itself."""
+
+
 def test_there_is_an_example_of_everything_that_is_stored() -> None:
     assert {path.name for path in FOLDER.iterdir()} == set(EXAMPLES)
+    assert {path.name for path in FOLDER_2.iterdir()} == set(EXAMPLES_2)
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_what_format_1_wrote_still_opens(name: str) -> None:
-    _, expected, read = EXAMPLES[name]
-    assert read((FOLDER / name).read_bytes()) == expected
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_what_a_format_wrote_still_opens(name: str) -> None:
+    _, expected, read = EVERYTHING[name]
+    assert read(golden(name)) == expected
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_what_is_written_now_is_format_1(name: str) -> None:
-    written, _, _ = EXAMPLES[name]
-    assert content(written) == content((FOLDER / name).read_bytes())
+def test_a_pack_is_its_leaves_and_nothing_else() -> None:
+    leaves = [PLACE.cut(PACK), PLACE_WITH_DIGESTS.cut(PACK)]
+    assert join_leaves(leaves) == (PACK, [PLACE, PLACE_WITH_DIGESTS])
+    assert [entry.decode_leaf(body, what="leaf") for body in leaves] == [LEAF, LEAF_WITH_DIGESTS]
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_what_is_written_now_is_that_format(name: str) -> None:
+    written, _, _ = EVERYTHING[name]
+    assert content(written) == content(golden(name))
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_what_a_newer_sluice_wrote_is_refused_by_name(name: str) -> None:
-    _, _, read = EXAMPLES[name]
+    _, _, read = EVERYTHING[name]
     newer = NEWEST[kind(name)] + 1
     with pytest.raises(TooNew, match=f"format {newer}"):
-        read(in_format(newer, (FOLDER / name).read_bytes()))
+        read(in_format(newer, golden(name)))
+
+
+def test_the_leaves_of_a_pack_are_read_from_it_whole_and_in_parts() -> None:
+    state = MemoryStore()
+    state.upload(SUBDIR.pack_key(PLACE.pack.hex()), golden("pack"))
+    tree_with_packs = tree.decode_tree(golden("tree-with-packs.msgpack.zst"), what="tree")
+    nodes = [tree_with_packs.names["alpha"], tree_with_packs.names["beta"]]
+    expected = [LEAF.entries, LEAF_WITH_DIGESTS.entries]
+    catalog = CatalogReader(state, SUBDIR, in_order)
+    assert [catalog.entries([node])[0] for node in nodes] == expected
+    reader = LeafReader(state, SUBDIR)
+    bodies = reader.read_group(nodes)
+    assert [entry.decode_leaf(body or b"", what="leaf").entries for body in bodies] == expected
 
 
 def test_a_staging_record_is_this_document() -> None:

@@ -27,6 +27,11 @@ def pack_from(
         monkeypatch.setattr(leaf_writer, "PACKED_LEAF_BYTES_MAX", leaf_bytes)
 
 
+def pack_each_leaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every commit write packs, with one leaf in each."""
+    pack_from(monkeypatch, 1, pack_bytes=1)
+
+
 def filename(name: str, version: int = 1) -> str:
     """A package of a name."""
     return f"{name}-{version}-0.conda"

@@ -17,7 +17,6 @@ from sluice.limits import (
     PACKED_LEAVES_MIN,
     PACKS_AT_ONCE_MAX,
 )
-from sluice.merge import leaf_writer
 from sluice.merge.leaf_writer import LeafWriter
 from sluice.runtime import Runtime
 from testkit.memory_queue import MemoryQueue

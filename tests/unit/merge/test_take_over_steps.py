@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
 from itertools import chain, count, repeat
 
+import msgpack
 import msgspec
 import pytest
 
 from sluice import zstd
+from sluice.catalog.tree import Node
 from sluice.errors import TooNew, Unavailable
 from sluice.layout import REPODATA, REPODATA_ZST, RUN_EXPORTS, SHARD_INDEX, Subdir
 from sluice.limits import (
@@ -24,14 +27,15 @@ from sluice.merge import generation_writer, take_over_steps
 from sluice.merge.merge import merge
 from sluice.merge.outcome import MergeReport
 from sluice.merge.publishing import Scope
-from sluice.merge.take_over_steps import publish_reserve_ms
+from sluice.merge.take_over_steps import TakeOverStep, publish_reserve_ms
 from sluice.messages.merge_request import MergeRequest, parse_merge_request
 from sluice.takeover.progress import TakeOverProgress, decode_progress, encode_progress
 from testkit.memory_store import MemoryStore
 from tests.support.garbage import DAY, RETENTION_DAYS, collect_garbage
+from tests.support.packed import pack_each_leaf, pack_from, place_of
 from tests.support.request_hooks import ProcessKilled, at_request
 from tests.support.staging_records import SUBDIR, A, B, C, record_of
-from tests.support.subdir_world import OWNER, PLENTY_MS, World, foreign_repodata
+from tests.support.subdir_world import OWNER, PLENTY_MS, World, foreign_repodata, unzstd
 
 D = "delta-1.0-0.conda"
 THEIRS = (A, B, C, D)
@@ -39,7 +43,14 @@ THEIRS = (A, B, C, D)
 NEW = "epsilon-1.0-0.conda"
 """Its upload begins the take-over."""
 KEY = SUBDIR.take_over_key
-IMMUTABLE = ("leaves/", "trees/", "commits/")
+IMMUTABLE = ("leaves/", "packs/", "trees/", "commits/")
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["leaves", "packs"])
+def _in_packs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of this holds for leaves in packs as well."""
+    if request.param:
+        pack_each_leaf(monkeypatch)
 
 
 @pytest.fixture(autouse=True)
@@ -192,7 +203,7 @@ def test_each_step_writes_what_the_ones_before_it_have_not_written() -> None:
     leaves = [
         key
         for operation, key in world.state.operations()
-        if operation == "PutObject" and key.startswith("leaves/")
+        if operation == "PutObject" and key.startswith(("leaves/", "packs/"))
     ]
     assert len(leaves) == len(set(leaves)) == len(THEIRS) + 1
 
@@ -782,3 +793,63 @@ def test_a_subdir_has_its_own_progress() -> None:
     assert decode_progress(encoded, what="x") == TakeOverProgress(
         made_for="x", not_after_ms=1, names={}
     )
+
+
+def test_names_whose_pack_is_not_full_when_a_step_ends_are_written_by_that_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So no later step writes them again, nor refers to a pack that is not there."""
+    pack_from(monkeypatch, 1, pack_bytes=100_000)
+    world = world_of_others()
+    reports = steps(world)
+    assert [report.names_left for report in reports] == [4, 3, 2, 0]
+    assert world.published().keys() == {*THEIRS, NEW}
+    written = [
+        key
+        for operation, key in world.state.operations()
+        if operation == "PutObject" and key.startswith("packs/")
+    ]
+    assert len(written) == len(set(written)) == len(reports)
+    assert set(written) == {
+        SUBDIR.pack_key(place_of(node).pack.hex()) for node in world.tree().names.values()
+    }
+
+
+def test_a_name_is_finished_when_its_pack_is_written_and_not_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(generation_writer, "NAMES_AT_ONCE", 1)
+    pack_from(monkeypatch, 1, pack_bytes=100_000)
+    world = world_of_others()
+    confirmed: list[set[str]] = []
+    plain = TakeOverStep.confirm
+
+    def confirm(step: TakeOverStep, unwritten: AbstractSet[str] = frozenset()) -> None:
+        plain(step, unwritten)
+        for finished in step._progress.names.values():
+            place = finished.node.place if finished.node else None
+            assert place
+            assert SUBDIR.pack_key(place.pack.hex()) in world.state.objects
+        confirmed.append(set(step._progress.names))
+
+    monkeypatch.setattr(TakeOverStep, "confirm", confirm)
+    rounds = iter([10**6] * 3)  # time for three rounds
+    world.merge(time_left_ms=lambda: next(rounds, 0))
+    *during, at_the_end = confirmed
+    assert during
+    assert all(names == set() for names in during)
+    assert at_the_end == {"alpha", "beta", "delta"}  # not the name that was uploaded
+    assert progress(world).format == 2
+
+
+def test_progress_without_packs_is_stored_as_it_was_before_there_were_any(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pack_from(monkeypatch, 100)
+    world = world_of_others()
+    step(world)
+    stored = msgpack.unpackb(unzstd(world.state.body(KEY)))
+    assert stored["format"] == 1
+    assert {len(finished[1]) for finished in stored["names"].values()} == {
+        Node.__struct_fields__.index("place")
+    }

@@ -31,11 +31,19 @@ from tests.support.garbage import (
     requests,
     two_generations,
 )
+from tests.support.packed import pack_each_leaf
 from tests.support.request_hooks import ProcessKilled, at_request, kill_process
 from tests.support.staging_records import SUBDIR, A, B
 from tests.support.subdir_world import World
 
 DIGEST = "ab" * 32
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["leaves", "packs"])
+def _in_packs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of this holds for leaves in packs as well."""
+    if request.param:
+        pack_each_leaf(monkeypatch)
 
 
 def test_on_a_subdir_that_does_not_change_any_more_it_costs_one_request() -> None:

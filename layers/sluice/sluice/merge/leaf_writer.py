@@ -66,7 +66,7 @@ class LeafWriter:
         if not self._may_pack or len(body) > PACKED_LEAF_BYTES_MAX:
             self._write_alone(_WaitingLeaf(name, node, body))
             return
-        if self._waiting_bytes + len(body) > PACK_BYTES_MAX:
+        if self._waiting and self._waiting_bytes + len(body) > PACK_BYTES_MAX:
             self._write_pack()
         self._waiting.append(_WaitingLeaf(name, node, body))
         self._waiting_bytes += len(body)

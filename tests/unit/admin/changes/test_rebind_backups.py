@@ -18,6 +18,7 @@ from sluice.admin.verify.repair import repair
 from sluice.admin.verify.verify import verify
 from sluice.catalog.binding import binding_object
 from sluice.catalog.head import read_head
+from sluice.catalog.leaf_reader import stored_key
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.errors import TooNew
@@ -133,7 +134,7 @@ def leaf_of(world: StandaloneChannel, name: str) -> str:
     tree = CatalogReader(world.state, LINUX, in_order).tree(
         read_head(world.state, LINUX).value.tree
     )
-    return LINUX.leaf_key(tree.names[name].leaf.hex())
+    return stored_key(LINUX, tree.names[name])
 
 
 def test_a_damaged_leaf_leaves_doubts_and_costs_no_other_pin() -> None:

@@ -22,6 +22,7 @@ from sluice.merge.merge import merge
 from sluice.messages.merge_request import MergeRequest
 from testkit.memory_store import MemoryStore
 from tests.support.admin_channel import admin_channel
+from tests.support.packed import pack_each_leaf
 from tests.support.reconcile_runs import ReconcileRuns, is_quiet
 from tests.support.request_hooks import ProcessKilled, kill_process
 from tests.support.staging_records import SUBDIR, A, removed
@@ -32,6 +33,13 @@ ALPHA, BETA = package("alpha"), package("beta")
 CONFIG = "[sluice]\npage = true\nrss = true\nchanneldata = true\n"
 KEPT = ("heads/", "channels/", "unreadable/", "staging/", "probes/", "reconciliations/")
 """Kinds of private objects that a retirement leaves."""
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["leaves", "packs"])
+def _in_packs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of this holds for leaves in packs as well."""
+    if request.param:
+        pack_each_leaf(monkeypatch)
 
 
 def emptied() -> StandaloneChannel:

@@ -17,12 +17,14 @@ from sluice.admin.history.log import follow, log
 from sluice.admin.history.show import show
 from sluice.admin.history.status import status
 from sluice.catalog.head import read_head
+from sluice.catalog.leaf_reader import stored_key
 from sluice.catalog.reader import CatalogReader
 from sluice.concurrency import in_order
 from sluice.errors import Corrupt, Missing, NotFound, TooNew
 from testkit.channel import patch_package
 from tests.support.admin_channel import admin_channel
 from tests.support.garbage import DAY, RETENTION_DAYS, collect_garbage, marks
+from tests.support.packed import pack_each_leaf
 from tests.support.request_hooks import at_request
 from tests.support.staging_records import SUBDIR, A, B, C
 from tests.support.standalone_channel import CHANNEL, LINUX, StandaloneChannel, package
@@ -82,12 +84,19 @@ READ: dict[str, Read] = {
 ALL = [pytest.param(read, id=name) for name, read in READ.items()]
 
 
+@pytest.fixture(autouse=True, params=[False, True], ids=["leaves", "packs"])
+def _in_packs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of this holds for leaves in packs as well."""
+    if request.param:
+        pack_each_leaf(monkeypatch)
+
+
 def leaves(world: World, generation: int) -> set[str]:
     """The leaves that a generation reaches."""
     (commit,) = find_commits(admin_channel(world), SUBDIR, generation)
     catalog = world._catalog()
     nodes = catalog.tree(commit.tree).names.values()
-    return {SUBDIR.leaf_key(node.leaf.hex()) for node in nodes}
+    return {stored_key(SUBDIR, node) for node in nodes}
 
 
 def tree_of(world: World, generation: int) -> str:
@@ -132,7 +141,9 @@ def test_it_makes_no_difference_when_the_collector_is_killed(at: str) -> None:
     gone: list[int] = []
 
     def die(operation: str, key: str) -> None:
-        if operation == "DeleteObjects" and key.startswith("leaves/" if at == "leaf" else "trees/"):
+        if operation == "DeleteObjects" and key.startswith(
+            ("leaves/", "packs/") if at == "leaf" else "trees/"
+        ):
             gone.append(1)
             raise ZeroDivisionError
 
@@ -309,7 +320,7 @@ def test_what_is_kept_and_missing_is_damage(
     # The head is read where another generation is compared with it.
     compares = read not in (READ["show"], READ["snapshot"])
     of = 3 if compares and generation == newest(world) else generation
-    with pytest.raises(Corrupt, match="but there is no such leaf"):
+    with pytest.raises(Corrupt, match=r"but there is no such (leaf|pack)"):
         read(world, of)
 
 

@@ -19,6 +19,7 @@ from sluice.admin.verify.verify import VerifyReport, verify
 from sluice.catalog import tree as trees
 from sluice.catalog.codec import content_digest
 from sluice.catalog.head import read_head
+from sluice.catalog.leaf_reader import stored_key
 from sluice.catalog.tree import Tree
 from sluice.extract import staging
 from sluice.layout import (
@@ -37,6 +38,7 @@ from sluice.limits import PUBLISHING_SECONDS_MAX, SMALL_PACKAGE_BYTES_MAX
 from sluice.publish.fence import Stamp
 from sluice.storage.object_store import ObjectHeaders
 from testkit.channel import PATCHES, Package, conda, patch_package
+from tests.support.packed import pack_each_leaf
 from tests.support.staging_records import removed
 from tests.support.standalone_channel import CHANNEL, LINUX, NOARCH, StandaloneChannel, package
 
@@ -50,6 +52,13 @@ rss = true
 current-repodata = true
 patches = "team-repodata-patches"
 """
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["leaves", "packs"])
+def _in_packs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of this holds for leaves in packs as well."""
+    if request.param:
+        pack_each_leaf(monkeypatch)
 
 
 def a_channel() -> StandaloneChannel:
@@ -90,7 +99,7 @@ def flip(store: object, key: str) -> None:
 
 
 def leaf_key(world: StandaloneChannel, name: str) -> str:
-    return LINUX.leaf_key(tree_of(world).names[name].leaf.hex())
+    return stored_key(LINUX, tree_of(world).names[name])
 
 
 def shard_key(world: StandaloneChannel, name: str) -> str:
@@ -231,7 +240,7 @@ def lie_in_the_tree(world: StandaloneChannel) -> tuple[Defect, str]:
     world.state.upload(LINUX.head_key, msgspec.json.encode(head))
     for key in [LINUX.file_key(file) for file in (SHARD_INDEX, REPODATA_ZST, REPODATA)]:
         world.public.remove(key)  # what remains is for the fence to write again
-    return Defect.NODE_WRONG, LINUX.leaf_key(node.leaf.hex())
+    return Defect.NODE_WRONG, stored_key(LINUX, node)
 
 
 ALL = [
