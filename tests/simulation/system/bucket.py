@@ -31,10 +31,24 @@ class Bucket(MemoryStore):
         """Gives the sender of the request that is being made; ``None`` for nobody in particular."""
         self.late = 0.0
         """How likely a write without an answer lands (again) in the next minutes."""
+        self.garbles = 0.0
+        """How likely a part of an object is answered with the part that was asked for before."""
+        self._parts: dict[str, bytes] = {}
+        """The last part of each object that somebody has asked for."""
         self._clock_ms = clock
         self._rng = rng
         self._late_senders: list[object] = []
         """Of the request that lands late, while it does."""
+
+    def get_range(self, key: str, start: int, length: int) -> bytes | None:
+        """See ``ObjectStore.get_range``; a proxy may remember parts without regard to ranges."""
+        part = super().get_range(key, start, length)
+        if part is None:
+            return None
+        if self.garbles and key in self._parts and self._rng.random() < self.garbles:
+            return self._parts[key]
+        self._parts[key] = part
+        return part
 
     def put(self, key: str, body: bytes, headers: ObjectHeaders) -> None:
         """See ``ObjectStore.put``."""

@@ -21,8 +21,10 @@ import sluice.merge.plan
 from sluice import layout
 from sluice.admin.changes import retire
 from sluice.admin.changes.rebind_subdir import SubdirRebinder
+from sluice.admin.history.generations import OldGeneration
 from sluice.admin.session.channel import Channel
-from sluice.catalog import brake, entry, node
+from sluice.catalog import brake, entry, leaf_reader, node
+from sluice.catalog import reader as catalog_reader
 from sluice.catalog.brake import BrakeState, MissingFile, RemovalDecision
 from sluice.catalog.client_view import RenderRules
 from sluice.catalog.entry import Entries, Entry
@@ -37,6 +39,7 @@ from sluice.layout import SHARD_INDEX, Subdir
 from sluice.merge import apply_staging, edges, generation_writer, isolation, object_lookup
 from sluice.merge import handler as merge_handler
 from sluice.merge.context import MergeContext
+from sluice.merge.leaf_writer import LeafWriter
 from sluice.merge.publishing import Scope
 from sluice.merge.take_over_steps import TakeOverStep
 from sluice.messages import s3_event
@@ -608,6 +611,25 @@ def _a_subdir_with_packages_is_taken_for_one_that_was_moved_away() -> Iterator[N
         yield
 
 
+def _the_collector_looks_for_leaves_alone() -> AbstractContextManager[object]:
+    def none(_nodes: Any) -> set[bytes]:
+        return set()
+
+    return mock.patch.object(garbage, "live_packs", none)
+
+
+@contextmanager
+def _a_part_of_a_pack_is_believed() -> Iterator[None]:
+    def is_intact(*_args: Any) -> bool:
+        return True
+
+    with (
+        mock.patch.object(leaf_reader, "is_intact", is_intact),
+        mock.patch.object(catalog_reader, "is_intact", is_intact),
+    ):
+        yield
+
+
 def _a_retirement_looks_for_packages_before_its_mark_alone() -> AbstractContextManager[object]:
     plain = retire._require_no_packages_in
 
@@ -626,6 +648,35 @@ def _a_retirement_leaves_its_mark() -> AbstractContextManager[object]:
         pass
 
     return mock.patch.object(retire, "_unmark", leave)
+
+
+def _a_snapshot_has_no_leaves_of_packs() -> AbstractContextManager[object]:
+    plain = OldGeneration.entries
+
+    def entries(generation: OldGeneration, names: Iterable[str]) -> dict[str, Entries]:
+        nodes = generation.tree().names
+        return plain(generation, [name for name in names if nodes[name].place is None])
+
+    return mock.patch.object(OldGeneration, "entries", entries)
+
+
+def _a_step_takes_names_for_written_whose_pack_is_not() -> AbstractContextManager[object]:
+    plain = TakeOverStep.confirm
+
+    def confirm(step: TakeOverStep, *_unwritten: Any) -> None:
+        plain(step)
+
+    return mock.patch.object(TakeOverStep, "confirm", confirm)
+
+
+def _a_draft_forgets_the_pack_that_is_not_full() -> AbstractContextManager[object]:
+    plain = LeafWriter.finish
+
+    def finish(writer: LeafWriter) -> None:
+        if not writer._may_pack:
+            plain(writer)
+
+    return mock.patch.object(LeafWriter, "finish", finish)
 
 
 @dataclass(frozen=True, slots=True)
@@ -801,4 +852,19 @@ BUGS = {
         f"the tombstone of .* forgets|{_WRONG_AT_REST}",
     ),
     "a retirement leaves its mark": Bug(_a_retirement_leaves_its_mark, "is still being retired"),
+    "the collector ignores that nodes refer to packs": Bug(
+        _the_collector_looks_for_leaves_alone, "was collected, but .* needs it"
+    ),
+    "a part of a pack is believed without a look at its digest": Bug(
+        _a_part_of_a_pack_is_believed, f"nobody touched|never uploaded|differs|{_WRONG_AT_REST}"
+    ),
+    "a snapshot has no leaves that are in packs": Bug(
+        _a_snapshot_has_no_leaves_of_packs, "a snapshot of .* differs"
+    ),
+    "a step of a take-over takes names for written whose pack is not": Bug(
+        _a_step_takes_names_for_written_whose_pack_is_not, "the head of .* refers to"
+    ),
+    "a draft forgets the pack that is not full": Bug(
+        _a_draft_forgets_the_pack_that_is_not_full, "the head of .* refers to"
+    ),
 }

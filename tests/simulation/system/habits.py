@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sluice.conda.names import NOARCH
 from sluice.layout import Subdir
+from sluice.limits import PACK_BYTES_MAX, PACKED_LEAVES_MIN, RANGES_PER_PACK_MAX
 from tests.simulation.system.packages import FILENAMES
 
 
@@ -146,6 +147,14 @@ class Habits:
     """Of what people do: packages or the index of a subdir, or all of a channel, are moved away."""
     retires: float = field(default=0.0, repr=False)
     """People, per turn, who retire a channel."""
+    packed_from: int = field(default=PACKED_LEAVES_MIN, repr=False)
+    """Leaves of a commit from which on they are packed.  No subdir here has as many as usual."""
+    pack_bytes: int = field(default=PACK_BYTES_MAX, repr=False)
+    """Bytes of a pack, at most."""
+    ranges: int = field(default=RANGES_PER_PACK_MAX, repr=False)
+    """Leaves of one pack that are read in a request each."""
+    garbles: float = field(default=0.0, repr=False)
+    """Parts of packs that are answered with another part."""
 
     @property
     def steps_over(self) -> bool:
@@ -154,6 +163,11 @@ class Habits:
         Where merges have plenty of time, or hold all names at once, there are none.
         """
         return self.names_at_once == 1 and not self.merge_ms
+
+    @property
+    def packs(self) -> bool:
+        """Whether leaves are packed here."""
+        return self.packed_from <= len(FILENAMES)
 
     @property
     def brakes(self) -> bool:

@@ -34,7 +34,7 @@ INDEX_FILES: Mapping[str, Callable[[bytes], Index]] = {
     REPODATA_ZST: reading.repodata_zst,
     REPODATA: reading.repodata,
 }
-COLLECTABLE = ("trees/", "leaves/", "commits/", "patches/", "taken-over/")
+COLLECTABLE = ("trees/", "leaves/", "packs/", "commits/", "patches/", "taken-over/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,8 +333,9 @@ class Invariants:
         assert stored, f"the head of {subdir} refers to a tree that is not there"
         tree = reading.tree(stored.body)
         names = tree.names
-        leaves = [subdir.leaf_key(leaf) for leaf, _ in names.values()]
-        in_state = [subdir.tree_key(head["tree"]), subdir.commit_key(head["commit"]), *leaves]
+        places = [place for place, _ in names.values()]
+        in_state = [subdir.tree_key(head["tree"]), subdir.commit_key(head["commit"])]
+        in_state += [place.key(subdir) for place in places]
         in_state += [subdir.patches.key(tree.patch)] if tree.patch else []
         in_channel = [subdir.shard_key(shard) for _, shard in names.values() if shard]
         missing = [key for key in in_state if key not in state]
@@ -352,8 +353,8 @@ class Invariants:
         before = known.entries
         known.entries = {
             filename: entry
-            for key in leaves
-            for filename, entry in reading.leaf(state[key].body).items()
+            for place in places
+            for filename, entry in reading.leaf(state[place.key(subdir)].body, place).items()
         }
         check_swap(subdir, before, known.entries, self._reject_limits)
         forgotten = [

@@ -11,6 +11,7 @@ from dataclasses import replace
 from random import Random
 
 from sluice.layout import Subdir
+from sluice.limits import PACK_BYTES_MAX, RANGES_PER_PACK_MAX
 from tests.simulation.system import narrow_kinds
 from tests.simulation.system.habits import Habits
 
@@ -45,6 +46,8 @@ _ARCHIVES = 0.04
 """How likely a world is one in which packages are archived and restored."""
 _STEPS = 0.05
 """How likely a world is one in which other tools' indexes are taken over in steps."""
+_PACKS = 0.4
+"""How likely a world is one in which leaves are packed.  By dice of its own."""
 _NAPS = 0.25
 """How likely a wide world has machines that sleep."""
 
@@ -60,6 +63,27 @@ Kind = Callable[[Habits, Random], Habits]
 
 def habits_of(seed: int) -> Habits:
     """Draw the habits of a seed's world."""
+    dice = Random(f"packs, {seed}")  # noqa: S311 - to be repeated; the others are as before
+    habits = _habits_without_packs(seed)
+    return _with_packs(habits, dice) if dice.random() < _PACKS else habits
+
+
+def _with_packs(habits: Habits, dice: Random) -> Habits:
+    """The same, and the leaves of some commits or of all are in packs."""
+    stalls = habits.stalls
+    if ("DeleteObjects", "leaves/") in stalls:
+        stalls = (*stalls, ("DeleteObjects", "packs/"))
+    return replace(
+        habits,
+        stalls=stalls,
+        packed_from=dice.choice((1, 1, 2)),
+        pack_bytes=dice.choice((1, PACK_BYTES_MAX, PACK_BYTES_MAX)),
+        ranges=dice.choice((0, RANGES_PER_PACK_MAX)),
+        garbles=dice.choice((0.0, 0.0, 0.3)),
+    )
+
+
+def _habits_without_packs(seed: int) -> Habits:
     rng = Random(f"habits of {seed}")  # noqa: S311 - to be repeated, not to be secret
     habits = _draw(rng)
     # By dice of their own: the other worlds are as they were before there were these.

@@ -27,8 +27,8 @@ _SLEEPS = 0.1
 _SLEEPS_OVER_A_GENERATION = 0.4
 """The same, where a part of a generation is about to be written or read."""
 _DELICATE = re.compile(
-    r"PutObject (heads|commits|trees|leaves|patches)/|PutObject .*/shards/|"
-    r"GetObject (commits|trees|leaves|patches)/"
+    r"PutObject (heads|commits|trees|leaves|packs|patches)/|PutObject .*/shards/|"
+    r"GetObject (commits|trees|leaves|packs|patches)/"
 )
 _ASLEEP_HOURS = (2, 30, 40, 50, 200)
 _EXPECTED = ("Unavailable", "WrongState", "the catalog of the channel")

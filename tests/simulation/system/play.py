@@ -26,6 +26,7 @@ from tests.simulation.system.rest import (
     check_garbage,
     check_indexes,
     check_misplaced,
+    check_snapshots,
     check_that_nothing_waits,
 )
 from tests.simulation.system.tuning import deploy_new_extractor, tuned
@@ -335,10 +336,17 @@ class _Play:
                 break
         self._check("garbage collection")
         check_that_nothing_waits(self._world.state)
+        self._check_snapshots()
         for subdir in self._habits.with_noarch:
             reachable = self._invariants.reachable(subdir)
             check_garbage(self._world.channel, self._world.state, subdir, reachable)
         self._end_channels()
+
+    def _check_snapshots(self) -> None:
+        if self._habits.packs:
+            names = sorted({subdir.channel for subdir in self._habits.subdirs})
+            opened = [self._world.opener.open(name, 0) for name in names]
+            check_snapshots(opened, self._habits.with_noarch, self._clock.ms)
 
     def _check_events_alone(self) -> None:
         if not self._world.events_lost and not self._habits.late:

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import bz2
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 import zstandard
 
+from sluice.layout import Subdir
+
 Record = Mapping[str, Any]
 _remember = lru_cache(4096)
+_PLACE_IN_NODE = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +80,29 @@ def optional(body: bytes, file: str) -> Index:
     return repodata(bz2.decompress(body) if file.endswith(".bz2") else body)
 
 
+class LeafPlace(NamedTuple):
+    """Where a leaf is."""
+
+    digest: str
+    """Hex SHA-256."""
+    pack: str | None
+    """Hex SHA-256 of the pack that it is in; ``None``: it is an object of its own."""
+    offset: int = 0
+    length: int = 0
+
+    def key(self, subdir: Subdir) -> str:
+        """The key of the object that it is in."""
+        return subdir.pack_key(self.pack) if self.pack else subdir.leaf_key(self.digest)
+
+
 @dataclass(frozen=True, slots=True)
 class Tree:
     """What a tree says."""
 
     generation: int
     public: bool
-    names: Mapping[str, tuple[str, str | None]]
-    """The hex digests of the leaf and of the shard of each name."""
+    names: Mapping[str, tuple[LeafPlace, str | None]]
+    """Where the leaf of each name is, and the hex digest of its shard."""
     patch: str | None
     """The hex digest of what the patch in force says."""
 
@@ -94,16 +112,30 @@ def tree(body: bytes) -> Tree:
     """Read a tree."""
     content = msgpack.unpackb(_unzstd(body))
     names = {
-        name: (node[0].hex(), node[1].hex() if node[1] else None)
+        name: (_leaf_place(node), node[1].hex() if node[1] else None)
         for name, node in content["names"].items()
     }
+    in_packs = any(place.pack for place, _ in names.values())
+    assert content["format"] == (2 if in_packs else 1), "a tree has the wrong format"
     patch = (content.get("inputs") or {}).get("patch") or {}
     return Tree(content["generation"], content["public"], names, patch.get("instructions"))
 
 
+def _leaf_place(node: Sequence[Any]) -> LeafPlace:
+    digest: str = node[0].hex()
+    if len(node) <= _PLACE_IN_NODE:
+        return LeafPlace(digest, None)
+    pack, offset, length = node[_PLACE_IN_NODE]
+    return LeafPlace(digest, pack.hex(), offset, length)
+
+
 @_remember
-def leaf(body: bytes) -> Mapping[str, Mapping[str, Any]]:
-    """Read a leaf: its entries by filename."""
+def leaf(body: bytes, place: LeafPlace) -> Mapping[str, Mapping[str, Any]]:
+    """Read a leaf out of the object that it is in: its entries by filename."""
+    if place.pack:
+        assert sha256(body).hexdigest() == place.pack, "a pack is not what its name says"
+        body = body[place.offset : place.offset + place.length]
+    assert sha256(body).hexdigest() == place.digest, "a leaf is not what its name says"
     entries: Mapping[str, Mapping[str, Any]] = msgpack.unpackb(_unzstd(body))["entries"]
     return entries
 

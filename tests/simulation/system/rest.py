@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import copy
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
+from sluice.admin.changes.snapshot import snapshot
+from sluice.admin.session.channel import Channel
 from sluice.conda.names import NOARCH
 from sluice.layout import (
     MISPLACED_RECORD_KEY,
@@ -19,13 +23,15 @@ from sluice.layout import (
     Subdir,
 )
 from sluice.publish.fence import Stamp
+from sluice.storage.object_store import ObjectStore
+from testkit.memory_store import MemoryStore, Stored
 from tests.simulation.system import configurations, reading
 from tests.simulation.system.bucket import Bucket
 from tests.simulation.system.configurations import CURRENT, OPTIONAL, newest
 from tests.simulation.system.habits import RejectLimits
 from tests.simulation.system.invariants import COLLECTABLE, INDEX_FILES, is_of
 from tests.simulation.system.packages import SUFFIXES, full_index, lies_in, misstates
-from tests.simulation.system.reading import Index, Record, Tree
+from tests.simulation.system.reading import Index, LeafPlace, Record, Tree
 from tests.simulation.system.rejects import Entries, Unnoted, check_document, rejected
 
 
@@ -73,6 +79,39 @@ def check_misplaced(channel: Bucket, state: Bucket, subdirs: Collection[Subdir])
     channels = reading.document(stored.body)["channels"] if stored else []
     count = sum(files["count"] for files in channels)
     assert count == len(misplaced), f"{count} misplaced files are recorded, not {misplaced}"
+
+
+def check_snapshots(channels: Iterable[Channel], subdirs: Collection[Subdir], at_ms: int) -> None:
+    """Hold a snapshot of each channel, as it is now, against its index.  Changes nothing."""
+    for channel in channels:
+        mine = [subdir for subdir in subdirs if subdir.channel == channel.name]
+        before = {
+            subdir.name: reading.repodata(stored.body).records
+            for subdir in mine
+            if (stored := _objects(channel.public).get(subdir.file_key(REPODATA)))
+        }
+        if not before:
+            continue
+        public, state = (_copy_of(store) for store in (channel.public, channel.state))
+        into = replace(channel, name="a-snapshot", public=MemoryStore(), state=state)
+        at = datetime.fromtimestamp(at_ms / 1000, UTC)
+        snapshot(replace(channel, public=public, state=state), into, at)
+        for name, records in before.items():
+            key = into.subdir(name).file_key(REPODATA)
+            found = reading.repodata(_objects(into.public)[key].body).records
+            assert found == records, f"a snapshot of {channel.name}/{name} differs: {found}"
+
+
+def _objects(store: ObjectStore) -> dict[str, Stored]:
+    assert isinstance(store, MemoryStore)
+    return store.objects
+
+
+def _copy_of(store: ObjectStore) -> MemoryStore:
+    """The same objects, with nobody who disturbs or watches."""
+    copied = MemoryStore()
+    copied.objects = dict(_objects(store))
+    return copied
 
 
 def check_garbage(
@@ -140,10 +179,8 @@ def _check_index(
     found = rejected(entries)
     assert found == rejects, f"rejects of {subdir} are {sorted(found)}, not {sorted(rejects)}"
     check_document(state, subdir, entries, limits)
-    leaves = {name: leaf for name, (leaf, _) in tree.names.items()} if tree else {}
-    empty = [
-        name for name, leaf in leaves.items() if not reading.leaf(state.body(subdir.leaf_key(leaf)))
-    ]
+    leaves = {name: place for name, (place, _) in tree.names.items()} if tree else {}
+    empty = [name for name, place in leaves.items() if not _leaf(state, subdir, place)]
     assert not empty, f"{subdir} knows names of which it knows no file: {empty}"
 
 
@@ -218,9 +255,13 @@ def _records_of_shards(channel: Bucket, subdir: Subdir, index: Index) -> dict[st
 def _entries(state: Bucket, subdir: Subdir, tree: Tree | None) -> Entries:
     return {
         filename: entry
-        for leaf, _ in (tree.names.values() if tree else ())
-        for filename, entry in reading.leaf(state.body(subdir.leaf_key(leaf))).items()
+        for place, _ in (tree.names.values() if tree else ())
+        for filename, entry in _leaf(state, subdir, place).items()
     }
+
+
+def _leaf(state: Bucket, subdir: Subdir, place: LeafPlace) -> Entries:
+    return reading.leaf(state.body(place.key(subdir)), place)
 
 
 def _tree(state: Bucket, subdir: Subdir) -> Tree | None:

@@ -12,12 +12,13 @@ from unittest import mock
 import zstandard
 
 from sluice import zstd
-from sluice.catalog import brake
+from sluice.catalog import brake, leaf_reader
 from sluice.extract import extract, lanes
 from sluice.merge import (
     apply_staging,
     edges,
     generation_writer,
+    leaf_writer,
     merge,
     object_lookup,
     take_over_steps,
@@ -56,6 +57,9 @@ def tuned(habits: Habits) -> Iterator[None]:
         (zstd, "decompress", _decompress_once),
         (merge, "MERGE_BATCH_RECORDS_MAX", habits.batch_records),
         (generation_writer, "NAMES_AT_ONCE", habits.names_at_once),
+        (leaf_writer, "PACKED_LEAVES_MIN", habits.packed_from),
+        (leaf_writer, "PACK_BYTES_MAX", habits.pack_bytes),
+        (leaf_reader, "RANGES_PER_PACK_MAX", habits.ranges),
         (take_over_steps, "_ROUNDS_BESIDE_COMMIT", 0),
         # Hours that pass at once do not make a function slow.
         (take_over_steps, "TAKE_OVER_ATTEMPTS_MAX", _NEVER),

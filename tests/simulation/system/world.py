@@ -112,6 +112,8 @@ class World:
             self._new_id,
             habits.debounce_seconds,
         )
+        self.opener = opener
+        self.state.garbles = habits.garbles
         self.operators = Operators(habits, opener, self.state, rng, self.invariants)
         self.people = People(
             habits,

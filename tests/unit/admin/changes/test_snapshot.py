@@ -9,9 +9,11 @@ import pytest
 
 from sluice.admin.changes.pins import pin
 from sluice.admin.changes.snapshot import Snapshot, snapshot
+from sluice.catalog.head import BEFORE_FIRST, head_object
 from sluice.errors import ForeignOwner, Misused, NotFound, Occupied
 from sluice.layout import REPODATA, SHARD_INDEX, Subdir
 from tests.support.admin_channel import admin_channel
+from tests.support.packed import pack_from
 from tests.support.reconcile_runs import ReconcileRuns, is_quiet
 from tests.support.staging_records import NOARCH, SUBDIR, A, B, C
 from tests.support.subdir_world import World
@@ -65,6 +67,27 @@ def test_it_is_the_index_as_it_was_with_packages_where_they_are() -> None:
     assert (linux.subdir, linux.generation, linux.packages) == ("linux-64", 1, 2)
     assert (noarch.subdir, noarch.generation, noarch.packages) == ("noarch", 1, 0)
     assert seen(world, "noarch").published() == {}
+
+
+def test_leaves_in_packs_are_in_a_snapshot_as_others_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pack_from(monkeypatch, 1)
+    world, at, before = changed()
+    assert world.state.keys("leaves/") == []
+    taken(world, at)
+    assert seen(world).published() == before
+
+
+def test_a_subdir_of_which_nothing_was_ever_committed_is_not_in_it() -> None:
+    """A merge that only consumes what is staged leaves a head without a commit."""
+    world, at, before = changed()
+    empty = Subdir(SUBDIR.channel, "win-64")
+    head = BEFORE_FIRST.value.next_epoch("somebody")
+    head_object(world.state, empty).swap(head, expected=None)
+    done = taken(world, at)
+    assert [subdir.subdir for subdir in done.subdirs] == ["linux-64", "noarch"]
+    assert seen(world).published() == before
 
 
 def test_no_package_is_copied_and_the_channel_stays_as_it_is() -> None:

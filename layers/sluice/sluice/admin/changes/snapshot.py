@@ -30,7 +30,7 @@ from sluice.admin.session.subdirs import find_subdirs
 from sluice.catalog.client_view import NO_RULES, RenderRules
 from sluice.catalog.commit import Commit
 from sluice.catalog.entry import Entries, Entry, Record
-from sluice.catalog.head import BEFORE_FIRST, Head, head_object
+from sluice.catalog.head import Head, head_object
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import EMPTY_TREE, Tree
 from sluice.concurrency import chunks
@@ -159,7 +159,7 @@ class _SnapshotJob:
             if commit_time(commit) <= self._at:
                 return commit
             first = commit
-        if (first and first.parent is None) or head == BEFORE_FIRST.value:
+        if (first and first.parent is None) or head.generation == 0:
             return None
         kept = f" to {format_time(commit_time(first))}" if first else ""
         raise NotFound(f"the history of {subdir.prefix} does not go back so far, only{kept}")
