@@ -660,15 +660,6 @@ def _a_snapshot_has_no_leaves_of_packs() -> AbstractContextManager[object]:
     return mock.patch.object(OldGeneration, "entries", entries)
 
 
-def _a_step_takes_names_for_written_whose_pack_is_not() -> AbstractContextManager[object]:
-    plain = TakeOverStep.confirm
-
-    def confirm(step: TakeOverStep, *_unwritten: Any) -> None:
-        plain(step)
-
-    return mock.patch.object(TakeOverStep, "confirm", confirm)
-
-
 def _a_draft_forgets_the_pack_that_is_not_full() -> AbstractContextManager[object]:
     plain = LeafWriter.finish
 
@@ -860,9 +851,6 @@ BUGS = {
     ),
     "a snapshot has no leaves that are in packs": Bug(
         _a_snapshot_has_no_leaves_of_packs, "a snapshot of .* differs"
-    ),
-    "a step of a take-over takes names for written whose pack is not": Bug(
-        _a_step_takes_names_for_written_whose_pack_is_not, "the head of .* refers to"
     ),
     "a draft forgets the pack that is not full": Bug(
         _a_draft_forgets_the_pack_that_is_not_full, "the head of .* refers to"
