@@ -9,6 +9,7 @@ import pytest
 from local.emulator import CREDENTIALS
 from sluice.catalog import tree as trees
 from sluice.catalog.head import read_head
+from sluice.catalog.leaf_reader import stored_key
 from sluice.layout import REPODATA
 from sluice.storage.s3_client import make_s3_client
 from sluice.storage.s3_store import S3Store
@@ -67,7 +68,7 @@ def test_what_is_planted_is_found_and_repaired(
     assert stored
     nodes = trees.decode_tree(stored.body, what="tree").names
 
-    leaf = linux.leaf_key(nodes["alpha"].leaf.hex())
+    leaf = stored_key(linux, nodes["alpha"])
     body = bytearray(channel.deployed.get(stack.state_bucket, leaf) or b"")
     body[len(body) // 2] ^= 1
     stack.s3.put_object(Bucket=stack.state_bucket, Key=leaf, Body=bytes(body))
