@@ -85,11 +85,14 @@ def check_snapshots(channels: Iterable[Channel], subdirs: Collection[Subdir], at
     """Hold a snapshot of each channel, as it is now, against its index.  Changes nothing."""
     for channel in channels:
         mine = [subdir for subdir in subdirs if subdir.channel == channel.name]
-        before = {
-            subdir.name: reading.repodata(stored.body).records
+        there = _objects(channel.public)
+        indexes = {
+            subdir.name: reading.repodata(there[key].body)
             for subdir in mine
-            if (stored := _objects(channel.public).get(subdir.file_key(REPODATA)))
+            if (key := subdir.file_key(REPODATA)) in there
         }
+        # Without a generation it is another tool's, in a folder with nothing that can be indexed.
+        before = {name: index.records for name, index in indexes.items() if index.generation}
         if not before:
             continue
         public, state = (_copy_of(store) for store in (channel.public, channel.state))
