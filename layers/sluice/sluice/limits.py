@@ -25,17 +25,15 @@ PACKED_LEAVES_MIN = 17
 """Leaves of one commit from which on they are written into packs.  Up to here a merge sends all of
 them at once and waits no longer.  Single uploads, which are most commits, leave no packs."""
 PACK_BYTES_MAX = 4 * MIB
-"""Bytes of one pack: some 4,000 usual leaves.  One connection to S3 reads it in 50 ms, as long as
-three or four small requests take."""
+"""Bytes of one pack: some 4,000 usual leaves.  As much is read where a part of it does not hold."""
 PACKED_LEAF_BYTES_MAX = PACK_BYTES_MAX // 16
 """Bytes of a leaf above which it is an object of its own.  One more request costs little beside
 such a leaf, and no pack keeps it when its name changes."""
 PACKS_AT_ONCE_MAX = 4
 """Packs that one draft has in memory while they are written, beside the one that it fills."""
-PACKS_CACHED_MAX = 4
-"""Packs that one reader of a catalog keeps."""
-RANGES_PER_PACK_MAX = 4
-"""Leaves of one pack that are read in a request each.  For more, the whole pack is read once."""
+PACK_GAP_BYTES_MAX = 256 * KIB
+"""Bytes between two leaves of a pack that are read along, because one request for both is faster: 4
+ms, where a request takes 15."""
 LEAF_BYTES_MAX = 256 * MIB
 """Bytes of one leaf before compression.  A leaf of 100,000 usual packages has a third of it; one
 publisher can reach it with a thousand of the largest records."""

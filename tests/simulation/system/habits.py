@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sluice.conda.names import NOARCH
 from sluice.layout import Subdir
-from sluice.limits import PACK_BYTES_MAX, PACKED_LEAVES_MIN, RANGES_PER_PACK_MAX
+from sluice.limits import PACK_BYTES_MAX, PACK_GAP_BYTES_MAX, PACKED_LEAVES_MIN
 from tests.simulation.system.packages import FILENAMES
 
 
@@ -151,8 +151,8 @@ class Habits:
     """Leaves of a commit from which on they are packed.  No subdir here has as many as usual."""
     pack_bytes: int = field(default=PACK_BYTES_MAX, repr=False)
     """Bytes of a pack, at most."""
-    ranges: int = field(default=RANGES_PER_PACK_MAX, repr=False)
-    """Leaves of one pack that are read in a request each."""
+    pack_gap: int = field(default=PACK_GAP_BYTES_MAX, repr=False)
+    """Bytes between two leaves of a pack that are read along."""
     garbles: float = field(default=0.0, repr=False)
     """Parts of packs that are answered with another part."""
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from random import Random
 
 from sluice.layout import Subdir
-from sluice.limits import PACK_BYTES_MAX, RANGES_PER_PACK_MAX
+from sluice.limits import PACK_BYTES_MAX, PACK_GAP_BYTES_MAX
 from tests.simulation.system import narrow_kinds
 from tests.simulation.system.habits import Habits
 
@@ -78,7 +78,7 @@ def _with_packs(habits: Habits, dice: Random) -> Habits:
         stalls=stalls,
         packed_from=dice.choice((1, 1, 2)),
         pack_bytes=dice.choice((1, PACK_BYTES_MAX, PACK_BYTES_MAX)),
-        ranges=dice.choice((0, RANGES_PER_PACK_MAX)),
+        pack_gap=dice.choice((-1, PACK_GAP_BYTES_MAX)),
         garbles=dice.choice((0.0, 0.0, 0.3)),
     )
 

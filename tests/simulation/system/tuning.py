@@ -59,7 +59,7 @@ def tuned(habits: Habits) -> Iterator[None]:
         (generation_writer, "NAMES_AT_ONCE", habits.names_at_once),
         (leaf_writer, "PACKED_LEAVES_MIN", habits.packed_from),
         (leaf_writer, "PACK_BYTES_MAX", habits.pack_bytes),
-        (leaf_reader, "RANGES_PER_PACK_MAX", habits.ranges),
+        (leaf_reader, "PACK_GAP_BYTES_MAX", habits.pack_gap),
         (take_over_steps, "_ROUNDS_BESIDE_COMMIT", 0),
         # Hours that pass at once do not make a function slow.
         (take_over_steps, "TAKE_OVER_ATTEMPTS_MAX", _NEVER),

@@ -55,21 +55,39 @@ def test_one_leaf_of_a_pack_is_read_as_a_range(world: World) -> None:
     assert request.received == place_of(node).length
 
 
-def test_a_few_leaves_of_a_pack_are_read_in_a_request_each(world: World) -> None:
-    nodes = nodes_of(world, "p01", "p05", "p12", "p19")
-    assert read_names(catalog(world), nodes) == [filename(n) for n in ("p01", "p05", "p12", "p19")]
-    assert len(world.state.requests) == 4
+def test_leaves_that_lie_apart_are_read_in_a_request_each(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leaf_reader, "PACK_GAP_BYTES_MAX", 0)
+    nodes = nodes_of(world, "p19", "p01", "p02", "p12")
+    assert read_names(catalog(world), nodes) == [filename(n) for n in ("p19", "p01", "p02", "p12")]
+    assert len(world.state.requests) == 3  # two are neighbours
     assert bytes_read(world) == sum(place_of(node).length for node in nodes)
 
 
+def test_up_to_the_limit_what_lies_between_is_read_along(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, between, last = nodes_of(world, "p01", "p02", "p03")
+    for limit, requests in ((place_of(between).length, 1), (place_of(between).length - 1, 2)):
+        monkeypatch.setattr(leaf_reader, "PACK_GAP_BYTES_MAX", limit)
+        world.state.requests.clear()
+        assert len(read_names(catalog(world), [first, last])) == 2
+        assert len(world.state.requests) == requests
+
+
 @pytest.mark.parametrize("executor", [in_order, in_threads(4)], ids=["in order", "in threads"])
-def test_many_leaves_of_a_pack_are_read_with_it_once(world: World, executor: Executor) -> None:
+def test_who_reads_all_names_reads_each_byte_of_a_pack_once(
+    world: World, executor: Executor
+) -> None:
     reader, nodes = catalog(world, executor), nodes_of(world, *NAMES)
     (pack,) = packs(world)
     world.state.requests.clear()
     assert read_names(reader, nodes[:10]) == [filename(name) for name in NAMES[:10]]
     assert read_names(reader, nodes[10:]) == [filename(name) for name in NAMES[10:]]
-    assert world.state.operations() == [("GetObject", SUBDIR.pack_key(pack))]
+    key = SUBDIR.pack_key(pack)
+    assert world.state.operations() == [("GetObject", key)] * 2
+    assert bytes_read(world) == len(world.state.body(key))
 
 
 def test_what_is_read_ahead_is_read_with_as_few_requests(world: World) -> None:
@@ -86,18 +104,7 @@ def test_leaves_of_packs_and_others_are_read_together(world: World) -> None:
     assert sorted(files) == sorted(
         [*map(filename, NAMES), filename("p03", 2), filename("single", 2)]
     )
-    assert len(world.state.requests) == 3  # the pack, and two leaves
-
-
-def test_only_the_last_packs_are_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leaf_reader, "PACKS_CACHED_MAX", 1)
-    more = [f"q{number:02}" for number in range(20)]
-    add_names(world, more)
-    reader, first, second = catalog(world), nodes_of(world, *NAMES), nodes_of(world, *more)
-    reader.entries(first[:10])
-    reader.entries(second[:10])
-    reader.entries(first[10:])
-    assert len(world.state.requests) == 3
+    assert len(world.state.requests) == 3  # a part of the pack, and two leaves
 
 
 def test_a_missing_pack_is_corrupt_and_named(world: World) -> None:

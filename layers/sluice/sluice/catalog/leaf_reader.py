@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
-from threading import Lock
 
 from sluice.catalog.pack import LeafPlace
 from sluice.catalog.tree import Node
 from sluice.layout import Subdir
-from sluice.limits import PACKS_CACHED_MAX, RANGES_PER_PACK_MAX
+from sluice.limits import PACK_GAP_BYTES_MAX
 from sluice.storage.object_store import ObjectStore
 
 
@@ -26,75 +25,66 @@ def is_intact(body: bytes, node: Node) -> bool:
 
 
 class LeafReader:
-    """Reads the bytes of leaves of one subdir, with as few requests as is sensible.
-
-    Keeps the last packs that it has read, since the leaves of neighbouring names are in one pack.
-    It may be used by several threads.
-    """
+    """Reads the bytes of leaves of one subdir, with as few requests as is sensible."""
 
     def __init__(self, state: ObjectStore, subdir: Subdir) -> None:
         self._state = state
         self._subdir = subdir
-        self._packs: dict[bytes, bytes] = {}
-        """The last packs, by digest."""
-        self._lock = Lock()
 
     def plan_reads(self, nodes: Sequence[Node]) -> list[list[Node]]:
-        """Group nodes so that each group needs at most one request.
+        """Group nodes so that each group needs one request.
 
-        A few leaves of a pack are read in ranges: a request each, as other leaves need.  Many are
-        read with the whole pack.
+        Leaves of neighbouring names are neighbours in their pack, because drafts write names in
+        order.  So a reader that goes through all names reads each part of each pack once.
         """
-        by_pack: dict[bytes, list[Node]] = {}
+        by_pack: dict[bytes, list[tuple[LeafPlace, Node]]] = {}
         for node in nodes:
             if node.place:
-                by_pack.setdefault(node.place.pack, []).append(node)
-        whole = {
-            pack: packed
-            for pack, packed in by_pack.items()
-            if len(packed) > RANGES_PER_PACK_MAX or self._cached(pack) is not None
-        }
-        rest = [[node] for node in nodes if node.place is None or node.place.pack not in whole]
-        return [*whole.values(), *rest]
+                by_pack.setdefault(node.place.pack, []).append((node.place, node))
+        groups = [[node] for node in nodes if node.place is None]
+        for packed in by_pack.values():
+            groups += _neighbours(packed)
+        return groups
 
     def read_group(self, group: Sequence[Node]) -> list[bytes | None]:
         """The bytes of each leaf of one group of ``plan_reads``; ``None`` if its object is missing.
 
         They may be damaged: hold them against the digests (``is_intact``).
         """
-        return [self._read(node, whole=len(group) > 1) for node in group]
+        key = stored_key(self._subdir, group[0])
+        places = [node.place for node in group if node.place]
+        if not places:
+            stored = self._state.get(key)
+            return [stored.body if stored else None]
+        start = places[0].offset
+        part = self._state.get_range(key, start, _end(places) - start)
+        if part is None:
+            return [None] * len(group)
+        bodies = [place.cut(part, start=start) for place in places]
+        if all(map(is_intact, bodies, group)):
+            return [*bodies]
+        # A server or a proxy may ignore ranges, or answer with another.  The whole object comes
+        # with S3's own checksum.
+        stored = self._state.get(key)
+        return [place.cut(stored.body) if stored else None for place in places]
 
     def read(self, node: Node) -> bytes | None:
         """The bytes of one leaf, see ``read_group``."""
-        return self._read(node, whole=False)
+        return self.read_group([node])[0]
 
-    def _read(self, node: Node, *, whole: bool) -> bytes | None:
-        place = node.place
-        if place is None:
-            stored = self._state.get(stored_key(self._subdir, node))
-            return stored.body if stored else None
-        if not whole and self._cached(place.pack) is None:
-            part = self._state.get_range(stored_key(self._subdir, node), place.offset, place.length)
-            if part is None or is_intact(part, node):
-                return part
-            # A server or a proxy may ignore ranges, or answer with another.  The whole object comes
-            # with S3's own checksum.
-        pack_body = self._read_pack(place, node)
-        return None if pack_body is None else place.cut(pack_body)
 
-    def _read_pack(self, place: LeafPlace, node: Node) -> bytes | None:
-        cached = self._cached(place.pack)
-        if cached is not None:
-            return cached
-        stored = self._state.get(stored_key(self._subdir, node))
-        if stored is None:
-            return None
-        with self._lock:
-            self._packs[place.pack] = stored.body
-            while len(self._packs) > PACKS_CACHED_MAX:
-                del self._packs[next(iter(self._packs))]
-        return stored.body
+def _neighbours(packed: Iterable[tuple[LeafPlace, Node]]) -> Iterator[list[Node]]:
+    """Split the leaves of one pack where more bytes lie between two than are worth reading."""
+    group: list[Node] = []
+    end = 0
+    for place, node in sorted(packed, key=lambda one: one[0].offset):
+        if group and place.offset - end > PACK_GAP_BYTES_MAX:
+            yield group
+            group = []
+        group.append(node)
+        end = max(end, place.end)
+    yield group
 
-    def _cached(self, pack: bytes) -> bytes | None:
-        with self._lock:
-            return self._packs.get(pack)
+
+def _end(places: Iterable[LeafPlace]) -> int:
+    return max(place.end for place in places)

@@ -28,9 +28,17 @@ class LeafPlace(msgspec.Struct, frozen=True, array_like=True):
     length: int
     """Bytes of the leaf."""
 
-    def cut(self, pack_body: bytes) -> bytes:
-        """The leaf's bytes out of the whole pack; fewer than ``length`` if the pack is short."""
-        return pack_body[self.offset : self.offset + self.length]
+    @property
+    def end(self) -> int:
+        """Bytes of the pack up to the end of the leaf."""
+        return self.offset + self.length
+
+    def cut(self, body: bytes, *, start: int = 0) -> bytes:
+        """The leaf's bytes out of the pack, or out of its part from ``start`` on.
+
+        Fewer than ``length`` if the body ends before.
+        """
+        return body[self.offset - start : self.end - start]
 
 
 def join_leaves(leaf_bodies: Iterable[bytes]) -> tuple[bytes, list[LeafPlace]]:
