@@ -847,7 +847,8 @@ BUGS = {
         _the_collector_looks_for_leaves_alone, "was collected, but .* needs it"
     ),
     "a part of a pack is believed without a look at its digest": Bug(
-        _a_part_of_a_pack_is_believed, f"nobody touched|never uploaded|differs|{_WRONG_AT_REST}"
+        _a_part_of_a_pack_is_believed,
+        f"nobody touched|never uploaded|differs|sluice.errors.Corrupt|{_WRONG_AT_REST}",
     ),
     "a snapshot has no leaves that are in packs": Bug(
         _a_snapshot_has_no_leaves_of_packs, "a snapshot of .* differs"
