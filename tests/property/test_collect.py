@@ -6,12 +6,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from unittest import mock
 
 import msgpack
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.layout import SHARD_INDEX
+from sluice.limits import PACKED_LEAVES_MIN
+from sluice.merge import leaf_writer
 from testkit.memory_store import ignore
 from tests.support.garbage import (
     DAY,
@@ -248,11 +251,12 @@ HELD_UP = step(
 STEPS = st.one_of(OTHERS, OTHERS, ANOTHER_TOOL, COLLECTIONS, HELD_UP, step("days", DAYS))
 
 
-@given(st.lists(STEPS, max_size=30))
+@given(st.lists(STEPS, max_size=30), st.sampled_from([1, 2, PACKED_LEAVES_MIN]))
 def test_nothing_goes_that_anybody_may_ask_for_and_all_else_goes_in_the_end(
-    steps: list[Step],
+    steps: list[Step], packed_from: int
 ) -> None:
     history = History()
-    for happening in steps:
-        history.play(happening)
-    history.end()
+    with mock.patch.object(leaf_writer, "PACKED_LEAVES_MIN", packed_from):
+        for happening in steps:
+            history.play(happening)
+        history.end()

@@ -237,7 +237,8 @@ def encode_tree(tree: Tree) -> bytes:
 def decode_tree(body: bytes, *, what: str) -> Tree:
     """Parse a stored tree; raises ``Corrupt`` and ``TooNew``, which name ``what``."""
     tree = unpack_struct(body, Tree, newest=FORMAT, what=what)
-    share_pack_digests(tree.names.values())
+    if tree.format > _OLDEST_FORMAT:
+        share_pack_digests(tree.names.values())
     return tree
 
 

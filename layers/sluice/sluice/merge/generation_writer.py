@@ -69,7 +69,7 @@ class Draft:
     names_left: int = 0
     """Names that a later step of the take-over drafts."""
     writes: list[Pending[None]] = field(default_factory=list)
-    """Writes of leaves and shards that may still be in progress."""
+    """Writes of leaves, packs and shards that may still be in progress."""
 
     def wait_written(self) -> None:
         """Wait for all writes to finish; raises ``Unavailable``."""
