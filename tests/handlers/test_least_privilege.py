@@ -194,6 +194,16 @@ def exercise_all(driver: StackDriver, monkeypatch: pytest.MonkeyPatch) -> None:
         assert driver.reconcile()["counts"]["digests_false"] == 1
 
 
+def pack_leaves(driver: StackDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have two commits write packs, of which the second supersedes what is in the first."""
+    index = {**INDEX, "subdir": "linux-64", "name": "patched"}
+    with monkeypatch.context() as patch:
+        patch.setattr("sluice.merge.leaf_writer.PACKED_LEAVES_MIN", 1)
+        for version in ("2", "3"):
+            driver.upload(conda({**index, "version": version}))
+            driver.merge()
+
+
 def take_over_in_steps(driver: StackDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have an index taken over by several merges, and another take-over be given up."""
     packages = [conda({**INDEX, "name": name}) for name in ("one", "two")]
@@ -213,6 +223,7 @@ def weeks_later(
 ) -> None:
     """Have garbage collected and lost events made up for, of an upload and of removals."""
     stack = driver.stack
+    pack_leaves(driver, monkeypatch)
     # What was taken over is just about to be let go.
     driver.age(days=30, bucket=BUCKET)
     driver.age(days=30, bucket=STATE)
