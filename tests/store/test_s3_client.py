@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from hashlib import sha256
 from typing import Any
 
@@ -14,7 +13,6 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from botocore.httpchecksum import Crc32Checksum
-from botocore.httpsession import URLLib3Session
 
 from sluice.errors import Misconfigured
 from sluice.storage.s3_client import (
@@ -226,18 +224,3 @@ def test_a_signature_covers_the_body_over_plain_http_and_where_it_has_to(
     digest = sha256(body).hexdigest() if is_signed else "UNSIGNED-PAYLOAD"
     assert headers["X-Amz-Content-SHA256"] == digest
     assert headers["Content-Length"] == str(len(body))
-
-
-def test_a_small_body_does_not_wait_for_the_acknowledgement_of_its_head(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    options: list[list[tuple[int, int, int]]] = []
-    plain = URLLib3Session.__init__
-
-    def note(session: URLLib3Session, **arguments: Any) -> None:
-        options.append(arguments["socket_options"])
-        plain(session, **arguments)
-
-    monkeypatch.setattr(URLLib3Session, "__init__", note)
-    make_s3_client()
-    assert options == [[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]]

@@ -16,7 +16,10 @@ from moto import mock_aws
 from moto.core.models import botocore_stubber
 from moto.moto_api._internal.models import moto_api_backend
 
+from sluice.storage.http_connections import HttpConnections
+
 _send_over_network = URLLib3Session.send
+_send_over_own_connections = HttpConnections.send
 
 
 @contextmanager
@@ -26,6 +29,9 @@ def moto_started() -> Iterator[None]:
     with (
         mock_aws(config={"core": {"mock_credentials": False}}),
         mock.patch.object(URLLib3Session, "send", _send),
+        mock.patch.object(HttpConnections, "send", _send_of_own),
+        # What is begun is sent when its response is wanted.
+        mock.patch.object(HttpConnections, "can_begin", property(lambda _self: False)),
     ):
         botocore_stubber.enabled = False
         yield
@@ -43,8 +49,16 @@ def moto_aws() -> Iterator[None]:
 
 
 def _send(session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
+    return _answer(request) or _send_over_network(session, request)
+
+
+def _send_of_own(connections: HttpConnections, request: AWSPreparedRequest) -> AWSResponse:
+    return _answer(request) or _send_over_own_connections(connections, request)
+
+
+def _answer(request: AWSPreparedRequest) -> AWSResponse | None:
     if not botocore_stubber.enabled:
-        return _send_over_network(session, request)
+        return None
     if isinstance(request.body, memoryview):  # which the network would take
         request.body = bytes(request.body)
     response = botocore_stubber("before-send", request=request)

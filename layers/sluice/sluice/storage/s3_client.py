@@ -1,9 +1,9 @@
 """Requests to S3's REST interface: signed, and retried until there is a response.
 
 boto3's own S3 client takes a quarter of a second to create and a millisecond of CPU per request,
-more than all else that a cold extract does (docs/performance.md).  This client is made of the same
-parts, for the nine operations that sluice needs: botocore signs, finds credentials and keeps the
-connections.  Only botocore's model of every operation is left out.
+more than all else that a cold extract does (docs/performance.md).  This client sends the nine
+operations that sluice needs: botocore finds credentials, ``s3_signature`` signs, and
+``http_connections`` sends.  botocore's model of every operation is left out.
 
 Some requests have a deadline.  Each try of such a request is signed, *then* the clock is compared
 with the deadline, then it is sent.  A process may fall asleep anywhere, even for days.  If it does
@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import os
 import random
-import socket
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -31,11 +31,9 @@ from urllib.parse import quote, urlencode, urlsplit
 from xml.etree import ElementTree as ET
 from zlib import crc32
 
-from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.credentials import Credentials, EnvProvider
 from botocore.exceptions import BotoCoreError
-from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
@@ -49,7 +47,21 @@ from sluice.limits import (
     RETRY_WAIT_SECONDS_MAX,
     UNREACHABLE_ATTEMPTS_MAX,
 )
+from sluice.storage.http_connections import (
+    Exchange,
+    HttpConnections,
+    Timeouts,
+    host_header,
+    request_target,
+)
 from sluice.storage.s3_failures import classify, explain_foreign_response
+from sluice.storage.s3_signature import (
+    SigningKeys,
+    UnsignedRequest,
+    payload_digest,
+    sign,
+    timestamp_of,
+)
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -70,7 +82,12 @@ elements."""
 _URL_SUFFIXES = {"cn": "amazonaws.com.cn"}
 """Domains by the first part of a region's name; all other regions use ``amazonaws.com``."""
 
+_BODILESS_METHODS = frozenset({"GET", "HEAD"})
+_URLS_CACHED_MAX = 64
+
 Send = Callable[[AWSPreparedRequest], AWSResponse]
+Begin = Callable[[AWSPreparedRequest], Exchange]
+"""Sends a request whose response is received later."""
 Clock = Callable[[], int]
 """A clock that returns ms since the epoch."""
 
@@ -78,19 +95,6 @@ Clock = Callable[[], int]
 def wall_clock_ms() -> int:
     """The time of this machine's clock, in ms since the epoch."""
     return time.time_ns() // 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class _SignerConfig:
-    """The client configuration that the signer reads."""
-
-    s3: Mapping[str, bool]
-
-
-_SIGN_PAYLOAD = _SignerConfig({"payload_signing_enabled": True})
-_UNSIGNED_PAYLOAD = _SignerConfig({"payload_signing_enabled": False})
-"""AWS verifies a body's checksum, and TLS protects it on the way.  Hashing the body again for the
-signature would take longer than anything else about a large file."""
 
 
 class MalformedResponse(Exception):
@@ -136,6 +140,10 @@ class Endpoint:
 
     def bucket_url(self, bucket: str) -> str:
         """The URL that the keys of a bucket are appended to."""
+        return _bucket_url(self, bucket)
+
+    def make_bucket_url(self, bucket: str) -> str:
+        """``bucket_url``, which remembers it."""
         base = self.url or self._aws_url()
         if self._is_in_path(bucket):
             return f"{base}/{bucket}"
@@ -162,6 +170,11 @@ class Endpoint:
     def _aws_url(self) -> str:
         suffix = _URL_SUFFIXES.get(self.region.partition("-")[0], "amazonaws.com")
         return f"https://s3.{self.region}.{suffix}"
+
+
+@lru_cache(_URLS_CACHED_MAX)
+def _bucket_url(endpoint: Endpoint, bucket: str) -> str:
+    return endpoint.make_bucket_url(bucket)
 
 
 def _no_fast_parse(_body: bytes) -> None:
@@ -245,8 +258,12 @@ class S3Client:
         credentials: Callable[[], Credentials],
         send: Send,
         clock: Clock = wall_clock_ms,
+        begin: Begin | None = None,
     ) -> None:
-        """``clock`` must keep running while the machine sleeps, as the wall clock does."""
+        """``clock`` must keep running while the machine sleeps, as the wall clock does.
+
+        ``begin``: sends what is begun, where requests can be.
+        """
         self._endpoint = endpoint
         self._credentials = credentials
         self._clock = clock
@@ -258,6 +275,7 @@ class S3Client:
         """Sends a signed request, whose context has its ``operation``.
 
         Raises one of ``TRANSPORT_ERRORS``."""
+        self._begin = begin
 
     @property
     def is_aws(self) -> bool:
@@ -296,11 +314,7 @@ class S3Client:
                     raise
             else:
                 self._has_answered = True
-                transient = (
-                    response.status in _TRANSIENT_STATUSES
-                    or response.error_code in _TRANSIENT_CODES
-                )
-                if is_last or not transient:
+                if is_last or not _is_transient(response):
                     return response
             # The backoff of botocore's standard mode.
             time.sleep(random.random() * min(2 ** (attempt - 1), RETRY_WAIT_SECONDS_MAX))  # noqa: S311
@@ -312,12 +326,37 @@ class S3Client:
         is_unreachable = cause.is_unreachable and not self._has_answered
         return cause.is_final or (is_unreachable and attempt >= UNREACHABLE_ATTEMPTS_MAX)
 
+    def begin(self, request: S3Request) -> BegunRequest:
+        """Send a request now, and receive its response later."""
+        exchange = None
+        if self._begin is not None:
+            # If it cannot be sent, it is sent again when its response is wanted.
+            with suppress(*TRANSPORT_ERRORS):
+                exchange = self._begin(self._sign(request))
+        return BegunRequest(self, request, exchange)
+
+    def finish(self, request: S3Request, exchange: Exchange) -> S3Response | None:
+        """Receive the response of a begun request; ``None``: it must be sent again.
+
+        Raises ``ForeignResponse``.
+        """
+        try:
+            response = self._read(request, exchange.response())
+        except ForeignResponse:
+            raise
+        except (*TRANSPORT_ERRORS, MalformedResponse):
+            return None
+        self._has_answered = True
+        return None if _is_transient(response) else response
+
     def _attempt(self, request: S3Request, not_after_ms: int | None) -> S3Response:
         signed = self._sign(request)
         # The order matters: see the module's docstring.
         if not_after_ms is not None and self.now_ms() > not_after_ms:
             raise TooLate(f"{request.operation} {request.key}: its deadline has passed")
-        response = self.send(signed)
+        return self._read(request, self.send(signed))
+
+    def _read(self, request: S3Request, response: AWSResponse) -> S3Response:
         self._update_clock_lag(response)
         status = response.status_code
         if status < FIRST_ERROR_STATUS and not request.expects_document:
@@ -351,20 +390,59 @@ class S3Client:
         url = self._endpoint.object_url(request.bucket, request.key)
         if request.query:
             url += f"?{urlencode(request.query, quote_via=quote, safe='~')}"
-        unsigned = AWSRequest(
+        keys = self._credentials().get_frozen_credentials()
+        # AWS verifies a body's checksum, and TLS protects it on the way.  Hashing the body again
+        # for the signature would take longer than anything else about a large file.
+        is_signed = request.sign_payload or not url.startswith("https:")
+        if keys.access_key is None or keys.secret_key is None:
+            raise Misconfigured("there are no AWS credentials")
+        headers = sign(
+            UnsignedRequest(
+                request.method,
+                host_header(url),
+                request_target(url),
+                request.headers,
+                payload_digest(request.body, is_signed=is_signed),
+            ),
+            SigningKeys(keys.access_key, keys.secret_key, keys.token),
+            self._endpoint.region,
+            timestamp=timestamp_of(time.time()),
+        )
+        if request.method not in _BODILESS_METHODS:
+            headers["Content-Length"] = str(len(request.body))
+        return AWSPreparedRequest(
             request.method,
             url,
-            headers=request.headers,
-            data=request.body,
-            stream_output=request.stream_body,
+            headers,  # type: ignore[arg-type] # any mapping
+            request.body or None,  # type: ignore[arg-type] # a memoryview, too
+            request.stream_body,
+            {"operation": request.operation},
         )
-        signs_payload = request.sign_payload or not url.startswith("https:")
-        unsigned.context["client_config"] = _SIGN_PAYLOAD if signs_payload else _UNSIGNED_PAYLOAD
-        unsigned.context["operation"] = request.operation
-        credentials = self._credentials().get_frozen_credentials()
-        S3SigV4Auth(credentials, "s3", self._endpoint.region).add_auth(unsigned)
-        prepared: AWSPreparedRequest = unsigned.prepare()
-        return prepared
+
+
+class BegunRequest:
+    """A request that was sent, and whose response was not yet received."""
+
+    def __init__(self, client: S3Client, request: S3Request, exchange: Exchange | None) -> None:
+        self._client = client
+        self._request = request
+        self._exchange = exchange
+
+    def response(self) -> S3Response:
+        """Wait for the response, see ``S3Client.call``; once."""
+        exchange, self._exchange = self._exchange, None
+        response = self._client.finish(self._request, exchange) if exchange else None
+        return response or self._client.call(self._request)
+
+    def drop(self) -> None:
+        """Do without the response."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.drop()
+
+
+def _is_transient(response: S3Response) -> bool:
+    return response.status in _TRANSIENT_STATUSES or response.error_code in _TRANSIENT_CODES
 
 
 def make_s3_client(
@@ -386,16 +464,15 @@ def make_s3_client(
     )
     if ca_file:
         check_ca_file(ca_file, endpoint.server_url)
-    session = URLLib3Session(
-        verify=ca_file or True,  # type: ignore[arg-type] # a path, too
+    connections = HttpConnections(
+        ca_file=ca_file,
         proxies=get_environ_proxies(endpoint.bucket_url("bucket")),
-        timeout=(connect_timeout, READ_TIMEOUT_SECONDS),  # type: ignore[arg-type] # or both
-        max_pool_connections=CONCURRENT_REQUESTS_MAX,
-        # Head and body are sent one after the other: else the body waits 40 ms for the head's ACK.
-        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # type: ignore[list-item]
+        timeouts=Timeouts(connect_timeout, READ_TIMEOUT_SECONDS),
+        kept_max=CONCURRENT_REQUESTS_MAX,
     )
     resolved = credentials or find_credentials()
-    return S3Client(endpoint, lambda: resolved, session.send, clock)
+    begin = connections.begin if connections.can_begin else None
+    return S3Client(endpoint, lambda: resolved, connections.send, clock, begin)
 
 
 def check_server_url(url: str) -> None:
