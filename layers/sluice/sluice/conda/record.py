@@ -45,6 +45,7 @@ DROPPED_FIELDS = frozenset(
         "run_exports",
     }
 )
+_OMITTED_FIELDS = SLUICE_FIELDS | DROPPED_FIELDS
 REQUIRED_FIELDS = ("name", "version", "build", "build_number")
 _UNASSIGNED_REVISIONS = (1, 2)
 """Revision numbers that were never assigned: every client reads 0, and the next is 3 (CEP 48)."""
@@ -93,8 +94,7 @@ def _package_fields(index: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in index.items()
-        if name not in SLUICE_FIELDS | DROPPED_FIELDS
-        and not (value is None and name in FIELD_RULES)
+        if name not in _OMITTED_FIELDS and not (value is None and name in FIELD_RULES)
     }
 
 

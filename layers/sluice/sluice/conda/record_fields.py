@@ -85,6 +85,8 @@ def is_unicode(text: str) -> bool:
 
 def unpublishable_reason(value: object) -> str | None:
     """The reason why JSON or msgpack cannot hold this parsed JSON value, as the end of a clause."""
+    if _is_ascii(value) or (isinstance(value, list) and all(map(_is_ascii, value))):
+        return None  # most values
     layer = [value]
     for _ in range(JSON_DEPTH_MAX):
         inner: list[object] = []
@@ -101,6 +103,10 @@ def unpublishable_reason(value: object) -> str | None:
                 return "has a number that is too large"
         layer = inner
     return f"is nested deeper than {JSON_DEPTH_MAX} levels" if layer else None
+
+
+def _is_ascii(value: object) -> bool:
+    return isinstance(value, str) and value.isascii()
 
 
 def _is_string(value: object) -> bool:

@@ -56,7 +56,6 @@ def _is_v3_spec(spec: str) -> bool:
     return bool(keys) and _V3_KEY.search(strip_quoted(keys)) is not None
 
 
-def _specs(record: Mapping[str, Any], key: str) -> Iterator[str]:
+def _specs(record: Mapping[str, Any], key: str) -> list[str]:
     specs = record.get(key)
-    if isinstance(specs, list):
-        yield from (spec for spec in specs if isinstance(spec, str))
+    return [spec for spec in specs if isinstance(spec, str)] if isinstance(specs, list) else []

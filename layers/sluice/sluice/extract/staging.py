@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -26,7 +26,7 @@ from sluice.limits import (
 )
 from sluice.storage import object_headers
 from sluice.storage.object_id import ObjectId
-from sluice.storage.object_store import ObjectInfo, ObjectStore
+from sluice.storage.object_store import ObjectInfo, ObjectStore, StoredObject
 
 FORMAT = 2
 """The format that this version writes and reads.  Format 2 added ``ConfigChanged``; all else is as
@@ -127,6 +127,15 @@ def write_staging_record(
     )
 
 
+@runtime_checkable
+class HoldsStaged(Protocol):
+    """A state bucket that holds some staging records in memory."""
+
+    def held(self, key: str) -> StoredObject | None:
+        """The record under a key, if it is in memory."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class StagingBatch:
     """A bounded part of a subdir's log, in key order."""
@@ -175,7 +184,7 @@ def read_staging_batch(
     consumed: list[str] = []
     unreadable: list[tuple[str, bytes]] = []
     too_new = 0
-    for stored in executor.map(state.get, [info.key for info in listed]):
+    for stored in _read_all(state, [info.key for info in listed], executor):
         if stored is None:  # another merge was faster
             continue
         try:
@@ -187,6 +196,20 @@ def read_staging_batch(
         else:
             consumed.append(stored.info.key)
     return StagingBatch(records, consumed, unreadable, too_new, resume_after)
+
+
+def _read_all(
+    state: ObjectStore, keys: list[str], executor: Executor
+) -> Iterator[StoredObject | None]:
+    """Read the records, in the order of their keys."""
+    held: dict[str, StoredObject | None] = {}
+    if isinstance(state, HoldsStaged):
+        # A thread for each would take longer than all else about them.
+        held = {key: record for key in keys if (record := state.held(key))}
+    requested = [key for key in keys if key not in held]
+    read = dict(zip(requested, executor.map(state.get, requested), strict=True))
+    for key in keys:
+        yield held[key] if key in held else read[key]
 
 
 def set_aside_unreadable(

@@ -1,8 +1,8 @@
 """The ``.conda`` format (CEP 35): an uncompressed zip around ``info-*`` and ``pkg-*.tar.zst``.
 
-The standard ``zipfile`` reads it, through a window that holds only the tail and later the info
-member.  It supports zip64, data descriptors and prepended data, and needs no more requests than a
-custom parser would.
+``zip_directory`` reads the plain form, in which builders write it.  The standard ``zipfile`` reads
+all others, through a window that holds only the tail and later the info member.  It supports zip64,
+data descriptors and prepended data.  Either needs the same requests.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import struct
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from typing import Protocol, TypeVar
 
 import zstandard
 
@@ -28,6 +29,7 @@ from sluice.limits import (
 )
 from sluice.package.read_limits import ReadLimits
 from sluice.package.tar_stream import InfoFiles, read_info_files, truncated_error
+from sluice.package.zip_directory import read_plain_directory, read_plain_member
 
 Fetch = Callable[[int, int], bytes]
 """Reads ``(start, length)`` of the object."""
@@ -80,27 +82,42 @@ def _read_component(
 ) -> bytes:
     """Fetch the ``<kind>-*.tar.zst`` member."""
     tail_start = max(0, size - CONDA_TAIL_BYTES)
+    tail = fetch(tail_start, size - tail_start)
     window = _PartialFile(size)
-    window.add_part(tail_start, fetch(tail_start, size - tail_start))
+    window.add_part(tail_start, tail)
+    if directory := read_plain_directory(tail, size):
+        member = _choose_component(
+            directory.members, directory.start_dir, file, kind, packed_bytes_max=packed_bytes_max
+        )
+        start, end = _extent(member, directory.start_dir)
+        local = tail[start - tail_start :] if start >= tail_start else fetch(start, end - start)
+        data = read_plain_member(local, member)
+        if data is not None:
+            return data
+        window.add_part(start, local)
+    return _read_any_zip(window, fetch, tail_start, file, kind, packed_bytes_max=packed_bytes_max)
+
+
+def _read_any_zip(
+    window: _PartialFile,
+    fetch: Fetch,
+    tail_start: int,
+    file: str,
+    kind: str,
+    *,
+    packed_bytes_max: int,
+) -> bytes:
+    """Read a component by ``zipfile``; the window has the tail, and perhaps the component."""
     try:
         archive = zipfile.ZipFile(window)
     except _ZIP_ERRORS as error:
         raise _not_a_zip(file) from error
     with archive:
-        members = archive.infolist()
-        _check_members(members, archive.start_dir, file)
-        # Without both of them no client can install.
-        components = {name: _find_component(members, name, file) for name in ("info", "pkg")}
-        member = components[kind]
-        if member.compress_size > packed_bytes_max:
-            raise BadPackage(
-                "info-too-large",
-                f"{file}: {member.filename} has {member.compress_size // MIB} MiB; the most that "
-                f"is read is {packed_bytes_max // MIB} MiB.",
-            )
-        start = member.header_offset
-        end = min(archive.start_dir, start + ZIP_LOCAL_HEADER_BYTES_MAX + member.compress_size)
-        if start < tail_start:
+        member = _choose_component(
+            archive.infolist(), archive.start_dir, file, kind, packed_bytes_max=packed_bytes_max
+        )
+        start, end = _extent(member, archive.start_dir)
+        if start < tail_start and not window.has(start):
             window.add_part(start, fetch(start, end - start))
         try:
             return archive.read(member)
@@ -108,7 +125,50 @@ def _read_component(
             raise _not_a_zip(file) from error
 
 
-def _check_members(members: Sequence[zipfile.ZipInfo], directory: int, file: str) -> None:
+class _ZipMember(Protocol):
+    """What is looked at of a member, whoever has read the directory."""
+
+    @property
+    def filename(self) -> str: ...
+    @property
+    def flag_bits(self) -> int: ...
+    @property
+    def compress_type(self) -> int: ...
+    @property
+    def compress_size(self) -> int: ...
+    @property
+    def file_size(self) -> int: ...
+    @property
+    def header_offset(self) -> int: ...
+
+
+M = TypeVar("M", bound=_ZipMember)
+
+
+def _choose_component(
+    members: Sequence[M], directory: int, file: str, kind: str, *, packed_bytes_max: int
+) -> M:
+    """Check all members and choose the component of a kind."""
+    _check_members(members, directory, file)
+    # Without both of them no client can install.
+    components = {name: _find_component(members, name, file) for name in ("info", "pkg")}
+    member = components[kind]
+    if member.compress_size > packed_bytes_max:
+        raise BadPackage(
+            "info-too-large",
+            f"{file}: {member.filename} has {member.compress_size // MIB} MiB; the most that "
+            f"is read is {packed_bytes_max // MIB} MiB.",
+        )
+    return member
+
+
+def _extent(member: _ZipMember, directory: int) -> tuple[int, int]:
+    """From where to where a member may reach, its local header included."""
+    start = member.header_offset
+    return start, min(directory, start + ZIP_LOCAL_HEADER_BYTES_MAX + member.compress_size)
+
+
+def _check_members(members: Sequence[_ZipMember], directory: int, file: str) -> None:
     """Refuse members that CEP 35 forbids, or that clients would read differently."""
     if len(members) > ZIP_MEMBERS_MAX:
         raise BadPackage(
@@ -138,7 +198,7 @@ def _check_members(members: Sequence[zipfile.ZipInfo], directory: int, file: str
             )
 
 
-def _find_component(members: Sequence[zipfile.ZipInfo], kind: str, file: str) -> zipfile.ZipInfo:
+def _find_component(members: Sequence[M], kind: str, file: str) -> M:
     """Find ``<kind>-<stem>.tar.zst``; there must be one, and no other of its kind.
 
     conda looks for the stem of the file's name, rattler takes the first of the kind.
@@ -205,6 +265,10 @@ class _PartialFile:
     def add_part(self, start: int, part: bytes) -> None:
         """Add the bytes from ``start`` on."""
         self._parts.append((start, part))
+
+    def has(self, start: int) -> bool:
+        """Whether the byte at ``start`` is in memory."""
+        return any(at <= start < at + len(part) for at, part in self._parts)
 
     def seekable(self) -> bool:
         return True

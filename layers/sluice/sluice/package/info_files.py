@@ -6,7 +6,7 @@ import codecs
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -20,6 +20,8 @@ from sluice.limits import (
 )
 from sluice.package.tar_stream import OTHER_RUN_EXPORTS, RUN_EXPORTS_JSON
 
+T = TypeVar("T")
+
 _LINK_ACTION = re.compile(r"-(pre-link|post-link|pre-unlink)\.")
 
 
@@ -29,34 +31,53 @@ def parse_index_json(body: bytes, file: str) -> dict[str, Any]:
     A duplicate key is refused at any depth.  Parsers take the first, the last or neither, so
     clients would disagree about the package.
     """
-
-    def refuse(reason: str) -> NoReturn:
-        raise BadPackage("index-json-invalid", f"{file}: its info/index.json {reason}.")
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        value = dict(pairs)
-        if len(value) < len(pairs):
-            refuse("gives a key twice")
-        return value
-
-    def no_constant(name: str) -> NoReturn:
-        refuse(f"contains {name}, which is not JSON")
-
     try:
-        index = json.loads(
-            body.decode("utf-8"), object_pairs_hook=unique, parse_constant=no_constant
-        )
+        index = _strict_decoder.decode(_decode_text(body))
     except RecursionError as error:
         raise _too_deep(file) from error
-    except UnicodeDecodeError:
-        refuse("is not UTF-8")
+    except _NotIndexJson as error:
+        raise _invalid(file, str(error)) from None
     except ValueError as error:
-        refuse(f"is not JSON ({error})")
+        raise _invalid(file, f"is not JSON ({error})") from None
     if not isinstance(index, dict):
-        refuse("is not a JSON object")
-    if _is_deeper_than(index, JSON_DEPTH_MAX):
+        raise _invalid(file, "is not a JSON object")
+    # Few braces and brackets, which may also stand in strings, nest no deeper than they are many.
+    is_shallow = body.count(b"{") + body.count(b"[") <= JSON_DEPTH_MAX
+    if not is_shallow and _is_deeper_than(index, JSON_DEPTH_MAX):
         raise _too_deep(file)
     return index
+
+
+class _NotIndexJson(Exception):
+    """What is wrong, as the end of a clause."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise _NotIndexJson("gives a key twice")
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise _NotIndexJson(f"contains {name}, which is not JSON")
+
+
+def _decode_text(body: bytes) -> str:
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise _NotIndexJson("is not UTF-8") from None
+    if text.startswith("\ufeff"):  # as json.loads says it
+        raise json.JSONDecodeError("Unexpected UTF-8 BOM (decode using utf-8-sig)", text, 0)
+    return text
+
+
+def _invalid(file: str, reason: str) -> BadPackage:
+    return BadPackage("index-json-invalid", f"{file}: its info/index.json {reason}.")
+
+
+_strict_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
 
 
 def parse_run_exports_files(files: Mapping[str, bytes | None]) -> RunExports:
@@ -119,22 +140,28 @@ class _Paths(msgspec.Struct):
     paths: list[_Path]
 
 
+# A decoder that is made once; to make one takes longer than to decode.
+_about_decoder: msgspec.json.Decoder[_About] = msgspec.json.Decoder(_About)
+_paths_decoder: msgspec.json.Decoder[_Paths] = msgspec.json.Decoder(_Paths)
+_text_decoder: msgspec.json.Decoder[str | list[str]] = msgspec.json.Decoder(str | list[str])
+
+
 def _about_fields(about_json: bytes | None) -> dict[str, Any]:
-    parsed = _parse_optional(about_json, _About)
+    parsed = _parse_optional(about_json, _about_decoder)
     if parsed is None:
         return {}
     fields = {}
     for name in _About.__struct_fields__:
         raw = getattr(parsed, name)
         if 0 < len(raw) <= CHANNELDATA_FIELD_BYTES_MAX:
-            value = _parse_optional(bytes(raw), str | list[str])
+            value = _parse_optional(bytes(raw), _text_decoder)
             if value:
                 fields[name] = value
     return fields
 
 
 def _channeldata_flags(paths_json: bytes | None) -> dict[str, bool]:
-    parsed = _parse_optional(paths_json, _Paths)
+    parsed = _parse_optional(paths_json, _paths_decoder)
     if parsed is None:
         return {}
     with_prefix = [entry.file_mode for entry in parsed.paths if entry.prefix_placeholder]
@@ -158,12 +185,12 @@ def _link_action(path: str) -> str | None:
     return actions[-1] if actions else None
 
 
-def _parse_optional(body: bytes | None, schema: Any) -> Any:
+def _parse_optional(body: bytes | None, decoder: msgspec.json.Decoder[T]) -> T | None:
     """Parse optional metadata; ``None`` if it is missing or has another form."""
     if body is None:
         return None
     try:
-        return msgspec.json.decode(body, type=schema)
+        return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 

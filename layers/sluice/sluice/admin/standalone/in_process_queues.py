@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from hashlib import md5
 from heapq import merge
 
 from sluice.extract.handler import route_event
@@ -18,6 +17,7 @@ from sluice.storage.object_store import ETag, ObjectHeaders, ObjectInfo, ObjectS
 from sluice.storage.wrappers.forwarding import ForwardingStore
 
 _STAGING = "staging/"
+_LOCAL_ETAG = ETag('"local"')
 
 
 class InProcessMergeQueue:
@@ -90,13 +90,17 @@ class LocalStagingStore(ForwardingStore):
         """See ``ObjectStore.get``."""
         return self._staged.get(key) or self._store.get(key)
 
+    def held(self, key: str) -> StoredObject | None:
+        """See ``HoldsStaged.held``."""
+        return self._staged.get(key)
+
     def put(self, key: str, body: bytes, headers: ObjectHeaders) -> None:
         """See ``ObjectStore.put``."""
         if not key.startswith(_STAGING):
             self._store.put(key, body, headers)
             return
-        etag = ETag(f'"{md5(body, usedforsecurity=False).hexdigest()}"')
-        info = ObjectInfo(key, etag, len(body), self._clock() // 1000)
+        # Staging records have keys of their own, and are never replaced.
+        info = ObjectInfo(key, _LOCAL_ETAG, len(body), self._clock() // 1000)
         self._staged[key] = StoredObject(info, body)
 
     def delete(self, keys: Sequence[str]) -> None:
