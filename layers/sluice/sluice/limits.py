@@ -167,6 +167,13 @@ INDEX_TIME_LEFT_MS = 24 * 60 * 60 * 1000
 INDEX_SUBDIRS_AT_ONCE = 4
 """Subdirs that are compared with the catalog at once.  The listing of half a million packages takes
 some 200 MB."""
+READ_AHEAD_PACKAGES_MAX = 32
+"""Small packages whose requests one process of ``sluice index`` has under way at once.  At 15 ms
+per request it reads 2,000 in a second, which is about what a core can judge."""
+READ_AHEAD_ALL_MAX = 512
+"""The same of all processes together."""
+READ_AHEAD_BYTES_MAX = 256 * KIB
+"""Size up to which a package is small: its bytes wait in the buffers of its connection."""
 INDEX_PROCESSES_PACKAGES_MIN = 3000
 """Packages above which they are read in separate processes, which take a second to start."""
 

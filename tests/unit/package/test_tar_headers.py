@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import pytest
 
 from sluice.errors import BadPackage
 from sluice.package import tar_stream
 
-FORMATS = (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)
+Form = Literal[0, 1, 2]
+FORMATS: Sequence[Form] = (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)
 KINDS = (
     *(tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE),
     *(tarfile.FIFOTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_SPARSE),
@@ -36,7 +38,7 @@ def by_us(block: bytes) -> object:
         return None
 
 
-def headers(form: int) -> Iterator[bytes]:
+def headers(form: Form) -> Iterator[bytes]:
     """The last block of the header of members of all kinds."""
     for name in NAMES:
         for kind in KINDS:
@@ -54,7 +56,7 @@ def with_checksum(block: bytearray) -> bytes:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_header_is_read_as_tarfile_reads_it(form: int) -> None:
+def test_a_header_is_read_as_tarfile_reads_it(form: Form) -> None:
     for block in headers(form):
         assert by_us(block) == by_tarfile(block)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NewType, Protocol
+from typing import NewType, Protocol, runtime_checkable
 
 import msgspec
 
@@ -64,6 +64,27 @@ class OpenObject:
 
     info: ObjectInfo
     chunks: Iterator[bytes]
+
+
+class BegunRead(Protocol):
+    """A GET that was sent, and whose response was not yet received."""
+
+    def opened(self) -> AbstractContextManager[OpenObject | None]:
+        """Wait for the response, see ``ObjectStore.open``; once."""
+        ...
+
+    def drop(self) -> None:
+        """Do without the response."""
+        ...
+
+
+@runtime_checkable
+class BeginsReads(Protocol):
+    """An object store that can send a GET before its object is wanted."""
+
+    def begin_open(self, key: str) -> BegunRead:
+        """Send the request of ``ObjectStore.open``, without a condition.  It raises nothing."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

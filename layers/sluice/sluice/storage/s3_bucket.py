@@ -10,6 +10,7 @@ from sluice.storage.object_store import ObjectHeaders
 from sluice.storage.s3_client import (
     CHECKSUM_HEADER,
     TRANSPORT_ERRORS,
+    BegunRequest,
     MalformedResponse,
     S3Client,
     S3Request,
@@ -49,6 +50,19 @@ class S3Bucket:
         except FAILED as error:
             name = request.key if of is None else of
             raise self.unavailable_error(request.operation, name, error) from error
+
+    def begin(self, request: S3Request) -> BegunRequest:
+        """Send a request whose response is received later, by ``finish``."""
+        return self.client.begin(request)
+
+    def finish(self, begun: BegunRequest) -> S3Response:
+        """Receive the response of a begun request, as ``send`` does."""
+        try:
+            return begun.response()
+        except FAILED as error:
+            raise self.unavailable_error(
+                begun.request.operation, begun.request.key, error
+            ) from error
 
     def put_request(self, key: str, body: bytes, headers: Mapping[str, str]) -> S3Request:
         """A PUT of an entire object, with its checksum unless ``headers`` has one."""

@@ -425,14 +425,14 @@ class BegunRequest:
 
     def __init__(self, client: S3Client, request: S3Request, exchange: Exchange | None) -> None:
         self._client = client
-        self._request = request
+        self.request = request
         self._exchange = exchange
 
     def response(self) -> S3Response:
         """Wait for the response, see ``S3Client.call``; once."""
         exchange, self._exchange = self._exchange, None
-        response = self._client.finish(self._request, exchange) if exchange else None
-        return response or self._client.call(self._request)
+        response = self._client.finish(self.request, exchange) if exchange else None
+        return response or self._client.call(self.request)
 
     def drop(self) -> None:
         """Do without the response."""

@@ -13,7 +13,8 @@ from __future__ import annotations
 import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
@@ -28,6 +29,7 @@ from sluice.storage import s3_xml
 from sluice.storage.archive import RESTORE_STATUS, archive_of_headers
 from sluice.storage.conditional_writes import AWS_CONDITIONAL_WRITES, ConditionalWrites
 from sluice.storage.object_store import (
+    BegunRead,
     ETag,
     ObjectHeaders,
     ObjectInfo,
@@ -45,6 +47,7 @@ from sluice.storage.s3_bucket import (
 from sluice.storage.s3_client import (
     FIRST_ERROR_STATUS,
     TRANSPORT_ERRORS,
+    BegunRequest,
     S3Client,
     S3Request,
     S3Response,
@@ -130,7 +133,22 @@ class S3Store:
     @contextmanager
     def open(self, key: str, *, if_match: ETag | None = None) -> Iterator[OpenObject | None]:
         """See ``ObjectStore.open``."""
-        response = self._get(key, _CHECKSUM_MODE, if_match)
+        with self._opened(key, self._get(key, _CHECKSUM_MODE, if_match)) as opened:
+            yield opened
+
+    def begin_open(self, key: str) -> BegunRead:
+        """See ``BeginsReads.begin_open``."""
+        return _BegunOpen(self, key, self._bucket.begin(self._get_request(key, _CHECKSUM_MODE)))
+
+    @contextmanager
+    def finish_open(self, key: str, begun: BegunRequest) -> Iterator[OpenObject | None]:
+        """Open the object of a request that ``begin_open`` has sent."""
+        response = self._judge_get(key, self._bucket.finish(begun), None)
+        with self._opened(key, response) as opened:
+            yield opened
+
+    @contextmanager
+    def _opened(self, key: str, response: S3Response | None) -> Iterator[OpenObject | None]:
         if response is None:
             yield None
             return
@@ -309,6 +327,16 @@ class S3Store:
         """Start a GET; ``None`` if there is no such key and no condition."""
         condition = {} if if_match is None else {"If-Match": if_match}
         response = self._send_get(key, {**headers, **condition})
+        return self._judge_get(key, response, if_match)
+
+    def _get_request(self, key: str, headers: Mapping[str, str]) -> S3Request:
+        return S3Request(
+            "GetObject", "GET", self._bucket.name, key, headers=headers, stream_body=True
+        )
+
+    def _judge_get(
+        self, key: str, response: S3Response, if_match: ETag | None
+    ) -> S3Response | None:
         if response.status < FIRST_ERROR_STATUS:
             return response
         if response.error_code == "NoSuchKey" and if_match is None:
@@ -318,9 +346,7 @@ class S3Store:
         raise self._get_error(key, response)
 
     def _send_get(self, key: str, headers: Mapping[str, str]) -> S3Response:
-        return self._bucket.send(
-            S3Request("GetObject", "GET", self._bucket.name, key, headers=headers, stream_body=True)
-        )
+        return self._bucket.send(self._get_request(key, headers))
 
     def _get_error(self, key: str, response: S3Response) -> Archived | Unavailable:
         if response.error_code == "InvalidObjectState":
@@ -355,6 +381,21 @@ class S3Store:
 
 def _range_header(start: int, length: int) -> Mapping[str, str]:
     return {"Range": f"bytes={start}-{start + length - 1}"}
+
+
+@dataclass(frozen=True, slots=True)
+class _BegunOpen:
+    """See ``BegunRead``."""
+
+    store: S3Store
+    key: str
+    begun: BegunRequest
+
+    def opened(self) -> AbstractContextManager[OpenObject | None]:
+        return self.store.finish_open(self.key, self.begun)
+
+    def drop(self) -> None:
+        self.begun.drop()
 
 
 class _Checksum(Protocol):
