@@ -8,7 +8,7 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from benchmarks import large, results
+from benchmarks import first_index, large, results
 from benchmarks.cases import Case, Sample
 from benchmarks.emulator import cloud
 from benchmarks.measures import MEASURES, ON_THEIR_OWN
@@ -52,6 +52,12 @@ def _measure(bench: Bench, arguments: argparse.Namespace) -> Measurements:
                 yield from MEASURES[operation](prepared)
     if arguments.large_mib:
         yield from large.measure(bench, arguments.large_mib)
+    sizes = first_index.Sizes(
+        large=arguments.index_large,
+        seaweedfs=arguments.seaweedfs,
+        seaweedfs_large=arguments.seaweedfs_large,
+    )
+    yield from first_index.measure(bench.cloud, bench.log, bench.say, sizes, arguments.runs)
 
 
 def _arguments() -> argparse.Namespace:
@@ -64,6 +70,10 @@ def _arguments() -> argparse.Namespace:
     largest = "import and index by hand channels of so many packages, at most"
     add("--import-max", type=int, default=10_000, help=largest)
     add("--large-mib", type=int, default=1024, help="size of a large package; 0 leaves it out")
+    first = "packages of 4 MiB that sluice index and rattler-index index first; 0 leaves them out"
+    add("--index-large", type=int, default=300, help=first)
+    add("--seaweedfs", type=int, default=2_000, help="tiny packages that they do on SeaweedFS")
+    add("--seaweedfs-large", type=int, default=200, help="packages of 4 MiB that they do there")
     add("--output", type=Path, default=results.PATH)
     add("--log", type=Path, help="keep what the subjects print")
     return parser.parse_args()

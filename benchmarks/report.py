@@ -8,6 +8,7 @@ from statistics import median
 
 from benchmarks import plots, results
 from benchmarks.cases import COLD_START, SLUICE, Case, Sample, Work
+from benchmarks.first_index import OPERATIONS as FIRST_INDEX
 from benchmarks.large import WITH_DIGESTS, WITHOUT_DIGESTS
 from benchmarks.markdown import Table, middle, spread, table
 from benchmarks.measures import INDEX_FIRST, INDEX_ONE_MORE
@@ -203,6 +204,7 @@ _SECTIONS: Sequence[tuple[str, Callable[[Sequence[Measured]], str], tuple[str, .
     ("A burst of a thousand", _table(_BURSTS), ("burst",)),
     ("First import", _table(_IMPORTS), ("import",)),
     ("sluice index", _table(_COSTS), (INDEX_FIRST, INDEX_ONE_MORE)),
+    ("First index of larger packages, and on SeaweedFS", _table(_COSTS), FIRST_INDEX),
     ("Reconcile with nothing to do", _table(_COSTS), ("reconcile",)),
     ("Requests by operation", _operations, ("upload",)),
     ("Published files", _published, ("upload",)),

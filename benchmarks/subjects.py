@@ -87,28 +87,47 @@ class Tool(Subject):
     def session(self) -> Iterator[Session]:
         """Start a process."""
         name = self.name.partition(" --")[0]
-        arguments = {"channel_url": f"s3://{self.bucket}/{CHANNEL}", **self.options}
-        with worker(name, self.cloud.client_variables, self.log) as process:
+        variables = self.cloud.client_variables
+        with tool_session(name, variables, self.options, self.log) as session:
+            yield session
 
-            def index(_change: Change) -> Indexed:
-                usage = process.run(arguments)
-                if usage.answer and usage.answer["failures"]:
-                    raise RuntimeError(f"{name} failed: {usage.answer['failures']}")
-                return Indexed({name: Work.of(usage)}, usage.started)
 
-            yield Session(process.imports.wall_s, index)
+@contextmanager
+def tool_session(
+    name: str, variables: Mapping[str, str], arguments: Mapping[str, Any], log: IO[bytes]
+) -> Iterator[Session]:
+    """Start a process of a tool; ``variables``: the S3 that it runs against."""
+    with worker(name, variables, log) as process:
+
+        def index(_change: Change) -> Indexed:
+            usage = process.run(arguments)
+            if usage.answer and usage.answer["failures"]:
+                raise RuntimeError(f"{name} failed: {usage.answer['failures']}")
+            return Indexed({name: Work.of(usage)}, usage.started)
+
+        yield Session(process.imports.wall_s, index)
+
+
+def rattler_arguments(bucket: str, *, force: bool = False) -> Mapping[str, Any]:
+    """What rattler-index is asked for."""
+    url = f"s3://{bucket}/{CHANNEL}"
+    return {"channel_url": url, "force": force, "max_parallel": _RATTLER_PARALLEL}
+
+
+def sluice_arguments(bucket: str) -> Mapping[str, Any]:
+    """What ``sluice index`` is asked for."""
+    return {"channel_url": f"s3://{bucket}/{CHANNEL}", "state": f"{bucket}-state"}
 
 
 def rattler_index(cloud: Cloud, bucket: str, log: IO[bytes], *, force: bool = False) -> Tool:
     """rattler-index; with ``force`` it reads every package, and so notices an overwritten one."""
     name = f"{RATTLER_INDEX} --force" if force else RATTLER_INDEX
-    options = {"force": force, "max_parallel": _RATTLER_PARALLEL}
-    return Tool(cloud, bucket, log, name, options=options)
+    return Tool(cloud, bucket, log, name, options=rattler_arguments(bucket, force=force))
 
 
 def sluice_index(cloud: Cloud, bucket: str, log: IO[bytes]) -> Tool:
     """``sluice index``."""
-    return Tool(cloud, bucket, log, SLUICE_INDEX, options={"state": f"{bucket}-state"})
+    return Tool(cloud, bucket, log, SLUICE_INDEX, options=sluice_arguments(bucket))
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,14 +86,27 @@ def indexes(size: int, subdir: str = SUBDIR) -> Iterator[Mapping[str, Any]]:
             }
 
 
-def conda(index: Mapping[str, Any]) -> Package:
-    """A package as ``testkit.channel.conda`` makes it, but for how well it is compressed."""
+def payload(number: int, size: int) -> bytes:
+    """A payload of ``size`` bytes, as if it did not compress; another one for each number."""
+    return _compressor.compress(b"%d" % number) + _noise(size)
+
+
+@lru_cache(1)
+def _noise(size: int) -> bytes:
+    return random.Random(size).randbytes(size)  # noqa: S311 - made-up data, not a secret
+
+
+def conda(index: Mapping[str, Any], packed: bytes | None = None) -> Package:
+    """A package as ``testkit.channel.conda`` makes it, but for how well it is compressed.
+
+    ``packed``: its payload, instead of a tar with one empty file.
+    """
     stem = f"{index['name']}-{index['version']}-{index['build']}"
-    payload, about = _of_name(index["name"], index["license"])
+    small, about = _of_name(index["name"], index["license"])
     info = _tar_member("info/index.json", json.dumps(index).encode()) + about
     members = (
         ("metadata.json", b'{"conda_pkg_format_version": 2}'),
-        (f"pkg-{stem}.tar.zst", payload),
+        (f"pkg-{stem}.tar.zst", packed or small),
         (f"info-{stem}.tar.zst", _compressor.compress(info)),
     )
     return Package(index["subdir"], f"{stem}.conda", stored_zip(members))

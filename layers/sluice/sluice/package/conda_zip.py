@@ -21,6 +21,7 @@ from sluice.limits import (
     CONDA_TAIL_BYTES,
     INFO_PACKED_BYTES_MAX,
     INFO_UNPACKED_BYTES_MAX,
+    KIB,
     MIB,
     ZIP_LOCAL_HEADER_BYTES_MAX,
     ZIP_MEMBERS_MAX,
@@ -38,6 +39,10 @@ SUFFIX = ".conda"
 
 _LOCAL_HEADER_BYTES_MIN = 30
 _ENCRYPTED = 0x1
+_PACKED_BY_KEPT_BYTES_MAX = 16 * KIB
+_CONTEXTS_KEPT_MAX = 32
+_idle_contexts: list[zstandard.ZstdDecompressor] = []
+"""Contexts that nobody uses; to make one takes longer than to decompress a small archive."""
 # zipfile's errors for an invalid zip: its own error, structures that are too short, versions and
 # flags that it does not know, names that are not UTF-8, offsets outside of the file or of the
 # window, data that ends too early.
@@ -228,7 +233,10 @@ def _decompress_zstd(packed: bytes, file: str) -> Iterator[bytes]:
     output at once.  zstandard's bounded reader does not distinguish a truncated frame from a
     complete one.
     """
-    context = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX)
+    try:
+        context = _idle_contexts.pop()
+    except IndexError:
+        context = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX)
     frame = context.decompressobj()
     try:
         for start in range(0, len(packed), ZSTD_INPUT_CHUNK_BYTES):
@@ -245,6 +253,9 @@ def _decompress_zstd(packed: bytes, file: str) -> Iterator[bytes]:
         ) from error
     if not frame.eof:
         raise truncated_error(file)
+    # Only of small archives, because a context keeps buffers of the size that it has used.
+    if len(packed) <= _PACKED_BY_KEPT_BYTES_MAX and len(_idle_contexts) < _CONTEXTS_KEPT_MAX:
+        _idle_contexts.append(context)
 
 
 def _not_a_zip(file: str) -> BadPackage:
