@@ -32,14 +32,15 @@ def required_revision(record: Mapping[str, Any]) -> int:
 def v3_fields(record: Mapping[str, Any]) -> Iterator[str]:
     """The keys of a record whose values need revision 3."""
     yield from (key for key in ("extra_depends", "flags") if record.get(key))
-    yield from (
-        key for key in ("depends", "constrains") if any(map(_is_v3_spec, _specs(record, key)))
-    )
+    if not _has_plain_specs(record):
+        yield from (
+            key for key in ("depends", "constrains") if any(map(_is_v3_spec, _specs(record, key)))
+        )
 
 
 def has_old_condition(record: Mapping[str, Any]) -> bool:
     """Whether a dependency has a condition in the form before CEP 43: ``foo; if python <3``."""
-    return any(
+    return not _has_plain_specs(record) and any(
         ";" in spec and _OLD_CONDITION.search(strip_quoted(spec))  # one in thousands
         for key in ("depends", "constrains")
         for spec in _specs(record, key)
@@ -48,6 +49,12 @@ def has_old_condition(record: Mapping[str, Any]) -> bool:
 
 def _needs_v3(record: Mapping[str, Any]) -> bool:
     return any(v3_fields(record)) or has_old_condition(record)
+
+
+def _has_plain_specs(record: Mapping[str, Any]) -> bool:
+    """Whether no dependency has a key in brackets or a condition, as almost all records."""
+    text = "".join([spec for key in ("depends", "constrains") for spec in _specs(record, key)])
+    return "[" not in text and ";" not in text
 
 
 def _is_v3_spec(spec: str) -> bool:
