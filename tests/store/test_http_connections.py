@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.credentials import Credentials
 from botocore.exceptions import (
     ConnectionClosedError,
     EndpointConnectionError,
@@ -21,12 +22,15 @@ from botocore.httpsession import URLLib3Session
 from urllib3.exceptions import ProtocolError
 from urllib3.exceptions import ReadTimeoutError as Urllib3ReadTimeoutError
 
+from sluice.errors import Unavailable
 from sluice.storage.http_connections import (
     HttpConnections,
     Timeouts,
     host_header,
     request_target,
 )
+from sluice.storage.s3_client import Endpoint, make_s3_client
+from sluice.storage.s3_store import S3Store
 
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 4\r\nETag: "e"\r\n\r\nbody'
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -358,3 +362,42 @@ def test_a_request_through_a_proxy_is_sent_by_botocore(monkeypatch: pytest.Monke
 )
 def test_a_url_is_a_host_and_a_target(url: str, host: str, target: str) -> None:
     assert (host_header(url), request_target(url)) == (host, target)
+
+
+NOT_NOW = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n"
+DATED = OK.replace(b"ETag", b"Last-Modified: Wed, 01 Jan 2025 00:00:00 GMT\r\nETag")
+MISSING = (
+    b"HTTP/1.1 404 Not Found\r\nContent-Length: 37\r\n\r\n<Error><Code>NoSuchKey</Code></Error>\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("script", "body"),
+    [
+        ([[DATED]], b"body"),
+        ([[MISSING]], None),
+        ([[NOT_NOW, DATED]], b"body"),  # it is sent again
+        ([[b""], [DATED]], b"body"),  # the connection broke
+        ([[b"HTTP/1.1 two\r\n\r\n"], [DATED]], b"body"),
+    ],
+)
+def test_an_object_that_was_requested_ahead_is_read_as_any_other(
+    script: Script, body: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    with server(script) as one:
+        endpoint = Endpoint("us-east-1", one.url.removesuffix("/b/k"))
+        store = S3Store(make_s3_client(endpoint, Credentials("key", "secret")), "b")
+        with store.begin_open("k").opened() as opened:
+            assert (b"".join(opened.chunks) if opened else None) == body
+
+
+def test_a_request_that_cannot_be_sent_ahead_is_sent_when_it_is_wanted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    endpoint = Endpoint("us-east-1", f"http://127.0.0.1:{port}")
+    store = S3Store(make_s3_client(endpoint, Credentials("key", "secret")), "b")
+    begun = store.begin_open("k")
+    with pytest.raises(Unavailable, match="nothing listens"), begun.opened():
+        pass
+    store.begin_open("k").drop()

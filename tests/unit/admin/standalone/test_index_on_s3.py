@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 
@@ -61,3 +63,12 @@ def test_in_processes(channel: Channel) -> None:
     report = index(channel, readers=replace(readers, min_packages=10))
     assert (report.packages, report.read, report.failures) == (61, 61, [])
     assert verify(channel, deep=True).findings == []
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="only Linux tells")
+def test_a_process_for_each_core_that_may_be_used(channel: Channel) -> None:
+    for cores in (1, 5):
+        with mock.patch("os.sched_getaffinity", return_value=set(range(cores))):
+            readers = choose_readers(Aws(), channel)
+        assert isinstance(readers, ProcessReaders)
+        assert readers.processes == cores

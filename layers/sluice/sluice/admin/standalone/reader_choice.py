@@ -16,6 +16,13 @@ from sluice.admin.standalone.package_pool import (
 from sluice.limits import INDEX_PROCESSES_PACKAGES_MIN
 
 
+def usable_cores() -> int:
+    """The cores that this process may use, which may be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def choose_readers(
     aws: Aws,
     channel: Channel,
@@ -31,7 +38,7 @@ def choose_readers(
     examiner = Examiner(channel.public, trust_uploader_digests, channel.clock)
     return ProcessReaders(
         open_channel=BucketFactory.for_bucket(aws, channel.bucket),
-        processes=processes or os.cpu_count() or 1,
+        processes=processes or usable_cores(),
         fallback=ThreadReaders(examiner),
         min_packages=INDEX_PROCESSES_PACKAGES_MIN,
         trust_uploader_digests=trust_uploader_digests,
