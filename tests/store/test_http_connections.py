@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -31,10 +32,12 @@ from sluice.storage.http_connections import (
 )
 from sluice.storage.s3_client import Endpoint, make_s3_client
 from sluice.storage.s3_store import S3Store
+from testkit.tls import make_authority
 
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 4\r\nETag: "e"\r\n\r\nbody'
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-TIMEOUT = 0.2
+LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + bytes(100_000)
+TIMEOUT = 0.4
 Script = Sequence[Sequence[bytes]]
 """For each connection, what it answers to each request; it is closed behind the last."""
 
@@ -42,11 +45,14 @@ Script = Sequence[Sequence[bytes]]
 class Server:
     """Answers as it is told, and keeps what it was asked."""
 
-    def __init__(self, script: Script, *, waits: bool = False) -> None:
+    def __init__(
+        self, script: Script, *, waits: bool = False, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.asked: list[bytes] = []
         self.connections = 0
         self._script = script
         self._waits = waits
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._serve)
@@ -72,19 +78,25 @@ class Server:
             except OSError:
                 return
             self.connections += 1
-            with connection:
-                for answer in answers:
-                    asked = b""
-                    while not _is_complete(asked):
-                        if not (more := connection.recv(65536)):
-                            break
-                        asked += more
-                    if not asked:
+            with connection, suppress(OSError):
+                if self._tls is not None:
+                    connection = self._tls.wrap_socket(connection, server_side=True)
+                self._answer(connection, answers)
+
+    def _answer(self, connection: socket.socket, answers: Sequence[bytes]) -> None:
+        with connection:
+            for answer in answers:
+                asked = b""
+                while not _is_complete(asked):
+                    if not (more := connection.recv(65536)):
                         break
-                    self.asked.append(asked)
-                    connection.sendall(answer)
-                if self._waits:
-                    self._done.wait()
+                    asked += more
+                if not asked:
+                    break
+                self.asked.append(asked)
+                connection.sendall(answer)
+            if self._waits:
+                self._done.wait()
 
 
 def _is_complete(asked: bytes) -> bool:
@@ -94,9 +106,11 @@ def _is_complete(asked: bytes) -> bool:
 
 
 @contextmanager
-def server(script: Script, *, waits: bool = False) -> Iterator[Server]:
+def server(
+    script: Script, *, waits: bool = False, tls: ssl.SSLContext | None = None
+) -> Iterator[Server]:
     """Run a server."""
-    running = Server(script, waits=waits)
+    running = Server(script, waits=waits, tls=tls)
     try:
         yield running
     finally:
@@ -303,6 +317,45 @@ def test_a_file_of_certificates_that_is_none_is_named(tmp_path: Path) -> None:
         make()
         with pytest.raises(SSLError):
             connections(str(empty)).send(request("https://127.0.0.1:9/b/k"))
+
+
+def test_tls_keeps_its_connection_and_verifies_who_answers(tmp_path: Path) -> None:
+    authority = make_authority(tmp_path)
+    trusted = str(authority.certificate)
+    with server([[OK, LARGE, OK]], tls=authority.context) as one:
+        http = connections(trusted)
+        url = one.url.replace("http:", "https:")
+        bodies = [http.send(request(url)).content for _ in range(3)]
+        assert bodies == [b"body", bytes(100_000), b"body"]
+        assert one.connections == 1
+
+
+def test_what_tls_has_received_beyond_a_response_is_no_response_to_the_next(
+    tmp_path: Path,
+) -> None:
+    authority = make_authority(tmp_path)
+    with server([[OK + OK], [OK.replace(b"body", b"next")]], tls=authority.context) as one:
+        http = connections(str(authority.certificate))
+        url = one.url.replace("http:", "https:")
+        assert http.send(request(url)).content == b"body"
+        assert http.send(request(url)).content == b"next"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localtest"])
+def test_a_server_that_is_not_trusted_is_sent_nothing(
+    host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = make_authority(tmp_path)
+    is_known = host != "127.0.0.1"
+    plain = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda _host, *rest, **more: plain("127.0.0.1", *rest, **more)
+    )
+    with server([[OK]], tls=authority.context) as one:
+        url = one.url.replace("http://127.0.0.1", f"https://{host}")
+        with pytest.raises(SSLError):
+            connections(str(authority.certificate) if is_known else None).send(request(url))
+        assert one.asked == []
 
 
 @pytest.mark.parametrize("value", ["a\r\nb: c", "a\nb: c", "a\rb"])

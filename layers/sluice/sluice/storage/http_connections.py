@@ -42,6 +42,7 @@ from urllib3.exceptions import ConnectTimeoutError as Urllib3ConnectTimeoutError
 from urllib3.exceptions import NewConnectionError, ProtocolError
 from urllib3.exceptions import ReadTimeoutError as Urllib3ReadTimeoutError
 from urllib3.exceptions import SSLError as Urllib3SSLError
+from urllib3.util.ssl_match_hostname import CertificateError
 from urllib3.util.wait import wait_for_read
 
 if TYPE_CHECKING:
@@ -270,7 +271,9 @@ class _Link:
 
     def is_readable(self) -> bool:
         """Whether an idle connection has something to read: its end, or what nobody asked for."""
-        return bool(self.buffer) or wait_for_read(self.sock, 0)
+        # What TLS has decrypted already does not show at the socket.
+        decrypted = self.sock.pending() if isinstance(self.sock, ssl.SSLSocket) else 0
+        return bool(self.buffer or decrypted) or wait_for_read(self.sock, 0)
 
     def receive(self, size: int) -> bytes:
         """Receive up to ``size`` bytes; empty at the end of the connection."""
@@ -430,7 +433,7 @@ _Translate = Callable[[AWSPreparedRequest, str, Exception], Exception]
 # The order of botocore's session: a refused connection is also an error of the operating system.
 _TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], _Translate], ...] = (
     (
-        (ssl.SSLError, ssl.CertificateError, Urllib3SSLError),
+        (ssl.SSLError, CertificateError, Urllib3SSLError),
         lambda _request, url, error: SSLError(endpoint_url=url, error=error),
     ),
     (
