@@ -188,6 +188,10 @@ bench-installable: $(VENV)/.current ## Measure the time from upload to index on 
 bench-take-over: $(VENV)/.current ## Measure the steps of taking over 500,000 packages on one core; fails above time or memory
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.take_over
 
+.PHONY: bench-million
+bench-million: $(VENV)/.current ## Measure a subdir of a million packages, and a bucket of 20,000 subdirs; half an hour and 16 GiB
+	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.million
+
 .PHONY: bench-page
 bench-page: $(VENV)/.current ## Measure the page of a channel of 30,000 names; fails above the budget; needs Chromium
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.page

@@ -50,12 +50,6 @@ MEMORY_MB = 1769
 _DEBOUNCE_SECONDS = 10
 _INDEXED_MS = 1_700_000_000_000
 _COLUMNS = ["step", "seconds", "CPU s", "peak MB", "generation", "unfinished", "files written"]
-_CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_REGION": "us-east-1",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +63,17 @@ class Step:
     generation: int
     unfinished: bool
     files_written: int
+
+
+def aws_variables(endpoint: str) -> dict[str, str]:
+    """The environment of a client of the S3 server."""
+    return {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL_S3": endpoint,
+    }
 
 
 def channel_files(size: int, names: int | None = None) -> Iterator[tuple[str, bytes]]:
@@ -122,7 +127,7 @@ def merge_until_idle(timeout_seconds: float) -> Iterator[Step]:
     merge_message(TEAM, now_ms=ctx.clock(), debounce_seconds=_DEBOUNCE_SECONDS).send_to(queue)
     while queue.messages:
         request = parse_merge_message(queue.messages.pop(0).body)
-        _forget_peak()
+        forget_peak()
         started, cpu = time.monotonic(), time.process_time()
         report = carry_out_merge_request(
             request, ctx, time_left_ms=partial(_time_left_ms, started + timeout_seconds)
@@ -131,7 +136,7 @@ def merge_until_idle(timeout_seconds: float) -> Iterator[Step]:
             yield Step(
                 time.monotonic() - started,
                 time.process_time() - cpu,
-                _peak_mb(),
+                peak_mb(),
                 report.generation,
                 report.unfinished,
                 report.files_written,
@@ -159,11 +164,13 @@ def _upload(ctx: MergeContext) -> None:
     write_staging_record(ctx.state, TEAM, verdict, unique_id=ctx.new_id())
 
 
-def _forget_peak() -> None:
+def forget_peak() -> None:
+    """Have ``peak_mb`` count from now on."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
+    """Peak resident memory of this process, in units of 1,024 * 1,024 bytes."""
     match = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
     assert match
     return int(match[1]) / 1024
@@ -220,7 +227,7 @@ def _measure(arguments: argparse.Namespace, latency_ms: float) -> list[Step]:
         command = [sys.executable, "-m", "benchmarks.take_over", "--merge"]
         command += ["--timeout-seconds", str(arguments.timeout_seconds)]
         path = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "sluice")])
-        variables = {**_CREDENTIALS, "AWS_ENDPOINT_URL_S3": s3.endpoint, "PYTHONPATH": path}
+        variables = {**aws_variables(s3.endpoint), "PYTHONPATH": path}
         with child_process(command, variables, stdout=subprocess.PIPE) as merger:
             os.sched_setaffinity(merger.pid, cores[:1])
             assert merger.stdout
