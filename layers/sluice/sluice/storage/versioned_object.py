@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -46,7 +46,7 @@ class ObjectVersion(Generic[T]):
     value: T
     etag: ETag | None
     """``None`` if there is no object yet."""
-    modified: int | None = None
+    modified: int | None = field(default=None, compare=False)
     """Seconds since the epoch, if the object was read from the store."""
 
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from sluice.admin.changes.pins import pin
 from sluice.admin.changes.snapshot import Snapshot, snapshot
-from sluice.catalog.head import BEFORE_FIRST, head_object
+from sluice.catalog.head import BEFORE_FIRST, head_object, read_head
 from sluice.errors import ForeignOwner, Misused, NotFound, Occupied
 from sluice.layout import REPODATA, SHARD_INDEX, Subdir
 from tests.support.admin_channel import admin_channel
@@ -274,3 +275,22 @@ def test_all_subdirs_are_of_one_time() -> None:
     done = taken(world, later, into="later")
     assert [(one.subdir, one.packages) for one in done.subdirs] == [("linux-64", 3), ("noarch", 1)]
     assert SHARD_INDEX in seen(world, "noarch", into="later").index_files()
+
+
+def test_a_subdir_that_was_retired_is_not_in_a_snapshot_of_a_later_time() -> None:
+    world, before_retirement, _ = changed()
+    other = World(subdir=Subdir(SUBDIR.channel, "osx-arm64"))
+    other.system = world.system
+    other.channel, other.state, other.new_id = world.channel, world.state, world.new_id
+    world.tick(3600)
+    head = read_head(world.state, SUBDIR)
+    tombstone = msgspec.structs.replace(head.value, commit=None, tree=None, writer="retirement")
+    head_object(world.state, SUBDIR).swap(tombstone, expected=head.etag)
+    other.add(A)
+    other.merge()
+    world.now_ms = other.now_ms
+    taken(world, moment(other))
+    assert seen(world, "osx-arm64").published().keys() == {A}
+    assert not world.channel.keys(f"{INTO}/linux-64/")
+    with pytest.raises(NotFound, match=r"linux-64/ was retired 2025-06-15 .* was deleted"):
+        taken(world, before_retirement, into="another")

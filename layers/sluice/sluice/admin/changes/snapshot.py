@@ -152,17 +152,31 @@ class _SnapshotJob:
         return _PastSubdir(subdir, generation.tree(), generation.rules(), generation)
 
     def _find_commit(self, subdir: Subdir, version: ObjectVersion[Head]) -> Commit | None:
-        """The newest commit at the time; ``None`` if the first was later."""
+        """The newest commit at the time; ``None`` if there was nothing."""
         first: Commit | None = None
         head = version.value
+        if head.is_tombstone:
+            self._require_after_retirement(subdir, version)
+            return None
         for commit in iter_commits(self._channel, subdir, head):
             if commit_time(commit) <= self._at:
                 return commit
             first = commit
-        if (first and first.parent is None) or head.generation == 0:
+        if first is None or first.parent is None:
             return None
-        kept = f" to {format_time(commit_time(first))}" if first else ""
-        raise NotFound(f"the history of {subdir.prefix} does not go back so far, only{kept}")
+        raise NotFound(
+            f"the history of {subdir.prefix} does not go back so far, only to "
+            f"{format_time(commit_time(first))}"
+        )
+
+    def _require_after_retirement(self, subdir: Subdir, version: ObjectVersion[Head]) -> None:
+        """Raise ``NotFound`` for a time before the retirement, which has deleted the history."""
+        retired_at = datetime.fromtimestamp(version.modified or 0, UTC)
+        if self._at < retired_at:
+            raise NotFound(
+                f"{subdir.prefix} was retired {format_time(retired_at)}, and its history before "
+                "that was deleted"
+            )
 
     @property
     def _empty_tree(self) -> Tree:
