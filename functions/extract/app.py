@@ -18,11 +18,12 @@ from sluice.extract.metrics import extract_log_line, upload_retry_fields
 from sluice.messages import s3_event
 from sluice.messages.delivery import Delivery
 from sluice.settings import ExtractSettings
+from sluice.telemetry import VERSION
 from sluice.wiring.extract import extract_context
 
 IN_LAMBDA = "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ  # set by Lambda, and by nothing else
 
-logger, metrics = Logger(), Metrics()
+logger, metrics = Logger(version=VERSION), Metrics()
 processor = batch.BatchProcessor(batch.EventType.SQS, raise_on_entire_batch_failure=False)
 # There is nothing to count for S3's test event and for keys that are not packages.
 warnings.filterwarnings("ignore", "No application metrics to publish")

@@ -17,10 +17,10 @@ from sluice.merge import handler as merge
 from sluice.merge.metrics import merge_log_lines, merge_metrics
 from sluice.messages.delivery import Delivery
 from sluice.settings import MergeSettings
-from sluice.telemetry import SHARED
+from sluice.telemetry import SHARED, VERSION
 from sluice.wiring.merge import merge_context
 
-logger, metrics = Logger(), Metrics()
+logger, metrics = Logger(version=VERSION), Metrics()
 processor = batch.SqsFifoPartialProcessor()
 # The batch is one message: returning it is a response, not a failure of the function.
 processor.raise_on_entire_batch_failure = False

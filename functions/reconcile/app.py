@@ -17,10 +17,10 @@ from sluice.messages.delivery import Delivery
 from sluice.reconcile.handler import ReconcileReport, parse_reconcile_request, run, start_once
 from sluice.reconcile.metrics import reconcile_log_lines, reconcile_metrics, step_retry_fields
 from sluice.settings import ReconcileSettings
-from sluice.telemetry import SHARED
+from sluice.telemetry import SHARED, VERSION
 from sluice.wiring.reconcile import reconcile_context
 
-logger, metrics, processor = Logger(), Metrics(), batch.SqsFifoPartialProcessor()
+logger, metrics, processor = Logger(version=VERSION), Metrics(), batch.SqsFifoPartialProcessor()
 processor.raise_on_entire_batch_failure = False  # a message that returns is a response
 warnings.filterwarnings("ignore", "No application metrics to publish")  # no report
 ctx = cache(lambda: reconcile_context(ReconcileSettings.from_env(os.environ)))

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import yaml
+from packaging.requirements import Requirement
 
+from sluice import __version__
 from tests.support.installed_program import SOURCE, Program
+from tests.support.template import ROOT
 
-REQUIREMENTS = Path(__file__).parents[2] / "requirements"
+REQUIREMENTS = ROOT / "requirements"
 OF_FUNCTIONS_ALONE = {"aws-lambda-powertools"}
+OF_THE_COMMAND_LINE_ALONE = {"cyclopts", "rich"}
 
 
 @pytest.fixture(scope="module")
@@ -24,29 +30,41 @@ def _names(lines: list[str]) -> set[str]:
     return {match[0] for match in found if match}
 
 
-def _project() -> dict[str, list[str]]:
+def _dependencies() -> list[str]:
     project = tomllib.loads((SOURCE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return {"dependencies": project["dependencies"], **project["optional-dependencies"]}
+    found: list[str] = project["dependencies"]
+    return found
 
 
-def test_the_package_needs_what_the_layer_has_but_for_what_functions_import() -> None:
+def test_the_package_needs_what_the_layer_has_and_what_the_command_line_needs() -> None:
     layer = _names((SOURCE / "requirements.in").read_text(encoding="utf-8").splitlines())
-    assert _names(_project()["dependencies"]) == layer - OF_FUNCTIONS_ALONE
+    assert _names(_dependencies()) == layer - OF_FUNCTIONS_ALONE | OF_THE_COMMAND_LINE_ALONE
     sources = [path.read_text(encoding="utf-8") for path in (SOURCE / "sluice").rglob("*.py")]
     assert not any("aws_lambda_powertools" in source for source in sources)
 
 
 def test_what_the_command_line_needs_is_pinned_here_and_not_in_the_layer() -> None:
-    needed = _names(_project()["cli"])
-    assert needed
-    assert needed <= _names((REQUIREMENTS / "dev.in").read_text(encoding="utf-8").splitlines())
+    development = (REQUIREMENTS / "dev.in").read_text(encoding="utf-8").splitlines()
+    assert _names(development) >= OF_THE_COMMAND_LINE_ALONE
     layer = _names((SOURCE / "requirements.txt").read_text(encoding="utf-8").splitlines())
-    assert not needed & layer
+    assert not OF_THE_COMMAND_LINE_ALONE & layer
+
+
+def test_what_the_tests_run_with_is_within_the_ranges() -> None:
+    needed = [Requirement(text) for text in _dependencies()]
+    assert [one.name for one in needed if not one.specifier] == []
+    assert [str(one) for one in needed if version(one.name) not in one.specifier] == []
+
+
+def test_the_conda_recipe_needs_the_same() -> None:
+    recipe = yaml.safe_load((ROOT / "deploy" / "conda" / "recipe.yaml").read_text())
+    run = [text.replace("msgpack-python", "msgpack") for text in recipe["requirements"]["run"]]
+    assert run == ["python >=3.11", *(text.replace(">=", " >=", 1) for text in _dependencies())]
 
 
 def test_the_program_says_its_version(program: Program) -> None:
     ran = program.run("--version", environment={})
-    assert (ran.code, ran.out, ran.err) == (0, "0.1.0\n", "")
+    assert (ran.code, ran.out, ran.err) == (0, f"{__version__}\n", "")
 
 
 def test_the_program_is_typed(program: Program) -> None:

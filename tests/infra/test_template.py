@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sluice import __version__
 from sluice.admin.session.queue_depth import QUEUE_KINDS
 from sluice.conda.names import PACKAGE_SUFFIXES
 from sluice.layout import REPODATA, SLUICE_TOML, PackageKey, Subdir, config_key, reconcile_part_key
@@ -109,6 +110,7 @@ def test_prefixes_are_separated_by_commas_and_begin_with_no_slash(
 
 def test_outputs_name_all_that_one_works_with() -> None:
     assert {name: one["Value"] for name, one in TEMPLATE["Outputs"].items()} == {
+        "Version": __version__,
         "ChannelBucketName": CHANNEL,
         "StateBucketName": STATE,
         "UploadQueueUrl": {"Ref": "UploadQueue"},

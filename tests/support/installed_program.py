@@ -1,4 +1,4 @@
-"""The program ``sluice`` as ``pip install './layers/sluice[cli]'`` makes it."""
+"""The program ``sluice`` as ``pip install ./layers/sluice`` makes it."""
 
 from __future__ import annotations
 

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from sluice.admin.verify.repair import repair as repair
     from sluice.admin.verify.verify import verify as verify
 
+__version__ = "0.1.0"
+"""Of everything that is released together: the package, the stack and its layer.  This is the one
+source of it; ``tests/infra/test_version.py`` compares what has to state it a second time."""
+
 # Lambda imports sluice at each cold start and needs none of these: each is imported on first use.
 _MODULES = {
     "Channel": "sluice.admin.session.channel",

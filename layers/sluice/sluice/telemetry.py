@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
+from sluice import __version__
+
 Level = Literal["debug", "info", "warning", "error"]
 
 SHARED = {"service": "sluice"}
 """Dimensions of a metric that several functions send, because one alarm watches them all."""
+
+VERSION = __version__
+"""In every line of a function's log: during an update two releases write into the same log."""
 
 
 class Metric(NamedTuple):

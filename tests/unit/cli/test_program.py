@@ -87,7 +87,7 @@ def test_the_help_of_all_commands_has_a_line_for_each(capsys: pytest.CaptureFixt
 
 
 def test_the_modules_of_the_commands_are_imported_by_no_other_module_of_the_start() -> None:
-    for module in ("main", "__main__", "app", "exits", "console", "version", "usage_errors"):
+    for module in ("main", "__main__", "app", "exits", "console", "usage_errors"):
         tree = ast.parse((FOLDER / f"{module}.py").read_text())
         names = {
             node.module for node in tree.body if isinstance(node, ast.ImportFrom) and node.module

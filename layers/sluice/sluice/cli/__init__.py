@@ -1,4 +1,4 @@
 """The command line: opens a channel, calls ``sluice.admin``, shows the result.
 
-Never imported by the functions; its dependencies come with ``sluice[cli]``.
+Never imported by the functions, and not in their layer: only this needs cyclopts and rich.
 """

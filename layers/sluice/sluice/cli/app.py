@@ -10,10 +10,10 @@ from functools import lru_cache
 
 from cyclopts import App, CycloptsError
 
+from sluice import __version__
 from sluice.cli.console import make_console
 from sluice.cli.exits import Exit
 from sluice.cli.usage_errors import describe_usage_error
-from sluice.cli.version import version_text
 
 COMMANDS: Mapping[str, str] = {
     "status": "Show the status of a channel: its content, its work in progress, and its problems.",
@@ -56,7 +56,7 @@ def make_app(*imported: str) -> App:
         help="Ask a conda channel on S3 how it is and what happened to it, and change that.",
         help_epilogue=f"Exit codes:\n\n{_EXITS}",
         help_format="markdown",
-        version=version_text,
+        version=__version__,
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )

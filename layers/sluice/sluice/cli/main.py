@@ -20,9 +20,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if words == ["--version"]:
-            from sluice.cli.version import version_text  # noqa: PLC0415
+            from sluice import __version__  # noqa: PLC0415
 
-            sys.stdout.write(f"{version_text()}\n")
+            sys.stdout.write(f"{__version__}\n")
             return 0
         from sluice.cli.app import run_command  # noqa: PLC0415 - see the module's docstring
 

@@ -11,7 +11,7 @@ from sluice.cli.app import COMMANDS, make_app
 from sluice.cli.exits import Exit
 
 _INTRODUCTION = (
-    "Installed with `pip install './layers/sluice[cli]'`. Every command takes the options "
+    "Installed with `pip install ./layers/sluice`. Every command takes the options "
     "[that all commands have](#options-of-all-commands) besides its own, and exits with one of "
     "[the same codes](#exit-codes)."
 )

@@ -1,0 +1,1 @@
+"""A release: everything that somebody needs who has no clone, in one folder."""
