@@ -12,6 +12,7 @@ FUZZ := .venv-fuzz
 CONDA_INDEX := .venv-conda-index
 CONDA := .venv-conda
 DOCS := .venv-docs
+RELEASE := .venv-release
 # Makes an environment unless it is current, by a digest of its requirements; clears nothing outside of this clone.
 ENVIRONMENT = $(PYTHON) requirements/environment.py
 
@@ -38,6 +39,10 @@ PARAMS ?=
 SIZES ?= 1000 10000
 RUNS ?= 3
 BENCH ?=
+# For make release: the layers that it has.
+RUNTIMES ?= python3.11 python3.12 python3.13 python3.14
+ARCHITECTURES ?= arm64 x86_64
+DIST ?= dist
 # For make load.
 PACKAGES ?= 10000
 SUBDIRS ?= 5
@@ -72,6 +77,9 @@ $(CHECKOV)/.current: always
 $(DOCS)/.current: always
 	@$(ENVIRONMENT) $(DOCS) requirements/docs.txt
 
+$(RELEASE)/.current: always
+	@$(ENVIRONMENT) $(RELEASE) requirements/release.txt
+
 $(FUZZ)/.current: always
 	@$(ENVIRONMENT) $(FUZZ) requirements/fuzz.txt --only-binary :all:
 
@@ -89,7 +97,7 @@ demo: $(VENV)/.current ## Show the whole path, from upload to install, on this m
 	@$(BIN)/python -m local demo
 
 .PHONY: test
-test: $(VENV)/.current $(CONDA_INDEX)/.current ## Run all tests, the end-to-end ones in a local AWS included
+test: $(VENV)/.current $(CONDA_INDEX)/.current $(RELEASE)/.current ## Run all tests, the end-to-end ones in a local AWS included
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: ceph
@@ -210,6 +218,11 @@ build: $(VENV)/.current ## sam build, for RUNTIME (python3.13) and ARCHITECTURE 
 deploy: build ## sam deploy to the AWS account of your credentials; STACK, PARAMS="Key=Value ..."
 	$(BIN)/sam deploy --stack-name $(STACK) --parameter-overrides $(BUILD_PARAMETERS) $(PARAMS)
 
+.PHONY: release
+release: $(VENV)/.current $(RELEASE)/.current ## Package, stack, checksums and notes into DIST (dist), layers for RUNTIMES and ARCHITECTURES
+	@PYTHONPATH=layers/sluice $(BIN)/python -m local.release --output "$(DIST)" --tools $(RELEASE) \
+		--runtimes $(RUNTIMES) --architectures $(ARCHITECTURES)
+
 .PHONY: local-up
 local-up: $(VENV)/.current ## Start the stack in a local AWS: LOCAL_PORT, DEBOUNCE_SECONDS, PARAMS
 	@$(BIN)/python -m local up
@@ -238,6 +251,7 @@ lock: ## Resolve the requirements anew, for every supported Python and platform
 		--output-file layers/sluice/requirements.txt
 	$(LOCK) requirements/checkov.in --output-file requirements/checkov.txt
 	$(LOCK) requirements/docs.in --output-file requirements/docs.txt
+	$(LOCK) requirements/release.in --output-file requirements/release.txt
 	$(LOCK) requirements/conda-index.in --constraint requirements/dev.txt \
 		--output-file requirements/conda-index.txt
 	$(LOCK) requirements/conda.in --constraint requirements/conda-index.txt \

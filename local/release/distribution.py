@@ -1,0 +1,46 @@
+"""The package ``conda-sluice``: a wheel and an sdist."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from local.stack import ROOT
+
+SOURCE = ROOT / "layers" / "sluice"
+_FIXED_EPOCH = "1577836800"
+"""2020-01-01, where there is no commit to take the time from: in an archive of the source."""
+
+
+def build_distribution(folder: Path) -> list[Path]:
+    """Build both and return them, the sdist first; raises ``subprocess.CalledProcessError``.
+
+    The backend is the one that is pinned here, so nothing is downloaded.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "--directory", str(folder)],
+        cwd=SOURCE,
+        env={**os.environ, "SOURCE_DATE_EPOCH": source_date_epoch(os.environ)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,  # it names what it has made there
+        check=True,
+    )
+    return sorted(folder.glob("conda_sluice-*"))
+
+
+def source_date_epoch(environment: Mapping[str, str]) -> str:
+    """The time that files get: as the environment says, or the commit's, or a fixed one."""
+    if given := environment.get("SOURCE_DATE_EPOCH"):
+        return given
+    asked = subprocess.run(
+        ["git", "log", "-1", "--format=%ct"],  # noqa: S607 - git, wherever it is
+        cwd=SOURCE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return asked.stdout.strip() if asked.returncode == 0 else _FIXED_EPOCH
