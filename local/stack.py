@@ -33,7 +33,8 @@ STACK_NAME = "sluice"
 _ARTIFACTS_BUCKET = "sluice-local-artifacts"
 _ARCHITECTURES = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 # A fresh function is a process that starts on this machine's few cores: not fifty at once.
-_EXTRACT_CONCURRENCY = 2
+EXTRACT_CONCURRENCY = 2
+"""Of a stack that runs here."""
 
 Say = Callable[[str], None]
 
@@ -196,7 +197,7 @@ def deploy(
     parameters = {
         **host_parameters(),
         "DebounceSeconds": str(debounce_seconds),
-        "ExtractConcurrency": str(_EXTRACT_CONCURRENCY),
+        "ExtractConcurrency": str(EXTRACT_CONCURRENCY),
         **(parameters or {}),
     }
     built = build(home, parameters, wheels="host")
@@ -210,7 +211,7 @@ def deploy(
     _sam(home, arguments, {"AWS_ENDPOINT_URL": running.endpoint, **trust})
     make_up_for_differences(clients.functions(*where), clients.iam(*where))
     say("sam deploy: done")
-    return _describe(running)
+    return describe(running)
 
 
 def delete(running: Emulator) -> None:
@@ -287,7 +288,8 @@ def _sam(home: Path, arguments: list[str], environment: Mapping[str, str]) -> No
         raise StackError(f"sam {arguments[0]} failed, see {log}:\n{tail}")
 
 
-def _describe(running: Emulator) -> Stack:
+def describe(running: Emulator) -> Stack:
+    """The stack that is deployed in a MiniStack, by its outputs."""
     client = clients.cloudformation(running.endpoint, running.ca_bundle)
     described = client.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     outputs = {one["OutputKey"]: one["OutputValue"] for one in described["Outputs"]}
