@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 from local.release.checks import check_release
-from local.release.functions import BuildError, Target
+from local.release.errors import BuildError
+from local.release.functions import Target
 from local.release.release import make_release
 from local.stack import ROOT
 
@@ -31,7 +31,7 @@ def main() -> int:
     targets = [Target(one, other) for one in options.runtimes for other in options.architectures]
     try:
         release = make_release(options.output, targets, say=print)
-    except (BuildError, FileExistsError, subprocess.CalledProcessError) as error:
+    except (BuildError, FileExistsError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     problems = check_release(release.folder, options.tools)

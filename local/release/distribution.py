@@ -7,7 +7,9 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
+from local.release.errors import BuildError
 from local.stack import ROOT
 
 SOURCE = ROOT / "layers" / "sluice"
@@ -15,21 +17,31 @@ _FIXED_EPOCH = "1577836800"
 """2020-01-01, where there is no commit to take the time from: in an archive of the source."""
 
 
-def build_distribution(folder: Path) -> list[Path]:
-    """Build both and return them, the sdist first; raises ``subprocess.CalledProcessError``.
+class Distribution(NamedTuple):
+    """What was built."""
+
+    wheel: Path
+    sdist: Path
+
+
+def build_distribution(folder: Path) -> Distribution:
+    """Build both; raises ``BuildError``.
 
     The backend is the one that is pinned here, so nothing is downloaded.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(
+    built = subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "--directory", str(folder)],
         cwd=SOURCE,
         env={**os.environ, "SOURCE_DATE_EPOCH": source_date_epoch(os.environ)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,  # it names what it has made there
-        check=True,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    return sorted(folder.glob("conda_sluice-*"))
+    if built.returncode:
+        raise BuildError(f"conda-sluice: {built.stderr}")
+    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    return Distribution(wheel, sdist)
 
 
 def source_date_epoch(environment: Mapping[str, str]) -> str:

@@ -12,14 +12,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from local.release.archives import files_below, write_zip
+from local.release.errors import BuildError
 from local.stack import ROOT
 
 FUNCTIONS = ("extract", "merge", "reconcile")
 _FOLDER_DIGITS = 12
-
-
-class BuildError(RuntimeError):
-    """A layer could not be made; the message has the end of what make said."""
 
 
 @dataclass(frozen=True, slots=True)

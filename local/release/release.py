@@ -53,8 +53,8 @@ def make_release(
 ) -> Release:
     """Make a release and put it in the place of ``folder``, which must be one, or empty.
 
-    Raises ``BuildError``, ``subprocess.CalledProcessError``, and ``FileExistsError`` where the
-    folder has something else; it is then left as it is.
+    Raises ``BuildError``, and ``FileExistsError`` where the folder has something else.  It is left
+    as it is then.
     """
     _refuse_other_files(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -88,7 +88,7 @@ class Place:
 
         async def _solve() -> list[RepoDataRecord]:
             gateway = Gateway(cache_dir=self.folder / "repodata")
-            platforms = [str(rattler.Subdir.current()), "noarch"]
+            platforms = [rattler.Subdir.current(), rattler.Subdir("noarch")]
             return await rattler.solve([rattler.Channel(self.url)], [spec], gateway, platforms)
 
         return asyncio.run(_solve())

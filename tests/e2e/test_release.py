@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +13,19 @@ import pytest
 
 from local import clients
 from local.emulator import Emulator, run_emulator
+from local.release.archives import files_below
+from local.release.checks import check_release
 from local.release.functions import Target
-from local.release.release import Release, make_release
+from local.release.release import CHECKSUMS, Release, make_release
 from local.stack import STACK_NAME, Stack, host_parameters
 from sluice import __version__
 from testkit.deployed import Channel, Deployed
 from tests.e2e.rattler_client import install, solve
 from tests.support.released_stack import deploy_release, next_release
 from tests.support.standalone_channel import package
+from tests.support.template import ROOT
 
+TOOLS = ROOT / ".venv-release"
 NEXT = "99.0.0"
 FIRST, SECOND, THIRD = package("first"), package("second"), package("third")
 
@@ -28,6 +35,7 @@ class Place:
     """An AWS in which nobody has deployed anything, and two releases."""
 
     emulator: Emulator
+    target: Target
     released: Release
     following: Release
 
@@ -46,7 +54,46 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     released = make_release(folder / "dist", [target], wheels="host")
     following = next_release(released, folder / "next", NEXT)
     with run_emulator(folder / "aws") as emulator:
-        yield Place(emulator, released, following)
+        yield Place(emulator, target, released, following)
+
+
+def test_a_release_has_all_that_its_notes_name_and_the_tools_of_others_pass_it(
+    place: Place,
+) -> None:
+    folder, code = place.released.folder, f"stack/{place.released.code}"
+    assert sorted(files_below(folder)) == sorted(
+        [
+            *("RELEASE_NOTES.md", "SHA256SUMS", f"sluice-{__version__}.cdx.json"),
+            f"conda_sluice-{__version__}-py3-none-any.whl",
+            f"conda_sluice-{__version__}.tar.gz",
+            f"stack/sluice-{__version__}.template.json",
+            *(f"{code}/{name}.zip" for name in ("extract", "merge", "reconcile")),
+            f"{code}/{place.target.layer}",
+        ]
+    )
+    check = ["sha256sum", "--check", "--strict", "--quiet", CHECKSUMS]
+    subprocess.run(check, cwd=folder, check=True)
+    cfn_lint = Path(sys.executable).with_name("cfn-lint")
+    subprocess.run([cfn_lint, place.released.template], check=True)
+
+
+@pytest.mark.skipif(not TOOLS.is_dir(), reason="the tools are not installed: run make test")
+def test_the_package_and_the_bill_of_materials_pass_their_checks(place: Place) -> None:
+    assert check_release(place.released.folder, TOOLS) == []
+
+
+def test_the_same_source_makes_the_same_bytes(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In another folder, with other rights for new files and another order of sets."""
+    monkeypatch.setenv("PYTHONHASHSEED", "12345")
+    umask = os.umask(0o077)
+    try:
+        again = make_release(tmp_path / "elsewhere" / "dist", [place.target], wheels="host")
+    finally:
+        os.umask(umask)
+    first, second = (one.folder / CHECKSUMS for one in (place.released, again))
+    assert first.read_text() == second.read_text()
 
 
 def logged_versions(stack: Stack) -> set[str]:

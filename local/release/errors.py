@@ -1,0 +1,7 @@
+"""What can go wrong."""
+
+from __future__ import annotations
+
+
+class BuildError(RuntimeError):
+    """A part of a release could not be made; the message has what the tool said of it."""
