@@ -1,7 +1,8 @@
 """``python -m benchmarks.coldstart``: from the start of Python to a handler, and to S3's answer.
 
 Each function is started again and again in new processes of an interpreter that has the layer
-and nothing else: the layer as ``sam build`` makes it, from its pinned requirements, with bytecode.
+and nothing else: the layer as ``sam build`` makes it, from its pinned requirements, with bytecode
+or without.
 Exits with 1 where the median of importing a handler is above the budget.
 """
 
@@ -40,7 +41,7 @@ Start = Callable[[str, Mapping[str, Any], Mapping[str, str]], dict[str, float]]
 """Start a function with an event and variables; the output of ``coldstart_child.py``."""
 
 
-def runtime(folder: Path, log: IO[bytes]) -> Start:
+def runtime(folder: Path, log: IO[bytes], *, bytecode: bool) -> Start:
     """Make an interpreter, the layer and the functions; asks the package index for wheels."""
     venv, layer, functions = (folder / name for name in ("venv", "layer", "functions"))
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
@@ -54,6 +55,9 @@ def runtime(folder: Path, log: IO[bytes]) -> Start:
     made = subprocess.run(make, capture_output=True, text=True, check=False)
     if made.returncode:
         raise RuntimeError(f"the layer could not be made: {made.stderr}")
+    if not bytecode:
+        for cached in layer.rglob("__pycache__"):
+            shutil.rmtree(cached)
     for name in _NAMES:
         # Not where they are: bytecode may lie there, and Lambda has none of app.py.
         (functions / name).mkdir(parents=True)
@@ -107,6 +111,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.coldstart", description=__doc__)
     parser.add_argument("--runs", type=int, default=9, help="measured starts of each function")
     parser.add_argument("--output", type=Path, default=results.PATH)
+    parser.add_argument(
+        "--no-bytecode",
+        action="store_true",
+        help="of a layer that was made without the runtime's Python; the result is only printed",
+    )
     options = parser.parse_args()
     leave_in_order_when_terminated()
     command = " ".join(["python", "-m", "benchmarks.coldstart", *sys.argv[1:]])
@@ -116,13 +125,18 @@ def main() -> int:
         (Path(folder) / "functions.log").open("wb") as log,
         cloud(Path(folder)) as aws,
     ):
-        samples = measure(aws, runtime(Path(folder), log), options.runs, log)
-    kept = results.read(options.output)
+        samples = measure(
+            aws, runtime(Path(folder), log, bytecode=not options.no_bytecode), options.runs, log
+        )
+    kept = results.Results() if options.no_bytecode else results.read(options.output)
     for case, of in samples.items():
         kept.take(case, conditions, of)
-    results.write(options.output, kept)
+    if not options.no_bytecode:
+        results.write(options.output, kept)
     print(cold_starts(kept.of(*(case.operation for case in samples))))
     print(f"\nThe budget until a handler is imported: {BUDGET_MS} ms.")
+    if options.no_bytecode:
+        return 0
     slow = [
         case.operation
         for case, of in samples.items()
