@@ -11,9 +11,9 @@ from sluice.cli.app import COMMANDS, make_app
 from sluice.cli.exits import Exit
 
 _INTRODUCTION = (
-    "Installed with `pip install ./layers/sluice`. Every command takes the options "
-    "[that all commands have](#options-of-all-commands) besides its own, and exits with one of "
-    "[the same codes](#exit-codes)."
+    "[Installed](../how-to/install.md) with `pip install conda-sluice`. Every command takes the "
+    "options [that all commands have](#options-of-all-commands) besides its own, and exits with "
+    "one of [the same codes](#exit-codes)."
 )
 _SHARED = re.compile(r"\n\*\*Where\*\*:\n\n(.*?)\n\n\*\*Output\*\*:\n\n(.*?)\n(?=\n|\Z)", re.DOTALL)
 """The help about the options that all commands have."""
