@@ -3,7 +3,7 @@
 Before: ``aws s3 sync dist/stack s3://BUCKET/PREFIX``, in the region of the stack.
 """
 
-from aws_cdk import App, Stack, aws_s3, cloudformation_include
+from aws_cdk import App, Stack, Token, aws_s3, cloudformation_include
 
 app = App()
 stack = Stack(app, "sluice")
@@ -16,8 +16,7 @@ sluice = cloudformation_include.CfnInclude(
         "CodePrefix": app.node.get_context("code-prefix"),
     },
 )
-# Of a bucket that exists as well as of one that the stack makes; a grant would be for a publisher.
-channel = aws_s3.Bucket.from_bucket_name(
-    stack, "Channel", sluice.get_output("ChannelBucketName").value
-)
+# The bucket of packages, whether the stack makes it or it was there: channel.grant_put(publisher)
+name = Token.as_string(sluice.get_output("ChannelBucketName").value)
+channel = aws_s3.Bucket.from_bucket_name(stack, "Channel", name)
 app.synth()

@@ -73,5 +73,6 @@ def test_cdk_includes_the_template_with_parameters_that_it_has() -> None:
     names = {key.value for key in given.keys if isinstance(key, ast.Constant)}
     assert names >= set(CODE_PARAMETERS)
     assert names <= PARAMETERS
-    resources = re.findall(r'get_resource\("(\w+)"\)', ast.unparse(tree).replace("'", '"'))
-    assert set(resources) <= set(TEMPLATE["Resources"])
+    outputs = re.findall(r"get_output\('(\w+)'\)", ast.unparse(tree))
+    assert outputs
+    assert set(outputs) <= set(TEMPLATE["Outputs"])
