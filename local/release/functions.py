@@ -45,14 +45,17 @@ def build_function_zips(folder: Path) -> None:
         write_zip(folder / function_zip(name), files)
 
 
-def build_layer_zip(folder: Path, target: Target, *, wheels: str) -> None:
-    """Write the zip of a layer; raises ``BuildError``.
+def build_layer_zip(folder: Path, target: Target, *, wheels: str) -> bool:
+    """Write the zip of a layer; ``False`` where it has no bytecode.  Raises ``BuildError``.
 
-    ``wheels`` is for the layer's Makefile: ``lambda``, or ``host`` for this machine's own.
+    Bytecode needs the Python of the target on this machine.  ``wheels`` is for the layer's
+    Makefile: ``lambda``, or ``host`` for this machine's own.
     """
     with tempfile.TemporaryDirectory() as layer:
         _build_layer(Path(layer), target, wheels)
-        write_zip(folder / target.layer, files_below(Path(layer)))
+        files = files_below(Path(layer))
+        write_zip(folder / target.layer, files)
+    return any(name.endswith(".pyc") for name in files)
 
 
 def release_digest(folder: Path) -> str:

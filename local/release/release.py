@@ -38,6 +38,11 @@ class Release:
     """The folder of its zips below ``stack/``, which no other release has."""
 
     @property
+    def code_folder(self) -> Path:
+        """Where the zips are."""
+        return self.folder / STACK_FOLDER / self.code
+
+    @property
     def template(self) -> Path:
         """The packaged template, which lies beside the folder of the zips."""
         return self.folder / STACK_FOLDER / template_name()
@@ -76,8 +81,9 @@ def _fill(folder: Path, targets: Sequence[Target], wheels: str, say: Say) -> str
     zips = stack / "unnamed"
     zips.mkdir()
     for target in targets:
-        build_layer_zip(zips, target, wheels=wheels)
-        say(target.layer)
+        has_bytecode = build_layer_zip(zips, target, wheels=wheels)
+        missing = "" if has_bytecode else f" (no bytecode: there is no {target.runtime} here)"
+        say(f"{target.layer}{missing}")
     build_function_zips(zips)
     code = f"{__version__}-{release_digest(zips)}"
     zips.rename(stack / code)

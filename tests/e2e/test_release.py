@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,15 @@ def test_a_release_has_all_that_its_notes_name_and_the_tools_of_others_pass_it(
     subprocess.run(check, cwd=folder, check=True)
     cfn_lint = Path(sys.executable).with_name("cfn-lint")
     subprocess.run([cfn_lint, place.released.template], check=True)
+
+
+def test_a_layer_has_bytecode_that_names_its_files_as_they_lie_on_lambda(place: Place) -> None:
+    with zipfile.ZipFile(place.released.code_folder / place.target.layer) as layer:
+        names = layer.namelist()
+        sources = [name for name in names if name.endswith(".py") and "/sluice/" in name]
+        compiled = [name for name in names if name.endswith(".pyc") and "/sluice/" in name]
+        assert len(compiled) == len(sources) > 0
+        assert all(b"/opt/python/sluice/" in layer.read(name) for name in compiled)
 
 
 @pytest.mark.skipif(not TOOLS.is_dir(), reason="the tools are not installed: run make test")
