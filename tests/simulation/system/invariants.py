@@ -248,7 +248,7 @@ class Invariants:
         elif file in INDEX_FILES:
             if after:
                 self._take(subdir, file)
-            elif self._by_retirement:
+            elif self._by_retirement or self._is_of_buried_catalog(subdir, file):
                 self._known[subdir].files.pop(file, None)
                 return
             if not self._by_others:
@@ -395,6 +395,12 @@ class Invariants:
         self._known[subdir].settled.clear()
         mine = [place for place in self._touched if place.subdir == subdir]
         self._touched.update(dict.fromkeys(mine, self._moment))
+
+    def _is_of_buried_catalog(self, subdir: Subdir, file: str) -> bool:
+        """Tell whether a file is of a catalog that was retired."""
+        known = self._known[subdir]
+        index = known.files.get(file)
+        return known.buried >= 0 and (index is None or index.generation <= known.buried)
 
     def _take(self, subdir: Subdir, file: str) -> None:
         known, key = self._known[subdir], subdir.file_key(file)

@@ -48,6 +48,7 @@ from sluice.merge.plan import CommitPlan, has_indexed_package, names_to_rerender
 from sluice.merge.publishing import Publishing, Scope
 from sluice.merge.take_over_steps import TakeOverStep, TakeOverSteps, publish_reserve_ms
 from sluice.messages.merge_request import MergeRequest
+from sluice.publish.buried_files import delete_buried_files
 from sluice.publish.outputs import wanted_outputs
 from sluice.storage.versioned_object import LOST, ObjectVersion, Swap, commit_loop, read_newest
 from sluice.takeover.existing_index import ExistingIndex, read_existing_index, with_unpatched
@@ -464,6 +465,7 @@ class _SubdirMerge:
     def _publish_shards(self, version: ObjectVersion[Head]) -> None:
         digest = version.value.tree
         if digest is None or self._publishing is None:
+            self._delete_buried_files(version.value)
             return
         self.outcome.add_published(self._publishing.publish_shard_index(digest))
         self._ctx.warm_cache.put_tree(self._request.subdir, digest, self._catalog.tree(digest))
@@ -483,6 +485,7 @@ class _SubdirMerge:
         tree = self._catalog.tree(digest)
         self._write_channel_note(version.value, tree, self._catalog.rules(tree))
         if digest is None:
+            self._delete_buried_files(version.value)
             return
         if self._publishing:
             is_first = self.outcome.adopted
@@ -509,9 +512,21 @@ class _SubdirMerge:
         seen none, and have taken the subdir for moved away.
         """
         newer = self._head.read()
+        self._delete_buried_files(newer.value)
         if self._publishing and newer.value.tree not in (None, digest):
             self._publishing.publish(
                 str(newer.value.tree), tidy=self.outcome.inputs_were_read, revives=True
+            )
+
+    def _delete_buried_files(self, head: Head) -> None:
+        """Delete index files that are left of a subdir that was retired."""
+        if head.is_tombstone and self._publishing:
+            delete_buried_files(
+                self._ctx.channel,
+                self._request.subdir,
+                head,
+                owner=self._ctx.publisher.owner,
+                executor=self._ctx.executor,
             )
 
     def _create_noarch(self, tree: Tree) -> None:

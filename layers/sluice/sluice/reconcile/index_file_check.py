@@ -10,6 +10,7 @@ from sluice.catalog.tree import Tree
 from sluice.errors import Corrupt
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.publish import rejects_document
+from sluice.publish.buried_files import is_buried
 from sluice.publish.fence import FileState, Stamp, file_state
 from sluice.publish.moved_away import is_moved_away
 from sluice.publish.outputs import file_stamp, wanted_outputs
@@ -66,7 +67,11 @@ class IndexFileCheck:
             self.tree, [*self.listing.index_files, *filter(None, infos.values())]
         )
         return IndexFilesStatus(
-            stale=[*([] if moved_away else self._stale_files(states)), *self._stale_rejects()],
+            stale=[
+                *([] if moved_away else self._stale_files(states)),
+                *self._stale_rejects(),
+                *self._buried_files(unwanted),
+            ],
             leftover=self._leftover_files(unwanted) if self.tree.public else [],
             adopted=any(stamp and stamp.owner != self.ctx.owner for stamp in stamps),
             published_at=self._published_at(states, infos),
@@ -90,6 +95,14 @@ class IndexFileCheck:
         info = self.ctx.state.head(self.subdir.rejects_key)
         is_stale = rejects_document.rejects_outdated(info, self.tree, owner=self.ctx.owner)
         return ["rejects"] if is_stale else []
+
+    def _buried_files(self, unwanted: list[str]) -> list[str]:
+        """Files that are left of a subdir that was retired; a merge deletes them."""
+        if not self.version.value.is_tombstone:
+            return []
+        infos = self.head_cache.heads(unwanted, lambda _file, stamp: stamp is None)
+        head, owner = self.version.value, self.ctx.owner
+        return [file for file, info in infos.items() if is_buried(info, head, owner=owner)]
 
     def _leftover_files(self, unwanted: list[str]) -> list[str]:
         infos = self.head_cache.heads(

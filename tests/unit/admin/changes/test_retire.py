@@ -17,7 +17,7 @@ from sluice.admin.verify.verify import verify
 from sluice.catalog.binding import binding_object
 from sluice.catalog.head import read_head
 from sluice.errors import Occupied, Unavailable, UnknownChannel, WrongState
-from sluice.layout import REPODATA, SLUICE_TOML, Subdir
+from sluice.layout import REPODATA, SHARD_INDEX, SLUICE_TOML, Subdir
 from sluice.merge.merge import merge
 from sluice.messages.merge_request import MergeRequest
 from testkit.memory_store import MemoryStore
@@ -526,3 +526,40 @@ def test_a_binding_without_a_catalog_goes_as_well() -> None:
     world.channel.bucket_check.bind(CHANNEL)  # by a first commit that was killed, say
     assert retire(world.channel).done
     assert is_retired(world)
+
+
+def test_an_index_file_that_is_written_after_the_retirement_is_deleted_by_the_next_run() -> None:
+    world = emptied()
+    late = {
+        key: world.public.objects[key]
+        for key in (LINUX.file_key(SHARD_INDEX), NOARCH.file_key(REPODATA))
+    }
+    retire(world.channel)
+    foreign = LINUX.file_key(REPODATA)
+    world.public.upload(foreign, b"{}")  # another tool's
+    for key, stored in late.items():
+        world.public.upload(key, stored.body, metadata=stored.info.metadata)
+    world.tick(86_400)
+    world.index()
+    assert late.keys().isdisjoint(world.public.objects)
+    assert foreign in world.public.objects
+
+
+def test_a_merge_that_sleeps_through_a_retirement_deletes_what_it_writes_afterwards() -> None:
+    world = World()
+    world.add(A)
+    world.state.requests.clear()
+    channel = replace(admin_channel(world), merges=None)
+    slept = False
+
+    def sleep(operation: str, key: str) -> None:
+        nonlocal slept
+        if operation == "PutObject" and key == SUBDIR.file_key(SHARD_INDEX) and not slept:
+            slept = True
+            world.remove(A)
+            retire(channel)
+
+    world.channel.before = sleep
+    world.merge()
+    assert slept
+    assert not [key for key in world.channel.objects if key.startswith(SUBDIR.prefix)]
