@@ -249,6 +249,8 @@ lock: ## Resolve the requirements anew, for every supported Python and platform
 	$(LOCK) requirements/dev.in --output-file requirements/dev.txt
 	$(LOCK) layers/sluice/requirements.in --constraint requirements/dev.txt \
 		--output-file layers/sluice/requirements.txt
+	$(LOCK) requirements/watch.in --constraint requirements/dev.txt \
+		--output-file requirements/watch.txt
 	$(LOCK) requirements/checkov.in --output-file requirements/checkov.txt
 	$(LOCK) requirements/docs.in --output-file requirements/docs.txt
 	$(LOCK) requirements/release.in --output-file requirements/release.txt

@@ -357,6 +357,11 @@ def reconcile_claim_key(request_digest: str) -> str:
     return f"reconciliations/claims/{request_digest}.json"
 
 
+def watch_lease_key(channels_digest: str) -> str:
+    """The key of the lease of the processes that watch the same channels."""
+    return f"leases/watch/{channels_digest}.json"
+
+
 def probe_record_key(endpoint: str, bucket: str) -> str:
     """The key of the record of how a server handles conditional writes to a bucket."""
     return f"probes/{sha256(f'{endpoint} {bucket}'.encode()).hexdigest()}.json"

@@ -177,6 +177,35 @@ READ_AHEAD_BYTES_MAX = 256 * KIB
 INDEX_PROCESSES_PACKAGES_MIN = 3000
 """Packages above which they are read in separate processes, which take a second to start."""
 
+# --- watching -----------------------------------------------------------------------------
+WATCH_POLL_SECONDS = 300
+"""Seconds between two listings of ``sluice watch``, if events arrive as well."""
+WATCH_POLL_UNNOTIFIED_SECONDS = 30
+"""The same if nothing is notified."""
+WATCH_POLL_SECONDS_MIN = 1
+WATCH_DEBOUNCE_SECONDS = 10
+"""Seconds of a window, in which the uploads of a burst share a merge: the template's default."""
+WATCH_RETRY_SECONDS_MIN = 5
+"""Seconds until a listing is repeated that failed.  Twice as long after each further failure."""
+WATCH_FULL_LISTING_SECONDS = 24 * 60 * 60
+"""Seconds after which a channel is compared with its catalog though nothing has changed: to collect
+garbage, and to read again each day what could not be read."""
+WATCH_WAITING_LISTING_SECONDS = 60 * 60
+"""The same while removals wait for some days."""
+WATCH_HINTS_MAX = 100_000
+"""Objects of one channel that events have named and that are not read yet.  Beyond it, a listing
+finds the others."""
+WATCH_NOTIFICATION_BYTES_MAX = MIB
+"""Bytes of the body of one notification."""
+WATCH_STOP_SECONDS = 12
+"""Seconds for which work under way may go on after SIGTERM.  The process ends within 20."""
+WATCH_STACK_TRACE_SECONDS = 8 * 24 * 60 * 60
+"""Age of the last run of a stack's reconcile up to which the stack counts as alive: a weekly
+schedule and a day."""
+LEASE_RENEWAL_SECONDS = 15
+LEASE_SILENCE_SECONDS = 45
+"""Seconds without a renewal after which a standby takes a lease over."""
+
 # --- verifying ----------------------------------------------------------------------------
 VERIFY_ATTEMPTS_MAX = 3
 """Attempts to verify a subdir that merges change meanwhile."""

@@ -37,6 +37,9 @@ COMMANDS: Mapping[str, str] = {
     "package.",
     "index": "Index a channel from here, without a stack: read, merge, publish and collect "
     "garbage.",
+    "watch": "Keep channels indexed from here, without a stack: at once after an event, else by "
+    "listing.",
+    "wait": "Wait until packages are in the index, in every form that clients read.",
     "completion": "Print the script that completes commands and options in a shell.",
 }
 """The commands in the order of help and reference, with the first sentence of their help, so that

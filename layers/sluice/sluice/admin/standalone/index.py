@@ -147,6 +147,25 @@ def index(
     return _Run(channel, options, readers, progress).run()
 
 
+def index_objects(
+    channel: Channel,
+    packages: PackageSizes,
+    options: IndexOptions = DEFAULTS,
+    *,
+    config_changed: bool = False,
+    readers: PackageReaders | None = None,
+) -> IndexReport:
+    """Update the index of a channel about these packages alone, and list nothing of the bucket.
+
+    For objects that an event names, whether they are there or gone.  ``config_changed``: read the
+    configuration again, too.  May be killed at any point: the next run of ``index`` finds what is
+    left.  Errors about one package or one subdir are in the report.  Raises ``Unavailable``.
+    """
+    return _Run(channel, options, readers, NO_PROGRESS).run_hinted(
+        packages, config_changed=config_changed
+    )
+
+
 class _Run:
     """One run."""
 
@@ -238,6 +257,15 @@ class _Run:
         self._report.subdirs = [entry for _, entry in sorted(self._subdirs.items())]
         self._report_misplaced()
         self._report.problems = self._input_problems()
+        return self._report
+
+    def run_hinted(self, packages: PackageSizes, *, config_changed: bool) -> IndexReport:
+        """Read these packages, and merge what follows from them."""
+        self._read(packages, self._readers)
+        if config_changed:
+            self._merger.config_broadcast.notify_all(self._channel.name)
+        self._merge_all()
+        self._report.subdirs = [entry for _, entry in sorted(self._subdirs.items())]
         return self._report
 
     def _require_subdir(self, name: str) -> None:

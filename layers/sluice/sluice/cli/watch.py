@@ -1,0 +1,110 @@
+"""``sluice watch``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Annotated, NoReturn
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from sluice.admin.session.address import Address
+from sluice.admin.standalone.index import options_from_stack
+from sluice.admin.watch.authentication import Credentials
+from sluice.cli.exits import Exit
+from sluice.cli.options import DEFAULTS, FLAG, Options
+from sluice.errors import Misconfigured, Misused
+from sluice.limits import WATCH_DEBOUNCE_SECONDS, WATCH_POLL_SECONDS_MIN
+
+TOKEN_VARIABLE = "SLUICE_WATCH_TOKEN"  # noqa: S105 - its name
+USER_VARIABLE = "SLUICE_WATCH_USER"
+_REQUIRED = ("prometheus_client", "uvicorn")
+
+
+def watch(  # noqa: PLR0913 - each is an option of the command line
+    *channels: str,
+    poll: Annotated[float | None, Parameter(validator=Number(gte=WATCH_POLL_SECONDS_MIN))] = None,
+    debounce: Annotated[float, Parameter(validator=Number(gte=0))] = WATCH_DEBOUNCE_SECONDS,
+    listen: str = "127.0.0.1:8080",
+    allow_anonymous: Annotated[bool, FLAG] = False,
+    leader: Annotated[bool, FLAG] = False,
+    beside_stack: Annotated[bool, FLAG] = False,
+    distrust_uploaders: Annotated[bool, FLAG] = False,
+    options: Options = DEFAULTS,
+) -> Exit:
+    """Keep channels indexed from here, without a stack: at once after an event, else by listing.
+
+    For every S3 that does conditional writes. Does what sluice index does, again and again. Listens
+    for the events of the S3 server (POST /events; GET /healthz, /readyz, /metrics). SIGHUP: list
+    now. SIGTERM: end within 20 seconds. May be killed at any moment, and may run more than once.
+    With --json, the log has JSON lines.
+
+    Parameters
+    ----------
+    channels
+        Their addresses, s3://bucket/channel.
+    poll
+        Seconds between two listings. Left out: 300, or 30 where no events are received.
+    debounce
+        Seconds of a window: a lone upload is indexed at once, the rest of a burst at its end.
+    listen
+        Where to listen for HTTP. Events are received from senders that show the bearer token in the
+        variable SLUICE_WATCH_TOKEN, or the name:password in SLUICE_WATCH_USER.
+    allow_anonymous
+        Receive events from everybody who can reach the port.
+    leader
+        Of all processes that watch the same channels, let one work and the others wait for it to
+        fall silent for 45 seconds.
+    beside_stack
+        Watch also where a stack indexes the same channels.
+    distrust_uploaders
+        Read packages whole instead of believing the digests that rattler-build stores with them.
+    """
+    if not channels:
+        raise Misused("which channels are to be watched? Name them, like s3://bucket/channel")
+    missing = [name for name in _REQUIRED if find_spec(name) is None]
+    if missing:
+        raise Misconfigured("sluice watch needs more packages: pip install 'sluice[cli,watch]'")
+    # They need what is not installed with every command line.
+    from sluice.admin.watch.journal import Journal  # noqa: PLC0415
+    from sluice.admin.watch.watch import Watch, WatchOptions  # noqa: PLC0415
+
+    opened = [options.opener.channel(Address.parse(address)) for address in channels]
+    index_options = options_from_stack(opened[0].stack)
+    if distrust_uploaders:
+        index_options = replace(index_options, trust_uploader_digests=False)
+    settings = WatchOptions(
+        poll_seconds=poll,
+        debounce_seconds=debounce,
+        listen=listen,
+        credentials=Credentials(os.environ.get(TOKEN_VARIABLE), os.environ.get(USER_VARIABLE)),
+        anonymous=allow_anonymous,
+        leader=leader,
+        beside_stack=beside_stack,
+        index=index_options,
+    )
+    process = Watch(opened, settings, Journal(json=options.json, clock=opened[0].clock))
+    _on_signals(stop=_leave, list_now=lambda: None)  # nothing is under way yet
+    process.prepare()
+    _on_signals(stop=process.stop, list_now=process.list_now)
+    process.run()
+    _leave()
+
+
+def _on_signals(*, stop: Callable[[], None], list_now: Callable[[], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop())
+    if hasattr(signal, "SIGHUP"):  # Windows has none
+        signal.signal(signal.SIGHUP, lambda *_: list_now())
+
+
+def _leave() -> NoReturn:
+    """Exit, but not by way of Python's end, which waits for threads that wait for S3."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(Exit.OK)
