@@ -37,10 +37,11 @@ _OPTIONS = (
 
 
 @contextmanager
-def run_seaweedfs() -> Iterator[RealServer]:
+def run_seaweedfs(notified: str | None = None, token: str = "") -> Iterator[RealServer]:
     """Run a server while in the context; it ends even if this process is killed.
 
-    Raises ``ServerError``.
+    ``notified``: URL to which its filer posts each change of a file, with a bearer token.  Raises
+    ``ServerError``.
     """
     if not _PROGRAM.exists():
         raise ServerError(f"there is no {_PROGRAM}; install requirements/dev.txt")
@@ -52,13 +53,22 @@ def run_seaweedfs() -> Iterator[RealServer]:
         options = [f"-{option}={port}" for option, port in ports.items()]
         options += [f"-dir={name}", f"-ip={LOOPBACK}", f"-s3.config={config}", *_OPTIONS]
         options += [f"-{part}.localSocket={folder / part}.sock" for part in ("filer", "s3")]
-        weed = start([str(_PROGRAM), f"-logdir={name}", "server", *options])
+        variables = _notification(notified, token) if notified else ()
+        weed = start(
+            ["/usr/bin/env", *variables, str(_PROGRAM), f"-logdir={name}", "server", *options]
+        )
         server = RealServer("SeaweedFS", ports["s3.port"], _REGION)
         try:
             server.wait_until_ready([weed])
             yield server
         finally:
             _remove_sockets(ports)
+
+
+def _notification(url: str, token: str) -> tuple[str, ...]:
+    """What ``notification.toml`` may say, as variables."""
+    settings = {"ENABLED": "true", "ENDPOINT": url, "BEARER_TOKEN": token}
+    return tuple(f"WEED_NOTIFICATION_WEBHOOK_{name}={value}" for name, value in settings.items())
 
 
 def _remove_sockets(ports: Mapping[str, int]) -> None:
