@@ -6,6 +6,8 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
+from operator import eq
 from pathlib import Path
 
 import boto3
@@ -258,8 +260,6 @@ def test_memory_does_not_grow_with_the_rounds(operator: Operator, start: Start) 
             operator.upload(package("round", f"{number}.0"))
             done += 1
             watch.list_now()
-            eventually(
-                lambda: len(published(operator)), lambda seen, n=done: seen == n, what="a round"
-            )
+            eventually(lambda: len(published(operator)), partial(eq, done), what="a round")
             sizes.append(watch.rss_kib)
     assert sizes[-1] <= 1.15 * sizes[2], sizes

@@ -15,6 +15,7 @@ from cyclopts.validators import Number
 
 from sluice.admin.session.address import Address
 from sluice.admin.standalone.index import options_from_stack
+from sluice.admin.watch.allocator import keep_memory_small
 from sluice.admin.watch.authentication import Credentials
 from sluice.cli.exits import Exit
 from sluice.cli.options import DEFAULTS, FLAG, Options
@@ -70,6 +71,7 @@ def watch(  # noqa: PLR0913 - each is an option of the command line
     missing = [name for name in _REQUIRED if find_spec(name) is None]
     if missing:
         raise Misconfigured("sluice watch needs more packages: pip install 'sluice[cli,watch]'")
+    keep_memory_small()  # before there are threads
     # They need what is not installed with every command line.
     from sluice.admin.watch.journal import Journal  # noqa: PLC0415
     from sluice.admin.watch.watch import Watch, WatchOptions  # noqa: PLC0415
