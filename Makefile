@@ -192,6 +192,13 @@ bench-slow-flood: $(VENV)/.current ## Measure uploads while another channel gets
 bench-installable: $(VENV)/.current ## Measure the time from upload to index on the local stack: benchmarks/results-installable.md
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.installable
 
+# REPLICAS, and LEADER=--leader for the lease, with which twenty kills take twenty minutes.
+REPLICAS ?= 1
+LEADER ?=
+.PHONY: watch-soak
+watch-soak: $(VENV)/.current ## Kill sluice watch 20 times among 5,000 uploads; REPLICAS (1), LEADER=--leader
+	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.watch_soak --replicas $(REPLICAS) $(LEADER)
+
 .PHONY: bench-take-over
 bench-take-over: $(VENV)/.current ## Measure the steps of taking over 500,000 packages on one core; fails above time or memory
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.take_over
