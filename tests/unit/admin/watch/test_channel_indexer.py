@@ -8,12 +8,14 @@ import pytest
 
 from sluice.admin.standalone.index import IndexOptions
 from sluice.admin.standalone.package_pool import Examiner, ThreadReaders
+from sluice.admin.verify.verify import verify
 from sluice.admin.watch.channel_indexer import ChannelIndexer
 from sluice.admin.watch.schedule import ReadObjects
 from sluice.errors import Unavailable
 from sluice.layout import PackageKey
 from sluice.limits import WATCH_FULL_LISTING_SECONDS
-from testkit.memory_store import LostAnswer
+from testkit.memory_store import LostAnswer, ignore
+from tests.support.request_hooks import ProcessKilled
 from tests.support.standalone_channel import (
     CHANNEL,
     LINUX,
@@ -156,11 +158,7 @@ def test_it_compares_once_a_day_though_nothing_changes(watched: Watched) -> None
 
 def test_what_failed_is_compared_again(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     watched.world.upload(A)
-    readers = ThreadReaders(
-        Examiner(watched.world.public, True, watched.world.channel.clock),  # noqa: FBT003
-        workers=1,
-    )
-    monkeypatch.setattr(ChannelIndexer, "_readers", lambda _self: readers)
+    _one_by_one(watched, monkeypatch)
 
     def fail(operation: str, key: str) -> None:
         if key.endswith(A.filename) and operation != "LIST":
@@ -175,6 +173,65 @@ def test_what_failed_is_compared_again(watched: Watched, monkeypatch: pytest.Mon
     watched.world.public.before = lambda *_: None
     watched.settle()
     assert watched.world.filenames() == [A.filename]
+
+
+def _one_by_one(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have packages read by this thread, which a hook can kill."""
+    examiner = Examiner(watched.world.public, True, watched.world.channel.clock)  # noqa: FBT003
+    readers = ThreadReaders(examiner, workers=1)
+    monkeypatch.setattr(ChannelIndexer, "_readers", lambda _self: readers)
+
+
+class _KillAt:
+    """A hook of both buckets that kills the process at a request."""
+
+    def __init__(self, number: int | None) -> None:
+        self.seen = 0
+        self._number = number
+
+    def __call__(self, _operation: str, _key: str) -> None:
+        self.seen += 1
+        if self._number is not None and self.seen > self._number:  # it sends none after that
+            raise ProcessKilled
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_kill_at_any_request_of_a_hinted_run_loses_nothing(
+    moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a request takes effect, or after: the next process begins with a listing."""
+
+    def run(kill_at: int | None) -> tuple[Watched, int]:
+        watched = Watched()
+        _one_by_one(watched, monkeypatch)
+        watched.world.upload(A)
+        watched.settle()
+        watched.world.upload(B)
+        watched.world.public.remove(LINUX.file_key(A.filename))
+        watched.world.public.upload(f"{CHANNEL}/sluice.toml", b"[sluice]\nrss = true\n")
+        hook = _KillAt(kill_at)
+        for store in (watched.world.public, watched.world.state):
+            setattr(store, moment, hook)
+        if kill_at is None:
+            watched.read(A, B, config_changed=True)
+        else:
+            with pytest.raises(ProcessKilled):
+                watched.read(A, B, config_changed=True)
+        for store in (watched.world.public, watched.world.state):
+            setattr(store, moment, ignore)
+        return watched, hook.seen
+
+    _, requests = run(None)
+    assert requests > 20
+    for number in range(requests):
+        watched, _ = run(number)
+        _one_by_one(watched, monkeypatch)
+        following = Watched(watched.world)  # another process, on the same buckets
+        _one_by_one(following, monkeypatch)
+        following.settle()
+        assert watched.world.filenames() == [B.filename], number
+        assert watched.world.public.head(f"{CHANNEL}/rss.xml"), number
+        assert not verify(watched.world.channel).findings, number
 
 
 def test_a_store_that_does_not_answer_is_unavailable(watched: Watched) -> None:

@@ -135,7 +135,7 @@ def test_a_renewal_whose_answer_is_lost_is_settled_by_reading(fleet: Fleet) -> N
     def without_answer(*args: object, **more: object) -> None:
         real(*args, **more)  # type: ignore[arg-type]
 
-    fleet.store.put_if = without_answer  # type: ignore[assignment]
+    fleet.store.put_if = without_answer  # type: ignore[method-assign]
     assert fleet.tick(one) == [HOLDER]
     fleet.store.put_if = real  # type: ignore[method-assign]
     assert fleet.tick(one, two) == [HOLDER, STANDBY]
