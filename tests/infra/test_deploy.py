@@ -168,7 +168,7 @@ def test_the_steps_of_the_image_make_a_sluice_that_runs_from_a_read_only_folder(
     before = _files(places["/opt"])
     for arguments, code, text in (
         (["watch", "--help"], 0, "Keep channels indexed"),
-        (["watch"], 2, "which channels"),
+        (["watch"], 2, "requires an argument"),
     ):
         ended = subprocess.run(
             [*command, *arguments],

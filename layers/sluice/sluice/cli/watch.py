@@ -19,7 +19,7 @@ from sluice.admin.watch.allocator import keep_memory_small
 from sluice.admin.watch.authentication import Credentials
 from sluice.cli.exits import Exit
 from sluice.cli.options import DEFAULTS, FLAG, Options
-from sluice.errors import Misconfigured, Misused
+from sluice.errors import Misconfigured
 from sluice.limits import WATCH_DEBOUNCE_SECONDS, WATCH_POLL_SECONDS_MIN
 
 TOKEN_VARIABLE = "SLUICE_WATCH_TOKEN"  # noqa: S105 - its name
@@ -28,7 +28,7 @@ _REQUIRED = ("prometheus_client", "uvicorn")
 
 
 def watch(  # noqa: PLR0913 - each is an option of the command line
-    *channels: str,
+    *channels: Annotated[str, Parameter(required=True)],
     poll: Annotated[float | None, Parameter(validator=Number(gte=WATCH_POLL_SECONDS_MIN))] = None,
     debounce: Annotated[float, Parameter(validator=Number(gte=0))] = WATCH_DEBOUNCE_SECONDS,
     listen: str = "127.0.0.1:8080",
@@ -66,11 +66,12 @@ def watch(  # noqa: PLR0913 - each is an option of the command line
     distrust_uploaders
         Read packages whole instead of believing the digests that rattler-build stores with them.
     """
-    if not channels:
-        raise Misused("which channels are to be watched? Name them, like s3://bucket/channel")
     missing = [name for name in _REQUIRED if find_spec(name) is None]
     if missing:
-        raise Misconfigured("sluice watch needs more packages: pip install 'sluice[cli,watch]'")
+        raise Misconfigured(
+            f"sluice watch needs packages that are not installed: {' and '.join(missing)}. The "
+            "extra [watch] of sluice brings them"
+        )
     keep_memory_small()  # before there are threads
     # They need what is not installed with every command line.
     from sluice.admin.watch.journal import Journal  # noqa: PLC0415

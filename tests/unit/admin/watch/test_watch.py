@@ -21,6 +21,7 @@ from sluice.admin.watch.journal import Journal
 from sluice.admin.watch.watch import Watch, WatchOptions
 from sluice.errors import Misused, Unsupported
 from sluice.limits import WATCH_POLL_SECONDS, WATCH_POLL_UNNOTIFIED_SECONDS
+from sluice.messages.s3_event import ObjectEvent
 from testkit.eventually import eventually
 from testkit.memory_store import LostAnswer
 from testkit.s3_server.kinds import UNUSABLE, aws_of, servers
@@ -182,3 +183,20 @@ def test_a_server_without_conditional_writes_is_refused_before_anything_is_writt
         channel = opener.channel(Address.parse("s3://channel/team"))
         with pytest.raises(Unsupported, match=UNUSABLE[kind].refusal):
             Running([channel]).watch.prepare()
+
+
+def test_events_reach_the_channel_that_they_are_about(world: StandaloneChannel) -> None:
+    other = replace(world.channel, name="other")
+    process = Running([world.channel, other])
+    lib, config = "linux-64/lib-1.0-0.conda", "sluice.toml"
+    for bucket, key in (
+        *(("channel-bucket", f"team/{name}") for name in (lib, config)),
+        *(("channel-bucket", f"other/{name}") for name in (lib, "linux-64/x-1-0.conda")),
+        *(("channel-bucket", f"third/{lib}"), ("another-bucket", f"team/{lib}")),
+        *(("channel-bucket", "team/linux-64/repodata.json"), ("state-bucket", "heads/x.json")),
+    ):
+        process.watch._hint([ObjectEvent(bucket, key, 7)])
+    assert [worker.schedule.pending for worker in process.watch._workers] == [1, 2]
+    metrics = process.watch._metrics.render().decode()
+    assert 'sluice_watch_events_total{kind="hint"} 4.0' in metrics
+    assert 'sluice_watch_events_total{kind="ignored"} 4.0' in metrics

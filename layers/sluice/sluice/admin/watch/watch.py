@@ -29,6 +29,7 @@ from sluice.admin.watch.schedule import ChannelSchedule
 from sluice.admin.watch.stack_trace import require_no_stack
 from sluice.admin.watch.worker import ChannelWorker
 from sluice.errors import Misused
+from sluice.extract.handler import ConfigChange, route_event
 from sluice.layout import watch_lease_key
 from sluice.limits import (
     WATCH_DEBOUNCE_SECONDS,
@@ -113,6 +114,10 @@ class Watch:
             )
             for channel in channels
         ]
+        self._workers_by_place = {
+            (channel.bucket, channel.name): worker
+            for channel, worker in zip(channels, self._workers, strict=True)
+        }
         receiver = Receiver(
             credentials=None if options.anonymous else options.credentials,
             accepts_events=options.accepts_events,
@@ -200,8 +205,16 @@ class Watch:
 
     def _hint(self, events: Sequence[ObjectEvent]) -> None:
         for event in events:
-            is_hint = any(worker.hint(event) for worker in self._workers)  # of one, at most
-            self._metrics.events.labels("hint" if is_hint else "ignored").inc()
+            worker = None
+            target = route_event(event, bucket=event.bucket)
+            if target is not None:
+                channel = (
+                    target.channel if isinstance(target, ConfigChange) else target.subdir.channel
+                )
+                worker = self._workers_by_place.get((event.bucket, channel))
+            self._metrics.events.labels("hint" if worker else "ignored").inc()
+            if worker and target is not None:
+                worker.hint(target, event.size)
 
     def _is_alive(self) -> bool:
         return not self._crashed.is_set()

@@ -13,9 +13,8 @@ from sluice.admin.watch.journal import Journal
 from sluice.admin.watch.metrics import WatchMetrics
 from sluice.admin.watch.schedule import ChannelSchedule, ListChannel, ReadObjects, Work
 from sluice.errors import SluiceError
-from sluice.extract.handler import ConfigChange, route_event
+from sluice.extract.handler import ConfigChange
 from sluice.layout import PackageKey
-from sluice.messages.s3_event import ObjectEvent
 from sluice.telemetry import LogLine
 
 _LISTING, _EVENTS = "listing", "events"
@@ -73,21 +72,19 @@ class ChannelWorker:
             self.schedule.request_listing(now=self.monotonic())
             self._changed.notify_all()
 
-    def hint(self, event: ObjectEvent) -> bool:
-        """Note an event; whether it is about the channel.  Makes no request."""
-        channel = self.indexer.channel
-        target = route_event(event, bucket=channel.bucket)
+    def hint(self, target: PackageKey | ConfigChange, size: int | None) -> None:
+        """Note that something happened to an object of the channel.  Makes no request.
+
+        ``size``: in bytes, if the event had it.
+        """
         with self._changed:
             match target:
-                case PackageKey() as key if key.subdir.channel == channel.name:
-                    self.schedule.hint(key, event.size, now=self.monotonic())
-                case ConfigChange(name) if name == channel.name:
+                case PackageKey() as key:
+                    self.schedule.hint(key, size, now=self.monotonic())
+                case ConfigChange():
                     self.schedule.hint_config()
-                case _:
-                    return False
             self.metrics.pending.labels(self.address).set(self.schedule.pending)
             self._changed.notify_all()
-        return True
 
     def stop(self) -> None:
         """Have the thread end after the run under way."""
