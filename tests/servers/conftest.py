@@ -53,7 +53,8 @@ class Server:
     def client(self) -> S3Client:
         """Somebody else's client, with the variables set."""
         path = Config(s3={"addressing_style": "path"})
-        return boto3.client("s3", endpoint_url=self.endpoint, config=path)
+        session = boto3.session.Session()  # the default one keeps the first credentials
+        return session.client("s3", endpoint_url=self.endpoint, config=path)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -65,7 +65,7 @@ def _notify(operator: Operator, url: str) -> None:
 
     Not of removals: RGW 16.2.15 aborts if they are notified and somebody sends DeleteObjects.
     """
-    topics = boto3.client("sns", endpoint_url=operator.server.endpoint)
+    topics = boto3.session.Session().client("sns", endpoint_url=operator.server.endpoint)
     topic = topics.create_topic(Name=operator.bucket, Attributes={"push-endpoint": url})
     operator.server.client.put_bucket_notification_configuration(
         Bucket=operator.bucket,
