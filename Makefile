@@ -175,6 +175,13 @@ bench-report: $(VENV)/.current ## Tables, plots and costs of what was measured: 
 coldstart: $(VENV)/.current ## Measure how long the functions take to start; fails above the budget
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.coldstart
 
+# REPLICAS, and LEADER=--leader for the lease, with which twenty kills take twenty minutes.
+REPLICAS ?= 1
+LEADER ?=
+.PHONY: watch-soak
+watch-soak: $(VENV)/.current ## Kill sluice watch 20 times among 5,000 uploads; REPLICAS (1), LEADER=--leader
+	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.watch_soak --replicas $(REPLICAS) $(LEADER)
+
 .PHONY: load
 load: $(VENV)/.current ## Throw PACKAGES (10000) at once at SUBDIRS (5) of the whole local stack
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.load \
@@ -191,13 +198,6 @@ bench-slow-flood: $(VENV)/.current ## Measure uploads while another channel gets
 .PHONY: bench-installable
 bench-installable: $(VENV)/.current ## Measure the time from upload to index on the local stack: benchmarks/results-installable.md
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.installable
-
-# REPLICAS, and LEADER=--leader for the lease, with which twenty kills take twenty minutes.
-REPLICAS ?= 1
-LEADER ?=
-.PHONY: watch-soak
-watch-soak: $(VENV)/.current ## Kill sluice watch 20 times among 5,000 uploads; REPLICAS (1), LEADER=--leader
-	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.watch_soak --replicas $(REPLICAS) $(LEADER)
 
 .PHONY: bench-take-over
 bench-take-over: $(VENV)/.current ## Measure the steps of taking over 500,000 packages on one core; fails above time or memory
