@@ -198,6 +198,11 @@ def test_whatever_a_record_says_rattler_reads_what_is_taken_over(
 
 
 @given(st.from_regex(r"[0-9a-zA-Z._+!-]{1,10}", fullmatch=True))
+@example("0---")
+@example("0___")
+@example("1.-")
+@example("1._")
+@example("1-_")
 def test_a_version_is_taken_over_exactly_if_rattler_reads_it(version: str) -> None:
     try:
         rattler.Version(version)

@@ -22,7 +22,7 @@ from sluice.text import printable
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _MD5 = re.compile("[0-9a-f]{32}")
-_SEGMENTS = "[0-9a-z]+(?:[._-][0-9a-z]+)*[_-]*"
+_SEGMENTS = r"[0-9a-z]+(?:[._-][0-9a-z]+)*(?:__?|--?|\.[_-])?"  # as rattler reads it
 _VERSION = re.compile(rf"(?:[0-9]+!)?{_SEGMENTS}(?:\+{_SEGMENTS})?", re.IGNORECASE)
 _DIGITS = re.compile("[0-9]+")
 _BUILD_NUMBER = re.compile("(?<![0-9A-Za-z])[0-9]{1,18}$")
