@@ -189,13 +189,13 @@ class Invariants:
         """What another tool has indexed that sluice does not know yet: nothing may be lost."""
         known = self._known[subdir]
         known.settled.clear()  # of an index of before
-        committed = {name for name, one in known.entries.items() if one["kind"] == "record"}
+        is_public = any(one["kind"] == "record" for one in known.entries.values())
         for file in INDEX_FILES:
             for filename, record in self._records(subdir, file).items():
                 self._uploaded.add((Place(subdir, filename), record["sha256"]))
                 place = Place(subdir, filename)
                 there = self._now_there(place)
-                if filename in committed and self._touched.get(place, 0) > known.swapped:
+                if is_public and self._touched.get(place, 0) > known.swapped:
                     continue  # the head is published over this index, and hears of the file later
                 if there and there["sha256"] == record["sha256"]:
                     told = record["sha256"], record.get("indexed_timestamp")
