@@ -15,8 +15,8 @@ from testkit.system import System
 CHANNEL = "Conda/Default"
 NOW_MS = 1_750_000_000_000
 """When everything is uploaded."""
-MERGED_MS = range(NOW_MS, NOW_MS + 10_001)
-"""When it is merged: as soon as the window has closed that the uploads lie in."""
+MERGED_MS = range(NOW_MS, NOW_MS + 11_000)
+"""When it is merged: as soon as a request is due that was sent within the uploads' window."""
 
 
 def index_with_sluice(packages: Iterable[Package]) -> dict[str, bytes]:

@@ -102,7 +102,7 @@ def test_the_emulator_keeps_what_the_template_says_of_queues(deployed: Deployed)
         "maxReceiveCount": 5,
     }
     assert upload == slow == {"DelaySeconds": "0", "VisibilityTimeout": "330"}
-    assert merge == {"DelaySeconds": "3", "FifoQueue": "true", "VisibilityTimeout": "330"}
+    assert merge == {"DelaySeconds": "0", "FifoQueue": "true", "VisibilityTimeout": "330"}
     assert reconcile == {"DelaySeconds": "0", "FifoQueue": "true", "VisibilityTimeout": "960"}
 
 
