@@ -56,6 +56,8 @@ class _Known:
     """The moment of the last swap of the head."""
     entries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What the head says of each file."""
+    is_public: bool = False
+    """Whether the head has taken over the index that was there, and is published over it."""
     reachable: frozenset[str] = frozenset()
     """Keys in either bucket that the head refers to."""
     files: dict[str, Index] = field(default_factory=dict)
@@ -189,13 +191,14 @@ class Invariants:
         """What another tool has indexed that sluice does not know yet: nothing may be lost."""
         known = self._known[subdir]
         known.settled.clear()  # of an index of before
-        is_public = any(one["kind"] == "record" for one in known.entries.values())
+        committed = {name for name, one in known.entries.items() if one["kind"] == "record"}
         for file in INDEX_FILES:
             for filename, record in self._records(subdir, file).items():
                 self._uploaded.add((Place(subdir, filename), record["sha256"]))
                 place = Place(subdir, filename)
                 there = self._now_there(place)
-                if is_public and self._touched.get(place, 0) > known.swapped:
+                is_late = self._touched.get(place, 0) > known.swapped
+                if known.is_public and (is_late or filename not in committed):
                     continue  # the head is published over this index, and hears of the file later
                 if there and there["sha256"] == record["sha256"]:
                     told = record["sha256"], record.get("indexed_timestamp")
@@ -350,6 +353,7 @@ class Invariants:
         ):
             self._amended(subdir)
         known.reachable = frozenset([*in_state, *in_channel])
+        known.is_public = tree.public
         before = known.entries
         known.entries = {
             filename: entry
@@ -383,7 +387,7 @@ class Invariants:
         ]
         assert not forgotten, f"the tombstone of {subdir} forgets {forgotten}, which are there"
         known.buried = generation
-        known.entries, known.reachable = {}, frozenset()
+        known.entries, known.reachable, known.is_public = {}, frozenset(), False
         known.files.clear()
         known.optional.clear()
         known.settled.clear()
