@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from sluice import zstd
-from sluice.catalog.binding import Binding
+from sluice.catalog.binding import Binding, binding_object
 from sluice.catalog.codec import pack_struct, unpack_json, unpack_struct
 from sluice.catalog.entry import Leaf, Record, Reject, decode_leaf
 from sluice.catalog.file_warnings import RUN_EXPORTS_UNREADABLE, make_file_warning
@@ -23,6 +23,7 @@ from sluice.catalog.tree import EMPTY_TREE, Tree, decode_tree, encode_tree, next
 from sluice.errors import TooNew
 from sluice.storage.object_id import ObjectId
 from sluice.takeover.progress import FinishedName, TakeOverProgress, encode_progress
+from testkit.memory_store import MemoryStore
 from tests.support.staging_records import SUBDIR, A, identity_of
 
 NEWEST_OF_0_1 = 1
@@ -183,6 +184,17 @@ def test_a_channel_that_is_being_retired_is_one_that_is_moved_to_an_older_sluice
     body = msgspec.json.encode(retiring)
     read = unpack_json(body, Binding01, newest=NEWEST_OF_0_1, what="binding")
     assert read.moving_to == "b"
+
+
+def test_a_channel_that_was_retired_belongs_to_no_bucket_for_an_older_sluice() -> None:
+    """It refuses the channel until this version has started it anew."""
+    released = Binding(bucket=None, created_at=1, writer="w")
+    body = msgspec.json.encode(released)
+    read = unpack_json(body, Binding01, newest=NEWEST_OF_0_1, what="binding")
+    assert (read.bucket, read.moving_to) == (None, None)
+    state = MemoryStore()
+    binding_object(state, "team").swap(released, expected=None)
+    assert binding_object(state, "team").read().value is None
 
 
 def packed_tree() -> Tree:

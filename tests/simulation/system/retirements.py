@@ -8,7 +8,7 @@ from random import Random
 from sluice.admin.changes.retire import retire
 from sluice.catalog.binding import binding_object
 from sluice.errors import Occupied, UnknownChannel, WrongState
-from sluice.layout import Subdir, channel_binding_key
+from sluice.layout import Subdir
 from sluice.publish.fence import Stamp
 from sluice.publish.outputs import ALL_OUTPUTS
 from tests.simulation.system.bucket import Bucket
@@ -95,7 +95,7 @@ class Retirements:
             left += [one.info.key for one in stored if Stamp.parse(one.info.metadata)]
             left += [] if stored else self._channel.keys(subdir.shards.prefix)
             assert not left, f"{left} are left of {name!r}, which was retired"
-        assert channel_binding_key(name) not in self._state.objects, f"{name!r} is still bound"
+        assert binding_object(self._state, name).read().value is None, f"{name!r} is still bound"
 
     def _has_packages(self, name: str) -> bool:
         return any(

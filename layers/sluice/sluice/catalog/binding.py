@@ -13,7 +13,7 @@ from sluice.catalog.codec import unpack_json
 from sluice.layout import channel_binding_key
 from sluice.storage import object_headers
 from sluice.storage.object_store import ObjectStore
-from sluice.storage.versioned_object import ObjectVersion, VersionedObject
+from sluice.storage.versioned_object import VersionedObject
 
 FORMAT = 1
 """The newest format of bindings that this version reads, and the one that it writes."""
@@ -23,7 +23,8 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
     """The content of ``bindings/<channel>.json``."""
 
     bucket: str | None
-    """Name of the channel bucket; ``None`` while a catalog without a binding is being moved."""
+    """Name of the channel bucket; ``None`` while a catalog without a binding is being moved, and
+    after the channel was retired."""
     moving_to: str | UnsetType = UNSET
     """The bucket that ``sluice rebind`` is moving the catalog to.  Until it has moved every head,
     nobody else may write."""
@@ -43,12 +44,21 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the channel is being retired."""
         return self.retiring is True
 
+    @property
+    def is_released(self) -> bool:
+        """Whether the channel was retired.
 
-UNBOUND: ObjectVersion[Binding | None] = ObjectVersion(None, None)
+        A binding is never deleted: S3 deletes whatever is there, so a process that sleeps before it
+        deletes would remove the binding of the channel's next life.
+        """
+        return self.bucket is None and not self.moving_to
 
 
 def binding_object(state: ObjectStore, channel: str) -> VersionedObject[Binding | None]:
-    """The binding of a channel, for reading and swapping; ``None`` while it is unbound."""
+    """The binding of a channel, for reading and swapping; ``None`` while it is unbound.
+
+    Also ``None`` if the channel was retired; there is an ETag then, to swap it against.
+    """
     return VersionedObject(
         store=state,
         key=channel_binding_key(channel),
@@ -60,5 +70,6 @@ def binding_object(state: ObjectStore, channel: str) -> VersionedObject[Binding 
     )
 
 
-def _decode_binding(body: bytes, *, what: str) -> Binding:
-    return unpack_json(body, Binding, newest=FORMAT, what=what)
+def _decode_binding(body: bytes, *, what: str) -> Binding | None:
+    binding = unpack_json(body, Binding, newest=FORMAT, what=what)
+    return None if binding.is_released else binding

@@ -29,6 +29,7 @@ from sluice.limits import EVIDENCE_PACKAGES_MAX, WRITE_ATTEMPTS_MAX
 from sluice.publish.fence import Stamp
 from sluice.runtime import Runtime
 from sluice.storage.object_id import ObjectId
+from sluice.storage.object_store import ETag
 from sluice.storage.versioned_object import LOST, ObjectVersion, read_newest
 
 _STAMPED_FILES = (SHARD_INDEX, REPODATA_ZST, REPODATA)
@@ -82,11 +83,15 @@ class BucketCheck:
             created_at=self.runtime.clock(),
             writer=self.runtime.new_id(),
         )
+        versioned = binding_object(self.runtime.state, channel)
+        released: ETag | None = None
         for _ in range(WRITE_ATTEMPTS_MAX):
-            if binding_object(self.runtime.state, channel).swap(binding, expected=None) is not LOST:
+            if versioned.swap(binding, expected=released) is not LOST:
                 return
             if self.check_binding(channel):
                 return
+            current = versioned.read()
+            released = current.etag if current.value is None else None
         raise Unavailable(
             f"the binding of {_label(channel)} changed in each of {WRITE_ATTEMPTS_MAX} tries"
         )

@@ -20,7 +20,7 @@ from sluice.errors import Occupied, Unavailable, UnknownChannel, WrongState
 from sluice.layout import REPODATA, SHARD_INDEX, SLUICE_TOML, Subdir
 from sluice.merge.merge import merge
 from sluice.messages.merge_request import MergeRequest
-from testkit.memory_store import MemoryStore
+from testkit.memory_store import MemoryStore, ignore
 from tests.support.admin_channel import admin_channel
 from tests.support.packed import pack_each_leaf
 from tests.support.reconcile_runs import ReconcileRuns, is_quiet
@@ -31,7 +31,15 @@ from tests.support.subdir_world import PLENTY_MS, World
 
 ALPHA, BETA = package("alpha"), package("beta")
 CONFIG = "[sluice]\npage = true\nrss = true\nchanneldata = true\n"
-KEPT = ("heads/", "channels/", "unreadable/", "staging/", "probes/", "reconciliations/")
+KEPT = (
+    "heads/",
+    "bindings/",
+    "channels/",
+    "unreadable/",
+    "staging/",
+    "probes/",
+    "reconciliations/",
+)
 """Kinds of private objects that a retirement leaves."""
 
 
@@ -563,3 +571,26 @@ def test_a_merge_that_sleeps_through_a_retirement_deletes_what_it_writes_afterwa
     world.merge()
     assert slept
     assert not [key for key in world.channel.objects if key.startswith(SUBDIR.prefix)]
+
+
+def test_a_retirement_that_sleeps_before_its_end_leaves_the_next_life_bound() -> None:
+    world = emptied()
+    writes_of_binding = 0
+
+    def sleep_before_release(operation: str, key: str) -> None:
+        nonlocal writes_of_binding
+        writes_of_binding += operation == "PutObject" and key.startswith("bindings/")
+        if writes_of_binding == 2:
+            world.state.before = ignore
+            retire(world.channel)
+            world.upload(BETA)
+            world.index()
+
+    world.state.before = sleep_before_release
+    retire(world.channel)
+    assert writes_of_binding == 2
+    assert binding_object(world.state, CHANNEL).read().value is not None
+    assert world.filenames() == [BETA.filename]
+    world.upload(ALPHA)
+    assert world.index().failures == []
+    assert sorted(world.filenames()) == sorted([ALPHA.filename, BETA.filename])

@@ -29,7 +29,7 @@ from sluice.admin.session.channel import Channel
 from sluice.admin.standalone.merge_in_process import merge_in_process
 from sluice.admin.standalone.report import Failure
 from sluice.admin.verify.repair import rewrite_channel_files
-from sluice.catalog.binding import UNBOUND, Binding, binding_object
+from sluice.catalog.binding import Binding, binding_object
 from sluice.catalog.head import Head, head_object
 from sluice.catalog.reader import CatalogReader
 from sluice.errors import Corrupt, NotFound, TooNew, Unavailable
@@ -105,7 +105,7 @@ def rebind(
     rebinder = _ChannelRebinder(channel, brake_days)
     subdirs = rebinder.heads()
     # A first commit that was killed leaves a binding and no head.
-    if not subdirs and before == UNBOUND:
+    if not subdirs and before.value is None:
         raise NotFound(f"this state has no catalog of the channel {channel.name!r}")
     compared = rebinder.compare(subdirs)
     failures = list(rebinder.failures)

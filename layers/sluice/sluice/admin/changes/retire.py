@@ -124,7 +124,7 @@ def retire(channel: Channel) -> Retirement:
     marked = _mark(channel)
     try:
         for subdir in _subdirs(channel):
-            _bury_head(channel, subdir)
+            _bury_head(channel, subdir, marked)
     except Occupied:
         _delete_buried(channel, marked)
         _unmark(channel, marked, bucket=channel.bucket)
@@ -251,21 +251,19 @@ def _unmark(channel: Channel, marked: ObjectVersion[Binding | None], *, bucket: 
 
     Another retirement that has taken over the mark removes it.
     """
-    versioned = binding_object(channel.state, channel.name)
-    if bucket is not None:
-        binding = Binding(
-            bucket=bucket,
-            endpoint=channel.endpoint,
-            created_at=channel.clock(),
-            writer=channel.new_id(),
-        )
-        versioned.swap(binding, expected=marked.etag)
-    elif versioned.read().etag == marked.etag:
-        channel.state.delete([versioned.key])
+    binding = Binding(
+        bucket=bucket,
+        endpoint=channel.endpoint,
+        created_at=channel.clock(),
+        writer=channel.new_id(),
+    )
+    binding_object(channel.state, channel.name).swap(binding, expected=marked.etag)
 
 
-def _bury_head(channel: Channel, subdir: Subdir) -> None:
+def _bury_head(channel: Channel, subdir: Subdir, marked: ObjectVersion[Binding | None]) -> None:
     """Swap a head to a tombstone; raises ``Occupied`` if there are packages.
+
+    Raises ``Unavailable`` if another retirement has taken over, which may have ended since.
 
     Also a tombstone, to another one.  A merge that starts the channel anew may have read that, and
     have bound the channel; without its binding it must not commit.
@@ -278,6 +276,7 @@ def _bury_head(channel: Channel, subdir: Subdir) -> None:
         # After the head was read.  A package that was indexed before that is found here.  A later
         # commit either swaps the head first, so that the swap below fails, or fails itself.
         _require_no_packages_in(channel, subdir)
+        _require_mark(channel, marked)
         tombstone = Head(
             generation=max(version.value.generation, 1),
             epoch=version.value.epoch + 1,
@@ -351,9 +350,14 @@ def _delete(
 ) -> None:
     """Delete what was listed while the channel was marked."""
     for chunk in chunks(list(keys), KEYS_PER_DELETE_MAX):
-        if binding_object(channel.state, channel.name).read().etag != marked.etag:
-            raise Unavailable(
-                f"another retirement of s3://{channel.bucket}/{channel.name} has taken over; run "
-                "it again if that fails"
-            )
+        _require_mark(channel, marked)
         store.delete(chunk)
+
+
+def _require_mark(channel: Channel, marked: ObjectVersion[Binding | None]) -> None:
+    """Raise ``Unavailable`` if the mark is no more the one that this retirement has set."""
+    if binding_object(channel.state, channel.name).read().etag != marked.etag:
+        raise Unavailable(
+            f"another retirement of s3://{channel.bucket}/{channel.name} has taken over; run it "
+            "again if that fails"
+        )
