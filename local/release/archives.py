@@ -25,5 +25,5 @@ def write_zip(path: Path, files: Mapping[str, Path]) -> None:
 
 def files_below(folder: Path) -> dict[str, Path]:
     """Every file below a folder, by its path from there."""
-    found: Iterable[Path] = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path for path in found}
+    files: Iterable[Path] = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path for path in files}

@@ -48,11 +48,11 @@ def source_date_epoch(environment: Mapping[str, str]) -> str:
     """The time that files get: as the environment says, or the commit's, or a fixed one."""
     if given := environment.get("SOURCE_DATE_EPOCH"):
         return given
-    asked = subprocess.run(
+    git_log = subprocess.run(
         ["git", "log", "-1", "--format=%ct"],  # noqa: S607 - git, wherever it is
         cwd=SOURCE,
         capture_output=True,
         text=True,
         check=False,
     )
-    return asked.stdout.strip() if asked.returncode == 0 else _FIXED_EPOCH
+    return git_log.stdout.strip() if git_log.returncode == 0 else _FIXED_EPOCH

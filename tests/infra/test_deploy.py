@@ -36,16 +36,16 @@ class Stage:
 
 
 def stages() -> list[Stage]:
-    found: list[Stage] = []
+    stages_so_far: list[Stage] = []
     for line in DOCKERFILE.read_text().splitlines():
         if not line or line.startswith("#"):
             continue
         name, _, value = line.partition(" ")
         if name == "FROM":
-            found.append(Stage(value))
+            stages_so_far.append(Stage(value))
         else:
-            found[-1].instructions.append((name, value))
-    return found
+            stages_so_far[-1].instructions.append((name, value))
+    return stages_so_far
 
 
 def commands_in(document: Any) -> Iterator[list[str]]:

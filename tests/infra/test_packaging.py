@@ -32,8 +32,8 @@ def _names(lines: list[str]) -> set[str]:
 
 def _dependencies() -> list[str]:
     project = tomllib.loads((SOURCE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    found: list[str] = project["dependencies"]
-    return found
+    dependencies: list[str] = project["dependencies"]
+    return dependencies
 
 
 def test_the_package_needs_what_the_layer_has_and_what_the_command_line_needs() -> None:

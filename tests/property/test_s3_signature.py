@@ -1,4 +1,4 @@
-"""Our signatures are botocore's, for whatever S3 may be asked."""
+"""Our signatures are botocore's, for whatever S3 may be request_of_botocore."""
 
 from __future__ import annotations
 
@@ -81,9 +81,9 @@ def test_a_signature_is_the_one_that_botocore_makes(
     if query:
         url += f"?{urlencode(query, quote_via=quote, safe='~')}"
     keys = SigningKeys("AKID", "secret", token)
-    asked = AWSRequest(method, url, headers=headers, data=body)
+    request_of_botocore = AWSRequest(method, url, headers=headers, data=body)
     config = mock.Mock(s3={"payload_signing_enabled": is_signed})
-    asked.context["client_config"] = config
+    request_of_botocore.context["client_config"] = config
     at = dt.datetime.fromtimestamp(seconds, dt.UTC)
     ours = sign(
         UnsignedRequest(
@@ -97,8 +97,8 @@ def test_a_signature_is_the_one_that_botocore_makes(
         region,
         timestamp=timestamp_of(seconds),
     )
-    assert ours["Authorization"] == theirs(asked, keys, region, at)
-    for name, value in asked.headers.items():
+    assert ours["Authorization"] == theirs(request_of_botocore, keys, region, at)
+    for name, value in request_of_botocore.headers.items():
         assert ours[name] == value
 
 
@@ -108,8 +108,10 @@ def test_a_key_is_that_of_its_day_and_region_even_if_another_was_used_before() -
         for region in ("us-east-1", "eu-central-1"):
             for day in (1, 2, 1):
                 keys, seconds = SigningKeys("AKID", secret), day * 86_400
-                asked = AWSRequest("GET", "https://b.s3.amazonaws.com/k")
-                asked.context["client_config"] = mock.Mock(s3={"payload_signing_enabled": False})
+                request_of_botocore = AWSRequest("GET", "https://b.s3.amazonaws.com/k")
+                request_of_botocore.context["client_config"] = mock.Mock(
+                    s3={"payload_signing_enabled": False}
+                )
                 at = dt.datetime.fromtimestamp(seconds, dt.UTC)
                 ours = sign(request, keys, region, timestamp=timestamp_of(seconds))
-                assert ours["Authorization"] == theirs(asked, keys, region, at)
+                assert ours["Authorization"] == theirs(request_of_botocore, keys, region, at)
