@@ -84,6 +84,11 @@ class Bucket(MemoryStore):
                 self._land_later(partial(self._delete, chunk))
                 raise
 
+    @property
+    def lands_late(self) -> bool:
+        """Whether the change that is being told is of a request whose sender had no answer."""
+        return bool(self._late_senders)
+
     def _land_later(self, request: Callable[[], object]) -> None:
         if self._rng.random() < self.late:
             delay = self._rng.randrange(2 * MINUTE)

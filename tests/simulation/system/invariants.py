@@ -61,6 +61,8 @@ class _Known:
     reachable: frozenset[str] = frozenset()
     """Keys in either bucket that the head refers to."""
     files: dict[str, Index] = field(default_factory=dict)
+    deleted_by_others: set[str] = field(default_factory=set)
+    """Index files that somebody has deleted, and that nothing has replaced yet."""
     optional: dict[str, int] = field(default_factory=dict)
     """Generations of the other index files that there are."""
     settled: dict[str, dict[str, tuple[str, int | None] | None]] = field(default_factory=dict)
@@ -254,7 +256,10 @@ class Invariants:
             elif self._by_retirement or self._is_of_buried_catalog(subdir, file):
                 self._known[subdir].files.pop(file, None)
                 return
-            if not self._by_others:
+            if self._by_others:
+                if after is None:
+                    self._known[subdir].deleted_by_others.add(file)
+            else:
                 assert after, f"{key} is gone"
                 if self._known[subdir].files[file].generation > self._known[subdir].buried:
                     self._check_file(subdir, file)
@@ -409,6 +414,13 @@ class Invariants:
     def _take(self, subdir: Subdir, file: str) -> None:
         known, key = self._known[subdir], subdir.file_key(file)
         old, new = known.files.get(file), INDEX_FILES[file](self._channel.body(key))
+        if file in known.deleted_by_others:
+            known.deleted_by_others.discard(file)
+            if self._channel.lands_late:
+                # It was sent before the deletion.  The key is absent as it was then, so
+                # If-None-Match holds; S3 has no condition that tells two absences apart.
+                old = None
+                known.settled.pop(file, None)
         if old and not self._by_others:
             assert new.generation >= old.generation, f"{key} was replaced by an older one"
         known.files[file] = new
