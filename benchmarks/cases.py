@@ -80,11 +80,17 @@ class Sample:
     """By filename: seconds until its last write was answered, since its writer began."""
     facts: Mapping[str, float] = field(default_factory=dict)
     """Further numbers of this change."""
+    after_s: float = 0.0
+    """Wall seconds of merges that began when the last index file had been written."""
 
     @property
     def wall_s(self) -> float:
-        """Seconds, one process after the other."""
-        return sum(work.wall_s for work in self.works.values())
+        """Seconds, one process after the other, until the change is in every index file.
+
+        The merge at the end of a window that finds nothing left to do is not waited for.  Its CPU
+        seconds and requests are counted all the same.
+        """
+        return sum(work.wall_s for work in self.works.values()) - self.after_s
 
     @property
     def cpu_s(self) -> float:

@@ -6,7 +6,7 @@ of 100 uploads is rolled back.  The S3 has the other core.  Printed are seconds,
 memory of each step.
 
 Then reconcile looks twice at buckets of 1,000 and of 20,000 subdirs, without latency; printed is
-the second time.
+the second time.  Writes ``results-million.md``.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from zlib import crc32
 
 from benchmarks.markdown import Table, table
 from benchmarks.processes import Say, leave_in_order_when_terminated, progress
+from benchmarks.results import observe
 from benchmarks.take_over import (
     CHANNEL_BUCKET,
     STATE_BUCKET,
@@ -59,6 +61,8 @@ from testkit.made_up import SUBDIR, indexes
 from testkit.memory_queue import MemoryFeed, MemoryQueue
 from testkit.s3_server.process import S3Server, s3_server
 
+RESULTS = Path(__file__).with_name("results-million.md")
+_VERSIONS = ("boto3", "msgspec", "zstandard")
 _UNLIMITED_MS = 10**9
 _RECORDS_PER_COMMIT = 100_000
 _OWNER = "state"
@@ -326,11 +330,12 @@ def measure_subdirs(counts: list[int], say: Say) -> Table:
 
 
 def main() -> None:
-    """Print tables."""
+    """Measure, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--packages", type=int, default=1_000_000)
     parser.add_argument("--latency-ms", type=float, default=15)
     parser.add_argument("--subdirs", type=int, nargs="*", default=[1000, 20_000])
+    parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--work", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:
@@ -338,13 +343,21 @@ def main() -> None:
             print(json.dumps(asdict(step)), flush=True)
         return
     leave_in_order_when_terminated()
-    say = progress()
+    conditions, say = observe("make bench-million", *_VERSIONS), progress()
+    parts = [
+        "# A million packages, and 20,000 subdirs",
+        "Written by `make bench-million`, which says what it measures.",
+    ]
     if arguments.packages:
         rows = measure_subdir(arguments.packages, arguments.latency_ms, say)
-        print(f"\n{arguments.packages:,} packages, {arguments.latency_ms:g} ms per request\n")
-        print(table(rows))
+        parts.append(f"## {arguments.packages:,} packages, {arguments.latency_ms:g} ms per request")
+        parts.append(table(rows))
     if arguments.subdirs:
-        print(f"\n{table(measure_subdirs(arguments.subdirs, say))}")
+        parts += ["## Many subdirs", table(measure_subdirs(arguments.subdirs, say))]
+    parts += ["## Measured", conditions.table()]
+    text = "\n\n".join(parts) + "\n"
+    arguments.output.write_text(text)
+    print(text)
 
 
 if __name__ == "__main__":

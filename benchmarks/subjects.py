@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -38,6 +38,8 @@ class Indexed:
     """By the name of the process."""
     started: float
     """When the process that publishes began, on the machine's monotonic clock."""
+    merges: Sequence[Usage] = ()
+    """Of sluice: each invocation of merge, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +181,9 @@ class Sluice(Subject):
         started = [usage.started for subdir, usage in merged if subdir == SUBDIR]
         if not started:
             raise RuntimeError(f"nobody asked for a merge of {SUBDIR}")
-        merges = Work.of(*(usage for _, usage in merged))
-        return Indexed({"extract": Work.of(*extracted), "merge": merges}, started[0])
+        merges = [usage for _, usage in merged]
+        works = {"extract": Work.of(*extracted), "merge": Work.of(*merges)}
+        return Indexed(works, started[0], merges)
 
     def _events(self, change: Change) -> Iterator[dict[str, Any]]:
         for path, body in change.put.items():

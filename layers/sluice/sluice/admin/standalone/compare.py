@@ -17,7 +17,14 @@ from sluice.catalog import tree as trees
 from sluice.catalog.head import decode_head, head_object
 from sluice.conda.names import NOARCH
 from sluice.errors import Missing, SluiceError
-from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir, config_key
+from sluice.layout import (
+    REPODATA,
+    REPODATA_ZST,
+    SHARD_INDEX,
+    Subdir,
+    channel_binding_key,
+    config_key,
+)
 from sluice.limits import INDEX_TIME_LEFT_MS
 from sluice.merge.warm_cache import WarmCache
 from sluice.reconcile.context import ReconcileContext, ReconcileRequest
@@ -116,6 +123,7 @@ class SubdirComparer:
     ) -> Listing:
         """List the subdir, in parts if the catalog shows where to split."""
         state.add_prefetched(subdir.head_key, stored)
+        state.prefetch_get(channel_binding_key(subdir.channel))  # after the head: see BucketCheck
         head = decode_head(stored.body, what=subdir.head_key) if stored else None
         if stored is None or head is None or head.tree is None:
             return list_subdir(self.channel.public, subdir)

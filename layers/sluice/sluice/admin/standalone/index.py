@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from threading import Lock
 
@@ -227,35 +227,35 @@ class _Run:
         """Those that were seen in listings of subdirs."""
         self._staged: Counter[Subdir] = Counter()
         """Verdicts that wait for a commit."""
+        self._wait_for_probe: Callable[[], None] = noop
+        """Waits until the server is known to be usable; raises ``Unsupported``."""
 
     def run(self) -> IndexReport:
         """Run it."""
         for name in self._options.subdirs or ():
             self._require_subdir(name)
-        probed = self._channel.probed
-        wait_for_probe = probed.start_check(self._channel.executor) if probed else noop
+        if self._channel.probed:
+            self._wait_for_probe = cache(self._channel.probed.start_check(self._channel.executor))
         with make_thread_pool(self._options.subdirs_at_once, "sluice-subdir") as pool:
             futures = [
                 pool.submit(self._comparison.compare, subdir) for subdir in self._find_subdirs()
             ]
             parts = [future.result() for future in futures]
+            self._read_all()
             # Until now, only these were written: the probe, the start of waiting periods, and the
             # binding of a catalog of 0.1.  No head depends on them.
-            wait_for_probe()
+            self._wait_for_probe()
             self._begin_channel()
-            collecting = [
-                pool.submit(part.collect_later)
-                for part in parts
-                if part.collect_later and self._options.collects
+            later = [part.collect_later for part in parts if self._options.collects]
+            concurrent = [
+                pool.submit(task) for task in (self._report_misplaced, *later) if task is not None
             ]
-            self._read_all()
             self._merge_all()
-            for future in collecting:
+            for future in concurrent:
                 future.result()
         for part in parts:
             self._add_report(part.report)
         self._report.subdirs = [entry for _, entry in sorted(self._subdirs.items())]
-        self._report_misplaced()
         self._report.problems = self._input_problems()
         return self._report
 
@@ -370,6 +370,7 @@ class _Run:
         failed: list[PackageKey] = []
         committed_ms = self._channel.clock()
         for verdicts in readers.read(packages):
+            self._wait_for_probe()  # a server that cannot be used fails before more is read
             for verdict in verdicts:
                 if verdict.staged is None:
                     failed.append(verdict.key)
