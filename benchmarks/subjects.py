@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CHANNEL = "channel"
 _RATTLER_PARALLEL = 32
 """As many requests at once as sluice makes; by default it is as many as there are CPUs."""
-_QUIET_S = 4.5
+_QUIET_S = 60
 """Longer than the debounce of ``functions.variables``, so a single upload is merged early."""
 Temperature = Literal["cold", "warm"]
 """Of a process: its first run, or one after it."""
@@ -173,7 +173,8 @@ class Sluice(Subject):
 
     def _index(self, change: Change, extract: Worker, merge: Worker) -> Indexed:
         """Extract everything, then merge at both edges of each window until no request is left."""
-        time.sleep(_QUIET_S)  # before it: what happened last is older than the debounce
+        # As if nothing had happened for a while.  A process that sleeps instead is slow after it.
+        self.cloud.s3.age(self.state_bucket, "heads/", seconds=_QUIET_S)
         extracted = [extract.run(event) for event in self._events(change)]
         for usage in extracted:
             expect_no_failures(usage)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import md5
+from itertools import takewhile
 
 from sortedcontainers import SortedDict
 
@@ -52,6 +53,13 @@ class Bucket:
         """The keys from the first one that is not before ``key``."""
         keys: Iterator[str] = self.objects.irange(key)
         return keys
+
+    def age(self, prefix: str, seconds: float) -> None:
+        """Date back the objects whose keys begin with ``prefix``."""
+        keys = list(takewhile(lambda key: key.startswith(prefix), self.keys_from(prefix)))
+        for key in keys:
+            stored = self.objects[key]
+            self.objects[key] = replace(stored, modified=stored.modified - seconds)
 
     def copy(self) -> Bucket:
         """Another one with the same objects."""

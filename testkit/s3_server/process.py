@@ -59,6 +59,11 @@ class S3Server:
         """Make a bucket hold what another holds, and nothing else."""
         self._request([("POST", f"/-/copy?{urlencode({'from': source, 'to': target})}", b"")])
 
+    def age(self, bucket: str, prefix: str, *, seconds: float) -> None:
+        """Date back the objects whose keys begin with ``prefix``, as if time had passed."""
+        query = urlencode({"bucket": bucket, "prefix": prefix, "seconds": seconds})
+        self._request([("POST", f"/-/age?{query}", b"")])
+
     def drop(self, bucket: str) -> None:
         """Forget a bucket."""
         self._request([("POST", f"/-/drop?{urlencode({'bucket': bucket})}", b"")])

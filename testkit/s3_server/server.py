@@ -128,6 +128,10 @@ class Server:
                 buckets = self._service.buckets
                 buckets[query["to"][0]] = buckets[query["from"][0]].copy()
                 return Response()
+            case "/-/age":
+                bucket = self._service.buckets[query["bucket"][0]]
+                bucket.age(query["prefix"][0], float(query["seconds"][0]))
+                return Response()
             case "/-/drop":
                 self._service.buckets.pop(query["bucket"][0], None)
                 return Response()

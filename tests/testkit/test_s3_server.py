@@ -338,6 +338,19 @@ def test_what_is_loaded_is_in_every_bucket_named_and_not_counted(
         assert s3.head_object(Bucket=bucket, Key="a/d")["ContentLength"] == 0
 
 
+def test_objects_can_be_dated_back(server: S3Server, s3: S3Client) -> None:
+    server.load(["aged"], [("heads/a", b"1"), ("heads/b", b"2"), ("headstone", b"3")])
+    before = {info["Key"]: info for info in s3.list_objects_v2(Bucket="aged")["Contents"]}
+    server.age("aged", "heads/", seconds=60)
+    after = {info["Key"]: info for info in s3.list_objects_v2(Bucket="aged")["Contents"]}
+    aged = {
+        key: (before[key]["LastModified"] - after[key]["LastModified"]).total_seconds()
+        for key in before
+    }
+    assert aged == {"heads/a": 60, "heads/b": 60, "headstone": 0}
+    assert [info["ETag"] for info in after.values()] == [info["ETag"] for info in before.values()]
+
+
 def test_a_copy_of_a_bucket_stays_as_it_was(server: S3Server, s3: S3Client) -> None:
     server.load(["origin"], [("a", b"x"), ("b", b"y")])
     server.copy("origin", "copied")
