@@ -81,14 +81,14 @@ class Sample:
     facts: Mapping[str, float] = field(default_factory=dict)
     """Further numbers of this change."""
     after_s: float = 0.0
-    """Wall seconds of merges that began when the last index file had been written."""
+    """Wall seconds that passed in the processes after the last index file was written."""
 
     @property
     def wall_s(self) -> float:
-        """Seconds, one process after the other, until the change is in every index file.
+        """Seconds, one process after the other, until the last index file is written.
 
-        The merge at the end of a window that finds nothing left to do is not waited for.  Its CPU
-        seconds and requests are counted all the same.
+        What the processes do after that, nobody waits for: a message is handed back until its
+        window ends, and then nothing is left to merge.  Its CPU seconds and requests are counted.
         """
         return sum(work.wall_s for work in self.works.values()) - self.after_s
 

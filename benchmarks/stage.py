@@ -95,7 +95,6 @@ class Stage:
             lambda name: cloud.s3.read(subject.bucket, f"{folder}/{name}"), change.expected
         )
         written = {name: taken.written[f"{subject.bucket}/{folder}/{name}"] for name in INDEX_FILES}
-        last = max(written.values())
         sample = Sample(
             works=indexed.works,
             init_s=session.init_s,
@@ -103,7 +102,7 @@ class Stage:
             published=sizes,
             visible_s={name: at - indexed.started for name, at in written.items()},
             facts=change.facts,
-            after_s=sum(merge.wall_s for merge in indexed.merges if merge.started > last),
+            after_s=indexed.seconds_after(max(written.values())),
         )
         self.bench.say(f"{case}: {sample.wall_s:.2f} s")
         return sample

@@ -38,8 +38,14 @@ class Indexed:
     """By the name of the process."""
     started: float
     """When the process that publishes began, on the machine's monotonic clock."""
-    merges: Sequence[Usage] = ()
-    """Of sluice: each invocation of merge, in their order."""
+    publishing: Sequence[Usage]
+    """The runs that may write index files, in their order."""
+
+    def seconds_after(self, moment: float) -> float:
+        """Wall seconds of the publishing runs that passed after a moment of the same clock."""
+        return sum(
+            max(0.0, run.started + run.wall_s - max(run.started, moment)) for run in self.publishing
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,7 @@ def tool_session(
             usage = process.run(arguments)
             if usage.answer and usage.answer["failures"]:
                 raise RuntimeError(f"{name} failed: {usage.answer['failures']}")
-            return Indexed({name: Work.of(usage)}, usage.started)
+            return Indexed({name: Work.of(usage)}, usage.started, [usage])
 
         yield Session(process.imports.wall_s, index)
 
