@@ -31,6 +31,7 @@ from sluice.storage.object_store import (
     ObjectInfo,
     OpenObject,
     PreparedPut,
+    SharedRange,
     StoredObject,
 )
 
@@ -231,7 +232,13 @@ class MemoryStore:
             return None
 
     def prepare_put(
-        self, key: str, body: bytes, headers: ObjectHeaders, *, expected: ETag | None
+        self,
+        key: str,
+        body: bytes,
+        headers: ObjectHeaders,
+        *,
+        expected: ETag | None,
+        shared: Sequence[SharedRange] = (),  # noqa: ARG002
     ) -> PreparedPut:
         """See ``ObjectStore.prepare_put``."""
         return DeferredPut(self, key, body, headers, expected)

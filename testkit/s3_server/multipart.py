@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import xml.etree.ElementTree as ET
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import md5
+from zlib import crc32
 
 from testkit.s3_server.objects import etag
 from testkit.s3_server.responses import S3Error
@@ -22,6 +24,8 @@ class Upload:
     bucket: str
     key: str
     headers: Mapping[str, str]
+    checksum_algorithm: str | None = None
+    """Of the checksums that its parts have; ``None``: they need none."""
     parts: dict[int, bytes] = field(default_factory=dict)
 
     def put(self, number: int, body: bytes) -> str:
@@ -43,6 +47,11 @@ class Upload:
         if any(len(body) < PART_BYTES_MIN for body in bodies[:-1]):
             raise S3Error("EntityTooSmall")
         return b"".join(bodies), f'"{digests.hexdigest()}-{len(bodies)}"'
+
+
+def crc32_of(body: bytes) -> str:
+    """The checksum of a part, as S3 writes it."""
+    return b64encode(crc32(body).to_bytes(4, "big")).decode()
 
 
 class Uploads:

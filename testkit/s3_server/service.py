@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from testkit.s3_server import listing
 from testkit.s3_server.conditions import Deviation, byte_range, check_read, check_write
-from testkit.s3_server.multipart import Upload, Uploads
+from testkit.s3_server.multipart import Upload, Uploads, crc32_of
 from testkit.s3_server.objects import Bucket, Object, etag
 from testkit.s3_server.requests import Request
 from testkit.s3_server.responses import Response, S3Error, document, element
@@ -135,7 +135,14 @@ class Service:
 
     def _create_multipart_upload(self, request: Request) -> Response:
         self._bucket(request.bucket)
-        name = self._uploads.begin(Upload(request.bucket, request.key, request.kept))
+        name = self._uploads.begin(
+            Upload(
+                request.bucket,
+                request.key,
+                request.kept,
+                request.headers.get("x-amz-checksum-algorithm"),
+            )
+        )
         names = element("Bucket", request.bucket) + element("Key", request.key)
         return document("InitiateMultipartUploadResult", names + element("UploadId", name))
 
@@ -155,6 +162,8 @@ class Service:
             first, end = byte_range(wanted, len(body))
             body = body[first:end]
         part = element("ETag", upload.put(int(request.query["partNumber"]), body))
+        if self._verifies_checksums and upload.checksum_algorithm == "CRC32":
+            part += element("ChecksumCRC32", crc32_of(body))
         return document("CopyPartResult", part + element("LastModified", self._iso_now()))
 
     def _complete_multipart_upload(self, request: Request) -> Response:

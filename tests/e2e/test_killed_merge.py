@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -19,7 +19,13 @@ from sluice.merge.merge import merge
 from sluice.messages.merge_request import MergeRequest
 from sluice.publish.publisher import Publisher
 from sluice.settings import MergeSettings
-from sluice.storage.object_store import DeferredPut, ETag, ObjectHeaders, PreparedPut
+from sluice.storage.object_store import (
+    DeferredPut,
+    ETag,
+    ObjectHeaders,
+    PreparedPut,
+    SharedRange,
+)
 from sluice.storage.s3_client import Endpoint, make_s3_client
 from sluice.storage.s3_store import S3Store
 from sluice.storage.sqs_queue import SqsQueue
@@ -65,7 +71,13 @@ class DiesAfter(S3Store):
         return etag
 
     def prepare_put(
-        self, key: str, body: bytes, headers: ObjectHeaders, *, expected: ETag | None
+        self,
+        key: str,
+        body: bytes,
+        headers: ObjectHeaders,
+        *,
+        expected: ETag | None,
+        shared: Sequence[SharedRange] = (),  # noqa: ARG002
     ) -> PreparedPut:
         """Send nothing ahead: all of it goes through ``put_if``."""
         return DeferredPut(self, key, body, headers, expected)

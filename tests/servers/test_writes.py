@@ -56,7 +56,7 @@ def test_a_body_that_is_damaged_on_the_way_is_refused(
 ) -> None:
     """Over plain http; over TLS see tests/unit/admin/session/test_damaged_bodies.py."""
     monkeypatch.setattr("sluice.storage.s3_conditional_put.SINGLE_PUT_BYTES_MAX", 5 * MIB)
-    monkeypatch.setattr("sluice.storage.s3_conditional_put.PART_BYTES", 5 * MIB)
+    monkeypatch.setattr("sluice.storage.part_plan.PART_BYTES", 5 * MIB)
 
     def damage(request: AWSPreparedRequest, send: Send) -> AWSResponse:
         if isinstance(body := request.body, bytes | memoryview) and body:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from random import Random
 
 import pytest
 
 from sluice.errors import Archived, Changed, TooLate, Unavailable
-from sluice.storage.object_store import ETag, ObjectHeaders, ObjectInfo, ObjectStore
+from sluice.limits import MIB
+from sluice.storage.object_store import (
+    ETag,
+    ObjectHeaders,
+    ObjectInfo,
+    ObjectStore,
+    SharedRange,
+)
 from tests.store.conftest import World
 
+RANDOM = Random(7)  # noqa: S311
 JSON = ObjectHeaders("application/json")
 NONE = ETag('"00000000000000000000000000000000"')
 
@@ -293,7 +302,9 @@ def test_behind_its_deadline_what_is_written_in_parts_does_not_land(world: World
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sluice.storage.s3_conditional_put.SINGLE_PUT_BYTES_MAX", 5 * 2**20)
-    monkeypatch.setattr("sluice.storage.s3_conditional_put.PART_BYTES", 5 * 2**20)
+    monkeypatch.setattr("sluice.storage.part_plan.PART_BYTES", 5 * 2**20)
+    monkeypatch.setattr("sluice.storage.part_plan.COPIED_PART_BYTES", 6 * 2**20)
+    monkeypatch.setattr("sluice.storage.part_plan.COPIED_BYTES_MIN", 5 * 2**20)
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -311,6 +322,49 @@ def test_what_is_written_in_parts_is_one_object_under_the_same_conditions(world:
         assert read(store, "a") == body
     assert store.put_if("a", body + b"y", headers, expected=first) == head(store, "a").etag
     assert read(store, "a") == body + b"y"
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_ranges_that_the_version_before_has_make_the_same_object(world: World) -> None:
+    store, before = world.store, RANDOM.randbytes(24 * MIB)
+    first = store.put_if("a", before, JSON, expected=None)
+    assert first
+    changed = b"changed" * 9
+    after = before[: 9 * MIB] + changed + before[9 * MIB :] + b"tail"
+    shared = [
+        SharedRange(0, 0, 9 * MIB),
+        SharedRange(9 * MIB + len(changed), 9 * MIB, 15 * MIB),
+    ]
+    prepared = store.prepare_put("a", after, JSON, expected=first, shared=shared)
+    assert read(store, "a") == before
+    assert prepared.complete() == head(store, "a").etag
+    assert read(store, "a") == after
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("shift", [0, 1])
+def test_ranges_that_the_version_before_does_not_have_are_sent(world: World, shift: int) -> None:
+    """The server's copy has another checksum, or there is no such range."""
+    store, before = world.store, RANDOM.randbytes(12 * MIB)
+    first = store.put_if("a", before, JSON, expected=None)
+    assert first
+    after = RANDOM.randbytes(12 * MIB)
+    shared = [SharedRange(0, 5 * MIB * shift, 12 * MIB)]
+    assert store.prepare_put("a", after, JSON, expected=first, shared=shared).complete()
+    assert read(store, "a") == after
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_write_that_shares_ranges_is_lost_where_another_came_first(world: World) -> None:
+    store, before = world.store, RANDOM.randbytes(12 * MIB)
+    first = store.put_if("a", before, JSON, expected=None)
+    assert first
+    store.put("a", b"other", JSON)
+    shared = [SharedRange(0, 0, 12 * MIB)]
+    prepared = store.prepare_put("a", before + b"x", JSON, expected=first, shared=shared)
+    if world.minds_conditions_on_parts:
+        assert prepared.complete() is None
+        assert read(store, "a") == b"other"
 
 
 # --- deleting ---------------------------------------------------------------------------------

@@ -483,7 +483,8 @@ GIVEN_UP = Answer(204)
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sluice.storage.s3_conditional_put.SINGLE_PUT_BYTES_MAX", 4)
-    monkeypatch.setattr("sluice.storage.s3_conditional_put.PART_BYTES", 3)
+    monkeypatch.setattr("sluice.storage.part_plan.PART_BYTES", 3)
+    monkeypatch.setattr("sluice.storage.part_plan.PART_BYTES_MIN", 1)
     monkeypatch.setattr("sluice.storage.s3_conditional_put.PARTS_AT_ONCE", 1)
 
 

@@ -252,6 +252,12 @@ PUT_BYTES_MAX = 5 * 1024 * MIB
 more than ``SINGLE_PUT_BYTES_MAX`` in one request."""
 PART_BYTES = 32 * MIB
 """Size of each part of a multipart upload.  S3 accepts 5 MiB to 5 GiB."""
+PART_BYTES_MIN = 5 * MIB
+"""Size of each part but the last, at least: S3's own limit."""
+COPIED_PART_BYTES = 64 * MIB
+"""Size of each part that S3 copies from the version before, at most."""
+COPIED_BYTES_MIN = 8 * MIB
+"""Length from which a range is copied instead of sent."""
 CONCURRENT_COMPRESS_BYTES_MIN = SINGLE_PUT_BYTES_MAX
 """Size from which an index file is uploaded while its compressed form is made."""
 PRERENDER_BYTES_MAX = 4 * MIB

@@ -13,14 +13,21 @@ looked at, and the write has a deadline that is counted from that look.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from sluice.errors import ForeignOwner, TooLate, Unavailable
 from sluice.limits import SWAP_SECONDS_MAX, WRITE_ATTEMPTS_MAX
-from sluice.storage.object_store import ETag, ObjectHeaders, ObjectInfo, ObjectStore, PreparedPut
+from sluice.storage.object_store import (
+    ETag,
+    ObjectHeaders,
+    ObjectInfo,
+    ObjectStore,
+    PreparedPut,
+    SharedRange,
+)
 
 _GENERATION = "sluice-generation"
 _TREE = "sluice-tree"
@@ -159,13 +166,21 @@ class PublishedFile:
 
 
 def prepare_file(
-    store: ObjectStore, file: PublishedFile, ours: Stamp, *, info: ObjectInfo | None
+    store: ObjectStore,
+    file: PublishedFile,
+    ours: Stamp,
+    *,
+    info: ObjectInfo | None,
+    shared: Sequence[SharedRange] = (),
 ) -> PreparedPut:
-    """Begin to write a file over the version ``info``, but do not make it visible."""
+    """Begin to write a file over the version ``info``, but do not make it visible.
+
+    ``shared``: what that version should have in common with the body.
+    """
     metadata = {**file.headers.metadata, **ours.metadata}
     headers = dataclasses.replace(file.headers, metadata=metadata)
     expected = info.etag if info else None
-    return store.prepare_put(file.key, file.body, headers, expected=expected)
+    return store.prepare_put(file.key, file.body, headers, expected=expected, shared=shared)
 
 
 def replace_file(

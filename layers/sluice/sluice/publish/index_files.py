@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from sluice.catalog.tree import Tree
 from sluice.concurrency import Executor
+from sluice.errors import Corrupt
 from sluice.layout import Subdir
 from sluice.limits import CONCURRENT_COMPRESS_BYTES_MIN
 from sluice.publish.compressed_variants import CompressedVariants, compress_for_name
@@ -26,8 +27,9 @@ from sluice.publish.fence import (
 from sluice.publish.outputs import file_stamp
 from sluice.publish.prefetch import Prefetch
 from sluice.publish.previous_file import PreviousFile
+from sluice.publish.shared_ranges import shared_ranges
 from sluice.storage import object_headers
-from sluice.storage.object_store import ETag, ObjectInfo, ObjectStore
+from sluice.storage.object_store import ETag, ObjectInfo, ObjectStore, SharedRange
 
 RenderFile = Callable[[PreviousFile | None], bytes]
 """Renders the body of a file, from its previous version if that helps."""
@@ -127,11 +129,13 @@ class IndexFiles:
             previous = _download(opened, state)
         stale |= {first} if state.needs_write else set()
         variants = render(previous)
+        second = infos.get(others[0]) if others else None
+        shared = _shared_with(second, previous, variants.body)
         del opened, previous  # as large as what it was made into
         to_write = [file for file in files if file in stale]
         if len(variants.body) > CONCURRENT_COMPRESS_BYTES_MIN and to_write[:2] == files[:2]:
             leading, following, *to_write = to_write
-            if not self._replace_together(leading, following, variants, infos):
+            if not self._replace_together(leading, following, variants, infos, shared):
                 return
         for file in to_write:
             result = self.replace(file, variants.pop(file), infos[file])
@@ -144,14 +148,19 @@ class IndexFiles:
         second: str,
         variants: CompressedVariants,
         infos: Mapping[str, ObjectInfo | None],
+        shared: Sequence[SharedRange],
     ) -> bool:
         """Upload the second file while the first is compressed; it becomes visible last.
+
+        ``shared``: the ranges of the second one that its current version has as well.
 
         Returns whether this generation is still the newest.
         """
         compressed = self.executor.submit(partial(variants.pop, first))
         following = self._published_file(second, variants.pop(second))
-        prepared = prepare_file(self.store, following, self.stamp_of(second), info=infos[second])
+        prepared = prepare_file(
+            self.store, following, self.stamp_of(second), info=infos[second], shared=shared
+        )
         try:
             if self.replace(first, compressed(), infos[first]).state is FileState.NEWER:
                 return False
@@ -215,3 +224,21 @@ class IndexFiles:
 def _download(opened: PreviousFile | None, state: FileState) -> PreviousFile | None:
     """Read the current version, if it is of use."""
     return None if opened is None or state is FileState.FOREIGN else opened.load()
+
+
+def _shared_with(
+    info: ObjectInfo | None, previous: PreviousFile | None, body: bytes
+) -> list[SharedRange]:
+    """What a large body has in common with a file of the same generation as the previous version.
+
+    Nothing if that version is damaged: it was not what the body was made from.
+    """
+    if info is None or previous is None or len(body) <= CONCURRENT_COMPRESS_BYTES_MIN:
+        return []
+    stamp = Stamp.parse(info.metadata)
+    if stamp is None or stamp != Stamp.parse(previous.info.metadata):
+        return []
+    try:
+        return shared_ranges(previous.content(), body)
+    except Corrupt:
+        return []

@@ -100,6 +100,17 @@ def noop() -> None:
     """Do nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class SharedRange:
+    """Bytes that a body has in common with the version that it replaces."""
+
+    start: int
+    """Their offset in the body."""
+    source: int
+    """Their offset in the version before."""
+    length: int
+
+
 class PreparedPut(Protocol):
     """A conditional write that is not visible yet."""
 
@@ -183,11 +194,19 @@ class ObjectStore(Protocol):
         ...
 
     def prepare_put(
-        self, key: str, body: bytes, headers: ObjectHeaders, *, expected: ETag | None
+        self,
+        key: str,
+        body: bytes,
+        headers: ObjectHeaders,
+        *,
+        expected: ETag | None,
+        shared: Sequence[SharedRange] = (),
     ) -> PreparedPut:
         """Begin a conditional write: send as much as can be sent before the object is visible.
 
-        Its ``complete`` does the rest.  The two together are ``put_if``.
+        Its ``complete`` does the rest.  The two together are ``put_if``.  ``shared``, in order, are
+        ranges that the version ``expected`` should have as well.  A store may have the server copy
+        them, if it makes sure that they are the same, or send them like the rest.
         """
         ...
 

@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
+from urllib.parse import quote
 
 from sluice.errors import Unavailable, Unsupported
-from sluice.limits import PART_BYTES, PARTS_AT_ONCE, PUT_BYTES_MAX, SINGLE_PUT_BYTES_MAX
+from sluice.limits import PARTS_AT_ONCE, PUT_BYTES_MAX, SINGLE_PUT_BYTES_MAX
 from sluice.storage import s3_xml
 from sluice.storage.conditional_writes import ConditionalWrites
-from sluice.storage.object_store import ETag, ObjectHeaders, PreparedPut
+from sluice.storage.object_store import ETag, ObjectHeaders, PreparedPut, SharedRange
+from sluice.storage.part_plan import Part, plan_parts
 from sluice.storage.s3_bucket import (
     CONFLICT,
     FAILED,
@@ -54,20 +56,31 @@ class S3ConditionalPuts:
         """``conditional_writes``: see ``S3Store``."""
         self._bucket = bucket
         self._conditional_writes = conditional_writes
+        self._copies_parts = True
+        """Whether the server copies parts, and returns their checksums, as far as is known."""
 
     def prepare(
-        self, key: str, body: bytes, headers: ObjectHeaders, *, expected: ETag | None
+        self,
+        key: str,
+        body: bytes,
+        headers: ObjectHeaders,
+        *,
+        expected: ETag | None,
+        shared: Sequence[SharedRange] = (),
     ) -> PreparedPut:
         """See ``ObjectStore.prepare_put``.
 
         A large object is sent in parts, several at once, if their completion can be conditional.
-        If not, it is sent in one request, and nothing is sent ahead.  Raises ``Unsupported`` if S3
-        does not accept such a large request.
+        S3 copies the shared ranges.  If the completion cannot be conditional, the object is sent in
+        one request, and nothing is sent ahead.  Raises ``Unsupported`` if S3 does not accept such a
+        large request.
         """
         writes = self._conditional_writes()
         condition = writes.condition_headers(expected)
         if len(body) > SINGLE_PUT_BYTES_MAX and writes.completion_is_conditional:
-            return _PartsPut(self, self._send_parts(key, body, headers), condition)
+            plan = plan_parts(len(body), shared if expected else ())
+            parts = self._send_parts(key, body, headers, plan, expected)
+            return _PartsPut(self, parts, condition)
         if len(body) > PUT_BYTES_MAX:
             raise Unsupported(
                 f"{self._bucket.object_url(key)} cannot be written: it has {len(body)} bytes. This "
@@ -97,7 +110,7 @@ class S3ConditionalPuts:
         operation = "CompleteMultipartUpload" if in_parts else "PutObject"
         try:
             if in_parts:
-                parts = self._send_parts(key, body, headers)
+                parts = self._send_parts(key, body, headers, plan_parts(len(body)), None)
                 answer, etag = self.complete_parts(parts, condition, None)
             else:
                 answer = self.put_conditionally(key, body, headers, condition, None)
@@ -124,16 +137,25 @@ class S3ConditionalPuts:
         request = self._bucket.put_request(key, body, {**headers_to_send(headers), **condition})
         return self._bucket.client.call(request, not_after_ms=not_after_ms)
 
-    def _send_parts(self, key: str, body: bytes, headers: ObjectHeaders) -> _Parts:
+    def _send_parts(
+        self,
+        key: str,
+        body: bytes,
+        headers: ObjectHeaders,
+        plan: Sequence[Part],
+        version: ETag | None,
+    ) -> _Parts:
         """Upload in parts, several at once; nothing is visible before they are completed.
 
-        If the process is killed, the bucket's lifecycle rule removes the parts.
+        ``version``: the one from which parts are copied.  If the process is killed, the bucket's
+        lifecycle rule removes the parts.
         """
-        upload = partial(S3Request, bucket=self._bucket.name, key=key)
         begun = self._bucket.send(
-            upload(
+            S3Request(
                 "CreateMultipartUpload",
                 "POST",
+                self._bucket.name,
+                key,
                 query={"uploads": ""},
                 headers={**headers_to_send(headers), "x-amz-checksum-algorithm": "CRC32"},
                 expects_document=True,
@@ -142,32 +164,71 @@ class S3ConditionalPuts:
         upload_id = begun.document.findtext("UploadId") if begun.document is not None else None
         if begun.status >= FIRST_ERROR_STATUS or not upload_id:
             raise self._refused("CreateMultipartUpload", key, begun)
+        upload = _Upload(self._bucket.name, key, upload_id)
 
-        def put_part(number: int) -> s3_xml.UploadedPart:
-            part = memoryview(body)[(number - 1) * PART_BYTES : number * PART_BYTES]
-            query = {"partNumber": str(number), "uploadId": upload_id}
-            crc = crc32_checksum(part)
-            answer = self._bucket.send(
-                upload(
-                    "UploadPart",
-                    "PUT",
-                    query=query,
-                    headers={CHECKSUM_HEADER: crc},
-                    body=part,
-                    sign_payload=self._bucket.sign_payloads(),
-                )
-            )
-            if answer.status >= FIRST_ERROR_STATUS:
-                raise self._refused("UploadPart", key, answer)
-            return s3_xml.UploadedPart(answer.headers["ETag"], crc)
+        def make_part(number: int, part: Part) -> s3_xml.UploadedPart:
+            content = memoryview(body)[part.start : part.end]
+            crc32 = crc32_checksum(content)
+            copied = version is not None and self._copy_part(upload, number, part, crc32, version)
+            return copied or self._send_part(upload, number, content, crc32)
 
         try:
             with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
-                parts = list(pool.map(put_part, range(1, -(-len(body) // PART_BYTES) + 1)))
+                parts = list(pool.map(make_part, range(1, len(plan) + 1), plan))
         except BaseException:
             self.abort_parts(key, upload_id)
             raise
         return _Parts(key, upload_id, parts)
+
+    def _send_part(
+        self, upload: _Upload, number: int, content: memoryview, crc32: str
+    ) -> s3_xml.UploadedPart:
+        answer = self._bucket.send(
+            upload.part_request(
+                "UploadPart",
+                number,
+                headers={CHECKSUM_HEADER: crc32},
+                body=content,
+                sign_payload=self._bucket.sign_payloads(),
+            )
+        )
+        if answer.status >= FIRST_ERROR_STATUS:
+            raise self._refused("UploadPart", upload.key, answer)
+        return s3_xml.UploadedPart(answer.headers["ETag"], crc32)
+
+    def _copy_part(
+        self, upload: _Upload, number: int, part: Part, crc32: str, version: ETag
+    ) -> s3_xml.UploadedPart | None:
+        """Have S3 copy a part from a version; ``None``: it must be sent.
+
+        The checksum that S3 computes of what it copied proves that the bytes are the same.  A
+        server that returns none, or does not copy, is not asked again.
+        """
+        if part.copy_from is None or not self._copies_parts:
+            return None
+        last = part.copy_from + (part.end - part.start) - 1
+        answer = self._bucket.send(
+            upload.part_request(
+                "UploadPartCopy",
+                number,
+                headers={
+                    "x-amz-copy-source": quote(f"{upload.bucket}/{upload.key}"),
+                    "x-amz-copy-source-if-match": version,
+                    "x-amz-copy-source-range": f"bytes={part.copy_from}-{last}",
+                },
+                expects_document=True,
+            )
+        )
+        if answer.status == PRECONDITION_FAILED:  # then the completion will fail, too
+            return None
+        etag, copied_crc32 = (
+            answer.document.findtext(name) if answer.document is not None else None
+            for name in ("ETag", "ChecksumCRC32")
+        )
+        if answer.status >= FIRST_ERROR_STATUS or not etag or not copied_crc32:
+            self._copies_parts = False
+            return None
+        return s3_xml.UploadedPart(etag, crc32) if copied_crc32 == crc32 else None
 
     def complete_parts(
         self, parts: _Parts, condition: Mapping[str, str], not_after_ms: int | None
@@ -226,6 +287,20 @@ class S3ConditionalPuts:
     def _refused(self, operation: str, key: str, answer: S3Response) -> _PartsRefused:
         reason = self._bucket.explain(operation, answer)
         return _PartsRefused(f"{operation} {self._bucket.object_url(key)}: {reason}", answer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    """A multipart upload under way."""
+
+    bucket: str
+    key: str
+    id: str
+
+    def part_request(self, operation: str, number: int, **details: Any) -> S3Request:
+        """A request about one part."""
+        query = {"partNumber": str(number), "uploadId": self.id}
+        return S3Request(operation, "PUT", self.bucket, self.key, query=query, **details)
 
 
 @dataclass(frozen=True, slots=True)

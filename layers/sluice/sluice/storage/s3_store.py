@@ -35,6 +35,7 @@ from sluice.storage.object_store import (
     ObjectInfo,
     OpenObject,
     PreparedPut,
+    SharedRange,
     StoredObject,
 )
 from sluice.storage.s3_bucket import (
@@ -212,10 +213,16 @@ class S3Store:
         return put.complete(not_after_ms=not_after_ms)
 
     def prepare_put(
-        self, key: str, body: bytes, headers: ObjectHeaders, *, expected: ETag | None
+        self,
+        key: str,
+        body: bytes,
+        headers: ObjectHeaders,
+        *,
+        expected: ETag | None,
+        shared: Sequence[SharedRange] = (),
     ) -> PreparedPut:
         """See ``ObjectStore.prepare_put`` and ``S3ConditionalPuts.prepare``."""
-        return self._puts.prepare(key, body, headers, expected=expected)
+        return self._puts.prepare(key, body, headers, expected=expected, shared=shared)
 
     def attempt_write(
         self,

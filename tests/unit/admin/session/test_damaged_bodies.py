@@ -84,7 +84,7 @@ WRITES: Sequence[Callable[[ObjectStore], None]] = [put, put_if, put_in_parts, de
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sluice.storage.s3_conditional_put.SINGLE_PUT_BYTES_MAX", 5 * MIB)
-    monkeypatch.setattr("sluice.storage.s3_conditional_put.PART_BYTES", 5 * MIB)
+    monkeypatch.setattr("sluice.storage.part_plan.PART_BYTES", 5 * MIB)
 
 
 @pytest.mark.parametrize("kind", USABLE)

@@ -43,7 +43,7 @@ PARTS = bytes(11 * MIB)
 @pytest.fixture
 def _low_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sluice.storage.s3_conditional_put.SINGLE_PUT_BYTES_MAX", 10 * MIB)
-    monkeypatch.setattr("sluice.storage.s3_conditional_put.PART_BYTES", 5 * MIB)
+    monkeypatch.setattr("sluice.storage.part_plan.PART_BYTES", 5 * MIB)
 
 
 class Place:

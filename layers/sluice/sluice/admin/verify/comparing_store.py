@@ -21,6 +21,7 @@ from sluice.storage.object_store import (
     ObjectStore,
     OpenObject,
     PreparedPut,
+    SharedRange,
     StoredObject,
 )
 
@@ -109,7 +110,13 @@ class ComparingStore:
             self._results.add_finding(mismatch[0], key, mismatch[1])
 
     def prepare_put(
-        self, key: str, body: bytes, headers: ObjectHeaders, *, expected: ETag | None
+        self,
+        key: str,
+        body: bytes,
+        headers: ObjectHeaders,
+        *,
+        expected: ETag | None,
+        shared: Sequence[SharedRange] = (),  # noqa: ARG002
     ) -> PreparedPut:
         """See ``ObjectStore.prepare_put``."""
         return DeferredPut(self, key, body, headers, expected)

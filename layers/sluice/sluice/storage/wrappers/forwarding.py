@@ -13,6 +13,7 @@ from sluice.storage.object_store import (
     ObjectStore,
     OpenObject,
     PreparedPut,
+    SharedRange,
     StoredObject,
 )
 
@@ -66,7 +67,13 @@ class ForwardingStore:
         return self._store.put_if(key, body, headers, expected=expected, not_after_ms=not_after_ms)
 
     def prepare_put(
-        self, key: str, body: bytes, headers: ObjectHeaders, *, expected: ETag | None
+        self,
+        key: str,
+        body: bytes,
+        headers: ObjectHeaders,
+        *,
+        expected: ETag | None,
+        shared: Sequence[SharedRange] = (),  # noqa: ARG002
     ) -> PreparedPut:
         """See ``ObjectStore.prepare_put``."""
         return DeferredPut(self, key, body, headers, expected)

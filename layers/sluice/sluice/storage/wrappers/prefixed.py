@@ -16,6 +16,7 @@ from sluice.storage.object_store import (
     ObjectStore,
     OpenObject,
     PreparedPut,
+    SharedRange,
     StoredObject,
 )
 
@@ -79,7 +80,13 @@ class PrefixedStore:
         )
 
     def prepare_put(
-        self, key: str, body: bytes, headers: ObjectHeaders, *, expected: ETag | None
+        self,
+        key: str,
+        body: bytes,
+        headers: ObjectHeaders,
+        *,
+        expected: ETag | None,
+        shared: Sequence[SharedRange] = (),  # noqa: ARG002
     ) -> PreparedPut:
         """See ``ObjectStore.prepare_put``."""
         return DeferredPut(self, key, body, headers, expected)
