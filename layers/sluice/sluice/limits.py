@@ -246,7 +246,10 @@ INVOCATION_SECONDS_MAX = 910
 """Time that a client waits for a Lambda invocation: longer than Lambda lets a function run."""
 STREAM_CHUNK_BYTES = MIB
 SINGLE_PUT_BYTES_MAX = 64 * MIB
-"""Size up to which an object is written in one request."""
+"""Size up to which an object is written in one request, unless S3 can copy most of it."""
+COPIED_OBJECT_BYTES_MIN = 32 * MIB
+"""Size from which S3 copies what an object shares with the version before.  It takes five requests
+more, and less time where sending takes longer than that."""
 PUT_BYTES_MAX = 5 * 1024 * MIB
 """Size of one PutObject: S3's own limit.  Only servers without conditional multipart uploads get
 more than ``SINGLE_PUT_BYTES_MAX`` in one request."""
@@ -258,7 +261,7 @@ COPIED_PART_BYTES = 64 * MIB
 """Size of each part that S3 copies from the version before, at most."""
 COPIED_BYTES_MIN = 8 * MIB
 """Length from which a range is copied instead of sent."""
-CONCURRENT_COMPRESS_BYTES_MIN = SINGLE_PUT_BYTES_MAX
+CONCURRENT_COMPRESS_BYTES_MIN = COPIED_OBJECT_BYTES_MIN
 """Size from which an index file is uploaded while its compressed form is made."""
 PRERENDER_BYTES_MAX = 4 * MIB
 """Size of the last ``.zst`` up to which the next one is made before its generation is committed.

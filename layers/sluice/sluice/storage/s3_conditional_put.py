@@ -71,14 +71,15 @@ class S3ConditionalPuts:
         """See ``ObjectStore.prepare_put``.
 
         A large object is sent in parts, several at once, if their completion can be conditional.
-        S3 copies the shared ranges.  If the completion cannot be conditional, the object is sent in
-        one request, and nothing is sent ahead.  Raises ``Unsupported`` if S3 does not accept such a
-        large request.
+        So is a smaller one if S3 copies some of them.  Otherwise the object is sent in one request,
+        and nothing is sent ahead.  Raises ``Unsupported`` if S3 does not accept such a large
+        request.
         """
         writes = self._conditional_writes()
         condition = writes.condition_headers(expected)
-        if len(body) > SINGLE_PUT_BYTES_MAX and writes.completion_is_conditional:
-            plan = plan_parts(len(body), shared if expected else ())
+        plan = plan_parts(len(body), shared if expected and self._copies_parts else ())
+        has_copies = any(part.copy_from is not None for part in plan)
+        if (len(body) > SINGLE_PUT_BYTES_MAX or has_copies) and writes.completion_is_conditional:
             parts = self._send_parts(key, body, headers, plan, expected)
             return _PartsPut(self, parts, condition)
         if len(body) > PUT_BYTES_MAX:

@@ -33,6 +33,7 @@ _RIGHTS = {
     "ListObjectsV2": "s3:ListBucket",
     "PutObject": "s3:PutObject",
     "UploadPart": "s3:PutObject",
+    "UploadPartCopy": "s3:PutObject",
 }
 """The right that each operation takes."""
 _DENIED_STATUSES = frozenset({401, 403})
