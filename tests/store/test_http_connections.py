@@ -55,6 +55,7 @@ class Server:
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._done = threading.Event()
+        self._closed = threading.Semaphore(0)
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
@@ -62,6 +63,10 @@ class Server:
     def url(self) -> str:
         """The URL of an object on it."""
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}/b/k"
+
+    def wait_until_closed(self) -> None:
+        """Wait until it has closed one more connection."""
+        assert self._closed.acquire(timeout=10)
 
     def close(self) -> None:
         """Stop it."""
@@ -82,6 +87,7 @@ class Server:
                 if self._tls is not None:
                     connection = self._tls.wrap_socket(connection, server_side=True)
                 self._answer(connection, answers)
+            self._closed.release()
 
     def _answer(self, connection: socket.socket, answers: Sequence[bytes]) -> None:
         with connection:
@@ -233,6 +239,7 @@ def test_a_connection_that_the_server_has_closed_meanwhile_is_replaced() -> None
         http = connections()
         for _ in range(2):
             assert http.send(request(one.url)).content == b"body"
+            one.wait_until_closed()  # a request that is sent while it closes is sent again
 
 
 def test_a_connection_whose_body_was_not_read_is_dropped() -> None:
