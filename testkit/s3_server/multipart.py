@@ -17,6 +17,15 @@ PART_BYTES_MIN = 5 * 1024 * 1024
 """Of every part but the last."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part that was sent or copied; its digest is computed once, as on S3."""
+
+    body: bytes
+    etag: str
+    """Quotes included."""
+
+
 @dataclass(slots=True)
 class Upload:
     """One that was begun."""
@@ -26,12 +35,12 @@ class Upload:
     headers: Mapping[str, str]
     checksum_algorithm: str | None = None
     """Of the checksums that its parts have; ``None``: they need none."""
-    parts: dict[int, bytes] = field(default_factory=dict)
+    parts: dict[int, Part] = field(default_factory=dict)
 
     def put(self, number: int, body: bytes) -> str:
         """Keep a part; returns its ETag."""
-        self.parts[number] = body
-        return etag(body)
+        self.parts[number] = part = Part(body, etag(body))
+        return part.etag
 
     def complete(self, order: bytes) -> tuple[bytes, str]:
         """Put together what the client lists; body and ETag.  Raises ``S3Error``."""
@@ -39,11 +48,11 @@ class Upload:
         bodies = []
         digests = md5(usedforsecurity=False)
         for number, listed_etag in listed:
-            body = self.parts.get(number)
-            if body is None or etag(body).strip('"') != listed_etag.strip('"'):
+            part = self.parts.get(number)
+            if part is None or part.etag.strip('"') != listed_etag.strip('"'):
                 raise S3Error("InvalidPart")
-            bodies.append(body)
-            digests.update(md5(body, usedforsecurity=False).digest())
+            bodies.append(part.body)
+            digests.update(bytes.fromhex(part.etag.strip('"')))
         if any(len(body) < PART_BYTES_MIN for body in bodies[:-1]):
             raise S3Error("EntityTooSmall")
         return b"".join(bodies), f'"{digests.hexdigest()}-{len(bodies)}"'
