@@ -150,6 +150,8 @@ lint: $(VENV)/.current $(CHECKOV)/.current docs ## Check everything that needs n
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	PYTHONPATH=layers/sluice $(BIN)/lint-imports
+	$(DOCS)/bin/codespell
+	@PYTHONPATH=. $(BIN)/python -m local.docs.wording
 	$(NO_AWS) $(BIN)/sam validate
 	$(NO_AWS) $(BIN)/sam validate --lint
 	$(BIN)/cfn-lint template.yaml

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.report``: ``results.md`` and plots of what ``results.json`` holds."""
+"""``python -m benchmarks.report``: tables and plots of what ``results.json`` holds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
 
-from benchmarks import plots, results
+from benchmarks import page_tables, plots, results
 from benchmarks.cases import COLD_START, SLUICE, Case, Sample, Work
 from benchmarks.first_index import OPERATIONS as FIRST_INDEX
 from benchmarks.large import WITH_DIGESTS, WITHOUT_DIGESTS
@@ -249,10 +249,13 @@ def _pictures(kept: Results) -> Table:
 
 
 def main() -> None:
-    """Write ``results.md``, and draw the plots."""
+    """Write ``results.md`` and the tables of other pages, and draw the plots."""
     kept = results.read(results.PATH)
     REPORT.write_text(document(kept))
     print(REPORT)
+    page_tables.write(kept)
+    for page in page_tables.PAGES:
+        print(page)
     for path in plots.draw(kept, PICTURES):
         print(path)
 

@@ -55,6 +55,14 @@ def test_every_alarm_has_a_section_that_says_what_to_do() -> None:
     assert set(ADVICE) == set(alarms(TEMPLATE))
 
 
-def test_the_readme_names_every_parameter() -> None:
+def test_the_readme_names_parameters_with_their_defaults() -> None:
     readme = (ROOT / "README.md").read_text()
-    assert [name for name in TEMPLATE["Parameters"] if f"`{name}`" not in readme] == []
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) ?\|", readme, re.MULTILINE)
+    parameters = {name: str(one["Default"]) for name, one in TEMPLATE["Parameters"].items()}
+    assert len(rows) == 4
+    assert [(name, default) for name, default in rows if parameters[name] != default] == []
+
+
+def test_the_page_of_parameters_names_every_one() -> None:
+    page = (REFERENCE / "parameters.md").read_text()
+    assert [name for name in TEMPLATE["Parameters"] if f"`{name}`" not in page] == []

@@ -55,7 +55,7 @@ def _blocks() -> list[doctest.DocTest]:
 
 
 def test_pages_show_examples() -> None:
-    assert "README.md" in [block.name for block in _blocks()]
+    assert "python.md" in [block.name for block in _blocks()]
 
 
 @pytest.mark.parametrize("block", _blocks(), ids=lambda block: block.name)
