@@ -104,7 +104,7 @@ def stack(template: Template) -> str:
     """Outputs, alarms and metrics."""
     text = _STACK + _OUTPUTS
     for name, one in template["Outputs"].items():
-        text += f"| `{name}` | {prose(one['Description'])}{suffix_for_condition(one)} |\n"
+        text += f"| `{name}` | {prose(one['Description'])}{_suffix(one)} |\n"
     text += _ALARMS
     for name, alarm in alarms(template).items():
         text += _alarm_row(name, alarm, template["Resources"][name])
@@ -122,7 +122,7 @@ def _alarm_row(name: str, alarm: Alarm, resource: Mapping[str, Any]) -> str:
         f"| [{name}](../how-to/runbook.md#{name.lower()}) "
         f"| `{alarm.metric.name}` of {alarm.metric.of} "
         f"| {alarm.metric.stat} {compared} {alarm.threshold:,}, "
-        f"in {_periods(properties)}{suffix_for_condition(resource)} |\n"
+        f"in {_periods(properties)}{_suffix(resource)} |\n"
     )
 
 
@@ -139,10 +139,15 @@ def _periods(properties: Mapping[str, Any]) -> str:
     raise ValueError(f"periods that no page knows how to show: {properties}")
 
 
-def suffix_for_condition(described: Mapping[str, Any]) -> str:
-    """The parameter without which a part of the template does not exist, in parentheses."""
+def required_parameter(described: Mapping[str, Any]) -> str | None:
+    """The parameter that a part of the template depends on; ``None``: it always exists."""
     condition = described.get("Condition")
-    return f" (with `{_CONDITIONS[condition]}`)" if condition else ""
+    return _CONDITIONS[condition] if condition else None
+
+
+def _suffix(described: Mapping[str, Any]) -> str:
+    parameter = required_parameter(described)
+    return f" (with `{parameter}`)" if parameter else ""
 
 
 def prose(text: str) -> str:

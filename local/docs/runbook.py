@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from local.docs.alarm_advice import ADVICE, Advice, Severity
-from local.docs.reference import MADE, Template, prose, suffix_for_condition
+from local.docs.reference import MADE, Template, prose, required_parameter
 
 _HEAD = f"""\
 # Runbook
@@ -28,7 +28,7 @@ $ export SLUICE_STACK=my-channels
 
 ## First command by alarm
 
-The most severe alarms come first.
+The most severe alarms come first. The name of an alarm in CloudWatch contains the name here.
 
 | alarm | | first command |
 |---|---|---|
@@ -64,9 +64,11 @@ def _row(name: str, advice: Advice, severity: Severity) -> str:
 
 def _section(name: str, advice: Advice, resource: Mapping[str, Any]) -> str:
     properties = resource["Properties"]
+    parameter = required_parameter(resource)
+    exists = f" This alarm exists only with `{parameter}`." if parameter else ""
     return (
         f"\n### {name}\n\n"
-        f"{prose(properties['AlarmDescription'])}{suffix_for_condition(resource)}\n\n"
+        f"{prose(properties['AlarmDescription'])}{exists}\n\n"
         f"```console\n$ {advice.first}\n```\n\n"
         f"**Look here:**\n\n{_bullets(advice.look)}\n"
         f"**Do this:**\n\n{_bullets(advice.do)}\n"
