@@ -70,7 +70,7 @@ _NOT_IMPORTED = (
     "update that lasts for seconds. If it lasts longer, deploy again or "
     "[roll back](../operations.md#roll-a-release-back)."
 )
-_RESTORE = "[drift](../operations.md#what-somebody-changed-by-hand)"
+_DRIFT = "[a drift-aware change set](../operations.md#what-somebody-changed-by-hand)"
 _QUOTA = (
     "The two numbers are the account's quota in this region, and what other functions' reserved "
     "concurrency leaves of it. [Concurrency](../reference/sizing.md#concurrency-of-the-account) "
@@ -289,7 +289,7 @@ ADVICE: dict[str, Advice] = {
             ),
         ),
         (
-            f"Restore the policy: {_RESTORE}.",
+            f"The policy was changed: {_DRIFT} restores it.",
             "`sluice redrive --stack my-channels` sends the events to UploadQueue.",
         ),
         f"`{_STATUS}` shows no dead letters in the row `EventBridge`.",
@@ -302,7 +302,7 @@ ADVICE: dict[str, Advice] = {
             "[EventDlqAlarm](#eventdlqalarm) has the reason, if the events reached EventDlq.",
         ),
         (
-            f"Restore the queue and its policy: {_RESTORE}.",
+            f"The policy was changed, or the queue deleted: {_DRIFT} restores it.",
             "`sluice redrive --stack my-channels` sends the events of EventDlq on.",
             "`sluice reconcile s3://my-bucket/team` finds the packages of all other events.",
         ),
@@ -381,8 +381,8 @@ ADVICE: dict[str, Advice] = {
         ),
         (
             (
-                f"Notifications are missing: {_RESTORE}. For a bucket that existed before the "
-                "stack, [turn on EventBridge](existing-bucket.md#steps)."
+                f"Notifications are missing: {_DRIFT} restores them. For a bucket that existed "
+                "before the stack, [turn on EventBridge](existing-bucket.md#steps)."
             ),
             "Another indexer runs: stop it.",
             "A first import takes longer than a day: nothing to do.",
