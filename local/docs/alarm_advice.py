@@ -45,12 +45,12 @@ class Advice:
     severity: Severity
     first: str
     """The first command."""
-    look: tuple[str, ...]
-    """Where to look, and what it shows."""
-    do: tuple[str, ...]
+    check: tuple[str, ...]
+    """What to check, and what it shows."""
+    fix: tuple[str, ...]
     """What to do, by reason where there are several, in its order."""
-    over: str
-    """The rest of a sentence that begins with "Over when"."""
+    resolved: str
+    """The rest of a sentence that begins with "Resolved when"."""
 
 
 def _tail(function: str, pattern: str) -> str:

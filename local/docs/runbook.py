@@ -70,9 +70,9 @@ def _section(name: str, advice: Advice, resource: Mapping[str, Any]) -> str:
         f"\n### {name}\n\n"
         f"{prose(properties['AlarmDescription'])}{exists}\n\n"
         f"```console\n$ {advice.first}\n```\n\n"
-        f"**Look here:**\n\n{_bullets(advice.look)}\n"
-        f"**Do this:**\n\n{_bullets(advice.do)}\n"
-        f"**Over when** {advice.over} {_notification(properties)}\n"
+        f"**Check:**\n\n{_bullets(advice.check)}\n"
+        f"**Fix:**\n\n{_bullets(advice.fix)}\n"
+        f"**Resolved when** {advice.resolved} {_notification(properties)}\n"
     )
 
 
