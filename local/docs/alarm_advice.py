@@ -178,7 +178,7 @@ ADVICE: dict[str, Advice] = {
             "`Unavailable`: S3 or SQS did not answer. The next run tries again.",
             "Then run `sluice reconcile s3://my-bucket/team`.",
         ),
-        "that run prints no reason below its table, and the log has no new line.",
+        "the next run prints no reason below its table.",
     ),
     "MergeDlqAlarm": Advice(
         Severity.STALE,
