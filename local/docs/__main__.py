@@ -1,29 +1,31 @@
-"""``python -m local.docs``: write those pages of ``docs/reference/`` that the source makes."""
+"""``python -m local.docs``: write those pages of ``docs/`` that the source makes."""
 
 from __future__ import annotations
 
 from local.docs.reference import parameters, stack
+from local.docs.runbook import runbook
 from local.template import TEMPLATE, read_template
 from sluice.cli.reference import reference
 
-REFERENCE = TEMPLATE.parent / "docs" / "reference"
+DOCS = TEMPLATE.parent / "docs"
 
 
 def pages() -> dict[str, str]:
-    """Every page that is made, by its name in ``docs/reference/``."""
+    """Every page that is made, by its path in ``docs/``."""
     template = read_template()
     return {
-        "cli.md": reference(),
-        "parameters.md": parameters(template),
-        "stack.md": stack(template),
+        "how-to/runbook.md": runbook(template),
+        "reference/cli.md": reference(),
+        "reference/parameters.md": parameters(template),
+        "reference/stack.md": stack(template),
     }
 
 
 def main() -> None:
     """Write them."""
     for name, text in pages().items():
-        (REFERENCE / name).write_text(text)
-        print(REFERENCE / name)
+        (DOCS / name).write_text(text)
+        print(DOCS / name)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ FROM_OUTSIDE = {
     "benchmarks/README.md": "benchmarks/index.md",
     "benchmarks/results.md": "benchmarks/results.md",
     "benchmarks/results-load.md": "benchmarks/results-load.md",
+    "benchmarks/results-installable.md": "benchmarks/results-installable.md",
+    "benchmarks/results-million.md": "benchmarks/results-million.md",
 }
 """Files of the repository that are no part of ``docs/``, and the page each becomes."""
 

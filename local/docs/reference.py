@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from local.docs.alarm_advice import ADVICE
 from local.monitoring import Alarm, alarms
 
 Template = Mapping[str, Any]
@@ -41,20 +40,21 @@ METRICS = {
 }
 """The service that sends each metric, and what it counts."""
 
-_MADE = """
+MADE = """
 <!-- Made by `make reference`; a test compares it with its source. -->
 """
+"""What each page that is made says below its heading."""
 _PARAMETERS = f"""\
 # Template parameters
-{_MADE}
+{MADE}
 What `make deploy PARAMS="Key=Value …"`, or `sam deploy --parameter-overrides`, takes. This page
 is made from [`template.yaml`](../../template.yaml).
 """
 _STACK = f"""\
 # Outputs, alarms, metrics
-{_MADE}
-This page is made from [`template.yaml`](../../template.yaml). How alarms reach somebody stands in
-[operations](../operations.md#alarms-and-dashboard).
+{MADE}
+For operators who look up a name. This page is made from [`template.yaml`](../../template.yaml). How
+alarms reach you is in [Operating sluice](../operations.md#alarms-and-dashboard).
 """
 _OUTPUTS = """
 ## Outputs
@@ -67,7 +67,10 @@ _OUTPUTS = """
 _ALARMS = """
 ## Alarms
 
-What each watches, what it means, and what to do.
+What each alarm watches, and when it is raised. The link leads to its meaning and what to do.
+
+| alarm | metric | raised when |
+|---|---|---|
 """
 _METRICS = """
 ## Metrics
@@ -89,7 +92,7 @@ def parameters(template: Template) -> str:
     """Every parameter of the template: its default, what it takes, what it is for."""
     text = _PARAMETERS
     for name, one in template["Parameters"].items():
-        text += f"\n## {name}\n\n{_prose(one['Description'])}\n\n- Default: {_default(one)}\n"
+        text += f"\n## {name}\n\n{prose(one['Description'])}\n\n- Default: {_default(one)}\n"
         text += _takes(one)
     text += "\n## What goes together\n\n"
     for rule in template["Rules"].values():
@@ -101,26 +104,25 @@ def stack(template: Template) -> str:
     """Outputs, alarms and metrics."""
     text = _STACK + _OUTPUTS
     for name, one in template["Outputs"].items():
-        text += f"| `{name}` | {_prose(one['Description'])}{_only(one)} |\n"
+        text += f"| `{name}` | {prose(one['Description'])}{_suffix(one)} |\n"
     text += _ALARMS
     for name, alarm in alarms(template).items():
-        text += _alarm(name, alarm, template["Resources"][name])
+        text += _alarm_row(name, alarm, template["Resources"][name])
     text += _METRICS
     for name, (service, counted) in METRICS.items():
         text += f"| `{name}` | {service} | {counted} |\n"
     return text
 
 
-def _alarm(name: str, alarm: Alarm, resource: Mapping[str, Any]) -> str:
-    """The section about one alarm."""
+def _alarm_row(name: str, alarm: Alarm, resource: Mapping[str, Any]) -> str:
+    """The row of one alarm."""
     properties = resource["Properties"]
     compared = _COMPARISONS[properties["ComparisonOperator"]]
-    watched = f"`{alarm.metric.name}` of {alarm.metric.of}, {alarm.metric.stat}"
-    steps = "".join(f"- {step}\n" for step in ADVICE[name])
     return (
-        f"\n### {name}\n\n"
-        f"{watched} {compared} {alarm.threshold:,}, in {_periods(properties)}{_only(resource)}.\n\n"
-        f"{_prose(properties['AlarmDescription'])}\n\n{steps}"
+        f"| [{name}](../how-to/runbook.md#{name.lower()}) "
+        f"| `{alarm.metric.name}` of {alarm.metric.of} "
+        f"| {alarm.metric.stat} {compared} {alarm.threshold:,}, "
+        f"in {_periods(properties)}{_suffix(resource)} |\n"
     )
 
 
@@ -137,12 +139,19 @@ def _periods(properties: Mapping[str, Any]) -> str:
     raise ValueError(f"periods that no page knows how to show: {properties}")
 
 
-def _only(described: Mapping[str, Any]) -> str:
+def required_parameter(described: Mapping[str, Any]) -> str | None:
+    """The parameter that a part of the template depends on; ``None``: it always exists."""
     condition = described.get("Condition")
-    return f" (with `{_CONDITIONS[condition]}`)" if condition else ""
+    return _CONDITIONS[condition] if condition else None
 
 
-def _prose(text: str) -> str:
+def _suffix(described: Mapping[str, Any]) -> str:
+    parameter = required_parameter(described)
+    return f" (with `{parameter}`)" if parameter else ""
+
+
+def prose(text: str) -> str:
+    """A description of the template, as Markdown."""
     return text.strip().replace("<", "&lt;")
 
 

@@ -1,4 +1,4 @@
-"""The pages of the reference that are made from the source."""
+"""The pages of the documentation that are made from the source."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from local.docs.__main__ import REFERENCE, pages
-from local.docs.alarm_advice import ADVICE
+from local.docs.__main__ import DOCS, pages
+from local.docs.alarm_advice import ADVICE, Severity
 from local.docs.reference import METRICS
 from local.monitoring import alarms
 from sluice.telemetry import SHARED
@@ -16,7 +16,7 @@ from tests.support.template import ROOT, TEMPLATE, properties
 
 @pytest.mark.parametrize("name", pages())
 def test_a_page_that_is_made_from_the_source_is_up_to_date(name: str) -> None:
-    assert (REFERENCE / name).read_text() == pages()[name], "make reference"
+    assert (DOCS / name).read_text() == pages()[name], "make reference"
 
 
 def test_the_reference_has_every_metric_that_a_function_sends() -> None:
@@ -42,17 +42,57 @@ def test_the_reference_has_every_metric_that_a_function_sends() -> None:
     assert sent | shared == {(name, service) for name, (service, _) in METRICS.items()}
 
 
-def test_every_alarm_has_a_section_that_says_what_to_do() -> None:
-    page = (REFERENCE / "stack.md").read_text()
-    parts = page.partition("\n## Metrics")[0].split("\n### ")
+def _runbook_sections() -> dict[str, str]:
+    """The text about each alarm, by its name, in the order of the page."""
+    parts = re.split(r"\n#{2,3} ", (DOCS / "how-to" / "runbook.md").read_text())
     sections = {name: text for name, _, text in (part.partition("\n") for part in parts)}
-    for name in alarms(TEMPLATE):
-        described = properties(name)["AlarmDescription"]
-        assert described in sections[name]
-        steps = [line for line in sections[name].splitlines() if line.startswith("- ")]
-        assert steps, f"{name}: what is to be done?"
-        assert all(len(step) > 40 for step in steps)
+    return {name: text for name, text in sections.items() if name in alarms(TEMPLATE)}
+
+
+def test_every_alarm_has_advice() -> None:
     assert set(ADVICE) == set(alarms(TEMPLATE))
+
+
+def test_the_runbook_says_of_each_alarm_what_it_means_what_to_check_and_how_to_fix_it() -> None:
+    sections = _runbook_sections()
+    assert set(sections) == set(alarms(TEMPLATE))
+    for name, text in sections.items():
+        assert properties(name)["AlarmDescription"] in text
+        assert f"```console\n$ {ADVICE[name].first}\n```" in text
+        _, check, rest = re.split(r"\*\*(?:Check|Fix):\*\*", text)
+        fix, _, resolved = rest.partition("**Resolved when** ")
+        for steps in (check, fix):
+            lines = steps.split("\n- ")[1:]
+            assert lines, f"{name}: what is to be done?"
+            assert all(len(line) > 15 for line in lines), name
+        assert resolved.startswith(ADVICE[name].resolved)
+
+
+def test_the_runbook_says_which_alarms_end_without_a_notification() -> None:
+    for name, text in _runbook_sections().items():
+        is_silent = "OKActions" not in properties(name)
+        assert ("does not notify you of the end" in text) == is_silent, name
+
+
+def test_the_runbook_begins_with_the_most_severe_alarms() -> None:
+    order = list(Severity)
+    page = (DOCS / "how-to" / "runbook.md").read_text()
+    rows = re.findall(r"^\| \[(\w+)\]\(#(\w+)\) \|", page, re.MULTILINE)
+    assert all(anchor == name.lower() for name, anchor in rows)
+    for names in ([name for name, _ in rows], list(_runbook_sections())):
+        assert set(names) == set(alarms(TEMPLATE))
+        ranks = [order.index(ADVICE[name].severity) for name in names]
+        assert ranks == sorted(ranks)
+    assert [f"\n## {severity.title}\n" in page for severity in Severity] == [True] * len(order)
+
+
+def test_the_reference_leads_from_each_alarm_to_the_runbook() -> None:
+    page = (DOCS / "reference" / "stack.md").read_text()
+    for name, alarm in alarms(TEMPLATE).items():
+        (row,) = re.findall(rf"^\| \[{name}\]\(.*$", page, re.MULTILINE)
+        assert f"(../how-to/runbook.md#{name.lower()})" in row
+        assert f"`{alarm.metric.name}`" in row
+        assert f"{alarm.threshold:,}" in row
 
 
 def test_the_readme_names_parameters_with_their_defaults() -> None:
@@ -64,5 +104,5 @@ def test_the_readme_names_parameters_with_their_defaults() -> None:
 
 
 def test_the_page_of_parameters_names_every_one() -> None:
-    page = (REFERENCE / "parameters.md").read_text()
+    page = (DOCS / "reference" / "parameters.md").read_text()
     assert [name for name in TEMPLATE["Parameters"] if f"`{name}`" not in page] == []
