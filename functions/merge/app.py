@@ -46,7 +46,7 @@ def handle_message(record: SQSRecord, lambda_context: Any) -> None:
             delivery, ctx(), time_left_ms=time_left_ms, add_log_keys=logger.append_keys
         )
     except Exception as error:
-        logger.exception("the merge will be tried again")
+        logger.exception("merge failed, will be retried")
         metrics.add_metric("MergeFailures", MetricUnit.Count, 1)
         if isinstance(error, WrongState):
             with single_metric("WrongState", MetricUnit.Count, 1, default_dimensions=SHARED):
@@ -55,7 +55,7 @@ def handle_message(record: SQSRecord, lambda_context: Any) -> None:
     if handled.report is not None:
         emit_metrics_and_log(handled.report, duration_ms=ctx().clock() - started)
     if handled.is_early:
-        raise TooEarly("handed back until it is due")  # so that Lambda does not delete it
+        raise TooEarly("returned to the queue until it is due")  # so that Lambda does not delete it
 
 
 def emit_metrics_and_log(report: merge.Report, *, duration_ms: int) -> None:
