@@ -58,7 +58,7 @@ def _title(subdir: str, commit: Commit) -> Text:
 def _without_packages(commit: Commit) -> str:
     """The summary of a generation that changes no package."""
     if not commit.inputs:
-        return "no packages changed"
+        return "no package changed"
     if commit.inputs.refused:
         return "configuration or patch rejected"
     if commit.inputs.settings:
