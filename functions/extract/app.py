@@ -50,7 +50,7 @@ def handle_message(record: SQSRecord) -> None:
         extract.run(delivery, ctx(), on_outcome=emit_metrics_and_log)
     except Exception:
         extra = upload_retry_fields(delivery, ctx().lane_of(delivery))
-        logger.exception("upload failed, will be retried", extra=extra)
+        logger.exception("the upload will be tried again", extra=extra)
         metrics.add_metric("ExtractFailures", MetricUnit.Count, 1)
         raise
 

@@ -46,7 +46,7 @@ def handle_message(record: SQSRecord, lambda_context: Any) -> None:
             delivery, ctx(), time_left_ms=time_left_ms, add_log_keys=logger.append_keys
         )
     except Exception as error:
-        logger.exception("merge failed, will be retried")
+        logger.exception("the merge will be tried again")
         metrics.add_metric("MergeFailures", MetricUnit.Count, 1)
         if isinstance(error, WrongState):
             with single_metric("WrongState", MetricUnit.Count, 1, default_dimensions=SHARED):

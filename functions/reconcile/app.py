@@ -49,7 +49,7 @@ def handle_message(record: SQSRecord, lambda_context: Any) -> None:
     try:
         report = run(delivery, ctx(), time_left_ms=left_ms)
     except Exception:
-        logger.exception("step failed, will be retried", extra=step_retry_fields(delivery))
+        logger.exception("the step will be tried again", extra=step_retry_fields(delivery))
         metrics.add_metric("ReconcileFailures", MetricUnit.Count, 1)
         raise
     emit_metrics_and_log(report)

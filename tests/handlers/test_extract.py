@@ -299,7 +299,7 @@ def test_only_the_message_that_failed_goes_back(stack: Stack, extract: ModuleTyp
     assert stack.metrics == {"StagedRecords": [1], "ExtractFailures": [1]}
     errors = [line for line in stack.logs if line["level"] == "ERROR"]
     assert [(line["message"], line["exception_name"]) for line in errors] == [
-        ("upload failed, will be retried", "UnknownEvent")
+        ("the upload will be tried again", "UnknownEvent")
     ]
 
 

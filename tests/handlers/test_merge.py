@@ -224,7 +224,7 @@ def test_a_merge_that_fails_comes_back_soon_and_later_each_time(
     assert changes == [2, 8, 300]
     errors = [line for line in stack.logs if line["level"] == "ERROR"]
     assert [(line["message"], line["exception_name"], line["subdir"]) for line in errors] == [
-        ("merge failed, will be retried", "Corrupt", "noarch")
+        ("the merge will be tried again", "Corrupt", "noarch")
     ] * 3
     assert stack.metrics == {"MergeFailures": [1, 1, 1]}
     assert len(stack.staged()) == 1

@@ -245,7 +245,7 @@ def test_a_step_that_fails_comes_back_later_each_time(stack: Stack, reconcile: M
     assert changes == [30, 60, 480, 600]
     errors = [line for line in stack.logs if line["level"] == "ERROR"]
     assert [(line["message"], line["exception_name"]) for line in errors] == [
-        ("step failed, will be retried", "Corrupt")
+        ("the step will be tried again", "Corrupt")
     ] * 4
     assert stack.metrics == {"ReconcileFailures": [1, 1, 1, 1]}
 
