@@ -1,4 +1,4 @@
-# What there is to do here; `make help` lists it.  Needs make, Python 3.11 to 3.14 with venv, and
+# The development commands; `make help` lists them.  Needs make, Python 3.11 to 3.14 with venv, and
 # a package index for the first run.  Works with GNU make 3.81, which macOS has.
 
 .DEFAULT_GOAL := help
@@ -59,11 +59,11 @@ export SAM_CLI_TELEMETRY = 0
 export RUNTIME LOCAL_PORT DEBOUNCE_SECONDS PARAMS FUZZ_SECONDS CONDA_SOURCE
 
 .PHONY: help
-help: ## List what there is to do
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: venv
-venv: $(VENV)/.current ## Create the virtual environment for everything below
+venv: $(VENV)/.current ## Create the virtual environment that the other targets use
 
 .PHONY: always
 always:
@@ -84,7 +84,7 @@ $(FUZZ)/.current: always
 	@$(ENVIRONMENT) $(FUZZ) requirements/fuzz.txt --only-binary :all:
 
 .PHONY: conda-index
-conda-index: $(CONDA_INDEX)/.current ## Create the environment of conda-index, which we are compared with
+conda-index: $(CONDA_INDEX)/.current ## Create the environment of conda-index, for comparisons
 
 $(CONDA_INDEX)/.current: always
 	@$(ENVIRONMENT) $(CONDA_INDEX) requirements/conda-index.txt
@@ -93,24 +93,24 @@ $(CONDA)/.current: always
 	@$(ENVIRONMENT) $(CONDA) requirements/conda.txt
 
 .PHONY: demo
-demo: $(VENV)/.current ## Show the whole path, from upload to install, on this machine
+demo: $(VENV)/.current ## Run a demo on this machine: upload packages, index them, install one
 	@$(BIN)/python -m local demo
 
 .PHONY: test
-test: $(VENV)/.current $(CONDA_INDEX)/.current $(RELEASE)/.current ## Run all tests, the end-to-end ones in a local AWS included
+test: $(VENV)/.current $(CONDA_INDEX)/.current $(RELEASE)/.current ## Run all tests, including the end-to-end tests in a local AWS
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: ceph
-ceph: $(VENV)/.current ## Run the tests of S3 servers on a Ceph RGW, which takes root and apt-get
+ceph: $(VENV)/.current ## Run the S3 server tests on a Ceph RGW; needs root and apt-get
 	@PYTHONPATH=layers/sluice $(BIN)/python -m testkit.real_s3.ceph
 	$(BIN)/python -m pytest --s3 ceph tests/store/test_contract.py tests/servers
 
 .PHONY: conformance
-conformance: $(VENV)/.current $(CONDA_INDEX)/.current ## Compare with rattler-index and conda-index: docs/conformance.md
+conformance: $(VENV)/.current $(CONDA_INDEX)/.current ## Compare with rattler-index and conda-index, and write docs/conformance.md
 	@PYTHONPATH=layers/sluice $(BIN)/python -m tests.conformance
 
 .PHONY: clients
-clients: $(VENV)/.current ## Run CLIENTS (all) for docs/reference/clients.md; CONDA_SOURCE=<clone>; needs npm and a C compiler
+clients: $(VENV)/.current ## Test CLIENTS (all) and write docs/reference/clients.md; CONDA_SOURCE=<clone>; needs npm and a C compiler
 	@PYTHONPATH=layers/sluice $(BIN)/python -m tests.conformance.client_matrix $(CLIENTS)
 
 .PHONY: fuzz
@@ -124,11 +124,11 @@ conda-conformance: $(VENV)/.current $(CONDA)/.current ## Compare current_repodat
 
 # make test plays 800, this as many as one has time for: 20000 take about ten minutes on two cores.
 .PHONY: simulate
-simulate: $(VENV)/.current ## Play SEEDS (20000) of the simulated whole system from FIRST (new ones) on, on all cores
+simulate: $(VENV)/.current ## Simulate the whole system with SEEDS (20000) seeds from FIRST (new ones) on, on all cores
 	PYTHONPATH=layers/sluice $(BIN)/python -m tests.simulation --seeds $(SEEDS) $(addprefix --first ,$(FIRST))
 
 .PHONY: hunt
-hunt: $(VENV)/.current ## Find the first seed that shows each planted bug, for make test: after changes to the core
+hunt: $(VENV)/.current ## Find the first seed that shows each planted bug, for make test; run after changes to the core
 	PYTHONPATH=layers/sluice $(BIN)/python -m tests.simulation --hunt --write
 
 # sam validate translates the template and --lint does not; neither asks AWS anything.
@@ -136,16 +136,16 @@ NO_AWS = AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_K
 	AWS_ENDPOINT_URL=http://127.0.0.1:9
 
 .PHONY: docs
-docs: $(DOCS)/.current ## The documentation as a site in .site/; fails where a link leads nowhere
+docs: $(DOCS)/.current ## Build the documentation as a site in .site/; fails on broken links
 	PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --clean
 	@echo "file://$(CURDIR)/.site/index.html"
 
 .PHONY: reference
-reference: $(VENV)/.current ## Write the pages of docs/reference/ anew that are made from the source
+reference: $(VENV)/.current ## Regenerate the pages of docs/reference/ that are made from the source
 	@PYTHONPATH=layers/sluice $(BIN)/python -m local.docs
 
 .PHONY: lint
-lint: $(VENV)/.current $(CHECKOV)/.current docs ## Check everything that needs no running; changes no file
+lint: $(VENV)/.current $(CHECKOV)/.current docs ## Run all static checks; changes no file
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -159,22 +159,22 @@ lint: $(VENV)/.current $(CHECKOV)/.current docs ## Check everything that needs n
 		--quiet --compact --skip-download
 
 .PHONY: fix
-fix: $(VENV)/.current ## Format, and repair what can be repaired
+fix: $(VENV)/.current ## Format the code, and fix what ruff can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 .PHONY: bench
-bench: $(VENV)/.current ## Measure channels of SIZES (1000 10000), RUNS (3) times, beside rattler-index
+bench: $(VENV)/.current ## Measure channels of SIZES (1000 10000), RUNS (3) times, and compare with rattler-index
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks \
 		--packages $(SIZES) --runs $(RUNS) $(BENCH)
 
 .PHONY: bench-report
-bench-report: $(VENV)/.current ## Tables, plots and costs of what was measured: benchmarks/results.md, docs
+bench-report: $(VENV)/.current ## Write tables, plots and costs from the measurements: benchmarks/results.md, docs
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.report
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.cost
 
 .PHONY: coldstart
-coldstart: $(VENV)/.current ## Measure how long the functions take to start; fails above the budget
+coldstart: $(VENV)/.current ## Measure the start time of the functions; fails above the budget
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.coldstart
 
 # REPLICAS, and LEADER=--leader for the lease, with which twenty kills take twenty minutes.
@@ -185,16 +185,16 @@ watch-soak: $(VENV)/.current ## Kill sluice watch 20 times among 5,000 uploads; 
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.watch_soak --replicas $(REPLICAS) $(LEADER)
 
 .PHONY: load
-load: $(VENV)/.current ## Throw PACKAGES (10000) at once at SUBDIRS (5) of the whole local stack
+load: $(VENV)/.current ## Upload PACKAGES (10000) at once to SUBDIRS (5) of the local stack, and measure
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.load \
 		--packages $(PACKAGES) --subdirs $(SUBDIRS)
 
 .PHONY: bench-flood
-bench-flood: $(VENV)/.current ## Measure an upload after FLOOD_FILES (200000) files of garbage; fails above the bounds
+bench-flood: $(VENV)/.current ## Measure an upload after FLOOD_FILES (200000) garbage files; fails above the bounds
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.flood --files $(FLOOD_FILES)
 
 .PHONY: bench-slow-flood
-bench-slow-flood: $(VENV)/.current ## Measure uploads while another channel gets 200 bombs, on the local stack
+bench-slow-flood: $(VENV)/.current ## Measure uploads on the local stack while another channel gets 200 decompression bombs
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.slow_flood
 
 .PHONY: bench-installable
@@ -202,11 +202,11 @@ bench-installable: $(VENV)/.current ## Measure the time from upload to index on 
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.installable
 
 .PHONY: bench-take-over
-bench-take-over: $(VENV)/.current ## Measure the steps of taking over 500,000 packages on one core; fails above time or memory
+bench-take-over: $(VENV)/.current ## Measure the take-over of 500,000 packages on one core; fails above the time or memory bound
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.take_over
 
 .PHONY: bench-million
-bench-million: $(VENV)/.current ## Measure a subdir of a million packages, and a bucket of 20,000 subdirs; half an hour and 16 GiB
+bench-million: $(VENV)/.current ## Measure a subdir of a million packages, and a bucket of 20,000 subdirs; takes 30 minutes and 16 GiB
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.million
 
 .PHONY: bench-page
@@ -214,21 +214,21 @@ bench-page: $(VENV)/.current ## Measure the page of a channel of 30,000 names; f
 	PYTHONPATH=layers/sluice $(BIN)/python -m benchmarks.page
 
 .PHONY: page-pictures
-page-pictures: $(VENV)/.current ## Take the pictures of docs/page/ anew; needs Chromium
+page-pictures: $(VENV)/.current ## Update the screenshots in docs/page/; needs Chromium
 	@PYTHONPATH=layers/sluice $(BIN)/python -m tests.page
 
 .PHONY: build
-build: $(VENV)/.current ## sam build, for RUNTIME (python3.13) and ARCHITECTURE (arm64)
+build: $(VENV)/.current ## Run sam build for RUNTIME (python3.13) and ARCHITECTURE (arm64)
 	SLUICE_RUNTIME=$(RUNTIME) SLUICE_ARCHITECTURE=$(ARCHITECTURE) \
 		SLUICE_PYTHON=$(CURDIR)/$(BIN)/python \
 		$(BIN)/sam build --parameter-overrides $(BUILD_PARAMETERS)
 
 .PHONY: deploy
-deploy: build ## sam deploy to the AWS account of your credentials; STACK, PARAMS="Key=Value ..."
+deploy: build ## Run sam deploy to the AWS account of your credentials; STACK, PARAMS="Key=Value ..."
 	$(BIN)/sam deploy --stack-name $(STACK) --parameter-overrides $(BUILD_PARAMETERS) $(PARAMS)
 
 .PHONY: release
-release: $(VENV)/.current $(RELEASE)/.current ## Package, stack, checksums and notes into DIST (dist), layers for RUNTIMES and ARCHITECTURES
+release: $(VENV)/.current $(RELEASE)/.current ## Build package, stack, checksums and notes into DIST (dist), layers for RUNTIMES and ARCHITECTURES
 	@PYTHONPATH=layers/sluice $(BIN)/python -m local.release --output "$(DIST)" --tools $(RELEASE) \
 		--runtimes $(RUNTIMES) --architectures $(ARCHITECTURES)
 
@@ -237,23 +237,23 @@ local-up: $(VENV)/.current ## Start the stack in a local AWS: LOCAL_PORT, DEBOUN
 	@$(BIN)/python -m local up
 
 .PHONY: local-down
-local-down: $(VENV)/.current ## Stop it
+local-down: $(VENV)/.current ## Stop the stack of make local-up
 	@$(BIN)/python -m local down
 
 .PHONY: invoke-extract
-invoke-extract: $(VENV)/.current ## sam local invoke with events/extract-*.json, or EVENT=; needs Docker
+invoke-extract: $(VENV)/.current ## Run sam local invoke with events/extract-*.json, or EVENT=; needs Docker
 	@$(BIN)/python -m local invoke extract $(EVENT)
 
 .PHONY: invoke-merge
-invoke-merge: $(VENV)/.current ## sam local invoke with events/merge-*.json, or EVENT=; needs Docker
+invoke-merge: $(VENV)/.current ## Run sam local invoke with events/merge-*.json, or EVENT=; needs Docker
 	@$(BIN)/python -m local invoke merge $(EVENT)
 
 .PHONY: invoke-reconcile
-invoke-reconcile: $(VENV)/.current ## sam local invoke with events/reconcile-*.json, or EVENT=; needs Docker
+invoke-reconcile: $(VENV)/.current ## Run sam local invoke with events/reconcile-*.json, or EVENT=; needs Docker
 	@$(BIN)/python -m local invoke reconcile $(EVENT)
 
 .PHONY: lock
-lock: ## Resolve the requirements anew, for every supported Python and platform
+lock: ## Resolve the requirements again, for every supported Python and platform
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv
 	$(LOCK) requirements/dev.in --output-file requirements/dev.txt
 	$(LOCK) layers/sluice/requirements.in --constraint requirements/dev.txt \

@@ -19,18 +19,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start the stack and leave it running")
-    commands.add_parser("down", help="stop it")
-    commands.add_parser("demo", help="show the whole path from upload to install")
-    invoking = commands.add_parser("invoke", help="sam local invoke against the running stack")
+    commands.add_parser("down", help="stop the running stack")
+    commands.add_parser("demo", help="upload packages, index them, and install one")
+    invoking = commands.add_parser("invoke", help="run sam local invoke against the running stack")
     invoking.add_argument("function", choices=sorted(invoke.FUNCTIONS))
-    invoking.add_argument("event", nargs="*", type=Path, help="default: every fitting one")
+    invoking.add_argument("event", nargs="*", type=Path, help="default: all events of the function")
     arguments = parser.parse_args()
     try:
         match arguments.command:
             case "up":
                 _up()
             case "down":
-                print("stopped" if stack.stop_stack(HOME) else "nothing to stop")
+                print("stopped" if stack.stop_stack(HOME) else "the stack is not running")
             case "demo":
                 demo.run()
             case "invoke":
@@ -49,9 +49,10 @@ def _up() -> None:
         port=_whole("LOCAL_PORT"),
         say=lambda line: print(line, flush=True),
     )
-    print(f"\nUpload to s3://{started.channel_bucket}/<channel>/<subdir>/, after")
+    print("\nTo use the stack in this shell, run:")
     print(f"  set -a; . {(HOME / stack.STACK_ENV).relative_to(Path.cwd())}; set +a")
-    print("End it with: make local-down")
+    print(f"Upload packages to s3://{started.channel_bucket}/<channel>/<subdir>/")
+    print("To stop the stack, run: make local-down")
 
 
 def _whole(name: str) -> int | None:

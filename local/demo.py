@@ -1,6 +1,6 @@
 """``make demo``: from upload to install, with a real client, on this machine.
 
-Every step prints what it does and how long it took; one that fails ends the demo with an error.
+Every step prints its actions and its duration.  A step that fails ends the demo with an error.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _POLLS_PER_DOT = 4
 
 
 class DemoError(RuntimeError):
-    """Something did not happen that should have."""
+    """A step did not have the expected result."""
 
 
 @dataclass(slots=True)
@@ -63,11 +63,11 @@ class Clock:
         print("\n== Summary")
         for title, seconds in self.took.items():
             print(f"   {seconds:5.1f} s  {title}")
-        print(f"   {time.monotonic() - self.started:5.1f} s  in all")
+        print(f"   {time.monotonic() - self.started:5.1f} s  total")
 
 
 def run(home: Path = HOME / "demo") -> None:
-    """Run the whole demo; raises ``DemoError`` where a step does not give what it should."""
+    """Run the whole demo; raises ``DemoError`` if a step does not have the expected result."""
     shutil.rmtree(home, ignore_errors=True)
     clock = Clock()
     with ExitStack() as until_the_end:
@@ -76,7 +76,7 @@ def run(home: Path = HOME / "demo") -> None:
                 run_stack(home, debounce_seconds=DEBOUNCE_SECONDS, say=clock.say)
             )
         published = Published(stack)
-        with clock.step("Build four packages and upload them, as any S3 tool would"):
+        with clock.step("Build four packages and upload them with an S3 client"):
             _upload(stack, home, clock)
         with clock.step("Wait until all four are in the index"):
             _wait("indexing", lambda: all(map(published.has, packages.RECIPES)))
@@ -86,10 +86,10 @@ def run(home: Path = HOME / "demo") -> None:
         with clock.step(f"Delete {packages.TOOL.filename}"):
             _delete(stack, packages.TOOL)
             _wait("removing", lambda: not published.has(packages.TOOL))
-            clock.say("gone from the index")
-        with clock.step("Upload a file that is no package"):
+            clock.say("the package is no longer in the index")
+        with clock.step("Upload a file that is not a package"):
             _upload_broken(stack, published, clock)
-        with clock.step("Lose an event and an index file, and reconcile"):
+        with clock.step("Lose an event and an index file, then reconcile"):
             _lose(stack, home, clock)
             _reconcile(stack, clock)
             _wait("repairing", lambda: published.has(packages.TOOL))
@@ -116,10 +116,10 @@ def _install(stack: Stack, home: Path, clock: Clock) -> None:
     prefix = asyncio.run(client.install(stack, CHANNEL, [packages.HELLO.name], home / "client"))
     for record in sorted((prefix / "conda-meta").glob("*.json")):
         clock.say(f"installed {record.stem}")
-    clock.say("(its python is a stand-in: this machine's own, so that no other channel is needed)")
+    clock.say("(python is a stand-in that runs this machine's Python, so one channel is enough)")
     command = [str(prefix / "bin" / "python"), "-m", packages.HELLO_MODULE]
     ran = subprocess.run(command, check=True, capture_output=True, text=True)
-    clock.say(f"python -m {packages.HELLO_MODULE} says: {ran.stdout.strip()}")
+    clock.say(f"python -m {packages.HELLO_MODULE} prints: {ran.stdout.strip()}")
 
 
 def _delete(stack: Stack, recipe: Recipe) -> None:
@@ -132,22 +132,22 @@ def _upload_broken(stack: Stack, published: Published, clock: Clock) -> None:
         Bucket=stack.channel_bucket, Key=f"{CHANNEL}/noarch/{BROKEN}", Body=b"not a zip archive"
     )
     _wait("rejecting", lambda: BROKEN in json.dumps(published.rejects("noarch")))
-    clock.say("the reject, in the state bucket:")
+    clock.say("the reject in the state bucket:")
     print(textwrap.indent(json.dumps(published.rejects("noarch"), indent=2), " " * 13))
     after = published.filenames("noarch")
     if after != before:
         raise DemoError(f"the broken package changed the index from {before} to {after}")
-    clock.say(f"the index beside it, intact: {', '.join(sorted(after))}")
+    clock.say(f"the index has not changed: {', '.join(sorted(after))}")
 
 
 def _lose(stack: Stack, home: Path, clock: Clock) -> None:
-    """Upload a package while S3 tells nobody, and delete what clients read."""
+    """Upload a package while S3 sends no events, and delete an index file."""
     notifications = stack.s3.get_bucket_notification_configuration(Bucket=stack.channel_bucket)
     _notify(stack, [])
     path = packages.build_package(packages.TOOL, home / "packages")
     stack.s3.upload_file(str(path), stack.channel_bucket, _key(packages.TOOL))
     _notify(stack, notifications["QueueConfigurations"])
-    clock.say(f"{_key(packages.TOOL)} uploaded, and nobody was told")
+    clock.say(f"{_key(packages.TOOL)} uploaded without an event")
     index = f"{CHANNEL}/{packages.TOOL.subdir}/repodata.json"
     stack.s3.delete_object(Bucket=stack.channel_bucket, Key=index)
     clock.say(f"{index} deleted")
@@ -166,7 +166,7 @@ def _reconcile(stack: Stack, clock: Clock) -> None:
     if "FunctionError" in answer:
         raise DemoError(f"reconcile failed: {report}")
     found = {name: count for name, count in report["counts"].items() if count}
-    clock.say(f"reconcile says: {json.dumps(found)}")
+    clock.say(f"reconcile reports: {json.dumps(found)}")
 
 
 def _key(recipe: Recipe) -> str:
@@ -180,7 +180,7 @@ class Published:
     stack: Stack
 
     def has(self, recipe: Recipe) -> bool:
-        """Tell whether the package is in the index of its subdir."""
+        """Whether the package is in the index of its subdir."""
         return recipe.filename in self.filenames(recipe.subdir)
 
     def filenames(self, subdir: str) -> set[str]:
@@ -202,14 +202,14 @@ class Published:
 
 
 def _wait(verb: str, until: Callable[[], bool]) -> None:
-    """Poll ``until``, showing that something is going on."""
+    """Poll ``until``, and print dots meanwhile."""
     started = time.monotonic()
     print(f"           {verb} ", end="", flush=True)
     for polls in itertools.count():
         if until():
             break
         if time.monotonic() - started > _WAIT_SECONDS_MAX:
-            raise DemoError(f"{verb}: nothing within {_WAIT_SECONDS_MAX:.0f} s")
+            raise DemoError(f"{verb}: no result within {_WAIT_SECONDS_MAX:.0f} s")
         if polls % _POLLS_PER_DOT == 0:
             print(".", end="", flush=True)
         time.sleep(_POLL_SECONDS)

@@ -118,7 +118,9 @@ def _start(
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise EmulatorError(f"MiniStack is already running, see {home}") from None
+            raise EmulatorError(
+                f"MiniStack is already running in {home}. Stop it with: make local-down"
+            ) from None
         _remove_temporary_files(home)
         (home / "tmp").mkdir()
         process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""``make invoke-extract``, ``invoke-merge``, ``invoke-reconcile``: the real ``sam local invoke``.
+"""``make invoke-extract``, ``invoke-merge`` and ``invoke-reconcile``: runs ``sam local invoke``.
 
 The function runs in Lambda's own image, built for Lambda, against the running local stack.
 """
@@ -45,14 +45,14 @@ of a host that has a name."""
 
 
 class InvokeError(RuntimeError):
-    """It cannot be invoked here; the message says what is missing."""
+    """The function cannot be invoked here; the message says what is missing."""
 
 
 def run(function: str, events: Sequence[Path]) -> None:
     """Invoke one function with ``events``, or with all of ``events/`` that are meant for it."""
     gateway = _docker_gateway()
     if not emulator.is_running(HOME) or not (HOME / STACK_ENV).exists():
-        raise InvokeError("the local stack is not running; start it with: make local-up")
+        raise InvokeError("the local stack is not running. Start it with: make local-up")
     stack = Stack.read(HOME / STACK_ENV)
     home = HOME / "invoke"
     parameters = {**host_parameters(), "Runtime": os.environ.get("RUNTIME") or _RUNTIME}
@@ -79,7 +79,7 @@ def _docker_gateway() -> str:
     try:
         found = subprocess.run(inspect, capture_output=True, text=True, check=True)
     except FileNotFoundError:
-        raise InvokeError("sam local invoke needs Docker, and there is no docker command") from None
+        raise InvokeError("sam local invoke needs Docker, but docker is not installed") from None
     except subprocess.CalledProcessError as error:
         raise InvokeError(
             f"sam local invoke needs a running Docker engine: {error.stderr.strip()}"
@@ -139,4 +139,4 @@ def _upload_what_events_name(stack: Stack, home: Path) -> None:
 def _check_call(command: Sequence[str], environment: Mapping[str, str]) -> None:
     finished = subprocess.run(command, cwd=ROOT, env=environment, check=False)
     if finished.returncode != 0:
-        raise InvokeError(f"sam local invoke ended with status {finished.returncode}")
+        raise InvokeError(f"sam local invoke failed with exit status {finished.returncode}")

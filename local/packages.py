@@ -25,7 +25,7 @@ PYTHONPATH="$prefix/{_SITE_PACKAGES}" PYTHONNOUSERSITE=1 exec "{sys.executable}"
 """
 _WORDS = """\
 def words() -> str:
-    return "indexed by nobody in particular"
+    return "indexed by sluice"
 """
 _HELLO = """\
 from demo_words import words
@@ -34,7 +34,7 @@ print(f"hello from a package that was {words()}")
 """
 _TOOL = """\
 #!/bin/sh
-echo "a package for one platform only"
+echo "a package for one platform"
 """
 
 

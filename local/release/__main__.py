@@ -1,4 +1,4 @@
-"""``python -m local.release``: make a release, and have others' tools check it."""
+"""``python -m local.release``: makes a release, and checks it with standard tools."""
 
 from __future__ import annotations
 

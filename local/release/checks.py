@@ -1,4 +1,4 @@
-"""What others' tools say of a release, from the environment of ``requirements/release.in``."""
+"""Checks a release with standard tools, from the environment of ``requirements/release.in``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can go wrong."""
+"""The errors of making a release."""
 
 from __future__ import annotations
 

@@ -27,4 +27,4 @@ def release_notes(changelog: str, version: str) -> str:
     for title, suffix in ((version, ""), (UNRELEASED, " (not released)")):
         if text := sections.get(title):
             return f"# sluice {version}{suffix}\n\n{text}\n"
-    raise ValueError(f"CHANGELOG.md has no section {version!r}, and nothing below {UNRELEASED!r}")
+    raise ValueError(f"CHANGELOG.md has no section {version!r}, and {UNRELEASED!r} is empty")

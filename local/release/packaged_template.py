@@ -23,16 +23,16 @@ from local.template import TEMPLATE
 CODE_PARAMETERS: Mapping[str, Mapping[str, str]] = {
     "CodeBucket": {
         "Type": "String",
-        "Description": "Name of the bucket that has the code of this release. It must be in the "
-        "region of the stack.",
+        "Description": "Name of the bucket with the code of this release, in the region of the "
+        "stack.",
         "AllowedPattern": "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
         "ConstraintDescription": "must be a valid bucket name",
     },
     "CodePrefix": {
         "Type": "String",
         "Default": "",
-        "Description": "What the keys of the code begin with in that bucket, with a slash at the "
-        'end: "sluice/", say. Empty: at the root of the bucket.',
+        "Description": "Key prefix of the code in that bucket, with a slash at the end, for "
+        'example "sluice/". Empty: the root of the bucket.',
         "AllowedPattern": "^$|^[A-Za-z0-9_.!/-]*[A-Za-z0-9_.!-]/$",
         "ConstraintDescription": "must be empty or a prefix that ends with a slash",
     },
@@ -58,8 +58,8 @@ def packaged_template(folder: str, targets: Sequence[Target]) -> dict[str, Any]:
     source["Parameters"].update({key: dict(value) for key, value in CODE_PARAMETERS.items()})
     _restrict(source["Parameters"]["Runtime"], [target.runtime for target in targets])
     _restrict(source["Parameters"]["Architecture"], [target.architecture for target in targets])
-    source["Parameters"]["Runtime"]["Description"] = "Python of the functions."
-    source["Parameters"]["Architecture"]["Description"] = "Processor of the functions."
+    source["Parameters"]["Runtime"]["Description"] = "Python runtime of the functions."
+    source["Parameters"]["Architecture"]["Description"] = "Processor architecture of the functions."
     for name, resource in source["Resources"].items():
         if resource["Type"] == _FUNCTION:
             zip_name = function_zip(name.removesuffix("Function").lower())

@@ -58,8 +58,7 @@ def make_release(
 ) -> Release:
     """Make a release and put it in the place of ``folder``, which must be one, or empty.
 
-    Raises ``BuildError``, and ``FileExistsError`` where the folder has something else.  It is left
-    as it is then.
+    Raises ``BuildError``, and ``FileExistsError`` if the folder has other files, which it keeps.
     """
     _refuse_other_files(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +81,7 @@ def _fill(folder: Path, targets: Sequence[Target], wheels: str, say: Say) -> str
     zips.mkdir()
     for target in targets:
         has_bytecode = build_layer_zip(zips, target, wheels=wheels)
-        missing = "" if has_bytecode else f" (no bytecode: there is no {target.runtime} here)"
+        missing = "" if has_bytecode else f" (no bytecode: {target.runtime} is not installed)"
         say(f"{target.layer}{missing}")
     build_function_zips(zips)
     code = f"{__version__}-{release_digest(zips)}"
@@ -107,4 +106,4 @@ def checksums(folder: Path) -> str:
 
 def _refuse_other_files(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()) and not (folder / CHECKSUMS).is_file():
-        raise FileExistsError(f"{folder} has files that are no release: name an empty folder")
+        raise FileExistsError(f"{folder} has files that are not a release: use an empty folder")

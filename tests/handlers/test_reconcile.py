@@ -168,7 +168,7 @@ def test_a_subdir_that_failed_is_told_by_name(stack: Stack, reconcile: ModuleTyp
         ({"channel": "demo", "subdir": "Linux"}, "'Linux' is not the name of a subdir"),
         ({"channel": "demo/"}, "'demo/' must not begin or end with a slash"),
         ([], "Expected `object`, got `array`"),
-        ({"confirm": "yes"}, "'yes' names no removals: give the digest"),
+        ({"confirm": "yes"}, "'yes' is not the digest of pending removals"),
     ],
 )
 def test_a_request_that_is_misspelt_does_nothing_and_says_why(

@@ -68,7 +68,7 @@ def test_checksums_name_every_file_but_themselves_by_its_path(tmp_path: Path) ->
 
 def test_a_folder_with_something_else_is_left_as_it_is(tmp_path: Path) -> None:
     folder_of(tmp_path / "dist", {"of-mine": "x"})
-    with pytest.raises(FileExistsError, match="no release"):
+    with pytest.raises(FileExistsError, match="not a release"):
         make_release(tmp_path / "dist", [])
     assert sorted(files_below(tmp_path)) == ["dist/of-mine"]
 

@@ -36,8 +36,8 @@ def test_a_shard_with_another_digest_is_refused_by_name_and_the_others_are_shown
     path, _ = tamper(folder / "team" / "win-64")
     page = open_page("/team/#/package/alpha").page
     expect(page.locator(".problem")).to_have_text(
-        f"win-64: /team/win-64/shards/{path.name} does not have the SHA-256 that the index gives. "
-        "Reload the page; if that does not help, the file on the server is damaged."
+        f"win-64: /team/win-64/shards/{path.name} does not match its SHA-256 in the index. "
+        "Reload the page. If the error persists, the file on the server is damaged."
     )
     expect(page.locator(".build .subdir")).to_have_text(["linux-64"])
 
@@ -49,7 +49,7 @@ def test_a_damaged_copy_in_the_browser_is_fetched_again(
     path, good = tamper(folder / "team" / "linux-64")
     os.utime(path, (0, 0))  # so old that the browser keeps it without asking
     page = open_page("/team/#/package/alpha").page
-    expect(page.locator(".problem")).to_contain_text("does not have the SHA-256")
+    expect(page.locator(".problem")).to_contain_text("does not match its SHA-256")
     path.write_bytes(good)
     os.utime(path, (0, 0))
     site.answered.clear()

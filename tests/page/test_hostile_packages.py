@@ -59,7 +59,7 @@ def test_a_name_that_is_markup_is_shown_and_gets_no_command_to_copy(
     expect(page.locator("#row-0 .name")).to_have_text(NAME)
     page.get_by_role("option").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(f"{NAME} {IMAGE}")
-    expect(page.locator(".problem")).to_have_text("It is in the channel no more.")
+    expect(page.locator(".problem")).to_have_text("The package is no longer in the channel.")
     assert page.title() == f"{NAME} · team"
     assert page.locator(".command").count() == 0
     assert page.locator("svg, img").count() == 0

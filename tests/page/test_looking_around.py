@@ -271,7 +271,7 @@ def test_a_package_that_there_is_not_is_named(folder: Path, open_page: Open) -> 
     write(folder / "team", [Build("alpha")])
     page = open_page("/team/#/package/%E0%A4%A").page
     expect(page.get_by_role("heading", level=1)).to_have_text("%E0%A4%A")
-    expect(page.get_by_text("There is no such package in this channel.")).to_be_visible()
+    expect(page.get_by_text("This channel has no package with this name.")).to_be_visible()
     page.get_by_role("link", name="All packages").click()
     assert names(page) == ["alpha"]
 
@@ -305,10 +305,10 @@ def test_a_listing_that_is_missing_or_damaged_is_told(folder: Path, open_page: O
     write(folder / "team", [Build("alpha")])
     listing = folder / "team" / PAGE_DATA
     listing.write_bytes(b"damaged")
-    expect(open_page().page.locator(".problem")).to_contain_text("The packages cannot be shown: ")
+    expect(open_page().page.locator(".problem")).to_contain_text("Cannot show the packages: ")
     listing.unlink()
     expect(open_page().page.locator(".problem")).to_have_text(
-        "The packages cannot be shown: The list of packages is not published."
+        "Cannot show the packages: The list of packages is not published."
     )
 
 
@@ -322,7 +322,7 @@ def test_a_listing_that_the_server_has_unpacked_is_read(folder: Path, open_page:
 def test_an_empty_channel_says_so(folder: Path, open_page: Open) -> None:
     write(folder / "team", [])
     page = open_page().page
-    expect(page.get_by_text("There is no package in this channel yet.")).to_be_visible()
+    expect(page.get_by_text("This channel has no packages yet.")).to_be_visible()
 
 
 def test_without_scripts_the_page_says_what_it_is(

@@ -6,7 +6,6 @@ before it requests the merge.  If the function dies in between, the message is d
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from msgspec import UNSET, UnsetType
@@ -18,6 +17,7 @@ from sluice.catalog.file_warnings import (
     make_file_warning,
 )
 from sluice.conda.record import make_record
+from sluice.conda.timestamps import Clock, EpochMs
 from sluice.errors import BadPackage, Changed, LimitExceeded, Unavailable
 from sluice.extract import staging
 from sluice.extract.staging import FileVerdict, Indexed, Rejected, Removed
@@ -98,7 +98,7 @@ def examine(
     *,
     size_hint: int | None,
     trust_uploader_digests: bool,
-    clock: Callable[[], int],
+    clock: Clock,
 ) -> FileVerdict:
     """Read one object with the full limits and judge it as ``extract`` does, but stage nothing."""
     package = _read(channel, key, FULL_READ, size_hint, trust_uploader=trust_uploader_digests)
@@ -117,9 +117,9 @@ def _prepare_for_last_try(ctx: ExtractorContext, key: PackageKey, receive_count:
     if info is None:
         return
     sentence = (
-        f"{printable(key.filename)} could not be read in {tries} tries: reading it failed, took "
-        "more memory or time than the function has, or it is encrypted with a key that sluice may "
-        "not use. Upload it again to have it tried again."
+        f"{printable(key.filename)} could not be read in {tries} attempts: reading it failed, or "
+        "took more memory or time than the function has, or it is encrypted with a key that sluice "
+        "is not allowed to use. Upload it again to retry."
     )
     record = Rejected(
         filename=key.filename,
@@ -151,10 +151,12 @@ def _read(
             )
         except Changed:
             size_hint = None  # it was for the previous version
-    raise Unavailable(f"{key.key} was overwritten each of {EXTRACT_ATTEMPTS_MAX} times it was read")
+    raise Unavailable(
+        f"{key.key} was overwritten during each of {EXTRACT_ATTEMPTS_MAX} attempts to read it"
+    )
 
 
-def _judge(key: PackageKey, package: PackageRead | None, *, at: int) -> FileVerdict:
+def _judge(key: PackageKey, package: PackageRead | None, *, at: EpochMs) -> FileVerdict:
     if package is None:
         return Removed(filename=key.filename, extractor=EXTRACTOR_VERSION, at=at)
     identity = ObjectId.from_info(package.info)
@@ -198,8 +200,8 @@ def _warnings(key: PackageKey, contents: PackageContents) -> tuple[FileWarning, 
     if contents.run_exports_problem is None:
         return UNSET
     sentence = (
-        f"{key.filename} has run exports that cannot be read: {contents.run_exports_problem}. The "
-        "index does not say which it has (CEP 21)."
+        f"the run exports of {key.filename} are not valid: {contents.run_exports_problem}. The "
+        "index therefore omits them (CEP 21)."
     )
     return (make_file_warning(RUN_EXPORTS_UNREADABLE, sentence),)
 

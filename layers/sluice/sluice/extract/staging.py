@@ -16,6 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from sluice.catalog.file_warnings import FileWarning
 from sluice.concurrency import Executor
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import DECODE_ERRORS, Corrupt, TooNew
 from sluice.layout import Subdir
 from sluice.limits import (
@@ -37,8 +38,8 @@ class _StagingBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="verdict
     filename: str
     extractor: int
     """Version of the extractor that made this verdict."""
-    at: int
-    """Time of staging, ms since the epoch; it only breaks ties."""
+    at: EpochMs
+    """Time of staging; it only breaks ties."""
     format: int = 1
 
 
@@ -110,7 +111,10 @@ def decode_staging_record(body: bytes) -> StagingRecord:
     try:
         version = _format_decoder.decode(body).format
         if version > FORMAT:
-            raise TooNew(f"staging record of format {version}, this sluice knows up to {FORMAT}")
+            raise TooNew(
+                f"the staging record has format {version}, but this version of sluice reads "
+                f"formats up to {FORMAT}"
+            )
         return _decoder.decode(body)
     except DECODE_ERRORS as error:
         raise Corrupt(f"not a staging record: {error}") from error
@@ -151,7 +155,7 @@ class StagingBatch:
     """The key after which the next batch starts; ``None`` on the last batch."""
 
 
-def is_being_merged(staged: Iterable[ObjectInfo], *, now_ms: int) -> bool:
+def is_being_merged(staged: Iterable[ObjectInfo], *, now_ms: EpochMs) -> bool:
     """Whether records are staged, and none for longer than a merge may take to come.
 
     Their merge was requested, and publishes everything.  ``staged``: the records as listed; only

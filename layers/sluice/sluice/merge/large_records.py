@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sluice.catalog.entry import NOT_EXTRACTED, Entries, Entry, Record, Reject, large_record_bytes
+from sluice.conda.timestamps import EpochMs
 from sluice.limits import LARGE_RECORD_BYTES_MIN, LARGE_RECORDS_BYTES_MAX
 from sluice.storage.object_id import ObjectId
 from sluice.text import printable
@@ -18,7 +19,7 @@ CODE = "large-records-full"
 
 
 def limit_large_records(
-    before: Entries, after: Mapping[str, Entry], *, room: int, at: int
+    before: Entries, after: Mapping[str, Entry], *, room: int, at: EpochMs
 ) -> tuple[Mapping[str, Entry], int]:
     """Reject new large records of one name, beyond ``room`` (bytes), in a commit at ``at`` (ms).
 
@@ -47,15 +48,15 @@ def limit_large_records(
     return {**after, **rejected} if rejected else after, room
 
 
-def _reject(filename: str, identity: ObjectId, size: int, at: int) -> Reject:
+def _reject(filename: str, identity: ObjectId, size: int, at: EpochMs) -> Reject:
     return Reject(
         identity=identity,
         extractor=NOT_EXTRACTED,
         code=CODE,
         sentence=(
-            f"{printable(filename)} cannot be indexed now: its info/index.json makes a record of "
-            f"{size} bytes, and all records of {LARGE_RECORD_BYTES_MIN} bytes or more in this "
-            f"subdir may have {LARGE_RECORDS_BYTES_MAX} bytes together."
+            f"{printable(filename)} cannot be indexed now: its record has {size} bytes, and the "
+            f"records of {LARGE_RECORD_BYTES_MIN} bytes or more in this subdir would exceed their "
+            f"total limit of {LARGE_RECORDS_BYTES_MAX} bytes."
         ),
         at=at,
     )

@@ -1,4 +1,4 @@
-"""The CPU time that reading one package may take, so that none holds up those behind it."""
+"""The limit on the CPU time for reading one package, so that none delays the next."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def within_cpu_budget(
         if cpu_seconds() > deadline:
             raise LimitExceeded(
                 "unpacking-too-slow",
-                f"{file}: after {seconds_max:g} s of CPU its metadata was not complete. Packages "
-                "keep info/ small and in front.",
+                f"{file}: its metadata was not complete after {seconds_max:g} s of CPU. info/ must "
+                "be small and at the start of the archive.",
             )

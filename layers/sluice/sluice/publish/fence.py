@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import ForeignOwner, TooLate, Unavailable
 from sluice.limits import SWAP_SECONDS_MAX, WRITE_ATTEMPTS_MAX
 from sluice.storage.object_store import (
@@ -122,9 +123,9 @@ def file_state(info: ObjectInfo | None, ours: Stamp, *, adopt: bool = False) -> 
         if adopt:
             return FileState.FOREIGN
         raise ForeignOwner(
-            f"{info.key} is published by {current.owner}, not by this state ({ours.owner}); "
-            f"nothing was changed. If {current.owner} is the right state, use that (--state or "
-            "--stack). To publish from this one: sluice index --adopt, or sluice reconcile --adopt"
+            f"the state {current.owner} publishes {info.key}, not this state ({ours.owner}), so "
+            f"nothing was changed. To use {current.owner}, set --state or --stack. To publish from "
+            "this state, run sluice index --adopt or sluice reconcile --adopt"
         )
     if current.generation > ours.generation:
         return FileState.NEWER
@@ -208,7 +209,7 @@ def replace_file(
         state = file_state(info, ours, adopt=adopt)
         if not state.needs_write or (file.keep_foreign and state is FileState.FOREIGN):
             return ReplaceResult(state, foreign)
-        not_after_ms: int | None = None
+        not_after_ms: EpochMs | None = None
         if state is not FileState.OLDER and is_newest:
             not_after_ms = store.now_ms() + SWAP_SECONDS_MAX * 1000
             if not is_newest():
@@ -221,4 +222,4 @@ def replace_file(
             if etag is not None:
                 return ReplaceResult(FileState.SAME, foreign + (state is FileState.FOREIGN), etag)
         info = store.head(file.key)
-    raise Unavailable(f"{file.key} could not be replaced in {WRITE_ATTEMPTS_MAX} tries")
+    raise Unavailable(f"{file.key} could not be replaced in {WRITE_ATTEMPTS_MAX} attempts")

@@ -1,4 +1,4 @@
-"""The check of digests that uploaders state: a sample of a subdir's packages is hashed whole.
+"""Checks digests that uploaders state: hashes a sample of a subdir's packages completely.
 
 Extract believes ``package-sha256`` in the metadata of a large package, because reading it whole
 takes long.  Clients notice a lie, and refuse the package, but nobody else does.  So reconcile
@@ -227,9 +227,9 @@ class DigestCheck:
     def _stage_reject(self, claim: _Claim, kind: str, actual: Mapping[str, str]) -> None:
         filename = claim.candidate.filename
         sentence = (
-            f"{printable(filename)} has the {_NAMES[kind]} {actual[kind]}, and its metadata "
-            f"({_METADATA_KEYS[kind]}) says {claim.record.record[kind]}. Upload it again, with "
-            "metadata that is true or with none."
+            f"the {_NAMES[kind]} of {printable(filename)} is {actual[kind]}, but its metadata "
+            f"({_METADATA_KEYS[kind]}) claims {claim.record.record[kind]}. Upload it again, with "
+            "correct metadata or without."
         )
         record = Rejected(
             filename=filename,

@@ -1,4 +1,4 @@
-"""The check whether the published files of a subdir are those of its head."""
+"""Checks whether the published files of a subdir are those of its head."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sluice.catalog.head import Head, read_head
 from sluice.catalog.tree import Tree
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import Corrupt
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.publish import rejects_document
@@ -33,7 +34,7 @@ class IndexFilesStatus:
     """Files of ours that should no longer exist."""
     adopted: bool
     """Whether some files belong to another stack, and are to be taken over."""
-    published_at: int | None
+    published_at: EpochMs | None
     """See ``collect_subdir_garbage``."""
     moved_away: bool
     """See ``is_moved_away``."""
@@ -124,7 +125,7 @@ class IndexFileCheck:
             return None
         return max(info.modified for info in infos.values() if info) * 1000
 
-    def _committed_at(self) -> int | None:
+    def _committed_at(self) -> EpochMs | None:
         if self.version.etag is None:
             return None
         info = self.ctx.state.head(self.subdir.head_key)
@@ -134,8 +135,8 @@ class IndexFileCheck:
         """Distinguish a faster merge from a head that somebody restored."""
         if read_head(self.ctx.state, self.subdir).etag == self.version.etag:
             raise Corrupt(
-                f"the index is newer than {self.subdir.head_key}, which somebody must have put "
-                "back; delete that head, and the index that is there is taken over"
+                f"the published index is newer than {self.subdir.head_key}: an older version of "
+                "the head was restored. Delete the head, and sluice takes over the published index"
             )
 
     def _stamp_of(self, file: str) -> Stamp:

@@ -37,6 +37,7 @@ from botocore.exceptions import BotoCoreError
 from botocore.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
+from sluice.conda.timestamps import Clock, EpochMs
 from sluice.errors import Misconfigured, TooLate
 from sluice.limits import (
     ATTEMPTS_MAX,
@@ -88,12 +89,10 @@ _URLS_CACHED_MAX = 64
 Send = Callable[[AWSPreparedRequest], AWSResponse]
 Begin = Callable[[AWSPreparedRequest], Exchange]
 """Sends a request whose response is received later."""
-Clock = Callable[[], int]
-"""A clock that returns ms since the epoch."""
 
 
-def wall_clock_ms() -> int:
-    """The time of this machine's clock, in ms since the epoch."""
+def wall_clock_ms() -> EpochMs:
+    """The time of this machine's clock."""
     return time.time_ns() // 1_000_000
 
 
@@ -287,7 +286,7 @@ class S3Client:
         """URL of the server, for messages."""
         return self._endpoint.server_url
 
-    def now_ms(self) -> int:
+    def now_ms(self) -> EpochMs:
         """The time of the clock, or of S3's responses if they are ahead of it.
 
         The clock of a suspended virtual machine may have stopped.  The first response after that
@@ -295,7 +294,7 @@ class S3Client:
         """
         return self._clock() + max(0, self._clock_lag_ms)
 
-    def call(self, request: S3Request, *, not_after_ms: int | None = None) -> S3Response:
+    def call(self, request: S3Request, *, not_after_ms: EpochMs | None = None) -> S3Response:
         """Send a request until there is a response, at most ``ATTEMPTS_MAX`` times.
 
         A refusal is a response.  A retried request may already have been carried out, so a
@@ -349,7 +348,7 @@ class S3Client:
         self._has_answered = True
         return None if _is_transient(response) else response
 
-    def _attempt(self, request: S3Request, not_after_ms: int | None) -> S3Response:
+    def _attempt(self, request: S3Request, not_after_ms: EpochMs | None) -> S3Response:
         signed = self._sign(request)
         # The order matters: see the module's docstring.
         if not_after_ms is not None and self.now_ms() > not_after_ms:
@@ -374,7 +373,7 @@ class S3Client:
                     raise ForeignResponse(
                         explain_foreign_response(status, self.url, content_type)
                     ) from error
-                raise MalformedResponse(f"a document that cannot be read: {error}") from error
+                raise MalformedResponse(f"the response is not valid XML: {error}") from error
             document = None  # something in front of S3, for example a proxy, refused
         if document is not None:
             _strip_namespaces(document)
@@ -395,7 +394,7 @@ class S3Client:
         # for the signature would take longer than anything else about a large file.
         is_signed = request.sign_payload or not url.startswith("https:")
         if keys.access_key is None or keys.secret_key is None:
-            raise Misconfigured("there are no AWS credentials")
+            raise Misconfigured("no AWS credentials")
         headers = sign(
             UnsignedRequest(
                 request.method,
@@ -484,8 +483,8 @@ def check_server_url(url: str) -> None:
         is_usable = False
     if not is_usable:
         raise Misconfigured(
-            f"{url!r} is no URL of an S3: one is like http://127.0.0.1:9000. It comes from "
-            "--endpoint-url, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile"
+            f"{url!r} is not the URL of an S3 endpoint, for example http://127.0.0.1:9000. Check "
+            "--endpoint-url, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL and the profile"
         )
 
 
@@ -499,8 +498,8 @@ def check_ca_file(path: str, url: str) -> None:
     is_from_env = os.environ.get("AWS_CA_BUNDLE") == path
     setting = "the variable AWS_CA_BUNDLE" if is_from_env else "ca_bundle of the profile"
     raise Misconfigured(
-        f"there is no file {path}, which {setting} names for the certificates to trust of {url}: "
-        "correct it"
+        f"the CA bundle {path} does not exist, so the certificate of {url} cannot be checked: "
+        f"correct {setting}"
     )
 
 
@@ -515,7 +514,7 @@ def find_credentials() -> Credentials:
 
         credentials = botocore.session.get_session().get_credentials()
     if credentials is None:
-        raise Misconfigured("there are no AWS credentials")
+        raise Misconfigured("no AWS credentials")
     return credentials
 
 

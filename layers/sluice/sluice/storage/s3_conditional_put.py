@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import Unavailable, Unsupported
 from sluice.limits import PARTS_AT_ONCE, PUT_BYTES_MAX, SINGLE_PUT_BYTES_MAX
 from sluice.storage import s3_xml
@@ -85,10 +86,9 @@ class S3ConditionalPuts:
         if len(body) > PUT_BYTES_MAX:
             raise Unsupported(
                 f"{self._bucket.object_url(key)} cannot be written: it has {len(body)} bytes. This "
-                "S3 ignores the condition of an upload in parts (CompleteMultipartUpload), so the "
-                f"object has to go up in one PutObject, and that takes at most {PUT_BYTES_MAX} "
-                "bytes. Use an "
-                "S3 that honours If-Match there, or split the channel"
+                "S3 server ignores the condition of CompleteMultipartUpload, so the object must be "
+                f"written with one PutObject, which is limited to {PUT_BYTES_MAX} bytes. Use a "
+                "server that supports If-Match in CompleteMultipartUpload, or split the channel"
             )
         return _WholePut(self, key, body, headers, condition)
 
@@ -132,7 +132,7 @@ class S3ConditionalPuts:
         body: bytes,
         headers: ObjectHeaders,
         condition: Mapping[str, str],
-        not_after_ms: int | None,
+        not_after_ms: EpochMs | None,
     ) -> S3Response:
         """Send an entire object with a condition; raises one of ``FAILED``."""
         request = self._bucket.put_request(key, body, {**headers_to_send(headers), **condition})
@@ -232,7 +232,7 @@ class S3ConditionalPuts:
         return s3_xml.UploadedPart(etag, crc32) if copied_crc32 == crc32 else None
 
     def complete_parts(
-        self, parts: _Parts, condition: Mapping[str, str], not_after_ms: int | None
+        self, parts: _Parts, condition: Mapping[str, str], not_after_ms: EpochMs | None
     ) -> tuple[S3Response, str | None]:
         """Complete a multipart upload under a condition and a deadline, or abort it.
 
@@ -324,11 +324,11 @@ class _PartsPut:
         """``None`` once they are completed or aborted."""
         self._condition = condition
 
-    def complete(self, *, not_after_ms: int | None = None) -> ETag | None:
+    def complete(self, *, not_after_ms: EpochMs | None = None) -> ETag | None:
         """See ``PreparedPut.complete``."""
         parts, self._parts = self._parts, None
         if parts is None:
-            raise ValueError("a write is completed once")
+            raise ValueError("the write was already completed")
         try:
             answer, etag = self._puts.complete_parts(parts, self._condition, not_after_ms)
         except FAILED:
@@ -352,7 +352,7 @@ class _WholePut:
     headers: ObjectHeaders
     condition: Mapping[str, str]
 
-    def complete(self, *, not_after_ms: int | None = None) -> ETag | None:
+    def complete(self, *, not_after_ms: EpochMs | None = None) -> ETag | None:
         """See ``PreparedPut.complete``."""
         try:
             answer = self.puts.put_conditionally(

@@ -29,6 +29,7 @@ from sluice.conda import record_fields
 from sluice.conda.names import PACKAGE_SUFFIXES, catalog_name, package_name
 from sluice.conda.revision import V3, required_revision
 from sluice.conda.run_exports import NO_RUN_EXPORTS, interpret_run_exports
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import DECODE_ERRORS, Corrupt, ForeignOwner
 from sluice.layout import (
     FROM_PACKAGES,
@@ -83,7 +84,7 @@ class ExistingIndex:
         """Number of records in the index, except those whose packages are gone."""
         return sum(raw is not None for files in self.names.values() for raw in files.values())
 
-    def entries(self, name: str, *, at: int) -> dict[str, Entry]:
+    def entries(self, name: str, *, at: EpochMs) -> dict[str, Entry]:
         """The files of one name as entries of a commit at ``at`` (ms).
 
         Records are marked to be read again.  A record that clients could not read is left out, with
@@ -114,7 +115,7 @@ class ExistingIndex:
         return digest.digest()
 
     def _entry(
-        self, filename: str, raw: msgspec.Raw | BucketRecord | None, at: int
+        self, filename: str, raw: msgspec.Raw | BucketRecord | None, at: EpochMs
     ) -> Entry | None:
         match raw:
             case BucketRecord():
@@ -126,7 +127,7 @@ class ExistingIndex:
             case _:
                 return self._record(filename, raw, at)
 
-    def _record(self, filename: str, raw: msgspec.Raw, at: int) -> Record | Reject | None:
+    def _record(self, filename: str, raw: msgspec.Raw, at: EpochMs) -> Record | Reject | None:
         published = _normalize(filename, raw)
         if published.record is None:
             identity = self.listing.get(filename)
@@ -172,13 +173,13 @@ class ExistingIndex:
             return unpatched
         return unpatched._replace(record={**unpatched.record, "indexed_timestamp": date})
 
-    def _pin(self, filename: str, at: int) -> Pin:
+    def _pin(self, filename: str, at: EpochMs) -> Pin:
         # Its file may still exist (CEP 36), and must not come back when it is listed.
         return Pin(
             identity=self.listing.get(filename),
             extractor=NOT_EXTRACTED,
             at=at,
-            reason="The index that was there before sluice lists it as removed.",
+            reason="The index that sluice took over lists it under removed.",
         )
 
 
@@ -308,8 +309,8 @@ def _refuse_snapshot(infos: Iterable[ObjectInfo | None]) -> None:
         stamp = Stamp.parse(info.metadata)
         if stamp and stamp.is_of_snapshot:
             raise ForeignOwner(
-                f"{info.key} is a {stamp.owner}, which never changes: delete what was uploaded "
-                "into it, or the snapshot as a whole"
+                f"{info.key} is a {stamp.owner}, which never changes: delete the objects that were "
+                "uploaded into it, or the whole snapshot"
             )
 
 
@@ -329,9 +330,9 @@ def _check_files_here(index: ForeignIndex, listing: Mapping[str, ObjectId], subd
     elsewhere = sorted(index.records.keys() - listing.keys())
     if elsewhere:
         raise Corrupt(
-            f"the index that is there says by its base_url (CEP 15) that packages lie at "
-            f"{index.base_url}, and {len(elsewhere)} of them are not in {subdir.prefix}, so it is "
-            f"left as it is: {', '.join(elsewhere[:REJECT_PROBLEMS_MAX])}"
+            f"the existing index has the base_url {index.base_url} (CEP 15), and "
+            f"{len(elsewhere)} of its packages are not in {subdir.prefix}, so it was not changed: "
+            f"{', '.join(elsewhere[:REJECT_PROBLEMS_MAX])}"
         )
 
 
@@ -362,7 +363,7 @@ def _bucket_record_name(bucket_record: BucketRecord) -> str:
 
 
 def _carried_record(
-    filename: str, bucket_record: BucketRecord, at: int
+    filename: str, bucket_record: BucketRecord, at: EpochMs
 ) -> CarriedRecord | Reject | None:
     normalized = _normalize_bucket_record(bucket_record)
     record = normalized.record
@@ -380,12 +381,12 @@ def _carried_record(
 
 
 def _left_out(
-    filename: str, identity: ObjectId | None, normalized: NormalizedRecord, at: int
+    filename: str, identity: ObjectId | None, normalized: NormalizedRecord, at: EpochMs
 ) -> Reject:
     """The note that a record could not be taken over; any verdict on its package replaces it."""
     warning = make_file_warning(
         RECORD_LEFT_OUT,
-        f"{filename}: its record in the index that was there before sluice is left out, because "
+        f"{filename}: the index omits its record from the index that sluice took over, because "
         f"clients cannot read it: {normalized.problem}.",
     )
     return Reject(
@@ -400,8 +401,8 @@ def _left_out(
 def _run_exports_warning(filename: str, problem: str) -> FileWarning:
     return make_file_warning(
         RUN_EXPORTS_UNREADABLE,
-        f"{filename}: the index that was there before sluice has run exports of it that cannot be "
-        f"read: {problem}. They are left out until the package is read.",
+        f"{filename}: its run exports in the index that sluice took over are not valid: "
+        f"{problem}. The index omits them until the package is read.",
     )
 
 
@@ -416,7 +417,7 @@ def _is_splittable(filename: str) -> bool:
 
 def _normalize(filename: str, raw: msgspec.Raw) -> NormalizedRecord:
     if not _is_splittable(filename):
-        return NormalizedRecord(None, problem="its file name is none of a package")
+        return NormalizedRecord(None, problem="its filename is not one of a package")
     return normalize_record(raw, filename=filename)
 
 
@@ -430,7 +431,7 @@ def _normalize_bucket_record(bucket_record: BucketRecord) -> NormalizedRecord:
     try:
         record = msgspec.json.decode(bucket_record.record, type=dict[str, Any])
     except DECODE_ERRORS:
-        return NormalizedRecord(None, problem="it is no object")
+        return NormalizedRecord(None, problem="it is not an object")
     reason = record_fields.unpublishable_reason(record)
     return NormalizedRecord(None if reason else record, problem=f"it {reason}" if reason else None)
 

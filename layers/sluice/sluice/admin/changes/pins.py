@@ -1,4 +1,4 @@
-"""Pins: they keep files out of the index on purpose, until they are removed."""
+"""Pins and unpins files: a pin keeps a file out of the index on purpose."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from sluice.admin.session.subdirs import find_subdirs
 from sluice.catalog.commit import Amendment
 from sluice.catalog.entry import NEVER_OUTDATED, Entry, Pin, Record, known_sha256
 from sluice.conda.names import package_name
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import NotFound
 from sluice.extract.extract import ExtractorContext, extract
 from sluice.extract.staging import FileVerdict, Indexed, Rejected, Removed
@@ -40,8 +41,8 @@ class PinnedFile(msgspec.Struct, frozen=True, kw_only=True):
 
     subdir: str
     file: str
-    since: int
-    """Time of the pin, ms since the epoch."""
+    since: EpochMs
+    """Time of the pin."""
     reason: str
 
 
@@ -110,7 +111,7 @@ def pin(channel: Channel, subdir: Subdir, files: Collection[str], *, reason: str
             known = dict(snapshot.entries(name))[name]
             missing = [file for file in of_name if file not in objects and file not in known]
             if missing:
-                raise NotFound(f"there is no {subdir.file_key(missing[0])} in {channel.bucket}")
+                raise NotFound(f"{subdir.file_key(missing[0])} does not exist in {channel.bucket}")
             for file in of_name:
                 old, current = known.get(file), objects.get(file)
                 if current is None:

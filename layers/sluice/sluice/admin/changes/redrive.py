@@ -1,4 +1,4 @@
-"""The redrive of a stack's dead-letter queues: it sends their messages again.
+"""Redrives a stack's dead-letter queues: sends their messages again.
 
 SQS can do that itself (StartMessageMoveTask).  Done here, it ends before the command does, is
 counted, and works with any queues, including emulators of AWS without move tasks.
@@ -57,7 +57,9 @@ def _redrive_queue(
                 moved += 1
             on_progress(f"{kind}Queue", before + moved)
     except AWS_ERRORS as error:
-        raise Unavailable(f"redriving {dead} after {moved} messages: {error}") from error
+        raise Unavailable(
+            f"redrive of {dead} stopped after {moved} messages: {error}. Run it again"
+        ) from error
     return moved
 
 

@@ -1,4 +1,4 @@
-"""A snapshot: a channel as it was, published as another channel, without copying a package.
+"""Snapshots: a past state of a channel, published as a new channel without copying packages.
 
 The index of each subdir is rendered again from the leaves of an old generation.  Its ``base_url``
 (CEP 15) refers to the original location of the packages.  A package that was deleted or overwritten
@@ -35,6 +35,7 @@ from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import EMPTY_TREE, Tree
 from sluice.concurrency import chunks
 from sluice.conda.names import NOARCH
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import Misused, NotFound, Occupied
 from sluice.layout import Subdir, channel_component, parse_shard_key, state_prefix
 from sluice.limits import NAMES_AT_ONCE
@@ -50,8 +51,8 @@ class SubdirSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     subdir: str
     generation: int
     """The newest generation at that time; 0 for a ``noarch`` that the channel did not have."""
-    committed_at: int
-    """Commit time of the generation, ms since the epoch."""
+    committed_at: EpochMs
+    """Commit time of the generation."""
     packages: int
     gone: list[str]
     """Files that are no longer in the bucket."""
@@ -66,8 +67,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """URL of the snapshot: ``s3://bucket/channel``"""
     of: str
     """URL of the original channel."""
-    at: int
-    """Time of the content, ms since the epoch."""
+    at: EpochMs
+    """Time of the content."""
     subdirs: list[SubdirSnapshot]
 
 
@@ -123,7 +124,7 @@ class _SnapshotJob:
         past_subdirs = list(self._subdirs())
         if not any(past.tree.public for past in past_subdirs):
             raise NotFound(
-                f"s3://{self._channel.bucket}/{self._channel.name} had no index "
+                f"s3://{self._channel.bucket}/{self._channel.name} had no index at "
                 f"{format_time(self._at)}"
             )
         return Snapshot(
@@ -165,8 +166,7 @@ class _SnapshotJob:
         if first is None or first.parent is None:
             return None
         raise NotFound(
-            f"the history of {subdir.prefix} does not go back so far, only to "
-            f"{format_time(commit_time(first))}"
+            f"the history of {subdir.prefix} goes back only to {format_time(commit_time(first))}"
         )
 
     def _require_after_retirement(self, subdir: Subdir, version: ObjectVersion[Head]) -> None:
@@ -174,8 +174,8 @@ class _SnapshotJob:
         retired_at = datetime.fromtimestamp(version.modified or 0, UTC)
         if self._at < retired_at:
             raise NotFound(
-                f"{subdir.prefix} was retired {format_time(retired_at)}, and its history before "
-                "that was deleted"
+                f"{subdir.prefix} was retired at {format_time(retired_at)}, which deleted its "
+                "earlier history"
             )
 
     @property
@@ -188,14 +188,17 @@ class _SnapshotJob:
         """Raise ``Occupied`` if the target has anything that is not of this very snapshot."""
         into = self._into
         if not into.name:
-            raise Misused("a snapshot cannot be the channel at the root of a bucket")
+            raise Misused("a snapshot cannot be at the root of a bucket: name a folder in --to")
         if any(into.state.list(state_prefix("heads", into.name))):
-            raise Occupied(f"s3://{into.bucket}/{into.name} is a channel that sluice indexes")
+            raise Occupied(
+                f"s3://{into.bucket}/{into.name} is a channel that sluice indexes: choose another "
+                "address in --to"
+            )
         for info in into.public.list(f"{into.name}/"):
             if parse_shard_key(info.key) is None and not self._is_ours(info.key):
                 raise Occupied(
-                    f"s3://{into.bucket}/{into.name} is to hold nothing but the snapshot, and has "
-                    f"{info.key}: name another place, or delete what is there"
+                    f"s3://{into.bucket}/{into.name} must be empty, and has {info.key}: choose "
+                    "another address in --to, or delete the objects there"
                 )
 
     def _is_ours(self, key: str) -> bool:

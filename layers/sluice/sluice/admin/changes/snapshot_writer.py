@@ -1,4 +1,4 @@
-"""The writer of one subdir of a snapshot: files that are written once and belong to no stack."""
+"""Writes one subdir of a snapshot: files that are written once and belong to no stack."""
 
 from __future__ import annotations
 
@@ -141,4 +141,4 @@ class SnapshotSubdirWriter:
             self._store.put_if(key, body, headers, expected=expected)
             existing = self._store.head(key)
         if existing is None or Stamp.parse(existing.metadata) != stamp:
-            raise Unavailable(f"{key} is written by somebody else meanwhile")
+            raise Unavailable(f"another process is writing {key}. Try again")

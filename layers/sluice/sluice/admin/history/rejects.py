@@ -1,4 +1,4 @@
-"""The files of a channel that are not in its index, the reasons, and what to do about them.
+"""The files of a channel that are not in its index, the reasons, and how to fix them.
 
 Also warnings about files that are in it.
 """
@@ -14,6 +14,7 @@ import msgspec
 from sluice.admin.history.reject_advice import reject_advice
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.subdirs import find_subdirs
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import DECODE_ERRORS, Corrupt
 from sluice.layout import Subdir
 from sluice.publish.rejects_document import FORMAT
@@ -35,8 +36,8 @@ class FileIssue(msgspec.Struct, frozen=True, kw_only=True):
     too many."""
     code: str
     sentence: str
-    at: int | None
-    """Time of the problem, ms since the epoch; not known for warnings."""
+    at: EpochMs | None
+    """Time of the problem; not known for warnings."""
     advice: str
 
 
@@ -45,8 +46,8 @@ class _DocumentEntry(msgspec.Struct):
     code: str
     sentence: str
     identity: ObjectId | None = None
-    rejected_at: int | None = None
-    at: int | None = None
+    rejected_at: EpochMs | None = None
+    at: EpochMs | None = None
 
 
 class _Omitted(msgspec.Struct, frozen=True):
@@ -107,8 +108,8 @@ def _read_issues(channel: Channel, subdir: Subdir) -> list[FileIssue]:
 
 def _sentence_not_kept(filename: str) -> str:
     return (
-        f"{filename} cannot be indexed. Too many files of this package cannot be, so that only the "
-        "code of the reason was kept."
+        f"{filename} cannot be indexed. This package has so many rejects that sluice keeps only "
+        "the code of each reason."
     )
 
 
@@ -134,5 +135,8 @@ def _decode_document(body: bytes, *, what: str) -> _Document:
     except DECODE_ERRORS as error:
         raise Corrupt(f"{what}: {error}") from error
     if document.format > FORMAT:
-        raise Corrupt(f"{what} has format {document.format}, this sluice knows up to {FORMAT}")
+        raise Corrupt(
+            f"{what} has format {document.format}, but this version of sluice reads formats up to "
+            f"{FORMAT}. Upgrade sluice"
+        )
     return document

@@ -1,4 +1,4 @@
-"""How servers implement the writes that sluice needs, probed once and recorded in the state.
+"""Capabilities of S3 servers: probed once, and recorded in the state.
 
 There is one record per server and bucket.  It is written just before the first conditional write
 that matters.  So a command that changes nothing writes nothing, especially in a bucket that was
@@ -18,6 +18,7 @@ import msgspec
 from sluice import layout
 from sluice.admin.session.conditional_write_probe import ConditionalWriteProbe
 from sluice.concurrency import Executor, Pending
+from sluice.conda.timestamps import Clock, EpochMs
 from sluice.errors import DECODE_ERRORS, SluiceError, TooNew
 from sluice.storage import object_headers
 from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
@@ -45,8 +46,8 @@ class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True):
     bucket: str
     if_match: IfMatchForm
     completion_is_conditional: bool
-    probed_at: int
-    """Time of the probe, ms since the epoch."""
+    probed_at: EpochMs
+    """Time of the probe."""
     verifies_checksums: bool | None = None
     """Absent from the records of sluice versions that did not probe it."""
 
@@ -64,8 +65,7 @@ class ProbeRecords:
     state: ObjectStore
     endpoint: str
     bucket: str
-    clock: Callable[[], int]
-    """The current time, ms since the epoch."""
+    clock: Clock
 
     def read(self) -> ServerCapabilities | None:
         """The recorded result; ``None`` if there is none, or the record is damaged.
@@ -79,7 +79,8 @@ class ProbeRecords:
             match msgspec.json.decode(stored.body):
                 case {"format": int(version)} if version > FORMAT:
                     raise TooNew(
-                        f"{self._key} has format {version}, this sluice knows up to {FORMAT}"
+                        f"{self._key} has format {version}, but this version of sluice reads "
+                        f"formats up to {FORMAT}. Upgrade sluice"
                     )
                 case document:
                     return msgspec.convert(document, ProbeRecord).capabilities

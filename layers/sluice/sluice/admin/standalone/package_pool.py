@@ -21,6 +21,7 @@ from typing import NamedTuple, Protocol
 
 from sluice.admin.standalone.inline_executor import make_thread_pool
 from sluice.concurrency import chunks
+from sluice.conda.timestamps import Clock
 from sluice.errors import Unavailable
 from sluice.extract import staging
 from sluice.extract.extract import examine
@@ -69,8 +70,7 @@ class Examiner:
 
     channel: ObjectStore
     trust_uploader_digests: bool
-    clock: Callable[[], int]
-    """The current time, ms since the epoch."""
+    clock: Clock
     ahead: int = READ_AHEAD_PACKAGES_MAX
     """Small packages whose requests are under way at once, at most."""
 
@@ -170,9 +170,9 @@ class ProcessReaders:
                     )
             except BrokenProcessPool as error:
                 raise Unavailable(
-                    "a process that read packages has died: for want of memory, perhaps (with "
-                    "fewer processes each has more), or since the program that started it does "
-                    "its work while it is imported"
+                    "a process that read packages died. It may have run out of memory: use fewer "
+                    "processes (--processes). A program that calls sluice.index must do so under "
+                    'if __name__ == "__main__"'
                 ) from error
 
 

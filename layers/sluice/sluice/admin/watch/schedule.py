@@ -1,4 +1,4 @@
-"""When a channel is listed, and when the objects are read that events have named.  Pure.
+"""Schedules the listings of a channel, and the reads of objects that events name.  Pure.
 
 Merges have a leading and a trailing edge.  A hint about a subdir that has been quiet is due at
 once: a single upload does not wait.  What comes in the window after that is due at its end, all of
@@ -78,7 +78,7 @@ class ChannelSchedule:
     def take(self, *, now: float) -> Work | None:
         """The work that is due, if any; it counts as begun."""
         if self._listing_due <= now:
-            # LIST is strongly consistent: it shows all that events have told of so far.
+            # LIST is strongly consistent: it shows all objects that events have named so far.
             self._begin(list(self._waiting()), now)
             self._hints.clear()
             self._config_changed = False

@@ -30,7 +30,7 @@ export async function fetchListing(folder) {
   if (!response) throw new Unavailable("The list of packages is not published.");
   const document = await new Response(await gunzipped(await response.blob())).json();
   if (document.format !== LISTING_FORMAT) {
-    throw new Unavailable("The list of packages is of another version than this page. Reload it.");
+    throw new Unavailable("The list of packages has another format than this page. Reload the page.");
   }
   const packages = document.packages.map(
     ([name, version, timestamp, places, summary = "", license = "", ...links]) => {
@@ -80,7 +80,7 @@ async function fromShards(here, name) {
     const shard = await get(address, cache);
     if (!shard) {
       // The index that the browser has kept is older than what is kept of its shards.
-      problem = "The index has changed meanwhile. Try again.";
+      problem = "The index has changed. Reload the page.";
       continue;
     }
     const bytes = await bytesOf(shard);
@@ -88,8 +88,8 @@ async function fromShards(here, name) {
       return { content: unpack(unzstd(bytes)), baseUrl: info.base_url };
     }
     problem =
-      `${address.pathname} does not have the SHA-256 that the index gives. Reload the page; ` +
-      "if that does not help, the file on the server is damaged.";
+      `${address.pathname} does not match its SHA-256 in the index. Reload the page. ` +
+      "If the error persists, the file on the server is damaged.";
   }
   throw new Unavailable(problem);
 }

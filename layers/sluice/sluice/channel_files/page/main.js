@@ -97,7 +97,7 @@ function showList(words, newest) {
   find("nothing").replaceChildren(
     search.packages.length
       ? `No package has “${words.trim()}” in its name or summary.`
-      : "There is no package in this channel yet.",
+      : "This channel has no packages yet.",
     ...(places.length ? [] : suggestions(words)),
   );
   const all = inNumber(search.packages.length, "package");
@@ -127,7 +127,7 @@ function showPackage(name) {
   scrollTo(0, 0);
   if (!one) {
     const heading = element("h1", { tabindex: "-1" }, name);
-    const why = "There is no such package in this channel.";
+    const why = "This channel has no package with this name.";
     const all = element("a", { href: "#/" }, "All packages");
     packageView.replaceChildren(
       heading,
@@ -137,12 +137,12 @@ function showPackage(name) {
     heading.focus();
     return;
   }
-  const waiting = element("p", { class: "waiting" }, "Loading its builds …");
+  const waiting = element("p", { class: "waiting" }, "Loading builds …");
   packageView.replaceChildren(packageHead(one, urls), waiting);
   packageView.querySelector("h1").focus({ preventScroll: true });
   packageBuilds(one, folder, (other) => byName.has(other)).then(
     (parts) => waiting.replaceWith(...parts),
-    (error) => (waiting.textContent = `Its builds cannot be shown: ${error.message}`),
+    (error) => (waiting.textContent = `Cannot show the builds: ${error.message}`),
   );
 }
 
@@ -192,7 +192,7 @@ async function start() {
     search = new Search(packages);
     byName = new Map(packages.map((one) => [one.name, one]));
   } catch (error) {
-    find("loading").textContent = `The packages cannot be shown: ${error.message}`;
+    find("loading").textContent = `Cannot show the packages: ${error.message}`;
     find("loading").classList.add("problem");
     return;
   }

@@ -88,7 +88,7 @@ export async function packageBuilds(one, folder, known) {
     reason ? [element("p", { class: "problem" }, `${one.subdirs[i]}: ${reason.message}`)] : [],
   );
   if (!builds.length && !problems.length) {
-    problems.push(element("p", { class: "problem" }, "It is in the channel no more."));
+    problems.push(element("p", { class: "problem" }, "The package is no longer in the channel."));
   }
   const versions = byVersion(builds);
   const heading = element(
