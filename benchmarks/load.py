@@ -276,7 +276,7 @@ def main() -> int:
         errors = deployed.errors()
         body = _report(outcome, deployed.durations_ms(stack.extract_function), errors)
     print(body)
-    preface = "Written by `make load`; what each number means stands in [README.md](README.md)."
+    preface = "Written by `make load`; each number is explained in [README.md](README.md)."
     parts = ["# Load test results", preface, conditions.table(), "## Outcome", body]
     options.output.write_text("\n\n".join(parts) + "\n")
     failures = problems(outcome)

@@ -20,7 +20,7 @@ REPORT = Path(__file__).with_name("results.md")
 PICTURES = ROOT / "docs" / "benchmarks"
 _PREFACE = (
     "Written by `make bench-report` from [results.json](results.json), which `make bench` writes; "
-    "what each number means stands in [README.md](README.md)."
+    "each number is explained in [README.md](README.md)."
 )
 _MIB = 1024 * 1024
 _COLD_STARTS = tuple(f"{COLD_START}{name}" for name in ("extract", "merge", "reconcile"))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @cache
 def s3(endpoint: str, ca_bundle: Path | None) -> S3Client:
-    """A client for S3; ``ca_bundle`` says whom to trust where ``endpoint`` is reached over TLS."""
+    """A client for S3; ``ca_bundle`` is trusted if ``endpoint`` is reached over TLS."""
     return _session().client("s3", endpoint_url=endpoint, verify=_verify(ca_bundle))
 
 

@@ -54,7 +54,7 @@ class Emulator:
     pid: int
     log: Path
     ca_bundle: Path | None
-    """Whom clients have to trust, where it is reached over TLS."""
+    """The authority that clients must trust if it is reached over TLS."""
 
 
 @contextmanager

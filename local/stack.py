@@ -64,7 +64,7 @@ class Stack:
     pid: int
     """Of MiniStack."""
     ca_bundle: Path | None = None
-    """Whom clients have to trust, where the stack is reached over TLS."""
+    """The authority that clients must trust if the stack is reached over TLS."""
 
     @property
     def s3(self) -> S3Client:

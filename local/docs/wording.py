@@ -23,17 +23,16 @@ PHRASES = {
     r"\b(?:goes|go) by\b": "uses",
     r"\bheld (?:to|against) (?:it|that|what|the)\b": "checked against",
     r"\bmade up for\b": "recovered",
-    r"\bstands? (?:there|in)\b": "is in",
+    r"\bstands? (?:there|in\b(?! for))": "is in",
     r"\bwhoever\b": "anyone who",
     r"\bwhom\b": "who",
     r"\bis behind the head\b": "is older than the head",
     r"\btakes? the place of\b": "replaces",
     r"\bhas (?:it|them|that) done\b": "does it",
-    r"\bbesides\b": "as well",
     r"\bof whom\b": "whose",
     r"\bso as to\b": "to",
     r"\bshall\b": "must, or is to",
-    r"(?<=, )for (?:it|they|that|there|nothing|nobody|no|what|which|without) ": "because",
+    r"(?<=, )for (?:they|there|nothing|nobody) ": "because",
 }
 """By regular expression, without regard to case."""
 CHECKED = ("*.md", "template.yaml", "layers/*.py", "functions/*.py", "local/*.py", "deploy/*")

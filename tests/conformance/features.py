@@ -266,7 +266,7 @@ def _(published: Published) -> None:
 # --- revision 3 -----------------------------------------------------------------------------
 
 
-@feature("packages with conditional dependencies stand in `v3`", "CEP 43, 48", "modern")
+@feature("packages with conditional dependencies are in `v3`", "CEP 43, 48", "modern")
 def _(published: Published) -> None:
     v3 = published.repodata()["v3"]
     assert _stem(tasks.CONDITIONAL) in v3["conda"]

@@ -1,6 +1,6 @@
 """Run exports: what a package or an index says (CEP 12, 21, 34).  Pure.
 
-Whoever builds against a package takes "no run exports" for a fact, so what cannot be read must be
+A build tool takes "no run exports" for a fact, so what cannot be read must be
 unknown and never ``{}``: builders then ask the package itself.
 """
 

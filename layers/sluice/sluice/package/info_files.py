@@ -41,7 +41,7 @@ def parse_index_json(body: bytes, file: str) -> dict[str, Any]:
         raise _invalid(file, f"is not JSON ({error})") from None
     if not isinstance(index, dict):
         raise _invalid(file, "is not a JSON object")
-    # Few braces and brackets, which may also stand in strings, nest no deeper than they are many.
+    # Few braces and brackets, which strings may have as well, nest no deeper than they are many.
     is_shallow = body.count(b"{") + body.count(b"[") <= JSON_DEPTH_MAX
     if not is_shallow and _is_deeper_than(index, JSON_DEPTH_MAX):
         raise _too_deep(file)

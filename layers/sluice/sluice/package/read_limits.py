@@ -37,4 +37,4 @@ FULL_READ = ReadLimits(
     cpu_seconds_max=PACKAGE_CPU_SECONDS_MAX,
     whole_read_bytes_max=math.inf,
 )
-"""Whoever exceeds these is rejected."""
+"""A package that exceeds these is rejected."""

@@ -488,7 +488,7 @@ def host_header(url: str) -> str:
 
 
 def request_target(url: str) -> str:
-    """The path and query of a URL, as they stand in the first line of a request."""
+    """The path and query of a URL, as in the first line of a request."""
     rest = url.partition("://")[2]
     _, slash, target = rest.partition("/")
     if slash:

@@ -49,7 +49,7 @@ class FifoQueue(MessageQueue, Protocol):
 class FairQueue(MessageQueue, Protocol):
     """A standard queue that shares its consumers fairly among tenants, as its function sees it.
 
-    SQS calls it a fair queue.  Messages of a tenant of whom many are in flight are delivered after
+    SQS calls it a fair queue.  Messages of a tenant with many in flight are delivered after
     those of others.
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html
     """

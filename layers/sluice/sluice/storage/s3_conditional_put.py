@@ -104,7 +104,7 @@ class S3ConditionalPuts:
         """Write with a raw condition header, and return the server's response.
 
         For probes of a server: ``put_if`` returns less, because its callers need no more.  A
-        checksum in ``condition`` takes the place of the body's.
+        checksum in ``condition`` replaces the body's.
         ``in_parts``: as a multipart upload, whatever its size.  Raises ``Unavailable`` if there is
         no response.
         """

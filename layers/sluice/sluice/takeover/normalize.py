@@ -222,7 +222,7 @@ def _filename_parts(filename: str | None) -> dict[str, str]:
 
 
 def _from_filename(key: str, value: object, filename: str | None) -> Any:
-    """The part of the filename, if a number or nothing stands in its place."""
+    """The part of the filename, if it is a number or missing."""
     part = _filename_parts(filename).get(key)
     if part is None or isinstance(value, bool):
         return _ABSENT
