@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import cost
@@ -23,6 +24,10 @@ _BLOCK = re.compile(
 )
 _SIZES = (10_000, 100_000, 500_000)
 _UPLOADS = 1_000
+_BURST_INTO = 10_000
+_CENTS_FROM_USD = 0.1
+"""Below it a third digit is shown."""
+_OF_S3 = (cost.S3_WRITE, cost.S3_READ, cost.S3_DELETE)
 
 
 def speed_and_cost(kept: Results) -> str:
@@ -32,28 +37,29 @@ def speed_and_cost(kept: Results) -> str:
             "Packages in the subdir",
             "sluice",
             "rattler-index",
-            "",
-            "S3 requests",
-            "$ for 1,000 uploads",
+            "Speedup",
+            "S3 requests of both",
+            "Price of 1,000 uploads",
         ]
     ]
     for packages in _SIZES:
-        ours = kept.samples(Case("upload", packages, TYPICAL_LATENCY_MS, SLUICE, "cold"))
-        theirs = kept.samples(Case("upload", packages, TYPICAL_LATENCY_MS, RATTLER_INDEX, "cold"))
         size = cost.size(kept, packages)
-        dollars = (
-            cost.dollars(size.cold.bill),
-            cost.dollars(size.theirs.bill, cost.S3_WRITE, cost.S3_READ, cost.S3_DELETE),
-        )
-        rows.append(
-            [
-                f"{packages:,}",
-                *_walls(ours, theirs),
-                " / ".join(middle((one.s3.requests for one in of), 0) for of in (ours, theirs)),
-                " / ".join(f"{_UPLOADS * one:,.2f}" for one in dollars),
-            ]
-        )
+        theirs = cost.dollars(size.theirs.bill, *_OF_S3)
+        case = Case("upload", packages, TYPICAL_LATENCY_MS, SLUICE, "cold")
+        rows.append([f"{packages:,}", *_row(kept, case, cost.dollars(size.cold.bill), theirs)])
+    size, burst = cost.size(kept, _BURST_INTO), Case("burst", _BURST_INTO, 0.0, SLUICE, "cold")
+    prices = cost.dollars(size.burst.bill), cost.dollars(size.theirs_burst.bill, *_OF_S3)
+    rows.append([f"{_BURST_INTO:,}, {_UPLOADS:,} at once", *_row(kept, burst, *prices)])
     return table(rows)
+
+
+def _row(kept: Results, case: Case, ours_usd: float, theirs_usd: float) -> list[str]:
+    """Seconds, speedup, requests and dollars of both."""
+    ours, theirs = kept.samples(case), kept.samples(replace(case, subject=RATTLER_INDEX))
+    requests = (middle((one.s3.requests for one in of), 0) for of in (ours, theirs))
+    prices = (_UPLOADS * usd for usd in (ours_usd, theirs_usd))
+    dollars = (f"${usd:,.2f}" if usd >= _CENTS_FROM_USD else f"${usd:.3f}" for usd in prices)
+    return [*_walls(ours, theirs), " / ".join(requests), " / ".join(dollars)]
 
 
 def index_beside_rattler_index(kept: Results) -> str:
