@@ -122,11 +122,11 @@ ADVICE: dict[str, Advice] = {
         _tail("merge", '"WrongState"'),
         (
             (
-                "The log line names the channel and both buckets. If merge has none, look for `a "
-                "subdir could not be reconciled` in the log of ReconcileFunction."
+                "The log line names the channel and both buckets. If merge has none, look for "
+                "`subdir not reconciled` in the log of ReconcileFunction."
             ),
             (
-                f"`{_STATUS}` says which bucket the catalog belongs to, or which command was "
+                f"`{_STATUS}` says which bucket the catalog is bound to, or which command was "
                 "interrupted."
             ),
             (
@@ -149,7 +149,7 @@ ADVICE: dict[str, Advice] = {
     ),
     "ReconcileFailuresAlarm": Advice(
         Severity.AT_RISK,
-        _tail("reconcile", '"a subdir could not be reconciled"'),
+        _tail("reconcile", '"subdir not reconciled"'),
         (
             "Each line names the channel, the subdir and the reason.",
             (
@@ -163,12 +163,12 @@ ADVICE: dict[str, Advice] = {
                 "--repair` ([Verify and repair](verify.md))."
             ),
             (
-                "`… is published by …`: another sluice publishes there. Stop that one, or take its "
-                "index over with `sluice reconcile s3://my-bucket/team --adopt`."
+                "`the state … publishes …`: another sluice publishes there. Stop that one, or take "
+                "its index over with `sluice reconcile s3://my-bucket/team --adopt`."
             ),
-            "`… belongs to the bucket …`: see [WrongStateAlarm](#wrongstatealarm).",
+            "`… is bound to the bucket …`: see [WrongStateAlarm](#wrongstatealarm).",
             (
-                "`… cannot be indexed, and no further ones are noted`: the subdir has 50,000 "
+                "`… cannot be indexed, and sluice records no more of them`: the subdir has 50,000 "
                 "rejects. Delete files that `sluice rejects` lists."
             ),
             (
@@ -216,7 +216,7 @@ ADVICE: dict[str, Advice] = {
             "`WrongState`: see [WrongStateAlarm](#wrongstatealarm).",
             "`TooNew`: deploy the newer release again ([formats](troubleshooting.md#toonew)).",
             (
-                "`was not taken over within`: [a larger "
+                "`taking over the index in … exceeded`: [a larger "
                 "machine](../reference/sizing.md#on-a-larger-machine) takes the index over."
             ),
             "`Unavailable`: S3 or SQS did not answer. Retries go on for about an hour.",
@@ -521,8 +521,8 @@ ADVICE: dict[str, Advice] = {
         (
             "Tell the publisher.",
             (
-                "A `sluice.toml` or a patch is listed as `problem`: the last good one stays in "
-                "force until a corrected one is uploaded."
+                "A `sluice.toml` or a patch is listed as `problem`: the last valid one stays "
+                "active until a corrected one is uploaded."
             ),
         ),
         ("`sluice rejects` does not list the file any more: it was uploaded again or deleted."),
