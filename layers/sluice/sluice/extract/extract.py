@@ -200,8 +200,8 @@ def _warnings(key: PackageKey, contents: PackageContents) -> tuple[FileWarning, 
     if contents.run_exports_problem is None:
         return UNSET
     sentence = (
-        f"the run exports of {key.filename} are not valid: {contents.run_exports_problem}. The "
-        "index therefore omits them (CEP 21)."
+        f"The run exports of {key.filename} are not valid: {contents.run_exports_problem}. So the "
+        "index omits them (CEP 21)."
     )
     return (make_file_warning(RUN_EXPORTS_UNREADABLE, sentence),)
 

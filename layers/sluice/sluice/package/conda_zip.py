@@ -201,7 +201,7 @@ def _check_members(members: Sequence[_ZipMember], directory: int, file: str) -> 
         if start < 0 or start + _LOCAL_HEADER_BYTES_MIN + member.compress_size > end:
             raise BadPackage(
                 "zip-members-overlap",
-                f"{file}: its member {member.filename!r} overlaps the next member.",
+                f"{file}: its member {member.filename!r} overlaps the data after it.",
             )
 
 

@@ -227,7 +227,7 @@ class DigestCheck:
     def _stage_reject(self, claim: _Claim, kind: str, actual: Mapping[str, str]) -> None:
         filename = claim.candidate.filename
         sentence = (
-            f"the {_NAMES[kind]} of {printable(filename)} is {actual[kind]}, but its metadata "
+            f"The {_NAMES[kind]} of {printable(filename)} is {actual[kind]}, but its metadata "
             f"({_METADATA_KEYS[kind]}) claims {claim.record.record[kind]}. Upload it again, with "
             "correct metadata or without."
         )
