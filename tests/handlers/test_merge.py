@@ -135,7 +135,7 @@ def test_a_package_that_was_built_after_it_was_indexed_is_counted_and_told(
     assert [stack.metrics[name] for name in counted] == [[1], [0], [1]]
     told = [line for line in stack.logs if line["level"] == "WARNING"]
     assert [(line["message"], line["files"]) for line in told] == [
-        ("built after they were indexed", [PACKAGE.filename])
+        ("timestamps after indexing", [PACKAGE.filename])
     ]
     (warning,) = stack.read(STATE, "rejects/demo/noarch.json")["warnings"]
     assert warning["filename"] == PACKAGE.filename

@@ -273,10 +273,12 @@ request that waits longer waited for another merge of its subdir, or for a funct
 PUBLISHING_SECONDS_MAX = 15 * 60
 """Time for which staging records may wait for their merge without anything being wrong: a debounce
 of five minutes, and a merge that is killed once."""
-LEADING_INDEX_BYTES_MAX = 64 * MIB
-"""Size of ``repodata.json`` up to which an early merge publishes all files, some 100,000 records.
-That takes less than a second of CPU time, and after a single upload the merge that is due finds
-nothing to do.  From a larger index an early merge publishes the shards alone."""
+LEADING_TAKE_OVER_BYTES_MAX = 16 * MIB
+"""Size of another tool's ``repodata.json`` up to which an early merge takes it over."""
+LEADING_RECORDS_MAX = 120_000
+"""Records up to which an early merge publishes all files, some 64 MiB of ``repodata.json``.  That
+takes less than a second of CPU time, and after a single upload the merge that is due finds nothing
+to do.  Of a larger index an early merge publishes the shards alone."""
 PARTS_AT_ONCE = 4
 """Parts of one upload sent at once.  One connection to S3 is slower than a function's network."""
 KEYS_PER_DELETE_MAX = 1000

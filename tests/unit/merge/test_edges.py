@@ -47,7 +47,8 @@ def world() -> World:
 
 @pytest.fixture
 def every_index_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edges, "LEADING_INDEX_BYTES_MAX", 0)
+    monkeypatch.setattr(edges, "LEADING_RECORDS_MAX", -1)
+    monkeypatch.setattr(edges, "LEADING_TAKE_OVER_BYTES_MAX", 0)
 
 
 def request_merge(world: World, **purposes: bool) -> str:

@@ -227,7 +227,7 @@ def test_a_merge_that_always_loses_gives_the_message_back() -> None:
             world.state.upload(SUBDIR.head_key, body.encode())
 
     world.state.before = overtake
-    with pytest.raises(Unavailable, match=f"{MERGE_ATTEMPTS_MAX} tries"):
+    with pytest.raises(Unavailable, match=f"{MERGE_ATTEMPTS_MAX} attempts"):
         world.merge()
     assert lost == MERGE_ATTEMPTS_MAX
     assert len(world.staged()) == 1

@@ -16,7 +16,11 @@ from functools import partial
 from sluice.catalog.head import Head, head_object
 from sluice.catalog.reader import CatalogReader
 from sluice.layout import REPODATA, SHARD_INDEX, Subdir
-from sluice.limits import LEADING_EDGE_WAIT_MS_MAX, LEADING_INDEX_BYTES_MAX
+from sluice.limits import (
+    LEADING_EDGE_WAIT_MS_MAX,
+    LEADING_RECORDS_MAX,
+    LEADING_TAKE_OVER_BYTES_MAX,
+)
 from sluice.merge.context import MergeContext
 from sluice.merge.publishing import Scope
 from sluice.messages.delivery import Delivery
@@ -40,19 +44,14 @@ def leading_edge(request: MergeRequest, delivery: Delivery, ctx: MergeContext) -
         return None
     subdir = request.subdir
     head = head_object(ctx.state, subdir)
-    pending_index = ctx.executor.submit(partial(ctx.channel.head, subdir.file_key(REPODATA)))
     version = head.read()
-    index = pending_index()
     if version.modified is not None:
         age_ms = ctx.clock() - version.modified * 1000
         if age_ms <= ctx.debounce_seconds * 1000:
             return None
-    scope = Scope.ALL
-    if index is not None and index.size > LEADING_INDEX_BYTES_MAX:
-        if not read_newest(head, partial(_has_shards, subdir, ctx), first=version):
-            return None
-        scope = Scope.SHARDS
-    ctx.warm_cache.put_head(subdir, version)
+    scope = read_newest(head, partial(_early_scope, subdir, ctx), first=version)
+    if scope is not None:
+        ctx.warm_cache.put_head(subdir, version)
     return scope
 
 
@@ -67,12 +66,25 @@ def is_fulfilled(request: MergeRequest, ctx: MergeContext) -> bool:
     return next(iter(ctx.state.list(request.subdir.staging_prefix)), None) is None
 
 
-def _has_shards(subdir: Subdir, ctx: MergeContext, version: ObjectVersion[Head]) -> bool:
-    """Whether a subdir publishes shards, according to one of its commits."""
+def _early_scope(subdir: Subdir, ctx: MergeContext, version: ObjectVersion[Head]) -> Scope | None:
+    """What an early merge of a commit publishes: of many records the shards, if there are any."""
     digest = version.value.tree
     if digest is None:
-        return False
+        return _early_scope_of_first_commit(subdir, ctx)
     catalog = CatalogReader(ctx.state, subdir, ctx.executor)
     tree = ctx.warm_cache.tree(subdir, digest) or catalog.tree(digest)
     ctx.warm_cache.put_tree(subdir, digest, tree)
-    return SHARD_INDEX in wanted_outputs(tree, catalog.rules(tree).config)
+    if not tree.public:
+        return _early_scope_of_first_commit(subdir, ctx)
+    if tree.visible_records <= LEADING_RECORDS_MAX:
+        return Scope.ALL
+    has_shards = SHARD_INDEX in wanted_outputs(tree, catalog.rules(tree).config)
+    return Scope.SHARDS if has_shards else None
+
+
+def _early_scope_of_first_commit(subdir: Subdir, ctx: MergeContext) -> Scope | None:
+    """A large index that must be taken over is left to the merge that is due."""
+    existing = ctx.channel.head(subdir.file_key(REPODATA))
+    if existing is not None and existing.size > LEADING_TAKE_OVER_BYTES_MAX:
+        return None
+    return Scope.ALL
