@@ -105,7 +105,7 @@ def test_the_readme_names_parameters_with_their_defaults() -> None:
 
 def test_the_page_of_parameters_names_every_one() -> None:
     page = (DOCS / "reference" / "parameters.md").read_text()
-    assert [name for name in TEMPLATE["Parameters"] if f"\n### {name}\n" not in page] == []
+    assert [name for name in TEMPLATE["Parameters"] if f"\n## {name}\n" not in page] == []
 
 
 def test_the_runbook_looks_for_messages_that_functions_log() -> None:
