@@ -74,6 +74,18 @@ def test_the_runbook_says_which_alarms_end_without_a_notification() -> None:
         assert ("does not notify you of the end" in text) == is_silent, name
 
 
+def test_the_runbook_searches_logs_for_what_is_logged() -> None:
+    sources = [*ROOT.glob("functions/**/*.py"), *ROOT.glob("layers/sluice/sluice/**/*.py")]
+    logged = "".join(path.read_text() for path in sources)
+    of_lambda = {"Task timed out", "Runtime.OutOfMemory"}
+    commands = [advice.first for advice in ADVICE.values() if advice.first.startswith("aws logs")]
+    texts = {text for command in commands for text in re.findall(r'"([^"]+)"', command)}
+    fields = {name for command in commands for name in re.findall(r"\$\.(\w+)", command)}
+    assert texts > of_lambda
+    assert [text for text in texts - of_lambda if text not in logged] == []
+    assert fields <= METRICS.keys()
+
+
 def test_the_runbook_begins_with_the_most_severe_alarms() -> None:
     order = list(Severity)
     page = (DOCS / "how-to" / "runbook.md").read_text()
