@@ -458,6 +458,6 @@ def test_a_request_that_cannot_be_sent_ahead_is_sent_when_it_is_wanted() -> None
     endpoint = Endpoint("us-east-1", f"http://127.0.0.1:{port}")
     store = S3Store(make_s3_client(endpoint, Credentials("key", "secret")), "b")
     begun = store.begin_open("k")
-    with pytest.raises(Unavailable, match="nothing listens"), begun.opened():
+    with pytest.raises(Unavailable, match="no server listens"), begun.opened():
         pass
     store.begin_open("k").drop()

@@ -233,7 +233,7 @@ def test_an_error_of_the_reader_is_not_taken_for_one_of_s3() -> None:
 
 def test_a_server_that_ignores_the_range_is_not_read() -> None:
     store, _ = scripted(Answer(200, FOUND, b"the whole object", breaks=AssertionError("read")))
-    with pytest.raises(Unavailable, match="asked for 3 bytes from 4, was offered 16"):
+    with pytest.raises(Unavailable, match="16 bytes instead of 3 at offset 4"):
         store.read_range("k", 4, 3, if_match=ETAG)
 
 
@@ -553,7 +553,7 @@ def test_a_prepared_write_has_sent_its_parts_and_not_completed_them() -> None:
     assert prepared.complete() == '"whole-2"'
     prepared.abort()
     assert len(script.requests) == 4
-    with pytest.raises(ValueError, match="completed once"):
+    with pytest.raises(ValueError, match="already completed"):
         prepared.complete()
 
 

@@ -106,7 +106,7 @@ def test_what_is_of_another_form_is_left_to_the_parser(body: bytes) -> None:
 
 @pytest.mark.parametrize("other", ["<html><body/></html>", "<Error/>", "<ListBucketResults/>"])
 def test_another_document_is_no_empty_listing_and_no_successful_deletion(other: str) -> None:
-    with pytest.raises(ValueError, match="is no ListBucketResult"):
+    with pytest.raises(ValueError, match="instead of a ListBucketResult"):
         s3_xml.parse_listing(ET.fromstring(other))  # noqa: S314 - ours
-    with pytest.raises(ValueError, match="is no DeleteResult"):
+    with pytest.raises(ValueError, match="instead of a DeleteResult"):
         s3_xml.parse_delete_failures(ET.fromstring(other))  # noqa: S314 - ours

@@ -137,7 +137,7 @@ def test_a_write_that_never_settles_is_given_up_as_unavailable() -> None:
             raise LostAnswer
 
     state.before = fail
-    with pytest.raises(Unavailable, match=f"could not be swapped in {WRITE_ATTEMPTS_MAX} tries"):
+    with pytest.raises(Unavailable, match=f"could not be swapped in {WRITE_ATTEMPTS_MAX} attempts"):
         head_object(state, SUBDIR).swap(head(2), expected=before.etag, not_after_ms=None)
     state.before = lambda _operation, _key: None
     assert read_head(state, SUBDIR) == before
@@ -238,7 +238,7 @@ def test_heads_that_come_faster_than_they_can_be_read_are_unavailable() -> None:
         put(state, head(version.value.generation + 1))
         raise Missing("trees/t", kind="tree", referrer="a commit")
 
-    with pytest.raises(Unavailable, match=f"{MERGE_ATTEMPTS_MAX} times"):
+    with pytest.raises(Unavailable, match=f"{MERGE_ATTEMPTS_MAX} attempts"):
         read_newest(head_object(state, SUBDIR), read)
 
 

@@ -43,7 +43,7 @@ def test_misplaced_files_are_named_with_the_reason(sluice: Call, world: World) -
     ReconcileRuns(world).run()
     answer = sluice("status", CHANNEL)
     assert answer.code == Exit.OK
-    assert "12 objects end like packages and are where no package is:" in answer.out
+    assert "12 objects have the suffix of a package, but a key that" in answer.out
     lines = [line for line in answer.out.splitlines() if "linux64" in line]
     assert lines == [
         f"  Conda/Default/linux64/x-{number:02}.conda: "
@@ -61,7 +61,7 @@ def test_what_is_missing_or_behind_is_named_and_exits_with_1(sluice: Call, world
     world.channel.upload(SUBDIR.file_key(REPODATA_ZST), b"another tool's")
     answer = sluice("status", CHANNEL)
     assert answer.code == Exit.ISSUES_FOUND
-    assert "missing: repodata.json; behind: repodata.json.zst" in answer.out
+    assert "missing: repodata.json; stale: repodata.json.zst" in answer.out
     (subdir, noarch) = sluice("status", CHANNEL, "--json").json["subdirs"]
     assert noarch["missing"] == []
     assert subdir["missing"] == [REPODATA]

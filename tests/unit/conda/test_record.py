@@ -330,7 +330,7 @@ def test_what_a_package_asks_for_need_not_be_what_its_fields_need(change: dict[s
 def test_every_problem_is_told_at_once_under_the_first_code() -> None:
     refused = refusal({"name": "other", "build_number": -1, "subdir": "win-64"})
     assert refused.code == "filename-mismatch"
-    for part in ("says name", "built for", "has no version", "has no build", "build_number in"):
+    for part in ("the name is", "built for", "has no version", "has no build", "build_number in"):
         assert part in refused.sentence
 
 

@@ -236,7 +236,7 @@ def test_a_package_overwritten_each_time_goes_back_to_the_queue() -> None:
     world = World()
     world.channel.upload(KEY.key, PACKAGE.body)
     world.channel.after = overwriting(world, EXTRACT_ATTEMPTS_MAX)
-    with pytest.raises(Unavailable, match=f"each of {EXTRACT_ATTEMPTS_MAX} times"):
+    with pytest.raises(Unavailable, match=f"each of {EXTRACT_ATTEMPTS_MAX} attempts"):
         run(world)
     assert world.staged() == []
 

@@ -32,7 +32,7 @@ def test_after_the_last_second_nothing_more_is_unpacked() -> None:
             yield b"x"
 
     clock = count()
-    with pytest.raises(BadPackage, match=r"f\.conda: after 5 s of CPU") as refused:
+    with pytest.raises(BadPackage, match=r"f\.conda: .* after 5 s of CPU") as refused:
         list(within_cpu_budget(chunks(), "f.conda", cpu_seconds=lambda: next(clock), seconds_max=5))
     assert refused.value.code == "unpacking-too-slow"
     assert len(unpacked) == 6

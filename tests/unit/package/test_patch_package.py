@@ -103,7 +103,7 @@ def test_what_is_wrong_for_another_subdir_is_wrong_for_all() -> None:
     bad = payload({"win-64/patch_instructions.json": {"remove": "alpha"}})
     refused = refusal(as_conda(*payload(), *bad))
     assert refused.code == "patch-invalid"
-    assert refused.sentence.startswith(f"{CONDA}: win-64/patch_instructions.json cannot be read: ")
+    assert refused.sentence.startswith(f"{CONDA}: win-64/patch_instructions.json is not valid: ")
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,7 @@ def test_a_file_of_another_owner_stops_publishing(world: World, file: str) -> No
     metadata = {**stored.info.metadata, "sluice-owner": "another stack"}
     world.channel.upload(SUBDIR.file_key(file), stored.body, metadata=metadata)
     world.add(C)
-    with pytest.raises(ForeignOwner, match="published by another stack"):
+    with pytest.raises(ForeignOwner, match="the state another stack publishes"):
         world.merge()
     assert world.body(file) == stored.body
 

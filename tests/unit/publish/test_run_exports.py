@@ -51,5 +51,5 @@ def test_what_was_rendered_can_be_read_and_changed() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"packages": {}}', b'{"packages": 1}'])
 def test_what_is_no_such_file_is_corrupt(body: bytes) -> None:
-    with pytest.raises(Corrupt, match=r"run_exports\.json of ours"):
+    with pytest.raises(Corrupt, match=r"run_exports\.json that sluice wrote"):
         run_exports.decode_run_exports(body)

@@ -100,7 +100,7 @@ def test_a_listing_that_leaves_out_what_is_there_stages_nothing(hidden: list[str
     assert report.counts.failed == 1
     (one,) = subdir_reports(report)
     assert one.failure
-    assert one.failure.startswith("BrokenListing: a listing of Conda/Default/linux-64/ does not")
+    assert one.failure.startswith("BrokenListing: a listing of Conda/Default/linux-64/ omits")
     assert (report.counts.gone, report.counts.removals, report.counts.waiting) == (0, 0, 0)
     assert (runs.world.staged(), runs.world.queue.messages) == ([], [])
     assert SUBDIR.brakes_key not in runs.world.state.objects

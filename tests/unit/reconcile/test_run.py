@@ -525,7 +525,7 @@ def test_a_head_that_somebody_has_put_back_is_told_of(runs: ReconcileRuns) -> No
     assert report.counts.failed == 1
     (failed,) = subdir_reports(report)
     assert failed.failure
-    assert "the index is newer than heads/Conda%2FDefault/linux-64.json" in failed.failure
+    assert "the published index is newer than heads/Conda%2FDefault/linux-64.json" in failed.failure
     world.state.remove(SUBDIR.head_key)  # as the sentence says
     world.tick(60)
     for _ in range(2):

@@ -30,8 +30,8 @@ def shared_ranges(before: bytes, after: bytes) -> list[SharedRange]:
 
 def _packages_end(body: bytes) -> int:
     """The offset of the tail, or the end of the file if there is none."""
-    found = body.rfind(_TAIL, max(0, len(body) - _TAIL_BYTES))
-    return len(body) if found < 0 else found
+    offset = body.rfind(_TAIL, max(0, len(body) - _TAIL_BYTES))
+    return len(body) if offset < 0 else offset
 
 
 def _common_prefix(before: bytes, after: bytes) -> int:

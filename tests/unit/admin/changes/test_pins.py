@@ -77,7 +77,7 @@ def test_a_file_can_be_pinned_before_it_is_indexed() -> None:
 def test_a_file_that_is_nowhere_cannot_be_pinned() -> None:
     world = with_real()
     head = world.head()
-    with pytest.raises(NotFound, match=f"no Conda/Default/linux-64/{B} in channels"):
+    with pytest.raises(NotFound, match=f"Conda/Default/linux-64/{B} does not exist in channels"):
         pin(admin_channel(world), SUBDIR, [A, B], reason="Broken.")
     assert world.head() == head
 

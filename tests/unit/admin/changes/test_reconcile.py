@@ -125,5 +125,5 @@ def test_a_run_that_does_not_go_on_is_given_up() -> None:
 
 
 def test_a_channel_without_a_stack_has_nobody_to_run_it() -> None:
-    with pytest.raises(Misused, match="name it"):
+    with pytest.raises(Misused, match="set --stack or SLUICE_STACK"):
         reconcile_channel(admin_channel(World()), wait=lambda: None)

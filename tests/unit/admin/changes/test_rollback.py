@@ -215,7 +215,7 @@ def test_a_tree_that_was_collected_is_refused() -> None:
     assert parent
     tree = json.loads(world.state.body(world.subdir.commit_key(parent)))["tree"]
     world.state.remove(world.subdir.tree_key(tree))
-    with pytest.raises(NotFound, match="generation 1 of Conda/Default/linux-64/ is no longer kept"):
+    with pytest.raises(NotFound, match=r"generation 1 of .* has been garbage-collected"):
         rollback(admin_channel(world), world.subdir, 1)
 
 

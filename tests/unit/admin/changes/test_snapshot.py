@@ -168,7 +168,7 @@ def test_the_packages_are_where_it_is_said(base_url: str | None, told: str) -> N
 
 def test_a_time_before_the_channel_is_refused() -> None:
     world, at, _ = changed()
-    with pytest.raises(NotFound, match="had no index 2020-01-01 00:00:00 UTC"):
+    with pytest.raises(NotFound, match="had no index at 2020-01-01 00:00:00 UTC"):
         taken(world, datetime(2020, 1, 1, tzinfo=UTC))
     commit = world.commit().parent
     assert commit

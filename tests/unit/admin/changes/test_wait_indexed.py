@@ -172,5 +172,5 @@ def test_a_name_in_two_subdirs_has_to_be_named_with_one(waiting: Waiting) -> Non
 
 
 def test_what_is_no_package_is_refused(waiting: Waiting) -> None:
-    with pytest.raises(Misused, match="is no package"):
+    with pytest.raises(Misused, match="is not a package"):
         waiting.wait("nonsense")

@@ -32,8 +32,8 @@ from tests.support.subdir_world import World
 
 D, E = "delta-1.0-0.conda", "epsilon-1.0-0.conda"
 SAYS = (
-    r"generation 1 of Conda/Default/linux-64/ is no longer kept: .* collected.*"
-    r"`sluice log s3://channels/Conda/Default/linux-64` shows"
+    r"generation 1 of Conda/Default/linux-64/ has been garbage-collected: .*"
+    r"sluice log s3://channels/Conda/Default/linux-64$"
 )
 
 

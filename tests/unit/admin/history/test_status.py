@@ -123,7 +123,7 @@ def test_a_configuration_that_cannot_be_used_is_told_in_noarch() -> None:
     world.merge()
     found = _one(world)
     assert not found.healthy
-    assert "sluice.toml cannot be used" in found.problems[0]
+    assert "sluice.toml is invalid" in found.problems[0]
 
 
 def test_a_key_of_the_configuration_that_nobody_knows_is_a_warning_and_healthy() -> None:

@@ -96,7 +96,7 @@ def test_what_is_said_comes_before_the_variables(aws: Aws, monkeypatch: pytest.M
 
 
 def test_without_a_state_it_is_said_what_to_give(aws: Aws) -> None:
-    with pytest.raises(Misused, match=r"--stack, or SLUICE_STACK.*--state, or SLUICE_STATE"):
+    with pytest.raises(Misused, match=r"--stack or SLUICE_STACK.*--state or SLUICE_STATE"):
         Opener(aws).channel(TEAM)
 
 
@@ -111,7 +111,7 @@ def test_a_state_that_is_not_the_stacks_is_refused(aws: Aws) -> None:
 
 
 def test_a_stack_that_is_not_there_is_named(aws: Aws) -> None:
-    with pytest.raises(NotFound, match="there is no stack 'yours' in us-east-1"):
+    with pytest.raises(NotFound, match="the stack 'yours' does not exist in us-east-1"):
         Opener(aws, stack="yours").channel(TEAM)
 
 

@@ -129,7 +129,7 @@ def test_a_message_that_comes_back_twice_is_sent_both_times(stack: Stack) -> Non
 def test_a_queue_that_cannot_be_reached_is_named(stack: Stack) -> None:
     _send(stack, "UploadDlqUrl", "1")
     stack.aws.sqs.delete_queue(QueueUrl=stack.output("UploadQueueUrl"))
-    with pytest.raises(Unavailable, match=r"redriving .*UploadDlq after 0 messages"):
+    with pytest.raises(Unavailable, match=r"redrive of .*UploadDlq stopped after 0 messages"):
         redrive(stack)
     assert depths_of(stack, "UploadDlqUrl") == 1, "it is still there"
 

@@ -25,7 +25,10 @@ def test_a_state_of_sluice_index_is_no_stacks(world: StandaloneChannel) -> None:
 
 def test_a_run_of_a_stacks_reconcile_shows_it(world: StandaloneChannel) -> None:
     world.state.upload(reconcile_claim_key("0" * 64), b"{}")
-    with pytest.raises(Misused, match=r"a stack writes the state state-bucket.*--beside-stack"):
+    with pytest.raises(
+        Misused,
+        match=r"a stack already indexes .* state-bucket.*--beside-stack",
+    ):
         require_no_stack(world.channel)
     world.tick(WATCH_STACK_TRACE_SECONDS + 2)
     require_no_stack(world.channel)  # that stack has been gone for a week

@@ -152,7 +152,7 @@ def test_channels_of_one_bucket_are_watched_side_by_side(world: StandaloneChanne
 
 
 def test_a_channel_that_is_named_twice_is_refused(world: StandaloneChannel) -> None:
-    with pytest.raises(Misused, match="named twice"):
+    with pytest.raises(Misused, match="given more than once"):
         Running([world.channel, world.channel])
 
 
