@@ -47,7 +47,7 @@ def relocate(markdown: str, page: str, source_url: str, outside: Callable[[str],
     """Rewrite the links of a page, from files of the repository to pages of the site.
 
     ``source_url`` is what a file's path is appended to; where it is empty, such links become their
-    text.  ``outside`` is called with each file that is not on the site, to see whether there is one.
+    text.  ``outside`` is called with each file that is not on the site, to check that it exists.
     """
 
     def link(found: re.Match[str]) -> str:

@@ -153,7 +153,7 @@ def test_an_interruption_is_silent_whenever_it_comes(server: S3Server, after_ms:
             ("show", f"{CHANNEL}/linux-64", "1"),
             Exit.FAILED,
             "NotFound",
-            "has not indexed the subdir",
+            "not indexed the subdir",
         ),
         (("show", CHANNEL, "1"), Exit.USAGE_ERROR, "Misused", "is not the address of a subdir"),
         (("index", CHANNEL, "--force"), Exit.USAGE_ERROR, "Usage", "--re-extract"),

@@ -218,9 +218,7 @@ def test_a_write_that_never_lands_is_given_up_as_unavailable() -> None:
             raise LostAnswer
 
     store.before = fail
-    with pytest.raises(
-        Unavailable, match=f"could not be replaced in {WRITE_ATTEMPTS_MAX} attempts"
-    ):
+    with pytest.raises(Unavailable, match=f"not be replaced in {WRITE_ATTEMPTS_MAX} attempts"):
         replace_file(store, PAGE, MINE, info=found)
 
 
