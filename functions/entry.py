@@ -1,4 +1,4 @@
-"""What Lambda calls: the handler of ``app``, or, if that cannot be imported, one that hands back.
+"""The handler that Lambda calls: that of ``app``, or one that returns messages if ``app`` fails.
 
 An update of the stack replaces code, layer and variables of a function one after the other.  In
 between, ``app`` may meet a layer that lacks a name, or a variable that is not there yet.  Lambda
@@ -22,7 +22,7 @@ Handler = Callable[[Any, Any], Any]
 
 
 def import_handler() -> Handler:
-    """Import the function; if that fails, return a handler that hands messages back and fails."""
+    """Import the function; if that fails, get a handler that returns messages and fails."""
     try:
         handler: Handler = importlib.import_module("app").handler
     except Exception as error:  # noqa: BLE001 - whatever it is, messages wait for the next version
@@ -35,9 +35,9 @@ def failing_handler(cause: Exception) -> Handler:
 
     def handler(event: Any, _context: Any) -> Any:
         failure = RuntimeError(
-            f"the function cannot be imported ({type(cause).__name__}: {cause}): its code, layer "
-            "and variables are of different releases. During an update of the stack that passes. "
-            "Otherwise deploy again, or deploy the release before."
+            f"the function cannot be imported ({type(cause).__name__}: {cause}). Its code, layer "
+            "and variables may come from different releases, which is normal during an update of "
+            "the stack. If the error persists, deploy again, or deploy the previous release."
         )
         try:
             hand_back(event)

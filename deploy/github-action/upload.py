@@ -2,7 +2,8 @@
 
 Nothing is overwritten (``If-None-Match: *``).  S3 checks the body against its SHA-256, and sluice
 reads that and the digests in the metadata instead of the whole package.  Prints subdir/file of each
-package that is there afterwards, for ``sluice wait``.  Exits with 1 if another package is there.
+package that was uploaded or already exists, for ``sluice wait``.  Exits with 1 if a different
+package has the same name.
 """
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ def main(address: str, packages: list[str]) -> int:
                 raise
             stored = client.head_object(Bucket=bucket, Key=key)
             if stored["Metadata"].get("package-sha256") != digest.hexdigest():
-                sys.stderr.write(f"{place}: another package is there under this name\n")
+                sys.stderr.write(f"{place}: a different package with this name already exists\n")
                 failed = True
                 continue
-            sys.stderr.write(f"{place}: is there already\n")
+            sys.stderr.write(f"{place}: already exists\n")
         sys.stdout.write(f"{place}\n")
     return int(failed)
 

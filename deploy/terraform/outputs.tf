@@ -1,14 +1,14 @@
 output "stack" {
-  description = "Id of the stack, which its index files and the command line (--stack) know it by."
+  description = "ID of the stack. The command line accepts it as --stack."
   value       = aws_cloudformation_stack.sluice.id
 }
 
 output "outputs" {
-  description = "All outputs of the stack: docs/reference/stack.md."
+  description = "All outputs of the stack, see docs/reference/stack.md."
   value       = aws_cloudformation_stack.sluice.outputs
 }
 
 output "channel_bucket" {
-  description = "Upload packages here, as <channel>/<subdir>/<filename>."
+  description = "Bucket for packages, which you upload as <channel>/<subdir>/<filename>."
   value       = aws_cloudformation_stack.sluice.outputs["ChannelBucketName"]
 }

@@ -1,21 +1,21 @@
 variable "name" {
-  description = "Name of the stack. Lower case and at most 25 characters, unless the bucket gets a name of its own."
+  description = "Name of the stack. Lowercase and at most 25 characters, unless ChannelBucketName is set."
   type        = string
   default     = "sluice"
 }
 
 variable "release" {
-  description = "The release to run, as in the name of its template: 0.1.0. Another one is an upgrade, or a rollback."
+  description = "Release to deploy, as in the name of its template: 0.1.0. Change it to upgrade or roll back."
   type        = string
 }
 
 variable "code_bucket" {
-  description = "Bucket that has the code and the template of the release, in the region of the stack."
+  description = "Bucket with the code and the template of the release, in the region of the stack."
   type        = string
 }
 
 variable "code_prefix" {
-  description = "What their keys begin with there, with a slash at the end. Empty: at the root of the bucket."
+  description = "Prefix of their keys, with a slash at the end. Empty: the root of the bucket."
   type        = string
   default     = ""
 
@@ -26,13 +26,13 @@ variable "code_prefix" {
 }
 
 variable "parameters" {
-  description = "Parameters of the template that are not to have their defaults: docs/reference/parameters.md."
+  description = "Parameters of the template to set, see docs/reference/parameters.md."
   type        = map(string)
   default     = {}
 }
 
 variable "tags" {
-  description = "Tags of the stack and of what it makes."
+  description = "Tags of the stack and its resources."
   type        = map(string)
   default     = {}
 }

@@ -55,7 +55,7 @@ def handle_message(record: SQSRecord, lambda_context: Any) -> None:
     if handled.report is not None:
         emit_metrics_and_log(handled.report, duration_ms=ctx().clock() - started)
     if handled.is_early:
-        raise TooEarly("handed back until it is due")  # so that Lambda does not delete it
+        raise TooEarly("returned to the queue until it is due")  # so that Lambda does not delete it
 
 
 def emit_metrics_and_log(report: merge.Report, *, duration_ms: int) -> None:

@@ -1,4 +1,4 @@
-"""A function whose code, layer and variables are of different releases hands its messages back."""
+"""A function whose code, layer and variables differ in release hands its messages back."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_function_that_meets_a_layer_without_a_name_hands_its_message_back_in_
     record = received(stack, name)
     lack(monkeypatch, name)
     entry = load_entry(name)
-    with pytest.raises(RuntimeError, match="of different releases") as caught:
+    with pytest.raises(RuntimeError, match="from different releases") as caught:
         entry.handler(batch(record), Context())
     assert isinstance(caught.value.__cause__, ImportError)
     assert LACKING[name].rpartition(".")[2] in str(caught.value)
@@ -159,7 +159,7 @@ def test_what_is_no_message_only_fails(
 ) -> None:
     assert stack
     lack(monkeypatch, "reconcile")
-    with pytest.raises(RuntimeError, match="of different releases"):
+    with pytest.raises(RuntimeError, match="from different releases"):
         load_entry("reconcile").handler(event, Context())
     assert delays == []
 
@@ -171,7 +171,7 @@ def test_a_queue_that_does_not_answer_takes_nothing_of_the_failure(
     lack(monkeypatch, "merge")
     record = sqs_record("{}") | {"eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:merge.fifo"}
     entry = load_entry("merge")
-    with pytest.raises(RuntimeError, match="of different releases") as caught:
+    with pytest.raises(RuntimeError, match="from different releases") as caught:
         entry.handler(batch(record), Context())  # the receipt handle is none of the queue's
     (note,) = caught.value.__notes__
     assert note.startswith("The messages keep their visibility timeout: ")

@@ -226,7 +226,7 @@ def test_a_key_is_logged_as_it_is_even_if_it_looks_like_a_format(
     assert stack.invoke(extract, batch(sqs_record(notification(quote(key))))) == DONE
     (line,) = stack.logs
     assert (line["key"], line["level"]) == (key, "WARNING")
-    assert line["reason"] == "its key has a %, which CEP 26 forbids"
+    assert line["reason"] == "its key contains a %, which CEP 26 forbids"
     assert (stack.staged(), stack.metrics) == ([], {"MisplacedUploads": [1.0]})
 
 

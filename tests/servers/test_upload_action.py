@@ -53,11 +53,11 @@ def test_the_same_package_again_is_fine_and_another_one_is_not_overwritten(
     assert upload(operator, tmp_path, LIB).returncode == 0
     again = upload(operator, tmp_path, LIB)
     assert (again.returncode, again.stdout.split()) == (0, [LIB.path])
-    assert "is there already" in again.stderr
+    assert "already exists" in again.stderr
     other = Package("linux-64", LIB.filename, package("lib", depends=["pure"]).body)
     refused = upload(operator, tmp_path, other, PURE)
     assert (refused.returncode, refused.stdout.split()) == (1, [PURE.path])
-    assert f"{LIB.path}: another package is there" in refused.stderr
+    assert f"{LIB.path}: a different package" in refused.stderr
     assert operator.read(f"team/{LIB.path}") == LIB.body
 
 
