@@ -45,7 +45,7 @@ def test_one_bad_package_among_300_harms_none_of_the_others(
         (where, found.items()) for where, found in rejects.items()
     )
     assert (where, filename, code) == ((channels[0].name, "linux-64"), BAD, "zip-invalid")
-    assert sentence.startswith(f"{BAD} is not a zip file, or it is damaged")
+    assert sentence.startswith(f"{BAD} is damaged, truncated or not a zip file")
     assert not any(channel.staged(subdir) for channel, subdir in product(channels, SUBDIRS))
 
     deployed = channels[0].deployed

@@ -241,13 +241,16 @@ def test_what_it_does_not_know_it_passes_over() -> None:
     ],
 )
 def test_what_is_no_patch_is_refused(body: bytes) -> None:
-    assert refusal(body).startswith("patch cannot be read: ")
+    assert refusal(body).startswith("patch is not valid: ")
 
 
 @pytest.mark.parametrize("version", [-1, 0, 3, 2**70])
 def test_versions_of_the_future_are_refused(version: int) -> None:
     body = json.dumps({"patch_instructions_version": version}).encode()
-    assert f"is of version {version}; this version of sluice knows 1 and 2" in refusal(body)
+    assert (
+        f"has version {version}, but this version of sluice supports only versions 1 and 2"
+        in refusal(body)
+    )
 
 
 @pytest.mark.parametrize(
@@ -274,7 +277,7 @@ def test_what_clients_could_not_read_is_refused_wherever_it_stands(
     if place == "v3":
         told = {"whl": {"alpha-1-0": fields}}
     body = json.dumps({"patch_instructions_version": 2, place: told}).encode()
-    assert refusal(body).startswith(f"patch: of {filename} it says that {clause}")
+    assert refusal(body).startswith(f"patch: {filename}: {clause}")
 
 
 @pytest.mark.parametrize(
@@ -282,13 +285,13 @@ def test_what_clients_could_not_read_is_refused_wherever_it_stands(
 )
 def test_what_only_revision_3_can_say_belongs_under_v3(fields: dict[str, Any]) -> None:
     body = json.dumps({"packages.conda": {CONDA: fields}}).encode()
-    assert "what only revision 3 of repodata can say" in refusal(body)
+    assert "the values need revision 3 of repodata" in refusal(body)
     assert instructions(v3={"conda": {"alpha-1-0": fields}})
 
 
 def test_a_record_of_a_known_bucket_is_removed_by_name_not_by_null() -> None:
     told = b'{"v3": {"conda": {"alpha-1-0": null}}}'
-    assert refusal(told) == "patch: of alpha-1-0.conda it says null; list it in remove."
+    assert refusal(told) == "patch: alpha-1-0.conda: null is not valid; list the file in remove."
 
 
 # --- which files differ --------------------------------------------------------------------

@@ -139,11 +139,10 @@ def test_filenames_that_cep_26_forbids_are_refused(filename: str) -> None:
 
 
 MISPLACED = (
-    'it was built for "linux-64" and lies in "noarch"; upload it to the folder that it was built '
-    "for"
+    'it was built for "linux-64", but is in "noarch"; upload it to the folder it was built for'
 )
 NO_FLAGS = (
-    "flags in its info/index.json is a list of other things instead of a list of flags such as "
+    "flags in its info/index.json is a list of other values instead of a list of flags such as "
     '"cuda" or "blas:mkl" (CEP 45)'
 )
 NO_GROUPS = (
@@ -151,24 +150,24 @@ NO_GROUPS = (
     "under names of a-z, 0-9 and _.+- (CEP 44)"
 )
 OF_REVISION_4 = (
-    "it asks for revision 4 of repodata, and this version of sluice writes the first and the third "
+    "it needs revision 4 of repodata, but this version of sluice supports only revisions 0 and 3 "
     "(CEP 48)"
 )
 OF_NO_REVISION = OF_REVISION_4.replace("revision 4", "revision 2")
 CONTRADICTED = (
-    "it asks for a revision of repodata that cannot say its flags, depends; build it with "
+    "the repodata revision that it declares does not support its flags, depends; build it with "
     "repodata_revision 3 (CEP 48), or without that key"
 )
 OUTDATED = (
-    'a dependency of it has a condition of the form "; if", which clients do not read any more; '
+    'a dependency has a condition of the form "; if", which clients no longer read; '
     'build it with [when="..."] (CEP 43)'
 )
 
 
 def renamed(what: str, said: str, expected: str) -> str:
     return (
-        f'its info/index.json says {what} "{said}", its file name "{expected}" (a package cannot '
-        "be renamed after it was built)"
+        f'the {what} is "{said}" in its info/index.json, but "{expected}" in its filename (a '
+        "package cannot be renamed after the build)"
     )
 
 
@@ -203,12 +202,12 @@ def renamed(what: str, said: str, expected: str) -> str:
         (
             {"depends": ["python", 3]},
             "index-json-wrong-type",
-            "depends in its info/index.json is a list of other things instead of a list of strings",
+            "depends in its info/index.json is a list of other values instead of a list of strings",
         ),
         (
             {"license": ["MIT"]},
             "index-json-wrong-type",
-            "license in its info/index.json is a list of other things instead of a string",
+            "license in its info/index.json is a list of other values instead of a string",
         ),
         (
             {"noarch": "r\n"},

@@ -255,9 +255,9 @@ def test_before_its_last_try_a_package_is_rejected_and_a_success_comes_before_th
         at=START_MS,
         identity=ObjectId.from_info(info),
         code="unreadable",
-        sentence="alpha-1.0-0.conda could not be read in 4 tries: reading it failed, took more "
-        "memory or time than the function has, or it is encrypted with a key that sluice may not "
-        "use. Upload it again to have it tried again.",
+        sentence="alpha-1.0-0.conda could not be read in 4 attempts: reading it failed, or "
+        "took more memory or time than the function has, or it is encrypted with a key that sluice "
+        "is not allowed to use. Upload it again to retry.",
     )
     assert success == staged
     assert isinstance(staged, Indexed)

@@ -199,6 +199,6 @@ def test_a_hundred_megabytes_of_index_json_are_refused_by_their_header() -> None
 def test_the_sentence_names_the_file_and_what_to_do() -> None:
     body = zipped(members(INFO, stem="demo-1.1-h1_0"))
     assert refusal(body).sentence == (
-        "demo-1.0-h1_0.conda contains 'info-demo-1.1-h1_0.tar.zst' where its name asks for "
-        "info-demo-1.0-h1_0.tar.zst: a package cannot be renamed after it was built."
+        "demo-1.0-h1_0.conda contains 'info-demo-1.1-h1_0.tar.zst' instead of "
+        "info-demo-1.0-h1_0.tar.zst: a package cannot be renamed after the build."
     )

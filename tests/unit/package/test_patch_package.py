@@ -120,7 +120,7 @@ def test_a_package_without_instructions_is_no_patch(name: str) -> None:
     refused = refusal(as_conda(*payload({name: {}})))
     assert (refused.code, refused.sentence) == (
         "patch-invalid",
-        f"{CONDA} contains no <subdir>/patch_instructions.json: it patches nothing.",
+        f"{CONDA} does not contain any <subdir>/patch_instructions.json, so it patches nothing.",
     )
 
 

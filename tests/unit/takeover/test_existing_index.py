@@ -438,7 +438,7 @@ def test_what_was_removed_is_kept_out_whether_its_file_is_there_or_not() -> None
     put_index(world, index)
 
     def pin(identity: ObjectId | None) -> Pin:
-        reason = "The index that was there before sluice lists it as removed."
+        reason = "The index that sluice took over lists it under removed."
         return Pin(identity=identity, extractor=NOT_EXTRACTED, at=AT, reason=reason)
 
     alpha = entries_of(world)

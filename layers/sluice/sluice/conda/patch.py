@@ -64,12 +64,12 @@ _REVOKED = "package_has_been_revoked"
 _KNOWN_BUCKETS = ("conda", "tar.bz2", "whl")
 
 _OUTDATED = (
-    'that a dependency has a condition of the form "; if", which clients do not read any more; '
-    'it is written [when="..."] (CEP 43)'
+    'a dependency has a condition of the form "; if", which clients no longer read; write it as '
+    '[when="..."] (CEP 43)'
 )
 _ONLY_IN_V3 = (
-    "what only revision 3 of repodata can say (CEP 48); older clients would misread it, "
-    "so it belongs under v3"
+    "the values need revision 3 of repodata (CEP 48), and older clients would misread them; put "
+    "them under v3"
 )
 
 Fields = dict[str, Any]
@@ -119,12 +119,12 @@ def parse_patch_instructions(body: bytes, *, source: str) -> PatchInstructions:
     try:
         instructions = msgspec.json.decode(body, type=PatchInstructions)
     except DECODE_ERRORS as error:
-        raise BadPackage("patch-invalid", f"{source} cannot be read: {error}.") from error
+        raise BadPackage("patch-invalid", f"{source} is not valid: {error}.") from error
     if instructions.patch_instructions_version not in (1, _WITH_RUN_EXPORTS):
         raise BadPackage(
             "patch-invalid",
-            f"{source} is of version {instructions.patch_instructions_version}; "
-            "this version of sluice knows 1 and 2.",
+            f"{source} has version {instructions.patch_instructions_version}, but this version of "
+            "sluice supports only versions 1 and 2.",
         )
     for problem in _problems(instructions):
         raise BadPackage("patch-invalid", f"{source}: {problem}.")
@@ -240,22 +240,22 @@ def _problems(instructions: PatchInstructions) -> Iterator[str]:
     with_run_exports = instructions.patch_instructions_version >= _WITH_RUN_EXPORTS
     for filename, fields in [*instructions.packages.items(), *instructions.conda.items()]:
         malformed = list(_malformed(fields, with_run_exports=with_run_exports))
-        yield from (f"of {filename} it says that {clause}" for clause in malformed)
+        yield from (f"{filename}: {clause}" for clause in malformed)
         if not malformed and required_revision(fields) > LEGACY:
-            yield f"of {filename} it says {_OUTDATED if has_old_condition(fields) else _ONLY_IN_V3}"
+            yield f"{filename}: {_OUTDATED if has_old_condition(fields) else _ONLY_IN_V3}"
     for bucket, by_stem in instructions.v3.items():
         for stem, record in by_stem.items():
             known = bucket in _KNOWN_BUCKETS
             if record is None and known:
-                yield f"of {stem}.{bucket} it says null; list it in remove"
+                yield f"{stem}.{bucket}: null is not valid; list the file in remove"
             for clause in _malformed(record or {}, with_run_exports=with_run_exports, known=known):
-                yield f"of {stem}.{bucket} it says that {clause}"
+                yield f"{stem}.{bucket}: {clause}"
             if known and record and has_old_condition(record):
-                yield f"of {stem}.{bucket} it says {_OUTDATED}"
+                yield f"{stem}.{bucket}: {_OUTDATED}"
 
 
 def _malformed(fields: Fields, *, with_run_exports: bool, known: bool = True) -> Iterator[str]:
-    """Values that clients could not read, each as the end of a clause.
+    """Values that clients could not read, each as a clause.
 
     ``known``: whether clients read such records.
     """

@@ -82,8 +82,8 @@ def make_record(
     length = len(msgspec.json.encode(record))
     if length > RECORD_BYTES_MAX:
         clause = (
-            f"its info/index.json makes a record of {length} bytes for every client to download; "
-            f"the limit is {RECORD_BYTES_MAX}"
+            f"its record, made from info/index.json, has {length} bytes; every client downloads "
+            f"it, so the limit is {RECORD_BYTES_MAX}"
         )
         raise _rejected(filename, [RecordProblem("record-too-large", clause)])
     return dict(sorted(record.items()))
@@ -117,8 +117,8 @@ def _filename_problems(
     if parsed is None:
         yield RecordProblem(
             "filename-invalid",
-            "its file name is not <name>-<version>-<build> and .conda or .tar.bz2 in the "
-            "characters that CEP 26 allows (name and version in lower case)",
+            "its filename is not <name>-<version>-<build> with .conda or .tar.bz2, in the "
+            "characters that CEP 26 allows (lowercase in name and version)",
         )
         return
     expected = {"name": parsed.name, "version": parsed.version, "build": parsed.build}
@@ -126,20 +126,20 @@ def _filename_problems(
         if isinstance(fields.get(name), str) and fields[name] != value:
             yield RecordProblem(
                 "filename-mismatch",
-                f"its info/index.json says {name} {_quoted(fields[name])}, its file name "
-                f"{_quoted(value)} (a package cannot be renamed after it was built)",
+                f"the {name} is {_quoted(fields[name])} in its info/index.json, but "
+                f"{_quoted(value)} in its filename (a package cannot be renamed after the build)",
             )
     if not is_version(parsed.version):
         yield RecordProblem(
             "version-invalid",
-            f"clients cannot read its version {_quoted(parsed.version)} (CEP 33)",
+            f"its version {_quoted(parsed.version)} is not valid (CEP 33)",
         )
     built_for = fields.get("subdir")
     if isinstance(built_for, str) and built_for != subdir:
         yield RecordProblem(
             "subdir-mismatch",
-            f"it was built for {_quoted(built_for)} and lies in {_quoted(subdir)}; "
-            "upload it to the folder that it was built for",
+            f"it was built for {_quoted(built_for)}, but is in {_quoted(subdir)}; "
+            "upload it to the folder it was built for",
         )
 
 
@@ -164,20 +164,20 @@ def _revision_problems(fields: Mapping[str, Any]) -> Iterator[RecordProblem]:
     if required > V3 or declared in _UNASSIGNED_REVISIONS:
         yield RecordProblem(
             "repodata-revision-unsupported",
-            f"it asks for revision {max(required, declared or LEGACY)} of repodata, "
-            "and this version of sluice writes the first and the third (CEP 48)",
+            f"it needs revision {max(required, declared or LEGACY)} of repodata, "
+            "but this version of sluice supports only revisions 0 and 3 (CEP 48)",
         )
     elif declared == 0 and (causes := ", ".join(v3_fields(fields))):
         yield RecordProblem(
             "repodata-revision-contradicted",
-            f"it asks for a revision of repodata that cannot say its {causes}; "
+            f"the repodata revision that it declares does not support its {causes}; "
             "build it with repodata_revision 3 (CEP 48), or without that key",
         )
     if has_old_condition(fields):
         yield RecordProblem(
             "condition-outdated",
-            'a dependency of it has a condition of the form "; if", which clients do not read '
-            'any more; build it with [when="..."] (CEP 43)',
+            'a dependency has a condition of the form "; if", which clients no longer read; '
+            'build it with [when="..."] (CEP 43)',
         )
 
 
@@ -195,7 +195,7 @@ def _quoted(value: object) -> str:
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
-        return "a list of other things" if value else "an empty list"
+        return "a list of other values" if value else "an empty list"
     if isinstance(value, str):
         text = f'"{printable(value)}"'
     else:

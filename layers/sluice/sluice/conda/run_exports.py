@@ -46,12 +46,12 @@ def interpret_run_exports(value: object) -> RunExports:
         if not isinstance(specs, list):
             return RunExports(problem=f"{group} is not a list")
         if not all(isinstance(spec, str) for spec in specs):
-            return RunExports(problem=f"{group} has something else than strings in it")
+            return RunExports(problem=f"{group} contains values that are not strings")
         groups[group] = specs
     version = value.get(SCHEMA_VERSION)
     if version is not None:
         if not _is_schema_version(version):
-            return RunExports(problem=f"their {SCHEMA_VERSION} is not from 1 to 255")
+            return RunExports(problem=f"their {SCHEMA_VERSION} is not between 1 and 255")
         groups[SCHEMA_VERSION] = version
     return RunExports(dict(sorted(groups.items())))
 

@@ -117,9 +117,9 @@ def _prepare_for_last_try(ctx: ExtractorContext, key: PackageKey, receive_count:
     if info is None:
         return
     sentence = (
-        f"{printable(key.filename)} could not be read in {tries} tries: reading it failed, took "
-        "more memory or time than the function has, or it is encrypted with a key that sluice may "
-        "not use. Upload it again to have it tried again."
+        f"{printable(key.filename)} could not be read in {tries} attempts: reading it failed, or "
+        "took more memory or time than the function has, or it is encrypted with a key that sluice "
+        "is not allowed to use. Upload it again to retry."
     )
     record = Rejected(
         filename=key.filename,
@@ -151,7 +151,9 @@ def _read(
             )
         except Changed:
             size_hint = None  # it was for the previous version
-    raise Unavailable(f"{key.key} was overwritten each of {EXTRACT_ATTEMPTS_MAX} times it was read")
+    raise Unavailable(
+        f"{key.key} was overwritten during each of {EXTRACT_ATTEMPTS_MAX} attempts to read it"
+    )
 
 
 def _judge(key: PackageKey, package: PackageRead | None, *, at: int) -> FileVerdict:
@@ -198,8 +200,8 @@ def _warnings(key: PackageKey, contents: PackageContents) -> tuple[FileWarning, 
     if contents.run_exports_problem is None:
         return UNSET
     sentence = (
-        f"{key.filename} has run exports that cannot be read: {contents.run_exports_problem}. The "
-        "index does not say which it has (CEP 21)."
+        f"The run exports of {key.filename} are not valid: {contents.run_exports_problem}. So the "
+        "index omits them (CEP 21)."
     )
     return (make_file_warning(RUN_EXPORTS_UNREADABLE, sentence),)
 

@@ -29,7 +29,7 @@ def extract_log_line(outcome: Outcome) -> LogLine:
             names = [subdir.name for subdir in subdirs]
             return LogLine("info", "configured", {"channel": channel, "subdirs": names})
         case UploadMisplaced(key, reason):
-            sentence = "ends like a package, but is where no package can be"
+            sentence = "has the suffix of a package, but a key that cannot be indexed"
             return LogLine("warning", sentence, {"key": key, "reason": reason})
         case EventIgnored(ignored):
             # An existing bucket may be full of such keys, and logging each would cost money.

@@ -127,11 +127,11 @@ def _refused_key(key: str, folder: str) -> Misplacement | None:
     if not is_key_text(key):
         character = "a space" if " " in key else "a %"
         likely = channel if is_subdir(name) else folder
-        return Misplacement(likely, f"its key has {character}, which CEP 26 forbids")
+        return Misplacement(likely, f"its key contains {character}, which CEP 26 forbids")
     if key.startswith("/") or (folder and not {"", ".", ".."}.isdisjoint(folder.split("/"))):
-        return Misplacement(folder, "a part of its path is empty, . or .., which no URL can have")
+        return Misplacement(folder, "a part of its path is empty, . or .., which URLs cannot have")
     if parse_subdir_folder(folder):
-        reason = "its file name is not <name>-<version>-<build>, so that no client can ask for it"
+        reason = "its filename is not <name>-<version>-<build>, so clients cannot request it"
         return Misplacement(channel, reason)
     if is_subdir(name):
         return Misplacement(channel, "the path of its channel is too long or too deep")
@@ -146,10 +146,10 @@ def _wrong_folder(folder: str) -> Misplacement:
     parts = folder.split("/")
     for depth in range(len(parts) - 2, -1, -1):
         if parts[depth] in KNOWN_SUBDIRS:
-            reason = f"it is in a folder of {parts[depth]}, and packages are directly in a subdir"
+            reason = f"it is in a folder below {parts[depth]}, not directly in the subdir"
             return Misplacement("/".join(parts[:depth]), reason)
     place = printable(Subdir(folder, "linux-64").prefix)
-    return Misplacement(folder, f"it is in no subdir; packages are in folders like {place}")
+    return Misplacement(folder, f"it is not in a subdir; packages belong in a folder like {place}")
 
 
 def _squash(name: str) -> str:

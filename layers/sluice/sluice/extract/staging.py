@@ -110,7 +110,10 @@ def decode_staging_record(body: bytes) -> StagingRecord:
     try:
         version = _format_decoder.decode(body).format
         if version > FORMAT:
-            raise TooNew(f"staging record of format {version}, this sluice knows up to {FORMAT}")
+            raise TooNew(
+                f"the staging record has format {version}, but this version of sluice reads "
+                f"formats up to {FORMAT}"
+            )
         return _decoder.decode(body)
     except DECODE_ERRORS as error:
         raise Corrupt(f"not a staging record: {error}") from error

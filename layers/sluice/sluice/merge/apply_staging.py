@@ -342,8 +342,8 @@ def _kept_record(old: Record, verdict: Verdict) -> Record | None:
 
 def _warning_of_kept(verdict: Rejected) -> FileWarning:
     sentence = (
-        f"{verdict.filename} stays in the index with the record that the index before sluice had. "
-        f"sluice would not index it anew, because it breaks a rule for new packages "
+        f"{verdict.filename} stays in the index with its record from the index that sluice took "
+        f"over. sluice would reject a new upload of it, because it breaks a rule for new packages "
         f"({verdict.code})."
     )
     return make_file_warning(RECORD_KEPT, sentence)

@@ -53,9 +53,9 @@ def _reject(filename: str, identity: ObjectId, size: int, at: int) -> Reject:
         extractor=NOT_EXTRACTED,
         code=CODE,
         sentence=(
-            f"{printable(filename)} cannot be indexed now: its info/index.json makes a record of "
-            f"{size} bytes, and all records of {LARGE_RECORD_BYTES_MIN} bytes or more in this "
-            f"subdir may have {LARGE_RECORDS_BYTES_MAX} bytes together."
+            f"{printable(filename)} cannot be indexed now: its record has {size} bytes, and the "
+            f"records of {LARGE_RECORD_BYTES_MIN} bytes or more in this subdir would exceed their "
+            f"total limit of {LARGE_RECORDS_BYTES_MAX} bytes."
         ),
         at=at,
     )

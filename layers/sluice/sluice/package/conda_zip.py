@@ -161,8 +161,8 @@ def _choose_component(
     if member.compress_size > packed_bytes_max:
         raise BadPackage(
             "info-too-large",
-            f"{file}: {member.filename} has {member.compress_size // MIB} MiB; the most that "
-            f"is read is {packed_bytes_max // MIB} MiB.",
+            f"{file}: {member.filename} has {member.compress_size // MIB} MiB; the limit is "
+            f"{packed_bytes_max // MIB} MiB.",
         )
     return member
 
@@ -178,7 +178,7 @@ def _check_members(members: Sequence[_ZipMember], directory: int, file: str) -> 
     if len(members) > ZIP_MEMBERS_MAX:
         raise BadPackage(
             "zip-too-many-members",
-            f"{file} contains {len(members)} zip members where a .conda has three.",
+            f"{file} contains {len(members)} zip members instead of three.",
         )
     for member in members:
         if member.flag_bits & _ENCRYPTED:
@@ -188,18 +188,20 @@ def _check_members(members: Sequence[_ZipMember], directory: int, file: str) -> 
         if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
             raise BadPackage(
                 "zip-member-compressed",
-                f"{file}: its member {member.filename!r} is compressed by zip; a .conda must be "
-                "an uncompressed zip (zip -0).",
+                f"{file}: its member {member.filename!r} is compressed by zip; a .conda must be an "
+                "uncompressed zip (zip -0).",
             )
     if len({member.filename for member in members}) < len(members):
-        raise BadPackage("zip-member-duplicate", f"{file} contains two members of the same name.")
+        raise BadPackage(
+            "zip-member-duplicate", f"{file} contains two zip members with the same name."
+        )
     ordered = sorted(members, key=lambda member: member.header_offset)
     starts = [member.header_offset for member in ordered]
     for member, (start, end) in zip(ordered, pairwise([*starts, directory]), strict=True):
         if start < 0 or start + _LOCAL_HEADER_BYTES_MIN + member.compress_size > end:
             raise BadPackage(
                 "zip-members-overlap",
-                f"{file}: its member {member.filename!r} overlaps what follows it.",
+                f"{file}: its member {member.filename!r} overlaps the data after it.",
             )
 
 
@@ -215,13 +217,13 @@ def _find_component(members: Sequence[M], kind: str, file: str) -> M:
         if member.filename.startswith(f"{kind}-") and member.filename.endswith(".tar.zst")
     ]
     if not of_kind:
-        raise BadPackage("conda-member-missing", f"{file} contains no member {expected}.")
+        raise BadPackage("conda-member-missing", f"{file} does not contain {expected}.")
     for member in of_kind:
         if member.filename != expected:
             raise BadPackage(
                 "conda-member-misnamed",
-                f"{file} contains {member.filename!r} where its name asks for {expected}: "
-                "a package cannot be renamed after it was built.",
+                f"{file} contains {member.filename!r} instead of {expected}: a package cannot be "
+                "renamed after the build.",
             )
     return of_kind[0]
 
@@ -249,7 +251,7 @@ def _decompress_zstd(packed: bytes, file: str) -> Iterator[bytes]:
     except zstandard.ZstdError as error:
         raise BadPackage(
             "zstd-invalid",
-            f"{file}: an archive in it is not zstd, or it is damaged. Build or upload it again.",
+            f"{file}: an inner archive is damaged or not zstd. Build or upload the package again.",
         ) from error
     if not frame.eof:
         raise truncated_error(file)
@@ -261,7 +263,7 @@ def _decompress_zstd(packed: bytes, file: str) -> Iterator[bytes]:
 def _not_a_zip(file: str) -> BadPackage:
     return BadPackage(
         "zip-invalid",
-        f"{file} is not a zip file, or it is damaged or was cut off. Build or upload it again.",
+        f"{file} is damaged, truncated or not a zip file. Build or upload it again.",
     )
 
 
@@ -290,7 +292,7 @@ class _PartialFile:
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         if base + offset < 0:
-            raise OSError("in front of the file")
+            raise OSError("the position is before the start of the file")
         self._position = base + offset
         return self._position
 
@@ -303,7 +305,7 @@ class _PartialFile:
                 data = part[at:] if size is None or size < 0 else part[at : at + size]
                 self._position += len(data)
                 return data
-        raise ValueError("not at hand")
+        raise ValueError("this part of the file is not in memory")
 
     def close(self) -> None:
         """Nothing to close."""

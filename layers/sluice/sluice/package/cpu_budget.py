@@ -25,6 +25,6 @@ def within_cpu_budget(
         if cpu_seconds() > deadline:
             raise LimitExceeded(
                 "unpacking-too-slow",
-                f"{file}: after {seconds_max:g} s of CPU its metadata was not complete. Packages "
-                "keep info/ small and in front.",
+                f"{file}: its metadata was not complete after {seconds_max:g} s of CPU. info/ must "
+                "be small and at the start of the archive.",
             )

@@ -55,12 +55,12 @@ class _NotIndexJson(Exception):
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        raise _NotIndexJson("gives a key twice")
+        raise _NotIndexJson("contains a key twice")
     return value
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise _NotIndexJson(f"contains {name}, which is not JSON")
+    raise _NotIndexJson(f"contains {name}, which is not valid in JSON")
 
 
 def _decode_text(body: bytes) -> str:

@@ -46,8 +46,8 @@ def read_patch_package(store: ObjectStore, key: str, subdir: str) -> PatchPackag
         if opened.info.size > PATCH_PACKAGE_BYTES_MAX:
             raise BadPackage(
                 "patch-too-large",
-                f"{file} has {opened.info.size // MIB} MiB; of a patch package "
-                f"{PATCH_PACKAGE_BYTES_MAX // MIB} MiB are read at most.",
+                f"{file} has {opened.info.size // MIB} MiB; the limit for a patch package is "
+                f"{PATCH_PACKAGE_BYTES_MAX // MIB} MiB.",
             )
         body = b"".join(opened.chunks)
     unpacked = (
@@ -70,7 +70,7 @@ def read_patch_package(store: ObjectStore, key: str, subdir: str) -> PatchPackag
     if not by_subdir:
         raise BadPackage(
             "patch-invalid",
-            f"{file} contains no <subdir>/{PATCH_INSTRUCTIONS}: it patches nothing.",
+            f"{file} does not contain any <subdir>/{PATCH_INSTRUCTIONS}, so it patches nothing.",
         )
     return PatchPackage(sha256(body).hexdigest(), by_subdir.get(subdir))
 

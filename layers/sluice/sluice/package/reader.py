@@ -89,11 +89,11 @@ def read_package(
 
 def _archived_sentence(file: str, archive: str | None) -> str:
     """The same at upload and for a package that was archived later."""
-    where = f"in the archive {archive}" if archive else "in an archive storage class"
+    where = f"the archive storage class {archive}" if archive else "an archive storage class"
     return (
-        f"{file} is {where}, so nobody can read it: clients get 403. Restore it (aws s3api "
-        "restore-object), then copy it onto itself in a storage class with instant access (aws s3 "
-        "cp --storage-class STANDARD), or upload it again."
+        f"{file} is in {where}, so clients get 403. Restore it (aws s3api restore-object), then "
+        "copy it onto itself in a storage class with instant access (aws s3 cp --storage-class "
+        "STANDARD), or upload it again."
     )
 
 
@@ -132,7 +132,7 @@ def _read(
 
 def _from_memory(body: bytes, file: str, limits: ReadLimits) -> PackageContents:
     if not body:
-        raise BadPackage("empty-file", f"{file} has zero bytes. Upload it again.")
+        raise BadPackage("empty-file", f"{file} is empty. Upload it again.")
     if file.endswith(conda_zip.SUFFIX):
         files = conda_zip.read_conda_info(
             lambda start, length: body[start : start + length], len(body), file, limits
@@ -153,8 +153,8 @@ def _from_store(
     if digests is None and info.size > limits.whole_read_bytes_max:
         raise LimitExceeded(
             "hashing-too-slow",
-            f"{file} has {info.size // MIB} MiB and no SHA-256 that is known without reading all "
-            f"of it. Up to {limits.whole_read_bytes_max / MIB:g} MiB are read for that.",
+            f"{file} has {info.size // MIB} MiB, and its SHA-256 is not known without reading all "
+            f"of it. The limit for such files is {limits.whole_read_bytes_max / MIB:g} MiB.",
         )
     if file.endswith(conda_zip.SUFFIX):
         files = conda_zip.read_conda_info(
@@ -199,7 +199,7 @@ def _stream(store: ObjectStore, info: ObjectInfo) -> Iterator[Iterator[bytes]]:
     """Stream exactly the version that ``info`` describes."""
     with store.open(info.key, if_match=info.etag) as opened:
         if opened is None:
-            raise Changed(f"{info.key} is gone")
+            raise Changed(f"{info.key} does not exist any more")
         yield opened.chunks
 
 

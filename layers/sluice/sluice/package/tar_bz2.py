@@ -89,5 +89,5 @@ def _pieces(packed: Iterable[bytes]) -> Iterator[bytes]:
 def _damaged(file: str) -> BadPackage:
     return BadPackage(
         "bz2-invalid",
-        f"{file} is not a bzip2 file, or it is damaged. Build or upload it again.",
+        f"{file} is damaged or not a bzip2 file. Build or upload it again.",
     )

@@ -152,14 +152,14 @@ def read_info_files(
             raise BadPackage(
                 "index-json-too-large",
                 f"{file}: info/index.json has {member.size} bytes; "
-                f"the most that is read is {INDEX_JSON_BYTES_MAX}.",
+                f"the limit is {INDEX_JSON_BYTES_MAX}.",
             )
         elif member.name == RUN_EXPORTS_JSON:
             files[member.name] = None
     if INDEX_JSON not in files:
         raise BadPackage(
             "index-json-missing",
-            f"{file} contains no info/index.json: it is not a conda package.",
+            f"{file} does not contain info/index.json: it is not a conda package.",
         )
     return files
 
@@ -183,8 +183,7 @@ def read_matching_members(
         if member.size > bytes_max:
             raise BadPackage(
                 "member-too-large",
-                f"{file}: {member.name} has {member.size} bytes; "
-                f"the most that is read is {bytes_max}.",
+                f"{file}: {member.name} has {member.size} bytes; the limit is {bytes_max}.",
             )
         yield member.name, _content(stream, member, file)
 
@@ -193,8 +192,7 @@ def truncated_error(file: str) -> BadPackage:
     """Make the reject for an archive that ends too early."""
     return BadPackage(
         "truncated",
-        f"{file} ends in the middle: it was probably cut off while it was copied. "
-        "Build or upload it again.",
+        f"{file} is truncated, probably by an incomplete copy. Build or upload it again.",
     )
 
 
@@ -202,12 +200,12 @@ def _check_unique_file(member: _Member, seen: set[str], file: str) -> None:
     if member.kind not in _FILES:
         raise BadPackage(
             "info-member-not-a-file",
-            f"{file}: {member.name} is a link, a directory or a device instead of a file.",
+            f"{file}: {member.name} is a link, a directory or a device instead of a regular file.",
         )
     if member.name in seen:
         raise BadPackage(
             "info-member-duplicate",
-            f"{file} contains {member.name} twice; clients would disagree about which one counts.",
+            f"{file} contains {member.name} twice, and clients disagree about which one to use.",
         )
 
 
@@ -264,8 +262,8 @@ def _members(stream: _TarStream, file: str) -> Iterator[_Member]:
             overrides = _Overrides()
     raise BadPackage(
         "tar-too-many-members",
-        f"{file} contains more than {TAR_HEADERS_MAX} members in front of its info/index.json "
-        "or within info/. Packages keep info/ small and in front.",
+        f"{file} contains more than {TAR_HEADERS_MAX} members before its info/index.json or in "
+        "info/. info/ must be small and at the start of the archive.",
     )
 
 
@@ -373,7 +371,7 @@ def _padded(size: int) -> int:
 
 
 def _damaged(file: str) -> BadPackage:
-    return BadPackage("tar-invalid", f"{file}: the tar archive in it is damaged.")
+    return BadPackage("tar-invalid", f"{file}: its tar archive is damaged.")
 
 
 class _TarStream:
@@ -440,7 +438,8 @@ class _TarStream:
             raise LimitExceeded(
                 "info-too-large",
                 f"{self._file}: its metadata was not complete after unpacking "
-                f"{self.bytes_max // MIB} MiB. Packages keep info/ small and in front.",
+                f"{self.bytes_max // MIB} MiB. info/ must be small and at the start of the "
+                "archive.",
             )
 
     def _fill(self) -> bool:

@@ -227,9 +227,9 @@ class DigestCheck:
     def _stage_reject(self, claim: _Claim, kind: str, actual: Mapping[str, str]) -> None:
         filename = claim.candidate.filename
         sentence = (
-            f"{printable(filename)} has the {_NAMES[kind]} {actual[kind]}, and its metadata "
-            f"({_METADATA_KEYS[kind]}) says {claim.record.record[kind]}. Upload it again, with "
-            "metadata that is true or with none."
+            f"The {_NAMES[kind]} of {printable(filename)} is {actual[kind]}, but its metadata "
+            f"({_METADATA_KEYS[kind]}) claims {claim.record.record[kind]}. Upload it again, with "
+            "correct metadata or without."
         )
         record = Rejected(
             filename=filename,

@@ -58,7 +58,7 @@ class DigestProgress(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse what is no sequence of hashes; msgspec turns this into a decoding error."""
         if len(self.done) % _HASH_BYTES or len(self.deferred) % _HASH_BYTES:
-            raise ValueError("a hash is cut off")
+            raise ValueError("a hash is truncated")
 
 
 @dataclass(frozen=True, slots=True)

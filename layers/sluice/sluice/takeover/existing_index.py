@@ -178,7 +178,7 @@ class ExistingIndex:
             identity=self.listing.get(filename),
             extractor=NOT_EXTRACTED,
             at=at,
-            reason="The index that was there before sluice lists it as removed.",
+            reason="The index that sluice took over lists it under removed.",
         )
 
 
@@ -308,8 +308,8 @@ def _refuse_snapshot(infos: Iterable[ObjectInfo | None]) -> None:
         stamp = Stamp.parse(info.metadata)
         if stamp and stamp.is_of_snapshot:
             raise ForeignOwner(
-                f"{info.key} is a {stamp.owner}, which never changes: delete what was uploaded "
-                "into it, or the snapshot as a whole"
+                f"{info.key} is a {stamp.owner}, which never changes: delete the objects that were "
+                "uploaded into it, or the whole snapshot"
             )
 
 
@@ -329,9 +329,9 @@ def _check_files_here(index: ForeignIndex, listing: Mapping[str, ObjectId], subd
     elsewhere = sorted(index.records.keys() - listing.keys())
     if elsewhere:
         raise Corrupt(
-            f"the index that is there says by its base_url (CEP 15) that packages lie at "
-            f"{index.base_url}, and {len(elsewhere)} of them are not in {subdir.prefix}, so it is "
-            f"left as it is: {', '.join(elsewhere[:REJECT_PROBLEMS_MAX])}"
+            f"the existing index has the base_url {index.base_url} (CEP 15), and "
+            f"{len(elsewhere)} of its packages are not in {subdir.prefix}, so it was not changed: "
+            f"{', '.join(elsewhere[:REJECT_PROBLEMS_MAX])}"
         )
 
 
@@ -385,7 +385,7 @@ def _left_out(
     """The note that a record could not be taken over; any verdict on its package replaces it."""
     warning = make_file_warning(
         RECORD_LEFT_OUT,
-        f"{filename}: its record in the index that was there before sluice is left out, because "
+        f"{filename}: the index omits its record from the index that sluice took over, because "
         f"clients cannot read it: {normalized.problem}.",
     )
     return Reject(
@@ -400,8 +400,8 @@ def _left_out(
 def _run_exports_warning(filename: str, problem: str) -> FileWarning:
     return make_file_warning(
         RUN_EXPORTS_UNREADABLE,
-        f"{filename}: the index that was there before sluice has run exports of it that cannot be "
-        f"read: {problem}. They are left out until the package is read.",
+        f"{filename}: its run exports in the index that sluice took over are not valid: "
+        f"{problem}. The index omits them until the package is read.",
     )
 
 
@@ -416,7 +416,7 @@ def _is_splittable(filename: str) -> bool:
 
 def _normalize(filename: str, raw: msgspec.Raw) -> NormalizedRecord:
     if not _is_splittable(filename):
-        return NormalizedRecord(None, problem="its file name is none of a package")
+        return NormalizedRecord(None, problem="its filename is not one of a package")
     return normalize_record(raw, filename=filename)
 
 
@@ -430,7 +430,7 @@ def _normalize_bucket_record(bucket_record: BucketRecord) -> NormalizedRecord:
     try:
         record = msgspec.json.decode(bucket_record.record, type=dict[str, Any])
     except DECODE_ERRORS:
-        return NormalizedRecord(None, problem="it is no object")
+        return NormalizedRecord(None, problem="it is not an object")
     reason = record_fields.unpublishable_reason(record)
     return NormalizedRecord(None if reason else record, problem=f"it {reason}" if reason else None)
 

@@ -118,7 +118,7 @@ def parse_repodata(body: bytes, *, source: str) -> ForeignIndex:
         repodata = msgspec.json.decode(text, type=_Repodata)
         document = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
     except DECODE_ERRORS as error:
-        raise Corrupt(f"the index that is there cannot be read, {source}: {error}") from error
+        raise Corrupt(f"the existing index {source} cannot be read: {error}") from error
     _refuse_unknown_revisions(
         {key for key, raw in document.items() if bytes(raw).strip() not in _EMPTY_JSON}, source
     )
@@ -135,9 +135,7 @@ def parse_run_exports(body: bytes, *, source: str) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8), type=_RunExports)
     except DECODE_ERRORS as error:
-        raise Corrupt(
-            f"the run exports that are there cannot be read, {source}: {error}"
-        ) from error
+        raise Corrupt(f"the existing run exports {source} cannot be read: {error}") from error
     packages = chain((document.packages or {}).items(), (document.packages_conda or {}).items())
     return {filename: package.run_exports for filename, package in packages}
 
@@ -150,10 +148,10 @@ def parse_shard_index(body: bytes, *, source: str) -> ForeignShards:
     base_url = "" if base_url is None else base_url
     folder = base_url.removeprefix("./").removesuffix("/") if isinstance(base_url, str) else ":"
     if folder.startswith((".", "/")) or ":" in folder:
-        raise Corrupt(f"the shards of the index that is there lie elsewhere ({base_url}): {source}")
+        raise Corrupt(f"the existing index {source} has its shards elsewhere: {base_url}")
     digests = [_hex_digest(digest) for _, digest in sorted(index.shards.items())]
     if None in digests:
-        raise Corrupt(f"the index of shards that is there has what is no digest in it: {source}")
+        raise Corrupt(f"the existing shard index {source} has a value that is not a digest")
     return ForeignShards(
         info=_channel_info(info, source),
         shards=tuple(
@@ -173,7 +171,7 @@ def parse_shard(body: bytes, *, source: str) -> ForeignIndex:
             removed=shard.removed or (),
         )
     except (*DECODE_ERRORS, TypeError) as error:  # msgpack can hold what JSON cannot
-        raise Corrupt(f"a shard that is there cannot be read, {source}: {error}") from error
+        raise Corrupt(f"the existing shard {source} cannot be read: {error}") from error
 
 
 def merge_shards(shards: Iterable[ForeignIndex], info: Mapping[str, Any]) -> ForeignIndex:
@@ -204,8 +202,8 @@ def _foreign_index(
             ambiguous = bucket not in _ARCHIVES and filename.endswith(PACKAGE_SUFFIXES)
             if ambiguous or filename in by_filename:
                 raise Corrupt(
-                    f"the index that is there has a v3 record {stem!r} in {bucket!r}, of which "
-                    f"cannot be told what it is about, so it is left as it is"
+                    f"the existing index has a v3 record {stem!r} in {bucket!r} that matches more "
+                    "than one file, so the index was not changed"
                 )
             by_filename[filename] = BucketRecord(bucket, raw)
     of_packages = {
@@ -230,7 +228,7 @@ def _decode_msgpack(body: bytes, expected: type[T], source: str) -> T:
         document = msgpack.unpackb(zstd.decompress(body))
         converted = msgspec.convert(document, expected)
     except (*DECODE_ERRORS, Corrupt, ValueError, msgpack.UnpackException) as error:
-        raise Corrupt(f"the index that is there cannot be read, {source}: {error}") from error
+        raise Corrupt(f"the existing index {source} cannot be read: {error}") from error
     _refuse_unknown_revisions({key for key, value in document.items() if value}, source)
     return converted
 
@@ -240,8 +238,8 @@ def _refuse_unknown_revisions(keys: Iterable[str], source: str) -> None:
     newer = sorted(key for key in keys if _REVISION.fullmatch(key) and key != "v3")
     if newer:
         raise Corrupt(
-            f"the index that is there has {', '.join(newer)} records (CEP 48), which this version "
-            f"of sluice cannot carry over, so it is left as it is: {source}"
+            f"the existing index {source} has {', '.join(newer)} records (CEP 48), which this "
+            "version of sluice does not support, so it was not changed"
         )
 
 
@@ -254,7 +252,7 @@ def _channel_info(info: Mapping[str, Any], source: str) -> dict[str, Any]:
     }
     base_url = carried.pop("base_url", None)
     if not isinstance(base_url, str | None):
-        raise Corrupt(f"the base_url of the index that is there is no string: {source}")
+        raise Corrupt(f"the base_url of the existing index {source} is not a string")
     if base_url:
         carried["base_url"] = base_url
     revisions = carried.pop("repodata_revisions", None)

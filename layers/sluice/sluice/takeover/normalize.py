@@ -94,7 +94,7 @@ def normalize_record(
     try:
         decoded = msgspec.json.decode(raw, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return NormalizedRecord(None, problem="it is no object")
+        return NormalizedRecord(None, problem="it is not an object")
     record: dict[str, Any] = {}
     changes: list[str] = []
     complete = _parts_missing(decoded, filename) | decoded
@@ -108,10 +108,10 @@ def normalize_record(
         if mended is _ABSENT and not _may_lack(key, complete):
             return NormalizedRecord(None, problem=f"its {key} is {_shown(value)}")
         if mended is _ABSENT:
-            changes.append(f"{key} {_shown(value)} was left out")
+            changes.append(f"{key} {_shown(value)} was removed")
         else:
             record[key] = mended
-            changes.append(f"{key} {_shown(value)} became {_shown(mended)}")
+            changes.append(f"{key} {_shown(value)} was changed to {_shown(mended)}")
     missing = next((key for key in required if key not in record), None)
     if missing:
         return NormalizedRecord(None, problem=f"it has no {missing}")
@@ -125,8 +125,8 @@ def change_warnings(filename: str, normalized: NormalizedRecord) -> list[FileWar
     if not normalized.changes:
         return []
     sentence = (
-        f"{filename}: its record in the index that was there before sluice was changed so that "
-        f"clients can read it: {'; '.join(normalized.changes)}."
+        f"{filename}: its record from the index that sluice took over was changed so that clients "
+        f"can read it: {'; '.join(normalized.changes)}."
     )
     return [make_file_warning(RECORD_NORMALIZED, sentence)]
 
