@@ -50,18 +50,18 @@ UNUSABLE: Mapping[str, ServerKind] = {
     "if-match-ignored": ServerKind(
         [Deviation.IF_MATCH_IGNORED],
         None,
-        "If-Match replaced another version than the one that it named",
+        "If-Match replaced an object with a different ETag",
     ),
     "if-none-match-ignored": ServerKind(
-        [Deviation.IF_NONE_MATCH_IGNORED], None, "If-None-Match replaced an object"
+        [Deviation.IF_NONE_MATCH_IGNORED], None, "If-None-Match replaced an existing object"
     ),
     "all-ignored": ServerKind(
         [Deviation.IF_MATCH_IGNORED, Deviation.IF_NONE_MATCH_IGNORED],
         None,
-        "If-None-Match replaced an object",
+        "If-None-Match replaced an existing object",
     ),
     "refused": ServerKind(
-        [Deviation.REFUSED], None, "If-None-Match did not land, .*status 501 NotImplemented"
+        [Deviation.REFUSED], None, "refused a write with If-None-Match .*status 501 NotImplemented"
     ),
 }
 KINDS: Mapping[str, ServerKind] = {**USABLE, **UNUSABLE}

@@ -262,7 +262,7 @@ def test_redrive_has_dead_letters_handled(operator: Operator) -> None:
         "ReconcileQueue": 0,
     }
     channel.wait_until_it_holds(ALPHA)
-    assert "nothing to send" in operator.call_plain("redrive", "--stack", STACK).out
+    assert "dead-letter queues are empty" in operator.call_plain("redrive", "--stack", STACK).out
 
 
 @pytest.mark.parametrize(

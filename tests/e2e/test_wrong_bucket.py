@@ -67,14 +67,14 @@ def test_no_package_leaves_the_index_and_nothing_is_published_elsewhere(
         (failure, *_) = [
             one["failure"] for step in report["steps"].values() for one in step["subdirs"]
         ]
-        assert f"belongs to the bucket {deployed.stack.channel_bucket}, not to {OTHER}" in failure
+        assert f"is bound to the bucket {deployed.stack.channel_bucket}, not to {OTHER}" in failure
         assert f"sluice rebind s3://{OTHER}/{channel.name}" in failure
         deployed.wait_until_quiet()
         assert deployed.keys(OTHER, "") == []
         assert (channel.indexes(), channel.files()) == (before, files)
         eventually(  # a function's log comes a moment after its response
             lambda: deployed.lines(deployed.stack.reconcile_function, channel=channel.name),
-            lambda lines: any("belongs to the bucket" in str(line) for line in lines),
+            lambda lines: any("is bound to the bucket" in str(line) for line in lines),
             what="the refusal is logged",
             explain=deployed.describe,
         )

@@ -168,7 +168,7 @@ def test_a_subdir_that_failed_is_told_by_name(stack: Stack, reconcile: ModuleTyp
         ({"channel": "demo", "subdir": "Linux"}, "'Linux' is not the name of a subdir"),
         ({"channel": "demo/"}, "'demo/' must not begin or end with a slash"),
         ([], "Expected `object`, got `array`"),
-        ({"confirm": "yes"}, "'yes' names no removals: give the digest"),
+        ({"confirm": "yes"}, "'yes' is not the digest of pending removals"),
     ],
 )
 def test_a_request_that_is_misspelt_does_nothing_and_says_why(
@@ -245,7 +245,7 @@ def test_a_step_that_fails_comes_back_later_each_time(stack: Stack, reconcile: M
     assert changes == [30, 60, 480, 600]
     errors = [line for line in stack.logs if line["level"] == "ERROR"]
     assert [(line["message"], line["exception_name"]) for line in errors] == [
-        ("the step will be tried again", "Corrupt")
+        ("step failed, will be retried", "Corrupt")
     ] * 4
     assert stack.metrics == {"ReconcileFailures": [1, 1, 1, 1]}
 

@@ -97,7 +97,7 @@ def index_it(world: StandaloneChannel) -> None:
     """Run ``sluice index``, and leave the garbage to reconcile."""
     report = world.index(IndexOptions(retention_days=RETENTION_DAYS, collects=False))
     reasons = [one.reason for one in report.failures]
-    assert all("the next run compares them again" in reason for reason in reasons), reasons
+    assert all("The next run repeats the comparison" in reason for reason in reasons), reasons
 
 
 def repair_it(world: StandaloneChannel) -> None:

@@ -623,7 +623,7 @@ def test_keys_that_could_not_be_deleted_are_named() -> None:
         store.delete([f"k/{number}" for number in range(9)])
     assert str(caught.value) == (
         "DeleteObjects s3://channel/k/0, k/1, k/2, k/3, k/4 and 2 more: AccessDenied; the "
-        "credentials need the right s3:DeleteObject"
+        "credentials need the permission s3:DeleteObject"
     )
 
 

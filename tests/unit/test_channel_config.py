@@ -230,9 +230,9 @@ NOTICE = '[[index-config.notices]]\nid = "n"\nmessage = "m"\n'
         ('[index-config."s3://bucket/channel"]\nwrite-zst = true', "'s3://bucket/channel'"),
         ("[index_config]\nwrite-zst = true", "'index_config'"),
         ("write-zst = true", "'write-zst'"),
-        ("sluice = 1", "'sluice' is no table"),
-        ("[sluice", "not TOML"),
-        (f"{OURS}patches = {'[' * 20_000}", "not TOML"),
+        ("sluice = 1", "'sluice' must be a table"),
+        ("[sluice", "not valid TOML"),
+        (f"{OURS}patches = {'[' * 20_000}", "not valid TOML"),
     ],
     ids=lambda text: text[:60],
 )
@@ -241,24 +241,24 @@ def test_what_cannot_be_used_is_refused_with_a_sentence_that_names_it(
 ) -> None:
     sentence = refusal(text)
     assert named in sentence
-    assert sentence.startswith("sluice.toml cannot be used: ")
-    assert sentence.endswith("The last good one stays in force.")
+    assert sentence.startswith("sluice.toml is invalid: ")
+    assert sentence.endswith("The last valid version stays active.")
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (f'{OURS}page = "yes"', "page must be true or false, and is a string"),
-        (f"{INDEX}write-zst = 1", "write-zst must be true or false, and is a whole number"),
-        (f"{OURS}retention-days = 7.5", "retention-days must be a whole number, and is a number "),
+        (f'{OURS}page = "yes"', "page must be true or false, not a string"),
+        (f"{INDEX}write-zst = 1", "write-zst must be true or false, not a whole number"),
+        (f"{OURS}retention-days = 7.5", "retention-days must be a whole number, not a number "),
         (f"{OURS}retention-days = 0", "retention-days must be at least 1"),
         (f"{OURS}retention-days = 4000", "retention-days must be at most 3650"),
-        (f"{INDEX}base-url = 2026-01-01", "base-url must be a string, and is a date without"),
-        (f'{OURS}timestamps = "x"', 'timestamps must be "warn" or "reject", and is \'x\''),
+        (f"{INDEX}base-url = 2026-01-01", "base-url must be a string, not a date without"),
+        (f'{OURS}timestamps = "x"', 'timestamps must be "warn" or "reject", not \'x\''),
         (f'{INDEX}repodata-revisions = ["v4"]', 'repodata-revisions[0].revision must be "v3"'),
-        (f"{INDEX}repodata-revisions = [3]", "repodata-revisions[0] must be a table, and is a"),
-        (f"{INDEX}notices = 3", "notices must be an array, and is a whole number"),
-        ('[[index-config.notices]]\nid = "n"', "notices[0] lacks the key 'message'"),
+        (f"{INDEX}repodata-revisions = [3]", "repodata-revisions[0] must be a table, not a"),
+        (f"{INDEX}notices = 3", "notices must be an array, not a whole number"),
+        ('[[index-config.notices]]\nid = "n"', "notices[0] must have the key 'message'"),
         (f'{NOTICE}level = "z"', 'notices[0].level must be "info", "warning" or "critical"'),
         (f'{NOTICE}created_at = "x"', "notices[0].created_at must be a date with a time and"),
         (f"{NOTICE}created_at = 2026-01-01T00:00:00", "created_at must have a time zone"),
@@ -283,7 +283,7 @@ def test_a_message_about_a_revision_may_be_as_long_as_cep_48_has_it() -> None:
 def test_a_file_may_be_as_large_as_its_limit_and_must_be_utf_8() -> None:
     assert parsed("#" * CONFIG_BYTES_MAX) == DEFAULT_CONFIG
     assert str(CONFIG_BYTES_MAX) in refusal("#" * (CONFIG_BYTES_MAX + 1))
-    assert "not TOML" in refusal(b"# \xff\n")
+    assert "not valid TOML" in refusal(b"# \xff\n")
 
 
 def test_a_key_of_so_many_parts_that_reading_it_would_take_gigabytes_is_not_read() -> None:

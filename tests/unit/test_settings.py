@@ -135,7 +135,7 @@ def test_a_missing_or_empty_variable_is_named(
         (
             "DEFAULT_OUTPUTS",
             "rss,patches",
-            f"none, or some of {', '.join(OUTPUTS)}, not 'rss,patches'",
+            f"none or a list of {', '.join(OUTPUTS)}, not 'rss,patches'",
         ),
     ],
 )

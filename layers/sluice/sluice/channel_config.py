@@ -145,7 +145,7 @@ def parse_channel_config(body: bytes, *, defaults: ChannelConfig) -> ChannelConf
                 continue
             if key not in known_keys:
                 raise _invalid(
-                    f"[{table}] has no key {key!r}; it has {', '.join(sorted(known_keys))}"
+                    f"[{table}] has no key {key!r}; its keys are {', '.join(sorted(known_keys))}"
                 )
             settings[key] = _known_parts(key, value)
     try:
@@ -166,14 +166,14 @@ def config_warnings(body: bytes) -> list[str]:
     for table, values in _tables(body):
         unknown = values.keys() - _KEYS if table == _INDEX_CONFIG else ()
         warnings += [
-            f"{SLUICE_TOML}: this version of sluice does not know the key {key!r} of [{table}], "
-            "which has no effect."
+            f"{SLUICE_TOML}: the key {key!r} of [{table}] has no effect, because this version of "
+            "sluice does not know it."
             for key in sorted(unknown)
         ]
         for notice in _notices(values.get("notices")):
             warnings += [
-                f"{SLUICE_TOML}: this version of sluice does not know the key {key!r} of a notice, "
-                "which has no effect."
+                f"{SLUICE_TOML}: the key {key!r} of a notice has no effect, because this version "
+                "of sluice does not know it."
                 for key in sorted(notice.keys() - _NOTICE_KEYS)
             ]
     return [printable(warning) for warning in dict.fromkeys(warnings)][:CONFIG_WARNINGS_MAX]
@@ -199,7 +199,7 @@ def config_from_dict(plain: Mapping[str, Any]) -> ChannelConfig:
     try:
         return msgspec.convert(plain, ChannelConfig)
     except msgspec.ValidationError as error:
-        raise Corrupt(f"not a configuration of ours: {error}") from error
+        raise Corrupt(f"not a configuration that sluice stored: {error}") from error
 
 
 def _tables(body: bytes) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -212,14 +212,14 @@ def _tables(body: bytes) -> Iterator[tuple[str, Mapping[str, Any]]]:
         document = tomllib.loads(body.decode("utf-8-sig"))
     # A plain ValueError, too: int() raises one for thousands of digits.
     except (ValueError, RecursionError) as error:
-        raise _invalid(f"it is not TOML: {error}") from error
+        raise _invalid(f"it is not valid TOML: {error}") from error
     for table, values in document.items():
         if table not in (_INDEX_CONFIG, _SLUICE):
             raise _invalid(
-                f"it has {table!r} at the top; there is [{_INDEX_CONFIG}] and [{_SLUICE}]"
+                f"unknown top-level key {table!r}; the tables are [{_INDEX_CONFIG}] and [{_SLUICE}]"
             )
         if not isinstance(values, dict):
-            raise _invalid(f"{table!r} is no table")
+            raise _invalid(f"{table!r} must be a table")
         yield table, values
 
 
@@ -286,15 +286,15 @@ _CHOICES = {
 
 def _wrong_type(key: str, match: re.Match[str]) -> str | None:
     wanted, got = _TYPES.get(match[1].removesuffix(" | null")), _TYPES.get(match[2])
-    return f"{key} must be {wanted}, and is {got}" if wanted and got else None
+    return f"{key} must be {wanted}, not {got}" if wanted and got else None
 
 
 def _wrong_choice(key: str, match: re.Match[str]) -> str | None:
     choices = _CHOICES.get(key.rpartition(".")[2])
-    return f"{key} must be {choices}, and is {match[1]}" if choices else None
+    return f"{key} must be {choices}, not {match[1]}" if choices else None
 
 
-_EXAMPLE_TIME = "like 2026-11-27T14:00:00Z"
+_EXAMPLE_TIME = "for example 2026-11-27T14:00:00Z"
 _SENTENCES: Sequence[tuple[str, Callable[[str, re.Match[str]], str | None]]] = (
     (r"Expected `(.*)`, got `(.*)`", _wrong_type),
     (r"Invalid enum value (.*)", _wrong_choice),
@@ -308,7 +308,7 @@ _SENTENCES: Sequence[tuple[str, Callable[[str, re.Match[str]], str | None]]] = (
     ),
     (
         r"Object missing required field `(.*)`",
-        lambda key, match: f"{key} lacks the key {match[1]!r}",
+        lambda key, match: f"{key} must have the key {match[1]!r}",
     ),
     (
         r"Invalid RFC3339 .*",
@@ -339,9 +339,9 @@ def _problems(config: ChannelConfig) -> Iterator[str]:
     yield from _relation_problems(config.relations)
     yield from _detector_problems(config.virtual_package_detectors or {})
     if config.base_url == "":
-        yield "base-url is empty; leave it out for packages that lie beside the index"
+        yield "base-url is empty; omit it if the packages are beside the index"
     if config.patches is not None and not is_package_name(config.patches):
-        yield f"patches is no name of a package: {config.patches!r}"
+        yield f"patches must be the name of a package, not {config.patches!r}"
 
 
 def _revision_problems(revisions: Sequence[Revision]) -> Iterator[str]:
@@ -355,7 +355,7 @@ def _revision_problems(revisions: Sequence[Revision]) -> Iterator[str]:
 def _relation_problems(relations: Mapping[str, str]) -> Iterator[str]:
     for name, reference in relations.items():
         if not reference.startswith("../"):
-            yield f"channel-relations.{name} is no path that begins with ../ (CEP 42)"
+            yield f"channel-relations.{name} must be a path that begins with ../ (CEP 42)"
     if len(relations) > len({reference.rstrip("/") for reference in relations.values()}):
         yield "channel-relations.base and .overrides are the same channel (CEP 42)"
 
@@ -367,7 +367,7 @@ def _detector_problems(detectors: Mapping[str, Sequence[str]]) -> Iterator[str]:
         yield f"virtual-package-detectors names more than {DETECTORS_MAX} packages"
     for package, names in detectors.items():
         if not is_package_name(package.lower()) or package.startswith("__"):
-            yield f"virtual-package-detectors names no package: {package!r}"
+            yield f"virtual-package-detectors: {package!r} is not the name of a package"
         if not 1 <= len(names) <= DETECTED_PACKAGES_MAX:
             yield (
                 f"virtual-package-detectors.{package} names {len(names)} virtual packages instead "
@@ -375,7 +375,10 @@ def _detector_problems(detectors: Mapping[str, Sequence[str]]) -> Iterator[str]:
             )
         for name in names:
             if not name.startswith("__"):
-                yield f"virtual-package-detectors.{package} names no virtual package: {name!r}"
+                yield (
+                    f"virtual-package-detectors.{package}: {name!r} is not the name of a virtual "
+                    "package"
+                )
             if name.lower() in owners:
                 yield f"virtual-package-detectors names {name} more than once"
             owners[name.lower()] = package
@@ -384,5 +387,5 @@ def _detector_problems(detectors: Mapping[str, Sequence[str]]) -> Iterator[str]:
 def _invalid(reason: str) -> BadConfig:
     return BadConfig(
         "config-invalid",
-        f"{SLUICE_TOML} cannot be used: {reason}. The last good one stays in force.",
+        f"{SLUICE_TOML} is invalid: {reason}. The last valid version stays active.",
     )

@@ -1,4 +1,4 @@
-"""The errors that sluice raises, named by what a handler does about them.
+"""The errors that sluice raises, named by how a caller reacts to them.
 
 SluiceError
 ├── BadPackage      the package can never be indexed: record a reject, do not retry
@@ -109,7 +109,7 @@ class Missing(Corrupt):
 
     def __init__(self, key: str, *, kind: str, referrer: str) -> None:
         """``key`` is the key of the object; ``kind`` and ``referrer`` are words for people."""
-        super().__init__(f"{referrer} refers to {key}, but there is no such {kind}")
+        super().__init__(f"{referrer} refers to the {kind} {key}, which does not exist")
         self.key = key
 
 

@@ -145,7 +145,7 @@ def channel_defaults(env: Mapping[str, str]) -> ChannelConfig:
     outputs = [] if text == "none" else text.split(",")
     if not _OUTPUTS.issuperset(outputs):
         allowed = ", ".join(sorted(_OUTPUTS))
-        raise Misconfigured(f"DEFAULT_OUTPUTS must be none, or some of {allowed}, not {text!r}")
+        raise Misconfigured(f"DEFAULT_OUTPUTS must be none or a list of {allowed}, not {text!r}")
     warn = _choice(env, "DEFAULT_TIMESTAMPS", "warn", "reject")
     return msgspec.convert(
         {**dict.fromkeys(outputs, True), "timestamps": "warn" if warn else "reject"}, ChannelConfig

@@ -165,7 +165,7 @@ class Functions:
 
     def _checked(self, report: ReconcileReport) -> ReconcileReport:
         """Let no failure pass but for want of an answer, false listings, or too many rejects."""
-        flooded = f"{self.rejects_kept:,} files or more in "
+        flooded = f"{self.rejects_kept:,} or more files"
         expected = ("Unavailable", flooded, *["BrokenListing"] * self.listed.has_lied)
         for step in report.steps.values():
             for subdir in step.subdirs:

@@ -251,7 +251,7 @@ def test_a_hundred_thousand_missing_files_are_decided_on_and_stored() -> None:
 
 
 def test_what_is_stored_says_its_format() -> None:
-    with pytest.raises(Corrupt, match="brakes/x does not say its format"):
+    with pytest.raises(Corrupt, match="brakes/x has no format number"):
         decode_brake_state(b"{}", what="brakes/x")
     with pytest.raises(TooNew, match="brakes/x has format 99"):
         decode_brake_state(b'{"format": 99}', what="brakes/x")
@@ -261,4 +261,4 @@ def test_what_is_stored_says_its_format() -> None:
 def test_what_is_no_digest_is_refused_with_what_to_give(text: str) -> None:
     assert describe_invalid_digest("0123456789ab") is None
     assert describe_invalid_digest(None) is None
-    assert "give the digest that a report says" in (describe_invalid_digest(text) or "")
+    assert "use the digest from a report" in (describe_invalid_digest(text) or "")

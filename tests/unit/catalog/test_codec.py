@@ -75,9 +75,9 @@ def test_what_cannot_be_read_is_corrupt_and_not_too_new(body: bytes) -> None:
 
 
 def test_what_a_newer_sluice_stored_is_refused_whatever_else_it_holds() -> None:
-    with pytest.raises(TooNew, match="thing has format 2, this sluice knows up to 1"):
+    with pytest.raises(TooNew, match=r"thing has format 2, but this version .* up to 1"):
         codec.unpack_struct(packed({"format": 2}), Thing, newest=1, what="thing")
-    with pytest.raises(TooNew, match="thing has format 2, this sluice knows up to 1"):
+    with pytest.raises(TooNew, match=r"thing has format 2, but this version .* up to 1"):
         codec.unpack_json(b'{"format":2}', Thing, newest=1, what="thing")
 
 
@@ -94,12 +94,12 @@ def test_json_that_cannot_be_read_is_corrupt(body: bytes) -> None:
 def test_each_kind_of_object_has_formats_of_its_own() -> None:
     body = codec.pack_struct(Thing(names={}, format=2), what="thing")
     assert codec.unpack_struct(body, Thing, newest=2, what="thing") == Thing(names={}, format=2)
-    with pytest.raises(TooNew, match="thing has format 2, this sluice knows up to 1"):
+    with pytest.raises(TooNew, match=r"thing has format 2, but this version .* up to 1"):
         codec.unpack_struct(body, Thing, newest=1, what="thing")
 
 
 def test_nothing_is_written_that_is_larger_than_what_is_read() -> None:
     thing = Thing(names={"a": bytes(100)})
     codec.pack_struct(thing, what="thing", bytes_max=200)
-    with pytest.raises(TooLarge, match=r"thing would have \d+ bytes, and at most 100 are"):
+    with pytest.raises(TooLarge, match=r"thing would have \d+ bytes; the limit is 100"):
         codec.pack_struct(thing, what="thing", bytes_max=100)

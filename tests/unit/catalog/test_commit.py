@@ -226,7 +226,7 @@ def test_what_the_head_refers_to_and_is_not_there_is_lost() -> None:
     def read(_version: ObjectVersion[Head]) -> None:
         raise Missing("trees/t", kind="tree", referrer="a commit")
 
-    with pytest.raises(Corrupt, match="a commit refers to trees/t, but there is no such tree"):
+    with pytest.raises(Corrupt, match="a commit refers to the tree trees/t, which does not exist"):
         read_newest(head_object(state, SUBDIR), read)
 
 

@@ -128,9 +128,9 @@ def damage(world: World, node: Node) -> None:
 def test_a_damaged_leaf_is_corrupt_and_damages_no_other(world: World) -> None:
     nodes = nodes_of(world, *NAMES)
     damage(world, nodes[4])
-    with pytest.raises(Corrupt, match="it does not have the bytes of leaf"):
+    with pytest.raises(Corrupt, match="the bytes do not match the digest of leaf"):
         catalog(world).entries(nodes[4:5])
-    with pytest.raises(Corrupt, match=f"from byte {place_of(nodes[4]).offset} on"):
+    with pytest.raises(Corrupt, match=f"at offset {place_of(nodes[4]).offset}:"):
         catalog(world).entries(nodes)
     others = nodes[:4] + nodes[5:]
     assert len(read_names(catalog(world), others)) == 19

@@ -33,10 +33,10 @@ ADDRESS = f"s3://channel-bucket/{CHANNEL}"
 OF_STACK = f"s3://channels/{SUBDIR.channel}"
 DIGEST = filenames_digest(GONE)
 WAITS = """\
-linux-64: 3 of 4 packages are gone from the bucket.
-  They have been found missing since 2025-06-15 15:06:43Z, and stay in the index until the first \
+linux-64: 3 of 4 packages are missing from the bucket.
+  They have been missing since 2025-06-15 15:06:43Z, and stay in the index until the first \
 comparison after 2025-06-18 15:06:43Z.
-  Deleted by mistake: restore them. Deleted on purpose: remove them now with
+  If they were deleted by mistake, restore them. If not, remove them now:
 """.splitlines()
 
 
@@ -151,7 +151,7 @@ def test_index_says_that_a_digest_confirms_nothing_and_which_would(
     assert answer.code == Exit.ISSUES_FOUND
     assert f"--confirm {DIGEST}" in answer.out
     assert last_lines(answer.out, 1) == [
-        "No removals wait under 0123456789ab: nothing was confirmed."
+        "No pending removals have the digest 0123456789ab: nothing was removed."
     ]
     assert GONE[0] in standalone.filenames()
 
@@ -187,7 +187,7 @@ def test_index_says_what_waits_of_an_index_that_was_taken_over(
     assert answer.code == Exit.ISSUES_FOUND
     assert last_lines(answer.out, 4) == [
         WAITS[0],
-        "  They stay in the index until comparisons find them missing for BrakeDays.",
+        "  They stay in the index until they have been missing for BrakeDays.",
         WAITS[2],
         f"  sluice index {ADDRESS} --confirm {DIGEST}",
     ]
@@ -203,7 +203,7 @@ def test_reconcile_says_what_waits_and_with_which_command_it_goes(
     answer = sluice("reconcile", OF_STACK, "--stack", "my-channels")
     digest = filenames_digest([A, B, C])
     assert answer.code == Exit.ISSUES_FOUND
-    assert "Conda/Default/linux-64: 3 of 4 packages are gone from the bucket." in answer.out
+    assert "Conda/Default/linux-64: 3 of 4 packages are missing from the bucket." in answer.out
     command = f"  sluice reconcile {OF_STACK}/linux-64 --confirm {digest} --stack my-channels"
     assert last_lines(answer.out, 1) == [command]
     confirmed = sluice(*shlex.split(command)[1:])
@@ -225,7 +225,7 @@ def test_reconcile_says_that_a_digest_confirms_nothing(
     answer = sluice("reconcile", OF_STACK, "--confirm", "0123456789ab")
     assert answer.code == Exit.ISSUES_FOUND
     assert last_lines(answer.out, 1) == [
-        "No removals wait under 0123456789ab: nothing was confirmed."
+        "No pending removals have the digest 0123456789ab: nothing was removed."
     ]
 
 
@@ -233,7 +233,7 @@ def test_reconcile_refuses_a_digest_that_is_none(sluice: Call, with_stack: Recon
     assert with_stack
     answer = sluice("reconcile", OF_STACK, "--confirm", "yes")
     assert answer.code == Exit.USAGE_ERROR
-    assert "'yes' names no removals: give the digest" in answer.err
+    assert "'yes' is not the digest of pending removals" in answer.err
 
 
 # --- the command that is told -------------------------------------------------------------------

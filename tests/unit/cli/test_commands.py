@@ -105,7 +105,9 @@ def test_log_says_that_older_generations_were_collected(sluice: Call, world: Wor
     world.add(B)
     world.merge()
     world.state.remove(SUBDIR.commit_key(first))
-    assert "linux-64: what was before has been collected." in sluice("log", CHANNEL).out
+    assert (
+        "linux-64: earlier generations have been garbage-collected." in sluice("log", CHANNEL).out
+    )
 
 
 def test_log_goes_on_until_it_is_interrupted(
@@ -133,7 +135,7 @@ def test_show_tells_of_one_generation(sluice: Call, world: World) -> None:
     world.merge()
     answer = sluice("show", LINUX, "1")
     assert "zip-invalid: beta-1.0-py312_0.conda is no zip file." in answer.out
-    assert "There were 1 package and 1 reject then." in answer.out
+    assert "Content: 1 package and 1 reject." in answer.out
     assert sluice("show", LINUX, "1", "--json").json["commit"]["added"] == [A]
 
 
@@ -223,7 +225,10 @@ def test_what_strangers_wrote_obeys_no_terminal(sluice: Call, world: World) -> N
     ("arguments", "told"),
     [
         (("show", LINUX, "9"), "has no generation 9"),
-        (("show", f"{CHANNEL}/osx-64", "1"), "osx-64 is no subdir that sluice has indexed"),
+        (
+            ("show", f"{CHANNEL}/osx-64", "1"),
+            "sluice has not indexed the subdir s3://channels/Conda/Default/osx-64",
+        ),
     ],
 )
 def test_what_is_not_there_exits_with_3(
@@ -247,11 +252,11 @@ def test_what_is_not_there_exits_with_3(
         (("status", CHANNEL, "--nonsense"), "Unknown option"),
         (("log", CHANNEL, "--limit", "many"), "Invalid value"),
         (("log", CHANNEL, "--limit", "0"), "Invalid value"),
-        (("status", "/a/folder"), "is no address of a channel"),
-        (("show", CHANNEL, "1"), "names no subdir"),
-        (("show", LINUX, "yesterday"), "neither a generation"),
-        (("reconcile", CHANNEL), "name it"),
-        (("redrive",), "name it"),
+        (("status", "/a/folder"), "is not the address of a channel"),
+        (("show", CHANNEL, "1"), "is not the address of a subdir"),
+        (("show", LINUX, "yesterday"), "is not a generation"),
+        (("reconcile", CHANNEL), "set --stack or SLUICE_STACK"),
+        (("redrive",), "set --stack or SLUICE_STACK"),
     ],
 )
 def test_what_cannot_be_meant_exits_with_2(
@@ -301,7 +306,7 @@ def test_a_generation_that_is_collected_while_it_is_read_is_no_damage(
     answer = sluice("rollback", LINUX, "--to", "1")
     assert (answer.code, answer.out) == (Exit.FAILED, "")
     assert answer.err == (
-        "sluice: generation 1 of Conda/Default/linux-64/ is no longer kept: what was in it was "
-        "collected, as that of every generation is once a later one has been published for "
-        "RetentionDays; `sluice log s3://channels/Conda/Default/linux-64` shows what there is\n"
+        "sluice: generation 1 of Conda/Default/linux-64/ has been garbage-collected: content is "
+        "kept for RetentionDays after a later generation is published. To list the available "
+        "generations, run: sluice log s3://channels/Conda/Default/linux-64\n"
     )

@@ -14,7 +14,7 @@ from tests.support.standalone_channel import CHANNEL, StandaloneChannel, package
 from tests.unit.cli.conftest import Call, caller
 
 ADDRESS = f"s3://channel-bucket/{CHANNEL}"
-UNUSABLE = "sluice.toml cannot be used: page must be true or false, and is a string."
+UNUSABLE = "sluice.toml is invalid: page must be true or false, not a string."
 
 
 @pytest.fixture
@@ -79,22 +79,22 @@ def test_the_log_shows_a_configuration_that_changes_and_one_that_is_refused(
         "linux-64 2 configuration changed",
         "noarch 3 configuration changed",
     ]
-    assert "  sluice.toml added: other values of rss, run-exports" in log
+    assert "  sluice.toml added: changed rss, run-exports" in log
 
     configure(world, '[sluice]\npage = "yes"\n')
     sluice("index", ADDRESS)
     log = sluice("log", ADDRESS, "-n", "2").out
     assert sorted(entries(log)) == [
         "linux-64 3 configuration read again",
-        "noarch 4 configuration or patch refused",
+        "noarch 4 configuration or patch rejected",
     ]
     assert f"  ! {UNUSABLE}" in log
-    assert "  sluice.toml changed: the settings stay as they were" in log
+    assert "  sluice.toml changed: no setting changed" in log
 
     configure(world, None)
     sluice("index", ADDRESS)
     log = sluice("log", ADDRESS, "-n", "2").out
-    assert "  sluice.toml removed: other values of rss, run-exports" in log
+    assert "  sluice.toml removed: changed rss, run-exports" in log
     changes = sluice("log", ADDRESS, "-n", "1", "--json").json["generations"][0]["commit"]["inputs"]
     assert (changes["config"], changes["settings"]) == ("removed", ["rss", "run-exports"])
 
@@ -107,7 +107,7 @@ def test_the_log_shows_a_configuration_beside_the_packages_of_its_generation(
     world.upload(package("beta"))
     sluice("index", ADDRESS, "--subdir", "linux-64")
     log = sluice("log", f"{ADDRESS}/linux-64", "-n", "3").out
-    assert "  sluice.toml added: other values of notices" in log
+    assert "  sluice.toml added: changed notices" in log
     assert "  + beta-1.0-0.conda" in log
 
 

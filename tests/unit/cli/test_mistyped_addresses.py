@@ -94,7 +94,7 @@ def test_an_unknown_subdir_is_answered_with_those_that_there_are(sluice: Call) -
 def test_a_wrong_state_leads_to_the_right_one(sluice: Call, command: str) -> None:
     answer = sluice(command, ADDRESS, "--state", "other")
     assert answer.code == Exit.ISSUES_FOUND
-    assert f"published from the state {OWNER}. To use that one: --state {OWNER}" in (
+    assert f"the state {OWNER} publishes its index. To use that state, set --state {OWNER}" in (
         answer.out + answer.err
     )
 
@@ -105,7 +105,8 @@ def test_an_index_with_a_wrong_state_names_the_right_one_and_adoption(
     before = dict(world.public.objects)
     answer = sluice("index", ADDRESS, "--state", "other")
     assert answer.code == Exit.FAILED
-    assert f"is published by {OWNER}, not by this state (other)" in answer.out
+    assert f"the state {OWNER} publishes {CHANNEL}/linux-64/" in answer.out
+    assert "not this state (other)" in answer.out
     assert "sluice index --adopt" in answer.out
     assert world.public.objects == before
 
@@ -116,7 +117,7 @@ def test_a_state_without_channels_is_said_to_have_none(
     world.public.objects.clear()
     answer = sluice("status", ADDRESS, "--state", "other")
     assert answer.code == Exit.ISSUES_FOUND
-    assert "that state has no channels at all" in answer.out
+    assert "the state is empty" in answer.out
 
 
 def test_an_index_of_a_place_without_packages_says_where_it_looked(
@@ -125,7 +126,7 @@ def test_an_index_of_a_place_without_packages_says_where_it_looked(
     before = dict(world.public.objects), dict(world.state.objects)
     answer = sluice("index", f"s3://{BUCKET}/teem")
     assert answer.code == Exit.ISSUES_FOUND
-    assert f"There are no packages in s3://{BUCKET}/teem/<subdir>/" in answer.out
+    assert f"s3://{BUCKET}/teem/<subdir>/ has no packages" in answer.out
     assert MEANT in answer.out
     assert MEANT in sluice("index", f"s3://{BUCKET}/teem", "--json").json["empty"]
     assert (world.public.objects, world.state.objects) == before

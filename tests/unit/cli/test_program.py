@@ -150,7 +150,7 @@ def test_an_interruption_is_silent_whenever_it_comes(server: S3Server, after_ms:
         (("statu", CHANNEL), Exit.USAGE_ERROR, "Usage", 'Did you mean "status"'),
         (("log", "s3://channels/Conda/Defualt"), Exit.ISSUES_FOUND, "UnknownChannel", "no channel"),
         (("show", f"{CHANNEL}/linux-64", "1"), Exit.FAILED, "NotFound", "no subdir"),
-        (("show", CHANNEL, "1"), Exit.USAGE_ERROR, "Misused", "names no subdir"),
+        (("show", CHANNEL, "1"), Exit.USAGE_ERROR, "Misused", "is not the address of a subdir"),
         (("index", CHANNEL, "--force"), Exit.USAGE_ERROR, "Usage", "--re-extract"),
     ],
 )

@@ -24,7 +24,7 @@ def test_every_command_is_in_it(text: str, name: str) -> None:
 
 def test_options_that_all_commands_have_stand_there_once(text: str) -> None:
     assert text.count("`--endpoint-url STR`") == 1
-    assert text.count("`--json`: Answer in JSON.") == 1
+    assert text.count("`--json`: Print the result as JSON.") == 1
 
 
 @pytest.mark.parametrize("code", Exit)

@@ -79,14 +79,14 @@ def test_a_state_in_the_channels_bucket_is_pointed_out(
 ) -> None:
     world.upload(package("alpha"))
     world.channel = replace(world.channel, owner="channel-bucket/state")
-    assert "whoever may read all of it reads the state" in sluice("index", ADDRESS).err
+    assert "anyone who can read the whole bucket can read the state" in sluice("index", ADDRESS).err
 
 
 def test_verify_finds_nothing_in_a_healthy_channel(sluice: Call, world: StandaloneChannel) -> None:
     world.upload(package("alpha"))
     sluice("index", ADDRESS)
     answer = sluice("verify", ADDRESS, "--deep")
-    assert (answer.code, "Nothing differs." in answer.out) == (Exit.OK, True)
+    assert (answer.code, "No differences." in answer.out) == (Exit.OK, True)
 
 
 def test_verify_tells_what_differs_and_what_would_repair_it(
@@ -98,7 +98,7 @@ def test_verify_tells_what_differs_and_what_would_repair_it(
     answer = sluice("verify", ADDRESS)
     assert answer.code == Exit.ISSUES_FOUND
     assert f"file-foreign  {LINUX.file_key(REPODATA)}" in answer.out
-    assert "→ the file is written again from the catalog" in answer.out
+    assert "→ --repair writes the file again from the catalog" in answer.out
     told = sluice("verify", ADDRESS, "--json").json
     assert told["found"]["findings"][0]["kind"] == "file-foreign"
     assert told["left"] is None
@@ -111,7 +111,7 @@ def test_verify_repairs_and_looks_again(sluice: Call, world: StandaloneChannel) 
     told = sluice("verify", ADDRESS, "--repair", "--json")
     assert told.code == Exit.ISSUES_FOUND  # something was amiss
     assert told.json["left"]["findings"] == []
-    assert "Nothing differs." in sluice("verify", ADDRESS, "--repair").out
+    assert "No differences." in sluice("verify", ADDRESS, "--repair").out
 
 
 def test_in_a_bucket_that_the_catalog_does_not_belong_to_each_command_says_so(
@@ -122,7 +122,7 @@ def test_in_a_bucket_that_the_catalog_does_not_belong_to_each_command_says_so(
     there = dict(world.public.objects)
     world.public.objects.clear()
     world.channel = replace(world.channel, bucket="restored-bucket")
-    told = "belongs to the bucket channel-bucket"
+    told = "is bound to the bucket channel-bucket"
     refused = sluice("index", ADDRESS)
     assert (refused.code, refused.out.count(told)) == (Exit.FAILED, 1)
     assert "linux-64, noarch: the catalog of the channel" in refused.out
@@ -134,21 +134,21 @@ def test_in_a_bucket_that_the_catalog_does_not_belong_to_each_command_says_so(
 
     empty = sluice("rebind", ADDRESS)
     assert empty.code == Exit.ISSUES_FOUND
-    assert "linux-64: only 0 of 3 packages are there" in empty.out
-    assert "0 of 3 packages are in restored-bucket" in empty.out
+    assert "linux-64: the bucket has only 0 of 3 packages" in empty.out
+    assert "restored-bucket has 0 of 3 packages" in empty.out
     digest = sluice("rebind", ADDRESS, "--json").json["digest"]
     assert f"--confirm {digest}" in " ".join(empty.out.split())
 
     world.public.objects.update(there)
     dry = sluice("rebind", ADDRESS, "--dry-run")
-    assert (dry.code, "3 of 3 packages are there" in dry.out) == (Exit.OK, True)
+    assert (dry.code, "which has 3 of 3 packages" in dry.out) == (Exit.OK, True)
     moved = sluice("rebind", ADDRESS)
     assert moved.code == Exit.OK
-    assert "The catalog belongs to the bucket restored-bucket now" in moved.out
+    assert "The catalog is now bound to the bucket restored-bucket" in moved.out
     for command in ("index", "verify", "status"):
         assert sluice(command, ADDRESS).code == Exit.OK
     log = sluice("log", ADDRESS)
-    assert "The catalog belongs to the bucket restored-bucket now." in log.out
+    assert "The catalog is bound to the bucket restored-bucket." in log.out
 
 
 def test_a_rebind_that_was_interrupted_shows_in_the_status(

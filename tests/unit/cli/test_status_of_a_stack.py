@@ -91,7 +91,7 @@ def test_eventbridge_that_is_off_is_told_with_what_to_do(
     assert answer.code == Exit.ISSUES_FOUND
     said = " ".join(answer.out.split())
     assert "channels does not send its events to EventBridge" in said
-    assert "as the README says" in said
+    assert "Turn on EventBridge in the bucket's properties" in said
 
 
 def test_without_the_right_to_look_it_says_that_it_could_not(
@@ -101,8 +101,8 @@ def test_without_the_right_to_look_it_says_that_it_could_not(
     answer = sluice("status", CHANNEL)
     assert answer.code == Exit.OK
     said = " ".join(answer.out.split())
-    assert "Could not look whether channels sends its events to the stack" in said
-    assert "s3:GetBucketNotification: AccessDenied" in said
+    assert "Cannot check whether channels sends its events to the stack" in said
+    assert "(needs s3:GetBucketNotification): AccessDenied" in said
     assert "\x1b[31m" not in answer.out
 
 

@@ -67,13 +67,13 @@ def test_a_rollback_is_shown_then_done(world: World, told: Told) -> None:
     assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "1", "--dry-run"]) == Exit.OK
     diff = f"- {B}\n- {C}\nRestored: 0. Removed: 2.\n"
     assert told() == (
-        "This would go back from 2 to generation 1 of linux-64, committed 2025-06-15 15:06:43Z.\n"
+        "This would roll back 2 to generation 1 of linux-64, committed 2025-06-15 15:06:43Z.\n"
         + diff
     )
     assert world.head().generation == 2
     assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "1"]) == Exit.OK
     assert told() == (
-        "Generation 3 goes back from 2 to generation 1 of linux-64, "
+        "Generation 3 rolls back 2 to generation 1 of linux-64, "
         "committed 2025-06-15 15:06:43Z.\n" + diff
     )
     assert sorted(world.published()) == [A, REAL.filename]
@@ -99,9 +99,9 @@ def test_a_rollback_tells_what_cannot_come_back(world: World, told: Told) -> Non
     world.add("late-1-0.conda")
     assert run(["rollback", f"{CHANNEL}/linux-64", "--to", "2"]) == Exit.OK
     assert told().splitlines()[1:] == [
-        f"- {REAL.filename} (it holds something else now, and cannot come back)",
-        f"! {A} is not in the bucket any more, and cannot come back",
-        "? late-1-0.conda waits for a merge, which brings it into the index",
+        f"- {REAL.filename} (its content has changed, so it cannot be restored)",
+        f"! {A} is no longer in the bucket, so it cannot be restored",
+        "? late-1-0.conda waits for a merge, which will add it to the index",
         "Restored: 0. Removed: 1.",
     ]
 
@@ -137,7 +137,7 @@ def test_pins_come_and_go(world: World, told: Told) -> None:
     assert run(["pins", CHANNEL]) == Exit.OK
     assert told() == "Nothing is pinned.\n"
     assert run(["pin", CHANNEL, REAL.filename, "--reason", "[b]Broken."]) == Exit.OK
-    assert told() == f"linux-64/{REAL.filename} is kept out since generation 3\n"
+    assert told() == f"linux-64/{REAL.filename} is pinned in generation 3\n"
     assert run(["pins", CHANNEL]) == Exit.OK
     shown = told()
     assert REAL.filename in shown
@@ -197,7 +197,7 @@ def test_remove_tells_what_is_invalidated_on_the_cdn(
     behind_a_cdn(FakeCloudFront(refuses=False))
     assert run(["remove", CHANNEL, A, "--grace-seconds", "0"]) == Exit.OK
     assert told() == (
-        f"linux-64/{A} is deleted\n1 path invalidated on the CDN, by invalidation I2J0I21PCUYOIK\n"
+        f"linux-64/{A} is deleted\n1 path invalidated on the CDN (invalidation I2J0I21PCUYOIK)\n"
     )
 
 
@@ -220,8 +220,8 @@ def test_remove_tells_the_command_where_it_may_not_invalidate(
     shown = told()
     assert " ".join(shown.split()) == (
         f"linux-64/{A} is deleted "
-        f"Not invalidated on the CDN, which may go on serving it: {failure} "
-        f"To invalidate it, run: {command}"
+        f"The CDN invalidation failed, so the CDN may still serve the packages: {failure} "
+        f"To invalidate them, run: {command}"
     )
     assert f"\n  {command}\n" in shown
     assert run(["remove", CHANNEL, B, "--grace-seconds", "0", "--json"]) == Exit.ISSUES_FOUND
@@ -247,5 +247,5 @@ def test_a_snapshot_tells_what_it_holds(world: World, told: Told) -> None:
     assert lines[0] == (
         "s3://channels/old is s3://channels/Conda/Default as of 2025-06-15 15:06:43Z."
     )
-    assert f"! linux-64/{A} is not in the bucket any more" in lines
+    assert f"! linux-64/{A} is no longer in the bucket" in lines
     assert run([*asked[:3], "1", *asked[4:]]) == Exit.USAGE_ERROR

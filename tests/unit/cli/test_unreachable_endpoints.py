@@ -72,18 +72,18 @@ def failed(answer: Answer, *parts: str) -> None:
 def test_a_refused_connection(sluice: Call, command: str) -> None:
     url = f"http://{LOOPBACK}:{closed_port()}"
     answer = sluice(command, "--endpoint-url", url)
-    failed(answer, f"nothing listens at {url}: connection refused. {SETTING}")
+    failed(answer, f"connection refused: no server listens at {url}. {SETTING}")
 
 
 def test_an_unknown_host(sluice: Call, command: str) -> None:
     answer = sluice(command, "--endpoint-url", "http://no-such-host.invalid")
-    failed(answer, "there is no host no-such-host.invalid", SETTING)
+    failed(answer, "cannot resolve the host no-such-host.invalid", SETTING)
 
 
 def test_a_region_that_does_not_exist_is_named_as_such(sluice: Call) -> None:
     failed(
         sluice("status", "--region", "no-such-region.invalid"),
-        "there is no host",
+        "cannot resolve the host",
         "Check the region (--region or AWS_REGION)",
     )
 
@@ -111,7 +111,7 @@ def test_a_certificate_authority_that_is_named_is_trusted(
     monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
     answer = sluice("status", "--endpoint-url", f"https://{LOOPBACK}:{tls_port}")
     assert answer.code == Exit.ISSUES_FOUND
-    assert "that state has no channels at all" in answer.out
+    assert "the state is empty" in answer.out
 
 
 def test_a_missing_file_of_certificates_is_named_with_its_variable(
@@ -121,7 +121,8 @@ def test_a_missing_file_of_certificates_is_named_with_its_variable(
     monkeypatch.setenv("AWS_CA_BUNDLE", missing)
     answer = sluice(command, "--endpoint-url", f"https://{LOOPBACK}:{tls_port}")
     assert answer.code == Exit.USAGE_ERROR
-    assert f"there is no file {missing}, which the variable AWS_CA_BUNDLE names" in answer.err
+    assert f"the CA bundle {missing} does not exist" in answer.err
+    assert "correct the variable AWS_CA_BUNDLE" in answer.err
 
 
 def test_a_missing_file_of_certificates_of_a_profile_is_named(
@@ -135,7 +136,8 @@ def test_a_missing_file_of_certificates_of_a_profile_is_named(
     url = f"https://{LOOPBACK}:{tls_port}"
     answer = sluice("status", "--profile", "home", "--endpoint-url", url)
     assert answer.code == Exit.USAGE_ERROR
-    assert "there is no file /missing.pem, which ca_bundle of the profile names" in answer.err
+    assert "the CA bundle /missing.pem does not exist" in answer.err
+    assert "correct ca_bundle of the profile" in answer.err
 
 
 def test_a_file_without_certificates(
@@ -144,7 +146,7 @@ def test_a_file_without_certificates(
     (tmp_path / "no.pem").write_text("nothing of the kind\n")
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "no.pem"))
     answer = sluice("status", "--endpoint-url", f"https://{LOOPBACK}:{tls_port}")
-    failed(answer, "the file with the certificates to trust cannot be read", "AWS_CA_BUNDLE")
+    failed(answer, "the CA bundle for https://", "AWS_CA_BUNDLE")
 
 
 def answers_badly() -> AbstractContextManager[int]:
@@ -158,13 +160,13 @@ def test_https_on_a_port_of_http(sluice: Call, command: str, server: object) -> 
         answer = sluice(command, "--endpoint-url", f"https://{LOOPBACK}:{port}")
     failed(
         answer,
-        f"https://{LOOPBACK}:{port} does not speak TLS. Is it http://{LOOPBACK}:{port}? {SETTING}",
+        f"https://{LOOPBACK}:{port} does not use TLS: use http://{LOOPBACK}:{port}. {SETTING}",
     )
 
 
 def test_http_on_a_port_of_https(sluice: Call, command: str, tls_port: int) -> None:
     answer = sluice(command, "--endpoint-url", f"http://{LOOPBACK}:{tls_port}")
-    failed(answer, f"http://{LOOPBACK}:{tls_port} speaks TLS. Is it https://{LOOPBACK}:{tls_port}?")
+    failed(answer, f"http://{LOOPBACK}:{tls_port} uses TLS: use https://{LOOPBACK}:{tls_port}.")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +197,7 @@ def test_an_s3_without_conditional_writes_as_swift(sluice: Call) -> None:
     failed(
         answer,
         "status 501 NotImplemented",
-        "this S3 lacks an operation or a header that sluice needs: use another",
+        "this S3 server does not support an operation or a header that sluice needs",
         f"http://{LOOPBACK}:{port}",
     )
 
@@ -206,7 +208,7 @@ def test_credentials_that_may_only_read(sluice: Call) -> None:
     failed(
         answer,
         "status 403 AccessDenied",
-        "the credentials need the right s3:PutObject",
+        "the credentials need the permission s3:PutObject",
         f"(endpoint http://{LOOPBACK}:{port})",
     )
     assert "refuses its headers" not in answer.err
@@ -218,12 +220,12 @@ def test_the_services_of_a_stack_are_not_waited_for_either(
     call = of_stack(monkeypatch, capsys)
     nowhere = f"http://{LOOPBACK}:{closed_port()}"
     for url, reason in (
-        (nowhere, f"nothing listens at {nowhere}"),
+        (nowhere, f"no server listens at {nowhere}"),
         (f"https://{LOOPBACK}:{tls_port}", "is not trusted"),
-        ("http://no-such-host.invalid", "there is no host no-such-host.invalid"),
+        ("http://no-such-host.invalid", "cannot resolve the host no-such-host.invalid"),
     ):
         began = time.monotonic()
         failed(call("--endpoint-url", url), "DescribeStacks sluice: ", reason)
         assert time.monotonic() - began < SECONDS_MAX
     with http_server(lambda _method, _path: (501, "text/html", b"<p>no")) as port:
-        failed(call("--endpoint-url", f"http://{LOOPBACK}:{port}"), "does not answer as AWS does")
+        failed(call("--endpoint-url", f"http://{LOOPBACK}:{port}"), "is not one of AWS")

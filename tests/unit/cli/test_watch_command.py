@@ -102,4 +102,4 @@ def test_what_is_not_installed_is_named(sluice: Call, monkeypatch: pytest.Monkey
     monkeypatch.setattr(command, "find_spec", lambda _name: None)
     answer = sluice("watch", ADDRESS)
     assert answer.code == 2
-    assert "prometheus_client and uvicorn. The extra [watch]" in answer.err
+    assert "prometheus_client and uvicorn. Install them with" in answer.err

@@ -71,7 +71,7 @@ def test_a_leaf_grows_only_as_far_as_it_can_be_read(monkeypatch: pytest.MonkeyPa
     assert 5 < len(published) < 60
     assert published - {A} == set(names[: len(published) - 1])
     assert len(report.isolated) == len(names) - len(published) + 1
-    assert all("bytes, and at most 10,000 are written" in one for one in report.isolated)
+    assert all("bytes; the limit is 10,000" in one for one in report.isolated)
     world.replace_execution_environment()
     world.add(B)
     assert world.merge().isolated == []

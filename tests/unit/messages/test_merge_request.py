@@ -179,5 +179,5 @@ def test_a_request_without_the_optional_fields_is_of_the_first_format() -> None:
 
 def test_a_request_of_a_newer_sluice_is_refused() -> None:
     body = '{"channel":"c","subdir":"linux-64","not_before":1,"format":2}'
-    with pytest.raises(TooNew, match="merge request of format 2"):
+    with pytest.raises(TooNew, match="merge request has format 2"):
         merge_request.parse_merge_request(body)

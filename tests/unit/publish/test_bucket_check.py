@@ -139,7 +139,7 @@ def test_of_two_first_commits_from_two_buckets_one_is_refused() -> None:
     check, other = check_of(world), check_of(world, bucket=OTHER)
     assert (check.ensure_bound(CHANNEL), other.ensure_bound(CHANNEL)) == (False, False)
     other.bind(CHANNEL)
-    with pytest.raises(WrongState, match=rf"belongs to the bucket {OTHER}, not to {BUCKET}"):
+    with pytest.raises(WrongState, match=rf"is bound to the bucket {OTHER}, not to {BUCKET}"):
         check.bind(CHANNEL)
     assert bound_to(world) == OTHER
 
@@ -276,7 +276,7 @@ def test_without_evidence_nothing_is_bound_and_nothing_changes(
     world.add("gamma-1.0-0.conda")
     led_to(world, bucket(world))
     before = everything(world)
-    with pytest.raises(WrongState, match=r"does not say which bucket .* sluice rebind s3://"):
+    with pytest.raises(WrongState, match=r"is not bound to a bucket, .* sluice rebind s3://"):
         world.merge()
     assert everything(world) == before
 

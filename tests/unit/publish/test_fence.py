@@ -77,7 +77,7 @@ def test_what_is_missing_or_of_another_tool_is_to_be_written() -> None:
 @pytest.mark.parametrize("generation", [6, 7, 8])
 def test_another_owner_stops_publishing_whatever_its_generation(generation: int) -> None:
     found = there(MemoryStore(), generation, owner="them")
-    with pytest.raises(ForeignOwner, match=f"{KEY} is published by them, not by this state"):
+    with pytest.raises(ForeignOwner, match=f"the state them publishes {KEY}, not this state"):
         file_state(found, MINE)
     assert file_state(found, MINE, adopt=True) is FileState.FOREIGN
 

@@ -55,7 +55,7 @@ def test_it_is_left_alone_and_told_of(runs: ReconcileRuns) -> None:
     assert report.counts == Counts(subdirs=1, foreign_owner=1)
     (one,) = subdir_reports(report)
     assert one.failure
-    assert f"is published by {OTHER}, not by" in one.failure
+    assert f"the state {OTHER} publishes" in one.failure
     assert runs.requeued_keys() == []
     assert world.queue.messages == []
     assert world.channel.objects == before

@@ -60,7 +60,7 @@ def test_a_listing_is_believed_where_what_it_leaves_out_is_not_there() -> None:
 def test_a_file_that_is_there_and_is_never_listed_breaks_the_listing() -> None:
     folder = Folder(hidden={A})
     folder.upload(A)
-    with pytest.raises(BrokenListing, match=f"a/linux-64/ does not show {A}, which is there"):
+    with pytest.raises(BrokenListing, match=f"a/linux-64/ omits {A}, which exists"):
         folder.settle(A, B)
 
 
@@ -109,7 +109,7 @@ def test_a_folder_that_changes_faster_than_it_is_listed_is_left_for_later() -> N
         folder.upload(names[len(shown)])
         return listed
 
-    with pytest.raises(Unavailable, match="changes faster than it can be listed"):
+    with pytest.raises(Unavailable, match="changes too fast to be listed"):
         confirm_listing(
             no_listing,
             lambda listed: [one for one in names if one not in listed],

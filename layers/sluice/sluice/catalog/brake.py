@@ -117,7 +117,7 @@ def describe_invalid_digest(text: str | None) -> str | None:
     if text is None or re.fullmatch(f"[0-9a-f]{{{DIGEST_CHARS}}}", text):
         return None
     return (
-        f"{text!r} names no removals: give the digest that a report says they wait under, "
+        f"{text!r} is not the digest of pending removals: use the digest from a report, "
         f"{DIGEST_CHARS} hexadecimal digits"
     )
 

@@ -44,9 +44,7 @@ def compress_packed(packed: bytes, *, what: str, bytes_max: int = STORED_OBJECT_
     Nothing is written that is larger than what is read again.
     """
     if len(packed) > bytes_max:
-        raise TooLarge(
-            f"{what} would have {len(packed):,} bytes, and at most {bytes_max:,} are written"
-        )
+        raise TooLarge(f"{what} would have {len(packed):,} bytes; the limit is {bytes_max:,}")
     return zstd.compress_private(packed)
 
 
@@ -80,7 +78,10 @@ def check_format(plain: Any, *, newest: int, what: str) -> None:
     """Raise ``TooNew`` for a format above ``newest``, and ``Corrupt`` where none is given."""
     match plain:
         case {"format": int(version)} if version > newest:
-            raise TooNew(f"{what} has format {version}, this sluice knows up to {newest}")
+            raise TooNew(
+                f"{what} has format {version}, but this version of sluice reads formats up to "
+                f"{newest}"
+            )
         case {"format": int()}:
             return
-    raise Corrupt(f"{what} does not say its format")
+    raise Corrupt(f"{what} has no format number")

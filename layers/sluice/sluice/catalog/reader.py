@@ -164,7 +164,7 @@ class CatalogReader:
             raise Missing(key, kind="pack" if node.place else "leaf", referrer="a tree")
         if node.place is None:
             return leaves.decode_leaf(body, what=key).entries
-        what = f"{key}, from byte {node.place.offset} on"
+        what = f"{key}, at offset {node.place.offset}"
         if not is_intact(body, node):
-            raise Corrupt(f"{what}: it does not have the bytes of leaf {node.leaf.hex()}")
+            raise Corrupt(f"{what}: the bytes do not match the digest of leaf {node.leaf.hex()}")
         return leaves.decode_leaf(body, what=what).entries

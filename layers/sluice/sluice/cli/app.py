@@ -1,4 +1,4 @@
-"""The commands, and the handling of errors."""
+"""The list of commands, and how their errors are printed."""
 
 from __future__ import annotations
 
@@ -16,34 +16,32 @@ from sluice.cli.exits import Exit
 from sluice.cli.usage_errors import describe_usage_error
 
 COMMANDS: Mapping[str, str] = {
-    "status": "Show the status of a channel: its content, its work in progress, and its problems.",
-    "log": "Show what happened to a channel: its generations, newest first, as long as they are "
-    "kept.",
-    "show": "Show one generation of a subdir: what it changed, and what there was then.",
-    "diff": "Show how two generations of a subdir differ, from the first to the second.",
-    "rejects": "Show which files are not in the index, why, and what to do about it.",
-    "rollback": "Give a subdir the content of an old generation.",
-    "pins": "List what is kept out of a channel on purpose: by pin, by rollback, or before sluice.",
-    "pin": "Keep packages out of a channel, until they are uploaded again or unpinned.",
-    "unpin": "Let packages into a channel again that are pinned out of it.",
-    "remove": "Delete packages, each out of the index first, so that no client meets a 404.",
-    "snapshot": "Publish a channel as it was as another channel, without copying a package.",
-    "rebind": "Bind the catalog of a channel to another bucket, or to one that was restored.",
-    "retire": "Delete the index files and the catalog of a channel that has no packages any more.",
-    "reconcile": "Have the stack compare a channel with its catalog and repair what differs; wait "
-    "for the end.",
-    "redrive": "Send what is in the dead-letter queues of the stack once more.",
+    "status": "Show the status of a channel: its content, its pending work and its problems.",
+    "log": "Show the history of a channel: the generations that are still kept, newest first.",
+    "show": "Show one generation of a subdir: its changes, and its content at that time.",
+    "diff": "Show the differences between two generations of a subdir.",
+    "rejects": "Show which files are not in the index, why, and how to fix them.",
+    "rollback": "Restore a subdir to an older generation.",
+    "pins": "List the files that are kept out of the index on purpose.",
+    "pin": "Keep packages out of the index until they are uploaded again or unpinned.",
+    "unpin": "Let pinned packages back into the index.",
+    "remove": "Delete packages, from the index first, so that no client gets a 404.",
+    "snapshot": "Publish a past state of a channel as a new channel, without copying packages.",
+    "rebind": "Bind the catalog of a channel to another bucket, or to a restored one.",
+    "retire": "Delete the index files and the catalog of a channel that has no packages left.",
+    "reconcile": "Make the stack compare a channel with its catalog and repair the differences.",
+    "redrive": "Send the messages in the stack's dead-letter queues again.",
     "verify": "Check a channel against its catalog: every head, tree, leaf, shard, index file and "
     "package.",
-    "index": "Index a channel from here, without a stack: read, merge, publish and collect "
-    "garbage.",
-    "watch": "Keep channels indexed from here, without a stack: at once after an event, else by "
-    "listing.",
-    "wait": "Wait until packages are in the index, in every form that clients read.",
+    "index": "Index a channel without a stack: read, merge, publish and collect garbage.",
+    "watch": "Keep channels indexed without a stack, from events and from regular listings.",
+    "wait": "Wait until packages are in the index, in every format that clients read.",
     "completion": "Print the script that completes commands and options in a shell.",
 }
-"""The commands in the order of help and reference, with the first sentence of their help, so that
-no help page has to import them all.  Each is a function of the module of its name."""
+"""The commands in the order of help and reference, with the first sentence of their help.
+
+Stating it here avoids importing every command for a help page.  Each command is a function in the
+module of the same name."""
 
 _MODULES = {"pin": "pins", "unpin": "pins"}
 """The modules of the other commands."""
@@ -56,7 +54,7 @@ def make_app(*imported: str) -> App:
     """The program, with these commands imported and the others known by their summaries."""
     app = App(
         name="sluice",
-        help="Ask a conda channel on S3 how it is and what happened to it, and change that.",
+        help="Index, inspect and repair conda channels on S3.",
         help_epilogue=f"Exit codes:\n\n{_EXITS}",
         help_format="markdown",
         version=__version__,
@@ -68,7 +66,7 @@ def make_app(*imported: str) -> App:
             f"sluice.cli.{_MODULES.get(name, name)}:{name}",
             name=name,
             sort_key=position,
-            # A summary would also stand in the place of an imported command's own help.
+            # A summary would also replace an imported command's own help.
             help=None if name in imported else summary,
         )
     return app
@@ -96,7 +94,7 @@ def run_command(words: Sequence[str]) -> int:
 
 
 def _fail_with(error: Exception, *, is_json: bool) -> Exit:
-    """Print the error of a command, with a traceback if nobody has raised it on purpose."""
+    """Print the error of a command, with a traceback if sluice did not raise it on purpose."""
     # Imported with the command, so this costs nothing; a help page has no errors.
     from sluice.cli.error_exits import exit_for_error  # noqa: PLC0415
     from sluice.errors import SluiceError  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""The view of a commit for people: one line, and one for each file."""
+"""Renders a commit for the terminal: a title line, and a line for each file."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _without_packages(commit: Commit) -> str:
     if not commit.inputs:
         return "no package changed"
     if commit.inputs.refused:
-        return "configuration or patch refused"
+        return "configuration or patch rejected"
     if commit.inputs.settings:
         return "configuration changed"
     return "configuration read again" if commit.inputs.config else "patch changed"
@@ -71,12 +71,12 @@ def _input_lines(changes: InputChanges) -> Iterator[Text]:
     if changes.config or changes.settings:
         what = f"sluice.toml {changes.config}" if changes.config else "configuration"
         settings = ", ".join(map(format_cell, changes.settings))
-        different = f"other values of {settings}" if settings else "the settings stay as they were"
-        yield Text(f"  {what}: {different}", style="cyan")
+        difference = f"changed {settings}" if settings else "no setting changed"
+        yield Text(f"  {what}: {difference}", style="cyan")
     if changes.patch:
         yield Text(f"  patch: {format_cell(changes.patch)}", style="cyan")
     if changes.patch_removed:
-        yield Text("  patch: none any more", style="cyan")
+        yield Text("  patch: removed", style="cyan")
     for sentence in changes.refused:
         yield Text(f"  ! {format_cell(sentence)}", style="red")
 

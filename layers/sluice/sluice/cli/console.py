@@ -1,4 +1,4 @@
-"""Terminals, with or without colors."""
+"""Consoles for stdout and stderr, with or without colors."""
 
 from __future__ import annotations
 

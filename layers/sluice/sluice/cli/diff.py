@@ -17,18 +17,19 @@ from sluice.cli.options import DEFAULTS, Options
 
 
 def diff(subdir: str, before: str, after: str, /, *, options: Options = DEFAULTS) -> Exit:
-    """Show how two generations of a subdir differ, from the first to the second.
+    """Show the differences between two generations of a subdir.
 
-    Exits with 1 if they do, as diff(1).
+    Exits with 1 if they differ, like diff(1).
 
     Parameters
     ----------
     subdir
-        Its address, s3://bucket/channel/linux-64.
+        Address of the subdir: s3://bucket/channel/linux-64.
     before
-        A generation, or a time at which it was the newest: 2026-11-27T14:00Z, 2h.
+        Number of a generation (17), or a time: 2026-11-27T14:00Z, 2h. A time selects the generation
+        that was the newest then.
     after
-        Another one.
+        The generation to compare it with, in the same form.
     """
     now = datetime.now(UTC)
     old, new = parse_generation_ref(before, now=now), parse_generation_ref(after, now=now)
@@ -42,11 +43,11 @@ def render_diff(difference: Diff) -> RenderableType:
     """Show a line for each file, and the other differences."""
     lines = [_line(change) for change in difference.changes]
     if difference.config_changed:
-        lines.append(Text("  another sluice.toml is in force", style="yellow"))
+        lines.append(Text("  the active sluice.toml differs", style="yellow"))
     if difference.patch_changed:
-        lines.append(Text("  other patch instructions are in force", style="yellow"))
+        lines.append(Text("  the active patch instructions differ", style="yellow"))
     title = f"{format_cell(difference.subdir)} {difference.before} → {difference.after}"
-    return Group(Text(title, style="bold"), *(lines or [Text("  no difference")]))
+    return Group(Text(title, style="bold"), *(lines or [Text("  no differences")]))
 
 
 def _line(change: FileChange) -> Text:

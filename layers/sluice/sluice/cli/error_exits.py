@@ -1,4 +1,4 @@
-"""The exit codes of errors."""
+"""The exit code for each kind of error."""
 
 from __future__ import annotations
 

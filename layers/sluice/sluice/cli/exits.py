@@ -21,9 +21,9 @@ class Exit(IntEnum):
 
 
 _MEANINGS = {
-    Exit.OK: "all is well, or was done",
-    Exit.ISSUES_FOUND: "something is not as it should be, and the answer says what",
-    Exit.USAGE_ERROR: "the command was called in a way that cannot be; nothing was done",
-    Exit.FAILED: "it could not be done: something is not there, or a service did not answer",
+    Exit.OK: "success, and no issues found",
+    Exit.ISSUES_FOUND: "issues or differences found; the output names them",
+    Exit.USAGE_ERROR: "the command line or a setting is invalid; nothing was changed",
+    Exit.FAILED: "the command failed: something does not exist, or a service did not respond",
     Exit.INTERRUPTED: "interrupted by Ctrl-C",
 }

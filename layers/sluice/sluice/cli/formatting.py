@@ -1,4 +1,4 @@
-"""Formats of numbers and times for people."""
+"""Formats numbers, times and sizes for the terminal."""
 
 from __future__ import annotations
 

@@ -40,39 +40,40 @@ def index(  # noqa: PLR0913 - each is an option of the command line
     processes: int | None = None,
     options: Options = DEFAULTS,
 ) -> Exit:
-    """Index a channel from here, without a stack: read, merge, publish and collect garbage.
+    """Index a channel without a stack: read, merge, publish and collect garbage.
 
-    For every S3 that does conditional writes. May be interrupted and called again, and may run
-    beside a stack on the same state, or twice. Exits with 3 if a part of it failed, and with 1 if
-    removals wait, the configuration or a patch cannot be used, or there are neither packages nor a
-    catalog.
+    Works with every S3 server that supports conditional writes. It is safe to interrupt and rerun,
+    and safe to run several times at once or beside a stack on the same state. Exits with 3 if part
+    of the run failed. Exits with 1 if removals await confirmation, if the configuration or a patch
+    is invalid, or if the channel has neither packages nor a catalog.
 
     Parameters
     ----------
     channel
-        Its address, s3://bucket/channel.
+        Address of the channel: s3://bucket/channel.
     subdir
-        Only this one; may be given more than once. Exits with 2 if there is no such subdir.
+        Index only this subdir. Repeatable. Exits with 2 if the subdir does not exist.
     re_extract
-        Read every reject again, too.
+        Also read every rejected package again.
     adopt
-        Take over what is published from another state.
+        Take over index files that another state publishes.
     create
-        Publish the empty noarch of a new channel where there are no packages yet.
+        Publish an empty noarch for a new channel that has no packages yet.
     distrust_uploaders
-        Read packages whole instead of believing the digests that rattler-build stores with them.
+        Read whole packages instead of trusting the digests that rattler-build stores with them.
     confirm
-        Carry out now the removals that wait under this digest, which an earlier call has shown.
+        Apply the pending removals with this digest now. An earlier run prints the digest.
     brake_days
-        For how many days the removal of most of an index waits, unless it is confirmed; 0: it does
-        not wait. Left out: BrakeDays of the stack, or 3.
+        Number of days for which the removal of most of an index waits unless it is confirmed; 0
+        disables the wait. Default: BrakeDays of the stack, or 3.
     processes
-        Processes that read packages, if there are thousands. Left out: one for each core.
+        Number of processes that read packages if there are thousands. Default: one for each core.
     """
     opened = options.channel(channel)
     if opened.shares_bucket:
         options.output.note(
-            "The state lies in the channel's bucket: whoever may read all of it reads the state."
+            "The state is in the channel's bucket, so anyone who can read the whole bucket can "
+            "read the state."
         )
     settings = replace(
         indexing.options_from_stack(opened.stack),
@@ -148,7 +149,7 @@ def render_index_report(
 
 
 def _failures(report: IndexReport) -> Iterator[Text]:
-    """Each reason once: a problem of the whole channel repeats in each of its subdirs."""
+    """Each reason once: a problem of the whole channel occurs in each of its subdirs."""
     by_reason: dict[str, list[str]] = {}
     for failure in report.failures:
         by_reason.setdefault(failure.reason, []).append(format_cell(failure.object))

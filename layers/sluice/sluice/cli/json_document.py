@@ -1,4 +1,4 @@
-"""Results as JSON: times are ms since the epoch, each with the same in ISO 8601 beside it."""
+"""Encodes results as JSON, with an ISO 8601 string beside each time in milliseconds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FIRST_PLAUSIBLE_MS = 10**11
 
 
 def encode_json(result: object) -> bytes:
-    """Encode a result; after each time ``at`` follows ``at_iso``, and so on."""
+    """Encode a result.  Each time ``at`` is followed by ``at_iso``, and so on."""
     plain = msgspec.to_builtins(result, enc_hook=_to_plain)
     return msgspec.json.encode(_with_iso_times(plain))
 

@@ -29,7 +29,7 @@ def log(
     all_files: Annotated[bool, FLAG] = False,
     options: Options = DEFAULTS,
 ) -> None:
-    """Show what happened to a channel: its generations, newest first, as long as they are kept.
+    """Show the history of a channel: the generations that are still kept, newest first.
 
     Exits with 1 if sluice does not know the channel or the subdir.
 
@@ -38,11 +38,12 @@ def log(
     channel
         Address of the channel, or of one subdir: s3://bucket/channel/linux-64.
     limit
-        How many generations at most.
+        Maximum number of generations to show.
     follow
-        Then go on with each new one until Ctrl-C, the newest last; with --json, one line for each.
+        Then print each new generation until Ctrl-C, newest last. With --json, print one line for
+        each.
     all_files
-        Name every file, and not the first few of each generation. --json has them all.
+        List every file instead of the first few of each generation. --json always lists all.
     """
     opened, subdir = options.channel_or_subdir(channel)
     only = subdir.name if subdir else None
@@ -67,13 +68,13 @@ def _render(page: Log, *, all_files: bool) -> RenderableType:
         _render_generation(generation, all_files=all_files) for generation in page.generations
     ]
     if not parts:
-        parts = [Text("Nothing has happened here that sluice knows of.")]
+        parts = [Text("No history: sluice has not indexed anything here.")]
     parts += [Text(_collected_note(subdir), style="dim") for subdir in page.collected]
     return Group(*parts)
 
 
 def _collected_note(subdir: str) -> str:
-    return f"{subdir}: what was before has been collected."
+    return f"{subdir}: earlier generations have been garbage-collected."
 
 
 def _render_generation(generation: Generation, *, all_files: bool) -> RenderableType:

@@ -1,6 +1,6 @@
-"""``sluice``: the program.  It imports what a command needs when it needs it.
+"""The entry point of the ``sluice`` program, which imports commands only when it runs them.
 
-So ``--help`` does not wait for the client of S3, and Ctrl-C is silent from the start.
+So ``--help`` does not wait for the S3 client, and Ctrl-C is silent from the start.
 """
 
 from __future__ import annotations

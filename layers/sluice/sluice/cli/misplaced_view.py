@@ -1,4 +1,4 @@
-"""Misplaced files, for people."""
+"""Renders misplaced files for the terminal."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ def render_misplaced(files: Sequence[MisplacedFiles]) -> Iterator[Text]:
     if not count:
         return
     at_least = "at least " if any(of_channel.more for of_channel in files) else ""
-    verb = "ends like a package and is" if count == 1 else "end like packages and are"
+    verb = "has" if count == 1 else "have"
     yield Text(
-        f"{at_least}{format_count(count, 'object')} {verb} where no package is:", style="yellow"
+        f"{at_least}{format_count(count, 'object')} {verb} the suffix of a package, but a key that "
+        "cannot be indexed:",
+        style="yellow",
     )
     examples = [example for of_channel in files for example in of_channel.examples]
     for example in examples[:MISPLACED_EXAMPLES_MAX]:

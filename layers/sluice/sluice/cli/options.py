@@ -1,4 +1,4 @@
-"""The options that all commands share: the location of channel and state, and the output."""
+"""The options that all commands share: the location of channel and state, and the output format."""
 
 from __future__ import annotations
 
@@ -34,50 +34,51 @@ class Options:
         str | None,
         Parameter(
             group=_WHERE,
-            help="Name of the stack that indexes the channel: tells of its state, its queues and "
-            "its functions. Else the variable SLUICE_STACK.",
+            help="Name of the stack that indexes the channel. sluice gets the names of its state "
+            "bucket, queues and functions from it. Default: SLUICE_STACK.",
         ),
     ] = None
     state: Annotated[
         str | None,
         Parameter(
             group=_WHERE,
-            help="Name of the state bucket, where there is no stack, or s3://bucket/prefix for a "
-            "part of one. Else the variable SLUICE_STATE.",
+            help="Name of the state bucket if there is no stack, or s3://bucket/prefix for a state "
+            "under a prefix. Default: SLUICE_STATE.",
         ),
     ] = None
     endpoint_url: Annotated[
         str | None,
         Parameter(
             group=_WHERE,
-            help="URL of an S3 that is not AWS's, and of all else that is asked. Else "
-            "AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile's.",
+            help="URL of an S3-compatible server, also used for all other services. Default: "
+            "AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile.",
         ),
     ] = None
     region: Annotated[
         str | None,
         Parameter(
             group=_WHERE,
-            help="Region of the buckets. Else AWS_REGION, AWS_DEFAULT_REGION or the profile's.",
+            help="Region of the buckets. Default: AWS_REGION, AWS_DEFAULT_REGION or the profile.",
         ),
     ] = None
     profile: Annotated[
         str | None,
         Parameter(
             group=_WHERE,
-            help="Profile in the files of the AWS CLI, single sign-on included. Else AWS_PROFILE.",
+            help="Profile in the AWS CLI configuration, including IAM Identity Center (SSO). "
+            "Default: AWS_PROFILE.",
         ),
     ] = None
     path_style: Annotated[
         bool | None,
         Parameter(
             group=_WHERE,
-            help="Have the bucket in the path of URLs and not in the name of the host. Left out: "
-            "as s3.addressing_style of the profile says, else in the path where the endpoint is "
-            "not AWS's.",
+            help="Use path-style URLs instead of virtual-hosted-style URLs. Default: "
+            "s3.addressing_style of the profile, otherwise path style for endpoints other than "
+            "AWS.",
         ),
     ] = None
-    json: Annotated[bool, FLAG, Parameter(group=_HOW, help="Answer in JSON.")] = False
+    json: Annotated[bool, FLAG, Parameter(group=_HOW, help="Print the result as JSON.")] = False
 
     def channel(self, address: str) -> Channel:
         """Open the channel at an address."""

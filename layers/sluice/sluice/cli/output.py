@@ -1,4 +1,4 @@
-"""The output of commands: a table, or JSON with ``--json``; errors are one line on stderr."""
+"""Prints results: as a table, or as JSON with ``--json``; errors are one line on stderr."""
 
 from __future__ import annotations
 

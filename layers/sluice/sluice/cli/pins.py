@@ -27,12 +27,15 @@ class Pinned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def pins(channel: str, /, *, options: Options = DEFAULTS) -> None:
-    """List what is kept out of a channel on purpose: by pin, by rollback, or before sluice.
+    """List the files that are kept out of the index on purpose.
+
+    A pin or a rollback keeps a file out, and so does an entry under removed in an index that sluice
+    took over.
 
     Parameters
     ----------
     channel
-        Its address, s3://bucket/channel.
+        Address of the channel: s3://bucket/channel.
     """
     opened = options.channel(channel)
     pinned_files = of_channel.pins(opened)
@@ -42,18 +45,18 @@ def pins(channel: str, /, *, options: Options = DEFAULTS) -> None:
 
 
 def pin(channel: str, /, *packages: Packages, reason: str, options: Options = DEFAULTS) -> None:
-    """Keep packages out of a channel, until they are uploaded again or unpinned.
+    """Keep packages out of the index until they are uploaded again or unpinned.
 
-    The files stay where they are. Returns when clients see it.
+    The package files stay in the bucket. Returns when the new index is published.
 
     Parameters
     ----------
     channel
-        Its address, s3://bucket/channel.
+        Address of the channel: s3://bucket/channel.
     packages
-        Each as subdir/file, or as file alone if only one subdir has it.
+        Each as subdir/file, or as file if only one subdir has it.
     reason
-        Is kept with the pin and in the history.
+        Reason, stored with the pin and in the history.
     """
     opened = options.channel(channel)
     pinned = []
@@ -68,18 +71,19 @@ def pin(channel: str, /, *packages: Packages, reason: str, options: Options = DE
 def unpin(
     channel: str, /, *packages: Packages, reason: str = "", options: Options = DEFAULTS
 ) -> Exit:
-    """Let packages into a channel again that are pinned out of it.
+    """Let pinned packages back into the index.
 
-    Each is read again. Returns when clients see it; exits with 1 if one cannot be indexed.
+    Reads each package again. Returns when the new index is published. Exits with 1 if a package
+    cannot be indexed.
 
     Parameters
     ----------
     channel
-        Its address, s3://bucket/channel.
+        Address of the channel: s3://bucket/channel.
     packages
-        Each as subdir/file, or as file alone if only one subdir has it.
+        Each as subdir/file, or as file if only one subdir has it.
     reason
-        Is kept in the history.
+        Reason, stored in the history.
     """
     opened = options.channel(channel)
     results = []
@@ -119,8 +123,12 @@ def _render_pinned(results: list[Pinned]) -> RenderableType:
     return Group(
         *(
             Text(
-                f"{pinned.subdir}/{format_cell(file)} is kept out"
-                + (f" since generation {pinned.generation}" if pinned.generation else " already")
+                f"{pinned.subdir}/{format_cell(file)} is "
+                + (
+                    f"pinned in generation {pinned.generation}"
+                    if pinned.generation
+                    else "already pinned"
+                )
             )
             for pinned in results
             for file in pinned.files
@@ -135,7 +143,7 @@ def _render_unpinned(results: list[Unpinned]) -> RenderableType:
         for files, what, style in (
             (unpinned.indexed, "is in the index again", "green"),
             (unpinned.rejected, "cannot be indexed: see sluice rejects", "red"),
-            (unpinned.gone, "is not in the bucket any more", "red"),
+            (unpinned.gone, "is no longer in the bucket", "red"),
         )
         for file in files
     )

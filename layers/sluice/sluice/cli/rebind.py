@@ -17,7 +17,7 @@ from sluice.cli.formatting import format_cell, format_count, format_number
 from sluice.cli.options import DEFAULTS, FLAG, Options
 from sluice.cli.output import table
 
-_NUMBERS = ("generation", "packages", "there", "missing", "changed", "taken over", "pins")
+_NUMBERS = ("generation", "packages", "present", "missing", "changed", "taken over", "pins")
 
 
 def rebind(
@@ -28,22 +28,22 @@ def rebind(
     dry_run: Annotated[bool, FLAG] = False,
     options: Options = DEFAULTS,
 ) -> Exit:
-    """Bind the catalog of a channel to another bucket, or to one that was restored.
+    """Bind the catalog of a channel to another bucket, or to a restored one.
 
-    Run it after a channel was moved, or its bucket restored from a copy. It compares the catalog
-    with the bucket by filename and size, keeps pins, rejects and dates, and publishes the index
-    there. Until then sluice changes nothing in a bucket that the catalog does not belong to.
+    Run this after moving a channel or restoring its bucket from a copy. It compares the catalog
+    with the bucket by filename and size, keeps pins, rejects and dates, and publishes the index in
+    the bucket. Until then, sluice changes nothing in a bucket that the catalog is not bound to.
 
-    If the comparison leaves doubts, it changes nothing and exits with 1: fewer than half of the
-    packages of a subdir are there, a file that is kept out is not there, or part of the catalog
-    cannot be read. Then look at what it found, and repeat the command with --confirm.
+    If the comparison finds a problem, the command changes nothing and exits with 1. Problems are:
+    the bucket has fewer than half of the packages of a subdir, a pinned file is missing, or part of
+    the catalog cannot be read. Check the output, and repeat the command with --confirm.
 
     Parameters
     ----------
     channel
-        Its address in the new bucket of the catalog, s3://bucket/channel.
+        Address of the channel in the new bucket: s3://bucket/channel.
     confirm
-        The digest of a comparison with doubts, to bind the catalog all the same.
+        Digest of a comparison that found problems. Binds the catalog despite them.
     dry_run
         Only compare.
     """
@@ -74,7 +74,7 @@ def _render(result: Rebinding) -> RenderableType:
 
 
 def _problems(result: Rebinding) -> list[str]:
-    """The subdirs that could not be moved, or else the doubts."""
+    """The subdirs that could not be rebound, or else the doubts."""
     if not result.done:
         return result.doubts
     return [f"{failure.object}: {failure.reason}" for failure in result.failures]
@@ -88,15 +88,18 @@ def _outcome(result: Rebinding) -> str:
     )
     if result.done:
         return (
-            f"The catalog belongs to the bucket {result.bucket} now (before: {before}). {there} "
-            f"are there. Next, index what differs: sluice index {address}, or with a stack "
-            f"sluice reconcile {address}"
+            f"The catalog is now bound to the bucket {result.bucket} (before: {before}), which has "
+            f"{there}. To index the differences, run: sluice index {address} (with a stack: sluice "
+            f"reconcile {address})"
         )
     if not result.doubts:
-        return f"This would bind the catalog to {result.bucket} (now: {before}). {there} are there."
+        return (
+            f"This would bind the catalog to the bucket {result.bucket} (now: {before}), which has "
+            f"{there}."
+        )
     return (
-        f"Nothing was changed. {there} are in {result.bucket}; the catalog belongs to: {before}. "
-        "If that is right, bind the catalog all the same: "
+        f"Nothing was changed. {result.bucket} has {there}; the catalog is bound to: {before}. "
+        "To bind the catalog despite these problems, run: "
         f"sluice rebind {address} --confirm {result.digest}"
     )
 
@@ -117,12 +120,12 @@ def _row(subdir: SubdirRebound) -> tuple[str, ...]:
 def _lines(result: Rebinding) -> Iterator[Text]:
     for row in result.subdirs:
         for file in row.missing:
-            yield Text(f"- {row.subdir}/{format_cell(file)} is not there", style="yellow")
+            yield Text(f"- {row.subdir}/{format_cell(file)} is missing", style="yellow")
         for file in row.changed:
-            yield Text(f"~ {row.subdir}/{format_cell(file)} has another size", style="yellow")
+            yield Text(f"~ {row.subdir}/{format_cell(file)} has a different size", style="yellow")
         for file in row.lost_pins:
             yield Text(
-                f"! {row.subdir}/{format_cell(file)} was kept out, and is another package now: "
-                "it will be indexed",
+                f"! {row.subdir}/{format_cell(file)} was pinned, but is a different package in "
+                "this bucket: it will be indexed",
                 style="red",
             )

@@ -21,17 +21,18 @@ from sluice.cli.output import table
 from sluice.reconcile.report import Counts, ReconcileReport, SubdirReport
 
 _POLL_SECONDS = 2.0
-_COUNTS = (
-    "missing",
-    "changed",
-    "gone",
-    "outdated",
-    "behind",
-    "fed",
-    "removals",
-    "waiting",
-    "merges",
-)
+_COUNTS = {
+    "missing": "missing",
+    "changed": "changed",
+    "gone": "gone",
+    "outdated": "outdated",
+    "behind": "stale",
+    "fed": "requeued",
+    "removals": "removals",
+    "waiting": "waiting",
+    "merges": "merges",
+}
+"""The column of each count: some names in ``Counts`` are those of stored documents."""
 
 
 def reconcile(
@@ -44,23 +45,23 @@ def reconcile(
     confirm: str | None = None,
     options: Options = DEFAULTS,
 ) -> Exit:
-    """Have the stack compare a channel with its catalog and repair what differs; wait for the end.
+    """Make the stack compare a channel with its catalog and repair the differences.
 
-    The uploads to read again and the merges that it requests continue after that: see sluice
-    status. Exits with 1 if anything differed, repaired or not.
+    Waits until the comparison finishes. The stack may still be reading packages and merging then:
+    see sluice status. Exits with 1 if anything differed, whether or not it was repaired.
 
     Parameters
     ----------
     channel
         Address of the channel, or of one subdir: s3://bucket/channel/linux-64.
     dry_run
-        Only show what would be done.
+        Show the differences, and change nothing.
     re_extract
-        Read every reject again, too.
+        Also read every rejected package again.
     adopt
-        Take over what another stack publishes there.
+        Take over index files that another stack publishes.
     confirm
-        Carry out now the removals that wait under this digest, which an earlier call has shown.
+        Apply the pending removals with this digest now. An earlier run prints the digest.
     """
     opened, subdir = options.channel_or_subdir(channel)
     with options.output.busy("reconciling") as update:
@@ -103,7 +104,7 @@ def _confirms_nothing(report: ReconcileReport) -> bool:
 
 def _render(report: ReconcileReport, *, bucket: str, options: Options) -> RenderableType:
     subdirs = [subdir for step in report.steps.values() for subdir in step.subdirs]
-    would = " (dry run: nothing was done)" if report.request.dry_run else ""
+    would = " (dry run: nothing was changed)" if report.request.dry_run else ""
     counts = report.counts
     parts: list[RenderableType] = [
         Text(
@@ -127,7 +128,8 @@ def _render(report: ReconcileReport, *, bucket: str, options: Options) -> Render
     ]
     if subdirs:
         rows = ([_name(subdir), *_numbers(subdir.counts)] for subdir in subdirs)
-        parts.append(table("subdir", *_COUNTS, rows=rows, right=_COUNTS))
+        columns = _COUNTS.values()
+        parts.append(table("subdir", *columns, rows=rows, right=columns))
     parts += [
         Text(f"{_name(subdir)}: {format_cell(subdir.failure)}", style="red")
         for subdir in subdirs
@@ -140,7 +142,7 @@ def _render(report: ReconcileReport, *, bucket: str, options: Options) -> Render
             parts += removals_view.render_waiting(_name(subdir), subdir.waiting, command)
     if counts.archived:
         count = format_count(counts.archived, "package")
-        text = f"Archived since they were indexed: {count}. Clients get 403, see sluice rejects."
+        text = f"Archived after indexing: {count}. Clients get 403: see sluice rejects."
         parts.append(Text(text, style="yellow"))
     parts += render_misplaced(report.misplaced)
     if report.request.confirm is not None and _confirms_nothing(report):

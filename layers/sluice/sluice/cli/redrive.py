@@ -12,13 +12,13 @@ from sluice.errors import Misused
 
 
 def redrive(*, options: Options = DEFAULTS) -> None:
-    """Send what is in the dead-letter queues of the stack once more.
+    """Send the messages in the stack's dead-letter queues again.
 
-    The daily reconcile recovers what the messages were about; this does so now.
+    The daily reconcile recovers the packages concerned. This command recovers them now.
     """
     stack = options.opener.named_stack
     if stack is None:
-        raise Misused("queues belong to a stack: name it (--stack, or SLUICE_STACK)")
+        raise Misused("redrive needs a stack: set --stack or SLUICE_STACK")
     with options.output.busy("redriving") as update:
         moved = move(stack, on_progress=lambda queue, count: update(f"{queue}: {count} sent"))
     options.output.print_result(moved, _render)
@@ -26,4 +26,8 @@ def redrive(*, options: Options = DEFAULTS) -> None:
 
 def _render(moved: dict[str, int]) -> RenderableType:
     parts = [f"{queue}: {format_number(count)}" for queue, count in moved.items() if count]
-    return Text(f"Sent once more to {', '.join(parts)}." if parts else "There was nothing to send.")
+    return Text(
+        f"Messages sent again: {', '.join(parts)}."
+        if parts
+        else "The dead-letter queues are empty."
+    )

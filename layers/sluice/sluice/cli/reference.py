@@ -1,4 +1,4 @@
-"""``python -m sluice.cli.reference``: the commands as Markdown, from their own definitions."""
+"""``python -m sluice.cli.reference``: writes the command reference from the command definitions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from sluice.cli.app import COMMANDS, make_app
 from sluice.cli.exits import Exit
 
 _INTRODUCTION = (
-    "[Installed](../how-to/install.md) with `pip install conda-sluice`. Every command takes the "
-    "options [that all commands have](#options-of-all-commands) besides its own, and exits with "
-    "one of [the same codes](#exit-codes)."
+    "[Install](../how-to/install.md) it with `pip install conda-sluice`. Every command accepts the "
+    "[common options](#options-of-all-commands) and returns one of the [exit codes](#exit-codes)."
 )
 _SHARED = re.compile(r"\n\*\*Where\*\*:\n\n(.*?)\n\n\*\*Output\*\*:\n\n(.*?)\n(?=\n|\Z)", re.DOTALL)
 """The help about the options that all commands have."""

@@ -19,16 +19,16 @@ _STYLES = {"reject": "red", "warning": "yellow", "problem": "red", "omitted": "r
 
 
 def rejects(channel: str, /, *, options: Options = DEFAULTS) -> Exit:
-    """Show which files are not in the index, why, and what to do about it.
+    """Show which files are not in the index, why, and how to fix them.
 
-    Also which configuration or patch is not in force, and warnings: about files that are in the
-    index, or wait to be read. Exits with 1 if there is a reject or a problem; warnings alone leave
-    0.
+    Also shows invalid configurations and patches, and warnings about files that are in the index or
+    wait to be read. Exits with 1 if there is a reject or a problem, and with 0 if there are only
+    warnings.
 
     Parameters
     ----------
     channel
-        Its address, s3://bucket/channel.
+        Address of the channel: s3://bucket/channel.
     """
     opened = options.channel(channel)
     issues = read(opened)
@@ -41,12 +41,12 @@ def rejects(channel: str, /, *, options: Options = DEFAULTS) -> Exit:
 
 def _render(issues: list[FileIssue]) -> RenderableType:
     if not issues:
-        return Text("Nothing is rejected.")
+        return Text("No rejects.")
     return Group(*(part for issue in issues for part in _parts(issue)), Text(_summary(issues)))
 
 
 def _summary(issues: list[FileIssue]) -> str:
-    """How many there are of each kind, so that nobody has to count them."""
+    """How many issues of each kind there are."""
     counts = Counter(issue.kind for issue in issues)
     parts = [
         f"{counts[kind]} {kind}{'' if counts[kind] == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""The view of waiting removals for people, with the command that carries them out."""
+"""Renders pending removals for the terminal, with the command that applies them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ def render_waiting(where: str, removals: WaitingRemovals, command: str) -> Itera
     """Show what waits in a subdir, until when, and what to do about it."""
     packages = f"{format_number(removals.packages)} of {format_count(removals.of, 'package')}"
     verb = "is" if removals.packages == 1 else "are"
-    yield Text(f"{format_cell(where)}: {packages} {verb} gone from the bucket.", style="red")
+    yield Text(f"{format_cell(where)}: {packages} {verb} missing from the bucket.", style="red")
     if removals.until is None:
-        yield Text("  They stay in the index until comparisons find them missing for BrakeDays.")
+        yield Text("  They stay in the index until they have been missing for BrakeDays.")
     else:
         yield Text(
-            f"  They have been found missing since {format_utc(removals.since)}, and stay "
-            f"in the index until the first comparison after {format_utc(removals.until)}."
+            f"  They have been missing since {format_utc(removals.since)}, and stay in the index "
+            f"until the first comparison after {format_utc(removals.until)}."
         )
-    yield Text("  Deleted by mistake: restore them. Deleted on purpose: remove them now with")
+    yield Text("  If they were deleted by mistake, restore them. If not, remove them now:")
     yield Text(f"  {format_cell(command)}")
 
 
 def render_nothing_confirmed(digest: str) -> Text:
     """Show that a digest names no waiting removals."""
-    return Text(f"No removals wait under {digest}: nothing was confirmed.", style="red")
+    return Text(f"No pending removals have the digest {digest}: nothing was removed.", style="red")

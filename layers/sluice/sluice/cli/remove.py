@@ -21,29 +21,30 @@ def remove(
     grace_seconds: int = GRACE_SECONDS,
     options: Options = DEFAULTS,
 ) -> Exit:
-    """Delete packages, each out of the index first, so that no client meets a 404.
+    """Delete packages, from the index first, so that no client gets a 404.
 
-    If the stack has a CDN, they are invalidated there, too. Exits with 1 if that fails, with the
-    command to run, or if a package was uploaded again meanwhile: that one is kept.
+    If the stack has a CDN, the packages are invalidated there as well. If that fails, the command
+    exits with 1 and prints the command to run. It also exits with 1 if a package was uploaded again
+    in the meantime; that package is kept.
 
     Parameters
     ----------
     channel
-        Its address, s3://bucket/channel.
+        Address of the channel: s3://bucket/channel.
     packages
-        Each as subdir/file, or as file alone if only one subdir has it.
+        Each as subdir/file, or as file if only one subdir has it.
     reason
-        Is kept in the history.
+        Reason, stored in the history.
     grace_seconds
-        How long to wait for clients with an old index, after the new one is published:
-        IndexCacheMaxAge of the stack.
+        Seconds between publishing the new index and deleting the packages, for clients that still
+        use the old index. Set it to IndexCacheMaxAge of the stack.
     """
     opened = options.channel(channel)
     removals = []
     for subdir, files in locate_packages(opened, packages).items():
         options.output.note(
-            f"Out of the index of {subdir.name}: {', '.join(sorted(files))}. To be deleted "
-            f"{format_count(grace_seconds, 'second')} after that is published."
+            f"Removing from the index of {subdir.name}: {', '.join(sorted(files))}. Deletion "
+            f"follows {format_count(grace_seconds, 'second')} after the index is published."
         )
         removals.append(
             take_away(opened, subdir, files, reason=reason, grace_seconds=grace_seconds)
@@ -63,11 +64,12 @@ def _render(removals: list[Removal]) -> RenderableType:
             Text(f"{removal.subdir}/{format_cell(file)} is deleted") for file in removal.deleted
         ]
         lines += [
-            Text(f"{removal.subdir}/{format_cell(file)} was gone already") for file in removal.gone
+            Text(f"{removal.subdir}/{format_cell(file)} was already deleted")
+            for file in removal.gone
         ]
         lines += [
             Text(
-                f"{removal.subdir}/{format_cell(file)} was uploaded again: it is left",
+                f"{removal.subdir}/{format_cell(file)} was uploaded again: it is kept",
                 style="yellow",
             )
             for file in removal.overwritten
@@ -83,14 +85,14 @@ def _render(removals: list[Removal]) -> RenderableType:
 def _render_invalidation(invalidation: Invalidation) -> list[Text]:
     if invalidation.id is not None:
         paths = format_count(len(invalidation.paths), "path")
-        return [Text(f"{paths} invalidated on the CDN, by invalidation {invalidation.id}")]
+        return [Text(f"{paths} invalidated on the CDN (invalidation {invalidation.id})")]
     return [
         Text(
-            "Not invalidated on the CDN, which may go on serving it: "
+            "The CDN invalidation failed, so the CDN may still serve the packages: "
             f"{format_cell(invalidation.failure)}",
             "yellow",
         ),
-        Text("To invalidate it, run:"),
+        Text("To invalidate them, run:"),
         # In one line, however narrow the terminal is, because people copy it.
         Text(f"  {invalidation.command}", no_wrap=True, overflow="ignore"),
     ]

@@ -22,26 +22,28 @@ _NUMBERS = ("generation", "index files", "shards", "catalog objects")
 def retire(
     channel: str, /, *, yes: Annotated[bool, FLAG] = False, options: Options = DEFAULTS
 ) -> Exit:
-    """Delete the index files and the catalog of a channel that has no packages any more.
+    """Delete the index files and the catalog of a channel that has no packages left.
 
-    Shows what goes, and asks. Its sluice.toml stays, and so do files of others. An upload after
-    that starts a new history. May be interrupted and called again. Exits with 1 if it was not
-    confirmed.
+    Lists what will be deleted, and asks for confirmation. Keeps sluice.toml and all files that
+    sluice did not write. A later upload starts a new history. The command is safe to interrupt and
+    rerun. Exits with 1 if you do not confirm.
 
     Parameters
     ----------
     channel
-        Its address, s3://bucket/channel.
+        Address of the channel: s3://bucket/channel.
     yes
-        Do not ask.
+        Do not ask for confirmation.
     """
     opened = options.channel(channel)
     plan = plan_retirement(opened)
     if not yes:
         if options.json or not sys.stdin.isatty():
-            raise Misused("nobody can be asked here: to retire the channel, add --yes")
+            raise Misused(
+                "retire needs a confirmation, and there is no terminal to ask for it: add --yes"
+            )
         options.output.print_result(plan, _render)
-        if input("Delete all this? [y/N] ").strip().lower() not in ("y", "yes"):
+        if input("Delete all of this? [y/N] ").strip().lower() not in ("y", "yes"):
             options.output.note("Nothing was changed.")
             return Exit.ISSUES_FOUND
     options.output.print_result(bury(opened), _render)
@@ -62,8 +64,8 @@ def _render(retirement: Retirement) -> RenderableType:
     )
     files = [Text(f"and {format_cell(file)}") for file in retirement.files]
     title = (
-        f"{address} is retired. An upload starts it anew."
+        f"{address} is retired. A later upload starts a new history."
         if retirement.done
-        else f"Of {address}, {format_count(len(retirement.subdirs), 'subdir')} would go:"
+        else f"This deletes {format_count(len(retirement.subdirs), 'subdir')} of {address}."
     )
     return Group(table("subdir", *_NUMBERS, rows=rows, right=_NUMBERS), *files, Text(title))

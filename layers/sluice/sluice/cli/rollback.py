@@ -26,23 +26,23 @@ def rollback(
     reason: str = "",
     options: Options = DEFAULTS,
 ) -> None:
-    """Give a subdir the content of an old generation.
+    """Restore a subdir to an older generation.
 
-    What came into the index since then is kept out until it is uploaded again or unpinned; what
-    left it comes back if the very same object still exists. No package is touched. Returns when
-    clients see it.
+    Files added since then are pinned: they stay out of the index until they are uploaded again or
+    unpinned. Files removed since then come back if the same object is still in the bucket. No
+    package file is changed. Returns when the new index is published.
 
     Parameters
     ----------
     subdir
-        Its address, s3://bucket/channel/subdir.
+        Address of the subdir: s3://bucket/channel/linux-64.
     to
-        A generation (17), a time in UTC (2026-11-27T14:00), or how long ago (2h): then the
-        generation that was the newest.
+        Number of a generation (17), a time in UTC (2026-11-27T14:00), or an age (2h). A time or an
+        age selects the generation that was the newest then.
     dry_run
         Show what would change, and change nothing.
     reason
-        Is kept with the pins and in the history.
+        Reason, stored with the pins and in the history.
     """
     channel, target = options.subdir(subdir)
     ref = parse_generation_ref(to, now=datetime.now(UTC))
@@ -57,11 +57,11 @@ def _render(result: Rollback, *, dry_run: bool) -> RenderableType:
         f"committed {format_utc(result.to_committed_at)}"
     )
     if result.generation is not None:
-        head = f"Generation {result.generation} goes back from {result.rolled_back_from} to {back}."
+        head = f"Generation {result.generation} rolls back {result.rolled_back_from} to {back}."
     elif dry_run:
-        head = f"This would go back from {result.rolled_back_from} to {back}."
+        head = f"This would roll back {result.rolled_back_from} to {back}."
     else:
-        head = f"Generation {result.rolled_back_from} has the content of {back} already."
+        head = f"Generation {result.rolled_back_from} already has the content of {back}."
     counts = f"Restored: {len(result.restored)}. Removed: {len(result.pinned)}."
     return Group(Text(head), *_lines(result), Text(counts))
 
@@ -71,11 +71,11 @@ def _lines(result: Rollback) -> Iterator[Text]:
     for file in result.restored:
         yield Text(f"+ {format_cell(file)}", style="green")
     for file in result.pinned:
-        why = " (it holds something else now, and cannot come back)" if file in changed else ""
+        why = " (its content has changed, so it cannot be restored)" if file in changed else ""
         yield Text(f"- {format_cell(file)}{why}", style="red")
     for file in sorted(changed - set(result.pinned)):
-        yield Text(f"! {format_cell(file)} holds something else now, and cannot come back")
+        yield Text(f"! {format_cell(file)}: its content has changed, so it cannot be restored")
     for file in result.gone:
-        yield Text(f"! {format_cell(file)} is not in the bucket any more, and cannot come back")
+        yield Text(f"! {format_cell(file)} is no longer in the bucket, so it cannot be restored")
     for file in result.waiting:
-        yield Text(f"? {format_cell(file)} waits for a merge, which brings it into the index")
+        yield Text(f"? {format_cell(file)} waits for a merge, which will add it to the index")

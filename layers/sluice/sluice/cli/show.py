@@ -16,14 +16,15 @@ from sluice.cli.options import DEFAULTS, Options
 
 
 def show(subdir: str, generation: str, /, *, options: Options = DEFAULTS) -> None:
-    """Show one generation of a subdir: what it changed, and what there was then.
+    """Show one generation of a subdir: its changes, and its content at that time.
 
     Parameters
     ----------
     subdir
-        Its address, s3://bucket/channel/linux-64.
+        Address of the subdir: s3://bucket/channel/linux-64.
     generation
-        Its number, or a time at which it was the newest: 2026-11-27T14:00Z, 2h.
+        Number of the generation, or a time: 2026-11-27T14:00Z, 2h. A time selects the generation
+        that was the newest then.
     """
     ref = parse_generation_ref(generation, now=datetime.now(UTC))
     channel, target = options.subdir(subdir)
@@ -40,9 +41,9 @@ def _render(details: GenerationDetails) -> RenderableType:
         for reject in details.rejected
     ]
     if details.packages is None or details.rejects is None:
-        parts.append(Text("What else there was then has been collected.", style="dim"))
+        parts.append(Text("Its full content has been garbage-collected.", style="dim"))
     else:
         packages = format_count(details.packages, "package")
         rejects = format_count(details.rejects, "reject")
-        parts.append(Text(f"There were {packages} and {rejects} then."))
+        parts.append(Text(f"Content: {packages} and {rejects}."))
     return Group(*parts)

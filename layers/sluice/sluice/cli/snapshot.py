@@ -28,20 +28,20 @@ def snapshot(
     base_url: str | None = None,
     options: Options = DEFAULTS,
 ) -> None:
-    """Publish a channel as it was as another channel, without copying a package.
+    """Publish a past state of a channel as a new channel, without copying packages.
 
     Parameters
     ----------
     channel
-        Its address, s3://bucket/channel.
+        Address of the channel: s3://bucket/channel.
     at
-        A time in UTC (2026-11-27T14:00), how long ago (2h), or the time at which a generation of
-        a subdir was committed (linux-64@17).
+        A time in UTC (2026-11-27T14:00), an age (2h), or a generation of a subdir (linux-64@17) for
+        its commit time.
     to
-        Address of the snapshot, where nothing may be yet.
+        Address of the snapshot. Nothing may exist there yet.
     base_url
-        URL of the channel, for clients that fetch its packages: absolute, or relative to the
-        snapshot (conda takes no relative one). Left out: its address.
+        URL from which clients of the snapshot download the packages: absolute, or relative to the
+        snapshot. conda does not support a relative URL. Default: the address of the channel.
     """
     opened = options.channel(channel)
     into = options.opener.elsewhere(opened, Address.parse(to))
@@ -56,7 +56,10 @@ def _parse_time(channel: Channel, at: str) -> datetime:
         return generation_time(channel, channel.subdir(subdir), int(generation))
     ref = parse_generation_ref(at, now=datetime.now(UTC))
     if isinstance(ref, int):
-        raise Misused(f"each subdir counts its own generations: say of which, like linux-64@{at}")
+        raise Misused(
+            f"generation {at} is ambiguous, because each subdir counts its own: name the subdir, "
+            f"for example linux-64@{at}"
+        )
     return ref
 
 
@@ -65,8 +68,8 @@ def _render(result: Snapshot) -> RenderableType:
         Text(f"! {subdir.subdir}/{format_cell(file)} {why}", style="yellow")
         for subdir in result.subdirs
         for files, why in (
-            (subdir.gone, "is not in the bucket any more"),
-            (subdir.changed, "holds something else now"),
+            (subdir.gone, "is no longer in the bucket"),
+            (subdir.changed, "has changed"),
         )
         for file in files
     ]

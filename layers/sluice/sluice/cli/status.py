@@ -32,16 +32,16 @@ _QUEUE_COLUMNS = ("queue", "waiting", "in flight", "dead letters")
 
 
 def status(channel: str, /, *, options: Options = DEFAULTS) -> Exit:
-    """Show the status of a channel: its content, its work in progress, and its problems.
+    """Show the status of a channel: its content, its pending work and its problems.
 
-    Exits with 1 if sluice does not know the channel, changes are not published within 15 minutes,
-    the configuration cannot be used, something is in a dead-letter queue, or the bucket does not
-    send its events to the stack.
+    Exits with 1 if sluice does not know the channel, if changes are not published within 15
+    minutes, if the configuration is invalid, if a dead-letter queue is not empty, or if the bucket
+    does not send its events to the stack.
 
     Parameters
     ----------
     channel
-        Its address, s3://bucket/channel.
+        Address of the channel: s3://bucket/channel.
     """
     report = look(options.channel(channel))
     options.output.print_result(report, _render)
@@ -60,15 +60,16 @@ def _render(report: Status) -> RenderableType:
         parts = [Text(format_cell(report.unknown), style="red")]
     if report.retiring:
         text = (
-            "The channel is being retired, and sluice changes nothing until that has ended. If it "
-            f"was interrupted: sluice retire s3://{report.bucket}/{report.channel}"
+            "The channel is being retired, so sluice changes nothing in it until then. If the "
+            "command was interrupted, run it again: sluice retire "
+            f"s3://{report.bucket}/{report.channel}"
         )
         parts.append(Text(text, style="red"))
     elif report.moving_to:
         parts.append(
             Text(
-                f"The catalog is being moved to the bucket {report.moving_to}, and sluice changes "
-                "nothing until that has ended. If it was interrupted: sluice rebind "
+                f"The catalog is being moved to the bucket {report.moving_to}, so sluice changes "
+                "nothing until then. If the command was interrupted, run it again: sluice rebind "
                 f"s3://{report.moving_to}/{report.channel}",
                 style="red",
             )
@@ -76,8 +77,8 @@ def _render(report: Status) -> RenderableType:
     elif report.bound_to not in (None, report.bucket):
         parts.append(
             Text(
-                f"The catalog belongs to the bucket {report.bound_to}, so sluice changes nothing "
-                f"in {report.bucket}. If the channel was moved or restored: sluice rebind "
+                f"The catalog is bound to the bucket {report.bound_to}, so sluice changes nothing "
+                f"in {report.bucket}. If the channel was moved or restored, run: sluice rebind "
                 f"s3://{report.bucket}/{report.channel}",
                 style="red",
             )
@@ -109,8 +110,8 @@ def _render_notifications(bucket: str, notifications: Notifications) -> list[Tex
         return [
             Text(
                 format_cell(
-                    f"Could not look whether {bucket} sends its events to the stack, which takes "
-                    f"s3:GetBucketNotification: {notifications.unread}"
+                    f"Cannot check whether {bucket} sends its events to the stack (needs "
+                    f"s3:GetBucketNotification): {notifications.unread}"
                 ),
                 style="yellow",
             )
@@ -120,13 +121,14 @@ def _render_notifications(bucket: str, notifications: Notifications) -> list[Tex
     if notifications.needed == "eventbridge":
         sentence = (
             f"{bucket} does not send its events to EventBridge, so uploads are not indexed before "
-            "the next reconcile. Turn that on, as the README says for a bucket that exists."
+            "the next reconcile. Turn on EventBridge in the bucket's properties."
         )
     else:
         sentence = (
-            f"{bucket} does not send these events to UploadQueue, so they are not handled before "
-            f"the next reconcile: {', '.join(notifications.missing)}. Deploy the stack again, or "
-            "add them to the bucket's notification configuration."
+            f"{bucket} does not send these events to UploadQueue: "
+            f"{', '.join(notifications.missing)}. Such changes are not indexed before the next "
+            "reconcile. Deploy the stack again, or add the events to the bucket's notification "
+            "configuration."
         )
     return [Text(format_cell(sentence), style="red")]
 
@@ -164,7 +166,7 @@ def _state(subdir: SubdirStatus) -> Text:
     stale = [file for file in subdir.behind if file not in subdir.missing]
     amiss = [
         f"{what}: {', '.join(files)}"
-        for what, files in (("missing", subdir.missing), ("behind", stale))
+        for what, files in (("missing", subdir.missing), ("stale", stale))
         if files
     ]
     foreign = subdir.foreign_owner
@@ -173,7 +175,7 @@ def _state(subdir: SubdirStatus) -> Text:
         (subdir.publishing, "publishing", "yellow"),
         (bool(amiss), "; ".join(amiss), "red"),
         (subdir.staged > 0, "not merged for 15 minutes", "red"),
-        (subdir.moved_away, "moved away: no packages, no index files", "yellow"),
+        (subdir.moved_away, "moved away: no packages or index files", "yellow"),
         (not subdir.public, "not published: no package yet", "yellow"),
         (bool(subdir.problems), "problems", "red"),
     )

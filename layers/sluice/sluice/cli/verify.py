@@ -46,17 +46,19 @@ def verify(
 ) -> Exit:
     """Check a channel against its catalog: every head, tree, leaf, shard, index file and package.
 
-    What is immutable is hashed again, what follows from it is made again and compared. Exits with 1
-    if anything differs, repaired or not, or if sluice does not know the channel.
+    Hashes immutable objects, and renders the files that depend on them again to compare them. Exits
+    with 1 if anything differs, whether or not it was repaired, or if sluice does not know the
+    channel.
 
     Parameters
     ----------
     channel
-        Its address, s3://bucket/channel.
+        Address of the channel: s3://bucket/channel.
     deep
-        Download every package, too, and hash it.
+        Also download and hash every package.
     repair
-        Repair from here what differs, and check again. Needs the write permissions of merge.
+        Repair the differences from this machine, and check again. Needs the write permissions of
+        the merge function.
     """
     opened = options.channel(channel)
     with bars(options.output) as progress:
@@ -65,7 +67,7 @@ def verify(
             unknown = unknown_channel_error(opened)
             if not report.findings:
                 raise unknown
-            report.unchecked.append(str(unknown))  # packages that nobody has indexed here
+            report.unchecked.append(str(unknown))  # packages that are not indexed in this state
         repaired = after = None
         if repair and report.findings:
             settings = indexing.options_from_stack(opened.stack)
@@ -81,7 +83,7 @@ def _render(result: Verified, *, channel: Channel, options: Options) -> Renderab
     parts = [*_report_parts(result.before)]
     if result.repaired and result.after:
         repaired = index.render_index_report(result.repaired, channel=channel, options=options)
-        parts += [Text("\nRepaired:"), repaired, Text("\nAfter that:")]
+        parts += [Text("\nRepair:"), repaired, Text("\nAfter the repair:")]
         parts += _report_parts(result.after)
     return Group(*parts)
 
@@ -109,7 +111,7 @@ def _report_parts(report: VerifyReport) -> Iterator[RenderableType]:
     for text in report.unchecked:
         yield Text(f"not checked: {format_cell(text)}", style="yellow")
     if report.healthy:
-        yield Text("Nothing differs.", style="green")
+        yield Text("No differences.", style="green")
 
 
 _NUMBERS = ("generation", "names", "packages", "hashed")

@@ -24,22 +24,23 @@ def wait(
     timeout: Annotated[float, Parameter(validator=Number(gte=0))] = 300,
     options: Options = DEFAULTS,
 ) -> Exit:
-    """Wait until packages are in the index, in every form that clients read.
+    """Wait until packages are in the index, in every format that clients read.
 
-    That is repodata.json, repodata.json.zst, the shards, and what else the channel has. Exits with
-    1 at once if a package is rejected or pinned, and says why; with 3 if the time is up.
+    These are repodata.json, repodata.json.zst, the shards, and all other index files of the
+    channel. Exits with 1 at once, and prints the reason, if a package is rejected or pinned. Exits
+    with 3 after the timeout.
 
     Parameters
     ----------
     channel
-        Its address, s3://bucket/channel.
+        Address of the channel: s3://bucket/channel.
     packages
-        Each as subdir/file, or as file alone if only one subdir has it.
+        Each as subdir/file, or as file if only one subdir has it.
     timeout
-        Seconds to wait.
+        Maximum number of seconds to wait.
     """
     opened = options.channel(channel)
-    with options.output.busy("Waiting for the index"):
+    with options.output.busy("waiting for the index"):
         waited = wait_until_indexed(opened, packages, seconds_max=timeout)
     options.output.print_result(waited, _render)
     if any(one.is_refused for one in waited):
@@ -53,7 +54,8 @@ def _render(waited: list[Waited]) -> RenderableType:
 
 def _line(one: Waited) -> RenderableType:
     place = f"{one.subdir}/{one.file}" if one.subdir else one.file
-    text = f"{format_cell(place)}: {'not indexed in time' if not one.is_final else one.state}"
+    outcome = one.state if one.is_final else "not indexed before the timeout"
+    text = f"{format_cell(place)}: {outcome}"
     if one.state == "indexed":
         text += f", in generation {one.generation}"
     elif one.reason:

@@ -1,4 +1,4 @@
-"""Waiting until clients see a commit."""
+"""Waits until the index of a commit is published."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def wait_for_publication(
     """Print a message and wait; do neither if there is no new generation."""
     if generation is None:
         return
-    output.note(f"Generation {generation} of {subdir.name} is committed, and is being published.")
+    output.note(f"Generation {generation} of {subdir.name} is committed. Publishing its index.")
     wait_until_published(channel, subdir, generation)

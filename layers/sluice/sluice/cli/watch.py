@@ -38,39 +38,41 @@ def watch(  # noqa: PLR0913 - each is an option of the command line
     distrust_uploaders: Annotated[bool, FLAG] = False,
     options: Options = DEFAULTS,
 ) -> Exit:
-    """Keep channels indexed from here, without a stack: at once after an event, else by listing.
+    """Keep channels indexed without a stack, from events and from regular listings.
 
-    For every S3 that does conditional writes. Does what sluice index does, again and again. Listens
-    for the events of the S3 server (POST /events; GET /healthz, /readyz, /metrics). SIGHUP: list
-    now. SIGTERM: end within 20 seconds. May be killed at any moment, and may run more than once.
-    With --json, the log has JSON lines.
+    Works with every S3 server that supports conditional writes, and repeats what sluice index does.
+    Receives the events of the S3 server by HTTP (POST /events), and serves GET /healthz, /readyz
+    and /metrics. SIGHUP starts a listing. SIGTERM stops the process within 20 seconds. The process
+    may be killed at any time, and several may run at once. With --json, the log consists of JSON
+    lines.
 
     Parameters
     ----------
     channels
-        Their addresses, s3://bucket/channel.
+        Addresses of the channels: s3://bucket/channel.
     poll
-        Seconds between two listings. Left out: 300, or 30 where no events are received.
+        Seconds between two listings. Default: 300, or 30 if the process receives no events.
     debounce
-        Seconds of a window: a lone upload is indexed at once, the rest of a burst at its end.
+        Length of the debounce window in seconds. A single upload is indexed at once, the rest of a
+        burst at the end of the window.
     listen
-        Where to listen for HTTP. Events are received from senders that show the bearer token in the
-        variable SLUICE_WATCH_TOKEN, or the name:password in SLUICE_WATCH_USER.
+        Address and port for HTTP. Senders of events authenticate with the bearer token in
+        SLUICE_WATCH_TOKEN, or with the name:password in SLUICE_WATCH_USER.
     allow_anonymous
-        Receive events from everybody who can reach the port.
+        Accept events without authentication from anyone who can reach the port.
     leader
-        Of all processes that watch the same channels, let one work and the others wait for it to
-        fall silent for 45 seconds.
+        Of all processes that watch the same channels, only one works. Another one takes over after
+        it has been silent for 45 seconds.
     beside_stack
-        Watch also where a stack indexes the same channels.
+        Watch channels even if a stack indexes them.
     distrust_uploaders
-        Read packages whole instead of believing the digests that rattler-build stores with them.
+        Read whole packages instead of trusting the digests that rattler-build stores with them.
     """
     missing = [name for name in _REQUIRED if find_spec(name) is None]
     if missing:
         raise Misconfigured(
-            f"sluice watch needs packages that are not installed: {' and '.join(missing)}. The "
-            "extra [watch] of sluice brings them"
+            f"sluice watch needs packages that are not installed: {' and '.join(missing)}. Install "
+            'them with: pip install "conda-sluice[watch]"'
         )
     keep_memory_small()  # before there are threads
     # They need what is not installed with every command line.

@@ -33,17 +33,17 @@ def _complaints(report: MergeReport) -> list[LogLine]:
     lines = [
         LogLine(
             "error",
-            "a configuration or a patch cannot be used",
+            "invalid configuration or patch",
             {"file": problem.filename, "code": problem.code, "sentence": problem.sentence},
         )
         for problem in report.problems
     ]
     lines += [
-        LogLine("error", "a package cannot be merged and was set aside", {"sentence": sentence})
+        LogLine("error", "package set aside, because it cannot be merged", {"sentence": sentence})
         for sentence in report.isolated
     ]
     if warned := report.difference.warned:
-        lines.append(LogLine("warning", "built after they were indexed", {"files": warned}))
+        lines.append(LogLine("warning", "timestamps after indexing", {"files": warned}))
     if noted := report.difference.noted:
         lines.append(LogLine("warning", "indexed with a warning", {"files": noted[:_FILES_LOGGED]}))
     return lines

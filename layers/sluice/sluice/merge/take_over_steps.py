@@ -130,10 +130,10 @@ class TakeOverSteps:
     def _given_up(self) -> Unavailable:
         minutes = SWAP_SECONDS_MAX // 60
         return Unavailable(
-            f"the index in {self._subdir.prefix} was not taken over within {minutes} minutes, "
-            f"{TAKE_OVER_ATTEMPTS_MAX} times: give MergeFunction more memory (MergeMemorySize), "
-            f"which makes it faster, and delete {self._subdir.take_over_key} in the state bucket; "
-            "otherwise it is tried again a day later"
+            f"taking over the index in {self._subdir.prefix} exceeded {minutes} minutes in each of "
+            f"{TAKE_OVER_ATTEMPTS_MAX} attempts. The next attempt follows in a day. To retry now, "
+            "give MergeFunction more memory (MergeMemorySize), which makes it faster, and delete "
+            f"{self._subdir.take_over_key} in the state bucket"
         )
 
     def _read(self) -> TakeOverProgress | None:

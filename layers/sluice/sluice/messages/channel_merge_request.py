@@ -51,5 +51,8 @@ def parse_channel_merge_request(body: str) -> ChannelMergeRequest | None:
     except DECODE_ERRORS as error:
         raise UnknownEvent(f"not a merge request: {error}") from error
     if request.format > FORMAT:
-        raise TooNew(f"merge request of format {request.format}, this sluice knows {FORMAT}")
+        raise TooNew(
+            f"the merge request has format {request.format}, but this version of sluice reads "
+            f"formats up to {FORMAT}"
+        )
     return ChannelMergeRequest(request.channelwide, request.not_before)

@@ -145,7 +145,10 @@ def parse_merge_request(body: str) -> MergeRequest:
     except DECODE_ERRORS as error:
         raise UnknownEvent(f"not a merge request: {error}") from error
     if request.format > FORMAT:
-        raise TooNew(f"merge request of format {request.format}, this sluice knows {FORMAT}")
+        raise TooNew(
+            f"the merge request has format {request.format}, but this version of sluice reads "
+            f"formats up to {FORMAT}"
+        )
     if not is_subdir(request.subdir):
         raise UnknownEvent(f"not a merge request: {request.subdir!r} is not a subdir")
     return MergeRequest(

@@ -68,7 +68,10 @@ def parse_s3_event(event: Any) -> list[ObjectEvent]:
         case {"source": "aws.s3", "detail": {"bucket": {"name": str(bucket)}, "object": o}}:
             return [_object(bucket, o)]
         case {"sluice": "look", "format": int(version)} if version > LOOK_FORMAT:
-            raise TooNew(f"a look of format {version}, this sluice knows {LOOK_FORMAT}")
+            raise TooNew(
+                f"the request to check an object has format {version}, but this version of sluice "
+                f"reads formats up to {LOOK_FORMAT}"
+            )
         case {"sluice": "look", "format": int(), "bucket": str(bucket), "key": str(key)}:
             return [ObjectEvent(bucket, decode_key(key), _size(event))]
     raise UnknownEvent(f"not an S3 event: {_abbreviated(event)}")

@@ -93,7 +93,8 @@ class BucketCheck:
             current = versioned.read()
             released = current.etag if current.value is None else None
         raise Unavailable(
-            f"the binding of {_label(channel)} changed in each of {WRITE_ATTEMPTS_MAX} tries"
+            f"the binding of {_label(channel)} changed during each of {WRITE_ATTEMPTS_MAX} "
+            "attempts to write it"
         )
 
     def check_binding(self, channel: str) -> bool:
@@ -106,35 +107,36 @@ class BucketCheck:
         except TooNew:
             raise
         except Corrupt as error:
-            raise Corrupt(f"{error}. To write it again: {self._rebind_hint(channel)}") from error
+            hint = self._rebind_hint(channel)
+            raise Corrupt(f"{error}. To write it again, run: {hint}") from error
         if binding is None:
             return False
         if binding.is_retiring:
             raise WrongState(
-                f"{_label(channel)} is being retired; nothing was changed. Try again when that has "
-                f"ended. If it was interrupted: sluice retire s3://{self.bucket}/{channel}"
+                f"{_label(channel)} is being retired, so nothing was changed. Try again later. If "
+                "the command was interrupted, run it again: sluice retire "
+                f"s3://{self.bucket}/{channel}"
             )
         if binding.moving_to:
             came_from = f" from {binding.bucket}" if binding.bucket else ""
             raise WrongState(
                 f"the catalog of {_label(channel)} is being moved{came_from} to the bucket "
-                f"{binding.moving_to}; nothing was changed. Try again when that has ended. If it "
-                f"was interrupted, repeat it in the bucket that the catalog shall belong to: "
-                f"{self._rebind_hint(channel)}"
+                f"{binding.moving_to}, so nothing was changed. Try again later. If the command was "
+                f"interrupted, run it again for the new bucket: {self._rebind_hint(channel)}"
             )
         if binding.bucket == self.bucket:
             return True
         raise WrongState(
-            f"the catalog of {_label(channel)} belongs to the bucket {binding.bucket}, not to "
-            f"{self.bucket}; nothing was changed. If the bucket or the state was named by mistake, "
-            f"correct that. If the channel was moved or restored to {self.bucket}: "
+            f"the catalog of {_label(channel)} is bound to the bucket {binding.bucket}, not to "
+            f"{self.bucket}, so nothing was changed. Check the names of the bucket and the state. "
+            f"If the channel was moved or restored to {self.bucket}, run: "
             f"{self._rebind_hint(channel)}"
         )
 
     def _rebind_hint(self, channel: str) -> str:
         return (
-            f"sluice rebind s3://{self.bucket}/{channel}, with the --state or --stack of that "
-            "catalog"
+            f"sluice rebind s3://{self.bucket}/{channel} (with the --state or --stack of the "
+            "catalog)"
         )
 
     def _require_evidence(self, channel: str, catalog: Sequence[tuple[Subdir, Tree]]) -> None:
@@ -151,10 +153,9 @@ class BucketCheck:
             if not has_packages:  # a catalog without packages: there is no other evidence
                 return
         raise WrongState(
-            f"the catalog of {_label(channel)} does not say which bucket it belongs to, and "
-            f"{self.bucket} does not show that it is this one; nothing was changed. If the bucket "
-            "or the state was named by mistake, correct that. If the channel belongs to "
-            f"{self.bucket}: {self._rebind_hint(channel)}"
+            f"the catalog of {_label(channel)} is not bound to a bucket, and the objects in "
+            f"{self.bucket} do not match it, so nothing was changed. Check the names of the bucket "
+            f"and the state. If the channel is in {self.bucket}, run: {self._rebind_hint(channel)}"
         )
 
     def _read_catalog(self, channel: str) -> list[tuple[Subdir, Tree]]:

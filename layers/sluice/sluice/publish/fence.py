@@ -115,9 +115,9 @@ def file_state(info: ObjectInfo | None, ours: Stamp, *, adopt: bool = False) -> 
         if adopt:
             return FileState.FOREIGN
         raise ForeignOwner(
-            f"{info.key} is published by {current.owner}, not by this state ({ours.owner}); "
-            f"nothing was changed. If {current.owner} is the right state, use that (--state or "
-            "--stack). To publish from this one: sluice index --adopt, or sluice reconcile --adopt"
+            f"the state {current.owner} publishes {info.key}, not this state ({ours.owner}), so "
+            f"nothing was changed. To use {current.owner}, set --state or --stack. To publish from "
+            "this state, run sluice index --adopt or sluice reconcile --adopt"
         )
     if current.generation > ours.generation:
         return FileState.NEWER
@@ -206,4 +206,4 @@ def replace_file(
             if etag is not None:
                 return ReplaceResult(FileState.SAME, foreign + (state is FileState.FOREIGN), etag)
         info = store.head(file.key)
-    raise Unavailable(f"{file.key} could not be replaced in {WRITE_ATTEMPTS_MAX} tries")
+    raise Unavailable(f"{file.key} could not be replaced in {WRITE_ATTEMPTS_MAX} attempts")

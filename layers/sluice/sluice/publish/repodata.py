@@ -125,7 +125,7 @@ def decode_repodata(body: bytes) -> RepodataContents:
     try:
         repodata = msgspec.json.decode(body, type=_PackageMaps)
     except DECODE_ERRORS as error:
-        raise Corrupt(f"not a repodata.json of ours: {error}") from error
+        raise Corrupt(f"not a repodata.json that sluice wrote: {error}") from error
     records = repodata.packages
     records.update(repodata.packages_conda)
     return RepodataContents(records, repodata.removed, repodata.v3)

@@ -69,5 +69,5 @@ def decode_run_exports(body: bytes) -> RunExportsContents:
     try:
         files = msgspec.json.decode(body, type=_PackageMaps)
     except DECODE_ERRORS as error:
-        raise Corrupt(f"not a run_exports.json of ours: {error}") from error
+        raise Corrupt(f"not a run_exports.json that sluice wrote: {error}") from error
     return RunExportsContents({**files.packages, **files.packages_conda})

@@ -134,8 +134,8 @@ class IndexFileCheck:
         """Distinguish a faster merge from a head that somebody restored."""
         if read_head(self.ctx.state, self.subdir).etag == self.version.etag:
             raise Corrupt(
-                f"the index is newer than {self.subdir.head_key}, which somebody must have put "
-                "back; delete that head, and the index that is there is taken over"
+                f"the published index is newer than {self.subdir.head_key}: an older version of "
+                "the head was restored. Delete the head, and sluice takes over the published index"
             )
 
     def _stamp_of(self, file: str) -> Stamp:

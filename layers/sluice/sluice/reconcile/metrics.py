@@ -69,10 +69,10 @@ def _complaints(report: SubdirReport) -> list[LogLine]:
     lines = []
     if report.failure is not None:
         fields = {**keys, "reason": report.failure}
-        lines.append(LogLine("error", "a subdir could not be reconciled", fields))
+        lines.append(LogLine("error", "subdir not reconciled", fields))
     if report.counts.digests_false:
         files = {**keys, "files": report.examples["digests_false"]}
-        lines.append(LogLine("warning", "packages have other digests than their metadata", files))
+        lines.append(LogLine("warning", "digests do not match the metadata", files))
     if report.waiting is not None:
         waiting = {**keys, "waiting": msgspec.to_builtins(report.waiting)}
         lines.append(LogLine("warning", "removals wait", waiting))

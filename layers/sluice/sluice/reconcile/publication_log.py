@@ -154,7 +154,9 @@ def _rewrite(
         if etag:
             return StoredMarks(changed, etag)
         stored = read_marks(state, subdir)  # also shows whether the write has landed
-    raise Unavailable(f"{subdir.marks_key} was written by others {WRITE_ATTEMPTS_MAX} times")
+    raise Unavailable(
+        f"{subdir.marks_key} changed during each of {WRITE_ATTEMPTS_MAX} attempts to write it"
+    )
 
 
 def _thinned(marks: Sequence[Mark]) -> list[Mark]:

@@ -246,7 +246,7 @@ class Removals:
                 expected=expected,
             ):
                 return decision, marks
-        raise Unavailable(f"{key} was written by others {WRITE_ATTEMPTS_MAX} times")
+        raise Unavailable(f"{key} changed during each of {WRITE_ATTEMPTS_MAX} attempts to write it")
 
     # --- carrying it out --------------------------------------------------------------------
 

@@ -77,9 +77,11 @@ def parse_reconcile_request(payload: object) -> ReconcileRequest:
     try:
         parsed = msgspec.convert(payload, _RequestPayload)
     except msgspec.ValidationError as error:
-        raise UnknownEvent(f"not a request to reconcile: {error}") from error
+        raise UnknownEvent(f"not a reconcile request: {error}") from error
     if parsed.subdir is not None and parsed.channel is None:
-        raise UnknownEvent('a subdir needs a channel ("" for the one at the root of the bucket)')
+        raise UnknownEvent(
+            'a request with a subdir needs a channel ("" for the channel at the root of the bucket)'
+        )
     if parsed.subdir is not None and not is_subdir(parsed.subdir):
         raise UnknownEvent(f"{parsed.subdir!r} is not the name of a subdir")
     if parsed.channel is not None and parsed.channel != parsed.channel.strip("/"):
@@ -231,7 +233,7 @@ def check_prefixes(ctx: ReconcileContext, request: ReconcileRequest) -> None:
             folder.startswith(prefix) or prefix.startswith(folder) for prefix in ctx.prefixes
         )
     if not inside:
-        raise UnknownEvent(f"the channel {request.channel!r} lies outside of CHANNEL_PREFIXES")
+        raise UnknownEvent(f"the channel {request.channel!r} is outside of CHANNEL_PREFIXES")
 
 
 def _first_cursor(request: ReconcileRequest) -> Cursor:
@@ -268,7 +270,10 @@ def _parse_message(body: str) -> _StepMessage:
     try:
         message = msgspec.json.decode(body, type=_StepMessage)
     except DECODE_ERRORS as error:
-        raise UnknownEvent(f"not a step of reconcile: {error}") from error
+        raise UnknownEvent(f"not a reconcile step: {error}") from error
     if message.format > FORMAT:
-        raise TooNew(f"a step of reconcile of format {message.format}, this sluice knows {FORMAT}")
+        raise TooNew(
+            f"the reconcile step has format {message.format}, but this version of sluice reads "
+            f"formats up to {FORMAT}"
+        )
     return message

@@ -168,7 +168,7 @@ def _release(claims: Claims, ours: RunClaim, claimed: Claimed, *, failure: Excep
     try:
         claims.swap(ended, expected=claimed.etag)
     except Unavailable as unanswered:
-        failure.add_note(f"The request stays claimed until its invocation would end: {unanswered}")
+        failure.add_note(f"The request stays claimed until its invocation times out: {unanswered}")
 
 
 def _decode_claim(body: bytes, *, what: str) -> RunClaim | None:

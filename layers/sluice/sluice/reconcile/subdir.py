@@ -110,8 +110,8 @@ def reconcile_subdir(
 def catalog_changed_error(subdir: Subdir) -> Unavailable:
     """The error of a comparison whose generation was collected in the meantime."""
     return Unavailable(
-        f"the catalog of {subdir.prefix} has changed while it was compared with the bucket; the "
-        "next run compares them again"
+        f"the catalog of {subdir.prefix} changed during the comparison with the bucket. The next "
+        "run repeats the comparison"
     )
 
 
@@ -275,8 +275,9 @@ class _SubdirRun:
             self._newest_unknown = NewestUnknownFiles(listing, REQUEUED_BEYOND_REJECTS_MAX)
             self._report.counts.failed = 1
             self._report.failure = (
-                f"{REJECTS_PER_SUBDIR_MAX:,} files or more in {self._subdir.prefix} cannot be "
-                "indexed, and no further ones are noted. Delete them: sluice rejects lists some."
+                f"{REJECTS_PER_SUBDIR_MAX:,} or more files in {self._subdir.prefix} cannot be "
+                "indexed, and sluice records no more of them. Delete the files that sluice rejects "
+                "lists"
             )
 
     def _time_is_short(self) -> bool:

@@ -119,7 +119,7 @@ class Exchange:
         """Wait for the response; once.  Raises botocore's errors of the transport."""
         link, self._link = self._link, None
         if link is None:
-            raise ValueError("a response is received once")
+            raise ValueError("the response was already received")
         with _Translated(self._request, link):
             return _receive(self._connections, self._request, link)
 
@@ -507,7 +507,7 @@ def _transmit(link: _Link, request: AWSPreparedRequest, place: _Place) -> None:
     lines += [f"{name}: {value}" for name, value in request.headers.items()]
     head = "\r\n".join(lines)
     if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
-        raise ValueError("a line break in a header")
+        raise ValueError("a header contains a line break")
     encoded = f"{head}\r\n\r\n".encode("latin-1")
     body = request.body or b""
     assert isinstance(body, bytes | bytearray | memoryview), "what S3Client sends"

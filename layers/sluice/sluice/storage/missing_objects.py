@@ -46,10 +46,10 @@ def confirm_listing(
         for filename in left_out:
             if still_existing.get(filename) == existing[filename]:
                 raise BrokenListing(
-                    f"a listing of {label} does not show {filename}, which is there: nothing is "
-                    "removed because it is not listed; check the index of the bucket"
+                    f"a listing of {label} omits {filename}, which exists. So sluice removes "
+                    "nothing. Check the bucket index of the S3 server"
                 )
-    raise Unavailable(f"{label} changes faster than it can be listed")
+    raise Unavailable(f"{label} changes too fast to be listed. Try again")
 
 
 def head_packages(

@@ -374,7 +374,7 @@ class S3Client:
                     raise ForeignResponse(
                         explain_foreign_response(status, self.url, content_type)
                     ) from error
-                raise MalformedResponse(f"a document that cannot be read: {error}") from error
+                raise MalformedResponse(f"the response is not valid XML: {error}") from error
             document = None  # something in front of S3, for example a proxy, refused
         if document is not None:
             _strip_namespaces(document)
@@ -395,7 +395,7 @@ class S3Client:
         # for the signature would take longer than anything else about a large file.
         is_signed = request.sign_payload or not url.startswith("https:")
         if keys.access_key is None or keys.secret_key is None:
-            raise Misconfigured("there are no AWS credentials")
+            raise Misconfigured("no AWS credentials")
         headers = sign(
             UnsignedRequest(
                 request.method,
@@ -484,8 +484,8 @@ def check_server_url(url: str) -> None:
         is_usable = False
     if not is_usable:
         raise Misconfigured(
-            f"{url!r} is no URL of an S3: one is like http://127.0.0.1:9000. It comes from "
-            "--endpoint-url, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile"
+            f"{url!r} is not the URL of an S3 endpoint, for example http://127.0.0.1:9000. Check "
+            "--endpoint-url, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL and the profile"
         )
 
 
@@ -499,8 +499,8 @@ def check_ca_file(path: str, url: str) -> None:
     is_from_env = os.environ.get("AWS_CA_BUNDLE") == path
     setting = "the variable AWS_CA_BUNDLE" if is_from_env else "ca_bundle of the profile"
     raise Misconfigured(
-        f"there is no file {path}, which {setting} names for the certificates to trust of {url}: "
-        "correct it"
+        f"the CA bundle {path} does not exist, so the certificate of {url} cannot be checked: "
+        f"correct {setting}"
     )
 
 
@@ -515,7 +515,7 @@ def find_credentials() -> Credentials:
 
         credentials = botocore.session.get_session().get_credentials()
     if credentials is None:
-        raise Misconfigured("there are no AWS credentials")
+        raise Misconfigured("no AWS credentials")
     return credentials
 
 

@@ -71,10 +71,9 @@ class S3ConditionalPuts:
         if len(body) > PUT_BYTES_MAX:
             raise Unsupported(
                 f"{self._bucket.object_url(key)} cannot be written: it has {len(body)} bytes. This "
-                "S3 ignores the condition of an upload in parts (CompleteMultipartUpload), so the "
-                f"object has to go up in one PutObject, and that takes at most {PUT_BYTES_MAX} "
-                "bytes. Use an "
-                "S3 that honours If-Match there, or split the channel"
+                "S3 server ignores the condition of CompleteMultipartUpload, so the object must be "
+                f"written with one PutObject, which is limited to {PUT_BYTES_MAX} bytes. Use a "
+                "server that supports If-Match in CompleteMultipartUpload, or split the channel"
             )
         return _WholePut(self, key, body, headers, condition)
 
@@ -252,7 +251,7 @@ class _PartsPut:
         """See ``PreparedPut.complete``."""
         parts, self._parts = self._parts, None
         if parts is None:
-            raise ValueError("a write is completed once")
+            raise ValueError("the write was already completed")
         try:
             answer, etag = self._puts.complete_parts(parts, self._condition, not_after_ms)
         except FAILED:

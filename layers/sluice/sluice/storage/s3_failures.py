@@ -1,7 +1,7 @@
-"""Why a request failed, for people: the cause, the place, and what to change.
+"""Explains to people why a request failed: the cause, the endpoint, and what to change.
 
-``classify`` also decides whether to send the request again: nothing that a retry waits for can
-cure a certificate that is not trusted.
+``classify`` also decides whether to send the request again: no retry can help with a certificate
+that is not trusted.
 """
 
 from __future__ import annotations
@@ -43,10 +43,11 @@ _ADVICE = {
     "SignatureDoesNotMatch": "check the secret key: AWS_SECRET_ACCESS_KEY or the profile",
     "ExpiredToken": "log in again, or renew AWS_SESSION_TOKEN",
     "InvalidToken": "log in again, or renew AWS_SESSION_TOKEN",
-    "RequestTimeTooSkewed": "set the clock of this machine",
-    "PermanentRedirect": "the bucket is in another region: --region or AWS_REGION",
+    "RequestTimeTooSkewed": "correct the clock of this machine",
+    "PermanentRedirect": "the bucket is in another region: set --region or AWS_REGION",
     "AuthorizationHeaderMalformed": "check the region: --region or AWS_REGION",
-    "NotImplemented": "this S3 lacks an operation or a header that sluice needs: use another",
+    "NotImplemented": "this S3 server does not support an operation or a header that sluice needs: "
+    "use another server",
 }
 """What to change, by S3's error code."""
 
@@ -102,17 +103,20 @@ def explain_failure(error: BaseException, url: str, *, is_aws: bool) -> str:
     origin = "the region (--region or AWS_REGION)" if is_aws else _ENDPOINT
     host, address = urlsplit(url).hostname, url.partition("//")[2]
     return {
-        Cause.REFUSED: f"nothing listens at {url}: connection refused. Check {origin}",
-        Cause.UNKNOWN_HOST: f"there is no host {host}, or no network. Check {origin}: {url}",
-        Cause.UNTRUSTED: (
-            f"the certificate of {url} is not trusted: {_certificate_problem(error)}. Name the "
-            "file with the certificates to trust in AWS_CA_BUNDLE, or as ca_bundle of the profile"
+        Cause.REFUSED: f"connection refused: no server listens at {url}. Check {origin}",
+        Cause.UNKNOWN_HOST: (
+            f"cannot resolve the host {host} of {url}: it does not exist, or the network is down. "
+            f"Check {origin}"
         ),
-        Cause.NO_TLS: f"{url} does not speak TLS. Is it http://{address}? Check {_ENDPOINT}",
-        Cause.NEEDS_TLS: f"{url} speaks TLS. Is it https://{address}? Check {_ENDPOINT}",
+        Cause.UNTRUSTED: (
+            f"the certificate of {url} is not trusted: {_certificate_problem(error)}. Set "
+            "AWS_CA_BUNDLE, or ca_bundle of the profile, to the CA bundle of the server"
+        ),
+        Cause.NO_TLS: f"{url} does not use TLS: use http://{address}. Check {_ENDPOINT}",
+        Cause.NEEDS_TLS: f"{url} uses TLS: use https://{address}. Check {_ENDPOINT}",
         Cause.NO_CA_FILE: (
-            f"the file with the certificates to trust cannot be read for {url}: {error}. Correct "
-            "AWS_CA_BUNDLE, or ca_bundle of the profile"
+            f"the CA bundle for {url} cannot be read: {error}. Correct AWS_CA_BUNDLE, or ca_bundle "
+            "of the profile"
         ),
     }[cause]
 
@@ -123,7 +127,7 @@ def advise(operation: str, status: int, code: str) -> str | None:
         return _ADVICE[code]
     if code == "AccessDenied" or (not code and status in _DENIED_STATUSES):
         right = _RIGHTS.get(operation)
-        return f"the credentials need the right {right}" if right else None
+        return f"the credentials need the permission {right}" if right else None
     if status == _NOT_IMPLEMENTED:
         return _ADVICE["NotImplemented"]
     return None
@@ -132,7 +136,7 @@ def advise(operation: str, status: int, code: str) -> str | None:
 def explain_foreign_response(status: int, url: str, content_type: str | None) -> str:
     """A sentence about a response that no S3 gives."""
     kind = f", of type {printable(content_type)}" if content_type else ""
-    return f"{url} does not answer as S3 does: status {status}{kind}. Check {_ENDPOINT}"
+    return f"the response of {url} is not one of S3: status {status}{kind}. Check {_ENDPOINT}"
 
 
 def _certificate_problem(error: BaseException) -> str:

@@ -162,14 +162,15 @@ class S3Store:
         """See ``ObjectStore.read_range``."""
         response = self._get(key, _range_header(start, length), if_match)
         if response is None:  # never under If-Match
-            raise Changed(f"GetObject {self._bucket.object_url(key)}: it is gone")
+            raise Changed(f"GetObject {self._bucket.object_url(key)}: the object does not exist")
         try:
             # A server may ignore the range (200) or cut it at the end of the object.  Check before
             # reading what might be a large package in full.
             if response.status != PARTIAL_CONTENT or response.content_length != length:
                 raise Unavailable(
-                    f"GetObject {self._bucket.object_url(key)}: asked for {length} bytes from "
-                    f"{start}, was offered {response.content_length} (status {response.status})"
+                    f"GetObject {self._bucket.object_url(key)}: the response has "
+                    f"{response.content_length} bytes instead of {length} at offset {start} "
+                    f"(status {response.status})"
                 )
             return b"".join(self._chunks(key, response))
         finally:
@@ -309,7 +310,7 @@ class S3Store:
             return s3_xml.parse_listing(document)
         except (KeyError, ValueError) as error:
             raise self._bucket.unavailable_error(
-                "ListObjectsV2", prefix, f"no listing: {error}"
+                "ListObjectsV2", prefix, f"the response is not a listing: {error}"
             ) from error
 
     def _info(self, operation: str, key: str, response: S3Response) -> ObjectInfo:

@@ -117,7 +117,7 @@ def parse_delete_failures(document: Element) -> list[DeleteFailure]:
 
 def _require_root(document: Element, name: str) -> None:
     if document.tag != name:
-        raise ValueError(f"a document <{printable(document.tag)}> is no {name}")
+        raise ValueError(f"the document is a {printable(document.tag)} instead of a {name}")
 
 
 def complete_upload_request(parts: Sequence[UploadedPart]) -> bytes:

@@ -108,4 +108,4 @@ class SqsQueue:
                 return
             bodies = [bodies[int(entry["Id"])] for entry in failed]
         codes = ", ".join(sorted({entry["Code"] for entry in failed}))
-        raise Unavailable(f"SendMessageBatch {self._url}: {len(failed)} refused: {codes}")
+        raise Unavailable(f"SendMessageBatch {self._url}: {len(failed)} messages refused: {codes}")

@@ -104,7 +104,7 @@ class VersionedObject(Generic[T]):
                 return ObjectVersion(value, stored.info.etag)
             if not in_time or (stored.info.etag if stored else None) != expected:
                 return LOST
-        raise Unavailable(f"{self.name} could not be swapped in {WRITE_ATTEMPTS_MAX} tries")
+        raise Unavailable(f"{self.name} could not be swapped in {WRITE_ATTEMPTS_MAX} attempts")
 
     @contextmanager
     def unless_superseded(self, version: ObjectVersion[T]) -> Iterator[None]:
@@ -137,8 +137,8 @@ def read_newest(
         with versioned.unless_superseded(version):
             return read(version)
     raise Unavailable(
-        f"what {versioned.name} refers to was collected before it could be read, "
-        f"{MERGE_ATTEMPTS_MAX} times"
+        f"{versioned.name} changed during each of {MERGE_ATTEMPTS_MAX} attempts to read its "
+        "objects. Try again"
     )
 
 
@@ -161,7 +161,7 @@ def commit_loop(
             if result is not LOST:
                 return result
     raise Unavailable(
-        f"{versioned.name} could not be swapped in {MERGE_ATTEMPTS_MAX} tries: each time another "
-        f"commit came first, or this one took longer than {SWAP_SECONDS_MAX // 60} minutes; try "
-        "again"
+        f"{versioned.name} could not be swapped in {MERGE_ATTEMPTS_MAX} attempts: each time, "
+        f"another commit was faster or this one took more than {SWAP_SECONDS_MAX // 60} minutes. "
+        "Try again"
     )

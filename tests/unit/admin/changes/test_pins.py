@@ -232,7 +232,7 @@ def test_what_is_not_published_in_time_is_said_to_be_committed() -> None:
     done = pin(admin_channel(world), SUBDIR, [REAL], reason="x").committed
     assert done
     pauses: list[float] = []
-    with pytest.raises(Unavailable, match="is committed, but after 3 seconds not yet published"):
+    with pytest.raises(Unavailable, match="is committed, but was not published within 3 seconds"):
         wait_until_published(
             admin_channel(world), SUBDIR, done.generation, pause=pauses.append, seconds_max=3
         )

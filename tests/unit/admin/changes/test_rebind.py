@@ -109,7 +109,7 @@ def test_a_bucket_that_was_restored_as_a_copy_keeps_pins_rejects_and_dates(copy:
 
 
 def type_of(reason: str) -> str:
-    return "belongs" if "belongs to the bucket" in reason else reason
+    return "belongs" if "is bound to the bucket" in reason else reason
 
 
 def test_a_pin_does_not_hold_on_another_package_of_the_same_size() -> None:
@@ -205,7 +205,7 @@ def test_a_catalog_without_a_binding_is_bound_by_it() -> None:
     world = with_history()
     world.state.remove(channel_binding_key(CHANNEL))
     led_to(world, plain_copy(world))
-    assert "does not say which bucket" in world.index().failures[0].reason
+    assert "is not bound to a bucket" in world.index().failures[0].reason
     assert moved(world).bound_to is None
     assert bound_to(world) == OTHER
     assert world.index().failures == []
@@ -236,7 +236,7 @@ def test_a_binding_that_a_killed_first_commit_has_left_can_be_moved() -> None:
     world.channel.bucket_check.bind(CHANNEL)
     led_to(world, MemoryStore(lambda: world.now_ms / 1000))
     world.upload(package("alpha"))
-    assert "belongs to the bucket" in world.index().failures[0].reason
+    assert "is bound to the bucket" in world.index().failures[0].reason
     assert moved(world).done
     assert world.index().failures == []
     assert world.filenames() == ["alpha-1.0-0.conda"]
@@ -328,6 +328,6 @@ def test_a_merge_of_the_old_bucket_that_has_begun_before_loses_its_head() -> Non
     old.state = world.state
     world.state.before = at_request("PutObject", LINUX.head_key, rebind_meanwhile)
     failures = [one.reason for one in old.index(IndexOptions()).failures]
-    assert any("belongs to the bucket" in one for one in failures)
+    assert any("is bound to the bucket" in one for one in failures)
     head = read_head(world.state, LINUX).value
     assert head.generation == generation + 1

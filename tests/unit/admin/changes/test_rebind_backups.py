@@ -211,7 +211,7 @@ def test_a_file_that_is_kept_out_and_not_there_yet_needs_a_confirmation() -> Non
     assert refused.done is False
     assert refused.subdirs[0].missing_pins == [KEPT_OUT]
     (doubt,) = refused.doubts
-    assert doubt.startswith(f"linux-64: not there, though kept out of the index: {KEPT_OUT}. ")
+    assert doubt.startswith(f"linux-64: pinned files are missing from the bucket: {KEPT_OUT}. ")
     assert moved(world, confirm=refused.digest).done
 
 
@@ -225,7 +225,7 @@ def test_half_of_a_subdir_is_missing_though_most_of_the_channel_is_there() -> No
     led_to(world, copy)
     refused = moved(world)
     assert (refused.done, refused.packages_present, refused.packages) == (False, 9, 10)
-    assert refused.doubts == ["osx-arm64: only 0 of 1 packages are there"]
+    assert refused.doubts == ["osx-arm64: the bucket has only 0 of 1 packages"]
 
 
 def test_an_empty_catalog_over_a_full_bucket_needs_a_confirmation() -> None:
@@ -239,7 +239,7 @@ def test_an_empty_catalog_over_a_full_bucket_needs_a_confirmation() -> None:
     full.upload(package("beta"), package("gamma"))
     led_to(world, full.public)
     refused = moved(world)
-    assert refused.doubts == ["the catalog knows none of the 2 packages that are there"]
+    assert refused.doubts == ["the catalog knows none of the 2 packages in the bucket"]
     assert refused.done is False
 
 
@@ -297,7 +297,7 @@ def test_where_the_catalog_is_moved_on_meanwhile_nothing_more_is_published() -> 
 
     world.state.before = note
     generation = Stamp.parse(here.objects[LINUX.file_key(REPODATA)].headers.metadata)
-    with pytest.raises(Exception, match="belongs to the bucket third-bucket"):
+    with pytest.raises(Exception, match="is bound to the bucket third-bucket"):
         moved(world)
     assert bound_to(world) == "third-bucket"
     after = Stamp.parse(here.objects[LINUX.file_key(REPODATA)].headers.metadata)

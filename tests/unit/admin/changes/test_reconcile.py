@@ -120,7 +120,7 @@ def test_a_run_that_does_not_go_on_is_given_up() -> None:
     world = World()
     _keep(world, _report(world, 1, finished=False))
     channel = _channel(world, lambda _: msgspec.to_builtins(_report(world, 1, finished=False)))
-    with pytest.raises(Unavailable, match="has not gone on for 45 minutes"):
+    with pytest.raises(Unavailable, match="has made no progress for 45 minutes"):
         reconcile_channel(channel, wait=lambda: world.tick(60))
 
 

@@ -169,7 +169,7 @@ def test_files_of_others_stay() -> None:
 def test_the_catalog_of_another_bucket_is_not_retired() -> None:
     world = emptied()
     elsewhere = replace(world.channel, bucket="another-bucket")
-    with pytest.raises(WrongState, match="belongs to the bucket channel-bucket"):
+    with pytest.raises(WrongState, match="is bound to the bucket channel-bucket"):
         retire(elsewhere)
 
 

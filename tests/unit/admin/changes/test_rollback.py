@@ -203,9 +203,9 @@ def test_a_generation_that_is_not_kept_is_refused_and_the_oldest_is_named() -> N
     world = two_generations()
     with pytest.raises(NotFound, match="no generation 7: the newest is 2"):
         rollback(admin_channel(world), world.subdir, 7)
-    with pytest.raises(NotFound, match="no generation 0: the oldest that is kept is 1"):
+    with pytest.raises(NotFound, match="no generation 0: the oldest available is 1"):
         rollback(admin_channel(world), world.subdir, 0)
-    with pytest.raises(NotFound, match="of 2020-01-01 00:00:00 UTC or before: the oldest"):
+    with pytest.raises(NotFound, match="from 2020-01-01 00:00:00 UTC or before: the oldest"):
         rollback(admin_channel(world), world.subdir, datetime(2020, 1, 1, tzinfo=UTC))
 
 
@@ -221,7 +221,7 @@ def test_a_tree_that_was_collected_is_refused() -> None:
 
 def test_a_subdir_without_a_head_is_refused() -> None:
     world = World()
-    with pytest.raises(NotFound, match="knows of no packages"):
+    with pytest.raises(NotFound, match="the catalog has no packages"):
         rollback(admin_channel(world), world.subdir, 1)
 
 

@@ -90,7 +90,7 @@ def test_a_form_that_is_missing_counts_as_well(waiting: Waiting) -> None:
     waiting.world.public.remove(LINUX.file_key(REPODATA_ZST))
     (one,) = waiting.wait(A.path, seconds=3)
     assert one.state == "waiting"
-    assert one.reason == "it is in the catalog, and not in every index file yet"
+    assert one.reason == "it is in the catalog, but not yet in every index file"
 
 
 def test_forms_that_are_off_are_not_waited_for(waiting: Waiting) -> None:
@@ -149,7 +149,7 @@ def test_a_pin_ends_the_wait_with_its_reason(waiting: Waiting) -> None:
     pin(waiting.world.channel, LINUX, [A.filename], reason="Crashes.")
     (one,) = waiting.wait(A.path)
     assert one.state == "pinned"
-    assert one.reason == "it is pinned out of the channel: Crashes."
+    assert one.reason == "it is kept out of the index: Crashes."
 
 
 def test_the_time_that_is_up_is_no_error_and_says_what_was_seen(waiting: Waiting) -> None:
@@ -157,9 +157,9 @@ def test_the_time_that_is_up_is_no_error_and_says_what_was_seen(waiting: Waiting
     first, second = waiting.wait(A.path, "noarch/x-1-0.conda", seconds=5)
     assert (first.state, first.reason) == (
         "waiting",
-        "it is in the bucket, and not in the catalog yet",
+        "it is in the bucket, but not yet in the catalog",
     )
-    assert (second.state, second.reason) == ("waiting", "there is no such file in the bucket")
+    assert (second.state, second.reason) == ("waiting", "it is not in the bucket")
     assert 5 <= waiting.now <= 6
 
 

@@ -179,14 +179,14 @@ def test_a_profile_that_is_not_there_is_named() -> None:
 
 def test_without_a_region_it_is_said_what_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    with pytest.raises(Misconfigured, match="no region is known; give one, or set AWS_REGION"):
+    with pytest.raises(Misconfigured, match="no region: set --region or AWS_REGION"):
         Aws().bucket("b")
 
 
 def test_without_credentials_it_is_said_what_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    with pytest.raises(Misconfigured, match="there are no AWS credentials; give a profile"):
+    with pytest.raises(Misconfigured, match="no AWS credentials: set --profile"):
         Aws().bucket("b")
 
 
@@ -257,9 +257,10 @@ def test_what_is_no_url_is_refused_with_the_settings_that_it_may_come_from(
         monkeypatch.setenv(variable, url)
     aws = Aws(profile="plain", endpoint_url=None if variable else url)
     with pytest.raises(
-        Misconfigured, match=r"is no URL of an S3: one is like http://127\.0\.0\.1:9000"
+        Misconfigured,
+        match=r"is not the URL of an S3 endpoint, for example http://127\.0\.0\.1:9000",
     ):
         aws.bucket("b")
     if variable is None:
-        with pytest.raises(Misconfigured, match="is no URL of an S3"):
+        with pytest.raises(Misconfigured, match="is not the URL of an S3 endpoint"):
             _ = aws.cloudformation

@@ -20,7 +20,7 @@ from testkit.s3_server.process import S3Server
 from tests.support.scripted_aws import Answer, error, respond
 
 BUCKET = "trials"
-PLACE = f"the bucket {BUCKET} of the S3 at http://s3"
+PLACE = f"the bucket {BUCKET} at http://s3"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -176,7 +176,7 @@ def test_a_server_that_falls_silent_is_never_misjudged(
         try:
             finding = probe_of(client).probe_all()
         except Unavailable as unavailable:
-            assert f"a trial of conditional writes in {PLACE}" in str(unavailable)  # noqa: PT017
+            assert f"was testing conditional writes in {PLACE}" in str(unavailable)  # noqa: PT017
         except Unsupported:
             assert kind in UNUSABLE
             break
@@ -208,9 +208,9 @@ def test_missing_rights_are_no_finding_and_are_named(running: Mapping[str, S3Ser
         probe_of(client).probe_all()
     assert str(raised.value) == (
         "PutObject s3://trials/trial-0: status 403 AccessDenied Forbidden; the credentials need "
-        f"the right s3:PutObject (endpoint {client.url}) (the object is written, read and "
-        "deleted). "
-        f"This was a trial of conditional writes in {PLACE}; nothing of the channel was changed"
+        f"the permission s3:PutObject (endpoint {client.url}) (the trial needs s3:PutObject, "
+        "s3:GetObject and s3:DeleteObject). "
+        f"sluice was testing conditional writes in {PLACE}. The channel was not changed"
     )
 
 
@@ -219,7 +219,7 @@ def test_a_wrong_secret_is_no_finding_and_not_taken_for_missing_rights(
 ) -> None:
     client = answering(running, error(403, "SignatureDoesNotMatch"))
     with pytest.raises(
-        Unavailable, match=r"SignatureDoesNotMatch Forbidden; .*\. This was a trial"
+        Unavailable, match=r"SignatureDoesNotMatch Forbidden; .*\. sluice was testing"
     ):
         probe_of(client).probe_all()
 
@@ -229,7 +229,7 @@ def test_a_bucket_that_is_missing_is_no_finding(running: Mapping[str, S3Server])
     server = running["as-aws"]
     server.drop(BUCKET)
     server.take()
-    with pytest.raises(Unavailable, match=f"^HeadBucket of {PLACE}: there is no such bucket"):
+    with pytest.raises(Unavailable, match=f"^HeadBucket of {PLACE}: the bucket does not exist"):
         probe_of(client_of(server)).probe_all()
     assert server.take().counts.keys() == {"s3:HeadBucket"}
     server.create(BUCKET)
@@ -270,6 +270,8 @@ def test_a_server_that_drops_metadata_is_refused(running: Mapping[str, S3Server]
         return send(request)
 
     client = with_request_hook(client_of(running["as-aws"]), hook)
-    with pytest.raises(Unsupported, match="the body or the metadata of an object was not read as"):
+    with pytest.raises(
+        Unsupported, match="it returned another body or other metadata than were written"
+    ):
         probe_of(client).probe_all()
     assert left(client_of(running["as-aws"])) == []

@@ -124,7 +124,7 @@ def test_a_stack_of_something_else_is_told_from_one_of_sluice() -> None:
 def test_a_subdir_must_be_there(aws: Aws) -> None:
     opener = Opener(aws, state=STATE_BUCKET)
     address = Address(CHANNEL_BUCKET, "team/linux-64")
-    with pytest.raises(NotFound, match="s3://channels/team/linux-64 is no subdir"):
+    with pytest.raises(NotFound, match="has not indexed the subdir s3://channels/team/linux-64"):
         opener.subdir(address)
     aws.bucket(STATE_BUCKET).put(Subdir("team", "linux-64").head_key, b"{}", PRIVATE_JSON_HEADERS)
     channel, subdir = opener.subdir(address)

@@ -133,7 +133,9 @@ def test_without_a_brake_everything_goes() -> None:
 def test_what_is_no_digest_is_refused_before_anything_is_done(text: str) -> None:
     world = published()
     world.public.requests.clear()
-    with pytest.raises(Misused, match="names no removals: give the digest that a report says"):
+    with pytest.raises(
+        Misused, match="is not the digest of pending removals: use the digest from a report"
+    ):
         world.index(IndexOptions(confirm=text))
     assert world.public.requests == []
 

@@ -376,7 +376,7 @@ def test_a_lost_commit_is_told_of_and_cannot_be_repaired() -> None:
     world.state.remove(key := LINUX.commit_key(read_head(world.state, LINUX).value.commit or ""))
     report = look(world)
     assert kinds(report) == [(Defect.COMMIT_DAMAGED, key)]
-    assert report.findings[0].kind.repair.startswith("nothing")
+    assert report.findings[0].kind.repair.startswith("cannot be repaired")
 
 
 def test_two_damages_in_one_subdir_are_both_found_and_repaired() -> None:
@@ -420,9 +420,7 @@ def test_index_files_that_are_behind_are_no_finding_while_their_merge_is_under_w
     staging.write_staging_record(world.state, LINUX, removed("gamma-1-0.conda"), unique_id="x")
     report = look(world)
     assert kinds(report) == []
-    assert report.unchecked == [
-        f"the index files of {LINUX.prefix}: the last changes are being published"
-    ]
+    assert report.unchecked == [f"the index files of {LINUX.prefix}: a merge is publishing changes"]
     world.tick(PUBLISHING_SECONDS_MAX)
     assert kinds(look(world)) == [(behind, key)]
 
@@ -430,7 +428,7 @@ def test_index_files_that_are_behind_are_no_finding_while_their_merge_is_under_w
 def test_a_damaged_catalog_is_told_to_keep_files_from_being_checked() -> None:
     world = a_channel()
     flip_a_leaf(world)
-    assert "cannot be told" in look(world).unchecked[0]
+    assert "because the catalog is damaged" in look(world).unchecked[0]
 
 
 def test_whose_the_files_are_is_told_even_then() -> None:

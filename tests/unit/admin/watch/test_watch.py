@@ -111,7 +111,7 @@ def test_work_that_does_not_end_is_abandoned(
         assert process.end() < 10
     released.set()
     assert process.result is False
-    assert process.messages()[-1] == "ended, with work under way that the next one repeats"
+    assert process.messages()[-1] == "ended during a run, which the next process repeats"
 
 
 def test_a_server_that_does_not_answer_is_asked_again(world: StandaloneChannel) -> None:
@@ -123,7 +123,7 @@ def test_a_server_that_does_not_answer_is_asked_again(world: StandaloneChannel) 
     world.public.before = fail
     with running([world.channel]) as process:
         eventually(
-            lambda: "the run failed, and is repeated" in process.messages(), bool, what="the error"
+            lambda: "run failed, will be retried" in process.messages(), bool, what="the error"
         )
         world.public.before = lambda *_: None
         process.watch.list_now()

@@ -138,7 +138,7 @@ def commit_edit(channel: Channel, subdir: Subdir, edit: EditFunction) -> CommitR
 def _snapshot(version: ObjectVersion[Head], subdir: Subdir, catalog: CatalogReader) -> HeadSnapshot:
     head = version.value
     if head.tree is None:
-        raise NotFound(f"sluice knows of no packages in {subdir.prefix}")
+        raise NotFound(f"the catalog has no packages in {subdir.prefix}")
     return HeadSnapshot(head, catalog.tree(head.tree), catalog)
 
 

@@ -110,7 +110,7 @@ def pin(channel: Channel, subdir: Subdir, files: Collection[str], *, reason: str
             known = dict(snapshot.entries(name))[name]
             missing = [file for file in of_name if file not in objects and file not in known]
             if missing:
-                raise NotFound(f"there is no {subdir.file_key(missing[0])} in {channel.bucket}")
+                raise NotFound(f"{subdir.file_key(missing[0])} does not exist in {channel.bucket}")
             for file in of_name:
                 old, current = known.get(file), objects.get(file)
                 if current is None:

@@ -106,7 +106,10 @@ def rebind(
     subdirs = rebinder.heads()
     # A first commit that was killed leaves a binding and no head.
     if not subdirs and before.value is None:
-        raise NotFound(f"this state has no catalog of the channel {channel.name!r}")
+        raise NotFound(
+            f"the state {channel.owner} has no catalog of the channel {channel.name!r}. Check "
+            "--state or --stack"
+        )
     compared = rebinder.compare(subdirs)
     failures = list(rebinder.failures)
     rebinding = Rebinding(
@@ -181,13 +184,13 @@ def _find_doubts(
     channel: Channel, compared: Sequence[SubdirRebound], failures: Collection[Failure]
 ) -> list[str]:
     doubts = [
-        f"{row.subdir}: only {row.there} of {row.packages} packages are there"
+        f"{row.subdir}: the bucket has only {row.there} of {row.packages} packages"
         for row in compared
         if row.there * 2 < row.packages
     ]
     doubts += [
-        f"{row.subdir}: not there, though kept out of the index: {_join(row.missing_pins)}. Copied "
-        "later, it would come into the index"
+        f"{row.subdir}: pinned files are missing from the bucket: {_join(row.missing_pins)}. If "
+        "they are copied later, they enter the index"
         for row in compared
         if row.missing_pins
     ]
@@ -198,7 +201,7 @@ def _find_doubts(
             for row in compared
         )
         if objects:
-            doubts.append(f"the catalog knows none of the {objects} packages that are there")
+            doubts.append(f"the catalog knows none of the {objects} packages in the bucket")
     return doubts
 
 
@@ -238,7 +241,9 @@ def _write_binding(
     )
     written = binding_object(channel.state, channel.name).swap(binding, expected=before.etag)
     if written is LOST:
-        raise Unavailable(f"another rebind of the channel {channel.name!r} is under way; try again")
+        raise Unavailable(
+            f"another rebind of the channel {channel.name!r} is in progress. Try again later"
+        )
     return written
 
 

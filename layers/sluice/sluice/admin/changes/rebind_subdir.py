@@ -131,7 +131,8 @@ class SubdirRebinder:
             # After the head was read, as everywhere: another rebind marks the binding first.
             if binding_object(channel.state, channel.name).read().etag != moving.etag:
                 raise Unavailable(
-                    f"another rebind of the channel {channel.name!r} is under way; try again"
+                    f"another rebind of the channel {channel.name!r} is in progress. Try again "
+                    "later"
                 )
             if version.value.tree is not None:
                 return self._commit(versioned, version)
@@ -168,7 +169,7 @@ class SubdirRebinder:
             existing_index=replace(existing_index, generation=generation),
             rerender_names=self._names_without_shard(tree),
             edits=compared.edits,
-            amendment=Amendment(reason=f"The catalog belongs to the bucket {channel.bucket} now."),
+            amendment=Amendment(reason=f"The catalog is bound to the bucket {channel.bucket}."),
         )
         committed = commit_plan(
             versioned,
@@ -291,7 +292,7 @@ class SubdirRebinder:
         try:
             with self._channel.public.open(key) as opened:
                 if opened is None or ObjectId.from_info(opened.info) != current:
-                    raise Unavailable(f"{key} changes while it is looked at; try again")
+                    raise Unavailable(f"{key} changed while it was read. Try again")
                 if opened.info.sha256:
                     return opened.info.sha256
                 for chunk in opened.chunks:
@@ -299,7 +300,7 @@ class SubdirRebinder:
         except Archived:
             return None
         except Changed as error:
-            raise Unavailable(f"{key} changes while it is looked at; try again") from error
+            raise Unavailable(f"{key} changed while it was read. Try again") from error
         return hasher.hexdigest()
 
     def _report(self, tree: Tree, compared: _Comparison, generation: int | None) -> SubdirRebound:

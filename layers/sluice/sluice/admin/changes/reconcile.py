@@ -1,4 +1,4 @@
-"""A reconcile run by the stack's function, which this module starts and follows."""
+"""Starts a reconcile run of the stack, and follows it until it ends."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def reconcile_channel(  # noqa: PLR0913 - each is a key of the request
     ``Unavailable`` if the function fails, or a run does not continue.
     """
     if channel.stack is None:
-        raise Misused("a reconcile is run by a stack: name it (--stack, or SLUICE_STACK)")
+        raise Misused("reconcile needs a stack: set --stack or SLUICE_STACK")
     request: dict[str, Any] = {"channel": channel.name}
     if subdir is not None:
         request["subdir"] = subdir
@@ -59,8 +59,9 @@ def reconcile_channel(  # noqa: PLR0913 - each is a key of the request
             quiet_since = channel.clock()
         elif channel.clock() - quiet_since > RECONCILE_SILENCE_SECONDS_MAX * 1000:
             raise Unavailable(
-                f"the run {report.run} has not gone on for {RECONCILE_SILENCE_SECONDS_MAX // 60} "
-                "minutes: see the log of the function and ReconcileDlq"
+                f"the run {report.run} has made no progress for "
+                f"{RECONCILE_SILENCE_SECONDS_MAX // 60} minutes. Check the log of "
+                "ReconcileFunction, and ReconcileDlq"
             )
         report = latest
     return report
@@ -75,7 +76,7 @@ def _start_run(stack: Stack, request: dict[str, Any]) -> ReconcileReport:
         raise Unavailable(f"Invoke {name}: {stack.aws.explain(error)}") from error
     if "FunctionError" in response:
         raise _function_error(name, body)
-    return reports.decode_report(body, what=f"the answer of {name}")
+    return reports.decode_report(body, what=f"the response of {name}")
 
 
 def _function_error(name: str, body: bytes) -> Misused | Unavailable:
@@ -83,7 +84,7 @@ def _function_error(name: str, body: bytes) -> Misused | Unavailable:
     try:
         error = msgspec.json.decode(body, type=dict[str, Any])
     except DECODE_ERRORS:
-        return Unavailable(f"{name} failed, and does not say why")
+        return Unavailable(f"{name} failed without an error message. Check its log")
     kind, message = error.get("errorType"), error.get("errorMessage")
     return Misused(str(message)) if kind == "UnknownEvent" else Unavailable(f"{name}: {message}")
 
@@ -94,5 +95,5 @@ def _read_report(channel: Channel, report: ReconcileReport) -> ReconcileReport:
     if stored is None and not report.steps:
         return report  # somebody else has started it, and its first step is not over
     if stored is None:
-        raise Unavailable(f"the report {key} is gone")
+        raise Unavailable(f"the report {key} does not exist any more")
     return reports.decode_report(stored.body, what=key)

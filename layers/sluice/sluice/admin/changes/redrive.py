@@ -57,7 +57,9 @@ def _redrive_queue(
                 moved += 1
             on_progress(f"{kind}Queue", before + moved)
     except AWS_ERRORS as error:
-        raise Unavailable(f"redriving {dead} after {moved} messages: {error}") from error
+        raise Unavailable(
+            f"redrive of {dead} stopped after {moved} messages: {error}. Run it again"
+        ) from error
     return moved
 
 

@@ -61,7 +61,7 @@ def locate_packages(channel: Channel, packages: Iterable[str]) -> dict[Subdir, l
     for package in packages:
         folder, _, file = package.rpartition("/")
         if not is_package_file(file) or (folder and not is_subdir(folder)):
-            raise Misused(f"{package!r} is no package: name it as <subdir>/<file>.conda")
+            raise Misused(f"{package!r} is not a package: name it as <subdir>/<file>.conda")
         if folder:
             subdirs = [channel.subdir(folder)]
         else:
@@ -73,9 +73,9 @@ def locate_packages(channel: Channel, packages: Iterable[str]) -> dict[Subdir, l
             ]
         if len(subdirs) > 1:
             names = ", ".join(f"{subdir.name}/{file}" for subdir in subdirs)
-            raise Misused(f"{file} is in several subdirs, say in which: {names}")
+            raise Misused(f"{file} is in several subdirs: name it as one of {names}")
         if not subdirs:
-            raise NotFound(f"there is no {file} in any subdir of {channel.name or 'the channel'}")
+            raise NotFound(f"{file} is in no subdir of {channel.name or 'the channel'}")
         located.setdefault(subdirs[0], []).append(file)
     return located
 

@@ -211,9 +211,9 @@ def _require_no_packages_in(channel: Channel, subdir: Subdir) -> None:
     if keys:
         more = " and others" if len(keys) > RETIRE_EXAMPLES_MAX else ""
         raise Occupied(
-            f"there are packages in s3://{channel.bucket}/{subdir.prefix}: "
+            f"s3://{channel.bucket}/{subdir.prefix} has packages: "
             f"{', '.join(keys[:RETIRE_EXAMPLES_MAX])}{more}. Only a channel without packages can "
-            "be retired: delete them or move them away first"
+            "be retired. Delete or move the packages first"
         )
 
 
@@ -243,7 +243,9 @@ def _mark(channel: Channel) -> ObjectVersion[Binding | None]:
         )
         if marked is not LOST:
             return marked
-    raise Unavailable(f"the binding changed in each of {WRITE_ATTEMPTS_MAX} tries; try again")
+    raise Unavailable(
+        f"the binding changed during each of {WRITE_ATTEMPTS_MAX} attempts to write it. Try again"
+    )
 
 
 def _unmark(channel: Channel, marked: ObjectVersion[Binding | None], *, bucket: str | None) -> None:
@@ -358,6 +360,6 @@ def _require_mark(channel: Channel, marked: ObjectVersion[Binding | None]) -> No
     """Raise ``Unavailable`` if the mark is no more the one that this retirement has set."""
     if binding_object(channel.state, channel.name).read().etag != marked.etag:
         raise Unavailable(
-            f"another retirement of s3://{channel.bucket}/{channel.name} has taken over; run it "
-            "again if that fails"
+            f"another process is retiring s3://{channel.bucket}/{channel.name}. If it fails, run "
+            "sluice retire again"
         )

@@ -123,7 +123,7 @@ class _SnapshotJob:
         past_subdirs = list(self._subdirs())
         if not any(past.tree.public for past in past_subdirs):
             raise NotFound(
-                f"s3://{self._channel.bucket}/{self._channel.name} had no index "
+                f"s3://{self._channel.bucket}/{self._channel.name} had no index at "
                 f"{format_time(self._at)}"
             )
         return Snapshot(
@@ -165,8 +165,7 @@ class _SnapshotJob:
         if first is None or first.parent is None:
             return None
         raise NotFound(
-            f"the history of {subdir.prefix} does not go back so far, only to "
-            f"{format_time(commit_time(first))}"
+            f"the history of {subdir.prefix} goes back only to {format_time(commit_time(first))}"
         )
 
     def _require_after_retirement(self, subdir: Subdir, version: ObjectVersion[Head]) -> None:
@@ -174,8 +173,8 @@ class _SnapshotJob:
         retired_at = datetime.fromtimestamp(version.modified or 0, UTC)
         if self._at < retired_at:
             raise NotFound(
-                f"{subdir.prefix} was retired {format_time(retired_at)}, and its history before "
-                "that was deleted"
+                f"{subdir.prefix} was retired at {format_time(retired_at)}, which deleted its "
+                "earlier history"
             )
 
     @property
@@ -188,14 +187,17 @@ class _SnapshotJob:
         """Raise ``Occupied`` if the target has anything that is not of this very snapshot."""
         into = self._into
         if not into.name:
-            raise Misused("a snapshot cannot be the channel at the root of a bucket")
+            raise Misused("a snapshot cannot be at the root of a bucket: name a folder in --to")
         if any(into.state.list(state_prefix("heads", into.name))):
-            raise Occupied(f"s3://{into.bucket}/{into.name} is a channel that sluice indexes")
+            raise Occupied(
+                f"s3://{into.bucket}/{into.name} is a channel that sluice indexes: choose another "
+                "address in --to"
+            )
         for info in into.public.list(f"{into.name}/"):
             if parse_shard_key(info.key) is None and not self._is_ours(info.key):
                 raise Occupied(
-                    f"s3://{into.bucket}/{into.name} is to hold nothing but the snapshot, and has "
-                    f"{info.key}: name another place, or delete what is there"
+                    f"s3://{into.bucket}/{into.name} must be empty, and has {info.key}: choose "
+                    "another address in --to, or delete the objects there"
                 )
 
     def _is_ours(self, key: str) -> bool:

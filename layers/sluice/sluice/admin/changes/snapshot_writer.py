@@ -141,4 +141,4 @@ class SnapshotSubdirWriter:
             self._store.put_if(key, body, headers, expected=expected)
             existing = self._store.head(key)
         if existing is None or Stamp.parse(existing.metadata) != stamp:
-            raise Unavailable(f"{key} is written by somebody else meanwhile")
+            raise Unavailable(f"another process is writing {key}. Try again")

@@ -24,9 +24,9 @@ from sluice.storage.object_store import describe_object
 from sluice.storage.versioned_object import ObjectVersion, read_newest
 
 POLL_SECONDS = 1.0
-_NOT_UPLOADED = "there is no such file in the bucket"
-_NOT_JUDGED = "it is in the bucket, and not in the catalog yet"
-_NOT_PUBLISHED = "it is in the catalog, and not in every index file yet"
+_NOT_UPLOADED = "it is not in the bucket"
+_NOT_JUDGED = "it is in the bucket, but not yet in the catalog"
+_NOT_PUBLISHED = "it is in the catalog, but not yet in every index file"
 
 
 class Waited(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +150,7 @@ class _Wait:
             case Reject(code=code, sentence=sentence) if is_rejected(entry):
                 return self._waited("rejected", code=code, reason=sentence or code)
             case Pin(reason=reason):
-                return self._waited("pinned", reason=f"it is pinned out of the channel: {reason}")
+                return self._waited("pinned", reason=f"it is kept out of the index: {reason}")
         return None
 
     def _waited(

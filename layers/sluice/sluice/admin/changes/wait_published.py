@@ -43,8 +43,8 @@ def wait_until_published(
     while not is_published(channel, subdir, generation):
         if waited >= seconds_max:
             raise Unavailable(
-                f"generation {generation} of {subdir.prefix} is committed, but after "
-                f"{seconds_max:.0f} seconds not yet published: is MergeQueue being worked off?"
+                f"generation {generation} of {subdir.prefix} is committed, but was not published "
+                f"within {seconds_max:.0f} seconds. Check MergeQueue and the log of MergeFunction"
             )
         pause(_POLL_SECONDS)
         waited += _POLL_SECONDS

@@ -50,7 +50,7 @@ def parse_generation_ref(text: str, *, now: datetime) -> GenerationRef:
         at = datetime.fromisoformat(stripped)
     except ValueError:
         raise Misused(
-            f"{text!r} is neither a generation (17) nor a time (2026-11-27T14:00Z, 2h)"
+            f"{text!r} is not a generation (17) or a time (2026-11-27T14:00Z, 2h)"
         ) from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
@@ -179,9 +179,9 @@ class OldGeneration:
     def _collected_message(self) -> str:
         address = f"s3://{self.channel.bucket}/{self.subdir.prefix.rstrip('/')}"
         return (
-            f"generation {self.commit.generation} of {self.subdir.prefix} is no longer kept: what "
-            "was in it was collected, as that of every generation is once a later one has been "
-            f"published for RetentionDays; `sluice log {address}` shows what there is"
+            f"generation {self.commit.generation} of {self.subdir.prefix} has been "
+            "garbage-collected: content is kept for RetentionDays after a later generation is "
+            f"published. To list the available generations, run: sluice log {address}"
         )
 
 
@@ -189,11 +189,11 @@ def _not_found_message(
     subdir: Subdir, ref: GenerationRef, oldest: Commit | None, otherwise: str
 ) -> str:
     """The reason why a generation is not available; ``oldest``: the last commit that was read."""
-    what = str(ref) if isinstance(ref, int) else f"of {format_time(ref)} or before"
+    what = str(ref) if isinstance(ref, int) else f"from {format_time(ref)} or before"
     kept = otherwise
     if oldest:
         time = format_time(commit_time(oldest))
-        kept = f": the oldest that is kept is {oldest.generation}, of {time}"
+        kept = f": the oldest available is {oldest.generation}, from {time}"
     return f"{subdir.prefix} has no generation {what}{kept}"
 
 

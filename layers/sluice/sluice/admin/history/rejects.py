@@ -107,8 +107,8 @@ def _read_issues(channel: Channel, subdir: Subdir) -> list[FileIssue]:
 
 def _sentence_not_kept(filename: str) -> str:
     return (
-        f"{filename} cannot be indexed. Too many files of this package cannot be, so that only the "
-        "code of the reason was kept."
+        f"{filename} cannot be indexed. This package has so many rejects that sluice keeps only "
+        "the code of each reason."
     )
 
 
@@ -134,5 +134,8 @@ def _decode_document(body: bytes, *, what: str) -> _Document:
     except DECODE_ERRORS as error:
         raise Corrupt(f"{what}: {error}") from error
     if document.format > FORMAT:
-        raise Corrupt(f"{what} has format {document.format}, this sluice knows up to {FORMAT}")
+        raise Corrupt(
+            f"{what} has format {document.format}, but this version of sluice reads formats up to "
+            f"{FORMAT}. Upgrade sluice"
+        )
     return document

@@ -37,14 +37,19 @@ class Address:
         bucket, _, path = text.removeprefix(SCHEME).partition("/")
         path = decode_key(path).strip("/")
         if not text.startswith(SCHEME) or not bucket:
-            raise Misused(f"{text!r} is no address of a channel, like s3://bucket/channel")
+            raise Misused(
+                f"{text!r} is not the address of a channel, for example s3://bucket/channel"
+            )
         if not is_key_text(path):
             raise Misused(
-                f"{path!r} cannot be the path of a channel: it has a space or a %, which CEP 26 "
-                "forbids. Move the packages to a folder without it"
+                f"{path!r} cannot be the path of a channel: it contains a space or a %, which CEP "
+                "26 forbids. Move the packages to a folder without it"
             )
         if not parse_subdir_folder(Subdir(path, NOARCH).prefix[:-1]):
-            raise Misused(f"{path!r} cannot be the path of a channel")
+            raise Misused(
+                f"{path!r} cannot be the path of a channel: it is too long or too deep, or a part "
+                "of it is empty, . or .."
+            )
         return cls(bucket, path)
 
     def as_subdir(self) -> ChannelSubdir:
@@ -52,7 +57,7 @@ class Address:
         subdir = self.find_subdir()
         if subdir is None:
             raise Misused(
-                f"{self} names no subdir: it must end with one, like s3://bucket/channel/linux-64"
+                f"{self} is not the address of a subdir, for example s3://bucket/channel/linux-64"
             )
         return subdir
 

@@ -123,7 +123,9 @@ class Aws:
         parts = urlsplit(url)
         server = f"{parts.scheme}://{parts.netloc}"
         if isinstance(error, ResponseParserError):
-            return f"{server} does not answer as AWS does. Check the endpoint (--endpoint-url)"
+            return (
+                f"the response of {server} is not one of AWS. Check the endpoint (--endpoint-url)"
+            )
         return explain_failure(error, server, is_aws=not self.endpoint_url)
 
     @cached_property
@@ -221,7 +223,7 @@ class Aws:
         except BotoCoreError as error:
             raise Misconfigured(f"no AWS credentials: {error}") from error
         raise Misconfigured(
-            "there are no AWS credentials; give a profile, or set the variables of AWS"
+            "no AWS credentials: set --profile, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
 
     @property
@@ -235,8 +237,8 @@ class Aws:
         )
         if not region:
             raise Misconfigured(
-                "no region is known; give one, or set AWS_REGION (for an S3 that is not AWS's, "
-                "us-east-1 mostly does)"
+                "no region: set --region or AWS_REGION (us-east-1 works with most S3-compatible "
+                "servers)"
             )
         return region
 

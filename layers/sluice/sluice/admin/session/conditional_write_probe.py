@@ -27,7 +27,7 @@ from sluice.storage.s3_conditional_put import WriteAttempt
 _HEADERS = ObjectHeaders("application/json", metadata={"sluice-probe": "1"})
 _FIRST_ERROR_STATUS = 300
 _ACCESS_DENIED_STATUSES = frozenset({401, 403})
-_ACCESS_HINT = "the object is written, read and deleted"
+_ACCESS_HINT = "the trial needs s3:PutObject, s3:GetObject and s3:DeleteObject"
 _CONFLICT = 409
 _PRECONDITION_FAILED = 412
 _REFUSAL_STATUSES = frozenset({400, 404, 405, _PRECONDITION_FAILED, 501})
@@ -123,34 +123,34 @@ class ConditionalWriteProbe:
             trial.delete()
         except Unavailable as error:
             raise Unavailable(
-                f"{error}. This was a trial of conditional writes in {self.place}; nothing of the "
-                "channel was changed"
+                f"{error}. sluice was testing conditional writes in {self.place}. The channel was "
+                "not changed"
             ) from error
         return result
 
     def _try_puts(self, trial: _TrialObject) -> IfMatchForm:
         if not self.store.bucket_exists():
-            raise Unavailable(f"HeadBucket of {self.place}: there is no such bucket")
+            raise Unavailable(f"HeadBucket of {self.place}: the bucket does not exist")
         if not trial.lands(IF_ABSENT):
             if trial.answer.status != _PRECONDITION_FAILED:
                 trial.write_plainly()  # raises if the condition was not the reason
             raise self._unsupported(
-                "a write with If-None-Match did not land, though nothing was there "
+                "it refused a write with If-None-Match to a key without an object "
                 f"({trial.answer.summary})"
             )
         first = trial.etag
         if trial.replaces(IF_ABSENT):
-            raise self._unsupported("a write with If-None-Match replaced an object")
+            raise self._unsupported("a write with If-None-Match replaced an existing object")
         form = self._find_form(trial, first)
         for candidate in IfMatchForm:
             if trial.replaces({"If-Match": candidate.header_value(first)}):
                 raise self._unsupported(
-                    "a write with If-Match replaced another version than the one that it named"
+                    "a write with If-Match replaced an object with a different ETag"
                 )
         if not trial.reads_back():
             raise Unsupported(
-                f"{self.place} cannot be used: the body or the metadata of an object was not read "
-                "as it had been written. Nothing of the channel was changed. Use another server"
+                f"{self.place} cannot be used: it returned another body or other metadata than "
+                "were written. Use another server. The channel was not changed"
             )
         return form
 
@@ -161,15 +161,14 @@ class ConditionalWriteProbe:
                 return form
             refusals.append(f"{form} ETag: {trial.answer.summary}")
         raise self._unsupported(
-            "a write with If-Match did not land, though it named the version that was there "
-            f"({', '.join(refusals)})"
+            f"it refused a write with If-Match and the current ETag ({', '.join(refusals)})"
         )
 
     def _unsupported(self, finding: str) -> Unsupported:
         return Unsupported(
-            f"{self.place} cannot be used: {finding}. Sluice needs conditional writes (If-Match "
-            "and If-None-Match of PutObject), or two indexers would overwrite each other's work. "
-            "Use a server that honours both. Nothing of the channel was changed"
+            f"{self.place} cannot be used: {finding}. sluice needs conditional writes (PutObject "
+            "with If-Match and If-None-Match), because concurrent indexers would otherwise "
+            "overwrite each other. Use a server that supports both. The channel was not changed"
         )
 
 
@@ -253,7 +252,7 @@ class _TrialObject:
                 return False
             if answer.status != _CONFLICT:
                 raise Unavailable(answer.summary)
-        raise Unavailable(f"{self.answer.summary}, {WRITE_ATTEMPTS_MAX} times")
+        raise Unavailable(f"{self.answer.summary}, in each of {WRITE_ATTEMPTS_MAX} attempts")
 
     def _attempt(
         self, body: bytes, condition: Mapping[str, str], *, in_parts: bool

@@ -120,7 +120,7 @@ class Opener:
                 if known
                 else str(unknown_channel_error(channel))
             )
-            raise NotFound(f"{address} is no subdir that sluice has indexed: {reason}")
+            raise NotFound(f"sluice has not indexed the subdir {address}: {reason}")
         return channel, subdir
 
     def channel_or_subdir(self, address: Address) -> tuple[Channel, Subdir | None]:
@@ -162,7 +162,7 @@ class Opener:
             return f"{prefix}/{key}" if prefix else key
 
         def probed(name: str, new_key: Callable[[], str]) -> ProbedBucket:
-            place = f"the bucket {name} of the S3 at {endpoint}"
+            place = f"the bucket {name} at {endpoint}"
             return ProbedBucket(
                 ConditionalWriteProbe(self.aws.bucket(name), place, new_key),
                 ProbeRecords(self._state_store(state), endpoint, name, _now),
@@ -187,8 +187,8 @@ class Opener:
             raise Misused(f"the state bucket of the stack {stack.name!r} is {stack.state_bucket}")
         if not state:
             raise Misused(
-                "where the state is has to be said: name the stack (--stack, or SLUICE_STACK), or "
-                "the state bucket (--state, or SLUICE_STATE)"
+                "no state: set the name of the stack (--stack or SLUICE_STACK) or of the state "
+                "bucket (--state or SLUICE_STATE)"
             )
         return state, stack
 

@@ -32,8 +32,7 @@ def unknown_channel_error(channel: Channel) -> UnknownChannel:
     known = _known_subdirs(channel.state)
     hint = _likely_meaning(channel, known) or _all_channels(channel, known)
     return UnknownChannel(
-        f"sluice knows no channel at {_address(channel, channel.name)} in the state "
-        f"{channel.owner}: {hint}"
+        f"the state {channel.owner} has no channel {_address(channel, channel.name)}: {hint}"
     )
 
 
@@ -56,8 +55,8 @@ def explain_nothing_to_index(channel: Channel) -> str:
     """The sentence about a place with neither packages nor a catalog.  Raises ``Unavailable``."""
     hint = _likely_meaning(channel, _known_subdirs(channel.state))
     return (
-        f"There are no packages in {_address(channel, channel.name)}/<subdir>/, and there is no "
-        f"catalog of that channel in the state {channel.owner}: "
+        f"{_address(channel, channel.name)}/<subdir>/ has no packages, and the state "
+        f"{channel.owner} has no catalog of this channel: "
         f"{hint or 'to publish an empty channel, add --create'}"
     )
 
@@ -67,7 +66,7 @@ def explain_unknown_subdir(channel: Channel, name: str, known: Iterable[str]) ->
     subdirs = sorted(known)
     sentence = f"{_address(channel, channel.name)} has no subdir {printable(name)!r}"
     if not subdirs:
-        return f"{sentence}, nor any other"
+        return f"{sentence}, and no other subdirs"
     likely = did_you_mean(name, subdirs)
     question = f". Did you mean {likely}?" if likely else ""
     return f"{sentence}; it has {_enumerate(subdirs)}{question}"
@@ -76,18 +75,18 @@ def explain_unknown_subdir(channel: Channel, name: str, known: Iterable[str]) ->
 def _likely_meaning(channel: Channel, known: Mapping[str, Collection[str]]) -> str | None:
     """What is likely meant by the address of a channel that is not among the known ones."""
     if channel.name in known:
-        return "it was retired. An upload starts it anew"
+        return "it was retired. A new upload starts a new history"
     parent, _, name = channel.name.rpartition("/")
     if is_subdir(name) and (parent in known or _has_packages(channel)):
         of_channel = _address(channel, parent)
         if parent in known and name not in known[parent]:
             return explain_unknown_subdir(replace(channel, name=parent), name, known[parent])
-        return f"{name} is a subdir of the channel {of_channel}: name that one"
+        return f"{name} is a subdir of the channel {of_channel}. Use the address of the channel"
     owner = _publisher(channel)
     if owner is not None and owner != channel.owner:
         return (
-            f"the index there is published from the state {printable(owner)}. To use that one: "
-            f"--state {printable(owner)}; to publish it from this one instead: sluice index --adopt"
+            f"the state {printable(owner)} publishes its index. To use that state, set --state "
+            f"{printable(owner)}. To publish from this state instead, run sluice index --adopt"
         )
     likely = did_you_mean(channel.name, known)
     return None if likely is None else f"did you mean {_address(channel, likely)}?"
@@ -97,8 +96,8 @@ def _all_channels(channel: Channel, known: Collection[str]) -> str:
     if known:
         return f"it has {_enumerate([_address(channel, each) for each in sorted(known)])}"
     return (
-        "that state has no channels at all. If it is the right one (--state or --stack), nothing "
-        "has been indexed yet, which sluice index does"
+        "the state is empty. Check --state or --stack. If they are right, index the channel with "
+        "sluice index"
     )
 
 

@@ -79,7 +79,8 @@ class ProbeRecords:
             match msgspec.json.decode(stored.body):
                 case {"format": int(version)} if version > FORMAT:
                     raise TooNew(
-                        f"{self._key} has format {version}, this sluice knows up to {FORMAT}"
+                        f"{self._key} has format {version}, but this version of sluice reads "
+                        f"formats up to {FORMAT}. Upgrade sluice"
                     )
                 case document:
                     return msgspec.convert(document, ProbeRecord).capabilities

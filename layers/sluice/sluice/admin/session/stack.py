@@ -29,7 +29,9 @@ class Stack:
             response = aws.cloudformation.describe_stacks(StackName=name)
         except AWS_ERRORS as error:
             if "does not exist" in str(error):  # a ValidationError, like many others
-                raise NotFound(f"there is no stack {name!r} in {aws.endpoint_or_region}") from error
+                raise NotFound(
+                    f"the stack {name!r} does not exist in {aws.endpoint_or_region}"
+                ) from error
             raise Unavailable(f"DescribeStacks {name}: {aws.explain(error)}") from error
         description = response["Stacks"][0]
         return cls(
@@ -94,7 +96,7 @@ class Stack:
     def _required_value(self, values: Mapping[str, str], kind: str, key: str) -> str:
         if key not in values:
             raise Misconfigured(
-                f"the stack {self.name!r} has no {kind} {key}: it is not one of sluice, or one of "
-                "an older version"
+                f"the stack {self.name!r} has no {kind} {key}: it is not a sluice stack, or an "
+                "older version deployed it"
             )
         return values[key]

@@ -63,6 +63,6 @@ def _find_owner(channel: Channel) -> str:
         if stamp and stamp.owner:
             return stamp.owner
     raise Misused(
-        f"no index of s3://{channel.bucket}/{channel.name} says who publishes it: "
-        "open the channel with its owner"
+        f"no index file of s3://{channel.bucket}/{channel.name} names its owner: open the channel "
+        "with an owner"
     )

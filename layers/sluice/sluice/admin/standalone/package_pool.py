@@ -170,9 +170,9 @@ class ProcessReaders:
                     )
             except BrokenProcessPool as error:
                 raise Unavailable(
-                    "a process that read packages has died: for want of memory, perhaps (with "
-                    "fewer processes each has more), or since the program that started it does "
-                    "its work while it is imported"
+                    "a process that read packages died. It may have run out of memory: use fewer "
+                    "processes (--processes). A program that calls sluice.index must do so under "
+                    'if __name__ == "__main__"'
                 ) from error
 
 

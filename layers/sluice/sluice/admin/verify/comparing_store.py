@@ -104,7 +104,7 @@ class ComparingStore:
         self.seen.add(key)
         info = self._store.head(key)
         if info is None:
-            self._results.add_finding(Defect.FILE_MISSING, key, "it is not there")
+            self._results.add_finding(Defect.FILE_MISSING, key, "it does not exist")
         elif mismatch := _stamp_mismatch(Stamp.parse(info.metadata), ours):
             self._results.add_finding(mismatch[0], key, mismatch[1])
 
@@ -132,7 +132,7 @@ class ComparingStore:
         try:
             with self._store.open(key) as opened:
                 if opened is None:
-                    self._results.add_finding(Defect.FILE_MISSING, key, "it is not there")
+                    self._results.add_finding(Defect.FILE_MISSING, key, "it does not exist")
                     return
                 current = Stamp.parse(opened.info.metadata)
                 if current and ours and self._may_be_older(key, current, ours):
@@ -163,7 +163,7 @@ class ComparingStore:
             same = False
         if not same:
             self._results.add_finding(
-                Defect.FILE_WRONG, key, "its bytes are not those that the catalog gives"
+                Defect.FILE_WRONG, key, "its content differs from what the catalog renders"
             )
 
     def _canonical(self, key: str, body: bytes) -> object:
@@ -177,16 +177,16 @@ class ComparingStore:
 def _stamp_mismatch(current: Stamp | None, ours: Stamp | None) -> tuple[Defect, str] | None:
     """The difference between a stamp and the expected one."""
     if current is None:
-        return Defect.FILE_FOREIGN, "it does not carry sluice's stamp: somebody else has written it"
+        return Defect.FILE_FOREIGN, "it has no stamp of sluice: another tool wrote it"
     if ours is None or current == ours:
         return None
     if current.owner != ours.owner:
         return Defect.FILE_FOREIGN, f"it was published by {current.owner}, not by {ours.owner}"
     return (
         Defect.FILE_BEHIND,
-        f"it is of generation {current.generation} and not of {ours.generation}"
+        f"it shows generation {current.generation} instead of {ours.generation}"
         if current.generation != ours.generation
-        else f"it is of another tree of generation {ours.generation} than the head",
+        else f"it shows generation {ours.generation}, but another tree than the head",
     )
 
 

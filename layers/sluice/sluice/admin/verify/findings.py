@@ -44,23 +44,26 @@ class Defect(Enum):
         return _REPAIRS[self]
 
 
-_INDEXED = "the package is looked at, and indexed"
-_WRITTEN = "the file is written again from the catalog"
+_INDEXED = "--repair reads the package again and indexes it"
+_WRITTEN = "--repair writes the file again from the catalog"
+_REBUILT = "--repair deletes the head, takes over the published index, and reads every package"
 _REPAIRS = {
-    Defect.HEAD_DAMAGED: "the head is deleted, the published index taken over, every package read",
-    Defect.TREE_DAMAGED: "the head is deleted, the published index taken over, every package read",
-    Defect.COMMIT_DAMAGED: "nothing: what that generation changed is lost; no later one needs it",
-    Defect.LEAF_DAMAGED: "the name is taken over from the published index, its packages read again",
-    Defect.NODE_WRONG: "the name is committed anew",
-    Defect.SHARD_DAMAGED: "the shard is written again from its leaf",
+    Defect.HEAD_DAMAGED: _REBUILT,
+    Defect.TREE_DAMAGED: _REBUILT,
+    Defect.COMMIT_DAMAGED: "cannot be repaired: the changes of this generation are lost, but no "
+    "later generation needs them",
+    Defect.LEAF_DAMAGED: "--repair takes over the name from the published index, and reads its "
+    "packages again",
+    Defect.NODE_WRONG: "--repair commits the name again",
+    Defect.SHARD_DAMAGED: "--repair writes the shard again from its leaf",
     Defect.FILE_MISSING: _WRITTEN,
     Defect.FILE_FOREIGN: _WRITTEN,
     Defect.FILE_BEHIND: _WRITTEN,
     Defect.FILE_WRONG: _WRITTEN,
     Defect.PACKAGE_UNKNOWN: _INDEXED,
     Defect.PACKAGE_CHANGED: _INDEXED,
-    Defect.PACKAGE_GONE: "the package is taken out of the index",
-    Defect.PACKAGE_WRONG: "the package is read from its first byte to its last, and indexed",
+    Defect.PACKAGE_GONE: "--repair removes the package from the index",
+    Defect.PACKAGE_WRONG: "--repair reads the whole package and indexes it",
 }
 
 

@@ -45,17 +45,17 @@ from sluice.storage.versioned_object import ObjectVersion
 _DIFFERENCES = {
     comparing.DiffKind.MISSING: (
         Defect.PACKAGE_UNKNOWN,
-        "it is there, and the catalog does not know it",
+        "it is in the bucket, but not in the catalog",
     ),
     comparing.DiffKind.CHANGED: (
         Defect.PACKAGE_CHANGED,
-        "another object is there than the one that was indexed",
+        "it is a different object from the one that was indexed",
     ),
-    comparing.DiffKind.GONE: (Defect.PACKAGE_GONE, "the catalog knows it, and it is not there"),
+    comparing.DiffKind.GONE: (Defect.PACKAGE_GONE, "it is in the catalog, but not in the bucket"),
 }
 
 
-_OTHER_BYTES = "its bytes are not those that its name tells"
+_OTHER_BYTES = "its content does not match the digest in its name"
 _HASHED_AT_ONCE = 1024
 _STORED_VERDICTS = ReExtractCriteria(now_ms=0, re_extract=False)
 """Accepts stored verdicts, even if an extractor of today would judge differently."""
@@ -93,8 +93,8 @@ def _wrong_bytes(node: Node) -> str:
     if node.place is None:
         return _OTHER_BYTES
     return (
-        f"its {node.place.length} bytes from {node.place.offset} on are not those of leaf "
-        f"{node.leaf.hex()}"
+        f"its {node.place.length} bytes at offset {node.place.offset} do not match the digest of "
+        f"leaf {node.leaf.hex()}"
     )
 
 
@@ -169,13 +169,13 @@ class SubdirVerifier:
                 self.results.add_finding(
                     Defect.PACKAGE_UNKNOWN,
                     self._subdir.file_key(filename),
-                    "nothing in this subdir was ever indexed",
+                    "it is in a subdir that has never been indexed",
                 )
         if self._subdir.name == NOARCH and not listing.package_count:
             self.results.add_finding(
                 Defect.FILE_MISSING,
                 self._subdir.file_key(REPODATA),
-                "every channel must have one (CEP 26), even if it is empty",
+                "it does not exist, and every channel needs a noarch, even an empty one (CEP 26)",
             )
 
     def _staged_files(self) -> set[str]:
@@ -191,7 +191,7 @@ class SubdirVerifier:
             for finding in behind:
                 self.results.findings.remove(finding)
             self.results.unchecked.append(
-                f"the index files of {self._subdir.prefix}: the last changes are being published"
+                f"the index files of {self._subdir.prefix}: a merge is publishing changes"
             )
 
     def _check_commit(self, version: ObjectVersion[Head]) -> None:
@@ -199,14 +199,14 @@ class SubdirVerifier:
         key = self._subdir.commit_key(head.commit or "")
         stored = self._channel.state.get(key)
         if stored is None:
-            self.results.add_finding(Defect.COMMIT_DAMAGED, key, "it is not there")
+            self.results.add_finding(Defect.COMMIT_DAMAGED, key, "it does not exist")
         elif content_digest(stored.body) != head.commit:
             self.results.add_finding(Defect.COMMIT_DAMAGED, key, _OTHER_BYTES)
         else:
             commit = decode_commit(stored.body, what=key)
             if (commit.tree, commit.generation) != (head.tree, head.generation):
                 self.results.add_finding(
-                    Defect.COMMIT_DAMAGED, key, "it is about another generation than the head"
+                    Defect.COMMIT_DAMAGED, key, "it describes another generation than the head"
                 )
 
     def _check_tree(self, version: ObjectVersion[Head]) -> Tree | None:
@@ -214,7 +214,7 @@ class SubdirVerifier:
         key = self._subdir.tree_key(head.tree or "")
         stored = self._channel.state.get(key)
         if stored is None:
-            self.results.add_finding(Defect.TREE_DAMAGED, key, "it is not there")
+            self.results.add_finding(Defect.TREE_DAMAGED, key, "it does not exist")
             return None
         if content_digest(stored.body) != head.tree:
             self.results.add_finding(Defect.TREE_DAMAGED, key, _OTHER_BYTES)
@@ -222,7 +222,7 @@ class SubdirVerifier:
         tree = trees.decode_tree(stored.body, what=key)
         if tree.generation != head.generation:
             self.results.add_finding(
-                Defect.TREE_DAMAGED, key, "it is of another generation than the head"
+                Defect.TREE_DAMAGED, key, "it describes another generation than the head"
             )
             return None
         return tree
@@ -235,7 +235,7 @@ class SubdirVerifier:
             stored = self._channel.state.get(key)
             if stored is None or content_digest(stored.body) != patch.instructions:
                 self.results.add_finding(
-                    Defect.TREE_DAMAGED, key, "the instructions of the patch in force are damaged"
+                    Defect.TREE_DAMAGED, key, "the instructions of the active patch are damaged"
                 )
                 return None
         return catalog.rules(tree)
@@ -302,7 +302,7 @@ class SubdirVerifier:
         key = stored_key(self._subdir, node)
         body = bodies[node.leaf]
         if body is None:
-            findings.append((Defect.LEAF_DAMAGED, key, "it is not there"))
+            findings.append((Defect.LEAF_DAMAGED, key, "it does not exist"))
         elif not is_intact(body, node):
             findings.append((Defect.LEAF_DAMAGED, key, _wrong_bytes(node)))
         else:
@@ -321,7 +321,7 @@ class SubdirVerifier:
                     if getattr(expected, field) != getattr(node, field)
                 )
                 findings.append(
-                    (Defect.NODE_WRONG, key, f"the tree says something else of it: {wrong}")
+                    (Defect.NODE_WRONG, key, f"the tree has wrong values for it: {wrong}")
                 )
         if node.shard:
             findings += self._check_shard(node.shard)
@@ -331,7 +331,7 @@ class SubdirVerifier:
         key = self._subdir.shard_key(expected.hex())
         stored = self._channel.public.get(key)
         if stored is None:
-            yield Defect.SHARD_DAMAGED, key, "it is not there, and the shard index refers to it"
+            yield Defect.SHARD_DAMAGED, key, "it does not exist, but the shard index refers to it"
         elif sha256(stored.body).digest() != expected:
             yield Defect.SHARD_DAMAGED, key, _OTHER_BYTES
 
@@ -376,7 +376,7 @@ class SubdirVerifier:
             ):
                 if info and Stamp.parse(info.metadata):
                     self.results.add_finding(
-                        Defect.FILE_BEHIND, key, "its configuration does not ask for it any more"
+                        Defect.FILE_BEHIND, key, "the configuration does not include it any more"
                     )
 
     def _check_stamps(
@@ -387,8 +387,8 @@ class SubdirVerifier:
         for file in wanted_outputs(tree, config_of_tree(tree)):
             public.check_stamp(self._subdir.file_key(file), file_stamp(file, tree, ours))
         self.results.unchecked.append(
-            f"what stands in the index files of {self._subdir.prefix}, which cannot be told while "
-            "the catalog is damaged"
+            f"the content of the index files of {self._subdir.prefix}, because the catalog is "
+            "damaged"
         )
 
     def _hash_packages(self, packages: Sequence[tuple[str, Record]]) -> None:
@@ -419,7 +419,7 @@ class SubdirVerifier:
         except Changed:
             return None
         except Archived:
-            return "it is in an archive storage class and cannot be read"
+            return "it is in an archive storage class, so it cannot be read"
         actual = {name: hasher.hexdigest() for name, hasher in hashers.items()} | {"size": size}
         wrong = [
             name
@@ -427,4 +427,4 @@ class SubdirVerifier:
             if entry.record.get(name) is not None and entry.record[name] != value
         ]
         mismatch = ", ".join(f"{name} is {actual[name]}" for name in wrong)
-        return f"its {mismatch}, and not what its record says" if wrong else None
+        return f"its {mismatch}, which differs from its record" if wrong else None

@@ -84,7 +84,7 @@ def _check_channel_files(channel: Channel, results: CheckResults) -> None:
     notes = channel.state.list(state_prefix("notes", channel.name))
     if next(iter(notes), None):
         results.unchecked.append(
-            "the files of the whole channel: news of its subdirs is on its way"
+            "the files of the whole channel: changes of its subdirs are not merged yet"
         )
         return
     merger = ChannelMergeContext(

@@ -55,7 +55,7 @@ class Election:
             step()
         except SluiceError as error:
             fields = {"reason": f"{type(error).__name__}: {error}"}
-            self.journal.write(LogLine("warning", "the lease could not be read or written", fields))
+            self.journal.write(LogLine("warning", "cannot read or write the lease", fields))
         if self.lease.role is not before:
-            self.journal.write(LogLine("info", f"is {self.lease.role.name.lower()} now", {}))
+            self.journal.write(LogLine("info", f"is now {self.lease.role.name.lower()}", {}))
             self.on_role(self.lease.role)

@@ -71,7 +71,7 @@ class HttpServer:
 def _listen(address: str) -> socket.socket:
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65535:
-        raise Misused(f"{address!r} is no address to listen at, like 127.0.0.1:8080")
+        raise Misused(f"{address!r} is not an address to listen on, for example 127.0.0.1:8080")
     host = host.strip("[]")
     try:
         return socket.create_server(
@@ -80,4 +80,4 @@ def _listen(address: str) -> socket.socket:
             backlog=_BACKLOG,
         )
     except (OSError, UnicodeError) as error:
-        raise Misused(f"nobody can listen at {address}: {error}") from error
+        raise Misused(f"cannot listen on {address}: {error}") from error

@@ -18,19 +18,19 @@ class WatchMetrics:
         registry = self._registry
         self.notifications = Counter(
             "sluice_watch_notifications",
-            "Requests to POST /events, by the status of the answer.",
+            "Requests to POST /events, by status code.",
             ["status"],
             registry=registry,
         )
         self.events = Counter(
             "sluice_watch_events",
-            "Events in notifications: of a watched channel (hint), or of anything else (ignored).",
+            "Events in notifications: for a watched channel (hint) or not (ignored).",
             ["kind"],
             registry=registry,
         )
         self.pending = Gauge(
             "sluice_watch_pending_packages",
-            "Packages that events have named and that are not read yet.",
+            "Packages that events have named and that have not been read yet.",
             ["channel"],
             registry=registry,
         )
@@ -42,7 +42,7 @@ class WatchMetrics:
         )
         self.run_seconds = Histogram(
             "sluice_watch_run_seconds",
-            "Time that a run took.",
+            "Duration of a run.",
             ["cause"],
             buckets=_SECONDS,
             registry=registry,
@@ -52,13 +52,13 @@ class WatchMetrics:
         )
         self.last_success = Gauge(
             "sluice_watch_last_listing_timestamp_seconds",
-            "Time of the last listing that succeeded, seconds since the epoch.",
+            "Time of the last successful listing, in seconds since the epoch.",
             ["channel"],
             registry=registry,
         )
         self.leader = Gauge(
             "sluice_watch_leader",
-            "1 while this process works; 0 while another one holds the lease.",
+            "1 while this process is active; 0 while another process holds the lease.",
             registry=registry,
         )
 

@@ -92,7 +92,7 @@ class Receiver:
         path, method = scope["path"], scope["method"]
         allowed = _METHODS.get(path)
         if allowed is None:
-            return Answer(HTTPStatus.NOT_FOUND, "events go to POST /events\n")
+            return Answer(HTTPStatus.NOT_FOUND, "not found: send events to POST /events\n")
         if method not in allowed:
             headers = {"allow": ", ".join(allowed)}
             return Answer(HTTPStatus.METHOD_NOT_ALLOWED, headers=headers)
@@ -106,7 +106,7 @@ class Receiver:
         if path == "/readyz" and (reason := self.status.why_not_ready()) is not None:
             return Answer(HTTPStatus.SERVICE_UNAVAILABLE, f"{reason}\n")
         if path == "/healthz" and not self.status.is_alive():
-            return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, "a thread has ended\n")
+            return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, "a thread has failed\n")
         return Answer(HTTPStatus.OK, "ok\n")
 
     async def _take_events(self, scope: Scope, receive: Receive) -> Answer:
@@ -114,17 +114,17 @@ class Receiver:
         if not self.accepts_events:
             return Answer(
                 HTTPStatus.FORBIDDEN,
-                "events are not received: set SLUICE_WATCH_TOKEN or SLUICE_WATCH_USER\n",
+                "events are disabled: set SLUICE_WATCH_TOKEN or SLUICE_WATCH_USER\n",
             )
         shown = headers.get("authorization", b"").decode("latin-1")
         if self.credentials is not None and not self.credentials.accept(shown):
             challenge = {"www-authenticate": 'Bearer, Basic realm="sluice"'}
-            return Answer(HTTPStatus.UNAUTHORIZED, "no valid credentials\n", headers=challenge)
+            return Answer(HTTPStatus.UNAUTHORIZED, "invalid credentials\n", headers=challenge)
         body = await _read_body(headers, receive)
         if body is None:
             return Answer(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"a notification has at most {WATCH_NOTIFICATION_BYTES_MAX} bytes\n",
+                f"the body is larger than {WATCH_NOTIFICATION_BYTES_MAX} bytes\n",
                 headers={"connection": "close"},
             )
         if (reason := self.why_refused()) is not None:

@@ -1,6 +1,6 @@
-"""Whether a stack works on a state, by what its reconcile leaves there.
+"""Detects a stack that works on the same state, from the objects that its reconcile writes.
 
-``sluice index`` and ``sluice watch`` keep no reports of runs, so only a stack's functions do.
+Only a stack's functions keep reports of runs; ``sluice index`` and ``sluice watch`` keep none.
 """
 
 from __future__ import annotations
@@ -27,6 +27,6 @@ def require_no_stack(channel: Channel) -> None:
             return
         name = "a stack"
     raise Misused(
-        f"{name} writes the state {channel.owner}, so its channels are indexed already. To watch "
-        "them from here as well, which costs requests and harms nothing: --beside-stack"
+        f"{name} already indexes the channels of the state {channel.owner}. To watch them from "
+        "here as well, add --beside-stack. That is safe, but costs additional requests"
     )

@@ -92,7 +92,7 @@ class Watch:
         """Raises ``Misused`` if a channel is named twice, or channels have different states."""
         names = [f"s3://{channel.bucket}/{channel.name}" for channel in channels]
         if len(set(names)) < len(names):
-            raise Misused("a channel is named twice")
+            raise Misused("the same channel is given more than once")
         self._channels = channels
         self._options = options
         self._journal = journal
@@ -187,10 +187,10 @@ class Watch:
         ended = [worker.join(until - self._monotonic()) for worker in self._workers]
         if self._election:
             self._election.stop()
-        message = "ended" if all(ended) else "ended, with work under way that the next one repeats"
+        message = "ended" if all(ended) else "ended during a run, which the next process repeats"
         self._journal.write(LogLine("info", message, {}))
         if self._crashed.is_set():
-            raise RuntimeError("a thread has ended by an error, see above")
+            raise RuntimeError("a thread has failed: see the traceback above")
         return all(ended)
 
     def _crash(self) -> None:
@@ -221,7 +221,7 @@ class Watch:
 
     def _why_refused(self) -> str | None:
         if self._is_ending:
-            return "this process is ending"
+            return "this process is shutting down"
         return None if self._is_active else "another process holds the lease"
 
     def _why_not_ready(self) -> str | None:

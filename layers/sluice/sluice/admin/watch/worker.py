@@ -164,24 +164,24 @@ class ChannelWorker:
         place: dict[str, object] = {"channel": self.address, "cause": cause}
         if error is not None:
             reason = f"{type(error).__name__}: {error}"
-            self._write("error", "the run failed, and is repeated", **place, reason=reason)
+            self._write("error", "run failed, will be retried", **place, reason=reason)
         if report is None:
             return
         for failure in report.failures[:_FAILURES_LOGGED_MAX]:
             self._write(
                 "error",
-                "could not be indexed, and is tried again",
+                "indexing failed, will be retried",
                 **place,
                 object=failure.object,
                 reason=failure.reason,
             )
         for problem in report.problems:
-            self._write("warning", "cannot be used", **place, reason=problem)
+            self._write("warning", "invalid configuration or patch", **place, reason=problem)
         for one in report.waiting:
             if one.waiting:
                 self._write(
                     "warning",
-                    "removals wait to be confirmed with sluice index --confirm",
+                    "removals wait: confirm them with sluice index --confirm",
                     **place,
                     subdir=one.subdir,
                     digest=one.waiting.digest,
