@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sluice.concurrency import Executor
+from sluice.conda.timestamps import Clock
 from sluice.storage.object_store import ObjectStore
 from sluice.storage.queue import FifoQueue
 
-Clock = Callable[[], int]
-"""A clock that returns ms since the epoch."""
 NewId = Callable[[], str]
 """A generator of ids: no process ever returns the same string twice."""
 

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sluice.catalog.codec import unpack_json
+from sluice.conda.timestamps import EpochMs
 from sluice.layout import channel_binding_key
 from sluice.storage import object_headers
 from sluice.storage.object_store import ObjectStore
@@ -33,8 +34,8 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
     older sluice, which does not know this, refuses the catalog all the same."""
     endpoint: str | None = None
     """URL of that bucket's S3 server when it was bound.  For people; no decision depends on it."""
-    created_at: int
-    """Time of the binding, ms since the epoch."""
+    created_at: EpochMs
+    """Time of the binding."""
     writer: str
     """Unique to one attempt to write the binding, as in a head."""
     format: int = FORMAT

@@ -23,6 +23,7 @@ from hashlib import sha256
 import msgspec
 
 from sluice.catalog.codec import unpack_json
+from sluice.conda.timestamps import EpochMs
 from sluice.limits import BRAKE_PACKAGES_MIN
 
 FORMAT = 1
@@ -33,17 +34,17 @@ DAY_MS = 24 * 60 * 60 * 1000
 
 
 class BrakeState(msgspec.Struct, frozen=True, kw_only=True):
-    """The stored brake state of one subdir.  Times are ms since the epoch.
+    """The stored brake state of one subdir.
 
     It may be deleted at any time: the days are then counted from the beginning.
     """
 
-    removed: dict[str, int] = msgspec.field(default_factory=dict)
+    removed: dict[str, EpochMs] = msgspec.field(default_factory=dict)
     """Packages that were in the index, by filename: when a comparison last staged the removal
     without a wait."""
-    pending: dict[str, int] = msgspec.field(default_factory=dict)
+    pending: dict[str, EpochMs] = msgspec.field(default_factory=dict)
     """Missing files that wait, by filename: when a comparison first found each missing."""
-    confirmed: dict[str, int] = msgspec.field(default_factory=dict)
+    confirmed: dict[str, EpochMs] = msgspec.field(default_factory=dict)
     """Files that wait, by filename: when a person confirmed the removal."""
     waiting: str | None = None
     """Name of the period of waiting that ``pending`` and ``confirmed`` belong to.  They count only
@@ -61,13 +62,13 @@ class MissingFile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Upload time of the object: S3's clock, seconds since the epoch."""
 
     @property
-    def uploaded_before(self) -> int:
-        """A time after the upload, ms since the epoch: S3 rounds times down to the second."""
+    def uploaded_before(self) -> EpochMs:
+        """A time after the upload: S3 rounds times down to the second."""
         return (self.modified + 1) * 1000
 
 
 class WaitingRemovals(msgspec.Struct, frozen=True, kw_only=True):
-    """Removals that wait.  Times are ms since the epoch."""
+    """Removals that wait."""
 
     files: int
     """Number of files, including rejected packages and pins."""
@@ -77,9 +78,9 @@ class WaitingRemovals(msgspec.Struct, frozen=True, kw_only=True):
     """Number of packages in the index, or before the removals of the last days."""
     digest: str
     """A name of the set of missing files, for confirming their removal."""
-    since: int
+    since: EpochMs
     """When the first of them was found missing."""
-    until: int | None
+    until: EpochMs | None
     """The next comparison after this time removes the last of them; ``None`` if the days have not
     begun, because no comparison has found them missing yet."""
 
@@ -132,7 +133,7 @@ def decide_removals(
     missing: Mapping[str, MissingFile],
     packages: int,
     *,
-    now_ms: int,
+    now_ms: EpochMs,
     days: int,
     confirm: str | None = None,
 ) -> RemovalDecision:

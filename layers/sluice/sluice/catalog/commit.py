@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sluice.catalog.codec import unpack_json
+from sluice.conda.timestamps import EpochMs
 
 FORMAT = 1
 """The newest format of commits that this version reads, and the one that it writes."""
@@ -47,8 +48,8 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the tree."""
     parent: str | None
     """Digest of the previous commit; ``None`` for the first."""
-    at: int
-    """Commit time, ms since the epoch."""
+    at: EpochMs
+    """Commit time."""
     added: list[str]
     replaced: list[str]
     removed: list[str]

@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from sluice.catalog.codec import unpack_struct
 from sluice.catalog.file_warnings import RECORD_LEFT_OUT, RUN_EXPORTS_UNREADABLE, FileWarning
+from sluice.conda.timestamps import EpochMs
 from sluice.limits import LARGE_RECORD_BYTES_MIN
 from sluice.storage.object_id import ObjectId
 
@@ -82,8 +83,8 @@ class Reject(_Entry, frozen=True, kw_only=True, tag="reject"):
     code: str
     sentence: str
     """Empty beyond ``REJECT_SENTENCES_PER_NAME_MAX``."""
-    at: int
-    """Time of the reject's commit, ms since the epoch."""
+    at: EpochMs
+    """Time of the reject's commit."""
 
 
 class Pin(_Entry, frozen=True, kw_only=True, tag="pin"):
@@ -92,7 +93,7 @@ class Pin(_Entry, frozen=True, kw_only=True, tag="pin"):
     Clients see it in ``removed`` (CEP 36).  No extractor judges it, however new.
     """
 
-    at: int
+    at: EpochMs
     reason: str
     sha256: str | UnsetType = UNSET
     """Hex digest of the object, if known: identifies it in a restored bucket."""
@@ -166,8 +167,8 @@ def large_record_bytes(entry: Entry | None) -> int:
 class Leaf(msgspec.Struct, frozen=True, kw_only=True):
     """The stored leaf.  ``at`` makes its digest unique, even if the same content recurs."""
 
-    at: int
-    """Time of the commit that wrote it, ms since the epoch."""
+    at: EpochMs
+    """Time of the commit that wrote it."""
     entries: dict[str, Entry]
     format: int = FORMAT
 

@@ -31,7 +31,7 @@ from sluice.catalog.entry import (
     stored_warnings,
 )
 from sluice.catalog.tree import Node, NodeExtras
-from sluice.conda.timestamps import timestamp_warning
+from sluice.conda.timestamps import EpochMs, timestamp_warning
 from sluice.limits import LEAF_BYTES_MAX, SHARD_BYTES_WARNED
 
 RENDERER_VERSION = 3
@@ -52,7 +52,7 @@ class RenderedNode:
 
 
 def render_node(
-    name: str, entries: Entries, *, at: int, rules: RenderRules = NO_RULES
+    name: str, entries: Entries, *, at: EpochMs, rules: RenderRules = NO_RULES
 ) -> RenderedNode:
     """Serialize the entries of one name, which must not be empty, as of the commit at ``at``."""
     leaf_body = pack_struct(

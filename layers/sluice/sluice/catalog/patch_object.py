@@ -6,6 +6,7 @@ import msgspec
 
 from sluice.catalog.codec import pack_struct, unpack_struct
 from sluice.conda.patch import PatchInstructions
+from sluice.conda.timestamps import EpochMs
 
 FORMAT = 1
 """The newest format of patch objects that this version reads, and the one that it writes."""
@@ -14,8 +15,8 @@ FORMAT = 1
 class StoredPatch(msgspec.Struct, frozen=True, kw_only=True):
     """The stored object.  ``at`` makes its digest unique, even if a patch comes back."""
 
-    at: int
-    """Time of the commit that wrote it, ms since the epoch."""
+    at: EpochMs
+    """Time of the commit that wrote it."""
     package: str
     """Filename of the patch package."""
     instructions: PatchInstructions

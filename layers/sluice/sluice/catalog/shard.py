@@ -11,9 +11,10 @@ from sluice import zstd
 from sluice.catalog.client_view import ClientView
 from sluice.catalog.codec import pack_plain
 from sluice.conda.names import split_by_archive
+from sluice.conda.timestamps import EpochMs
 
 
-def encode_shard(view: ClientView, *, at: int) -> bytes:
+def encode_shard(view: ClientView, *, at: EpochMs) -> bytes:
     """Serialize what clients see of one name; filenames sorted.
 
     Digests are bytes in shards.  Both package maps are always present, because py-rattler requires

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from sluice.catalog.codec import compress_packed, pack_plain, unpack_struct
 from sluice.catalog.pack import LeafPlace
 from sluice.concurrency import weighted_chunks
+from sluice.conda.timestamps import EpochMs
 from sluice.limits import FILES_AT_ONCE
 from sluice.storage.object_id import ObjectId
 
@@ -32,8 +33,8 @@ class NodeExtras(msgspec.Struct, frozen=True, array_like=True):
     another tool may be added."""
     v3: int
     """Records that are in revision 3 of repodata (CEP 48)."""
-    v3_oldest: int | None
-    """Least ``indexed_timestamp`` of those, ms since the epoch."""
+    v3_oldest: EpochMs | None
+    """Least ``indexed_timestamp`` of those."""
     v3_newest: int | None
     warnings: int
     """Records with an impossible ``timestamp`` (CEP 47)."""
@@ -58,9 +59,9 @@ class Node(msgspec.Struct, frozen=True, array_like=True):
     rejects: int
     extractor: int
     """Version of the oldest extractor among the entries."""
-    oldest: int | None
-    """Least ``indexed_timestamp`` of the records, ms since the epoch (CEP 48)."""
-    newest: int | None
+    oldest: EpochMs | None
+    """Least ``indexed_timestamp`` of the records (CEP 48)."""
+    newest: EpochMs | None
     extras: NodeExtras | None = None
     """``None``: all records are shown, none is in revision 3, and there are no warnings."""
     only_rejects: bool = False
@@ -121,8 +122,8 @@ class ActivePatch(msgspec.Struct, frozen=True, kw_only=True):
     """SHA-256 of the package."""
     instructions: str | None
     """Digest of its instructions for this subdir, see ``Subdir.patches``; ``None``: none."""
-    at: int
-    """Time of the commit from which on it is active, ms since the epoch."""
+    at: EpochMs
+    """Time of the commit from which on it is active."""
 
 
 class InputProblem(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,8 +133,8 @@ class InputProblem(msgspec.Struct, frozen=True, kw_only=True):
     identity: ObjectId
     code: str
     sentence: str
-    at: int
-    """When the problem was found, ms since the epoch."""
+    at: EpochMs
+    """When the problem was found."""
 
 
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,8 +155,8 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
     """One generation of a subdir.  The published files are a function of this alone."""
 
     generation: int
-    at: int
-    """Time of the commit, ms since the epoch.  With ``generation`` it makes the digest unique."""
+    at: EpochMs
+    """Time of the commit.  With ``generation`` it makes the digest unique."""
     public: bool
     """Whether the subdir has an index for clients.  Rejects and removals alone do not create one.
     Once created it stays, even when it becomes empty."""
@@ -256,7 +257,7 @@ def next_tree(  # noqa: PLR0913 - a generation is made of that much
     nodes: Mapping[str, Node | None],
     *,
     generation: int,
-    at: int,
+    at: EpochMs,
     public: bool,
     rejects_changed: bool,
     info: Mapping[str, Any] = NO_INFO,

@@ -14,6 +14,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from sluice.channel_files.links import first_text, web_link
+from sluice.conda.timestamps import EpochMs
 from sluice.publish.fence import Stamp
 
 ITEMS_MAX = 100
@@ -24,7 +25,7 @@ _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 
 def render_rss(
-    packages: Mapping[str, Mapping[str, Any]], *, channel: str, at_ms: int, stamp: Stamp
+    packages: Mapping[str, Mapping[str, Any]], *, channel: str, at_ms: EpochMs, stamp: Stamp
 ) -> bytes:
     """Serialize the feed; ``packages`` is the result of ``channeldata_packages``."""
     newest = sorted(packages.items(), key=lambda item: (-item[1]["timestamp"], item[0]))[:ITEMS_MAX]

@@ -16,6 +16,7 @@ from sluice.catalog.codec import pack_struct, unpack_struct
 from sluice.channel_files.contribution import Contribution
 from sluice.channel_files.note import Note, WantedFiles
 from sluice.conda.names import NOARCH
+from sluice.conda.timestamps import EpochMs
 from sluice.layout import channel_state_key
 from sluice.storage import object_headers
 from sluice.storage.object_store import ObjectStore
@@ -49,8 +50,8 @@ class ChannelState(msgspec.Struct, frozen=True, kw_only=True):
 
     generation: int
     """Grows with every change."""
-    at: int
-    """Time of the change of ``packages_changed``, ms since the epoch."""
+    at: EpochMs
+    """Time of the change of ``packages_changed``."""
     writer: str
     """Unique to one attempt to swap, as in a head."""
     packages_changed: int
@@ -92,7 +93,9 @@ def state_object(store: ObjectStore, channel: str) -> VersionedObject[ChannelSta
     )
 
 
-def fold_notes(state: ChannelState, notes: Iterable[Note], *, at: int, writer: str) -> ChannelState:
+def fold_notes(
+    state: ChannelState, notes: Iterable[Note], *, at: EpochMs, writer: str
+) -> ChannelState:
     """The state after some notes; the same object if they change nothing."""
     subdirs = dict(state.subdirs)
     for note in notes:

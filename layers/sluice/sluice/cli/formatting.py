@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from sluice.conda.timestamps import EpochMs
 from sluice.text import printable
 
 _KIB = 1024
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
-def format_utc(ms: int | None) -> str:
-    """Format a time (ms since the epoch) in UTC."""
+def format_utc(ms: EpochMs | None) -> str:
+    """Format a time in UTC."""
     return "" if ms is None else f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%SZ}"
 
 
-def format_age(ms: int | None, *, now: int) -> str:
-    """Format the time since ``ms``; both are ms since the epoch."""
+def format_age(ms: EpochMs | None, *, now: EpochMs) -> str:
+    """Format the time since ``ms``."""
     if ms is None:
         return ""
     seconds = max(now - ms, 0) // 1000

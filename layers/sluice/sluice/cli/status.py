@@ -16,6 +16,7 @@ from sluice.cli.formatting import format_age, format_cell, format_number, format
 from sluice.cli.misplaced_view import render_misplaced
 from sluice.cli.options import DEFAULTS, Options
 from sluice.cli.output import STATE, table
+from sluice.conda.timestamps import EpochMs
 
 _NUMBERS = (
     "generation",
@@ -147,7 +148,7 @@ def _dead_letters(count: int) -> Text:
     return Text(format_number(count), style="red" if count else "")
 
 
-def _row(subdir: SubdirStatus, *, now: int) -> list[object]:
+def _row(subdir: SubdirStatus, *, now: EpochMs) -> list[object]:
     return [
         subdir.subdir,
         format_number(subdir.generation),

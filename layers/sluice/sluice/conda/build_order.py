@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from sluice.conda.record_fields import is_version
-from sluice.conda.timestamps import timestamp_ms
+from sluice.conda.timestamps import EpochMs, timestamp_ms
 from sluice.conda.version import Version
 
 
@@ -15,8 +15,8 @@ class BuildOrderKey(NamedTuple):
 
     version: Version
     build_number: int
-    timestamp: int
-    """Milliseconds since the epoch; 0 if the record has none."""
+    timestamp: EpochMs
+    """0 if the record has none."""
 
 
 def build_order_key(record: Mapping[str, Any]) -> BuildOrderKey | None:

@@ -1,10 +1,15 @@
-"""The check that a package was built before it was indexed (CEP 47)."""
+"""The types of times, and the check that a package was built before it was indexed (CEP 47)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
+
+EpochMs: TypeAlias = int
+"""A time in milliseconds since the epoch."""
+Clock = Callable[[], EpochMs]
+"""Returns the current time."""
 
 _SECONDS_MAX = 253_402_300_799
 """The last second of the year 9999: conda reads values up to here as seconds."""
@@ -35,14 +40,14 @@ def timestamp_seconds(timestamp: object) -> int:
     return timestamp if timestamp <= _SECONDS_MAX else timestamp // 1000
 
 
-def timestamp_ms(timestamp: object) -> int:
-    """A record's ``timestamp`` in milliseconds since the epoch; 0 if it is not valid."""
+def timestamp_ms(timestamp: object) -> EpochMs:
+    """The time of a record's ``timestamp``; 0 if it is not valid."""
     if not isinstance(timestamp, int) or timestamp < 0:
         return 0
     return timestamp * 1000 if timestamp <= _SECONDS_MAX else timestamp
 
 
-def _format_time(at_ms: int) -> str:
+def _format_time(at_ms: EpochMs) -> str:
     try:
         return datetime.fromtimestamp(at_ms / 1000, tz=UTC).isoformat(timespec="seconds")
     except (OverflowError, OSError, ValueError):

@@ -6,7 +6,6 @@ before it requests the merge.  If the function dies in between, the message is d
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from msgspec import UNSET, UnsetType
@@ -18,6 +17,7 @@ from sluice.catalog.file_warnings import (
     make_file_warning,
 )
 from sluice.conda.record import make_record
+from sluice.conda.timestamps import Clock, EpochMs
 from sluice.errors import BadPackage, Changed, LimitExceeded, Unavailable
 from sluice.extract import staging
 from sluice.extract.staging import FileVerdict, Indexed, Rejected, Removed
@@ -98,7 +98,7 @@ def examine(
     *,
     size_hint: int | None,
     trust_uploader_digests: bool,
-    clock: Callable[[], int],
+    clock: Clock,
 ) -> FileVerdict:
     """Read one object with the full limits and judge it as ``extract`` does, but stage nothing."""
     package = _read(channel, key, FULL_READ, size_hint, trust_uploader=trust_uploader_digests)
@@ -156,7 +156,7 @@ def _read(
     )
 
 
-def _judge(key: PackageKey, package: PackageRead | None, *, at: int) -> FileVerdict:
+def _judge(key: PackageKey, package: PackageRead | None, *, at: EpochMs) -> FileVerdict:
     if package is None:
         return Removed(filename=key.filename, extractor=EXTRACTOR_VERSION, at=at)
     identity = ObjectId.from_info(package.info)

@@ -16,6 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from sluice.catalog.file_warnings import FileWarning
 from sluice.concurrency import Executor
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import DECODE_ERRORS, Corrupt, TooNew
 from sluice.layout import Subdir
 from sluice.limits import (
@@ -37,8 +38,8 @@ class _StagingBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="verdict
     filename: str
     extractor: int
     """Version of the extractor that made this verdict."""
-    at: int
-    """Time of staging, ms since the epoch; it only breaks ties."""
+    at: EpochMs
+    """Time of staging; it only breaks ties."""
     format: int = 1
 
 
@@ -154,7 +155,7 @@ class StagingBatch:
     """The key after which the next batch starts; ``None`` on the last batch."""
 
 
-def is_being_merged(staged: Iterable[ObjectInfo], *, now_ms: int) -> bool:
+def is_being_merged(staged: Iterable[ObjectInfo], *, now_ms: EpochMs) -> bool:
     """Whether records are staged, and none for longer than a merge may take to come.
 
     Their merge was requested, and publishes everything.  ``staged``: the records as listed; only

@@ -21,7 +21,7 @@ from sluice.catalog.entry import (
     stored_warnings,
 )
 from sluice.catalog.file_warnings import RECORD_KEPT, FileWarning, make_file_warning
-from sluice.conda.timestamps import timestamp_warning
+from sluice.conda.timestamps import EpochMs, timestamp_warning
 from sluice.extract.staging import FileVerdict, Indexed, Rejected, Removed, encode_staging_record
 from sluice.limits import REJECT_SENTENCES_PER_NAME_MAX
 from sluice.storage.object_id import ObjectId
@@ -101,7 +101,7 @@ def without_restored(
     return {file: verdict for file, verdict in verdicts.items() if file not in outdated}
 
 
-def apply_verdicts(entries: Entries, verdicts: Verdicts, *, at: int) -> dict[str, Entry]:
+def apply_verdicts(entries: Entries, verdicts: Verdicts, *, at: EpochMs) -> dict[str, Entry]:
     """The entries of one package name after ``verdicts``, in a commit at ``at`` (ms)."""
     after = dict(entries)
     for filename, verdict in verdicts.items():
@@ -220,7 +220,7 @@ def _drop_excess_sentences(entries: dict[str, Entry], candidates: Collection[str
         entries[filename] = msgspec.structs.replace(with_sentence[filename], sentence="")
 
 
-def _judge(old: Entry | None, verdict: Verdict, *, at: int) -> Entry:
+def _judge(old: Entry | None, verdict: Verdict, *, at: EpochMs) -> Entry:
     """The entry for the object of ``verdict``, given the previous entry ``old``."""
     if old is not None and old.identity == verdict.identity:
         # For the same object, a pinned-out file stays out, and a new verdict must be better, or
@@ -360,7 +360,7 @@ def _attestations(old: Entry | None, verdict: Indexed) -> dict[str, Any]:
     return {}
 
 
-def _indexed_timestamp(old: Entry | None, verdict: Indexed, *, at: int) -> int:
+def _indexed_timestamp(old: Entry | None, verdict: Indexed, *, at: EpochMs) -> EpochMs:
     # CEP 47: kept as long as the artifact is the same.  Other content under an old name is a new
     # artifact: keeping its date would let an overwritten package slip past a cooldown.
     if isinstance(old, Record) and _same_artifact(old, verdict):

@@ -24,6 +24,7 @@ from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node, Tree
 from sluice.concurrency import Pending, weighted_chunks
 from sluice.conda.names import NO_NAME, package_name
+from sluice.conda.timestamps import EpochMs
 from sluice.layout import Subdir
 from sluice.limits import (
     FILES_AT_ONCE,
@@ -49,9 +50,9 @@ from sluice.takeover.progress import FinishedName
 class Draft:
     """The nodes of the names that a commit changes, while their leaves and shards are written."""
 
-    at: int
-    """Time of the commit, ms since the epoch."""
-    not_after_ms: int
+    at: EpochMs
+    """Time of the commit."""
+    not_after_ms: EpochMs
     """Deadline for swapping a head to this draft, by the clock of the state's store.
 
     It counts from before the first write, and not from ``at``, which can be in the future."""
@@ -373,7 +374,7 @@ def _patch_digest(tree: Tree) -> str | None:
     return patch.instructions if patch else None
 
 
-def _lags(before: Entries, after: Entries, *, at: int) -> Iterator[int]:
+def _lags(before: Entries, after: Entries, *, at: EpochMs) -> Iterator[int]:
     for filename, entry in after.items():
         old = before.get(filename)
         # An object that was only read again, for example by a newer extractor, was not waiting.

@@ -31,6 +31,7 @@ from sluice.concurrency import Executor
 from sluice.conda.build_order import BuildOrderKey, build_order_key
 from sluice.conda.names import NOARCH, package_name
 from sluice.conda.patch import affected_files
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import Archived, BadConfig, BadPackage
 from sluice.layout import SLUICE_TOML, Subdir, config_key
 from sluice.limits import CONFIG_BYTES_MAX
@@ -78,7 +79,7 @@ class InputSelector:
     defaults: ChannelConfig
 
     def select(
-        self, parent: Tree, of_noarch: Callable[[str], Entries], *, at: int
+        self, parent: Tree, of_noarch: Callable[[str], Entries], *, at: EpochMs
     ) -> SelectedInputs:
         """Read the current configuration and patches.
 
@@ -104,7 +105,7 @@ class InputSelector:
         return self._select(inputs, settings, patch, parent, at=at)
 
     def _config(
-        self, parent: Tree, *, at: int
+        self, parent: Tree, *, at: EpochMs
     ) -> tuple[ActiveConfig, list[InputProblem], list[InputProblem]]:
         """The configuration to use, the problems of the current file, and warnings about it."""
         key = config_key(self.subdir.channel)
@@ -179,7 +180,7 @@ class InputSelector:
         return read_newest(head_object(self.state, noarch), read_version)
 
     def _newest_patch(
-        self, entries: Entries, *, at: int
+        self, entries: Entries, *, at: EpochMs
     ) -> tuple[_Patch | None, list[InputProblem]]:
         """The newest patch that can be used, and the problems of newer ones."""
         problems: list[InputProblem] = []
@@ -202,7 +203,7 @@ class InputSelector:
         patch: _Patch | None,
         parent: Tree,
         *,
-        at: int,
+        at: EpochMs,
     ) -> SelectedInputs:
         if patch is None:
             return SelectedInputs(inputs, RenderRules(settings))
@@ -275,7 +276,7 @@ def patch_candidates(entries: Entries) -> Iterator[PatchCandidate]:
 
 
 def _unusable_patch(
-    candidate: PatchCandidate, error: BadPackage | Archived, *, at: int
+    candidate: PatchCandidate, error: BadPackage | Archived, *, at: EpochMs
 ) -> InputProblem:
     code, sentence = (
         (error.code, error.sentence) if isinstance(error, BadPackage) else ("archived", str(error))

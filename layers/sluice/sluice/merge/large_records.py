@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sluice.catalog.entry import NOT_EXTRACTED, Entries, Entry, Record, Reject, large_record_bytes
+from sluice.conda.timestamps import EpochMs
 from sluice.limits import LARGE_RECORD_BYTES_MIN, LARGE_RECORDS_BYTES_MAX
 from sluice.storage.object_id import ObjectId
 from sluice.text import printable
@@ -18,7 +19,7 @@ CODE = "large-records-full"
 
 
 def limit_large_records(
-    before: Entries, after: Mapping[str, Entry], *, room: int, at: int
+    before: Entries, after: Mapping[str, Entry], *, room: int, at: EpochMs
 ) -> tuple[Mapping[str, Entry], int]:
     """Reject new large records of one name, beyond ``room`` (bytes), in a commit at ``at`` (ms).
 
@@ -47,7 +48,7 @@ def limit_large_records(
     return {**after, **rejected} if rejected else after, room
 
 
-def _reject(filename: str, identity: ObjectId, size: int, at: int) -> Reject:
+def _reject(filename: str, identity: ObjectId, size: int, at: EpochMs) -> Reject:
     return Reject(
         identity=identity,
         extractor=NOT_EXTRACTED,

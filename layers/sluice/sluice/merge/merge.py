@@ -31,6 +31,7 @@ from sluice.catalog.tree import Tree, node_chunks
 from sluice.channel_files.note import needs_channel_note
 from sluice.concurrency import Pending
 from sluice.conda.names import NOARCH, package_name
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import SluiceError
 from sluice.extract import staging
 from sluice.extract.staging import ConfigChanged, FileVerdict, Removed
@@ -420,7 +421,7 @@ class _SubdirMerge:
         return read_existing_index(ctx.channel, self._request.subdir, ctx.executor, ctx.brake_days)
 
     def _select_inputs(
-        self, parent: Tree, verdicts: Verdicts, *, committed_at: int
+        self, parent: Tree, verdicts: Verdicts, *, committed_at: EpochMs
     ) -> SelectedInputs:
         """Read the configuration and the patches."""
         chooser = InputSelector(
@@ -434,7 +435,7 @@ class _SubdirMerge:
         entries_after = partial(self._entries_after, parent, verdicts, committed_at)
         return chooser.select(parent, entries_after, at=committed_at)
 
-    def _entries_after(self, parent: Tree, verdicts: Verdicts, at: int, name: str) -> Entries:
+    def _entries_after(self, parent: Tree, verdicts: Verdicts, at: EpochMs, name: str) -> Entries:
         """The entries of a package name after ``verdicts`` are committed."""
         entries = self._catalog.entries([parent.names.get(name)])[0]
         of_name = {

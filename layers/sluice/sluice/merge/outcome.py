@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sluice.catalog.brake import WaitingRemovals
 from sluice.catalog.tree import InputProblem, Tree
+from sluice.conda.timestamps import EpochMs
 from sluice.extract.staging import StagingBatch
 from sluice.merge.apply_staging import CommitChanges
 from sluice.merge.generation_writer import Draft
@@ -52,8 +53,8 @@ class MergeReport:
 class Outcome:
     """The combined result of a merge's batches so far."""
 
-    began_ms: int
-    """Start of the merge, ms since the epoch."""
+    began_ms: EpochMs
+    """Start of the merge."""
     report: MergeReport = field(default_factory=MergeReport)
     names: set[str] = field(default_factory=set)
     """Package names that may have changed, also in an earlier merge that was killed: its staging

@@ -15,6 +15,7 @@ from sluice.catalog.commit import Amendment, InputChanges
 from sluice.catalog.tree import InputProblem, Inputs, Tree
 from sluice.channel_config import config_from_dict
 from sluice.conda.names import NOARCH, package_name
+from sluice.conda.timestamps import EpochMs
 from sluice.extract.staging import FileVerdict, Indexed
 from sluice.layout import Subdir
 from sluice.merge.apply_staging import EntryEdits, Verdicts
@@ -33,8 +34,8 @@ NO_NEWS: Verdicts = {}
 class CommitPlan:
     """The content of a subdir's next generation, relative to its parent."""
 
-    committed_at: int
-    """Commit time, ms since the epoch."""
+    committed_at: EpochMs
+    """Commit time."""
     rules: RenderRules = NO_RULES
     """What decides, besides the entries, what clients see."""
     public: bool

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sluice.catalog.head import Head
 from sluice.catalog.tree import Tree
+from sluice.conda.timestamps import EpochMs
 from sluice.layout import Subdir
 from sluice.limits import TREES_CACHED_MAX
 from sluice.storage.versioned_object import ObjectVersion
@@ -51,12 +52,12 @@ class WarmCache:
         """
         self._heads[subdir] = version
 
-    def is_published_since(self, subdir: Subdir, digest: str, *, since_ms: int) -> bool:
+    def is_published_since(self, subdir: Subdir, digest: str, *, since_ms: EpochMs) -> bool:
         """Whether a merge that began after ``since_ms`` left all files at that tree."""
         known, began_ms = self._published.get(subdir, ("", 0))
         return known == digest and began_ms > since_ms
 
-    def mark_published(self, subdir: Subdir, digest: str, *, began_ms: int) -> None:
+    def mark_published(self, subdir: Subdir, digest: str, *, began_ms: EpochMs) -> None:
         """Record that a merge that began then left all files at that tree."""
         if subdir in self._trees:
             self._published[subdir] = digest, began_ms

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import DECODE_ERRORS, TooNew, UnknownEvent
 from sluice.layout import channel_component
 from sluice.messages.merge_request import QueueMessage, debounce_window, message_group
@@ -19,18 +20,18 @@ class ChannelMergeRequest:
     """A request in MergeQueue to merge a whole channel."""
 
     channel: str
-    not_before: int
-    """When the request is due, ms since the epoch: two seconds after the end of its window."""
+    not_before: EpochMs
+    """When the request is due: two seconds after the end of its window."""
 
 
 class _Body(msgspec.Struct, kw_only=True):
     channelwide: str
     """The channel."""
-    not_before: int
+    not_before: EpochMs
     format: int = FORMAT
 
 
-def channel_merge_message(channel: str, *, now_ms: int, debounce_seconds: int) -> QueueMessage:
+def channel_merge_message(channel: str, *, now_ms: EpochMs, debounce_seconds: int) -> QueueMessage:
     """Request a merge of the channel after the window that contains ``now_ms``."""
     window, not_before = debounce_window(now_ms, debounce_seconds)
     # No subdir can have this name: subdir names have a dash, or are "noarch".

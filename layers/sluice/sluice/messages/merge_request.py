@@ -17,6 +17,7 @@ from hashlib import sha256
 import msgspec
 
 from sluice.conda.names import is_subdir
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import DECODE_ERRORS, TooNew, UnknownEvent
 from sluice.layout import Subdir
 from sluice.storage.queue import FifoQueue, encode_message
@@ -35,8 +36,8 @@ class MergeRequest:
     """A request in MergeQueue to merge a subdir."""
 
     subdir: Subdir
-    not_before: int
-    """When the request is due, ms since the epoch: two seconds after the end of its window."""
+    not_before: EpochMs
+    """When the request is due: two seconds after the end of its window."""
     create: bool = False
     """Commit and publish an empty index if there is none (CEP 26: noarch must exist)."""
     adopt: bool = False
@@ -58,8 +59,8 @@ class MergeRequest:
         return not (self.create or self.adopt or self.check_files)
 
     @property
-    def requested_before_ms(self) -> int:
-        """A time before which the request was made, by any clock, ms since the epoch.
+    def requested_before_ms(self) -> EpochMs:
+        """A time before which the request was made, by any clock.
 
         A request is made before it is due; two clocks may disagree about that.
         """
@@ -82,7 +83,7 @@ class QueueMessage:
 class _Body(msgspec.Struct, kw_only=True):
     channel: str
     subdir: str
-    not_before: int
+    not_before: EpochMs
     create: bool = False
     adopt: bool = False
     check_files: bool = False
@@ -92,7 +93,7 @@ class _Body(msgspec.Struct, kw_only=True):
 def merge_message(
     subdir: Subdir,
     *,
-    now_ms: int,
+    now_ms: EpochMs,
     debounce_seconds: int,
     create: bool = False,
     adopt: bool = False,
@@ -111,7 +112,7 @@ def merge_message(
     return _message(request, suffix=f"{purposes}{window}")
 
 
-def debounce_window(now_ms: int, debounce_seconds: int) -> tuple[int, int]:
+def debounce_window(now_ms: EpochMs, debounce_seconds: int) -> tuple[int, EpochMs]:
     """The number of the window that contains ``now_ms``, and the time its requests are due."""
     window_ms = (debounce_seconds - CLOCK_SKEW_SECONDS) * 1000
     window = now_ms // window_ms
@@ -126,7 +127,7 @@ def message_group(component: str) -> str:
 
 
 def unique_merge_message(
-    subdir: Subdir, *, now_ms: int, unique_id: str, create: bool = False, adopt: bool = False
+    subdir: Subdir, *, now_ms: EpochMs, unique_id: str, create: bool = False, adopt: bool = False
 ) -> QueueMessage:
     """Request a merge and a check of all files at once; never deduplicated.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sluice.catalog.tree import Tree
 from sluice.channel_config import ChannelConfig
+from sluice.conda.timestamps import EpochMs
 
 _REVISIONS = "repodata_revisions"
 _V3 = "v3"
@@ -19,8 +20,8 @@ class V3Summary:
     """What a file says about its records in revision 3 (CEP 48)."""
 
     count: int
-    oldest: int | None
-    """Least ``indexed_timestamp``, ms since the epoch; ``None`` if no record has one."""
+    oldest: EpochMs | None
+    """Least ``indexed_timestamp``; ``None`` if no record has one."""
     newest: int | None
 
     @classmethod

@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import ForeignOwner, TooLate, Unavailable
 from sluice.limits import SWAP_SECONDS_MAX, WRITE_ATTEMPTS_MAX
 from sluice.storage.object_store import ETag, ObjectHeaders, ObjectInfo, ObjectStore, PreparedPut
@@ -193,7 +194,7 @@ def replace_file(
         state = file_state(info, ours, adopt=adopt)
         if not state.needs_write or (file.keep_foreign and state is FileState.FOREIGN):
             return ReplaceResult(state, foreign)
-        not_after_ms: int | None = None
+        not_after_ms: EpochMs | None = None
         if state is not FileState.OLDER and is_newest:
             not_after_ms = store.now_ms() + SWAP_SECONDS_MAX * 1000
             if not is_newest():

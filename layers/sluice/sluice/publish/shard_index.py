@@ -11,6 +11,7 @@ import msgspec
 from sluice import zstd
 from sluice.catalog.codec import pack_plain
 from sluice.catalog.tree import Tree
+from sluice.conda.timestamps import EpochMs
 from sluice.layout import SHARDS_FOLDER
 from sluice.publish.fence import Stamp
 
@@ -37,6 +38,6 @@ def render_shard_index(tree: Tree, *, info: Mapping[str, Any], subdir: str, stam
     return zstd.compress(pack_plain(content))
 
 
-def _rfc3339(at_ms: int) -> str:
+def _rfc3339(at_ms: EpochMs) -> str:
     moment = datetime.fromtimestamp(at_ms / 1000, tz=UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

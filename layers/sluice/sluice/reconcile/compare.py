@@ -24,6 +24,7 @@ from sluice.catalog.entry import (
 )
 from sluice.catalog.tree import Tree
 from sluice.conda.names import NO_NAME, package_name
+from sluice.conda.timestamps import EpochMs
 from sluice.extract import extract
 from sluice.limits import PROVISIONAL_REJECT_HOURS
 from sluice.reconcile.listing import Listing
@@ -66,7 +67,7 @@ class FileDifference:
 class ReExtractCriteria:
     """Criteria for judging an unchanged object again."""
 
-    now_ms: int
+    now_ms: EpochMs
     re_extract: bool
     """Whether to judge rejects again, too.  For example, the reader of a package may have had a
     bug."""

@@ -18,6 +18,7 @@ import msgspec
 
 from sluice.catalog.codec import pack_struct, unpack_struct
 from sluice.catalog.tree import Node, Tree
+from sluice.conda.timestamps import EpochMs
 from sluice.limits import (
     DIGEST_CHECK_BYTES_MAX,
     DIGEST_CHECK_PACKAGES_MAX,
@@ -109,7 +110,7 @@ def find_candidates(listing: Listing, tree: Tree) -> list[Candidate]:
 class DigestBudget:
     """What may still be checked on one day, and what was checked so far."""
 
-    def __init__(self, stored: DigestProgress, *, now_ms: int) -> None:
+    def __init__(self, stored: DigestProgress, *, now_ms: EpochMs) -> None:
         self.done: set[Hash] = _split(stored.done)
         self._deferred: set[Hash] = _split(stored.deferred)
         self._stored = stored

@@ -33,7 +33,7 @@ head back by hand: delete the subdir's ``marks/`` as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -41,6 +41,7 @@ from sluice.catalog.head import Head
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node, Tree
 from sluice.concurrency import chunks
+from sluice.conda.timestamps import Clock, EpochMs
 from sluice.errors import Corrupt
 from sluice.layout import ContentAddressedFolder, Subdir
 from sluice.limits import GARBAGE_AGE_SECONDS, GARBAGE_AT_ONCE_MAX, KEYS_PER_DELETE_MAX
@@ -61,8 +62,7 @@ class GarbageContext:
     state: ObjectStore
     retention_days: int
     """Days that a superseded generation is kept; at least 1."""
-    clock: Callable[[], int]
-    """The current time, ms since the epoch."""
+    clock: Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,13 @@ def collect_subdir_garbage(
     version: ObjectVersion[Head],
     catalog: CatalogReader,
     *,
-    published_at: int | None,
+    published_at: EpochMs | None,
     prior: PriorMarks | None = None,
     dry_run: bool,
 ) -> CollectedGarbage:
     """Delete what no reader can request any more.
 
-    ``published_at``: LastModified of the youngest published file, ms, if all of them are those of
+    ``published_at``: LastModified of the youngest published file, if all of them are those of
     the head ``version``; of the head itself if its tree is not public; ``None`` if any is missing,
     stale or foreign: then nothing is collected.  ``prior``: if ``None``, the marks are read.
 
@@ -170,13 +170,13 @@ class _SweepResult:
 
 @dataclass(frozen=True, slots=True)
 class _Collection:
-    """One collection of one subdir.  Times are in seconds."""
+    """One collection of one subdir.  Times of type ``int`` are in seconds."""
 
     ctx: GarbageContext
     subdir: Subdir
     version: ObjectVersion[Head]
     catalog: CatalogReader
-    published_at: int
+    published_at: EpochMs
 
     def collect(self, marks: Marks, boundary: Mark, etag: ETag) -> CollectedGarbage:
         """Sweep, after the marks were written as this version with the boundary as their oldest."""

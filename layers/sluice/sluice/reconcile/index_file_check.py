@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sluice.catalog.head import Head, read_head
 from sluice.catalog.tree import Tree
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import Corrupt
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
 from sluice.publish import rejects_document
@@ -33,7 +34,7 @@ class IndexFilesStatus:
     """Files of ours that should no longer exist."""
     adopted: bool
     """Whether some files belong to another stack, and are to be taken over."""
-    published_at: int | None
+    published_at: EpochMs | None
     """See ``collect_subdir_garbage``."""
     moved_away: bool
     """See ``is_moved_away``."""
@@ -124,7 +125,7 @@ class IndexFileCheck:
             return None
         return max(info.modified for info in infos.values() if info) * 1000
 
-    def _committed_at(self) -> int | None:
+    def _committed_at(self) -> EpochMs | None:
         if self.version.etag is None:
             return None
         info = self.ctx.state.head(self.subdir.head_key)

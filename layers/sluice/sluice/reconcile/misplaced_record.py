@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from sluice.catalog.codec import unpack_json
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import Corrupt, TooNew
 from sluice.extract.misplaced import MisplacedFiles, MisplacedTally
 from sluice.layout import MISPLACED_RECORD_KEY
@@ -22,8 +23,8 @@ FORMAT = 1
 class MisplacedRecord(msgspec.Struct, kw_only=True):
     """The misplaced files of a bucket, as the last comparisons counted them."""
 
-    at: int = 0
-    """Time of the last count, ms since the epoch; 0: never."""
+    at: EpochMs = 0
+    """Time of the last count; 0: never."""
     channels: list[MisplacedFiles] = msgspec.field(default_factory=list)
     """By presumed channel, in order."""
     format: int = FORMAT
@@ -38,7 +39,7 @@ def read_misplaced_record(state: ObjectStore) -> MisplacedRecord:
 
 
 def write_misplaced_record(
-    state: ObjectStore, tally: MisplacedTally, *, channel: str | None, at: int
+    state: ObjectStore, tally: MisplacedTally, *, channel: str | None, at: EpochMs
 ) -> None:
     """Store a new count (``at``, ms) of the folder of a channel, or (``None``) of the bucket.
 

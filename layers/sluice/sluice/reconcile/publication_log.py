@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sluice.catalog.codec import unpack_json
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import Unavailable
 from sluice.layout import Subdir
 from sluice.limits import MARKS_MAX, WRITE_ATTEMPTS_MAX
@@ -34,8 +35,8 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     """Digest."""
     commit: str
     """Digest."""
-    published_at: int
-    """Write time of the last of the files: S3's clock, ms since the epoch, whole seconds."""
+    published_at: EpochMs
+    """Write time of the last of the files: S3's clock, whole seconds."""
 
 
 class Marks(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +64,7 @@ class Marks(msgspec.Struct, frozen=True, kw_only=True):
             return Marks(marks=[mark], memory=self.memory, waiting=self.waiting)
         return msgspec.structs.replace(self, marks=_thinned([*self.marks, mark]))
 
-    def newest(self, *, published_before_ms: int) -> Mark | None:
+    def newest(self, *, published_before_ms: EpochMs) -> Mark | None:
         """The newest generation that was published by then; all before it were superseded."""
         return next(
             (mark for mark in reversed(self.marks) if mark.published_at < published_before_ms), None

@@ -1,7 +1,4 @@
-"""The report of a reconcile run, stored in the state bucket and returned to people.
-
-Times are ms since the epoch.
-"""
+"""The report of a reconcile run, which is stored in the state bucket and returned to people."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ import msgspec
 
 from sluice.catalog.brake import WaitingRemovals
 from sluice.catalog.codec import unpack_json
+from sluice.conda.timestamps import EpochMs
 from sluice.extract.misplaced import MisplacedFiles, MisplacedTally
 from sluice.limits import FILENAME_CHARS_MAX, REPORT_EXAMPLES_MAX, REPORT_SUBDIRS_MAX
 from sluice.reconcile.context import ReconcileRequest
@@ -134,9 +132,9 @@ class ReconcileReport(msgspec.Struct, kw_only=True):
     """The report on a run, which is a chain of steps."""
 
     run: str
-    started_at: int
+    started_at: EpochMs
     request: ReconcileRequest
-    finished_at: int | None = None
+    finished_at: EpochMs | None = None
     counts: Counts = msgspec.field(default_factory=Counts)
     """The sums over all steps."""
     steps: dict[str, StepReport] = msgspec.field(default_factory=dict)
@@ -155,7 +153,7 @@ class ReconcileReport(msgspec.Struct, kw_only=True):
         return number, self.steps[str(number)]
 
     def add_step(
-        self, number: int, step: StepReport, misplaced: MisplacedTally | None = None, *, at: int
+        self, number: int, step: StepReport, misplaced: MisplacedTally | None = None, *, at: EpochMs
     ) -> None:
         """Add the report on a step, and the misplaced files that it has passed."""
         if misplaced:

@@ -18,6 +18,7 @@ import msgspec
 from sluice import layout
 from sluice.catalog.brake import describe_invalid_digest
 from sluice.conda.names import NOARCH, is_subdir
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import DECODE_ERRORS, TooNew, UnknownEvent
 from sluice.extract.misplaced import MisplacedTally
 from sluice.layout import Subdir, parse_subdir_folder
@@ -55,7 +56,7 @@ class _StepMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     run: str
     step: int
-    started_at: int
+    started_at: EpochMs
     request: ReconcileRequest
     cursor: Cursor
     format: int = FORMAT
@@ -246,7 +247,7 @@ def _with_unfinished(cursor: Cursor, *unfinished: Unfinished | None) -> Cursor:
     return msgspec.structs.replace(cursor, unfinished=tuple(filter(None, unfinished)))
 
 
-def new_run_name(now_ms: int, unique_id: str) -> str:
+def new_run_name(now_ms: EpochMs, unique_id: str) -> str:
     """The name of a run, which begins with its time."""
     at = datetime.fromtimestamp(now_ms // 1000, UTC)
     return f"{at:%Y-%m-%dT%H%M%SZ}-{sha256(unique_id.encode()).hexdigest()[:8]}"

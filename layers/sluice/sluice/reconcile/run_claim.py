@@ -21,6 +21,7 @@ import msgspec
 
 from sluice import layout
 from sluice.catalog.codec import unpack_json
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import Corrupt, TooNew, Unavailable
 from sluice.limits import RECONCILE_STEP_SILENCE_SECONDS_MAX
 from sluice.messages.merge_request import CLOCK_SKEW_SECONDS
@@ -42,14 +43,14 @@ FORMAT = 1
 
 
 class RunClaim(msgspec.Struct, frozen=True, kw_only=True):
-    """The content of ``reconciliations/claims/<request>.json``.  Times are ms since the epoch."""
+    """The content of ``reconciliations/claims/<request>.json``."""
 
     run: str
-    started_at: int
+    started_at: EpochMs
     invocation: str
     """Lambda's id of the invocation.  Lambda keeps it when it invokes again after an error, so a
     claim with the same id is that of an attempt that has died."""
-    first_step_until: int
+    first_step_until: EpochMs
     """Time at which Lambda stops that invocation.  Until then there may be no report yet."""
     format: int = FORMAT
 
@@ -74,10 +75,10 @@ class _LastRun:
     claim: RunClaim
     report: ReconcileReport
     """Without steps if there is none that can be read."""
-    last_step_at: int
-    """Time of the last step's report, by S3's clock; ms since the epoch."""
+    last_step_at: EpochMs
+    """Time of the last step's report, by S3's clock."""
 
-    def may_go_on(self, now_ms: int) -> bool:
+    def may_go_on(self, now_ms: EpochMs) -> bool:
         """Whether the run may still go on by itself."""
         if self.report.finished_at is not None:
             return False

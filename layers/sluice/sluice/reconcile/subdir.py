@@ -18,6 +18,7 @@ from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.concurrency import chunks
 from sluice.conda.names import NOARCH
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import Archived, Changed, ForeignOwner, SluiceError, Unavailable, WrongState
 from sluice.extract import staging
 from sluice.layout import REPODATA, Subdir
@@ -478,7 +479,7 @@ class _SubdirRun:
             self._send_uploads([self._upload_message(file, None) for file in check.read_again])
 
     def _collect(
-        self, version: ObjectVersion[Head], published_at: int | None, prior: PriorMarks | None
+        self, version: ObjectVersion[Head], published_at: EpochMs | None, prior: PriorMarks | None
     ) -> None:
         ctx = self._ctx
         collected = collect_subdir_garbage(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from sluice.conda.timestamps import Clock
 from sluice.limits import DEDUPLICATION_IDS_CACHED_MAX
 from sluice.storage.queue import FifoQueue
 
@@ -21,8 +21,7 @@ class DeduplicatingQueue:
     """
 
     queue: FifoQueue
-    clock: Callable[[], int]
-    """The current time, ms since the epoch."""
+    clock: Clock
     _sent_at: dict[str, int] = field(default_factory=dict, init=False)
 
     def send(self, body: str, *, group: str, deduplication_id: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from sluice.conda.timestamps import EpochMs
 from sluice.storage.object_store import ObjectInfo
 
 
@@ -21,8 +22,8 @@ class ObjectId(msgspec.Struct, frozen=True):
     """Bytes."""
 
     @classmethod
-    def placeholder(cls, *, at: int, size: int) -> ObjectId:
-        """An identity that no object has, for a missing file in a commit at ``at`` (ms)."""
+    def placeholder(cls, *, at: EpochMs, size: int) -> ObjectId:
+        """An identity that no object has, for a missing file in a commit at ``at``."""
         return cls(etag="", modified=at // 1000, size=size)
 
     @property

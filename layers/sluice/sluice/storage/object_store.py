@@ -17,6 +17,7 @@ from typing import NewType, Protocol, runtime_checkable
 
 import msgspec
 
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import Unavailable
 
 ETag = NewType("ETag", str)
@@ -103,7 +104,7 @@ def noop() -> None:
 class PreparedPut(Protocol):
     """A conditional write that is not visible yet."""
 
-    def complete(self, *, not_after_ms: int | None = None) -> ETag | None:
+    def complete(self, *, not_after_ms: EpochMs | None = None) -> ETag | None:
         """Make the object visible, if its condition holds; once.  See ``ObjectStore.put_if``."""
         ...
 
@@ -115,8 +116,8 @@ class PreparedPut(Protocol):
 class ObjectStore(Protocol):
     """One bucket."""
 
-    def now_ms(self) -> int:
-        """The time in ms since the epoch, by the clock of ``put_if``'s deadlines.
+    def now_ms(self) -> EpochMs:
+        """The current time, by the clock of ``put_if``'s deadlines.
 
         The clock keeps running while the machine sleeps.  Makes no request.
         """
@@ -166,7 +167,7 @@ class ObjectStore(Protocol):
         headers: ObjectHeaders,
         *,
         expected: ETag | None,
-        not_after_ms: int | None = None,
+        not_after_ms: EpochMs | None = None,
     ) -> ETag | None:
         """Write only over the version ``expected``, or, where that is ``None``, over nothing.
 
@@ -219,7 +220,7 @@ class DeferredPut:
     headers: ObjectHeaders
     expected: ETag | None
 
-    def complete(self, *, not_after_ms: int | None = None) -> ETag | None:
+    def complete(self, *, not_after_ms: EpochMs | None = None) -> ETag | None:
         """See ``PreparedPut.complete``."""
         return self.store.put_if(
             self.key,

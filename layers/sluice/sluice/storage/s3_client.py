@@ -37,6 +37,7 @@ from botocore.exceptions import BotoCoreError
 from botocore.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
+from sluice.conda.timestamps import Clock, EpochMs
 from sluice.errors import Misconfigured, TooLate
 from sluice.limits import (
     ATTEMPTS_MAX,
@@ -88,12 +89,10 @@ _URLS_CACHED_MAX = 64
 Send = Callable[[AWSPreparedRequest], AWSResponse]
 Begin = Callable[[AWSPreparedRequest], Exchange]
 """Sends a request whose response is received later."""
-Clock = Callable[[], int]
-"""A clock that returns ms since the epoch."""
 
 
-def wall_clock_ms() -> int:
-    """The time of this machine's clock, in ms since the epoch."""
+def wall_clock_ms() -> EpochMs:
+    """The time of this machine's clock."""
     return time.time_ns() // 1_000_000
 
 
@@ -287,7 +286,7 @@ class S3Client:
         """URL of the server, for messages."""
         return self._endpoint.server_url
 
-    def now_ms(self) -> int:
+    def now_ms(self) -> EpochMs:
         """The time of the clock, or of S3's responses if they are ahead of it.
 
         The clock of a suspended virtual machine may have stopped.  The first response after that
@@ -295,7 +294,7 @@ class S3Client:
         """
         return self._clock() + max(0, self._clock_lag_ms)
 
-    def call(self, request: S3Request, *, not_after_ms: int | None = None) -> S3Response:
+    def call(self, request: S3Request, *, not_after_ms: EpochMs | None = None) -> S3Response:
         """Send a request until there is a response, at most ``ATTEMPTS_MAX`` times.
 
         A refusal is a response.  A retried request may already have been carried out, so a
@@ -349,7 +348,7 @@ class S3Client:
         self._has_answered = True
         return None if _is_transient(response) else response
 
-    def _attempt(self, request: S3Request, not_after_ms: int | None) -> S3Response:
+    def _attempt(self, request: S3Request, not_after_ms: EpochMs | None) -> S3Response:
         signed = self._sign(request)
         # The order matters: see the module's docstring.
         if not_after_ms is not None and self.now_ms() > not_after_ms:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import Unavailable, Unsupported
 from sluice.limits import PART_BYTES, PARTS_AT_ONCE, PUT_BYTES_MAX, SINGLE_PUT_BYTES_MAX
 from sluice.storage import s3_xml
@@ -117,7 +118,7 @@ class S3ConditionalPuts:
         body: bytes,
         headers: ObjectHeaders,
         condition: Mapping[str, str],
-        not_after_ms: int | None,
+        not_after_ms: EpochMs | None,
     ) -> S3Response:
         """Send an entire object with a condition; raises one of ``FAILED``."""
         request = self._bucket.put_request(key, body, {**headers_to_send(headers), **condition})
@@ -169,7 +170,7 @@ class S3ConditionalPuts:
         return _Parts(key, upload_id, parts)
 
     def complete_parts(
-        self, parts: _Parts, condition: Mapping[str, str], not_after_ms: int | None
+        self, parts: _Parts, condition: Mapping[str, str], not_after_ms: EpochMs | None
     ) -> tuple[S3Response, str | None]:
         """Complete a multipart upload under a condition and a deadline, or abort it.
 
@@ -247,7 +248,7 @@ class _PartsPut:
         """``None`` once they are completed or aborted."""
         self._condition = condition
 
-    def complete(self, *, not_after_ms: int | None = None) -> ETag | None:
+    def complete(self, *, not_after_ms: EpochMs | None = None) -> ETag | None:
         """See ``PreparedPut.complete``."""
         parts, self._parts = self._parts, None
         if parts is None:
@@ -275,7 +276,7 @@ class _WholePut:
     headers: ObjectHeaders
     condition: Mapping[str, str]
 
-    def complete(self, *, not_after_ms: int | None = None) -> ETag | None:
+    def complete(self, *, not_after_ms: EpochMs | None = None) -> ETag | None:
         """See ``PreparedPut.complete``."""
         try:
             answer = self.puts.put_conditionally(

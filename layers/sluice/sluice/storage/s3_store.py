@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 from zlib import crc32
 
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import Archived, Changed, Unavailable
 from sluice.limits import (
     KEYS_PER_DELETE_MAX,
@@ -92,7 +93,7 @@ class S3Store:
         self._puts = S3ConditionalPuts(self._bucket, conditional_writes)
         self._bucket_seen = False
 
-    def now_ms(self) -> int:
+    def now_ms(self) -> EpochMs:
         """See ``ObjectStore.now_ms``."""
         return self._bucket.client.now_ms()
 
@@ -206,7 +207,7 @@ class S3Store:
         headers: ObjectHeaders,
         *,
         expected: ETag | None,
-        not_after_ms: int | None = None,
+        not_after_ms: EpochMs | None = None,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``; raises what ``prepare_put`` raises."""
         put = self._puts.prepare(key, body, headers, expected=expected)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Generic, Literal, Protocol, TypeVar
 
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import Missing, TooLate, Unavailable
 from sluice.limits import MERGE_ATTEMPTS_MAX, SWAP_SECONDS_MAX, WRITE_ATTEMPTS_MAX
 from sluice.storage.object_store import ETag, ObjectHeaders, ObjectStore
@@ -73,7 +74,7 @@ class VersionedObject(Generic[T]):
         return ObjectVersion(value, stored.info.etag, stored.info.modified)
 
     def swap(
-        self, value: T, *, expected: ETag | None, not_after_ms: int | None = None
+        self, value: T, *, expected: ETag | None, not_after_ms: EpochMs | None = None
     ) -> ObjectVersion[T] | Literal[Swap.LOST]:
         """Replace exactly the version ``expected``.
 

@@ -29,6 +29,7 @@ from sluice.conda import record_fields
 from sluice.conda.names import PACKAGE_SUFFIXES, catalog_name, package_name
 from sluice.conda.revision import V3, required_revision
 from sluice.conda.run_exports import NO_RUN_EXPORTS, interpret_run_exports
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import DECODE_ERRORS, Corrupt, ForeignOwner
 from sluice.layout import (
     FROM_PACKAGES,
@@ -83,7 +84,7 @@ class ExistingIndex:
         """Number of records in the index, except those whose packages are gone."""
         return sum(raw is not None for files in self.names.values() for raw in files.values())
 
-    def entries(self, name: str, *, at: int) -> dict[str, Entry]:
+    def entries(self, name: str, *, at: EpochMs) -> dict[str, Entry]:
         """The files of one name as entries of a commit at ``at`` (ms).
 
         Records are marked to be read again.  A record that clients could not read is left out, with
@@ -114,7 +115,7 @@ class ExistingIndex:
         return digest.digest()
 
     def _entry(
-        self, filename: str, raw: msgspec.Raw | BucketRecord | None, at: int
+        self, filename: str, raw: msgspec.Raw | BucketRecord | None, at: EpochMs
     ) -> Entry | None:
         match raw:
             case BucketRecord():
@@ -126,7 +127,7 @@ class ExistingIndex:
             case _:
                 return self._record(filename, raw, at)
 
-    def _record(self, filename: str, raw: msgspec.Raw, at: int) -> Record | Reject | None:
+    def _record(self, filename: str, raw: msgspec.Raw, at: EpochMs) -> Record | Reject | None:
         published = _normalize(filename, raw)
         if published.record is None:
             identity = self.listing.get(filename)
@@ -172,7 +173,7 @@ class ExistingIndex:
             return unpatched
         return unpatched._replace(record={**unpatched.record, "indexed_timestamp": date})
 
-    def _pin(self, filename: str, at: int) -> Pin:
+    def _pin(self, filename: str, at: EpochMs) -> Pin:
         # Its file may still exist (CEP 36), and must not come back when it is listed.
         return Pin(
             identity=self.listing.get(filename),
@@ -362,7 +363,7 @@ def _bucket_record_name(bucket_record: BucketRecord) -> str:
 
 
 def _carried_record(
-    filename: str, bucket_record: BucketRecord, at: int
+    filename: str, bucket_record: BucketRecord, at: EpochMs
 ) -> CarriedRecord | Reject | None:
     normalized = _normalize_bucket_record(bucket_record)
     record = normalized.record
@@ -380,7 +381,7 @@ def _carried_record(
 
 
 def _left_out(
-    filename: str, identity: ObjectId | None, normalized: NormalizedRecord, at: int
+    filename: str, identity: ObjectId | None, normalized: NormalizedRecord, at: EpochMs
 ) -> Reject:
     """The note that a record could not be taken over; any verdict on its package replaces it."""
     warning = make_file_warning(

@@ -17,6 +17,7 @@ from msgspec import UNSET, UnsetType
 
 from sluice.catalog.codec import compress_packed, pack_plain, unpack_struct
 from sluice.catalog.tree import Inputs, Node, format_of, share_pack_digests
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import Corrupt, TooNew
 from sluice.limits import GARBAGE_AGE_SECONDS
 
@@ -46,7 +47,7 @@ class TakeOverProgress(msgspec.Struct, frozen=True, kw_only=True):
 
     made_for: str
     """``purpose_digest`` of the take-over."""
-    not_after_ms: int
+    not_after_ms: EpochMs
     """Deadline for the commit, by the clock of the state's store, see ``Draft``.  It counts from
     before the first write of the first step, because garbage collection counts from there, too."""
     names: dict[str, FinishedName]
@@ -56,12 +57,12 @@ class TakeOverProgress(msgspec.Struct, frozen=True, kw_only=True):
     format: int = 1
     """``tree.format_of`` its nodes."""
 
-    def next_attempt(self, purpose: str, *, now_ms: int) -> int:
+    def next_attempt(self, purpose: str, *, now_ms: EpochMs) -> int:
         """The number of the attempt that begins now, because this one is not usable."""
         is_recent = now_ms < self.not_after_ms + GARBAGE_AGE_SECONDS * 1000
         return (self.attempt or 1) + 1 if is_recent and self.made_for == purpose else 1
 
-    def is_usable(self, purpose: str, *, now_ms: int) -> bool:
+    def is_usable(self, purpose: str, *, now_ms: EpochMs) -> bool:
         """Whether a take-over can go on from here; ``now_ms``: by the clock of the store."""
         return self.made_for == purpose and now_ms < self.not_after_ms
 

@@ -21,6 +21,7 @@ from sluice.admin.session.subdirs import find_subdirs
 from sluice.catalog.commit import Amendment
 from sluice.catalog.entry import NEVER_OUTDATED, Entry, Pin, Record, known_sha256
 from sluice.conda.names import package_name
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import NotFound
 from sluice.extract.extract import ExtractorContext, extract
 from sluice.extract.staging import FileVerdict, Indexed, Rejected, Removed
@@ -40,8 +41,8 @@ class PinnedFile(msgspec.Struct, frozen=True, kw_only=True):
 
     subdir: str
     file: str
-    since: int
-    """Time of the pin, ms since the epoch."""
+    since: EpochMs
+    """Time of the pin."""
     reason: str
 
 

@@ -47,6 +47,7 @@ from sluice.catalog.entry import (
 )
 from sluice.catalog.tree import changed_names
 from sluice.conda.names import PACKAGE_SUFFIXES, package_name
+from sluice.conda.timestamps import EpochMs
 from sluice.layout import Subdir
 from sluice.merge.object_lookup import ObjectLookup
 from sluice.reconcile.digest_progress import is_of_uploader
@@ -60,8 +61,8 @@ class Rollback(msgspec.Struct, frozen=True, kw_only=True):
     rolled_back_from: int
     """The generation that was the newest."""
     rolled_back_to: int
-    to_committed_at: int
-    """Commit time of the old generation, ms since the epoch."""
+    to_committed_at: EpochMs
+    """Commit time of the old generation."""
     generation: int | None
     """The new generation; ``None`` in a dry run, and if there was nothing to do."""
     restored: list[str]
@@ -115,7 +116,7 @@ def rollback(
 
 
 def plan_name_rollback(
-    then: Entries, now: Entries, objects: Mapping[str, ObjectId | None], *, at: int, reason: str
+    then: Entries, now: Entries, objects: Mapping[str, ObjectId | None], *, at: EpochMs, reason: str
 ) -> NameRollback:
     """Find the edits that restore the files of one name.  Pure.
 

@@ -35,6 +35,7 @@ from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import EMPTY_TREE, Tree
 from sluice.concurrency import chunks
 from sluice.conda.names import NOARCH
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import Misused, NotFound, Occupied
 from sluice.layout import Subdir, channel_component, parse_shard_key, state_prefix
 from sluice.limits import NAMES_AT_ONCE
@@ -50,8 +51,8 @@ class SubdirSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     subdir: str
     generation: int
     """The newest generation at that time; 0 for a ``noarch`` that the channel did not have."""
-    committed_at: int
-    """Commit time of the generation, ms since the epoch."""
+    committed_at: EpochMs
+    """Commit time of the generation."""
     packages: int
     gone: list[str]
     """Files that are no longer in the bucket."""
@@ -66,8 +67,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """URL of the snapshot: ``s3://bucket/channel``"""
     of: str
     """URL of the original channel."""
-    at: int
-    """Time of the content, ms since the epoch."""
+    at: EpochMs
+    """Time of the content."""
     subdirs: list[SubdirSnapshot]
 
 

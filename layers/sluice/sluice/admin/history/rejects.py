@@ -14,6 +14,7 @@ import msgspec
 from sluice.admin.history.reject_advice import reject_advice
 from sluice.admin.session.channel import Channel
 from sluice.admin.session.subdirs import find_subdirs
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import DECODE_ERRORS, Corrupt
 from sluice.layout import Subdir
 from sluice.publish.rejects_document import FORMAT
@@ -35,8 +36,8 @@ class FileIssue(msgspec.Struct, frozen=True, kw_only=True):
     too many."""
     code: str
     sentence: str
-    at: int | None
-    """Time of the problem, ms since the epoch; not known for warnings."""
+    at: EpochMs | None
+    """Time of the problem; not known for warnings."""
     advice: str
 
 
@@ -45,8 +46,8 @@ class _DocumentEntry(msgspec.Struct):
     code: str
     sentence: str
     identity: ObjectId | None = None
-    rejected_at: int | None = None
-    at: int | None = None
+    rejected_at: EpochMs | None = None
+    at: EpochMs | None = None
 
 
 class _Omitted(msgspec.Struct, frozen=True):

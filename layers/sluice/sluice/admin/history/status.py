@@ -18,6 +18,7 @@ from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Tree
 from sluice.channel_config import ChannelConfig
 from sluice.conda.names import NOARCH
+from sluice.conda.timestamps import EpochMs
 from sluice.extract import staging
 from sluice.extract.misplaced import MisplacedFiles
 from sluice.layout import Subdir
@@ -32,12 +33,12 @@ from sluice.storage.versioned_object import ObjectVersion, read_newest
 
 
 class SubdirStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The status of one subdir.  Times are ms since the epoch."""
+    """The status of one subdir."""
 
     subdir: str
     generation: int
     """Generation of the head, the last commit; 0 before the first commit."""
-    committed_at: int | None
+    committed_at: EpochMs | None
     packages: int
     """Packages that clients see."""
     rejects: int
@@ -64,9 +65,9 @@ class SubdirStatus(msgspec.Struct, frozen=True, kw_only=True):
     again before there is a package."""
     published_generation: int | None
     """The oldest generation among the published files of ours; ``None`` if there are none."""
-    oldest_invisible_at: int | None
+    oldest_invisible_at: EpochMs | None
     """Time of the oldest staged or committed change that clients do not see yet."""
-    newest_invisible_at: int | None
+    newest_invisible_at: EpochMs | None
     """Time of the newest such change."""
     foreign_owner: str | None
     """Another stack that publishes here; ``None`` if there is none."""
@@ -88,8 +89,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     bucket: str
     channel: str
-    at: int
-    """Time of the status, ms since the epoch."""
+    at: EpochMs
+    """Time of the status."""
     bound_to: str | None
     """The bucket that the catalog belongs to; ``None`` if there is no binding."""
     moving_to: str | None
@@ -107,7 +108,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     misplaced: list[MisplacedFiles] = msgspec.field(default_factory=list)
     """Files in the channel's folder that end like packages and are where no package is, as the last
     ``reconcile`` or ``index`` counted them, by presumed channel."""
-    misplaced_at: int | None = None
+    misplaced_at: EpochMs | None = None
     """Time of the last such count; ``None`` if no file was misplaced in any."""
 
     @property

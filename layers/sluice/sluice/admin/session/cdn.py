@@ -12,7 +12,7 @@ https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/Invalidation.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from urllib.parse import quote
 
 import msgspec
@@ -21,6 +21,7 @@ from sluice.admin.session.aws import AWS_ERRORS
 from sluice.admin.session.stack import Stack
 from sluice.errors import Misconfigured
 from sluice.limits import INVALIDATION_PATHS_MAX
+from sluice.runtime import NewId
 
 _UNENCODED = "/$-_.+!'(),;:@&="
 """Characters besides letters and digits that are not encoded.  CloudFront finds a file only if
@@ -43,9 +44,7 @@ class Invalidation(msgspec.Struct, frozen=True, kw_only=True):
     """The AWS CLI command for the same request; ``None`` if it was accepted."""
 
 
-def invalidate(
-    stack: Stack | None, keys: Iterable[str], *, new_id: Callable[[], str]
-) -> list[Invalidation]:
+def invalidate(stack: Stack | None, keys: Iterable[str], *, new_id: NewId) -> list[Invalidation]:
     """Request a stack's distribution to drop objects from its caches; does not wait for the end.
 
     ``keys``: of the channel bucket.  ``new_id`` returns unique strings.  The result is empty if

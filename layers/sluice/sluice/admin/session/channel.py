@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from sluice.admin.session.server_capabilities import ProbedBuckets
 from sluice.admin.session.stack import Stack
 from sluice.channel_config import DEFAULT_CONFIG, ChannelConfig
 from sluice.concurrency import Executor
+from sluice.conda.timestamps import Clock
 from sluice.layout import Subdir
 from sluice.messages.merge_request import DEBOUNCE_SECONDS_MIN
 from sluice.publish.bucket_check import BucketCheck
-from sluice.runtime import Runtime
+from sluice.runtime import NewId, Runtime
 from sluice.storage.object_store import ObjectStore
 from sluice.storage.queue import FifoQueue, NoQueue
 
@@ -30,10 +30,8 @@ class Channel:
     state: ObjectStore
     """The state bucket."""
     executor: Executor
-    clock: Callable[[], int]
-    """The current time, ms since the epoch."""
-    new_id: Callable[[], str]
-    """Returns unique strings."""
+    clock: Clock
+    new_id: NewId
     owner: str | None = None
     """The publisher of the channel: the state bucket's name; ``None`` if it is not known."""
     merges: FifoQueue | None = None

@@ -10,6 +10,7 @@ from sluice.catalog.head import Head
 from sluice.catalog.tree import Tree
 from sluice.merge.generation_writer import Draft, GenerationWriter
 from sluice.merge.plan import CommitPlan
+from sluice.runtime import NewId
 from sluice.storage.object_store import noop
 from sluice.storage.versioned_object import LOST, ObjectVersion, Swap, VersionedObject
 
@@ -29,7 +30,7 @@ def commit_plan(
     plan: CommitPlan,
     *,
     writer: GenerationWriter,
-    new_id: Callable[[], str],
+    new_id: NewId,
     before_commit: Callable[[], None] = noop,
 ) -> Committed | Literal[Swap.LOST]:
     """Write the generation and swap the head to it; for ``commit_loop``.

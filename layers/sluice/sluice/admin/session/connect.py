@@ -20,6 +20,7 @@ from sluice.admin.session.stack import Stack
 from sluice.admin.session.subdirs import find_subdirs
 from sluice.channel_config import DEFAULT_CONFIG
 from sluice.concurrency import in_threads
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import Misused, NotFound
 from sluice.layout import Subdir
 from sluice.limits import CONCURRENT_REQUESTS_MAX
@@ -193,7 +194,7 @@ class Opener:
         return state, stack
 
 
-def _now() -> int:
+def _now() -> EpochMs:
     return time.time_ns() // 1_000_000
 
 

@@ -18,6 +18,7 @@ import msgspec
 from sluice import layout
 from sluice.admin.session.conditional_write_probe import ConditionalWriteProbe
 from sluice.concurrency import Executor, Pending
+from sluice.conda.timestamps import Clock, EpochMs
 from sluice.errors import DECODE_ERRORS, SluiceError, TooNew
 from sluice.storage import object_headers
 from sluice.storage.conditional_writes import ConditionalWrites, IfMatchForm
@@ -45,8 +46,8 @@ class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True):
     bucket: str
     if_match: IfMatchForm
     completion_is_conditional: bool
-    probed_at: int
-    """Time of the probe, ms since the epoch."""
+    probed_at: EpochMs
+    """Time of the probe."""
     verifies_checksums: bool | None = None
     """Absent from the records of sluice versions that did not probe it."""
 
@@ -64,8 +65,7 @@ class ProbeRecords:
     state: ObjectStore
     endpoint: str
     bucket: str
-    clock: Callable[[], int]
-    """The current time, ms since the epoch."""
+    clock: Clock
 
     def read(self) -> ServerCapabilities | None:
         """The recorded result; ``None`` if there is none, or the record is damaged.

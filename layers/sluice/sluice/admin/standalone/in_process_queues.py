@@ -7,9 +7,10 @@ again.  So nothing in these queues can get lost.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from heapq import merge
 
+from sluice.conda.timestamps import Clock
 from sluice.extract.handler import route_event
 from sluice.layout import PackageKey
 from sluice.messages import s3_event
@@ -72,7 +73,7 @@ class LocalStagingStore(ForwardingStore):
     Listings also show records staged by others, except while ``hide_remote`` is set.
     """
 
-    def __init__(self, state: ObjectStore, clock: Callable[[], int]) -> None:
+    def __init__(self, state: ObjectStore, clock: Clock) -> None:
         super().__init__(state)
         self._clock = clock
         self._staged: dict[str, StoredObject] = {}

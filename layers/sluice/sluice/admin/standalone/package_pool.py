@@ -21,6 +21,7 @@ from typing import NamedTuple, Protocol
 
 from sluice.admin.standalone.inline_executor import make_thread_pool
 from sluice.concurrency import chunks
+from sluice.conda.timestamps import Clock
 from sluice.errors import Unavailable
 from sluice.extract import staging
 from sluice.extract.extract import examine
@@ -69,8 +70,7 @@ class Examiner:
 
     channel: ObjectStore
     trust_uploader_digests: bool
-    clock: Callable[[], int]
-    """The current time, ms since the epoch."""
+    clock: Clock
     ahead: int = READ_AHEAD_PACKAGES_MAX
     """Small packages whose requests are under way at once, at most."""
 

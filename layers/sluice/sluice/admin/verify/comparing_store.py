@@ -11,6 +11,7 @@ import msgspec
 
 from sluice import zstd
 from sluice.admin.verify.findings import CheckResults, Defect
+from sluice.conda.timestamps import EpochMs
 from sluice.errors import DECODE_ERRORS, Archived, Corrupt
 from sluice.publish.fence import Stamp
 from sluice.storage.object_store import (
@@ -55,7 +56,7 @@ class ComparingStore:
         self.seen: set[str] = set()
         """Keys that were compared."""
 
-    def now_ms(self) -> int:
+    def now_ms(self) -> EpochMs:
         """See ``ObjectStore.now_ms``."""
         return self._store.now_ms()
 
@@ -92,7 +93,7 @@ class ComparingStore:
         headers: ObjectHeaders,
         *,
         expected: ETag | None,  # noqa: ARG002
-        not_after_ms: int | None = None,  # noqa: ARG002
+        not_after_ms: EpochMs | None = None,  # noqa: ARG002
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
         self.seen.add(key)

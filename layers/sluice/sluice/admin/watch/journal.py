@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any, TextIO
 
+from sluice.conda.timestamps import Clock
 from sluice.telemetry import LogLine
 from sluice.text import printable
 
@@ -19,8 +19,7 @@ class Journal:
     """Writes log lines.  Thread-safe."""
 
     json: bool
-    clock: Callable[[], int]
-    """The current time, ms since the epoch."""
+    clock: Clock
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     _lock: Lock = field(default_factory=Lock, init=False)
 

@@ -17,6 +17,7 @@ from enum import Enum, auto
 import msgspec
 
 from sluice.catalog.codec import unpack_json
+from sluice.conda.timestamps import Clock, EpochMs
 from sluice.errors import Corrupt, Unavailable
 from sluice.limits import LEASE_SILENCE_SECONDS
 from sluice.storage.object_headers import PRIVATE_JSON_HEADERS
@@ -33,8 +34,8 @@ class LeaseRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Unique to a process; ``None`` after the holder has given the lease up."""
     renewal: int
     """A number that makes each version differ from the one before it."""
-    at: int
-    """Time of the renewal, ms since the epoch.  For people; no decision depends on it."""
+    at: EpochMs
+    """Time of the renewal.  For people; no decision depends on it."""
     format: int = FORMAT
 
 
@@ -55,8 +56,7 @@ class Lease:
     """Unique to this process."""
     monotonic: Callable[[], float]
     """Seconds of this process's own clock."""
-    clock: Callable[[], int]
-    """The current time, ms since the epoch."""
+    clock: Clock
     role: Role = Role.STANDBY
     _etag: ETag | None = None
     """Of the version that was written or seen last."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
+from sluice.conda.timestamps import EpochMs
 from sluice.storage.object_store import (
     DeferredPut,
     ETag,
@@ -23,7 +24,7 @@ class ForwardingStore:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
-    def now_ms(self) -> int:
+    def now_ms(self) -> EpochMs:
         """See ``ObjectStore.now_ms``."""
         return self._store.now_ms()
 
@@ -60,7 +61,7 @@ class ForwardingStore:
         headers: ObjectHeaders,
         *,
         expected: ETag | None,
-        not_after_ms: int | None = None,
+        not_after_ms: EpochMs | None = None,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
         return self._store.put_if(key, body, headers, expected=expected, not_after_ms=not_after_ms)

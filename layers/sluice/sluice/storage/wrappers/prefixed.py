@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from msgspec import structs
 
+from sluice.conda.timestamps import EpochMs
 from sluice.storage.object_store import (
     DeferredPut,
     ETag,
@@ -28,7 +29,7 @@ class PrefixedStore:
         self._store = store
         self._prefix = prefix
 
-    def now_ms(self) -> int:
+    def now_ms(self) -> EpochMs:
         """See ``ObjectStore.now_ms``."""
         return self._store.now_ms()
 
@@ -67,7 +68,7 @@ class PrefixedStore:
         headers: ObjectHeaders,
         *,
         expected: ETag | None,
-        not_after_ms: int | None = None,
+        not_after_ms: EpochMs | None = None,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
         return self._store.put_if(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sluice.conda.timestamps import EpochMs
 from sluice.storage.object_store import ETag, ObjectHeaders
 from sluice.storage.wrappers.forwarding import ForwardingStore
 
@@ -22,7 +23,7 @@ class ReadOnlyStore(ForwardingStore):
         headers: ObjectHeaders,
         *,
         expected: ETag | None,
-        not_after_ms: int | None = None,
+        not_after_ms: EpochMs | None = None,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
         raise NotImplementedError

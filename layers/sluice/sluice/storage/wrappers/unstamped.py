@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from msgspec import structs
 
+from sluice.conda.timestamps import EpochMs
 from sluice.storage.object_store import (
     ETag,
     ObjectHeaders,
@@ -54,7 +55,7 @@ class UnstampedStore(ForwardingStore):
         headers: ObjectHeaders,
         *,
         expected: ETag | None,
-        not_after_ms: int | None = None,
+        not_after_ms: EpochMs | None = None,
     ) -> ETag | None:
         """See ``ObjectStore.put_if``."""
         etag = self._store.put_if(key, body, headers, expected=expected, not_after_ms=not_after_ms)
