@@ -1,4 +1,4 @@
-"""The dependencies that everything that changes a channel has in common."""
+"""The dependencies that all code that changes a channel shares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sluice completion``."""
+"""The command ``sluice completion``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sluice diff``."""
+"""The command ``sluice diff``."""
 
 from __future__ import annotations
 

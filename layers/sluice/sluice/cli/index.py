@@ -1,4 +1,4 @@
-"""``sluice index``."""
+"""The command ``sluice index``."""
 
 from __future__ import annotations
 

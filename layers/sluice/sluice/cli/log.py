@@ -1,4 +1,4 @@
-"""``sluice log``."""
+"""The command ``sluice log``."""
 
 from __future__ import annotations
 

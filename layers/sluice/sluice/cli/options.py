@@ -1,4 +1,4 @@
-"""The options that all commands share: the location of channel and state, and the output format."""
+"""The options that all commands share: where channel and state are, and the output format."""
 
 from __future__ import annotations
 

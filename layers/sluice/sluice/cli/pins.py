@@ -1,4 +1,4 @@
-"""``sluice pins``, ``sluice pin`` and ``sluice unpin``."""
+"""The commands ``sluice pins``, ``sluice pin`` and ``sluice unpin``."""
 
 from __future__ import annotations
 

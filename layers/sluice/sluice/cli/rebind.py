@@ -1,4 +1,4 @@
-"""``sluice rebind``."""
+"""The command ``sluice rebind``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sluice reconcile``."""
+"""The command ``sluice reconcile``."""
 
 from __future__ import annotations
 

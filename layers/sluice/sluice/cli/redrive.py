@@ -1,4 +1,4 @@
-"""``sluice redrive``."""
+"""The command ``sluice redrive``."""
 
 from __future__ import annotations
 

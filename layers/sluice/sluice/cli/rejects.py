@@ -1,4 +1,4 @@
-"""``sluice rejects``."""
+"""The command ``sluice rejects``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sluice remove``."""
+"""The command ``sluice remove``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sluice retire``."""
+"""The command ``sluice retire``."""
 
 from __future__ import annotations
 

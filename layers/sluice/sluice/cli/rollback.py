@@ -1,4 +1,4 @@
-"""``sluice rollback``."""
+"""The command ``sluice rollback``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sluice show``."""
+"""The command ``sluice show``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sluice snapshot``."""
+"""The command ``sluice snapshot``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sluice status``."""
+"""The command ``sluice status``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sluice verify``."""
+"""The command ``sluice verify``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sluice wait``."""
+"""The command ``sluice wait``."""
 
 from __future__ import annotations
 

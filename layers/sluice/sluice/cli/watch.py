@@ -1,4 +1,4 @@
-"""``sluice watch``."""
+"""The command ``sluice watch``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notifications to the subdirs of a channel to read the configuration and patches again.
+"""Notifies the subdirs of a channel to read the configuration and patches again.
 
 Ordinary merges read neither: the active ones are in the tree.  So each subdir gets a staging
 record, as for an uploaded package.  That way a change reaches every subdir and survives any

@@ -1,4 +1,4 @@
-"""The two lanes of uploads, so that packages that are slow to read hold up nobody else's.
+"""The two lanes of uploads, which keep slow packages from delaying others.
 
 Every upload is read with small limits first.  What exceeds them is sent to the slow lane, a fair
 queue with the channel as its tenant, and is read there with the full limits.  Each lane has its own

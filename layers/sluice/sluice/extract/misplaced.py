@@ -1,4 +1,4 @@
-"""Objects that end like packages and are where no package is, and the reasons.  Pure.
+"""Objects with the suffix of a package whose keys cannot be indexed, and the reasons.  Pure.
 
 sluice indexes only what the grammar of ``layout`` accepts.  People mistype a subdir or forget it,
 so whatever else ends like a package is counted and explained instead of ignored in silence.  Only

@@ -1,4 +1,4 @@
-"""The merges that a merge requests in turn."""
+"""The further merges that a merge requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests to merge a whole channel, sent through MergeQueue and debounced as those of subdirs."""
+"""Requests to merge a whole channel, sent through MergeQueue and debounced like others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turning a burst of uploads into a handful of merges, with nothing but a FIFO queue.
+"""Merge requests, which turn a burst of uploads into a few merges with only a FIFO queue.
 
 A request's deduplication id is its group and the window (of ``DebounceSeconds`` - 2 s) in which it
 is sent, so one request per subdir and window gets through.  It says when it is due: two seconds

@@ -1,4 +1,4 @@
-"""The CPU time that reading one package may take, so that none holds up those behind it."""
+"""The limit on the CPU time for reading one package, so that none delays the next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The check whether a catalog describes the connected bucket; it belongs to each swap of a head.
+"""Checks, with each swap of a head, that the catalog describes the connected bucket.
 
 The rule (docs/architecture.md, "A state belongs to its bucket"):
 

@@ -1,4 +1,4 @@
-"""The current version of a published file, and its content."""
+"""Reads the current version of a published file, before it is replaced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The check of digests that uploaders state: a sample of a subdir's packages is hashed whole.
+"""Checks digests that uploaders state: hashes a sample of a subdir's packages completely.
 
 Extract believes ``package-sha256`` in the metadata of a large package, because reading it whole
 takes long.  Clients notice a lie, and refuse the package, but nobody else does.  So reconcile

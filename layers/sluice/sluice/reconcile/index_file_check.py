@@ -1,4 +1,4 @@
-"""The check whether the published files of a subdir are those of its head."""
+"""Checks whether the published files of a subdir are those of its head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The check whether a subdir was made with the current configuration and patch."""
+"""Checks whether a subdir was made with the current configuration and patch."""
 
 from __future__ import annotations
 

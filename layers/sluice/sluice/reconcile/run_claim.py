@@ -1,4 +1,4 @@
-"""The claim of a run: a request whose run is under way is not started a second time.
+"""Claims that keep a request from starting a second run while one is in progress.
 
 EventBridge Scheduler invokes at least once, a run may take longer than its schedule, and people ask
 for what is running already.  So an invocation first claims its request: it swaps an object in the

@@ -1,4 +1,4 @@
-"""The files that the catalog of a subdir does not know, where not all can be read again.  Pure.
+"""Selects which files to read again that the catalog of a subdir does not know.  Pure.
 
 A subdir that is full of rejects may have any number of files that no catalog notes.
 """

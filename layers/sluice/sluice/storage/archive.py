@@ -1,4 +1,4 @@
-"""Storage classes whose objects S3 does not serve until somebody restores them.  Pure.
+"""Storage classes whose objects S3 does not serve until they are restored.  Pure.
 
 HEAD and LIST say so in different forms, and GET with ``InvalidObjectState``.  Of the archive tiers
 of Intelligent-Tiering only HEAD and GET tell; a LIST cannot.

@@ -1,4 +1,4 @@
-"""HTTP/1.1 over kept connections, with no more between socket and parser than S3 needs.
+"""HTTP/1.1 over persistent connections, with only the features that S3 needs.
 
 urllib3 makes each connection: it resolves the name, verifies the certificate, and bounds the time.
 What it does for each request and response takes 0.25 ms of CPU, more than all else about a small

@@ -1,4 +1,4 @@
-"""The identity of an object that was judged."""
+"""The identity of one version of an object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pins: they keep files out of the index on purpose, until they are removed."""
+"""Pins and unpins files: a pin keeps a file out of the index on purpose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rebind of a channel: it moves the catalog to another bucket, or to a restored one.
+"""Rebinds a channel: moves its catalog to another bucket, or to a restored one.
 
 The catalog describes objects: their ETags, and when they were written.  A copy has other ones.
 Rebind compares the catalog with what is in the bucket by filename and size, and then

@@ -1,4 +1,4 @@
-"""The rebind of one subdir: one comparison with the new bucket, and one commit.
+"""Rebinds one subdir: one comparison with the new bucket, and one commit.
 
 - Pins are anchored to the current objects.  Otherwise each pinned-out file would come back as if it
   had been uploaded again.

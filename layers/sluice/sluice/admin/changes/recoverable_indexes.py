@@ -1,4 +1,4 @@
-"""A channel bucket that shows only index files from which its catalog can recover records."""
+"""Hides index files from which the catalog of a subdir cannot recover records."""
 
 from __future__ import annotations
 

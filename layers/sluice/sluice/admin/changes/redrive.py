@@ -1,4 +1,4 @@
-"""The redrive of a stack's dead-letter queues: it sends their messages again.
+"""Redrives a stack's dead-letter queues: sends their messages again.
 
 SQS can do that itself (StartMessageMoveTask).  Done here, it ends before the command does, is
 counted, and works with any queues, including emulators of AWS without move tasks.

@@ -1,4 +1,4 @@
-"""The removal of packages, without a 404 for any client.
+"""Removes packages, so that no client gets a 404.
 
 An index with a missing file makes installations fail.  So the file leaves the index first, as a
 pin.  After that is published, and clients' cached indexes have expired, the object is deleted.  The

@@ -1,4 +1,4 @@
-"""The end of a channel: its index files and its catalog go, and nothing writes them again.
+"""Retires a channel: deletes its index files and its catalog, so that nothing writes them again.
 
 A channel without packages stays as it is, for nobody can say whether its packages come back.  A
 person can, and retires it:

@@ -1,4 +1,4 @@
-"""The rollback of a subdir: a new generation with an old content, because history only grows.
+"""Rolls a subdir back: a new generation with old content, because history only grows.
 
 Files that are in the index now, and were not then, are pinned out until they are uploaded again or
 unpinned.  Files that were in it then come back if the very same object still exists.  A file that

@@ -1,4 +1,4 @@
-"""A snapshot: a channel as it was, published as another channel, without copying a package.
+"""Snapshots: a past state of a channel, published as a new channel without copying packages.
 
 The index of each subdir is rendered again from the leaves of an old generation.  Its ``base_url``
 (CEP 15) refers to the original location of the packages.  A package that was deleted or overwritten

@@ -1,4 +1,4 @@
-"""The writer of one subdir of a snapshot: files that are written once and belong to no stack."""
+"""Writes one subdir of a snapshot: files that are written once and belong to no stack."""
 
 from __future__ import annotations
 

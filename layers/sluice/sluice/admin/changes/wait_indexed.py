@@ -1,4 +1,4 @@
-"""Waiting until uploaded packages are in every form of the index."""
+"""Waits until uploaded packages are in every form of the index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for the publication of a generation."""
+"""Waits until a generation is published."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Old generations: found by number or by a time at which they were the newest, and read.
+"""Finds and reads old generations, by number or by a time at which they were the newest.
 
 Garbage collection may run meanwhile and delete objects that only old generations refer to.  So an
 object that is missing during the read means one of two things, and this module decides which: the

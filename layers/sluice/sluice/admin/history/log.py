@@ -1,4 +1,4 @@
-"""The log of a channel: its generations, as long as they are kept."""
+"""The log of a channel: the generations that are still kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a channel that are not in its index, the reasons, and what to do about them.
+"""The files of a channel that are not in its index, the reasons, and how to fix them.
 
 Also warnings about files that are in it.
 """

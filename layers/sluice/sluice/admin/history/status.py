@@ -1,4 +1,4 @@
-"""The status of a channel: its content, its work in progress, and its problems."""
+"""The status of a channel: its content, its pending work and its problems."""
 
 from __future__ import annotations
 

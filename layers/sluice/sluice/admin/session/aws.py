@@ -1,4 +1,4 @@
-"""The AWS account, or another S3, that a person's settings lead to.
+"""Clients for the AWS account, or the S3-compatible server, that a person's settings select.
 
 Lambda functions have only their environment.  People have profiles, single sign-on and files with
 endpoints, so this module uses botocore's session, which supports all of them.

@@ -1,4 +1,4 @@
-"""A probe of what a server refuses to write, by writes that must land and writes that must not.
+"""Probes conditional writes of a server: some trial writes must land, and some must not.
 
 Sluice depends on conditional writes: with a server that ignores them, two indexers overwrite each
 other's heads and neither notices.  Servers do not document what they do.  So each condition that

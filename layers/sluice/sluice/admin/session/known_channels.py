@@ -1,4 +1,4 @@
-"""What a state knows, for the sentence about an address that it does not know.
+"""Errors about unknown channels and subdirs, with suggestions from the state.
 
 A mistyped channel looks like an empty one.  So a command that finds nothing at an address says so,
 and suggests channels and subdirs with similar names.

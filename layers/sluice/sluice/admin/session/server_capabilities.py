@@ -1,4 +1,4 @@
-"""How servers implement the writes that sluice needs, probed once and recorded in the state.
+"""Capabilities of S3 servers: probed once, and recorded in the state.
 
 There is one record per server and bucket.  It is written just before the first conditional write
 that matters.  So a command that changes nothing writes nothing, especially in a bucket that was

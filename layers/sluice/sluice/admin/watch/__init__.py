@@ -1,1 +1,1 @@
-"""``sluice watch``: one process that keeps channels indexed where there are no functions."""
+"""``sluice watch``: one process that keeps channels indexed without a stack."""

@@ -1,4 +1,4 @@
-"""The memory of a process that runs for months."""
+"""Keeps the memory of a process small that runs for months."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may send events: whoever has a bearer token, or a user's name and password."""
+"""Authenticates senders of events, by a bearer token or by a user's name and password."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The work on one channel: listing it, or reading the objects that events have named."""
+"""Indexes one channel: lists it, or reads the objects that events have named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The thread that keeps the lease, and says when this process works."""
+"""The thread that renews the lease, and reports whether this process works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fingerprint of a channel, which says at the price of a listing whether anything has changed.
+"""Fingerprints of a channel, which show by one listing whether anything has changed.
 
 A comparison with the catalog reads heads, trees, marks and index files.  While neither an object of
 the channel nor its catalog nor its staging log has changed since one that left nothing to do, there

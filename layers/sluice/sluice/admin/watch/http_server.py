@@ -1,4 +1,4 @@
-"""The HTTP server, in a thread of its own."""
+"""The HTTP server of the process, which runs in its own thread."""
 
 from __future__ import annotations
 

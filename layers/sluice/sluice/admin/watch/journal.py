@@ -1,4 +1,4 @@
-"""The log of the process: lines for people, or JSON lines."""
+"""Writes the log of the process, as lines for people or as JSON lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lease that lets one of several processes work, and the others wait.
+"""The lease that decides which of several processes works.
 
 It is one object.  Its holder rewrites it every 15 seconds, against the version that it wrote last.
 A standby that sees the same version for 45 seconds of its own clock replaces exactly that one.  No

@@ -1,4 +1,4 @@
-"""What ``GET /metrics`` shows."""
+"""The Prometheus metrics of ``GET /metrics``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notifications over HTTP, parsed from every form in which servers send them.
+"""Parses notifications over HTTP, from every form in which servers send them.
 
 S3's form comes from AWS, from MinIO (webhook targets) and from Ceph (push endpoints).  SeaweedFS
 notifies about files of its filer, in which a bucket is a folder.  As everywhere, an event only says

@@ -1,4 +1,4 @@
-"""The HTTP side of the process: events in, and how it is out.  An ASGI application.
+"""The ASGI application of the process: receives events, and reports health and metrics.
 
 A notification is answered before any request is sent to S3, because some servers deliver it while
 the upload waits.  It is a hint that is kept in memory: a listing finds what is lost.

@@ -1,4 +1,4 @@
-"""When a channel is listed, and when the objects are read that events have named.  Pure.
+"""Schedules the listings of a channel, and the reads of objects that events name.  Pure.
 
 Merges have a leading and a trailing edge.  A hint about a subdir that has been quiet is due at
 once: a single upload does not wait.  What comes in the window after that is due at its end, all of

@@ -1,4 +1,4 @@
-"""The process: it opens channels, listens, works until a signal ends it, and leaves in time.
+"""The ``sluice watch`` process: starts its threads, and stops them in time after a signal.
 
 It may be killed at any moment.  All that it knows besides the catalog are hints, and the listing
 with which it begins finds what a hint would have told.

@@ -1,4 +1,4 @@
-"""The thread that works on one channel, and the mailbox in which it gets its hints."""
+"""The thread that indexes one channel, and the queue of its hints."""
 
 from __future__ import annotations
 
