@@ -58,8 +58,7 @@ def make_release(
 ) -> Release:
     """Make a release and put it in the place of ``folder``, which must be one, or empty.
 
-    Raises ``BuildError``, and ``FileExistsError`` where the folder has something else.  It is left
-    as it is then.
+    Raises ``BuildError``, and ``FileExistsError`` if the folder has other files, which it keeps.
     """
     _refuse_other_files(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -61,7 +61,7 @@ UNUSABLE: Mapping[str, ServerKind] = {
         "If-None-Match replaced an existing object",
     ),
     "refused": ServerKind(
-        [Deviation.REFUSED], None, "refused a write with If-None-Match .*status 501 NotImplemented"
+        [Deviation.REFUSED], None, "a write with If-None-Match failed, .*status 501 NotImplemented"
     ),
 }
 KINDS: Mapping[str, ServerKind] = {**USABLE, **UNUSABLE}

@@ -13,8 +13,8 @@ SluiceError
 │   ├── TooNew      ... because a newer sluice wrote it
 │   └── BrokenListing   a LIST leaves out existing objects: trust nothing in it
 ├── ForeignOwner    another stack publishes this channel: stop publishing, raise an alarm
-├── WrongState      the catalog belongs to another bucket: change nothing, raise an alarm
-├── UnknownEvent    no event or request of a known form: let it go to the dead-letter queue
+├── WrongState      the catalog is bound to another bucket: change nothing, raise an alarm
+├── UnknownEvent    no event or request of a known form: leave it to the dead-letter queue
 ├── Unsupported     a server lacks a feature that sluice needs: write nothing there
 ├── Misconfigured   the environment of the function is wrong: fail at once
 ├── Misused         a person made an invalid request: say what a valid one is
@@ -41,7 +41,7 @@ class SluiceError(Exception):
 
 
 class InvalidUpload(SluiceError):
-    """An uploaded file that cannot be used as it is.
+    """An uploaded file that is not valid.
 
     ``code`` is stable and machine-readable (``kebab-case``).  ``sentence`` tells a person what is
     wrong and, where possible, how to fix it.  It may quote the package, so it is kept printable, on
@@ -58,7 +58,7 @@ class InvalidUpload(SluiceError):
 
 
 class BadPackage(InvalidUpload):
-    """A package that can never be indexed as it is, or a patch that cannot be applied."""
+    """A package that can never be indexed, or a patch that cannot be applied."""
 
 
 class LimitExceeded(BadPackage):
@@ -74,7 +74,7 @@ class Changed(SluiceError):
 
 
 class Archived(SluiceError):
-    """The object cannot be read until somebody restores it (S3's InvalidObjectState)."""
+    """The object cannot be read until it is restored (S3's InvalidObjectState)."""
 
 
 class Unavailable(SluiceError):

@@ -45,8 +45,8 @@ CHANNEL_NOTES_MAX = 64
 """Notes from subdirs that a merge of their channel applies at once.  One note may name every
 package."""
 UNEXPLAINED_SET_ASIDE_MAX = 10
-"""Staging records that one merge sets aside because it fails with each of them alone, for a reason
-that nobody foresaw.  If there are more, the reason is something else."""
+"""Staging records that one merge sets aside because it fails with each of them alone, for an
+unforeseen reason.  If there are more, the reason is something else."""
 MERGE_BATCH_BYTES_MAX = 64 * MIB
 """Bytes of staging records in memory at once."""
 KEYS_PER_PAGE = 1000
@@ -81,7 +81,7 @@ TAKE_OVER_IN_STEPS_RECORDS_MIN = 20_000
 smaller one takes seconds: ten where each package has a name of its own."""
 TAKE_OVER_ATTEMPTS_MAX = 3
 """Attempts at one take-over, of ``SWAP_SECONDS_MAX`` each.  Then its merges fail until a day later:
-a function that is too slow must not work on it for ever."""
+a function that is too slow must not work on it forever."""
 PUBLISHED_NAMES_PER_SECOND = 500
 """Leaves that the first publication of a subdir reads in a second, at least."""
 PUBLISHED_FILES_PER_SECOND = 20_000
@@ -235,7 +235,7 @@ RETRY_WAIT_SECONDS_MAX = 20
 """Wait between two attempts of one request, at most."""
 CONNECT_TIMEOUT_SECONDS = 5
 CONNECT_TIMEOUT_ELSEWHERE_SECONDS = 2
-"""The same for an S3 that is not AWS's: whoever mistypes its address waits for this."""
+"""The same for an S3-compatible server: a person who mistypes its address waits for this."""
 UNREACHABLE_ATTEMPTS_MAX = 2
 """Attempts of a request if there is no connection to a server that has not answered before."""
 SNIFF_SECONDS = 0.5

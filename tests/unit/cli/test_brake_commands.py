@@ -36,7 +36,7 @@ WAITS = """\
 linux-64: 3 of 4 packages are missing from the bucket.
   They have been missing since 2025-06-15 15:06:43Z, and stay in the index until the first \
 comparison after 2025-06-18 15:06:43Z.
-  If they were deleted by mistake, restore them. If not, remove them now:
+  If they were deleted by mistake, restore them. To remove them now, run:
 """.splitlines()
 
 

@@ -1,8 +1,8 @@
 """Packs: many leaves of one commit in one object, one after the other.  Pure.
 
 A commit that changes a thousand names would otherwise write a thousand small objects.  Each leaf in
-a pack stays a leaf of its own, with its own digest and its own compression: whoever knows its place
-can read it without the rest.
+a pack stays a leaf of its own, with its own digest and its own compression: a reader that knows its
+place can read it without the rest.
 
 A pack never changes.  Its name is the digest of its bytes.  No name recurs, because each leaf
 carries the time of its commit.  A name that changes later gets a new leaf elsewhere, so the part of

@@ -25,7 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "pins": "List the files that are kept out of the index on purpose.",
     "pin": "Keep packages out of the index until they are uploaded again or unpinned.",
     "unpin": "Let pinned packages back into the index.",
-    "remove": "Delete packages, from the index first, so that no client gets a 404.",
+    "remove": "Remove packages from the index, then delete them, so that no client gets a 404.",
     "snapshot": "Publish a past state of a channel as a new channel, without copying packages.",
     "rebind": "Bind the catalog of a channel to another bucket, or to a restored one.",
     "retire": "Delete the index files and the catalog of a channel that has no packages left.",

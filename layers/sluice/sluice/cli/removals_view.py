@@ -22,7 +22,7 @@ def render_waiting(where: str, removals: WaitingRemovals, command: str) -> Itera
             f"  They have been missing since {format_utc(removals.since)}, and stay in the index "
             f"until the first comparison after {format_utc(removals.until)}."
         )
-    yield Text("  If they were deleted by mistake, restore them. If not, remove them now:")
+    yield Text("  If they were deleted by mistake, restore them. To remove them now, run:")
     yield Text(f"  {format_cell(command)}")
 
 

@@ -21,7 +21,7 @@ def remove(
     grace_seconds: int = GRACE_SECONDS,
     options: Options = DEFAULTS,
 ) -> Exit:
-    """Delete packages, from the index first, so that no client gets a 404.
+    """Remove packages from the index, then delete them, so that no client gets a 404.
 
     If the stack has a CDN, the packages are invalidated there as well. If that fails, the command
     exits with 1 and prints the command to run. It also exits with 1 if a package was uploaded again

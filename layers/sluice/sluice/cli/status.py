@@ -61,17 +61,17 @@ def _render(report: Status) -> RenderableType:
         parts = [Text(format_cell(report.unknown), style="red")]
     if report.retiring:
         text = (
-            "The channel is being retired, so sluice changes nothing in it until then. If the "
-            "command was interrupted, run it again: sluice retire "
+            "The channel is being retired. Until that finishes, sluice changes nothing in it. If "
+            "the command was interrupted, run it again: sluice retire "
             f"s3://{report.bucket}/{report.channel}"
         )
         parts.append(Text(text, style="red"))
     elif report.moving_to:
         parts.append(
             Text(
-                f"The catalog is being moved to the bucket {report.moving_to}, so sluice changes "
-                "nothing until then. If the command was interrupted, run it again: sluice rebind "
-                f"s3://{report.moving_to}/{report.channel}",
+                f"The catalog is being moved to the bucket {report.moving_to}. Until that "
+                "finishes, sluice changes nothing. If the command was interrupted, run it again: "
+                f"sluice rebind s3://{report.moving_to}/{report.channel}",
                 style="red",
             )
         )

@@ -131,7 +131,7 @@ def _read_any_zip(
 
 
 class _ZipMember(Protocol):
-    """What is looked at of a member, whoever has read the directory."""
+    """The attributes of a member that are checked, by either reader of the directory."""
 
     @property
     def filename(self) -> str: ...

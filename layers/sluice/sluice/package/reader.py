@@ -199,7 +199,7 @@ def _stream(store: ObjectStore, info: ObjectInfo) -> Iterator[Iterator[bytes]]:
     """Stream exactly the version that ``info`` describes."""
     with store.open(info.key, if_match=info.etag) as opened:
         if opened is None:
-            raise Changed(f"{info.key} does not exist any more")
+            raise Changed(f"{info.key} no longer exists")
         yield opened.chunks
 
 

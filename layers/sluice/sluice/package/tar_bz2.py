@@ -50,8 +50,8 @@ def check_not_truncated(tail: bytes, file: str) -> None:
 def unpack_tar_bz2(packed: Iterable[bytes], file: str) -> Iterator[bytes]:
     """Decompress stream after stream, as parallel compressors write them, in small chunks.
 
-    A chunk may be empty: so many streams may follow each other that hold nothing, and whoever
-    bounds the time must be asked in between.
+    A chunk may be empty: many streams without content may follow each other, and the caller must be
+    able to check its time limit in between.
     """
     streams = 1
     decompressor = BZ2Decompressor()

@@ -1,14 +1,14 @@
 """Subdirs that were moved away: without packages, and without the index files that they had.
 
-``aws s3 mv --recursive`` moves packages and index files alike.  Nobody can say whether packages
-come back.  So nothing writes an empty index again: the subdir stays as it is until there is a
-package, a request to create it, or ``sluice retire``.
+``aws s3 mv --recursive`` moves packages and index files alike, and the packages may come back or
+not.  So nothing writes an empty index again: the subdir does not change until there is a package, a
+request to create it, or ``sluice retire``.
 
-This is decided of each subdir by itself.  Others may be anywhere between their packages and their
-last removal, and a decision that depends on them would be outdated when it is used.  Clients take a
-missing subdir for an empty one.  The exception is ``noarch`` (CEP 26).  It is seen to by the other
-subdirs: whatever publishes an index with packages where none is requests it, and so does each
-comparison of a subdir that is not moved away.
+Each subdir is decided on its own.  Others may be anywhere between their packages and their last
+removal, and a decision that depends on them would be outdated when it is used.  Clients take a
+missing subdir for an empty one.  The exception is ``noarch`` (CEP 26).  The other subdirs request
+it: when an index with packages is first published, and in each comparison of a subdir that is not
+moved away.
 """
 
 from __future__ import annotations

@@ -95,5 +95,5 @@ def _read_report(channel: Channel, report: ReconcileReport) -> ReconcileReport:
     if stored is None and not report.steps:
         return report  # somebody else has started it, and its first step is not over
     if stored is None:
-        raise Unavailable(f"the report {key} does not exist any more")
+        raise Unavailable(f"the report {key} no longer exists")
     return reports.decode_report(stored.body, what=key)

@@ -1,9 +1,9 @@
 """Retires a channel: deletes its index files and its catalog, so that nothing writes them again.
 
-A channel without packages stays as it is, for nobody can say whether its packages come back.  A
-person can, and retires it:
+sluice keeps a channel without packages, because only a person knows whether its packages come back.
+A person retires it:
 
-1. The binding is marked.  Until the mark is gone, everybody else who would swap a head is refused.
+1. The binding is marked.  Until the mark is gone, no other process may swap a head.
 2. Each head is swapped to a *tombstone*: without a commit and a tree, but with its generation.
 3. Index files, shards and the catalog are deleted, and then the mark.
 
@@ -11,21 +11,21 @@ person can, and retires it:
 against any other head, and begin again from a subdir without packages.  And generations go on
 counting.  A publisher that was held up may write an index file of the old catalog after all of them
 were deleted.  It has an older generation than whatever a later upload leads to, so that replaces
-it.  If generations began again at 1, the fence would take that file for a newer one, for ever.
+it.  If generations began again at 1, the fence would always take that file for a newer one.
 
 **Why the mark comes first.**  A merge reads the head, then the binding, and then swaps.  One that
 has not seen the mark has read a head from before it, so its swap either comes before the tombstone,
 which is then swapped against the new head, or loses.
 
 A process that is killed leaves the mark.  Running it again completes the rest.  An upload that
-comes meanwhile waits in its queue, and starts anew afterwards.  One that comes before its subdir
-has a tombstone, or before an interrupted retirement is run again, ends the retirement, and the
-channel goes on with it.  Subdirs that have a tombstone by then begin anew.
+comes meanwhile waits in its queue, and starts a new history afterwards.  One that comes before its
+subdir has a tombstone, or before an interrupted retirement is run again, ends the retirement, and
+the channel continues with it.  Subdirs that have a tombstone by then start a new history.
 
-A process may sleep while another one completes its work, and an upload starts the channel anew.
-So what is deleted is listed first, then the mark is looked at, and then it is deleted: names of
-leaves, trees, commits and shards never recur.  Only an index file of the new life could be hit, by
-a process that falls asleep between these two requests; the next reconcile writes that again.
+A process may sleep while another one completes its work, and an upload starts a new history.  So
+the objects to delete are listed first, then the mark is checked, and then they are deleted: names
+of leaves, trees, commits and shards never recur.  Only a new index file could be deleted, by a
+process that sleeps between these two requests; the next reconcile writes it again.
 """
 
 from __future__ import annotations
@@ -267,7 +267,7 @@ def _bury_head(channel: Channel, subdir: Subdir, marked: ObjectVersion[Binding |
 
     Raises ``Unavailable`` if another retirement has taken over, which may have ended since.
 
-    Also a tombstone, to another one.  A merge that starts the channel anew may have read that, and
+    Also a tombstone, to another one.  A merge that starts a new history may have read that, and
     have bound the channel; without its binding it must not commit.
     """
     versioned = head_object(channel.state, subdir)

@@ -135,7 +135,7 @@ class ConditionalWriteProbe:
             if trial.answer.status != _PRECONDITION_FAILED:
                 trial.write_plainly()  # raises if the condition was not the reason
             raise self._unsupported(
-                "it refused a write with If-None-Match to a key without an object "
+                "a write with If-None-Match failed, although the object did not exist "
                 f"({trial.answer.summary})"
             )
         first = trial.etag
@@ -161,7 +161,8 @@ class ConditionalWriteProbe:
                 return form
             refusals.append(f"{form} ETag: {trial.answer.summary}")
         raise self._unsupported(
-            f"it refused a write with If-Match and the current ETag ({', '.join(refusals)})"
+            "a write with If-Match failed, although it named the current ETag "
+            f"({', '.join(refusals)})"
         )
 
     def _unsupported(self, finding: str) -> Unsupported:

@@ -376,7 +376,7 @@ class SubdirVerifier:
             ):
                 if info and Stamp.parse(info.metadata):
                     self.results.add_finding(
-                        Defect.FILE_BEHIND, key, "the configuration does not include it any more"
+                        Defect.FILE_BEHIND, key, "the configuration no longer includes it"
                     )
 
     def _check_stamps(

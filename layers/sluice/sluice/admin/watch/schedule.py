@@ -78,7 +78,7 @@ class ChannelSchedule:
     def take(self, *, now: float) -> Work | None:
         """The work that is due, if any; it counts as begun."""
         if self._listing_due <= now:
-            # LIST is strongly consistent: it shows all that events have told of so far.
+            # LIST is strongly consistent: it shows all objects that events have named so far.
             self._begin(list(self._waiting()), now)
             self._hints.clear()
             self._config_changed = False

@@ -1,7 +1,7 @@
 """The ``sluice watch`` process: starts its threads, and stops them in time after a signal.
 
-It may be killed at any moment.  All that it knows besides the catalog are hints, and the listing
-with which it begins finds what a hint would have told.
+It may be killed at any moment.  Besides the catalog it has only hints, and its first listing finds
+what lost hints were about.
 """
 
 from __future__ import annotations
