@@ -41,7 +41,7 @@ def watching(metric: str, of: str) -> list[Alarm]:
 def test_the_docs_say_how_many_alarms_there_are() -> None:
     always = [name for name in ALARMS if "Condition" not in RESOURCES[name]]
     assert (len(always), len(ALARMS)) == (21, 23)
-    assert "21 alarms\nreport" in (ROOT / "README.md").read_text()
+    assert "21 alarms that\nreport" in (ROOT / "README.md").read_text()
     assert "21 alarms (23 for a bucket that existed" in (ROOT / "docs/operations.md").read_text()
 
 

@@ -80,7 +80,7 @@ def test_events_that_are_not_sent_are_named_and_exit_with_1(sluice: Call, stack:
     said = " ".join(answer.out.split())
     assert "channels does not send these events to UploadQueue" in said
     assert "s3:ObjectCreated:* .conda" in said
-    assert "Deploy the stack again" in said
+    assert "Add the events to the bucket" in said
 
 
 def test_eventbridge_that_is_off_is_told_with_what_to_do(

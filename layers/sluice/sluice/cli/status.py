@@ -128,8 +128,8 @@ def _render_notifications(bucket: str, notifications: Notifications) -> list[Tex
         sentence = (
             f"{bucket} does not send these events to UploadQueue: "
             f"{', '.join(notifications.missing)}. Such changes are not indexed before the next "
-            "reconcile. Deploy the stack again, or add the events to the bucket's notification "
-            "configuration."
+            "reconcile. Add the events to the bucket's notification configuration. Deploying again "
+            "does not restore it."
         )
     return [Text(format_cell(sentence), style="red")]
 
