@@ -13,7 +13,7 @@ METRICS = {
     "StagedRecords": ("extract", "packages, removals and rejects staged"),
     "MisplacedUploads": (
         "extract",
-        "uploads that end like packages and are where no package can be",
+        "uploads that have the suffix of a package, but a key that cannot be indexed",
     ),
     "ExtractFailures": ("extract", "uploads that will be tried again"),
     "PackagesIndexed": ("merge", "packages that are new in an index, or another file than before"),
@@ -32,7 +32,7 @@ METRICS = {
     "WrongState": ("sluice", "merges and subdirs of a catalog that belongs to another bucket"),
     "MisplacedFiles": (
         "reconcile",
-        "objects that end like packages and are where no package can be",
+        "objects that have the suffix of a package, but a key that cannot be indexed",
     ),
     "RemovalsWaiting": ("reconcile", "packages that are gone, and wait to leave their index"),
     "FalseDigests": ("reconcile", "packages rejected because their metadata states false digests"),

@@ -11,8 +11,9 @@ from sluice.cli.app import COMMANDS, make_app
 from sluice.cli.exits import Exit
 
 _INTRODUCTION = (
-    "[Install](../how-to/install.md) it with `pip install conda-sluice`. Every command accepts the "
-    "[common options](#options-of-all-commands) and returns one of the [exit codes](#exit-codes)."
+    "[Install](../how-to/install.md) sluice with `pip install conda-sluice`. Every command accepts "
+    "the [common options](#options-of-all-commands) and returns one of the "
+    "[exit codes](#exit-codes)."
 )
 _SHARED = re.compile(r"\n\*\*Where\*\*:\n\n(.*?)\n\n\*\*Output\*\*:\n\n(.*?)\n(?=\n|\Z)", re.DOTALL)
 """The help about the options that all commands have."""
