@@ -390,7 +390,7 @@ def test_an_index_whose_packages_lie_elsewhere_is_left_alone_and_its_reason_told
     newcomer = conda(index_json("newcomer"))
     sluice.upload({f"{CHANNEL}/{newcomer.path}": newcomer.body})
     sluice.extract(f"{CHANNEL}/{newcomer.path}")
-    with pytest.raises(Corrupt, match=r"base_url \(CEP 15\).*not in Conda/Default/linux-64/"):
+    with pytest.raises(Corrupt, match=r"base_url .* \(CEP 15\).*not in Conda/Default/linux-64/"):
         sluice.run_until_idle()
     assert {file: sluice.body(LINUX, file) for file in files} == files
 

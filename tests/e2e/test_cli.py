@@ -269,8 +269,12 @@ def test_redrive_has_dead_letters_handled(operator: Operator) -> None:
     ("arguments", "code", "told"),
     [
         (("status", "s3://elsewhere/team", "--stack", STACK), 2, "not elsewhere"),
-        (("status", "s3://elsewhere/team"), 2, "--stack, or SLUICE_STACK"),
-        (("status", "s3://elsewhere/team", "--stack", "nobodys"), 3, "no stack 'nobodys'"),
+        (("status", "s3://elsewhere/team"), 2, "--stack or SLUICE_STACK"),
+        (
+            ("status", "s3://elsewhere/team", "--stack", "nobodys"),
+            3,
+            "the stack 'nobodys' does not exist",
+        ),
         (("status", "s3://elsewhere/team", "--state", "nowhere"), 3, "nowhere"),
     ],
 )

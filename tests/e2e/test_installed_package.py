@@ -80,7 +80,7 @@ def test_it_indexes_a_channel_on_an_s3(environment: Path, server: S3Server) -> N
     assert out.startswith("2 packages, 2 of them read.")
     assert lib.filename.encode() in server.read(BUCKET, "team/linux-64/repodata.json")
     assert "published" in run(environment, server, "sluice", "status", f"s3://{BUCKET}/team")
-    assert "Nothing differs." in run(environment, server, "sluice", "verify", f"s3://{BUCKET}/team")
+    assert "No differences." in run(environment, server, "sluice", "verify", f"s3://{BUCKET}/team")
 
 
 def test_it_is_a_typed_python_api(environment: Path, server: S3Server) -> None:

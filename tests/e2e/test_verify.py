@@ -56,7 +56,7 @@ def test_what_is_planted_is_found_and_repaired(
     channel = make_channel("e2e/verify")
     channel.upload(*PACKAGES)
     channel.wait_until_it_holds(*PACKAGES)
-    assert "Nothing differs." in verify(program, channel, "--deep", code=0).out
+    assert "No differences." in verify(program, channel, "--deep", code=0).out
 
     stack = channel.deployed.stack
     monkeypatch.setenv("AWS_ENDPOINT_URL", stack.endpoint)
@@ -89,7 +89,7 @@ def test_what_is_planted_is_found_and_repaired(
     }
     repaired = verify(program, channel, "--repair", "--json", code=1).json
     assert repaired["left"]["findings"] == []
-    assert "Nothing differs." in verify(program, channel, "--deep", code=0).out
+    assert "No differences." in verify(program, channel, "--deep", code=0).out
     alpha, beta, _, delta = PACKAGES
     channel.wait_until_it_holds(alpha, beta, REBUILT, delta)
 

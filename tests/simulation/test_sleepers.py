@@ -36,7 +36,7 @@ ALPHA_AGAIN = package("alpha", timestamp=1_700_000_000_000)
 
 _REQUESTS_MIN = 8
 """Of everything that is done here."""
-_REASONS = ("is no longer kept", "has no generation", "is not pinned")
+_REASONS = ("has been garbage-collected", "has no generation", "is not pinned")
 """What an operator may be told: what others did meanwhile may make his wish void."""
 
 Work = Callable[[StandaloneChannel], object]
