@@ -193,15 +193,21 @@ class Invariants:
         """What another tool has indexed that sluice does not know yet: nothing may be lost."""
         known = self._known[subdir]
         known.settled.clear()  # of an index of before
-        committed = {name for name, one in known.entries.items() if one["kind"] == "record"}
+        committed = {
+            name: one["record"]["sha256"]
+            for name, one in known.entries.items()
+            if one["kind"] == "record"
+        }
         for file in INDEX_FILES:
             for filename, record in self._records(subdir, file).items():
                 self._uploaded.add((Place(subdir, filename), record["sha256"]))
                 place = Place(subdir, filename)
                 there = self._now_there(place)
                 is_late = self._touched.get(place, 0) > known.swapped
-                if known.is_public and (is_late or filename not in committed):
-                    continue  # the head is published over this index, and hears of the file later
+                if known.is_public and (is_late or committed.get(filename) != record["sha256"]):
+                    # The head is published over this index.  It hears of the file later, or has
+                    # taken over a record of an earlier object, which reconcile has read again.
+                    continue
                 if there and there["sha256"] == record["sha256"]:
                     told = record["sha256"], record.get("indexed_timestamp")
                     known.settled.setdefault(file, {})[filename] = told
