@@ -291,3 +291,14 @@ def test_the_head_that_tells_the_age_is_the_one_that_is_merged_against(world: Wo
         if request.operation == "GetObject" and request.key == world.subdir.head_key
     ]
     assert len(reads) == 1
+
+
+@pytest.mark.usefixtures("every_index_is_large")
+def test_a_large_index_without_its_files_is_published_with_all_of_them(world: World) -> None:
+    """The shard index must not be the only file."""
+    files = {file for file in world.index_files() if "/" not in file}
+    for file in files:
+        world.channel.remove(world.subdir.file_key(file))
+    world.add(B)
+    assert receive(world, request_merge(world)).is_early
+    assert {file for file in world.index_files() if "/" not in file} == files

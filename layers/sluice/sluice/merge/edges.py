@@ -78,6 +78,8 @@ def _early_scope(subdir: Subdir, ctx: MergeContext, version: ObjectVersion[Head]
         return _early_scope_of_first_commit(subdir, ctx)
     if tree.visible_records <= LEADING_RECORDS_MAX:
         return Scope.ALL
+    if ctx.channel.head(subdir.file_key(REPODATA)) is None:
+        return Scope.ALL  # the shard index must not be the only file of a subdir
     has_shards = SHARD_INDEX in wanted_outputs(tree, catalog.rules(tree).config)
     return Scope.SHARDS if has_shards else None
 
