@@ -75,14 +75,14 @@ def checked_files() -> list[str]:
 
 def main() -> int:
     """Print what is found; returns the exit status."""
-    found = [
+    all_findings = [
         finding
         for path in checked_files()
         for finding in findings(path, (ROOT / path).read_text(encoding="utf-8"))
     ]
-    for finding in found:
+    for finding in all_findings:
         print(finding)
-    return 1 if found else 0
+    return 1 if all_findings else 0
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ EXAMPLES = [
 
 @pytest.mark.parametrize(("text", "phrase"), EXAMPLES)
 def test_a_phrase_is_found_with_its_line_and_what_to_say(text: str, phrase: str) -> None:
-    (found,) = findings("a.md", f"first\n{text}\n")
-    assert (found.path, found.line, found.phrase) == ("a.md", 2, phrase)
-    assert found.instead in PHRASES.values()
-    assert str(found).startswith("a.md:2: ")
+    (finding,) = findings("a.md", f"first\n{text}\n")
+    assert (finding.path, finding.line, finding.phrase) == ("a.md", 2, phrase)
+    assert finding.instead in PHRASES.values()
+    assert str(finding).startswith("a.md:2: ")
 
 
 @pytest.mark.parametrize(

@@ -122,14 +122,14 @@ def test_in_a_bucket_that_the_catalog_does_not_belong_to_each_command_says_so(
     there = dict(world.public.objects)
     world.public.objects.clear()
     world.channel = replace(world.channel, bucket="restored-bucket")
-    told = "is bound to the bucket channel-bucket"
+    reason = "is bound to the bucket channel-bucket"
     refused = sluice("index", ADDRESS)
-    assert (refused.code, refused.out.count(told)) == (Exit.FAILED, 1)
+    assert (refused.code, refused.out.count(reason)) == (Exit.FAILED, 1)
     assert "linux-64, noarch: the catalog of the channel" in refused.out
     verified = sluice("verify", ADDRESS)
-    assert (verified.code, told in verified.err) == (Exit.FAILED, True)
+    assert (verified.code, reason in verified.err) == (Exit.FAILED, True)
     status = sluice("status", ADDRESS)
-    assert (status.code, told in status.out) == (Exit.ISSUES_FOUND, True)
+    assert (status.code, reason in status.out) == (Exit.ISSUES_FOUND, True)
     assert world.public.objects == {}
 
     empty = sluice("rebind", ADDRESS)
