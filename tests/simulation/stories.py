@@ -6,6 +6,7 @@ from tests.simulation.interleaving import Story
 from tests.simulation.world import (
     CORRUPT,
     World,
+    asks_for_run_exports,
     content,
     pins_out,
     removes,
@@ -74,9 +75,19 @@ def batch_of_everything() -> World:
     return world
 
 
+def without_run_exports_any_more() -> World:
+    """A subdir with ``run_exports.json``, which the configuration asks for no longer."""
+    world = indexed()
+    world.ask_for_run_exports(wanted=True)
+    world.merge()
+    world.ask_for_run_exports(wanted=False)
+    return world
+
+
 REMOVED_AND_BACK = Story(with_upload, [removes(ONE), stages(ONE)], [uploads(ONE), stages(ONE)])
 REMOVED_BEFORE_INDEXED = Story(with_upload, [removes(TWO), stages(TWO)])
 FIRST_OVER_FOREIGN = Story(first_commit_over_foreign, [removes(OLD[7]), stages(OLD[7])])
+SWITCHED_ON_AGAIN = Story(without_run_exports_any_more, [asks_for_run_exports(wanted=True)])
 
 STORIES = {
     "removed before it was ever indexed": REMOVED_BEFORE_INDEXED,
@@ -97,6 +108,7 @@ STORIES = {
         first_commit, [removes(ONE), stages(ONE)], [uploads(ONE), stages(ONE)]
     ),
     "first upload into another tool's index of twenty": FIRST_OVER_FOREIGN,
+    "a file that is switched off and on again": SWITCHED_ON_AGAIN,
 }
 
 

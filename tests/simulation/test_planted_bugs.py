@@ -13,6 +13,7 @@ from sluice.catalog.head import Head, head_object, read_head
 from sluice.errors import Corrupt
 from sluice.extract import staging
 from sluice.layout import Subdir
+from sluice.merge.merge import _SubdirMerge
 from sluice.publish import fence
 from sluice.publish.publisher import Publisher
 from sluice.storage.object_store import ETag, ObjectHeaders, ObjectStore, noop
@@ -28,6 +29,7 @@ from tests.simulation.stories import (
     FIRST_OVER_FOREIGN,
     REMOVED_AND_BACK,
     REMOVED_BEFORE_INDEXED,
+    SWITCHED_ON_AGAIN,
     batch_of_everything,
     first_commit,
 )
@@ -173,6 +175,13 @@ def test_a_first_commit_that_does_not_look_at_what_is_there(
 ) -> None:
     monkeypatch.setattr(sluice.merge.merge, "read_existing_index", lambda *_: ExistingIndex())
     found(lambda: interleavings(FIRST_OVER_FOREIGN), says="lost what nobody touched")
+
+
+def test_a_merge_that_does_not_see_that_it_deleted_files_of_a_newer_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_SubdirMerge, "_follow_newer", lambda *_, **__: None)
+    found(lambda: interleavings(SWITCHED_ON_AGAIN), says="run_exports.* is missing")
 
 
 def test_a_swap_that_takes_every_missing_answer_for_a_success(

@@ -26,8 +26,17 @@ from sluice.catalog.tree import Tree
 from sluice.concurrency import in_order
 from sluice.conda.names import parse_filename
 from sluice.extract import staging
-from sluice.extract.staging import Indexed, Rejected, Removed
-from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX, Subdir
+from sluice.extract.staging import ConfigChanged, Indexed, Rejected, Removed
+from sluice.layout import (
+    REPODATA,
+    REPODATA_ZST,
+    RUN_EXPORTS,
+    RUN_EXPORTS_ZST,
+    SHARD_INDEX,
+    SLUICE_TOML,
+    Subdir,
+    config_key,
+)
 from sluice.merge.context import MergeContext
 from sluice.merge.merge import merge
 from sluice.merge.outcome import MergeReport
@@ -62,6 +71,7 @@ class World:
         self._settled: set[str] = set()  # indexed and not touched since: never to be missed
         self._uploaded: set[tuple[str, str]] = set()
         self._pinned: dict[str, tuple[ETag, int]] = {}  # with the generation that leaves it out
+        self._wants_run_exports = False
         self._numbered = 0
         self._seen_head = ("", -1, -1)
         self._seen: dict[str, tuple[str, int]] = {}
@@ -125,6 +135,14 @@ class World:
                 record=record_of(filename, body),
                 digests_from={"sha256": "read", "md5": "read"},
             )
+        staging.write_staging_record(self.state, SUBDIR, record, unique_id=self._new_id())
+
+    def ask_for_run_exports(self, *, wanted: bool) -> None:
+        """Change the configuration of the channel, and let extract get to it."""
+        config = f"[sluice]\nrun-exports = {str(wanted).lower()}\n"
+        self.channel.upload(config_key(SUBDIR.channel), config.encode())
+        self._wants_run_exports = wanted
+        record = ConfigChanged(filename=SLUICE_TOML, extractor=1, at=NOW)
         staging.write_staging_record(self.state, SUBDIR, record, unique_id=self._new_id())
 
     def publish(self, *filenames: str) -> None:
@@ -286,6 +304,9 @@ class World:
             outdated = [name for name in good if _undated(found[name]) != good[name]]
             assert not outdated, f"{file} is out of date: {outdated}"
             assert self.generation(file) == self._tree_generation(), f"{file} is behind the head"
+        if self._wants_run_exports:  # one that is not wanted, an older merge may write again
+            for file in (RUN_EXPORTS, RUN_EXPORTS_ZST):
+                assert SUBDIR.file_key(file) in self.channel.objects, f"{file} is missing"
         assert self.published()[REPODATA] == _unzstd(self.published()[REPODATA_ZST])
         assert self._rejects() == {name for name, body in there.items() if body == CORRUPT}
         assert self.state.keys(SUBDIR.staging_prefix) == [], "staging is left over"
@@ -462,6 +483,11 @@ def removes(filename: str) -> Event:
 def stages(filename: str) -> Event:
     """An extract gets to the object."""
     return lambda world: world.stage(filename)
+
+
+def asks_for_run_exports(*, wanted: bool) -> Event:
+    """Somebody switches ``run_exports.json`` on or off."""
+    return lambda world: world.ask_for_run_exports(wanted=wanted)
 
 
 def stages_late(filename: str, seen: bytes | None) -> Event:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
-from itertools import permutations
+from itertools import count, permutations
 
+import msgspec
 import pytest
 
 from sluice import channel_files, layout
@@ -15,7 +16,7 @@ from sluice.channel_config import ChannelConfig, Notice
 from sluice.channel_files.merge import merge_channel
 from sluice.channel_files.note import Note, WantedFiles
 from sluice.errors import ForeignOwner
-from sluice.layout import CHANNELDATA, NOTICES, RSS
+from sluice.layout import CHANNELDATA, NOTICES, PAGE, PAGE_DATA, RSS, channel_file_key
 from testkit.scheduler import Loses, Stage
 from tests.support.staging_records import A2, A, B
 from tests.unit.channel_files.channel_system import BOTH, CHANNEL, ChannelSystem, entries
@@ -138,6 +139,28 @@ def test_two_merges_of_a_channel_at_once_publish_what_either_knows() -> None:
         assert world.versions() == {"alpha": "2.0", "beta": "1.0"}, steps
         assert sorted(world.titles()) == ["alpha 2.0 [linux-64]", "beta 1.0 [linux-64]"], steps
         assert world.notes() == [], steps
+
+
+def test_files_that_are_switched_off_and_on_again_are_there_wherever_two_merges_cut() -> None:
+    wanted = msgspec.structs.replace(BOTH, page=True)
+    files = (CHANNELDATA, RSS, PAGE, PAGE_DATA)
+    for steps in count():
+        world = ready()
+        world.note(2, {}, config=wanted, everything=True)
+        world.merge()
+        world.note(3, {}, config=OFF, everything=True)
+        with Stage(world.channel, world.state, world.queue) as stage:
+            first = stage.actor(partial(merge_channel, world.merger, CHANNEL))
+            first.run(steps)
+            is_over = first.done
+            world.note(4, {"alpha": entries(A)}, config=wanted, everything=True)
+            stage.actor(partial(merge_channel, world.merger, CHANNEL)).finish()
+            first.finish()
+        missing = [f for f in files if channel_file_key(CHANNEL, f) not in world.channel.objects]
+        assert missing == [], steps
+        if is_over:
+            break
+    assert steps > 12
 
 
 def test_a_note_that_comes_while_a_channel_is_merged_is_there_for_the_next() -> None:

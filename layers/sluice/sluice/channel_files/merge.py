@@ -137,7 +137,7 @@ def _merge_batch(
         if after is not before.value and versioned.swap(after, expected=before.etag) is LOST:
             return LOST
         if not _is_moved_away(ctx, channel, before.value, after):
-            _ChannelFiles(ctx, channel, after, report).publish(tidy=batch.tidy)
+            _publish_newest(ctx, channel, after, report, tidy=batch.tidy)
         return after
 
     after = commit_loop(versioned, attempt)
@@ -148,6 +148,22 @@ def _merge_batch(
     report.notes += len(batch.notes)
     report.set_aside += len(batch.unreadable)
     report.too_new += batch.too_new
+
+
+def _publish_newest(
+    ctx: ChannelMergeContext,
+    channel: str,
+    current: ChannelState,
+    report: ChannelReport,
+    *,
+    tidy: bool,
+) -> None:
+    """Publish a state; and, if files were deleted, a newer one whose files they may have been."""
+    while _ChannelFiles(ctx, channel, current, report).publish(tidy=tidy):
+        newest = state.state_object(ctx.runtime.state, channel).read()
+        if newest.etag is None or newest.value.writer == current.writer:
+            return
+        current = newest.value
 
 
 def _read_notes(ctx: ChannelMergeContext, channel: str, *, after: str | None) -> _NoteBatch:
@@ -215,25 +231,29 @@ class _ChannelFiles:
         self._channel_state = channel_state_key
         self._report = report
 
-    def publish(self, *, tidy: bool) -> None:
-        """Write stale files; ``tidy``: also those that depend only on the configuration."""
+    def publish(self, *, tidy: bool) -> bool:
+        """Write stale files; ``tidy``: also those that depend only on the configuration.
+
+        Returns whether files of an earlier configuration were deleted.
+        """
         wanted = self._channel_state.wanted
         if wanted.channeldata or wanted.rss:
             self._publish_packages(tidy=tidy)
         if wanted.page:
             self._publish_page(tidy=tidy)
-        if tidy:
-            ours = self._stamp(self._channel_state.generation)
-            if wanted.notices is not None:
-                body = notices.render_notices(wanted.notices, stamp=ours)
-                self._replace(self._published_file(NOTICES, body), ours, self._head(NOTICES))
-            wanted_files = {
-                CHANNELDATA: wanted.channeldata,
-                RSS: wanted.rss,
-                PAGE: wanted.page,
-                PAGE_DATA: wanted.page,
-            }
-            self._delete([file for file, is_on in wanted_files.items() if not is_on], ours)
+        if not tidy:
+            return False
+        ours = self._stamp(self._channel_state.generation)
+        if wanted.notices is not None:
+            body = notices.render_notices(wanted.notices, stamp=ours)
+            self._replace(self._published_file(NOTICES, body), ours, self._head(NOTICES))
+        wanted_files = {
+            CHANNELDATA: wanted.channeldata,
+            RSS: wanted.rss,
+            PAGE: wanted.page,
+            PAGE_DATA: wanted.page,
+        }
+        return self._delete([file for file, is_on in wanted_files.items() if not is_on], ours)
 
     def _publish_packages(self, *, tidy: bool) -> None:
         """Write the feed first: its ETag goes into the metadata of ``channeldata.json``.
@@ -296,12 +316,16 @@ class _ChannelFiles:
         """The channeldata of each package."""
         return channeldata.channeldata_packages(self._channel_state.packages)
 
-    def _delete(self, files: Sequence[str], ours: Stamp) -> None:
-        """Delete files of ours from an earlier configuration."""
+    def _delete(self, files: Sequence[str], ours: Stamp) -> bool:
+        """Delete files of ours from an earlier configuration; returns whether there were any.
+
+        The merge of a newer state may have written one of them after our HEAD.
+        """
         infos = filter(None, map(self._head, files))
         outdated_keys = [info.key for info in infos if _is_outdated(info, ours)]
         if outdated_keys:
             self._ctx.runtime.channel.delete(outdated_keys)
+        return bool(outdated_keys)
 
     def _stamp(self, generation: int, *, tree: str = "") -> Stamp:
         return Stamp(generation, tree, self._ctx.owner)

@@ -500,24 +500,31 @@ class _SubdirMerge:
             )
             self.outcome.add_published(published)
             wanted = wanted_outputs(tree, self._catalog.rules(tree).config)
-            if over_nothing and 0 < published.files_written < len(wanted):
-                self._follow_newer(digest)
+            is_partial = over_nothing and 0 < published.files_written < len(wanted)
+            if is_partial or published.files_deleted:
+                self._follow_newer(digest, revives=is_partial)
         ctx.warm_cache.put_tree(subdir, digest, tree)
         if self._publishing:
             ctx.warm_cache.mark_published(subdir, digest, began_ms=self.outcome.began_ms)
 
-    def _follow_newer(self, digest: str) -> None:
-        """Publish the head, after it has moved on while files were written where none were.
+    def _follow_newer(self, digest: str, *, revives: bool) -> None:
+        """Publish the head, if it has moved on meanwhile.
 
-        Then this publication stopped behind the first of them.  The merge of a newer head may have
-        seen none, and have taken the subdir for moved away.
+        If files were written where none were, this publication stopped behind the first of them.
+        The merge of a newer head may have seen none, and have taken the subdir for moved away.  If
+        files were deleted, they may have been those that the merge of a newer head had just
+        written.
         """
         newer = self._head.read()
         self._delete_buried_files(newer.value)
-        if self._publishing and newer.value.tree not in (None, digest):
-            self._publishing.publish(
-                str(newer.value.tree), tidy=self.outcome.inputs_were_read, revives=True
+        tree = newer.value.tree
+        if self._publishing and tree is not None and tree != digest:
+            published = self._publishing.publish(
+                tree, tidy=self.outcome.inputs_were_read, revives=revives
             )
+            self.outcome.add_published(published)
+            if published.files_deleted:
+                self._follow_newer(tree, revives=False)
 
     def _delete_buried_files(self, head: Head) -> None:
         """Delete index files that are left of a subdir that was retired."""

@@ -37,7 +37,7 @@ RenderFile = Callable[[PreviousFile | None], bytes]
 
 @dataclass(slots=True)
 class IndexFiles:
-    """The index files of one subdir; counts the foreign files that it overwrites."""
+    """The index files of one subdir; counts what it writes, overwrites and deletes."""
 
     store: ObjectStore
     subdir: Subdir
@@ -56,6 +56,7 @@ class IndexFiles:
     written: int = field(default=0, init=False)
     foreign: int = field(default=0, init=False)
     """Files of other tools that were overwritten."""
+    deleted: int = field(default=0, init=False)
 
     def head(self, file: str) -> ObjectInfo | None:
         """Describe a file."""
@@ -204,13 +205,14 @@ class IndexFiles:
     def delete_unwanted(self, files: list[str]) -> None:
         """Delete files of an earlier configuration, or, when adopting, of another stack.
 
-        An older merge may write one again, and a newer one may have written one after our HEAD.
-        Reconcile finds both.
+        An older merge may write one again, which reconcile finds.  A newer one may have written one
+        after our HEAD, so after a deletion the caller publishes the newest head again.
         """
         infos = ((file, self.store.head(self.subdir.file_key(file))) for file in files)
         outdated = [info for file, info in infos if info and self._is_outdated(file, info)]
         if outdated:
             self.store.delete([info.key for info in outdated])
+            self.deleted += len(outdated)
 
     def _is_outdated(self, file: str, info: ObjectInfo) -> bool:
         current = Stamp.parse(info.metadata)

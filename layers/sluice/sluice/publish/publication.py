@@ -58,6 +58,8 @@ class PublishResult:
     files_written: int
     foreign_overwritten: int
     """Index files of other tools that were overwritten."""
+    files_deleted: int = 0
+    """Files of an earlier configuration, or of another stack."""
 
 
 NOTHING_PUBLISHED = PublishResult(0, 0)
@@ -114,7 +116,7 @@ class Publication:
                 self._publish_public(tidy=tidy or self._files.adopt)
             if self._tree.rejects_generation:
                 self._publish_rejects()
-        return PublishResult(self._files.written, self._files.foreign)
+        return PublishResult(self._files.written, self._files.foreign, self._files.deleted)
 
     def publish_shard_index(self) -> PublishResult:
         """Update the shard index alone, if there is to be one.
