@@ -40,7 +40,8 @@ class Counts(msgspec.Struct, kw_only=True):
     merges: int = 0
     """Merges that were requested."""
     behind: int = 0
-    """Published files that are missing or not those of the head, and leftover staging records."""
+    """Published files that are missing or not those of the head, leftover staging records, and
+    channels with leftover notes."""
     foreign_owner: int = 0
     """Subdirs that another stack publishes."""
     wrong_state: int = 0

@@ -21,13 +21,14 @@ from sluice.conda.names import NOARCH, is_subdir
 from sluice.conda.timestamps import EpochMs
 from sluice.errors import DECODE_ERRORS, TooNew, UnknownEvent
 from sluice.extract.misplaced import MisplacedTally
-from sluice.layout import Subdir, parse_subdir_folder
+from sluice.layout import Subdir, channel_file_key, parse_subdir_folder
 from sluice.limits import RECONCILE_TIME_RESERVE_MS
 from sluice.messages.merge_request import message_group
 from sluice.reconcile import report as reports
 from sluice.reconcile.context import ReconcileContext, ReconcileRequest
 from sluice.reconcile.cursor import Cursor, Unfinished
 from sluice.reconcile.discover import Discovery
+from sluice.reconcile.left_notes import channels_with_left_notes, request_channel_merge
 from sluice.reconcile.listing import Listing
 from sluice.reconcile.misplaced_record import write_misplaced_record
 from sluice.reconcile.report import ReconcileReport, StepReport
@@ -155,6 +156,8 @@ def _run_once(
     step = report.steps.get(str(message.step))
     if step is None:
         step, misplaced = _reconcile_subdirs(ctx, message, time_left_ms)
+        if step.next is None:
+            _request_channel_merges(ctx, message.request, step)
         report.add_step(message.step, step, misplaced, at=ctx.clock())
         if step.next is None:
             _record_misplaced(ctx, report)
@@ -210,6 +213,21 @@ def _reconcile_subdirs(
     return step, discovery.misplaced
 
 
+def _request_channel_merges(
+    ctx: ReconcileContext, request: ReconcileRequest, step: StepReport
+) -> None:
+    """Request the merges of channels whose notes are left; not in a run over one subdir."""
+    if request.subdir is not None:
+        return
+    channels = channels_with_left_notes(ctx, request.channel, leaves_young=ctx.leaves_young_staging)
+    for channel in channels:
+        if _is_inside(ctx, channel):
+            step.counts.behind += 1
+            step.counts.merges += 1
+            if not request.dry_run:
+                request_channel_merge(ctx, channel)
+
+
 def _record_misplaced(ctx: ReconcileContext, report: ReconcileReport) -> None:
     """Record what a finished run has counted, unless it has walked through no folder."""
     request = report.request
@@ -226,15 +244,18 @@ def check_prefixes(ctx: ReconcileContext, request: ReconcileRequest) -> None:
     """Refuse a request that would match no subdir and look successful; raises ``UnknownEvent``."""
     if request.channel is None:
         return
-    folder = f"{request.channel}/" if request.channel else ""
     if request.subdir is not None:
-        inside = f"{folder}{request.subdir}/".startswith(ctx.prefixes)
+        inside = Subdir(request.channel, request.subdir).prefix.startswith(ctx.prefixes)
     else:
-        inside = any(
-            folder.startswith(prefix) or prefix.startswith(folder) for prefix in ctx.prefixes
-        )
+        inside = _is_inside(ctx, request.channel)
     if not inside:
         raise UnknownEvent(f"the channel {request.channel!r} is outside of CHANNEL_PREFIXES")
+
+
+def _is_inside(ctx: ReconcileContext, channel: str) -> bool:
+    """Whether any subdir of a channel can be within the prefixes."""
+    folder = channel_file_key(channel, "")
+    return any(folder.startswith(prefix) or prefix.startswith(folder) for prefix in ctx.prefixes)
 
 
 def _first_cursor(request: ReconcileRequest) -> Cursor:

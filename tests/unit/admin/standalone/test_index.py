@@ -224,6 +224,27 @@ def test_a_configuration_is_followed() -> None:
     assert LINUX.file_key("run_exports.json.zst") not in world.public.objects
 
 
+def test_what_a_run_that_died_noted_for_the_channel_is_published_by_the_next() -> None:
+    world = StandaloneChannel()
+    world.upload(A)
+    world.public.upload(f"{CHANNEL}/{SLUICE_TOML}", b"[sluice]\nchanneldata = true\n")
+    world.index()
+    world.upload(B)
+
+    def die(operation: str, key: str) -> None:
+        if (operation, key) == ("PutObject", f"{CHANNEL}/channeldata.json"):
+            raise LostAnswer
+
+    world.public.before = die
+    world.index()
+    world.public.before = lambda _operation, _key: None
+    published = f"{CHANNEL}/channeldata.json"
+    assert b"beta" not in world.public.body(published)
+    world.index()
+    assert b"beta" in world.public.body(published)
+    assert world.state.keys("notes/") == []
+
+
 def test_an_index_that_somebody_overwrites_is_written_again() -> None:
     world = StandaloneChannel()
     world.upload(A)

@@ -66,6 +66,7 @@ from sluice.merge.publishing import Scope
 from sluice.messages import merge_request
 from sluice.messages.merge_request import DEBOUNCE_SECONDS_MIN, MergeRequest
 from sluice.publish.publisher import Publisher
+from sluice.reconcile.left_notes import channels_with_left_notes, request_channel_merge
 from sluice.reconcile.listing import Listing
 from sluice.reconcile.misplaced_record import write_misplaced_record
 from sluice.reconcile.report import SubdirReport
@@ -236,6 +237,7 @@ class _Run:
             self._require_subdir(name)
         if self._channel.probed:
             self._wait_for_probe = cache(self._channel.probed.start_check(self._channel.executor))
+        left_notes = self._channel.executor.submit(self._find_left_notes)
         with make_thread_pool(self._options.subdirs_at_once, "sluice-subdir") as pool:
             futures = [
                 pool.submit(self._comparison.compare, subdir) for subdir in self._find_subdirs()
@@ -246,6 +248,8 @@ class _Run:
             # binding of a catalog of 0.1.  No head depends on them.
             self._wait_for_probe()
             self._begin_channel()
+            for name in left_notes():
+                request_channel_merge(self._merger, name)
             later = [part.collect_later for part in parts if self._options.collects]
             concurrent = [
                 pool.submit(task) for task in (self._report_misplaced, *later) if task is not None
@@ -281,6 +285,10 @@ class _Run:
         subdirs = {known.name for known in find_subdirs(channel)}
         subdirs |= {folder.name for folder in find_subdir_folders(channel)}
         raise Misused(explain_unknown_subdir(channel, name, subdirs))
+
+    def _find_left_notes(self) -> list[str]:
+        """The channel, if notes are left of a process that died before it merged them."""
+        return list(channels_with_left_notes(self._merger, self._channel.name, leaves_young=False))
 
     def _begin_channel(self) -> None:
         """If there are neither packages nor a catalog, report that, or create the channel."""
