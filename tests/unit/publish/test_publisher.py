@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from threading import Barrier
+from typing import TypeVar
+from unittest import mock
 
 import pytest
 import zstandard
 
 from sluice.catalog.codec import content_digest
 from sluice.catalog.reader import CatalogReader
-from sluice.concurrency import in_order
+from sluice.concurrency import Executor, InOrder, Pending, in_order, in_threads
 from sluice.errors import ForeignOwner
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.publish import splice
@@ -21,15 +24,18 @@ from tests.support.request_hooks import at_request
 from tests.support.staging_records import A2, SUBDIR, A, B, C
 from tests.support.subdir_world import World
 
+R = TypeVar("R")
 INDEX_FILES = [SHARD_INDEX, REPODATA_ZST, REPODATA]
 KEYS = [SUBDIR.file_key(file) for file in INDEX_FILES]
 
 
-@pytest.fixture(autouse=True, params=[1 << 40, 0], ids=["one by one", "together"])
-def _how_large_files_are_written(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sluice.publish.index_files.CONCURRENT_COMPRESS_BYTES_MIN", request.param)
+@pytest.fixture(autouse=True, params=[False, True], ids=["small", "large"])
+def is_large(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether files are written as large ones are."""
+    large: bool = request.param
+    minimum = "sluice.publish.index_files.CONCURRENT_COMPRESS_BYTES_MIN"
+    monkeypatch.setattr(minimum, 0 if large else 1 << 40)
+    return large
 
 
 class Death(Exception):
@@ -48,10 +54,10 @@ def world() -> World:
     return world
 
 
-def publish(world: World) -> PublishResult:
+def publish(world: World, executor: Executor = in_order) -> PublishResult:
     """Publish what the head says, with nothing remembered."""
     catalog = CatalogReader(world.state, SUBDIR, in_order)
-    return world.merger.publisher.publish(SUBDIR, world.head(), catalog)
+    return world.merger.publisher.publish(SUBDIR, world.head(), catalog, executor=executor)
 
 
 def commit_only(world: World) -> None:
@@ -271,8 +277,12 @@ def test_an_index_whose_compressed_twin_is_newer_is_left_to_whoever_wrote_that(
 
 @pytest.mark.parametrize("died_before", INDEX_FILES)
 def test_what_a_crash_left_behind_is_finished(world: World, died_before: str) -> None:
+    is_dead = False
+
     def die(operation: str, key: str) -> None:
-        if (operation, key) == ("PutObject", SUBDIR.file_key(died_before)):
+        nonlocal is_dead
+        is_dead |= (operation, key) == ("PutObject", SUBDIR.file_key(died_before))
+        if is_dead:
             raise Death
 
     world.add(C)
@@ -286,9 +296,47 @@ def test_what_a_crash_left_behind_is_finished(world: World, died_before: str) ->
     assert {file: world.body(file) for file in INDEX_FILES} == expected
 
 
-def test_an_index_is_left_where_a_newer_one_arrives_while_it_is_rendered(world: World) -> None:
+def test_the_variants_of_a_small_index_go_up_at_once(world: World) -> None:
     world.add(C)
     commit_only(world)
+    both = Barrier(2, timeout=60)
+
+    def meet(operation: str, key: str) -> None:
+        if operation == "PutObject" and key != SUBDIR.file_key(SHARD_INDEX):
+            both.wait()
+
+    world.channel.before = meet
+    with mock.patch("sluice.publish.index_files.CONCURRENT_COMPRESS_BYTES_MIN", 1 << 40):
+        assert publish(world, in_threads(2)) == PublishResult(3, 0)
+    world.channel.before = lambda _operation, _key: None
+    assert {file: world.body(file) for file in INDEX_FILES} == from_scratch(world)
+
+
+@pytest.mark.parametrize("missing", [REPODATA_ZST, REPODATA])
+def test_over_nothing_one_variant_goes_up_after_the_other(world: World, missing: str) -> None:
+    """So that a publication that is superseded leaves a file out, and follows the newer one."""
+    world.add(C)
+    commit_only(world)
+    del world.channel.objects[SUBDIR.file_key(missing)]
+    with mock.patch("sluice.publish.index_files.CONCURRENT_COMPRESS_BYTES_MIN", 1 << 40):
+        assert publish(world, NeverAtOnce()) == PublishResult(3, 0)
+
+
+class NeverAtOnce(InOrder):
+    """Runs nothing beside anything."""
+
+    def submit(self, function: Callable[[], R], /) -> Pending[R]:
+        """Refuse."""
+        raise AssertionError(function)
+
+
+def test_an_index_is_left_where_a_newer_one_arrives_while_it_is_rendered(
+    world: World,
+    is_large: bool,  # noqa: FBT001
+) -> None:
+    world.add(C)
+    commit_only(world)
+    ours = from_scratch(world)[REPODATA]
     stamp = Stamp(9, "newer", world.merger.publisher.owner)
     before = world.body()
 
@@ -297,8 +345,10 @@ def test_an_index_is_left_where_a_newer_one_arrives_while_it_is_rendered(world: 
             world.channel.upload(key, b"newer", metadata=stamp.metadata)
 
     world.channel.before = overtake
-    assert publish(world) == PublishResult(1, 0)
-    assert (world.body(REPODATA_ZST), world.body()) == (b"newer", before)
+    # A small file goes up beside the other, over an older one of its own.
+    written, repodata = (1, before) if is_large else (2, ours)
+    assert publish(world) == PublishResult(written, 0)
+    assert (world.body(REPODATA_ZST), world.body()) == (b"newer", repodata)
 
 
 def garbage(_body: bytes) -> bytes:

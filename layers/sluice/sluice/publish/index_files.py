@@ -95,7 +95,18 @@ class IndexFiles:
         *,
         archive_foreign: Callable[[], None] | None = None,
     ) -> ReplaceResult:
-        result = replace_file(
+        result = self._replace_uncounted(published_file, file, info, archive_foreign)
+        self.add_result(result)
+        return result
+
+    def _replace_uncounted(
+        self,
+        published_file: PublishedFile,
+        file: str,
+        info: ObjectInfo | None,
+        archive_foreign: Callable[[], None] | None = None,
+    ) -> ReplaceResult:
+        return replace_file(
             self.store,
             published_file,
             self.stamp_of(file),
@@ -104,8 +115,6 @@ class IndexFiles:
             archive_foreign=archive_foreign,
             is_newest=self.is_newest,
         )
-        self.add_result(result)
-        return result
 
     def add_result(self, result: ReplaceResult) -> None:
         """Count the result."""
@@ -115,7 +124,7 @@ class IndexFiles:
     def replace_variants(
         self, files: list[str], render: Callable[[PreviousFile | None], CompressedVariants]
     ) -> None:
-        """Write a file in all its forms, in order, from one rendering.
+        """Write a file in all its forms, from one rendering: two at once, or else in order.
 
         It is rendered from the previous version of the first.
         """
@@ -138,10 +147,48 @@ class IndexFiles:
             leading, following, *to_write = to_write
             if not self._replace_together(leading, following, variants, infos, shared):
                 return
+        elif self._are_older(to_write[:2], infos):
+            leading, following, *to_write = to_write
+            if not self._replace_at_once(leading, following, variants, infos):
+                return
         for file in to_write:
             result = self.replace(file, variants.pop(file), infos[file])
             if result.state is FileState.NEWER:
                 return
+
+    def _are_older(self, files: Sequence[str], infos: Mapping[str, ObjectInfo | None]) -> bool:
+        """Whether there are two files, both of an older generation.
+
+        Only then do they go up at once.  A publication over nothing has to stop behind the first
+        file once there is a newer head, because its merge may take the subdir for moved away.
+        """
+        states = [self.state_of(file, infos[file]) for file in files]
+        return states == [FileState.OLDER, FileState.OLDER]
+
+    def _replace_at_once(
+        self,
+        first: str,
+        second: str,
+        variants: CompressedVariants,
+        infos: Mapping[str, ObjectInfo | None],
+    ) -> bool:
+        """Write two files at once, each under a condition of its own.
+
+        Returns whether this generation is still the newest.
+        """
+
+        def replace(file: str) -> ReplaceResult:
+            published_file = self._published_file(file, variants.pop(file))
+            return self._replace_uncounted(published_file, file, infos[file])
+
+        pending = self.executor.submit(partial(replace, first))
+        try:
+            second_result = replace(second)
+        finally:
+            first_result = pending()
+        self.add_result(first_result)
+        self.add_result(second_result)
+        return FileState.NEWER not in (first_result.state, second_result.state)
 
     def _replace_together(
         self,
