@@ -16,6 +16,7 @@ from benchmarks.markdown import table
 from benchmarks.results import Results
 from benchmarks.worker import RATTLER_INDEX
 from testkit.child_process import ROOT
+from testkit.counts import Count
 
 PAGE, TEMPLATE = ROOT / "docs" / "cost.md", Path(__file__).with_name("cost.template.md")
 
@@ -72,6 +73,8 @@ _CHARGED_AS = {
     **dict.fromkeys(("Delete", "Abort"), S3_DELETE),
 }
 """By the first word of the name of an operation of S3."""
+_HAND_BACK = "sqs:ChangeMessageVisibility"
+"""Sent for a message that is handed back, which Lambda then does not delete."""
 
 SCENARIOS = (
     Scenario("small", packages=1_000, uploads=100, in_bursts=0),
@@ -162,7 +165,9 @@ def requests(sample: Sample) -> Bill:
     """Requests by class; those of S3 and of Lambda to queues are not measured, but known."""
     runs = {name: work.runs for name, work in sample.works.items()}
     standard = STANDARD_REQUESTS_PER_EVENT * runs.get("extract", 0)
-    bill = {SQS_STANDARD: standard, SQS_FIFO: FIFO_REQUESTS_PER_MERGE * runs.get("merge", 0)}
+    received = FIFO_REQUESTS_PER_MERGE * runs.get("merge", 0)
+    handed_back = sample.requests.get(_HAND_BACK, Count()).requests
+    bill = {SQS_STANDARD: standard, SQS_FIFO: received - handed_back}
     for name, count in sample.requests.items():
         service, verb = re.findall(r"^\w+|(?<=:)[A-Z][a-z]+", name)
         price = _CHARGED_AS[verb] if service == "s3" else SQS_FIFO
