@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
-class ProcessKilled(Exception):
-    """The process was killed."""
+class ProcessKilled(BaseException):
+    """The process was killed.  So nothing may handle it, or keep it for later."""
 
 
 def at_request(operation: str, key: str, action: Callable[[], None]) -> Callable[[str, str], None]:

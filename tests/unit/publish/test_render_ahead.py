@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from threading import Barrier
 from typing import Any
 
 import pytest
 
 from sluice import zstd
 from sluice.catalog.reader import CatalogReader
-from sluice.concurrency import in_order
+from sluice.concurrency import in_order, in_threads
 from sluice.layout import REPODATA, REPODATA_ZST, SHARD_INDEX
 from sluice.publish import repodata
 from tests.support.request_hooks import ProcessKilled, at_request, kill_process
@@ -74,6 +76,41 @@ def test_a_lone_merge_renders_before_it_swaps_the_head(world: World, story: list
     # Between what the head will refer to, and the head; and nothing is asked for.
     assert story[first - 2 : first + 2] == ["PutObject", "PutObject", "rendered", "swapped"]
     assert {file: world.body(file) for file in FILES} == from_scratch(world)
+
+
+def test_the_files_of_a_small_index_go_up_at_once(world: World) -> None:
+    keys = [SUBDIR.file_key(file) for file in FILES]
+    all_of_them = Barrier(len(FILES), timeout=60)
+
+    def meet(operation: str, key: str) -> None:
+        if operation == "PutObject" and key in keys:
+            all_of_them.wait()
+
+    world.merger = replace(world.merger, executor=in_threads(8))
+    world.add(A2)
+    world.channel.before = meet
+    world.merge()
+    world.channel.before = lambda _operation, _key: None
+    assert {file: world.body(file) for file in FILES} == from_scratch(world)
+
+
+def test_shards_come_before_an_index_that_takes_long(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice.publish.publication.PRERENDER_BYTES_MAX", 1)
+    begun: list[str] = []
+
+    def begin(operation: str, key: str) -> None:
+        if operation == "PutObject" and key == SUBDIR.file_key(REPODATA):
+            assert world.channel.objects[SUBDIR.file_key(SHARD_INDEX)] is not before
+            begun.append(key)
+
+    world.merger = replace(world.merger, executor=in_threads(8))
+    world.add(A2)
+    before = world.channel.objects[SUBDIR.file_key(SHARD_INDEX)]
+    world.channel.before = begin
+    world.merge()
+    assert begun
 
 
 def test_nobody_sees_what_was_rendered_before_the_head_is_swapped(world: World) -> None:

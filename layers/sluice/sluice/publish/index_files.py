@@ -83,6 +83,14 @@ class IndexFiles:
         published_file = self._published_file(file, body).with_metadata(metadata or {})
         return self._replace(published_file, file, info, archive_foreign=archive_foreign)
 
+    def start_replacing(
+        self, file: str, body: bytes, info: ObjectInfo | None
+    ) -> Callable[[], None]:
+        """Do that in the background; returns a function that waits and counts the result."""
+        published_file = self._published_file(file, body)
+        pending = self.executor.submit(partial(self._replace_uncounted, published_file, file, info))
+        return lambda: self.add_result(pending())
+
     def _published_file(self, file: str, body: bytes) -> PublishedFile:
         headers = object_headers.index_file_headers(file, self.max_age_seconds)
         return PublishedFile(self.subdir.file_key(file), body, headers)

@@ -7,7 +7,7 @@ run writes the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from sluice.catalog.entry import Entries
 from sluice.catalog.reader import CatalogReader
 from sluice.catalog.tree import Node, node_chunks
 from sluice.concurrency import Pending
-from sluice.errors import Archived
+from sluice.errors import Archived, SluiceError
 from sluice.layout import (
     CURRENT_REPODATA,
     CURRENT_REPODATA_ZST,
@@ -45,7 +45,7 @@ from sluice.publish.previous_file import PreviousFile
 from sluice.publish.rejects_document import IssueCounts
 from sluice.publish.splice import RepodataSource
 from sluice.storage import object_headers
-from sluice.storage.object_store import ObjectStore
+from sluice.storage.object_store import ObjectStore, noop
 
 REPODATA_VARIANTS = (REPODATA_ZST, REPODATA, REPODATA_BZ2)
 """Variants of ``repodata.json``, in the order in which they are written."""
@@ -125,7 +125,7 @@ class Publication:
         """
         if SHARD_INDEX in wanted_outputs(self._tree, self._rules.config):
             with gc_paused():
-                self._publish_shard_index()
+                self._begin_shard_index(at_once=False)()
         return PublishResult(self._files.written, self._files.foreign)
 
     def _existing_files(self) -> Iterator[bool]:
@@ -137,10 +137,14 @@ class Publication:
     def _publish_public(self, *, tidy: bool) -> None:
         """Write the files that clients read, and delete those that should not exist."""
         wanted = wanted_outputs(self._tree, self._rules.config)
-        if SHARD_INDEX in wanted:
-            self._publish_shard_index()
         variants = [file for file in wanted if file in REPODATA_VARIANTS]
-        self._files.replace_variants(variants, self._render_repodata)
+        finish_shards = (
+            self._begin_shard_index(at_once=self._is_small()) if SHARD_INDEX in wanted else noop
+        )
+        try:
+            self._files.replace_variants(variants, self._render_repodata)
+        finally:
+            finish_shards()
         if CURRENT_REPODATA in wanted:
             self._files.replace_pair(CURRENT_REPODATA, CURRENT_REPODATA_ZST, self._render_current)
         if FROM_PACKAGES in wanted:
@@ -182,14 +186,31 @@ class Publication:
         for some in node_chunks(nodes, NAMES_AT_ONCE):
             yield from self._catalog.entries(some)
 
-    def _publish_shard_index(self) -> None:
-        """Write ``repodata_shards.msgpack.zst``, small enough to render in full each time."""
+    def _is_small(self) -> bool:
+        """Whether ``repodata.json`` is rendered ahead, so that hardly anything is left to do."""
+        pending = self._files.prefetch.pending(REPODATA_ZST) if self._prerendered else None
+        with suppress(SluiceError):  # raised again where the file is needed
+            previous = pending() if pending else None
+            return previous is not None and previous.info.size <= PRERENDER_BYTES_MAX
+        return False
+
+    def _begin_shard_index(self, *, at_once: bool) -> Callable[[], None]:
+        """Write ``repodata_shards.msgpack.zst``, small enough to render in full each time.
+
+        ``at_once``: beside what follows, if only an older one is replaced.  Returns a function that
+        waits until it is written.
+        """
         info = self._files.head(SHARD_INDEX)
-        if self._files.state_of(SHARD_INDEX, info).needs_write:
-            body = shard_index.render_shard_index(
-                self._tree, info=self._info, subdir=self._subdir.name, stamp=self._stamp
-            )
-            self._files.replace(SHARD_INDEX, body, info, archive_foreign=self._keep_shard_index)
+        state = self._files.state_of(SHARD_INDEX, info)
+        if not state.needs_write:
+            return noop
+        body = shard_index.render_shard_index(
+            self._tree, info=self._info, subdir=self._subdir.name, stamp=self._stamp
+        )
+        if at_once and state is FileState.OLDER:
+            return self._files.start_replacing(SHARD_INDEX, body, info)
+        self._files.replace(SHARD_INDEX, body, info, archive_foreign=self._keep_shard_index)
+        return noop
 
     def _keep_shard_index(self) -> None:
         """Archive another tool's shard index: its shards must stay while readers may hold it."""

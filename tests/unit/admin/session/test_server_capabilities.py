@@ -269,7 +269,7 @@ def test_indexing_tries_the_states_bucket_each_time_and_the_channels_once(place:
     assert place.requests() == {
         "s3:HeadBucket": 1,
         "s3:GetObject": 3,
-        "s3:PutObject": 5,
+        "s3:PutObject": 4,
         "s3:DeleteObjects": 1,
     }
 
