@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 
 from sluice import zstd
+from sluice.concurrency import Pending
 
 
 def compress_for_name(file: str, body: bytes) -> bytes:
@@ -22,13 +23,13 @@ class CompressedVariants:
 
     def __init__(self, body: bytes) -> None:
         self.body = body
-        self._prepared: dict[str, bytes] = {}
+        self._pending: dict[str, Pending[bytes]] = {}
 
-    def prepare(self, file: str) -> None:
-        """Compress a form that will be needed."""
-        self._prepared[file] = compress_for_name(file, self.body)
+    def add_pending(self, file: str, pending: Pending[bytes]) -> None:
+        """Take a form that is already being compressed."""
+        self._pending[file] = pending
 
     def pop(self, file: str) -> bytes:
-        """Return a form and release it; compresses it now if it was not prepared."""
-        variant = self._prepared.pop(file, None)
-        return compress_for_name(file, self.body) if variant is None else variant
+        """Return a form and release it; compresses it now if it is not pending."""
+        pending = self._pending.pop(file, None)
+        return pending() if pending else compress_for_name(file, self.body)

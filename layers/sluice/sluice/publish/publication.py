@@ -34,7 +34,7 @@ from sluice.layout import (
 from sluice.limits import NAMES_AT_ONCE, PRERENDER_BYTES_MAX
 from sluice.publish import patch_instructions, rejects_document, repodata, run_exports, shard_index
 from sluice.publish.channel_info import V3Summary, channel_info
-from sluice.publish.compressed_variants import CompressedVariants
+from sluice.publish.compressed_variants import CompressedVariants, compress_for_name
 from sluice.publish.current_repodata import select_current
 from sluice.publish.fence import FileState, PublishedFile, replace_file
 from sluice.publish.gc_pause import gc_paused
@@ -81,6 +81,8 @@ class Publication:
         self._contents: repodata.RepodataContents | None = None
         """The content of ``repodata.json``, kept between the two files that are made of it."""
         self._prerendered: Pending[CompressedVariants | None] | None = None
+        self._precompressed: Pending[bytes] | None = None
+        """The ``.zst`` of what is being rendered ahead."""
 
     @property
     def digest(self) -> str:
@@ -96,7 +98,9 @@ class Publication:
         """
         pending = self._files.prefetch.pending(REPODATA_ZST)
         if pending:
-            self._prerendered = self._files.executor.submit(partial(self._prerender, pending))
+            submit = self._files.executor.submit
+            self._prerendered = submit(partial(self._prerender, pending))
+            self._precompressed = submit(partial(_compress_rendered, self._prerendered))
 
     def is_missing(self) -> bool:
         """Whether none of the index files exists; raises ``Unavailable``."""
@@ -233,15 +237,17 @@ class Publication:
         )
         if contents is None:
             return None
-        variants = self._variants_of(contents)
-        variants.prepare(REPODATA_ZST)
-        return variants
+        return self._variants_of(contents)
 
     def _render_repodata(self, previous: PreviousFile | None) -> CompressedVariants:
         prerendered, self._prerendered = self._prerendered, None
-        return (prerendered() if prerendered else None) or self._variants_of(
-            self._repodata_contents(previous)
-        )
+        precompressed, self._precompressed = self._precompressed, None
+        variants = prerendered() if prerendered else None
+        if variants is None:
+            return self._variants_of(self._repodata_contents(previous))
+        if precompressed:
+            variants.add_pending(REPODATA_ZST, precompressed)
+        return variants
 
     def _variants_of(self, contents: repodata.RepodataContents) -> CompressedVariants:
         if self._rules.config.current_repodata:
@@ -301,3 +307,9 @@ class Publication:
             run_exports.RunExportsContents, run_exports.decode_run_exports, previous
         )
         return run_exports.render_run_exports(contents, subdir=self._subdir.name, stamp=self._stamp)
+
+
+def _compress_rendered(rendered: Pending[CompressedVariants | None]) -> bytes:
+    """Wait for what is rendered, and compress it; empty if nothing is."""
+    variants = rendered()
+    return compress_for_name(REPODATA_ZST, variants.body) if variants else b""
