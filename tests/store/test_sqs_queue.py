@@ -169,6 +169,6 @@ def test_a_batch_of_which_some_is_refused_each_time_is_unavailable() -> None:
     script = Script(*repeat(refusal, ATTEMPTS_MAX))
     client = make_sqs_client()
     script.attach(client)
-    with pytest.raises(Unavailable, match=f"{URL}: 1 messages refused: InternalError"):
+    with pytest.raises(Unavailable, match=f"{URL}: SQS refused 1 of the messages: InternalError"):
         SqsQueue(lambda: client, URL).send_all(["a"])
     assert script.exhausted

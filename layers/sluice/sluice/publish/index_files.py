@@ -81,14 +81,14 @@ class IndexFiles:
     ) -> ReplaceResult:
         """Write a file unless the same or a newer generation is there, see ``replace_file``."""
         published_file = self._published_file(file, body).with_metadata(metadata or {})
-        return self._replace(published_file, file, info, archive_foreign=archive_foreign)
+        return self.add_result(self._replace(published_file, file, info, archive_foreign))
 
     def start_replacing(
         self, file: str, body: bytes, info: ObjectInfo | None
-    ) -> Callable[[], None]:
-        """Do that in the background; returns a function that waits and counts the result."""
+    ) -> Callable[[], ReplaceResult]:
+        """Do that in the background; returns a function that waits for the result."""
         published_file = self._published_file(file, body)
-        pending = self.executor.submit(partial(self._replace_uncounted, published_file, file, info))
+        pending = self.executor.submit(partial(self._replace, published_file, file, info))
         return lambda: self.add_result(pending())
 
     def _published_file(self, file: str, body: bytes) -> PublishedFile:
@@ -96,18 +96,6 @@ class IndexFiles:
         return PublishedFile(self.subdir.file_key(file), body, headers)
 
     def _replace(
-        self,
-        published_file: PublishedFile,
-        file: str,
-        info: ObjectInfo | None,
-        *,
-        archive_foreign: Callable[[], None] | None = None,
-    ) -> ReplaceResult:
-        result = self._replace_uncounted(published_file, file, info, archive_foreign)
-        self.add_result(result)
-        return result
-
-    def _replace_uncounted(
         self,
         published_file: PublishedFile,
         file: str,
@@ -124,10 +112,11 @@ class IndexFiles:
             is_newest=self.is_newest,
         )
 
-    def add_result(self, result: ReplaceResult) -> None:
-        """Count the result."""
+    def add_result(self, result: ReplaceResult) -> ReplaceResult:
+        """Count a result, and return it."""
         self.written += result.state is FileState.SAME
         self.foreign += result.foreign_overwritten
+        return result
 
     def replace_variants(
         self, files: list[str], render: Callable[[PreviousFile | None], CompressedVariants]
@@ -187,7 +176,7 @@ class IndexFiles:
 
         def replace(file: str) -> ReplaceResult:
             published_file = self._published_file(file, variants.pop(file))
-            return self._replace_uncounted(published_file, file, infos[file])
+            return self._replace(published_file, file, infos[file])
 
         pending = self.executor.submit(partial(replace, first))
         try:
@@ -221,7 +210,7 @@ class IndexFiles:
             if self.replace(first, compressed(), infos[first]).state is FileState.NEWER:
                 return False
             begun = dataclasses.replace(following, prepared=prepared)
-            result = self._replace(begun, second, infos[second])
+            result = self.add_result(self._replace(begun, second, infos[second]))
         finally:
             prepared.abort()
         return result.state is not FileState.NEWER
@@ -260,8 +249,9 @@ class IndexFiles:
     def delete_unwanted(self, files: list[str]) -> None:
         """Delete files of an earlier configuration, or, when adopting, of another stack.
 
-        An older merge may write one again, which reconcile finds.  A newer one may have written one
-        after our HEAD, so after a deletion the caller publishes the newest head again.
+        An older merge may write one again, and a newer one may have written one after our HEAD.
+        Reconcile finds both.  A merge does not wait for that: after a deletion it reads the head
+        again, and publishes it if it is newer.
         """
         infos = ((file, self.store.head(self.subdir.file_key(file))) for file in files)
         outdated = [info for file, info in infos if info and self._is_outdated(file, info)]

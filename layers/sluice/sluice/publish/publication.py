@@ -198,7 +198,7 @@ class Publication:
             return previous is not None and previous.info.size <= PRERENDER_BYTES_MAX
         return False
 
-    def _begin_shard_index(self, *, at_once: bool) -> Callable[[], None]:
+    def _begin_shard_index(self, *, at_once: bool) -> Callable[[], object]:
         """Write ``repodata_shards.msgpack.zst``, small enough to render in full each time.
 
         ``at_once``: beside what follows, if only an older one is replaced.  Returns a function that

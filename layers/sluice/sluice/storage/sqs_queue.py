@@ -108,4 +108,6 @@ class SqsQueue:
                 return
             bodies = [bodies[int(entry["Id"])] for entry in failed]
         codes = ", ".join(sorted({entry["Code"] for entry in failed}))
-        raise Unavailable(f"SendMessageBatch {self._url}: {len(failed)} messages refused: {codes}")
+        raise Unavailable(
+            f"SendMessageBatch {self._url}: SQS refused {len(failed)} of the messages: {codes}"
+        )
