@@ -6,7 +6,7 @@ A subdir that is full of rejects may have any number of files that no catalog no
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from heapq import heappush, heappushpop
+from heapq import heappush, heapreplace
 from typing import NamedTuple
 
 from sluice.reconcile.listing import Listing
@@ -56,9 +56,10 @@ class NewestUnknownFiles:
         return {filename: objects[filename] for filename in known if filename in objects}
 
     def _add(self, files: Iterable[tuple[str, ObjectId]]) -> None:
+        heap = self._heap
         for filename, identity in files:
             self.count += 1
-            if len(self._heap) < self._count_max:
-                heappush(self._heap, UnknownFile(identity.modified, filename, identity.size))
-            elif identity.modified >= self._heap[0].modified:
-                heappushpop(self._heap, UnknownFile(identity.modified, filename, identity.size))
+            if len(heap) < self._count_max:
+                heappush(heap, UnknownFile(identity.modified, filename, identity.size))
+            elif (identity.modified, filename) > heap[0][:2]:
+                heapreplace(heap, UnknownFile(identity.modified, filename, identity.size))
