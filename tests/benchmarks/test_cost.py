@@ -146,8 +146,8 @@ def test_requests_are_charged_by_class_and_deleting_is_free() -> None:
 
 def test_a_message_that_is_handed_back_is_received_twice_and_deleted_once() -> None:
     works = {**OURS.works, "merge": replace(OURS.works["merge"], runs=2)}
-    asked = {"sqs:SendMessage": Count(1), "sqs:ChangeMessageVisibility": Count(1)}
-    assert cost.requests(replace(OURS, works=works, requests=asked))[SQS_FIFO] == 2 + 2 + 1
+    sent = {"sqs:SendMessage": Count(1), "sqs:ChangeMessageVisibility": Count(1)}
+    assert cost.requests(replace(OURS, works=works, requests=sent))[SQS_FIFO] == 2 + 2 + 1
 
 
 def test_a_request_of_an_unknown_class_is_an_error() -> None:
